@@ -1,0 +1,304 @@
+"""Typed settings: the file, the environment, the accounts, and where things lie.
+
+Raises `ConfigError` for a file that cannot be read or says what it cannot mean; a setting nobody knows is a
+warning, kept in `Config.warnings`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from jobdash.domain.duration import DAY, parse_span
+from jobdash.domain.text import clean, keep_secret
+from jobdash.errors import ConfigError
+
+PROVIDERS = ("openai", "gemini")
+_ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
+
+
+class Secret:
+    """A key that shows itself to nobody who does not ask by name."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        keep_secret(value)
+
+    def reveal(self) -> str:
+        """Return the key itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One key at one provider."""
+
+    name: str
+    provider: str
+    """``openai`` or ``gemini``."""
+    key_env: str
+    """The environment variable the key comes from, for messages."""
+    api_key: Secret | None = None
+    base_url: str | None = None
+    api_version: str | None = None
+    list_history_ms: int = 30 * DAY
+    """How far back a first sync reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class UiSettings:
+    """``[ui]``"""
+
+    theme: str = ""
+    """A Textual theme's name; empty: jobdash's own, dark."""
+    columns: tuple[str, ...] = ()
+    """The columns of the table, in order; empty: all that fit."""
+    sort: str = "created"
+    """The order at the start; a leading ``-`` or ``+`` names the direction."""
+    ascii: bool | None = None
+    """Replace symbols by ASCII; None: where the locale is not UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSettings:
+    """``[sync]``"""
+
+    fastest_ms: int = 15_000
+    """The shortest time between two polls of an account."""
+    slowest_ms: int = 15 * 60_000
+    """The longest time between two polls of an account with nothing young in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything the configuration says, and where it came from."""
+
+    path: Path
+    """Where the file is looked for."""
+    exists: bool
+    database: Path
+    accounts: tuple[Account, ...] = ()
+    ui: UiSettings = field(default_factory=UiSettings)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Key by binding id, as Textual's keymap wants it."""
+    sync: SyncSettings = field(default_factory=SyncSettings)
+    warnings: tuple[str, ...] = ()
+    demo: bool = False
+
+    def account(self, name: str) -> Account | None:
+        """Return the configured account of that name."""
+        return next((account for account in self.accounts if account.name == name), None)
+
+
+def default_config_path(env: Mapping[str, str] = os.environ) -> Path:
+    """Return where ``config.toml`` is looked for."""
+    if named := env.get("JOBDASH_CONFIG"):
+        return Path(named).expanduser()
+    from platformdirs import user_config_path
+
+    return user_config_path("jobdash") / "config.toml"
+
+
+def default_database_path(env: Mapping[str, str] = os.environ) -> Path:
+    """Return where the store lies; raises ConfigError for a URL of another database."""
+    if named := env.get("JOBDASH_DATABASE"):
+        return database_path(named)
+    from platformdirs import user_data_path
+
+    return user_data_path("jobdash") / "jobdash.db"
+
+
+def database_path(named: str) -> Path:
+    """Return the file a path or ``sqlite:///`` URL names; a URL of another database stays as it is written.
+
+    The store refuses it by name ("only SQLite for now"), with its own exit code.
+    """
+    if named.startswith("sqlite:///"):
+        named = named.removeprefix("sqlite:///")
+    return Path(named) if "://" in named else Path(named).expanduser().absolute()
+
+
+def load(
+    config_path: Path | None = None, database: str | None = None, env: Mapping[str, str] = os.environ
+) -> Config:
+    """Read the settings of this user.
+
+    A ``config_path`` that was named (here or by ``JOBDASH_CONFIG``) has to exist.
+    """
+    path = config_path or default_config_path(env)
+    named = config_path is not None or "JOBDASH_CONFIG" in env
+    document = _read(path, named)
+    reader = _Reader(path, env)
+    accounts = reader.accounts(document.pop("accounts", {}))
+    ui = reader.ui(document.pop("ui", {}))
+    keys = reader.keys(document.pop("keys", {}))
+    sync = reader.sync(document.pop("sync", {}))
+    stored = document.pop("database", None)
+    for unknown in document:
+        reader.warn(f"[{unknown}] is not known")
+    return Config(
+        path=path,
+        exists=path.exists(),
+        database=_database(database, stored, env),
+        accounts=accounts,
+        ui=ui,
+        keys=keys,
+        sync=sync,
+        warnings=tuple(reader.warnings),
+    )
+
+
+def _database(option: str | None, stored: object, env: Mapping[str, str]) -> Path:
+    if option:
+        return database_path(option)
+    if isinstance(stored, str) and "JOBDASH_DATABASE" not in env:
+        return database_path(stored)
+    return default_database_path(env)
+
+
+def _read(path: Path, named: bool) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        if named:
+            raise ConfigError(f"{clean(str(path))}: no such file") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{clean(str(path))} cannot be read: {clean(str(error))}") from error
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{clean(str(path))}: {clean(str(error))}") from None
+
+
+class _Reader:
+    """Reads the tables of one file, each mistake with its place."""
+
+    def __init__(self, path: Path, env: Mapping[str, str]) -> None:
+        self.path = path
+        self.env = env
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(f"{clean(str(self.path))}: {clean(message)}")
+
+    def error(self, message: str) -> ConfigError:
+        return ConfigError(f"{clean(str(self.path))}: {clean(message)}")
+
+    def table(self, name: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.error(f"[{name}] has to be a table")
+        for key in value:
+            if key not in known:
+                self.warn(f"[{name}] {key} is not known; there are {', '.join(known)}")
+        return {key: value[key] for key in known if key in value}
+
+    def accounts(self, value: object) -> tuple[Account, ...]:
+        if not isinstance(value, dict):
+            raise self.error("[accounts] has to hold tables like [accounts.work]")
+        found = {account.name: account for account in environment_accounts(self.env)}
+        for name, entry in value.items():
+            if not _ACCOUNT_NAME.fullmatch(name) or name == "local":
+                raise self.error(f"[accounts.{name}]: a name is letters, digits, - _ . and not 'local'")
+            account = self.account(name, entry, found.pop(name, None))
+            if account is not None:
+                found[name] = account
+        return tuple(found.values())
+
+    def account(self, name: str, entry: object, base: Account | None) -> Account | None:
+        where = f"accounts.{name}"
+        if isinstance(entry, dict) and ("api_key" in entry or "key" in entry):
+            raise self.error(
+                f"[{where}]: a key does not belong in the file; put it in the environment and name the "
+                f'variable: api_key_env="{name.upper()}_KEY"'
+            )
+        known = ("provider", "api_key_env", "base_url", "api_version", "list_history", "enabled")
+        values = self.table(where, entry, known)
+        if values.get("enabled", True) is False:
+            return None
+        for key, given in values.items():
+            if key != "enabled" and not isinstance(given, str):
+                raise self.error(f"[{where}] {key} has to be a text")
+        provider = values.get("provider", base.provider if base else "")
+        if provider not in PROVIDERS:
+            raise self.error(f"[{where}] provider has to be one of {', '.join(PROVIDERS)}")
+        key_env = str(values.get("api_key_env", base.key_env if base else ""))
+        if not key_env:
+            raise self.error(f"[{where}] wants api_key_env, the environment variable that holds the key")
+        secret = self.env.get(key_env)
+        return Account(
+            name=name,
+            provider=provider,
+            key_env=key_env,
+            api_key=Secret(secret) if secret else None,
+            base_url=values.get("base_url", base.base_url if base else None),
+            api_version=values.get("api_version"),
+            list_history_ms=self.span(where, "list_history", values, 30 * DAY),
+        )
+
+    def span(self, table: str, key: str, values: Mapping[str, Any], default: int) -> int:
+        if key not in values:
+            return default
+        try:
+            return parse_span(str(values[key]))
+        except ValueError as error:
+            raise self.error(f"[{table}] {key}: {error}") from None
+
+    def ui(self, value: object) -> UiSettings:
+        values = self.table("ui", value, tuple(f.name for f in fields(UiSettings)))
+        columns = values.get("columns", ())
+        if not isinstance(columns, list | tuple) or not all(isinstance(column, str) for column in columns):
+            raise self.error("[ui] columns has to be a list of texts")
+        ascii_only = values.get("ascii")
+        if ascii_only is not None and not isinstance(ascii_only, bool):
+            raise self.error("[ui] ascii has to be true or false")
+        return UiSettings(
+            theme=str(values.get("theme", "")),
+            columns=tuple(columns),
+            sort=str(values.get("sort", "created")),
+            ascii=ascii_only,
+        )
+
+    def keys(self, value: object) -> dict[str, str]:
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value.values()):
+            raise self.error('[keys] has to hold lines like "job.cancel" = "ctrl+x"')
+        return dict(value)
+
+    def sync(self, value: object) -> SyncSettings:
+        values = self.table("sync", value, ("fastest", "slowest"))
+        default = SyncSettings()
+        fastest = self.span("sync", "fastest", values, default.fastest_ms)
+        slowest = self.span("sync", "slowest", values, default.slowest_ms)
+        if fastest < 1000 or slowest < fastest:
+            raise self.error("[sync] fastest has to be at least 1s, and slowest no less than fastest")
+        return SyncSettings(fastest, slowest)
+
+
+def environment_accounts(env: Mapping[str, str]) -> tuple[Account, ...]:
+    """Return the accounts that exist by their environment variables alone.
+
+    Of ``GOOGLE_API_KEY`` and ``GEMINI_API_KEY`` the first wins, as in google-genai.
+    """
+    found: list[Account] = []
+    if key := env.get("OPENAI_API_KEY"):
+        url = env.get("OPENAI_BASE_URL") or None
+        found.append(Account("openai", "openai", "OPENAI_API_KEY", Secret(key), url))
+    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY"):
+        if key := env.get(name):
+            url = env.get("GOOGLE_GEMINI_BASE_URL") or None
+            found.append(Account("gemini", "gemini", name, Secret(key), url))
+            break
+    return tuple(found)

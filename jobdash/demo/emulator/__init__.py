@@ -1,0 +1,65 @@
+"""An emulator of OpenAI's and Gemini's batch APIs on one port of this machine, in memory.
+
+For the demo, for tests, and for anybody who wants to try jobdash (or their own code) without an account:
+
+    emulator = Emulator()
+    emulator.openai.add_batch(BatchScript(name="nightly", total=1_000))
+    with EmulatorServer(emulator) as server:
+        client = AsyncOpenAI(base_url=server.openai_base_url, api_key=OPENAI_KEY)
+"""
+
+from jobdash.demo.emulator.clock import Clock, ManualClock, RealClock, ScaledClock
+from jobdash.demo.emulator.emulator import GEMINI_KEY, OPENAI_KEY, Emulator
+from jobdash.demo.emulator.faults import (
+    Answer,
+    CutBody,
+    Delay,
+    EmptyJson,
+    FaultRule,
+    MalformedJson,
+    Reset,
+)
+from jobdash.demo.emulator.journal import Entry, key_label
+from jobdash.demo.emulator.plan import (
+    BatchScript,
+    Cancel,
+    Ending,
+    Failure,
+    LineError,
+    Listing,
+    Phase,
+    Plan,
+    Switches,
+    Timing,
+)
+from jobdash.demo.emulator.server import EmulatorServer
+
+__all__ = [
+    "GEMINI_KEY",
+    "OPENAI_KEY",
+    "Answer",
+    "BatchScript",
+    "Cancel",
+    "Clock",
+    "CutBody",
+    "Delay",
+    "EmptyJson",
+    "Emulator",
+    "EmulatorServer",
+    "Ending",
+    "Entry",
+    "Failure",
+    "FaultRule",
+    "LineError",
+    "Listing",
+    "MalformedJson",
+    "ManualClock",
+    "Phase",
+    "Plan",
+    "RealClock",
+    "Reset",
+    "ScaledClock",
+    "Switches",
+    "Timing",
+    "key_label",
+]

@@ -1,0 +1,43 @@
+"""The emulator: both providers, one clock, one journal, one set of faults."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+
+from jobdash.demo.emulator.clock import Clock, RealClock
+from jobdash.demo.emulator.faults import Faults
+from jobdash.demo.emulator.ids import IdMaker
+from jobdash.demo.emulator.journal import Journal
+from jobdash.demo.emulator.provider import GEMINI, OPENAI, Provider
+
+OPENAI_KEY = "sk-emulated-openai"
+GEMINI_KEY = "emulated-gemini"
+
+
+class Emulator:
+    """Everything an emulated world consists of; `EmulatorServer` puts it on a port.
+
+    `keys` are the only API keys accepted (None: any); a batch belongs to the key that made it. `latency` is
+    the time every answer takes, in real seconds. The same `seed` gives the same ids and the same chances.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        keys: AbstractSet[str] | None = None,
+        latency: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.clock = clock if clock is not None else RealClock()
+        self.keys = keys
+        self.latency = latency
+        self.journal = Journal()
+        self.faults = Faults(seed)
+        ids = IdMaker(seed)
+        self.openai = Provider(OPENAI, clock=self.clock, ids=ids, key=OPENAI_KEY)
+        self.gemini = Provider(GEMINI, clock=self.clock, ids=ids, key=GEMINI_KEY)
+
+    def accepts(self, key: str) -> bool:
+        """Whether a request with that key is served."""
+        return self.keys is None or key in self.keys

@@ -1,0 +1,253 @@
+"""Gemini's HTTP API (Developer API, v1 and v1beta), as far as batches need it: upload, files, batches."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from jobdash.demo.emulator.errors import ApiError, JsonObject, gemini_form
+from jobdash.demo.emulator.files import BatchFile, Upload
+from jobdash.demo.emulator.gemini_input import read_file, read_inline
+from jobdash.demo.emulator.gemini_upload import Session, Uploads
+from jobdash.demo.emulator.gemini_view import file_content, file_json, operation_json
+from jobdash.demo.emulator.plan import BatchScript, Ending
+from jobdash.demo.emulator.web import api_app, read_number, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+    from jobdash.demo.emulator.batch import Batch
+    from jobdash.demo.emulator.provider import Account, Provider
+
+MODELS = ("gemini-x-flash", "gemini-x-pro")
+LONGEST_FILE_ID = 40
+
+_KEY_HEADER = "x-goog-api-key"
+
+
+def gemini_app(provider: Provider, accepts: Callable[[str], bool]) -> Starlette:
+    """The application; `accepts` says which keys are good."""
+    api = _Gemini(provider, accepts)
+    routes = []
+    for version in ("v1", "v1beta"):
+        routes += [
+            Route(f"/upload/{version}/files", api.upload, methods=["POST"]),
+            Route(f"/download/{version}/files/{{id}}:download", api.download),
+            Route(f"/{version}/files/{{id}}:download", api.download),
+            Route(f"/{version}/files/{{id}}", api.get_file, methods=["GET"]),
+            Route(f"/{version}/files/{{id}}", api.delete_file, methods=["DELETE"]),
+            Route(f"/{version}/models", api.list_models),
+            Route(f"/{version}/models/{{model}}:batchGenerateContent", api.create_batch, methods=["POST"]),
+            Route(f"/{version}/batches", api.list_batches),
+            Route(f"/{version}/batches/{{id}}:cancel", api.cancel_batch, methods=["POST"]),
+            Route(f"/{version}/batches/{{id}}", api.get_batch, methods=["GET"]),
+            Route(f"/{version}/batches/{{id}}", api.delete_batch, methods=["DELETE"]),
+        ]
+    return api_app(routes, gemini_form, _unrouted)
+
+
+def presented_key(request: Request) -> str:
+    """The API key, from the header or the query."""
+    return request.headers.get(_KEY_HEADER) or request.query_params.get("key", "")
+
+
+class _Gemini:
+    """The handlers."""
+
+    def __init__(self, provider: Provider, accepts: Callable[[str], bool]) -> None:
+        self._provider = provider
+        self._accepts = accepts
+        self._uploads = Uploads()
+
+    async def list_models(self, request: Request) -> Response:
+        self._account(request)
+        return JSONResponse({"models": [{"name": f"models/{name}", "displayName": name} for name in MODELS]})
+
+    async def upload(self, request: Request) -> Response:
+        """Both steps of a resumable upload come to the same path; the second one has an id."""
+        upload_id = request.query_params.get("upload_id")
+        if upload_id is None:
+            return await self._start_upload(request)
+        headers = request.headers
+        session, final = self._uploads.receive(
+            upload_id,
+            headers.get("x-goog-upload-command", ""),
+            headers.get("x-goog-upload-offset", ""),
+            await request.body(),
+        )
+        if not final:
+            return Response(headers={"X-Goog-Upload-Status": "active"})
+        file = Upload(
+            id=session.wanted_id or self._provider.new_file_id(),
+            name=session.display_name,
+            created=self._provider.clock.now(),
+            content=bytes(session.content),
+            mime_type=session.mime_type,
+        )
+        self._provider.account(session.key).files.add(file)
+        shown = file_json(self._provider, file, file.content, _base_url(request))
+        return JSONResponse({"file": shown}, headers={"X-Goog-Upload-Status": "final"})
+
+    async def get_file(self, request: Request) -> Response:
+        return JSONResponse(file_json(self._provider, *self._file(request), _base_url(request)))
+
+    async def delete_file(self, request: Request) -> Response:
+        if len(request.path_params["id"]) > LONGEST_FILE_ID:
+            limit = f"File ID (name excluding 'files/') cannot be more than {LONGEST_FILE_ID} characters."
+            raise ApiError(400, f"* DeleteFileRequest.name: {limit}\n")
+        file, _ = self._file(request)
+        self._account(request).files.remove(file.id)
+        return JSONResponse({})
+
+    async def download(self, request: Request) -> Response:
+        file, content = self._file(request)
+        if isinstance(file, Upload):
+            raise ApiError(400, "Only generated files can be downloaded.")
+        return Response(content, media_type="application/octet-stream")
+
+    async def create_batch(self, request: Request) -> Response:
+        account = self._account(request)
+        batch_wanted = _object(await read_object(request), "batch")
+        config = _object(batch_wanted, "inputConfig")
+        plan, file_name = self._provider.plan, config.get("fileName")
+        if isinstance(file_name, str):
+            file = account.files.get(file_name)
+            content = None if file is None else file_content(self._provider, file)
+            if content is None:
+                raise ApiError(404, f"File not found: {file_name}.")
+            requests, errors = read_file(content)
+            if errors:
+                plan = replace(plan, ending=Ending.FAILS, line_errors=errors)
+        else:
+            requests = read_inline(config)
+        script = BatchScript(
+            name=str(batch_wanted.get("displayName", "")),
+            model=request.path_params["model"],
+            inline=not isinstance(file_name, str),
+            plan=plan,
+        )
+        input_file = file_name if isinstance(file_name, str) else None
+        batch = self._provider.create(presented_key(request), script, requests, input_file)
+        return JSONResponse(operation_json(self._provider, batch))
+
+    async def list_batches(self, request: Request) -> Response:
+        batches = self._account(request).batches
+        limit = read_number(request, "pageSize", default=50, highest=100)
+        listing, cursor = self._provider.listing, _cursor(request.query_params.get("pageToken"))
+        if isinstance(cursor, int) and cursor < listing.empty_pages:
+            return JSONResponse({"nextPageToken": _token(cursor + 1)})
+        after = None if isinstance(cursor, int) or listing.repeat_page else batches.get(cursor)
+        if isinstance(cursor, str) and after is None and not listing.repeat_page:
+            raise ApiError(400, "Invalid page token.")
+        page = batches.page(limit, after=after)
+        answer: JsonObject = {}
+        if page.batches:
+            answer["operations"] = [operation_json(self._provider, batch) for batch in page.batches]
+            if page.has_more or listing.repeat_page:
+                answer["nextPageToken"] = _token(page.batches[-1].id)
+        return JSONResponse(answer)
+
+    async def get_batch(self, request: Request) -> Response:
+        return JSONResponse(operation_json(self._provider, self._batch(request)))
+
+    async def cancel_batch(self, request: Request) -> Response:
+        batch = self._batch(request)
+        if not self._provider.ask_cancel(batch):
+            status = self._provider.switches_of(batch).cancel_refusal or 400
+            word = "FAILED_PRECONDITION" if status == 400 else None
+            raise ApiError(status, f"The batch {batch.id} has already finished.", status_word=word)
+        return JSONResponse({})
+
+    async def delete_batch(self, request: Request) -> Response:
+        batch = self._batch(request)
+        self._account(request).batches.remove(batch.id)
+        return JSONResponse({})
+
+    async def _start_upload(self, request: Request) -> Response:
+        self._account(request)
+        if request.headers.get("x-goog-upload-command") != "start":
+            raise ApiError(400, "An upload begins with the command 'start'.")
+        file = (await read_object(request)).get("file")
+        wanted = file if isinstance(file, dict) else {}
+        name = wanted.get("displayName", wanted.get("display_name", ""))
+        upload_id = self._provider.ids.word("upload", 32)
+        session = Session(
+            key=presented_key(request),
+            display_name=str(name),  # protobuf takes both spellings, and the SDK sends the second
+            mime_type=request.headers.get("x-goog-upload-header-content-type", ""),
+            wanted_id=wanted.get("name"),
+        )
+        self._uploads.start(upload_id, session)
+        url = request.url.include_query_params(upload_id=upload_id, upload_protocol="resumable")
+        return JSONResponse({}, headers={"X-Goog-Upload-URL": str(url), "X-Goog-Upload-Status": "active"})
+
+    def _account(self, request: Request) -> Account:
+        """The account of the presented key; 400 or 403 without one that is accepted."""
+        key = presented_key(request)
+        if not key:
+            raise ApiError(403, "Method doesn't allow unregistered callers. Please use API Key.")
+        if not self._accepts(key):
+            raise ApiError(400, "API key not valid. Please pass a valid API key.", code="API_KEY_INVALID")
+        return self._provider.account(key)
+
+    def _batch(self, request: Request) -> Batch:
+        batch_id = f"batches/{request.path_params['id']}"
+        batch = self._account(request).batches.get(batch_id)
+        if batch is None:
+            raise ApiError(404, "Requested entity was not found.")
+        return batch
+
+    def _file(self, request: Request) -> tuple[Upload | BatchFile, bytes]:
+        """A file that exists, and its content."""
+        file_id = request.path_params["id"]
+        file = self._account(request).files.get(f"files/{file_id}")
+        content = None if file is None else file_content(self._provider, file)
+        if file is None or content is None:
+            message = f"You do not have permission to access the File {file_id} or it may not exist."
+            raise ApiError(403, message)
+        return file, content
+
+
+def _base_url(request: Request) -> str:
+    """Scheme, host and version, as they stand before a resource's name."""
+    version = "v1beta" if "/v1beta/" in request.url.path else "v1"
+    return f"{request.url.scheme}://{request.url.netloc}/{version}"
+
+
+def _object(body: JsonObject, name: str) -> JsonObject:
+    value = body.get(name)
+    if not isinstance(value, dict):
+        raise ApiError(400, f"The field '{name}' is required.")
+    return value
+
+
+def _token(cursor: str | int) -> str:
+    """Opaque, as tokens are, lest a client make one up.
+
+    The cursor is the last batch of the page before, or the number of empty pages given so far.
+    """
+    return base64.urlsafe_b64encode(json.dumps({"after": cursor}).encode()).decode()
+
+
+def _cursor(token: str | None) -> str | int:
+    if token is None:
+        return 0
+    try:
+        cursor = json.loads(base64.urlsafe_b64decode(token))["after"]
+    except (ValueError, KeyError, TypeError):
+        cursor = None
+    if not isinstance(cursor, str | int):
+        raise ApiError(400, "Invalid page token.")
+    return cursor
+
+
+def _unrouted(request: Request, status: int) -> ApiError:
+    return ApiError(status, f"The requested URL {request.url.path} was not found on this server.")

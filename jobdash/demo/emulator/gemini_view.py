@@ -1,0 +1,167 @@
+"""What Gemini's API shows of a batch (a long-running operation) and of a file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+
+from jobdash.demo.emulator.batch import Batch
+from jobdash.demo.emulator.errors import JsonObject
+from jobdash.demo.emulator.files import BatchFile, Role, Upload
+from jobdash.demo.emulator.gemini_results import inline_responses, render
+from jobdash.demo.emulator.plan import Phase
+from jobdash.demo.emulator.provider import HOUR, Provider
+from jobdash.demo.emulator.timeline import Snapshot
+
+FILE_LIFE = 48 * HOUR
+
+_TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
+_WORDS = {
+    Phase.VALIDATING: "BATCH_STATE_PENDING",
+    Phase.IN_PROGRESS: "BATCH_STATE_RUNNING",
+    Phase.FINALIZING: "BATCH_STATE_RUNNING",
+    Phase.COMPLETED: "BATCH_STATE_SUCCEEDED",
+    Phase.FAILED: "BATCH_STATE_FAILED",
+    Phase.EXPIRED: "BATCH_STATE_EXPIRED",
+    Phase.CANCELLED: "BATCH_STATE_CANCELLED",
+}
+_ERRORS = {
+    Phase.FAILED: (3, "The batch could not be processed."),
+    Phase.EXPIRED: (4, "The batch expired before it was completed."),
+    Phase.CANCELLED: (1, "The batch was cancelled."),
+}
+"""The code (google.rpc.Code) and sentence of an operation that ended without a result."""
+
+
+def operation_json(provider: Provider, batch: Batch) -> JsonObject:
+    """The operation that a batch is."""
+    snapshot = provider.look(batch)
+    switches = provider.switches_of(batch)
+    output = _output(provider, batch, snapshot)
+    operation: JsonObject = {"name": batch.id, "metadata": _metadata(provider, batch, snapshot, output)}
+    if not snapshot.phase.terminal:
+        return operation
+    operation["done"] = True
+    if output is not None:
+        operation["response"] = {"@type": f"{_TYPE}GenerateContentBatchOutput", **output}
+    else:
+        operation["error"] = _error(batch, snapshot.phase, details=switches.detail_objects)
+    return operation
+
+
+def file_json(provider: Provider, file: Upload | BatchFile, content: bytes, base_url: str) -> JsonObject:
+    """The file object of a file with that content; its links begin with `base_url`."""
+    generated = isinstance(file, BatchFile)
+    created = _made_at(provider, file)
+    shown: JsonObject = {
+        "name": file.id,
+        "mimeType": "application/json" if isinstance(file, BatchFile) else file.mime_type,
+        "sizeBytes": str(len(content)),
+        "createTime": timestamp(created),
+        "updateTime": timestamp(created),
+        "expirationTime": timestamp(created + FILE_LIFE),
+        "sha256Hash": hashlib.sha256(content).hexdigest(),
+        "uri": f"{base_url}/{file.id}",
+        "state": "ACTIVE",
+        "source": "GENERATED" if generated else "UPLOADED",
+    }
+    if isinstance(file, Upload) and file.name:
+        shown["displayName"] = file.name
+    if generated:
+        shown["downloadUri"] = f"{base_url}/{file.id}:download?alt=media"
+    return shown
+
+
+def file_content(provider: Provider, file: Upload | BatchFile) -> bytes | None:
+    """The bytes of a file; None for one its batch has not made."""
+    if isinstance(file, Upload):
+        return file.content
+    snapshot = provider.look(file.batch)
+    if file.role is not Role.INPUT and not _has_output(provider, file.batch, snapshot):
+        return None
+    return render(file.batch, snapshot, file.role, provider.switches_of(file.batch))
+
+
+def timestamp(moment: float) -> str:
+    """RFC 3339 in UTC with nanoseconds, as Google writes it."""
+    text = dt.datetime.fromtimestamp(moment, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return f"{text}000Z"
+
+
+def _metadata(provider: Provider, batch: Batch, snapshot: Snapshot, output: JsonObject | None) -> JsonObject:
+    switches = provider.switches_of(batch)
+    metadata: JsonObject = {
+        "@type": f"{_TYPE}GenerateContentBatch",
+        "name": batch.id,
+        "displayName": batch.script.name,
+        "model": f"models/{batch.script.model}",
+        "state": switches.words.get(snapshot.phase, _word(snapshot)),
+        "createTime": timestamp(batch.created),
+        "updateTime": timestamp(max(snapshot.entered.values(), default=batch.created)),
+    }
+    if batch.input_file is not None:
+        metadata["inputConfig"] = {"fileName": batch.input_file}
+    if snapshot.phase.terminal:
+        metadata["endTime"] = timestamp(snapshot.entered[snapshot.phase])
+    if not switches.null_counts:
+        metadata["batchStats"] = _stats(snapshot)
+    if output is not None and not switches.output_only_in_response:
+        metadata["output"] = output
+    return metadata
+
+
+def _word(snapshot: Snapshot) -> str:
+    """The state; a batch whose cancel is under way goes on showing what it was before."""
+    if snapshot.phase is not Phase.CANCELLING:
+        return _WORDS[snapshot.phase]
+    return _WORDS[Phase.IN_PROGRESS if Phase.IN_PROGRESS in snapshot.entered else Phase.VALIDATING]
+
+
+def _stats(snapshot: Snapshot) -> JsonObject:
+    """Counts as protobuf writes 64-bit numbers to JSON: strings, and zero not at all."""
+    counts = {
+        "requestCount": snapshot.total,
+        "successfulRequestCount": snapshot.succeeded,
+        "failedRequestCount": snapshot.failed,
+        "pendingRequestCount": snapshot.total - snapshot.processed,
+    }
+    return {name: str(count) for name, count in counts.items() if count}
+
+
+def _output(provider: Provider, batch: Batch, snapshot: Snapshot) -> JsonObject | None:
+    if not _has_output(provider, batch, snapshot):
+        return None
+    if batch.script.inline:
+        responses = inline_responses(batch, snapshot, provider.switches_of(batch))
+        return {"inlinedResponses": {"inlinedResponses": responses}}
+    return {"responsesFile": provider.result_file(batch, Role.OUTPUT)}
+
+
+def _has_output(provider: Provider, batch: Batch, snapshot: Snapshot) -> bool:
+    if snapshot.phase in {Phase.CANCELLED, Phase.EXPIRED}:
+        return provider.keeps_partial(batch) and snapshot.processed > 0
+    return snapshot.phase is Phase.COMPLETED
+
+
+def _made_at(provider: Provider, file: Upload | BatchFile) -> float:
+    """Uploads have their own time, input files are as old as their batch, results as old as its end."""
+    if isinstance(file, Upload):
+        return file.created
+    if file.role is Role.INPUT:
+        return file.batch.created
+    snapshot = provider.look(file.batch)
+    return snapshot.entered[snapshot.phase]
+
+
+def _error(batch: Batch, phase: Phase, *, details: bool) -> JsonObject:
+    code, message = _ERRORS[phase]
+    reasons = batch.plan.line_errors if phase is Phase.FAILED else ()
+    if reasons:
+        message = "; ".join(
+            reason.message if reason.line is None else f"line {reason.line}: {reason.message}"
+            for reason in reasons
+        )
+    error: JsonObject = {"code": code, "message": message}
+    if details:
+        error["details"] = [{"@type": "type.googleapis.com/google.rpc.DebugInfo", "detail": message}]
+    return error

@@ -1,0 +1,224 @@
+"""OpenAI's HTTP API, as far as batches need it: files, batches, and the list of models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import UploadFile
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from jobdash.demo.emulator.errors import ApiError, JsonObject, openai_form
+from jobdash.demo.emulator.files import BatchFile, Upload
+from jobdash.demo.emulator.openai_input import read_input
+from jobdash.demo.emulator.openai_view import batch_json, file_content, file_json, purpose_of
+from jobdash.demo.emulator.plan import BatchScript, Ending
+from jobdash.demo.emulator.web import api_app, read_number, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+    from jobdash.demo.emulator.batch import Batch
+    from jobdash.demo.emulator.provider import Account, Provider
+
+ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/moderations")
+MODELS = ("gpt-x", "gpt-x-mini", "embed-x")
+MAX_METADATA = (16, 64, 512)
+"""Pairs, characters of a key, characters of a value."""
+
+
+def openai_app(provider: Provider, accepts: Callable[[str], bool]) -> Starlette:
+    """The application; `accepts` says which keys are good."""
+    api = _OpenAI(provider, accepts)
+    routes = [
+        Route("/v1/models", api.list_models),
+        Route("/v1/files", api.list_files, methods=["GET"]),
+        Route("/v1/files", api.create_file, methods=["POST"]),
+        Route("/v1/files/{id}", api.get_file, methods=["GET"]),
+        Route("/v1/files/{id}", api.delete_file, methods=["DELETE"]),
+        Route("/v1/files/{id}/content", api.get_content),
+        Route("/v1/batches", api.list_batches, methods=["GET"]),
+        Route("/v1/batches", api.create_batch, methods=["POST"]),
+        Route("/v1/batches/{id}", api.get_batch),
+        Route("/v1/batches/{id}/cancel", api.cancel_batch, methods=["POST"]),
+    ]
+    return api_app(routes, openai_form, _unrouted)
+
+
+def presented_key(request: Request) -> str:
+    """The API key of the Authorization header."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+class _OpenAI:
+    """The handlers."""
+
+    def __init__(self, provider: Provider, accepts: Callable[[str], bool]) -> None:
+        self._provider = provider
+        self._accepts = accepts
+
+    async def list_models(self, request: Request) -> Response:
+        self._account(request)
+        models = [{"id": name, "object": "model", "created": 0, "owned_by": "emulator"} for name in MODELS]
+        return JSONResponse({"object": "list", "data": models})
+
+    async def create_file(self, request: Request) -> Response:
+        account = self._account(request)
+        async with request.form() as form:
+            sent, purpose = form.get("file"), form.get("purpose")
+            if not isinstance(sent, UploadFile):
+                raise ApiError(400, "Missing required parameter: 'file'.", param="file")
+            if not isinstance(purpose, str):
+                raise ApiError(400, "Missing required parameter: 'purpose'.", param="purpose")
+            content = await sent.read()
+        file = Upload(
+            id=self._provider.new_file_id(),
+            name=sent.filename or "upload",
+            created=self._provider.clock.now(),
+            content=content,
+            purpose=purpose,
+        )
+        account.files.add(file)
+        return JSONResponse(file_json(self._provider, file, content))
+
+    async def list_files(self, request: Request) -> Response:
+        account = self._account(request)
+        limit = read_number(request, "limit", default=10_000, highest=10_000)
+        purpose, after = request.query_params.get("purpose"), request.query_params.get("after")
+        shown: list[JsonObject] = []
+        for file in account.files.newest_first(after=after):
+            content = file_content(self._provider, file) if purpose in {None, purpose_of(file)} else None
+            if content is not None:
+                shown.append(file_json(self._provider, file, content))
+            if len(shown) > limit:
+                break
+        return JSONResponse(_list(shown[:limit], has_more=len(shown) > limit))
+
+    async def get_file(self, request: Request) -> Response:
+        return JSONResponse(file_json(self._provider, *self._file(request)))
+
+    async def delete_file(self, request: Request) -> Response:
+        file, _ = self._file(request)
+        self._account(request).files.remove(file.id)
+        return JSONResponse({"id": file.id, "object": "file", "deleted": True})
+
+    async def get_content(self, request: Request) -> Response:
+        return Response(self._file(request)[1], media_type="application/octet-stream")
+
+    async def create_batch(self, request: Request) -> Response:
+        account = self._account(request)
+        wanted = await read_object(request)
+        file = account.files.get(_text(wanted, "input_file_id"))
+        content = None if file is None else file_content(self._provider, file)
+        if file is None or content is None:
+            raise ApiError(400, f"Invalid file id '{wanted['input_file_id']}'.", param="input_file_id")
+        endpoint = _text(wanted, "endpoint")
+        if endpoint not in ENDPOINTS:
+            raise ApiError(
+                400, f"Invalid value: '{endpoint}'. Supported values are: {ENDPOINTS}.", param="endpoint"
+            )
+        if _text(wanted, "completion_window") != "24h":
+            raise ApiError(
+                400, "Invalid value: the completion window has to be '24h'.", param="completion_window"
+            )
+        found = read_input(content, endpoint)
+        plan = self._provider.plan
+        if found.errors:
+            plan = replace(plan, ending=Ending.FAILS, line_errors=found.errors)
+        script = BatchScript(model=found.model, endpoint=endpoint, metadata=_read_metadata(wanted), plan=plan)
+        batch = self._provider.create(presented_key(request), script, found.requests, file.id)
+        return JSONResponse(batch_json(self._provider, batch))
+
+    async def list_batches(self, request: Request) -> Response:
+        batches = self._account(request).batches
+        limit = read_number(request, "limit", default=20, highest=100)
+        cursor = request.query_params.get("after")
+        repeats = self._provider.listing.repeat_page
+        after = None if cursor is None or repeats else batches.get(cursor)
+        if cursor is not None and after is None and not repeats:
+            raise ApiError(400, f"Invalid 'after': no batch with id '{cursor}'.", param="after")
+        page = batches.page(limit, after=after)
+        shown = [batch_json(self._provider, batch) for batch in page.batches]
+        return JSONResponse(_list(shown, has_more=page.has_more or (repeats and bool(shown))))
+
+    async def get_batch(self, request: Request) -> Response:
+        return JSONResponse(batch_json(self._provider, self._batch(request)))
+
+    async def cancel_batch(self, request: Request) -> Response:
+        batch = self._batch(request)
+        if not self._provider.ask_cancel(batch):
+            status = self._provider.switches_of(batch).cancel_refusal or 409
+            word = batch_json(self._provider, batch)["status"]
+            raise ApiError(status, f"Cannot cancel a batch with status '{word}'.")
+        return JSONResponse(batch_json(self._provider, batch))
+
+    def _account(self, request: Request) -> Account:
+        """The account of the presented key; 401 without one that is accepted."""
+        key = presented_key(request)
+        if not key:
+            raise ApiError(
+                401,
+                "You didn't provide an API key. You need to provide your API key in an Authorization header.",
+            )
+        if not self._accepts(key):
+            shown = f"{key[:8]}{'*' * 8}{key[-4:]}" if len(key) > 16 else "*" * 8
+            raise ApiError(401, f"Incorrect API key provided: {shown}.", code="invalid_api_key")
+        return self._provider.account(key)
+
+    def _batch(self, request: Request) -> Batch:
+        batch_id = request.path_params["id"]
+        batch = self._account(request).batches.get(batch_id)
+        if batch is None:
+            raise ApiError(404, f"No batch found with id '{batch_id}'.")
+        return batch
+
+    def _file(self, request: Request) -> tuple[Upload | BatchFile, bytes]:
+        """A file that exists, and its content."""
+        file_id = request.path_params["id"]
+        file = self._account(request).files.get(file_id)
+        content = None if file is None else file_content(self._provider, file)
+        if file is None or content is None:
+            raise ApiError(404, f"No such File object: {file_id}", param="id")
+        return file, content
+
+
+def _text(body: JsonObject, name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str):
+        raise ApiError(400, f"Missing required parameter: '{name}'.", param=name)
+    return value
+
+
+def _read_metadata(body: JsonObject) -> dict[str, str]:
+    metadata = body.get("metadata") or {}
+    pairs, longest_key, longest_value = MAX_METADATA
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ApiError(400, "Invalid type for 'metadata': expected a map of strings.", param="metadata")
+    if len(metadata) > pairs:
+        raise ApiError(400, f"Invalid 'metadata': at most {pairs} pairs are allowed.", param="metadata")
+    for key, value in metadata.items():
+        if len(key) > longest_key or len(value) > longest_value:
+            raise ApiError(400, f"Invalid 'metadata.{key[:longest_key]}': string too long.", param="metadata")
+    return metadata
+
+
+def _list(items: list[JsonObject], *, has_more: bool) -> JsonObject:
+    return {
+        "object": "list",
+        "data": items,
+        "first_id": items[0]["id"] if items else None,
+        "last_id": items[-1]["id"] if items else None,
+        "has_more": has_more,
+    }
+
+
+def _unrouted(request: Request, status: int) -> ApiError:
+    if status == 405:
+        message = f"Not allowed to {request.method} on {request.url.path}."
+        return ApiError(405, f"{message} (HINT: Perhaps you meant to use a different HTTP method?)")
+    return ApiError(status, f"Invalid URL ({request.method} {request.url.path})")

@@ -1,0 +1,152 @@
+"""What will become of a batch: the frozen specifications everything else is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """Where a batch stands, in OpenAI's words; each API translates them to its own."""
+
+    VALIDATING = "validating"
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing will change any more."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.EXPIRED, Phase.CANCELLED})
+
+
+class Ending(StrEnum):
+    """How a batch ends when nobody cancels it."""
+
+    COMPLETES = "completes"
+    FAILS = "fails"
+    """Refused after validation: `Plan.line_errors` says why."""
+    EXPIRES = "expires"
+    """Works until its window closes, and has then processed `Plan.reached` requests."""
+    STALLS = "stalls"
+    """Processes `Plan.reached` requests, and then no more until its window closes."""
+
+
+class Cancel(StrEnum):
+    """What a cancel leads to."""
+
+    WORKS = "works"
+    LOSES_RACE = "loses_race"
+    """Accepted, and yet the batch ends completed."""
+    STICKS = "sticks"
+    """Accepted, and never confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """`count` requests of a batch that fail for the same reason."""
+
+    count: int
+    code: str = "rate_limit_exceeded"
+    message: str = "Rate limit reached. Please try again later."
+    status: int = 429
+
+
+@dataclass(frozen=True, slots=True)
+class LineError:
+    """What validation says about one line of an input file (or, without a line, about the whole of it)."""
+
+    code: str
+    message: str
+    line: int | None = None
+    param: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long each phase lasts, in seconds of the emulator's clock; `math.inf` means for ever."""
+
+    validating: float = 5.0
+    running: float = 60.0
+    finalizing: float = 5.0
+    cancelling: float = 10.0
+    expires_after: float | None = None
+    """From creation; None is the provider's own window (OpenAI 24 h, Gemini 48 h)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switches:
+    """Ways in which real servers differ from their documentation; all off by default."""
+
+    cancel: Cancel = Cancel.WORKS
+    cancel_refusal: int | None = None
+    """The HTTP status that answers a cancel of a finished batch; None is 409 at OpenAI, 400 at Gemini."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """Other status words on the wire, by phase: `{Phase.VALIDATING: "scheduling"}`."""
+    null_counts: bool = False
+    """No counts are told: OpenAI's `request_counts` is null, Gemini's `batchStats` is left out."""
+    keep_partial: bool | None = None
+    """Whether results survive a cancel or an expiry; None is the provider's habit (OpenAI yes, Gemini no)."""
+    shuffled: bool = False
+    """Results stand in another order than the requests."""
+    body_as_string: bool = False
+    """The body in an OpenAI result line is a string of JSON instead of an object."""
+    no_trailing_newline: bool = False
+    garbage_lines: bool = False
+    """A blank line and one that is no JSON stand among the results."""
+    detail_objects: bool = False
+    """Gemini's errors carry `details`, a list of objects where the SDK expects strings."""
+    output_only_in_response: bool = False
+    """Gemini tells the output in the operation's `response` only, not in `metadata.output`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Ways in which a list of batches can be wrong."""
+
+    repeat_page: bool = False
+    """Every page is the first one again, and there is always another."""
+    empty_pages: int = 0
+    """So many empty pages come first, each with a token for the next one. Gemini only: OpenAI's cursor is a
+    batch. The SDK survives one of them, and not two.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a batch will go, from its creation to its end."""
+
+    timing: Timing = field(default_factory=Timing)
+    ending: Ending = Ending.COMPLETES
+    failures: tuple[Failure, ...] = ()
+    reached: int | None = None
+    """How many requests are processed at most, for the endings that leave some; None is all."""
+    line_errors: tuple[LineError, ...] = ()
+    switches: Switches | None = None
+    """None is whatever the provider's own `switches` say at the moment of asking."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchScript:
+    """One batch to put straight into an emulator, in any state and of any age."""
+
+    name: str = ""
+    model: str = "model-x"
+    total: int = 100
+    endpoint: str = "/v1/chat/completions"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    created_at: float | None = None
+    """Seconds since the epoch; None is now."""
+    cancelled_at: float | None = None
+    """When somebody asked for its cancel, in seconds since the epoch."""
+    inline: bool = False
+    """Gemini only: requests and results stand in the batch itself, not in files."""
+    plan: Plan = field(default_factory=Plan)

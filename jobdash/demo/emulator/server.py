@@ -1,0 +1,98 @@
+"""Puts an emulator on a port of this machine, in a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Self
+
+from jobdash.demo.emulator.emulator import GEMINI_KEY, OPENAI_KEY, Emulator
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from jobdash.demo.emulator.prompt_server import PromptServer
+
+HOST = "127.0.0.1"
+START_TIMEOUT = 10.0
+
+
+class EmulatorServer:
+    """An emulator with a URL: `with EmulatorServer(emulator) as server: ...`.
+
+    `port` 0 takes a free one. Raises OSError on entering when the port is taken.
+    """
+
+    def __init__(self, emulator: Emulator | None = None, *, port: int = 0) -> None:
+        self.emulator = emulator if emulator is not None else Emulator()
+        self._port = port
+        self._running: tuple[PromptServer, threading.Thread] | None = None
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def openai_base_url(self) -> str:
+        """What the OpenAI client wants as `base_url`."""
+        return f"{self.url}/v1"
+
+    @property
+    def gemini_base_url(self) -> str:
+        """What the Gemini client wants as `base_url`; it adds the version itself."""
+        return self.url
+
+    def environment(self, *, openai_key: str = OPENAI_KEY, gemini_key: str = GEMINI_KEY) -> dict[str, str]:
+        """The environment variables that lead both SDKs here."""
+        return {
+            "OPENAI_API_KEY": openai_key,
+            "OPENAI_BASE_URL": self.openai_base_url,
+            "GEMINI_API_KEY": gemini_key,
+            "GOOGLE_GEMINI_BASE_URL": self.gemini_base_url,
+        }
+
+    def start(self) -> None:
+        """Return as soon as requests are answered."""
+        listener = socket.create_server((HOST, self._port))
+        # Connections inherit it; without, an answer's body waits 40 ms for the ACK of its headers.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = listener.getsockname()[1]
+        started: Future[PromptServer] = Future()
+        thread = threading.Thread(
+            target=_run, args=(self.emulator, listener, started), name="emulator", daemon=True
+        )
+        thread.start()
+        self._running = started.result(START_TIMEOUT), thread
+
+    def stop(self) -> None:
+        """Drop all connections, answered or not, and return when the port is free."""
+        if self._running is not None:
+            server, thread = self._running
+            self._running = None
+            server.stop()
+            thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _run(emulator: Emulator, listener: socket.socket, started: Future[PromptServer]) -> None:
+    """The thread; whatever keeps it from starting is raised where it was started."""
+    with listener:
+        try:
+            # Only here, because uvicorn and Starlette take a tenth of a second to import.
+            from jobdash.demo.emulator.prompt_server import PromptServer
+
+            PromptServer(emulator, started.set_result).run(sockets=[listener])
+        except Exception as error:
+            if started.done():
+                raise
+            started.set_exception(error)

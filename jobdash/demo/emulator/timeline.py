@@ -1,0 +1,131 @@
+"""From a plan to what a batch looks like at any moment: pure functions of the plan and the time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobdash.demo.emulator.plan import Cancel, Ending, Phase, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A batch at one moment."""
+
+    phase: Phase
+    entered: Mapping[Phase, float]
+    """When each phase up to now began, in seconds since the epoch."""
+    total: int
+    succeeded: int
+    failed: int
+
+    @property
+    def processed(self) -> int:
+        """Requests with an outcome."""
+        return self.succeeded + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """`amount` requests, processed evenly from `start` to `end`; nothing more after `stop`."""
+
+    start: float
+    end: float
+    amount: int
+    stop: float = math.inf
+
+    def done(self, now: float) -> int:
+        elapsed = min(now, self.stop) - self.start
+        if elapsed < 0:
+            return 0
+        share = elapsed / (self.end - self.start) if self.end > self.start else 1.0
+        return math.floor(self.amount * min(share, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """The phases with their beginnings, in order, and the work done meanwhile."""
+
+    steps: tuple[tuple[float, Phase], ...]
+    work: _Work
+
+    def before(self, moment: float) -> tuple[tuple[float, Phase], ...]:
+        return tuple(step for step in self.steps if step[0] <= moment)
+
+
+def fails(index: int, failing: int, total: int) -> bool:
+    """Whether request `index` is one of the `failing` ones, which are spread evenly over the batch."""
+    return failed_among(index + 1, failing, total) > failed_among(index, failing, total)
+
+
+def failed_among(first: int, failing: int, total: int) -> int:
+    """How many of the `first` requests fail, when `failing` of all `total` do."""
+    return first * failing // total if total else 0
+
+
+def failing_in(plan: Plan, total: int) -> int:
+    """How many requests will fail; a plan cannot fail more than there are."""
+    return min(total, sum(failure.count for failure in plan.failures))
+
+
+def look(
+    plan: Plan,
+    *,
+    total: int,
+    created: float,
+    window: float,
+    cancelled: float | None,
+    cancel: Cancel,
+    now: float,
+) -> Snapshot:
+    """The batch as it is `now`.
+
+    `window` is the time from creation to expiry, `cancelled` the moment a cancel was asked for, if one was.
+    """
+    course = _undisturbed(plan, total, created, created + window)
+    if cancelled is not None:
+        course = _cancelled(course, cancelled, plan.timing.cancelling, cancel)
+    steps = course.before(now)
+    phase = steps[-1][1] if steps else Phase.VALIDATING
+    processed = total if phase is Phase.COMPLETED else course.work.done(now)
+    failed = failed_among(processed, failing_in(plan, total), total)
+    return Snapshot(
+        phase=phase,
+        entered={step_phase: at for at, step_phase in steps},
+        total=total,
+        succeeded=processed - failed,
+        failed=failed,
+    )
+
+
+def _undisturbed(plan: Plan, total: int, created: float, expiry: float) -> _Course:
+    """The course of a batch that nobody cancels."""
+    timing = plan.timing
+    start = created + timing.validating
+    if plan.ending is Ending.FAILS:
+        return _Course(((created, Phase.VALIDATING), (start, Phase.FAILED)), _Work(start, start, 0))
+    end = expiry if plan.ending is Ending.EXPIRES else start + timing.running
+    amount = total
+    if plan.ending is not Ending.COMPLETES and plan.reached is not None:
+        amount = min(total, plan.reached)
+    steps = [(created, Phase.VALIDATING), (start, Phase.IN_PROGRESS)]
+    if plan.ending is Ending.COMPLETES:
+        steps += [(end, Phase.FINALIZING), (end + timing.finalizing, Phase.COMPLETED)]
+    if steps[-1][1] is not Phase.COMPLETED or steps[-1][0] > expiry:
+        steps = [step for step in steps if step[0] < expiry] + [(expiry, Phase.EXPIRED)]
+    return _Course(tuple(steps), _Work(start, end, amount, stop=expiry))
+
+
+def _cancelled(course: _Course, asked: float, lasting: float, cancel: Cancel) -> _Course:
+    """The same course with a cancel in it; unchanged when the batch had ended before."""
+    steps = course.before(asked)
+    if not steps or steps[-1][1].terminal:
+        return course
+    steps += ((asked, Phase.CANCELLING),)
+    work = course.work
+    if cancel is Cancel.LOSES_RACE:
+        return _Course((*steps, (asked + lasting, Phase.COMPLETED)), work)
+    if cancel is Cancel.WORKS:
+        steps += ((asked + lasting, Phase.CANCELLED),)
+    return _Course(steps, _Work(work.start, work.end, work.amount, stop=min(work.stop, asked)))

@@ -1,0 +1,174 @@
+"""Between the socket and the APIs: notes every request, and lets it go wrong as the rules say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from jobdash.demo.emulator import gemini_api, openai_api
+from jobdash.demo.emulator.errors import ApiError, gemini_form, openai_form
+from jobdash.demo.emulator.faults import Answer, CutBody, Delay, Effect, EmptyJson, MalformedJson, Reset
+from jobdash.demo.emulator.journal import Entry, key_label
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from jobdash.demo.emulator.emulator import Emulator
+
+HangUp = Callable[[tuple[str, int]], None]
+"""Resets the connection of the client at that address."""
+
+JOURNALED = 2_000
+"""Characters of a body that the journal keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request that has arrived completely."""
+
+    request: Request
+    body: bytes
+    gemini: bool
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """An answer before it is sent; its headers are without Content-Length."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+class Wire:
+    """The ASGI application the server runs."""
+
+    def __init__(self, emulator: Emulator, hang_up: HangUp) -> None:
+        self._emulator = emulator
+        self._hang_up = hang_up
+        self._openai: ASGIApp = openai_api.openai_app(emulator.openai, emulator.accepts)
+        self._gemini: ASGIApp = gemini_api.gemini_app(emulator.gemini, emulator.accepts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one request, apply it unless a fault says otherwise, and answer unless one says otherwise."""
+        call = await _read(scope, receive)
+        effect = self._emulator.faults.strike(call.request.method, call.request.url.path, call.key)
+        early, late = _pauses(effect)
+        await asyncio.sleep(self._emulator.latency + early)
+        applied = not isinstance(effect, Answer) and effect != Reset(applied=False)
+        reply: _Reply | None = None
+        if isinstance(effect, Answer):
+            reply = _made_up(effect, gemini=call.gemini)
+        elif applied:
+            reply = await _ask(self._gemini if call.gemini else self._openai, call)
+        if isinstance(effect, Reset):
+            reply = None
+
+        self._note(call, effect, applied=applied, status=None if reply is None else reply.status)
+        if reply is None:
+            self._hang_up(scope["client"])
+            await receive()  # returns once the server has noticed, and expects no answer any more
+        else:
+            await asyncio.sleep(late)
+            await _send(reply, effect, send)
+
+    def _note(self, call: _Call, effect: Effect | None, *, applied: bool, status: int | None) -> None:
+        entry = Entry(
+            at=self._emulator.clock.now(),
+            method=call.request.method,
+            path=call.request.url.path,
+            query=call.request.url.query,
+            account=key_label(call.key),
+            body=_summary(call),
+            applied=applied,
+            status=status,
+            fault=None if effect is None else type(effect).__name__,
+        )
+        self._emulator.journal.add(entry)
+
+
+async def _read(scope: Scope, receive: Receive) -> _Call:
+    request = Request(scope, receive)
+    gemini = _is_gemini(request)
+    key = gemini_api.presented_key(request) if gemini else openai_api.presented_key(request)
+    return _Call(request, await request.body(), gemini, key)
+
+
+def _is_gemini(request: Request) -> bool:
+    """Both have `/v1/files` and `/v1/batches`: only the way the key is sent tells them apart."""
+    by_path = request.url.path.startswith(("/v1beta/", "/upload/", "/download/"))
+    return by_path or gemini_api.presented_key(request) != ""
+
+
+async def _ask(app: ASGIApp, call: _Call) -> _Reply:
+    """The API's own answer."""
+    unread = [{"type": "http.request", "body": call.body, "more_body": False}]
+    status = 0
+    headers: list[tuple[bytes, bytes]] = []
+    body = bytearray()
+
+    async def receive() -> Message:
+        return unread.pop() if unread else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers.extend(pair for pair in message["headers"] if pair[0] != b"content-length")
+        else:
+            body.extend(message.get("body", b""))
+
+    await app(dict(call.request.scope), receive, send)
+    return _Reply(status, tuple(headers), bytes(body))
+
+
+def _pauses(effect: Effect | None) -> tuple[float, float]:
+    """The seconds to wait before a request is applied, and after it."""
+    if not isinstance(effect, Delay):
+        return 0.0, 0.0
+    return (0.0, effect.seconds) if effect.applied_first else (effect.seconds, 0.0)
+
+
+def _made_up(answer: Answer, *, gemini: bool) -> _Reply:
+    """The answer of a fault."""
+    body = answer.body
+    if body is None:
+        error = ApiError(answer.status, f"The emulator was told to answer {answer.status}.", code=answer.code)
+        body = json.dumps(gemini_form(error) if gemini else openai_form(error))
+    headers = {"content-type": "application/json", **answer.all_headers()}
+    return _Reply(
+        answer.status,
+        tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
+        body.encode(),
+    )
+
+
+async def _send(reply: _Reply, effect: Effect | None, send: Send) -> None:
+    """Send an answer, spoilt as the fault says."""
+    body = reply.body
+    if isinstance(effect, MalformedJson):
+        body = body[: len(body) // 2]
+    elif isinstance(effect, EmptyJson):
+        body = b"{}"
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, length]})
+    if isinstance(effect, CutBody):
+        # Returning with more to come makes the server close the connection after what it has.
+        await send(
+            {"type": "http.response.body", "body": body[: int(len(body) * effect.keep)], "more_body": True}
+        )
+        return
+    await send({"type": "http.response.body", "body": body})
+
+
+def _summary(call: _Call) -> str:
+    kind = call.request.headers.get("content-type", "").partition(";")[0]
+    if kind == "application/json":
+        return call.body[:JOURNALED].decode(errors="replace")
+    return f"<{len(call.body)} bytes of {kind or 'no type'}>" if call.body else ""

@@ -1,0 +1,1 @@
+"""What a job is; nothing but the standard library."""

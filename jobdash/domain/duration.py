@@ -1,0 +1,36 @@
+"""Spans of time as people write and read them: ``90s``, ``2h``, ``26h``, ``5d``."""
+
+from __future__ import annotations
+
+import re
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+_UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+
+
+def parse_span(text: str) -> int:
+    """Return milliseconds for ``2h``, ``1h30m``, ``45s``; a bare number is seconds.
+
+    Raises ValueError for anything else.
+    """
+    text = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return int(float(text) * SECOND)
+    if not re.fullmatch(f"(?:{_SPAN.pattern})+", text):
+        raise ValueError(f"{text!r} is no span of time (like 30s, 5m, 2h, 3d)")
+    return sum(int(float(number) * _UNITS[unit]) for number, unit in _SPAN.findall(text))
+
+
+def short_span(ms: int) -> str:
+    """Return one short word for a span: ``8s``, ``12m``, ``26h``, ``5d``; hours up to two days."""
+    if ms < MINUTE:
+        return f"{max(0, ms) // SECOND}s"
+    if ms < HOUR:
+        return f"{ms // MINUTE}m"
+    if ms < 2 * DAY:
+        return f"{ms // HOUR}h"
+    return f"{ms // DAY}d"

@@ -1,0 +1,148 @@
+"""Frozen views of a job: the line of a table, and everything known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobdash.domain.status import FORCE_FAILED, TERMINAL, UNFINISHED, Outcome, Status, outcome_of
+
+CANCEL_STUCK_MS = 15 * 60 * 1000
+"""A cancel asked longer ago than this may be asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """What one line of the table needs. Times are milliseconds UTC; None is unknown, never 0."""
+
+    id: int
+    public_id: str
+    provider: str
+    account: str
+    remote_id: str | None
+    name: str
+    status: Status
+    remote_status: Status
+    raw_status: str
+    verdict: str | None
+    model: str | None
+    endpoint: str | None
+    total: int | None
+    succeeded: int | None
+    failed: int | None
+    cancelled: int | None
+    expired: int | None
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    updated_at: int
+    expires_at: int | None
+    cancel_requested_at: int | None
+    removed_at: int | None
+    gone_at: int | None
+    error: str | None
+    left_behind: str | None
+    lease_until: int | None
+    removing: int | None
+    cancel_doubt: bool
+    """A cancel got no answer: it may or may not have been applied, and may be asked again at once."""
+    fence: int
+    revision: int
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the effective status may still change."""
+        return self.status in UNFINISHED
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the effective status is final."""
+        return self.status in TERMINAL
+
+    @property
+    def gone(self) -> bool:
+        """Whether the provider lost an unfinished job."""
+        return self.gone_at is not None and self.unfinished
+
+    @property
+    def force_failed(self) -> bool:
+        """Whether a person declared it failed here."""
+        return self.verdict == FORCE_FAILED
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How well a completed job went."""
+        return outcome_of(self.status, self.succeeded, self.failed)
+
+    @property
+    def done(self) -> int | None:
+        """Requests that have an answer, good or bad; None when nobody told us."""
+        if self.succeeded is None and self.failed is None:
+            return None
+        return (self.succeeded or 0) + (self.failed or 0)
+
+    @property
+    def remaining(self) -> int | None:
+        """Requests nothing is known of yet; None when the total or the counts are unknown."""
+        if self.total is None or self.done is None:
+            return None
+        return max(0, self.total - self.done - (self.cancelled or 0) - (self.expired or 0))
+
+    def stuck_cancelling(self, now: int) -> bool:
+        """Whether a cancel was asked more than 15 minutes before ``now`` and nothing came of it."""
+        asked = self.cancel_requested_at
+        return self.status is Status.CANCELLING and asked is not None and now - asked > CANCEL_STUCK_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything known of one job."""
+
+    row: JobRow
+    origin: str
+    cancel_reason: str | None
+    verdict_reason: str | None
+    attempt: int
+    parent: str | None
+    children: tuple[str, ...]
+    superseded_by: str | None
+    tags: dict[str, str]
+    usage: dict[str, Any] | None
+    errors: tuple[dict[str, Any], ...]
+    files: dict[str, str]
+    seen_at: int | None
+    submit_key: str | None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the log: who did what, to which job, when, with which result."""
+
+    id: int
+    at: int
+    actor: str
+    face: str
+    action: str
+    job_public_id: str | None
+    job_name: str | None
+    account: str | None
+    result: str
+    detail: str
+    bulk: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountHealth:
+    """What the last poll of an account told; times in milliseconds UTC."""
+
+    name: str
+    provider: str
+    asked_at: int | None
+    ok_at: int | None
+    error: str | None
+    error_kind: str | None
+    next_poll_at: int
+    retry_after_until: int | None
+    discovered: int
+    first_sync_done: bool

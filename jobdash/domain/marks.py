@@ -1,0 +1,42 @@
+"""What the clock says of a job when it is drawn: age, time left, stuck, expires soon. Never stored."""
+
+from __future__ import annotations
+
+from jobdash.domain.duration import HOUR, short_span
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Status
+
+_RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
+EXPIRES_SOON_MS = 2 * HOUR
+
+
+def age(row: JobRow, now: int) -> str:
+    """Return the time since it was created: ``2h``."""
+    return short_span(now - row.created_at)
+
+
+def left_ms(row: JobRow, now: int) -> int | None:
+    """Return the milliseconds a running job still needs at the pace it had so far, None when nobody can tell."""
+    if row.status not in _RUNNING or row.gone or not row.done or row.remaining is None:
+        return None
+    elapsed = now - (row.started_at or row.created_at)
+    return int(elapsed / row.done * row.remaining) if elapsed > 0 else None
+
+
+def left(row: JobRow, now: int) -> str:
+    """Return ``~41m``, or an empty text when nobody can tell."""
+    ms = left_ms(row, now)
+    return "" if ms is None else f"~{short_span(ms)}"
+
+
+def expires_in(row: JobRow, now: int) -> str:
+    """Return ``expires in 21h`` for an unfinished job with a deadline, else an empty text."""
+    if row.terminal or row.expires_at is None:
+        return ""
+    ms = row.expires_at - now
+    return f"expires in {short_span(ms)}" if ms > 0 else f"past its deadline by {short_span(-ms)}"
+
+
+def stalled(row: JobRow, now: int) -> bool:
+    """Whether a local job's worker has not been heard of within its lease."""
+    return row.status is Status.IN_PROGRESS and row.lease_until is not None and row.lease_until < now

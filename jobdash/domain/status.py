@@ -1,0 +1,134 @@
+"""The states of a job, its effective status, and what each action accepts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """One word for every source; ``unknown`` stands for a word we have never seen."""
+
+    PENDING = "pending"
+    VALIDATING = "validating"
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
+UNFINISHED = frozenset(Status) - TERMINAL
+
+FORCE_FAILED = "force_failed"
+"""The only verdict there is: a person declared the job failed, whatever its provider says."""
+
+LABELS = {status: status.value for status in Status} | {
+    Status.IN_PROGRESS: "running",
+    Status.UNKNOWN: "unknown?",
+}
+"""The word a person reads for each status."""
+
+
+def effective(remote_status: Status, cancel_requested_at: int | None, verdict: str | None) -> Status:
+    """Return the status a row shows, from the three facts that writers may set.
+
+    The store holds the same function as a generated column made by `effective_sql`.
+    """
+    if verdict == FORCE_FAILED:
+        return Status.FAILED
+    if remote_status in TERMINAL:
+        return remote_status
+    if cancel_requested_at is not None:
+        return Status.CANCELLING
+    return remote_status
+
+
+def _quoted(words: frozenset[Status]) -> str:
+    return ", ".join(f"'{word}'" for word in sorted(words))
+
+
+def effective_sql() -> str:
+    """Return `effective` as an SQL expression over the columns of the same names."""
+    return (
+        f"CASE WHEN verdict = '{FORCE_FAILED}' THEN '{Status.FAILED}' "
+        f"WHEN remote_status IN ({_quoted(TERMINAL)}) THEN remote_status "
+        f"WHEN cancel_requested_at IS NOT NULL THEN '{Status.CANCELLING}' "
+        "ELSE remote_status END"
+    )
+
+
+class Tab(StrEnum):
+    """The tabs of the main screen, in the order of their keys ``0`` … ``7``."""
+
+    ALL = "all"
+    RUNNING = "running"
+    PENDING = "pending"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def number(self) -> int:
+        """The tab's key and its value in the store's ``tab`` column (All is the sum, stored nowhere)."""
+        return list(Tab).index(self)
+
+
+TAB_OF: dict[Status, Tab] = {
+    Status.VALIDATING: Tab.RUNNING,
+    Status.IN_PROGRESS: Tab.RUNNING,
+    Status.FINALIZING: Tab.RUNNING,
+    Status.UNKNOWN: Tab.RUNNING,
+    Status.PENDING: Tab.PENDING,
+    Status.CANCELLING: Tab.CANCELLING,
+    Status.COMPLETED: Tab.COMPLETED,
+    Status.FAILED: Tab.FAILED,
+    Status.CANCELLED: Tab.CANCELLED,
+    Status.EXPIRED: Tab.EXPIRED,
+}
+
+TAB_GONE = 0
+"""The ``tab`` value of a job its provider lost: only All shows it."""
+TAB_REMOVED = -1
+"""The ``tab`` value of a removed job: no tab shows it."""
+
+
+def tab_number(status: Status, *, gone: bool, removed: bool) -> int:
+    """Return the store's ``tab`` value of a row; equal to `tab_sql`."""
+    if removed:
+        return TAB_REMOVED
+    if gone and status in UNFINISHED:
+        return TAB_GONE
+    return TAB_OF[status].number
+
+
+def tab_sql(status: str) -> str:
+    """Return `tab_number` as an SQL expression, given the expression of the effective status."""
+    arms = " ".join(f"WHEN '{word}' THEN {tab.number}" for word, tab in TAB_OF.items())
+    return (
+        f"CASE WHEN removed_at IS NOT NULL THEN {TAB_REMOVED} "
+        f"WHEN gone_at IS NOT NULL AND ({status}) IN ({_quoted(UNFINISHED)}) THEN {TAB_GONE} "
+        f"ELSE CASE ({status}) {arms} END END"
+    )
+
+
+class Outcome(StrEnum):
+    """How well a completed job went; None where the counts do not tell."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    ALL_FAILED = "all_failed"
+
+
+def outcome_of(status: Status, succeeded: int | None, failed: int | None) -> Outcome | None:
+    """Derive the outcome of a completed job from its counts."""
+    if status is not Status.COMPLETED or failed is None:
+        return None
+    if failed == 0:
+        return Outcome.OK
+    return Outcome.PARTIAL if succeeded else Outcome.ALL_FAILED

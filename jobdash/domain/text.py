@@ -1,0 +1,113 @@
+"""The one gate for text from outside: what a person may see, how much is kept, and no secrets."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+SCREEN_LIMIT = 2_000
+"""Characters of one text that any face ever looks at; a longer one is cut before it is examined."""
+
+NAME_BYTES = 1024
+ERROR_BYTES = 16 * 1024
+_CUT = "… (cut)"
+
+_SPACES = frozenset("\t\n\v\f\r\x85\u2028\u2029")
+# Printable for Python, but drawn as nothing, so that two names could look alike or a line be moved.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {
+    chr(code) for block in ((0xFE00, 0xFE10), (0x180B, 0x1810), (0xE0100, 0xE01F0)) for code in range(*block)
+}
+_MARKS_A_LETTER = 2
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def clean(text: str, limit: int = SCREEN_LIMIT) -> str:
+    """Return one line of printable text for a terminal, a log, or a table.
+
+    White space of every kind becomes one plain space each; a control character becomes its picture (``␛``);
+    what is invisible, directional, unassigned or half a character becomes ``\N{REPLACEMENT CHARACTER}``;
+    more than two marks stacked on one letter are dropped. Longer than ``limit`` characters is cut with ``…``.
+    """
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isascii() and text.isprintable():
+        return text
+    out: list[str] = []
+    marks = 0
+    for char in text:
+        if unicodedata.category(char) in {"Mn", "Me"} and char not in _INVISIBLE:
+            marks += 1
+            if marks <= _MARKS_A_LETTER and out:
+                out.append(char)
+            continue
+        marks = 0
+        shown = _shown(char)
+        if shown != _REPLACEMENT or not out or out[-1] != _REPLACEMENT:
+            out.append(shown)
+    return "".join(out)
+
+
+def _shown(char: str) -> str:
+    if char in _SPACES or unicodedata.category(char) == "Zs":
+        return " "
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if char in _INVISIBLE or not char.isprintable():
+        return _REPLACEMENT
+    return char
+
+
+def clean_lines(text: str, limit: int = SCREEN_LIMIT) -> list[str]:
+    """Return ``text`` as gated lines, for the places where a line break is layout and not a trick."""
+    return [clean(line) for line in text[:limit].splitlines()] or [""]
+
+
+def bounded(text: str, limit: int) -> str:
+    """Return ``text`` in at most ``limit`` bytes of UTF-8, saying so where it was cut."""
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) <= limit:
+        return text
+    room = limit - len(_CUT.encode())
+    return raw[:room].decode("utf-8", "ignore") + _CUT
+
+
+_UNSAFE_IN_FILE_NAME = re.compile(r"[^\w.\-]+")
+
+
+def file_name(text: str, limit: int = 80) -> str:
+    """Return a harmless file name made from ``text``: no separators, no leading dot, never empty."""
+    flat = _UNSAFE_IN_FILE_NAME.sub("-", clean(text, limit)).strip("-.")
+    return flat or "job"
+
+
+_SECRET_SHAPES = re.compile(
+    r"""
+    \b(?:sk|rk|pk)-[A-Za-z0-9_\-]{8,}           # OpenAI and its kin
+    | \bAIza[A-Za-z0-9_\-]{10,}                 # Google API keys
+    | \bya29\.[A-Za-z0-9_\-.]{10,}              # Google access tokens
+    | (?<=Bearer\ )[A-Za-z0-9_\-.~+/=]{6,}
+    | (?<=[?&]key=)[^&\s"']+
+    | (?i:(?<=x-goog-api-key:\ )|(?<=x-goog-api-key:)|(?<="x-goog-api-key":\ "))[^\s"']+
+    | (?i:(?<=authorization:\ )(?!Bearer\ ))[^\s"']+
+    """,
+    re.VERBOSE,
+)
+_HIDDEN = "[secret]"
+_known: set[str] = set()
+
+
+def keep_secret(value: str) -> None:
+    """Remember a key of this process: `redact` takes it out wherever it turns up, whatever its shape."""
+    if len(value) >= 6:
+        _known.add(value)
+
+
+def redact(text: str) -> str:
+    """Return ``text`` without keys: those of this process and whatever is shaped like one."""
+    for value in _known:
+        if value in text:
+            text = text.replace(value, _HIDDEN)
+    return _SECRET_SHAPES.sub(_HIDDEN, text)

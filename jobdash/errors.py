@@ -1,0 +1,160 @@
+"""Every exception jobdash raises on purpose.
+
+JobdashError                     a sentence for a person and an exit code for a script
+├── UsageError                   the request itself is malformed (2)
+│   └── FilterError              a filter that cannot be read; knows the place (2)
+├── JobNotFound                  no job of that name or id (3)
+│   └── JobAmbiguous             several jobs fit (3)
+├── NotConfirmed                 an action nobody said yes to (4)
+├── ConfigError                  configuration or credentials (5)
+├── StoreError                   the store cannot be used (6)
+│   ├── StoreTooNew              written by a newer jobdash; left untouched
+│   └── StoreReadOnly            can be read, cannot be written
+└── ProviderError                a provider said no, or said nothing (1)
+    ├── AuthRejected             the key is missing, wrong or not allowed
+    ├── NotFound                 the provider knows no such thing
+    ├── NotCancellable           asked and confirmed: it cannot be cancelled now
+    ├── RateLimited              too many requests; carries ``retry_after``
+    ├── QuotaExhausted           the account has nothing left; asking again is useless
+    ├── Unavailable              5xx, a reset, a time-out: it may or may not have been applied
+    ├── InvalidRequest           the provider refused the request as malformed
+    └── BadResponse              an answer that cannot be believed
+"""
+
+from __future__ import annotations
+
+
+class JobdashError(Exception):
+    """Something went wrong."""
+
+    exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class UsageError(JobdashError):
+    """The request is malformed."""
+
+    exit_code = 2
+
+
+class FilterError(UsageError):
+    """The filter cannot be read.
+
+    ``position`` is the 0-based place of the offending word in the filter's text.
+    """
+
+    def __init__(self, message: str, text: str = "", position: int = 0) -> None:
+        super().__init__(message)
+        self.text = text
+        self.position = position
+
+
+class JobNotFound(JobdashError):
+    """No such job."""
+
+    exit_code = 3
+
+
+class JobAmbiguous(JobNotFound):
+    """Several jobs fit."""
+
+
+class NotConfirmed(JobdashError):
+    """Not confirmed."""
+
+    exit_code = 4
+
+
+class ConfigError(JobdashError):
+    """The configuration cannot be used."""
+
+    exit_code = 5
+
+
+class StoreError(JobdashError):
+    """The store cannot be used."""
+
+    exit_code = 6
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer jobdash."""
+
+
+class StoreReadOnly(StoreError):
+    """The store can be read but not written."""
+
+
+class ProviderError(JobdashError):
+    """The provider refused the request.
+
+    ``status`` is the HTTP code, None when there was no answer; ``detail`` the provider's own words
+    (redacted, not yet gated for the screen).
+    """
+
+    def __init__(self, message: str = "", *, status: int | None = None, detail: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail
+
+
+class AuthRejected(ProviderError):
+    """The key was rejected."""
+
+
+class NotFound(ProviderError):
+    """The provider knows no such thing."""
+
+
+class NotCancellable(ProviderError):
+    """It cannot be cancelled now."""
+
+
+class RateLimited(ProviderError):
+    """Too many requests.
+
+    ``retry_after`` is the number of seconds the provider asked us to wait, None when it named none.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        detail: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, status=status, detail=detail)
+        self.retry_after = retry_after
+
+
+class QuotaExhausted(ProviderError):
+    """The account's quota is used up."""
+
+
+class Unavailable(ProviderError):
+    """No usable answer; it may or may not have been applied.
+
+    ``retry_after`` is set only for a 503 that names a time, which was certainly not applied.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        detail: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, status=status, detail=detail)
+        self.retry_after = retry_after
+
+
+class InvalidRequest(ProviderError):
+    """The provider refused the request as malformed."""
+
+
+class BadResponse(ProviderError):
+    """The provider's answer cannot be believed."""

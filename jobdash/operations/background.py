@@ -1,0 +1,184 @@
+"""What the dashboard's threads run: one loop holds the writer, one loop an account each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from jobdash.config import Account, Config
+from jobdash.domain.clock import Clock
+from jobdash.domain.job import AccountHealth
+from jobdash.domain.plan import Plan
+from jobdash.errors import JobdashError, ProviderError, StoreError
+from jobdash.operations.daemon_executor import DaemonExecutor
+from jobdash.operations.execute import Report, execute
+from jobdash.operations.limiter import Stop
+from jobdash.operations.session import AccountSession, Before, Request
+from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_words
+from jobdash.operations.work import Caller, Work
+from jobdash.operations.writing import Store
+from jobdash.providers.base import Capabilities
+from jobdash.store.reader import Reader
+
+T = TypeVar("T")
+_LOOK_AGAIN_S = 5.0
+"""The longest sleep between two looks at whose turn it is to poll: another process may have pressed F5."""
+
+
+class AccountWorker:
+    """One account in a thread and event loop of its own; to everybody else a `Caller`."""
+
+    def __init__(
+        self,
+        account: Account,
+        config: Config,
+        clock: Clock,
+        *,
+        on_wait: Callable[[str, int | None], None],
+        on_sync: Callable[[SyncReport], None],
+        on_progress: Callable[[str, int], None],
+    ) -> None:
+        self.account = account
+        self._config = config
+        self._clock = clock
+        self._on_wait = on_wait
+        self._on_sync = on_sync
+        self._on_progress = on_progress
+        self._session: Future[AccountSession] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[Any] | None = None
+        self._wake = asyncio.Event()
+
+    # ── in its own thread ──────────────────────────────────────────────────────────────────────────────────
+
+    async def serve(self, store: Store, others: Mapping[str, Caller]) -> None:
+        """Open the account and poll it until `stop`."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(DaemonExecutor())
+        self._main = asyncio.current_task()
+        configured = frozenset(account.name for account in self._config.accounts)
+        work = Work(others, store, configured, self._clock)
+        with contextlib.suppress(asyncio.CancelledError):
+            try:
+                name = self.account.name
+                session = AccountSession(
+                    self.account, clock=self._clock, on_wait=lambda until: self._on_wait(name, until)
+                )
+                async with session:
+                    self._session.set_result(session)
+                    await self._poll(work)
+            except JobdashError as error:
+                await self._could_not_open(error, store)
+
+    async def _could_not_open(self, error: JobdashError, store: Store) -> None:
+        if not self._session.done():
+            self._session.set_exception(error)
+        account, now = self.account, self._clock()
+        words = health_words(error, account) if isinstance(error, ProviderError) else str(error)
+        with contextlib.suppress(StoreError):
+            await store.write(
+                lambda writer: writer.set_health(
+                    account.name,
+                    account.provider,
+                    asked_at=now,
+                    next_poll_at=now,
+                    error=words,
+                    error_kind=type(error).__name__,
+                )
+            )
+
+    async def _poll(self, work: Work) -> None:
+        reader = Reader(self._config.database, self._clock)
+        try:
+            while True:
+                wait = self._until_due(reader)
+                if wait <= 0 and await self._claim(work.store):
+                    await self._sync(reader, work)
+                    wait = self._until_due(reader)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), max(0.05, min(wait, _LOOK_AGAIN_S)))
+                    self._wake.clear()
+                    self._session.result().reset()
+        finally:
+            reader.close()
+
+    def _until_due(self, reader: Reader) -> float:
+        """Return the seconds until this account is due."""
+        health: AccountHealth | None = next(
+            (health for health in reader.accounts() if health.name == self.account.name), None
+        )
+        if health is None:
+            return 0.0
+        wait = health.next_poll_at - self._clock()
+        return 0.0 if wait > self._longest_ms else wait / 1000
+
+    @property
+    def _longest_ms(self) -> int:
+        return self._config.sync.slowest_ms + CLAIM_MS
+
+    async def _claim(self, store: Store) -> bool:
+        account, now = self.account, self._clock()
+        longest = self._longest_ms
+        return await store.write(
+            lambda writer: writer.claim_poll(account.name, account.provider, now, now + CLAIM_MS, longest)
+        )
+
+    async def _sync(self, reader: Reader, work: Work) -> None:
+        sync = Sync(
+            self.account,
+            self._session.result(),
+            reader,
+            work,
+            self._config.sync,
+            on_progress=lambda seen: self._on_progress(self.account.name, seen),
+        )
+        self._on_sync(await sync.run())
+
+    # ── from other threads ─────────────────────────────────────────────────────────────────────────────────
+
+    def stop(self) -> None:
+        """End `serve`; what is under way is cancelled, and its intents say so."""
+        self._call_soon(lambda: self._main.cancel() if self._main else None)
+
+    def wake(self) -> None:
+        """Look at once whether it is time to poll."""
+        self._call_soon(self._wake.set)
+
+    def _call_soon(self, call: Callable[[], object]) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(call)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the source can do; known once a call was answered."""
+        return self._session.result().capabilities
+
+    @property
+    def origin(self) -> str:
+        """The server's identity; known once a call was answered."""
+        return self._session.result().origin
+
+    async def call(self, request: Request[T], *, before: Before | None = None, stop: Stop | None = None) -> T:
+        """Send a request in the account's own loop, from any other; waits until the account is open."""
+        session = await asyncio.wrap_future(self._session)
+        assert self._loop is not None
+        if asyncio.get_running_loop() is self._loop:
+            return await session.call(request, before=before, stop=stop)
+        sent = asyncio.run_coroutine_threadsafe(session.call(request, before=before, stop=stop), self._loop)
+        return await asyncio.wrap_future(sent)
+
+
+async def execute_and_tell(
+    plan: Plan, work: Work, report: Report, ended: Callable[[BaseException | None], None]
+) -> None:
+    """Carry out a plan in the store's loop; ``ended`` hears of its end, with what went wrong if anything."""
+    try:
+        await execute(plan, work, report)
+    except BaseException as error:  # a run that dies unheard would look like one that hangs
+        ended(error)
+        raise
+    ended(None)

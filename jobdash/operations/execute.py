@@ -1,0 +1,63 @@
+"""Carrying out a plan: each job re-checked at the moment of acting, one outcome each as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+
+from jobdash.domain.plan import Action, Decision, JobOutcome, Plan, Result, Summary, Verdict
+from jobdash.errors import JobdashError
+from jobdash.operations.cancel import cancel_job
+from jobdash.operations.force_fail import force_fail_job
+from jobdash.operations.remove import remove_job
+from jobdash.operations.work import Work
+
+AT_ONCE = 40
+"""Jobs of one account under way at once; the account's own limiter admits fewer requests than that."""
+
+Step = Callable[[Decision, Plan, Work], Awaitable[JobOutcome]]
+Report = Callable[[JobOutcome], None]
+_STEPS: dict[Action, Step] = {
+    Action.CANCEL: cancel_job,
+    Action.FORCE_FAIL: force_fail_job,
+    Action.REMOVE: remove_job,
+}
+
+
+async def execute(plan: Plan, work: Work, report: Report) -> Summary:
+    """Do what a plan says; ``report`` hears of every outcome as it happens.
+
+    One failure never stops the rest. After ``work.stop`` is set nothing more is sent, what is under way is
+    awaited, and what waits is reported as skipped.
+    """
+    outcomes: list[JobOutcome] = []
+
+    def told(outcome: JobOutcome) -> None:
+        outcomes.append(outcome)
+        report(outcome)
+
+    for decision in plan.skipped:
+        refused = decision.verdict is Verdict.REFUSED
+        told(JobOutcome(decision.job, Result.SKIPPED, decision.reason, decision.job.status, refused=refused))
+    by_account: dict[str, list[Decision]] = defaultdict(list)
+    for decision in plan.acting:
+        by_account[decision.job.account].append(decision)
+    async with asyncio.TaskGroup() as group:
+        for decisions in by_account.values():
+            waiting = iter(decisions)
+            for _ in range(min(AT_ONCE, len(decisions))):
+                group.create_task(_work_off(waiting, plan, work, told))
+    return Summary(plan, tuple(outcomes), interrupted=work.stop.is_set())
+
+
+async def _work_off(waiting: Iterator[Decision], plan: Plan, work: Work, told: Report) -> None:
+    for decision in waiting:
+        if work.stop.is_set():
+            told(JobOutcome(decision.job, Result.SKIPPED, "stopped", stopped=True))
+            continue
+        try:
+            outcome = await _STEPS[plan.action](decision, plan, work)
+        except JobdashError as error:
+            outcome = JobOutcome(decision.job, Result.FAILED, str(error))
+        told(outcome)

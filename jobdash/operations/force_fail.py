@@ -1,0 +1,58 @@
+"""Force-fail one job: the verdict here at once, then a cancel at the provider as far as that goes."""
+
+from __future__ import annotations
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result, decide
+from jobdash.domain.status import TERMINAL
+from jobdash.operations.cancel import Asked, End, ask_cancel
+from jobdash.operations.work import Work
+from jobdash.store.records import Refusal
+
+_STILL = "it may still run and be billed"
+
+
+async def force_fail_job(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+    """Carry out a planned force-fail of one job; the outcome tells both sides."""
+    job = decision.job
+    if work.stop.is_set():
+        return JobOutcome(job, Result.SKIPPED, "stopped", stopped=True)
+
+    def accept(row: JobRow) -> str | None:
+        again = decide(Action.FORCE_FAIL, row, work.situation(), Choices())
+        return None if again.acts else again.reason
+
+    failed = await work.store.write(
+        lambda writer: writer.force_fail(
+            job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
+        )
+    )
+    if isinstance(failed, Refusal):
+        return JobOutcome(job, Result.SKIPPED, failed.reason, failed.row.status if failed.row else None)
+    told = await _tell_provider(failed, plan, work)
+    return JobOutcome(job, Result.DONE, f"failed here; provider: {told}", failed.status)
+
+
+async def _tell_provider(row: JobRow, plan: Plan, work: Work) -> str:
+    if row.remote_id is None:
+        return "nothing to cancel, its submit is not confirmed"
+    if row.gone_at is not None:
+        return "does not know it any more"
+    if row.remote_status in TERMINAL:
+        return f"already {row.remote_status}"
+    if row.cancel_requested_at is not None and not row.cancel_doubt:
+        return "a cancel was asked before"
+    asked = await ask_cancel(row, work, None, bulk=plan.bulk, reason=plan.choices.reason)
+    return _words(asked)
+
+
+def _words(asked: Asked) -> str:
+    if asked.end is End.ACCEPTED:
+        return "cancel accepted"
+    if asked.end is End.FINISHED:
+        return asked.reason
+    if asked.end is End.DOUBT:
+        return f"no answer: {_STILL}"
+    if asked.end is End.STOPPED:
+        return f"not asked: {_STILL}"
+    return f"{asked.reason}; {_STILL}"

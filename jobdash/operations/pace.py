@@ -1,0 +1,45 @@
+"""How often a job deserves to be asked for, and so how often its account is polled."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from jobdash.config import SyncSettings
+from jobdash.domain.duration import DAY, HOUR, MINUTE
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Status
+
+_BY_AGE = (
+    (10 * MINUTE, 15_000),
+    (HOUR, 30_000),
+    (6 * HOUR, MINUTE),
+    (DAY, 2 * MINUTE),
+    (2 * DAY, 5 * MINUTE),
+)
+"""A job younger than the first is asked every second (milliseconds)."""
+SLOW_MS = 15 * MINUTE
+"""For what is old, force-failed, or in a state nobody knows for two days."""
+GONE_MS = DAY
+CANCELLING_MS = 15_000
+PACES = (*(pace for _, pace in _BY_AGE), SLOW_MS, GONE_MS)
+"""All the paces there are, fastest first."""
+
+
+def pace(row: JobRow, now: int) -> int:
+    """Return the milliseconds between two questions for a job whose remote word is unfinished."""
+    if row.gone_at is not None:
+        return GONE_MS
+    if row.force_failed:
+        return SLOW_MS
+    if row.status is Status.CANCELLING and not row.stuck_cancelling(now):
+        return CANCELLING_MS
+    age = now - row.created_at
+    return next((wait for limit, wait in _BY_AGE if age < limit), SLOW_MS)
+
+
+def next_poll_ms(rows: Iterable[JobRow], now: int, settings: SyncSettings) -> int:
+    """Return the milliseconds until an account with these unfinished jobs is polled again, jittered."""
+    wait = min((pace(row, now) for row in rows), default=settings.slowest_ms)
+    wait = max(settings.fastest_ms, min(wait, settings.slowest_ms))
+    return int(wait * random.uniform(0.9, 1.1))  # noqa: S311 - to spread load, nothing secret

@@ -1,0 +1,62 @@
+"""Planning: which jobs an action is for, decided on what the store says now, and frozen."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, Choices, Decision, Plan, Situation, decide
+from jobdash.domain.status import Tab
+from jobdash.domain.text import clean
+from jobdash.operations.browse import Browser, Scope
+
+_CANCELLABLE_TABS = (Tab.PENDING, Tab.RUNNING)
+"""Where a bulk cancel looks: everything unfinished, except cancelling and gone."""
+
+
+def plan_jobs(
+    action: Action,
+    rows: Iterable[JobRow],
+    situation: Situation,
+    choices: Choices | None = None,
+    *,
+    hidden: frozenset[int] = frozenset(),
+    scope: str | None = None,
+) -> Plan:
+    """Freeze an action over jobs that were named, marked, or found."""
+    meant = choices or Choices()
+    decisions = tuple(decide(action, row, situation, meant) for row in rows)
+    return Plan(action, decisions, meant, scope, hidden, bulk=secrets.token_hex(6))
+
+
+def plan_again(plan: Plan, situation: Situation, choices: Choices) -> Plan:
+    """Decide the same jobs, as they were seen, for other choices."""
+    decisions = tuple(decide(plan.action, decision.job, situation, choices) for decision in plan.decisions)
+    return Plan(plan.action, decisions, choices, plan.scope, plan.hidden, plan.bulk)
+
+
+def plan_cancel_all(
+    browser: Browser, scope: Scope, situation: Situation, choices: Choices | None = None
+) -> Plan:
+    """Freeze a cancel of everything unfinished in a tab and filter, except cancelling and gone jobs."""
+    meant = choices or Choices()
+    decisions: list[Decision] = []
+    for tab in _CANCELLABLE_TABS:
+        if scope.tab not in {Tab.ALL, tab}:
+            continue
+        for ids in browser.iter_ids(Scope(tab, scope.conditions)):
+            rows = browser.rows(ids)
+            decisions += [decide(Action.CANCEL, rows[i], situation, meant) for i in ids if i in rows]
+    words = scope_words(scope)
+    return Plan(Action.CANCEL, tuple(decisions), meant, words, bulk=secrets.token_hex(6))
+
+
+def scope_words(scope: Scope) -> str:
+    """Return where the jobs of a bulk action come from: ``in ALL accounts``, ``in tab pending``."""
+    words: list[str] = []
+    if scope.tab is not Tab.ALL:
+        words.append(f"tab {scope.tab}")
+    if scope.conditions is not None and not scope.conditions.empty:
+        words.append(f"filter {clean(scope.conditions.text, 60)}")
+    return f"in {', '.join(words)}" if words else "in ALL accounts"

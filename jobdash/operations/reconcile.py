@@ -1,0 +1,109 @@
+"""Reconciling: what to make of an intent whose process died between the request and its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from jobdash.domain.duration import MINUTE
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import TERMINAL, Status
+from jobdash.errors import NotFound, ProviderError
+from jobdash.operations.cancel import DEADLINE_MS
+from jobdash.operations.session import Get
+from jobdash.operations.work import Caller, Work
+from jobdash.store.reader import Reader
+from jobdash.store.records import Intent, IntentKind
+from jobdash.store.writer import Writer
+
+LISTING_LAG_MS = 10 * MINUTE
+"""A submit that no list shows after this long is unconfirmed."""
+INTERRUPTED = "cancel was interrupted, not confirmed; press c again"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """One intent brought to its end; ``notice`` is for a person."""
+
+    row: JobRow | None
+    notice: str
+
+
+async def reconcile(account: str, caller: Caller, reader: Reader, work: Work) -> list[Reconciled]:
+    """End the intents of an account that nobody is on any more.
+
+    Asks for the state; never sends a cancel, a delete or a submit again. Run by whoever polls the account,
+    after its list was read: a submit is found there by its key.
+    """
+    ended: list[Reconciled] = []
+    for intent in reader.open_intents(account):
+        if intent.kind is IntentKind.REMOVE or not intent.abandoned(work.clock()):
+            continue
+        deadline = work.clock() + DEADLINE_MS
+        if intent.kind is IntentKind.SUBMIT:
+            done = await _submit(intent, reader, work)
+        elif not await work.store.write(partial(_take_over, intent, deadline)):
+            continue
+        elif intent.kind is IntentKind.CANCEL:
+            done = await _cancel(intent, caller, reader, work)
+        else:
+            await work.store.write(partial(_interrupted, intent))
+            done = None
+        if done is not None:
+            ended.append(done)
+    return ended
+
+
+def _take_over(intent: Intent, deadline: int, writer: Writer) -> bool:
+    return writer.take_over(intent, deadline)
+
+
+def _interrupted(intent: Intent, writer: Writer) -> bool:
+    return writer.close_intent(intent.id, "interrupted")
+
+
+async def _submit(intent: Intent, reader: Reader, work: Work) -> Reconciled | None:
+    row = reader.rows([intent.job_id]).get(intent.job_id) if intent.job_id is not None else None
+    if row is None or row.remote_id is not None:
+        await work.store.write(lambda writer: writer.close_intent(intent.id, "found by its key"))
+        return Reconciled(row, "submit was interrupted; the batch was found by its key") if row else None
+    if work.clock() - intent.opened_at < LISTING_LAG_MS:
+        return None
+    reason = "its submit was interrupted, and no list shows it: it may or may not exist at the provider"
+    left = await work.store.write(lambda writer: writer.leave_unconfirmed(intent.id, reason))
+    return Reconciled(left, reason)
+
+
+async def _cancel(intent: Intent, caller: Caller, reader: Reader, work: Work) -> Reconciled | None:
+    row = reader.rows([intent.job_id]).get(intent.job_id) if intent.job_id is not None else None
+    if row is None or row.remote_id is None:
+        await work.store.write(lambda writer: writer.close_intent(intent.id, "no job"))
+        return None
+    asked_at = work.clock()
+    try:
+        remote = await caller.call(Get(row.remote_id))
+    except NotFound:
+        reason = "the provider knows no such batch (404)"
+        left = await work.store.write(
+            lambda writer: writer.withdraw_cancel(intent.id, reason, action="reconcile")
+        )
+        return Reconciled(left, reason)
+    except ProviderError:
+        left = await work.store.write(
+            lambda writer: writer.leave_cancelling(intent.id, INTERRUPTED, action="reconcile")
+        )
+        return Reconciled(left, INTERRUPTED)
+    if remote.status in TERMINAL or remote.status is Status.CANCELLING:
+        closed = await work.store.write(
+            lambda writer: writer.close_cancel(
+                intent.id, remote=remote, asked_at=asked_at, action="reconcile"
+            )
+        )
+        return Reconciled(closed, "") if closed else None
+    certain = caller.capabilities.tells_cancelling
+    left = await work.store.write(
+        lambda writer: (writer.withdraw_cancel if certain else writer.leave_cancelling)(
+            intent.id, INTERRUPTED, remote=remote, asked_at=asked_at, action="reconcile"
+        )
+    )
+    return Reconciled(left, INTERRUPTED)

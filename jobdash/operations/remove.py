@@ -1,0 +1,233 @@
+"""Remove one job: what the provider keeps, then the record; or wait in the store for a cancel first."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result, decide
+from jobdash.domain.status import LABELS, TERMINAL, Status
+from jobdash.errors import JobdashError, NotFound, ProviderError
+from jobdash.operations.cancel import DEADLINE_MS, End, ask_cancel, said
+from jobdash.operations.limiter import NotSent
+from jobdash.operations.session import Delete, DeleteFile, Get, Request
+from jobdash.operations.work import Work
+from jobdash.providers.base import RemoteJob
+from jobdash.store.records import Accept, Intent, IntentKind, Refusal
+
+WAIT_MS = 15 * 60 * 1000
+"""How long a removal waits for its cancel to be confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedUp:
+    """What was deleted at the provider, and what was not, with reasons."""
+
+    deleted: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+async def remove_job(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+    """Carry out a planned removal of one job."""
+    if work.stop.is_set():
+        return JobOutcome(decision.job, Result.SKIPPED, "stopped", stopped=True)
+    waits = decision.job.unfinished and not decision.job.gone and plan.choices.cancel_first
+    if waits and not plan.choices.force:
+        return await _cancel_first(decision.job, plan, work)
+    return await _remove_now(decision.job, plan.choices, plan.bulk, work)
+
+
+def _accept(choices: Choices, work: Work) -> Accept:
+    def accept(row: JobRow) -> str | None:
+        again = decide(Action.REMOVE, row, work.situation(), choices)
+        return None if again.acts else again.reason
+
+    return accept
+
+
+async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> JobOutcome:
+    """Write that the removal waits, then ask for the cancel; whichever sync sees it confirmed goes on."""
+    begun = await work.store.write(
+        lambda writer: writer.begin_waiting_removal(
+            job.id,
+            fence=job.fence,
+            accept=_accept(plan.choices, work),
+            choices=asdict(plan.choices),
+            deadline=work.clock() + WAIT_MS,
+            bulk=plan.bulk,
+        )
+    )
+    if isinstance(begun, Refusal):
+        return JobOutcome(job, Result.SKIPPED, begun.reason, begun.row.status if begun.row else None)
+    if job.status is Status.CANCELLING and not job.cancel_doubt:
+        return JobOutcome(job, Result.DONE, "removed when the cancel is confirmed", job.status)
+    asked = await ask_cancel(job, work, None, bulk=plan.bulk, reason=plan.choices.reason)
+    if asked.end in {End.ACCEPTED, End.DOUBT} and asked.row is not None and not asked.row.terminal:
+        reason = "cancel asked; removed when it is confirmed"
+        if asked.end is End.DOUBT:
+            return JobOutcome(
+                job, Result.FAILED, f"{asked.reason}; removed if it turns out so", asked.row.status
+            )
+        return JobOutcome(job, Result.DONE, reason, asked.row.status)
+    if asked.row is not None and asked.row.terminal:
+        return await finish_waiting(begun, asked.row, work, planned=job)
+    await work.store.write(lambda writer: writer.end_waiting_removal(begun.id, asked.reason))
+    stopped = asked.end is End.STOPPED
+    result = Result.SKIPPED if stopped else Result.FAILED
+    return JobOutcome(
+        job, result, asked.reason, asked.row.status if asked.row else job.status, stopped=stopped
+    )
+
+
+async def finish_waiting(
+    intent: Intent, row: JobRow, work: Work, planned: JobRow | None = None
+) -> JobOutcome:
+    """End a removal that waited, now that the job has ended; a completed job stays."""
+    job = planned or row
+    if row.status is Status.COMPLETED:
+        reason = "finished before the cancel; x removes it"
+        await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, reason))
+        return JobOutcome(job, Result.SKIPPED, reason, row.status)
+    known = {field.name for field in fields(Choices)}
+    choices = Choices(**{name: value for name, value in intent.choices.items() if name in known})
+    outcome = await _remove_now(row, choices, intent.bulk or "", work, waiting=intent.id)
+    if outcome.result is Result.FAILED:
+        await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, outcome.reason))
+    return outcome
+
+
+async def give_up_waiting(intent: Intent, row: JobRow, work: Work) -> JobOutcome:
+    """End a removal whose cancel nobody confirmed in time; the job stays."""
+    reason = "the cancel was not confirmed in time; the job stays"
+    await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, reason))
+    return JobOutcome(row, Result.FAILED, reason, row.status)
+
+
+async def _remove_now(
+    job: JobRow, choices: Choices, bulk: str, work: Work, waiting: int | None = None
+) -> JobOutcome:
+    """Clean up what was chosen, then hide the record, last and only if all parts went (or by force)."""
+    try:
+        fresh = await _asked_first(job, choices, work)
+    except NotSent:
+        return JobOutcome(job, Result.SKIPPED, "stopped", stopped=True)
+    except JobdashError as error:
+        return JobOutcome(
+            job, Result.FAILED, f"could not ask {job.account}: {error}; --force skips the question"
+        )
+    if fresh is not None and fresh.status not in TERMINAL and not choices.force:
+        return JobOutcome(
+            job, Result.SKIPPED, f"the provider says it is {LABELS[fresh.status]}", refused=True
+        )
+    cleaned = await _clean_up(job, fresh, bulk, work) if choices.remote else CleanedUp()
+    if choices.remote:
+        left = ", ".join(cleaned.kept) or None
+        await work.store.write(lambda writer: writer.left_behind(job.id, left and f"{left} not deleted"))
+    if cleaned.kept and not (choices.force and choices.record):
+        return JobOutcome(job, Result.FAILED, _told(cleaned, "record kept"), job.status)
+    if not choices.record:
+        return JobOutcome(job, Result.DONE, _told(cleaned, "record kept"), job.status)
+    return await _hide(job, choices, cleaned, bulk, work, waiting)
+
+
+async def _hide(
+    job: JobRow, choices: Choices, cleaned: CleanedUp, bulk: str, work: Work, waiting: int | None
+) -> JobOutcome:
+    told = _told(cleaned, "record removed")
+    accept = None if waiting is not None else _accept(choices, work)
+    hidden = await work.store.write(
+        lambda writer: writer.hide(
+            job.id, fence=job.fence, accept=accept, bulk=bulk, detail=told, waiting=waiting
+        )
+    )
+    if isinstance(hidden, Refusal):
+        return JobOutcome(job, Result.SKIPPED, hidden.reason, hidden.row.status if hidden.row else None)
+    result = Result.FAILED if cleaned.kept else Result.DONE
+    return JobOutcome(job, result, told, hidden.status)
+
+
+def _told(cleaned: CleanedUp, record: str) -> str:
+    parts = [record]
+    if cleaned.deleted:
+        parts.append(f"deleted {', '.join(cleaned.deleted)}")
+    if cleaned.kept:
+        parts.append(f"not deleted: {', '.join(cleaned.kept)}")
+    return "; ".join(parts)
+
+
+async def _asked_first(job: JobRow, choices: Choices, work: Work) -> RemoteJob | None:
+    """Ask how the job stands where that could have changed, or where its files have to be known.
+
+    None when there is nothing to ask: its provider's word is final and only the record goes, it is gone, or
+    it is forced.
+    """
+    settled = job.remote_status in TERMINAL and not choices.remote
+    if settled or job.remote_id is None or job.account not in work.accounts:
+        return None
+    if choices.force and not choices.remote:
+        return None
+    asked_at = work.clock()
+    try:
+        remote = await work.caller(job).call(Get(job.remote_id), stop=work.stop)
+    except NotFound:
+        return None
+    except ProviderError:
+        if choices.force:
+            return None
+        raise
+    account, configured = work.caller(job), work.configured
+    await work.store.write(
+        lambda writer: writer.upsert(
+            job.account, job.provider, account.origin, [remote], asked_at, configured=configured
+        )
+    )
+    return remote
+
+
+async def _clean_up(job: JobRow, remote: RemoteJob | None, bulk: str, work: Work) -> CleanedUp:
+    """Delete the batch's files and, where the provider keeps one, its record; each with its own intent."""
+    if remote is None or job.remote_id is None:
+        return CleanedUp()
+    capabilities = work.caller(job).capabilities
+    parts: list[tuple[str, Request[None]]] = []
+    if capabilities.deletes_files:
+        parts += [(f"{role} {file_id}", DeleteFile(file_id)) for role, file_id in remote.files.items()]
+    if capabilities.deletes_records:
+        parts.append((f"batch {job.remote_id}", Delete(job.remote_id)))
+    deleted: list[str] = []
+    kept: list[str] = []
+    for what, request in parts:
+        reason = await _delete(job, what, request, bulk, work)
+        if reason is None:
+            deleted.append(what)
+        else:
+            kept.append(f"{what} ({reason})")
+    return CleanedUp(tuple(deleted), tuple(kept))
+
+
+async def _delete(job: JobRow, what: str, request: Request[None], bulk: str, work: Work) -> str | None:
+    """Delete one thing; returns why it is still there, None when it is gone."""
+    intent: Intent | None = None
+
+    async def before() -> None:
+        nonlocal intent
+        deadline = work.clock() + DEADLINE_MS
+        intent = await work.store.write(
+            lambda writer: writer.open_intent(
+                IntentKind.DELETE, job.id, deadline=deadline, target=what, bulk=bulk
+            )
+        )
+
+    reason: str | None = None
+    try:
+        await work.caller(job).call(request, before=before, stop=work.stop)
+    except NotFound:
+        reason = None
+    except NotSent:
+        reason = "stopped"
+    except ProviderError as error:
+        reason = said(error)
+    if intent is not None:
+        intent_id, result = intent.id, reason or "done"
+        await work.store.write(lambda writer: writer.close_intent(intent_id, result))
+    return reason

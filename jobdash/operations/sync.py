@@ -1,0 +1,253 @@
+"""Sync: ask one account what it has, write it down, and look after what waits for its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jobdash.config import Account, SyncSettings
+from jobdash.domain.duration import HOUR, MINUTE
+from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.domain.plan import JobOutcome
+from jobdash.domain.status import TERMINAL, UNFINISHED
+from jobdash.errors import AuthRejected, NotFound, ProviderError, QuotaExhausted, RateLimited, Unavailable
+from jobdash.operations.cancel import said
+from jobdash.operations.pace import PACES, next_poll_ms, pace
+from jobdash.operations.reconcile import Reconciled, reconcile
+from jobdash.operations.remove import finish_waiting, give_up_waiting
+from jobdash.operations.session import Get, ListPage
+from jobdash.operations.work import Caller, Work
+from jobdash.providers.base import RemoteJob, RemotePage
+from jobdash.providers.paging import pages
+from jobdash.store.reader import Reader
+from jobdash.store.records import IntentKind, UpsertResult
+
+CLAIM_MS = 2 * MINUTE
+"""How long a poll has before another process may take it up."""
+FULL_EVERY_MS = HOUR
+"""A list that is not newest first is read whole this often."""
+_SETTLED_PAGES = 2
+_SINGLES_MOST = 200
+"""Single questions in one sync; the rest has its turn in the next."""
+_BACKOFF_MS = (30_000, 60_000, 2 * MINUTE, 5 * MINUTE)
+
+
+@dataclass
+class SyncReport:
+    """What one sync of an account found."""
+
+    account: str
+    seen: int = 0
+    new: int = 0
+    changed: int = 0
+    finished: list[JobRow] = field(default_factory=list)
+    """Jobs that ended since they were last seen."""
+    lost_race: list[JobRow] = field(default_factory=list)
+    """Those of them that completed although a cancel had been asked for."""
+    gone: list[JobRow] = field(default_factory=list)
+    reconciled: list[Reconciled] = field(default_factory=list)
+    removals: list[JobOutcome] = field(default_factory=list)
+    """Removals that had waited for a cancel, carried out or given up."""
+    error: ProviderError | None = None
+    next_poll_at: int = 0
+
+    def add(self, result: UpsertResult) -> None:
+        """Count one page's answers."""
+        self.new += len(result.inserted)
+        self.changed += len(result.changed)
+        self.finished += result.finished
+        self.lost_race += result.lost_race
+
+
+@dataclass
+class Sync:
+    """One sync of one account; `run` once."""
+
+    account: Account
+    caller: Caller
+    reader: Reader
+    work: Work
+    settings: SyncSettings = field(default_factory=SyncSettings)
+    full: bool = False
+    on_progress: Callable[[int], None] | None = None
+    """Hears how many batches have been seen so far."""
+
+    async def run(self) -> SyncReport:
+        """Ask, write, and tell; a provider's error is in the report and on the account, never raised."""
+        report = SyncReport(self.account.name)
+        started = self.work.clock()
+        health = self._health()
+        try:
+            known = await self._list(report, started, health)
+            await self._ask_singly(report, started, known)
+            report.reconciled = await reconcile(self.account.name, self.caller, self.reader, self.work)
+            await self._waiting_removals(report)
+        except ProviderError as error:
+            report.error = error
+        report.next_poll_at = await self._tell_health(report, started, health)
+        return report
+
+    def _health(self) -> AccountHealth | None:
+        name = self.account.name
+        return next((health for health in self.reader.accounts() if health.name == name), None)
+
+    # ── the list ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _list(self, report: SyncReport, started: int, health: AccountHealth | None) -> bool:
+        """Read the pages that matter; returns whether the account sees anything we know."""
+        first = health is None or not health.first_sync_done
+        whole = (
+            self.full or first or (not self.caller.capabilities.newest_first and self._hour_is_over(started))
+        )
+        asked_at = started
+        settled_pages = 0
+        knows = False
+
+        async def ask(cursor: str | None) -> RemotePage:
+            nonlocal asked_at
+            asked_at = self.work.clock()
+            return await self.caller.call(ListPage(cursor))
+
+        async for page in pages(ask):
+            result = await self._upsert(page.jobs, asked_at)
+            report.add(result)
+            report.seen += len(page.jobs)
+            if self.on_progress is not None:
+                self.on_progress(report.seen)
+            knows = knows or len(result.inserted) < len(page.jobs)
+            settled = bool(page.jobs) and len(result.settled) == len({job.remote_id for job in page.jobs})
+            settled_pages = settled_pages + 1 if settled else 0
+            if first and not self.full and self._older_than_history(page.jobs, started):
+                break
+            if not whole and (settled_pages >= _SETTLED_PAGES or not self.caller.capabilities.newest_first):
+                break
+        return knows
+
+    def _hour_is_over(self, now: int) -> bool:
+        # Whole reads fall on the poll that crosses an hour, so that all processes agree without a column.
+        health = self._health()
+        return health is None or health.ok_at is None or now // FULL_EVERY_MS != health.ok_at // FULL_EVERY_MS
+
+    def _older_than_history(self, jobs: tuple[RemoteJob, ...], now: int) -> bool:
+        """Whether a page of a list that is newest first lies behind what a first sync reads."""
+        if not self.caller.capabilities.newest_first or not jobs:
+            return False
+        oldest = now - self.account.list_history_ms
+        return all(
+            job.created_at is not None and job.created_at < oldest and job.status in TERMINAL for job in jobs
+        )
+
+    async def _upsert(self, jobs: tuple[RemoteJob, ...], asked_at: int) -> UpsertResult:
+        account, configured = self.account, self.work.configured
+        origin = self.caller.origin
+        return await self.work.store.write(
+            lambda writer: writer.upsert(
+                account.name, account.provider, origin, jobs, asked_at, configured=configured
+            )
+        )
+
+    # ── single questions ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _ask_singly(self, report: SyncReport, started: int, knows: bool) -> None:
+        """Ask for the unfinished jobs the list did not show, each at its own pace."""
+        missing: list[tuple[JobRow, int]] = []
+        for row in self._due(started):
+            asked_at = self.work.clock()
+            assert row.remote_id is not None
+            try:
+                remote = await self.caller.call(Get(row.remote_id))
+            except NotFound:
+                missing.append((row, asked_at))
+                continue
+            except Unavailable as error:
+                report.error = error
+                continue
+            knows = True
+            report.add(await self._upsert((remote,), asked_at))
+        if missing and not knows:
+            raise AuthRejected("this key sees none of the known jobs; is it another account's?")
+        for row, asked_at in missing:
+            if await self._mark_not_found(row, asked_at):
+                report.gone.append(row)
+
+    async def _mark_not_found(self, row: JobRow, asked_at: int) -> bool:
+        return await self.work.store.write(lambda writer: writer.mark_not_found(row.id, asked_at))
+
+    def _due(self, started: int) -> list[JobRow]:
+        if self.full:
+            return self.reader.unfinished_remotely(self.account.name, started, _SINGLES_MOST)
+        due: dict[int, JobRow] = {}
+        for wait in sorted(set(PACES)):
+            asked_before = min(started, started - wait + self.settings.fastest_ms)
+            for row in self.reader.unfinished_remotely(self.account.name, asked_before, _SINGLES_MOST):
+                if pace(row, started) == wait:
+                    due[row.id] = row
+        return list(due.values())[:_SINGLES_MOST]
+
+    # ── what waits ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _waiting_removals(self, report: SyncReport) -> None:
+        for intent in self.reader.open_intents(self.account.name, IntentKind.REMOVE):
+            if intent.job_id is None:
+                continue
+            row = self.reader.rows([intent.job_id]).get(intent.job_id)
+            if row is None:
+                continue
+            if row.remote_status not in UNFINISHED:
+                report.removals.append(await finish_waiting(intent, row, self.work))
+            elif self.work.clock() > intent.deadline:
+                report.removals.append(await give_up_waiting(intent, row, self.work))
+
+    # ── health ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _tell_health(self, report: SyncReport, started: int, before: AccountHealth | None) -> int:
+        now = self.work.clock()
+        error = report.error
+        retry_after = error.retry_after if isinstance(error, RateLimited | Unavailable) else None
+        if error is None:
+            unfinished = self.reader.unfinished_remotely(self.account.name, now + 1, 1000)
+            wait = next_poll_ms(unfinished, now, self.settings)
+        else:
+            wait = _backoff(before, error)
+        if retry_after is not None:
+            wait = max(wait, int(retry_after * 1000))
+        next_poll_at = now + min(wait, self.settings.slowest_ms)
+        seen = (before.discovered if before else 0) + report.new
+        await self.work.store.write(
+            lambda writer: writer.set_health(
+                self.account.name,
+                self.account.provider,
+                asked_at=started,
+                next_poll_at=next_poll_at,
+                error=None if error is None else health_words(error, self.account),
+                error_kind=None if error is None else type(error).__name__,
+                retry_after_until=None if retry_after is None else now + int(retry_after * 1000),
+                discovered=seen,
+                first_sync_done=True if error is None else None,
+            )
+        )
+        return next_poll_at
+
+
+def _backoff(before: AccountHealth | None, error: ProviderError) -> int:
+    """Return how long to leave a failing account alone: longer the longer it fails."""
+    if isinstance(error, AuthRejected | QuotaExhausted):
+        return _BACKOFF_MS[-1]
+    if before is None or before.error is None or before.asked_at is None:
+        return _BACKOFF_MS[0]
+    failing = before.asked_at - (before.ok_at or before.asked_at)
+    return next((wait for wait in _BACKOFF_MS if failing < 2 * wait), _BACKOFF_MS[-1])
+
+
+def health_words(error: ProviderError, account: Account) -> str:
+    """Return what the account line says: short, and with the way out."""
+    code = f" ({error.status})" if error.status else ""
+    if isinstance(error, AuthRejected) and error.status is not None:
+        return f"key rejected{code}"
+    if isinstance(error, QuotaExhausted):
+        return f"quota used up{code}"
+    if isinstance(error, RateLimited):
+        return f"too many requests{code}"
+    if isinstance(error, AuthRejected):
+        return str(error) if account.api_key else f"no key: set {account.key_env}"
+    return said(error)

@@ -1,0 +1,34 @@
+"""Undo: take back the last own removal or provider force-fail that can be taken back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobdash.domain.text import clean
+from jobdash.domain.wording import jobs
+from jobdash.store.reader import Reader
+from jobdash.store.records import Undoable, Undone, UndoOutcome
+
+if TYPE_CHECKING:
+    from jobdash.operations.writing import Store
+
+
+def find_undoable(reader: Reader, actor: str, job_id: int | None = None) -> Undoable | None:
+    """Return what would be taken back: the newest own action of the last 24 h, of one job if it is named."""
+    return reader.last_undoable(actor, job_id)
+
+
+async def undo(action: Undoable, store: Store) -> list[UndoOutcome]:
+    """Take an action back, job by job; jobs that changed meanwhile are left alone."""
+    return await store.write(lambda writer: writer.undo(action, bulk=action.bulk))
+
+
+def undo_words(action: Undoable) -> str:
+    """Return what an undo takes back, and what it cannot, in one or two sentences."""
+    first = clean(action.jobs[0].name, 60) if len(action.jobs) == 1 else jobs(len(action.jobs))
+    words = f"Take back: {action.what} of {first}."
+    if action.what is Undone.REMOVAL:
+        return f"{words} What was deleted at the provider does not come back."
+    if any(row.cancel_requested_at is not None for row in action.jobs):
+        return f"{words} A cancel was accepted: it will show cancelling."
+    return words

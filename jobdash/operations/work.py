@@ -1,0 +1,60 @@
+"""What an operation works with: the accounts it may ask, the store it writes, the time, and a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Situation
+from jobdash.errors import ConfigError
+from jobdash.operations.limiter import Stop
+from jobdash.operations.session import Before, Request
+from jobdash.operations.writing import Store
+from jobdash.providers.base import Capabilities
+
+T = TypeVar("T")
+
+
+class Caller(Protocol):
+    """One account that requests can be sent to; an `AccountSession`, or the way to one in another loop."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the source can do."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """The server's identity."""
+        ...
+
+    async def call(self, request: Request[T], *, before: Before | None = None, stop: Stop | None = None) -> T:
+        """Send a request; see `AccountSession.call`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """Handed to every operation."""
+
+    accounts: Mapping[str, Caller]
+    """The accounts that can be asked, by name."""
+    store: Store
+    configured: frozenset[str]
+    """The names of all configured accounts, also of those that cannot be asked."""
+    clock: Clock = system_clock
+    stop: Stop = field(default_factory=Stop)
+
+    def situation(self, *, named: bool = True) -> Situation:
+        """Return what a decision needs to know now."""
+        return Situation(self.clock(), self.configured, named)
+
+    def caller(self, job: JobRow) -> Caller:
+        """Return the account of a job; raises ConfigError when it cannot be asked."""
+        caller = self.accounts.get(job.account)
+        if caller is None:
+            raise ConfigError(f"account {job.account} is not configured, or its key is missing")
+        return caller

@@ -1,0 +1,36 @@
+"""The adapters by provider name; an adapter's module, and its SDK, load when one is opened."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from jobdash.errors import ConfigError
+from jobdash.providers.ids import gemini_claims, openai_claims
+
+if TYPE_CHECKING:
+    from jobdash.config import Account
+    from jobdash.providers.base import Adapter
+
+ADAPTERS = {
+    "openai": "jobdash.providers.openai_batch:OpenAIBatches",
+    "gemini": "jobdash.providers.gemini_batch:GeminiBatches",
+}
+"""Where each provider's adapter is, ``module:class``."""
+
+CLAIMS = {"openai": openai_claims, "gemini": gemini_claims}
+"""By provider: whether a word may be one of its ids; the same answer as the adapter's, without its SDK."""
+
+
+def open_adapter(account: Account) -> Adapter:
+    """Return the account's adapter, to be entered with ``async with`` in the loop that will use it.
+
+    Loads the provider's SDK (about half a second). AuthRejected when the account has no key, ConfigError
+    when its settings cannot be used.
+    """
+    try:
+        module, name = ADAPTERS[account.provider].split(":")
+    except KeyError:
+        raise ConfigError(f"{account.name}: no provider is called {account.provider!r}") from None
+    adapter: Adapter = getattr(import_module(module), name)(account)
+    return adapter

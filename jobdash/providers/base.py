@@ -1,0 +1,151 @@
+"""What an adapter is: the Protocol, its capabilities, and the frozen answers it gives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from jobdash.domain.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a source can do and what it tells; decides which keys and choices exist."""
+
+    newest_first: bool
+    """Its list is ordered by creation, newest first: a sync may stop early."""
+    tells_cancelling: bool
+    """It has a word of its own for a cancel under way."""
+    deletes_records: bool
+    """`Adapter.delete` removes the batch itself."""
+    deletes_files: bool
+    partial_results: bool
+    """Finished requests of a cancelled or expired batch can be fetched."""
+    tells_usage: bool
+    metadata: bool
+    """A submit carries our key in metadata (else in the display name)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteError:
+    """One error a provider reports for a batch or one of its lines."""
+
+    message: str
+    code: str | None = None
+    line: int | None = None
+    param: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteJob:
+    """A batch as its provider told it, in common words. Times are milliseconds UTC; None is "not told"."""
+
+    remote_id: str
+    status: Status
+    raw_status: str
+    name: str | None
+    """metadata ``name``/``job``/``description``, else the display name, else None."""
+    created_at: int | None
+    started_at: int | None = None
+    finished_at: int | None = None
+    expires_at: int | None = None
+    model: str | None = None
+    endpoint: str | None = None
+    total: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+    cancelled: int | None = None
+    expired: int | None = None
+    errors: tuple[RemoteError, ...] = ()
+    usage: dict[str, Any] | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    """By role: ``input``, ``output``, ``error`` → the provider's file id."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    submit_key: str | None = None
+    """The key jobdash put there when it submitted the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePage:
+    """One page of a list; ``cursor`` asks for the next one, None at the end."""
+
+    jobs: tuple[RemoteJob, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a submit sends."""
+
+    path: Path
+    key: str
+    """Our own word for this submit, found again in metadata or display name after a crash."""
+    name: str
+    model: str | None
+    endpoint: str | None
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultLine:
+    """One request's answer: ``body`` when it succeeded, ``error`` when not; never both."""
+
+    key: str
+    body: Any
+    error: RemoteError | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutcome:
+    """What became of one thing the provider keeps: ``error`` None means it is gone."""
+
+    what: str
+    error: str | None
+
+
+class Adapter(Protocol):
+    """One account of one provider, open in one event loop.
+
+    Every method is one request (``submit`` and ``results`` excepted), is never re-sent by the SDK, has a
+    deadline, and raises only the `ProviderError` tree. Retrying is the caller's business.
+    """
+
+    capabilities: Capabilities
+    origin: str
+    """The server's identity, scheme and host with any path: with provider and remote id it names a job."""
+
+    async def __aenter__(self) -> Self:
+        """Open the one client this adapter uses."""
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the client."""
+
+    async def list(self, cursor: str | None = None, limit: int | None = None) -> RemotePage:
+        """Return one page of batches."""
+
+    async def get(self, remote_id: str) -> RemoteJob:
+        """Return one batch; NotFound when the provider knows none."""
+
+    async def cancel(self, remote_id: str) -> RemoteJob | None:
+        """Ask for a cancel; the batch as answered, None where the provider answers nothing."""
+
+    async def delete(self, remote_id: str) -> None:
+        """Remove the batch's record at the provider; NotFound when it is gone already."""
+
+    async def delete_file(self, file_id: str) -> None:
+        """Delete one file; NotFound when it is gone already."""
+
+    async def upload(self, submission: Submission) -> str:
+        """Upload the file of a submit; its provider's file id."""
+
+    async def create(self, submission: Submission, file_id: str) -> RemoteJob:
+        """Create the batch from an uploaded file."""
+
+    def results(self, job: RemoteJob) -> AsyncIterator[ResultLine]:
+        """Stream results and errors line by line, in the provider's order."""
+
+    @staticmethod
+    def claims(remote_id: str) -> bool:
+        """Whether a word looks like an id of this provider."""

@@ -1,0 +1,297 @@
+"""Batches at the Gemini Developer API.
+
+Facts are from https://ai.google.dev/gemini-api/docs/batch-api and its REST reference unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Self
+
+from google import genai
+from google.genai import types
+
+from jobdash.config import Account
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.status import TERMINAL, Status
+from jobdash.errors import BadResponse, InvalidRequest
+from jobdash.providers.account import key_of, origin_of
+from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.ids import gemini_claims
+from jobdash.providers.reading import items, mapping, rfc3339_ms, text, whole
+from jobdash.providers.redact import redactor
+from jobdash.providers.results import answer, remote_error, result_line, unreadable
+from jobdash.providers.wire import Deadlines, Wire, opened
+
+BASE_URL = "https://generativelanguage.googleapis.com"
+API_VERSION = "v1beta"
+"""What the public documentation of batches uses; the SDK's own default is v1."""
+PAGE = 50
+"""Batches with inline results make a list heavy: small pages."""
+
+WINDOW_MS = 48 * 3600 * 1000
+"""A batch that has not ended 48 hours after its creation expires; the API names no time."""
+LONGEST_DELETABLE_FILE_ID = 40
+"""Result files have longer ids, and the Files API refuses those (issues of googleapis/python-genai)."""
+
+_LONGEST_NAME = 400
+_SIGNED = re.compile(r"(?P<name>.*?)\s*\[jobdash:(?P<key>[^\[\]\s]+)\]", re.DOTALL)
+
+STATUSES = {
+    "UNSPECIFIED": Status.PENDING,
+    "PENDING": Status.PENDING,
+    "QUEUED": Status.PENDING,
+    "RUNNING": Status.IN_PROGRESS,
+    "UPDATING": Status.IN_PROGRESS,
+    "CANCELLING": Status.CANCELLING,
+    "SUCCEEDED": Status.COMPLETED,
+    "PARTIALLY_SUCCEEDED": Status.COMPLETED,
+    "FAILED": Status.FAILED,
+    "CANCELLED": Status.CANCELLED,
+    "EXPIRED": Status.EXPIRED,
+}
+"""By the state without its prefix: ``BATCH_STATE_`` on the wire, ``JOB_STATE_`` in the SDK and at Vertex."""
+
+_CANCELLED_CODE = 1
+"""google.rpc.Code.CANCELLED, https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto"""
+
+
+class GeminiBatches:
+    """One Gemini account; ``Account.api_version`` is the API's version, v1beta when it names none."""
+
+    capabilities = Capabilities(
+        newest_first=False,  # the order of the list is documented nowhere
+        tells_cancelling=False,
+        deletes_records=True,
+        deletes_files=True,
+        partial_results=False,
+        tells_usage=False,
+        metadata=False,
+    )
+    claims = staticmethod(gemini_claims)
+
+    def __init__(
+        self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
+    ) -> None:
+        self._key = key_of(account)
+        self._version = account.api_version or API_VERSION
+        self._deadlines = deadlines or Deadlines()
+        self._clock = clock
+        self.origin = origin_of(account.base_url or BASE_URL)
+
+    async def __aenter__(self) -> Self:
+        """Open the one client this adapter uses."""
+        self._wire = Wire(
+            self.origin, redact=redactor(self._key), deadlines=self._deadlines, clock=self._clock
+        )
+        self._sdk = genai.Client(
+            api_key=self._key,
+            vertexai=False,  # else GOOGLE_GENAI_USE_VERTEXAI in the environment would choose another API
+            http_options=types.HttpOptions(
+                base_url=self.origin, api_version=self._version, httpx_async_client=self._wire.client
+            ),
+        )
+        self._batches, self._files = self._sdk.aio.batches, self._sdk.aio.files
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the client, and the unused synchronous one the SDK made beside it."""
+        self._sdk.close()
+        await self._wire.aclose()
+
+    async def list(self, cursor: str | None = None, limit: int | None = None) -> RemotePage:
+        """Return one page of batches; ``limit`` is at most 50."""
+        config = types.ListBatchJobsConfig(page_size=min(limit or PAGE, PAGE), page_token=cursor)
+        page = await self._wire.ask(self._batches.list(config=config))
+        if not isinstance(page, dict):
+            raise BadResponse("the provider answered something that is not a list of batches")
+        jobs = tuple(read_job(entry) for entry in items(page.get("operations")))
+        return RemotePage(jobs, text(page.get("nextPageToken")))
+
+    async def get(self, remote_id: str) -> RemoteJob:
+        """Return one batch."""
+        job = read_job(await self._operation(remote_id))
+        if job.remote_id != remote_id:
+            raise BadResponse(f"asked for {remote_id}, the provider answered {job.remote_id}")
+        return job
+
+    async def cancel(self, remote_id: str) -> None:
+        """Ask for a cancel; the provider answers nothing, and knows no word for a cancel under way."""
+        await self._wire.ask(self._batches.cancel(name=remote_id))
+
+    async def delete(self, remote_id: str) -> None:
+        """Remove the batch's record; this does not stop a batch that is still running."""
+        await self._wire.ask(self._batches.delete(name=remote_id))
+
+    async def delete_file(self, file_id: str) -> None:
+        """Delete one file; InvalidRequest, without asking, for a result file, whose id is too long."""
+        if len(file_id.removeprefix("files/")) > LONGEST_DELETABLE_FILE_ID:
+            raise InvalidRequest(
+                f"not sent: Gemini cannot delete {file_id}, ids over {LONGEST_DELETABLE_FILE_ID} characters "
+                "are refused; it expires by itself"
+            )
+        await self._wire.ask(self._files.delete(name=file_id))
+
+    async def upload(self, submission: Submission) -> str:
+        """Upload the file of a submit, read piece by piece as it is sent."""
+        config = types.UploadFileConfig(display_name=signed_name(submission), mime_type="jsonl")
+        with opened(submission.path) as file:
+            call = self._files.upload(file=file, config=config)
+            said = mapping(await self._wire.ask(call, deadline=self._deadlines.upload))
+        file_id = text(mapping(said.get("file")).get("name"))
+        if file_id is None:
+            raise BadResponse("the provider answered an upload without the file's name")
+        return file_id
+
+    async def create(self, submission: Submission, file_id: str) -> RemoteJob:
+        """Create the batch from an uploaded file; our key goes into the display name, tags have no place."""
+        if not submission.model:
+            raise InvalidRequest("not sent: a Gemini batch needs a model")
+        call = self._batches.create(
+            model=submission.model,
+            src=file_id,
+            config=types.CreateBatchJobConfig(display_name=signed_name(submission)),
+        )
+        return read_job(await self._wire.ask(call))
+
+    async def results(self, job: RemoteJob) -> AsyncIterator[ResultLine]:
+        """Stream the result file, or the answers that the batch carries inline."""
+        file_id = job.files.get("output")
+        if file_id is None:
+            for number, entry in enumerate(_inline(await self._operation(job.remote_id)), 1):
+                yield _inline_answer(entry, number)
+            return
+        number = 0
+        async for raw in self._wire.lines(self._content(file_id)):
+            number += 1
+            line = result_line(raw, where=f"line {number} of the output file", read=read_line)
+            if line is not None:
+                yield line
+
+    async def _operation(self, remote_id: str) -> object:
+        return await self._wire.ask(self._batches.get(name=remote_id))
+
+    @asynccontextmanager
+    async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        # The SDK can only push a download into a file or a byte string; we pull its lines.
+        path = f"/{self._version}/files/{file_id.removeprefix('files/')}:download"
+        async with self._wire.client.stream(
+            "GET", self.origin + path, params={"alt": "media"}, headers={"x-goog-api-key": self._key}
+        ) as download:
+            yield download.aiter_bytes()
+
+
+def signed_name(submission: Submission) -> str:
+    """Return the display name a submit gives: ``nightly-eval [jobdash:KEY]``."""
+    return f"{submission.name[:_LONGEST_NAME].strip()} [jobdash:{submission.key}]".strip()
+
+
+def unsigned_name(display_name: str | None) -> tuple[str | None, str | None]:
+    """Return the name and our key from a display name; the key is None where jobdash did not sign."""
+    match = _SIGNED.fullmatch(display_name or "")
+    return (match["name"] or None, match["key"]) if match else (display_name, None)
+
+
+def read_job(value: object) -> RemoteJob:
+    """Return a batch, told as an operation, in common words; BadResponse when it is none."""
+    operation = mapping(value)
+    remote_id = text(operation.get("name"))
+    if remote_id is None or not remote_id.startswith("batches/"):
+        raise BadResponse("the provider answered something that is not a batch")
+    told = mapping(operation.get("metadata"))
+    status, raw = _status(operation, told)
+    name, submit_key = unsigned_name(text(told.get("displayName")))
+    created = rfc3339_ms(told.get("createTime"))
+    total, succeeded, failed = _counts(mapping(told.get("batchStats")))
+    return RemoteJob(
+        remote_id=remote_id,
+        status=status,
+        raw_status=raw,
+        name=name,
+        created_at=created,
+        finished_at=rfc3339_ms(told.get("endTime")) if status in TERMINAL else None,
+        expires_at=created + WINDOW_MS if created is not None and status not in TERMINAL else None,
+        model=_model(told.get("model")),
+        total=total,
+        succeeded=succeeded,
+        failed=failed,
+        errors=_errors(operation.get("error")),
+        files=_file_ids(operation, told),
+        submit_key=submit_key,
+    )
+
+
+def read_line(line: Mapping[str, object]) -> ResultLine | None:
+    """Read a line of a result file: ``{key, response}`` or ``{key, error}``."""
+    key = text(line.get("key"))
+    return None if key is None else _answer(key, line)
+
+
+def _answer(key: str, entry: Mapping[str, object]) -> ResultLine:
+    told = entry.get("error")
+    error = remote_error(told, fallback="failed, without a reason") if told else None
+    return answer(key, entry.get("response"), error)
+
+
+def _inline_answer(value: object, number: int) -> ResultLine:
+    """Read an inline answer; one whose request had no ``metadata.key`` is called by its place, ``#3``."""
+    entry = mapping(value)
+    if not entry:
+        return unreadable(f"inline answer {number}")
+    return _answer(text(mapping(entry.get("metadata")).get("key")) or f"#{number}", entry)
+
+
+def _status(operation: Mapping[str, object], told: Mapping[str, object]) -> tuple[Status, str]:
+    """The common and the raw word. An operation without a state still tells whether, and how, it ended."""
+    raw = text(told.get("state"))
+    if raw is not None:
+        word = raw.removeprefix("BATCH_STATE_").removeprefix("JOB_STATE_")
+        return STATUSES.get(word, Status.UNKNOWN), raw
+    if operation.get("done") is not True:
+        return Status.UNKNOWN, ""
+    if not operation.get("error"):
+        return Status.COMPLETED, "done"
+    cancelled = mapping(operation["error"]).get("code") == _CANCELLED_CODE
+    return (Status.CANCELLED if cancelled else Status.FAILED), "done with an error"
+
+
+def _counts(stats: Mapping[str, object]) -> tuple[int | None, int | None, int | None]:
+    """Total, succeeded, failed. Google leaves a zero out, so what is missing beside a total is 0."""
+    total = whole(stats.get("requestCount"))
+    if not total:
+        return None, None, None
+    return total, whole(stats.get("successfulRequestCount", 0)), whole(stats.get("failedRequestCount", 0))
+
+
+def _outputs(operation: Mapping[str, object]) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Where a result may stand: in ``metadata.output``, or in ``response`` alone."""
+    return mapping(mapping(operation.get("metadata")).get("output")), mapping(operation.get("response"))
+
+
+def _file_ids(operation: Mapping[str, object], told: Mapping[str, object]) -> dict[str, str]:
+    outputs = (text(output.get("responsesFile")) for output in _outputs(operation))
+    found = {
+        "input": text(mapping(told.get("inputConfig")).get("fileName")),
+        "output": next((name for name in outputs if name), None),
+    }
+    return {role: name for role, name in found.items() if name}
+
+
+def _inline(value: object) -> list[object]:
+    for output in _outputs(mapping(value)):
+        for field in ("inlinedResponses", "inlinedEmbedContentResponses"):
+            entries = items(mapping(output.get(field)).get("inlinedResponses"))
+            if entries:
+                return list(entries)
+    return []
+
+
+def _model(value: object) -> str | None:
+    model = text(value)
+    return model.removeprefix("models/") if model else None
+
+
+def _errors(value: object) -> tuple[RemoteError, ...]:
+    return (remote_error(value, fallback="an error without a reason"),) if value else ()

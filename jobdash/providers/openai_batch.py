@@ -1,0 +1,274 @@
+"""Batches at OpenAI, and at servers that speak its API.
+
+Facts are from https://platform.openai.com/docs/api-reference/batch and the batch guide unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import openai
+
+from jobdash.config import Account
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.status import TERMINAL, Status
+from jobdash.errors import BadResponse, InvalidRequest
+from jobdash.providers.account import key_of, origin_of
+from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.ids import openai_claims
+from jobdash.providers.reading import items, mapping, text, unix_ms, whole
+from jobdash.providers.redact import redactor
+from jobdash.providers.results import answer, remote_error, result_line, unwrapped
+from jobdash.providers.wire import Deadlines, Wire, opened
+
+BASE_URL = "https://api.openai.com/v1"
+OWN_KEY_ENV = "OPENAI_API_KEY"
+PAGE = 100
+"""The largest page the list gives."""
+
+SUBMIT_KEY = "jobdash_key"
+"""The metadata entry that carries our own word for a submit."""
+MAX_TAGS = 14
+"""A batch carries 16 metadata entries; two are ours."""
+_MAX_ENTRY_KEY, _MAX_ENTRY_VALUE = 64, 512
+
+STATUSES = {
+    "validating": Status.VALIDATING,
+    "in_progress": Status.IN_PROGRESS,
+    "finalizing": Status.FINALIZING,
+    "cancelling": Status.CANCELLING,
+    "completed": Status.COMPLETED,
+    "failed": Status.FAILED,
+    "expired": Status.EXPIRED,
+    "cancelled": Status.CANCELLED,
+    # words of compatible servers
+    "pending": Status.PENDING,
+    "queued": Status.PENDING,
+    "scheduled": Status.PENDING,
+    "scheduling": Status.PENDING,
+    "submitted": Status.PENDING,
+    "created": Status.PENDING,
+    "not_started": Status.PENDING,
+    "running": Status.IN_PROGRESS,
+    "processing": Status.IN_PROGRESS,
+    "in-progress": Status.IN_PROGRESS,
+    "finalising": Status.FINALIZING,
+    "canceling": Status.CANCELLING,
+    "canceled": Status.CANCELLED,
+}
+"""Only words whose meaning is plain; every other one stays unknown and is shown raw."""
+
+_FINISHED = ("completed_at", "failed_at", "expired_at", "cancelled_at")
+_FILES = {"input": "input_file_id", "output": "output_file_id", "error": "error_file_id"}
+
+
+class OpenAIBatches:
+    """One OpenAI account. ``Account.api_version`` means nothing here: the version is in the base URL."""
+
+    capabilities = Capabilities(
+        newest_first=True,
+        tells_cancelling=True,
+        deletes_records=False,
+        deletes_files=True,
+        partial_results=True,
+        tells_usage=True,
+        metadata=True,
+    )
+    claims = staticmethod(openai_claims)
+
+    def __init__(
+        self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
+    ) -> None:
+        self._account = account
+        self._key = key_of(account)
+        self._deadlines = deadlines or Deadlines()
+        self._clock = clock
+        self.origin = origin_of(account.base_url or BASE_URL)
+
+    async def __aenter__(self) -> Self:
+        """Open the one client this adapter uses."""
+        self._wire = Wire(
+            self.origin, redact=redactor(self._key), deadlines=self._deadlines, clock=self._clock
+        )
+        self._client = openai.AsyncOpenAI(
+            api_key=self._key,
+            base_url=self._account.base_url or BASE_URL,
+            http_client=self._wire.client,
+            # The SDK would re-send a create after a reset, with no idempotency key: two batches, two bills.
+            max_retries=0,
+        )
+        if self._account.key_env != OWN_KEY_ENV:
+            # OPENAI_ORG_ID and OPENAI_PROJECT_ID go with OPENAI_API_KEY, not with another account's key.
+            self._client.organization = self._client.project = None
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the client."""
+        await self._wire.aclose()
+
+    async def list(self, cursor: str | None = None, limit: int | None = None) -> RemotePage:
+        """Return one page of batches, newest first; ``limit`` is at most 100."""
+        size = min(limit or PAGE, PAGE)
+        call = self._client.batches.list(after=cursor or openai.omit, limit=size)
+        return _page(await self._wire.ask(call))
+
+    async def get(self, remote_id: str) -> RemoteJob:
+        """Return one batch."""
+        return _expected(read_job(await self._wire.ask(self._client.batches.retrieve(remote_id))), remote_id)
+
+    async def cancel(self, remote_id: str) -> RemoteJob | None:
+        """Ask for a cancel; the batch says ``cancelling`` for up to ten minutes, and may still complete."""
+        return _expected(read_job(await self._wire.ask(self._client.batches.cancel(remote_id))), remote_id)
+
+    async def delete(self, remote_id: str) -> None:
+        """Refuse: OpenAI has no call that removes a batch, only its files can go."""
+        raise InvalidRequest(f"not sent: OpenAI keeps the record of {remote_id}, only its files can go")
+
+    async def delete_file(self, file_id: str) -> None:
+        """Delete one file."""
+        said = mapping(await self._wire.ask(self._client.files.delete(file_id)))
+        if said.get("deleted") is not True:
+            raise BadResponse(f"the provider does not say that {file_id} is deleted")
+
+    async def upload(self, submission: Submission) -> str:
+        """Upload the file of a submit, read piece by piece as it is sent."""
+        with opened(submission.path) as file:
+            call = self._client.files.create(file=(submission.path.name, file), purpose="batch")
+            said = mapping(await self._wire.ask(call, deadline=self._deadlines.upload))
+        return _file_id(said.get("id"))
+
+    async def create(self, submission: Submission, file_id: str) -> RemoteJob:
+        """Create the batch from an uploaded file; our key, its name and its tags go into the metadata."""
+        if not submission.endpoint:
+            raise InvalidRequest("not sent: an OpenAI batch needs an endpoint, like /v1/chat/completions")
+        endpoint: Any = submission.endpoint  # the SDK lists OpenAI's own; compatible servers have others
+        call = self._client.batches.create(
+            completion_window="24h",
+            endpoint=endpoint,
+            input_file_id=file_id,
+            metadata=metadata_of(submission),
+        )
+        return read_job(await self._wire.ask(call))
+
+    async def results(self, job: RemoteJob) -> AsyncIterator[ResultLine]:
+        """Stream the output file, then the error file; their order is not the order of the requests."""
+        for role in ("output", "error"):
+            if role not in job.files:
+                continue
+            number = 0
+            async for raw in self._wire.lines(self._content(job.files[role])):
+                number += 1
+                line = result_line(raw, where=f"line {number} of the {role} file", read=read_line)
+                if line is not None:
+                    yield line
+
+    @asynccontextmanager
+    async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with self._client.files.with_streaming_response.content(file_id) as download:
+            yield download.iter_bytes()
+
+
+def metadata_of(submission: Submission) -> dict[str, str]:
+    """Return what a submit puts into the batch's metadata; InvalidRequest when the tags do not fit."""
+    if len(submission.tags) > MAX_TAGS:
+        raise InvalidRequest(f"not sent: {len(submission.tags)} tags, an OpenAI batch carries {MAX_TAGS}")
+    for key, value in submission.tags.items():
+        if len(key) > _MAX_ENTRY_KEY or len(value) > _MAX_ENTRY_VALUE:
+            raise InvalidRequest(
+                f"not sent: tag {key[:_MAX_ENTRY_KEY]!r} is too long "
+                f"({_MAX_ENTRY_KEY} characters for the name, {_MAX_ENTRY_VALUE} for the value)"
+            )
+    return submission.tags | {"name": submission.name[:_MAX_ENTRY_VALUE], SUBMIT_KEY: submission.key}
+
+
+def read_job(value: object) -> RemoteJob:
+    """Return a batch object in common words; BadResponse when it is none."""
+    batch = mapping(value)
+    remote_id = text(batch.get("id"))
+    if remote_id is None:
+        raise BadResponse("the provider answered something that is not a batch")
+    raw = text(batch.get("status")) or ""
+    status = STATUSES.get(raw.lower(), Status.UNKNOWN)
+    metadata = {key: word for key, value in mapping(batch.get("metadata")).items() if (word := text(value))}
+    total, succeeded, failed = _counts(mapping(batch.get("request_counts")))
+    return RemoteJob(
+        remote_id=remote_id,
+        status=status,
+        raw_status=raw,
+        name=metadata.get("name") or metadata.get("job") or metadata.get("description"),
+        created_at=unix_ms(batch.get("created_at")),
+        started_at=unix_ms(batch.get("in_progress_at")),
+        finished_at=_finished(batch) if status in TERMINAL else None,
+        expires_at=unix_ms(batch.get("expires_at")),
+        model=text(batch.get("model")),
+        endpoint=text(batch.get("endpoint")),
+        total=total,
+        succeeded=succeeded,
+        failed=failed,
+        errors=_errors(batch.get("errors")),
+        usage=dict(mapping(batch.get("usage"))) or None,
+        files={role: word for role, key in _FILES.items() if (word := text(batch.get(key)))},
+        metadata=metadata,
+        submit_key=metadata.get(SUBMIT_KEY),
+    )
+
+
+def read_line(line: Mapping[str, object]) -> ResultLine | None:
+    """Read a line of an output or error file: ``{custom_id, response: {status_code, body}, error}``."""
+    key = text(line.get("custom_id"))
+    if key is None:
+        return None
+    response = mapping(line.get("response"))
+    body = unwrapped(response.get("body"))
+    code = whole(response.get("status_code"))
+    if line.get("error"):
+        return answer(key, None, remote_error(line["error"], fallback="failed, without a reason"))
+    if code is not None and code >= 400:
+        told = mapping(body).get("error") or body
+        return answer(key, None, remote_error(told, fallback=f"HTTP {code}, without a reason"))
+    return answer(key, body, None)
+
+
+def _page(value: object) -> RemotePage:
+    page = mapping(value)
+    if not isinstance(page.get("data"), list):
+        raise BadResponse("the provider answered something that is not a list of batches")
+    jobs = tuple(read_job(entry) for entry in items(page["data"]))
+    if page.get("has_more") is False:
+        return RemotePage(jobs, None)
+    if jobs:
+        # Servers that leave ``has_more`` out: only an empty page says that the list is over.
+        return RemotePage(jobs, jobs[-1].remote_id)
+    return RemotePage((), text(page.get("last_id")) if page.get("has_more") else None)
+
+
+def _expected(job: RemoteJob, remote_id: str) -> RemoteJob:
+    if job.remote_id != remote_id:
+        raise BadResponse(f"asked for {remote_id}, the provider answered {job.remote_id}")
+    return job
+
+
+def _file_id(value: object) -> str:
+    file_id = text(value)
+    if file_id is None:
+        raise BadResponse("the provider answered an upload without the file's id")
+    return file_id
+
+
+def _counts(counts: Mapping[str, object]) -> tuple[int | None, int | None, int | None]:
+    """Total, succeeded, failed. All zero is what a batch says before its file has been counted: not told."""
+    total, succeeded, failed = (whole(counts.get(key)) for key in ("total", "completed", "failed"))
+    return (total, succeeded, failed) if total or succeeded or failed else (None, None, None)
+
+
+def _finished(batch: Mapping[str, object]) -> int | None:
+    times = (unix_ms(batch.get(key)) for key in _FINISHED)
+    return max((moment for moment in times if moment is not None), default=None)
+
+
+def _errors(value: object) -> tuple[RemoteError, ...]:
+    """Read ``errors``: documented as a list object with ``data``, a bare list at some servers."""
+    entries = items(mapping(value).get("data")) or items(value)
+    return tuple(remote_error(entry, fallback="an error without a reason") for entry in entries)

@@ -1,0 +1,43 @@
+"""Walking a list page by page, also one served by a server that loses count."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from jobdash.errors import BadResponse
+from jobdash.providers.base import RemotePage
+
+PAGE_CAP = 10_000
+EMPTY_CAP = 20
+"""Empty pages in a row that still promise more before the list is given up."""
+
+AskPage = Callable[[str | None], Awaitable[RemotePage]]
+"""Returns the page at a cursor; `Adapter.list` is one, a session's call another."""
+
+
+async def pages(ask: AskPage, *, cap: int = PAGE_CAP) -> AsyncIterator[RemotePage]:
+    """Yield the pages of a list in order, from the first.
+
+    A cursor seen before, a page that holds only batches seen before and still promises more, more than
+    ``cap`` pages, or more than `EMPTY_CAP` empty ones in a row end it with BadResponse. Every page is
+    yielded before that is raised, so what was readable has been read.
+    """
+    cursor: str | None = None
+    cursors: set[str] = set()
+    known: set[str] = set()
+    empty = 0
+    for number in range(1, cap + 1):
+        page = await ask(cursor)
+        yield page
+        if page.cursor is None:
+            return
+        ids = {job.remote_id for job in page.jobs}
+        if page.cursor in cursors or (ids and ids <= known):
+            raise BadResponse(f"the list repeats itself after {number} pages")
+        empty = 0 if ids else empty + 1
+        if empty > EMPTY_CAP:
+            raise BadResponse(f"the list promises more after {empty} empty pages")
+        cursors.add(page.cursor)
+        known |= ids
+        cursor = page.cursor
+    raise BadResponse(f"the list does not end after {cap} pages")

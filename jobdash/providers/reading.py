@@ -1,0 +1,76 @@
+"""Reading JSON nobody vouches for: each function returns what it was asked for, or a plain "not told"."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from jobdash.errors import BadResponse
+
+_LARGEST = 2**63 - 1
+_LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999: no time a provider means lies behind it."""
+_MILLISECONDS_FROM = 100_000_000_000
+"""Unix times from here on are milliseconds (as seconds: the year 5138)."""
+_WHOLE = re.compile(r"\d{1,19}", re.ASCII)
+
+
+def decode(content: bytes | str) -> object:
+    """Return the JSON value of an answer; BadResponse when it is none."""
+    try:
+        value: object = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BadResponse(f"the answer is not JSON ({type(error).__name__})") from None
+    return value
+
+
+def mapping(value: object) -> Mapping[str, object]:
+    """Return a JSON object, empty for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: object) -> Sequence[object]:
+    """Return a JSON array, empty for anything else."""
+    return value if isinstance(value, list) else ()
+
+
+def text(value: object) -> str | None:
+    """Return a text that holds something and can be written as UTF-8; a lone surrogate becomes ``�``."""
+    if not isinstance(value, str) or not value.strip():
+        return None
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def whole(value: object) -> int | None:
+    """Return a count: a number ≥ 0, also one written as text (as Google writes 64-bit numbers)."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value <= _LARGEST else None
+
+
+def unix_ms(value: object) -> int | None:
+    """Return a Unix time, in seconds or (from some servers) in milliseconds, as milliseconds UTC."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _LATEST_MS:
+        return None
+    milliseconds = round(value if value >= _MILLISECONDS_FROM else value * 1000)
+    return milliseconds if milliseconds <= _LATEST_MS else None
+
+
+def rfc3339_ms(value: object) -> int | None:
+    """Return an RFC 3339 time as milliseconds UTC; one without a zone is taken for UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        milliseconds = round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+    return milliseconds if milliseconds > 0 else None

@@ -1,0 +1,150 @@
+"""An HTTP answer that says no, as one of our errors; the only place where codes get their meaning."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from jobdash.errors import (
+    AuthRejected,
+    BadResponse,
+    InvalidRequest,
+    NotFound,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    Unavailable,
+)
+from jobdash.providers.reading import items, mapping, text
+from jobdash.providers.redact import Redact
+
+LONGEST_WAIT_S = 24 * 3600.0
+"""A Retry-After beyond this is taken for a mistake: nobody waits longer than a day for a request."""
+
+_DETAIL = 4096
+"""How much of a provider's words is kept, in characters; a proxy's error page can be long."""
+_IN_MESSAGE = 300
+"""How much of them stands in the message itself."""
+
+_SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_BAD_KEY = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "invalid_api_key"})
+_PHRASES: dict[type[ProviderError], str] = {
+    AuthRejected: "key rejected",
+    NotFound: "not found",
+    RateLimited: "too many requests",
+    QuotaExhausted: "quota used up",
+    Unavailable: "server error",
+    InvalidRequest: "refused",
+    BadResponse: "unexpected answer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What an error body says, whichever provider wrote it."""
+
+    message: str
+    codes: frozenset[str]
+    retry_delay: str | None
+
+
+def refusal(
+    status: int, headers: Mapping[str, str], content: bytes, *, redact: Redact, now: float
+) -> ProviderError:
+    """Return the error that an answer outside 2xx stands for.
+
+    ``headers`` is a mapping that ignores case; ``now`` is the time in seconds since 1970, for a
+    Retry-After that names a date. The provider's own words are kept, redacted, in ``detail``.
+    """
+    said = _read(content)
+    detail = redact(said.message)[:_DETAIL]
+    kind = _kind(status, said)
+    message = f"{_PHRASES[kind]} ({status})"
+    if detail and kind is not AuthRejected:
+        message += f": {detail[:_IN_MESSAGE]}"
+    if kind is RateLimited:
+        return RateLimited(message, status=status, detail=detail, retry_after=_wait(headers, said, now))
+    if kind is Unavailable:
+        wait = _wait(headers, said, now) if status == 503 else None
+        return Unavailable(message, status=status, detail=detail, retry_after=wait)
+    return kind(message, status=status, detail=detail)
+
+
+def _kind(status: int, said: _Said) -> type[ProviderError]:
+    if said.codes & _QUOTA or status == 402:
+        return QuotaExhausted
+    if status == 403 and "may not exist" in said.message:
+        # Gemini's Files API says 403 for a file that is gone: "You do not have permission to access the
+        # File … or it may not exist." Taken for a bad key it would stop every later action of the account.
+        return NotFound
+    if status in {401, 403} or said.codes & _BAD_KEY:
+        return AuthRejected
+    if status in {404, 410}:
+        return NotFound
+    if status == 429:
+        return RateLimited
+    if status == 408 or status >= 500:
+        return Unavailable
+    return InvalidRequest if 400 <= status < 500 else BadResponse
+
+
+def _read(content: bytes) -> _Said:
+    """Read OpenAI's ``{"error": {message, type, code}}``, Google's ``{"error": {message, status, details}}``,
+    the same in a list of one, or whatever text there is.
+    """
+    try:
+        body: object = json.loads(content)
+    except (ValueError, RecursionError):
+        return _Said(" ".join(content.decode("utf-8", "replace").split()), frozenset(), None)
+    if isinstance(body, list) and body:
+        body = body[0]
+    error = mapping(body).get("error", body)
+    fields = mapping(error)
+    details = [mapping(detail) for detail in items(fields.get("details"))]
+    words = [fields.get(name) for name in ("code", "type", "status")] + [d.get("reason") for d in details]
+    return _Said(
+        message=text(fields.get("message")) or text(error) or text(mapping(body).get("message")) or "",
+        codes=frozenset(word for word in words if isinstance(word, str)),
+        retry_delay=next((d for detail in details if (d := text(detail.get("retryDelay")))), None),
+    )
+
+
+def _wait(headers: Mapping[str, str], said: _Said, now: float) -> float | None:
+    """The seconds to wait, from the header, else from Google's ``RetryInfo`` ("20s")."""
+    named = headers.get("retry-after")
+    if named is not None:
+        return parse_retry_after(named, now)
+    if said.retry_delay and said.retry_delay.endswith("s"):
+        return _sensible(said.retry_delay.removesuffix("s"))
+    return None
+
+
+def parse_retry_after(value: str, now: float) -> float | None:
+    """Return the seconds a Retry-After asks for (RFC 9110, 10.2.3: a number, or an HTTP date).
+
+    A date already past is 0; None for anything unreadable or beyond `LONGEST_WAIT_S`. ``now`` is in
+    seconds since 1970.
+    """
+    value = value.strip()
+    if value[:1].isdigit():
+        return _sensible(value)
+    try:
+        moment = parsedate_to_datetime(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = moment.timestamp() - now
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+    return max(0.0, seconds) if seconds <= LONGEST_WAIT_S else None
+
+
+def _sensible(value: str) -> float | None:
+    if not _SECONDS.fullmatch(value):
+        return None
+    seconds = float(value)
+    return seconds if seconds <= LONGEST_WAIT_S else None

@@ -1,0 +1,72 @@
+"""Lines of a result file as answers, also the lines nobody can read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from jobdash.errors import BadResponse
+from jobdash.providers.base import RemoteError, ResultLine
+from jobdash.providers.reading import decode, mapping, text, whole
+
+UNREADABLE = "unreadable_line"
+"""The code of an error that jobdash made up for a line it could not read."""
+
+ReadLine = Callable[[Mapping[str, object]], ResultLine | None]
+"""Returns a line's answer, None when the object has no key."""
+
+
+def result_line(raw: bytes, *, where: str, read: ReadLine) -> ResultLine | None:
+    """Return one line's answer, None for a blank line.
+
+    A line that is no JSON object, or names no request, becomes an error with the made-up key ``where``
+    ("line 17 of the output file"), so that one bad line costs one answer and is seen.
+    """
+    if not raw.strip():
+        return None
+    try:
+        value = decode(raw)
+    except BadResponse:
+        value = None
+    line = read(value) if isinstance(value, dict) else None
+    return line or unreadable(where)
+
+
+def unreadable(where: str) -> ResultLine:
+    """Return the error that stands for an unreadable line."""
+    return ResultLine(f"({where})", None, RemoteError(f"{where} cannot be read", code=UNREADABLE))
+
+
+def answer(key: str, body: object, error: RemoteError | None) -> ResultLine:
+    """Return an answer of which exactly one side is there; neither is an error too."""
+    if error is None and body is None:
+        error = RemoteError("the provider answered neither a result nor an error", code=UNREADABLE)
+    return ResultLine(key, None if error else body, error)
+
+
+def unwrapped(body: object) -> object:
+    """Return a body that a compatible server wrapped into a JSON string as what it means."""
+    if isinstance(body, str):
+        try:
+            inner: object = json.loads(body)
+        except (ValueError, RecursionError):
+            return body
+        return inner if isinstance(inner, (dict, list)) else body
+    return body
+
+
+def remote_error(value: object, *, fallback: str) -> RemoteError:
+    """Read an error object of either provider; ``fallback`` is the message when it has none."""
+    fields = mapping(value)
+    code = fields.get("code")
+    return RemoteError(
+        message=text(fields.get("message")) or text(value) or fallback,
+        code=text(code) or text(fields.get("type")) or text(fields.get("status")) or _number(code),
+        line=whole(fields.get("line")),
+        param=text(fields.get("param")),
+    )
+
+
+def _number(value: object) -> str | None:
+    number = whole(value)
+    return None if number is None else str(number)

@@ -1,0 +1,184 @@
+"""The HTTP client both SDKs speak through: deadlines, keys that stay at home, answers read raw.
+
+The SDKs build the requests; what they make of the answers is not used, because their objects drop fields
+we show and stumble over values the APIs do send. So an answer is kept as it came, and a refusal is
+translated while its headers and words are still whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+import httpx2
+
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.errors import BadResponse, InvalidRequest, ProviderError, Unavailable
+from jobdash.providers.reading import decode
+from jobdash.providers.redact import Redact
+from jobdash.providers.refusal import refusal
+
+_kept: ContextVar[list[bytes]] = ContextVar("_kept")
+"""The bodies answered to the call under way; many calls share one client, each in a context of its own."""
+
+_KEY_HEADERS = ("authorization", "x-goog-api-key")
+
+_OBJECTIONS = (ValueError, TypeError, FileNotFoundError, PermissionError, httpx2.InvalidURL)
+"""What an SDK, HTTPX or the disk raises over a request it will not send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long an answer may take, in seconds."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    """Between two pieces of an answer, and between two of a request."""
+    call: float = 90.0
+    """A whole call, whatever happens in it."""
+    upload: float = 1800.0
+    """A whole upload: 200 MB at a megabit a second."""
+
+    def per_request(self) -> dict[str, float | None]:
+        """Return them as HTTPX's ``timeout`` extension of a request."""
+        return {"connect": self.connect, "read": self.read, "write": self.read, "pool": self.call}
+
+
+class Wire:
+    """One account's HTTP client, to be used in the one event loop that made it."""
+
+    def __init__(
+        self, base_url: str, *, redact: Redact, deadlines: Deadlines, clock: Clock = system_clock
+    ) -> None:
+        self.client = httpx2.AsyncClient(
+            follow_redirects=True,
+            limits=httpx2.Limits(max_connections=64),
+            event_hooks={"request": [self._before_request], "response": [self._after_response]},
+        )
+        self._home = httpx2.URL(base_url).origin
+        self._redact = redact
+        self._deadlines = deadlines
+        self._clock = clock
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.client.aclose()
+
+    async def ask(self, call: Awaitable[object], *, deadline: float | None = None) -> object:
+        """Await one SDK call and return the JSON of the last answer it got, None for an empty one.
+
+        ``deadline`` is in seconds, by default that of a whole call. Raises only `ProviderError`.
+        """
+        answers: list[bytes] = []
+        mark = _kept.set(answers)
+        try:
+            async with asyncio.timeout(deadline or self._deadlines.call):
+                await call
+        except ProviderError:
+            raise
+        except Exception as error:  # noqa: BLE001  an SDK may fail in any way over an answer it did not expect
+            failure = self._no_answer(error)
+            if failure is not None or not answers:
+                raise (failure or self._unanswered(error)) from None
+        finally:
+            _kept.reset(mark)
+        if not answers:
+            raise BadResponse("no answer was read")
+        return decode(answers[-1]) if answers[-1].strip() else None
+
+    async def lines(self, opening: AbstractAsyncContextManager[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
+        r"""Yield the lines of a download as they arrive, split at ``\n`` alone (a JSON text may hold any
+        other line break), without it, the last one also if it has none. Raises only `ProviderError`.
+        """
+        pending: list[bytes] = []
+        try:
+            async with opening as chunks:
+                async for chunk in chunks:
+                    head, *rest = chunk.split(b"\n")
+                    pending.append(head)
+                    for piece in rest:
+                        yield b"".join(pending)
+                        pending = [piece]
+        except ProviderError:
+            raise
+        except Exception as error:  # noqa: BLE001  as in `ask`
+            raise (self._no_answer(error) or self._unreadable(error)) from None
+        if last := b"".join(pending):
+            yield last
+
+    async def _before_request(self, request: httpx2.Request) -> None:
+        # Here and not on the client, because google-genai replaces the client's own time-outs by none.
+        request.extensions["timeout"] = self._deadlines.per_request()
+        if request.url.origin != self._home:
+            for header in _KEY_HEADERS:
+                request.headers.pop(header, None)
+
+    async def _after_response(self, response: httpx2.Response) -> None:
+        if response.has_redirect_location:
+            return
+        if response.is_success:
+            answers = _kept.get(None)
+            if answers is not None:
+                answers.append(await response.aread())
+            return
+        try:
+            content = await response.aread()
+        except httpx2.HTTPError:
+            content = b""
+        now = self._clock() / 1000
+        raise refusal(response.status_code, response.headers, content, redact=self._redact, now=now)
+
+    def _no_answer(self, error: Exception) -> ProviderError | None:
+        """Translate a failure of the network or the clock; None for any other."""
+        cause = _cause(error)
+        detail = self._told(cause)
+        match cause:
+            case httpx2.ConnectTimeout():
+                return Unavailable(f"no connection within {self._deadlines.connect:g} s", detail=detail)
+            case TimeoutError() | httpx2.TimeoutException():
+                return Unavailable("no answer in time", detail=detail)
+            case httpx2.ConnectError():
+                return Unavailable(f"cannot connect: {self._redact(str(cause))}", detail=detail)
+            case httpx2.TransportError() | ConnectionError() | ssl.SSLError():
+                return Unavailable("the connection broke", detail=detail)
+            case httpx2.DecodingError() | httpx2.TooManyRedirects():
+                return self._unreadable(cause)
+            case _:
+                return None
+
+    def _unanswered(self, error: Exception) -> ProviderError:
+        """Translate what went wrong before any answer, and not by the network's doing."""
+        cause = _cause(error)
+        if isinstance(cause, _OBJECTIONS):
+            return InvalidRequest(f"not sent: {self._redact(str(cause))}", detail=self._told(cause))
+        return Unavailable("no answer", detail=self._told(cause))
+
+    def _unreadable(self, error: Exception) -> ProviderError:
+        return BadResponse("the answer cannot be read", detail=self._told(error))
+
+    def _told(self, error: Exception) -> str:
+        return self._redact(f"{type(error).__name__}: {error}".removesuffix(": "))
+
+
+def _cause(error: Exception) -> Exception:
+    """Return HTTPX's error, or the system's, that an SDK's own connection error was raised from."""
+    if isinstance(error, httpx2.HTTPError) or not isinstance(error.__cause__, (httpx2.HTTPError, OSError)):
+        return error
+    return error.__cause__
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open the file of an upload, read piece by piece as it is sent; InvalidRequest when it cannot be."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InvalidRequest(f"not sent: cannot read {path}: {error.strerror}") from None
+    with file:
+        yield file

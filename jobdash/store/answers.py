@@ -1,0 +1,62 @@
+"""Applying one provider's answer to one known job, inside whatever transaction asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import TERMINAL, Status
+from jobdash.store.desk import Desk, job
+from jobdash.store.merge import KNOWN_COLUMNS, Source, merge
+from jobdash.store.observed import Observed
+
+SELECT_KNOWN = select(*(job.c[name] for name in KNOWN_COLUMNS))
+_KNOWN_BY_ID = SELECT_KNOWN.where(job.c.id == bindparam("job_key"))
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an answer changed in a job; ``finished`` is the job if its provider has just ended it."""
+
+    believed: bool
+    changed: bool
+    finished: JobRow | None = None
+
+    @property
+    def lost_race(self) -> bool:
+        """Whether it completed although a cancel had been asked for."""
+        return self.finished is not None and _lost_race(self.finished)
+
+
+def _lost_race(row: JobRow) -> bool:
+    return row.remote_status is Status.COMPLETED and row.cancel_requested_at is not None
+
+
+class Answers(Desk):
+    """What writes answers: syncs, and the actions whose request was answered."""
+
+    def _apply(
+        self, connection: Connection, known: dict[str, Any], observed: Observed, source: Source
+    ) -> Applied:
+        changes = merge(known, observed, source)
+        if not changes:
+            return Applied(believed=changes is not None, changed=False)
+        self._set(connection, known["id"], **changes)
+        ends = changes.get("remote_status") in TERMINAL and known["remote_status"] not in TERMINAL
+        if not ends or known["removed_at"] is not None:
+            return Applied(believed=True, changed=True)
+        row = self._row_now(connection, known["id"])
+        detail = "finished before the cancel took effect" if _lost_race(row) else ""
+        self._append(connection, self._clock(), "finished", row, str(row.remote_status), detail)
+        return Applied(believed=True, changed=True, finished=row)
+
+    def _apply_to(self, connection: Connection, job_id: int, observed: Observed, asked_at: int) -> None:
+        """Write the answer to a question about one job."""
+        values = connection.execute(_KNOWN_BY_ID, {"job_key": job_id}).one()
+        known = dict(zip(KNOWN_COLUMNS, values, strict=True))
+        source = Source(known["account"], asked_at)
+        if self._apply(connection, known, observed, source).believed:
+            self._set(connection, job_id, seen_at=asked_at)

@@ -1,0 +1,122 @@
+"""Cancel: the intent before the request, and the four ways in which it ends."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from jobdash.domain.job import JobRow
+from jobdash.store.answers import Answers
+from jobdash.store.observed import Observed
+from jobdash.store.records import Accept, Intent, IntentKind, Refusal
+from jobdash.store.texts import stored
+
+DEFAULT_REASON = "Cancelled by user"
+
+
+class CancelWrites(Answers):
+    """The store's part of a cancel.
+
+    The closing methods return the job as it is afterwards, or None when somebody else (a reconciling sync)
+    has closed the intent; ``action`` is the word for the log: ``cancel``, or ``reconcile``.
+    """
+
+    def begin_cancel(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Accept | None,
+        deadline: int,
+        bulk: str | None = None,
+        reason: str | None = None,
+    ) -> Intent | Refusal:
+        """Write, before the request is sent, that a cancel is asked for; on disk when this returns.
+
+        ``fence`` is that of the plan, ``accept`` looks at the job once more, ``deadline`` (milliseconds UTC)
+        is when the request has certainly ended.
+        """
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now = self._clock()
+            self._set(
+                connection,
+                job_id,
+                cancel_requested_at=now,
+                cancel_reason=stored(reason or DEFAULT_REASON),
+                cancel_doubt=0,
+            )
+            earlier = row.cancel_requested_at
+            return self._open(connection, now, IntentKind.CANCEL, row, deadline, bulk=bulk, earlier=earlier)
+
+    def close_cancel(
+        self,
+        intent_id: int,
+        *,
+        result: str = "done",
+        detail: str = "",
+        remote: Observed | None = None,
+        asked_at: int | None = None,
+        action: str = "cancel",
+    ) -> JobRow | None:
+        """The provider has answered: the cancel is accepted, or the job had ended already."""
+        with self._transaction() as connection:
+            intent = self._close(connection, intent_id, self._clock(), result)
+            if intent is None:
+                return None
+            self._answered(connection, intent, remote, asked_at)
+            return self._ended(connection, intent, action, result, detail)
+
+    def withdraw_cancel(
+        self,
+        intent_id: int,
+        reason: str,
+        *,
+        remote: Observed | None = None,
+        asked_at: int | None = None,
+        action: str = "cancel",
+    ) -> JobRow | None:
+        """The cancel was certainly not applied: the job is again what it was before it was asked."""
+        with self._transaction() as connection:
+            intent = self._close(connection, intent_id, self._clock(), "withdrawn")
+            if intent is None:
+                return None
+            job_id = intent.job_id
+            if self._row_now(connection, job_id).cancel_requested_at == intent.opened_at:
+                earlier = intent.earlier_cancel_requested_at
+                again = {"cancel_requested_at": earlier, "cancel_doubt": int(earlier is not None)}
+                self._set(connection, job_id, **again if earlier else {**again, "cancel_reason": None})
+            self._answered(connection, intent, remote, asked_at)
+            return self._ended(connection, intent, action, "failed", reason)
+
+    def leave_cancelling(
+        self,
+        intent_id: int,
+        reason: str,
+        *,
+        remote: Observed | None = None,
+        asked_at: int | None = None,
+        action: str = "cancel",
+    ) -> JobRow | None:
+        """Nobody can tell whether the cancel was applied: the job stays ``cancelling``, in doubt."""
+        with self._transaction() as connection:
+            intent = self._close(connection, intent_id, self._clock(), "no answer")
+            if intent is None:
+                return None
+            self._set(connection, intent.job_id, cancel_doubt=1)
+            self._answered(connection, intent, remote, asked_at)
+            return self._ended(connection, intent, action, "failed", reason)
+
+    def _answered(
+        self, connection: Connection, intent: Intent, remote: Observed | None, asked_at: int | None
+    ) -> None:
+        if remote is not None:
+            self._apply_to(
+                connection, intent.job_id, remote, intent.opened_at if asked_at is None else asked_at
+            )
+
+    def _ended(self, connection: Connection, intent: Intent, action: str, result: str, detail: str) -> JobRow:
+        row = self._row_now(connection, intent.job_id)
+        self._append(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
+        return row

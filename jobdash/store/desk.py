@@ -1,0 +1,223 @@
+"""What all writes share: the two connections, the transaction, the job in it, its event and its intent."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from jobdash.domain.clock import Clock
+from jobdash.domain.job import JobRow
+from jobdash.errors import StoreTooNew
+from jobdash.store.chunks import chunks
+from jobdash.store.engine import SCHEMA_VERSION, open_engines, store_error
+from jobdash.store.ids import public_id
+from jobdash.store.records import Accept, Actor, Intent, IntentKind, Refusal
+from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, intent, job_row
+from jobdash.store.tables import EventRecord, IntentRecord, JobRecord, table
+from jobdash.store.texts import stored, stored_error
+
+WORDS_A_QUERY = 400
+"""SQLite's oldest limit of parameters is 999."""
+
+job = table(JobRecord)
+intents = table(IntentRecord)
+events = table(EventRecord)
+
+# Made once: SQLAlchemy compiles a statement object once and finds it again by its identity.
+SELECT_ROW = select(*(job.c[name] for name in ROW_COLUMNS)).where(job.c.id == bindparam("job_key"))
+UPDATE_JOB = update(job).where(job.c.id == bindparam("job_key"))
+# What ends a worker's right to write: whoever still holds the old fence is refused from now on.
+FENCE_OFF = UPDATE_JOB.values(
+    fence=job.c.fence + 1,
+    last_owner=func.coalesce(job.c.owner, job.c.last_owner),
+    owner=None,
+    lease_until=None,
+)
+INSERT_EVENT = insert(events)
+INSERT_INTENT = insert(intents)
+_SELECT_INTENT = select(*(intents.c[name] for name in INTENT_COLUMNS)).where(
+    intents.c.id == bindparam("intent_key"), intents.c.closed_at.is_(None)
+)
+_TAKEN = select(job.c.public_id).where(job.c.public_id.in_(bindparam("words", expanding=True)))
+_CLOSE_INTENT = (
+    update(intents)
+    .where(intents.c.id == bindparam("intent_key"), intents.c.closed_at.is_(None))
+    .values(closed_at=bindparam("now"), result=bindparam("outcome"))
+)
+
+
+class Desk:
+    """The connections of one process's writer; used from one thread.
+
+    Every public method of the classes built on it is one transaction (or several of at most 5,000 rows) and
+    raises `StoreError` when the store cannot be written.
+    """
+
+    def __init__(self, path: Path, clock: Clock, actor: Actor) -> None:
+        self._path = path
+        self._clock = clock
+        self._actor = actor
+        durable, quick = open_engines(path)
+        self._durable = durable.connect()
+        self._quick = quick.connect()
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._durable.close()
+        self._quick.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self, *, durable: bool = False) -> Iterator[Connection]:
+        """Hold the store for writing; ``durable`` when what is written must survive a power cut."""
+        connection = self._durable if durable else self._quick
+        try:
+            with connection.begin():
+                if _version(connection) != SCHEMA_VERSION:
+                    raise StoreTooNew(
+                        f"The store {self._path} was upgraded by a newer jobdash. Restart to go on."
+                    )
+                yield connection
+        except DBAPIError as error:
+            if isinstance(error.orig, sqlite3.DatabaseError):
+                raise store_error(self._path, error.orig) from error
+            raise
+
+    def _row(self, connection: Connection, job_id: int) -> JobRow | None:
+        values = connection.execute(SELECT_ROW, {"job_key": job_id}).one_or_none()
+        return None if values is None else job_row(values)
+
+    def _row_now(self, connection: Connection, job_id: int) -> JobRow:
+        """Return a job that exists, as the triggers have left it."""
+        return job_row(connection.execute(SELECT_ROW, {"job_key": job_id}).one())
+
+    def _checked(
+        self, connection: Connection, job_id: int, fence: int, accept: Accept | None
+    ) -> JobRow | Refusal:
+        """Return the job if it still is what the plan saw: not removed, same fence, and accepting."""
+        row = self._row(connection, job_id)
+        if row is None:
+            return Refusal("no such job any more", None)
+        if row.removed_at is not None:
+            return Refusal("was removed meanwhile", row)
+        reason = accept(row) if accept else None
+        if reason is None and row.fence != fence:
+            reason = "was changed meanwhile; look again"
+        return row if reason is None else Refusal(reason, row)
+
+    def _set(self, connection: Connection, job_id: int, **columns: Any) -> None:
+        connection.execute(UPDATE_JOB, {"job_key": job_id, **columns})
+
+    def _set_and_fence(self, connection: Connection, job_id: int, **columns: Any) -> None:
+        connection.execute(FENCE_OFF, {"job_key": job_id, **columns})
+
+    @staticmethod
+    def _new_public_ids(connection: Connection, count: int) -> list[str]:
+        """Return public ids that no job has; among a million, chance alone repeats one now and then."""
+        fresh: set[str] = set()
+        while len(fresh) < count:
+            more = {public_id() for _ in range(count - len(fresh))}
+            for words in chunks(sorted(more), WORDS_A_QUERY):
+                more.difference_update(connection.execute(_TAKEN, {"words": words}).scalars())
+            fresh |= more
+        return list(fresh)
+
+    def _append(
+        self,
+        connection: Connection,
+        now: int,
+        action: str,
+        row: JobRow | None,
+        result: str,
+        detail: str = "",
+        *,
+        bulk: str | None = None,
+        account: str | None = None,
+    ) -> None:
+        connection.execute(
+            INSERT_EVENT,
+            {
+                "at": now,
+                "actor": self._actor.name,
+                "face": self._actor.face,
+                "action": action,
+                "job_id": row and row.id,
+                "job_public_id": row and row.public_id,
+                "job_name": row and row.name,
+                "account": row.account if row else account,
+                "result": stored(result),
+                "detail": stored_error(detail),
+                "bulk": bulk,
+            },
+        )
+
+    def _open(
+        self,
+        connection: Connection,
+        now: int,
+        kind: IntentKind,
+        row: JobRow,
+        deadline: int,
+        *,
+        bulk: str | None = None,
+        target: str | None = None,
+        choices: dict[str, Any] | None = None,
+        earlier: int | None = None,
+    ) -> Intent:
+        """Write down what is about to change outside."""
+        made = connection.execute(
+            INSERT_INTENT,
+            {
+                "kind": str(kind),
+                "account": row.account,
+                "job_id": row.id,
+                "owner": self._actor.owner.encode(),
+                "actor": self._actor.name,
+                "opened_at": now,
+                "deadline": deadline,
+                "earlier_cancel_requested_at": earlier,
+                "target": target,
+                "choices": json.dumps(choices) if choices else None,
+                "bulk": bulk,
+            },
+        )
+        return Intent(
+            made.lastrowid,
+            kind,
+            row.account,
+            row.id,
+            self._actor.owner,
+            now,
+            deadline,
+            earlier,
+            target,
+            choices or {},
+            bulk,
+        )
+
+    def _close(self, connection: Connection, intent_id: int, now: int, outcome: str) -> Intent | None:
+        """Close an open intent and return it; None when somebody else has closed it."""
+        values = connection.execute(_SELECT_INTENT, {"intent_key": intent_id}).one_or_none()
+        if values is None:
+            return None
+        connection.execute(_CLOSE_INTENT, {"intent_key": intent_id, "now": now, "outcome": stored(outcome)})
+        return intent(values)
+
+
+def _version(connection: Connection) -> str | None:
+    """Return the schema's version, without SQLAlchemy's overhead: it is looked at in every transaction."""
+    driver = connection.connection.driver_connection
+    found = driver and driver.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(found[0]) if found else None

@@ -1,0 +1,104 @@
+"""What an answer changes in a job that is already known: pure, so that every rule has a table of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from jobdash.domain.status import TERMINAL, Status
+from jobdash.store.observed import Observed
+from jobdash.store.texts import (
+    as_json,
+    stored,
+    stored_error,
+    stored_errors,
+    stored_json,
+    stored_number,
+    stored_words,
+)
+
+NUMBERS = (
+    "total", "succeeded", "failed", "cancelled", "expired",
+    "created_at", "started_at", "finished_at", "expires_at",
+)  # fmt: skip
+_TEXTS = ("raw_status", "model", "endpoint")
+KNOWN_COLUMNS = (
+    *NUMBERS, *_TEXTS, "usage", "files", "remote_metadata", "error", "errors",
+    "id", "remote_id", "account", "name", "submit_key", "remote_status", "cancel_requested_at",
+    "cancel_doubt", "seen_at", "not_found_at", "gone_at", "removed_at",
+)  # fmt: skip
+"""The columns that `merge` looks at."""
+
+_numbers = attrgetter(*NUMBERS)
+_texts = attrgetter(*_TEXTS)
+_NOTHING: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an answer comes from, and when it was asked for."""
+
+    account: str
+    asked_at: int
+    """When the request was sent, milliseconds UTC: its answer is no newer than that."""
+    configured: Collection[str] | None = None
+    """The accounts there are now; None when that is not known."""
+
+
+def told(observed: Observed, known: dict[str, Any] = _NOTHING) -> dict[str, Any]:
+    """Return the columns that an answer tells and that differ from ``known``, as they are kept.
+
+    None and empty things are not told. What stands there word for word is not looked at further: most
+    answers of a sync say nothing new, and there can be thousands.
+    """
+    columns: dict[str, Any] = {"remote_status": str(observed.status)}
+    for column, number in zip(NUMBERS, _numbers(observed), strict=True):
+        if number is not None and number != known.get(column):
+            columns[column] = stored_number(number)
+    for column, text in zip(_TEXTS, _texts(observed), strict=True):
+        if text and text != known.get(column):
+            columns[column] = stored(text)
+    if observed.usage and as_json(observed.usage) != known.get("usage"):
+        columns["usage"] = stored_json(observed.usage)
+    for column, words in (("files", observed.files), ("remote_metadata", observed.metadata)):
+        if words and as_json(words) != known.get(column):
+            columns[column] = stored_words(words)
+    if observed.errors:
+        columns["errors"] = stored_errors(observed.errors)
+        columns["error"] = stored_error(observed.errors[0].message)
+    return {
+        column: value for column, value in columns.items() if value is not None and value != known.get(column)
+    }
+
+
+def merge(known: dict[str, Any], observed: Observed, source: Source) -> dict[str, Any] | None:
+    """Return the columns of a known job that an answer changes, ``seen_at`` apart.
+
+    None when the answer must not be believed: a newer one is there, or it would take a job back from a
+    terminal word, which no provider does and an old page of a list seems to do.
+    """
+    if known["seen_at"] is not None and source.asked_at < known["seen_at"]:
+        return None
+    if known["remote_status"] in TERMINAL and observed.status not in TERMINAL:
+        return None
+    changes = told(observed, known)
+    if known["remote_id"] is None:
+        changes["remote_id"] = observed.remote_id
+    # The name of a job that was submitted here was chosen here; metadata may hold but a part of it.
+    if observed.name and observed.name != known["name"] and known["submit_key"] is None:
+        changes["name"] = stored(observed.name)
+    if _adopts(known, source):
+        changes["account"] = source.account
+    if known["cancel_doubt"] and (observed.status in TERMINAL or observed.status is Status.CANCELLING):
+        changes["cancel_doubt"] = 0
+    changes |= {column: None for column in ("not_found_at", "gone_at") if known[column] is not None}
+    return changes
+
+
+def _adopts(known: dict[str, Any], source: Source) -> bool:
+    """Whether the job's account is not configured any more, or no longer sees it."""
+    if known["account"] == source.account or source.configured is None:
+        return False
+    return known["account"] not in source.configured or known["not_found_at"] is not None

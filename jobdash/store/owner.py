@@ -1,0 +1,86 @@
+"""Who holds an intent or a lease, and whether that process is provably dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+_BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+_START_TIME = 19
+"""Where ``/proc/<pid>/stat`` has a process's start time, counted behind the name (field 22, proc(5))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One process on one boot of one machine; what cannot be known here is empty or 0."""
+
+    machine: str
+    boot: str
+    pid_namespace: int
+    pid: int
+    started: int
+    """Clock ticks between the boot and the start of the process; 0 where there is no ``/proc``."""
+
+    def encode(self) -> str:
+        """Return the text that the store keeps."""
+        return json.dumps([self.machine, self.boot, self.pid_namespace, self.pid, self.started])
+
+    @classmethod
+    def decode(cls, text: str) -> Owner:
+        """Read what `encode` wrote."""
+        machine, boot, pid_namespace, pid, started = json.loads(text)
+        return cls(machine, boot, pid_namespace, pid, started)
+
+    def provably_dead(self) -> bool:
+        """Whether this process certainly runs no more.
+
+        Only a process of the same machine, boot and pid namespace can be looked for; of any other the answer
+        is False, and a deadline or lease decides.
+        """
+        here = current_owner()
+        if not here.boot or (self.machine, self.boot, self.pid_namespace) != (
+            here.machine,
+            here.boot,
+            here.pid_namespace,
+        ):
+            return False
+        return _start_time(self.pid) != self.started
+
+
+def current_owner() -> Owner:
+    """Return this process as an owner (also right in a forked child)."""
+    machine, boot, namespace = _place()
+    pid = os.getpid()
+    return Owner(machine, boot, namespace, pid, _start_time(pid) or 0)
+
+
+@cache
+def _place() -> tuple[str, str, int]:
+    machine = next((text for text in map(_first_line, _MACHINE_ID_FILES) if text), platform.node())
+    try:
+        namespace = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        namespace = 0
+    return machine, _first_line(_BOOT_ID_FILE), namespace
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since the boot; None when there is none of that id."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The name stands in parentheses and may itself hold spaces and parentheses.
+    return int(text.rpartition(")")[2].split()[_START_TIME])

@@ -1,0 +1,157 @@
+"""What crosses the store's border besides jobs: frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Tab
+from jobdash.store.owner import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a person on a machine, through one face, in one process."""
+
+    user: str
+    host: str
+    face: str
+    """``tui``, ``cli``, ``sync``, …"""
+    owner: Owner
+
+    @property
+    def name(self) -> str:
+        """The person, as the log names them."""
+        return f"{self.user}@{self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertResult:
+    """What one page of answers changed. Removed jobs are in `settled` only."""
+
+    inserted: tuple[int, ...]
+    """Ids of jobs never seen before."""
+    changed: tuple[int, ...]
+    """Ids of known jobs of which a person sees something new."""
+    finished: tuple[JobRow, ...]
+    """Known jobs whose provider has just said a terminal word."""
+    lost_race: tuple[JobRow, ...]
+    """Those of `finished` that completed although a cancel had been asked for."""
+    settled: frozenset[str]
+    """Remote ids that are known, unchanged and terminal (or removed): a sync may stop behind them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A job that does not accept an action now: nothing was written."""
+
+    reason: str
+    row: JobRow | None
+    """The job as it is now; None when there is none."""
+
+
+Accept = Callable[[JobRow], str | None]
+"""Looks at a job at the moment of acting and returns why it does not accept the action, or None."""
+
+
+class IntentKind(StrEnum):
+    """What is about to change outside."""
+
+    SUBMIT = "submit"
+    UPLOAD = "upload"
+    CANCEL = "cancel"
+    DELETE = "delete"
+    REMOVE = "remove"
+    """A removal that waits for the provider to confirm a cancel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Something that was written down before it was sent. Times are milliseconds UTC."""
+
+    id: int
+    kind: IntentKind
+    account: str
+    job_id: int
+    owner: Owner
+    opened_at: int
+    deadline: int
+    earlier_cancel_requested_at: int | None
+    """Cancel: what the job's ``cancel_requested_at`` was before; a withdrawal puts it back."""
+    target: str | None
+    """Delete: what is deleted, in the provider's word."""
+    choices: dict[str, Any]
+    """Remove: how it is meant."""
+    bulk: str | None
+
+    def abandoned(self, now: int, grace_ms: int = 60_000) -> bool:
+        """Whether nobody is on it: its process is provably dead, or its deadline passed ``grace_ms`` ago."""
+        return now > self.deadline + grace_ms or self.owner.provably_dead()
+
+
+class Undone(StrEnum):
+    """What an undo takes back."""
+
+    REMOVAL = "remove"
+    FORCE_FAIL = "force-fail"
+    WAITING_REMOVAL = "cancel & delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """One action, over one or more jobs, that can still be taken back."""
+
+    what: Undone
+    bulk: str | None
+    at: int
+    """When it was done, milliseconds UTC."""
+    jobs: tuple[JobRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UndoOutcome:
+    """One job of an undo: ``reason`` says why it was not taken back, None when it was."""
+
+    row: JobRow
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs there are, by tab and by account and tab; removed ones are in none of them."""
+
+    by_tab: dict[Tab, int]
+    by_account: dict[str, dict[Tab, int]]
+    revision: int
+    """The store's revision they belong to."""
+
+    @property
+    def total(self) -> int:
+        """All jobs that are not removed."""
+        return self.by_tab[Tab.ALL]
+
+    @property
+    def unfinished(self) -> int:
+        """Jobs that may still change, without those their provider lost."""
+        return self.by_tab[Tab.RUNNING] + self.by_tab[Tab.PENDING] + self.by_tab[Tab.CANCELLING]
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job about to be submitted."""
+
+    account: str
+    provider: str
+    origin: str
+    name: str
+    key: str
+    """Our own word for this submit, found again at the provider after a crash."""
+    model: str | None = None
+    endpoint: str | None = None
+    total: int | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    parent_id: int | None = None
+    """Retry: the job whose missing requests this one does."""

@@ -1,0 +1,80 @@
+"""Removal: the record that is hidden, what could not be deleted, and removals that wait for a cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobdash.domain.job import JobRow
+from jobdash.store.desk import Desk
+from jobdash.store.records import Accept, Intent, IntentKind, Refusal, Undone
+from jobdash.store.texts import stored_error
+
+
+class RemovalWrites(Desk):
+    """The store's part of remove, and of cancel & delete."""
+
+    def hide(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Accept | None,
+        bulk: str | None = None,
+        detail: str = "",
+        waiting: int | None = None,
+    ) -> JobRow | Refusal:
+        """Remove the record: it stays as a tombstone, because its provider lists the job for ever.
+
+        ``waiting`` is the intent of a waiting removal that ends with it.
+        """
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now = self._clock()
+            if waiting is not None and self._close(connection, waiting, now, "done") is None:
+                return Refusal("its removal was taken back or carried out elsewhere", row)
+            self._set_and_fence(connection, job_id, removed_at=now, removing=None)
+            self._append(connection, now, Undone.REMOVAL, row, "done", detail, bulk=bulk)
+            return self._row_now(connection, job_id)
+
+    def left_behind(self, job_id: int, what: str | None) -> JobRow:
+        """Write what could not be deleted, so that the row goes on saying so; None when nothing is left."""
+        with self._transaction() as connection:
+            self._set(connection, job_id, left_behind=None if what is None else stored_error(what))
+            return self._row_now(connection, job_id)
+
+    def begin_waiting_removal(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Accept | None,
+        choices: dict[str, Any],
+        deadline: int,
+        bulk: str | None = None,
+    ) -> Intent | Refusal:
+        """Let a removal wait until the provider confirms the cancel; whichever sync sees that carries it out.
+
+        ``choices`` (JSON) is how it is meant, ``deadline`` (milliseconds UTC) when to give up.
+        """
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now = self._clock()
+            self._set(connection, job_id, removing=deadline)
+            self._append(connection, now, Undone.WAITING_REMOVAL, row, "waiting", bulk=bulk)
+            return self._open(connection, now, IntentKind.REMOVE, row, deadline, bulk=bulk, choices=choices)
+
+    def end_waiting_removal(self, intent_id: int, reason: str) -> JobRow | None:
+        """Give up a waiting removal: the job stays. None when it was ended elsewhere."""
+        with self._transaction() as connection:
+            now = self._clock()
+            intent = self._close(connection, intent_id, now, reason)
+            if intent is None:
+                return None
+            self._set(connection, intent.job_id, removing=None)
+            row = self._row_now(connection, intent.job_id)
+            self._append(connection, now, Undone.REMOVAL, row, "failed", reason, bulk=intent.bulk)
+            return row

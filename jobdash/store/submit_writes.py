@@ -1,0 +1,146 @@
+"""Submit: the job and the intent before the request, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import LABELS, Status
+from jobdash.store.answers import Answers
+from jobdash.store.desk import intents, job
+from jobdash.store.observed import Observed
+from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
+from jobdash.store.tables import TagRecord, table
+from jobdash.store.texts import stored, stored_error
+
+NOT_SUBMITTED = "not submitted"
+UNCONFIRMED = "unconfirmed"
+SUBMITTING = "submitting"
+"""Our own words in ``raw_status``, where no provider has said anything."""
+
+tags = table(TagRecord)
+_SUPERSEDED_BY = select(job.c.superseded_by).where(job.c.id == bindparam("job_key"))
+_NO_LONGER_SUPERSEDED = (
+    update(job).where(job.c.superseded_by == bindparam("child_key")).values(superseded_by=None)
+)
+_DOUBLE = select(job.c.id).where(
+    job.c.remote_id == bindparam("remote"),
+    job.c.provider == bindparam("provider"),
+    job.c.origin == select(job.c.origin).where(job.c.id == bindparam("job_key")).scalar_subquery(),
+    job.c.id != bindparam("job_key"),
+)
+
+
+class SubmitWrites(Answers):
+    """The store's part of a submit; a retry at a provider is one with a parent."""
+
+    def begin_submit(
+        self, new: NewJob, *, deadline: int, bulk: str | None = None
+    ) -> tuple[JobRow, Intent] | Refusal:
+        """Write a pending job and the intent to submit it; on disk when this returns.
+
+        Refused when the parent's last retry is still unfinished.
+        """
+        with self._transaction(durable=True) as connection:
+            if new.parent_id is not None:
+                child = self._last_retry(connection, new.parent_id)
+                if child is not None and child.unfinished:
+                    return Refusal(f"its retry {child.public_id} is still {LABELS[child.status]}", child)
+            now = self._clock()
+            row = self._insert_new(connection, new, now)
+            if new.parent_id is not None:
+                self._set(connection, new.parent_id, superseded_by=row.id)
+            return row, self._open(connection, now, IntentKind.SUBMIT, row, deadline, bulk=bulk)
+
+    def close_submit(
+        self, intent_id: int, remote: Observed, asked_at: int, *, action: str = "submit"
+    ) -> JobRow | None:
+        """The provider has the batch; None when somebody else has closed the intent."""
+        with self._transaction() as connection:
+            intent = self._close(connection, intent_id, self._clock(), "done")
+            if intent is None:
+                return None
+            self._absorb_double(connection, intent.job_id, remote)
+            self._apply_to(connection, intent.job_id, remote, asked_at)
+            return self._told(connection, intent, action, "done", "")
+
+    def fail_submit(self, intent_id: int, reason: str, *, action: str = "submit") -> JobRow | None:
+        """The provider certainly has no such batch: the job failed, and its parent may be retried again."""
+        return self._end_submit(
+            intent_id,
+            reason,
+            action,
+            {
+                "remote_status": str(Status.FAILED),
+                "raw_status": NOT_SUBMITTED,
+                "error": stored_error(reason),
+                "finished_at": self._clock(),
+            },
+        )
+
+    def leave_unconfirmed(self, intent_id: int, reason: str, *, action: str = "reconcile") -> JobRow | None:
+        """Nobody can tell whether the provider has the batch; a sync that finds its key will say."""
+        columns = {"remote_status": str(Status.UNKNOWN), "raw_status": UNCONFIRMED}
+        return self._end_submit(intent_id, reason, action, columns)
+
+    def _end_submit(self, intent_id: int, reason: str, action: str, columns: dict[str, Any]) -> JobRow | None:
+        with self._transaction() as connection:
+            intent = self._close(connection, intent_id, self._clock(), reason)
+            if intent is None:
+                return None
+            if self._row_now(connection, intent.job_id).remote_id is None:
+                self._set(connection, intent.job_id, **columns)
+                if columns["remote_status"] == Status.FAILED:
+                    connection.execute(_NO_LONGER_SUPERSEDED, {"child_key": intent.job_id})
+            return self._told(connection, intent, action, "failed", reason)
+
+    def _told(self, connection: Connection, intent: Intent, action: str, result: str, detail: str) -> JobRow:
+        row = self._row_now(connection, intent.job_id)
+        self._append(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
+        return row
+
+    def _last_retry(self, connection: Connection, parent_id: int) -> JobRow | None:
+        child = connection.execute(_SUPERSEDED_BY, {"job_key": parent_id}).scalar()
+        return None if child is None else self._row(connection, child)
+
+    def _insert_new(self, connection: Connection, new: NewJob, now: int) -> JobRow:
+        (public_id,) = self._new_public_ids(connection, 1)
+        made = connection.execute(
+            insert(job),
+            {
+                "public_id": public_id,
+                "provider": new.provider,
+                "account": new.account,
+                "origin": new.origin,
+                "submit_key": new.key,
+                "name": stored(new.name),
+                "remote_status": str(Status.PENDING),
+                "raw_status": SUBMITTING,
+                "model": new.model and stored(new.model),
+                "endpoint": new.endpoint and stored(new.endpoint),
+                "total": new.total,
+                "created_at": now,
+                "parent_id": new.parent_id,
+            },
+        )
+        job_id = made.lastrowid
+        words = [
+            {"job_id": job_id, "key": stored(key), "value": stored(value)} for key, value in new.tags.items()
+        ]
+        if words:
+            connection.execute(insert(tags), words)
+        return self._row_now(connection, job_id)
+
+    def _absorb_double(self, connection: Connection, job_id: int, remote: Observed) -> None:
+        """Take in the row that a sync made of the same batch in between, where the provider dropped our key.
+
+        The older row stays: its id is the one that was printed. Nothing but a discovery is lost.
+        """
+        place = {"job_key": job_id, "remote": remote.remote_id}
+        provider = self._row_now(connection, job_id).provider
+        double = connection.execute(_DOUBLE, {**place, "provider": provider}).scalar()
+        if double is not None:
+            connection.execute(update(intents).where(intents.c.job_id == double).values(job_id=job_id))
+            connection.execute(delete(job).where(job.c.id == double))

@@ -1,0 +1,297 @@
+"""What a sync writes: answers, 404s, and the health of an account."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import TERMINAL
+from jobdash.store.answers import SELECT_KNOWN, Answers, Applied
+from jobdash.store.chunks import chunks
+from jobdash.store.desk import WORDS_A_QUERY, job
+from jobdash.store.merge import KNOWN_COLUMNS, Source, told
+from jobdash.store.observed import Observed
+from jobdash.store.records import UpsertResult
+from jobdash.store.tables import AccountRecord, TagRecord, table
+from jobdash.store.texts import stored, stored_error
+
+GONE_AFTER_MS = 5 * 60 * 1000
+"""Two 404s at least this far apart mean that a job is gone."""
+_ROWS_A_TRANSACTION = 1000
+
+account_table = table(AccountRecord)
+tags = table(TagRecord)
+
+_BY_REMOTE_ID = SELECT_KNOWN.where(
+    job.c.remote_id.in_(bindparam("words", expanding=True)),
+    job.c.provider == bindparam("provider"),
+    job.c.origin == bindparam("origin"),
+)
+_BY_SUBMIT_KEY = SELECT_KNOWN.where(
+    job.c.submit_key.in_(bindparam("words", expanding=True)),
+    job.c.remote_id.is_(None),
+    job.c.provider == bindparam("provider"),
+)
+_SEEN = (
+    update(job)
+    .where(job.c.id == bindparam("job_key"), or_(job.c.seen_at.is_(None), job.c.seen_at < bindparam("asked")))
+    .values(seen_at=bindparam("asked"))
+)
+_IDS_BEHIND = select(job.c.id, job.c.remote_id).where(job.c.id > bindparam("last")).order_by(job.c.id)
+_LAST_ID = select(job.c.id).order_by(job.c.id.desc()).limit(1)
+_ADD_ACCOUNT = sqlite_insert(account_table).on_conflict_do_nothing()
+_ALL_NONE = dict.fromkeys(
+    column.name
+    for column in job.columns
+    if column.computed is None and column.server_default is None and column.name != "id"
+)
+
+
+@dataclass
+class _Collected:
+    """An `UpsertResult` in the making."""
+
+    inserted: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+    finished: list[JobRow] = field(default_factory=list)
+    lost_race: list[JobRow] = field(default_factory=list)
+    settled: set[str] = field(default_factory=set)
+
+    def result(self) -> UpsertResult:
+        return UpsertResult(
+            tuple(self.inserted),
+            tuple(self.changed),
+            tuple(self.finished),
+            tuple(self.lost_race),
+            frozenset(self.settled),
+        )
+
+
+class SyncWrites(Answers):
+    """Answers of providers, written so that no older one undoes a newer one."""
+
+    def upsert(
+        self,
+        account: str,
+        provider: str,
+        origin: str,
+        jobs: Sequence[Observed],
+        asked_at: int,
+        *,
+        configured: Collection[str] | None = None,
+    ) -> UpsertResult:
+        """Write what an account tells of its jobs.
+
+        ``asked_at`` is when the request was sent, milliseconds UTC; ``configured`` names the accounts there
+        are, so that jobs of an account that is no more are adopted. ``removed_at`` is never touched.
+        """
+        source = Source(account, asked_at, configured)
+        by_id = {observed.remote_id: observed for observed in jobs}
+        collected = _Collected()
+        for some in chunks(list(by_id.values()), _ROWS_A_TRANSACTION):
+            with self._transaction() as connection:
+                self._write_answers(connection, provider, origin, some, source, collected)
+        return collected.result()
+
+    def _write_answers(
+        self,
+        connection: Connection,
+        provider: str,
+        origin: str,
+        jobs: Sequence[Observed],
+        source: Source,
+        collected: _Collected,
+    ) -> None:
+        known = _known(connection, provider, origin, jobs)
+        unknown: list[Observed] = []
+        seen: list[dict[str, int]] = []
+        for observed in jobs:
+            before = known.get(observed.remote_id) or known.get(_key_word(observed))
+            if before is None:
+                unknown.append(observed)
+                continue
+            applied = self._apply(connection, before, observed, source)
+            self._collect(before, observed, applied, collected)
+            settled = observed.remote_id in collected.settled
+            # A sync in which nothing happened leaves the file alone: not even ``seen_at`` is written.
+            if applied.believed and (applied.changed or not settled):
+                seen.append({"job_key": before["id"], "asked": source.asked_at})
+        if seen:
+            connection.execute(_SEEN, seen)
+        if unknown:
+            collected.inserted += self._insert(connection, provider, origin, unknown, source)
+
+    @staticmethod
+    def _collect(before: dict[str, Any], observed: Observed, applied: Applied, collected: _Collected) -> None:
+        """Sort a known job into the result: what happens to a removed one is nobody's news."""
+        if before["removed_at"] is not None:
+            collected.settled.add(observed.remote_id)
+        elif applied.changed:
+            collected.changed.append(before["id"])
+        elif before["remote_status"] in TERMINAL:
+            collected.settled.add(observed.remote_id)
+        if applied.finished is not None:
+            collected.finished.append(applied.finished)
+            if applied.lost_race:
+                collected.lost_race.append(applied.finished)
+
+    def _insert(
+        self,
+        connection: Connection,
+        provider: str,
+        origin: str,
+        jobs: Sequence[Observed],
+        source: Source,
+    ) -> list[int]:
+        now = self._clock()
+        last = connection.execute(_LAST_ID).scalar() or 0
+        ids = self._new_public_ids(connection, len(jobs))
+        rows = [
+            {
+                **_ALL_NONE,
+                **_discovered(observed, now),
+                "public_id": public,
+                "provider": provider,
+                "origin": origin,
+                "account": source.account,
+                "seen_at": source.asked_at,
+            }
+            for public, observed in zip(ids, jobs, strict=True)
+        ]
+        connection.execute(insert(job), rows)
+        made = {remote: id_ for id_, remote in connection.execute(_IDS_BEHIND, {"last": last})}
+        words = [
+            {"job_id": made[observed.remote_id], "key": stored(key), "value": stored(value)}
+            for observed in jobs
+            for key, value in observed.metadata.items()
+            if value != observed.submit_key
+        ]
+        if words:
+            connection.execute(sqlite_insert(tags).on_conflict_do_nothing(), words)
+        return sorted(made.values())
+
+    def mark_not_found(self, job_id: int, asked_at: int) -> bool:
+        """Write down that the provider knows no such job; return whether that makes it gone now.
+
+        The first 404 is only noted, since a list may lag; a second one at least 5 minutes later decides.
+        Jobs whose remote word is terminal stay what they are.
+        """
+        with self._transaction() as connection:
+            statement = SELECT_KNOWN.where(job.c.id == job_id)
+            known = connection.execute(statement).mappings().one_or_none()
+            if known is None or known["remote_status"] in TERMINAL or known["gone_at"] is not None:
+                return False
+            if known["seen_at"] is not None and asked_at < known["seen_at"]:
+                return False
+            first = known["not_found_at"]
+            if first is None:
+                self._set(connection, job_id, not_found_at=asked_at, seen_at=asked_at)
+                return False
+            if asked_at - first < GONE_AFTER_MS:
+                self._set(connection, job_id, seen_at=asked_at)
+                return False
+            self._set(connection, job_id, gone_at=asked_at, seen_at=asked_at)
+            return True
+
+    def set_errors(self, job_id: int, observed: Observed) -> JobRow:
+        """Replace the error details of a job by those just fetched."""
+        columns = {name: value for name, value in told(observed).items() if name in {"error", "errors"}}
+        with self._transaction() as connection:
+            if columns:
+                self._set(connection, job_id, **columns)
+            return self._row_now(connection, job_id)
+
+    def claim_poll(self, account: str, provider: str, now: int, until: int, longest_ms: int) -> bool:
+        """Return whether this process polls the account now; if so, nobody else does before ``until``.
+
+        A time beyond the longest interval was written by a clock that has been set back since: it counts
+        for nothing.
+        """
+        due = or_(
+            account_table.c.next_poll_at <= now,
+            account_table.c.next_poll_at > now + longest_ms,
+        )
+        claim = update(account_table).where(account_table.c.name == account, due).values(next_poll_at=until)
+        with self._transaction() as connection:
+            connection.execute(_ADD_ACCOUNT, {"name": account, "provider": provider})
+            return connection.execute(claim).rowcount == 1
+
+    def set_health(
+        self,
+        account: str,
+        provider: str,
+        *,
+        asked_at: int,
+        next_poll_at: int,
+        error: str | None = None,
+        error_kind: str | None = None,
+        retry_after_until: int | None = None,
+        discovered: int | None = None,
+        first_sync_done: bool | None = None,
+    ) -> None:
+        """Write how a poll went: with ``error`` None it went well. Times are milliseconds UTC."""
+        columns: dict[str, Any] = {
+            "asked_at": asked_at,
+            "next_poll_at": next_poll_at,
+            "error": None if error is None else stored_error(error),
+            "error_kind": error_kind,
+            "retry_after_until": retry_after_until,
+        }
+        if error is None:
+            columns["ok_at"] = asked_at
+        if discovered is not None:
+            columns["discovered"] = discovered
+        if first_sync_done is not None:
+            columns["first_sync_done"] = int(first_sync_done)
+        with self._transaction() as connection:
+            connection.execute(_ADD_ACCOUNT, {"name": account, "provider": provider})
+            connection.execute(update(account_table).where(account_table.c.name == account).values(**columns))
+
+    def poll_now(self, account: str | None = None) -> None:
+        """Make an account (or every one) due, so that whoever claims it next polls it."""
+        due = update(account_table).values(next_poll_at=0)
+        if account is not None:
+            due = due.where(account_table.c.name == account)
+        with self._transaction() as connection:
+            connection.execute(due)
+
+
+def _known(
+    connection: Connection, provider: str, origin: str, jobs: Sequence[Observed]
+) -> dict[str, dict[str, Any]]:
+    """Return the known jobs among ``jobs``: by remote id, or by the key of a submit not yet confirmed."""
+    found: dict[str, dict[str, Any]] = {}
+    place = {"provider": provider, "origin": origin}
+    for words in chunks([observed.remote_id for observed in jobs], WORDS_A_QUERY):
+        for row in connection.execute(_BY_REMOTE_ID, {"words": words, **place}):
+            found[row.remote_id] = _as_dict(row)
+    keys = [observed.submit_key for observed in jobs if observed.submit_key]
+    for some in chunks(keys, WORDS_A_QUERY):
+        for row in connection.execute(_BY_SUBMIT_KEY, {"words": some, "provider": provider}):
+            found[f"key {row.submit_key}"] = _as_dict(row)
+    return found
+
+
+def _key_word(observed: Observed) -> str:
+    return f"key {observed.submit_key}"
+
+
+def _as_dict(row: Row[Any]) -> dict[str, Any]:
+    return dict(zip(KNOWN_COLUMNS, row, strict=True))
+
+
+def _discovered(observed: Observed, now: int) -> dict[str, Any]:
+    """Return the columns of a job seen for the first time; if it ended long ago, it was not updated now."""
+    columns = told(observed)
+    columns["remote_id"] = observed.remote_id
+    columns["submit_key"] = observed.submit_key
+    columns["name"] = stored(observed.name or observed.remote_id)
+    columns.setdefault("created_at", columns.get("started_at", now))
+    ended = columns.get("finished_at", columns["created_at"])
+    columns["updated_at"] = min(ended, now) if observed.status in TERMINAL else now
+    return columns

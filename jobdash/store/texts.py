@@ -1,0 +1,67 @@
+"""Values from outside as the store keeps them: bounded, without secrets, and writable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from jobdash.domain.text import ERROR_BYTES, NAME_BYTES, bounded, redact
+from jobdash.store.observed import ObservedError
+
+MOST_ERRORS = 1000
+"""Errors kept of one job; a file of 50,000 bad lines says the same thing 50,000 times."""
+_MOST_ENTRIES = 64
+"""Entries kept of metadata and the like; OpenAI allows 16."""
+_MOST = 2**63 - 1
+
+as_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str).encode
+"""Return a value as the JSON that the store keeps: ASCII, and the same for equal values."""
+
+
+def stored(text: str, limit: int = NAME_BYTES) -> str:
+    """Return a text as it is kept: without keys, at most ``limit`` bytes, and encodable."""
+    kept = bounded(redact(text), limit)
+    return kept if kept.isascii() else kept.encode("utf-8", "replace").decode("utf-8")
+
+
+def stored_error(text: str) -> str:
+    """Return an error's message as it is kept."""
+    return stored(text, ERROR_BYTES)
+
+
+def stored_number(value: int | None) -> int | None:
+    """Return a count or a time, or None for one that cannot be."""
+    return value if value is not None and 0 <= value <= _MOST else None
+
+
+def stored_words(words: Mapping[str, str]) -> str | None:
+    """Return a mapping of texts (metadata, files) as JSON; None when it is empty."""
+    if not words:
+        return None
+    some = islice(words.items(), _MOST_ENTRIES)
+    return as_json({stored(key): stored(value) for key, value in some})
+
+
+def stored_json(value: Mapping[str, Any] | None) -> str | None:
+    """Return what a provider tells in its own structure as JSON; None when it is empty or enormous."""
+    text = redact(as_json(value)) if value else ""
+    return text if 0 < len(text) <= ERROR_BYTES else None
+
+
+def stored_errors(errors: Sequence[ObservedError]) -> str | None:
+    """Return errors as JSON; None when there are none."""
+    if not errors:
+        return None
+    return as_json(
+        [
+            {
+                "message": stored(error.message),
+                "code": None if error.code is None else stored(error.code),
+                "line": error.line,
+                "param": None if error.param is None else stored(error.param),
+            }
+            for error in errors[:MOST_ERRORS]
+        ]
+    )

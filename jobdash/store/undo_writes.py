@@ -1,0 +1,52 @@
+"""Undo: the clearing of a field, for jobs that still are what the action made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from jobdash.domain.job import JobRow
+from jobdash.store.chunks import chunks
+from jobdash.store.desk import Desk, intents
+from jobdash.store.records import IntentKind, Undoable, Undone, UndoOutcome
+
+_ROWS_A_TRANSACTION = 1000
+_WAITING = select(intents.c.id).where(
+    intents.c.job_id == bindparam("job_key"),
+    intents.c.kind == str(IntentKind.REMOVE),
+    intents.c.closed_at.is_(None),
+)
+_CLEARED: dict[Undone, dict[str, Any]] = {
+    Undone.REMOVAL: {"removed_at": None},
+    Undone.FORCE_FAIL: {"verdict": None, "verdict_at": None, "verdict_reason": None},
+    Undone.WAITING_REMOVAL: {"removing": None},
+}
+
+
+class UndoWrites(Desk):
+    """Takes back what `Reader.last_undoable` found."""
+
+    def undo(self, action: Undoable, *, bulk: str | None = None) -> list[UndoOutcome]:
+        """Take an action back, job by job; jobs that changed since it was looked at are left alone."""
+        outcomes: list[UndoOutcome] = []
+        for some in chunks(action.jobs, _ROWS_A_TRANSACTION):
+            with self._transaction(durable=True) as connection:
+                outcomes += [self._undo(connection, action.what, seen, bulk) for seen in some]
+        return outcomes
+
+    def _undo(self, connection: Connection, what: Undone, seen: JobRow, bulk: str | None) -> UndoOutcome:
+        row = self._row(connection, seen.id)
+        if row is None or _mark(row) != _mark(seen):
+            return UndoOutcome(row or seen, "was changed meanwhile")
+        now = self._clock()
+        if what is Undone.WAITING_REMOVAL:
+            for (intent_id,) in connection.execute(_WAITING, {"job_key": row.id}).all():
+                self._close(connection, intent_id, now, "undone")
+        self._set(connection, row.id, **_CLEARED[what])
+        self._append(connection, now, "undo", row, "done", f"took back: {what}", bulk=bulk)
+        return UndoOutcome(self._row_now(connection, row.id), None)
+
+
+def _mark(row: JobRow) -> tuple[object, ...]:
+    return row.fence, row.removed_at, row.verdict, row.removing

@@ -1,0 +1,143 @@
+"""One job as the cells of one line: texts already gated and fitted, each with the name of its style."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+
+from jobdash.domain import marks
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import LABELS, Outcome, Status
+from jobdash.domain.text import clean
+from jobdash.tui.columns import RIGHT, Column
+from jobdash.tui.symbols import Symbols
+
+Piece = tuple[str, str]
+"""A text and the name of its style: bright, text, muted, success, warning, error, track."""
+
+_STATUS_STYLE = {
+    Status.PENDING: "text",
+    Status.VALIDATING: "success",
+    Status.IN_PROGRESS: "success",
+    Status.FINALIZING: "success",
+    Status.CANCELLING: "warning",
+    Status.COMPLETED: "muted",
+    Status.FAILED: "error",
+    Status.EXPIRED: "warning",
+    Status.CANCELLED: "muted",
+    Status.UNKNOWN: "warning",
+}
+_OUTCOME_STYLE = {Outcome.OK: "muted", Outcome.PARTIAL: "warning", Outcome.ALL_FAILED: "error"}
+
+
+def fit(text: str, width: int, more: str = "…") -> str:
+    """Return gated text in exactly ``width`` cells, cut with an ellipsis or padded."""
+    if text.isascii() and len(text) <= width:
+        return text.ljust(width)
+    if cell_len(text) > width:
+        return set_cell_size(set_cell_size(text, max(0, width - len(more))).rstrip() + more, width)
+    return set_cell_size(text, width)
+
+
+def status_style(row: JobRow) -> str:
+    """Return the style of a job's status: colour only where it means something."""
+    if row.gone:
+        return "warning"
+    if row.outcome is not None:
+        return _OUTCOME_STYLE[row.outcome]
+    return _STATUS_STYLE[row.status]
+
+
+def status_words(row: JobRow, now: int, symbols: Symbols) -> tuple[str, str]:
+    """Return a job's glyph and word."""
+    if row.gone:
+        return symbols.gone, "gone"
+    if row.removing is not None:
+        return symbols.status[Status.CANCELLING], "removing"
+    if marks.stalled(row, now):
+        return symbols.warning, "stalled"
+    if row.stuck_cancelling(now):
+        return symbols.warning, "cancelling"
+    if row.status is Status.UNKNOWN:
+        return symbols.status[Status.UNKNOWN], clean(row.raw_status or "unknown", 24)
+    return symbols.status[row.status], LABELS[row.status]
+
+
+def name_style(row: JobRow) -> str:
+    """Return the style of a job's name: what is unfinished stands out, what ended well is quiet."""
+    if row.unfinished:
+        return "bright"
+    return "muted" if row.status in {Status.CANCELLED, Status.COMPLETED} else "text"
+
+
+def counts(row: JobRow, none: str) -> str:
+    """Return ``6,214/10,000``; what nobody told is a dash, never a zero."""
+    if row.total is None and row.done is None:
+        return none
+    done = none if row.done is None else f"{row.done:,}"
+    total = none if row.total is None else f"{row.total:,}"
+    return f"{done}/{total}"
+
+
+def bar(row: JobRow, width: int, symbols: Symbols) -> list[Piece]:
+    """Return a progress bar in exactly ``width`` cells, to half a cell."""
+    if row.total is None or row.done is None or row.total <= 0:
+        if row.unfinished:
+            return [(symbols.dashes * width, "track")]
+        filled = width if row.status is Status.COMPLETED else 0
+        halves = filled * 2
+    else:
+        halves = min(2 * width, row.done * 2 * width // row.total)
+    full, half = divmod(halves, 2)
+    pieces: list[Piece] = []
+    if full:
+        pieces.append((symbols.bar * full, _bar_style(row)))
+    if half:
+        pieces.append((symbols.half, _bar_style(row)))
+    if rest := width - full - half:
+        pieces.append((symbols.track * rest, "track"))
+    return pieces
+
+
+def _bar_style(row: JobRow) -> str:
+    if row.outcome is Outcome.OK:
+        return "done"
+    style = status_style(row)
+    return "muted" if style == "text" else style
+
+
+def line(
+    row: JobRow, places: dict[Column, int], now: int, symbols: Symbols, *, queued: bool = False
+) -> dict[Column, list[Piece]]:
+    """Return the pieces of every column; ``places`` gives the columns' widths in cells.
+
+    ``queued`` says that an action on the job waits for its turn.
+    """
+    glyph, word = status_words(row, now, symbols)
+    if queued:
+        word = "queued"
+    failed = "" if row.failed is None else f"{row.failed:,}"
+    texts: dict[Column, Piece] = {
+        Column.NAME: (clean(row.name), name_style(row)),
+        Column.ACCOUNT: (clean(row.account), "muted"),
+        Column.MODEL: (clean(row.model or ""), "muted"),
+        Column.STATUS: (f"{glyph} {word}", status_style(row)),
+        Column.COUNTS: (counts(row, symbols.none), "text" if row.unfinished else "muted"),
+        Column.FAILED: (failed, "error" if row.failed else "muted"),
+        Column.AGE: (marks.age(row, now), "muted"),
+        Column.LEFT: (marks.left(row, now) or symbols.none, "muted"),
+        Column.REMOTE_ID: (clean(row.remote_id or ""), "muted"),
+    }
+    drawn: dict[Column, list[Piece]] = {}
+    for column, width in places.items():
+        if column is Column.BAR:
+            drawn[column] = bar(row, width, symbols)
+            continue
+        text, style = texts[column]
+        drawn[column] = [(_aligned(text, width, column in RIGHT, symbols.more), style)]
+    return drawn
+
+
+def _aligned(text: str, width: int, right: bool, more: str) -> str:
+    if right and cell_len(text) < width:
+        return text.rjust(width)
+    return fit(text, width, more)

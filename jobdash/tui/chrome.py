@@ -1,0 +1,246 @@
+"""What the lines around the table say, as spans: accounts, tabs, headers, the job's details, the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from jobdash.domain import marks
+from jobdash.domain.duration import MINUTE, short_span
+from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.domain.status import Status, Tab
+from jobdash.domain.text import clean
+from jobdash.operations.browse import Counts, Sort
+from jobdash.tui import cells
+from jobdash.tui.columns import GAP, HEADERS, RIGHT, SORT_OF, Column, Layout
+from jobdash.tui.symbols import Symbols
+from jobdash.tui.widgets.line import Span, gap
+
+LATE_MS = 20 * MINUTE
+"""An account not heard of for this long shows its age."""
+_TAB_STATUS = {
+    Tab.RUNNING: (Status.IN_PROGRESS, "success"),
+    Tab.PENDING: (Status.PENDING, "text"),
+    Tab.CANCELLING: (Status.CANCELLING, "warning"),
+    Tab.COMPLETED: (Status.COMPLETED, "done"),
+    Tab.FAILED: (Status.FAILED, "error"),
+    Tab.CANCELLED: (Status.CANCELLED, "muted"),
+    Tab.EXPIRED: (Status.EXPIRED, "warning"),
+}
+_SHORT_TABS = {
+    Tab.ALL: "All",
+    Tab.RUNNING: "Run",
+    Tab.PENDING: "Pend",
+    Tab.CANCELLING: "Canc'g",
+    Tab.COMPLETED: "Done",
+    Tab.FAILED: "Fail",
+    Tab.CANCELLED: "Canc'd",
+    Tab.EXPIRED: "Exp",
+}
+
+
+def account_spans(
+    accounts: Sequence[str],
+    health: dict[str, AccountHealth],
+    waiting: dict[str, int],
+    now: int,
+    symbols: Symbols,
+    room: int,
+) -> list[Span]:
+    """Return the accounts with their health: ✓ while fresh, an age when late, ✗ with the reason.
+
+    ``waiting`` holds, by account, the time (ms UTC) until which a rate limit holds it up; ``room`` is the
+    number of cells there are for all of them.
+    """
+    spans: list[Span] = []
+    for place, name in enumerate(accounts):
+        spans += [
+            gap(3 if place else 2),
+            *_account(name, health.get(name), waiting.get(name, 0), now, symbols),
+        ]
+    while spans and sum(span.cells for span in spans) > room:
+        spans.pop()
+    return spans
+
+
+def _account(
+    name: str, health: AccountHealth | None, waiting_until: int, now: int, symbols: Symbols
+) -> list[Span]:
+    shown = Span(f"{clean(name, 20)} ", "text")
+    if waiting_until > now:
+        return [shown, Span(f"waiting {short_span(waiting_until - now)}", "warning")]
+    if health is None or health.asked_at is None:
+        return [shown, Span(symbols.more, "muted")]
+    if health.error is not None:
+        return [shown, Span(f"{symbols.bad} {clean(health.error, 40)}", "error")]
+    if not health.first_sync_done:
+        return [shown, Span(f"{symbols.more} {health.discovered:,} found", "muted")]
+    age = now - (health.ok_at or 0)
+    if age > LATE_MS:
+        return [shown, Span(f"{symbols.ok} {short_span(age)} ago", "warning")]
+    return [shown, Span(symbols.ok, "success")]
+
+
+def tab_spans(
+    counts: Counts, current: Tab, news: Collection[Tab], width: int, symbols: Symbols
+) -> list[Span]:
+    """Return the eight tabs with their live counts, in the longest words that fit."""
+    for words, glyphs, between in ((None, True, 2), (None, False, 2), (_SHORT_TABS, False, 2)):
+        spans: list[Span] = [gap(1)]
+        for tab in Tab:
+            count, look = counts.by_tab[tab], _TabLook(tab is current, tab in news, glyphs)
+            spans += [
+                *_tab(tab, words[tab] if words else tab.capitalize(), count, look, symbols),
+                gap(between),
+            ]
+        if sum(span.cells for span in spans[:-1]) <= width:
+            return spans[:-1]
+    return _numbers_only(counts, current, symbols)
+
+
+@dataclass(frozen=True, slots=True)
+class _TabLook:
+    current: bool
+    news: bool
+    glyph: bool
+
+
+def _tab(tab: Tab, word: str, count: int, look: _TabLook, symbols: Symbols) -> list[Span]:
+    action = f"tab({tab.number})"
+    status, tone = _TAB_STATUS.get(tab, (None, "muted"))
+    tone = tone if count else "muted"
+    spans = [Span(f"{tab.number} ", "muted" if look.glyph else tone, action)]
+    if status is not None and look.glyph:
+        spans.append(Span(f"{symbols.status[status]} ", tone, action))
+    spans.append(Span(f"{word} ", "strong" if look.current else "text", action))
+    spans.append(Span(f"{count:,}", "accent" if look.current else "muted", action))
+    if look.news:
+        spans.append(Span(symbols.news, "accent", action))
+    return spans
+
+
+def _numbers_only(counts: Counts, current: Tab, symbols: Symbols) -> list[Span]:
+    spans = [gap(1)]
+    for tab in Tab:
+        glyph = symbols.status[_TAB_STATUS[tab][0]] if tab in _TAB_STATUS else "All "
+        tone = "accent" if tab is current else "muted"
+        spans += [Span(f"{tab.number}{glyph}{counts.by_tab[tab]:,}", tone, f"tab({tab.number})"), gap(1)]
+    return spans
+
+
+def header_spans(layout: Layout, sort: Sort, symbols: Symbols) -> list[Span]:
+    """Return the headers, each exactly over its column; a click sorts."""
+    spans: list[Span] = []
+    x = 0
+    arrow = symbols.down if sort.descending else symbols.up
+    for place in layout.places:
+        order = SORT_OF.get(place.column)
+        chosen = order == sort.order
+        text = HEADERS[place.column]
+        if place.column is Column.COUNTS and chosen:
+            text = "TOTAL"
+        if chosen:
+            text = f"{text} {arrow}" if place.column not in RIGHT else f"{arrow} {text}"
+        text = text.rjust(place.width) if place.column in RIGHT else text.ljust(place.width)
+        spans.append(gap(place.start - x))
+        tone = "accent" if chosen else "header"
+        spans.append(Span(text[: place.width + GAP], tone, f"sort_by('{order}')" if order else None))
+        x = place.start + max(place.width, len(text[: place.width + GAP]))
+    return spans
+
+
+def sort_spans(sort: Sort, moved: int, symbols: Symbols) -> list[Span]:
+    """Return ``sort created ↓``, and how many rows would stand elsewhere by now."""
+    arrow = symbols.down if sort.descending else symbols.up
+    spans = [Span("sort ", "muted", "sort"), Span(f"{sort.order} {arrow}", "text", "reverse")]
+    if moved:
+        spans.append(Span(f" {symbols.dot} {moved:,} moved", "muted"))
+    return [*spans, gap(1)]
+
+
+def title_spans(row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
+    """Return the first detail line: the job's name, id, model, endpoint, deadline."""
+    parts = [
+        (clean(row.remote_id or f"{row.public_id} (not submitted)", 60), "muted"),
+        (clean(row.model or "", 40), "muted"),
+        (clean(row.endpoint or "", 40), "muted"),
+        (marks.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
+    ]
+    spans = [gap(1), Span(cells.fit(clean(row.name), min(width // 2, 60), symbols.more).rstrip(), "strong")]
+    for text, tone in parts:
+        if text and sum(span.cells for span in spans) + len(text) + 3 < width:
+            spans += [Span(f" {symbols.dot} ", "track"), Span(text, tone)]
+    return spans
+
+
+def _expires_soon(row: JobRow, now: int) -> bool:
+    return row.unfinished and row.expires_at is not None and row.expires_at - now < marks.EXPIRES_SOON_MS
+
+
+def story_spans(row: JobRow, errors: Sequence[tuple[str, int]], now: int, symbols: Symbols) -> list[Span]:
+    """Return the second detail line: what is worth saying of this job now."""
+    spans = [gap(1)]
+    if row.left_behind:
+        spans += [Span(f"{symbols.warning} {clean(row.left_behind, 80)}", "warning"), gap(2)]
+    spans += _story(row, now)
+    if errors and row.failed:
+        told = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
+        spans += [Span(f"{row.failed:,} failed: ", "error"), Span(told, "text")]
+    elif errors:
+        spans.append(Span(clean(errors[0][0], 100), "error"))
+    elif row.failed:
+        spans.append(Span(f"{row.failed:,} failed", "error"))
+    return spans
+
+
+def _story(row: JobRow, now: int) -> list[Span]:
+    asked = row.cancel_requested_at
+    if row.gone:
+        text = "gone: its provider does not know it any more; force-fail or remove it"
+        return [Span(text, "warning")]
+    if row.force_failed:
+        billed = "" if row.remote_status in _ENDED else ", it may still be billed"
+        word = clean(row.raw_status or row.remote_status, 30)
+        return [Span(f"failed here; the provider says {word}{billed}  ", "warning")]
+    if row.removing is not None:
+        return [Span("removed as soon as the provider confirms the cancel  ", "warning")]
+    if row.cancel_doubt:
+        return [Span("the cancel got no answer: it may or may not be cancelled; c asks again  ", "warning")]
+    if row.stuck_cancelling(now) and asked is not None:
+        return [Span(f"cancelling for {short_span(now - asked)}: c asks again, f fails it here  ", "warning")]
+    if row.status is Status.CANCELLING and asked is not None:
+        return [Span(f"cancel asked {short_span(now - asked)} ago, not confirmed yet  ", "warning")]
+    if row.status is Status.COMPLETED and asked is not None:
+        return [Span("finished before the cancel took effect  ", "muted")]
+    return []
+
+
+_ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHint:
+    """One key of the footer."""
+
+    key: str
+    label: str
+    action: str
+    enabled: bool = True
+
+
+def key_spans(hints: Sequence[KeyHint], width: int) -> list[Span]:
+    """Return the footer: keys with their words, as many as fit; what is not possible now is dim."""
+    spans = [gap(1)]
+    used = 1
+    for hint in hints:
+        cells_needed = len(hint.key) + 1 + len(hint.label) + 2
+        if used + cells_needed > width:
+            break
+        tone = "barkey" if hint.enabled else "barmuted"
+        spans += [
+            Span(f"{hint.key} ", tone, hint.action),
+            Span(hint.label, "text" if hint.enabled else "barmuted", hint.action),
+            gap(2),
+        ]
+        used += cells_needed
+    return spans

@@ -1,0 +1,64 @@
+"""What every part of the dashboard is given: the store to look at, the time, the settings, the glyphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jobdash.config import Config
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Situation
+from jobdash.operations.browse import Browser
+from jobdash.tui.symbols import Symbols, choose
+
+
+@dataclass
+class Context:
+    """Made once at the start, and handed down."""
+
+    config: Config
+    browser: Browser
+    open_browser: Callable[[], Browser]
+    """Opens one more connection, for another thread."""
+    read_only: str | None
+    """Why the store cannot be written; None when it can. Set when a newer jobdash takes the store over."""
+    symbols: Symbols
+    clock: Clock = system_clock
+    demo: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        browser: Browser,
+        read_only: str | None,
+        clock: Clock = system_clock,
+        *,
+        demo: bool = False,
+    ) -> Context:
+        """Put together what follows from the settings."""
+        return cls(
+            config=config,
+            browser=browser,
+            open_browser=lambda: Browser(config.database, clock),
+            read_only=read_only,
+            symbols=choose(config.ui.ascii),
+            clock=clock,
+            demo=demo,
+        )
+
+    def situation(self, *, named: bool = True) -> Situation:
+        """Return what a decision needs to know now."""
+        accounts = frozenset(account.name for account in self.config.accounts)
+        return Situation(self.clock(), accounts, named)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The jobs an action is for: those marked, else the one under the cursor."""
+
+    rows: tuple[JobRow, ...]
+    marked: bool
+    hidden: frozenset[int]
+    """Ids of marked jobs that are not in the tab and filter shown."""

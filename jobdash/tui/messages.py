@@ -1,0 +1,48 @@
+"""What the threads tell the screens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from textual.message import Message
+
+from jobdash.domain.job import JobRow
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one sync of an account brought, as far as a person wants to hear of it."""
+
+    account: str
+    finished: tuple[JobRow, ...] = ()
+    lost_race: tuple[JobRow, ...] = ()
+    notices: tuple[str, ...] = field(default=())
+
+
+class Synced(Message):
+    """A sync has ended."""
+
+    def __init__(self, news: News) -> None:
+        super().__init__()
+        self.news = news
+
+
+class Waiting(Message):
+    """An account waits because its provider asked for it, until a time (ms UTC); None: no more."""
+
+    def __init__(self, account: str, until: int | None) -> None:
+        super().__init__()
+        self.account = account
+        self.until = until
+
+
+class StoreReady(Message):
+    """From now on things can be written."""
+
+
+class StoreFailed(Message):
+    """The store cannot be written."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason

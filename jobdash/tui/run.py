@@ -1,0 +1,29 @@
+"""Starting the dashboard: nothing but Textual and the standard library stands before its first rows."""
+
+from __future__ import annotations
+
+import gc
+
+from jobdash.config import Config
+
+
+def run_dashboard(config: Config, *, demo: bool = False) -> int:
+    """Run the dashboard until it is left; returns its exit code.
+
+    Raises StoreError when the store cannot be used at all.
+    """
+    # Collections during the imports find nothing to free; what is there afterwards stays for good.
+    gc.disable()
+    from jobdash.operations.browse import open_browser
+    from jobdash.tui.app import JobdashApp
+    from jobdash.tui.context import Context
+
+    opened = open_browser(config.database)
+    app = JobdashApp(Context.of(config, opened.browser, opened.read_only, demo=demo))
+    gc.freeze()
+    gc.enable()
+    try:
+        app.run()
+    finally:
+        opened.browser.close()
+    return app.return_code or 0

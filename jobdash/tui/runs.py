@@ -1,0 +1,114 @@
+"""Actions under way: they belong to the app, and go on whatever screen is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from jobdash.domain.plan import JobOutcome, Plan, Result, Summary
+
+if TYPE_CHECKING:
+    from jobdash.operations.limiter import Stop
+
+
+@dataclass
+class Run:
+    """One plan being carried out. ``outcomes`` grows from another thread; everything else is the screen's."""
+
+    plan: Plan
+    outcomes: list[JobOutcome] = field(default_factory=list)
+    stop: Stop | None = None
+    """There once it has begun."""
+    stopping: bool = False
+    ended: bool = False
+    error: str | None = None
+    hidden: bool = False
+
+    @property
+    def total(self) -> int:
+        """The jobs the plan acts on."""
+        return len(self.plan.acting)
+
+    @property
+    def done(self) -> int:
+        """How many of them have ended, one way or another."""
+        return len(self.outcomes) - len(self.plan.skipped) if self.outcomes else 0
+
+    @property
+    def bulk(self) -> bool:
+        """Whether it has a dialog of its own."""
+        return self.total > 1
+
+    def summary(self) -> Summary:
+        """Return what has become of it so far."""
+        return Summary(self.plan, tuple(self.outcomes), self.stopping)
+
+    def halt(self) -> None:
+        """Send nothing more; what is under way is awaited."""
+        self.stopping = True
+        if self.stop is not None:
+            self.stop.set()
+
+
+def summary_line(run: Run) -> str:
+    """Return ``Cancelled: 2 · Cancelling: 3 · Failed: 0 · Skipped: 1`` in the words of the action."""
+    from jobdash.domain.wording import result_counts
+
+    return " · ".join(f"{word}: {number:,}" for word, number in result_counts(run.summary()))
+
+
+class Runs:
+    """All runs of this dashboard, oldest first."""
+
+    def __init__(self, begin: Callable[[Run], None]) -> None:
+        self._begin = begin
+        self.all: list[Run] = []
+        self._waiting: list[Run] = []
+        self._ready = False
+
+    @property
+    def active(self) -> list[Run]:
+        """Those that have not ended."""
+        return [run for run in self.all if not run.ended]
+
+    def start(self, plan: Plan) -> Run:
+        """Begin a plan now, or as soon as the store can be written."""
+        run = Run(plan)
+        self.all.append(run)
+        if self._ready:
+            self._begin(run)
+        else:
+            self._waiting.append(run)
+        return run
+
+    def ready(self) -> None:
+        """Begin what waited for the store."""
+        self._ready = True
+        waiting, self._waiting = self._waiting, []
+        for run in waiting:
+            self._begin(run)
+
+    def failed(self, reason: str) -> None:
+        """End what waited for a store that cannot be written."""
+        for run in self._waiting:
+            run.error, run.ended = reason, True
+        self._waiting.clear()
+
+
+def single_toast(run: Run) -> tuple[str, str]:
+    """Return the toast of a run over one job: its words, and Textual's severity."""
+    from jobdash.domain.status import LABELS
+    from jobdash.domain.text import clean
+
+    if run.error is not None:
+        return run.error, "error"
+    acted = [outcome for outcome in run.outcomes if outcome.job.id == run.plan.acting[0].job.id]
+    if not acted:
+        return "nothing was done", "warning"
+    outcome = acted[0]
+    name = clean(outcome.job.name, 60)
+    status = LABELS[outcome.status_after] if outcome.status_after is not None else ""
+    words = clean(outcome.reason or status, 300)
+    severity = {Result.DONE: "information", Result.SKIPPED: "warning", Result.FAILED: "error"}[outcome.result]
+    return f"{name}: {words}", severity

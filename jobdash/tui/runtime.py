@@ -1,0 +1,143 @@
+"""The dashboard's threads: started after the first paint, told to stop when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from jobdash.domain.text import clean
+from jobdash.errors import JobdashError, StoreError
+from jobdash.tui.context import Context
+from jobdash.tui.messages import News, StoreFailed, StoreReady, Synced, Waiting
+from jobdash.tui.runs import Run
+
+if TYPE_CHECKING:
+    from textual.app import App
+    from textual.message import Message
+
+    from jobdash.operations.background import AccountWorker
+    from jobdash.operations.sync import SyncReport
+    from jobdash.operations.writing import StoreWorker
+
+T = TypeVar("T")
+SPARE_THREADS = 16
+
+
+class Runtime:
+    """One store worker and one worker an account; everything heavy is imported inside them."""
+
+    def __init__(self, app: App[None], context: Context, tell: Callable[[Message], object]) -> None:
+        self._app = app
+        self._context = context
+        self._tell = tell
+        self._store: StoreWorker | None = None
+        self._accounts: dict[str, AccountWorker] = {}
+        self._stopped = False
+
+    def start(self) -> None:
+        """Start the store worker; the accounts follow when it can write."""
+        # Textual's thread workers share the loop's default executor: 6 threads on two cores, and a hanging
+        # account holds one for as long as it hangs.
+        threads = len(self._context.config.accounts) + SPARE_THREADS
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "jobdash"))
+        self._run(self._serve_store, "store")
+
+    def _run(self, work: Callable[[], object], name: str) -> None:
+        self._app.run_worker(work, name=name, group=name, thread=True, exit_on_error=False)
+
+    async def _serve_store(self) -> None:
+        try:
+            from jobdash.operations.writing import StoreWorker
+
+            context = self._context
+            self._store = StoreWorker(
+                context.config.database, "demo" if context.demo else "tui", context.clock
+            )
+            await self._store.serve(self._store_is_ready)
+        except JobdashError as error:
+            self._tell(StoreFailed(str(error)))
+
+    def _store_is_ready(self) -> None:
+        from jobdash.operations.background import AccountWorker
+
+        context = self._context
+        for account in context.config.accounts:
+            self._accounts[account.name] = AccountWorker(
+                account,
+                context.config,
+                context.clock,
+                on_wait=lambda name, until: self._say(Waiting(name, until)),
+                on_sync=lambda report: self._say(Synced(news_of(report))),
+                on_progress=lambda _name, _seen: None,
+            )
+        if self._stopped:
+            self.stop()
+            return
+        self._app.call_from_thread(self._serve_accounts)
+        self._say(StoreReady())
+
+    def _serve_accounts(self) -> None:
+        assert self._store is not None
+        for name, worker in self._accounts.items():
+            self._run(partial(worker.serve, self._store, self._accounts), f"account {name}")
+
+    def _say(self, message: Message) -> None:
+        if not self._stopped:
+            self._tell(message)
+
+    def begin(self, run: Run) -> None:
+        """Carry out a run in the store's loop; called when the store is ready."""
+        from jobdash.operations.background import execute_and_tell
+        from jobdash.operations.limiter import Stop
+        from jobdash.operations.work import Work
+
+        assert self._store is not None
+        run.stop = Stop()
+        if run.stopping:
+            run.stop.set()
+
+        def ended(error: BaseException | None) -> None:
+            if error is not None:
+                run.error = clean(str(error) or type(error).__name__)
+            run.ended = True
+
+        context = self._context
+        configured = frozenset(account.name for account in context.config.accounts)
+        work = Work(self._accounts, self._store, configured, context.clock, run.stop)
+        self._store.start(execute_and_tell(run.plan, work, run.outcomes.append, ended))
+
+    def sync_now(self) -> None:
+        """Ask every account now."""
+        if self._store is None:
+            return
+
+        async def due(store: StoreWorker) -> None:
+            await store.write(lambda writer: writer.poll_now())
+            for worker in self._accounts.values():
+                worker.wake()
+
+        self._store.start(due(self._store))
+
+    async def with_store(self, act: Callable[[StoreWorker], Awaitable[T]]) -> T:
+        """Await something in the store's thread; raises StoreError while there is none."""
+        if self._store is None:
+            raise StoreError("the store is not open yet; try again")
+        return await act(self._store)
+
+    def stop(self) -> None:
+        """Tell every thread to end; waits for none."""
+        self._stopped = True
+        for worker in self._accounts.values():
+            worker.stop()
+        if self._store is not None:
+            self._store.stop()
+
+
+def news_of(report: SyncReport) -> News:
+    """Return what a person wants to hear of a sync."""
+    notices = [done.notice for done in report.reconciled if done.notice]
+    notices += [f"{outcome.job.name}: {outcome.reason}" for outcome in report.removals if outcome.reason]
+    return News(report.account, tuple(report.finished), tuple(report.lost_race), tuple(notices))

@@ -1,0 +1,255 @@
+"""The main screen: every job in one table, and the keys that act on them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from jobdash.domain.duration import MINUTE
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, Choices
+from jobdash.domain.text import clean
+from jobdash.errors import StoreError
+from jobdash.tui import chrome
+from jobdash.tui.context import Context
+from jobdash.tui.keys import bindings_by_id, footer_hints
+from jobdash.tui.widgets.job_table import JobTable
+from jobdash.tui.widgets.jobs_view import JobsView
+from jobdash.tui.widgets.line import Line, Span
+
+if TYPE_CHECKING:
+    from jobdash.tui.app import JobdashApp
+
+LOOK_EVERY = 0.25
+"""Seconds between two looks at the store."""
+_AGES_YOUNG, _AGES_OLD = 1.0, 15.0
+"""Seconds between two looks at the clock, with and without something younger than a minute in sight."""
+
+
+class MainScreen(Screen[None]):
+    """One live table of all jobs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "cancel", "Cancel", id="job.cancel", tooltip="Cancel the marked jobs, else this one"),
+        Binding(
+            "C", "cancel_all", "Cancel all pending", id="job.cancel_all", tooltip="Cancel all unfinished"
+        ),
+        Binding("f", "force_fail", "Force-fail", id="job.force_fail", tooltip="Mark it failed here"),
+        Binding("x", "remove", "Remove", id="job.remove", tooltip="Remove finished jobs"),
+        Binding(
+            "X", "cancel_delete", "Cancel & delete", id="job.cancel_delete", tooltip="Cancel, then remove"
+        ),
+        Binding("enter", "open", "Open", id="job.open", tooltip="Everything known of this job"),
+        Binding("u", "undo", "Undo", id="job.undo", tooltip="Take back the last removal or force-fail"),
+        Binding("y", "copy('remote_id')", "Copy the provider's id", show=False, id="job.copy_remote"),
+        Binding("Y", "copy('public_id')", "Copy our id", show=False, id="job.copy_own"),
+        Binding("l", "log", "Log", show=False, id="app.log", tooltip="Who did what, when, with which result"),
+        Binding("f5,ctrl+r", "sync", "Sync now", show=False, id="app.sync"),
+        Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
+        Binding("q", "quit", "Quit", id="app.quit"),
+    ]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
+        (0, "-narrow"),
+        (100, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-short"),
+        (30, "-tall"),
+    ]
+
+    app: JobdashApp
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+        self._ages_at = 0.0
+        self._tick: asyncio.TimerHandle | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out the screen."""
+        yield Line(id="accounts")
+        yield Line(id="banner")
+        yield JobsView(self.context, id="jobs")
+        yield Line(id="rule")
+        yield Line(id="title")
+        yield Line(id="story")
+        yield Line(id="keys")
+
+    @property
+    def view(self) -> JobsView:
+        """The jobs looked at."""
+        return self.query_one("#jobs", JobsView)
+
+    def on_mount(self) -> None:
+        """Start looking."""
+        self.query_one("#accounts", Line).over = self.query_one("#keys", Line).over = "bar"
+        self.view.table.focus()
+        if self.context.read_only:
+            self.show_banner(f"read only: {self.context.read_only}; nothing can be changed")
+        self._schedule()
+
+    def on_unmount(self) -> None:
+        """Stop looking."""
+        if self._tick is not None:
+            self._tick.cancel()
+
+    def on_resize(self) -> None:
+        """Fit the lines to the new width."""
+        self.call_after_refresh(self.draw)
+
+    # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _schedule(self) -> None:
+        # A plain timer of the loop: a Textual timer posts messages, which an idle screen would pay for.
+        self._tick = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
+
+    def _look(self) -> None:
+        self._schedule()
+        try:
+            changed = self.view.look()
+        except StoreError as error:
+            self.show_banner(str(error))
+            return
+        now = asyncio.get_running_loop().time()
+        if changed:
+            self.draw()
+        elif now >= self._ages_at:
+            self.view.draw_ages()
+            self._draw_accounts()
+            self._ages_at = now + (_AGES_YOUNG if self._anything_young() else _AGES_OLD)
+
+    def _anything_young(self) -> bool:
+        now = self.context.clock()
+        return any(now - row.created_at < MINUTE for row in self.view.table.visible_rows)
+
+    # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def show_banner(self, text: str) -> None:
+        """Say something that stays, above the tabs; an empty text takes it away."""
+        banner = self.query_one("#banner", Line)
+        banner.put([Span(f" {clean(text)} ", "badge")] if text else [])
+        banner.display = bool(text)
+
+    @on(JobsView.Looked)
+    def draw(self) -> None:
+        """Draw every line around the table where it differs."""
+        self._draw_accounts()
+        self._draw_rule()
+        self._draw_details()
+
+    def _draw_accounts(self) -> None:
+        context, view = self.context, self.view
+        symbols, now = context.symbols, context.clock()
+        left = [Span(" jobdash ", "chip")]
+        if context.demo:
+            left += [Span(" DEMO ", "badge")]
+        total = f"{view.counts.total:,} job{'' if view.counts.total == 1 else 's'} "
+        right = [Span(total, "muted")]
+        if view.paused:
+            right = [Span(f"{symbols.paused} {view.held_changes:,} changes ", "warning"), *right]
+        room = self.size.width - sum(span.cells for span in [*left, *right]) - 1
+        health = {account.name: account for account in context.browser.accounts()}
+        names = [account.name for account in context.config.accounts]
+        left += chrome.account_spans(names, health, self.app.waiting, now, symbols, room)
+        self.query_one("#accounts", Line).put(left, right)
+
+    def _draw_rule(self) -> None:
+        rule = self.context.symbols.rule * max(0, self.size.width)
+        self.query_one("#rule", Line).put([Span(rule, "track")])
+
+    @on(JobTable.CursorMoved)
+    def _draw_details(self) -> None:
+        row, symbols, now = self.view.table.current, self.context.symbols, self.context.clock()
+        title, story = self.query_one("#title", Line), self.query_one("#story", Line)
+        if row is None:
+            title.put([])
+            story.put([])
+        else:
+            errors = self.context.browser.errors_summary(row.id) if row.failed or row.error else []
+            title.put(chrome.title_spans(row, self.size.width, now, symbols))
+            story.put(chrome.story_spans(row, errors, now, symbols))
+        self._draw_keys()
+
+    def _draw_keys(self) -> None:
+        table = self.view.table
+        hints = footer_hints(_BINDINGS, table.current, bool(table.marks), self.context)
+        self.query_one("#keys", Line).put(chrome.key_spans(hints, self.size.width))
+
+    @on(Line.Clicked)
+    async def _clicked(self, event: Line.Clicked) -> None:
+        event.stop()
+        target = self.view if hasattr(self.view, f"action_{event.action.partition('(')[0]}") else self
+        await target.run_action(event.action)
+
+    # ── acting ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def action_cancel(self) -> None:
+        """Cancel the marked jobs, else the current one."""
+        self._act(Action.CANCEL, Choices())
+
+    def action_cancel_all(self) -> None:
+        """Cancel everything unfinished in tab and filter."""
+        self.app.acts.cancel_all(self.view)
+
+    def action_force_fail(self) -> None:
+        """Mark the jobs failed here."""
+        self._act(Action.FORCE_FAIL, Choices())
+
+    def action_remove(self) -> None:
+        """Remove finished jobs."""
+        self._act(Action.REMOVE, Choices())
+
+    def action_cancel_delete(self) -> None:
+        """Cancel unfinished jobs, and remove them when that is confirmed."""
+        self._act(Action.REMOVE, Choices(cancel_first=True))
+
+    def _act(self, action: Action, choices: Choices) -> None:
+        self.app.acts.act(action, choices, self.view.selection())
+
+    def action_undo(self) -> None:
+        """Show what can be taken back, and ask."""
+        self.app.acts.undo()
+
+    def action_open(self) -> None:
+        """Open the job under the cursor."""
+        row = self.view.table.current
+        if row is not None:
+            self.app.open_job(row)
+
+    @on(JobTable.Opened)
+    def _opened(self, event: JobTable.Opened) -> None:
+        self.app.open_job(event.row)
+
+    def action_copy(self, field: str) -> None:
+        """Copy an id of the job under the cursor."""
+        row: JobRow | None = self.view.table.current
+        value = getattr(row, field) if row is not None else None
+        if value:
+            self.app.copy_to_clipboard(value)
+            self.notify(f"Copied {clean(value, 80)}", markup=False, timeout=2)
+        else:
+            self.notify("There is no id to copy yet", markup=False, severity="warning")
+
+    def action_log(self) -> None:
+        """Open the log."""
+        self.app.open_log()
+
+    def action_sync(self) -> None:
+        """Ask every account now."""
+        self.app.sync_now()
+
+    def action_help(self) -> None:
+        """Open the help."""
+        self.app.open_help()
+
+    async def action_quit(self) -> None:
+        """Leave."""
+        await self.app.action_quit()
+
+
+_BINDINGS = bindings_by_id(MainScreen, JobsView)

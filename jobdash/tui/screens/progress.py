@@ -1,0 +1,99 @@
+"""A bulk action under way: bar, counts, one line a job as it ends, and Stop."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button
+
+from jobdash.domain import wording
+from jobdash.tui.context import Context
+from jobdash.tui.runs import Run, summary_line
+from jobdash.tui.widgets.line import Line, Span, gap
+from jobdash.tui.widgets.plan_list import PlanList, outcome_entry
+
+
+class ProgressScreen(ModalScreen[None]):
+    """Only looks at a run: hidden, it goes on."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,h", "leave", "Hide", show=False),
+        Binding("s", "stop", "Stop", show=False),
+        Binding("left,up", "app.focus_previous", show=False),
+        Binding("right,down", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, run: Run, context: Context) -> None:
+        super().__init__()
+        self.run = run
+        self.context = context
+        self._shown = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay out the dialog."""
+        with Vertical(id="dialog", classes="progress") as dialog:
+            dialog.border_title = Content(f" {wording.danger_button(self.run.plan)} ")
+            yield Line(id="progress-bar")
+            yield Line(id="progress-words")
+            yield PlanList(self.context.symbols, id="outcomes")
+            with Horizontal(id="buttons"):
+                yield Button(Content("Hide"), id="leave")
+                yield Button(Content("Stop"), id="stop", variant="error")
+
+    def on_mount(self) -> None:
+        """Begin to look."""
+        self.set_interval(0.1, self.look)
+        self.call_after_refresh(self.look)
+
+    def look(self) -> None:
+        """Show what has ended since the last look."""
+        run, symbols = self.run, self.context.symbols
+        new = run.outcomes[self._shown :]
+        if new:
+            self._shown += len(new)
+            self.query_one("#outcomes", PlanList).add([outcome_entry(outcome, symbols) for outcome in new])
+        self._draw_bar()
+        if run.ended:
+            self.query_one("#stop").display = False
+            self.query_one("#leave", Button).label = Content("Close")
+
+    def _draw_bar(self) -> None:
+        run, symbols = self.run, self.context.symbols
+        done, total = min(run.done, run.total), run.total
+        told = f" {done:,} / {total:,}  {done * 100 // max(1, total):3}%"
+        room = max(10, self.query_one("#progress-bar").size.width - len(told) - 2)
+        filled = room * done // max(1, total)
+        tone = "success" if run.ended and run.summary().clean else "accent"
+        self.query_one("#progress-bar", Line).put(
+            [
+                gap(1),
+                Span(symbols.bar * filled, tone),
+                Span(symbols.track * (room - filled), "track"),
+                Span(told, "text"),
+            ]
+        )
+        words = summary_line(run)
+        if run.error:
+            words = run.error
+        elif run.stopping and not run.ended:
+            words = f"stopping: those sent are awaited  {symbols.dot}  {words}"
+        self.query_one("#progress-words", Line).put([gap(1), Span(words, "error" if run.error else "muted")])
+
+    @on(Button.Pressed, "#leave")
+    def action_leave(self) -> None:
+        """Go back to the table; the run goes on."""
+        self.run.hidden = not self.run.ended
+        self.dismiss(None)
+
+    @on(Button.Pressed, "#stop")
+    def action_stop(self) -> None:
+        """Send nothing more."""
+        if not self.run.ended:
+            self.run.halt()
+            self.query_one("#stop", Button).disabled = True

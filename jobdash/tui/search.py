@@ -1,0 +1,112 @@
+"""Filtering off the UI thread: one connection of its own, the newest question wins."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from jobdash.errors import StoreError
+from jobdash.operations.browse import Browser, Interrupted, Key, Scope, Sort
+
+FOUND_MOST = 10_000
+"""A filter that finds more is read in pages like any order."""
+FIRST_MATCHES = 200
+AGAIN_AFTER = 20
+"""A search that took T is not repeated within this many T."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a search found: all ids in drawn order, or None when there are too many to hold.
+
+    ``count`` is exact when ``counted``, else the least there are.
+    """
+
+    scope: Scope
+    sort: Sort
+    ids: tuple[int, ...] | None
+    count: int
+    counted: bool
+    took: float
+    """Seconds."""
+
+
+class Searcher:
+    """Runs one search at a time in a thread; asking again stops the one before."""
+
+    def __init__(self, open_browser: Callable[[], Browser], tell: Callable[[Answer], None]) -> None:
+        self._open = open_browser
+        self._tell = tell
+        self._pool = ThreadPoolExecutor(1, "jobdash-search")
+        self._browser: Browser | None = None
+        self._lock = threading.Lock()
+        self._newest = 0
+
+    def ask(self, scope: Scope, sort: Sort) -> None:
+        """Look for a scope; the answers go to ``tell``, from the thread, first matches first."""
+        self._pool.submit(self._search, self._turn(), scope, sort)
+
+    def locate(self, scope: Scope, sort: Sort, key: Key, tell: Callable[[int], None]) -> None:
+        """Count the rows in front of a key."""
+        self._pool.submit(self._locate, self._turn(), scope, sort, key, tell)
+
+    def stop(self) -> None:
+        """Stop what runs; nothing more is told."""
+        self._turn()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _turn(self) -> int:
+        with self._lock:
+            self._newest += 1
+            if self._browser is not None:
+                self._browser.interrupt()
+            return self._newest
+
+    def _mine(self, turn: int) -> Browser | None:
+        with self._lock:
+            if turn != self._newest:
+                return None
+            if self._browser is None:
+                self._browser = self._open()
+            return self._browser
+
+    def _search(self, turn: int, scope: Scope, sort: Sort) -> None:
+        try:
+            self._search_in_steps(turn, scope, sort)
+        except (Interrupted, StoreError):
+            # A newer question took over, or the store went away: the next look says so.
+            return
+
+    def _search_in_steps(self, turn: int, scope: Scope, sort: Sort) -> None:
+        started = time.perf_counter()
+        for limit in (FIRST_MATCHES, FOUND_MOST):
+            browser = self._mine(turn)
+            if browser is None:
+                return
+            ids = tuple(browser.search(scope, sort, limit))
+            took = time.perf_counter() - started
+            if len(ids) < limit:
+                self._say(turn, Answer(scope, sort, ids, len(ids), True, took))
+                return
+            first = ids if limit == FIRST_MATCHES else None
+            self._say(turn, Answer(scope, sort, first, len(ids), False, took))
+        browser = self._mine(turn)
+        if browser is not None:
+            count = browser.count(scope)
+            self._say(turn, Answer(scope, sort, None, count, True, time.perf_counter() - started))
+
+    def _locate(self, turn: int, scope: Scope, sort: Sort, key: Key, tell: Callable[[int], None]) -> None:
+        try:
+            browser = self._mine(turn)
+            place = browser.position(scope, sort, key) if browser is not None else None
+        except (Interrupted, StoreError):
+            return
+        if place is not None and turn == self._newest:
+            tell(place)
+
+    def _say(self, turn: int, answer: Answer) -> None:
+        if turn == self._newest:
+            self._tell(answer)

@@ -1,0 +1,347 @@
+"""The table: a virtual list of jobs that holds what is visible and draws only the lines that changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from jobdash.domain import marks
+from jobdash.domain.clock import Clock
+from jobdash.domain.job import JobRow
+from jobdash.operations.browse import Browser, Key, Scope, Sort
+from jobdash.tui import cells
+from jobdash.tui.columns import MARGIN, Layout, fit
+from jobdash.tui.symbols import Symbols
+from jobdash.tui.tones import Toned
+from jobdash.tui.window import SLACK, Found, RowWindow
+
+_STRIPS_KEPT = 400
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """All that decides how a line looks; a line is drawn again when this differs."""
+
+    job_id: int
+    revision: int
+    age: str
+    left: str
+    cursor: bool
+    marked: bool
+    word: str
+
+
+class JobTable(Toned, ScrollView, can_focus=True):
+    """Jobs, one a line. Cursor, marks and scroll belong to jobs, not to line numbers."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False, id="table.up"),
+        Binding("down,j", "move(1)", "Down", show=False, id="table.down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="table.page_up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="table.page_down"),
+        Binding("home,g", "home", "First", show=False, id="table.home"),
+        Binding("end,G", "end", "Last", show=False, id="table.end"),
+    ]
+
+    class CursorMoved(Message):
+        """The job under the cursor is another one, or has changed."""
+
+        def __init__(self, row: JobRow | None) -> None:
+            super().__init__()
+            self.row = row
+
+    class Opened(Message):
+        """A job was double-clicked."""
+
+        def __init__(self, row: JobRow) -> None:
+            super().__init__()
+            self.row = row
+
+    class Homed(Message):
+        """Home was pressed: an order that is a snapshot wants to be sorted again."""
+
+    def __init__(
+        self,
+        browser: Browser,
+        clock: Clock,
+        symbols: Symbols,
+        columns: tuple[str, ...] = (),
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self.window = RowWindow(browser)
+        self.marks: set[int] = set()
+        self.queued: set[int] = set()
+        """Jobs whose action waits for its turn; the row says so."""
+        self.cursor = 0
+        self.touched = False
+        """A person has moved in it; until then the cursor stays on the first line."""
+        self.moved = 0
+        """In an order that is a snapshot: rows that would stand elsewhere by now."""
+        self.plan: Layout = fit(80)
+        self._clock = clock
+        self._symbols = symbols
+        self._columns = columns
+        self._account_width = 7
+        self._strips: dict[_Look, Strip] = {}
+        self._drawn: list[_Look | None] = []
+        self._told: tuple[int, int] | None = None
+
+    # ── what is shown ──────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def current(self) -> JobRow | None:
+        """The job under the cursor."""
+        return self.window.row(self.cursor)
+
+    @property
+    def visible_rows(self) -> list[JobRow]:
+        """The jobs on the screen."""
+        first = round(self.scroll_y)
+        rows = (self.window.row(index) for index in range(first, first + self.size.height))
+        return [row for row in rows if row is not None]
+
+    def show(self, scope: Scope, sort: Sort, total: int, found: Found | None = None) -> None:
+        """Turn to another scope or order; the cursor stays on its job if that is in it, else goes to the top."""
+        keep = self.current if self.touched else None
+        self.window.show(scope, sort, total, found)
+        self.moved = 0
+        self.cursor = 0
+        place = 0
+        if keep is not None and total:
+            line = max(0, self.cursor - round(self.scroll_y))
+            index = self.window.load_around(keep, 0, line + SLACK, self._height + SLACK)
+            row = self.window.row(index)
+            if row is not None and row.id == keep.id:
+                self.cursor = index
+                place = max(0, index - min(line, self._height - 1))
+            else:
+                self.window.show(scope, sort, total, found)
+        self._settle(place)
+
+    def reload(self, total: int, found: Found | None = None) -> None:
+        """Read the visible rows again; everything stays on its job and only lines that differ are drawn."""
+        window = self.window
+        if found is not None:
+            window.show(window.scope, window.sort, len(found.ids), found)
+            window.rows = []
+        if window.snapshot and found is None:
+            window.total = total
+            self.moved = window.refresh_rows()
+            self._settle(round(self.scroll_y))
+            return
+        anchor, place = self._anchor()
+        window.total = total
+        if anchor is None or not self.touched:
+            window.show(window.scope, window.sort, total, found)
+            self.cursor = 0
+            self._settle(0)
+            return
+        top = round(self.scroll_y)
+        index = window.load_around(anchor, place, place - top + SLACK, self._height + SLACK)
+        shift = index - place
+        self.cursor += shift
+        stays_at_top = top == 0 and self.cursor < self._height
+        self._settle(0 if stays_at_top else top + shift)
+
+    def resort(self) -> None:
+        """Sort again an order that is a snapshot, the cursor staying on its job."""
+        self.show(self.window.scope, self.window.sort, self.window.total)
+
+    def counted(self, job_id: int, exact: int) -> None:
+        """Take the exact place of a job; nothing moves on the screen but the scroll bar."""
+        index = self.window.find(job_id)
+        if index is None or index == exact:
+            return
+        self._shift(self.window.rebase(index, exact))
+
+    def fit_accounts(self, width: int) -> None:
+        """Make room for the longest account name."""
+        if width != self._account_width:
+            self._account_width = width
+            self._fit(self.size.width)
+
+    def draw_changes(self) -> None:
+        """Draw the lines that look different from what is on the screen."""
+        first, width = round(self.scroll_y), self.size.width
+        for y in range(self.size.height):
+            look = self._look(first + y)
+            if y >= len(self._drawn) or self._drawn[y] != look:
+                self.refresh(Region(0, y, width, 1))
+
+    @property
+    def _height(self) -> int:
+        return max(1, self.size.height)
+
+    def _anchor(self) -> tuple[JobRow | Key | None, int]:
+        """Return the job everything else stays in place around, and its index."""
+        top = round(self.scroll_y)
+        current = self.current
+        if current is not None and top <= self.cursor < top + self._height:
+            return current, self.cursor
+        visible = self.window.row(top)
+        return (visible, top) if visible is not None else (current, self.cursor)
+
+    def _settle(self, top: int) -> None:
+        """After rows changed: sizes, scroll and cursor agree again, and what differs is drawn."""
+        window = self.window
+        self.cursor = max(0, min(self.cursor, window.total - 1))
+        if self.virtual_size.height != window.total:
+            self.virtual_size = Size(self.size.width, window.total)
+        top = max(0, min(top, window.total - self._height))
+        if round(self.scroll_y) != top:
+            self.scroll_to(y=top, animate=False, immediate=True, force=True)
+        self._load(top)
+        self.draw_changes()
+        self._tell()
+
+    def _load(self, top: int) -> None:
+        self._shift(self.window.load(top, self._height))
+
+    def _shift(self, by: int) -> None:
+        """Follow a correction of the window's estimate."""
+        if by:
+            self.cursor += by
+            top = max(0, round(self.scroll_y) + by)
+            self._drawn = []
+            self.scroll_to(y=top, animate=False, immediate=True, force=True)
+
+    def _tell(self) -> None:
+        row = self.current
+        told = (row.id, row.revision) if row is not None else None
+        if told != self._told:
+            self._told = told
+            self.post_message(self.CursorMoved(row))
+
+    # ── moving ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by some lines."""
+        self._go(self.cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by screens."""
+        self._go(self.cursor + by * max(1, self._height - 1))
+
+    def action_home(self) -> None:
+        """Go to the first job."""
+        self.post_message(self.Homed())
+        self._go(0)
+
+    def action_end(self) -> None:
+        """Go to the last job."""
+        self._go(self.window.total - 1)
+
+    def _go(self, index: int) -> None:
+        self.touched = True
+        window = self.window
+        if not window.total:
+            return
+        index = max(0, min(index, window.total - 1))
+        before = self.cursor
+        self.cursor = index
+        top = round(self.scroll_y)
+        if index < top:
+            self._scroll(index)
+        elif index >= top + self._height:
+            self._scroll(index - self._height + 1)
+        else:
+            for line in {before - top, index - top}:
+                if 0 <= line < self.size.height:
+                    self.refresh(Region(0, line, self.size.width, 1))
+        self._tell()
+
+    def _scroll(self, top: int) -> None:
+        self._load(max(0, top))
+        self.scroll_to(y=top, animate=False, immediate=True, force=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Have the rows ready before they are drawn, however the scroll was changed."""
+        if round(old_value) != round(new_value) and self.window.total:
+            self._load(round(new_value))
+        super().watch_scroll_y(old_value, new_value)
+
+    async def on_click(self, event: events.Click) -> None:
+        """Put the cursor on a line; a double click opens it."""
+        index = round(self.scroll_y) + event.y
+        if index >= self.window.total or event.y >= self.size.height:
+            return
+        self._go(index)
+        if event.chain == 2 and (row := self.current) is not None:
+            self.post_message(self.Opened(row))
+
+    # ── drawing ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fit the columns; the cursor stays in sight."""
+        self._fit(event.size.width)
+        top = round(self.scroll_y)
+        if self.cursor >= top + event.size.height > 0:
+            top = self.cursor - event.size.height + 1
+        self._settle(top)
+
+    def _fit(self, width: int) -> None:
+        self.plan = fit(width, self._account_width, self._columns)
+        self._strips.clear()
+        self._drawn = []
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Forget colours of another theme."""
+        self._strips.clear()
+        super().notify_style_update()
+
+    def _look(self, index: int) -> _Look | None:
+        row = self.window.row(index)
+        if row is None:
+            return None
+        now = self._clock()
+        return _Look(
+            row.id,
+            row.revision,
+            marks.age(row, now),
+            marks.left(row, now),
+            index == self.cursor,
+            row.id in self.marks,
+            "queued" if row.id in self.queued else cells.status_words(row, now, self._symbols)[1],
+        )
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line of the screen."""
+        index = round(self.scroll_y) + y
+        look = self._look(index)
+        while len(self._drawn) <= y:
+            self._drawn.append(None)
+        self._drawn[y] = look
+        row = self.window.row(index)
+        if look is None or row is None:
+            return Strip.blank(self.size.width, self.tone("line"))
+        strip = self._strips.get(look)
+        if strip is None:
+            if len(self._strips) >= _STRIPS_KEPT:
+                self._strips.clear()
+            strip = self._strips[look] = self._strip(row, look)
+        return strip
+
+    def _strip(self, row: JobRow, look: _Look) -> Strip:
+        over = "cursor" if look.cursor else "line"
+        symbols = self._symbols
+        pieces: list[cells.Piece] = [
+            (symbols.cursor if look.cursor else " ", "pointer"),
+            (f"{symbols.mark if look.marked else ' '} ", "mark"),
+        ]
+        widths = {place.column: place.width for place in self.plan.places}
+        drawn = cells.line(row, widths, self._clock(), symbols, queued=look.word == "queued")
+        end = MARGIN
+        for place in self.plan.places:
+            pieces.append((" " * (place.start - end), "text"))
+            pieces += drawn[place.column]
+            end = place.start + place.width
+        return self.strip(pieces, over).adjust_cell_length(self.size.width, self.tone(over))

@@ -1,0 +1,95 @@
+"""One line of text at the edge of the screen: set, compared, drawn only when it differs, never laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+
+from jobdash.tui.tones import Toned
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A gated text in a tone; ``action`` runs on a click."""
+
+    text: str
+    tone: str = "text"
+    action: str | None = None
+
+    @property
+    def cells(self) -> int:
+        """The width on the screen."""
+        return cell_len(self.text)
+
+
+def gap(cells: int) -> Span:
+    """Return empty space."""
+    return Span(" " * cells)
+
+
+class Line(Toned):
+    """Spans from the left, spans from the right; the right ones give way when there is no room."""
+
+    DEFAULT_CSS = """
+    Line { height: 1; width: 1fr; }
+    """
+
+    class Clicked(Message):
+        """A span with an action was clicked; whoever holds the line runs it."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    over = "line"
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._left: tuple[Span, ...] = ()
+        self._right: tuple[Span, ...] = ()
+
+    def put(self, left: list[Span], right: list[Span] | None = None) -> None:
+        """Show these spans; nothing is drawn when they are what stands there."""
+        new = (tuple(left), tuple(right or ()))
+        if new != (self._left, self._right):
+            self._left, self._right = new
+            self.refresh()
+
+    @property
+    def plain(self) -> str:
+        """The line as text, for tests and for screen readers."""
+        return "".join(span.text for span in self._placed()).rstrip()
+
+    def _placed(self) -> list[Span]:
+        width = self.size.width
+        right_cells = sum(span.cells for span in self._right)
+        left = list(self._left)
+        left_cells = sum(span.cells for span in left)
+        if not self._right:
+            return left
+        if left_cells + right_cells + 1 > width:
+            return left
+        return [*left, gap(width - left_cells - right_cells), *self._right]
+
+    def render_line(self, y: int) -> Strip:
+        """Return the one line."""
+        if y:
+            return Strip.blank(self.size.width, self.tone(self.over))
+        segments = [
+            Segment(span.text, self.tone(span.tone, self.over)) for span in self._placed() if span.text
+        ]
+        return Strip(segments).adjust_cell_length(self.size.width, self.tone(self.over))
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which span was clicked."""
+        x = 0
+        for span in self._placed():
+            if x <= event.x < x + span.cells and span.action is not None:
+                self.post_message(self.Clicked(span.action))
+                return
+            x += span.cells

@@ -1,0 +1,109 @@
+"""The jobs of a plan, or what became of them, as a list that scrolls and draws only what is visible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import JobOutcome, Plan, Result
+from jobdash.domain.status import LABELS
+from jobdash.domain.text import clean
+from jobdash.tui import cells
+from jobdash.tui.symbols import Symbols
+from jobdash.tui.tones import Toned
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: a job with a glyph and words of its own, or a heading (no job)."""
+
+    job: JobRow | None
+    glyph: str
+    tone: str
+    words: str
+
+
+def plan_entries(plan: Plan, now: int, symbols: Symbols) -> list[Entry]:
+    """Return the jobs a plan acts on; marked ones that are not visible come first, under a heading."""
+    entries: list[Entry] = []
+    hidden = [decision for decision in plan.acting if decision.job.id in plan.hidden]
+    if hidden:
+        entries.append(Entry(None, "", "warning", "marked, not visible here"))
+    for place, decision in enumerate(plan.acting):
+        if hidden and place == len(hidden):
+            entries.append(Entry(None, "", "muted", "visible"))
+        job = decision.job
+        glyph, _ = cells.status_words(job, now, symbols)
+        entries.append(Entry(job, glyph, cells.status_style(job), _done(job)))
+    return entries
+
+
+def _done(job: JobRow) -> str:
+    if not job.done:
+        return "nothing done yet" if job.unfinished else ""
+    return f"{job.done:,} of {job.total:,} done" if job.total is not None else f"{job.done:,} done"
+
+
+def outcome_entry(outcome: JobOutcome, symbols: Symbols) -> Entry:
+    """Return what became of one job."""
+    glyph, tone = {
+        Result.DONE: (symbols.ok[0], "success"),
+        Result.SKIPPED: (symbols.none[0], "muted"),
+        Result.FAILED: (symbols.bad[0], "error"),
+    }[outcome.result]
+    status = LABELS[outcome.status_after] if outcome.status_after else ""
+    words = f"{status}: {outcome.reason}" if status and outcome.reason else status or outcome.reason
+    return Entry(outcome.job, glyph, tone, clean(words, 200))
+
+
+class PlanList(Toned, ScrollView, can_focus=True):
+    """Jobs with their accounts and a few words, one a line."""
+
+    DEFAULT_CSS = """
+    PlanList { height: auto; max-height: 10; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    """
+
+    def __init__(self, symbols: Symbols, entries: Sequence[Entry] = (), *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._symbols = symbols
+        self.entries = list(entries)
+        self.virtual_size = Size(1, len(self.entries))
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Append lines; the end stays in sight."""
+        self.entries += entries
+        self.virtual_size = Size(1, len(self.entries))
+        self.scroll_end(animate=False, immediate=True)
+        self.refresh()
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Show other lines."""
+        self.entries = list(entries)
+        self.virtual_size = Size(1, len(self.entries))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line."""
+        width, index = self.size.width, round(self.scroll_y) + y
+        if index >= len(self.entries):
+            return Strip.blank(width, self.tone("line"))
+        entry, more = self.entries[index], self._symbols.more
+        if entry.job is None:
+            return self.strip([(f" {entry.words}", entry.tone)]).adjust_cell_length(width, self.tone("line"))
+        account = min(12, max(6, width // 8))
+        name = max(12, min(40, (width - account - 6) // 2))
+        rest = max(0, width - name - account - 7)
+        pieces = [
+            (f" {entry.glyph} ", entry.tone),
+            (cells.fit(clean(entry.job.name), name, more), "text"),
+            ("  ", "text"),
+            (cells.fit(clean(entry.job.account), account, more), "muted"),
+            ("  ", "text"),
+            (cells.fit(entry.words, rest, more), "error" if entry.tone == "error" else "muted"),
+        ]
+        return self.strip(pieces).adjust_cell_length(width, self.tone("line"))

@@ -1,0 +1,83 @@
+"""An emulator on a real port for a module's tests, and adapters that reach it with a key to look out for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobdash.config import Account, Secret
+from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
+from jobdash.providers import open_adapter
+from jobdash.providers.base import Adapter, Submission
+from jobdash.providers.wire import Deadlines
+
+CANARY = "sk-canary0123456789canary"
+
+
+@dataclass(frozen=True)
+class World:
+    """The emulated providers, and how to reach them."""
+
+    emulator: Emulator
+    clock: ManualClock
+    openai_url: str
+    gemini_url: str
+    key: str = CANARY
+
+    def account(self, provider: str, **changes: object) -> Account:
+        url = self.openai_url if provider == "openai" else self.gemini_url
+        settings: dict[str, object] = {
+            "name": provider,
+            "provider": provider,
+            "key_env": "SOME_KEY",
+            "api_key": Secret(self.key),
+            "base_url": url,
+        }
+        return Account(**(settings | changes))  # type: ignore[arg-type]
+
+    def adapter(self, provider: str, deadlines: Deadlines | None = None) -> Adapter:
+        adapter = open_adapter(self.account(provider))
+        return adapter if deadlines is None else type(adapter)(self.account(provider), deadlines=deadlines)  # type: ignore[call-arg]
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    clock = ManualClock()
+    with EmulatorServer(Emulator(clock=clock)) as server:
+        yield World(server.emulator, clock, server.openai_base_url, server.gemini_base_url)
+
+
+@pytest.fixture
+def write_batch(tmp_path: Path) -> Callable[[str, int], Path]:
+    """Write a sound file of so many requests for a provider."""
+    lines = {
+        "openai": '{{"custom_id":"r{0}","method":"POST","url":"/v1/responses","body":{{"model":"m"}}}}',
+        "gemini": '{{"key":"r{0}","request":{{"contents":[]}}}}',
+    }
+
+    def write(provider: str, count: int = 3) -> Path:
+        path = tmp_path / f"{provider}.jsonl"
+        path.write_text("".join(lines[provider].format(number) + "\n" for number in range(count)))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def submission(write_batch: Callable[[str, int], Path]) -> Callable[..., Submission]:
+    """Make a submit of a sound file."""
+
+    def make(provider: str, *, name: str = "nightly eval", tags: dict[str, str] | None = None) -> Submission:
+        return Submission(
+            path=write_batch(provider, 3),
+            key="k7f3q9xz",
+            name=name,
+            model="model-x",
+            endpoint="/v1/responses",
+            tags=tags or {},
+        )
+
+    return make

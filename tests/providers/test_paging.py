@@ -1,0 +1,69 @@
+"""Walking a list whose server loses count."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from jobdash.domain.status import Status
+from jobdash.errors import BadResponse
+from jobdash.providers.base import RemoteJob, RemotePage
+from jobdash.providers.paging import EMPTY_CAP, pages
+
+
+def page(ids: str, cursor: str | None) -> RemotePage:
+    jobs = tuple(RemoteJob(word, Status.COMPLETED, "completed", None, None) for word in ids)
+    return RemotePage(jobs, cursor)
+
+
+def serving(*served: RemotePage) -> Callable[[str | None], Awaitable[RemotePage]]:
+    left = list(served)
+
+    async def ask(cursor: str | None) -> RemotePage:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return ask
+
+
+async def walk(*served: RemotePage, cap: int = 50) -> tuple[str, str]:
+    """Return the ids in order, and how the walk failed."""
+    ids = ""
+    try:
+        async for got in pages(serving(*served), cap=cap):
+            ids += "".join(job.remote_id for job in got.jobs)
+    except BadResponse as error:
+        return ids, str(error)
+    return ids, ""
+
+
+@pytest.mark.parametrize(
+    ("served", "ids", "failure"),
+    [
+        ([page("", None)], "", ""),
+        ([page("ab", "1"), page("c", None)], "abc", ""),
+        ([page("", "1"), page("", "2"), page("a", None)], "a", ""),
+        ([page("ab", "1"), page("bc", "2"), page("d", None)], "abbcd", ""),
+        ([page("ab", "1"), page("ab", None)], "abab", ""),
+        ([page("ab", "1")], "abab", "repeats itself after 2"),
+        ([page("ab", "1"), page("cd", "1")], "abcd", "repeats itself after 2"),
+        ([page("ab", "1"), page("ab", "2")], "abab", "repeats itself after 2"),
+        ([page("a", "1"), page("b", "2"), page("c", "1")], "abc", "repeats itself after 3"),
+    ],
+)
+async def test_walks(served: list[RemotePage], ids: str, failure: str) -> None:
+    walked, failed = await walk(*served)
+    assert walked == ids
+    assert (failure in failed) if failure else not failed
+
+
+async def test_empty_pages_for_ever() -> None:
+    _, failed = await walk(*(page("", str(number)) for number in range(100)), cap=100)
+    assert f"{EMPTY_CAP + 1} empty pages" in failed
+
+
+async def test_a_list_that_never_ends() -> None:
+    served = [page(chr(200 + number), str(number)) for number in range(20)]
+    ids, failed = await walk(*served, cap=10)
+    assert len(ids) == 10
+    assert "does not end after 10 pages" in failed

@@ -1,0 +1,65 @@
+"""JSON nobody vouches for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobdash.errors import BadResponse
+from jobdash.providers.reading import decode, items, mapping, rfc3339_ms, text, unix_ms, whole
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b"nope", b"1" * 10_000])
+def test_what_is_no_json(content: bytes) -> None:
+    with pytest.raises(BadResponse):
+        decode(content)
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [(5, 5), ("5", 5), (5.0, 5), (0, 0), (-1, None), (5.5, None), (True, None), ("x", None), ("٣", None),
+     (2**63, None), (None, None), ("9" * 30, None), (float("nan"), None), (float("inf"), None)],
+)  # fmt: skip
+def test_whole(value: object, read: int | None) -> None:
+    assert whole(value) == read
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [(1_700_000_000, 1_700_000_000_000), (1_700_000_000.5, 1_700_000_000_500),
+     (1_700_000_000_123, 1_700_000_000_123), (0, None), (-1, None), (True, None), ("1700000000", None),
+     (10**20, None), (10**400, None), (float("nan"), None), (float("inf"), None)],
+)  # fmt: skip
+def test_unix_ms(value: object, read: int | None) -> None:
+    assert unix_ms(value) == read
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [("2025-07-07T12:00:00Z", 1_751_889_600_000), ("2025-07-07T14:00:00+02:00", 1_751_889_600_000),
+     ("2025-07-07T12:00:00", 1_751_889_600_000), ("2025-07-07T12:00:00.5Z", 1_751_889_600_500),
+     ("0001-01-01T00:00:00+23:00", None), ("never", None), ("", None), (5, None), (None, None)],
+)  # fmt: skip
+def test_rfc3339_ms(value: object, read: int | None) -> None:
+    assert rfc3339_ms(value) == read
+
+
+@pytest.mark.parametrize(
+    ("value", "read"), [("a", "a"), ("", None), (" \n", None), (3, None), ("a\ud800b", "a�b"), ("夜", "夜")]
+)
+def test_text(value: object, read: str | None) -> None:
+    assert text(value) == read
+
+
+@given(ANYTHING)
+def test_anything_is_read_without_an_error(value: object) -> None:
+    for read in (mapping, items, text, whole, unix_ms, rfc3339_ms):
+        read(value)
+    told = text(value)
+    assert told is None or told.encode()

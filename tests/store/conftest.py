@@ -1,0 +1,38 @@
+"""Real stores in temporary folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from store_kit import HandClock, actor
+
+from jobdash.store.engine import ensure_store
+from jobdash.store.reader import Reader
+from jobdash.store.writer import Writer
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "data" / "jobs.db"
+    assert ensure_store(file) is None
+    return file
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def writer(path: Path, clock: HandClock) -> Iterator[Writer]:
+    with Writer(path, clock, actor()) as made:
+        yield made
+
+
+@pytest.fixture
+def reader(path: Path, clock: HandClock) -> Iterator[Reader]:
+    made = Reader(path, clock)
+    yield made
+    made.close()

@@ -1,0 +1,131 @@
+"""What an answer may change in a known job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from store_kit import START, remote, remote_error
+
+from jobdash.domain.status import TERMINAL, Status
+from jobdash.store.merge import KNOWN_COLUMNS, Source, merge, told
+from jobdash.store.texts import MOST_ERRORS, stored, stored_errors
+
+SOURCE = Source("openai", START, frozenset({"openai", "work"}))
+
+
+def known(**more: Any) -> dict[str, Any]:
+    job = dict.fromkeys(KNOWN_COLUMNS) | {"id": 1, "account": "openai", "cancel_doubt": 0, "seen_at": START - 1}
+    job |= told(remote()) | {"remote_id": "batch_1", "name": "BATCH_1"}
+    return job | more
+
+
+def test_the_same_answer_changes_nothing() -> None:
+    assert merge(known(), remote(), SOURCE) == {}
+
+
+def test_an_answer_asked_for_earlier_is_not_believed() -> None:
+    assert merge(known(seen_at=START + 1), remote(status=Status.COMPLETED), SOURCE) is None
+    assert merge(known(seen_at=START), remote(status=Status.COMPLETED), SOURCE)
+
+
+@pytest.mark.parametrize("before", sorted(TERMINAL))
+@pytest.mark.parametrize("after", list(Status))
+def test_no_terminal_word_becomes_an_unfinished_one(before: Status, after: Status) -> None:
+    changes = merge(known(remote_status=str(before)), remote(status=after), SOURCE)
+    if after not in TERMINAL:
+        assert changes is None
+    else:
+        assert changes is not None
+        assert changes.get("remote_status", before) == after
+
+
+def test_what_is_not_told_stays() -> None:
+    full = {"total": 9, "failed": 2, "model": "gpt-x", "usage": '{"a":1}', "files": '{"input":"f"}', "error": "e"}
+    assert merge(known(**full), remote(), SOURCE) == {}
+
+
+def test_what_is_told_is_written() -> None:
+    answer = remote(total=9, failed=0, usage={"b": 2, "a": 1}, errors=(remote_error("bad"),))
+    assert merge(known(failed=1), answer, SOURCE) == {
+        "total": 9,
+        "failed": 0,
+        "usage": '{"a":1,"b":2}',
+        "errors": '[{"code":null,"line":null,"message":"bad","param":null}]',
+        "error": "bad",
+    }
+
+
+@pytest.mark.parametrize("number", [-1, 2**63])
+def test_a_number_that_cannot_be_is_not_told(number: int) -> None:
+    assert merge(known(), remote(total=number, finished_at=number), SOURCE) == {}
+
+
+@pytest.mark.parametrize(
+    ("account", "not_found_at", "configured", "adopted"),
+    [
+        ("openai", None, {"openai"}, False),
+        ("work", None, {"openai", "work"}, False),
+        ("work", START, {"openai", "work"}, True),
+        ("old name", None, {"openai", "work"}, True),
+        ("old name", START, None, False),
+    ],
+)
+def test_a_job_is_adopted_only_from_an_account_that_lost_it(
+    account: str, not_found_at: int | None, configured: set[str] | None, adopted: bool
+) -> None:
+    job = known(account=account, not_found_at=not_found_at)
+    changes = merge(job, remote(), Source("openai", START, configured))
+    assert changes is not None
+    assert changes.get("account") == ("openai" if adopted else None)
+
+
+def test_a_job_that_is_seen_again_is_not_gone() -> None:
+    job = known(gone_at=START - 5, not_found_at=START - 9)
+    assert merge(job, remote(), SOURCE) == {"gone_at": None, "not_found_at": None}
+
+
+def test_the_name_follows_the_provider_unless_it_was_chosen_here() -> None:
+    assert merge(known(), remote(name="new"), SOURCE) == {"name": "new"}
+    assert merge(known(), remote(name=None), SOURCE) == {}
+    assert merge(known(submit_key="k"), remote(name="new"), SOURCE) == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "doubt"), [(Status.IN_PROGRESS, 1), (Status.CANCELLING, 0), (Status.CANCELLED, 0)]
+)
+def test_a_doubt_ends_when_the_provider_says_cancelling_or_an_end(status: Status, doubt: int) -> None:
+    changes = merge(known(cancel_doubt=1), remote(status=status), SOURCE)
+    assert changes is not None
+    assert changes.get("cancel_doubt", 1) == doubt
+
+
+def test_long_texts_are_cut_secrets_hidden_and_half_characters_replaced() -> None:
+    answer = remote(
+        name="n",
+        raw_status="w" * 5000,
+        model="sk-abcdefghijklmnop",
+        endpoint="/\ud800",
+        errors=(remote_error("key AIzaabcdefghijklmnop " + "e" * 50_000),),
+        metadata={f"key{n}": "sk-abcdefghijklmnop" for n in range(100)},
+    )
+    columns = told(answer)
+    assert len(columns["raw_status"].encode()) == 1024
+    assert columns["raw_status"].endswith("… (cut)")
+    assert columns["model"] == "[secret]"
+    assert columns["endpoint"] == "/?"
+    assert len(columns["error"].encode()) == 16 * 1024
+    assert columns["error"].startswith("key [secret] e")
+    assert "sk-" not in columns["remote_metadata"]
+    assert columns["remote_metadata"].count("[secret]") == 64
+
+
+def test_no_more_errors_are_kept_than_anybody_reads() -> None:
+    text = stored_errors([remote_error("x")] * (MOST_ERRORS + 5))
+    assert text is not None
+    assert text.count('"x"') == MOST_ERRORS
+
+
+def test_an_enormous_usage_is_not_kept() -> None:
+    assert "usage" not in told(remote(usage={"x": "y" * 20_000}))
+    assert stored("ä" * 3, 100) == "äää"

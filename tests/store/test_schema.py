@@ -1,0 +1,181 @@
+"""The schema: one definition, one file made from it, and expressions equal to the domain's functions."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import Session, select
+from store_kit import ORIGIN, START, one, put, raw, remote, remote_error
+
+from jobdash.domain.status import FORCE_FAILED, Status, effective, tab_number
+from jobdash.store.engine import SCHEMA_FILE, SCHEMA_VERSION, build_store, open_engine
+from jobdash.store.migrate import upgrade
+from jobdash.store.orders import Order, Sort, key_of
+from jobdash.store.reader import Reader
+from jobdash.store.rows import ROW_COLUMNS
+from jobdash.store.schema import main, schema_sql
+from jobdash.store.tables import Base, JobRecord, table
+from jobdash.store.triggers import SILENT, UNSEEN
+from jobdash.store.writer import Writer
+
+
+def test_the_committed_file_is_what_the_tables_say(tmp_path: Path) -> None:
+    made = tmp_path / "schema.sql"
+    main(made)
+    assert made.read_bytes() == SCHEMA_FILE.read_bytes()
+    assert schema_sql() == schema_sql()
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """Everything that makes two stores equal, whatever the order in which it was made."""
+    found: dict[str, Any] = {
+        "master": sorted(
+            (kind, name, " ".join(sql.split()) if sql else "")
+            for kind, name, sql in raw(path, "SELECT type, name, sql FROM sqlite_master")
+        )
+    }
+    for (name,) in raw(path, "SELECT name FROM sqlite_master WHERE type = 'table'"):
+        found[name] = (
+            raw(path, f"PRAGMA table_xinfo({name})"),
+            sorted(row[1:] for row in raw(path, f"PRAGMA index_list({name})")),
+            raw(path, f"PRAGMA foreign_key_list({name})"),
+        )
+    for (index,) in raw(path, "SELECT name FROM sqlite_master WHERE type = 'index'"):
+        found[index] = raw(path, f"PRAGMA index_xinfo({index})")
+    found["first rows"] = [raw(path, f"SELECT * FROM {name}") for name in ("meta", "alembic_version")]
+    return found
+
+
+def test_a_store_upgraded_from_nothing_equals_a_fresh_one(path: Path, tmp_path: Path) -> None:
+    upgraded = tmp_path / "upgraded.db"
+    build_store(upgraded, "")
+    upgrade(upgraded)
+    assert raw(upgraded, "SELECT version_num FROM alembic_version") == [(SCHEMA_VERSION,)]
+    assert _described(upgraded) == _described(path)
+
+
+def test_both_doors_read_the_same_from_every_column(path: Path, writer: Writer, reader: Reader) -> None:
+    job = one(
+        writer,
+        reader,
+        Status.COMPLETED,
+        **{name: n for n, name in enumerate(("total", "succeeded", "failed", "cancelled", "expired"))},
+        started_at=START,
+        finished_at=START + 1,
+        expires_at=START + 2,
+        model="gpt-x",
+        endpoint="/v1/x",
+        errors=(remote_error("broken", "bad_line"),),
+        usage={"tokens": 3},
+        files={"input": "file-1"},
+        metadata={"subject": "maths"},
+        submit_key="key-1",
+    )
+    texts = ("cancel_reason", "verdict_reason", "left_behind", "owner", "last_owner")
+    numbers = ("cancel_requested_at", "verdict_at", "not_found_at", "gone_at", "removed_at", "removing")
+    numbers += ("superseded_by", "parent_id", "lease_until", "cancel_doubt", "attempt", "fence")
+    filled = {name: f"<{name}>" for name in texts} | {name: 1 for name in numbers}
+    filled |= {"verdict": FORCE_FAILED, "parent_id": job.id, "superseded_by": job.id}
+    raw(path, f"UPDATE job SET {', '.join(f'{name} = ?' for name in filled)}", list(filled.values()))
+
+    with Session(open_engine(path, "NORMAL")) as session:
+        record = session.exec(select(JobRecord)).one()
+    by_driver = dict(zip(_columns(path), raw(path, f"SELECT {', '.join(_columns(path))} FROM job")[0]))
+    by_model = {name: getattr(record, name) for name in _columns(path)}
+    assert by_model == by_driver
+    assert None not in by_driver.values(), "a column this test forgot"
+
+    seen = reader.job(job.id)
+    assert seen is not None
+    for name in ROW_COLUMNS:
+        assert getattr(seen.row, name) == by_model[name], name
+    for name in ("origin", "cancel_reason", "verdict_reason", "attempt", "seen_at", "submit_key"):
+        assert getattr(seen, name) == by_model[name], name
+    assert seen.parent == seen.superseded_by == job.public_id
+    assert seen.children == (job.public_id,)
+    assert seen.errors == ({"message": "broken", "code": "bad_line", "line": None, "param": None},)
+    assert (seen.usage, seen.files, seen.metadata) == ({"tokens": 3}, {"input": "file-1"}, {"subject": "maths"})
+    assert seen.tags == {"subject": "maths"}
+
+
+def _columns(path: Path) -> list[str]:
+    return [name for _, name, *_ in raw(path, "PRAGMA table_xinfo(job)")]
+
+
+def test_status_and_tab_equal_the_domain_for_every_input(path: Path) -> None:
+    inputs = list(
+        itertools.product(Status, (None, START), (None, FORCE_FAILED), (None, START), (None, START))
+    )
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executemany(
+            "INSERT INTO job (public_id, provider, account, origin, name, raw_status, created_at,"
+            " remote_status, cancel_requested_at, verdict, gone_at, removed_at)"
+            " VALUES (?, 'p', 'a', 'o', 'n', '', 0, ?, ?, ?, ?, ?)",
+            [(str(n), str(word), *rest) for n, (word, *rest) in enumerate(inputs)],
+        )
+        connection.commit()
+        found = connection.execute("SELECT status, tab, shown FROM job ORDER BY id").fetchall()
+    for (word, asked, verdict, gone, removed), (status, tab, shown) in zip(inputs, found, strict=True):
+        expected = effective(word, asked, verdict)
+        number = tab_number(expected, gone=gone is not None, removed=removed is not None)
+        assert (status, tab, shown) == (expected, number, int(removed is None))
+
+
+@pytest.mark.parametrize("order", Order)
+def test_the_key_of_a_row_is_the_key_of_its_index(path: Path, writer: Writer, reader: Reader, order: Order) -> None:
+    put(
+        writer,
+        remote("a", total=None, succeeded=None),
+        remote("b", name="ÄRGER Zwei", total=0, succeeded=0, failed=0),
+        remote("c", total=3, succeeded=1, failed=None),
+        remote("d", total=7, succeeded=None, failed=2),
+        remote("e", total=10, succeeded=20, failed=1),
+        remote("f", total=10, succeeded=None, failed=None),
+    )
+    for walk_key, id_ in raw(path, f"SELECT {_key_column(order)}, id FROM job"):
+        row = reader.rows([id_])[id_]
+        assert key_of(row, Sort(order)).value == walk_key
+
+
+def _key_column(order: Order) -> str:
+    from jobdash.store.orders import SORT_COLUMNS
+
+    return SORT_COLUMNS[order]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["remote_status = 'paused'", "verdict = 'maybe'", "total = -1", "cancel_doubt = 2", "name = NULL"],
+)
+def test_what_cannot_be_is_refused_by_the_schema(path: Path, writer: Writer, change: str) -> None:
+    put(writer, remote())
+    with pytest.raises(sqlite3.IntegrityError):
+        raw(path, f"UPDATE job SET {change}")
+
+
+def test_one_batch_of_one_server_is_one_row_whatever_its_account(path: Path, writer: Writer) -> None:
+    put(writer, remote("batch_1"), account="openai")
+    put(writer, remote("batch_1"), account="other name, same key")
+    writer.upsert("work", "openai", "https://another.example", [remote("batch_1")], START)
+    assert raw(path, "SELECT account, origin FROM job ORDER BY id") == [
+        ("openai", ORIGIN),
+        ("work", "https://another.example"),
+    ]
+
+
+def test_every_written_column_is_told_by_a_trigger_or_silent() -> None:
+    """A column added later must be decided on: it makes a revision unless it is named as silent."""
+    written = {column.name for column in table(JobRecord).columns if column.computed is None}
+    assert written >= UNSEEN
+    assert {"seen_at", "not_found_at"} < SILENT
+    assert set(ROW_COLUMNS) - {"id", "public_id", "status", "updated_at", "revision"} <= written - SILENT
+
+
+def test_nobody_elses_tables_are_in_our_metadata() -> None:
+    assert "job" in Base.metadata.tables
+    assert len(Base.metadata.tables) == 8
