@@ -11,6 +11,11 @@ from jobdash.providers.ids import gemini_claims, openai_claims
 if TYPE_CHECKING:
     from jobdash.config import Account
     from jobdash.providers.base import Adapter
+    from jobdash.providers.gemini_batch import GeminiBatches
+    from jobdash.providers.openai_batch import OpenAIBatches
+
+    # `open_adapter` finds them by name, where no type checker looks.
+    _ADAPTERS: tuple[type[Adapter], ...] = (GeminiBatches, OpenAIBatches)
 
 ADAPTERS = {
     "openai": "jobdash.providers.openai_batch:OpenAIBatches",

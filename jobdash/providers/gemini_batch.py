@@ -21,7 +21,6 @@ from jobdash.providers.account import key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import gemini_claims
 from jobdash.providers.reading import items, mapping, rfc3339_ms, text, whole
-from jobdash.providers.redact import redactor
 from jobdash.providers.results import answer, remote_error, result_line, unreadable
 from jobdash.providers.wire import Deadlines, Wire, opened
 
@@ -70,7 +69,6 @@ class GeminiBatches:
         tells_usage=False,
         metadata=False,
     )
-    claims = staticmethod(gemini_claims)
 
     def __init__(
         self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
@@ -81,11 +79,14 @@ class GeminiBatches:
         self._clock = clock
         self.origin = origin_of(account.base_url or BASE_URL)
 
+    @staticmethod
+    def claims(remote_id: str) -> bool:
+        """Whether a word is the name of a Gemini batch."""
+        return gemini_claims(remote_id)
+
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""
-        self._wire = Wire(
-            self.origin, redact=redactor(self._key), deadlines=self._deadlines, clock=self._clock
-        )
+        self._wire = Wire(self.origin, deadlines=self._deadlines, clock=self._clock)
         self._sdk = genai.Client(
             api_key=self._key,
             vertexai=False,  # else GOOGLE_GENAI_USE_VERTEXAI in the environment would choose another API

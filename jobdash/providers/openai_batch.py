@@ -19,7 +19,6 @@ from jobdash.providers.account import key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import openai_claims
 from jobdash.providers.reading import items, mapping, text, unix_ms, whole
-from jobdash.providers.redact import redactor
 from jobdash.providers.results import answer, remote_error, result_line, unwrapped
 from jobdash.providers.wire import Deadlines, Wire, opened
 
@@ -76,7 +75,6 @@ class OpenAIBatches:
         tells_usage=True,
         metadata=True,
     )
-    claims = staticmethod(openai_claims)
 
     def __init__(
         self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
@@ -87,11 +85,14 @@ class OpenAIBatches:
         self._clock = clock
         self.origin = origin_of(account.base_url or BASE_URL)
 
+    @staticmethod
+    def claims(remote_id: str) -> bool:
+        """Whether a word may be an id of OpenAI or a compatible server."""
+        return openai_claims(remote_id)
+
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""
-        self._wire = Wire(
-            self.origin, redact=redactor(self._key), deadlines=self._deadlines, clock=self._clock
-        )
+        self._wire = Wire(self.origin, deadlines=self._deadlines, clock=self._clock)
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
             base_url=self._account.base_url or BASE_URL,

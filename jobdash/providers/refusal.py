@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
+from jobdash.domain.text import redact
 from jobdash.errors import (
     AuthRejected,
     BadResponse,
@@ -20,7 +21,6 @@ from jobdash.errors import (
     Unavailable,
 )
 from jobdash.providers.reading import items, mapping, text
-from jobdash.providers.redact import Redact
 
 LONGEST_WAIT_S = 24 * 3600.0
 """A Retry-After beyond this is taken for a mistake: nobody waits longer than a day for a request."""
@@ -53,9 +53,7 @@ class _Said:
     retry_delay: str | None
 
 
-def refusal(
-    status: int, headers: Mapping[str, str], content: bytes, *, redact: Redact, now: float
-) -> ProviderError:
+def refusal(status: int, headers: Mapping[str, str], content: bytes, *, now: float) -> ProviderError:
     """Return the error that an answer outside 2xx stands for.
 
     ``headers`` is a mapping that ignores case; ``now`` is the time in seconds since 1970, for a

@@ -19,9 +19,9 @@ from pathlib import Path
 import httpx2
 
 from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.text import redact
 from jobdash.errors import BadResponse, InvalidRequest, ProviderError, Unavailable
 from jobdash.providers.reading import decode
-from jobdash.providers.redact import Redact
 from jobdash.providers.refusal import refusal
 
 _kept: ContextVar[list[bytes]] = ContextVar("_kept")
@@ -53,16 +53,13 @@ class Deadlines:
 class Wire:
     """One account's HTTP client, to be used in the one event loop that made it."""
 
-    def __init__(
-        self, base_url: str, *, redact: Redact, deadlines: Deadlines, clock: Clock = system_clock
-    ) -> None:
+    def __init__(self, base_url: str, *, deadlines: Deadlines, clock: Clock = system_clock) -> None:
         self.client = httpx2.AsyncClient(
             follow_redirects=True,
             limits=httpx2.Limits(max_connections=64),
             event_hooks={"request": [self._before_request], "response": [self._after_response]},
         )
         self._home = httpx2.URL(base_url).origin
-        self._redact = redact
         self._deadlines = deadlines
         self._clock = clock
 
@@ -132,7 +129,7 @@ class Wire:
         except httpx2.HTTPError:
             content = b""
         now = self._clock() / 1000
-        raise refusal(response.status_code, response.headers, content, redact=self._redact, now=now)
+        raise refusal(response.status_code, response.headers, content, now=now)
 
     def _no_answer(self, error: Exception) -> ProviderError | None:
         """Translate a failure of the network or the clock; None for any other."""
@@ -144,7 +141,7 @@ class Wire:
             case TimeoutError() | httpx2.TimeoutException():
                 return Unavailable("no answer in time", detail=detail)
             case httpx2.ConnectError():
-                return Unavailable(f"cannot connect: {self._redact(str(cause))}", detail=detail)
+                return Unavailable(f"cannot connect: {redact(str(cause))}", detail=detail)
             case httpx2.TransportError() | ConnectionError() | ssl.SSLError():
                 return Unavailable("the connection broke", detail=detail)
             case httpx2.DecodingError() | httpx2.TooManyRedirects():
@@ -156,14 +153,14 @@ class Wire:
         """Translate what went wrong before any answer, and not by the network's doing."""
         cause = _cause(error)
         if isinstance(cause, _OBJECTIONS):
-            return InvalidRequest(f"not sent: {self._redact(str(cause))}", detail=self._told(cause))
+            return InvalidRequest(f"not sent: {redact(str(cause))}", detail=self._told(cause))
         return Unavailable("no answer", detail=self._told(cause))
 
     def _unreadable(self, error: Exception) -> ProviderError:
         return BadResponse("the answer cannot be read", detail=self._told(error))
 
     def _told(self, error: Exception) -> str:
-        return self._redact(f"{type(error).__name__}: {error}".removesuffix(": "))
+        return redact(f"{type(error).__name__}: {error}".removesuffix(": "))
 
 
 def _cause(error: Exception) -> Exception:

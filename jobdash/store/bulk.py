@@ -11,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 
 from jobdash.errors import StoreError
-from jobdash.store.engine import SCHEMA_FILE, make_folder, new_file, publish, translated
+from jobdash.store.engine import SCHEMA_FILE, translated
+from jobdash.store.fresh import make_folder, new_file, publish
 from jobdash.store.ids import public_id
 from jobdash.store.script import statements
 

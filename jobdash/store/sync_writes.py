@@ -1,4 +1,4 @@
-"""What a sync writes: answers, 404s, and the health of an account."""
+"""What a sync writes of jobs: answers and 404s."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from jobdash.store.desk import WORDS_A_QUERY, job
 from jobdash.store.merge import KNOWN_COLUMNS, Source, told
 from jobdash.store.observed import Observed
 from jobdash.store.records import UpsertResult
-from jobdash.store.tables import AccountRecord, TagRecord, table
-from jobdash.store.texts import stored, stored_error
+from jobdash.store.tables import TagRecord, table
+from jobdash.store.texts import stored
 
 GONE_AFTER_MS = 5 * 60 * 1000
 """Two 404s at least this far apart mean that a job is gone."""
 _ROWS_A_TRANSACTION = 1000
 
-account_table = table(AccountRecord)
 tags = table(TagRecord)
 
 _BY_REMOTE_ID = SELECT_KNOWN.where(
@@ -44,7 +43,6 @@ _SEEN = (
 )
 _IDS_BEHIND = select(job.c.id, job.c.remote_id).where(job.c.id > bindparam("last")).order_by(job.c.id)
 _LAST_ID = select(job.c.id).order_by(job.c.id.desc()).limit(1)
-_ADD_ACCOUNT = sqlite_insert(account_table).on_conflict_do_nothing()
 _ALL_NONE = dict.fromkeys(
     column.name
     for column in job.columns
@@ -205,60 +203,6 @@ class SyncWrites(Answers):
             if columns:
                 self._set(connection, job_id, **columns)
             return self._row_now(connection, job_id)
-
-    def claim_poll(self, account: str, provider: str, now: int, until: int, longest_ms: int) -> bool:
-        """Return whether this process polls the account now; if so, nobody else does before ``until``.
-
-        A time beyond the longest interval was written by a clock that has been set back since: it counts
-        for nothing.
-        """
-        due = or_(
-            account_table.c.next_poll_at <= now,
-            account_table.c.next_poll_at > now + longest_ms,
-        )
-        claim = update(account_table).where(account_table.c.name == account, due).values(next_poll_at=until)
-        with self._transaction() as connection:
-            connection.execute(_ADD_ACCOUNT, {"name": account, "provider": provider})
-            return connection.execute(claim).rowcount == 1
-
-    def set_health(
-        self,
-        account: str,
-        provider: str,
-        *,
-        asked_at: int,
-        next_poll_at: int,
-        error: str | None = None,
-        error_kind: str | None = None,
-        retry_after_until: int | None = None,
-        discovered: int | None = None,
-        first_sync_done: bool | None = None,
-    ) -> None:
-        """Write how a poll went: with ``error`` None it went well. Times are milliseconds UTC."""
-        columns: dict[str, Any] = {
-            "asked_at": asked_at,
-            "next_poll_at": next_poll_at,
-            "error": None if error is None else stored_error(error),
-            "error_kind": error_kind,
-            "retry_after_until": retry_after_until,
-        }
-        if error is None:
-            columns["ok_at"] = asked_at
-        if discovered is not None:
-            columns["discovered"] = discovered
-        if first_sync_done is not None:
-            columns["first_sync_done"] = int(first_sync_done)
-        with self._transaction() as connection:
-            connection.execute(_ADD_ACCOUNT, {"name": account, "provider": provider})
-            connection.execute(update(account_table).where(account_table.c.name == account).values(**columns))
-
-    def poll_now(self, account: str | None = None) -> None:
-        """Make an account (or every one) due, so that whoever claims it next polls it."""
-        due = update(account_table).values(next_poll_at=0)
-        if account is not None:
-            due = due.where(account_table.c.name == account)
-        with self._transaction() as connection:
-            connection.execute(due)
 
 
 def _known(

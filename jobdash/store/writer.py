@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobdash.store.account_writes import AccountWrites
 from jobdash.store.cancel_writes import CancelWrites
 from jobdash.store.intent_writes import IntentWrites
 from jobdash.store.removal_writes import RemovalWrites
@@ -11,5 +12,14 @@ from jobdash.store.undo_writes import UndoWrites
 from jobdash.store.verdict_writes import VerdictWrites
 
 
-class Writer(SyncWrites, CancelWrites, VerdictWrites, RemovalWrites, SubmitWrites, UndoWrites, IntentWrites):
+class Writer(
+    SyncWrites,
+    AccountWrites,
+    CancelWrites,
+    VerdictWrites,
+    RemovalWrites,
+    SubmitWrites,
+    UndoWrites,
+    IntentWrites,
+):
     """All writes of the faces and of the sync, one class for each concern."""

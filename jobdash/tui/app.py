@@ -183,6 +183,19 @@ class JobdashApp(App[None]):
 
         self.push_screen(HelpScreen(self.context))
 
+    def copy_id(self, row: JobRow, field: str) -> None:
+        """Copy an id of a job to the clipboard."""
+        value = getattr(row, field)
+        if value:
+            self.copy_to_clipboard(value)
+            self.notify(f"Copied {clean(value, 80)}", markup=False, timeout=2)
+        else:
+            self.notify("There is no id to copy yet", markup=False, severity="warning")
+
+    def action_help(self) -> None:
+        """Open the help."""
+        self.open_help()
+
     def sync_now(self) -> None:
         """Ask every account now."""
         if self.context.read_only:

@@ -13,8 +13,9 @@ from jobdash.tui.chrome import KeyHint
 from jobdash.tui.context import Context
 
 _FOOTER = (
-    "job.cancel", "job.cancel_all", "job.force_fail", "job.remove", "job.cancel_delete", "view.mark", "view.filter",
-    "job.open", "app.help", "app.quit", "job.undo", "view.sort", "view.mark_all", "view.pause", "app.sync", "app.log",
+    "job.cancel", "job.cancel_all", "job.force_fail", "job.remove", "job.cancel_delete", "view.mark",
+    "view.filter", "job.open", "app.help", "app.quit", "job.undo", "view.sort", "view.mark_all", "view.pause",
+    "app.sync", "app.log",
 )  # fmt: skip
 """Binding ids in the order they are given up when there is no room."""
 _ACCEPTS = {
@@ -44,6 +45,16 @@ def key_name(binding: Binding, keymap: Mapping[str, str]) -> str:
     return format_key((own or binding.key).split(",")[0])
 
 
+def accepts(name: str, row: JobRow | None, context: Context) -> bool:
+    """Whether a job accepts the action behind a binding now; bindings that act on no job are always there."""
+    if name in _CHANGING and context.read_only:
+        return False
+    if name not in _ACCEPTS:
+        return True
+    action, choices = _ACCEPTS[name]
+    return row is not None and decide(action, row, context.situation(), choices).acts
+
+
 def footer_hints(
     bindings: Mapping[str, Binding], current: JobRow | None, marked: bool, context: Context
 ) -> list[KeyHint]:
@@ -51,17 +62,10 @@ def footer_hints(
 
     With marked jobs every action is offered: the plan says which of them accept it.
     """
-    situation = context.situation()
     hints: list[KeyHint] = []
     for name in _FOOTER:
         binding = bindings[name]
-        enabled = True
-        if name in _ACCEPTS and not marked:
-            action, choices = _ACCEPTS[name]
-            enabled = current is not None and decide(action, current, situation, choices).acts
-        if name in _CHANGING and context.read_only:
-            enabled = False
-        hints.append(
-            KeyHint(key_name(binding, context.config.keys), binding.description, binding.action, enabled)
-        )
+        enabled = accepts(name, current, context) or (marked and not context.read_only)
+        key = key_name(binding, context.config.keys)
+        hints.append(KeyHint(key, binding.description, binding.action, enabled))
     return hints

@@ -59,7 +59,8 @@ def test_a_key_is_trimmed() -> None:
 def test_open_adapter(world: Any, provider: str) -> None:
     adapter = open_adapter(world.account(provider))
     assert adapter.origin == world.account(provider).base_url
-    assert adapter.claims is CLAIMS[provider]
+    for word in ("batch_6a1f", "batches/abc", "k3f9"):
+        assert adapter.claims(word) is CLAIMS[provider](word)
 
 
 def test_a_provider_nobody_knows() -> None:

@@ -21,7 +21,6 @@ from jobdash.errors import (
     RateLimited,
     Unavailable,
 )
-from jobdash.providers.redact import redact
 from jobdash.providers.refusal import LONGEST_WAIT_S, parse_retry_after, refusal
 
 NOW = 1_800_000_000.0
@@ -29,7 +28,7 @@ NOW = 1_800_000_000.0
 
 def refused(status: int, body: object = None, headers: dict[str, str] | None = None) -> ProviderError:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return refusal(status, httpx2.Headers(headers or {}), content, redact=redact, now=NOW)
+    return refusal(status, httpx2.Headers(headers or {}), content, now=NOW)
 
 
 def openai(message: str = "words", **fields: object) -> dict[str, object]:

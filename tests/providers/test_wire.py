@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobdash.domain.text import keep_secret
 from jobdash.errors import BadResponse, InvalidRequest, RateLimited, Unavailable
-from jobdash.providers.redact import redactor
 from jobdash.providers.wire import Deadlines, Wire
 
 KEY = "canary-key-0123"
+keep_secret(KEY)
 
 Answer = Callable[[bytes], Awaitable[bytes] | bytes]
 
@@ -47,7 +48,7 @@ async def serving(answer: Answer) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def wired(base_url: str, **deadlines: float) -> AsyncIterator[Wire]:
-    wire = Wire(base_url, redact=redactor(KEY), deadlines=Deadlines(**deadlines))
+    wire = Wire(base_url, deadlines=Deadlines(**deadlines))
     try:
         yield wire
     finally:

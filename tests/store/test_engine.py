@@ -18,7 +18,7 @@ import pytest
 from store_kit import HandClock, actor, put, raw, remote
 
 from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
-from jobdash.store import engine
+from jobdash.store import engine, fresh
 from jobdash.store.engine import connect_reader, ensure_store, open_engines, read_only_reason
 from jobdash.store.migrate import MIGRATIONS, upgrade
 from jobdash.store.reader import Reader
@@ -42,7 +42,9 @@ def test_folder_and_files_are_the_owners_alone(tmp_path: Path, umask: int) -> No
     finally:
         os.umask(before)
     assert modes == {"jobs.db": 0o600, "jobs.db-wal": 0o600, "jobs.db-shm": 0o600}
-    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (path.parent, path.parent.parent)] == [0o700] * 2
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (path.parent, path.parent.parent)] == [
+        0o700
+    ] * 2
 
 
 def _start(path: Path, barrier: Barrier, said: Queue[str]) -> None:
@@ -82,7 +84,7 @@ def test_where_links_are_not_supported_the_store_is_renamed(
     path = tmp_path / "jobs.db"
     ensure_store(path)
     made = path.stat().st_ino
-    engine.create_store(path)
+    fresh.create_store(path)
     assert path.stat().st_ino == made, "another's store is never replaced"
     assert list(tmp_path.glob(".*.new")) == []
 
@@ -191,12 +193,18 @@ def test_writing_a_store_that_cannot_be_written_says_so(
 ) -> None:
     opened = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
     monkeypatch.setattr(engine, "connect_writer", lambda *_: opened)
-    with Writer(path, HandClock(), actor()) as unable, pytest.raises(StoreReadOnly, match="cannot be written"):
+    with (
+        Writer(path, HandClock(), actor()) as unable,
+        pytest.raises(StoreReadOnly, match="cannot be written"),
+    ):
         put(unable, remote())
 
 
 def test_a_reader_cannot_write(path: Path) -> None:
-    with closing(connect_reader(path)) as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with (
+        closing(connect_reader(path)) as connection,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
         connection.execute("DELETE FROM job")
 
 
@@ -251,7 +259,9 @@ def test_a_table_is_not_rewritten_under_a_running_job(path: Path, writer: Writer
     upgrade(path, scripts)
 
 
-def test_an_older_store_that_cannot_be_written_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_store_that_cannot_be_written_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine, "SCHEMA_VERSION", "0002")
     with pytest.raises(StoreReadOnly, match="needs an upgrade"):
         ensure_store(path, read_only=True)

@@ -15,7 +15,12 @@ SOURCE = Source("openai", START, frozenset({"openai", "work"}))
 
 
 def known(**more: Any) -> dict[str, Any]:
-    job = dict.fromkeys(KNOWN_COLUMNS) | {"id": 1, "account": "openai", "cancel_doubt": 0, "seen_at": START - 1}
+    job = dict.fromkeys(KNOWN_COLUMNS) | {
+        "id": 1,
+        "account": "openai",
+        "cancel_doubt": 0,
+        "seen_at": START - 1,
+    }
     job |= told(remote()) | {"remote_id": "batch_1", "name": "BATCH_1"}
     return job | more
 
@@ -41,7 +46,14 @@ def test_no_terminal_word_becomes_an_unfinished_one(before: Status, after: Statu
 
 
 def test_what_is_not_told_stays() -> None:
-    full = {"total": 9, "failed": 2, "model": "gpt-x", "usage": '{"a":1}', "files": '{"input":"f"}', "error": "e"}
+    full = {
+        "total": 9,
+        "failed": 2,
+        "model": "gpt-x",
+        "usage": '{"a":1}',
+        "files": '{"input":"f"}',
+        "error": "e",
+    }
     assert merge(known(**full), remote(), SOURCE) == {}
 
 

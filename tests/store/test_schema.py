@@ -13,7 +13,8 @@ from sqlmodel import Session, select
 from store_kit import ORIGIN, START, one, put, raw, remote, remote_error
 
 from jobdash.domain.status import FORCE_FAILED, Status, effective, tab_number
-from jobdash.store.engine import SCHEMA_FILE, SCHEMA_VERSION, build_store, open_engine
+from jobdash.store.engine import SCHEMA_FILE, SCHEMA_VERSION, open_engine
+from jobdash.store.fresh import build_store
 from jobdash.store.migrate import upgrade
 from jobdash.store.orders import Order, Sort, key_of
 from jobdash.store.reader import Reader
@@ -79,13 +80,14 @@ def test_both_doors_read_the_same_from_every_column(path: Path, writer: Writer, 
     texts = ("cancel_reason", "verdict_reason", "left_behind", "owner", "last_owner")
     numbers = ("cancel_requested_at", "verdict_at", "not_found_at", "gone_at", "removed_at", "removing")
     numbers += ("superseded_by", "parent_id", "lease_until", "cancel_doubt", "attempt", "fence")
-    filled = {name: f"<{name}>" for name in texts} | {name: 1 for name in numbers}
+    filled = {name: f"<{name}>" for name in texts} | dict.fromkeys(numbers, 1)
     filled |= {"verdict": FORCE_FAILED, "parent_id": job.id, "superseded_by": job.id}
     raw(path, f"UPDATE job SET {', '.join(f'{name} = ?' for name in filled)}", list(filled.values()))
 
     with Session(open_engine(path, "NORMAL")) as session:
         record = session.exec(select(JobRecord)).one()
-    by_driver = dict(zip(_columns(path), raw(path, f"SELECT {', '.join(_columns(path))} FROM job")[0]))
+    (values,) = raw(path, f"SELECT {', '.join(_columns(path))} FROM job")
+    by_driver = dict(zip(_columns(path), values, strict=True))
     by_model = {name: getattr(record, name) for name in _columns(path)}
     assert by_model == by_driver
     assert None not in by_driver.values(), "a column this test forgot"
@@ -99,7 +101,11 @@ def test_both_doors_read_the_same_from_every_column(path: Path, writer: Writer, 
     assert seen.parent == seen.superseded_by == job.public_id
     assert seen.children == (job.public_id,)
     assert seen.errors == ({"message": "broken", "code": "bad_line", "line": None, "param": None},)
-    assert (seen.usage, seen.files, seen.metadata) == ({"tokens": 3}, {"input": "file-1"}, {"subject": "maths"})
+    assert (seen.usage, seen.files, seen.metadata) == (
+        {"tokens": 3},
+        {"input": "file-1"},
+        {"subject": "maths"},
+    )
     assert seen.tags == {"subject": "maths"}
 
 
@@ -127,7 +133,9 @@ def test_status_and_tab_equal_the_domain_for_every_input(path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", Order)
-def test_the_key_of_a_row_is_the_key_of_its_index(path: Path, writer: Writer, reader: Reader, order: Order) -> None:
+def test_the_key_of_a_row_is_the_key_of_its_index(
+    path: Path, writer: Writer, reader: Reader, order: Order
+) -> None:
     put(
         writer,
         remote("a", total=None, succeeded=None),

@@ -6,19 +6,32 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from store_kit import HOUR, MINUTE, ORIGIN, START, HandClock, anyone, everything, one, put, raw, remote, remote_error
+from store_kit import (
+    HOUR,
+    MINUTE,
+    ORIGIN,
+    START,
+    HandClock,
+    anyone,
+    everything,
+    one,
+    put,
+    raw,
+    remote,
+    remote_error,
+)
 
-from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status, Tab
-from jobdash.store.engine import ensure_store
-from jobdash.store.records import Actor, Intent, NewJob
 from jobdash.store.owner import current_owner
-from jobdash.store.reader import Reader, Scope
+from jobdash.store.reader import Reader
+from jobdash.store.records import Actor
 from jobdash.store.writer import Writer
 
 
 def test_a_batch_seen_for_the_first_time_is_a_job(writer: Writer, reader: Reader) -> None:
-    result = put(writer, remote("batch_1", name=None, metadata={"subject": "maths"}), remote("batch_2", name="eval"))
+    result = put(
+        writer, remote("batch_1", name=None, metadata={"subject": "maths"}), remote("batch_2", name="eval")
+    )
     first, second = sorted(everything(reader), key=lambda row: row.id)
     assert result.inserted == (first.id, second.id)
     assert (result.changed, result.finished, result.settled) == ((), (), frozenset())
@@ -215,7 +228,9 @@ def test_a_clock_set_back_does_not_stop_polling(writer: Writer) -> None:
 
 def test_health_is_written_on_the_account_alone(writer: Writer, reader: Reader) -> None:
     revision = reader.revision()
-    writer.set_health("work", "openai", asked_at=START, next_poll_at=START + 9, discovered=7, first_sync_done=True)
+    writer.set_health(
+        "work", "openai", asked_at=START, next_poll_at=START + 9, discovered=7, first_sync_done=True
+    )
     writer.set_health(
         "work",
         "openai",

@@ -11,7 +11,6 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from jobdash.domain.duration import MINUTE
-from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
@@ -44,7 +43,7 @@ class MainScreen(Screen[None]):
         Binding(
             "X", "cancel_delete", "Cancel & delete", id="job.cancel_delete", tooltip="Cancel, then remove"
         ),
-        Binding("enter", "open", "Open", id="job.open", tooltip="Everything known of this job"),
+        Binding("enter", "open", "Open", key_display="enter", id="job.open", tooltip="Everything known of this job"),
         Binding("u", "undo", "Undo", id="job.undo", tooltip="Take back the last removal or force-fail"),
         Binding("y", "copy('remote_id')", "Copy the provider's id", show=False, id="job.copy_remote"),
         Binding("Y", "copy('public_id')", "Copy our id", show=False, id="job.copy_own"),
@@ -177,7 +176,7 @@ class MainScreen(Screen[None]):
 
     def _draw_keys(self) -> None:
         table = self.view.table
-        hints = footer_hints(_BINDINGS, table.current, bool(table.marks), self.context)
+        hints = footer_hints(BINDINGS_BY_ID, table.current, bool(table.marks), self.context)
         self.query_one("#keys", Line).put(chrome.key_spans(hints, self.size.width))
 
     @on(Line.Clicked)
@@ -227,13 +226,9 @@ class MainScreen(Screen[None]):
 
     def action_copy(self, field: str) -> None:
         """Copy an id of the job under the cursor."""
-        row: JobRow | None = self.view.table.current
-        value = getattr(row, field) if row is not None else None
-        if value:
-            self.app.copy_to_clipboard(value)
-            self.notify(f"Copied {clean(value, 80)}", markup=False, timeout=2)
-        else:
-            self.notify("There is no id to copy yet", markup=False, severity="warning")
+        row = self.view.table.current
+        if row is not None:
+            self.app.copy_id(row, field)
 
     def action_log(self) -> None:
         """Open the log."""
@@ -252,4 +247,4 @@ class MainScreen(Screen[None]):
         await self.app.action_quit()
 
 
-_BINDINGS = bindings_by_id(MainScreen, JobsView)
+BINDINGS_BY_ID = bindings_by_id(MainScreen, JobsView)

@@ -1,0 +1,92 @@
+"""Sync for a command: several accounts at once, each failing by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from jobdash.config import Account, Config
+from jobdash.errors import AuthRejected, ConfigError, ProviderError
+from jobdash.operations.accounts import Accounts, twins
+from jobdash.operations.browse import Browser
+from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_words
+from jobdash.operations.work import Work
+
+OnProgress = Callable[[str, int], None]
+"""Hears an account's name and how many batches it has shown so far."""
+
+
+@dataclass(frozen=True)
+class AccountSyncs:
+    """Asks accounts what they have; a key that has two names is asked once."""
+
+    config: Config
+    accounts: Accounts
+    browser: Browser
+    work: Work
+    on_progress: OnProgress = lambda _name, _seen: None
+
+    async def run(self, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
+        """Sync the named accounts (all, when None) whoever's turn it is; errors are in the reports."""
+        doubles = twins(self.config.accounts)
+        asked = [
+            account
+            for account in self.config.accounts
+            if (account.name not in doubles if names is None else account.name in names)
+        ]
+        return list(await asyncio.gather(*(self._now(account, full=full) for account in asked)))
+
+    async def if_due(self, account: Account) -> SyncReport | None:
+        """Sync an account when it is due and no other process is on it."""
+        now, longest = self.work.clock(), self.config.sync.slowest_ms + CLAIM_MS
+        mine = await self.work.store.write(
+            lambda writer: writer.claim_poll(account.name, account.provider, now, now + CLAIM_MS, longest)
+        )
+        return await self._sync(account, full=False) if mine else None
+
+    async def _now(self, account: Account, *, full: bool) -> SyncReport:
+        await self.work.store.write(lambda writer: writer.poll_now(account.name))
+        now, longest = self.work.clock(), self.config.sync.slowest_ms + CLAIM_MS
+        # A dashboard elsewhere leaves the account alone while this runs.
+        await self.work.store.write(
+            lambda writer: writer.claim_poll(account.name, account.provider, now, now + CLAIM_MS, longest)
+        )
+        return await self._sync(account, full=full)
+
+    async def _sync(self, account: Account, *, full: bool) -> SyncReport:
+        caller = self.accounts[account.name]
+        try:
+            await caller.open()
+        except (ProviderError, ConfigError) as error:
+            return await self._could_not_open(account, error)
+        sync = Sync(
+            account,
+            caller,
+            self.browser,
+            self.work,
+            self.config.sync,
+            full=full,
+            on_progress=lambda seen: self.on_progress(account.name, seen),
+        )
+        return await sync.run()
+
+    async def _could_not_open(self, account: Account, error: ProviderError | ConfigError) -> SyncReport:
+        told = error if isinstance(error, ProviderError) else AuthRejected(str(error))
+        now = self.work.clock()
+        await self.work.store.write(
+            lambda writer: writer.set_health(
+                account.name,
+                account.provider,
+                asked_at=now,
+                next_poll_at=now,
+                error=health_words(told, account),
+                error_kind=type(error).__name__,
+            )
+        )
+        return SyncReport(account.name, error=told, next_poll_at=now)
+
+
+def rejected(report: SyncReport) -> bool:
+    """Whether an account failed for its key or settings, so that asking again is useless."""
+    return isinstance(report.error, AuthRejected)

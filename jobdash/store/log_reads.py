@@ -1,0 +1,45 @@
+"""What was done, what is under way, and what can be taken back."""
+
+from __future__ import annotations
+
+from jobdash.domain.job import Event
+from jobdash.store.looking import Looking
+from jobdash.store.orders import Values
+from jobdash.store.records import Intent, IntentKind, Undoable
+from jobdash.store.rows import INTENT_COLUMNS, intent
+from jobdash.store.undoable import last_undoable
+
+
+class LogReads(Looking):
+    """What the log, reconciling and undo ask."""
+
+    def events(
+        self, job_id: int | None = None, limit: int = 200, before_id: int | None = None
+    ) -> list[Event]:
+        """Return the log, newest first: of one job or of all, in front of an event already read."""
+        tests = ["1"]
+        values: Values = []
+        for test, value in (("job_id = ?", job_id), ("id < ?", before_id)):
+            if value is not None:
+                tests.append(test)
+                values.append(value)
+        sql = (
+            "SELECT id, at, actor, face, action, job_public_id, job_name, account, result, detail, bulk"
+            f" FROM event WHERE {' AND '.join(tests)} ORDER BY id DESC LIMIT ?"
+        )
+        return [Event(*found) for found in self._all(sql, [*values, limit])]
+
+    def open_intents(self, account: str | None = None, kind: IntentKind | None = None) -> list[Intent]:
+        """Return what was begun and not answered yet, oldest first."""
+        tests = ["closed_at IS NULL"]
+        values: Values = []
+        for test, value in (("account = ?", account), ("kind = ?", kind)):
+            if value is not None:
+                tests.append(test)
+                values.append(value)
+        sql = f"SELECT {', '.join(INTENT_COLUMNS)} FROM intent WHERE {' AND '.join(tests)} ORDER BY id"
+        return [intent(found) for found in self._all(sql, values)]
+
+    def last_undoable(self, actor: str, job_id: int | None = None) -> Undoable | None:
+        """Return the newest action of a person (``user@host``) that can still be taken back."""
+        return last_undoable(self._all, actor, self._clock(), job_id)

@@ -1,0 +1,158 @@
+"""Everything known of one job, as the lines of its screen: errors, details, log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from jobdash.domain import marks
+from jobdash.domain.duration import HOUR, short_span
+from jobdash.domain.job import Event, Job, JobRow
+from jobdash.domain.status import LABELS
+from jobdash.domain.text import clean
+from jobdash.tui import cells
+from jobdash.tui.symbols import Symbols
+from jobdash.tui.widgets.line import Span, gap
+from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
+
+
+def local_time(ms: int | None) -> str:
+    """Return a moment as the person's own clock shows it, or a dash."""
+    if ms is None:
+        return "—"
+    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], list[Span]]:
+    """Return the header: name on the left, status on the right."""
+    glyph, word = cells.status_words(row, now, symbols)
+    left = [Span(" job ", "chip"), gap(1), Span(clean(row.name, 80), "strong"), gap(2)]
+    left.append(Span(clean(row.account), "muted"))
+    return left, [Span(f"{glyph} {word} ", cells.status_style(row))]
+
+
+def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
+    """Return the bar with ``6,214 / 10,000  62%``, the rate, and the time left."""
+    told = cells.counts(row, symbols.none).replace("/", " / ")
+    if row.total and row.done is not None:
+        told += f"  {row.done * 100 // row.total}%"
+    words = [(f"  {told}", "text")]
+    if row.failed:
+        words.append((f"  {row.failed:,} failed", "error"))
+    if rate := _rate(row, now):
+        words.append((f"  {rate}", "muted"))
+    if left := marks.left(row, now):
+        words.append((f"  {left} left", "muted"))
+    room = max(10, min(60, width - sum(len(text) for text, _ in words) - 3))
+    pieces = [*cells.bar(row, room, symbols), *words]
+    return [gap(1), *(Span(text, tone) for text, tone in pieces)]
+
+
+def _rate(row: JobRow, now: int) -> str:
+    if not row.unfinished or not row.done:
+        return ""
+    elapsed = now - (row.started_at or row.created_at)
+    return f"{row.done * HOUR // elapsed:,}/h" if elapsed > 0 else ""
+
+
+def ending(row: JobRow) -> list[TextLine]:
+    """Return what a cancelled, expired or failed job leaves: how many done, how many not."""
+    if row.unfinished or row.total is None or row.done is None or row.done >= row.total:
+        return []
+    verb = "was cancelled" if row.status == "cancelled" else LABELS[row.status]
+    text = f"Job {verb}: {row.done:,} of {row.total:,} done, {row.total - row.done:,} not processed"
+    return [((text, "warning"),), ()]
+
+
+def error_lines(job: Job, width: int) -> list[TextLine]:
+    """Return the errors grouped by message, the most frequent first, with where they are."""
+    lines = ending(job.row)
+    groups = Counter((error.get("code") or "", error.get("message") or "") for error in job.errors)
+    for (code, message), number in groups.most_common():
+        title = clean(code or "error")
+        lines.append(((f"{number:,} × ", "error"), (title, "strong")))
+        lines += [((f"    {part}", "text"),) for part in wrapped(clean(message), width - 6)]
+        places = [str(e["line"]) for e in job.errors if e.get("line") and e.get("message") == message]
+        if places:
+            some = ", ".join(places[:12]) + (", …" if len(places) > 12 else "")
+            lines.append(((f"    line {some}", "muted"),))
+        lines.append(())
+    if not groups:
+        lines += _no_errors(job.row)
+    return lines
+
+
+def _no_errors(row: JobRow) -> list[TextLine]:
+    if row.error:
+        return [((clean(row.error), "error"),)]
+    if row.failed:
+        return [
+            ((f"{row.failed:,} requests failed; what they say is at the provider", "text"),),
+            (("e asks for it", "muted"),),
+        ]
+    return [(("No error known", "muted"),)]
+
+
+def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
+    """Return every field."""
+    row = job.row
+    remote = clean(row.raw_status) if row.raw_status else "—"
+    rows = [
+        ("id", row.public_id),
+        ("provider's id", clean(row.remote_id or "—")),
+        ("account", f"{clean(row.account)} ({row.provider})"),
+        ("server", clean(job.origin)),
+        ("status", LABELS[row.status]),
+        ("provider says", remote),
+        ("model", clean(row.model or "—")),
+        ("endpoint", clean(row.endpoint or "—")),
+        ("requests", _counts(row)),
+        ("created", _moment(row.created_at, now)),
+        ("started", _moment(row.started_at, now)),
+        ("finished", _moment(row.finished_at, now)),
+        ("expires", local_time(row.expires_at)),
+        ("changed here", _moment(row.updated_at, now)),
+        ("last asked", _moment(job.seen_at, now)),
+    ]
+    if row.cancel_requested_at:
+        rows.append(("cancel asked", f"{_moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}"))
+    if row.verdict:
+        rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
+    rows += [(f"{clean(role)} file", clean(file_id)) for role, file_id in job.files.items()]
+    rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
+    if job.usage:
+        rows += [("usage", clean(", ".join(f"{key} {value}" for key, value in job.usage.items())))]
+    if job.parent:
+        rows.append(("retry of", job.parent))
+    if job.children:
+        rows.append(("retried as", ", ".join(job.children)))
+    if row.left_behind:
+        rows.append(("left behind", clean(row.left_behind)))
+    return pairs(rows, width)
+
+
+def _counts(row: JobRow) -> str:
+    parts = [("total", row.total), ("succeeded", row.succeeded), ("failed", row.failed)]
+    parts += [("cancelled", row.cancelled), ("expired", row.expired), ("remaining", row.remaining)]
+    return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
+
+
+def _moment(ms: int | None, now: int) -> str:
+    return f"{local_time(ms)}  ({short_span(now - ms)} ago)" if ms is not None else "—"
+
+
+def log_lines(events: Sequence[Event], width: int, *, names: bool) -> list[TextLine]:
+    """Return events, newest first: when, who, what, which job, with which result."""
+    lines: list[TextLine] = []
+    for event in events:
+        tone = {"failed": "error", "done": "text"}.get(event.result, "muted")
+        who = clean(f"{event.actor} ({event.face})", 28)
+        name = f"{clean(event.job_name or '', 32)}  " if names else ""
+        text = clean(f"{event.result}{': ' if event.detail else ''}{event.detail}", 400)
+        head = f"{local_time(event.at)}  {who:<24}  "
+        room = max(20, width - len(head) - 16)
+        for place, part in enumerate(wrapped(f"{name}{text}", room)):
+            first: TextLine = ((head, "muted"), (f"{event.action:<14} ", "strong"))
+            lines.append((*(first if place == 0 else ((" " * (len(head) + 15), "muted"),)), (part, tone)))
+    return lines or [(("Nothing has been done yet", "muted"),)]

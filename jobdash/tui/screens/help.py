@@ -1,0 +1,96 @@
+"""The help: every key, and what the words and glyphs mean."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+
+from jobdash.domain.filter import FIELDS
+from jobdash.domain.status import LABELS, Status
+from jobdash.tui.context import Context
+from jobdash.tui.keys import key_name
+from jobdash.tui.screens.main import BINDINGS_BY_ID
+from jobdash.tui.widgets.lines_view import LinesView, TextLine, pairs
+
+_GROUPS: dict[str, tuple[str, ...]] = {
+    "On the marked jobs, else the current one": (
+        "job.cancel", "job.force_fail", "job.remove", "job.cancel_delete", "job.open", "job.copy_remote", "job.copy_own",
+    ),
+    "On everything in tab and filter": ("job.cancel_all", "view.mark_all"),
+    "Looking": ("view.filter", "view.sort", "view.reverse", "view.mark", "view.clear", "view.pause", "app.sync"),
+    "More": ("job.undo", "app.log", "app.help", "app.quit"),
+}  # fmt: skip
+_MEANINGS = {
+    Status.PENDING: "waits at its provider",
+    Status.VALIDATING: "its file is being checked",
+    Status.IN_PROGRESS: "requests are being answered",
+    Status.FINALIZING: "results are being put together",
+    Status.CANCELLING: "a cancel was asked, the provider has not confirmed it",
+    Status.COMPLETED: "ended; amber or red where requests failed",
+    Status.FAILED: "ended without results, or failed here by force-fail",
+    Status.EXPIRED: "not done in its time; finished requests are billed",
+    Status.CANCELLED: "the provider confirmed the cancel",
+    Status.UNKNOWN: "a word of the provider we do not know, shown raw",
+}
+
+
+class HelpScreen(ModalScreen[None]):
+    """Keys and words; any of its keys closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter", "close", "Close", show=False)
+    ]
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+
+    def compose(self) -> ComposeResult:
+        """Lay out the dialog."""
+        with Vertical(id="dialog", classes="help") as dialog:
+            dialog.border_title = Content(" Help ")
+            dialog.border_subtitle = Content(" esc closes ")
+            yield LinesView(id="help-lines")
+
+    def on_mount(self) -> None:
+        """Show the lines in the width there is."""
+        self.query_one("#help-lines").focus()
+        self.call_after_refresh(self._draw)
+
+    def _draw(self) -> None:
+        view = self.query_one("#help-lines", LinesView)
+        view.put(self.lines(max(40, view.size.width - 2)))
+
+    def lines(self, width: int) -> list[TextLine]:
+        """Return everything the help says."""
+        found: list[TextLine] = []
+        for title, names in _GROUPS.items():
+            found.append(((title, "accent"),))
+            rows = []
+            for name in names:
+                binding = BINDINGS_BY_ID[name]
+                told = binding.tooltip or binding.description
+                rows.append((f"  {key_name(binding, self.context.config.keys)}", told))
+            found += [*pairs(rows, width, 14), ()]
+        moves = [("  ↑ ↓ j k", "one line"), ("  PgUp PgDn", "one screen"), ("  Home End g G", "first, last")]
+        moves += [("  0 … 7", "tabs"), ("  ctrl+p", "palette: what has no key")]
+        found += [(("Moving", "accent"),), *pairs(moves, width, 16), ()]
+        found.append((("Filter", "accent"),))
+        rows = [
+            ("  words", "in name and ids; all must hold, - in front negates, commas mean or"),
+            ("  field:value", f"fields: {', '.join(FIELDS)}"),
+            ("  for example", "status:failed,expired account!=work older:2h failed>0 tag:nightly"),
+        ]
+        found += [*pairs(rows, width, 16), (), (("Words", "accent"),)]
+        symbols = self.context.symbols
+        words = [(f"  {symbols.status[s]} {LABELS[s]}", meaning) for s, meaning in _MEANINGS.items()]
+        return [*found, *pairs(words, width, 16)]
+
+    def action_close(self) -> None:
+        """Go back."""
+        self.dismiss(None)

@@ -1,0 +1,68 @@
+"""The log: who did what, to which job, when, with which result."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from jobdash.tui import chrome, job_story
+from jobdash.tui.context import Context
+from jobdash.tui.widgets.line import Line, Span, gap
+from jobdash.tui.widgets.lines_view import LinesView
+
+EVENTS_SHOWN = 2_000
+LOOK_EVERY = 1.0
+
+
+class LogScreen(Screen[None]):
+    """The newest events of all jobs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,l", "close", "Close", key_display="esc"),
+    ]
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+        self._newest = -1
+
+    def compose(self) -> ComposeResult:
+        """Lay out the screen."""
+        yield Line(id="log-head")
+        yield LinesView(id="log-lines")
+        yield Line(id="keys")
+
+    def on_mount(self) -> None:
+        """Read the log, and look again and again."""
+        self.query_one("#log-head", Line).over = self.query_one("#keys", Line).over = "bar"
+        self.query_one("#keys", Line).put(chrome.key_spans([chrome.KeyHint("esc", "Close", "close")], 80))
+        self.query_one("#log-lines").focus()
+        self.set_interval(LOOK_EVERY, self.look)
+        self.call_after_refresh(self.look)
+
+    def on_resize(self) -> None:
+        """Fit the lines to the new width."""
+        self._newest = -1
+        self.call_after_refresh(self.look)
+
+    def look(self) -> None:
+        """Read the log again when it has grown."""
+        browser = self.context.browser
+        newest = browser.events(limit=1)
+        last = newest[0].id if newest else 0
+        if last == self._newest:
+            return
+        self._newest = last
+        events = browser.events(limit=EVENTS_SHOWN)
+        told = f"the last {EVENTS_SHOWN:,}" if len(events) == EVENTS_SHOWN else f"{len(events):,} entries"
+        head = [Span(" log ", "chip"), gap(2), Span("who did what, when, with which result", "muted")]
+        self.query_one("#log-head", Line).put(head, [Span(f"{told} ", "muted")])
+        lines = job_story.log_lines(events, self.size.width - 4, names=True)
+        self.query_one("#log-lines", LinesView).put(lines)
+
+    def action_close(self) -> None:
+        """Go back to the table."""
+        self.dismiss(None)

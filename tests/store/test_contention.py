@@ -1,0 +1,77 @@
+"""Several processes at full speed: nobody is told that the store is locked, and nothing is lost."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store_kit import START, HandClock, actor, anyone, put, raw, remote
+
+from jobdash.store.engine import ensure_store
+from jobdash.store.orders import Scope, Sort
+from jobdash.store.reader import Reader
+from jobdash.store.records import Intent
+from jobdash.store.writer import Writer
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+FORKED = multiprocessing.get_context("fork")
+ROUNDS = 60
+
+
+def _write(path: Path, name: str, said: Queue[str]) -> None:
+    try:
+        with Writer(path, HandClock(), actor(name)) as writer:
+            reader = Reader(path)
+            for n in range(ROUNDS):
+                put(writer, *(remote(f"{name}_{n}_{k}") for k in range(5)), at=START + n)
+                (row,) = reader.by_remote(f"{name}_{n}_0")
+                intent = writer.begin_cancel(row.id, fence=0, accept=anyone, deadline=START)
+                assert isinstance(intent, Intent)
+                writer.close_cancel(intent.id)
+                put(writer, remote("shared", succeeded=n), at=START + n)
+        said.put("")
+    except Exception as error:
+        said.put(repr(error))
+        raise
+
+
+def _read(path: Path, stop: Event, said: Queue[str]) -> None:
+    try:
+        reader = Reader(path)
+        looks = 0
+        while not stop.is_set():
+            counts = reader.counts()
+            assert counts.total == sum(
+                mine[tab] for mine in counts.by_account.values() for tab in list(mine)[:1]
+            )
+            reader.page(Scope(), Sort(), None, 50)
+            reader.changed_since(counts.revision)
+            looks += 1
+        said.put("" if looks else "never looked")
+    except Exception as error:
+        said.put(repr(error))
+        raise
+
+
+def test_two_writers_and_two_readers_get_along(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    ensure_store(path)
+    stop, said, seen = FORKED.Event(), FORKED.Queue(), FORKED.Queue()
+    writers = [FORKED.Process(target=_write, args=(path, name, said)) for name in ("ann", "bob")]
+    readers = [FORKED.Process(target=_read, args=(path, stop, seen)) for _ in range(2)]
+    for process in writers + readers:
+        process.start()
+    assert [said.get(timeout=60) for _ in writers] == ["", ""]
+    stop.set()
+    assert [seen.get(timeout=60) for _ in readers] == ["", ""]
+    for process in writers + readers:
+        process.join()
+    assert raw(path, "SELECT count(*), sum(status = 'cancelling') FROM job") == [
+        (2 * 5 * ROUNDS + 1, 2 * ROUNDS)
+    ]
+    assert raw(path, "SELECT sum(n) FROM tally") == [(2 * 5 * ROUNDS + 1,)]
+    assert raw(path, "PRAGMA integrity_check") == [("ok",)]

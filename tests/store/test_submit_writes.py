@@ -1,0 +1,122 @@
+"""Submit: a job exists before the provider hears of it, and stays one job whatever happens then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from store_kit import MINUTE, ORIGIN, START, everything, one, put, remote
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Status
+from jobdash.store.reader import Reader
+from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
+from jobdash.store.writer import Writer
+
+NEW = NewJob("openai", "openai", ORIGIN, "nightly", "key-1", "gpt-x", "/v1/x", 9, {"team": "blue"})
+
+
+def _begin(writer: Writer, new: NewJob = NEW) -> tuple[JobRow, Intent]:
+    begun = writer.begin_submit(new, deadline=START + MINUTE)
+    assert not isinstance(begun, Refusal)
+    return begun
+
+
+def test_a_submit_is_written_before_it_is_sent(writer: Writer, reader: Reader) -> None:
+    row, intent = _begin(writer)
+    assert reader.open_intents(kind=IntentKind.SUBMIT) == [intent]
+    assert (row.status, row.remote_id, row.name, row.total, row.model) == (
+        Status.PENDING,
+        None,
+        "nightly",
+        9,
+        "gpt-x",
+    )
+    job = reader.job(row.id)
+    assert job is not None
+    assert (job.submit_key, job.tags) == ("key-1", {"team": "blue"})
+
+
+def test_an_answered_submit_is_the_same_job(writer: Writer, reader: Reader) -> None:
+    row, intent = _begin(writer)
+    now = writer.close_submit(intent.id, remote("batch_9", Status.VALIDATING, name="key-1"), START)
+    assert now is not None
+    assert (now.id, now.remote_id, now.status, now.name) == (row.id, "batch_9", Status.VALIDATING, "nightly")
+    assert put(writer, remote("batch_9", Status.VALIDATING), at=START + 1).inserted == ()
+    assert [event.action for event in reader.events()] == ["submit"]
+    assert writer.close_submit(intent.id, remote("batch_9"), START) is None
+
+
+def test_a_sync_that_is_faster_than_the_answer_finds_the_job_by_its_key(
+    writer: Writer, reader: Reader
+) -> None:
+    row, intent = _begin(writer)
+    result = put(writer, remote("batch_9", submit_key="key-1"), at=START + 5)
+    assert (result.inserted, result.changed) == ((), (row.id,))
+    now = writer.close_submit(intent.id, remote("batch_9", Status.VALIDATING), START)
+    assert now is not None
+    assert now.remote_status is Status.IN_PROGRESS, "the sync's answer is newer"
+    assert len(everything(reader)) == 1
+
+
+def test_a_double_made_by_a_sync_is_taken_in(writer: Writer, reader: Reader) -> None:
+    row, intent = _begin(writer)
+    put(writer, remote("batch_9", metadata={"a": "b"}), at=START)
+    (double,) = reader.by_remote("batch_9")
+    cancel = writer.begin_cancel(double.id, fence=0, accept=None, deadline=START)
+    now = writer.close_submit(intent.id, remote("batch_9"), START + 1)
+    assert now is not None
+    assert (now.id, now.public_id) == (row.id, row.public_id)
+    assert [found.id for found in everything(reader)] == [row.id]
+    assert isinstance(cancel, Intent)
+    assert [found.job_id for found in reader.open_intents()] == [row.id]
+    assert reader.counts().total == 1
+
+
+def test_a_refused_submit_is_a_failed_job(writer: Writer, reader: Reader) -> None:
+    _, intent = _begin(writer)
+    now = writer.fail_submit(intent.id, "400: no such model")
+    assert now is not None
+    assert (now.status, now.error, now.raw_status) == (Status.FAILED, "400: no such model", "not submitted")
+    assert now.finished_at == START
+    assert writer.fail_submit(intent.id, "again") is None
+
+
+def test_a_submit_nobody_can_confirm_is_unfinished_until_its_key_turns_up(
+    writer: Writer, reader: Reader
+) -> None:
+    row, intent = _begin(writer)
+    now = writer.leave_unconfirmed(intent.id, "no answer")
+    assert now is not None
+    assert (now.status, now.raw_status) == (Status.UNKNOWN, "unconfirmed")
+    assert reader.events()[0].action == "reconcile"
+    put(writer, remote("batch_9", Status.COMPLETED, submit_key="key-1"), at=START + 1)
+    (found,) = everything(reader)
+    assert (found.id, found.status, found.raw_status) == (row.id, Status.COMPLETED, "completed")
+
+
+def test_a_job_found_by_a_sync_is_not_failed_by_a_late_no(writer: Writer, reader: Reader) -> None:
+    _, intent = _begin(writer)
+    put(writer, remote("batch_9", submit_key="key-1"))
+    now = writer.fail_submit(intent.id, "409")
+    assert now is not None
+    assert now.status is Status.IN_PROGRESS
+
+
+def test_a_retry_is_a_child_and_there_is_one_at_a_time(writer: Writer, reader: Reader) -> None:
+    parent = one(writer, reader, Status.FAILED)
+    again = replace(NEW, parent_id=parent.id, key="key-2")
+    child, intent = _begin(writer, again)
+    refused = writer.begin_submit(replace(again, key="key-3"), deadline=START)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == f"its retry {child.public_id} is still pending"
+    job = reader.job(parent.id)
+    assert job is not None
+    assert (job.children, job.superseded_by) == ((child.public_id,), child.public_id)
+    writer.fail_submit(intent.id, "400")
+    job = reader.job(parent.id)
+    assert job is not None
+    assert job.superseded_by is None
+    second, _ = _begin(writer, replace(again, key="key-4"))
+    found = reader.job(second.id)
+    assert found is not None
+    assert found.parent == parent.public_id

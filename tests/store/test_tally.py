@@ -1,0 +1,138 @@
+"""The kept counts equal the counted ones, whatever is written in whatever order."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from store_kit import MINUTE, ORIGIN, START, HandClock, actor, anyone, everything, raw, remote
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Status, Tab, tab_number
+from jobdash.store.engine import ensure_store
+from jobdash.store.reader import Reader
+from jobdash.store.records import Intent, NewJob, Refusal
+from jobdash.store.writer import Writer
+
+numbers = st.integers(0, 5)
+statuses = st.sampled_from(Status)
+accounts = st.sampled_from(["openai", "work"])
+
+
+class AnyWrites(RuleBasedStateMachine):
+    """All that can be written, in any order, through the writer and past it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = self.folder / "jobs.db"
+        self.clock = HandClock()
+        ensure_store(self.path)
+        self.writer = Writer(self.path, self.clock, actor())
+        self.reader = Reader(self.path, self.clock)
+        self.revision = 0
+        self.keys = 0
+
+    def teardown(self) -> None:
+        self.writer.close()
+        self.reader.close()
+        shutil.rmtree(self.folder)
+
+    def pick(self, n: int) -> JobRow | None:
+        rows = everything(self.reader)
+        return rows[n % len(rows)] if rows else None
+
+    @rule(account=accounts, told=st.lists(st.tuples(numbers, statuses), max_size=4), later=st.integers(-2, 2))
+    def sync(self, account: str, told: list[tuple[int, Status]], later: int) -> None:
+        self.clock.now += 1
+        jobs = [remote(f"batch_{n}", status) for n, status in told]
+        at = self.clock.now + later * MINUTE
+        self.writer.upsert(account, "openai", ORIGIN, jobs, at, configured={account})
+
+    @rule(n=numbers, minutes=st.integers(0, 9))
+    def not_found(self, n: int, minutes: int) -> None:
+        if row := self.pick(n):
+            self.clock.now += minutes * MINUTE
+            self.writer.mark_not_found(row.id, self.clock.now)
+
+    @rule(n=numbers, end=st.sampled_from(["close", "withdraw", "leave", "none"]))
+    def cancel(self, n: int, end: str) -> None:
+        row = self.pick(n)
+        if row is None:
+            return
+        intent = self.writer.begin_cancel(row.id, fence=row.fence, accept=anyone, deadline=START)
+        if isinstance(intent, Intent):
+            if end == "close":
+                self.writer.close_cancel(intent.id)
+            elif end == "withdraw":
+                self.writer.withdraw_cancel(intent.id, "no")
+            elif end == "leave":
+                self.writer.leave_cancelling(intent.id, "no")
+
+    @rule(n=numbers)
+    def force_fail(self, n: int) -> None:
+        if row := self.pick(n):
+            self.writer.force_fail(row.id, fence=row.fence, accept=anyone)
+
+    @rule(n=numbers)
+    def remove(self, n: int) -> None:
+        if row := self.pick(n):
+            self.writer.hide(row.id, fence=row.fence, accept=anyone)
+
+    @rule()
+    def undo(self) -> None:
+        self.clock.now += 1
+        if action := self.reader.last_undoable("ann@desk"):
+            assert [found.reason for found in self.writer.undo(action)] == [None] * len(action.jobs)
+
+    @rule(account=accounts, confirmed=st.booleans())
+    def submit(self, account: str, confirmed: bool) -> None:
+        self.keys += 1
+        begun = self.writer.begin_submit(
+            NewJob(account, "openai", ORIGIN, "new", f"key-{self.keys}"), deadline=START
+        )
+        assert not isinstance(begun, Refusal)
+        if confirmed:
+            answer = remote(f"batch_{self.keys % 7}")
+            self.writer.close_submit(begun[1].id, answer, self.clock.now)
+
+    @rule(n=numbers, account=accounts)
+    def by_another_program(self, n: int, account: str) -> None:
+        if row := self.pick(n):
+            raw(self.path, "UPDATE job SET account = ?, verdict = NULL WHERE id = ?", [account, row.id])
+
+    @rule(n=numbers)
+    def prune(self, n: int) -> None:
+        if row := self.pick(n):
+            raw(self.path, "DELETE FROM job WHERE id = ?", [row.id])
+
+    @invariant()
+    def kept_counts_are_the_counted_ones(self) -> None:
+        kept = raw(self.path, "SELECT account, tab, n FROM tally WHERE n <> 0 ORDER BY 1, 2")
+        counted = raw(self.path, "SELECT account, tab, count(*) FROM job GROUP BY 1, 2 ORDER BY 1, 2")
+        assert kept == counted
+        rows = everything(self.reader, removed=False)
+        counts = self.reader.counts()
+        assert counts.total == len(rows)
+        for tab in Tab:
+            if tab is not Tab.ALL:
+                inside = [tab_number(row.status, gone=row.gone_at is not None, removed=False) for row in rows]
+                assert counts.by_tab[tab] == inside.count(tab.number)
+
+    @invariant()
+    def revisions_only_grow(self) -> None:
+        highest = raw(
+            self.path, "SELECT coalesce(max(revision), 0), count(DISTINCT revision), count(*) FROM job"
+        )
+        ((newest, distinct, jobs),) = highest
+        assert distinct == jobs
+        assert self.revision <= self.reader.revision() >= newest
+        self.revision = self.reader.revision()
+
+
+AnyWrites.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestAnyWrites = AnyWrites.TestCase
