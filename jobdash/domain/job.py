@@ -9,6 +9,8 @@ from jobdash.domain.status import FORCE_FAILED, TERMINAL, UNFINISHED, Outcome, S
 
 CANCEL_STUCK_MS = 15 * 60 * 1000
 """A cancel asked longer ago than this may be asked again."""
+UNDO_MS = 24 * 60 * 60 * 1000
+"""How long an own removal or force-fail can be taken back."""
 
 
 @dataclass(frozen=True, slots=True)

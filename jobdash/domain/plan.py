@@ -9,14 +9,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from jobdash.domain.duration import DAY, short_span
+from jobdash.domain.duration import short_span
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, UNFINISHED, Status
 
 TYPED_ABOVE = 20
 """More jobs than this, and the number has to be typed."""
-UNDO_MS = DAY
-"""How long an own removal or force-fail can be taken back."""
 
 
 class Action(StrEnum):

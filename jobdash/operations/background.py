@@ -51,6 +51,7 @@ class AccountWorker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[Any] | None = None
         self._wake = asyncio.Event()
+        self._stopped = False
 
     # ── in its own thread ──────────────────────────────────────────────────────────────────────────────────
 
@@ -59,6 +60,8 @@ class AccountWorker:
         self._loop = asyncio.get_running_loop()
         self._loop.set_default_executor(DaemonExecutor())
         self._main = asyncio.current_task()
+        if self._stopped:  # before this thread had begun
+            return
         configured = frozenset(account.name for account in self._config.accounts)
         work = Work(others, store, configured, self._clock)
         with contextlib.suppress(asyncio.CancelledError):
@@ -141,6 +144,7 @@ class AccountWorker:
 
     def stop(self) -> None:
         """End `serve`; what is under way is cancelled, and its intents say so."""
+        self._stopped = True
         self._call_soon(lambda: self._main.cancel() if self._main else None)
 
     def wake(self) -> None:

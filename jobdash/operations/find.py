@@ -31,7 +31,8 @@ class Found:
     def error(self, word: str) -> JobdashError:
         """Return what to say of a word that was not found: unknown, not askable, or no key that works."""
         if not self.errors:
-            return JobNotFound(f"no job {word!r}, here or on any account" if self.asked else f"no job {word!r}")
+            where = ", here or on any account" if self.asked else ""
+            return JobNotFound(f"no job {word!r}{where}")
         told = "; ".join(f"{name}: {error}" for name, error in self.errors.items())
         keys = all(isinstance(error, AuthRejected | ConfigError) for error in self.errors.values())
         if keys and len(self.errors) == self.asked:
@@ -45,8 +46,7 @@ def candidates(word: str, config: Config, only: Collection[str] = ()) -> list[Ac
     return [
         account
         for account in config.accounts
-        if CLAIMS[account.provider](word)
-        and (account.name in only if only else account.name not in doubles)
+        if CLAIMS[account.provider](word) and (account.name in only if only else account.name not in doubles)
     ]
 
 

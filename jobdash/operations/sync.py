@@ -188,8 +188,6 @@ class Sync:
 
     async def _waiting_removals(self, report: SyncReport) -> None:
         for intent in self.reader.open_intents(self.account.name, IntentKind.REMOVE):
-            if intent.job_id is None:
-                continue
             row = self.reader.rows([intent.job_id]).get(intent.job_id)
             if row is None:
                 continue

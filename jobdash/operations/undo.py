@@ -12,6 +12,8 @@ from jobdash.store.records import Undoable, Undone, UndoOutcome
 if TYPE_CHECKING:
     from jobdash.operations.writing import Store
 
+__all__ = ["Undoable", "find_undoable", "undo", "undo_words"]
+
 
 def find_undoable(reader: Reader, actor: str, job_id: int | None = None) -> Undoable | None:
     """Return what would be taken back: the newest own action of the last 24 h, of one job if it is named."""

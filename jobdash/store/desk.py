@@ -52,6 +52,12 @@ _CLOSE_INTENT = (
     .values(closed_at=bindparam("now"), result=bindparam("outcome"))
 )
 
+_WAITING = select(intents.c.id).where(
+    intents.c.job_id == bindparam("job_key"),
+    intents.c.kind == str(IntentKind.REMOVE),
+    intents.c.closed_at.is_(None),
+)
+
 
 class Desk:
     """The connections of one process's writer; used from one thread.
@@ -214,6 +220,11 @@ class Desk:
             return None
         connection.execute(_CLOSE_INTENT, {"intent_key": intent_id, "now": now, "outcome": stored(outcome)})
         return intent(values)
+
+    def _close_waiting(self, connection: Connection, job_id: int, now: int, outcome: str) -> None:
+        """Close a job's waiting removal, if it has one: it was taken back, or the job is removed already."""
+        for (intent_id,) in connection.execute(_WAITING, {"job_key": job_id}).all():
+            self._close(connection, intent_id, now, outcome)
 
 
 def _version(connection: Connection) -> str | None:

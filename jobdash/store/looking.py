@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
@@ -38,6 +38,12 @@ class Looking:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def interrupt(self) -> None:
         """Stop the query that runs now, if one does: it raises `Interrupted`."""

@@ -77,11 +77,13 @@ def merge(known: dict[str, Any], observed: Observed, source: Source) -> dict[str
     """Return the columns of a known job that an answer changes, ``seen_at`` apart.
 
     None when the answer must not be believed: a newer one is there, or it would take a job back from a
-    terminal word, which no provider does and an old page of a list seems to do.
+    terminal word, which no provider does and an old page of a list seems to do. (A submit that failed here
+    has no provider's word yet: if its batch turns up after all, it runs.)
     """
     if known["seen_at"] is not None and source.asked_at < known["seen_at"]:
         return None
-    if known["remote_status"] in TERMINAL and observed.status not in TERMINAL:
+    ended = known["remote_id"] is not None and known["remote_status"] in TERMINAL
+    if ended and observed.status not in TERMINAL:
         return None
     changes = told(observed, known)
     if known["remote_id"] is None:

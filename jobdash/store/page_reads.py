@@ -102,11 +102,14 @@ class PageReads(Looking):
         behind: Key | None = None
         while True:
             walked = self._walks(scope, sort)
-            found = _merged([self._all(*walk.page("id", behind, batch)) for walk in walked], walked[0])
+            found = _merged([self._all(*walk.page("id", behind, batch)) for walk in walked], walked[0])[
+                :batch
+            ]
             if not found:
                 return
-            yield [id_ for id_, _ in found[:batch]]
-            behind = Key(found[:batch][-1][1], found[:batch][-1][0])
+            yield [id_ for id_, _ in found]
+            last_id, place = found[-1]
+            behind = Key(place, last_id)
 
     def matches(self, row_id: int, scope: Scope) -> bool:
         """Return whether one job is in a scope."""

@@ -34,6 +34,7 @@ class RemovalWrites(Desk):
             now = self._clock()
             if waiting is not None and self._close(connection, waiting, now, "done") is None:
                 return Refusal("its removal was taken back or carried out elsewhere", row)
+            self._close_waiting(connection, job_id, now, "removed otherwise")
             self._set_and_fence(connection, job_id, removed_at=now, removing=None)
             self._append(connection, now, Undone.REMOVAL, row, "done", detail, bulk=bulk)
             return self._row_now(connection, job_id)

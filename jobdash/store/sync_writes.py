@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
@@ -22,7 +23,9 @@ from jobdash.store.texts import stored
 
 GONE_AFTER_MS = 5 * 60 * 1000
 """Two 404s at least this far apart mean that a job is gone."""
-_ROWS_A_TRANSACTION = 1000
+_JOBS_A_TRANSACTION = 250
+_TAGS_A_JOB = 16
+"""OpenAI allows 16 entries of metadata; together this is under 5,000 rows a transaction."""
 
 tags = table(TagRecord)
 
@@ -91,7 +94,7 @@ class SyncWrites(Answers):
         source = Source(account, asked_at, configured)
         by_id = {observed.remote_id: observed for observed in jobs}
         collected = _Collected()
-        for some in chunks(list(by_id.values()), _ROWS_A_TRANSACTION):
+        for some in chunks(list(by_id.values()), _JOBS_A_TRANSACTION):
             with self._transaction() as connection:
                 self._write_answers(connection, provider, origin, some, source, collected)
         return collected.result()
@@ -166,7 +169,7 @@ class SyncWrites(Answers):
         words = [
             {"job_id": made[observed.remote_id], "key": stored(key), "value": stored(value)}
             for observed in jobs
-            for key, value in observed.metadata.items()
+            for key, value in islice(observed.metadata.items(), _TAGS_A_JOB)
             if value != observed.submit_key
         ]
         if words:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection
 
 from jobdash.domain.job import JobRow
 from jobdash.store.chunks import chunks
-from jobdash.store.desk import Desk, intents
-from jobdash.store.records import IntentKind, Undoable, Undone, UndoOutcome
+from jobdash.store.desk import Desk
+from jobdash.store.records import Undoable, Undone, UndoOutcome
 
 _ROWS_A_TRANSACTION = 1000
-_WAITING = select(intents.c.id).where(
-    intents.c.job_id == bindparam("job_key"),
-    intents.c.kind == str(IntentKind.REMOVE),
-    intents.c.closed_at.is_(None),
-)
 _CLEARED: dict[Undone, dict[str, Any]] = {
     Undone.REMOVAL: {"removed_at": None},
     Undone.FORCE_FAIL: {"verdict": None, "verdict_at": None, "verdict_reason": None},
@@ -41,8 +36,7 @@ class UndoWrites(Desk):
             return UndoOutcome(row or seen, "was changed meanwhile")
         now = self._clock()
         if what is Undone.WAITING_REMOVAL:
-            for (intent_id,) in connection.execute(_WAITING, {"job_key": row.id}).all():
-                self._close(connection, intent_id, now, "undone")
+            self._close_waiting(connection, row.id, now, "undone")
         self._set(connection, row.id, **_CLEARED[what])
         self._append(connection, now, "undo", row, "done", f"took back: {what}", bulk=bulk)
         return UndoOutcome(self._row_now(connection, row.id), None)

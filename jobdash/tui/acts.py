@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobdash.domain import wording
-from jobdash.domain.plan import Action, Choices, Plan
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, Choices, Plan, Result
+from jobdash.domain.text import clean
+from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
+from jobdash.operations.browse import Scope, Sort
 from jobdash.operations.plan import plan_cancel_all, plan_jobs
 from jobdash.operations.undo import find_undoable, undo, undo_words
 from jobdash.tui.context import Context, Selection
+from jobdash.tui.runs import SEVERITY
 from jobdash.tui.screens.ask import AskScreen
 from jobdash.tui.screens.confirm import ConfirmScreen
 from jobdash.tui.screens.progress import ProgressScreen
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Acts:
-    """The flows behind the keys that change something. One dialog at a time, however often a key is pressed."""
+    """The flows behind the keys that do something. One dialog at a time, however often a key is pressed."""
 
     def __init__(self, app: JobdashApp, context: Context) -> None:
         self._app = app
@@ -43,8 +52,8 @@ class Acts:
         if not self._may_begin():
             return
         plan = plan_cancel_all(view.browser, view.scope, self._context.situation(named=False))
-        if view.table.marks and plan.acting:
-            self._app.notify("Marks are ignored: C is for everything in tab and filter", markup=False)
+        if view.marks and plan.acting:
+            self._app.notify("Marks are ignored: C is for everything in tab and filter")
         self._begin(self._ask(plan, None))
 
     def undo(self) -> None:
@@ -52,13 +61,24 @@ class Acts:
         if self._may_begin():
             self._begin(self._ask_undo())
 
+    def ask_errors(self, rows: Sequence[JobRow]) -> None:
+        """Ask again for the error details of failed jobs."""
+        if not self._may_begin():
+            return
+        if not rows:
+            self._app.notify("No failed job here to ask about", severity="warning")
+            return
+        self._begin(self._ask_errors(rows))
+
+    def export(self, scope: Scope, sort: Sort) -> None:
+        """Write the jobs of tab and filter into a file."""
+        self._app.run_worker(self._export(scope, sort), name="export")
+
     def _may_begin(self) -> bool:
         if self._asking or self._app.dialog_open:
             return False
         if self._context.read_only:
-            self._app.notify(
-                f"Nothing can be changed: {self._context.read_only}", markup=False, severity="warning"
-            )
+            self._app.notify(f"Nothing can be changed: {self._context.read_only}", severity="warning")
             return False
         return True
 
@@ -74,7 +94,7 @@ class Acts:
 
     async def _ask(self, plan: Plan, done: Callable[[], None] | None) -> None:
         if not plan.acting:
-            self._app.notify(wording.nothing_to_do(plan), markup=False, severity="warning")
+            self._app.notify(wording.nothing_to_do(plan), severity="warning")
             return
         agreed = await self._app.push_screen_wait(ConfirmScreen(plan, self._context))
         if agreed is None:
@@ -88,7 +108,7 @@ class Acts:
     async def _ask_undo(self) -> None:
         action = find_undoable(self._context.browser, current_actor("tui").name)
         if action is None:
-            self._app.notify("Nothing of the last day can be taken back", markup=False)
+            self._app.notify("Nothing of the last day can be taken back")
             return
         words = undo_words(action)
         names = [row.name for row in action.jobs]
@@ -101,4 +121,38 @@ class Acts:
         text = f"Taken back: {wording.jobs(len(outcomes) - len(kept))}"
         if kept:
             text += f"; not {wording.jobs(len(kept))}: {kept[0].reason}"
-        self._app.notify(text, markup=False, severity="warning" if kept else "information")
+        self._app.notify(text, severity="warning" if kept else "information")
+
+    async def _ask_errors(self, rows: Sequence[JobRow]) -> None:
+        from jobdash.operations.refresh_errors import refresh_errors
+
+        try:
+            work = self._app.runtime.work()
+        except StoreError as error:
+            self._app.notify(str(error), severity="warning")
+            return
+        self._app.notify(f"Asking for the errors of {wording.jobs(len(rows))}", timeout=2)
+        told = await refresh_errors(rows, work, lambda _one: None)
+        if len(told) == 1:
+            (only,) = told
+            text = f"{clean(only.row.name, 60)}: {clean(only.reason, 300)}"
+            self._app.notify(text, severity=SEVERITY[only.result])
+            return
+        counts = Counter(one.result for one in told)
+        words = f"Errors asked: {counts[Result.DONE]:,} · Failed: {counts[Result.FAILED]:,}"
+        words += f" · Skipped: {counts[Result.SKIPPED]:,}"
+        self._app.notify(words, severity="warning" if counts[Result.FAILED] else "information")
+
+    async def _export(self, scope: Scope, sort: Sort) -> None:
+        from jobdash.operations.export import export_csv
+
+        def write() -> tuple[Path, int]:
+            with closing(self._context.open_browser()) as browser:
+                return export_csv(browser, scope, sort, Path.cwd(), self._context.clock)
+
+        try:
+            path, number = await asyncio.to_thread(write)
+        except (OSError, StoreError) as error:
+            self._app.notify(f"Not exported: {clean(str(error), 200)}", severity="error")
+            return
+        self._app.notify(f"{wording.jobs(number)} in {clean(str(path), 300)}")

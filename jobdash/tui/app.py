@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import on
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+from textual.screen import Screen
 
-from jobdash.domain import wording
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Plan
-from jobdash.domain.status import LABELS, TAB_OF
+from jobdash.domain.status import TAB_OF
 from jobdash.domain.text import clean
+from jobdash.errors import StoreError
 from jobdash.tui.acts import Acts
+from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.context import Context
-from jobdash.tui.messages import News, StoreFailed, StoreReady, Synced, Waiting
+from jobdash.tui.leaving import Leaving
+from jobdash.tui.messages import Progress, StoreFailed, StoreReady, Synced, Waiting
+from jobdash.tui.news import Severity, toasts
+from jobdash.tui.palette import commands
 from jobdash.tui.runs import Run, Runs, single_toast, summary_line
 from jobdash.tui.runtime import Runtime
-from jobdash.tui.screens.ask import AskScreen
 from jobdash.tui.screens.main import MainScreen
 from jobdash.tui.theme import DARK, LIGHT
 
@@ -29,9 +34,7 @@ if TYPE_CHECKING:
     from jobdash.operations.writing import StoreWorker
 
 T = TypeVar("T")
-_TOASTS_AT_ONCE = 3
 _RUNS_EVERY = 0.1
-_STOP_MOST_S = 10.0
 
 
 class JobdashApp(App[None]):
@@ -41,17 +44,19 @@ class JobdashApp(App[None]):
     CSS_PATH = Path(__file__).with_name("jobdash.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=False),
+        Binding("ctrl+c", "interrupt", "Quit", show=False, system=True),
     ]
 
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
-        self.waiting: dict[str, int] = {}
         self.acts = Acts(self, context)
         self.runtime = Runtime(self, context, self.post_message)
-        self.runs = Runs(self._begin)
+        self.runs = Runs(self.runtime.begin)
         self.main = MainScreen(context)
-        self._quitting = False
+        self.leaving = Leaving(self)
+        self.last_words = ""
+        """What to print when the terminal is the shell's again."""
         if context.config.keys:
             self.set_keymap(dict(context.config.keys))
 
@@ -61,11 +66,17 @@ class JobdashApp(App[None]):
         self.register_theme(LIGHT)
         wanted = self.context.config.ui.theme or DARK.name
         self.theme = wanted if wanted in self.available_themes else DARK.name
-        self.push_screen(self.main)
-        if self.context.read_only is None:
-            self.main.call_after_refresh(self.runtime.start)
         for warning in self.context.config.warnings:
-            self.notify(warning, markup=False, severity="warning")
+            self.notify(warning, severity="warning")
+
+    def first_rows_drawn(self) -> None:
+        """Start everything that stands behind the first paint."""
+        if self.context.read_only is None:
+            self.runtime.start()
+
+    def get_default_screen(self) -> MainScreen:
+        """Return the table: no other screen is ever below it."""
+        return self.main
 
     def on_unmount(self) -> None:
         """Let the threads end."""
@@ -76,6 +87,31 @@ class JobdashApp(App[None]):
         """Whether something lies over the screen a key was pressed on."""
         return self.screen.is_modal
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what every line goes through before it is written: ASCII only, where that is wanted."""
+        filters = super().get_line_filters()
+        return [*filters, AsciiFilter()] if self.context.symbols.ascii else filters
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: Severity = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a toast. What is in it may come from outside: it is never markup, whoever asks."""
+        del markup
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Say that the store cannot be read, where Textual would end with a traceback."""
+        if isinstance(error, StoreError):
+            self.main.show_banner(str(error))
+            return
+        super()._handle_exception(error)
+
     # ── what threads tell ──────────────────────────────────────────────────────────────────────────────────
 
     @on(StoreReady)
@@ -84,79 +120,71 @@ class JobdashApp(App[None]):
 
     @on(StoreFailed)
     def _store_failed(self, event: StoreFailed) -> None:
-        self.context.read_only = event.reason
-        self.runs.failed(event.reason)
-        self.main.show_banner(event.reason)
+        self.stop_writing(event.reason)
+
+    def stop_writing(self, reason: str) -> None:
+        """From now on only look, and say why."""
+        self.context.read_only = reason
+        self.runtime.stop()
+        self.runs.failed(reason)
+        self.main.show_banner(reason)
+        self.main.draw()
 
     @on(Waiting)
     def _account_waits(self, event: Waiting) -> None:
         if event.until is None:
-            self.waiting.pop(event.account, None)
+            self.context.under_way.waiting.pop(event.account, None)
         else:
-            self.waiting[event.account] = event.until
+            self.context.under_way.waiting[event.account] = event.until
         self.main.draw()
+
+    @on(Progress)
+    def _sync_goes_on(self, event: Progress) -> None:
+        self.context.under_way.found[event.account] = event.seen
+        self.main.view.draw_lines()
 
     @on(Synced)
     def _synced(self, event: Synced) -> None:
-        news = event.news
-        for row in news.lost_race:
-            self.notify(
-                f"{clean(row.name, 60)}: finished before the cancel took effect",
-                markup=False,
-                severity="warning",
-            )
-        self._toast_finished(news)
-        for notice in news.notices[:_TOASTS_AT_ONCE]:
-            self.notify(clean(notice, 200), markup=False, severity="warning")
-
-    def _toast_finished(self, news: News) -> None:
-        lost = {row.id for row in news.lost_race}
-        rows = [row for row in news.finished if row.id not in lost]
-        for row in rows:
+        self.context.under_way.found.pop(event.news.account, None)
+        for row in event.news.finished:
             self.main.view.tell_news(TAB_OF[row.status])
-        if len(rows) > _TOASTS_AT_ONCE:
-            self.notify(f"{wording.jobs(len(rows))} of {clean(news.account)} ended", markup=False)
-            return
-        for row in rows:
-            failed = f", {row.failed:,} failed" if row.failed else ""
-            severity = "warning" if row.failed or row.status != "completed" else "information"
-            text = f"{clean(row.name, 60)}: {LABELS[row.status]}{failed}"
-            self.notify(text, markup=False, severity="warning" if severity == "warning" else "information")
+        for toast in toasts(event.news):
+            self.notify(toast.text, severity=toast.severity)
+        self.main.view.draw_lines()
 
     # ── runs ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def start_run(self, plan: Plan) -> Run:
         """Carry out a plan; its rows say queued until the store has taken it up."""
         run = self.runs.start(plan)
-        self.main.view.queue(decision.job.id for decision in plan.acting)
-        asyncio.get_running_loop().call_later(_RUNS_EVERY, self._watch, run)
+        self._queued(plan, waits=run.stop is None)
+        self._watch(run)
         return run
 
-    def _begin(self, run: Run) -> None:
-        self.runtime.begin(run)
+    def _queued(self, plan: Plan, *, waits: bool) -> None:
+        table = self.main.view.table
+        ids = {decision.job.id for decision in plan.acting}
+        if waits:
+            table.queued |= ids
+        else:
+            table.queued -= ids
+        table.draw_changes()
 
     def _watch(self, run: Run) -> None:
-        view = self.main.view
-        if run.stop is not None:
-            view.unqueue(decision.job.id for decision in run.plan.acting)
-        if not run.ended:
+        if run.stop is not None or run.ended:
+            self._queued(run.plan, waits=False)
+        if run.ended:
+            self._tell_end(run)
+        else:
             asyncio.get_running_loop().call_later(_RUNS_EVERY, self._watch, run)
-            return
-        view.unqueue(decision.job.id for decision in run.plan.acting)
-        self._tell_end(run)
 
     def _tell_end(self, run: Run) -> None:
         if not run.bulk:
             words, severity = single_toast(run)
-            level = {"error": "error", "warning": "warning"}.get(severity, "information")
-            self.notify(words, markup=False, severity=level)  # type: ignore[arg-type]
+            self.notify(words, severity=severity)
         elif run.hidden:
             clean_end = run.error is None and run.summary().clean
-            self.notify(
-                run.error or summary_line(run),
-                markup=False,
-                severity="information" if clean_end else "warning",
-            )
+            self.notify(run.error or summary_line(run), severity="information" if clean_end else "warning")
         self.main.view.forget_marks(decision.job.id for decision in run.plan.acting)
 
     async def with_store(self, act: Callable[[StoreWorker], Awaitable[T]]) -> T:
@@ -177,74 +205,53 @@ class JobdashApp(App[None]):
 
         self.push_screen(LogScreen(self.context))
 
-    def open_help(self) -> None:
+    def open_doctor(self) -> None:
+        """Look for what is wrong."""
+        from jobdash.tui.screens.doctor import DoctorScreen
+
+        self.push_screen(DoctorScreen(self.context))
+
+    def action_help(self) -> None:
         """Open the help."""
         from jobdash.tui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen(self.context))
+        if not self.dialog_open:
+            self.push_screen(HelpScreen(self.context))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Return what has no key."""
+        return commands(self, screen)
+
+    def action_command_palette(self) -> None:
+        """Open the palette, but over no dialog."""
+        if not self.dialog_open:
+            super().action_command_palette()
 
     def copy_id(self, row: JobRow, field: str) -> None:
         """Copy an id of a job to the clipboard."""
         value = getattr(row, field)
         if value:
             self.copy_to_clipboard(value)
-            self.notify(f"Copied {clean(value, 80)}", markup=False, timeout=2)
+            self.notify(f"Copied {clean(value, 80)}", timeout=2)
         else:
-            self.notify("There is no id to copy yet", markup=False, severity="warning")
-
-    def action_help(self) -> None:
-        """Open the help."""
-        self.open_help()
+            self.notify("There is no id to copy yet", severity="warning")
 
     def sync_now(self) -> None:
         """Ask every account now."""
         if self.context.read_only:
-            self.notify(f"Not asked: {self.context.read_only}", markup=False, severity="warning")
+            self.notify(f"Not asked: {self.context.read_only}", severity="warning")
         elif not self.context.config.accounts:
-            self.notify("No account to ask", markup=False, severity="warning")
+            self.notify("No account to ask", severity="warning")
         else:
             self.runtime.sync_now()
-            self.notify("Asking every account", markup=False, timeout=2)
+            self.notify("Asking every account", timeout=2)
 
     # ── leaving ────────────────────────────────────────────────────────────────────────────────────────────
 
     async def action_quit(self) -> None:
-        """Leave; asks first while a bulk action runs, and leaves at once when asked twice."""
-        busy = [run for run in self.runs.active if run.bulk]
-        if self._quitting or not busy:
-            self._leave()
-            return
-        self._quitting = True
-        self.run_worker(self._ask_to_quit(busy), name="quit")
+        """Leave; asks first while a bulk action runs."""
+        self.leaving.quit()
 
-    async def _ask_to_quit(self, busy: list[Run]) -> None:
-        run = busy[0]
-        words = f"{run.done:,} of {run.total:,} {wording.verb(run.plan).lower()}s sent."
-        stop = await self.push_screen_wait(AskScreen("Quit?", words, (), "Stay", "Stop after these and quit"))
-        if not stop:
-            self._quitting = False
-            return
-        for each in busy:
-            each.halt()
-        deadline = asyncio.get_running_loop().time() + _STOP_MOST_S
-        while any(not each.ended for each in busy) and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(_RUNS_EVERY)
-        self._leave()
-
-    def _leave(self) -> None:
-        self.runtime.stop()
-        self.exit(message=self._last_words())
-
-    def _last_words(self) -> str | None:
-        if self.context.demo:
-            return None
-        unfinished = self.main.view.counts.unfinished
-        waiting = self.main.view.removals_waiting()
-        words = []
-        if unfinished:
-            goes = "goes" if unfinished == 1 else "go"
-            theirs = "its provider" if unfinished == 1 else "their providers"
-            words.append(f"{wording.jobs(unfinished)} {goes} on at {theirs}; see them with: jobdash list")
-        if waiting:
-            words.append(f"{waiting} removals go on when the provider confirms")
-        return "\n".join(words) or None
+    async def action_interrupt(self) -> None:
+        """Leave when asked twice."""
+        await self.leaving.interrupt()

@@ -38,6 +38,11 @@ def fit(text: str, width: int, more: str = "…") -> str:
     return set_cell_size(text, width)
 
 
+def cut(text: str, width: int, more: str = "…") -> str:
+    """Return gated text in at most ``width`` cells."""
+    return text if cell_len(text) <= width else fit(text, width, more).rstrip()
+
+
 def status_style(row: JobRow) -> str:
     """Return the style of a job's status: colour only where it means something."""
     if row.gone:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from jobdash.domain import marks
 from jobdash.domain.duration import MINUTE, short_span
@@ -13,6 +14,7 @@ from jobdash.domain.text import clean
 from jobdash.operations.browse import Counts, Sort
 from jobdash.tui import cells
 from jobdash.tui.columns import GAP, HEADERS, RIGHT, SORT_OF, Column, Layout
+from jobdash.tui.context import UnderWay
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.widgets.line import Span, gap
 
@@ -37,94 +39,128 @@ _SHORT_TABS = {
     Tab.CANCELLED: "Canc'd",
     Tab.EXPIRED: "Exp",
 }
+_SHORTEST_TABS = {tab: word[:1] for tab, word in _SHORT_TABS.items()} | {
+    Tab.CANCELLING: "Cg",
+    Tab.COMPLETED: "D",
+    Tab.CANCELLED: "Cd",
+}
+
+
+_REASON_CELLS = (60, 30, 20, 12, 1)
+"""How much of an account's health is told, as long as there is no room for more."""
 
 
 def account_spans(
     accounts: Sequence[str],
     health: dict[str, AccountHealth],
-    waiting: dict[str, int],
+    under_way: UnderWay,
     now: int,
     symbols: Symbols,
     room: int,
 ) -> list[Span]:
     """Return the accounts with their health: ✓ while fresh, an age when late, ✗ with the reason.
 
-    ``waiting`` holds, by account, the time (ms UTC) until which a rate limit holds it up; ``room`` is the
-    number of cells there are for all of them.
+    ``room`` is the number of cells there are for all of them; reasons are cut before an account is left out.
     """
-    spans: list[Span] = []
-    for place, name in enumerate(accounts):
-        spans += [
-            gap(3 if place else 2),
-            *_account(name, health.get(name), waiting.get(name, 0), now, symbols),
-        ]
+    for longest in _REASON_CELLS:
+        spans: list[Span] = []
+        for place, name in enumerate(accounts):
+            told = _health(name, health.get(name), under_way, now, symbols)
+            words = Span(cells.cut(told.text, longest, symbols.more), told.tone)
+            spans += [gap(3 if place else 2), Span(f"{clean(name, 20)} ", "text"), words]
+        if sum(span.cells for span in spans) <= room:
+            return spans
     while spans and sum(span.cells for span in spans) > room:
-        spans.pop()
+        del spans[-3:]
     return spans
 
 
-def _account(
-    name: str, health: AccountHealth | None, waiting_until: int, now: int, symbols: Symbols
-) -> list[Span]:
-    shown = Span(f"{clean(name, 20)} ", "text")
+def _health(name: str, health: AccountHealth | None, under_way: UnderWay, now: int, symbols: Symbols) -> Span:
+    waiting_until, found = under_way.waiting.get(name, 0), under_way.found.get(name, 0)
     if waiting_until > now:
-        return [shown, Span(f"waiting {short_span(waiting_until - now)}", "warning")]
-    if health is None or health.asked_at is None:
-        return [shown, Span(symbols.more, "muted")]
-    if health.error is not None:
-        return [shown, Span(f"{symbols.bad} {clean(health.error, 40)}", "error")]
-    if not health.first_sync_done:
-        return [shown, Span(f"{symbols.more} {health.discovered:,} found", "muted")]
-    age = now - (health.ok_at or 0)
-    if age > LATE_MS:
-        return [shown, Span(f"{symbols.ok} {short_span(age)} ago", "warning")]
-    return [shown, Span(symbols.ok, "success")]
+        return Span(f"waiting {short_span(waiting_until - now)}", "warning")
+    if health is not None and health.error is not None:
+        old = health.ok_at is not None and now - health.ok_at > MINUTE
+        age = f" {symbols.dot} as of {short_span(now - (health.ok_at or 0))} ago" if old else ""
+        return Span(f"{symbols.bad} {short_reason(health)}{age}", "error")
+    if health is None or not health.first_sync_done:
+        return Span(f"{symbols.more} {found:,} found" if found else symbols.more, "muted")
+    age_ms = now - (health.ok_at or 0)
+    if age_ms > LATE_MS:
+        return Span(f"{symbols.ok} {short_span(age_ms)} ago", "warning")
+    return Span(symbols.ok, "success")
+
+
+def short_reason(health: AccountHealth) -> str:
+    """Return why an account failed, without what the server said of it."""
+    return clean((health.error or "").partition(": ")[0], 60)
 
 
 def tab_spans(
     counts: Counts, current: Tab, news: Collection[Tab], width: int, symbols: Symbols
 ) -> list[Span]:
     """Return the eight tabs with their live counts, in the longest words that fit."""
-    for words, glyphs, between in ((None, True, 2), (None, False, 2), (_SHORT_TABS, False, 2)):
-        spans: list[Span] = [gap(1)]
+    spans: list[Span] = []
+    for look in _TAB_LOOKS:
+        spans = [gap(1)]
         for tab in Tab:
-            count, look = counts.by_tab[tab], _TabLook(tab is current, tab in news, glyphs)
+            count = counts.by_tab[tab]
             spans += [
-                *_tab(tab, words[tab] if words else tab.capitalize(), count, look, symbols),
-                gap(between),
+                *_tab(tab, count, look, symbols, current=tab is current, news=tab in news),
+                gap(look.between),
             ]
-        if sum(span.cells for span in spans[:-1]) <= width:
-            return spans[:-1]
-    return _numbers_only(counts, current, symbols)
-
-
-@dataclass(frozen=True, slots=True)
-class _TabLook:
-    current: bool
-    news: bool
-    glyph: bool
-
-
-def _tab(tab: Tab, word: str, count: int, look: _TabLook, symbols: Symbols) -> list[Span]:
-    action = f"tab({tab.number})"
-    status, tone = _TAB_STATUS.get(tab, (None, "muted"))
-    tone = tone if count else "muted"
-    spans = [Span(f"{tab.number} ", "muted" if look.glyph else tone, action)]
-    if status is not None and look.glyph:
-        spans.append(Span(f"{symbols.status[status]} ", tone, action))
-    spans.append(Span(f"{word} ", "strong" if look.current else "text", action))
-    spans.append(Span(f"{count:,}", "accent" if look.current else "muted", action))
-    if look.news:
-        spans.append(Span(symbols.news, "accent", action))
+        spans.pop()
+        if sum(span.cells for span in spans) <= width:
+            break
     return spans
 
 
-def _numbers_only(counts: Counts, current: Tab, symbols: Symbols) -> list[Span]:
-    spans = [gap(1)]
-    for tab in Tab:
-        glyph = symbols.status[_TAB_STATUS[tab][0]] if tab in _TAB_STATUS else "All "
-        tone = "accent" if tab is current else "muted"
-        spans += [Span(f"{tab.number}{glyph}{counts.by_tab[tab]:,}", tone, f"tab({tab.number})"), gap(1)]
+@dataclass(frozen=True)
+class _TabLook:
+    """How much a tab says."""
+
+    words: Mapping[Tab, str]
+    keys: bool = True
+    glyphs: bool = False
+    between: int = 2
+    count: Callable[[int], str] = "{:,}".format
+
+
+def short_count(count: int) -> str:
+    """Return a number in at most four cells: ``999``, ``12k``, ``1.2M``."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if count >= size:
+            tenths = count * 10 // size
+            return f"{tenths // 10}.{tenths % 10}{unit}" if tenths < 100 else f"{count // size}{unit}"
+    return str(count)
+
+
+_LONG_TABS = {tab: tab.capitalize() for tab in Tab}
+_TAB_LOOKS = (
+    _TabLook(_LONG_TABS, glyphs=True),
+    _TabLook(_LONG_TABS),
+    _TabLook(_SHORT_TABS),
+    _TabLook(_SHORT_TABS, keys=False),
+    _TabLook(_SHORT_TABS, keys=False, count=short_count),
+    _TabLook(_SHORT_TABS, keys=False, between=1, count=short_count),
+    _TabLook(_SHORTEST_TABS, keys=False, between=1, count=short_count),
+)
+"""From the fullest to the shortest; the last one stands where nothing fits."""
+
+
+def _tab(tab: Tab, count: int, look: _TabLook, symbols: Symbols, *, current: bool, news: bool) -> list[Span]:
+    action = f"tab({tab.number})"
+    status, tone = _TAB_STATUS.get(tab, (None, "muted"))
+    tone = tone if count else "muted"
+    spans: list[Span] = []
+    if look.keys:
+        spans.append(Span(f"{tab.number} ", "muted" if look.glyphs else tone, action))
+    if status is not None and look.glyphs:
+        spans.append(Span(f"{symbols.status[status]} ", tone, action))
+    spans.append(Span(f"{look.words[tab]} ", "strong" if current else "text", action))
+    spans.append(Span(look.count(count), "accent" if current else "muted" if look.keys else tone, action))
+    if news:
+        spans.append(Span(symbols.news, "accent", action))
     return spans
 
 
@@ -218,8 +254,7 @@ def _story(row: JobRow, now: int) -> list[Span]:
 _ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True)
-class KeyHint:
+class KeyHint(NamedTuple):
     """One key of the footer."""
 
     key: str

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Column(StrEnum):
@@ -77,8 +77,7 @@ _NAME_MOST = 60
 _BAR_MOST = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One column on the line: its first cell and its width."""
 
     column: Column
@@ -86,8 +85,7 @@ class Place:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """All columns of one width; equal inputs give equal layouts, so nothing shifts on refresh."""
 
     width: int

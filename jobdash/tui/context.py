@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobdash.config import Config
 from jobdash.domain.clock import Clock, system_clock
@@ -11,6 +11,16 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Situation
 from jobdash.operations.browse import Browser
 from jobdash.tui.symbols import Symbols, choose
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What the accounts' threads told since the store was last written."""
+
+    waiting: dict[str, int] = field(default_factory=dict)
+    """By account, the time (ms UTC) until which a rate limit holds it up."""
+    found: dict[str, int] = field(default_factory=dict)
+    """By account, how many batches the sync under way has seen so far."""
 
 
 @dataclass
@@ -26,6 +36,7 @@ class Context:
     symbols: Symbols
     clock: Clock = system_clock
     demo: bool = False
+    under_way: UnderWay = field(default_factory=UnderWay)
 
     @classmethod
     def of(

@@ -116,7 +116,9 @@ def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
         ("last asked", _moment(job.seen_at, now)),
     ]
     if row.cancel_requested_at:
-        rows.append(("cancel asked", f"{_moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}"))
+        rows.append(
+            ("cancel asked", f"{_moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}")
+        )
     if row.verdict:
         rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
     rows += [(f"{clean(role)} file", clean(file_id)) for role, file_id in job.files.items()]

@@ -36,6 +36,15 @@ class Waiting(Message):
         self.until = until
 
 
+class Progress(Message):
+    """A sync under way has seen so many batches of an account so far."""
+
+    def __init__(self, account: str, seen: int) -> None:
+        super().__init__()
+        self.account = account
+        self.seen = seen
+
+
 class StoreReady(Message):
     """From now on things can be written."""
 

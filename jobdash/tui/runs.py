@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobdash.domain.plan import JobOutcome, Plan, Result, Summary
+from jobdash.tui.news import Severity
 
 if TYPE_CHECKING:
     from jobdash.operations.limiter import Stop
@@ -21,9 +24,19 @@ class Run:
     stop: Stop | None = None
     """There once it has begun."""
     stopping: bool = False
-    ended: bool = False
     error: str | None = None
     hidden: bool = False
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self._over.is_set()
+
+    def end(self, error: str | None = None) -> None:
+        """Say that it is over, from whichever thread."""
+        self.error = error
+        self._over.set()
 
     @property
     def total(self) -> int:
@@ -43,6 +56,10 @@ class Run:
     def summary(self) -> Summary:
         """Return what has become of it so far."""
         return Summary(self.plan, tuple(self.outcomes), self.stopping)
+
+    async def wait(self) -> None:
+        """Return when it is over."""
+        await asyncio.to_thread(self._over.wait)
 
     def halt(self) -> None:
         """Send nothing more; what is under way is awaited."""
@@ -92,12 +109,19 @@ class Runs:
     def failed(self, reason: str) -> None:
         """End what waited for a store that cannot be written."""
         for run in self._waiting:
-            run.error, run.ended = reason, True
+            run.end(reason)
         self._waiting.clear()
 
 
-def single_toast(run: Run) -> tuple[str, str]:
-    """Return the toast of a run over one job: its words, and Textual's severity."""
+SEVERITY: dict[Result, Severity] = {
+    Result.DONE: "information",
+    Result.SKIPPED: "warning",
+    Result.FAILED: "error",
+}
+
+
+def single_toast(run: Run) -> tuple[str, Severity]:
+    """Return the toast of a run over one job: its words, and how bad it is."""
     from jobdash.domain.status import LABELS
     from jobdash.domain.text import clean
 
@@ -110,5 +134,4 @@ def single_toast(run: Run) -> tuple[str, str]:
     name = clean(outcome.job.name, 60)
     status = LABELS[outcome.status_after] if outcome.status_after is not None else ""
     words = clean(outcome.reason or status, 300)
-    severity = {Result.DONE: "information", Result.SKIPPED: "warning", Result.FAILED: "error"}[outcome.result]
-    return f"{name}: {words}", severity
+    return f"{name}: {words}", SEVERITY[outcome.result]

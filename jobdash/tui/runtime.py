@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError, StoreError
 from jobdash.tui.context import Context
-from jobdash.tui.messages import News, StoreFailed, StoreReady, Synced, Waiting
+from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, Waiting
 from jobdash.tui.runs import Run
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from textual.message import Message
 
     from jobdash.operations.background import AccountWorker
+    from jobdash.operations.limiter import Stop
     from jobdash.operations.sync import SyncReport
+    from jobdash.operations.work import Work
     from jobdash.operations.writing import StoreWorker
 
 T = TypeVar("T")
@@ -71,18 +73,25 @@ class Runtime:
                 context.clock,
                 on_wait=lambda name, until: self._say(Waiting(name, until)),
                 on_sync=lambda report: self._say(Synced(news_of(report))),
-                on_progress=lambda _name, _seen: None,
+                on_progress=lambda name, seen: self._say(Progress(name, seen)),
             )
         if self._stopped:
             self.stop()
             return
-        self._app.call_from_thread(self._serve_accounts)
+        # Asked for and not awaited: an app that ends right now would never answer.
+        self._app.call_later(self._serve_accounts)
         self._say(StoreReady())
 
     def _serve_accounts(self) -> None:
-        assert self._store is not None
+        if self._stopped or self._store is None:
+            return
         for name, worker in self._accounts.items():
             self._run(partial(worker.serve, self._store, self._accounts), f"account {name}")
+
+    @property
+    def accounts(self) -> Mapping[str, AccountWorker]:
+        """The accounts that can be asked, by name; empty before the store is open."""
+        return self._accounts
 
     def _say(self, message: Message) -> None:
         if not self._stopped:
@@ -92,7 +101,6 @@ class Runtime:
         """Carry out a run in the store's loop; called when the store is ready."""
         from jobdash.operations.background import execute_and_tell
         from jobdash.operations.limiter import Stop
-        from jobdash.operations.work import Work
 
         assert self._store is not None
         run.stop = Stop()
@@ -100,18 +108,23 @@ class Runtime:
             run.stop.set()
 
         def ended(error: BaseException | None) -> None:
-            if error is not None:
-                run.error = clean(str(error) or type(error).__name__)
-            run.ended = True
+            run.end(None if error is None else clean(str(error) or type(error).__name__))
 
-        context = self._context
-        configured = frozenset(account.name for account in context.config.accounts)
-        work = Work(self._accounts, self._store, configured, context.clock, run.stop)
-        self._store.start(execute_and_tell(run.plan, work, run.outcomes.append, ended))
+        self._store.start(execute_and_tell(run.plan, self.work(run.stop), run.outcomes.append, ended))
+
+    def work(self, stop: Stop | None = None) -> Work:
+        """Return what operations work with; raises StoreError while nothing can be written."""
+        from jobdash.operations.limiter import Stop
+        from jobdash.operations.work import Work
+
+        if self._store is None or self._stopped:
+            raise StoreError("the store is not open for writing; try again")
+        configured = frozenset(account.name for account in self._context.config.accounts)
+        return Work(self._accounts, self._store, configured, self._context.clock, stop or Stop())
 
     def sync_now(self) -> None:
         """Ask every account now."""
-        if self._store is None:
+        if self._store is None or self._stopped:
             return
 
         async def due(store: StoreWorker) -> None:
@@ -123,8 +136,8 @@ class Runtime:
 
     async def with_store(self, act: Callable[[StoreWorker], Awaitable[T]]) -> T:
         """Await something in the store's thread; raises StoreError while there is none."""
-        if self._store is None:
-            raise StoreError("the store is not open yet; try again")
+        if self._store is None or self._stopped:
+            raise StoreError("the store is not open for writing; try again")
         return await act(self._store)
 
     def stop(self) -> None:

@@ -18,7 +18,7 @@ AGAIN_AFTER = 20
 """A search that took T is not repeated within this many T."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """What a search found: all ids in drawn order, or None when there are too many to hold.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import locale
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from jobdash.domain.status import Status
 
@@ -87,8 +89,24 @@ ASCII = Symbols(
 )
 
 
-def choose(ascii_only: bool | None) -> Symbols:
-    """Return the symbols for a setting; None means what the locale can show."""
-    if ascii_only is None:
-        ascii_only = "utf" not in locale.getpreferredencoding(False).lower()
-    return ASCII if ascii_only else UNICODE
+PLAIN_TRACK = "─"
+"""The empty part of a bar where no colour tells it from the filled part."""
+
+
+def choose(ascii_only: bool | None, env: Mapping[str, str] = os.environ) -> Symbols:
+    """Return the symbols for a setting (None: what the locale can show) and for NO_COLOR."""
+    if not_utf8(env) if ascii_only is None else ascii_only:
+        return ASCII
+    return replace(UNICODE, track=PLAIN_TRACK) if "NO_COLOR" in env else UNICODE
+
+
+def not_utf8(env: Mapping[str, str]) -> bool:
+    """Whether the locale is one without UTF-8.
+
+    Python turns the C locale into C.UTF-8 for itself (PEP 538), by setting LC_CTYPE; what LANG asked for is
+    still there.
+    """
+    if "utf" not in locale.getpreferredencoding(False).lower():
+        return True
+    coerced = env.get("LC_CTYPE", "") in {"", "C.UTF-8", "C.utf8", "UTF-8"} and not env.get("LC_ALL")
+    return coerced and env.get("LANG", "") in {"C", "POSIX"}

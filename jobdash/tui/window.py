@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab, tab_number
@@ -17,8 +17,7 @@ SNAPSHOT_ORDERS = frozenset({Order.UPDATED, Order.PROGRESS, Order.FAILED, Order.
 """Orders whose key changes by itself: rows keep their lines until sorted again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The ids a filter found, in drawn order, in place of pages by key."""
 
     ids: tuple[int, ...]

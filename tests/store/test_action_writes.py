@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from store_kit import HOUR, MINUTE, START, HandClock, anyone, one, put, raw, remote
+from store_kit import HOUR, MINUTE, START, HandClock, actor, anyone, one, put, raw, remote
 
 from jobdash.domain.job import Event, JobRow
 from jobdash.domain.status import Status
@@ -247,6 +247,13 @@ def test_a_waiting_removal_is_carried_out_once(writer: Writer, reader: Reader) -
     assert reader.by_remote("batch_1")[0].removed_at is None
 
 
+def test_a_waiting_removal_ends_with_any_other_removal(writer: Writer, reader: Reader) -> None:
+    row = one(writer, reader)
+    writer.begin_waiting_removal(row.id, fence=0, accept=anyone, choices={}, deadline=START)
+    writer.hide(row.id, fence=0, accept=anyone)
+    assert reader.open_intents() == []
+
+
 def test_a_waiting_removal_can_be_given_up(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
     intent = writer.begin_waiting_removal(row.id, fence=0, accept=anyone, choices={}, deadline=START)
@@ -315,6 +322,22 @@ def test_a_job_removed_again_belongs_to_its_last_removal(
     action = reader.last_undoable("ann@desk")
     assert action is not None
     writer.undo(action)
+    assert _undoable(reader) == (Undone.REMOVAL, {second.id})
+
+
+def test_what_somebody_else_removed_again_is_not_mine_to_take_back(
+    path: Path, writer: Writer, reader: Reader, clock: HandClock
+) -> None:
+    put(writer, remote("batch_1"), remote("batch_2"))
+    first, second = (reader.by_remote(name)[0] for name in ("batch_1", "batch_2"))
+    for row in (first, second):
+        writer.hide(row.id, fence=0, accept=anyone, bulk="mine")
+    action = reader.last_undoable("ann@desk", first.id)
+    assert action is not None
+    writer.undo(action)
+    clock.now += 1
+    with Writer(path, clock, actor("bob")) as other:
+        other.hide(first.id, fence=1, accept=anyone)
     assert _undoable(reader) == (Undone.REMOVAL, {second.id})
 
 

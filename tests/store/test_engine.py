@@ -141,8 +141,8 @@ def test_a_damaged_store_says_what_to_do(path: Path, writer: Writer) -> None:
     content = bytearray(path.read_bytes())
     content[8192:] = b"\x55" * (len(content) - 8192)
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="Move it away"):
-        Reader(path).counts()
+    with pytest.raises(StoreError, match="Move it away"), Reader(path) as reader:
+        reader.counts()
 
 
 @pytest.mark.parametrize("url", ["postgresql://host/db", "mysql+pymysql://host/db"])
@@ -183,7 +183,8 @@ def test_a_store_in_a_folder_that_cannot_be_written_is_read(path: Path, writer: 
     path.parent.chmod(0o500)
     try:
         assert ensure_store(path) is not None
-        assert Reader(path).counts().total == 1
+        with Reader(path) as reader:
+            assert reader.counts().total == 1
     finally:
         path.parent.chmod(0o700)
 

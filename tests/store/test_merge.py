@@ -45,6 +45,13 @@ def test_no_terminal_word_becomes_an_unfinished_one(before: Status, after: Statu
         assert changes.get("remote_status", before) == after
 
 
+def test_a_submit_that_failed_here_and_turns_up_at_the_provider_runs() -> None:
+    job = known(remote_status="failed", raw_status="not submitted", remote_id=None, seen_at=None)
+    changes = merge(job, remote(), SOURCE)
+    assert changes is not None
+    assert (changes["remote_id"], changes["remote_status"]) == ("batch_1", "in_progress")
+
+
 def test_what_is_not_told_stays() -> None:
     full = {
         "total": 9,

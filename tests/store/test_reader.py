@@ -97,6 +97,7 @@ def _forwards(reader: Reader, scope: Scope, sort: Sort, size: int) -> list[int]:
     after: Key | None = None
     while found := reader.page(scope, sort, after, size):
         ids += [row.id for row in found]
+        assert len(ids) < 100, "a page that never moves on"
         after = reader.key_of(found[-1], sort)
     return ids
 
@@ -106,6 +107,7 @@ def _backwards(reader: Reader, scope: Scope, sort: Sort, size: int) -> list[int]
     found = reader.page_from_end(scope, sort, size)
     while found:
         ids = [row.id for row in found] + ids
+        assert len(ids) < 100, "a page that never moves on"
         found = reader.page_before(scope, sort, reader.key_of(found[0], sort), size)
     return ids
 

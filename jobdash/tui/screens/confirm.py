@@ -2,90 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Input, Static
 
 from jobdash.domain import wording
 from jobdash.domain.plan import Action, Plan
 from jobdash.operations.plan import plan_again
 from jobdash.tui.context import Context
+from jobdash.tui.screens.dialog import Dialog
+from jobdash.tui.widgets.notes import Notes
 from jobdash.tui.widgets.plan_list import PlanList, plan_entries
 
 _CHOICES = {
     "cancel_first": "cancel first",
     "record": "the record",
-    "remote": "what the provider keeps",
+    "remote": "at the provider",
 }
 """The choices of a removal by their field."""
 
 
-class ConfirmScreen(ModalScreen[Plan | None]):
+class Choice(Checkbox):
+    """A choice whose state can be told without colours: ``[x]``, ``[ ]``."""
+
+    BUTTON_LEFT = "["
+    BUTTON_RIGHT = "]"
+
+    def on_mount(self) -> None:
+        """Draw the mark only where it is chosen."""
+        self._mark()
+
+    def watch_value(self) -> None:
+        """Draw the mark only where it is chosen."""
+        self._mark()
+        super().watch_value()
+
+    def _mark(self) -> None:
+        self.BUTTON_INNER = "x" if self.value else " "
+
+
+class ConfirmScreen(Dialog[Plan | None]):
     """Asks once; the answer is the plan as it was shown, or None."""
 
-    AUTO_FOCUS = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "keep", "Keep", show=False),
-        Binding("n", "keep", "Keep", show=False),
+        Binding("escape,n", "keep", "Keep", show=False),
         Binding("y", "act", "Act", show=False),
-        Binding("left,up", "app.focus_previous", show=False),
-        Binding("right,down", "app.focus_next", show=False),
     ]
 
     def __init__(self, plan: Plan, context: Context) -> None:
         super().__init__()
         self.plan = plan
         self.context = context
-        self._drawn = False
 
-    def compose(self) -> ComposeResult:
-        """Lay out the dialog; the safe button stands first."""
+    def body(self) -> Iterator[Widget]:
+        """Yield the jobs, and what will become of them."""
+        entries = plan_entries(self.plan, self.context.clock(), self.context.symbols)
+        yield PlanList(self.context.symbols, entries, id="plan")
+        yield Notes(id="notes")
+
+    def foot(self) -> Iterator[Widget]:
+        """Yield the choices of a removal, and where the number is typed."""
         plan = self.plan
-        with Vertical(id="dialog", classes="severe" if plan.severe else ""):
-            entries = plan_entries(plan, self.context.clock(), self.context.symbols)
-            yield PlanList(self.context.symbols, entries, id="plan")
-            yield VerticalScroll(id="notes", can_focus=False)
-            if plan.action is Action.REMOVE:
-                with Horizontal(id="choices"):
-                    for field, label in _CHOICES.items():
-                        value = getattr(plan.choices, field)
-                        yield Checkbox(Content(label), value, id=f"choice-{field}", compact=True)
-            if plan.typed:
-                with Horizontal(id="typed"):
-                    yield Static("", id="typed-words", markup=False)
-                    yield Input(id="number", compact=True, restrict=r"[0-9, ]*", max_length=12)
-            with Horizontal(id="buttons"):
-                yield Button(Content(wording.safe_button(plan)), id="keep")
-                yield Button(Content(""), id="act", variant="error")
+        if plan.action is Action.REMOVE:
+            boxes = [
+                Choice(Content(label), getattr(plan.choices, field), id=f"choice-{field}", compact=True)
+                for field, label in _CHOICES.items()
+            ]
+            yield Horizontal(*boxes, id="choices")
+        entry = Input(id="number", compact=True, restrict=r"[0-9, ]*", max_length=12)
+        yield Horizontal(Static("", id="typed-words", markup=False), entry, id="typed")
+
+    def buttons(self) -> Iterator[Button]:
+        """Yield the safe button and the red one."""
+        yield Button(Content(wording.safe_button(self.plan)), id="keep")
+        yield Button(Content(""), id="act", variant="error")
 
     def on_mount(self) -> None:
-        """Say what will happen; keys count only when it can be read."""
+        """Say what will happen."""
         self._say()
-        self.call_after_refresh(self._arm)
 
-    def _arm(self) -> None:
-        self._drawn = True
+    def focus_first(self) -> None:
+        """Put the focus where the number is typed, else on the safe button."""
         self.query_one("#number" if self.plan.typed else "#keep").focus()
 
     def _say(self) -> None:
         plan = self.plan
-        dialog = self.query_one("#dialog")
-        dialog.border_title = Content(f" {wording.title(plan)} ")
-        dialog.set_class(plan.severe, "severe")
-        notes = self.query_one("#notes", VerticalScroll)
-        notes.remove_children()
-        notes.mount_all(_note(note) for note in wording.notes(plan))
+        self.set_title(wording.title(plan))
+        self.query_one("#dialog").set_class(plan.severe, "severe")
+        self.query_one("#notes", Notes).put(wording.notes(plan))
+        self.query_one("#keep", Button).label = Content(wording.safe_button(plan))
         act = self.query_one("#act", Button)
         act.label = Content(f"{self.context.symbols.act} {wording.danger_button(plan)}")
-        if plan.typed:
-            self.query_one("#typed-words", Static).update(f"Type {len(plan.acting):,} to go on: ")
+        self.query_one("#typed").display = plan.typed
+        self.query_one("#typed-words", Static).update(Content(f"Type {len(plan.acting):,} to go on: "))
         act.disabled = not self._may_act()
 
     def _may_act(self) -> bool:
@@ -102,6 +118,7 @@ class ConfirmScreen(ModalScreen[Plan | None]):
 
     @on(Input.Submitted, "#number")
     def _submitted(self) -> None:
+        # Enter in the entry presses nothing: it goes to the button that may be pressed next.
         self.query_one("#act" if self._may_act() else "#keep", Button).focus()
 
     @on(Checkbox.Changed)
@@ -109,28 +126,22 @@ class ConfirmScreen(ModalScreen[Plan | None]):
         field = (event.checkbox.id or "").removeprefix("choice-")
         chosen: dict[str, Any] = {field: event.value}
         choices = replace(self.plan.choices, **chosen)
+        if choices == self.plan.choices:
+            return
         self.plan = plan_again(self.plan, self.context.situation(), choices)
         entries = plan_entries(self.plan, self.context.clock(), self.context.symbols)
         self.query_one("#plan", PlanList).put(entries)
         self._say()
+        self.refit()
 
     @on(Button.Pressed, "#keep")
     def action_keep(self) -> None:
         """Change nothing."""
-        if self._drawn:
+        if self.drawn:
             self.dismiss(None)
 
     @on(Button.Pressed, "#act")
     def action_act(self) -> None:
         """Do what the dialog says."""
-        if self._drawn and self._may_act():
+        if self.drawn and self._may_act():
             self.dismiss(self.plan)
-
-
-def _note(note: wording.Note) -> Horizontal:
-    tone = "warned" if note.warning else ""
-    return Horizontal(
-        Static(note.topic, classes="topic", markup=False),
-        Static(note.text, classes=f"text {tone}", markup=False),
-        classes="note",
-    )

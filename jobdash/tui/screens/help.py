@@ -19,10 +19,13 @@ from jobdash.tui.widgets.lines_view import LinesView, TextLine, pairs
 
 _GROUPS: dict[str, tuple[str, ...]] = {
     "On the marked jobs, else the current one": (
-        "job.cancel", "job.force_fail", "job.remove", "job.cancel_delete", "job.open", "job.copy_remote", "job.copy_own",
+        "job.cancel", "job.force_fail", "job.remove", "job.cancel_delete", "job.open",
+        "job.copy_remote", "job.copy_own",
     ),
     "On everything in tab and filter": ("job.cancel_all", "view.mark_all"),
-    "Looking": ("view.filter", "view.sort", "view.reverse", "view.mark", "view.clear", "view.pause", "app.sync"),
+    "Looking": (
+        "view.filter", "view.sort", "view.reverse", "view.mark", "view.clear", "view.pause", "app.sync",
+    ),
     "More": ("job.undo", "app.log", "app.help", "app.quit"),
 }  # fmt: skip
 _MEANINGS = {

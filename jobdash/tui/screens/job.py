@@ -184,6 +184,10 @@ class JobScreen(Screen[None]):
         if self.job is not None:
             self.app.acts.ask_errors([self.job.row])
 
+    def action_clean_up(self) -> None:
+        """Delete what the provider keeps; the record stays."""
+        self._act(Action.REMOVE, Choices(record=False, remote=True))
+
     def action_copy(self, field: str) -> None:
         """Copy an id."""
         if self.job is not None:

@@ -43,7 +43,7 @@ class MainScreen(Screen[None]):
         Binding(
             "X", "cancel_delete", "Cancel & delete", id="job.cancel_delete", tooltip="Cancel, then remove"
         ),
-        Binding("enter", "open", "Open", key_display="enter", id="job.open", tooltip="Everything known of this job"),
+        Binding("enter", "open", "Open", key_display="enter", id="job.open", tooltip="All about this job"),
         Binding("u", "undo", "Undo", id="job.undo", tooltip="Take back the last removal or force-fail"),
         Binding("y", "copy('remote_id')", "Copy the provider's id", show=False, id="job.copy_remote"),
         Binding("Y", "copy('public_id')", "Copy our id", show=False, id="job.copy_own"),
@@ -66,6 +66,8 @@ class MainScreen(Screen[None]):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
+        self._schema = context.browser.schema_version()
+        self._replaced = False
         self._ages_at = 0.0
         self._tick: asyncio.TimerHandle | None = None
 
@@ -88,9 +90,11 @@ class MainScreen(Screen[None]):
         """Start looking."""
         self.query_one("#accounts", Line).over = self.query_one("#keys", Line).over = "bar"
         self.view.table.focus()
+        self.watch(self.view.table, "row", self._draw_details, init=False)
         if self.context.read_only:
-            self.show_banner(f"read only: {self.context.read_only}; nothing can be changed")
+            self.show_banner(f"{self.context.read_only}; nothing can be changed")
         self._schedule()
+        self.call_after_refresh(self.app.first_rows_drawn)
 
     def on_unmount(self) -> None:
         """Stop looking."""
@@ -110,17 +114,25 @@ class MainScreen(Screen[None]):
     def _look(self) -> None:
         self._schedule()
         try:
-            changed = self.view.look()
+            self._look_once()
         except StoreError as error:
             self.show_banner(str(error))
-            return
+
+    def _look_once(self) -> None:
         now = asyncio.get_running_loop().time()
-        if changed:
+        if self.view.look():
+            self._check_schema()
             self.draw()
         elif now >= self._ages_at:
             self.view.draw_ages()
             self._draw_accounts()
             self._ages_at = now + (_AGES_YOUNG if self._anything_young() else _AGES_OLD)
+
+    def _check_schema(self) -> None:
+        """Write no more once a newer jobdash has taken the store over."""
+        if self._schema != self.context.browser.schema_version() and not self._replaced:
+            self._replaced = True
+            self.app.stop_writing("the store was upgraded by a newer jobdash; restart")
 
     def _anything_young(self) -> bool:
         now = self.context.clock()
@@ -154,14 +166,13 @@ class MainScreen(Screen[None]):
         room = self.size.width - sum(span.cells for span in [*left, *right]) - 1
         health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
-        left += chrome.account_spans(names, health, self.app.waiting, now, symbols, room)
+        left += chrome.account_spans(names, health, context.under_way, now, symbols, room)
         self.query_one("#accounts", Line).put(left, right)
 
     def _draw_rule(self) -> None:
         rule = self.context.symbols.rule * max(0, self.size.width)
         self.query_one("#rule", Line).put([Span(rule, "track")])
 
-    @on(JobTable.CursorMoved)
     def _draw_details(self) -> None:
         row, symbols, now = self.view.table.current, self.context.symbols, self.context.clock()
         title, story = self.query_one("#title", Line), self.query_one("#story", Line)
@@ -240,7 +251,7 @@ class MainScreen(Screen[None]):
 
     def action_help(self) -> None:
         """Open the help."""
-        self.app.open_help()
+        self.app.action_help()
 
     async def action_quit(self) -> None:
         """Leave."""

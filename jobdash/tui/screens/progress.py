@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Button
 
 from jobdash.domain import wording
 from jobdash.tui.context import Context
 from jobdash.tui.runs import Run, summary_line
+from jobdash.tui.screens.dialog import Dialog
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.plan_list import PlanList, outcome_entry
 
 
-class ProgressScreen(ModalScreen[None]):
+class ProgressScreen(Dialog[None]):
     """Only looks at a run: hidden, it goes on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,h", "leave", "Hide", show=False),
         Binding("s", "stop", "Stop", show=False),
-        Binding("left,up", "app.focus_previous", show=False),
-        Binding("right,down", "app.focus_next", show=False),
+        Binding("q", "app.quit", "Quit", show=False),
     ]
 
     def __init__(self, run: Run, context: Context) -> None:
@@ -35,19 +34,21 @@ class ProgressScreen(ModalScreen[None]):
         self.context = context
         self._shown = 0
 
-    def compose(self) -> ComposeResult:
-        """Lay out the dialog."""
-        with Vertical(id="dialog", classes="progress") as dialog:
-            dialog.border_title = Content(f" {wording.danger_button(self.run.plan)} ")
-            yield Line(id="progress-bar")
-            yield Line(id="progress-words")
-            yield PlanList(self.context.symbols, id="outcomes")
-            with Horizontal(id="buttons"):
-                yield Button(Content("Hide"), id="leave")
-                yield Button(Content("Stop"), id="stop", variant="error")
+    def body(self) -> Iterator[Widget]:
+        """Yield the bar, the counts, and what became of each job."""
+        yield Line(id="progress-bar")
+        yield Line(id="progress-words")
+        yield PlanList(self.context.symbols, id="outcomes")
+
+    def buttons(self) -> Iterator[Button]:
+        """Yield the buttons: hiding changes nothing."""
+        yield Button(Content("Hide"), id="leave")
+        yield Button(Content("Stop"), id="stop", variant="error")
 
     def on_mount(self) -> None:
         """Begin to look."""
+        self.set_title(wording.danger_button(self.run.plan))
+        self.query_one("#dialog").add_class("progress")
         self.set_interval(0.1, self.look)
         self.call_after_refresh(self.look)
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 from textual.widgets import Static
+
+from jobdash.config import Config
+from jobdash.domain.job import AccountHealth
+from jobdash.domain.text import clean
+
+Words = tuple[str, list[str]]
+"""A headline, and lines below it."""
 
 
 class EmptyState(Static):
@@ -15,8 +22,60 @@ class EmptyState(Static):
     EmptyState { height: 1fr; content-align: center middle; text-align: center; display: none; }
     """
 
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._said: tuple[str, tuple[str, ...]] = ("", ())
+
+    @property
+    def plain(self) -> str:
+        """What is said, as text."""
+        return "\n".join([self._said[0], *self._said[1]])
+
     def say(self, headline: str, lines: Sequence[str] = ()) -> None:
         """Show a headline, and lines below it."""
+        said = (headline, tuple(lines))
+        if said == self._said:
+            return
+        self._said = said
         parts: list[tuple[str, str]] = [(headline, "bold")]
-        parts += [(f"\n{line}" if line else "\n", "$text-muted") for line in lines]
+        parts += [(f"\n{line}" if line else "\n", "$foreground 70%") for line in lines]
         self.update(Content.assemble(*parts))
+
+
+def empty_store_words(
+    config: Config, health: Mapping[str, AccountHealth], found: Mapping[str, int], read_only: str | None
+) -> Words:
+    """Return what a store without any job says: no account, none that works, a first sync, or no batch."""
+    names = [account.name for account in config.accounts]
+    if not names:
+        return _no_account(config)
+    failing = {name: error for name in names if name in health and (error := health[name].error)}
+    if len(failing) == len(names):
+        return "No account could be asked", [
+            "",
+            *(f"{clean(name, 32)}: {clean(error, 100)}" for name, error in failing.items()),
+            "",
+            "F5 asks again   ·   ctrl+p Doctor looks closer",
+        ]
+    first = [name for name in names if name not in failing and not _listed(health.get(name))]
+    if first and read_only is None:
+        seen = sum(found.values())
+        asked = ", ".join(clean(name, 32) for name in first)
+        return f"Asking {asked} for the first time …", [f"{seen:,} found so far"] if seen else []
+    return "No batch yet", ["jobdash submit FILE sends one; what others submit appears here by itself"]
+
+
+def _listed(health: AccountHealth | None) -> bool:
+    return health is not None and health.first_sync_done
+
+
+def _no_account(config: Config) -> Words:
+    return "No account yet", [
+        "",
+        "export OPENAI_API_KEY=…   or   export GEMINI_API_KEY=…",
+        "then start jobdash again",
+        "",
+        "or try   jobdash demo   ·   what is missing:   jobdash doctor",
+        "",
+        f"settings are looked for in {clean(str(config.path))}",
+    ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -25,8 +25,7 @@ from jobdash.tui.window import SLACK, Found, RowWindow
 _STRIPS_KEPT = 400
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(NamedTuple):
     """All that decides how a line looks; a line is drawn again when this differs."""
 
     job_id: int
@@ -50,13 +49,6 @@ class JobTable(Toned, ScrollView, can_focus=True):
         Binding("end,G", "end", "Last", show=False, id="table.end"),
     ]
 
-    class CursorMoved(Message):
-        """The job under the cursor is another one, or has changed."""
-
-        def __init__(self, row: JobRow | None) -> None:
-            super().__init__()
-            self.row = row
-
     class Opened(Message):
         """A job was double-clicked."""
 
@@ -66,6 +58,10 @@ class JobTable(Toned, ScrollView, can_focus=True):
 
     class Homed(Message):
         """Home was pressed: an order that is a snapshot wants to be sorted again."""
+
+    row: reactive[JobRow | None] = reactive(None, repaint=False)
+    """The job under the cursor. Watched rather than told by a message: what depends on it is drawn in the
+    same frame as the cursor."""
 
     def __init__(
         self,
@@ -92,7 +88,6 @@ class JobTable(Toned, ScrollView, can_focus=True):
         self._account_width = 7
         self._strips: dict[_Look, Strip] = {}
         self._drawn: list[_Look | None] = []
-        self._told: tuple[int, int] | None = None
 
     # ── what is shown ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -109,19 +104,19 @@ class JobTable(Toned, ScrollView, can_focus=True):
         return [row for row in rows if row is not None]
 
     def show(self, scope: Scope, sort: Sort, total: int, found: Found | None = None) -> None:
-        """Turn to another scope or order; the cursor stays on its job if that is in it, else goes to the top."""
+        """Turn to another scope or order; the cursor stays on its job if that is in it, else is on top."""
         keep = self.current if self.touched else None
+        line = max(0, min(self.cursor - round(self.scroll_y), self._height - 1))
         self.window.show(scope, sort, total, found)
         self.moved = 0
         self.cursor = 0
         place = 0
         if keep is not None and total:
-            line = max(0, self.cursor - round(self.scroll_y))
             index = self.window.load_around(keep, 0, line + SLACK, self._height + SLACK)
             row = self.window.row(index)
             if row is not None and row.id == keep.id:
                 self.cursor = index
-                place = max(0, index - min(line, self._height - 1))
+                place = max(0, index - line)
             else:
                 self.window.show(scope, sort, total, found)
         self._settle(place)
@@ -129,31 +124,26 @@ class JobTable(Toned, ScrollView, can_focus=True):
     def reload(self, total: int, found: Found | None = None) -> None:
         """Read the visible rows again; everything stays on its job and only lines that differ are drawn."""
         window = self.window
-        if found is not None:
-            window.show(window.scope, window.sort, len(found.ids), found)
-            window.rows = []
         if window.snapshot and found is None:
             window.total = total
             self.moved = window.refresh_rows()
             self._settle(round(self.scroll_y))
             return
+        top = round(self.scroll_y)
         anchor, place = self._anchor()
+        if found is not None:
+            window.show(window.scope, window.sort, len(found.ids), found)
         window.total = total
-        if anchor is None or not self.touched:
+        if anchor is None or not (self.touched or top):
             window.show(window.scope, window.sort, total, found)
             self.cursor = 0
             self._settle(0)
             return
-        top = round(self.scroll_y)
         index = window.load_around(anchor, place, place - top + SLACK, self._height + SLACK)
         shift = index - place
         self.cursor += shift
         stays_at_top = top == 0 and self.cursor < self._height
         self._settle(0 if stays_at_top else top + shift)
-
-    def resort(self) -> None:
-        """Sort again an order that is a snapshot, the cursor staying on its job."""
-        self.show(self.window.scope, self.window.sort, self.window.total)
 
     def counted(self, job_id: int, exact: int) -> None:
         """Take the exact place of a job; nothing moves on the screen but the scroll bar."""
@@ -214,11 +204,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
             self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
     def _tell(self) -> None:
-        row = self.current
-        told = (row.id, row.revision) if row is not None else None
-        if told != self._told:
-            self._told = told
-            self.post_message(self.CursorMoved(row))
+        self.row = self.current
 
     # ── moving ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -322,7 +308,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
         self._drawn[y] = look
         row = self.window.row(index)
         if look is None or row is None:
-            return Strip.blank(self.size.width, self.tone("line"))
+            return Strip.blank(self.size.width, self.blank())
         strip = self._strips.get(look)
         if strip is None:
             if len(self._strips) >= _STRIPS_KEPT:
@@ -344,4 +330,29 @@ class JobTable(Toned, ScrollView, can_focus=True):
             pieces.append((" " * (place.start - end), "text"))
             pieces += drawn[place.column]
             end = place.start + place.width
-        return self.strip(pieces, over).adjust_cell_length(self.size.width, self.tone(over))
+        pieces.append((" " * (self.size.width - end), "text"))
+        return self.strip(_joined(pieces), over).adjust_cell_length(self.size.width, self.blank(over))
+
+
+def _joined(pieces: list[cells.Piece]) -> list[cells.Piece]:
+    """Return pieces with blanks given to a neighbour and equal neighbours joined.
+
+    Every change of style costs some 40 bytes at each move of the cursor; a blank looks the same in any
+    tone.
+    """
+    joined: list[cells.Piece] = []
+    leading = ""
+    for text, tone in pieces:
+        if not text:
+            continue
+        if not text.strip():
+            if joined:
+                joined[-1] = (joined[-1][0] + text, joined[-1][1])
+            else:
+                leading += text
+        elif joined and joined[-1][1] == tone:
+            joined[-1] = (joined[-1][0] + text, tone)
+        else:
+            joined.append((leading + text, tone))
+            leading = ""
+    return joined

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
 from jobdash.tui.tones import Toned
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A gated text in a tone; ``action`` runs on a click."""
 
     text: str
@@ -25,6 +25,40 @@ class Span:
     def cells(self) -> int:
         """The width on the screen."""
         return cell_len(self.text)
+
+
+def _by_cell(spans: list[Span]) -> list[tuple[str, str]]:
+    """Return what stands in each cell; the second cell of a wide character is empty."""
+    found: list[tuple[str, str]] = []
+    for span in spans:
+        if span.text.isascii():
+            found += [(char, span.tone) for char in span.text]
+            continue
+        for char in span.text:
+            width = cell_len(char)
+            if width == 0 and found:
+                found[-1] = (found[-1][0] + char, span.tone)
+            else:
+                found += [(char, span.tone), *[("", span.tone)] * (width - 1)]
+    return found
+
+
+def _changed(before: list[tuple[str, str]], after: list[tuple[str, str]]) -> tuple[int, int] | None:
+    """Return the first and the last changed cell (exclusive), so that no more than those are written."""
+    most = max(len(before), len(after))
+    blank = (" ", "text")
+    old = before + [blank] * (most - len(before))
+    new = after + [blank] * (most - len(after))
+    start = next((x for x in range(most) if old[x] != new[x]), None)
+    if start is None:
+        return None
+    end = next(x for x in range(most - 1, -1, -1) if old[x] != new[x]) + 1
+    # Half of a wide character cannot be drawn: begin at its first cell, end behind its last.
+    while start and ("" in (old[start][0], new[start][0])):
+        start -= 1
+    while end < most and ("" in (old[end][0], new[end][0])):
+        end += 1
+    return start, end
 
 
 def gap(cells: int) -> Span:
@@ -56,9 +90,14 @@ class Line(Toned):
     def put(self, left: list[Span], right: list[Span] | None = None) -> None:
         """Show these spans; nothing is drawn when they are what stands there."""
         new = (tuple(left), tuple(right or ()))
-        if new != (self._left, self._right):
-            self._left, self._right = new
-            self.refresh()
+        if new == (self._left, self._right):
+            return
+        before = _by_cell(self._placed())
+        self._left, self._right = new
+        changed = _changed(before, _by_cell(self._placed()))
+        if changed is not None:
+            start, end = changed
+            self.refresh(Region(start, 0, end - start, 1))
 
     @property
     def plain(self) -> str:
@@ -79,11 +118,11 @@ class Line(Toned):
     def render_line(self, y: int) -> Strip:
         """Return the one line."""
         if y:
-            return Strip.blank(self.size.width, self.tone(self.over))
+            return Strip.blank(self.size.width, self.blank(self.over))
         segments = [
             Segment(span.text, self.tone(span.tone, self.over)) for span in self._placed() if span.text
         ]
-        return Strip(segments).adjust_cell_length(self.size.width, self.tone(self.over))
+        return Strip(segments).adjust_cell_length(self.size.width, self.blank(self.over))
 
     def on_click(self, event: events.Click) -> None:
         """Tell which span was clicked."""

@@ -52,8 +52,8 @@ class LinesView(Toned, ScrollView, can_focus=True):
         """Return one line of the screen."""
         width, index = self.size.width, round(self.scroll_y) + y
         if index >= len(self.lines):
-            return Strip.blank(width, self.tone("line"))
-        return self.strip([(" ", "text"), *self.lines[index]]).adjust_cell_length(width, self.tone("line"))
+            return Strip.blank(width, self.blank())
+        return self.strip([(" ", "text"), *self.lines[index]]).adjust_cell_length(width, self.blank())
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -91,10 +91,10 @@ class PlanList(Toned, ScrollView, can_focus=True):
         """Return one line."""
         width, index = self.size.width, round(self.scroll_y) + y
         if index >= len(self.entries):
-            return Strip.blank(width, self.tone("line"))
+            return Strip.blank(width, self.blank())
         entry, more = self.entries[index], self._symbols.more
         if entry.job is None:
-            return self.strip([(f" {entry.words}", entry.tone)]).adjust_cell_length(width, self.tone("line"))
+            return self.strip([(f" {entry.words}", entry.tone)]).adjust_cell_length(width, self.blank())
         account = min(12, max(6, width // 8))
         name = max(12, min(40, (width - account - 6) // 2))
         rest = max(0, width - name - account - 7)
@@ -106,4 +106,4 @@ class PlanList(Toned, ScrollView, can_focus=True):
             ("  ", "text"),
             (cells.fit(entry.words, rest, more), "error" if entry.tone == "error" else "muted"),
         ]
-        return self.strip(pieces).adjust_cell_length(width, self.tone("line"))
+        return self.strip(pieces).adjust_cell_length(width, self.blank())

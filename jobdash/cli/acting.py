@@ -1,0 +1,154 @@
+"""One flow for every action: choose, plan, ask, act, tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from jobdash.cli.bench import Bench, open_bench, situation
+from jobdash.cli.confirm import confirm_plan, show_plan
+from jobdash.cli.face import Face
+from jobdash.cli.job_words import short_name, status_word
+from jobdash.cli.loop import run_stoppable
+from jobdash.cli.out import Tone, say, tell
+from jobdash.cli.selecting import Selection, Wanted, select
+from jobdash.cli.summary import lines_of, plan_lines, print_outcome, print_skipped, print_summary
+from jobdash.cli.syncing import tell_notices
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, Choices, JobOutcome, Plan, Result, Summary, Verdict
+from jobdash.domain.wording import result_counts
+from jobdash.errors import ConfigError
+from jobdash.operations.execute import execute
+from jobdash.operations.limiter import Stop
+from jobdash.operations.plan import plan_jobs, scope_words
+from jobdash.operations.wait import Waiting, wait_until
+
+TIMED_OUT = 7
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an action is carried out."""
+
+    dry_run: bool = False
+    yes: bool = False
+    wait_ms: int | None = None
+    """How long to wait for the providers to confirm; None: not at all."""
+    ended: Callable[[JobRow], bool] = lambda row: row.terminal or row.gone
+    """What `wait_ms` waits for."""
+
+
+def act_on(face: Face, action: Action, wanted: Wanted, choices: Choices, manner: Manner) -> int:
+    """Do an action to the jobs that were named; return the exit code."""
+    selection = select(face, wanted)
+    plan = plan_selection(face, action, selection, choices)
+    return carry_out(face, plan, manner, worst=1 if selection.bad_words else 0)
+
+
+def plan_selection(face: Face, action: Action, selection: Selection, choices: Choices) -> Plan:
+    """Decide on the jobs that were chosen, as they are now."""
+    scope = selection.scope
+    words = None if scope is None else scope_words(scope)
+    return plan_jobs(action, selection.rows, situation(face, named=scope is None), choices, scope=words)
+
+
+def carry_out(face: Face, plan: Plan, manner: Manner, *, worst: int = 0) -> int:
+    """Ask, act, and tell; return the exit code, which is ``worst`` where all goes well."""
+    refused = any(decision.verdict is Verdict.REFUSED for decision in plan.skipped)
+    worst = worst or int(refused)
+    if not face.as_json:
+        _print_head(face, plan)
+        print_skipped(plan)
+    if manner.dry_run or not plan.acting:
+        return _only_tell(face, plan, manner, worst)
+    face.writable()
+    if not manner.yes:
+        confirm_plan(plan)
+    summary, waited = _execute(face, plan, manner)
+    after = face.opened.browser.rows([outcome.job.id for outcome in summary.outcomes])
+    if face.as_json:
+        print_summary(plan.action, lines_of(summary.outcomes, after))
+    else:
+        _print_counts(summary)
+    return _exit_code(summary, waited, worst)
+
+
+def _print_head(face: Face, plan: Plan) -> None:
+    if plan.action is not Action.CANCEL:
+        return
+    names = plan.accounts or tuple(sorted({decision.job.account for decision in plan.decisions}))
+    names = names or tuple(account.name for account in face.config.accounts)
+    say(f"Using account(s): {', '.join(names) or 'none'}")
+    say(f"Found {len(plan.acting):,} pending job(s)")
+
+
+def _only_tell(face: Face, plan: Plan, manner: Manner, worst: int) -> int:
+    if face.as_json:
+        print_summary(plan.action, plan_lines(plan), dry_run=manner.dry_run)
+    elif plan.acting:
+        show_plan(plan, say, most=None)
+        tell("dry run: nothing was changed")
+    else:
+        _print_counts(Summary(plan, _skips(plan)))
+    return worst
+
+
+def _skips(plan: Plan) -> tuple[JobOutcome, ...]:
+    return tuple(JobOutcome(decision.job, Result.SKIPPED, decision.reason) for decision in plan.skipped)
+
+
+def _execute(face: Face, plan: Plan, manner: Manner) -> tuple[Summary, int]:
+    """Carry out a plan, and wait if that is wanted; return the summary and the waiting's exit code."""
+    planned_skips = {decision.job.id for decision in plan.skipped}
+
+    def report(outcome: JobOutcome) -> None:
+        if not face.as_json and outcome.job.id not in planned_skips and not outcome.stopped:
+            print_outcome(plan, outcome)
+
+    async def work(stop: Stop) -> tuple[Summary, int]:
+        async with open_bench(face, stop) as bench:
+            summary = await execute(plan, bench.work, report)
+            if manner.wait_ms is None or stop.is_set():
+                return summary, 0
+            return await _confirmed(summary, manner, bench)
+
+    return run_stoppable(work)
+
+
+async def _confirmed(summary: Summary, manner: Manner, bench: Bench) -> tuple[Summary, int]:
+    """Wait until what was accepted is confirmed; return the summary as it is then."""
+    assert manner.wait_ms is not None
+    done = tuple(outcome.job.id for outcome in summary.outcomes if outcome.result is Result.DONE)
+    waiting = Waiting(
+        ids=done,
+        ended=manner.ended,
+        deadline=bench.work.clock() + manner.wait_ms,
+        on_change=lambda row: tell(f"{row.public_id} {short_name(row)}: {status_word(row)}"),
+        on_sync=tell_notices,
+    )
+    try:
+        waited = await wait_until(waiting, bench.syncs)
+    except ConfigError as error:
+        tell(f"jobdash: {error}", Tone.BAD)
+        return summary, error.exit_code
+    now = tuple(
+        replace(outcome, status_after=waited.rows[outcome.job.id].status)
+        if outcome.job.id in waited.rows
+        else outcome
+        for outcome in summary.outcomes
+    )
+    if waited.timed_out:
+        tell("not every job was confirmed in time", Tone.WARN)
+    code = TIMED_OUT if waited.timed_out else 0
+    return replace(summary, outcomes=now, interrupted=waited.stopped), code
+
+
+def _print_counts(summary: Summary) -> None:
+    say(" · ".join(f"{word}: {number:,}" for word, number in result_counts(summary)))
+
+
+def _exit_code(summary: Summary, waited: int, worst: int) -> int:
+    if summary.interrupted:
+        return INTERRUPTED
+    return worst or (0 if summary.clean else 1) or waited

@@ -1,0 +1,57 @@
+"""What a command works with once it asks and writes: the accounts, the writer, and both together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from jobdash.cli.face import Face
+from jobdash.cli.out import Tone, tell
+from jobdash.domain.clock import system_clock
+from jobdash.domain.plan import Situation
+from jobdash.operations.accounts import Accounts
+from jobdash.operations.limiter import Stop
+from jobdash.operations.sync_all import AccountSyncs
+from jobdash.operations.work import Work
+from jobdash.operations.writing import DirectStore
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Lives in one event loop."""
+
+    accounts: Accounts
+    work: Work
+    syncs: AccountSyncs
+
+
+@asynccontextmanager
+async def open_bench(face: Face, stop: Stop) -> AsyncIterator[Bench]:
+    """Open the writer, and the accounts as they are asked; StoreReadOnly when the store cannot be written."""
+    face.writable()
+    config = face.config
+    with DirectStore(config.database) as store:
+        async with open_accounts(face) as accounts:
+            work = Work(accounts, store, configured(face), stop=stop)
+            yield Bench(accounts, work, AccountSyncs(config, accounts, face.opened.browser, work))
+
+
+def open_accounts(face: Face) -> Accounts:
+    """Return the configured accounts, to be entered; their pauses are told on stderr."""
+    return Accounts(face.config.accounts, on_pause=_tell_pause)
+
+
+def configured(face: Face) -> frozenset[str]:
+    """Return the names of all configured accounts."""
+    return frozenset(account.name for account in face.config.accounts)
+
+
+def situation(face: Face, *, named: bool) -> Situation:
+    """Return what a plan's decisions need to know now."""
+    return Situation(system_clock(), configured(face), named)
+
+
+def _tell_pause(name: str, until: int | None) -> None:
+    if until is not None:
+        tell(f"{name}: waiting {max(1, (until - system_clock()) // 1000)} s, as its provider asks", Tone.WARN)

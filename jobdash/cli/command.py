@@ -1,0 +1,156 @@
+"""How a command is declared: its options, those all commands share, its examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from jobdash.cli.face import Face
+from jobdash.domain.duration import parse_span
+from jobdash.domain.text import clean
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+pass_face = click.make_pass_decorator(Face)
+_MOST_COMPLETIONS = 50
+
+
+def shared_options() -> list[click.Parameter]:
+    """Return the options that the group and every command take; either place is as good."""
+    return [
+        _shared("--json", "as_json", is_flag=True, help="Print one JSON document."),
+        _shared("--db", "database", metavar="PATH", help="The store to use."),
+        _shared("--config", "config_path", metavar="PATH", help="The config file to use."),
+        _shared("--debug", "debug", is_flag=True, help="Write the traceback of a crash to a log file."),
+    ]
+
+
+def _shared(flag: str, name: str, **settings: Any) -> click.Option:
+    def remember(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+        face = ctx.find_root().ensure_object(Face)
+        if value is None or value is False:
+            return
+        if value == "":
+            raise click.BadParameter("is empty")
+        setattr(face, name, Path(value) if name == "config_path" else value)
+
+    return click.Option([flag, name], expose_value=False, callback=remember, **settings)
+
+
+class FaceCommand(click.Command):
+    """A command with the shared options, and examples under its help."""
+
+    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **settings: Any) -> None:
+        settings["params"] = [*(settings.get("params") or ()), *shared_options()]
+        super().__init__(*args, **settings)
+        self._examples = examples
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give an option that stands without its ``=value`` the one it means."""
+        meant = {param.bare: param.opts[0] for param in self.params if isinstance(param, OptionalValue)}
+        literal = args.index("--") if "--" in args else len(args)
+        for value, flag in meant.items():
+            args[:literal] = [f"{flag}={value}" if arg == flag else arg for arg in args[:literal]]
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples as they are typed."""
+        if not self._examples:
+            return
+        with formatter.section("Examples"):
+            for example in self._examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+class OptionalValue(click.Option):
+    """``--wait`` or ``--wait=90s``: a value only ever follows a ``=``, so that no JOB is taken for it."""
+
+    def __init__(self, *args: Any, bare: str, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.bare = bare
+
+
+def face_command(
+    name: str, *examples: str, context: Mapping[str, Any] | None = None
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """Declare a command; its help is the function's docstring."""
+    settings = {"max_content_width": 100, **(context or {})}
+    return click.command(name, cls=FaceCommand, examples=examples, context_settings=settings)
+
+
+class Span(click.ParamType[int]):
+    """A span of time: ``90`` or ``90s``, ``5m``, ``2h``; milliseconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it."""
+        try:
+            return value if isinstance(value, int) else parse_span(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class JobWord(click.ParamType[str]):
+    """A word that names a job; completed from the ids in the store."""
+
+    name = "job"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the ids that begin so, with the names of their jobs; never makes a store."""
+        del param
+        from click.shell_completion import CompletionItem
+
+        from jobdash.errors import JobdashError
+        from jobdash.operations.browse import Browser, Scope, Sort
+
+        try:
+            face = ctx.find_root().ensure_object(Face)
+            browser = Browser(face.config.database)
+            newest = browser.page(Scope(), Sort(), None, _MOST_COMPLETIONS)
+            rows = browser.by_public(incomplete)[:_MOST_COMPLETIONS] if incomplete else newest
+        except JobdashError:
+            return []
+        return [CompletionItem(row.public_id, help=clean(row.name, 60)) for row in rows]
+
+
+class AccountName(click.ParamType[str]):
+    """The name of an account."""
+
+    name = "account"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the configured accounts."""
+        del param
+        from click.shell_completion import CompletionItem
+
+        from jobdash.errors import JobdashError
+
+        try:
+            accounts = ctx.find_root().ensure_object(Face).config.accounts
+        except JobdashError:
+            return []
+        names = (account.name for account in accounts)
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def account_option(*, many: bool = True) -> Callable[[F], F]:
+    """Add ``--account``."""
+    return click.option(
+        "--account",
+        "accounts" if many else "account",
+        multiple=many,
+        type=AccountName(),
+        metavar="NAME",
+        help="Only this account." + (" May be repeated." if many else ""),
+    )

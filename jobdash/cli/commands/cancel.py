@@ -1,0 +1,57 @@
+"""``jobdash cancel``: ask providers to stop jobs."""
+
+from __future__ import annotations
+
+import click
+
+from jobdash.cli.actions import action_options, wait_option
+from jobdash.cli.command import face_command, pass_face
+from jobdash.cli.face import Face
+from jobdash.errors import UsageError
+
+
+@face_command(
+    "cancel",
+    "jobdash cancel k3f9 batch_6a1f0c",
+    "jobdash cancel --all-pending --dry-run",
+    "jobdash cancel --all-pending -f 'tag:nightly older:2h' --yes --wait=10m",
+)
+@action_options
+@click.option("--all-pending", is_flag=True, help="Everything unfinished (that passes the filter, if any).")
+@click.option("--no-sync", is_flag=True, help="With --all-pending: do not ask the accounts first.")
+@click.option("--reason", metavar="TEXT", help='Kept with the job; else it is "Cancelled by user".')
+@wait_option("until the providers have confirmed", "15m")
+@pass_face
+def command(
+    face: Face,
+    words: tuple[str, ...],
+    expr: str | None,
+    accounts: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    all_pending: bool,
+    no_sync: bool,
+    reason: str | None,
+    wait_ms: int | None,
+) -> int:
+    """Ask the providers of jobs to stop them.
+
+    A job shows "cancelling" until its provider confirms, which takes up to ten minutes; it may still end
+    completed. What is finished by then is billed, and can be fetched where the provider keeps it. Jobs that
+    have ended are skipped. A cancel cannot be undone.
+    """
+    from jobdash.cli.acting import Manner, act_on
+    from jobdash.cli.selecting import Wanted
+    from jobdash.domain.plan import Action, Choices
+
+    wanted = Wanted(words, expr, accounts)
+    choices, manner = Choices(reason=reason), Manner(dry_run, yes, wait_ms)
+    if all_pending:
+        if words:
+            raise UsageError("name jobs or say --all-pending, not both")
+        from jobdash.cli.all_pending import cancel_all_pending
+
+        return cancel_all_pending(face, wanted, choices, manner, sync_first=not no_sync)
+    if no_sync:
+        raise UsageError("--no-sync goes with --all-pending")
+    return act_on(face, Action.CANCEL, wanted, choices, manner)

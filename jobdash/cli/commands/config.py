@@ -1,0 +1,118 @@
+"""``jobdash config``: where the settings are, and what they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from jobdash.cli.command import face_command, pass_face
+from jobdash.cli.face import Face
+from jobdash.config import Account, Config
+
+
+@click.group("config")
+def command() -> None:
+    """Show where the config file is, or what the settings are."""
+
+
+@face_command("path", "jobdash config path", '$EDITOR "$(jobdash config path)"')
+@pass_face
+def path(face: Face) -> None:
+    """Print where the config file is looked for."""
+    from jobdash.cli.out import document, say
+    from jobdash.config import default_config_path
+
+    where = face.config_path or default_config_path()
+    if face.as_json:
+        document({"path": str(where), "exists": where.exists()})
+    else:
+        say(str(where))
+
+
+@face_command("show", "jobdash config show", "jobdash config show --json")
+@pass_face
+def show(face: Face) -> None:
+    """Print the settings as they are in force; keys are never printed."""
+    from jobdash.cli.out import document, say
+    from jobdash.cli.tables import facts
+
+    config = face.config
+    if face.as_json:
+        document(_as_json(config))
+        return
+    facts([("Config", _where(config)), ("Store", str(config.database))])
+    for account in config.accounts:
+        say("")
+        say(f"[accounts.{account.name}]")
+        facts(_account_facts(account))
+    say("")
+    say("[ui]")
+    ui = config.ui
+    facts(
+        [
+            ("theme", ui.theme or "jobdash"),
+            ("columns", ", ".join(ui.columns) or "all that fit"),
+            ("sort", ui.sort),
+        ]
+    )
+    say("")
+    say("[sync]")
+    facts([("fastest", _span(config.sync.fastest_ms)), ("slowest", _span(config.sync.slowest_ms))])
+    if config.keys:
+        say("")
+        say("[keys]")
+        facts(list(config.keys.items()))
+
+
+def _where(config: Config) -> str:
+    return str(config.path) if config.exists else f"{config.path} (not there; the defaults hold)"
+
+
+def _span(ms: int) -> str:
+    from jobdash.domain.duration import short_span
+
+    return short_span(ms)
+
+
+def _account_facts(account: Account) -> list[tuple[str, str]]:
+    return [
+        ("provider", account.provider),
+        ("key", f"{account.key_env} is {'set' if account.api_key else 'not set'}"),
+        ("base_url", account.base_url or ""),
+        ("api_version", account.api_version or ""),
+        ("list_history", _span(account.list_history_ms)),
+    ]
+
+
+def _as_json(config: Config) -> dict[str, Any]:
+    return {
+        "path": str(config.path),
+        "exists": config.exists,
+        "database": str(config.database),
+        "accounts": [
+            {
+                "name": account.name,
+                "provider": account.provider,
+                "api_key_env": account.key_env,
+                "key_present": account.api_key is not None,
+                "base_url": account.base_url,
+                "api_version": account.api_version,
+                "list_history_ms": account.list_history_ms,
+            }
+            for account in config.accounts
+        ],
+        "ui": {
+            "theme": config.ui.theme or None,
+            "columns": list(config.ui.columns),
+            "sort": config.ui.sort,
+            "ascii": config.ui.ascii,
+        },
+        "sync": {"fastest_ms": config.sync.fastest_ms, "slowest_ms": config.sync.slowest_ms},
+        "keys": dict(config.keys),
+        "warnings": list(config.warnings),
+    }
+
+
+command.add_command(path)
+command.add_command(show)

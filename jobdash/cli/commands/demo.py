@@ -1,0 +1,86 @@
+"""``jobdash demo``: the dashboard without any account, or just the emulator, or a store full of samples."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from jobdash.cli.command import face_command, pass_face
+from jobdash.cli.face import Face
+from jobdash.errors import JobdashError, UsageError
+
+
+@face_command(
+    "demo",
+    "jobdash demo",
+    "jobdash demo --emulator-only --port 8080 > env.sh &",
+    "jobdash demo --jobs 1000000 --db many.db && jobdash --db many.db",
+)
+@click.option(
+    "--emulator-only", is_flag=True, help="Only the emulator; prints how to reach it, until Ctrl-C."
+)
+@click.option("--port", type=click.IntRange(0, 65_535), help="The emulator's port; else a free one.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N", help="Fill a new store (--db) with N sample jobs."
+)
+@pass_face
+def command(face: Face, emulator_only: bool, port: int | None, jobs: int | None) -> int:
+    """Try the dashboard on a built-in emulator of the providers: no key, no network, no config.
+
+    Everything in it is thrown away at the end. With --jobs, a store is filled instead, and kept.
+    """
+    if port is not None and not emulator_only:
+        raise UsageError("--port goes with --emulator-only")
+    if jobs is not None:
+        if emulator_only:
+            raise UsageError("--emulator-only or --jobs, not both")
+        _fill(face, jobs)
+    elif emulator_only:
+        _serve(port or 0)
+    else:
+        return _dashboard(face)
+    return 0
+
+
+def _fill(face: Face, count: int) -> None:
+    from jobdash.cli.out import document, say
+    from jobdash.config import database_path
+    from jobdash.demo.many import sample_rows
+    from jobdash.domain.clock import system_clock
+    from jobdash.operations.samples import fill_store
+
+    if face.database is None:
+        raise UsageError("--jobs wants --db, the new store to fill")
+    path: Path = database_path(face.database)
+    made = fill_store(path, sample_rows(count, system_clock()))
+    if face.as_json:
+        document({"jobs": made, "database": str(path)})
+    else:
+        say(f"{made:,} sample jobs in {path}")
+
+
+def _serve(port: int) -> None:
+    from jobdash.demo.emulator import Emulator
+    from jobdash.demo.emulator.process import serve
+    from jobdash.demo.samples import seed_emulator
+
+    emulator = Emulator()
+    seed_emulator(emulator, emulator.clock.now())
+    try:
+        serve(emulator, port=port)
+    except OSError as error:
+        raise JobdashError(f"port {port} cannot be used: {error.strerror}") from error
+
+
+def _dashboard(face: Face) -> int:
+    if face.as_json or face.database is not None:
+        raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the demo wants a terminal; jobdash demo --emulator-only does without")
+    from jobdash.demo.start import demo_world
+    from jobdash.tui.run import run_dashboard
+
+    with demo_world() as config:
+        return run_dashboard(config, demo=True)

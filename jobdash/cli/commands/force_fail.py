@@ -1,0 +1,39 @@
+"""``jobdash force-fail``: declare jobs failed here, whatever their providers say."""
+
+from __future__ import annotations
+
+import click
+
+from jobdash.cli.actions import action_options
+from jobdash.cli.command import face_command, pass_face
+from jobdash.cli.face import Face
+
+
+@face_command(
+    "force-fail",
+    "jobdash force-fail k3f9 --reason 'stuck for two days'",
+    "jobdash force-fail -f 'status:running older:2d' --dry-run",
+)
+@action_options
+@click.option("--reason", metavar="TEXT", help="Kept with the job.")
+@pass_face
+def command(
+    face: Face,
+    words: tuple[str, ...],
+    expr: str | None,
+    accounts: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    reason: str | None,
+) -> int:
+    """Mark jobs failed here; use it when a provider is stuck.
+
+    A cancel is tried at the provider as well; without an answer the job may still run there and be billed.
+    jobdash undo takes it back for a day.
+    """
+    from jobdash.cli.acting import Manner, act_on
+    from jobdash.cli.selecting import Wanted
+    from jobdash.domain.plan import Action, Choices
+
+    wanted = Wanted(words, expr, accounts)
+    return act_on(face, Action.FORCE_FAIL, wanted, Choices(reason=reason), Manner(dry_run, yes))

@@ -1,0 +1,91 @@
+"""``jobdash list``: jobs as a table, CSV or JSON.
+
+Nothing here may import asyncio, Rich or SQLAlchemy unless it is asked for: scripts call this in a loop.
+"""
+
+from __future__ import annotations
+
+import click
+
+from jobdash.cli.asof import as_of
+from jobdash.cli.command import face_command, pass_face
+from jobdash.cli.face import Face
+from jobdash.cli.job_json import job_json
+from jobdash.cli.listing import Listing, read_sort
+from jobdash.cli.moments import rfc3339
+from jobdash.cli.out import document_with
+from jobdash.domain.clock import system_clock
+from jobdash.domain.filter import parse
+from jobdash.errors import UsageError
+from jobdash.operations.browse import Order, Scope
+
+DEFAULT_LIMIT = 100
+
+
+@face_command(
+    "list",
+    "jobdash list",
+    "jobdash list -f 'status:failed,expired account!=work older:2h'",
+    "jobdash list --json --limit 0 | jq '.jobs[].id'",
+    "jobdash list --csv --sort name --removed > jobs.csv",
+)
+@click.option("-f", "--filter", "expr", default="", metavar="EXPR", help="Only jobs that pass this filter.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option(
+    "--sort",
+    "order",
+    default="-created",
+    show_default=True,
+    metavar="ORDER",
+    help=f"{', '.join(Order)}; a leading - means descending.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=DEFAULT_LIMIT,
+    show_default=True,
+    help="At most so many; 0 means all.",
+)
+@click.option("--removed", is_flag=True, help="Removed jobs too.")
+@click.option("--sync", "sync_first", is_flag=True, help="Ask the accounts first.")
+@pass_face
+def command(
+    face: Face, expr: str, as_csv: bool, order: str, limit: int, removed: bool, sync_first: bool
+) -> int:
+    """Show jobs, the newest first.
+
+    A filter is one quoted text: free text (found in name and ids), field:value, -field:value or
+    field!=value, "," for or, > and < for numbers and ages, older:2h and newer:2h.
+    """
+    if face.as_json and as_csv:
+        raise UsageError("--json or --csv, not both")
+    listing = Listing(Scope(conditions=parse(expr), removed=removed), read_sort(order), limit or None)
+    code = _sync(face) if sync_first else 0
+    if face.as_json:
+        _print_json(listing, face)
+    else:
+        _print(listing, face, as_csv=as_csv)
+    return code
+
+
+def _sync(face: Face) -> int:
+    from jobdash.cli.syncing import sync_now
+
+    return sync_now(face)
+
+
+def _print_json(listing: Listing, face: Face) -> None:
+    browser, now = face.opened.browser, system_clock()
+    total = browser.count(listing.scope)
+    rest = {"total": total, "as_of": rfc3339(as_of(browser, face.config))}
+    document_with("jobs", (job_json(job, now) for job in listing.jobs(browser)), rest)
+
+
+def _print(listing: Listing, face: Face, *, as_csv: bool) -> None:
+    from jobdash.cli.list_lines import print_age, print_csv, print_table
+
+    if as_csv:
+        print_csv(listing, face.opened.browser)
+    else:
+        print_table(listing, face.opened.browser)
+    print_age(face)

@@ -1,0 +1,27 @@
+"""``jobdash refresh-errors``: ask again why jobs failed."""
+
+from __future__ import annotations
+
+from jobdash.cli.actions import jobs_options
+from jobdash.cli.command import face_command, pass_face
+from jobdash.cli.face import Face
+
+
+@face_command(
+    "refresh-errors",
+    "jobdash refresh-errors",
+    "jobdash refresh-errors k3f9",
+    "jobdash refresh-errors -f newer:1d",
+)
+@jobs_options
+@pass_face
+def command(face: Face, words: tuple[str, ...], expr: str | None, accounts: tuple[str, ...]) -> int:
+    """Ask the providers again for the error details of failed jobs.
+
+    Without a JOB or a filter: of all failed jobs.
+    """
+    from jobdash.cli.refreshing import refresh
+    from jobdash.cli.selecting import Wanted
+
+    everything = not words and expr is None
+    return refresh(face, Wanted(words, "status:failed" if everything else expr, accounts))

@@ -1,0 +1,66 @@
+"""``jobdash remove``: hide jobs, and clean up what is kept of them."""
+
+from __future__ import annotations
+
+import click
+
+from jobdash.cli.actions import action_options, wait_option
+from jobdash.cli.command import face_command, pass_face
+from jobdash.cli.face import Face
+from jobdash.errors import UsageError
+
+
+@face_command(
+    "remove",
+    "jobdash remove k3f9",
+    "jobdash remove -f 'status:completed older:30d' --remote --yes",
+    "jobdash remove k3f9 --cancel --wait",
+    "jobdash remove k3f9 --keep-record --remote",
+)
+@action_options
+@click.option("--force", is_flag=True, help="Unfinished ones too, whatever the provider says; implies --yes.")
+@click.option("--files", "local_files", is_flag=True, help="Fetched files on this computer, too.")
+@click.option("--remote", is_flag=True, help="What the provider keeps, too: files, and the Gemini batch.")
+@click.option("--keep-record", is_flag=True, help="Clean up only; the job stays in the list.")
+@click.option("--cancel", "cancel_first", is_flag=True, help="Cancel first, remove when confirmed.")
+@wait_option("until they are removed (with --cancel)", "15m")
+@pass_face
+def command(
+    face: Face,
+    words: tuple[str, ...],
+    expr: str | None,
+    accounts: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    force: bool,
+    local_files: bool,
+    remote: bool,
+    keep_record: bool,
+    cancel_first: bool,
+    wait_ms: int | None,
+) -> int:
+    """Remove finished jobs from the list, and say what was removed, what stayed and why.
+
+    Nothing is deleted at the provider without --remote, nor on this computer without --files. The record
+    can be taken back for a day (jobdash undo); what was deleted cannot. With --cancel the command returns at
+    once: the removal waits in the store, and whichever sync sees the cancel confirmed carries it out.
+    """
+    from jobdash.cli.acting import Manner, act_on
+    from jobdash.cli.selecting import Wanted
+    from jobdash.domain.plan import Action, Choices
+
+    if keep_record and not (remote or local_files):
+        raise UsageError("--keep-record wants --remote or --files: there is nothing else to clean up")
+    if keep_record and cancel_first:
+        raise UsageError("--keep-record or --cancel, not both: cancel first, clean up when it has ended")
+    if wait_ms is not None and not cancel_first:
+        raise UsageError("--wait goes with --cancel: everything else is removed at once")
+    choices = Choices(
+        cancel_first=cancel_first,
+        record=not keep_record,
+        local_files=local_files,
+        remote=remote,
+        force=force,
+    )
+    manner = Manner(dry_run, yes or force, wait_ms, ended=lambda row: row.removing is None)
+    return act_on(face, Action.REMOVE, Wanted(words, expr, accounts), choices, manner)

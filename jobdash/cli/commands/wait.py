@@ -1,0 +1,31 @@
+"""``jobdash wait``: until jobs have ended."""
+
+from __future__ import annotations
+
+import click
+
+from jobdash.cli.actions import jobs_options
+from jobdash.cli.command import Span, face_command, pass_face
+from jobdash.cli.face import Face
+
+
+@face_command("wait", "jobdash wait k3f9 8n8t", "jobdash wait -f tag:nightly --timeout 2h && jobdash list")
+@jobs_options
+@click.option("--timeout", "timeout_ms", type=Span(), metavar="SPAN", help="Give up after so long (exit 7).")
+@pass_face
+def command(
+    face: Face,
+    words: tuple[str, ...],
+    expr: str | None,
+    accounts: tuple[str, ...],
+    timeout_ms: int | None,
+) -> int:
+    """Wait until all of these jobs have ended; progress is told on stderr.
+
+    Exit code 0 when all ended well, 1 otherwise, 7 when the time is up. Works with and without a dashboard
+    running: whoever's turn it is asks the providers.
+    """
+    from jobdash.cli.selecting import Wanted
+    from jobdash.cli.waiting import wait_for
+
+    return wait_for(face, Wanted(words, expr, accounts), timeout_ms)

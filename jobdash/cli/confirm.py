@@ -1,0 +1,69 @@
+"""The question before an action: the plan as the dialog tells it, and an answer that has to be typed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from jobdash.cli.job_words import done_words, short_name
+from jobdash.cli.out import Tone, tell
+from jobdash.cli.tables import cells
+from jobdash.domain.plan import Decision, Plan
+from jobdash.domain.status import LABELS
+from jobdash.domain.wording import danger_button, notes, title
+from jobdash.errors import NotConfirmed
+
+MOST_SHOWN = 20
+"""Jobs of a plan that are shown one by one."""
+
+
+Print = Callable[[str, Tone], None]
+
+
+def show_plan(plan: Plan, out: Print = tell, most: int | None = MOST_SHOWN) -> None:
+    """Print what a plan would do, with at most so many of its jobs."""
+    out(title(plan), Tone.STRONG)
+    for decision in plan.acting[:most]:
+        out(f"  {_job_words(decision)}", Tone.PLAIN)
+    if most is not None and (rest := len(plan.acting) - most) > 0:
+        out(f"  … and {rest:,} more", Tone.PLAIN)
+    lines = notes(plan)
+    width = max(cells(note.topic) for note in lines)
+    for note in lines:
+        out(f"  {note.topic.ljust(width)}  {note.text}", Tone.WARN if note.warning else Tone.PLAIN)
+
+
+def _job_words(decision: Decision) -> str:
+    job = decision.job
+    words = (job.public_id, short_name(job), job.account, LABELS[job.status], done_words(job))
+    return "  ".join(filter(None, words))
+
+
+def confirm_plan(plan: Plan) -> None:
+    """Show a plan and ask; NotConfirmed when the answer is no, or nobody is there to ask.
+
+    For more than twenty jobs the number itself is the yes.
+    """
+    if not sys.stdin.isatty():
+        raise NotConfirmed(f"{danger_button(plan)}: not confirmed; --yes does without the question")
+    show_plan(plan)
+    number = len(plan.acting)
+    if plan.typed:
+        if _typed(f"Type {number} to go on: ").replace(",", "") != str(number):
+            raise NotConfirmed("not confirmed; nothing was changed")
+        return
+    ask(danger_button(plan))
+
+
+def ask(what: str) -> None:
+    """Ask for a yes; NotConfirmed when the answer is anything else, or nobody is there to ask."""
+    if not sys.stdin.isatty():
+        raise NotConfirmed(f"{what}: not confirmed; --yes does without the question")
+    if _typed(f"{what}? [y/N] ").lower() not in {"y", "yes"}:
+        raise NotConfirmed("not confirmed; nothing was changed")
+
+
+def _typed(question: str) -> str:
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()

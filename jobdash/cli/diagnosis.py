@@ -1,0 +1,141 @@
+"""What the doctor says: one line a fact, ✔ or ✖ in front, a way out behind."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from jobdash.cli.bench import open_accounts
+from jobdash.cli.face import NO_ACCOUNT, Face
+from jobdash.cli.loop import run
+from jobdash.cli.out import Tone, document, say
+from jobdash.config import Config, default_config_path
+from jobdash.errors import ConfigError, StoreError
+from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, store_facts
+from jobdash.operations.limiter import Stop
+
+
+def diagnose(face: Face) -> int:
+    """Look at everything, whatever of it is broken; return the exit code of the worst."""
+    config, config_error = _config(face)
+    store, store_error = _store(face) if config else (None, None)
+    accounts = _accounts(face) if config else []
+    if face.as_json:
+        document(_as_json(face, store, store_error, config_error, accounts))
+    else:
+        _print_store(store, store_error)
+        _print_config(face, config, config_error)
+        _print_accounts(accounts)
+    return _exit_code(store_error, config_error, accounts)
+
+
+def _config(face: Face) -> tuple[Config | None, ConfigError | None]:
+    try:
+        return face.config, None
+    except ConfigError as error:
+        return None, error
+
+
+def _store(face: Face) -> tuple[StoreFacts | None, StoreError | None]:
+    try:
+        opened = face.opened
+        return store_facts(face.config, opened.browser, opened.read_only), None
+    except StoreError as error:
+        return None, error
+
+
+def _accounts(face: Face) -> list[AccountFacts]:
+    async def work(_stop: Stop) -> list[AccountFacts]:
+        async with open_accounts(face) as accounts:
+            return await account_facts(face.config, accounts)
+
+    return run(work) if face.config.accounts else []
+
+
+def _exit_code(
+    store_error: StoreError | None, config_error: ConfigError | None, accounts: list[AccountFacts]
+) -> int:
+    if store_error is not None:
+        return store_error.exit_code
+    if config_error is not None:
+        return config_error.exit_code
+    failed = [facts for facts in accounts if facts.error is not None]
+    if failed and len(failed) == len(accounts) and all(facts.rejected for facts in failed):
+        return ConfigError.exit_code
+    return int(bool(failed))
+
+
+def _good(text: str) -> None:
+    say(f"✔ {text}", Tone.GOOD)
+
+
+def _warn(text: str) -> None:
+    say(f"! {text}", Tone.WARN)
+
+
+def _bad(text: str) -> None:
+    say(f"✖ {text}", Tone.BAD)
+
+
+def _print_store(store: StoreFacts | None, error: StoreError | None) -> None:
+    if error is not None:
+        _bad(f"store: {error}")
+    if store is None:
+        return
+    size = f"{store.size / 1_000_000:,.1f} MB"
+    jobs = f"{store.jobs:,} jobs, {store.unfinished:,} unfinished"
+    _good(f"store: {store.path} ({size}, schema {store.schema}, {jobs})")
+    if store.read_only is not None:
+        _bad(f"store: it can only be read: {store.read_only}")
+    if store.unknown_words:
+        words = ", ".join(store.unknown_words)
+        _warn(f"unknown status words, taken for unfinished: {words}. Please report them.")
+
+
+def _print_config(face: Face, config: Config | None, error: ConfigError | None) -> None:
+    if error is not None:
+        _bad(f"config: {error}")
+    if config is None:
+        return
+    if config.exists:
+        _good(f"config: {config.path}")
+    else:
+        _good(f"config: no file at {config.path}; the defaults hold")
+    for warning in config.warnings:
+        _warn(f"config: {warning}")
+    if not config.accounts:
+        _warn(NO_ACCOUNT)
+
+
+def _print_accounts(accounts: list[AccountFacts]) -> None:
+    for facts in accounts:
+        key = f"{facts.key_env} is {'set' if facts.key_present else 'not set'}"
+        where = f", {facts.server}" if facts.server else ""
+        if facts.error is None:
+            _good(f"account {facts.name}: {facts.provider}{where}, {key}, answers")
+        else:
+            _bad(f"account {facts.name}: {facts.provider}{where}, {key}: {facts.error}")
+        if facts.twin_of is not None:
+            _warn(f"account {facts.name}: has the same key as {facts.twin_of}, and is asked as that")
+
+
+def _as_json(
+    face: Face,
+    store: StoreFacts | None,
+    store_error: StoreError | None,
+    config_error: ConfigError | None,
+    accounts: list[AccountFacts],
+) -> dict[str, Any]:
+    path = face.config_path or default_config_path()
+    known = config_error is None
+    return {
+        "store": None if store is None else asdict(store),
+        "store_error": None if store_error is None else str(store_error),
+        "config": {
+            "path": str(path),
+            "exists": path.exists(),
+            "warnings": list(face.config.warnings) if known else [],
+            "error": None if config_error is None else str(config_error),
+        },
+        "accounts": [asdict(facts) for facts in accounts],
+    }

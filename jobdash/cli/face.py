@@ -1,0 +1,58 @@
+"""What every command is given: the options they all share, and the settings and the store these lead to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from jobdash.cli.out import Tone, tell
+from jobdash.config import Account, Config, load
+from jobdash.errors import ConfigError, StoreReadOnly, UsageError
+from jobdash.operations.browse import Opened, open_browser
+
+NO_ACCOUNT = (
+    "No account yet. export OPENAI_API_KEY=… or GEMINI_API_KEY=…, or try: jobdash demo · jobdash doctor"
+)
+
+
+@dataclass
+class Face:
+    """The shared options of one command line."""
+
+    as_json: bool = False
+    database: str | None = None
+    config_path: Path | None = None
+    debug: bool = False
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings, read once; what they hold that nobody knows is said on stderr."""
+        config = load(self.config_path, self.database)
+        for warning in config.warnings:
+            tell(f"warning: {warning}", Tone.WARN)
+        return config
+
+    @cached_property
+    def opened(self) -> Opened:
+        """The store, opened for reading."""
+        return open_browser(self.config.database)
+
+    def writable(self) -> None:
+        """Make sure that the store can be written; raises StoreReadOnly."""
+        if (reason := self.opened.read_only) is not None:
+            raise StoreReadOnly(f"the store cannot be written: {reason}")
+
+    def wanted_accounts(self, names: tuple[str, ...]) -> tuple[Account, ...]:
+        """Return the configured accounts of these names, all of them when there are none.
+
+        UsageError for a name nobody has, ConfigError when no account is configured at all.
+        """
+        config = self.config
+        if not config.accounts:
+            raise ConfigError(NO_ACCOUNT)
+        for name in names:
+            if config.account(name) is None:
+                known = ", ".join(account.name for account in config.accounts)
+                raise UsageError(f"no account {name!r}; there are {known}")
+        return tuple(account for account in config.accounts if not names or account.name in names)

@@ -1,0 +1,83 @@
+"""A job as JSON and CSV: the fields that scripts rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobdash.cli.moments import rfc3339
+from jobdash.domain.job import Job, JobRow
+from jobdash.domain.marks import stalled
+from jobdash.domain.status import Status
+
+CSV_FIELDS = (
+    "id", "name", "account", "provider", "remote_id", "status", "outcome", "status_reason", "model",
+    "endpoint", "total", "succeeded", "failed", "cancelled", "expired", "remaining", "created_at",
+    "started_at", "finished_at", "updated_at", "expires_at", "cancel_requested_at", "removed_at", "gone_at",
+    "raw_status", "error", "left_behind",
+)  # fmt: skip
+"""The fields of `job_json` that fit a cell."""
+
+
+def job_json(job: Job, now: int) -> dict[str, Any]:
+    """Return a job as every ``--json`` prints it; what is unknown is None, never 0."""
+    row = job.row
+    return {
+        "id": row.public_id,
+        "provider": row.provider,
+        "account": row.account,
+        "remote_id": row.remote_id,
+        "name": row.name,
+        "status": str(row.status),
+        "raw_status": row.raw_status,
+        "remote_status": str(row.remote_status),
+        "outcome": row.outcome and str(row.outcome),
+        "status_reason": status_reason(job),
+        "verdict": row.verdict,
+        "model": row.model,
+        "endpoint": row.endpoint,
+        "total": row.total,
+        "succeeded": row.succeeded,
+        "failed": row.failed,
+        "cancelled": row.cancelled,
+        "expired": row.expired,
+        "remaining": row.remaining,
+        "created_at": rfc3339(row.created_at),
+        "started_at": rfc3339(row.started_at),
+        "finished_at": rfc3339(row.finished_at),
+        "updated_at": rfc3339(row.updated_at),
+        "expires_at": rfc3339(row.expires_at),
+        "cancel_requested_at": rfc3339(row.cancel_requested_at),
+        "removed_at": rfc3339(row.removed_at),
+        "gone_at": rfc3339(row.gone_at),
+        "attempt": job.attempt,
+        "parent_id": job.parent,
+        "child_ids": list(job.children),
+        "tags": job.tags,
+        "usage": job.usage,
+        "error": row.error,
+        "files": job.files,
+        "left_behind": row.left_behind,
+        "stalled": stalled(row, now),
+    }
+
+
+def status_reason(job: Job) -> str | None:
+    """Return a person's reason for the status: of the force-fail, or of the cancel."""
+    row = job.row
+    if row.force_failed:
+        return job.verdict_reason
+    if row.status in {Status.CANCELLING, Status.CANCELLED}:
+        return job.cancel_reason
+    return None
+
+
+def results_available(row: JobRow) -> bool | None:
+    """Whether a job that has ended left results to fetch; None where its provider tells no counts.
+
+    Gemini keeps none of a cancelled or expired batch.
+    """
+    if not row.terminal:
+        return False
+    if row.status is not Status.COMPLETED and row.provider == "gemini":
+        return False
+    return None if row.succeeded is None else row.succeeded > 0

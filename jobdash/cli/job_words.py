@@ -1,0 +1,83 @@
+"""A job in words: its status, how far it is, its line in a table."""
+
+from __future__ import annotations
+
+from jobdash.cli.out import Tone
+from jobdash.cli.tables import Cell, Column
+from jobdash.domain.job import JobRow
+from jobdash.domain.marks import age, left
+from jobdash.domain.status import LABELS, Outcome, Status
+from jobdash.domain.text import clean
+
+NAME_WIDTH = 60
+COLUMNS = (
+    Column("ID"),
+    Column("NAME", gives=True),
+    Column("ACCOUNT"),
+    Column("STATUS"),
+    Column("DONE", right=True),
+    Column("FAILED", right=True),
+    Column("AGE", right=True),
+    Column("LEFT", right=True),
+)
+_TONES = {
+    Status.COMPLETED: Tone.QUIET,
+    Status.CANCELLED: Tone.QUIET,
+    Status.EXPIRED: Tone.WARN,
+    Status.FAILED: Tone.BAD,
+    Status.CANCELLING: Tone.WARN,
+}
+
+
+def status_word(row: JobRow) -> str:
+    """Return the status as a person reads it; a word nobody knows as its provider wrote it, with ``?``."""
+    if row.removed_at is not None:
+        return "removed"
+    if row.gone:
+        return "? gone"
+    if row.removing is not None:
+        return f"{LABELS[row.status]}, then removed"
+    if row.status is Status.UNKNOWN and row.raw_status:
+        return f"{clean(row.raw_status, 20)}?"
+    return LABELS[row.status]
+
+
+def status_tone(row: JobRow) -> Tone:
+    """Return what the status means at a glance; what ended well is quiet."""
+    if row.outcome in {Outcome.PARTIAL, Outcome.ALL_FAILED}:
+        return Tone.WARN
+    return _TONES.get(row.status, Tone.STRONG)
+
+
+def progress(row: JobRow) -> str:
+    """Return ``6,214/10,000``, ``—`` when nobody told us anything."""
+    if row.total is None:
+        return "—" if row.done is None else f"{row.done:,}"
+    return f"{row.done or 0:,}/{row.total:,}"
+
+
+def done_words(row: JobRow) -> str:
+    """Return ``120 of 1,000 done``; empty when nobody told us."""
+    return "" if row.total is None or row.done is None else f"{row.done:,} of {row.total:,} done"
+
+
+def short_name(row: JobRow) -> str:
+    """Return the name as it stands in a line."""
+    return clean(row.name, NAME_WIDTH) or "(no name)"
+
+
+def line(row: JobRow, now: int) -> list[Cell]:
+    """Return a job's cells, one for each of `COLUMNS`."""
+    tone = status_tone(row)
+    quiet = Tone.QUIET if tone is Tone.QUIET else Tone.PLAIN
+    failed = "—" if row.failed is None else f"{row.failed:,}"
+    return [
+        Cell(row.public_id, quiet),
+        Cell(short_name(row), quiet),
+        Cell(row.account, quiet),
+        Cell(status_word(row), tone),
+        Cell(progress(row), quiet),
+        Cell(failed, Tone.WARN if row.failed else Tone.QUIET),
+        Cell(age(row, now), quiet),
+        Cell(left(row, now), quiet),
+    ]

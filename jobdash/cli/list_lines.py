@@ -1,0 +1,42 @@
+"""A listing for people: the table, the CSV, and how fresh they are."""
+
+from __future__ import annotations
+
+from jobdash.cli.asof import as_of, as_of_words
+from jobdash.cli.face import NO_ACCOUNT, Face
+from jobdash.cli.job_json import CSV_FIELDS, job_json
+from jobdash.cli.job_words import COLUMNS, line
+from jobdash.cli.listing import Listing
+from jobdash.cli.out import tell
+from jobdash.cli.tables import csv_lines, table
+from jobdash.domain.clock import system_clock
+from jobdash.operations.browse import Browser
+
+
+def print_csv(listing: Listing, browser: Browser) -> None:
+    """Print a listing as CSV."""
+    now = system_clock()
+    shapes = (job_json(job, now) for job in listing.jobs(browser))
+    csv_lines(CSV_FIELDS, ([shape[field] for field in CSV_FIELDS] for shape in shapes))
+
+
+def print_table(listing: Listing, browser: Browser) -> None:
+    """Print a listing as a table; what it leaves out is said on stderr."""
+    now = system_clock()
+    rows = [line(row, now) for row in listing.rows(browser)]
+    if rows:
+        table(COLUMNS, rows)
+    else:
+        tell("no job passes the filter" if listing.scope.filtered else "no jobs")
+    if listing.limit is not None and len(rows) == listing.limit:
+        total = browser.count(listing.scope)
+        if total > len(rows):
+            tell(f"{len(rows):,} of {total:,} jobs; --limit 0 shows all")
+
+
+def print_age(face: Face) -> None:
+    """Say on stderr when the accounts were asked."""
+    if not face.config.accounts:
+        tell(NO_ACCOUNT)
+    else:
+        tell(as_of_words(as_of(face.opened.browser, face.config), system_clock()))

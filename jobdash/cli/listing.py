@@ -1,0 +1,46 @@
+"""What is listed, in which order, and how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from jobdash.domain.job import Job, JobRow
+from jobdash.errors import UsageError
+from jobdash.operations.browse import Browser, Order, Scope, Sort
+
+_PAGE = 500
+
+
+class Listing(NamedTuple):
+    """A wish for jobs; read page by page, so that a million of them never stand in memory."""
+
+    scope: Scope
+    sort: Sort
+    limit: int | None
+
+    def rows(self, browser: Browser) -> Iterator[JobRow]:
+        """Yield the rows, in order."""
+        return islice(self._all(browser), self.limit)
+
+    def jobs(self, browser: Browser) -> Iterator[Job]:
+        """Yield everything known of each row's job."""
+        for row in self.rows(browser):
+            if (job := browser.job(row.id)) is not None:
+                yield job
+
+    def _all(self, browser: Browser) -> Iterator[JobRow]:
+        behind = None
+        size = min(_PAGE, self.limit or _PAGE)
+        while rows := browser.page(self.scope, self.sort, behind, size):
+            yield from rows
+            behind = browser.key_of(rows[-1], self.sort)
+
+
+def read_sort(text: str) -> Sort:
+    """Read ``name`` or ``-created``; UsageError names the orders there are."""
+    word = text.removeprefix("-")
+    if word not in list(Order):
+        raise UsageError(f"no order {text!r}; there are {', '.join(Order)}")
+    return Sort(Order(word), descending=text.startswith("-"))

@@ -1,0 +1,188 @@
+"""The group of all commands, and how what went wrong becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from jobdash.cli.command import shared_options
+from jobdash.cli.face import Face
+from jobdash.cli.out import Tone, prepare, say, tell
+from jobdash.errors import FilterError, JobdashError, UsageError
+
+INTERRUPTED = 130
+READER_LEFT = 141
+"""What a shell reports of a program whose reader went away."""
+
+COMMANDS = {
+    "list": "list_jobs",
+    "show": "show",
+    "sync": "sync",
+    "submit": "submit",
+    "cancel": "cancel",
+    "force-fail": "force_fail",
+    "remove": "remove",
+    "refresh-errors": "refresh_errors",
+    "wait": "wait",
+    "undo": "undo",
+    "log": "log",
+    "doctor": "doctor",
+    "config": "config",
+    "demo": "demo",
+}
+"""By name, the module in `jobdash.cli.commands` whose ``command`` it is."""
+
+
+class LazyGroup(click.Group):
+    """Loads a command when it is called (or when help wants its line)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the help."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(f"jobdash.cli.commands.{COMMANDS[cmd_name]}").command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say what a mistyped command may have meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx) from None
+
+
+_EPILOG = """\
+Exit codes: 0 done, or nothing to do · 1 some job failed or was refused · 2 wrong usage · 3 no such job ·
+4 not confirmed · 5 configuration or credentials · 6 the store cannot be used · 7 wait ran out of time ·
+130 interrupted
+
+\b
+Completion:
+  bash  eval "$(_JOBDASH_COMPLETE=bash_source jobdash)"
+  zsh   eval "$(_JOBDASH_COMPLETE=zsh_source jobdash)"
+  fish  _JOBDASH_COMPLETE=fish_source jobdash | source
+"""
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        from jobdash import __version__
+
+        say(f"jobdash {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    epilog=_EPILOG,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+    params=[
+        *shared_options(),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Show the version.",
+        ),
+    ],
+)
+@click.pass_context
+def group(ctx: click.Context) -> int:
+    """One live table of every batch job you have in flight, and the same actions as commands.
+
+    Without a command: the dashboard.
+    """
+    if ctx.invoked_subcommand is not None:
+        return 0
+    return dashboard(ctx.find_root().ensure_object(Face))
+
+
+def dashboard(face: Face) -> int:
+    """Open the dashboard; return its exit code."""
+    if face.as_json:
+        raise UsageError("the dashboard prints no JSON; jobdash list --json does")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the dashboard wants a terminal; jobdash list prints the jobs")
+    from jobdash.tui.run import run_dashboard
+
+    return run_dashboard(face.config, demo=False)
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line; return its exit code. No traceback leaves this function."""
+    prepare()
+    face = Face()
+    try:
+        return _invoke(list(args), face)
+    except click.ClickException as error:
+        _show_usage_error(error)
+        return error.exit_code
+    except JobdashError as error:
+        _show_error(error)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        tell("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        return READER_LEFT
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
+        _show_crash(error, face)
+        return 1
+
+
+def _invoke(args: list[str], face: Face) -> int:
+    code: Any = group.main(args, prog_name="jobdash", standalone_mode=False, obj=face)
+    sys.stdout.flush()
+    return code if isinstance(code, int) else 0
+
+
+def _forget_stdout() -> None:
+    # Python flushes stdout once more when it exits, and would complain there.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _show_usage_error(error: click.ClickException) -> None:
+    tell(f"jobdash: {error.format_message()}", Tone.BAD)
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        tell(f"Try: {context.command_path} --help")
+
+
+def _show_error(error: JobdashError) -> None:
+    tell(f"jobdash: {error}", Tone.BAD)
+    if isinstance(error, FilterError) and error.text:
+        from jobdash.cli.caret import caret_lines
+
+        for line in caret_lines(error.text, error.position):
+            tell(line)
+
+
+def _show_crash(error: Exception, face: Face) -> None:
+    tell(f"jobdash: something went wrong that should not: {type(error).__name__}: {error}", Tone.BAD)
+    if not face.debug:
+        tell("Run it again with --debug to write the details to a log file.")
+        return
+    from jobdash.cli.crash_log import write_crash
+
+    tell(f"The details are in {write_crash(error, face)}")

@@ -1,0 +1,135 @@
+"""Which jobs a command is for: those its words name, or those its filter lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobdash.cli.bench import open_bench
+from jobdash.cli.face import Face
+from jobdash.cli.loop import run
+from jobdash.cli.moments import ago
+from jobdash.cli.out import Tone, tell
+from jobdash.domain.clock import system_clock
+from jobdash.domain.filter import parse
+from jobdash.domain.job import JobRow
+from jobdash.domain.text import clean
+from jobdash.errors import JobAmbiguous, JobdashError, JobNotFound, UsageError
+from jobdash.operations.browse import Scope, known_job
+from jobdash.operations.find import Found, candidates, find
+from jobdash.operations.limiter import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How the jobs were named on the command line."""
+
+    words: tuple[str, ...] = ()
+    expr: str | None = None
+    accounts: tuple[str, ...] = ()
+    """Narrows a filter, and where an unknown id is looked for."""
+
+    def check(self) -> None:
+        """Raise UsageError unless jobs are named in exactly one way."""
+        if self.words and self.expr is not None:
+            raise UsageError("name jobs or give a filter, not both")
+        if not self.words and self.expr is None:
+            raise UsageError("name at least one JOB, or give a filter with -f")
+
+    def scope(self) -> Scope:
+        """Return what the filter, and ``--account``, let through."""
+        parts = [self.expr or ""]
+        if self.accounts:
+            parts.append(f"account={','.join(self.accounts)}")
+        return Scope(conditions=parse(" ".join(filter(None, parts))))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The jobs, and the words that named none."""
+
+    rows: tuple[JobRow, ...]
+    scope: Scope | None = None
+    """Where they come from, when a filter chose them."""
+    bad_words: int = 0
+
+
+def select(face: Face, wanted: Wanted, *, removed: bool = False) -> Selection:
+    """Find the jobs; what a bad name is wrong about is said on stderr.
+
+    With no good name among them, raises what is wrong. ``removed``: a removed job may be named as well.
+    """
+    wanted.check()
+    if wanted.accounts:
+        face.wanted_accounts(wanted.accounts)
+    if wanted.expr is not None:
+        scope = wanted.scope()
+        browser = face.opened.browser
+        chosen = [
+            found[row_id]
+            for ids in browser.iter_ids(scope)
+            for found in (browser.rows(ids),)
+            for row_id in ids
+            if row_id in found
+        ]
+        return Selection(tuple(chosen), scope)
+    return _named(face, wanted, removed=removed)
+
+
+def select_one(face: Face, word: str, accounts: tuple[str, ...] = (), *, removed: bool = False) -> JobRow:
+    """Find the one job a word names; raises what is wrong with it."""
+    return select(face, Wanted((word,), None, accounts), removed=removed).rows[0]
+
+
+def _named(face: Face, wanted: Wanted, *, removed: bool) -> Selection:
+    known: dict[str, JobRow | JobdashError | None] = {}
+    for word in wanted.words:
+        try:
+            known[word] = known_job(face.opened.browser, word)
+        except JobAmbiguous as error:
+            known[word] = error
+    known |= _looked_for(face, [word for word, row in known.items() if row is None], wanted.accounts)
+    rows: dict[int, JobRow] = {}
+    errors: list[JobdashError] = []
+    for word, found in known.items():
+        if not isinstance(found, JobRow):
+            errors.append(found or JobNotFound(f"no job {clean(word, 80)!r}"))
+        elif found.removed_at is not None and not removed:
+            when = ago(found.removed_at, system_clock())
+            told = f"{clean(word, 80)} was removed {when}; jobdash undo {found.public_id}"
+            errors.append(JobNotFound(told))
+        else:
+            rows.setdefault(found.id, found)
+    if not rows:
+        raise _worst(errors)
+    for wrong in errors:
+        tell(f"jobdash: {wrong}", Tone.BAD)
+    return Selection(tuple(rows.values()), bad_words=len(errors))
+
+
+def _worst(errors: Sequence[JobdashError]) -> JobdashError:
+    """Return the error to end with, after the others were said: one that is no mere "no such job", if any."""
+    ordered = sorted(errors, key=lambda error: isinstance(error, JobNotFound))
+    for error in ordered[1:]:
+        tell(f"jobdash: {error}", Tone.BAD)
+    return ordered[0]
+
+
+def _looked_for(
+    face: Face, words: Sequence[str], only: tuple[str, ...]
+) -> dict[str, JobRow | JobdashError | None]:
+    """Ask the accounts for the words that may be ids of theirs."""
+    asked = {word: accounts for word in words if (accounts := candidates(word, face.config, only))}
+    if not asked:
+        return {}
+
+    async def work(stop: Stop) -> dict[str, Found]:
+        async with open_bench(face, stop) as bench:
+            browser = face.opened.browser
+            return {
+                word: await find(word, accounts, bench.accounts, browser, bench.work)
+                for word, accounts in asked.items()
+            }
+
+    found = run(work)
+    return {word: answer.row or answer.error(clean(word, 80)) for word, answer in found.items()}

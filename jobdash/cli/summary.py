@@ -1,0 +1,113 @@
+"""What became of an action, as lines and as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobdash.cli.job_json import results_available
+from jobdash.cli.job_words import done_words, short_name
+from jobdash.cli.out import Tone, document, say
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, JobOutcome, Plan, Result
+from jobdash.domain.status import LABELS
+from jobdash.domain.wording import waits
+
+MOST_SKIPPED = 20
+"""Skipped jobs of a filter that are printed one by one; more are counted by their reasons."""
+_TONES = {Result.DONE: Tone.GOOD, Result.SKIPPED: Tone.QUIET, Result.FAILED: Tone.BAD}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One job of a summary."""
+
+    before: JobRow
+    result: Result
+    reason: str
+    after: JobRow | None
+    not_sent: bool = False
+
+
+def lines_of(outcomes: Iterable[JobOutcome], after: Mapping[int, JobRow]) -> list[Line]:
+    """Return outcomes with the jobs as they are now."""
+    return [
+        Line(outcome.job, outcome.result, outcome.reason, after.get(outcome.job.id), outcome.stopped)
+        for outcome in outcomes
+    ]
+
+
+def plan_lines(plan: Plan) -> list[Line]:
+    """Return what a plan would do, as if it were done."""
+    acting = [Line(decision.job, Result.DONE, "", None) for decision in plan.acting]
+    return acting + [
+        Line(decision.job, Result.SKIPPED, decision.reason, decision.job) for decision in plan.skipped
+    ]
+
+
+def print_summary(action: str, lines: Sequence[Line], *, dry_run: bool = False) -> None:
+    """Print a summary as JSON."""
+    results = Counter(line.result for line in lines)
+    counts = {str(result): results[result] for result in Result}
+    counts["not_sent"] = sum(line.not_sent for line in lines)
+    document(
+        {
+            "action": action,
+            "dry_run": dry_run,
+            "counts": counts,
+            "jobs": [_as_json(line) for line in lines],
+        }
+    )
+
+
+def _as_json(line: Line) -> dict[str, Any]:
+    before, now = line.before, line.after or line.before
+    return {
+        "id": before.public_id,
+        "remote_id": now.remote_id,
+        "account": now.account,
+        "name": before.name,
+        "status_before": str(before.status),
+        "status_after": line.after and str(line.after.status),
+        "result": str(line.result),
+        "reason": line.reason or None,
+        "succeeded": now.succeeded,
+        "results_available": results_available(now),
+    }
+
+
+def tone_of(result: Result) -> Tone:
+    """Return how a line with this result looks."""
+    return _TONES[result]
+
+
+def print_outcome(plan: Plan, outcome: JobOutcome) -> None:
+    """Print one job's end, as it happens."""
+    word = _done_word(plan, outcome) if outcome.result is Result.DONE else str(outcome.result)
+    print_line(word, outcome.job, outcome.reason, tone_of(outcome.result))
+
+
+def _done_word(plan: Plan, outcome: JobOutcome) -> str:
+    if plan.action is Action.REMOVE and not waits(plan, outcome):
+        return "removed" if plan.choices.record else "cleaned up"
+    return LABELS[outcome.status_after] if outcome.status_after is not None else str(outcome.result)
+
+
+def print_line(word: str, job: JobRow, reason: str, tone: Tone) -> None:
+    """Print one job of an action; a reader who has left does not end the action."""
+    words = (f"{word:<10}", job.public_id, f"{short_name(job)} ({job.account})", reason or done_words(job))
+    with contextlib.suppress(BrokenPipeError):
+        say("  ".join(filter(None, words)), tone)
+
+
+def print_skipped(plan: Plan) -> None:
+    """Print what a plan leaves alone: job by job when they were named or are few, else by reasons."""
+    if plan.scope is None or len(plan.skipped) <= MOST_SKIPPED:
+        for decision in plan.skipped:
+            print_line("skipped", decision.job, decision.reason, Tone.QUIET)
+        return
+    for reason, number in Counter(decision.reason for decision in plan.skipped).most_common():
+        say(f"{'skipped':<10}  {number:,} × {reason}", Tone.QUIET)

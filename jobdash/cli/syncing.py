@@ -1,0 +1,104 @@
+"""Asking the accounts, and saying what changed and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from jobdash.cli.bench import open_bench
+from jobdash.cli.face import NO_ACCOUNT, Face
+from jobdash.cli.job_words import short_name, status_word
+from jobdash.cli.loop import run
+from jobdash.cli.moments import rfc3339
+from jobdash.cli.out import Tone, document, say, tell
+from jobdash.errors import ConfigError
+from jobdash.operations.accounts import twins
+from jobdash.operations.limiter import Stop
+from jobdash.operations.sync import SyncReport, health_words
+from jobdash.operations.sync_all import rejected
+
+
+def sync_now(face: Face, names: Collection[str] | None = None) -> int:
+    """Ask every account once, tell of those that failed, and return the exit code that means."""
+    return failures(face, ask(face, names))
+
+
+def ask(face: Face, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
+    """Ask accounts once; ConfigError when there is none."""
+    if not face.config.accounts:
+        raise ConfigError(NO_ACCOUNT)
+
+    async def work(stop: Stop) -> list[SyncReport]:
+        async with open_bench(face, stop) as bench:
+            return await bench.syncs.run(names, full=full)
+
+    return run(work)
+
+
+def failures(face: Face, reports: Collection[SyncReport]) -> int:
+    """Say on stderr which accounts failed; 0 none, 5 all for their credentials, else 1."""
+    failed = [report for report in reports if report.error is not None]
+    for report in failed:
+        tell(f"{report.account}: {failure_words(face, report)}", Tone.BAD)
+    if not failed:
+        return 0
+    return ConfigError.exit_code if len(failed) == len(reports) and all(map(rejected, failed)) else 1
+
+
+def failure_words(face: Face, report: SyncReport) -> str:
+    """Return why an account failed, and the way out where there is one."""
+    account, error = face.config.account(report.account), report.error
+    assert account is not None
+    assert error is not None
+    words = health_words(error, account)
+    return f"{words}. Set {account.key_env}." if words.startswith("key rejected") else words
+
+
+def show_reports(face: Face, reports: Collection[SyncReport]) -> None:
+    """Print what syncs found, a line an account and a line for each thing a person should know."""
+    if face.as_json:
+        document({"accounts": [_as_json(report) for report in reports]})
+        return
+    for report in reports:
+        counts = f"{report.seen:,} seen · {report.new:,} new · {report.changed:,} changed"
+        say(f"{report.account}: {counts}" + (" · failed" if report.error else ""))
+        for line in notices(report):
+            say(f"  {line}")
+    doubles = twins(face.config.accounts)
+    for name in doubles.keys() - {report.account for report in reports}:
+        tell(f"{name}: has the same key as {doubles[name]}, and was asked as that")
+
+
+def notices(report: SyncReport) -> Iterator[str]:
+    """Yield what a sync found out about single jobs."""
+    raced = {row.id for row in report.lost_race}
+    for row in report.finished:
+        words = "finished before the cancel took effect" if row.id in raced else status_word(row)
+        yield f"{row.public_id} {short_name(row)}: {words}"
+    for row in report.gone:
+        yield f"{row.public_id} {short_name(row)}: gone, its provider knows it no more"
+    for reconciled in report.reconciled:
+        if reconciled.row is not None and reconciled.notice:
+            yield f"{reconciled.row.public_id} {short_name(reconciled.row)}: {reconciled.notice}"
+    for outcome in report.removals:
+        yield f"{outcome.job.public_id} {short_name(outcome.job)}: {outcome.reason}"
+
+
+def tell_notices(report: SyncReport) -> None:
+    """Say on stderr what a sync found out about single jobs."""
+    for line in notices(report):
+        tell(line)
+
+
+def _as_json(report: SyncReport) -> dict[str, Any]:
+    return {
+        "account": report.account,
+        "seen": report.seen,
+        "new": report.new,
+        "changed": report.changed,
+        "finished": [row.public_id for row in report.finished],
+        "gone": [row.public_id for row in report.gone],
+        "removed": [outcome.job.public_id for outcome in report.removals],
+        "error": None if report.error is None else str(report.error),
+        "next_poll_at": rfc3339(report.next_poll_at),
+    }

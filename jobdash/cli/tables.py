@@ -1,0 +1,114 @@
+"""Tables: drawn on a terminal, plain aligned text or CSV elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from jobdash.cli.out import LINE_LIMIT, Tone, say
+from jobdash.domain.text import clean, redact
+
+_FORMULA_STARTS = ("=", "+", "-", "@")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its head, and how its cells stand."""
+
+    head: str
+    right: bool = False
+    gives: bool = False
+    """It gives way, cut with ``…``, where the terminal is too narrow."""
+
+
+def csv_lines(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table as CSV, in which no text can become a spreadsheet's formula."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(heads)
+    for row in rows:
+        writer.writerow([_csv_cell(value) for value in row])
+
+
+def _csv_cell(value: object) -> object:
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = clean(redact(value), LINE_LIMIT)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
+    """Print a table: drawn by Rich on a terminal, plain aligned text elsewhere."""
+    gated = [[Cell(clean(redact(cell.text)), cell.tone) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _rich_table(columns, gated)
+    else:
+        for line in _plain_lines(columns, gated):
+            sys.stdout.write(f"{line}\n")
+
+
+def _plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Iterator[str]:
+    texts = [[column.head for column in columns], *([cell.text for cell in row] for row in rows)]
+    widths = [max(map(cells, column)) for column in zip(*texts, strict=True)]
+    for line in texts:
+        padded = [
+            " " * (width - cells(text)) + text if column.right else text + " " * (width - cells(text))
+            for text, width, column in zip(line, widths, columns, strict=True)
+        ]
+        yield "  ".join(padded).rstrip()
+
+
+def cells(text: str) -> int:
+    """Return how many cells of a terminal a gated text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+_RICH = {
+    Tone.PLAIN: "",
+    Tone.GOOD: "green",
+    Tone.WARN: "yellow",
+    Tone.BAD: "red",
+    Tone.QUIET: "dim",
+    Tone.STRONG: "bold",
+}
+
+
+def _rich_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        drawn.add_column(
+            Text(column.head),
+            justify="right" if column.right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=8 if column.gives else cells(column.head),
+            ratio=None,
+        )
+    for row in rows:
+        drawn.add_row(*(Text(cell.text, style=_RICH[cell.tone]) for cell in row))
+    Console(file=sys.stdout, markup=False, highlight=False, emoji=False).print(drawn)
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print ``name  value`` lines, the values under each other."""
+    known = [(name, value) for name, value in pairs if value]
+    width = max((cells(name) for name, _ in known), default=0)
+    for name, value in known:
+        say(f"{name.ljust(width)}  {value}")

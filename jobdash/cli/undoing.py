@@ -1,0 +1,88 @@
+"""Taking an action back: what it is, the question, what came of it."""
+
+from __future__ import annotations
+
+from jobdash.cli.bench import open_bench
+from jobdash.cli.confirm import MOST_SHOWN, Print, ask
+from jobdash.cli.face import Face
+from jobdash.cli.job_words import short_name
+from jobdash.cli.loop import run
+from jobdash.cli.out import Tone, say, tell
+from jobdash.cli.summary import Line, print_line, print_summary, tone_of
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Result
+from jobdash.domain.status import LABELS
+from jobdash.errors import JobdashError
+from jobdash.operations.actor import current_actor
+from jobdash.operations.browse import resolve
+from jobdash.operations.limiter import Stop
+from jobdash.operations.undo import Undoable, find_undoable, undo, undo_words
+
+
+def undo_last(face: Face, word: str | None, *, dry_run: bool, yes: bool) -> int:
+    """Take back the newest own action, of one job if it is named; return the exit code."""
+    browser = face.opened.browser
+    job = None if word is None else resolve(browser, word)
+    action = find_undoable(browser, current_actor("cli").name, None if job is None else job.id)
+    if action is None:
+        return _nothing(face, job)
+    if dry_run:
+        return _dry_run(face, action)
+    face.writable()
+    if not yes:
+        _show(action, tell)
+        ask(f"Take back {action.what}")
+    lines = _take_back(face, action)
+    _print(face, lines)
+    return 0 if any(line.result is Result.DONE for line in lines) else JobdashError.exit_code
+
+
+def _show(action: Undoable, out: Print) -> None:
+    out(undo_words(action), Tone.STRONG)
+    for row in action.jobs[:MOST_SHOWN] if len(action.jobs) > 1 else ():
+        out(f"  {row.public_id}  {short_name(row)}  {row.account}", Tone.PLAIN)
+
+
+def _dry_run(face: Face, action: Undoable) -> int:
+    if face.as_json:
+        print_summary("undo", [Line(row, Result.DONE, "", None) for row in action.jobs], dry_run=True)
+    else:
+        _show(action, say)
+        tell("dry run: nothing was changed")
+    return 0
+
+
+def _take_back(face: Face, action: Undoable) -> list[Line]:
+    async def work(stop: Stop) -> list[Line]:
+        async with open_bench(face, stop) as bench:
+            outcomes = await undo(action, bench.work.store)
+        seen = {row.id: row for row in action.jobs}
+        return [
+            Line(
+                seen[outcome.row.id],
+                Result.DONE if outcome.reason is None else Result.SKIPPED,
+                outcome.reason or f"took back: {action.what}",
+                outcome.row,
+            )
+            for outcome in outcomes
+        ]
+
+    return run(work)
+
+
+def _nothing(face: Face, job: JobRow | None) -> int:
+    of_it = "" if job is None else f" of {job.public_id} {short_name(job)}"
+    tell(f"nothing{of_it} to take back: no removal or force-fail of your own in the last 24 hours")
+    _print(face, [])
+    return 0 if job is None else JobdashError.exit_code
+
+
+def _print(face: Face, lines: list[Line]) -> None:
+    if face.as_json:
+        print_summary("undo", lines)
+        return
+    for line in lines:
+        word = LABELS[line.after.status] if line.after and line.result is Result.DONE else str(line.result)
+        print_line(word, line.before, line.reason, tone_of(line.result))
+    if lines:
+        say(f"Taken back: {sum(line.result is Result.DONE for line in lines):,}")

@@ -1,0 +1,73 @@
+"""Waiting for jobs: what is told meanwhile, and how well they ended."""
+
+from __future__ import annotations
+
+from jobdash.cli.acting import TIMED_OUT
+from jobdash.cli.bench import open_bench
+from jobdash.cli.face import Face
+from jobdash.cli.job_json import job_json
+from jobdash.cli.job_words import done_words, short_name, status_tone, status_word
+from jobdash.cli.loop import run
+from jobdash.cli.out import Tone, document, say, tell
+from jobdash.cli.selecting import Wanted, select
+from jobdash.cli.syncing import failure_words
+from jobdash.domain.clock import system_clock
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Outcome, Status
+from jobdash.operations.limiter import Stop
+from jobdash.operations.sync import SyncReport
+from jobdash.operations.wait import Waited, Waiting, wait_until
+
+
+def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
+    """Wait until the jobs have ended; return the exit code."""
+    selection = select(face, wanted)
+    deadline = None if timeout_ms is None else system_clock() + timeout_ms
+    told: set[str] = set()
+
+    def on_sync(report: SyncReport) -> None:
+        if report.error is not None and (words := failure_words(face, report)) not in told:
+            told.add(words)
+            tell(f"{report.account}: {words}", Tone.WARN)
+
+    waiting = Waiting(
+        ids=tuple(row.id for row in selection.rows),
+        ended=lambda row: row.terminal or row.gone or row.removed_at is not None,
+        deadline=deadline,
+        on_change=lambda row: tell(_words(row)),
+        on_sync=on_sync,
+    )
+
+    async def work(stop: Stop) -> Waited:
+        async with open_bench(face, stop) as bench:
+            return await wait_until(waiting, bench.syncs)
+
+    waited = run(work)
+    _print(face, waited)
+    if waited.timed_out:
+        return TIMED_OUT
+    return int(bool(selection.bad_words) or not all(map(ended_well, waited.rows.values())))
+
+
+def ended_well(row: JobRow) -> bool:
+    """Whether a job completed, and not with failures alone."""
+    return row.status is Status.COMPLETED and row.outcome is not Outcome.ALL_FAILED
+
+
+def _print(face: Face, waited: Waited) -> None:
+    rows = list(waited.rows.values())
+    if face.as_json:
+        browser, now = face.opened.browser, system_clock()
+        jobs = [job_json(job, now) for row in rows if (job := browser.job(row.id)) is not None]
+        document({"jobs": jobs, "timed_out": waited.timed_out})
+        return
+    for row in rows:
+        say(_words(row), status_tone(row))
+    if waited.timed_out:
+        unfinished = sum(row.unfinished for row in rows)
+        tell(f"the time is up; {unfinished:,} of {len(rows):,} not finished", Tone.WARN)
+
+
+def _words(row: JobRow) -> str:
+    words = (row.public_id, f"{short_name(row)} ({row.account})", status_word(row), done_words(row))
+    return "  ".join(filter(None, words))

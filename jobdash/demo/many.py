@@ -1,0 +1,122 @@
+"""Very many sample jobs, straight into a store: every state, every source, hard names, the same each time."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import Any, TypeVar
+
+from jobdash.demo.samples import BROKEN_IMAGE, LONG_NAME, RATE_LIMIT, TOO_LONG
+from jobdash.domain.duration import DAY, HOUR, MINUTE
+from jobdash.domain.status import FORCE_FAILED, TERMINAL, Status
+from jobdash.operations.samples import SAMPLE_COLUMNS, SampleRow
+
+T = TypeVar("T")
+
+
+def _in_hundred(shares: dict[T, int]) -> list[T]:
+    """Return each thing as often as it occurs in a hundred: drawing from that is quick."""
+    return [thing for thing, share in shares.items() for _ in range(share)]
+
+
+_ACCOUNTS = _in_hundred(
+    {
+        ("openai", "openai", "https://api.openai.com/v1"): 55,
+        ("gemini", "gemini", "https://generativelanguage.googleapis.com"): 30,
+        ("work", "openai", "https://llm.work.example/v1"): 15,
+    }
+)
+"""Account, provider, origin."""
+_ENDED = _in_hundred({Status.COMPLETED: 86, Status.FAILED: 6, Status.EXPIRED: 3, Status.CANCELLED: 5})
+_YOUNG = _in_hundred(
+    {
+        Status.IN_PROGRESS: 50,
+        Status.PENDING: 15,
+        Status.VALIDATING: 10,
+        Status.FINALIZING: 8,
+        Status.CANCELLING: 9,
+        Status.UNKNOWN: 8,
+    }
+)
+_UNFINISHED_MOST = 400
+"""The newest so many jobs may still be under way; more than that nobody has in flight."""
+_NAMES = (
+    "nightly-eval", "catalogue-tags", "summaries", "embed-articles", "support-triage", "ocr-receipts",
+    "moderation-backfill", "labels-batch", "ticket-routing", "rewrite-headlines", "churn-reasons",
+    "商品説明の翻訳", "обзор-отзывов", "résumé-parsing", "[/] [bold]not markup[/bold]", LONG_NAME,
+)  # fmt: skip
+_MODELS = {"openai": ("gpt-x", "gpt-x-mini", "embed-x"), "gemini": ("gemini-x-flash", "gemini-x-pro")}
+_ERRORS = (("rate_limit_exceeded", RATE_LIMIT), ("invalid_image", BROKEN_IMAGE), ("context_length", TOO_LONG))
+_TOTALS = (20, 50, 100, 480, 1_000, 2_400, 4_000, 10_000, 25_000)
+_STEP_MS = 2 * MINUTE
+"""The average time between two jobs."""
+_NOTHING: dict[str, Any] = dict.fromkeys(SAMPLE_COLUMNS)
+_cells = itemgetter(*SAMPLE_COLUMNS)
+
+
+def sample_rows(count: int, now: int) -> Iterator[SampleRow]:
+    """Yield ``count`` jobs, oldest first, the newest created just before ``now`` (milliseconds UTC)."""
+    chance = random.Random(count)  # noqa: S311 - the same in every run, nothing secret
+    for number in range(count):
+        account, provider, origin = chance.choice(_ACCOUNTS)
+        left = count - number
+        created = now - left * _STEP_MS + chance.randrange(_STEP_MS)
+        young = left <= min(_UNFINISHED_MOST, count // 5)
+        known = _job(chance, number, provider, created, now, young=young)
+        yield _cells({**_NOTHING, "account": account, "provider": provider, "origin": origin, **known})
+
+
+def _job(
+    chance: random.Random, number: int, provider: str, created: int, now: int, *, young: bool
+) -> dict[str, Any]:
+    status = chance.choice(_YOUNG if young and chance.random() < 0.4 else _ENDED)
+    name = chance.choice(_NAMES)
+    prefix = "batch_" if provider == "openai" else "batches/"
+    job: dict[str, Any] = {
+        "remote_id": f"{prefix}{chance.getrandbits(96):024x}",
+        "name": name if chance.random() < 0.5 else f"{name}-{number:06}",
+        "remote_status": str(status),
+        "raw_status": "scheduling" if status is Status.UNKNOWN else str(status),
+        "model": chance.choice(_MODELS[provider]),
+        "endpoint": "/v1/chat/completions" if provider == "openai" else None,
+        "created_at": created,
+        "started_at": created + MINUTE,
+        "expires_at": created + DAY,
+        "seen_at": now,
+    }
+    job |= _counts(chance, status)
+    ended = min(now, created + int(chance.uniform(10 * MINUTE, 3 * HOUR)))
+    if status in TERMINAL:
+        job |= {"finished_at": ended, "updated_at": ended}
+    else:
+        job["updated_at"] = now
+    if status in {Status.CANCELLING, Status.CANCELLED}:
+        job["cancel_requested_at"] = ended
+    return job | _fate(chance, status, ended)
+
+
+def _counts(chance: random.Random, status: Status) -> dict[str, Any]:
+    total = chance.choice(_TOTALS)
+    if status in {Status.PENDING, Status.VALIDATING, Status.UNKNOWN}:
+        return {"total": total if chance.random() < 0.5 else None}
+    done = total if status is Status.COMPLETED else chance.randrange(total + 1)
+    if status is Status.FAILED:
+        done = 0
+    bad = min(done, chance.choice((0, 0, 0, 0, 3, 12, 31)))
+    return {"total": total, "succeeded": done - bad, "failed": bad}
+
+
+def _fate(chance: random.Random, status: Status, ended: int) -> dict[str, Any]:
+    """Return what else became of a job: an error, a verdict, a removal."""
+    if status is Status.FAILED:
+        code, message = chance.choice(_ERRORS)
+        errors = [{"message": message, "code": code, "line": chance.randrange(1, 2_000), "param": None}]
+        return {"error": message, "errors": json.dumps(errors)}
+    luck = chance.random()
+    if luck < 0.01 and status is Status.COMPLETED:
+        return {"removed_at": ended + HOUR}
+    if luck < 0.02 and status is Status.EXPIRED:
+        return {"verdict": FORCE_FAILED, "verdict_at": ended, "verdict_reason": "stuck"}
+    return {}

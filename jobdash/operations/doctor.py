@@ -1,0 +1,103 @@
+"""Looking for what is wrong: the store, the settings, the keys, and whether each account answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobdash.config import Account, Config
+from jobdash.domain.status import Status, Tab
+from jobdash.errors import AuthRejected, ConfigError, ProviderError
+from jobdash.operations.accounts import twins
+from jobdash.operations.browse import Browser, Scope, Sort
+from jobdash.operations.session import ListPage
+from jobdash.operations.sync import health_words
+from jobdash.operations.work import Caller
+
+_UNKNOWN_LOOKED_AT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """The store as it was found."""
+
+    path: str
+    size: int
+    """In bytes, with what waits in the write-ahead log."""
+    schema: str
+    jobs: int
+    unfinished: int
+    read_only: str | None
+    """Why it cannot be written; None when it can."""
+    unknown_words: tuple[str, ...]
+    """Status words nobody here has ever heard of, as the providers say them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """One account, asked for a page of its list."""
+
+    name: str
+    provider: str
+    key_env: str
+    key_present: bool
+    server: str | None
+    """Where it is, when that is not the provider's own address."""
+    error: str | None
+    """Why it cannot be reached; None when it answered."""
+    rejected: bool
+    """The key or the settings are to blame."""
+    twin_of: str | None
+    """The account that has the same key."""
+
+
+def store_facts(config: Config, browser: Browser, read_only: str | None) -> StoreFacts:
+    """Look at the store."""
+    counts = browser.counts()
+    path = config.database
+    sizes = (file.stat().st_size for file in (path, path.with_name(f"{path.name}-wal")) if file.exists())
+    return StoreFacts(
+        path=os.fspath(path),
+        size=sum(sizes),
+        schema=browser.schema_version(),
+        jobs=counts.total,
+        unfinished=counts.unfinished,
+        read_only=read_only,
+        unknown_words=_unknown_words(browser),
+    )
+
+
+def _unknown_words(browser: Browser) -> tuple[str, ...]:
+    running = browser.page(Scope(Tab.RUNNING), Sort(), None, _UNKNOWN_LOOKED_AT)
+    return tuple(sorted({row.raw_status for row in running if row.status is Status.UNKNOWN}))
+
+
+async def account_facts(config: Config, accounts: Mapping[str, Caller]) -> list[AccountFacts]:
+    """Ask every account for the shortest page of its list."""
+    doubles = twins(config.accounts)
+    return list(await asyncio.gather(*(_account(account, accounts, doubles) for account in config.accounts)))
+
+
+async def _account(
+    account: Account, accounts: Mapping[str, Caller], doubles: Mapping[str, str]
+) -> AccountFacts:
+    error: str | None = None
+    blamed = False
+    try:
+        await accounts[account.name].call(ListPage(limit=1))
+    except ProviderError as refused:
+        error, blamed = health_words(refused, account), isinstance(refused, AuthRejected)
+    except ConfigError as wrong:
+        error, blamed = str(wrong), True
+    return AccountFacts(
+        name=account.name,
+        provider=account.provider,
+        key_env=account.key_env,
+        key_present=account.api_key is not None,
+        server=account.base_url,
+        error=error,
+        rejected=blamed,
+        twin_of=doubles.get(account.name),
+    )

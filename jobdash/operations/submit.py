@@ -1,0 +1,202 @@
+"""Submit: a checked file becomes a batch, once; what a crash leaves behind is found again by its key."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+
+from jobdash.config import Account
+from jobdash.domain.duration import MINUTE
+from jobdash.domain.job import JobRow
+from jobdash.errors import (
+    AuthRejected,
+    BadResponse,
+    ConfigError,
+    JobdashError,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    Unavailable,
+    UsageError,
+)
+from jobdash.operations.accounts import OneAccount
+from jobdash.operations.cancel import said
+from jobdash.operations.limiter import NotSent
+from jobdash.operations.session import Create, ListPage, Upload
+from jobdash.operations.work import Caller, Work
+from jobdash.providers.base import RemoteJob, Submission
+from jobdash.providers.jsonl import FileCheck, check_file
+from jobdash.store.records import Intent, NewJob, Refusal
+
+DEADLINE_MS = 45 * MINUTE
+"""An upload may take half an hour; after this long both requests have certainly ended."""
+NO_ANSWER = "no answer: the batch may or may not exist; the next syncs find it by its key, if it does"
+_KEY_BYTES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person wants submitted, after the file was checked."""
+
+    account: Account
+    check: FileCheck
+    name: str
+    model: str | None
+    endpoint: str | None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class SubmitEnd(Enum):
+    """How a submit ended."""
+
+    CREATED = auto()
+    FAILED = auto()
+    """There certainly is no such batch."""
+    UNCONFIRMED = auto()
+    """Nobody can tell yet."""
+    STOPPED = auto()
+    """Stopped before it was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a submit."""
+
+    end: SubmitEnd
+    reason: str
+    row: JobRow | None
+    """The job here; None when nothing was written."""
+
+
+def order(
+    path: Path,
+    account: Account,
+    *,
+    name: str | None = None,
+    model: str | None = None,
+    endpoint: str | None = None,
+    tags: dict[str, str] | None = None,
+) -> Order:
+    """Check a file and the wishes that come with it; UsageError says what is wrong, and where."""
+    check = check_file(path, account.provider)
+    if account.provider == "gemini":
+        if not model:
+            raise UsageError("a Gemini batch wants --model: its lines name none")
+        if endpoint:
+            raise UsageError("--endpoint is for OpenAI; Gemini batches have none")
+    else:
+        if model and model != check.model:
+            raise UsageError(f"--model {model!r}: the lines name the model themselves ({check.model!r})")
+        if endpoint and endpoint != check.endpoint:
+            raise UsageError(f"--endpoint {endpoint!r}: the lines say {check.endpoint!r}")
+    return Order(
+        account, check, name or path.stem, model or check.model, endpoint or check.endpoint, dict(tags or {})
+    )
+
+
+async def submit(wanted: Order, account: OneAccount, work: Work) -> Submitted:
+    """Upload the file and create the batch, each sent once.
+
+    The job and the intent are on disk before the upload. A refusal fails the job; without an answer to the
+    creation it stays pending until a sync finds its key, or ten minutes have passed.
+    """
+    try:
+        await account.open()
+    except (ProviderError, ConfigError) as error:
+        return Submitted(SubmitEnd.FAILED, f"not sent: {error}", None)
+    submission = Submission(
+        path=wanted.check.path,
+        key=secrets.token_hex(_KEY_BYTES),
+        name=wanted.name,
+        model=wanted.model,
+        endpoint=wanted.endpoint,
+        tags=wanted.tags,
+    )
+    return await _Submit(wanted, submission, account, work).run()
+
+
+class _Submit:
+    """One submit under way."""
+
+    def __init__(self, wanted: Order, submission: Submission, caller: Caller, work: Work) -> None:
+        self._wanted = wanted
+        self._submission = submission
+        self._caller = caller
+        self._work = work
+        self._row: JobRow | None = None
+        self._intent: Intent | None = None
+
+    async def run(self) -> Submitted:
+        try:
+            file_id = await self._caller.call(
+                Upload(self._submission), before=self._begin, stop=self._work.stop
+            )
+        except NotSent:
+            return await self._failed("stopped", SubmitEnd.STOPPED)
+        except ProviderError as error:
+            return await self._failed(f"upload: {said(error)}")
+        asked_at = self._work.clock()
+        try:
+            remote = await self._caller.call(Create(self._submission, file_id), stop=self._work.stop)
+        except NotSent:
+            return await self._failed(f"stopped; the uploaded file {file_id} stays at the provider")
+        except ProviderError as error:
+            if _certainly_not_created(error):
+                return await self._failed(f"{said(error)}; the uploaded file {file_id} stays there")
+            return await self._look_for_it()
+        return await self._created(remote, asked_at)
+
+    async def _begin(self) -> None:
+        wanted, origin = self._wanted, self._caller.origin
+        new = NewJob(
+            account=wanted.account.name,
+            provider=wanted.account.provider,
+            origin=origin,
+            name=wanted.name,
+            key=self._submission.key,
+            model=wanted.model,
+            endpoint=wanted.endpoint,
+            total=wanted.check.requests,
+            tags=wanted.tags,
+        )
+        deadline = self._work.clock() + DEADLINE_MS
+        begun = await self._work.store.write(lambda writer: writer.begin_submit(new, deadline=deadline))
+        if isinstance(begun, Refusal):
+            raise JobdashError(begun.reason)
+        self._row, self._intent = begun
+
+    async def _created(self, remote: RemoteJob, asked_at: int) -> Submitted:
+        assert self._intent is not None
+        intent_id = self._intent.id
+        row = await self._work.store.write(lambda writer: writer.close_submit(intent_id, remote, asked_at))
+        return Submitted(SubmitEnd.CREATED, "", row or self._row)
+
+    async def _failed(self, reason: str, end: SubmitEnd = SubmitEnd.FAILED) -> Submitted:
+        if self._intent is None:  # it never had its turn: nothing was written, nothing was sent
+            return Submitted(end, reason, None)
+        intent_id = self._intent.id
+        row = await self._work.store.write(lambda writer: writer.fail_submit(intent_id, reason))
+        return Submitted(end, reason, row or self._row)
+
+    async def _look_for_it(self) -> Submitted:
+        """Ask for the newest batches once; what is not there yet is left to the syncs, never sent again."""
+        asked_at = self._work.clock()
+        try:
+            page = await self._caller.call(ListPage())
+        except (ProviderError, NotSent):
+            return Submitted(SubmitEnd.UNCONFIRMED, NO_ANSWER, self._row)
+        ours = next((job for job in page.jobs if job.submit_key == self._submission.key), None)
+        if ours is None:
+            return Submitted(SubmitEnd.UNCONFIRMED, NO_ANSWER, self._row)
+        return await self._created(ours, asked_at)
+
+
+def _certainly_not_created(error: ProviderError) -> bool:
+    """Whether an error says that no batch was made: a refusal, or a 429 or 503 that asked us to wait."""
+    if isinstance(error, AuthRejected | QuotaExhausted | RateLimited):
+        return True
+    if isinstance(error, Unavailable):
+        return error.retry_after is not None
+    return not isinstance(error, BadResponse)

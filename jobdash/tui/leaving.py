@@ -1,0 +1,88 @@
+"""Leaving the dashboard: what is asked first, what is said last, and ctrl+c."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from jobdash.domain import wording
+from jobdash.errors import StoreError
+from jobdash.operations.browse import IntentKind
+from jobdash.tui.runs import Run
+from jobdash.tui.screens.ask import QuitScreen
+
+if TYPE_CHECKING:
+    from jobdash.tui.app import JobdashApp
+
+TWICE_WITHIN_S = 3.0
+"""A second ctrl+c within this time quits."""
+_STOP_MOST_S = 10.0
+
+
+class Leaving:
+    """Quits at once, or asks while a bulk action runs; asked twice, it leaves whatever runs."""
+
+    def __init__(self, app: JobdashApp) -> None:
+        self._app = app
+        self._asked = False
+        self._interrupted_at = float("-inf")
+
+    async def interrupt(self) -> None:
+        """Leave at the second ctrl+c; the first one says so."""
+        now = asyncio.get_running_loop().time()
+        if now - self._interrupted_at <= TWICE_WITHIN_S:
+            self.quit()
+            return
+        self._interrupted_at = now
+        self._app.notify("ctrl+c again quits", timeout=TWICE_WITHIN_S)
+
+    def quit(self) -> None:
+        """Leave, unless a bulk action is under way and nobody has insisted yet."""
+        busy = [run for run in self._app.runs.active if run.bulk]
+        if self._asked or not busy:
+            self._leave()
+            return
+        self._asked = True
+        self._app.run_worker(self._ask(busy), name="quit")
+
+    async def _ask(self, busy: list[Run]) -> None:
+        run = busy[0]
+        words = f"{run.done:,} of {run.total:,} {wording.verb(run.plan).lower()}s sent."
+        screen = QuitScreen("Quit?", words, (), "Stay", "Stop after these and quit")
+        if not await self._app.push_screen_wait(screen):
+            self._asked = False
+            return
+        for each in busy:
+            each.halt()
+        ended = asyncio.gather(*(each.wait() for each in busy))
+        await asyncio.wait([ended], timeout=_STOP_MOST_S)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._app.last_words = self._words()
+        self._app.runtime.stop()
+        self._app.exit()
+
+    def _words(self) -> str:
+        """Return what goes on without us; nothing in the demo, where nothing does."""
+        context = self._app.context
+        if context.demo:
+            return ""
+        try:
+            unfinished = context.browser.counts().unfinished
+            waiting = len(context.browser.open_intents(kind=IntentKind.REMOVE))
+        except StoreError:
+            return ""
+        return "\n".join(last_words(unfinished, waiting))
+
+
+def last_words(unfinished: int, waiting: int) -> list[str]:
+    """Return one line on the jobs that go on, and one on the removals that wait for their provider."""
+    words: list[str] = []
+    if unfinished:
+        goes, theirs = ("goes", "its provider") if unfinished == 1 else ("go", "their providers")
+        words.append(f"{wording.jobs(unfinished)} {goes} on at {theirs}; see them with: jobdash list")
+    if waiting:
+        noun = "removal goes" if waiting == 1 else "removals go"
+        words.append(f"{waiting:,} {noun} on when the provider confirms")
+    return words

@@ -1,0 +1,146 @@
+"""What is looked at: tab, filter and order, and the table turned to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from jobdash.domain.filter import Conditions
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Tab
+from jobdash.operations.browse import Counts, Order, Scope, Sort
+from jobdash.tui.context import Context
+from jobdash.tui.matches import Matches
+from jobdash.tui.search import Answer, Searcher
+from jobdash.tui.widgets.job_table import JobTable
+from jobdash.tui.window import Found
+
+_ORDERS = list(Order)
+_ASCENDING = frozenset({Order.NAME, Order.ACCOUNT})
+
+
+class Look:
+    """Keeps the table on one scope and order; filters are searched for off the UI thread.
+
+    ``later`` runs a call in the UI thread, from any; ``redraw`` is called when there is something new to say.
+    """
+
+    def __init__(
+        self, context: Context, table: JobTable, later: Callable[..., Any], redraw: Callable[[], None]
+    ) -> None:
+        self.scope = Scope()
+        self.sort = first_sort(context.config.ui.sort)
+        self.counts: Counts = context.browser.counts()
+        self.matches = Matches(context.browser, context.clock)
+        self._table = table
+        self._later = later
+        self._redraw = redraw
+        self._searcher = Searcher(context.open_browser, lambda answer: later(self._found, answer))
+
+    @property
+    def total(self) -> int:
+        """The jobs of the tab, whatever the filter."""
+        return self.counts.by_tab[self.scope.tab]
+
+    @property
+    def empty(self) -> bool:
+        """Whether it is known that there is nothing to show."""
+        answered = not self.scope.filtered or self.matches.answered(self.scope)
+        return answered and self._table.window.total == 0
+
+    def stop(self) -> None:
+        """Stop what is being searched."""
+        self._searcher.stop()
+
+    def show(self) -> None:
+        """Turn the table to what is looked at."""
+        if self.scope.filtered:
+            self._search()
+            return
+        self.matches.clear()
+        self._table.show(self.scope, self.sort, self.total)
+        self._redraw()
+        self._locate()
+
+    def show_from_top(self) -> None:
+        """Sort again, and stand on the first row."""
+        self._table.touched = False
+        self.show()
+
+    def turn(self, tab: Tab) -> None:
+        """Look at another tab."""
+        self.scope = Scope(tab, self.scope.conditions)
+        self.show()
+
+    def filter(self, conditions: Conditions) -> None:
+        """Look through another filter."""
+        self.scope = Scope(self.scope.tab, None if conditions.empty else conditions)
+        self.show()
+
+    def sort_next(self) -> None:
+        """Sort by the next order; in an order that has moved on, sort again first."""
+        if not self._table.moved:
+            order = _ORDERS[(_ORDERS.index(self.sort.order) + 1) % len(_ORDERS)]
+            self.sort = _natural(order)
+        self.show()
+
+    def sort_by(self, order: Order) -> None:
+        """Sort by an order, or turn it round when it is that already."""
+        if self.sort.order is order:
+            self.reverse()
+        else:
+            self.sort = _natural(order)
+            self.show()
+
+    def reverse(self) -> None:
+        """Turn the order round."""
+        self.sort = Sort(self.sort.order, not self.sort.descending)
+        self.show()
+
+    def follow(self, changed: Collection[JobRow], *, complete: bool) -> None:
+        """Show what has changed; ``complete`` says that ``changed`` is everything (for a filter)."""
+        if not self.scope.filtered:
+            self._table.reload(self.total)
+            return
+        followed = self.matches.follow(self.scope, changed, complete=complete)
+        if followed is not None:
+            self._table.reload(*followed)
+        if self.matches.wants_search():
+            self._search()
+
+    def _search(self) -> None:
+        self.matches.asked()
+        self._searcher.ask(self.scope, self.sort)
+        self._redraw()
+
+    def _found(self, answer: Answer) -> None:
+        if (answer.scope, answer.sort) != (self.scope, self.sort):
+            return
+        first = self.matches.take(answer)
+        found = None if answer.ids is None else Found(answer.ids)
+        if first or found is not None:
+            self._table.show(self.scope, self.sort, answer.count, found)
+        else:
+            self._table.reload(answer.count)
+        self._redraw()
+
+    def _locate(self) -> None:
+        """Have the place of the cursor counted, where it is far from both ends and only estimated."""
+        table, row = self._table, self._table.current
+        if row is None or not table.cursor >= table.window.start > 0:
+            return
+        key, job_id = table.window.key_of(row), row.id
+        self._searcher.locate(self.scope, self.sort, key, lambda at: self._later(table.counted, job_id, at))
+
+
+def _natural(order: Order) -> Sort:
+    return Sort(order, order not in _ASCENDING)
+
+
+def first_sort(setting: str) -> Sort:
+    """Return the order a setting names, like ``-name``, ``+total``; created for any other word."""
+    word = setting.lstrip("+-")
+    order = Order(word) if word in set(Order) else Order.CREATED
+    if setting[:1] in "+-" and setting:
+        return Sort(order, setting.startswith("-"))
+    return _natural(order)

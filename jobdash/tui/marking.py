@@ -1,0 +1,64 @@
+"""Marked jobs: they stay marked through tabs, filters and orders, until something is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Tab, tab_number
+from jobdash.operations.browse import Browser, Scope
+from jobdash.tui.context import Selection
+
+MARKS_MOST = 50_000
+"""Jobs that can be marked, and so acted on, at once."""
+
+
+class Marks:
+    """The marks of one table, whose set of ids they are kept in."""
+
+    def __init__(self, browser: Browser, ids: set[int]) -> None:
+        self._browser = browser
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def toggle(self, job_id: int) -> None:
+        """Mark a job, or unmark it."""
+        self._ids ^= {job_id}
+
+    def add_all(self, scope: Scope) -> bool:
+        """Mark every job of a scope; returns False when there are more than can be marked."""
+        for ids in self._browser.iter_ids(scope):
+            for job_id in ids:
+                if len(self._ids) >= MARKS_MOST:
+                    return False
+                self._ids.add(job_id)
+        return True
+
+    def clear(self) -> None:
+        """Unmark everything."""
+        self._ids.clear()
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """Unmark jobs that an action has been carried out on."""
+        self._ids.difference_update(ids)
+
+    def follow(self, changed: Collection[JobRow], *, complete: bool) -> None:
+        """Unmark what was removed; ``complete`` says that ``changed`` is everything that changed."""
+        rows = changed if complete else self._browser.rows(list(self._ids)).values()
+        self.forget(row.id for row in rows if row.removed_at is not None)
+
+    def selection(self, scope: Scope, current: JobRow | None) -> Selection:
+        """Return the jobs an action is for, as the store has them now: those marked, else the current one."""
+        if not self._ids:
+            return Selection((current,) if current is not None else (), False, frozenset())
+        rows = self._browser.rows(sorted(self._ids))
+        hidden = frozenset(row.id for row in rows.values() if not self._shows(scope, row))
+        return Selection(tuple(rows.values()), True, hidden)
+
+    def _shows(self, scope: Scope, row: JobRow) -> bool:
+        if scope.filtered:
+            return self._browser.matches(row.id, scope)
+        number = tab_number(row.status, gone=row.gone, removed=row.removed_at is not None)
+        return number >= 0 if scope.tab is Tab.ALL else number == scope.tab.number

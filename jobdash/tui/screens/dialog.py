@@ -1,0 +1,99 @@
+"""What all dialogs share: a box that fits any terminal, buttons always in sight, keys dropped until drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Generic, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Button
+
+T = TypeVar("T")
+_FRAME = 2
+"""Lines of the border."""
+
+
+class Dialog(ModalScreen[T], Generic[T]):
+    """A body that scrolls, and a foot with the buttons that does not."""
+
+    AUTO_FOCUS = None
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,up", "app.focus_previous", show=False),
+        Binding("right,down", "app.focus_next", show=False),
+        Binding("pageup", "scroll_body(-1)", show=False),
+        Binding("pagedown", "scroll_body(1)", show=False),
+    ]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
+        (0, "-slim"),
+        (64, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-short"),
+        (18, "-middle"),
+        (30, "-tall"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn = False
+        """Whether a person can have read the dialog; keys before that are not meant for it."""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the box."""
+        with Vertical(id="dialog"):
+            yield VerticalScroll(*self.body(), id="body", can_focus=False)
+            with Vertical(id="foot"):
+                yield from self.foot()
+                yield Horizontal(*self.buttons(), id="buttons")
+
+    def body(self) -> Iterator[Widget]:
+        """Yield what can be scrolled."""
+        yield from ()
+
+    def foot(self) -> Iterator[Widget]:
+        """Yield what stands above the buttons, always in sight."""
+        yield from ()
+
+    def buttons(self) -> Iterator[Button]:
+        """Yield the buttons, the safe one first."""
+        raise NotImplementedError
+
+    def set_title(self, words: str) -> None:
+        """Write into the border."""
+        self.query_one("#dialog").border_title = Content(f" {words} ")
+
+    def on_mount(self) -> None:
+        """Count keys from the first drawing on."""
+        self.call_after_refresh(self._arm)
+
+    def _arm(self) -> None:
+        self._fit()
+        self.drawn = True
+        self.focus_first()
+
+    def focus_first(self) -> None:
+        """Put the focus on the safe button."""
+        self.query("#buttons Button").first().focus()
+
+    def on_resize(self) -> None:
+        """Let the body have what the foot leaves."""
+        self.refit()
+
+    def refit(self) -> None:
+        """Fit the body again, after the foot has changed."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        dialog, foot = self.query_one("#dialog"), self.query_one("#foot")
+        around = _FRAME + dialog.styles.padding.height + foot.outer_size.height + foot.styles.margin.height
+        self.query_one("#body").styles.max_height = max(1, self.size.height - around)
+
+    def action_scroll_body(self, by: int) -> None:
+        """Scroll by a screen."""
+        body = self.query_one("#body")
+        body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)

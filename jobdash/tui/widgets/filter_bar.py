@@ -1,0 +1,133 @@
+"""The filter's line: what is typed, how much it finds or what is wrong with it, and the order beside it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Input
+
+from jobdash.domain.filter import Conditions, parse
+from jobdash.domain.text import clean
+from jobdash.errors import FilterError
+from jobdash.tui import cells
+from jobdash.tui.symbols import Symbols
+from jobdash.tui.widgets.line import Line, Span, gap
+
+_ENTRY_CELLS = 34
+_ENTRY_LEAST = 14
+_TEXT_MOST = 80
+
+
+class FilterInput(Input):
+    """The filter's own entry; Enter or ↓ keeps it, Escape clears it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "submit", "Keep the filter", show=False),
+        Binding("escape", "clear", "Clear the filter", show=False),
+    ]
+
+    class Left(Message):
+        """The keyboard goes back to the table."""
+
+    async def action_submit(self) -> None:
+        """Keep the filter and go to the table."""
+        self.post_message(self.Left())
+
+    def action_clear(self) -> None:
+        """Clear the filter and go to the table."""
+        self.value = ""
+        self.post_message(self.Left())
+
+
+class FilterBar(Horizontal):
+    """Reads the filter while it is typed."""
+
+    class Typed(Message):
+        """The filter is another one; while there is a mistake in it, what stands in front of the mistake."""
+
+        def __init__(self, conditions: Conditions) -> None:
+            super().__init__()
+            self.conditions = conditions
+
+    def __init__(self, symbols: Symbols, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._symbols = symbols
+        self.mistake: str | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out prompt, entry, and what stands on the right."""
+        yield Line(id="filter-prompt")
+        yield FilterInput(id="filter", compact=True, select_on_focus=False)
+        yield Line(id="filter-count")
+
+    @property
+    def entry(self) -> FilterInput:
+        """Where it is typed."""
+        return self.query_one("#filter", FilterInput)
+
+    @property
+    def text(self) -> str:
+        """The filter as typed."""
+        return self.entry.value
+
+    def on_mount(self) -> None:
+        """Show no entry before somebody asks for it."""
+        self.entry.display = False
+
+    def open(self) -> None:
+        """Let a filter be typed."""
+        self.entry.display = True
+        self.entry.focus()
+
+    def close(self) -> None:
+        """Show the filter as it stands."""
+        self.entry.display = False
+
+    def clear(self) -> None:
+        """Take the filter away."""
+        self.entry.value = ""
+
+    @on(Input.Changed, "#filter")
+    def _read(self, event: Input.Changed) -> None:
+        event.stop()
+        try:
+            conditions = parse(event.value)
+            self.mistake = None
+        except FilterError as error:
+            conditions = parse(event.value[: error.position])
+            self.mistake = clean(str(error), 200)
+        self.post_message(self.Typed(conditions))
+
+    def draw(self, counts: list[Span], order: list[Span]) -> None:
+        """Draw everything where it differs: the counts and the order, or the mistake in their place."""
+        left = self._prompt()
+        prompt = self.query_one("#filter-prompt", Line)
+        prompt.put(left)
+        used = sum(span.cells for span in left)
+        prompt.styles.width = used
+        if self.entry.display:
+            typed = max(_ENTRY_LEAST, min(len(self.text) + 2, _ENTRY_CELLS))
+            entry = typed if self.mistake else _ENTRY_CELLS
+            self.entry.styles.width = entry
+            used += entry
+        room = max(0, self.size.width - used - 2)
+        line = self.query_one("#filter-count", Line)
+        if self.mistake:
+            line.put([gap(1), Span(cells.cut(self.mistake, room, self._symbols.more), "error")])
+        else:
+            line.put([gap(1)], [*counts, gap(2), *order] if counts else order)
+
+    def _prompt(self) -> list[Span]:
+        if self.entry.display:
+            return [Span(" / ", "key"), Span("filter ", "muted"), Span(self._symbols.prompt, "accent")]
+        found = [Span(" / ", "key", "filter"), Span("filter ", "muted", "filter")]
+        if self.text:
+            room = max(8, self.size.width // 3)
+            text = cells.cut(clean(self.text, _TEXT_MOST), room, self._symbols.more)
+            found += [Span(text, "bright", "filter"), Span("  esc clears", "muted", "clear_filter")]
+        return found

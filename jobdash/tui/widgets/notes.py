@@ -1,0 +1,57 @@
+"""What a dialog says below its jobs: topics with sentences beside them, wrapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.geometry import Size
+from textual.strip import Strip
+
+from jobdash.domain.wording import Note
+from jobdash.tui.tones import Toned
+from jobdash.tui.widgets.lines_view import TextLine, wrapped
+
+_TOPIC = 17
+
+
+class Notes(Toned):
+    """A plan's notes; other notes are put in their place without a flicker."""
+
+    DEFAULT_CSS = """
+    Notes { height: auto; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._notes: tuple[Note, ...] = ()
+
+    def put(self, notes: Sequence[Note]) -> None:
+        """Show these notes."""
+        if tuple(notes) != self._notes:
+            self._notes = tuple(notes)
+            self.refresh(layout=True)
+
+    @property
+    def plain(self) -> str:
+        """All notes as text."""
+        return "\n".join(f"{note.topic}: {note.text}" for note in self._notes)
+
+    def _lines(self, width: int) -> list[TextLine]:
+        lines: list[TextLine] = []
+        for note in self._notes:
+            tone = "warning" if note.warning else "text"
+            for place, part in enumerate(wrapped(note.text, max(10, width - _TOPIC))):
+                topic = note.topic if place == 0 else ""
+                lines.append(((topic.ljust(_TOPIC), "muted"), (part, tone)))
+        return lines
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return the number of lines the notes take."""
+        return len(self._lines(width))
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line."""
+        width, lines = self.size.width, self._lines(self.size.width)
+        if y >= len(lines):
+            return Strip.blank(width, self.blank())
+        return self.strip(list(lines[y])).adjust_cell_length(width, self.blank())

@@ -1,0 +1,1 @@
+"""The programs that jobdash is measured against."""

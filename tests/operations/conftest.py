@@ -1,0 +1,35 @@
+"""An emulated world for every test, with its own store and a clock that only tests move."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from operations_kit import World, made_accounts, made_config
+
+from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
+from jobdash.operations.accounts import Accounts
+from jobdash.operations.browse import Browser
+from jobdash.operations.writing import DirectStore
+from jobdash.store.engine import ensure_store
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    clock = ManualClock()
+    emulator = Emulator(clock=clock)
+    with EmulatorServer(emulator) as server:
+        config = made_config(tmp_path, made_accounts(server))
+        ensure_store(config.database)
+
+        def ms() -> int:
+            return round(clock.now() * 1000)
+
+        with DirectStore(config.database, "test", ms) as store:
+            browser = Browser(config.database, ms)
+            made = World(clock, emulator, server, config, store, browser, Accounts(()))
+            made.accounts = Accounts(config.accounts, open_session=made.session)
+            yield made
+            await made.accounts.__aexit__()
+            browser.close()

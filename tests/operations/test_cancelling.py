@@ -1,0 +1,312 @@
+"""Cancel: what each answer of a provider, or its silence, means for the job."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from operations_kit import CANCEL, GEMINI_CANCEL, World
+
+from jobdash.demo.emulator import Answer, Cancel, EmptyJson, Reset, Switches
+from jobdash.domain.plan import Action, JobOutcome, Result
+from jobdash.domain.status import Status
+from jobdash.operations.cancel import NO_ANSWER
+from jobdash.operations.execute import execute
+
+
+@pytest.mark.parametrize("account", ["openai", "gemini"])
+async def test_a_job_is_cancelled_when_its_provider_says_so_and_not_before(world: World, account: str) -> None:
+    # A-1 A-8 A-9 B-1
+    batch = world.add(account)
+    await world.sync()
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.status_after) == (Result.DONE, Status.CANCELLING)
+    assert world.row(batch).status is Status.CANCELLING
+    world.pass_time(60)
+    await world.sync()
+    job = world.browser.job(world.row(batch).id)
+    assert job is not None
+    assert job.row.status is Status.CANCELLED
+    assert job.cancel_reason == "Cancelled by user"
+    assert world.open_intents() == []
+
+
+@pytest.mark.parametrize("refusal", [409, 400, 500])
+async def test_a_finished_batch_is_skipped_whatever_code_says_so(world: World, refusal: int) -> None:
+    # A-6 B-3 C-9
+    batch = world.add(running=60.0, switches=Switches(cancel_refusal=refusal))
+    await world.sync()
+    world.pass_time(300)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "already completed")
+    assert world.row(batch).status is Status.COMPLETED
+
+
+async def test_a_finished_gemini_batch_is_skipped(world: World) -> None:
+    # A-6
+    batch = world.add("gemini", running=60.0)
+    await world.sync()
+    world.pass_time(300)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "already completed")
+
+
+async def test_a_job_already_cancelled_is_skipped_without_a_call(world: World) -> None:
+    # B-4 C-11
+    batch = world.add()
+    await world.sync()
+    await world.one(Action.CANCEL, batch)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "already asked 0s ago")
+    assert world.calls("POST", CANCEL) == 1
+
+
+async def test_two_at_once_send_one_cancel(world: World) -> None:
+    # C-11
+    batch = world.add()
+    (row,) = await world.known(batch)
+    plans = [world.plan(Action.CANCEL, [row]) for _ in range(2)]
+
+    summaries = await asyncio.gather(*(execute(plan, world.work, lambda _outcome: None) for plan in plans))
+
+    results = sorted(summary.outcomes[0].result for summary in summaries)
+    assert results == [Result.DONE, Result.SKIPPED]
+    assert world.calls("POST", CANCEL) == 1
+
+
+async def test_a_cancel_stuck_for_15_minutes_may_be_asked_again(world: World) -> None:
+    batch = world.add(running=10 * 3600.0, switches=Switches(cancel=Cancel.STICKS))
+    await world.sync()
+    await world.one(Action.CANCEL, batch)
+    world.pass_time(16 * 60)
+
+    assert (await world.one(Action.CANCEL, batch)).result is Result.DONE
+    assert world.calls("POST", CANCEL) == 2
+
+
+async def test_429_waits_as_long_as_asked_and_goes_again(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    world.fault(Answer(429, retry_after=7), CANCEL, times=2)
+    before = world.ms()
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert outcome.result is Result.DONE
+    assert world.ms() - before == 14_000
+    assert world.calls("POST", CANCEL) == 3
+    assert world.open_intents() == []
+
+
+async def test_503_that_names_a_time_goes_again_and_one_that_names_none_does_not(world: World) -> None:
+    # B-5: nothing is re-sent blindly
+    named, silent = world.add(), world.add()
+    await world.sync()
+    world.fault(Answer(503, retry_after=1), f"/v1/batches/{named}/cancel", times=1)
+    world.fault(Answer(503), f"/v1/batches/{silent}/cancel")
+
+    summary = await world.do(Action.CANCEL, named, silent)
+
+    assert [outcome.result for outcome in summary.outcomes] == [Result.DONE, Result.FAILED]
+    assert world.calls("POST", f"*{silent}/cancel") == 1
+
+
+async def test_a_reset_before_the_cancel_was_applied_leaves_the_job_as_it_was(world: World) -> None:
+    # C-8: the job goes on, one may try again
+    batch = world.add()
+    await world.sync()
+    world.fault(Reset(applied=False), CANCEL, times=1)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert outcome.result is Result.FAILED
+    row = world.row(batch)
+    assert (row.status, row.cancel_requested_at) == (Status.IN_PROGRESS, None)
+    assert (await world.one(Action.CANCEL, batch)).result is Result.DONE
+
+
+async def test_a_reset_after_the_cancel_was_applied_is_a_cancel(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    world.fault(Reset(applied=True), CANCEL)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.status_after) == (Result.DONE, Status.CANCELLING)
+    assert world.calls("POST", CANCEL) == 1
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_gemini_tells_nobody_whether_an_unanswered_cancel_was_applied(world: World, applied: bool) -> None:
+    batch = world.add("gemini", cancelling=120.0)
+    await world.sync()
+    world.fault(Reset(applied=applied), GEMINI_CANCEL, times=1)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.reason) == (Result.FAILED, NO_ANSWER)
+    row = world.row(batch)
+    assert (row.status, row.cancel_doubt) == (Status.CANCELLING, True)
+    assert (await world.one(Action.CANCEL, batch)).result is Result.DONE, "it may be asked again at once"
+    assert not world.row(batch).cancel_doubt
+
+
+async def test_no_answer_to_cancel_and_question_stays_cancelling(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    world.fault(Reset(applied=False), f"/v1/batches/{batch}*")
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.reason) == (Result.FAILED, NO_ANSWER)
+    assert world.row(batch).status is Status.CANCELLING
+    assert world.open_intents() == []
+
+
+async def test_a_refusal_is_passed_on_in_the_providers_own_words(world: World) -> None:
+    # B-7 C-10
+    batch = world.add()
+    await world.sync()
+    words = '{"error": {"message": "The moon is in the wrong phase.", "type": "invalid_request_error"}}'
+    world.fault(Answer(400, words), CANCEL)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert outcome.result is Result.FAILED
+    assert "400" in outcome.reason
+    assert "The moon is in the wrong phase." in outcome.reason
+    assert world.row(batch).status is Status.IN_PROGRESS
+
+
+async def test_an_answer_that_cannot_be_believed_is_asked_about(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    world.fault(EmptyJson(), CANCEL)
+
+    assert (await world.one(Action.CANCEL, batch)).status_after is Status.CANCELLING
+
+
+async def test_a_batch_its_provider_lost_is_not_cancelled(world: World) -> None:
+    # B-6 C-9
+    batch = world.add()
+    await world.sync()
+    world.forget(batch)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.reason) == (Result.FAILED, "the provider knows no such batch (404)")
+    assert world.row(batch).cancel_requested_at is None
+
+
+async def test_a_rejected_key_is_not_asked_again_and_again(world: World) -> None:
+    # A-2
+    world.narrow(1)
+    batches = world.add_many(5)
+    await world.sync()
+    world.fault(Answer(401, code="invalid_api_key"), CANCEL)
+
+    summary = await world.do(Action.CANCEL, *batches)
+
+    assert summary.count(Result.FAILED) == 5
+    assert world.calls("POST", CANCEL) == 1
+    assert {outcome.reason for outcome in summary.outcomes[1:]} == {"not sent: key rejected (401)"}
+    assert {world.row(batch).status for batch in batches} == {Status.IN_PROGRESS}
+
+
+async def test_a_used_up_quota_is_no_rate_limit(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    world.fault(Answer(429, code="insufficient_quota"), CANCEL)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert outcome.result is Result.FAILED
+    assert "quota used up (429)" in outcome.reason
+    assert world.calls("POST", CANCEL) == 1
+
+
+async def test_one_failure_never_stops_the_rest(world: World) -> None:
+    # A-3 A-7 B-17
+    batches = world.add_many(12) + world.add_many(3, "gemini") + world.add_many(3, "work")
+    await world.sync()
+    world.fault(Answer(400), f"/v1/batches/{batches[4]}/cancel")
+
+    summary = await world.do(Action.CANCEL, *batches)
+
+    assert (summary.count(Result.DONE), summary.count(Result.FAILED)) == (17, 1)
+    assert len(summary.outcomes) == 18
+
+
+async def test_stop_sends_nothing_more_and_tells_of_every_job(world: World) -> None:
+    # C-6
+    world.narrow(1)
+    batches = world.add_many(60)
+    await world.sync()
+
+    def stop_after_three(_outcome: JobOutcome) -> None:
+        if world.calls("POST", CANCEL) >= 3:
+            world.stop.set()
+
+    summary = await world.do(Action.CANCEL, *batches, report=stop_after_three)
+
+    sent = world.calls("POST", CANCEL)
+    assert sent < 6
+    assert (summary.count(Result.DONE), summary.stopped) == (sent, 60 - sent)
+    assert summary.interrupted
+    assert world.open_intents() == []
+    assert sum(world.row(batch).status is Status.CANCELLING for batch in batches) == sent
+
+
+async def test_a_job_removed_meanwhile_is_skipped_with_the_reason(world: World) -> None:
+    batch = world.add()
+    (row,) = await world.known(batch)
+    plan = world.plan(Action.CANCEL, [row])
+    await world.one(Action.REMOVE, batch, force=True)
+
+    (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
+
+    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "was removed meanwhile")
+    assert world.calls("POST", CANCEL) == 0
+
+
+async def test_a_job_that_finished_meanwhile_is_skipped(world: World) -> None:
+    batch = world.add(running=60.0)
+    (row,) = await world.known(batch)
+    plan = world.plan(Action.CANCEL, [row])
+    world.pass_time(300)
+    await world.sync()
+
+    (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
+
+    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "already completed")
+    assert world.calls("POST", CANCEL) == 0
+
+
+async def test_a_cancel_that_loses_the_race_is_told_once(world: World) -> None:
+    batch = world.add(switches=Switches(cancel=Cancel.LOSES_RACE))
+    await world.sync()
+    await world.one(Action.CANCEL, batch)
+    world.pass_time(300)
+
+    reports = [(await world.sync())["openai"] for _ in range(2)]
+
+    assert [[row.remote_id for row in report.lost_race] for report in reports] == [[batch], []]
+    assert world.row(batch).status is Status.COMPLETED
+
+
+async def test_the_intent_is_on_disk_before_the_request_and_closed_after_it(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+
+    await world.one(Action.CANCEL, batch)
+
+    assert [event.action for event in world.events(batch)] == ["cancel"]
+    assert world.open_intents() == []

@@ -1,0 +1,134 @@
+"""The window of rows against a plain list: whatever is loaded, scrolled, inserted and removed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tui_kit import add, job, make_store
+
+from jobdash.operations.browse import Browser, Order, Scope, Sort
+from jobdash.tui.window import Found, RowWindow
+
+HEIGHT = 7
+_SORTS = [Sort(order, descending) for order in Order for descending in (True, False)]
+
+
+class WindowMachine(RuleBasedStateMachine):
+    """A table of `HEIGHT` lines over an order, and the same as a list."""
+
+    @initialize(number=st.integers(0, 260), sort=st.sampled_from(_SORTS))
+    def open(self, number: int, sort: Sort) -> None:
+        self.folder = TemporaryDirectory()
+        self.path = Path(self.folder.name) / "j" / "j.db"
+        make_store(self.path, [job(n, "completed", failed=n % 5, total=100 + n % 9) for n in range(number)])
+        self.browser = Browser(self.path)
+        self.window = RowWindow(self.browser)
+        self.sort = sort
+        self.next = number
+        self.window.show(Scope(), sort, number)
+
+    def teardown(self) -> None:
+        if hasattr(self, "browser"):
+            self.browser.close()
+            self.folder.cleanup()
+
+    def model(self) -> list[int]:
+        return [row.id for row in self.browser.page(Scope(), self.sort, None, 10_000)]
+
+    @rule(first=st.integers(-5, 300), jump=st.booleans())
+    def look(self, first: int, jump: bool) -> None:
+        if not self.window.total:
+            return
+        if not jump:
+            first = self.window.start + first % (2 * HEIGHT) - HEIGHT
+        first = max(0, min(first, self.window.total - 1))
+        shift = self.window.load(first, HEIGHT)
+        first = max(0, first + shift)
+        for index in range(first, min(first + HEIGHT, self.window.total)):
+            assert self.window.row(index) is not None, (first, index, self.window.start, self.window.end)
+
+    @rule(pick=st.integers(0, 10_000), above=st.integers(1, 30), below=st.integers(1, 30))
+    def around(self, pick: int, above: int, below: int) -> None:
+        model = self.model()
+        if not model:
+            return
+        row = self.browser.rows([model[pick % len(model)]])[model[pick % len(model)]]
+        index = self.window.load_around(row, pick % len(model), above, below)
+        found = self.window.row(index)
+        assert found is not None
+        assert found.id == row.id
+
+    @rule()
+    def insert(self) -> None:
+        add(self.path, job(self.next, "completed", failed=self.next % 5, total=100 + self.next % 9))
+        self.next += 1
+        self._follow()
+
+    @rule(pick=st.integers(0, 10_000))
+    def remove(self, pick: int) -> None:
+        model = self.model()
+        if not model:
+            return
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute("UPDATE job SET removed_at = 1 WHERE id = ?", (model[pick % len(model)],))
+        self._follow()
+
+    def _follow(self) -> None:
+        """Do what the table does when something has changed."""
+        self.window.total = len(self.model())
+        if self.window.rows:
+            anchor = self.window.rows[len(self.window.rows) // 2]
+            place = self.window.start + len(self.window.rows) // 2
+            self.window.load_around(anchor, place, 20, 20)
+
+    @invariant()
+    def contiguous(self) -> None:
+        if not hasattr(self, "window") or not self.window.rows:
+            return
+        model, ids = self.model(), [row.id for row in self.window.rows]
+        at = model.index(ids[0])
+        assert ids == model[at : at + len(ids)]
+
+    @precondition(lambda self: hasattr(self, "window") and self.window.rows)
+    @invariant()
+    def exact_at_both_ends(self) -> None:
+        model, window = self.model(), self.window
+        if window.rows[0].id == model[0] and len(window.rows) == len(model):
+            assert window.start == 0
+        assert 0 <= window.start
+        assert window.end <= max(window.total, window.end)
+
+
+TestWindow = WindowMachine.TestCase
+TestWindow.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+@pytest.fixture(scope="module")
+def hundred(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    path = make_store(tmp_path_factory.mktemp("w") / "d" / "j.db", [job(n) for n in range(100)])
+    browser = Browser(path)
+    yield browser
+    browser.close()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    ids=st.lists(st.integers(1, 100), unique=True, min_size=1),
+    looks=st.lists(st.integers(0, 100), max_size=8),
+)
+def test_found_ids_stand_in_their_own_order(hundred: Browser, ids: list[int], looks: list[int]) -> None:
+    window = RowWindow(hundred)
+    window.show(Scope(), Sort(), len(ids), Found(tuple(ids)))
+    for first in looks:
+        first = min(first, len(ids) - 1)
+        assert window.load(first, HEIGHT) == 0
+        shown = [window.row(index) for index in range(first, min(first + HEIGHT, len(ids)))]
+        assert [row.id if row else None for row in shown] == ids[first : first + HEIGHT]
