@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,24 +37,21 @@ class Acts:
         self._context = context
         self._asking = False
 
-    def act(
-        self, action: Action, choices: Choices, selection: Selection, done: Callable[[], None] | None = None
-    ) -> None:
-        """Plan an action on selected jobs, ask, and begin; ``done`` is called when somebody said yes."""
+    def act(self, action: Action, choices: Choices, selection: Selection) -> None:
+        """Plan an action on selected jobs, ask, and begin."""
         if self._may_begin():
             plan = plan_jobs(
                 action, selection.rows, self._context.situation(), choices, hidden=selection.hidden
             )
-            self._begin(self._ask(plan, done))
+            self._begin(self._ask(plan))
 
     def cancel_all(self, view: JobsView) -> None:
         """Plan a cancel of everything unfinished in tab and filter."""
         if not self._may_begin():
             return
         plan = plan_cancel_all(view.browser, view.scope, self._context.situation(named=False))
-        if view.marks and plan.acting:
-            self._app.notify("Marks are ignored: C is for everything in tab and filter")
-        self._begin(self._ask(plan, None))
+        remark = wording.Note("Marks", "ignored: C is for everything in tab and filter") if view.marks else None
+        self._begin(self._ask(plan, remark))
 
     def undo(self) -> None:
         """Show what can be taken back, and ask."""
@@ -92,16 +89,14 @@ class Acts:
         finally:
             self._asking = False
 
-    async def _ask(self, plan: Plan, done: Callable[[], None] | None) -> None:
+    async def _ask(self, plan: Plan, remark: wording.Note | None = None) -> None:
         if not plan.acting:
             self._app.notify(wording.nothing_to_do(plan), severity="warning")
             return
-        agreed = await self._app.push_screen_wait(ConfirmScreen(plan, self._context))
+        agreed = await self._app.push_screen_wait(ConfirmScreen(plan, self._context, remark))
         if agreed is None:
             return
         run = self._app.start_run(agreed)
-        if done is not None:
-            done()
         if run.bulk:
             self._app.push_screen(ProgressScreen(run, self._context))
 

@@ -12,8 +12,8 @@ from jobdash.demo.emulator import (
     OPENAI_KEY,
     BatchScript,
     Emulator,
-    Ending,
     EmulatorServer,
+    Ending,
     FaultRule,
     ManualClock,
     Plan,
@@ -21,6 +21,7 @@ from jobdash.demo.emulator import (
     Timing,
 )
 from jobdash.demo.emulator.faults import Effect
+from jobdash.demo.emulator.provider import Provider
 from jobdash.domain.job import Event, JobRow
 from jobdash.domain.plan import Action, Choices, JobOutcome, Summary
 from jobdash.domain.plan import Plan as ActionPlan
@@ -71,6 +72,8 @@ class World:
     accounts: Accounts
     in_flight: int = 32
     stop: Stop = field(default_factory=Stop)
+    used: set[str] = field(default_factory=set)
+    """The accounts that have batches: a sync asks no other, since opening a client takes its time."""
 
     # ── time ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -98,6 +101,7 @@ class World:
         cancelling: float = 10.0,
         ending: Ending = Ending.COMPLETES,
         switches: Switches | None = None,
+        metadata: dict[str, str] | None = None,
         **plan: object,
     ) -> str:
         """Add a batch that has run for ``age`` seconds; return its provider's id."""
@@ -105,9 +109,11 @@ class World:
         script = BatchScript(
             name=name,
             total=total,
+            metadata=metadata or {},
             created_at=self.clock.now() - age,
             plan=Plan(timing=timing, ending=ending, switches=switches, **plan),  # type: ignore[arg-type]
         )
+        self.used.add(account)
         return self._provider(account).add_batch(script, key=KEYS[account])
 
     def add_many(self, count: int, account: str = "openai", **settings: object) -> list[str]:
@@ -116,8 +122,8 @@ class World:
     def add_finished(self, account: str = "openai", *, age: float = 2 * HOUR, **settings: object) -> str:
         return self.add(account, age=age, running=60.0, **settings)  # type: ignore[arg-type]
 
-    def _provider(self, account: str):  # type: ignore[no-untyped-def]
-        return getattr(self.emulator, provider_of(account))
+    def _provider(self, account: str) -> Provider:
+        return self.emulator.gemini if account == "gemini" else self.emulator.openai
 
     def forget(self, remote_id: str, account: str = "openai") -> None:
         """Let the provider lose a batch."""
@@ -153,12 +159,12 @@ class World:
         return AccountSyncs(self.config, self.accounts, self.browser, self.work)
 
     async def sync(self, *names: str, full: bool = False) -> dict[str, SyncReport]:
-        """Sync some accounts, or all of them."""
-        reports = await self.syncs.run(names or None, full=full)
+        """Sync some accounts, or all that have batches."""
+        reports = await self.syncs.run(names or self.used, full=full)
         return {report.account: report for report in reports}
 
     async def known(self, *remote_ids: str) -> list[JobRow]:
-        """Sync all accounts once; return the jobs."""
+        """Sync once; return the jobs."""
         await self.sync()
         return [self.row(remote_id) for remote_id in remote_ids]
 

@@ -15,7 +15,9 @@ from jobdash.operations.execute import execute
 
 
 @pytest.mark.parametrize("account", ["openai", "gemini"])
-async def test_a_job_is_cancelled_when_its_provider_says_so_and_not_before(world: World, account: str) -> None:
+async def test_a_job_is_cancelled_when_its_provider_says_so_and_not_before(
+    world: World, account: str
+) -> None:
     # A-1 A-8 A-9 B-1
     batch = world.add(account)
     await world.sync()
@@ -145,7 +147,9 @@ async def test_a_reset_after_the_cancel_was_applied_is_a_cancel(world: World) ->
 
 
 @pytest.mark.parametrize("applied", [True, False])
-async def test_gemini_tells_nobody_whether_an_unanswered_cancel_was_applied(world: World, applied: bool) -> None:
+async def test_gemini_tells_nobody_whether_an_unanswered_cancel_was_applied(
+    world: World, applied: bool
+) -> None:
     batch = world.add("gemini", cancelling=120.0)
     await world.sync()
     world.fault(Reset(applied=applied), GEMINI_CANCEL, times=1)

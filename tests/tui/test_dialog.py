@@ -141,10 +141,10 @@ async def test_cancel_all_counts_by_status_and_ignores_marks(path: Path) -> None
         plans = caught(dash)
         await dash.press("space", "C")
         screen = await dash.until_dialog()
-        assert "Marks are ignored" in dash.toast
         assert title(screen) == "Cancel 4 unfinished jobs in ALL accounts?"
         assert screen.query_one("#dialog").has_class("severe")
         notes = screen.query_one(Notes).plain
+        assert "Marks: ignored" in notes
         assert "1 pending · 1 validating · 2 running" in notes
         assert "cannot be undone" in notes
         await dash.press("y")

@@ -155,6 +155,12 @@ class Dash:
         await self.until(lambda: not self.app.screen.is_modal)
         await self.settle()
 
+    async def until_exit(self) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while self.app.is_running:
+            assert time.monotonic() < deadline, "it goes on"
+            await asyncio.sleep(0.005)
+
     @property
     def table(self) -> JobTable:
         return self.app.main.view.table

@@ -56,10 +56,11 @@ class ConfirmScreen(Dialog[Plan | None]):
         Binding("y", "act", "Act", show=False),
     ]
 
-    def __init__(self, plan: Plan, context: Context) -> None:
+    def __init__(self, plan: Plan, context: Context, remark: wording.Note | None = None) -> None:
         super().__init__()
         self.plan = plan
         self.context = context
+        self._remarks = [remark] if remark is not None else []
 
     def body(self) -> Iterator[Widget]:
         """Yield the jobs, and what will become of them."""
@@ -96,7 +97,7 @@ class ConfirmScreen(Dialog[Plan | None]):
         plan = self.plan
         self.set_title(wording.title(plan))
         self.query_one("#dialog").set_class(plan.severe, "severe")
-        self.query_one("#notes", Notes).put(wording.notes(plan))
+        self.query_one("#notes", Notes).put([*self._remarks, *wording.notes(plan)])
         self.query_one("#keep", Button).label = Content(wording.safe_button(plan))
         act = self.query_one("#act", Button)
         act.label = Content(f"{self.context.symbols.act} {wording.danger_button(plan)}")

@@ -1,0 +1,133 @@
+"""Builds every picture of this folder from the real program: ``python screenshots/build.py [name …]``.
+
+The world is the demo's, with a clock that stands still, so that the same code gives the same pictures. SVG as
+Textual exports it, with an installed monospaced font in place of the web font it names; PNG drawn from that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cairosvg
+from textual.pilot import Pilot
+
+from jobdash.config import Account, Config, Secret, UiSettings
+from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
+from jobdash.demo.samples import KEYS, seed_emulator
+from jobdash.operations.browse import open_browser
+from jobdash.tui.app import JobdashApp
+from jobdash.tui.context import Context
+
+FOLDER = Path(__file__).parent
+NOON = 1_795_175_000.0
+"""2026-11-20, in the morning."""
+FONT = "DejaVu Sans Mono"
+DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture: the keys that lead to it, the terminal's size, the theme."""
+
+    name: str
+    keys: tuple[str, ...] = ()
+    size: tuple[int, int] = (120, 36)
+    theme: str = "jobdash-dark"
+
+
+def typed(text: str) -> tuple[str, ...]:
+    """Return the keys of a text."""
+    names = {" ": "space", ":": "colon", "-": "minus", ">": "greater_than_sign"}
+    return tuple(names.get(char, char) for char in text)
+
+
+SHOTS = (
+    Shot("main-dark", ("down", "down", "down", "space", "space", "up", "up")),
+    Shot("main-light", ("down", "down", "down", "space", "space", "up", "up"), theme="jobdash-light"),
+    Shot("main-80x24", ("down", "down"), (80, 24)),
+    Shot("main-80x24-light", ("down", "down"), (80, 24), "jobdash-light"),
+    Shot("main-wide", ("down", "down"), (200, 50)),
+    Shot("filter", ("slash", *typed("status:running older:10m"))),
+    Shot("cancel-one", ("down", "down", "down", "c")),
+    Shot("cancel-all", ("C",)),
+    Shot("cancel-all-light", ("C",), theme="jobdash-light"),
+    Shot("cancel-and-delete", ("6", "0", "down", "down", "down", "X"), (100, 34)),
+    Shot("job", ("end", *("up",) * 4, "slash", *typed("nightly"), "enter", "enter")),
+    Shot("help", ("question_mark",)),
+)
+
+
+async def until(pilot: Pilot[None], condition: object) -> None:
+    """Wait until a condition holds; fail when it never does."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():  # type: ignore[operator]
+        if time.monotonic() > deadline:
+            raise TimeoutError("the screen never came to rest")
+        await pilot.pause(0.05)
+
+
+async def shoot(shot: Shot, folder: Path) -> str:
+    """Run the dashboard over a fresh demo and return the picture as SVG."""
+    clock = ManualClock(NOON)
+    emulator = Emulator(clock=clock)
+    seed_emulator(emulator, NOON)
+    with EmulatorServer(emulator) as server:
+        urls = {"gemini": server.gemini_base_url}
+        accounts = tuple(
+            Account(
+                name, "gemini" if name == "gemini" else "openai", "", Secret(key), urls.get(name, server.openai_base_url)
+            )
+            for name, key in KEYS.items()
+        )
+        config = Config(
+            folder / "config.toml", False, folder / f"{shot.name}.db", accounts, UiSettings(theme=shot.theme, ascii=False)
+        )
+        now = int(NOON * 1000)
+        opened = open_browser(config.database, lambda: now)
+        context = Context.of(config, opened.browser, None, lambda: now, demo=True)
+        app = JobdashApp(context)
+        async with app.run_test(size=shot.size, notifications=True) as pilot:
+            await until(pilot, lambda: app.main.view.counts.total == 40)
+            await until(pilot, lambda: all(h.first_sync_done for h in context.browser.accounts()))
+            await pilot.pause(0.6)
+            for key in shot.keys:
+                await pilot.press(key)
+            await pilot.pause(0.5)
+            return app.export_screenshot(title="jobdash")
+
+
+def portable(svg: str) -> str:
+    """Return an SVG that needs no web font and names no loopback port."""
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", svg)
+    # Textual names its classes after a random number: equal pictures are to be equal files.
+    svg = re.sub(r"terminal-\d+", "terminal", svg)
+    return svg.replace("Fira Code", FONT)
+
+
+def build(names: Iterable[str]) -> None:
+    """Build the pictures named, or all."""
+    os.environ.pop("NO_COLOR", None)
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    wanted = set(names) or {shot.name for shot in SHOTS}
+    with tempfile.TemporaryDirectory() as folder:
+        for shot in SHOTS:
+            if shot.name not in wanted:
+                continue
+            svg = portable(asyncio.run(shoot(shot, Path(folder))))
+            (FOLDER / f"{shot.name}.svg").write_text(svg, encoding="utf-8")
+            cairosvg.svg2png(bytestring=svg.encode(), write_to=str(FOLDER / f"{shot.name}.png"))
+            print(shot.name)
+
+
+if __name__ == "__main__":
+    build(sys.argv[1:])

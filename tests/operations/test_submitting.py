@@ -1,0 +1,168 @@
+"""Submit: checked first, sent once, and never lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from operations_kit import World, made_accounts
+
+from jobdash.demo.emulator import Answer, EmptyJson, Reset
+from jobdash.domain.status import Status
+from jobdash.errors import UsageError
+from jobdash.operations.submit import NO_ANSWER, SubmitEnd, Submitted, order, submit
+
+
+@pytest.fixture
+def openai_file(tmp_path: Path) -> Path:
+    lines = [
+        {"custom_id": f"r{n}", "method": "POST", "url": "/v1/responses", "body": {"model": "gpt-x"}}
+        for n in range(3)
+    ]
+    path = tmp_path / "nightly eval.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def gemini_file(tmp_path: Path) -> Path:
+    path = tmp_path / "questions.jsonl"
+    path.write_text(
+        "".join(json.dumps({"key": f"r{n}", "request": {"contents": []}}) + "\n" for n in range(2))
+    )
+    return path
+
+
+async def submitted(world: World, path: Path, account: str = "openai", **wishes: object) -> Submitted:
+    found = world.config.account(account)
+    assert found is not None
+    wanted = order(path, found, **wishes)  # type: ignore[arg-type]
+    return await submit(wanted, world.accounts[account], world.work)
+
+
+async def test_a_file_becomes_a_batch_with_its_name_tags_and_key(world: World, openai_file: Path) -> None:
+    # A-13 B-16
+    done = await submitted(world, openai_file, tags={"team": "search"})
+
+    assert done.end is SubmitEnd.CREATED
+    assert done.row is not None
+    assert done.row.remote_id is not None
+    job = world.browser.job(done.row.id)
+    assert job is not None
+    assert (job.row.name, job.row.total, job.row.model) == ("nightly eval", 3, "gpt-x")
+    assert (job.row.endpoint, job.tags["team"]) == ("/v1/responses", "search")
+    assert job.row.status is Status.VALIDATING
+    assert world.open_intents() == []
+    assert (await world.sync("openai"))["openai"].new == 0
+
+
+async def test_gemini_wants_a_model(world: World, gemini_file: Path) -> None:
+    with pytest.raises(UsageError, match="--model"):
+        await submitted(world, gemini_file, "gemini")
+
+    done = await submitted(world, gemini_file, "gemini", model="gemini-x-flash", name="questions")
+
+    assert done.end is SubmitEnd.CREATED
+    assert done.row is not None
+    assert done.row.name == "questions"
+    assert (await world.sync("gemini"))["gemini"].new == 0, "found again by its key"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [({"endpoint": "/v1/embeddings"}, "the lines say"), ({"model": "other"}, "name the model themselves")],
+)
+async def test_wishes_that_contradict_the_lines_are_refused(
+    world: World, openai_file: Path, wishes: dict[str, str], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        await submitted(world, openai_file, **wishes)
+    assert world.calls() == 0
+
+
+async def test_a_refused_upload_fails_the_job_and_creates_nothing(world: World, openai_file: Path) -> None:
+    world.fault(Answer(400, '{"error": {"message": "not that file"}}'), "/v1/files")
+
+    done = await submitted(world, openai_file)
+
+    assert (done.end, done.row and done.row.status) == (SubmitEnd.FAILED, Status.FAILED)
+    assert "not that file" in done.reason
+    assert world.calls("POST", "/v1/batches") == 0
+    assert world.open_intents() == []
+
+
+async def test_a_refused_creation_fails_the_job_and_says_what_stays(world: World, openai_file: Path) -> None:
+    world.fault(Answer(400), "/v1/batches", "POST")
+
+    done = await submitted(world, openai_file)
+
+    assert done.end is SubmitEnd.FAILED
+    assert "the uploaded file file-" in done.reason
+    assert done.row is not None
+    assert done.row.error is not None
+
+
+async def test_429_is_waited_out_and_creates_one_batch(world: World, openai_file: Path) -> None:
+    world.fault(Answer(429, retry_after=3), "/v1/batches", "POST", times=2)
+
+    assert (await submitted(world, openai_file)).end is SubmitEnd.CREATED
+    assert (await world.sync("openai"))["openai"].seen == 1
+
+
+@pytest.mark.parametrize("effect", [Reset(applied=True), EmptyJson()])
+async def test_a_lost_answer_to_the_creation_is_looked_for_and_never_sent_again(
+    world: World, openai_file: Path, effect: Reset | EmptyJson
+) -> None:
+    world.fault(effect, "/v1/batches", "POST")
+
+    done = await submitted(world, openai_file)
+
+    assert done.end is SubmitEnd.CREATED
+    assert done.row is not None
+    assert done.row.remote_id is not None
+    assert world.calls("POST", "/v1/batches") == 1
+
+
+async def test_a_creation_that_never_arrived_stays_in_doubt_until_the_syncs_can_tell(
+    world: World, openai_file: Path
+) -> None:
+    world.fault(Reset(applied=False), "/v1/batches", "POST")
+
+    done = await submitted(world, openai_file)
+
+    assert (done.end, done.reason) == (SubmitEnd.UNCONFIRMED, NO_ANSWER)
+    assert done.row is not None
+    (intent,) = world.open_intents()
+    assert intent.job_id == done.row.id
+    world.pass_time(50 * 60)
+    (reconciled,) = (await world.sync("openai"))["openai"].reconciled
+    assert "may or may not exist" in reconciled.notice
+    assert world.calls("POST", "/v1/batches") == 1
+
+
+async def test_a_stop_before_its_turn_leaves_nothing_behind(world: World, openai_file: Path) -> None:
+    world.stop.set()
+
+    done = await submitted(world, openai_file)
+
+    assert (done.end, done.row) == (SubmitEnd.STOPPED, None)
+    assert world.browser.counts().total == 0
+    assert world.calls() == 0
+
+
+async def test_without_a_key_nothing_is_written(world: World, openai_file: Path) -> None:
+    await world.with_accounts(made_accounts(world.server, {"openai": None}))
+
+    done = await submitted(world, openai_file)
+
+    assert (done.end, done.row) == (SubmitEnd.FAILED, None)
+    assert done.reason == "not sent: no key: set OPENAI_KEY"
+
+
+async def test_a_broken_file_names_its_line(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text("{}\n")
+
+    with pytest.raises(UsageError, match="line 1"):
+        await submitted(world, path)

@@ -1,0 +1,246 @@
+"""Sync: discovery, where it stops, what it asks singly, and what an account's failure does not do."""
+
+from __future__ import annotations
+
+import math
+
+from operations_kit import HOUR, KEYS, World, made_accounts
+
+from jobdash.demo.emulator import Answer, Ending, Listing, Phase, Switches
+from jobdash.domain.plan import Action
+from jobdash.domain.status import Status
+from jobdash.operations.sync_all import rejected
+
+
+async def test_every_account_is_asked_and_what_is_new_is_written(world: World) -> None:
+    world.add_many(3)
+    world.add_many(2, "gemini")
+    world.add("work", name="crm")
+
+    reports = await world.sync(*KEYS)
+
+    assert {name: report.new for name, report in reports.items()} == {"openai": 3, "gemini": 2, "work": 1}
+    assert world.browser.counts().total == 6
+    assert all(health.first_sync_done and health.ok_at == world.ms() for health in world.browser.accounts())
+
+
+async def test_a_quiet_account_costs_one_or_two_list_calls(world: World) -> None:
+    for number in range(450):
+        world.add_finished(age=2 * HOUR + number)
+    await world.sync()
+    world.emulator.journal.clear()
+
+    report = (await world.sync())["openai"]
+
+    assert (report.new, report.changed) == (0, 0)
+    assert world.calls("GET", "/v1/batches") <= 2
+    assert world.calls() <= 2
+
+
+async def test_a_change_deep_in_the_list_is_asked_singly(world: World) -> None:
+    old = world.add(age=20 * HOUR, running=math.inf)
+    for number in range(300):
+        world.add_finished(age=2 * HOUR + number)
+    await world.sync()
+    world.pass_time(3 * HOUR)
+    world.emulator.openai.cancel(old)
+    world.pass_time(60)
+
+    report = (await world.sync())["openai"]
+
+    assert [row.remote_id for row in report.finished] == [old]
+    assert world.row(old).status is Status.CANCELLED
+    assert world.calls("GET", f"/v1/batches/{old}") == 1
+
+
+async def test_a_first_sync_reads_a_month_and_full_reads_all(world: World) -> None:
+    for day in range(60):
+        for _ in range(10):
+            world.add_finished(age=(day + 1) * 24 * HOUR)
+
+    first = (await world.sync())["openai"]
+
+    assert 300 <= first.seen <= 500
+    assert (await world.sync(full=True))["openai"].seen == 600
+
+
+async def test_a_list_without_order_is_read_whole_every_hour_only(world: World) -> None:
+    for number in range(120):
+        world.add_finished("gemini", age=2 * HOUR + number)
+    await world.sync()
+    world.emulator.journal.clear()
+
+    await world.sync()
+    assert world.calls("GET", "*/batches") == 1
+    world.pass_time(HOUR)
+    world.emulator.journal.clear()
+    await world.sync()
+    assert world.calls("GET", "*/batches") == 3
+
+
+async def test_a_list_that_repeats_itself_ends_with_an_error_after_what_was_readable(world: World) -> None:
+    world.emulator.openai.listing = Listing(repeat_page=True)
+    world.add_many(5)
+
+    report = (await world.sync())["openai"]
+
+    assert report.new == 5
+    assert "repeats itself" in str(report.error)
+    assert world.calls("GET", "/v1/batches") <= 3
+
+
+async def test_one_failing_account_hides_no_other(world: World) -> None:
+    world.add_many(2)
+    world.add_many(2, "gemini")
+    world.fault(Answer(500), "/v1/batches")
+
+    reports = await world.sync()
+
+    assert reports["gemini"].new == 2
+    assert reports["openai"].error is not None
+    health = {each.name: each for each in world.browser.accounts()}
+    assert health["openai"].error is not None
+    assert health["gemini"].error is None
+
+
+async def test_a_missing_key_is_the_accounts_error_and_nobodys_crash(world: World) -> None:
+    world.add()
+    await world.with_accounts(made_accounts(world.server, {"openai": "sk-emulated-openai", "work": None}))
+
+    reports = await world.sync("openai", "work")
+
+    assert reports["openai"].error is None
+    assert rejected(reports["work"])
+    health = {each.name: each for each in world.browser.accounts()}
+    assert health["work"].error == "no key: set WORK_KEY"
+
+
+async def test_two_names_for_one_key_are_asked_once(world: World) -> None:
+    world.add()
+    keys: dict[str, str | None] = {"openai": KEYS["openai"], "again": KEYS["openai"]}
+    await world.with_accounts(made_accounts(world.server, keys))
+
+    reports = await world.syncs.run()
+
+    assert [report.account for report in reports] == ["openai"]
+
+
+async def test_retry_after_moves_the_next_poll(world: World) -> None:
+    world.add()
+    world.fault(Answer(429, retry_after=120), "/v1/batches")
+
+    report = (await world.sync())["openai"]
+
+    (health,) = [each for each in world.browser.accounts() if each.name == "openai"]
+    assert report.error is not None
+    assert health.asked_at is not None
+    assert health.next_poll_at == health.retry_after_until
+    assert health.next_poll_at - health.asked_at >= 120_000
+    assert health.error == "too many requests (429)"
+
+
+async def test_a_job_is_gone_after_two_404s_five_minutes_apart(world: World) -> None:
+    lost, kept = world.add(running=math.inf), world.add(running=math.inf)
+    await world.sync()
+    world.forget(lost)
+    world.pass_time(60)
+    await world.sync(full=True)
+    assert world.row(lost).gone_at is None
+    world.pass_time(4 * 60)
+    assert (await world.sync(full=True))["openai"].gone == []
+    world.pass_time(60)
+
+    report = (await world.sync(full=True))["openai"]
+
+    assert [row.remote_id for row in report.gone] == [lost]
+    assert world.row(lost).gone
+    assert not world.row(kept).gone
+
+
+async def test_a_key_that_sees_none_of_the_known_jobs_marks_nothing_gone(world: World) -> None:
+    batches = world.add_many(3, running=math.inf)
+    await world.sync()
+    await world.with_accounts(made_accounts(world.server, {"openai": "sk-of-somebody-else"}))
+    for _ in range(3):
+        world.pass_time(10 * 60)
+        report = (await world.sync(full=True))["openai"]
+
+    assert "sees none of the known jobs" in str(report.error)
+    assert not any(world.row(batch).gone for batch in batches)
+
+
+async def test_a_renamed_account_adopts_its_jobs(world: World) -> None:
+    batch = world.add("work")
+    await world.sync()
+    await world.with_accounts(made_accounts(world.server, {"office": KEYS["work"]}))
+
+    report = (await world.sync("office"))["office"]
+
+    assert report.new == 0
+    assert world.row(batch).account == "office"
+
+
+async def test_an_unknown_word_is_kept_and_taken_for_unfinished(world: World) -> None:
+    batch = world.add(age=1.0, validating=600.0, switches=Switches(words={Phase.VALIDATING: "marinating"}))
+
+    await world.sync()
+
+    row = world.row(batch)
+    assert (row.status, row.raw_status, row.unfinished) == (Status.UNKNOWN, "marinating", True)
+
+
+async def test_counts_nobody_told_are_unknown_and_not_zero(world: World) -> None:
+    batch = world.add(switches=Switches(null_counts=True))
+
+    await world.sync()
+
+    assert (world.row(batch).total, world.row(batch).failed) == (None, None)
+
+
+async def test_a_batch_without_a_name_is_called_by_its_id(world: World) -> None:
+    named, nameless = world.add(name="nightly"), world.add()
+
+    await world.sync()
+
+    assert [world.row(named).name, world.row(nameless).name] == ["nightly", nameless]
+
+
+async def test_errors_of_a_failed_validation_come_with_the_list(world: World) -> None:
+    batch = world.add(age=600.0, ending=Ending.FAILS)
+
+    await world.sync()
+
+    assert world.row(batch).status is Status.FAILED
+
+
+async def test_what_ends_is_told_once(world: World) -> None:
+    batch = world.add(running=60.0)
+    await world.sync()
+    world.pass_time(600)
+
+    finished = [[row.remote_id for row in (await world.sync())["openai"].finished] for _ in range(2)]
+
+    assert finished == [[batch], []]
+    assert [event.action for event in world.events(batch)] == ["finished"]
+
+
+async def test_an_account_that_is_not_due_is_left_alone(world: World) -> None:
+    world.add()
+    await world.sync()
+    account = world.config.accounts[0]
+
+    assert await world.syncs.if_due(account) is None
+    world.pass_time(60)
+    assert await world.syncs.if_due(account) is not None
+
+
+async def test_a_removed_job_with_an_open_cancel_is_still_asked(world: World) -> None:
+    batch = world.add(cancelling=5.0)
+    await world.sync()
+    await world.one(Action.CANCEL, batch)
+    await world.one(Action.REMOVE, batch, force=True)
+    world.pass_time(60)
+
+    await world.sync()
+
+    assert world.row(batch).removed_at is not None

@@ -1,0 +1,98 @@
+"""Leaving: at once, after asking, by ctrl+c, with calls that hang; and the last words."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from tui_kit import account, dashboard, jobs
+
+from jobdash.domain.plan import Action
+from jobdash.operations.plan import plan_jobs
+from jobdash.tui.leaving import last_words
+from jobdash.tui.runs import Run
+
+OPENAI = account("openai")
+
+
+async def test_q_quits(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending", "in_progress", "completed"), working=False) as dash:
+        await dash.send("q")
+        await dash.until_exit()
+        assert dash.app.last_words == "2 jobs go on at their providers; see them with: jobdash list"
+
+
+async def test_ctrl_c_twice_quits_and_once_says_so(path: Path) -> None:
+    async with dashboard(path, rows=jobs("pending"), working=False) as dash:
+        await dash.press("ctrl+c")
+        assert dash.toast == "ctrl+c again quits"
+        assert dash.app.is_running
+        await dash.send("ctrl+c")
+        await dash.until_exit()
+
+
+@pytest.mark.parametrize("before", [("slash",), ("c",), ("question_mark",), ("l",), ("enter",), ("ctrl+p",)])
+async def test_ctrl_c_twice_quits_from_everywhere(path: Path, before: tuple[str, ...]) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
+        await dash.press(*before)
+        await dash.press("ctrl+c")
+        await dash.send("ctrl+c")
+        await dash.until_exit()
+
+
+async def test_two_slow_ctrl_c_do_not_quit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobdash.tui.leaving.TWICE_WITHIN_S", -1.0)
+    async with dashboard(path, rows=jobs("pending"), working=False) as dash:
+        await dash.press("ctrl+c", "ctrl+c", "ctrl+c")
+        assert dash.app.is_running
+
+
+async def test_the_demo_says_nothing(path: Path) -> None:
+    async with dashboard(path, rows=jobs("pending"), working=False, demo=True) as dash:
+        await dash.send("q")
+        await dash.until_exit()
+        assert dash.app.last_words == ""
+
+
+async def test_a_bulk_run_is_asked_about(path: Path) -> None:
+    """C-5"""
+    async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
+        rows = dash.table.visible_rows
+        run = Run(plan_jobs(Action.CANCEL, rows, dash.app.context.situation()))
+        dash.app.runs.all.append(run)
+        await dash.press("q")
+        await dash.until_dialog()
+        assert "0 of 2 cancels sent." in dash.screen
+        await dash.press("escape")
+        await dash.until_table()
+        assert dash.app.is_running
+        assert not run.stopping
+        await dash.press("q")
+        await dash.until_dialog()
+        await dash.press("y")
+        await dash.until(lambda: run.stopping)
+        run.end()
+        await dash.until_exit()
+
+
+async def test_q_again_leaves_at_once(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
+        rows = dash.table.visible_rows
+        run = Run(plan_jobs(Action.CANCEL, rows, dash.app.context.situation()))
+        dash.app.runs.all.append(run)
+        await dash.press("q")
+        await dash.until_dialog()
+        began = time.monotonic()
+        await dash.send("q")
+        await dash.until_exit()
+        assert time.monotonic() - began < 2.0
+
+
+def test_last_words_count_right() -> None:
+    assert last_words(0, 0) == []
+    assert last_words(1, 1) == [
+        "1 job goes on at its provider; see them with: jobdash list",
+        "1 removal goes on when the provider confirms",
+    ]
+    assert last_words(1_200, 3)[1] == "3 removals go on when the provider confirms"

@@ -1,0 +1,202 @@
+"""What stands there when there is little to show or something is wrong: empty, offline, read-only, upgraded."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tui_kit import HOUR, Dash, account, change, dashboard, jobs, make_store, now_ms
+
+from jobdash.config import Account, UiSettings
+from jobdash.demo.emulator import Answer, BatchScript, Delay, Emulator, EmulatorServer, FaultRule
+from jobdash.domain.status import Tab
+from jobdash.tui.app import JobdashApp
+from jobdash.tui.messages import Progress, Waiting
+
+OPENAI = account("openai")
+
+
+def told(path: Path, error: str | None, **facts: object) -> None:
+    """Write what the last poll of the account told."""
+    values = {"asked_at": now_ms(), "ok_at": None, "first_sync_done": 0, "next_poll_at": 0, **facts}
+    change(
+        path,
+        "INSERT INTO account (name, provider, asked_at, ok_at, error, error_kind, next_poll_at, discovered,"
+        " first_sync_done) VALUES ('openai', 'openai', ?, ?, ?, 'X', ?, 0, ?)",
+        *(values["asked_at"], values["ok_at"], error, values["next_poll_at"], values["first_sync_done"]),
+    )
+
+
+async def test_no_account(path: Path) -> None:
+    async with dashboard(path, rows=[], working=False, size=(80, 24)) as dash:
+        assert "No account yet" in dash.screen
+        for words in ("export OPENAI_API_KEY", "GEMINI_API_KEY", "jobdash demo", "jobdash doctor"):
+            assert words in dash.screen
+        assert "config.toml" in dash.screen.replace("\n", "")
+        await dash.press("f5", "c", "enter", "space", "y", "C")
+        assert "No account to ask" in dash.toasts
+
+
+async def test_first_sync_counts_up(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=[], working=False) as dash:
+        assert "Asking openai for the first time" in dash.screen
+        for seen in (100, 1_200):
+            dash.app.post_message(Progress("openai", seen))
+            await dash.settle()
+            assert f"openai … {seen:,} found" in dash.line("accounts")
+            assert f"{seen:,} found so far" in dash.screen
+
+
+async def test_no_batch_yet(path: Path) -> None:
+    make_store(path)
+    told(path, None, ok_at=now_ms(), first_sync_done=1)
+    async with dashboard(path, [OPENAI], working=False) as dash:
+        assert "No batch yet" in dash.screen
+        assert "openai ✓" in dash.line("accounts")
+
+
+async def test_all_accounts_rejected(path: Path) -> None:
+    make_store(path)
+    told(path, "key rejected (401)")
+    async with dashboard(path, [OPENAI], working=False) as dash:
+        assert "No account could be asked" in dash.screen
+        assert "openai ✗ key rejected (401)" in dash.line("accounts")
+
+
+async def test_an_empty_tab_says_where_the_jobs_are(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("completed"), working=False) as dash:
+        await dash.press("2")
+        assert "No job is pending now" in dash.screen
+        assert "0 shows all 1 job" in dash.screen
+        await dash.press("0")
+        assert "No job is" not in dash.screen
+
+
+async def test_without_network_the_last_known_state_with_its_age(path: Path) -> None:
+    make_store(path, jobs("completed", "pending"))
+    told(path, "no connection within 10 s: [Errno -2] unknown", ok_at=now_ms() - 3 * HOUR, first_sync_done=1)
+    async with dashboard(path, [OPENAI], working=False, size=(80, 24)) as dash:
+        assert dash.names == ["job-002", "job-001"]
+        assert "openai ✗ no connection within 10 s · as of 3h ago" in dash.line("accounts")
+
+
+async def test_an_account_that_waits_says_so(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
+        dash.app.post_message(Waiting("openai", now_ms() + 20_500))
+        await dash.until(lambda: "openai waiting 20s" in dash.line("accounts"))
+        dash.app.post_message(Waiting("openai", None))
+        await dash.until(lambda: "waiting" not in dash.line("accounts"))
+
+
+async def test_many_accounts_are_cut_and_never_overflow(path: Path) -> None:
+    names = [f"account-number-{number}" for number in range(12)]
+    async with dashboard(
+        path, [account(name) for name in names], rows=jobs("pending"), working=False, size=(80, 24)
+    ) as dash:
+        assert dash.line("accounts").endswith("1 job")
+        assert len(dash.line("accounts")) <= 80
+
+
+async def test_a_store_upgraded_by_a_newer_jobdash(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
+        change(path, "UPDATE alembic_version SET version_num = '9999'")
+        await dash.until(lambda: "upgraded by a newer jobdash; restart" in dash.line("banner"))
+        await dash.press("c")
+        assert "upgraded by a newer jobdash" in dash.toast
+        assert not dash.app.screen.is_modal
+
+
+async def test_a_store_that_cannot_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_store(path, jobs("pending"))
+    monkeypatch.setattr("jobdash.store.engine.read_only_reason", lambda _path: "jobdash.db is not writable")
+    async with dashboard(path, [OPENAI]) as dash:
+        assert "jobdash.db is not writable" in dash.line("banner")
+        await dash.press("c")
+        assert "Nothing can be changed: jobdash.db is not writable" in dash.toast
+        await dash.press("f5")
+        assert "Not asked: jobdash.db is not writable" in dash.toast
+        assert dash.names == ["job-001"]
+
+
+async def test_a_store_that_cannot_be_read_any_more_is_a_banner_and_no_crash(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
+        change(path, "ALTER TABLE job RENAME COLUMN raw_status TO other_status")
+        await dash.until(lambda: "cannot be used" in dash.line("banner"))
+        await dash.press("1", "s", "0", "end", "slash", "x", "escape")
+        assert dash.app.is_running
+
+
+async def test_a_rejected_key_stands_beside_a_working_one(
+    emulator: Emulator, server: EmulatorServer, path: Path
+) -> None:
+    """A-2, A-7"""
+    emulator.openai.add_batch(BatchScript(name="one"))
+    emulator.faults.add(FaultRule(effect=Answer(401), key="sk-bad"))
+    accounts = [
+        account("good", server, emulator.openai.key),
+        account("work", server, "sk-bad"),
+    ]
+    async with dashboard(path, accounts) as dash:
+        await dash.until(lambda: "work ✗ key rejected (401)" in dash.line("accounts"), 20)
+        await dash.until(lambda: dash.names == ["one"], 20)
+        assert "good ✓" in dash.line("accounts")
+
+
+async def test_a_hanging_account_keeps_keyboard_and_the_others_alive(
+    emulator: Emulator, server: EmulatorServer, path: Path
+) -> None:
+    """D-6"""
+    emulator.openai.add_batch(BatchScript(name="one"))
+    emulator.faults.add(FaultRule(effect=Delay(60.0), key="sk-slow"))
+    accounts: list[Account] = [
+        account("slow", server, "sk-slow"),
+        account("quick", server, emulator.openai.key),
+    ]
+    async with dashboard(path, accounts) as dash:
+        await dash.until(lambda: dash.names == ["one"], 20)
+        assert "quick ✓" in dash.line("accounts")
+        assert "slow …" in dash.line("accounts")
+        began = time.monotonic()
+        for key in ("down", "2", "1", "0", "space", "space", "s", "S"):
+            await dash.press(key)
+        assert time.monotonic() - began < 2.0
+        await dash.press("c")
+        await dash.until_dialog()
+        await dash.press("y")
+        await dash.until(lambda: dash.count(Tab.CANCELLING) + dash.count(Tab.CANCELLED) == 1)
+
+
+async def test_a_theme_nobody_knows_and_other_bad_settings_are_survived(path: Path) -> None:
+    settings = UiSettings(theme="nonsense", sort="sideways", columns=("name", "nonsense"), ascii=False)
+    async with dashboard(path, rows=jobs("pending"), working=False, ui=settings) as dash:
+        assert dash.app.theme == "jobdash-dark"
+        assert dash.names == ["job-001"]
+
+
+async def test_warnings_of_the_settings_are_told(path: Path) -> None:
+    async with dashboard(path, rows=jobs("pending"), working=False, warnings=("[x] is not known [/]",)) as dash:
+        assert "[x] is not known [/]" in dash.toasts or await _toasted(dash)
+
+
+async def _toasted(dash: Dash) -> bool:
+    return bool(await dash.until(lambda: "[x] is not known [/]" in dash.screen))
+
+
+async def test_keys_can_be_rebound_by_their_ids(path: Path) -> None:
+    async with dashboard(
+        path, [OPENAI], rows=jobs("pending"), working=False, keys={"job.cancel": "ctrl+k"}
+    ) as dash:
+        await dash.press("c")
+        assert not dash.app.screen.is_modal
+        await dash.press("ctrl+k")
+        await dash.until_dialog()
+        await dash.press("escape")
+        await dash.until_table()
+        assert "^k Cancel" in dash.line("keys") or "ctrl+k Cancel" in dash.line("keys")
+
+
+def test_the_app_needs_nothing_but_a_context() -> None:
+    assert "context" in JobdashApp.__init__.__code__.co_varnames
+    assert replace(OPENAI, name="x").name == "x"
