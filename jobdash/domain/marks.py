@@ -16,7 +16,7 @@ def age(row: JobRow, now: int) -> str:
 
 
 def left_ms(row: JobRow, now: int) -> int | None:
-    """Return the milliseconds a running job still needs at the pace it had so far, None when nobody can tell."""
+    """Return the milliseconds a running job needs at the pace it had so far; None when nobody can tell."""
     if row.status not in _RUNNING or row.gone or not row.done or row.remaining is None:
         return None
     elapsed = now - (row.started_at or row.created_at)

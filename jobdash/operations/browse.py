@@ -9,10 +9,10 @@ from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.errors import JobAmbiguous, JobNotFound
+from jobdash.store.counts import Counts
 from jobdash.store.engine import ensure_store, read_only_reason
 from jobdash.store.orders import Key, Order, Scope, Sort
 from jobdash.store.reader import Interrupted, Reader
-from jobdash.store.records import Counts, IntentKind
 
 Browser = Reader
 """All reads of the faces; see `jobdash.store.reader`."""
@@ -23,7 +23,6 @@ _NAMED_IN_AMBIGUITY = 5
 __all__ = [
     "Browser",
     "Counts",
-    "IntentKind",
     "Interrupted",
     "Key",
     "Opened",
@@ -34,6 +33,7 @@ __all__ = [
     "open_browser",
     "read_only_reason",
     "resolve",
+    "waiting_removals",
 ]
 
 
@@ -49,6 +49,13 @@ def open_browser(path: Path, clock: Clock = system_clock) -> Opened:
     """Open a store for reading, making or upgrading it first; raises StoreError."""
     reason = ensure_store(path)
     return Opened(Browser(path, clock), reason)
+
+
+def waiting_removals(browser: Browser) -> int:
+    """Return how many removals wait for their provider to confirm a cancel."""
+    from jobdash.store.records import IntentKind
+
+    return len(browser.open_intents(kind=IntentKind.REMOVE))
 
 
 def known_job(browser: Browser, word: str) -> JobRow | None:

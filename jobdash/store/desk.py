@@ -18,8 +18,9 @@ from jobdash.errors import StoreTooNew
 from jobdash.store.chunks import chunks
 from jobdash.store.engine import SCHEMA_VERSION, open_engines, store_error
 from jobdash.store.ids import public_id
+from jobdash.store.intents import INTENT_COLUMNS, intent
 from jobdash.store.records import Accept, Actor, Intent, IntentKind, Refusal
-from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, intent, job_row
+from jobdash.store.rows import ROW_COLUMNS, job_row
 from jobdash.store.tables import EventRecord, IntentRecord, JobRecord, table
 from jobdash.store.texts import stored, stored_error
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jobdash.domain.job import Event
 from jobdash.store.looking import Looking
 from jobdash.store.orders import Values
-from jobdash.store.records import Intent, IntentKind, Undoable
-from jobdash.store.rows import INTENT_COLUMNS, intent
-from jobdash.store.undoable import last_undoable
+
+if TYPE_CHECKING:
+    from jobdash.store.records import Intent, IntentKind, Undoable
 
 
 class LogReads(Looking):
-    """What the log, reconciling and undo ask."""
+    """What the log, reconciling and undo ask; imported when asked, since no first row needs it."""
 
     def events(
         self, job_id: int | None = None, limit: int = 200, before_id: int | None = None
@@ -31,6 +33,8 @@ class LogReads(Looking):
 
     def open_intents(self, account: str | None = None, kind: IntentKind | None = None) -> list[Intent]:
         """Return what was begun and not answered yet, oldest first."""
+        from jobdash.store.intents import INTENT_COLUMNS, intent
+
         tests = ["closed_at IS NULL"]
         values: Values = []
         for test, value in (("account = ?", account), ("kind = ?", kind)):
@@ -42,4 +46,6 @@ class LogReads(Looking):
 
     def last_undoable(self, actor: str, job_id: int | None = None) -> Undoable | None:
         """Return the newest action of a person (``user@host``) that can still be taken back."""
+        from jobdash.store.undoable import last_undoable
+
         return last_undoable(self._all, actor, self._clock(), job_id)

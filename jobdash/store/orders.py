@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from jobdash.domain.filter import Conditions
-from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
+
+if TYPE_CHECKING:
+    from jobdash.domain.filter import Conditions
+    from jobdash.domain.job import JobRow
 
 UNKNOWN_KEY = -1
 """The sort key of a number nobody told us; drawn "—"."""

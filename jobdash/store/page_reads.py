@@ -11,9 +11,9 @@ from typing import Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status, Tab
 from jobdash.store.chunks import chunks
+from jobdash.store.counts import Counts
 from jobdash.store.looking import COLUMNS, IDS_A_QUERY, Looking, marks
 from jobdash.store.orders import Key, Scope, Sort, Walk, key_of, walks
-from jobdash.store.records import Counts
 from jobdash.store.rows import job_row
 
 

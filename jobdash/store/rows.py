@@ -1,16 +1,13 @@
-"""Rows of the tables as frozen values: one list of columns, whichever door they come through."""
+"""Rows of the table ``job`` as frozen values: one list of columns, whichever door they come through."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.store.owner import Owner
-from jobdash.store.records import Intent, IntentKind
 
 ROW_COLUMNS = tuple(field.name for field in fields(JobRow))
 """The columns of a `JobRow`, in the order of its fields, under their own names."""
@@ -20,21 +17,6 @@ _REMOTE_STATUS = ROW_COLUMNS.index("remote_status")
 _CANCEL_DOUBT = ROW_COLUMNS.index("cancel_doubt")
 _BY_WORD = {str(status): status for status in Status}
 
-
-INTENT_COLUMNS = (
-    "id",
-    "kind",
-    "account",
-    "job_id",
-    "owner",
-    "opened_at",
-    "deadline",
-    "earlier_cancel_requested_at",
-    "target",
-    "choices",
-    "bulk",
-)
-"""The columns of an `Intent`, in the order of its fields."""
 
 _TERMINAL_WORDS = ", ".join(f"'{word}'" for word in sorted(TERMINAL))
 UNFINISHED_REMOTELY = f"remote_status NOT IN ({_TERMINAL_WORDS})"
@@ -48,21 +30,3 @@ def job_row(values: Sequence[Any]) -> JobRow:
     cells[_REMOTE_STATUS] = _BY_WORD[cells[_REMOTE_STATUS]]
     cells[_CANCEL_DOUBT] = bool(cells[_CANCEL_DOUBT])
     return JobRow(*cells)
-
-
-def intent(values: Sequence[Any]) -> Intent:
-    """Make an `Intent` of the values of `INTENT_COLUMNS`."""
-    id_, kind, account, job_id, owner, opened_at, deadline, earlier, target, choices, bulk = values
-    return Intent(
-        id_,
-        IntentKind(kind),
-        account,
-        job_id,
-        Owner.decode(owner),
-        opened_at,
-        deadline,
-        earlier,
-        target,
-        json.loads(choices) if choices else {},
-        bulk,
-    )

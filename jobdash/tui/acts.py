@@ -50,7 +50,9 @@ class Acts:
         if not self._may_begin():
             return
         plan = plan_cancel_all(view.browser, view.scope, self._context.situation(named=False))
-        remark = wording.Note("Marks", "ignored: C is for everything in tab and filter") if view.marks else None
+        remark = (
+            wording.Note("Marks", "ignored: C is for everything in tab and filter") if view.marks else None
+        )
         self._begin(self._ask(plan, remark))
 
     def undo(self) -> None:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import on
+from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widgets import Input
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Plan
 from jobdash.domain.status import TAB_OF
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
-from jobdash.tui.acts import Acts
 from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.context import Context
-from jobdash.tui.leaving import Leaving
 from jobdash.tui.messages import Progress, StoreFailed, StoreReady, Synced, Waiting
 from jobdash.tui.news import Severity, toasts
-from jobdash.tui.palette import commands
 from jobdash.tui.runs import Run, Runs, single_toast, summary_line
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.screens.main import MainScreen
@@ -32,6 +33,8 @@ from jobdash.tui.theme import DARK, LIGHT
 
 if TYPE_CHECKING:
     from jobdash.operations.writing import StoreWorker
+    from jobdash.tui.acts import Acts
+    from jobdash.tui.leaving import Leaving
 
 T = TypeVar("T")
 _RUNS_EVERY = 0.1
@@ -44,21 +47,35 @@ class JobdashApp(App[None]):
     CSS_PATH = Path(__file__).with_name("jobdash.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=False),
-        Binding("ctrl+c", "interrupt", "Quit", show=False, system=True),
+        Binding("ctrl+c", "interrupt", "Quit", show=False, system=True, priority=True),
     ]
 
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
-        self.acts = Acts(self, context)
         self.runtime = Runtime(self, context, self.post_message)
         self.runs = Runs(self.runtime.begin)
         self.main = MainScreen(context)
-        self.leaving = Leaving(self)
         self.last_words = ""
         """What to print when the terminal is the shell's again."""
         if context.config.keys:
             self.set_keymap(dict(context.config.keys))
+
+    # The dialogs and what stands behind them are imported when the first of them is asked for.
+
+    @cached_property
+    def acts(self) -> Acts:
+        """The flows behind the keys that change something."""
+        from jobdash.tui.acts import Acts
+
+        return Acts(self, self.context)
+
+    @cached_property
+    def leaving(self) -> Leaving:
+        """What is asked and said at the end."""
+        from jobdash.tui.leaving import Leaving
+
+        return Leaving(self)
 
     def on_mount(self) -> None:
         """Put on the theme and show the table; everything else starts behind the first paint."""
@@ -105,12 +122,22 @@ class JobdashApp(App[None]):
         del markup
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
 
-    def _handle_exception(self, error: Exception) -> None:
-        """Say that the store cannot be read, where Textual would end with a traceback."""
-        if isinstance(error, StoreError):
-            self.main.show_banner(str(error))
-            return
-        super()._handle_exception(error)
+    def store_unreadable(self, error: StoreError) -> None:
+        """Say that the store cannot be read any more."""
+        self.main.show_banner(str(error))
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do what a key or a click asks for; a store that cannot be read ends nothing."""
+        try:
+            return await super().run_action(action, default_namespace, namespaces)
+        except StoreError as error:
+            self.store_unreadable(error)
+            return True
 
     # ── what threads tell ──────────────────────────────────────────────────────────────────────────────────
 
@@ -220,6 +247,8 @@ class JobdashApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Return what has no key."""
+        from jobdash.tui.palette import commands
+
         return commands(self, screen)
 
     def action_command_palette(self) -> None:
@@ -253,5 +282,10 @@ class JobdashApp(App[None]):
         self.leaving.quit()
 
     async def action_interrupt(self) -> None:
-        """Leave when asked twice."""
-        await self.leaving.interrupt()
+        """Copy what is selected; leave when there is nothing, and asked twice."""
+        entry = self.focused
+        selected = entry.selected_text if isinstance(entry, Input) else self.screen.get_selected_text()
+        if selected:
+            self.copy_to_clipboard(selected)
+        else:
+            self.leaving.interrupt()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain import wording
 from jobdash.errors import StoreError
-from jobdash.operations.browse import IntentKind
+from jobdash.operations.browse import waiting_removals
 from jobdash.tui.runs import Run
 from jobdash.tui.screens.ask import QuitScreen
 
@@ -27,7 +27,7 @@ class Leaving:
         self._asked = False
         self._interrupted_at = float("-inf")
 
-    async def interrupt(self) -> None:
+    def interrupt(self) -> None:
         """Leave at the second ctrl+c; the first one says so."""
         now = asyncio.get_running_loop().time()
         if now - self._interrupted_at <= TWICE_WITHIN_S:
@@ -70,7 +70,7 @@ class Leaving:
             return ""
         try:
             unfinished = context.browser.counts().unfinished
-            waiting = len(context.browser.open_intents(kind=IntentKind.REMOVE))
+            waiting = waiting_removals(context.browser)
         except StoreError:
             return ""
         return "\n".join(last_words(unfinished, waiting))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobdash.domain.filter import Conditions
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
 from jobdash.operations.browse import Counts, Order, Scope, Sort
@@ -14,6 +13,9 @@ from jobdash.tui.matches import Matches
 from jobdash.tui.search import Answer, Searcher
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.window import Found
+
+if TYPE_CHECKING:
+    from jobdash.domain.filter import Conditions
 
 _ORDERS = list(Order)
 _ASCENDING = frozenset({Order.NAME, Order.ACCOUNT})

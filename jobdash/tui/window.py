@@ -184,6 +184,9 @@ class RowWindow:
         self.rows += more_new
         self._keys += [self.key_of(row) for row in more_new]
         if len(more) < count:
+            if self.start == 0:
+                # Both ends are here: what the total counts besides came between rows that keep their lines.
+                self.total = self.end
             shift = self.total - self.end
             self.start = max(0, self.start + shift)
             return shift

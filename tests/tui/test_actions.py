@@ -41,7 +41,11 @@ def ended(name: str) -> BatchScript:
 
 @asynccontextmanager
 async def over(
-    emulator: Emulator, server: EmulatorServer, path: Path, *scripts: BatchScript, gemini: tuple[BatchScript, ...] = ()
+    emulator: Emulator,
+    server: EmulatorServer,
+    path: Path,
+    *scripts: BatchScript,
+    gemini: tuple[BatchScript, ...] = (),
 ) -> AsyncIterator[Dash]:
     """The dashboard over an emulator with these batches, once it has seen them."""
     for script in scripts:
@@ -169,7 +173,9 @@ async def test_cancel_and_delete_waits_for_the_confirmation(
     emulator: Emulator, server: EmulatorServer, path: Path
 ) -> None:
     """E-2, E-7"""
-    async with over(emulator, server, path, running("one", Timing(validating=0, running=3600, cancelling=1.0))) as dash:
+    async with over(
+        emulator, server, path, running("one", Timing(validating=0, running=3600, cancelling=1.0))
+    ) as dash:
         await agree(dash, "X")
         await dash.until(lambda: "removing" in dash.screen)
         assert "removed as soon as the provider confirms" in dash.line("story")
@@ -205,7 +211,7 @@ async def test_a_job_that_ends_elsewhere_gives_a_toast_and_a_mark_on_its_tab(
         emulator.openai.cancel(row.remote_id)
         await dash.press("f5")
         await dash.until(lambda: "one: cancelled" in dash.toasts)
-        assert "Cancelled 1•" in dash.line("tabs")
+        await dash.until(lambda: "Cancelled 1•" in dash.line("tabs"))
         await dash.press("6")
         await dash.until(lambda: "•" not in dash.line("tabs"))
 
@@ -254,8 +260,12 @@ async def test_refresh_errors_of_the_failed_jobs_shown(
     """A-13"""
     from jobdash.demo.emulator import Ending, LineError
 
-    plan = Plan(ending=Ending.FAILS, timing=Timing(validating=0), line_errors=(LineError("bad", "line is bad", 3),))
-    async with over(emulator, server, path, BatchScript(name="one", created_at=time.time() - 60, plan=plan)) as dash:
+    plan = Plan(
+        ending=Ending.FAILS, timing=Timing(validating=0), line_errors=(LineError("bad", "line is bad", 3),)
+    )
+    async with over(
+        emulator, server, path, BatchScript(name="one", created_at=time.time() - 60, plan=plan)
+    ) as dash:
         change(path, "UPDATE job SET errors = NULL, error = NULL")
         dash.app.acts.ask_errors(dash.app.main.view.failed_jobs())
         await dash.until(lambda: "line is bad" in dash.toast)

@@ -17,7 +17,9 @@ OPENAI = account("openai")
 
 
 async def test_q_quits(path: Path) -> None:
-    async with dashboard(path, [OPENAI], rows=jobs("pending", "in_progress", "completed"), working=False) as dash:
+    async with dashboard(
+        path, [OPENAI], rows=jobs("pending", "in_progress", "completed"), working=False
+    ) as dash:
         await dash.send("q")
         await dash.until_exit()
         assert dash.app.last_words == "2 jobs go on at their providers; see them with: jobdash list"

@@ -123,8 +123,8 @@ async def test_a_store_that_cannot_be_written(path: Path, monkeypatch: pytest.Mo
 async def test_a_store_that_cannot_be_read_any_more_is_a_banner_and_no_crash(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
         change(path, "ALTER TABLE job RENAME COLUMN raw_status TO other_status")
-        await dash.until(lambda: "cannot be used" in dash.line("banner"))
         await dash.press("1", "s", "0", "end", "slash", "x", "escape")
+        await dash.until(lambda: "cannot be used" in dash.line("banner"))
         assert dash.app.is_running
 
 
@@ -176,7 +176,9 @@ async def test_a_theme_nobody_knows_and_other_bad_settings_are_survived(path: Pa
 
 
 async def test_warnings_of_the_settings_are_told(path: Path) -> None:
-    async with dashboard(path, rows=jobs("pending"), working=False, warnings=("[x] is not known [/]",)) as dash:
+    async with dashboard(
+        path, rows=jobs("pending"), working=False, warnings=("[x] is not known [/]",)
+    ) as dash:
         assert "[x] is not known [/]" in dash.toasts or await _toasted(dash)
 
 

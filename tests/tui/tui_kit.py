@@ -86,9 +86,7 @@ def add(path: Path, *rows: BulkRow) -> None:
     with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
         for row in rows:
             public = f"z{abs(hash(row)) % 10**7:07d}"
-            connection.execute(
-                f"INSERT INTO job (public_id, {columns}) VALUES (?, {marks})", (public, *row)
-            )
+            connection.execute(f"INSERT INTO job (public_id, {columns}) VALUES (?, {marks})", (public, *row))
 
 
 def account(name: str, server: EmulatorServer | None = None, key: str = "sk-test", **more: Any) -> Account:
@@ -261,7 +259,7 @@ async def dashboard(
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             dash.pilot = pilot
-            await dash.settle()
+            await dash.until(lambda: app.main.query_one("#accounts", Line).plain)
             yield dash
     finally:
         opened.browser.close()

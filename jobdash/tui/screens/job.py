@@ -13,6 +13,7 @@ from jobdash.domain.job import Job
 from jobdash.domain.plan import Action, Choices
 from jobdash.tui import chrome, job_story
 from jobdash.tui.context import Context, Selection
+from jobdash.tui.guard import reading
 from jobdash.tui.keys import accepts, key_name
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView
@@ -77,6 +78,7 @@ class JobScreen(Screen[None]):
         """Fit the lines to the new width."""
         self.call_after_refresh(self.draw)
 
+    @reading
     def look(self) -> None:
         """Read the job again when it has changed."""
         browser = self.context.browser
@@ -88,6 +90,7 @@ class JobScreen(Screen[None]):
             self.job = browser.job(self.job_id)
             self.draw()
 
+    @reading
     def draw(self) -> None:
         """Draw every line where it differs."""
         job, symbols, now = self.job, self.context.symbols, self.context.clock()

@@ -10,6 +10,7 @@ from textual.screen import Screen
 
 from jobdash.tui import chrome, job_story
 from jobdash.tui.context import Context
+from jobdash.tui.guard import reading
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView
 
@@ -48,6 +49,7 @@ class LogScreen(Screen[None]):
         self._newest = -1
         self.call_after_refresh(self.look)
 
+    @reading
     def look(self) -> None:
         """Read the log again when it has grown."""
         browser = self.context.browser

@@ -13,9 +13,9 @@ from textual.screen import Screen
 from jobdash.domain.duration import MINUTE
 from jobdash.domain.plan import Action, Choices
 from jobdash.domain.text import clean
-from jobdash.errors import StoreError
 from jobdash.tui import chrome
 from jobdash.tui.context import Context
+from jobdash.tui.guard import reading
 from jobdash.tui.keys import bindings_by_id, footer_hints
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.jobs_view import JobsView
@@ -111,14 +111,9 @@ class MainScreen(Screen[None]):
         # A plain timer of the loop: a Textual timer posts messages, which an idle screen would pay for.
         self._tick = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
 
+    @reading
     def _look(self) -> None:
         self._schedule()
-        try:
-            self._look_once()
-        except StoreError as error:
-            self.show_banner(str(error))
-
-    def _look_once(self) -> None:
         now = asyncio.get_running_loop().time()
         if self.view.look():
             self._check_schema()
@@ -147,6 +142,7 @@ class MainScreen(Screen[None]):
         banner.display = bool(text)
 
     @on(JobsView.Looked)
+    @reading
     def draw(self) -> None:
         """Draw every line around the table where it differs."""
         self._draw_accounts()
@@ -173,6 +169,7 @@ class MainScreen(Screen[None]):
         rule = self.context.symbols.rule * max(0, self.size.width)
         self.query_one("#rule", Line).put([Span(rule, "track")])
 
+    @reading
     def _draw_details(self) -> None:
         row, symbols, now = self.view.table.current, self.context.symbols, self.context.clock()
         title, story = self.query_one("#title", Line), self.query_one("#story", Line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -11,12 +11,14 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from jobdash.domain.filter import Conditions, parse
 from jobdash.domain.text import clean
 from jobdash.errors import FilterError
 from jobdash.tui import cells
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.widgets.line import Line, Span, gap
+
+if TYPE_CHECKING:
+    from jobdash.domain.filter import Conditions
 
 _ENTRY_CELLS = 34
 _ENTRY_LEAST = 14
@@ -94,6 +96,8 @@ class FilterBar(Horizontal):
 
     @on(Input.Changed, "#filter")
     def _read(self, event: Input.Changed) -> None:
+        from jobdash.domain.filter import parse
+
         event.stop()
         try:
             conditions = parse(event.value)

@@ -18,6 +18,7 @@ from jobdash.domain.job import JobRow
 from jobdash.operations.browse import Browser, Key, Scope, Sort
 from jobdash.tui import cells
 from jobdash.tui.columns import MARGIN, Layout, fit
+from jobdash.tui.guard import reading
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.tones import Toned
 from jobdash.tui.window import SLACK, Found, RowWindow
@@ -183,8 +184,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
         """After rows changed: sizes, scroll and cursor agree again, and what differs is drawn."""
         window = self.window
         self.cursor = max(0, min(self.cursor, window.total - 1))
-        if self.virtual_size.height != window.total:
-            self.virtual_size = Size(self.size.width, window.total)
+        self._fit_height()
         top = max(0, min(top, window.total - self._height))
         if round(self.scroll_y) != top:
             self.scroll_to(y=top, animate=False, immediate=True, force=True)
@@ -192,13 +192,19 @@ class JobTable(Toned, ScrollView, can_focus=True):
         self.draw_changes()
         self._tell()
 
+    @reading
     def _load(self, top: int) -> None:
         self._shift(self.window.load(top, self._height))
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        if self.virtual_size.height != self.window.total:
+            self.virtual_size = Size(self.size.width, self.window.total)
 
     def _shift(self, by: int) -> None:
         """Follow a correction of the window's estimate."""
         if by:
-            self.cursor += by
+            self.cursor = max(0, min(self.cursor + by, self.window.total - 1))
             top = max(0, round(self.scroll_y) + by)
             self._drawn = []
             self.scroll_to(y=top, animate=False, immediate=True, force=True)

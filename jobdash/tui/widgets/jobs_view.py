@@ -18,6 +18,7 @@ from jobdash.domain.wording import jobs
 from jobdash.operations.browse import Counts, Order, Scope
 from jobdash.tui import chrome
 from jobdash.tui.context import Context, Selection
+from jobdash.tui.guard import reading
 from jobdash.tui.look import Look
 from jobdash.tui.marking import MARKS_MOST, Marks
 from jobdash.tui.widgets.empty import EmptyState, Words, empty_store_words
@@ -178,6 +179,7 @@ class JobsView(Vertical):
         self.look_at.reverse()
 
     @on(JobTable.Homed)
+    @reading
     def _homed(self) -> None:
         if self.table.moved:
             self.look_at.show_from_top()
@@ -198,6 +200,7 @@ class JobsView(Vertical):
         self.draw_lines()
 
     @on(FilterBar.Typed)
+    @reading
     def _filter_typed(self, event: FilterBar.Typed) -> None:
         self.look_at.filter(event.conditions)
 
@@ -260,6 +263,7 @@ class JobsView(Vertical):
             self.news.add(tab)
             self.draw_lines()
 
+    @reading
     def draw_lines(self) -> None:
         """Draw tabs, filter and headers where they differ."""
         if not self.is_mounted:

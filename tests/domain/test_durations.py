@@ -1,0 +1,61 @@
+"""Spans of time as they are written and read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobdash.domain.duration import DAY, HOUR, MINUTE, SECOND, parse_span, short_span
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("45", 45 * SECOND),
+        ("0", 0),
+        ("1.5", 1_500),
+        ("45s", 45 * SECOND),
+        ("5m", 5 * MINUTE),
+        ("2h", 2 * HOUR),
+        ("1.5h", 90 * MINUTE),
+        ("1h30m", 90 * MINUTE),
+        ("3d", 3 * DAY),
+        ("2w", 14 * DAY),
+        (" 2H ", 2 * HOUR),
+    ],
+)
+def test_a_span_is_read(text: str, span: int) -> None:
+    assert parse_span(text) == span
+
+
+@pytest.mark.parametrize("text", ["", "h", "2x", "2 h", "-2h", "2h-", "1e3", "inf", "nan", "½h", "2h\n1", "9" * 400, "9" * 30 + "d"])
+def test_anything_else_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no span of time \(like 30s, 5m, 2h, 3d\)"):
+        parse_span(text)
+
+
+@pytest.mark.parametrize(
+    ("span", "word"),
+    [
+        (-5, "0s"),
+        (0, "0s"),
+        (59_999, "59s"),
+        (MINUTE, "1m"),
+        (HOUR - 1, "59m"),
+        (HOUR, "1h"),
+        (26 * HOUR, "26h"),
+        (2 * DAY - 1, "47h"),
+        (2 * DAY, "2d"),
+        (400 * DAY, "400d"),
+    ],
+)
+def test_a_span_is_one_short_word(span: int, word: str) -> None:
+    assert short_span(span) == word
+
+
+@given(st.integers(0, 4_000 * DAY))
+def test_what_is_written_is_read_back_to_within_its_own_unit(span: int) -> None:
+    read = parse_span(short_span(span))
+    unit = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}[short_span(span)[-1]]
+    assert 0 <= span - read < unit

@@ -1,0 +1,226 @@
+"""Settings: where they are looked for, what accounts there are, and what is said about mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobdash.config import (
+    Account,
+    Config,
+    Secret,
+    SyncSettings,
+    database_path,
+    default_config_path,
+    default_database_path,
+    load,
+)
+from jobdash.domain.duration import DAY
+from jobdash.errors import ConfigError
+
+
+def settings(tmp_path: Path, text: str = "", **env: str) -> Config:
+    """The settings of a file and an environment."""
+    file = tmp_path / "config.toml"
+    file.write_text(text, "utf-8")
+    return load(file, str(tmp_path / "jobs.db"), env)
+
+
+def key(account: Account | None) -> str | None:
+    assert account is not None
+    return account.api_key and account.api_key.reveal()
+
+
+def complaint(tmp_path: Path, text: str, **env: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        settings(tmp_path, text, **env)
+    assert caught.value.exit_code == 5
+    place, _, words = str(caught.value).partition(": ")
+    assert place == str(tmp_path / "config.toml")
+    return words
+
+
+def test_without_keys_there_is_no_account(tmp_path: Path) -> None:
+    assert settings(tmp_path).accounts == ()
+
+
+def test_the_environment_alone_makes_accounts(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path,
+        OPENAI_API_KEY="sk-one",
+        OPENAI_BASE_URL="http://here/v1",
+        GEMINI_API_KEY="two-two",
+        GOOGLE_GEMINI_BASE_URL="http://there",
+    )
+    openai, gemini = found.account("openai"), found.account("gemini")
+    assert openai is not None
+    assert gemini is not None
+    assert (openai.provider, openai.key_env, openai.base_url) == ("openai", "OPENAI_API_KEY", "http://here/v1")
+    assert (gemini.provider, gemini.key_env, gemini.base_url) == ("gemini", "GEMINI_API_KEY", "http://there")
+    assert (key(openai), key(gemini)) == ("sk-one", "two-two")
+
+
+def test_of_googles_two_variables_the_first_wins_as_in_its_sdk(tmp_path: Path) -> None:
+    both = settings(tmp_path, GOOGLE_API_KEY="first-key", GEMINI_API_KEY="second-key")
+    assert key(both.account("gemini")) == "first-key"
+    assert len(both.accounts) == 1
+
+
+def test_an_empty_variable_is_no_key(tmp_path: Path) -> None:
+    found = settings(tmp_path, OPENAI_API_KEY="", GOOGLE_API_KEY="", GEMINI_API_KEY="second-key")
+    assert [account.name for account in found.accounts] == ["gemini"]
+
+
+WORK = """
+[accounts.work]
+provider = "openai"
+api_key_env = "WORK_KEY"
+base_url = "http://work/v1"
+api_version = "v1beta"
+list_history = "7d"
+"""
+
+
+def test_the_file_adds_accounts(tmp_path: Path) -> None:
+    found = settings(tmp_path, WORK, OPENAI_API_KEY="sk-one", WORK_KEY="sk-work")
+    work = found.account("work")
+    assert work is not None
+    assert [account.name for account in found.accounts] == ["openai", "work"]
+    assert (work.base_url, work.api_version, work.list_history_ms) == ("http://work/v1", "v1beta", 7 * DAY)
+    assert key(work) == "sk-work"
+
+
+def test_an_account_whose_variable_is_not_set_exists_without_a_key(tmp_path: Path) -> None:
+    assert key(settings(tmp_path, WORK).account("work")) is None
+
+
+def test_the_file_changes_or_switches_off_what_the_environment_made(tmp_path: Path) -> None:
+    off = settings(tmp_path, "[accounts.openai]\nenabled = false", OPENAI_API_KEY="sk-one")
+    changed = settings(
+        tmp_path, '[accounts.openai]\nbase_url = "http://else/v1"', OPENAI_API_KEY="sk-one"
+    ).account("openai")
+    assert off.accounts == ()
+    assert changed is not None
+    assert (changed.base_url, key(changed)) == ("http://else/v1", "sk-one")
+
+
+def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None:
+    words = complaint(tmp_path, '[accounts.work]\nprovider = "openai"\napi_key = "sk-in-the-file"')
+    assert words == (
+        "[accounts.work]: a key does not belong in the file; put it in the environment and name the "
+        'variable: api_key_env="WORK_KEY"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("= broken", "Invalid statement (at line 1, column 1)"),
+        ("accounts = 3", "[accounts] has to hold tables like [accounts.work]"),
+        ("accounts.work = 3", "[accounts.work] has to be a table"),
+        ("[accounts.local]", "[accounts.local]: a name is letters, digits, - _ . and not 'local'"),
+        ('[accounts."a b"]', "[accounts.a b]: a name is letters, digits, - _ . and not 'local'"),
+        ('[accounts."\\u001b[2J"]', "[accounts.␛[2J]: a name is letters, digits, - _ . and not 'local'"),
+        ('[accounts.w]\napi_key_env="K"', "[accounts.w] provider has to be one of openai, gemini"),
+        (
+            '[accounts.w]\nprovider="openai"',
+            "[accounts.w] wants api_key_env, the environment variable that holds the key",
+        ),
+        ('[accounts.w]\nprovider="openai"\napi_key_env=3', "[accounts.w] api_key_env has to be a text"),
+        (
+            WORK.replace("7d", "soon"),
+            "[accounts.work] list_history: 'soon' is no span of time (like 30s, 5m, 2h, 3d)",
+        ),
+        ("ui = 3", "[ui] has to be a table"),
+        ('[ui]\ncolumns = "name"', "[ui] columns has to be a list of texts"),
+        ('[ui]\nascii = "yes"', "[ui] ascii has to be true or false"),
+        ("[keys]\nx = 3", '[keys] has to hold lines like "job.cancel" = "ctrl+x"'),
+        ('[sync]\nfastest = "x"', "[sync] fastest: 'x' is no span of time (like 30s, 5m, 2h, 3d)"),
+        ('[sync]\nfastest = "0s"', "[sync] fastest has to be at least 1s, and slowest no less than fastest"),
+        (
+            '[sync]\nfastest = "1m"\nslowest = "30s"',
+            "[sync] fastest has to be at least 1s, and slowest no less than fastest",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, words: str) -> None:
+    assert complaint(tmp_path, text) == words
+
+
+def test_a_setting_nobody_knows_is_a_warning(tmp_path: Path) -> None:
+    found = settings(tmp_path, f'[colour]\nx = 1\n[ui]\nfont = "big"\n{WORK}speed = "fast"')
+    place = tmp_path / "config.toml"
+    assert sorted(found.warnings) == [
+        (
+            f"{place}: [accounts.work] speed is not known; there are provider, api_key_env, base_url,"
+            " api_version, list_history, enabled"
+        ),
+        f"{place}: [colour] is not known",
+        f"{place}: [ui] font is not known; there are theme, columns, sort, ascii",
+    ]
+
+
+def test_all_settings_have_a_place(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path,
+        '[ui]\ntheme = "dark"\ncolumns = ["name", "status"]\nsort = "-total"\nascii = true\n'
+        '[keys]\n"job.cancel" = "ctrl+x"\n[sync]\nfastest = "30s"\nslowest = "5m"',
+    )
+    assert (found.ui.theme, found.ui.columns, found.ui.sort, found.ui.ascii) == (
+        "dark",
+        ("name", "status"),
+        "-total",
+        True,
+    )
+    assert found.keys == {"job.cancel": "ctrl+x"}
+    assert found.sync == SyncSettings(30_000, 300_000)
+    assert found.warnings == ()
+
+
+def test_a_file_that_was_named_has_to_exist_and_another_need_not(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere.toml"
+    for named in (lambda: load(nowhere, env={}), lambda: load(env={"JOBDASH_CONFIG": str(nowhere)})):
+        with pytest.raises(ConfigError, match="no such file") as caught:
+            named()
+        assert caught.value.exit_code == 5
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "config.toml", env={})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path, env={})
+
+
+def test_variables_say_where_file_and_store_are(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('database = "/from/the/file.db"', "utf-8")
+    env = {"JOBDASH_CONFIG": str(file), "JOBDASH_DATABASE": "/from/the/variable.db"}
+    assert default_config_path(env) == file
+    assert default_database_path(env) == Path("/from/the/variable.db")
+    assert load(env=env).database == Path("/from/the/variable.db")
+    assert load(env={"JOBDASH_CONFIG": str(file)}).database == Path("/from/the/file.db")
+    assert load(None, "/named.db", env).database == Path("/named.db")
+
+
+@pytest.mark.parametrize(
+    ("named", "path"),
+    [
+        ("/a/b.db", "/a/b.db"),
+        ("sqlite:////a/b.db", "/a/b.db"),
+        ("~/b.db", str(Path("~/b.db").expanduser())),
+        ("b.db", str(Path("b.db").absolute())),
+    ],
+)
+def test_a_store_is_a_path_or_an_sqlite_url(named: str, path: str) -> None:
+    assert database_path(named) == Path(path)
+
+
+def test_a_secret_shows_itself_to_nobody() -> None:
+    secret = Secret("sk-very-secret")
+    account = Account("work", "openai", "WORK_KEY", secret)
+    for shown in (repr(secret), str(secret), f"{secret}", repr(account), f"{account!r}", f"{[secret]}"):
+        assert "very" not in shown
+    assert secret.reveal() == "sk-very-secret"

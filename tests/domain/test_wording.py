@@ -1,0 +1,229 @@
+"""What a plan says to a person before it is carried out, and after."""
+
+from __future__ import annotations
+
+import pytest
+from domain_kit import MINUTE, NOW, job, plan
+
+from jobdash.domain.plan import Action, JobOutcome, Plan, Result, Summary
+from jobdash.domain.status import FORCE_FAILED, Status
+from jobdash.domain.wording import (
+    danger_button,
+    jobs,
+    notes,
+    nothing_to_do,
+    result_counts,
+    safe_button,
+    title,
+    verb,
+    waits,
+)
+
+CANCEL, FORCE_FAIL, REMOVE = Action.CANCEL, Action.FORCE_FAIL, Action.REMOVE
+DONE = job(Status.COMPLETED, id=9)
+
+
+def told(made: Plan) -> dict[str, str]:
+    return {note.topic: note.text for note in notes(made)}
+
+
+def warned(made: Plan) -> set[str]:
+    return {note.topic for note in notes(made) if note.warning}
+
+
+@pytest.mark.parametrize(
+    ("number", "adjective", "words"),
+    [(0, "", "0 jobs"), (1, "", "1 job"), (3, "unfinished", "3 unfinished jobs"), (1204, "", "1,204 jobs")],
+)
+def test_jobs_are_counted_in_words(number: int, adjective: str, words: str) -> None:
+    assert jobs(number, adjective) == words
+
+
+ALL = "in ALL accounts"
+
+
+@pytest.mark.parametrize(
+    ("made", "question", "safe", "danger"),
+    [
+        (plan(CANCEL, job()), "Cancel 1 unfinished job?", "Keep running", "Cancel 1 job"),
+        (
+            plan(CANCEL, *(job(id=n) for n in range(9)), scope=ALL),
+            "Cancel 9 unfinished jobs in ALL accounts?",
+            "Keep running",
+            "Cancel 9 jobs",
+        ),
+        (plan(CANCEL, job(verdict=FORCE_FAILED)), "Cancel 1 job?", "Keep running", "Cancel 1 job"),
+        (plan(FORCE_FAIL, job()), "Force-fail 1 unfinished job?", "Don't fail", "Force-fail 1 job"),
+        (plan(REMOVE, DONE), "Remove 1 job?", "Keep the job", "Remove 1 job"),
+        (plan(REMOVE, DONE, job(Status.FAILED)), "Remove 2 jobs?", "Keep the jobs", "Remove 2 jobs"),
+        (
+            plan(REMOVE, job(), cancel_first=True),
+            "Cancel & delete 1 unfinished job?",
+            "Keep the job",
+            "Cancel & delete 1 job",
+        ),
+        (
+            plan(REMOVE, DONE, record=False, remote=True),
+            "Clean up 1 job?",
+            "Keep the job",
+            "Clean up 1 job",
+        ),
+    ],
+)
+def test_the_dialog_asks_what_it_does(made: Plan, question: str, safe: str, danger: str) -> None:  # C-3 B-10
+    assert (title(made), safe_button(made), danger_button(made)) == (question, safe, danger)
+    assert danger.startswith(verb(made))
+
+
+def test_a_cancel_says_that_it_cannot_be_undone() -> None:  # A-10
+    assert told(plan(CANCEL, job())) == {
+        "Jobs": "1 running",
+        "At the provider": "it is asked to stop; this cannot be undone, and may take up to 10 minutes",
+        "Kept": "42 finished requests, billed; their results can be fetched",
+        "Meaning": "Cancel asks the provider to stop; a job shows cancelled only when the provider says so",
+    }
+
+
+def test_the_jobs_are_counted_by_status_in_the_order_of_their_life() -> None:
+    made = plan(CANCEL, job(id=1), job(Status.VALIDATING, id=2), *(job(Status.PENDING, id=n) for n in (3, 4)))
+    assert told(made)["Jobs"] == "2 pending · 1 validating · 1 running"
+    assert told(made)["At the provider"].startswith("each is asked")
+
+
+def test_a_cancel_says_what_is_billed_and_what_is_kept() -> None:
+    nothing = plan(CANCEL, job(Status.PENDING, succeeded=None, failed=None))
+    gemini = plan(CANCEL, job(provider="gemini", account="gemini"))
+    both = plan(CANCEL, job(), job(id=2, provider="gemini", account="gemini"))
+    assert told(nothing)["Kept"] == "nothing is finished yet; requests under way may still be billed"
+    assert told(gemini)["Billed"] == (
+        "42 finished requests are billed; Gemini promises no results of a cancelled batch"
+    )
+    assert warned(gemini) == {"Billed"}
+    assert told(both)["Kept"] == (
+        "84 finished requests, billed; their results can be fetched, except Gemini's"
+    )
+
+
+def test_a_force_fail_tells_both_sides() -> None:  # E-1 E-3
+    found = told(plan(FORCE_FAIL, job()))
+    assert found["Here"] == "marked failed at once, whatever the provider says; it can be undone for a day"
+    assert found["At the provider"] == (
+        "a cancel is tried as well; without an answer it may still run and be billed"
+    )
+    assert found["Meaning"] == "Force-fail marks it failed here; use it when the provider is stuck"
+    assert "they can be undone" in told(plan(FORCE_FAIL, job(), job(id=2)))["Here"]
+
+
+def test_a_plain_removal_leaves_the_provider_alone() -> None:  # B-8
+    made = plan(REMOVE, DONE)
+    assert told(made)["Stays"] == "files and batches at the provider"
+    assert warned(made) == set()
+
+
+def test_what_is_deleted_for_good_is_a_warning() -> None:  # B-9 A-12
+    made = plan(REMOVE, DONE, remote=True, local_files=True)
+    texts = [note.text for note in notes(made) if note.warning]
+    assert texts == [
+        "input, output and error files and Gemini batches are deleted there; this cannot be undone",
+        "fetched files on this computer; this cannot be undone",
+    ]
+
+
+def test_cleaning_up_only_says_that_the_record_stays() -> None:
+    texts = [note.text for note in notes(plan(REMOVE, DONE, record=False, remote=True))]
+    assert "the record here" in texts
+
+
+def test_cancel_and_delete_says_when_it_removes() -> None:  # E-2
+    made = plan(REMOVE, job(), cancel_first=True)
+    assert told(made)["At the provider"] == "1 job asked to stop; removed when that is confirmed"
+    assert warned(made) == {"At the provider"}
+
+
+def test_a_forced_removal_says_what_runs_on() -> None:  # B-12
+    made = plan(REMOVE, job(), force=True)
+    assert told(made)["Not cancelled"] == "1 job not finished: left running at the provider, and billed"
+    assert warned(made) == {"Not cancelled"}
+
+
+def test_few_skipped_jobs_are_named_and_many_are_counted_by_reason() -> None:  # A-6
+    few = plan(CANCEL, job(), job(Status.COMPLETED, id=2, name="old\x1b[2J"))
+    many = plan(CANCEL, job(), *(job(Status.COMPLETED, id=n) for n in (2, 3, 4)), job(id=5, gone_at=NOW))
+    assert told(few)["Skipped"] == "old␛[2J: already completed"
+    assert told(many)["Skipped"] == (
+        "4 jobs: 3 × already completed · 1 × gone at its provider; force-fail or remove it"
+    )
+
+
+def test_no_more_than_three_reasons_are_told() -> None:
+    others = [
+        job(Status.COMPLETED, id=2),
+        job(Status.FAILED, id=3),
+        job(Status.EXPIRED, id=4),
+        job(Status.CANCELLED, id=5),
+    ]
+    assert told(plan(CANCEL, job(), *others))["Skipped"].endswith(" · 1 more reasons")
+
+
+@pytest.mark.parametrize(
+    ("made", "toast"),
+    [
+        (plan(CANCEL, scope=ALL), "Nothing to cancel: no unfinished job here"),
+        (plan(CANCEL), "No job here"),
+        (plan(CANCEL, DONE), "nightly: already completed"),  # C-9
+        (plan(REMOVE, job(name="a\nb")), "a b: still running; cancel & delete it, or force"),
+        (
+            plan(CANCEL, *(job(Status.COMPLETED, id=n) for n in range(4))),
+            "Nothing to cancel. 4 jobs: 4 × already completed",
+        ),
+    ],
+)
+def test_a_plan_with_nothing_to_do_is_one_sentence(made: Plan, toast: str) -> None:
+    assert nothing_to_do(made) == toast
+
+
+RUNNING = job()
+ASKED = job(cancel_requested_at=NOW - MINUTE)
+
+
+def test_a_cancel_is_summed_up_in_its_own_words() -> None:  # A-5
+    summary = Summary(
+        plan(CANCEL, RUNNING),
+        (
+            JobOutcome(RUNNING, Result.DONE, status_after=Status.CANCELLED),
+            JobOutcome(RUNNING, Result.DONE, status_after=Status.CANCELLING),
+            JobOutcome(RUNNING, Result.FAILED, "500"),
+            JobOutcome(DONE, Result.SKIPPED, "already completed"),
+            JobOutcome(RUNNING, Result.SKIPPED, "stopped", stopped=True),
+        ),
+    )
+    assert result_counts(summary) == [
+        ("Cancelled", 1),
+        ("Cancelling", 1),
+        ("Failed to cancel", 1),
+        ("Skipped (not pending)", 1),
+        ("Not sent (stopped)", 1),
+    ]
+
+
+def test_a_removal_that_waits_is_not_counted_as_removed() -> None:  # E-2
+    made = plan(REMOVE, RUNNING, cancel_first=True)
+    waiting = JobOutcome(RUNNING, Result.DONE, status_after=Status.CANCELLING)
+    gone = JobOutcome(RUNNING, Result.DONE, status_after=Status.CANCELLED)
+    assert waits(made, waiting)
+    assert not waits(made, gone)
+    assert result_counts(Summary(made, (waiting, gone))) == [
+        ("Removed", 1),
+        ("Removed when cancelled", 1),
+        ("Failed", 0),
+        ("Skipped", 0),
+    ]
+
+
+def test_a_force_fail_is_summed_up_in_its_own_words() -> None:
+    outcome = JobOutcome(RUNNING, Result.DONE, status_after=Status.FAILED)
+    assert result_counts(Summary(plan(FORCE_FAIL, RUNNING), (outcome,))) == [
+        ("Force-failed", 1),
+        ("Failed", 0),
+        ("Skipped", 0),
+    ]

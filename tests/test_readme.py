@@ -1,0 +1,71 @@
+"""The README is true: its reference of the commands is what ``--help`` says, its pictures and commands exist.
+
+``python tests/test_readme.py`` writes the reference anew.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from jobdash.cli.main import COMMANDS, group
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+BLOCK = re.compile(r"(?<=<!-- commands -->\n).*?(?=<!-- /commands -->)", re.DOTALL)
+WIDTH = 100
+
+
+def help_text(name: str) -> str:
+    """Return what ``jobdash NAME --help`` prints."""
+    with click.Context(group, info_name="jobdash", terminal_width=WIDTH) as parent:
+        command = group.get_command(parent, name)
+        assert command is not None
+        with click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH) as context:
+            return command.get_help(context).rstrip()
+
+
+def reference() -> str:
+    """Return the README's part about the commands."""
+    parts = []
+    for name in COMMANDS:
+        text = help_text(name)
+        summary = next(line.strip() for line in text.splitlines()[1:] if line.strip())
+        parts.append(
+            f"<details><summary><code>jobdash {name}</code>: {summary}</summary>\n\n```\n{text}\n```\n\n</details>\n"
+        )
+    return "\n" + "\n".join(parts) + "\n"
+
+
+def test_the_reference_of_the_commands_is_what_help_says() -> None:  # B-15, B-18
+    found = BLOCK.search(README.read_text(encoding="utf-8"))
+    assert found is not None
+    assert found.group() == reference()
+
+
+def test_every_picture_of_the_readme_is_there_and_built_by_the_script() -> None:
+    named = set(re.findall(r"\((screenshots/[\w-]+\.png)\)", README.read_text(encoding="utf-8")))
+    assert named
+    for picture in named:
+        assert (ROOT / picture).exists(), picture
+        assert (ROOT / picture).with_suffix(".svg").exists(), picture
+
+
+def test_the_exit_codes_of_the_readme_are_those_of_the_program() -> None:
+    from jobdash import errors
+
+    codes = {
+        kind.exit_code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.JobdashError)
+    }
+    told = README.read_text(encoding="utf-8").partition("**Exit codes**")[2].partition("\n\n")[0]
+    for code in codes:
+        assert re.search(rf"\b{code}\b", told), code
+
+
+if __name__ == "__main__":
+    text = README.read_text(encoding="utf-8")
+    README.write_text(BLOCK.sub(lambda _: reference(), text), encoding="utf-8")

@@ -1,0 +1,190 @@
+"""Widths, heights, ASCII, no colour: the lines fit, and what differs differs without colour as well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from textual.filter import LineFilter
+from tui_kit import Dash, account, dashboard, job, jobs, now_ms
+
+from jobdash.config import UiSettings
+from jobdash.domain.job import AccountHealth
+from jobdash.domain.status import Tab
+from jobdash.operations.browse import Counts
+from jobdash.tui import chrome
+from jobdash.tui.ascii_filter import to_ascii
+from jobdash.tui.columns import Column, fit
+from jobdash.tui.context import UnderWay
+from jobdash.tui.symbols import ASCII, UNICODE, choose
+
+OPENAI = account("openai")
+ALL_STATES = (
+    "pending", "validating", "in_progress", "finalizing", "cancelling", "completed", "failed", "expired",
+    "cancelled", "unknown",
+)  # fmt: skip
+
+
+def counts(number: int) -> Counts:
+    return Counts(dict.fromkeys(Tab, number) | {Tab.ALL: 7 * number}, {}, 1)
+
+
+@pytest.mark.parametrize("number", [0, 1, 40, 999, 12_345, 142_857, 1_000_000])
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+@pytest.mark.parametrize("news", [frozenset(), frozenset(Tab)])
+def test_all_eight_tabs_fit(number: int, width: int, news: frozenset[Tab]) -> None:
+    spans = chrome.tab_spans(counts(number), Tab.ALL, news, width, UNICODE)
+    text = "".join(span.text for span in spans)
+    assert cell_len(text) <= width
+    assert {span.action for span in spans if span.action} == {f"tab({n})" for n in range(8)}
+
+
+def test_tabs_get_shorter_step_by_step() -> None:
+    def tabs(width: int, number: int = 4) -> str:
+        spans = chrome.tab_spans(counts(number), Tab.RUNNING, (), width, UNICODE)
+        return "".join(span.text for span in spans).strip()
+
+    assert tabs(140).startswith("0 All 28  1 ● Running 4  2 ○ Pending 4")
+    assert tabs(112).startswith("0 All 28  1 Running 4  2 Pending 4")
+    assert tabs(72) == "All 28  Run 4  Pend 4  Canc'g 4  Done 4  Fail 4  Canc'd 4  Exp 4"
+    assert tabs(90, 123_456).startswith("All 864k  Run 123k  Pend 123k")
+
+
+@pytest.mark.parametrize(
+    ("number", "short"),
+    [(0, "0"), (999, "999"), (1_000, "1.0k"), (12_345, "12k"), (999_999, "999k"), (1_234_567, "1.2M")],
+)
+def test_short_counts(number: int, short: str) -> None:
+    assert chrome.short_count(number) == short
+
+
+@pytest.mark.parametrize("width", range(20, 260, 7))
+def test_columns_fit_any_width_and_keep_what_matters(width: int) -> None:
+    layout = fit(width, 9)
+    columns = [place.column for place in layout.places]
+    assert {Column.NAME, Column.STATUS, Column.COUNTS} <= set(columns)
+    for before, after in zip(layout.places, layout.places[1:], strict=False):
+        assert before.start + before.width < after.start
+    if width >= 48:
+        assert layout.places[-1].start + layout.places[-1].width <= width
+    if width >= 120:
+        assert {Column.ACCOUNT, Column.BAR, Column.FAILED, Column.AGE, Column.LEFT} <= set(columns)
+
+
+def test_headers_stand_over_their_columns() -> None:
+    layout = fit(120, 8)
+    text = "".join(span.text for span in chrome.header_spans(layout, Dash_sort(), UNICODE))
+    for place in layout.places:
+        head = {"bar": "PROGRESS", "counts": ""}.get(place.column, place.column.upper())
+        if head and place.column is not Column.AGE:
+            at = text.index(head)
+            assert place.start <= at <= place.start + place.width
+
+
+def Dash_sort():  # type: ignore[no-untyped-def]  # noqa: N802
+    from jobdash.operations.browse import Sort
+
+    return Sort()
+
+
+@pytest.mark.parametrize("room", [0, 5, 12, 30, 50, 80, 120])
+def test_the_account_line_is_cut_reason_first(room: int) -> None:
+    health = {
+        name: AccountHealth(name, "openai", 1, now_ms() - 10**8, "no connection within 10 s: x" * 9, "U", 0, None, 0, True)
+        for name in ("one", "two", "three")
+    }
+    spans = chrome.account_spans(list(health), health, UnderWay(), now_ms(), UNICODE, room)
+    assert sum(span.cells for span in spans) <= room
+
+
+async def screens(dash: Dash) -> list[str]:
+    """Every screen and dialog there is, as text."""
+    seen = [dash.screen]
+    for keys in (("question_mark",), ("l",), ("enter",), ("c",), ("X",), ("f",), ("slash", "x"), ("ctrl+p",)):
+        await dash.press(*keys)
+        await dash.settle()
+        if keys in {("c",), ("X",), ("f",)}:
+            await dash.until(lambda: dash.app.screen.is_modal or dash.toasts)
+        seen.append(dash.screen)
+        for _ in range(3):
+            if dash.app.screen is not dash.app.main or keys[0] == "slash":
+                await dash.press("escape")
+    dash.app.open_doctor()
+    await dash.settle()
+    seen.append(dash.screen)
+    return seen
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (40, 10)])
+async def test_ascii_everywhere(path: Path, size: tuple[int, int]) -> None:
+    rows = [*jobs(*ALL_STATES), job(50, name="商品説明 naïve 🎉", remote_status="in_progress")]
+    async with dashboard(
+        path, [OPENAI], rows=rows, working=False, size=size, ui=UiSettings(ascii=True)
+    ) as dash:
+        dash.app.notify("a toast: ✔ naïve")
+        for text in await screens(dash):
+            assert text.isascii(), {char for char in text if not char.isascii()}
+        assert "????????" in to_ascii("商品説明")
+
+
+def test_ascii_keeps_the_width() -> None:
+    for text in ("─│╭╮", "商品", "naïve", "e\u0301", "🎉", "✔ ok", "a", ""):
+        assert to_ascii(text).isascii()
+        assert cell_len(to_ascii(text)) == cell_len(text)
+
+
+@pytest.mark.parametrize(
+    ("env", "ascii_only"),
+    [
+        ({"LANG": "C"}, True),
+        ({"LANG": "POSIX", "LC_CTYPE": "C.UTF-8"}, True),
+        ({"LANG": "C", "LC_ALL": "en_US.UTF-8"}, False),
+        ({"LANG": "C", "LC_CTYPE": "de_DE.UTF-8"}, False),
+        ({"LANG": "de_DE.UTF-8"}, False),
+        ({}, False),
+    ],
+)
+def test_ascii_by_locale(env: dict[str, str], ascii_only: bool) -> None:
+    assert choose(None, env).ascii is ascii_only
+    assert choose(True, {}) is ASCII
+    assert not choose(False, {"LANG": "C"}).ascii
+
+
+async def test_without_colours_a_bar_still_tells(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with dashboard(path, [OPENAI], rows=jobs("in_progress"), working=False) as dash:
+        line = next(line for line in dash.screen.splitlines() if "job-001" in line)
+        assert "━━" in line
+        assert "──" in line
+        filters: list[LineFilter] = list(dash.app.get_line_filters())
+        assert [type(one).__name__ for one in filters if "ono" in type(one).__name__]
+        await dash.press("X")
+        await dash.until_dialog()
+        assert "[x]" in dash.screen
+        assert "[ ]" in dash.screen
+
+
+@pytest.mark.parametrize("theme", ["jobdash-dark", "jobdash-light", "textual-light", "ansi-dark"])
+@pytest.mark.parametrize("size", [(250, 70), (200, 60), (120, 36), (80, 24), (40, 10), (20, 5), (10, 2)])
+async def test_every_screen_at_every_size_and_theme(path: Path, size: tuple[int, int], theme: str) -> None:
+    if theme not in {"jobdash-dark", "jobdash-light"} and size != (80, 24):
+        pytest.skip("one size is enough for a theme of Textual's")
+    ui = UiSettings(theme=theme, ascii=False)
+    async with dashboard(path, [OPENAI], rows=jobs(*ALL_STATES), working=False, size=size, ui=ui) as dash:
+        assert dash.app.theme == theme
+        for text in await screens(dash):
+            assert all(cell_len(line) <= size[0] for line in text.splitlines())
+
+
+async def test_resizing_keeps_cursor_and_marks(path: Path) -> None:
+    rows = [job(number) for number in range(1, 101)]
+    async with dashboard(path, [OPENAI], rows=rows, working=False, size=(120, 36)) as dash:
+        await dash.press("pagedown", "space")
+        name, marked = dash.current, dash.marked
+        for size in ((80, 24), (40, 10), (200, 60), (10, 2), (120, 36)):
+            await dash.pilot.resize_terminal(*size)
+            await dash.settle()
+            assert dash.current == name
+            assert dash.marked == marked
+        assert name in dash.names
