@@ -38,8 +38,19 @@ COMMANDS = {
 """By name, the module in `jobdash.cli.commands` whose ``command`` it is."""
 
 
+class ReaderLeft(Exception):
+    """Whoever read our output is gone; click would end the program for that in its own way."""
+
+
 class LazyGroup(click.Group):
     """Loads a command when it is called (or when help wants its line)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderLeft from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of the help."""
@@ -143,7 +154,7 @@ def run(args: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         tell("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
+    except (ReaderLeft, BrokenPipeError):
         _forget_stdout()
         return READER_LEFT
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence

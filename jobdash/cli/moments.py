@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def rfc3339(ms: int | None) -> str | None:
     """Return milliseconds UTC as ``2026-11-05T12:00:00.000Z``; None for what no calendar holds."""
     moment = _moment(ms)
-    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+    return None if moment is None else f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def local(ms: int | None) -> str:

@@ -8,6 +8,8 @@ SECOND = 1000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+LONGEST = 36_500 * DAY
+"""A hundred years; whatever is longer is a slip of the finger."""
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
@@ -15,14 +17,16 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 def parse_span(text: str) -> int:
     """Return milliseconds for ``2h``, ``1h30m``, ``45s``; a bare number is seconds.
 
-    Raises ValueError for anything else.
+    Raises ValueError for anything else, and for what is longer than `LONGEST`.
     """
     text = text.strip().lower()
     if re.fullmatch(r"\d+(\.\d+)?", text):
-        return int(float(text) * SECOND)
-    if not re.fullmatch(f"(?:{_SPAN.pattern})+", text):
-        raise ValueError(f"{text!r} is no span of time (like 30s, 5m, 2h, 3d)")
-    return sum(int(float(number) * _UNITS[unit]) for number, unit in _SPAN.findall(text))
+        text = f"{text}s"
+    if re.fullmatch(f"(?:{_SPAN.pattern})+", text):
+        span = sum(float(number) * _UNITS[unit] for number, unit in _SPAN.findall(text))
+        if span <= LONGEST:
+            return int(span)
+    raise ValueError(f"{text!r} is no span of time (like 30s, 5m, 2h, 3d)")
 
 
 def short_span(ms: int) -> str:

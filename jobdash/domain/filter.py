@@ -8,7 +8,7 @@ A filter is words separated by spaces; all must hold. A word is free text (found
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +16,7 @@ from jobdash.domain.clock import system_clock
 from jobdash.domain.duration import parse_span
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, UNFINISHED, Outcome, Status
+from jobdash.domain.text import encodable
 from jobdash.errors import FilterError
 
 FIELDS = (
@@ -33,6 +34,12 @@ _STATUS_WORDS: dict[str, frozenset[Status]] = {str(status): frozenset({status}) 
     "finished": TERMINAL,
 }
 _HAS_PIECE = "coalesce({0}, '') LIKE ? ESCAPE '\\'"
+_LONGEST_VALUE = 2_000
+"""Characters of one value: SQLite looks for no pattern of more than 50,000 bytes."""
+_MOST_PARAMETERS = 10_000
+"""Of a whole filter: a query holds it twice, and SQLite takes 32,766."""
+_FLAT = 100
+"""Conditions that are chained; more become a tree, since SQLite takes no chain of 1,000."""
 _FOLD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
@@ -84,7 +91,7 @@ class Conditions:
         """Return a WHERE fragment over ``job`` (``1`` when empty) and its parameters; ``now`` in ms UTC."""
         moment = system_clock() if now is None else now
         parts = [term.sql(moment) for term in self.terms]
-        clause = " AND ".join(f"({fragment})" for fragment, _ in parts) or "1"
+        clause = _joined("AND", [f"({fragment})" for fragment, _ in parts]) or "1"
         return clause, [value for _, values in parts for value in values]
 
     def matches(self, row: JobRow, tags: Mapping[str, str], now: int) -> bool:
@@ -94,6 +101,7 @@ class Conditions:
 
 
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+|["']""")
+_QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 _TERM = re.compile(r"(?P<minus>-?)(?P<field>[A-Za-z_]+)(?P<op>!=|>=|<=|[:=><])(?P<value>.*)", re.DOTALL)
 
 
@@ -102,8 +110,21 @@ def parse(text: str) -> Conditions:
 
     Raises `FilterError`, which says where and names the fields there are.
     """
-    terms = tuple(_parse_word(text, match.group(), match.start()) for match in _WORD.finditer(text))
+    words = list(_WORD.finditer(text))
+    for match in words:
+        if match.group() in {'"', "'"}:
+            raise _mistake("a quote is not closed", text, match.start())
+    if "\0" in text:
+        raise _mistake("a filter cannot hold the character NUL", text, text.index("\0"))
+    text = encodable(text)
+    terms = tuple(_parse_word(text, match.group(), match.start()) for match in words)
+    if sum(len(term.sql(0)[1]) for term in terms) > _MOST_PARAMETERS:
+        raise _mistake("the filter is too long", text, 0)
     return Conditions(text.strip(), terms)
+
+
+def _mistake(message: str, text: str, place: int) -> FilterError:
+    return FilterError(f"{message} (at character {place + 1})", text, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +138,12 @@ class _Word:
     values: tuple[str, ...]
 
     def error(self, message: str) -> FilterError:
-        return FilterError(f"{message} (at character {self.place + 1})", self.text, self.place)
+        return _mistake(message, self.text, self.place)
 
 
 def _parse_word(text: str, word: str, place: int) -> Condition:
-    if word.count('"') % 2 or word.count("'") % 2:
-        raise FilterError(f"a quote is not closed (at character {place + 1})", text, place)
+    if len(max(_split(word), key=len)) > _LONGEST_VALUE:
+        raise _mistake(f"that is too long: at most {_LONGEST_VALUE:,} characters", text, place)
     match = _TERM.fullmatch(word)
     if match is None:
         negated = word.startswith("-") and len(word) > 1
@@ -142,7 +163,7 @@ def _split(value: str) -> list[str]:
 
 
 def _unquoted(value: str) -> str:
-    return re.sub(r"""["']""", "", value)
+    return _QUOTED.sub(r"\2", value)
 
 
 def _condition(word: _Word) -> Condition:
@@ -181,7 +202,14 @@ def _fixed(fragment: str, values: list[str | int]) -> Callable[[int], tuple[str,
 
 
 def _any(fragment: str, values: tuple[str, ...]) -> str:
-    return " OR ".join([fragment] * len(values))
+    return _joined("OR", [fragment] * len(values))
+
+
+def _joined(word: str, parts: Sequence[str]) -> str:
+    if len(parts) <= _FLAT:
+        return f" {word} ".join(parts)
+    half = len(parts) // 2
+    return f"({_joined(word, parts[:half])}) {word} ({_joined(word, parts[half:])})"
 
 
 def _like(value: str) -> str:
@@ -190,8 +218,8 @@ def _like(value: str) -> str:
 
 
 def _fold(value: str) -> str:
-    """Lower-case ASCII only, as SQLite's LIKE does."""
-    return value.translate(_FOLD)
+    """Lower-case ASCII only and end at a NUL, as SQLite's LIKE does."""
+    return value.partition("\0")[0].translate(_FOLD)
 
 
 def _free_text(value: str) -> Condition:

@@ -65,6 +65,11 @@ def clean_lines(text: str, limit: int = SCREEN_LIMIT) -> list[str]:
     return [clean(line) for line in text[:limit].splitlines()] or [""]
 
 
+def encodable(text: str) -> str:
+    """Return ``text`` with ``?`` for each half of a character, which no file and no database can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def bounded(text: str, limit: int) -> str:
     """Return ``text`` in at most ``limit`` bytes of UTF-8, saying so where it was cut."""
     raw = text.encode("utf-8", "surrogatepass")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, encodable
 from jobdash.errors import JobAmbiguous, JobNotFound
 from jobdash.store.counts import Counts
 from jobdash.store.engine import ensure_store, read_only_reason
@@ -63,7 +63,7 @@ def known_job(browser: Browser, word: str) -> JobRow | None:
 
     None when nothing fits; raises `JobAmbiguous` when several do.
     """
-    text = word.strip()
+    text = encodable(word.strip())
     found = browser.by_remote(text)
     if not found and len(text) >= SHORTEST_PREFIX:
         found = browser.by_public(text)

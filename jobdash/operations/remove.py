@@ -124,16 +124,16 @@ async def _remove_now(
         left = ", ".join(cleaned.kept) or None
         await work.store.write(lambda writer: writer.left_behind(job.id, left and f"{left} not deleted"))
     if cleaned.kept and not (choices.force and choices.record):
-        return JobOutcome(job, Result.FAILED, _told(cleaned, "record kept"), job.status)
+        return JobOutcome(job, Result.FAILED, _told(cleaned, "record kept", choices), job.status)
     if not choices.record:
-        return JobOutcome(job, Result.DONE, _told(cleaned, "record kept"), job.status)
+        return JobOutcome(job, Result.DONE, _told(cleaned, "record kept", choices), job.status)
     return await _hide(job, choices, cleaned, bulk, work, waiting)
 
 
 async def _hide(
     job: JobRow, choices: Choices, cleaned: CleanedUp, bulk: str, work: Work, waiting: int | None
 ) -> JobOutcome:
-    told = _told(cleaned, "record removed")
+    told = _told(cleaned, "record removed", choices)
     accept = None if waiting is not None else _accept(choices, work)
     hidden = await work.store.write(
         lambda writer: writer.hide(
@@ -146,8 +146,10 @@ async def _hide(
     return JobOutcome(job, result, told, hidden.status)
 
 
-def _told(cleaned: CleanedUp, record: str) -> str:
+def _told(cleaned: CleanedUp, record: str, choices: Choices) -> str:
     parts = [record]
+    if choices.local_files:
+        parts.append("no fetched files here")  # nothing fetches any yet
     if cleaned.deleted:
         parts.append(f"deleted {', '.join(cleaned.deleted)}")
     if cleaned.kept:

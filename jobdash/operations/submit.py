@@ -10,6 +10,7 @@ from pathlib import Path
 from jobdash.config import Account
 from jobdash.domain.duration import MINUTE
 from jobdash.domain.job import JobRow
+from jobdash.domain.text import encodable
 from jobdash.errors import (
     AuthRejected,
     BadResponse,
@@ -92,7 +93,12 @@ def order(
         if endpoint and endpoint != check.endpoint:
             raise UsageError(f"--endpoint {endpoint!r}: the lines say {check.endpoint!r}")
     return Order(
-        account, check, name or path.stem, model or check.model, endpoint or check.endpoint, dict(tags or {})
+        account=account,
+        check=check,
+        name=encodable(name or path.stem),
+        model=model or check.model,
+        endpoint=endpoint or check.endpoint,
+        tags={encodable(key): encodable(value) for key, value in (tags or {}).items()},
     )
 
 

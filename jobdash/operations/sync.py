@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jobdash.config import Account, SyncSettings
-from jobdash.domain.duration import HOUR, MINUTE
+from jobdash.domain.duration import DAY, HOUR, MINUTE
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import JobOutcome
 from jobdash.domain.status import TERMINAL, UNFINISHED
@@ -26,6 +26,8 @@ CLAIM_MS = 2 * MINUTE
 """How long a poll has before another process may take it up."""
 FULL_EVERY_MS = HOUR
 """A list that is not newest first is read whole this often."""
+STUCK_MS = 2 * DAY
+"""An unfinished batch older than this is stuck; providers give a batch a day, or two."""
 _SETTLED_PAGES = 2
 _SINGLES_MOST = 200
 """Single questions in one sync; the rest has its turn in the next."""
@@ -115,13 +117,26 @@ class Sync:
             if self.on_progress is not None:
                 self.on_progress(report.seen)
             knows = knows or len(result.inserted) < len(page.jobs)
-            settled = bool(page.jobs) and len(result.settled) == len({job.remote_id for job in page.jobs})
+            settled = self._settled(page.jobs, result, started)
             settled_pages = settled_pages + 1 if settled else 0
             if first and not self.full and self._older_than_history(page.jobs, started):
                 break
             if not whole and (settled_pages >= _SETTLED_PAGES or not self.caller.capabilities.newest_first):
                 break
         return knows
+
+    def _settled(self, jobs: tuple[RemoteJob, ...], result: UpsertResult, now: int) -> bool:
+        """Whether a page holds nothing but what is known, unchanged, and not worth looking behind.
+
+        That is what has ended, and what should have: a batch that is stuck for days is asked singly, at its own
+        slow pace, and does not make every sync read the whole list.
+        """
+        news = result.inserted or result.changed
+        return bool(jobs) and not news and not any(self._under_way(job, now) for job in jobs)
+
+    @staticmethod
+    def _under_way(job: RemoteJob, now: int) -> bool:
+        return job.status in UNFINISHED and (job.created_at is None or now - job.created_at < STUCK_MS)
 
     def _hour_is_over(self, now: int) -> bool:
         # Whole reads fall on the poll that crosses an hour, so that all processes agree without a column.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from jobdash.domain.clock import Clock, system_clock
+from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.store.writer import Writer
 
@@ -73,15 +75,22 @@ class StoreWorker:
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the store's loop, from any thread, after `serve` is ready."""
-        assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._send(work)
 
     async def write(self, act: Callable[[Writer], T]) -> T:
         """Run ``act`` in the store's thread, from any loop."""
         assert self._loop is not None
         if asyncio.get_running_loop() is self._loop:
             return self._act(act)
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._acted(act), self._loop))
+        return await asyncio.wrap_future(self._send(self._acted(act)))
+
+    def _send(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        assert self._loop is not None
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise StoreError("the store is closed: jobdash is ending") from None
 
     def _act(self, act: Callable[[Writer], T]) -> T:
         assert self._writer is not None

@@ -11,8 +11,10 @@ from pathlib import Path
 
 _MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
-_START_TIME = 19
-"""Where ``/proc/<pid>/stat`` has a process's start time, counted behind the name (field 22, proc(5))."""
+_STATE, _START_TIME = 0, 19
+"""Where ``/proc/<pid>/stat`` has them, counted behind the name (fields 3 and 22, proc(5))."""
+_DEAD = frozenset("ZXx")
+"""States of a process that was killed, and whose parent has not asked what became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,11 @@ def _first_line(path: Path) -> str:
 
 
 def _start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since the boot; None when there is none of that id."""
+    """Return when a process started, in clock ticks since the boot; None when none of that id is alive."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     # The name stands in parentheses and may itself hold spaces and parentheses.
-    return int(text.rpartition(")")[2].split()[_START_TIME])
+    facts = text.rpartition(")")[2].split()
+    return None if facts[_STATE] in _DEAD else int(facts[_START_TIME])

@@ -67,7 +67,7 @@ class Acts:
         if not rows:
             self._app.notify("No failed job here to ask about", severity="warning")
             return
-        self._begin(self._ask_errors(rows))
+        self._app.run_worker(self._ask_errors(rows), name="errors")
 
     def export(self, scope: Scope, sort: Sort) -> None:
         """Write the jobs of tab and filter into a file."""
@@ -82,14 +82,14 @@ class Acts:
         return True
 
     def _begin(self, flow: Coroutine[Any, Any, None]) -> None:
-        self._asking = True
+        self._asking = self._app.opening_dialog = True
         self._app.run_worker(self._guarded(flow), name="ask", exit_on_error=True)
 
     async def _guarded(self, flow: Coroutine[Any, Any, None]) -> None:
         try:
             await flow
         finally:
-            self._asking = False
+            self._asking = self._app.opening_dialog = False
 
     async def _ask(self, plan: Plan, remark: wording.Note | None = None) -> None:
         if not plan.acting:

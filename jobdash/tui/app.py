@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from textual import on
+from textual import events, on
 from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _RUNS_EVERY = 0.1
+_TOAST_MOST = 600
+"""Characters of a toast."""
 
 
 class JobdashApp(App[None]):
@@ -56,6 +58,8 @@ class JobdashApp(App[None]):
         self.runtime = Runtime(self, context, self.post_message)
         self.runs = Runs(self.runtime.begin)
         self.main = MainScreen(context)
+        self.opening_dialog = False
+        """A dialog was asked for and is not there yet."""
         self.last_words = ""
         """What to print when the terminal is the shell's again."""
         if context.config.keys:
@@ -118,9 +122,10 @@ class JobdashApp(App[None]):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Show a toast. What is in it may come from outside: it is never markup, whoever asks."""
+        """Show a toast. What is in it may come from outside: it is gated and never markup, whoever asks."""
         del markup
-        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
+        gated = clean(message, _TOAST_MOST)
+        super().notify(gated, title=clean(title, 80), severity=severity, timeout=timeout, markup=False)
 
     def store_unreadable(self, error: StoreError) -> None:
         """Say that the store cannot be read any more."""
@@ -138,6 +143,19 @@ class JobdashApp(App[None]):
         except StoreError as error:
             self.store_unreadable(error)
             return True
+
+    def on_key(self, event: events.Key) -> None:
+        """Give keys that came in one burst to what the first of them opened.
+
+        They were sent to whatever had the focus before: letters after ``/`` belong to the filter, and what is
+        pressed before a dialog is drawn belongs to nobody.
+        """
+        entry = self.focused
+        if self.opening_dialog and not self.dialog_open:
+            event.prevent_default()
+        elif isinstance(entry, Input) and event.is_printable:
+            event.prevent_default()
+            entry.post_message(events.Key(event.key, event.character))
 
     # ── what threads tell ──────────────────────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 from jobdash.config import Config
 
@@ -26,4 +27,6 @@ def run_dashboard(config: Config, *, demo: bool = False) -> int:
         app.run()
     finally:
         opened.browser.close()
+    if app.last_words:
+        sys.stdout.write(f"{app.last_words}\n")
     return app.return_code or 0

@@ -1,1 +1,1 @@
-"""Benchmarks: each prints ratios against a floor measured in the same run. ``python -m tests.bench [name …]``."""
+"""Benchmarks: ratios against a floor measured in the same run. ``python -m tests.bench [name …]``."""

@@ -27,9 +27,7 @@ class Terminal:
 
     def __init__(self, command: list[str], env: dict[str, str] | None = None) -> None:
         self.command = command
-        self.env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(env or {})}
-        self.env.pop("PYTHONDONTWRITEBYTECODE", None)
-        self.env.pop("NO_COLOR", None)
+        self.env = clean_environment(env or {})
         self.seen = b""
 
     def __enter__(self) -> Self:
@@ -77,6 +75,10 @@ class Terminal:
         while self.read(quiet) and time.perf_counter() < deadline:
             pass
 
+    def write(self, data: bytes) -> None:
+        """Type, and do not wait."""
+        os.write(self.fd, data)
+
     def press(self, key: bytes, quiet: float = QUIET_S, longest: float = 5.0) -> tuple[float, int]:
         """Press a key; returns seconds until the last byte it changed, and how many bytes that were."""
         while self.read(0):
@@ -111,6 +113,14 @@ class Terminal:
         while (rest := deadline - time.perf_counter()) > 0:
             count += len(self.read(rest))
         return self.cpu_seconds() - before, count
+
+
+def clean_environment(changes: dict[str, str]) -> dict[str, str]:
+    """Return the environment with changes, and without what would change the thing that is measured."""
+    env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **changes}
+    for name in ("PYTHONDONTWRITEBYTECODE", "NO_COLOR"):
+        env.pop(name, None)
+    return {name: value for name, value in env.items() if value}
 
 
 def python(*words: str) -> list[str]:

@@ -104,7 +104,7 @@ class Cli:
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings},
         )
 
-    # ── the providers ──────────────────────────────────────────────────────────────────────────────────────
+    # ── the providers ─────────────────────────────────────────────────────────────────────────────
 
     def add(
         self,
@@ -141,7 +141,7 @@ class Cli:
     def calls(self, method: str = "*", path: str = "*") -> int:
         return len(self.emulator.journal.calls(method, path))
 
-    # ── the store ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── the store ─────────────────────────────────────────────────────────────────────────────────
 
     def job(self, word: str) -> Any:
         """Everything known of a job, as ``show`` tells it."""

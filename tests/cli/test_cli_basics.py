@@ -253,5 +253,5 @@ def test_completion_makes_no_store(cli: Cli) -> None:
     process = cli.start(env=env)
     out, err = process.communicate(timeout=20)
 
-    assert (out, err) == ("", "")
+    assert (out.strip(), err) == ("", "")
     assert not cli.database.exists()

@@ -6,7 +6,6 @@ import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -199,13 +198,18 @@ THERE_ARE = ", ".join(FIELDS)
         ("status:", 0, "status: wants a value (at character 1)"),
         ("account:a,,b", 0, "account: wants a value (at character 1)"),
         ("account:a,", 0, "account: wants a value (at character 1)"),
-        ('x name:"abc', 2, "a quote is not closed (at character 3)"),
+        ('x name:"abc', 7, "a quote is not closed (at character 8)"),
+        ("it's", 2, "a quote is not closed (at character 3)"),
+        ("a\0b", 1, "a filter cannot hold the character NUL (at character 2)"),
+        (f"x {'y' * 60_000}", 2, "that is too long: at most 2,000 characters (at character 3)"),
+        (f"name:a,{'y' * 60_000}", 0, "that is too long: at most 2,000 characters (at character 1)"),
+        (",".join(["id:a", *("b" * 20_000)]), 0, "the filter is too long (at character 1)"),
         ("status>failed", 0, "status cannot be compared with >; use status:value (at character 1)"),
         ("name<3", 0, "name cannot be compared with <; use name:value (at character 1)"),
         ("total:many", 0, "total: wants a number (at character 1)"),
         ("failed>1.5", 0, "failed> wants a number (at character 1)"),
         (f"total>{'9' * 30}", 0, "total>: that number is too large (at character 1)"),
-        (f"total>{'9' * 5000}", 0, "total> wants a number (at character 1)"),
+        (f"total>{'9' * 1900}", 0, "total>: that number is too large (at character 1)"),
         ("older:soon", 0, "'soon' is no span of time (like 30s, 5m, 2h, 3d) (at character 1)"),
         (f"older:{'9' * 400}", 0, "is no span of time (like 30s, 5m, 2h, 3d) (at character 1)"),
         (f"older:{'9' * 25}d", 0, "is no span of time (like 30s, 5m, 2h, 3d) (at character 1)"),
@@ -230,13 +234,15 @@ PIECES = ("nightly", "Nightly", "eval", "%", "_", "\\", "É", "é", "ß", "ſ", 
 ACCOUNTS = ("openai", "work", "Work", "")
 
 
-@dataclass(repr=False)
 class Shelf:
     """A real store full of odd jobs, and what its rows look like from here."""
 
-    store: sqlite3.Connection
-    rows: dict[int, JobRow]
-    tags: dict[int, dict[str, str]]
+    def __init__(
+        self, store: sqlite3.Connection, rows: dict[int, JobRow], tags: dict[int, dict[str, str]]
+    ) -> None:
+        self.store = store
+        self.rows = rows
+        self.tags = tags
 
     def here(self, text: str) -> set[int]:
         conditions = parse(text)
@@ -300,15 +306,16 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
 
 def quoted(value: str) -> str:
     """A value as somebody would have to type it; it cannot hold both kinds of quotes, nor be empty."""
-    plain = value.replace('"', "")
+    plain = value.replace('"', "").replace("\0", "")
     return f'"{plain}"' if plain else '"x"'
 
 
 VALUES = st.one_of(
     st.sampled_from(PIECES).map(quoted),
     st.text(st.sampled_from("aeNl%_\\Éß商 ,'0\x1b"), min_size=1, max_size=4).map(quoted),
-    st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=4).map(quoted),
-    st.sampled_from(["nightly", "work", "openai", "batch_", "00000", "gpt-x", "team", "a=b=c", "team=search"]),
+    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=4).map(quoted),
+    st.sampled_from(["nightly", "work", "openai", "batch_", "00000", "gpt-x", "team"]),
+    st.sampled_from(["a=b=c", "team=search", "=", "http://x", "-a"]).map(quoted),
 )
 WORDS_OF = {
     "status": [*map(str, Status), "running", "unfinished", "finished", "gone"],
@@ -347,15 +354,14 @@ TERMS = st.one_of(
 FILTERS = st.lists(st.builds("{}{}".format, st.sampled_from(["", "-"]), TERMS), max_size=3).map(" ".join)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=500)
 @given(text=FILTERS)
-@example(text="name=\"\x00\"")
 @example(text='"k" "K"')
 def test_a_job_passes_exactly_when_the_store_says_so(shelf: Shelf, text: str) -> None:
     assert shelf.here(text) == shelf.there(text)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(term=TERMS)
 def test_a_negation_lets_through_exactly_the_rest(shelf: Shelf, term: str) -> None:
     everything = set(shelf.rows)
@@ -363,7 +369,7 @@ def test_a_negation_lets_through_exactly_the_rest(shelf: Shelf, term: str) -> No
     assert shelf.here(f"-{term}") == everything - shelf.here(term)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(text=st.text(max_size=40) | st.text("status:nameolder=!<>-\"',0 \t\x00", max_size=30))
 def test_any_text_is_a_filter_or_a_complaint_with_a_place(shelf: Shelf, text: str) -> None:
     try:
@@ -389,6 +395,12 @@ def test_a_long_list_of_ids_is_a_filter_like_any_other(shelf: Shelf, count: int)
     assert len(shelf.there(f"id:{ids}")) == min(count, 300)
 
 
-def test_a_very_long_piece_of_text_is_looked_for_as_well(shelf: Shelf) -> None:
-    for text in ("x" * 60_000, f"name:{'%' * 30_000}", " ".join(["-x"] * 1_500)):
+def test_the_longest_filters_are_looked_for_as_well(shelf: Shelf) -> None:
+    for text in ("🚀" * 2_000, f"name:{'%' * 1_990}", " ".join(["-x"] * 1_200)):
         assert shelf.here(text) == shelf.there(text)
+
+
+def test_one_kind_of_quotes_may_hold_the_other(shelf: Shelf) -> None:
+    assert passes("""name:"it's" """, job(name="it's so"))
+    assert passes("""'say "hi"'""", job(name='you say "hi"'))
+    assert shelf.here('"\'"') == shelf.there('"\'"') != set()

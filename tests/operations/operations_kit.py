@@ -74,8 +74,10 @@ class World:
     stop: Stop = field(default_factory=Stop)
     used: set[str] = field(default_factory=set)
     """The accounts that have batches: a sync asks no other, since opening a client takes its time."""
+    while_waiting: Callable[[], None] = lambda: None
+    """Called whenever somebody would have slept."""
 
-    # ── time ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────
 
     def ms(self) -> int:
         return round(self.clock.now() * 1000)
@@ -86,8 +88,9 @@ class World:
     async def sleep(self, seconds: float) -> None:
         """Nobody really sleeps: the clock is moved instead."""
         self.clock.advance(seconds)
+        self.while_waiting()
 
-    # ── the providers ──────────────────────────────────────────────────────────────────────────────────────
+    # ── the providers ─────────────────────────────────────────────────────────────────────────────
 
     def add(
         self,
@@ -135,7 +138,7 @@ class World:
     def calls(self, method: str = "*", path: str = "*") -> int:
         return len(self.emulator.journal.calls(method, path))
 
-    # ── the store ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── the store ─────────────────────────────────────────────────────────────────────────────────
 
     def row(self, remote_id: str) -> JobRow:
         (row,) = self.browser.by_remote(remote_id)
@@ -147,7 +150,7 @@ class World:
     def open_intents(self) -> list[Intent]:
         return self.browser.open_intents()
 
-    # ── work ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── work ──────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def work(self) -> Work:

@@ -269,6 +269,44 @@ async def test_stop_sends_nothing_more_and_tells_of_every_job(world: World) -> N
     assert sum(world.row(batch).status is Status.CANCELLING for batch in batches) == sent
 
 
+async def test_a_stop_while_the_provider_makes_us_wait_takes_the_intent_back(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    world.fault(Answer(429, retry_after=30), CANCEL)
+    world.while_waiting = world.stop.set
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.stopped) == (Result.SKIPPED, True)
+    row = world.row(batch)
+    assert (row.status, row.cancel_requested_at) == (Status.IN_PROGRESS, None)
+    assert world.open_intents() == []
+
+
+async def test_429_without_end_fails_after_six_tries(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    world.fault(Answer(429, retry_after=2), CANCEL)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert outcome.result is Result.FAILED
+    assert world.calls("POST", CANCEL) == 6
+    assert world.row(batch).status is Status.IN_PROGRESS
+
+
+async def test_what_a_plan_skips_or_refuses_is_in_the_summary(world: World) -> None:
+    ended, running = world.add_finished(), world.add()
+    await world.sync()
+
+    summary = await world.do(Action.REMOVE, ended, running)
+
+    by_job = {outcome.job.remote_id: outcome for outcome in summary.outcomes}
+    assert by_job[ended].result is Result.DONE
+    assert (by_job[running].result, by_job[running].refused) == (Result.SKIPPED, True)
+    assert not summary.clean
+
+
 async def test_a_job_removed_meanwhile_is_skipped_with_the_reason(world: World) -> None:
     batch = world.add()
     (row,) = await world.known(batch)

@@ -151,7 +151,7 @@ async def test_remove_and_undo(world: World) -> None:
     assert world.row(batch).removed_at is None
 
 
-# ── cancel & delete ─────────────────────────────────────────────────────
+# ── cancel & delete ───────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("account", ["openai", "gemini"])

@@ -123,7 +123,9 @@ async def test_marks_of_removed_jobs_go(path: Path) -> None:
 
 
 async def test_an_order_that_changes_by_itself_is_a_snapshot_until_sorted_again(path: Path) -> None:
-    rows = [job(number, "in_progress", succeeded=number, updated_at=now_ms() - 10**6) for number in range(1, 6)]
+    rows = [
+        job(number, "in_progress", succeeded=number, updated_at=now_ms() - 10**6) for number in range(1, 6)
+    ]
     async with dashboard(path, rows=rows, working=False) as dash:
         await dash.press("s", "s", "s", "s", "s", "s")
         assert dash.names[0] == "job-005"
@@ -137,7 +139,7 @@ async def test_an_order_that_changes_by_itself_is_a_snapshot_until_sorted_again(
         assert dash.current == "job-001"
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(4))
 async def test_the_screen_equals_the_store_after_any_mixture(path: Path, seed: int) -> None:
     chance = random.Random(seed)
     async with dashboard(path, rows=MANY[:60], working=False, size=(110, 20)) as dash:
@@ -145,9 +147,16 @@ async def test_the_screen_equals_the_store_after_any_mixture(path: Path, seed: i
         for _ in range(40):
             act = chance.choice(("key", "key", "key", "add", "remove", "change"))
             if act == "key":
-                await dash.press(chance.choice(("down", "up", "pagedown", "pageup", "end", "home", "s", "S", "4", "0", "space")))
+                await dash.press(
+                    chance.choice(
+                        ("down", "up", "pagedown", "pageup", "end", "home", "s", "S", "4", "0", "space")
+                    )
+                )
             elif act == "add":
-                add(path, job(fresh, "completed", failed=fresh % 7, created_at=now_ms() - chance.randrange(10**9)))
+                add(
+                    path,
+                    job(fresh, "completed", failed=fresh % 7, created_at=now_ms() - chance.randrange(10**9)),
+                )
                 fresh += 1
                 alive += 1
             elif act == "remove":
@@ -159,7 +168,9 @@ async def test_the_screen_equals_the_store_after_any_mixture(path: Path, seed: i
                 )
                 alive -= 1
             else:
-                change(path, "UPDATE job SET failed = (failed + 1) % 7 WHERE id % 13 = ?", chance.randrange(13))
+                change(
+                    path, "UPDATE job SET failed = (failed + 1) % 7 WHERE id % 13 = ?", chance.randrange(13)
+                )
             before = dash.current
             await caught_up(dash, alive)
             if act in {"add", "change"} and dash.table.touched:

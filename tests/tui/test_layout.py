@@ -91,7 +91,9 @@ def Dash_sort():  # type: ignore[no-untyped-def]  # noqa: N802
 @pytest.mark.parametrize("room", [0, 5, 12, 30, 50, 80, 120])
 def test_the_account_line_is_cut_reason_first(room: int) -> None:
     health = {
-        name: AccountHealth(name, "openai", 1, now_ms() - 10**8, "no connection within 10 s: x" * 9, "U", 0, None, 0, True)
+        name: AccountHealth(
+            name, "openai", 1, now_ms() - 10**8, "no connection within 10 s: x" * 9, "U", 0, None, 0, True
+        )
         for name in ("one", "two", "three")
     }
     spans = chrome.account_spans(list(health), health, UnderWay(), now_ms(), UNICODE, room)

@@ -15,9 +15,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds every answer takes")
     parser.add_argument("--batches", type=int, default=0, help="so many in the account of each provider")
+    parser.add_argument("--running", action="store_true", help="none of them ever ends by itself")
     options = parser.parse_args()
     emulator = Emulator(latency=options.latency)
-    fill(emulator, options.batches)
+    fill(emulator, options.batches, running=options.running)
     serve(emulator, port=options.port)
 
 

@@ -84,7 +84,8 @@ class FilterBar(Horizontal):
     def open(self) -> None:
         """Let a filter be typed."""
         self.entry.display = True
-        self.entry.focus()
+        # At once, and not with the next message: the letters that follow are meant for it.
+        self.screen.set_focus(self.entry)
 
     def close(self) -> None:
         """Show the filter as it stands."""

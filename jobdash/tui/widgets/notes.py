@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from textual.geometry import Size
 from textual.strip import Strip
 
+from jobdash.domain.text import clean
 from jobdash.domain.wording import Note
 from jobdash.tui.tones import Toned
 from jobdash.tui.widgets.lines_view import TextLine, wrapped
@@ -26,9 +27,10 @@ class Notes(Toned):
         self._notes: tuple[Note, ...] = ()
 
     def put(self, notes: Sequence[Note]) -> None:
-        """Show these notes."""
-        if tuple(notes) != self._notes:
-            self._notes = tuple(notes)
+        """Show these notes, gated: a reason may name an account or quote a server."""
+        gated = tuple(Note(clean(note.topic, 40), clean(note.text), note.warning) for note in notes)
+        if gated != self._notes:
+            self._notes = gated
             self.refresh(layout=True)
 
     @property

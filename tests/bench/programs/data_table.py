@@ -4,7 +4,15 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable, Footer, Header
 
-COLUMNS = (("NAME", 33), ("ACCOUNT", 7), ("STATUS", 13), ("PROGRESS", 30), ("FAILED", 6), ("AGE", 4), ("LEFT", 4))
+COLUMNS = (
+    ("NAME", 33),
+    ("ACCOUNT", 7),
+    ("STATUS", 13),
+    ("PROGRESS", 30),
+    ("FAILED", 6),
+    ("AGE", 4),
+    ("LEFT", 4),
+)
 
 
 class Table(App[None]):

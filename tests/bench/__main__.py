@@ -1,0 +1,39 @@
+"""``python -m tests.bench [first_screen keys …]``: runs benchmarks and prints what they found."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench.commands import commands
+from tests.bench.filtering import filtering
+from tests.bench.live import idle, storm
+from tests.bench.network import cancels, syncs
+from tests.bench.report import Finding, show
+from tests.bench.screen import first_screen, keys
+
+BENCHMARKS: dict[str, Callable[[Path], list[Finding]]] = {
+    "first_screen": first_screen,
+    "keys": keys,
+    "idle": idle,
+    "storm": storm,
+    "filtering": filtering,
+    "commands": commands,
+    "cancels": cancels,
+    "syncs": syncs,
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the benchmarks named, or all. The stores are kept: a million jobs take a while."""
+    folder = Path(tempfile.gettempdir()) / "jobdash-bench"
+    folder.mkdir(exist_ok=True)
+    for name in names or list(BENCHMARKS):
+        print(f"\n{name}")
+        show(BENCHMARKS[name](folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,153 @@
+"""The first screen, keys, and bytes, in a pseudo-terminal, side by side with bare Textual programs."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections import defaultdict
+from pathlib import Path
+
+from tests.bench.report import Finding, ms, ratio
+from tests.bench.stores import FEW, MANY, store
+from tests.bench.terminal import Terminal, python
+
+ROUNDS = 9
+PRESSES = 40
+HELLO = python(str(Path(__file__).parent / "programs" / "hello.py"))
+TABLE = python(str(Path(__file__).parent / "programs" / "data_table.py"))
+CHROME = (b"jobdash", b"Expired", b"filter", b"AGE", b"Help")
+"""What has to be on the screen besides a row: account line, tabs, filter, headers, footer."""
+DOWN, PAGE_DOWN, HOME, END = b"\x1b[B", b"\x1b[6~", b"\x1b[H", b"\x1b[F"
+
+
+def dashboard(path: Path) -> list[str]:
+    """Return the command of the dashboard over a store."""
+    return python("-m", "jobdash", "--db", str(path))
+
+
+def bare() -> dict[str, str]:
+    """Return an environment without accounts and without the person's own settings."""
+    return {
+        "HOME": "/nonexistent",
+        "XDG_CONFIG_HOME": "/nonexistent",
+        "OPENAI_API_KEY": "",
+        "GEMINI_API_KEY": "",
+    }
+
+
+def first_name(path: Path) -> bytes:
+    """Return the name that stands in the cursor row."""
+    from jobdash.operations.browse import Browser, Scope, Sort
+
+    browser = Browser(path)
+    name = browser.page(Scope(), Sort(), None, 1)[0].name
+    browser.close()
+    return name.encode()[:12]
+
+
+def first_screen(folder: Path) -> list[Finding]:
+    """From the start of the process to the cursor row's name and all of the chrome."""
+    few, many = store(folder, FEW), store(folder, MANY)
+    programs = {
+        "hello": (HELLO, (b"Hello, world",)),
+        "few": (dashboard(few), (first_name(few), *CHROME)),
+        "many": (dashboard(many), (first_name(many), *CHROME)),
+    }
+    times: dict[str, list[float]] = defaultdict(list)
+    memory: dict[str, list[float]] = defaultdict(list)
+    for turn in range(ROUNDS + 1):
+        for name, (command, texts) in programs.items():
+            with Terminal(command, bare()) as terminal:
+                took = terminal.until(*texts)
+                if turn:  # the first one only fills caches
+                    times[name].append(took)
+                    memory[name].append(terminal.memory_mib())
+    hello, few_s, many_s = times["hello"], times["few"], times["many"]
+    return [
+        Finding(
+            "first screen with rows",
+            "hello-world",
+            "≤ 1.6, try 1.3",
+            f"{ratio(few_s, hello):.2f} ({ms(few_s)})",
+        ),
+        Finding(
+            "first screen, 1,000,000 jobs", "100 jobs", "≤ 1.1", f"{ratio(many_s, few_s):.2f} ({ms(many_s)})"
+        ),
+        Finding(
+            "memory at it, 1,000,000 jobs",
+            "hello-world",
+            "≤ 1.5",
+            f"{ratio(memory['many'], memory['hello']):.2f}",
+        ),
+    ]
+
+
+def keys(folder: Path) -> list[Finding]:
+    """From the key's byte to the last byte it changed."""
+    few, many = store(folder, FEW), store(folder, MANY)
+    with contextlib.ExitStack() as stack:
+        table = stack.enter_context(Terminal(TABLE, bare()))
+        small = stack.enter_context(Terminal(dashboard(few), bare()))
+        large = stack.enter_context(Terminal(dashboard(many), bare()))
+        table.until(b"nightly-eval-29")
+        for terminal in (small, large):
+            terminal.until(*CHROME)
+        for terminal in (table, small, large):
+            terminal.settle(2.0)
+        findings = _cursor(table, small, large)
+        for name, key, back in (
+            ("PageDown", PAGE_DOWN, HOME),
+            ("End", END, HOME),
+            ("sort change", b"s", b""),
+            ("tab change", b"4", b"0"),
+        ):
+            findings.append(_compared(name, key, back, small, large))
+        return findings
+
+
+def _cursor(table: Terminal, small: Terminal, large: Terminal) -> list[Finding]:
+    found: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for press in range(PRESSES):
+        key = DOWN if press % 20 < 10 else b"\x1b[A"
+        for name, terminal in (("table", table), ("small", small), ("large", large)):
+            found[name].append(terminal.press(key))
+    seconds = {name: [took for took, _ in values] for name, values in found.items()}
+    written = {name: statistics.median(count for _, count in values) for name, values in found.items()}
+    return [
+        Finding(
+            "cursor-down",
+            "DataTable",
+            "≤ 0.7",
+            f"{_medians(seconds['small'], seconds['table']):.2f} ({ms(seconds['small'])})",
+        ),
+        Finding(
+            "cursor-down, 1,000,000 jobs",
+            "100 jobs",
+            "≤ 1.2",
+            f"{_medians(seconds['large'], seconds['small']):.2f}",
+        ),
+        Finding(
+            "bytes of a cursor-down",
+            "DataTable",
+            "≤ 0.8",
+            f"{written['small'] / written['table']:.2f} ({written['small']:.0f})",
+        ),
+    ]
+
+
+def _compared(name: str, key: bytes, back: bytes, small: Terminal, large: Terminal) -> Finding:
+    """Press a key in both, side by side; ``back`` returns to where it was, unmeasured."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for _ in range(14):
+        for which, terminal in (("small", small), ("large", large)):
+            times[which].append(terminal.press(key)[0])
+            if back:
+                terminal.press(back)
+    small_s, large_s = times["small"], times["large"]
+    return Finding(
+        f"{name}, 1,000,000 jobs", "100 jobs", "≤ 1.5", f"{_medians(large_s, small_s):.2f} ({ms(large_s)})"
+    )
+
+
+def _medians(values: list[float], floor: list[float]) -> float:
+    return statistics.median(values) / statistics.median(floor)

@@ -1,0 +1,190 @@
+"""``jobdash submit`` and ``jobdash demo``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from cli_kit import Cli
+
+from jobdash.cli.face import Face
+from jobdash.cli.syncing import ask
+from jobdash.demo.emulator import Answer, Reset
+from jobdash.demo.start import demo_world
+from jobdash.operations.browse import Scope, Sort
+
+
+@pytest.fixture
+def batch_file(tmp_path: Path) -> Path:
+    body = {"custom_id": "r1", "method": "POST", "url": "/v1/responses", "body": {"model": "gpt-x"}}
+    path = tmp_path / "nightly.jsonl"
+    path.write_text(json.dumps(body) + "\n")
+    return path
+
+
+@pytest.fixture
+def gemini_file(tmp_path: Path) -> Path:
+    path = tmp_path / "poems.jsonl"
+    path.write_text(json.dumps({"key": "r1", "request": {"contents": []}}) + "\n")
+    return path
+
+
+def test_submit(cli: Cli, batch_file: Path) -> None:
+    # A-13 B-16
+    ran = cli("submit", str(batch_file), "--account", "work", "--tag", "team=search")
+
+    assert ran.code == 0
+    job_id, remote_id = ran.out.split()
+    job = cli.job(job_id)
+    assert (job["remote_id"], job["name"], job["account"]) == (remote_id, "nightly", "work")
+    assert (job["tags"]["team"], job["total"], job["endpoint"]) == ("search", 1, "/v1/responses")
+    assert cli("cancel", job_id, "--yes").code == 0
+
+
+def test_submit_to_gemini(cli: Cli, gemini_file: Path) -> None:
+    assert cli("submit", str(gemini_file), "--account", "gemini").code == 2
+
+    wishes = ("--account", "gemini", "--model", "gemini-x", "--name", "p")
+    document = cli.json("submit", str(gemini_file), *wishes)
+
+    assert (document["result"], document["job"]["name"]) == ("done", "p")
+
+
+def test_submit_dry_run_checks_and_sends_nothing(cli: Cli, batch_file: Path) -> None:
+    # B-16
+    ran = cli("submit", str(batch_file), "--account", "openai", "--dry-run")
+
+    assert ran.code == 0
+    assert "nightly: 1 requests" in ran.out
+    assert cli.json("submit", str(batch_file), "--account", "openai", "-n")["requests"] == 1
+    assert cli.calls() == 0
+    assert cli.json("list")["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((), "--account has to say which: openai, gemini, work"),
+        (("--account", "nobody"), "no account 'nobody'"),
+        (("--account", "openai", "--tag", "x"), "has to look like key=value"),
+        (("--account", "openai", "--endpoint", "/v1/embeddings"), "the lines say"),
+    ],
+)
+def test_submit_wrongly(cli: Cli, batch_file: Path, args: tuple[str, ...], words: str) -> None:
+    ran = cli("submit", str(batch_file), *args)
+
+    assert ran.code == 2
+    assert words in ran.err
+
+
+def test_submit_of_a_broken_file_names_the_line(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text('{"custom_id": "r1"}\n')
+
+    ran = cli("submit", str(path), "--account", "openai")
+    assert ran.code == 2
+    assert "broken.jsonl, line 1: " in ran.err
+    assert cli("submit", str(tmp_path / "nothing.jsonl"), "--account", "openai").code == 2
+
+
+def test_a_refused_submit(cli: Cli, batch_file: Path) -> None:
+    cli.fault(Answer(400, '{"error": {"message": "no"}}'), "/v1/batches", "POST")
+
+    ran = cli("submit", str(batch_file), "--account", "openai")
+
+    assert ran.code == 1
+    assert "nightly was not submitted: refused (400): no" in ran.err
+    assert cli.json("list")["jobs"][0]["status"] == "failed"
+
+
+def test_an_unclear_submit_says_so_and_is_found_later(cli: Cli, batch_file: Path) -> None:
+    cli.fault(Reset(applied=True), "/v1/batches", "POST")
+    cli.fault(Answer(400), "/v1/batches", "GET", times=1)
+
+    ran = cli("submit", str(batch_file), "--account", "openai")
+
+    assert ran.code == 1
+    assert "nightly is not confirmed: no answer" in ran.err
+    cli("sync")
+    (job,) = cli.json("list")["jobs"]
+    assert (job["remote_id"] is not None, job["status"]) == (True, "validating")
+    assert cli.calls("POST", "/v1/batches") == 1
+
+
+def test_the_demo_needs_no_environment_and_leaves_nothing(cli: Cli) -> None:
+    for name in tuple(os.environ):
+        cli.patch.delenv(name)
+
+    with demo_world() as config:
+        folder = config.database.parent
+        assert config.demo
+        assert [account.name for account in config.accounts] == ["openai", "gemini", "work"]
+        assert folder.exists()
+
+    assert not folder.exists()
+
+
+def test_the_demo_has_jobs_in_every_state(cli: Cli) -> None:
+    with demo_world() as config:
+        face = Face()
+        face.config = config  # type: ignore[misc]
+        reports = ask(face)
+        words = {row.status for row in face.opened.browser.page(Scope(), Sort(), None, 200)}
+        face.opened.browser.close()
+
+    assert all(report.error is None for report in reports)
+    assert len(words) >= 8
+
+
+def test_only_the_emulator(cli: Cli) -> None:
+    process = cli.start("demo", "--emulator-only")
+    assert process.stdout is not None
+    lines = [process.stdout.readline().strip() for _ in range(4)]
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+    assert set(exports) == {"OPENAI_API_KEY", "OPENAI_BASE_URL", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"}
+
+    request = urllib.request.Request(
+        f"{exports['OPENAI_BASE_URL']}/batches",
+        headers={"Authorization": f"Bearer {exports['OPENAI_API_KEY']}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.load(answer)["data"]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err) == (0, "")
+
+
+def test_a_port_in_use_is_said(cli: Cli) -> None:
+    port = cli.server.url.rpartition(":")[2]
+
+    ran = cli("demo", "--emulator-only", "--port", port)
+
+    assert ran.code == 1
+    assert f"port {port} cannot be used" in ran.err
+
+
+def test_samples_fill_a_store_once(cli: Cli) -> None:
+    path = str(cli.folder / "many.db")
+
+    ran = cli("demo", "--jobs", "1200", "--db", path)
+    assert ran.code == 0
+    assert "1,200 sample jobs in" in ran.out
+    again = cli("demo", "--jobs", "1200", "--db", path)
+    assert again.code == 6
+    assert "exists already" in again.err
+    assert cli.json("list", "--db", path, "--removed", "--limit", "1")["total"] == 1200
+
+
+@pytest.mark.slow
+def test_a_million_samples_in_a_minute(cli: Cli) -> None:
+    started = time.monotonic()
+
+    cli("demo", "--jobs", "1000000", "--db", str(cli.folder / "many.db"))
+
+    assert time.monotonic() - started < 90

@@ -1,0 +1,71 @@
+"""A place at which a process stops and waits for its death."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from jobdash.domain.clock import Clock
+from jobdash.operations.actor import current_actor
+from jobdash.store.writer import Writer
+
+T = TypeVar("T")
+
+
+class Gate:
+    """Stops the process at one place: its ``tell`` is heard first."""
+
+    def __init__(self, place: str, tell: Callable[[], None]) -> None:
+        words = place.split()
+        self._count = int(words.pop()) if words and words[-1].isdigit() else 1
+        self._place = tuple(words)
+        self._tell = tell
+        self._passed: Counter[tuple[str, ...]] = Counter()
+
+    def passing(self, when: str, method: str) -> None:
+        """Go on, unless this is the place."""
+        self._passed[when, method] += 1
+        if (when, method) == self._place and self._passed[when, method] == self._count:
+            self._tell()
+            wait_for_death()
+
+
+def wait_for_death() -> NoReturn:
+    while True:
+        signal.pause()
+
+
+class GatedStore:
+    """A `writing.Store` whose every write passes a gate before it begins, at its COMMIT, and behind it."""
+
+    def __init__(self, path: Path, clock: Clock, gate: Gate) -> None:
+        self._writer = Writer(path, clock, current_actor("proof"))
+        self._gate = gate
+        self._method = ""
+        # SQLite tells of a COMMIT before it carries it out: all is written by then, and nothing committed.
+        for connection in (self._writer._durable, self._writer._quick):
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.set_trace_callback(self._traced)
+
+    async def write(self, act: Callable[[Writer], T]) -> T:
+        return act(self)  # type: ignore[arg-type]
+
+    def _traced(self, statement: str) -> None:
+        if statement == "COMMIT":
+            self._gate.passing("commit", self._method)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._writer, name)
+
+        def gated(*args: Any, **settings: Any) -> Any:
+            self._method = name
+            self._gate.passing("before", name)
+            result = method(*args, **settings)
+            self._gate.passing("after", name)
+            return result
+
+        return gated

@@ -1,0 +1,98 @@
+"""The parent's end: processes that are born, tell, and are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from kit.tasks import Task
+
+HERE = Path(__file__).resolve().parent.parent
+REPOSITORY = HERE.parents[1]
+TIMEOUT_S = 60.0
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a process of ours: jobdash and this kit can be imported, nobody's keys are in it."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, "PYTHONPATH": f"{REPOSITORY}:{HERE}", "PYTHONUTF8": "1", **more}
+
+
+class Life:
+    """One worker, from its birth to its death."""
+
+    def __init__(self, pid: int, events: queue.Queue[dict[str, Any]]) -> None:
+        self.pid = pid
+        self._events = events
+
+    def wait(self, event: str) -> dict[str, Any]:
+        """Return what it told; whatever else it tells first is a failure."""
+        told = self._events.get(timeout=TIMEOUT_S)
+        assert told["event"] == event, told
+        return told
+
+    def kill(self) -> None:
+        """Kill it for good, and see it buried."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait("dead")
+
+    def finish(self) -> dict[str, Any]:
+        """Let it come to its end; return what it has done."""
+        done = self.wait("done")
+        self.wait("dead")
+        return done
+
+
+class Nursery:
+    """Starts workers; ``with Nursery() as nursery``."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "kit.nursery"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment(),
+            text=True,
+            bufsize=1,
+        )
+        self._new: queue.Queue[int] = queue.Queue()
+        self._events: defaultdict[int, queue.Queue[dict[str, Any]]] = defaultdict(queue.Queue)
+        self._ready = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+        assert self._ready.wait(TIMEOUT_S)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(TIMEOUT_S)
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            told = json.loads(line)
+            if told["event"] == "ready":
+                self._ready.set()
+            elif told["event"] == "born":
+                self._new.put(told["pid"])
+            else:
+                self._events[told["pid"]].put(told)
+
+    def begin(self, task: Task) -> Life:
+        """Start a worker."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(task.encode() + "\n")
+        self._process.stdin.flush()
+        pid = self._new.get(timeout=TIMEOUT_S)
+        return Life(pid, self._events[pid])

@@ -1,0 +1,95 @@
+"""A process that gives birth to workers: it has imported everything, so that a worker costs a fork."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from jobdash.domain.plan import Action, Choices
+from jobdash.operations.accounts import Accounts
+from jobdash.operations.browse import Browser
+from jobdash.operations.execute import execute
+from jobdash.operations.plan import plan_jobs
+from jobdash.operations.session import AccountSession
+from jobdash.operations.submit import order, submit
+from jobdash.operations.sync_all import AccountSyncs
+from jobdash.operations.work import Work
+from jobdash.providers import ADAPTERS
+from kit.gate import Gate, GatedStore
+from kit.tasks import Task
+
+
+def tell(event: str, **facts: Any) -> None:
+    """Write one line; short enough to arrive whole."""
+    os.write(1, (json.dumps({"pid": os.getpid(), "event": event, **facts}) + "\n").encode())
+
+
+def main() -> None:
+    for place in ADAPTERS.values():
+        __import__(place.partition(":")[0])
+    signal.signal(signal.SIGCHLD, _bury)
+    tell("ready")
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _live(Task.decode(line))
+
+
+def _bury(*_: object) -> None:
+    """Read the dead off the list: one nobody has buried counts as a process that may still be there."""
+    with contextlib.suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            os.write(1, (json.dumps({"pid": found[0], "event": "dead"}) + "\n").encode())
+
+
+def _live(task: Task) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    tell("born")
+    code = 0
+    try:
+        tell("done", **asyncio.run(_work(task)))
+    except BaseException:  # noqa: BLE001 - told to the parent, which fails the test
+        tell("broken", trace=traceback.format_exc()[-2_000:])
+        code = 1
+    os._exit(code)
+
+
+async def _work(task: Task) -> dict[str, Any]:
+    def clock() -> int:
+        return task.now
+
+    config = task.config
+    store = GatedStore(config.database, clock, Gate(task.gate, lambda: tell("gate")))
+    browser = Browser(config.database, clock)
+    names = frozenset(account.name for account in config.accounts)
+    async with Accounts(
+        config.accounts,
+        open_session=lambda account, on_wait: AccountSession(account, clock=clock, on_wait=on_wait),
+    ) as accounts:
+        work = Work(accounts, store, names, clock)
+        if task.action == "sync":
+            reports = await AccountSyncs(config, accounts, browser, work).run([task.account])
+            return {"errors": [str(report.error) for report in reports if report.error]}
+        if task.action == "submit":
+            account = config.account(task.account)
+            assert account is not None
+            model = "gemini-x" if account.provider == "gemini" else None
+            wanted = order(Path(task.file), account, name="submitted", model=model)
+            done = await submit(wanted, accounts[task.account], work)
+            return {"end": done.end.name, "reason": done.reason}
+        rows = browser.by_remote(task.remote_id)
+        plan = plan_jobs(Action(task.action), rows, work.situation(), Choices(**task.choices))
+        summary = await execute(plan, work, lambda _outcome: None)
+        (outcome,) = summary.outcomes
+        return {"result": str(outcome.result), "reason": outcome.reason}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""What a process is told to do, as it goes through a pipe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from jobdash.config import Account, Config, Secret
+
+
+@dataclass(frozen=True)
+class Task:
+    """One action on one store, by a process of its own."""
+
+    action: str
+    """``cancel``, ``remove``, ``submit`` or ``sync``."""
+    database: str
+    keys: dict[str, tuple[str, str, str]]
+    """By account: provider, base URL, key."""
+    now: int
+    """The time at which that process lives, milliseconds UTC."""
+    remote_id: str = ""
+    account: str = "openai"
+    choices: dict[str, bool] = field(default_factory=dict)
+    file: str = ""
+    gate: str = ""
+    """Where it stops for ever, and says so: ``before begin_cancel``, ``commit hide``, ``after open_intent 2``."""
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, text: str) -> Task:
+        return cls(**json.loads(text))
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        return tuple(
+            Account(name, provider, f"{name.upper()}_KEY", Secret(key), url)
+            for name, (provider, url, key) in self.keys.items()
+        )
+
+    @property
+    def config(self) -> Config:
+        path = Path(self.database)
+        return Config(path.with_name("config.toml"), exists=False, database=path, accounts=self.accounts)

@@ -1,0 +1,223 @@
+"""The world of a proof: the emulator in a thread, a real store, and whoever starts next."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from jobdash.config import Account
+from jobdash.demo.emulator import (
+    GEMINI_KEY,
+    OPENAI_KEY,
+    BatchScript,
+    Emulator,
+    EmulatorServer,
+    FaultRule,
+    ManualClock,
+    Plan,
+    Timing,
+)
+from jobdash.demo.emulator.faults import Effect, Faults
+from jobdash.demo.emulator.journal import Entry, Journal
+from jobdash.domain.job import Job, JobRow
+from jobdash.operations.accounts import Accounts
+from jobdash.operations.browse import Browser, Scope, Sort
+from jobdash.operations.session import AccountSession
+from jobdash.operations.sync import SyncReport
+from jobdash.operations.sync_all import AccountSyncs
+from jobdash.operations.work import Work
+from jobdash.operations.writing import DirectStore
+from jobdash.store.owner import Owner
+from kit.lives import TIMEOUT_S
+from kit.tasks import Task
+
+KEYS = {"openai": OPENAI_KEY, "gemini": GEMINI_KEY}
+MINUTE = 60.0
+HOUR = 60 * MINUTE
+CREATE = {"openai": ("POST", "/v1/batches"), "gemini": ("POST", "*:batchGenerateContent")}
+CANCEL = {"openai": ("POST", "/v1/batches/*/cancel"), "gemini": ("POST", "*/batches/*:cancel")}
+UPLOAD = {"openai": ("POST", "/v1/files"), "gemini": ("POST", "/upload/*")}
+
+
+class WatchedJournal(Journal):
+    """A journal whose entries can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._added = threading.Condition()
+
+    def add(self, entry: Entry) -> None:
+        with self._added:
+            super().add(entry)
+            self._added.notify_all()
+
+    def wait_for(self, method: str, path: str) -> None:
+        """Return when such a request was applied and its answer is about to be sent."""
+        with self._added:
+            assert self._added.wait_for(lambda: self.applied(method, path), TIMEOUT_S), (method, path)
+
+    def applied(self, method: str, path: str) -> list[Entry]:
+        """The requests of a kind that reached the API and were not refused by it."""
+        return [entry for entry in self.calls(method, path) if entry.applied and entry.status in {200, None}]
+
+
+class WatchedFaults(Faults):
+    """Faults that tell when a request of a kind has arrived, before it is applied."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.arrived: list[tuple[str, str]] = []
+        self._changed = threading.Condition()
+
+    def strike(self, method: str, path: str, key: str) -> Effect | None:
+        effect = super().strike(method, path, key)
+        with self._changed:
+            self.arrived.append((method, path))
+            self._changed.notify_all()
+        return effect
+
+    def wait_for(self, method: str, path: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.sent(method, path), TIMEOUT_S), (method, path)
+
+    def sent(self, method: str, path: str) -> int:
+        """How many requests of a kind went over the wire, whatever became of them."""
+        return sum(fnmatchcase(m, method) and fnmatchcase(p, path) for m, p in tuple(self.arrived))
+
+
+class World:
+    """Both providers, one store, one clock."""
+
+    def __init__(self, folder: Path, template: Path) -> None:
+        self.folder = folder
+        self.path = folder / "jobs.db"
+        shutil.copy(template, self.path)
+        self.clock = ManualClock()
+        self.emulator = Emulator(clock=self.clock)
+        self.journal = self.emulator.journal = WatchedJournal()
+        self.faults = self.emulator.faults = WatchedFaults()
+        self._server = EmulatorServer(self.emulator)
+        self._loop = asyncio.Runner()
+        self._accounts: dict[str, Accounts] = {}
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for accounts in self._accounts.values():
+            self._loop.run(accounts.__aexit__())
+        self._loop.close()
+        self._server.stop()
+
+    def ms(self) -> int:
+        return round(self.clock.now() * 1000)
+
+    # ── the providers ──────────────────────────────────────────────────────────────────────────────────────
+
+    def add(self, account: str = "openai", *, age: float = 5 * MINUTE, running: float = 10 * HOUR, **plan: Any) -> str:
+        """Add a batch; return its provider's id."""
+        timing = Timing(validating=5.0, running=running, cancelling=plan.pop("cancelling", MINUTE))
+        script = BatchScript(name="seeded", created_at=self.clock.now() - age, plan=Plan(timing=timing, **plan))
+        return self._provider(account).add_batch(script, key=KEYS[account])
+
+    def _provider(self, account: str) -> Any:
+        return self.emulator.gemini if account == "gemini" else self.emulator.openai
+
+    def fault(self, effect: Effect, method: str, path: str) -> None:
+        self.faults.add(FaultRule(effect=effect, method=method, path=path))
+
+    def batches(self) -> dict[str, set[str]]:
+        """The ids each provider has, by account."""
+        found = {}
+        for account, key in KEYS.items():
+            ledger = self._provider(account).account(key).batches
+            found[account] = {batch.id for batch in ledger.page(1_000).batches}
+        return found
+
+    def arrives_late(self, account: str, remote_id: str) -> None:
+        """A cancel that was under way is applied only now."""
+        assert self._provider(account).cancel(remote_id, key=KEYS[account])
+
+    def turns_up(self, account: str, script: BatchScript) -> str:
+        """A batch whose creation was under way is there only now; return its id."""
+        return str(self._provider(account).add_batch(script, key=KEYS[account]))
+
+    def files(self, account: str) -> set[str]:
+        """The files a provider keeps."""
+        return {file.id for file in self._provider(account).account(KEYS[account]).files.newest_first()}
+
+    def word(self, remote_id: str, account: str) -> str:
+        return str(self._provider(account).snapshot(remote_id, key=KEYS[account]).phase)
+
+    # ── whoever works ──────────────────────────────────────────────────────────────────────────────────────
+
+    def task(self, action: str, account: str = "openai", **facts: Any) -> Task:
+        urls = {"openai": self._server.openai_base_url, "gemini": self._server.gemini_base_url}
+        # A client takes its time to open: only the account that matters is there.
+        keys = {account: (account, urls[account], KEYS[account])}
+        return Task(action, str(self.path), keys, self.ms(), account=account, **facts)
+
+    def next_start(self, account: str = "openai") -> SyncReport:
+        """What the next start does, in a process (this one) that is not the dead one: one sync."""
+        return self._loop.run(self._sync(account))
+
+    async def _sync(self, account: str) -> SyncReport:
+        config = self.task("sync", account).config
+        with DirectStore(self.path, "next", self.ms) as store, closing(Browser(self.path, self.ms)) as browser:
+            accounts = self._opened(config.accounts)
+            work = Work(accounts, store, frozenset(KEYS), self.ms)
+            (report,) = await AccountSyncs(config, accounts, browser, work).run([account])
+        assert report.error is None, report.error
+        return report
+
+    def _opened(self, accounts: tuple[Account, ...]) -> Accounts:
+        """The clients of this process; opening them takes longer than a sync, so they are kept."""
+        (account,) = accounts
+        if account.name not in self._accounts:
+            self._accounts[account.name] = Accounts(
+                accounts, open_session=lambda one, on_wait: AccountSession(one, clock=self.ms, on_wait=on_wait)
+            )
+        return self._accounts[account.name]
+
+    # ── the store ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path, isolation_level=None, timeout=30)) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def rows(self) -> list[JobRow]:
+        with closing(Browser(self.path, self.ms)) as browser:
+            return browser.page(Scope(removed=True), Sort(), None, 1_000)
+
+    def row(self, remote_id: str) -> JobRow:
+        (row,) = (row for row in self.rows() if row.remote_id == remote_id)
+        return row
+
+    def job(self, row: JobRow) -> Job:
+        with closing(Browser(self.path, self.ms)) as browser:
+            job = browser.job(row.id)
+        assert job is not None
+        return job
+
+    def events(self, action: str) -> int:
+        return int(self.sql("SELECT count(*) FROM event WHERE action = ?", action)[0][0])
+
+    def owned_elsewhere(self) -> None:
+        """Let the open intents be those of a process that nobody here can look for."""
+        for id_, text in self.sql("SELECT id, owner FROM intent WHERE closed_at IS NULL"):
+            owner = replace(Owner.decode(text), boot="of another machine")
+            self.sql("UPDATE intent SET owner = ? WHERE id = ?", owner.encode(), id_)
+
+    def open_intents(self) -> list[str]:
+        return [kind for (kind,) in self.sql("SELECT kind FROM intent WHERE closed_at IS NULL ORDER BY id")]

@@ -1,0 +1,160 @@
+"""kill -9 while a file is submitted: no batch is lost, and none is made twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kit.death import killed, start_together
+from kit.facts import nothing_is_lost, store_is_sound
+from kit.lives import Nursery
+from kit.world import CREATE, KEYS, MINUTE, UPLOAD, World
+
+from jobdash.demo.emulator import BatchScript
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Status
+
+NOTHING = ("before begin_submit", "commit begin_submit")
+NOT_CREATED = ("after begin_submit", "request upload", "answer upload", "request create")
+CREATED = ("answer create", "before close_submit", "commit close_submit", "after close_submit")
+POINTS = (*NOTHING, *NOT_CREATED, *CREATED)
+LINES = {
+    "openai": '{"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-x"}}\n',
+    "gemini": '{"key": "1", "request": {"contents": [{"parts": [{"text": "hello"}]}]}}\n',
+}
+
+
+def die(world: World, nursery: Nursery, account: str, point: str) -> None:
+    """Submit a file in a process that is killed at a point."""
+    world.next_start(account)
+    file = world.folder / "lines.jsonl"
+    file.write_text(LINES[account], "utf-8")
+    when, what = point.split()
+    if when in {"request", "answer"}:
+        method, path = {"upload": UPLOAD, "create": CREATE}[what][account]
+        point = f"{when} {method} {path}"
+    killed(world, nursery, point, "submit", account, file=str(file))
+
+
+def only_row(world: World) -> JobRow:
+    (row,) = world.rows()
+    return row
+
+
+def right_after_the_death(world: World, point: str) -> None:
+    if point in NOTHING:
+        assert (world.rows(), world.open_intents()) == ([], [])
+    elif point == "after close_submit":
+        assert world.open_intents() == []
+    else:
+        row = only_row(world)
+        assert (row.status, row.remote_id, row.raw_status) == (Status.PENDING, None, "submitting")
+        assert world.open_intents() == ["submit"]
+
+
+def repaired(world: World, account: str, point: str) -> None:
+    """What the next start has made of it: found by its key, or still waited for."""
+    if point in NOTHING:
+        assert world.rows() == []
+    elif point in CREATED:
+        assert {only_row(world).remote_id} == world.batches()[account]
+        assert only_row(world).name == "submitted"
+        assert world.open_intents() == []
+    else:
+        assert only_row(world).remote_id is None
+        assert world.open_intents() == ["submit"]
+
+
+def in_the_end(world: World, account: str, point: str) -> None:
+    """After ten minutes without a sign of it, it is unconfirmed, and no more than that is claimed."""
+    world.clock.advance(10 * MINUTE)
+    world.next_start(account)
+    assert world.open_intents() == []
+    if point in NOT_CREATED:
+        row = only_row(world)
+        assert (row.status, row.raw_status) == (Status.UNKNOWN, "unconfirmed")
+    assert len(world.batches()[account]) == (1 if point in CREATED else 0)
+    assert world.faults.sent(*CREATE[account]) == (1 if point in (*CREATED, "request create") else 0)
+    assert world.faults.sent(*UPLOAD[account]) <= 2  # Gemini's is resumable: the start, and the bytes
+    store_is_sound(world.path)
+    nothing_is_lost(world)
+
+
+def proof(world: World, nursery: Nursery, account: str, point: str, *, together: bool = False) -> None:
+    die(world, nursery, account, point)
+    store_is_sound(world.path)
+    right_after_the_death(world, point)
+    if together:
+        start_together(world, nursery, account)
+    else:
+        world.next_start(account)
+    repaired(world, account, point)
+    in_the_end(world, account, point)
+
+
+@pytest.mark.parametrize(("account", "point"), [("openai", "commit close_submit"), ("gemini", "answer create")])
+def test_a_killed_submit_is_repaired(world: World, nursery: Nursery, account: str, point: str) -> None:
+    # A-13 B-16
+    proof(world, nursery, account, point)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("account", list(CREATE))
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("turn", range(5))
+def test_a_submit_killed_anywhere_is_repaired(
+    world: World, nursery: Nursery, account: str, point: str, turn: int
+) -> None:
+    # five times at each provider, every other time by two starters at once
+    proof(world, nursery, account, point, together=bool(turn % 2))
+
+
+@pytest.mark.parametrize("account", list(CREATE))
+@pytest.mark.parametrize("wait", [1, 20])
+def test_a_batch_that_turns_up_late_is_the_job_that_waited_for_it(
+    world: World, nursery: Nursery, account: str, wait: int
+) -> None:
+    die(world, nursery, account, "request create")
+    world.clock.advance(wait * MINUTE)
+    world.next_start(account)
+    waiting = only_row(world)
+    key = world.job(waiting).submit_key
+    script = BatchScript(metadata={"name": "submitted", "jobdash_key": key or ""})
+    if account == "gemini":
+        script = BatchScript(name=f"submitted [jobdash:{key}]")
+    batch = world.turns_up(account, script)
+    world.next_start(account)
+
+    row = only_row(world)
+    assert (row.id, row.public_id, row.remote_id) == (waiting.id, waiting.public_id, batch)
+    assert row.status is not Status.UNKNOWN
+    assert world.open_intents() == []
+    store_is_sound(world.path)
+
+
+def test_a_process_that_cannot_be_looked_for_may_take_as_long_as_an_upload(
+    world: World, nursery: Nursery
+) -> None:
+    die(world, nursery, "openai", "after begin_submit")
+    world.owned_elsewhere()
+    for minutes in (11, 34):
+        world.clock.advance(minutes * MINUTE)
+        world.next_start()
+        assert world.open_intents() == ["submit"]
+    world.clock.advance(2 * MINUTE)
+    world.next_start()
+    assert (world.open_intents(), only_row(world).raw_status) == ([], "unconfirmed")
+
+
+def test_the_file_and_its_key_are_not_the_stores_only_trace(world: World, nursery: Nursery) -> None:
+    """What was intended is told, also before it is known what came of it."""
+    die(world, nursery, "openai", "after begin_submit")
+    row = only_row(world)
+    assert (row.name, row.account, row.model, row.endpoint, row.total) == (
+        "submitted",
+        "openai",
+        "gpt-x",
+        "/v1/chat/completions",
+        1,
+    )
+    assert KEYS["openai"] not in Path(world.path).read_bytes().decode("latin-1")
