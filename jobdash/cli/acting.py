@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from jobdash.cli.bench import Bench, open_bench, situation
 from jobdash.cli.confirm import confirm_plan, show_plan
+from jobdash.cli.exit_codes import FAILED, INTERRUPTED, TIMED_OUT
 from jobdash.cli.face import Face
 from jobdash.cli.job_words import short_name, status_word
 from jobdash.cli.loop import run_stoppable
@@ -14,6 +14,7 @@ from jobdash.cli.out import Tone, say, tell
 from jobdash.cli.selecting import Selection, Wanted, select
 from jobdash.cli.summary import lines_of, plan_lines, print_outcome, print_skipped, print_summary
 from jobdash.cli.syncing import tell_notices
+from jobdash.cli.workbench import Workbench, open_workbench, situation
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, JobOutcome, Plan, Result, Summary, Verdict
 from jobdash.domain.wording import result_counts
@@ -22,9 +23,6 @@ from jobdash.operations.execute import execute
 from jobdash.operations.limiter import Stop
 from jobdash.operations.plan import plan_jobs, scope_words
 from jobdash.operations.wait import Waiting, wait_until
-
-TIMED_OUT = 7
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ def act_on(face: Face, action: Action, wanted: Wanted, choices: Choices, manner:
     """Do an action to the jobs that were named; return the exit code."""
     selection = select(face, wanted)
     plan = plan_selection(face, action, selection, choices)
-    return carry_out(face, plan, manner, worst=1 if selection.bad_words else 0)
+    return carry_out(face, plan, manner, worst=FAILED if selection.bad_words else 0)
 
 
 def plan_selection(face: Face, action: Action, selection: Selection, choices: Choices) -> Plan:
@@ -56,7 +54,7 @@ def plan_selection(face: Face, action: Action, selection: Selection, choices: Ch
 def carry_out(face: Face, plan: Plan, manner: Manner, *, worst: int = 0) -> int:
     """Ask, act, and tell; return the exit code, which is ``worst`` where all goes well."""
     refused = any(decision.verdict is Verdict.REFUSED for decision in plan.skipped)
-    worst = worst or int(refused)
+    worst = worst or (FAILED if refused else 0)
     if not face.as_json:
         _print_head(face, plan)
         print_skipped(plan)
@@ -107,7 +105,7 @@ def _execute(face: Face, plan: Plan, manner: Manner) -> tuple[Summary, int]:
             print_outcome(plan, outcome)
 
     async def work(stop: Stop) -> tuple[Summary, int]:
-        async with open_bench(face, stop) as bench:
+        async with open_workbench(face, stop) as bench:
             summary = await execute(plan, bench.work, report)
             if manner.wait_ms is None or stop.is_set():
                 return summary, 0
@@ -116,7 +114,7 @@ def _execute(face: Face, plan: Plan, manner: Manner) -> tuple[Summary, int]:
     return run_stoppable(work)
 
 
-async def _confirmed(summary: Summary, manner: Manner, bench: Bench) -> tuple[Summary, int]:
+async def _confirmed(summary: Summary, manner: Manner, bench: Workbench) -> tuple[Summary, int]:
     """Wait until what was accepted is confirmed; return the summary as it is then."""
     assert manner.wait_ms is not None
     done = tuple(outcome.job.id for outcome in summary.outcomes if outcome.result is Result.DONE)
@@ -151,4 +149,4 @@ def _print_counts(summary: Summary) -> None:
 def _exit_code(summary: Summary, waited: int, worst: int) -> int:
     if summary.interrupted:
         return INTERRUPTED
-    return worst or (0 if summary.clean else 1) or waited
+    return worst or (0 if summary.clean else FAILED) or waited

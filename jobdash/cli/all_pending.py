@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from jobdash.cli.acting import Manner, carry_out
 from jobdash.cli.asof import as_of, as_of_words
-from jobdash.cli.bench import situation
+from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.face import Face
 from jobdash.cli.out import tell
 from jobdash.cli.selecting import Wanted
 from jobdash.cli.syncing import sync_now
+from jobdash.cli.workbench import situation
 from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import Choices
 from jobdash.operations.plan import plan_cancel_all
@@ -23,7 +24,7 @@ def cancel_all_pending(
     worst = 0
     if sync_first:
         names = [account.name for account in asked] if wanted.accounts else None
-        worst = min(1, sync_now(face, names))
+        worst = FAILED if sync_now(face, names) else 0
     if worst or not sync_first:
         tell(as_of_words(as_of(face.opened.browser, face.config), system_clock()))
     plan = plan_cancel_all(face.opened.browser, scope, situation(face, named=False), choices)

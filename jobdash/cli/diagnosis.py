@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from jobdash.cli.bench import open_accounts
+from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.face import NO_ACCOUNT, Face
 from jobdash.cli.loop import run
 from jobdash.cli.out import Tone, document, say
+from jobdash.cli.workbench import open_accounts
 from jobdash.config import Config, default_config_path
 from jobdash.errors import ConfigError, StoreError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, store_facts
@@ -62,7 +63,7 @@ def _exit_code(
     failed = [facts for facts in accounts if facts.error is not None]
     if failed and len(failed) == len(accounts) and all(facts.rejected for facts in failed):
         return ConfigError.exit_code
-    return int(bool(failed))
+    return FAILED if failed else 0
 
 
 def _good(text: str) -> None:

@@ -38,6 +38,15 @@ class Listing(NamedTuple):
             behind = browser.key_of(rows[-1], self.sort)
 
 
+def read_scope(expr: str, *, removed: bool) -> Scope:
+    """Read a filter; FilterError says where it is wrong."""
+    if not expr.strip():
+        return Scope(removed=removed)
+    from jobdash.domain.filter import parse  # most lists have no filter
+
+    return Scope(conditions=parse(expr), removed=removed)
+
+
 def read_sort(text: str) -> Sort:
     """Read ``name`` or ``-created``; UsageError names the orders there are."""
     word = text.removeprefix("-")

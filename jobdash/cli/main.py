@@ -11,13 +11,10 @@ from typing import Any
 import click
 
 from jobdash.cli.command import shared_options
+from jobdash.cli.exit_codes import FAILED, INTERRUPTED, READER_LEFT
 from jobdash.cli.face import Face
 from jobdash.cli.out import Tone, prepare, say, tell
 from jobdash.errors import FilterError, JobdashError, UsageError
-
-INTERRUPTED = 130
-READER_LEFT = 141
-"""What a shell reports of a program whose reader went away."""
 
 COMMANDS = {
     "list": "list_jobs",
@@ -159,7 +156,7 @@ def run(args: Sequence[str]) -> int:
         return READER_LEFT
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
         _show_crash(error, face)
-        return 1
+        return FAILED
 
 
 def _invoke(args: list[str], face: Face) -> int:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from jobdash.cli.bench import open_bench
+from jobdash.cli.exit_codes import FAILED, INTERRUPTED
 from jobdash.cli.face import Face
 from jobdash.cli.loop import run_stoppable
 from jobdash.cli.out import say
 from jobdash.cli.selecting import Wanted, select
 from jobdash.cli.summary import Line, print_line, print_summary, tone_of
+from jobdash.cli.workbench import open_workbench
 from jobdash.domain.plan import Result
 from jobdash.operations.limiter import Stop
 from jobdash.operations.refresh_errors import Refreshed, refresh_errors
-
-INTERRUPTED = 130
 
 
 def refresh(face: Face, wanted: Wanted) -> int:
@@ -24,7 +23,7 @@ def refresh(face: Face, wanted: Wanted) -> int:
             print_line(str(done.result), done.row, done.reason, tone_of(done.result))
 
     async def work(stop: Stop) -> tuple[list[Refreshed], bool]:
-        async with open_bench(face, stop) as bench:
+        async with open_workbench(face, stop) as bench:
             return await refresh_errors(selection.rows, bench.work, report), stop.is_set()
 
     refreshed, stopped = run_stoppable(work)
@@ -36,4 +35,5 @@ def refresh(face: Face, wanted: Wanted) -> int:
         say(" · ".join(f"{word.capitalize()}: {number:,}" for word, number in counts.items()))
     if stopped:
         return INTERRUPTED
-    return int(bool(selection.bad_words) or any(line.result is Result.FAILED for line in lines))
+    failed = any(line.result is Result.FAILED for line in lines)
+    return FAILED if failed or selection.bad_words else 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobdash.cli.bench import open_bench
 from jobdash.cli.face import Face
 from jobdash.cli.loop import run
 from jobdash.cli.moments import ago
 from jobdash.cli.out import Tone, tell
+from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
 from jobdash.domain.filter import parse
 from jobdash.domain.job import JobRow
@@ -124,7 +124,7 @@ def _looked_for(
         return {}
 
     async def work(stop: Stop) -> dict[str, Found]:
-        async with open_bench(face, stop) as bench:
+        async with open_workbench(face, stop) as bench:
             browser = face.opened.browser
             return {
                 word: await find(word, accounts, bench.accounts, browser, bench.work)

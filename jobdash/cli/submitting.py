@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from jobdash.cli.bench import open_bench
+from jobdash.cli.exit_codes import FAILED, INTERRUPTED
 from jobdash.cli.face import Face
 from jobdash.cli.job_json import job_json
 from jobdash.cli.loop import run_stoppable
 from jobdash.cli.out import Tone, document, say, tell
+from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
 from jobdash.operations.limiter import Stop
 from jobdash.operations.submit import Order, SubmitEnd, Submitted, submit
-
-INTERRUPTED = 130
 
 
 def submit_file(face: Face, wanted: Order, *, dry_run: bool) -> int:
@@ -22,14 +21,14 @@ def submit_file(face: Face, wanted: Order, *, dry_run: bool) -> int:
         tell(f"Submitting {_what(wanted)}")
 
     async def work(stop: Stop) -> Submitted:
-        async with open_bench(face, stop) as bench:
+        async with open_workbench(face, stop) as bench:
             return await submit(wanted, bench.accounts[wanted.account.name], bench.work)
 
     done = run_stoppable(work)
     _print(face, wanted, done)
     if done.end is SubmitEnd.STOPPED:
         return INTERRUPTED
-    return 0 if done.end is SubmitEnd.CREATED else 1
+    return 0 if done.end is SubmitEnd.CREATED else FAILED
 
 
 def _what(wanted: Order) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from jobdash.cli.bench import open_bench
+from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.face import NO_ACCOUNT, Face
 from jobdash.cli.job_words import short_name, status_word
 from jobdash.cli.loop import run
 from jobdash.cli.moments import rfc3339
 from jobdash.cli.out import Tone, document, say, tell
+from jobdash.cli.workbench import open_workbench
 from jobdash.errors import ConfigError
 from jobdash.operations.accounts import twins
 from jobdash.operations.limiter import Stop
@@ -29,7 +30,7 @@ def ask(face: Face, names: Collection[str] | None = None, *, full: bool = False)
         raise ConfigError(NO_ACCOUNT)
 
     async def work(stop: Stop) -> list[SyncReport]:
-        async with open_bench(face, stop) as bench:
+        async with open_workbench(face, stop) as bench:
             return await bench.syncs.run(names, full=full)
 
     return run(work)
@@ -42,7 +43,7 @@ def failures(face: Face, reports: Collection[SyncReport]) -> int:
         tell(f"{report.account}: {failure_words(face, report)}", Tone.BAD)
     if not failed:
         return 0
-    return ConfigError.exit_code if len(failed) == len(reports) and all(map(rejected, failed)) else 1
+    return ConfigError.exit_code if len(failed) == len(reports) and all(map(rejected, failed)) else FAILED
 
 
 def failure_words(face: Face, report: SyncReport) -> str:

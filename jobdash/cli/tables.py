@@ -6,10 +6,14 @@ import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from jobdash.cli.out import LINE_LIMIT, Tone, say
 from jobdash.domain.text import clean, redact
 
+_GAP = 2
+_LEAST_WIDTH = 8
+"""Cells that a column keeps which gives way."""
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
@@ -57,14 +61,20 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
 
 
 def _plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Iterator[str]:
-    texts = [[column.head for column in columns], *([cell.text for cell in row] for row in rows)]
-    widths = [max(map(cells, column)) for column in zip(*texts, strict=True)]
-    for line in texts:
+    widths = _widths(columns, rows)
+    for line in ([column.head for column in columns], *([cell.text for cell in row] for row in rows)):
         padded = [
             " " * (width - cells(text)) + text if column.right else text + " " * (width - cells(text))
             for text, width, column in zip(line, widths, columns, strict=True)
         ]
-        yield "  ".join(padded).rstrip()
+        yield (" " * _GAP).join(padded).rstrip()
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[int]:
+    return [
+        max((cells(column.head), *(cells(row[number].text) for row in rows)))
+        for number, column in enumerate(columns)
+    ]
 
 
 def cells(text: str) -> int:
@@ -91,19 +101,28 @@ def _rich_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> No
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        drawn.add_column(
-            Text(column.head),
-            justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=8 if column.gives else cells(column.head),
-            ratio=None,
-        )
+    console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    drawn = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for column, width in zip(columns, fitted(columns, _widths(columns, rows), console.width), strict=True):
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        drawn.add_column(Text(column.head), justify=justify, no_wrap=True, overflow="ellipsis", width=width)
     for row in rows:
         drawn.add_row(*(Text(cell.text, style=_RICH[cell.tone]) for cell in row))
-    Console(file=sys.stdout, markup=False, highlight=False, emoji=False).print(drawn)
+    console.print(drawn)
+
+
+def fitted(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+    """Return widths that fit: the widest column that gives way is cut first, none below a few cells."""
+    found = list(widths)
+    giving = [number for number, column in enumerate(columns) if column.gives]
+    excess = sum(found) + _GAP * (len(found) - 1) - room
+    while excess > 0 and giving:
+        widest = max(giving, key=lambda number: found[number])
+        if found[widest] <= _LEAST_WIDTH:
+            break
+        found[widest] -= 1
+        excess -= 1
+    return found
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:

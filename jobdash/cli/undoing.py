@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from jobdash.cli.bench import open_bench
 from jobdash.cli.confirm import MOST_SHOWN, Print, ask
+from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.face import Face
 from jobdash.cli.job_words import short_name
 from jobdash.cli.loop import run
 from jobdash.cli.out import Tone, say, tell
 from jobdash.cli.summary import Line, print_line, print_summary, tone_of
+from jobdash.cli.workbench import open_workbench
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Result
 from jobdash.domain.status import LABELS
-from jobdash.errors import JobdashError
 from jobdash.operations.actor import current_actor
 from jobdash.operations.browse import resolve
 from jobdash.operations.limiter import Stop
@@ -34,7 +34,7 @@ def undo_last(face: Face, word: str | None, *, dry_run: bool, yes: bool) -> int:
         ask(f"Take back {action.what}")
     lines = _take_back(face, action)
     _print(face, lines)
-    return 0 if any(line.result is Result.DONE for line in lines) else JobdashError.exit_code
+    return 0 if any(line.result is Result.DONE for line in lines) else FAILED
 
 
 def _show(action: Undoable, out: Print) -> None:
@@ -54,7 +54,7 @@ def _dry_run(face: Face, action: Undoable) -> int:
 
 def _take_back(face: Face, action: Undoable) -> list[Line]:
     async def work(stop: Stop) -> list[Line]:
-        async with open_bench(face, stop) as bench:
+        async with open_workbench(face, stop) as bench:
             outcomes = await undo(action, bench.work.store)
         seen = {row.id: row for row in action.jobs}
         return [
@@ -74,7 +74,7 @@ def _nothing(face: Face, job: JobRow | None) -> int:
     of_it = "" if job is None else f" of {job.public_id} {short_name(job)}"
     tell(f"nothing{of_it} to take back: no removal or force-fail of your own in the last 24 hours")
     _print(face, [])
-    return 0 if job is None else JobdashError.exit_code
+    return 0 if job is None else FAILED
 
 
 def _print(face: Face, lines: list[Line]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.cli.acting import TIMED_OUT
-from jobdash.cli.bench import open_bench
+from jobdash.cli.exit_codes import FAILED, TIMED_OUT
 from jobdash.cli.face import Face
 from jobdash.cli.job_json import job_json
 from jobdash.cli.job_words import done_words, short_name, status_tone, status_word
@@ -11,6 +10,7 @@ from jobdash.cli.loop import run
 from jobdash.cli.out import Tone, document, say, tell
 from jobdash.cli.selecting import Wanted, select
 from jobdash.cli.syncing import failure_words
+from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Outcome, Status
@@ -39,14 +39,15 @@ def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
     )
 
     async def work(stop: Stop) -> Waited:
-        async with open_bench(face, stop) as bench:
+        async with open_workbench(face, stop) as bench:
             return await wait_until(waiting, bench.syncs)
 
     waited = run(work)
     _print(face, waited)
     if waited.timed_out:
         return TIMED_OUT
-    return int(bool(selection.bad_words) or not all(map(ended_well, waited.rows.values())))
+    well = not selection.bad_words and all(map(ended_well, waited.rows.values()))
+    return 0 if well else FAILED
 
 
 def ended_well(row: JobRow) -> bool:

@@ -79,17 +79,21 @@ class AccountWorker:
     async def _could_not_open(self, error: JobdashError, store: Store) -> None:
         if not self._session.done():
             self._session.set_exception(error)
+        words = health_words(error, self.account) if isinstance(error, ProviderError) else str(error)
+        await self._tell_failure(words, type(error).__name__, store)
+
+    async def _tell_failure(self, words: str, kind: str, store: Store) -> None:
         account, now = self.account, self._clock()
-        words = health_words(error, account) if isinstance(error, ProviderError) else str(error)
+        next_poll_at = now + self._config.sync.fastest_ms
         with contextlib.suppress(StoreError):
             await store.write(
                 lambda writer: writer.set_health(
                     account.name,
                     account.provider,
                     asked_at=now,
-                    next_poll_at=now,
+                    next_poll_at=next_poll_at,
                     error=words,
-                    error_kind=type(error).__name__,
+                    error_kind=kind,
                 )
             )
 
@@ -98,15 +102,31 @@ class AccountWorker:
         try:
             while True:
                 wait = self._until_due(reader)
-                if wait <= 0 and await self._claim(work.store):
-                    await self._sync(reader, work)
-                    wait = self._until_due(reader)
+                if wait <= 0:
+                    wait = await self._poll_once(reader, work)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), max(0.05, min(wait, _LOOK_AGAIN_S)))
                     self._wake.clear()
                     self._session.result().reset()
         finally:
             reader.close()
+
+    async def _poll_once(self, reader: Reader, work: Work) -> float:
+        """Sync if it is this process's turn; returns the seconds until it is worth looking again.
+
+        A store that is busy, or an answer nobody thought of, ends one sync and never the polling.
+        """
+        try:
+            if await self._claim(work.store):
+                await self._sync(reader, work)
+            return self._until_due(reader)
+        except StoreError:
+            return _LOOK_AGAIN_S
+        except Exception as error:  # noqa: BLE001 - said on the account, where a person sees it
+            await self._tell_failure(
+                f"unexpected: {type(error).__name__}: {error}", type(error).__name__, work.store
+            )
+            return _LOOK_AGAIN_S
 
     def _until_due(self, reader: Reader) -> float:
         """Return the seconds until this account is due."""

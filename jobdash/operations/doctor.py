@@ -6,15 +6,15 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jobdash.config import Account, Config
 from jobdash.domain.status import Status, Tab
 from jobdash.errors import AuthRejected, ConfigError, ProviderError
-from jobdash.operations.accounts import twins
 from jobdash.operations.browse import Browser, Scope, Sort
-from jobdash.operations.session import ListPage
-from jobdash.operations.sync import health_words
-from jobdash.operations.work import Caller
+
+if TYPE_CHECKING:  # the dashboard's screen imports this in the thread that draws
+    from jobdash.operations.work import Caller
 
 _UNKNOWN_LOOKED_AT = 1_000
 
@@ -76,6 +76,8 @@ def _unknown_words(browser: Browser) -> tuple[str, ...]:
 
 async def account_facts(config: Config, accounts: Mapping[str, Caller]) -> list[AccountFacts]:
     """Ask every account for the shortest page of its list."""
+    from jobdash.operations.accounts import twins
+
     doubles = twins(config.accounts)
     return list(await asyncio.gather(*(_account(account, accounts, doubles) for account in config.accounts)))
 
@@ -83,6 +85,9 @@ async def account_facts(config: Config, accounts: Mapping[str, Caller]) -> list[
 async def _account(
     account: Account, accounts: Mapping[str, Caller], doubles: Mapping[str, str]
 ) -> AccountFacts:
+    from jobdash.operations.session import ListPage
+    from jobdash.operations.sync import health_words
+
     error: str | None = None
     blamed = False
     try:

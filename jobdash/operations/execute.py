@@ -60,4 +60,6 @@ async def _work_off(waiting: Iterator[Decision], plan: Plan, work: Work, told: R
             outcome = await _STEPS[plan.action](decision, plan, work)
         except JobdashError as error:
             outcome = JobOutcome(decision.job, Result.FAILED, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs have their turn
+            outcome = JobOutcome(decision.job, Result.FAILED, f"{type(error).__name__}: {error}")
         told(outcome)

@@ -128,8 +128,8 @@ class Sync:
     def _settled(self, jobs: tuple[RemoteJob, ...], result: UpsertResult, now: int) -> bool:
         """Whether a page holds nothing but what is known, unchanged, and not worth looking behind.
 
-        That is what has ended, and what should have: a batch that is stuck for days is asked singly, at its own
-        slow pace, and does not make every sync read the whole list.
+        That is what has ended, and what should have: a batch that is stuck for days is asked singly, at its
+        own slow pace, and does not make every sync read the whole list.
         """
         news = result.inserted or result.changed
         return bool(jobs) and not news and not any(self._under_way(job, now) for job in jobs)

@@ -39,20 +39,19 @@ class AccountSyncs:
 
     async def if_due(self, account: Account) -> SyncReport | None:
         """Sync an account when it is due and no other process is on it."""
-        now, longest = self.work.clock(), self.config.sync.slowest_ms + CLAIM_MS
-        mine = await self.work.store.write(
-            lambda writer: writer.claim_poll(account.name, account.provider, now, now + CLAIM_MS, longest)
-        )
-        return await self._sync(account, full=False) if mine else None
+        return await self._sync(account, full=False) if await self._claim(account) else None
 
     async def _now(self, account: Account, *, full: bool) -> SyncReport:
         await self.work.store.write(lambda writer: writer.poll_now(account.name))
+        await self._claim(account)  # so that a dashboard elsewhere leaves it alone meanwhile
+        return await self._sync(account, full=full)
+
+    async def _claim(self, account: Account) -> bool:
+        """Return whether it is this process's turn to poll an account; if so, nobody else's for a while."""
         now, longest = self.work.clock(), self.config.sync.slowest_ms + CLAIM_MS
-        # A dashboard elsewhere leaves the account alone while this runs.
-        await self.work.store.write(
+        return await self.work.store.write(
             lambda writer: writer.claim_poll(account.name, account.provider, now, now + CLAIM_MS, longest)
         )
-        return await self._sync(account, full=full)
 
     async def _sync(self, account: Account, *, full: bool) -> SyncReport:
         caller = self.accounts[account.name]

@@ -39,7 +39,7 @@ class Waiting:
     on_change: Callable[[JobRow], None] = lambda _row: None
     on_sync: Callable[[SyncReport], None] = lambda _report: None
     sleep: Sleep = asyncio.sleep
-    _told: dict[int, int] = field(default_factory=dict)
+    _told: dict[int, int] = field(default_factory=dict, init=False)
 
     def rows(self, syncs: AccountSyncs) -> dict[int, JobRow]:
         """Read the jobs, and tell of those that changed since the last look."""

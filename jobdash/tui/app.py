@@ -55,6 +55,11 @@ class JobdashApp(App[None]):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
+        # Before anything is laid out: a theme put on later has every style computed twice.
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        wanted = self.context.config.ui.theme or DARK.name
+        self.theme = wanted if wanted in self.available_themes else DARK.name
         self.runtime = Runtime(self, context, self.post_message)
         self.runs = Runs(self.runtime.begin)
         self.main = MainScreen(context)
@@ -82,11 +87,7 @@ class JobdashApp(App[None]):
         return Leaving(self)
 
     def on_mount(self) -> None:
-        """Put on the theme and show the table; everything else starts behind the first paint."""
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        wanted = self.context.config.ui.theme or DARK.name
-        self.theme = wanted if wanted in self.available_themes else DARK.name
+        """Say what is wrong with the settings."""
         for warning in self.context.config.warnings:
             self.notify(warning, severity="warning")
 

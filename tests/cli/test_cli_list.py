@@ -209,3 +209,17 @@ def drawn(cli: Cli) -> str:
     _, told = process.communicate(timeout=20)
     assert process.returncode == 0, told
     return written.decode()
+
+
+def test_on_a_narrow_terminal_only_the_name_gives_way(cli: Cli) -> None:
+    batch = cli.add(name="a name that is much too long for a terminal of eighty columns, really")
+    cli("sync")
+    cli.patch.setenv("COLUMNS", "80")
+    cli.patch.setenv("NO_COLOR", "1")
+
+    _, line = re.sub(r"\x1b\[[0-9;]*m", "", drawn(cli)).splitlines()[:2]
+
+    assert line.startswith(f"{cli.id_of(batch)}  a name that")
+    assert "…" in line
+    assert line.split()[-3:-1] == ["0", "1m"]
+    assert len(line.rstrip()) <= 80

@@ -12,7 +12,7 @@ from tui_kit import Dash, account, dashboard, job, jobs, now_ms
 from jobdash.config import UiSettings
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.status import Tab
-from jobdash.operations.browse import Counts
+from jobdash.operations.browse import Counts, Sort
 from jobdash.tui import chrome
 from jobdash.tui.ascii_filter import to_ascii
 from jobdash.tui.columns import Column, fit
@@ -74,18 +74,12 @@ def test_columns_fit_any_width_and_keep_what_matters(width: int) -> None:
 
 def test_headers_stand_over_their_columns() -> None:
     layout = fit(120, 8)
-    text = "".join(span.text for span in chrome.header_spans(layout, Dash_sort(), UNICODE))
+    text = "".join(span.text for span in chrome.header_spans(layout, Sort(), UNICODE))
     for place in layout.places:
         head = {"bar": "PROGRESS", "counts": ""}.get(place.column, place.column.upper())
         if head and place.column is not Column.AGE:
             at = text.index(head)
             assert place.start <= at <= place.start + place.width
-
-
-def Dash_sort():  # type: ignore[no-untyped-def]  # noqa: N802
-    from jobdash.operations.browse import Sort
-
-    return Sort()
 
 
 @pytest.mark.parametrize("room", [0, 5, 12, 30, 50, 80, 120])
@@ -167,11 +161,14 @@ async def test_without_colours_a_bar_still_tells(path: Path, monkeypatch: pytest
         assert "[ ]" in dash.screen
 
 
-@pytest.mark.parametrize("theme", ["jobdash-dark", "jobdash-light", "textual-light", "ansi-dark"])
-@pytest.mark.parametrize("size", [(250, 70), (200, 60), (120, 36), (80, 24), (40, 10), (20, 5), (10, 2)])
+@pytest.mark.parametrize(
+    ("size", "theme"),
+    [
+        *((size, "jobdash-dark") for size in ((250, 70), (200, 60), (120, 36), (40, 10), (20, 5), (10, 2))),
+        *(((80, 24), theme) for theme in ("jobdash-dark", "jobdash-light", "textual-light", "ansi-dark")),
+    ],
+)
 async def test_every_screen_at_every_size_and_theme(path: Path, size: tuple[int, int], theme: str) -> None:
-    if theme not in {"jobdash-dark", "jobdash-light"} and size != (80, 24):
-        pytest.skip("one size is enough for a theme of Textual's")
     ui = UiSettings(theme=theme, ascii=False)
     async with dashboard(path, [OPENAI], rows=jobs(*ALL_STATES), working=False, size=size, ui=ui) as dash:
         assert dash.app.theme == theme

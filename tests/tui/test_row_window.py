@@ -128,7 +128,7 @@ def test_found_ids_stand_in_their_own_order(hundred: Browser, ids: list[int], lo
     window = RowWindow(hundred)
     window.show(Scope(), Sort(), len(ids), Found(tuple(ids)))
     for first in looks:
-        first = min(first, len(ids) - 1)
-        assert window.load(first, HEIGHT) == 0
-        shown = [window.row(index) for index in range(first, min(first + HEIGHT, len(ids)))]
-        assert [row.id if row else None for row in shown] == ids[first : first + HEIGHT]
+        top = min(first, len(ids) - 1)
+        assert window.load(top, HEIGHT) == 0
+        shown = [window.row(index) for index in range(top, min(top + HEIGHT, len(ids)))]
+        assert [row.id if row else None for row in shown] == ids[top : top + HEIGHT]

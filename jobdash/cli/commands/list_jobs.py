@@ -11,13 +11,12 @@ from jobdash.cli.asof import as_of
 from jobdash.cli.command import face_command, pass_face
 from jobdash.cli.face import Face
 from jobdash.cli.job_json import job_json
-from jobdash.cli.listing import Listing, read_sort
+from jobdash.cli.listing import Listing, read_scope, read_sort
 from jobdash.cli.moments import rfc3339
 from jobdash.cli.out import document_with
 from jobdash.domain.clock import system_clock
-from jobdash.domain.filter import parse
 from jobdash.errors import UsageError
-from jobdash.operations.browse import Order, Scope
+from jobdash.operations.browse import Order
 
 DEFAULT_LIMIT = 100
 
@@ -59,7 +58,7 @@ def command(
     """
     if face.as_json and as_csv:
         raise UsageError("--json or --csv, not both")
-    listing = Listing(Scope(conditions=parse(expr), removed=removed), read_sort(order), limit or None)
+    listing = Listing(read_scope(expr, removed=removed), read_sort(order), limit or None)
     code = _sync(face) if sync_first else 0
     if face.as_json:
         _print_json(listing, face)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.screen import Screen
 
 from jobdash.domain.duration import MINUTE
@@ -24,6 +25,8 @@ from jobdash.tui.widgets.line import Line, Span
 if TYPE_CHECKING:
     from jobdash.tui.app import JobdashApp
 
+TALL = 30
+"""Lines from which on there is room for empty ones."""
 LOOK_EVERY = 0.25
 """Seconds between two looks at the store."""
 _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
@@ -52,15 +55,6 @@ class MainScreen(Screen[None]):
         Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
         Binding("q", "quit", "Quit", id="app.quit"),
     ]
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
-        (0, "-narrow"),
-        (100, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-short"),
-        (30, "-tall"),
-    ]
-
     app: JobdashApp
 
     def __init__(self, context: Context) -> None:
@@ -68,6 +62,7 @@ class MainScreen(Screen[None]):
         self.context = context
         self._schema = context.browser.schema_version()
         self._replaced = False
+        self._width = 0
         self._ages_at = 0.0
         self._tick: asyncio.TimerHandle | None = None
 
@@ -93,6 +88,8 @@ class MainScreen(Screen[None]):
         self.watch(self.view.table, "row", self._draw_details, init=False)
         if self.context.read_only:
             self.show_banner(f"{self.context.read_only}; nothing can be changed")
+        # Everything is said before the first layout: the first paint is the whole screen.
+        self.fit(self.app.size)
         self._schedule()
         self.call_after_refresh(self.app.first_rows_drawn)
 
@@ -101,9 +98,16 @@ class MainScreen(Screen[None]):
         if self._tick is not None:
             self._tick.cancel()
 
-    def on_resize(self) -> None:
-        """Fit the lines to the new width."""
-        self.call_after_refresh(self.draw)
+    def on_resize(self, event: events.Resize) -> None:
+        """Fit the lines to the new size."""
+        self.fit(event.size)
+
+    def fit(self, size: Size) -> None:
+        """Draw for a size of the terminal; where there is room, the lines at the top stand apart."""
+        self._width = size.width
+        self.set_class(size.height >= TALL, "-tall")
+        self.view.fit(size.width)
+        self.draw()
 
     # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,14 +163,14 @@ class MainScreen(Screen[None]):
         right = [Span(total, "muted")]
         if view.paused:
             right = [Span(f"{symbols.paused} {view.held_changes:,} changes ", "warning"), *right]
-        room = self.size.width - sum(span.cells for span in [*left, *right]) - 1
+        room = self._width - sum(span.cells for span in [*left, *right]) - 1
         health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
         left += chrome.account_spans(names, health, context.under_way, now, symbols, room)
         self.query_one("#accounts", Line).put(left, right)
 
     def _draw_rule(self) -> None:
-        rule = self.context.symbols.rule * max(0, self.size.width)
+        rule = self.context.symbols.rule * max(0, self._width)
         self.query_one("#rule", Line).put([Span(rule, "track")])
 
     @reading
@@ -178,14 +182,14 @@ class MainScreen(Screen[None]):
             story.put([])
         else:
             errors = self.context.browser.errors_summary(row.id) if row.failed or row.error else []
-            title.put(chrome.title_spans(row, self.size.width, now, symbols))
+            title.put(chrome.title_spans(row, self._width, now, symbols))
             story.put(chrome.story_spans(row, errors, now, symbols))
         self._draw_keys()
 
     def _draw_keys(self) -> None:
         table = self.view.table
         hints = footer_hints(BINDINGS_BY_ID, table.current, bool(table.marks), self.context)
-        self.query_one("#keys", Line).put(chrome.key_spans(hints, self.size.width))
+        self.query_one("#keys", Line).put(chrome.key_spans(hints, self._width))
 
     @on(Line.Clicked)
     async def _clicked(self, event: Line.Clicked) -> None:

@@ -157,7 +157,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
         """Make room for the longest account name."""
         if width != self._account_width:
             self._account_width = width
-            self._fit(self.size.width)
+            self._fitted(self.plan.width)
 
     def draw_changes(self) -> None:
         """Draw the lines that look different from what is on the screen."""
@@ -273,13 +273,18 @@ class JobTable(Toned, ScrollView, can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit the columns; the cursor stays in sight."""
-        self._fit(event.size.width)
+        self.fit(event.size.width)
         top = round(self.scroll_y)
         if self.cursor >= top + event.size.height > 0:
             top = self.cursor - event.size.height + 1
         self._settle(top)
 
-    def _fit(self, width: int) -> None:
+    def fit(self, width: int) -> None:
+        """Fit the columns to a width in cells."""
+        if width != self.plan.width:
+            self._fitted(width)
+
+    def _fitted(self, width: int) -> None:
         self.plan = fit(width, self._account_width, self._columns)
         self._strips.clear()
         self._drawn = []

@@ -67,6 +67,7 @@ class JobsView(Vertical):
         self.held_changes = 0
         self._version = self.browser.data_version()
         self._last_key_at = 0
+        self._width = 0
 
     def compose(self) -> ComposeResult:
         """Lay out the lines and the table."""
@@ -95,9 +96,11 @@ class JobsView(Vertical):
         """Let no search outlive the screen."""
         self.look_at.stop()
 
-    def on_resize(self) -> None:
-        """Fit the lines to the new width."""
-        self.call_after_refresh(self.draw_lines)
+    def fit(self, width: int) -> None:
+        """Fit lines and columns to a width of the terminal."""
+        self._width = width
+        self.table.fit(width - self.table.scrollbar_size_vertical)
+        self.draw_lines()
 
     # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -270,7 +273,7 @@ class JobsView(Vertical):
             return
         symbols, table, sort = self.context.symbols, self.table, self.look_at.sort
         self.query_one("#tabs", Line).put(
-            chrome.tab_spans(self.counts, self.scope.tab, self.news, self.size.width, symbols)
+            chrome.tab_spans(self.counts, self.scope.tab, self.news, self._width, symbols)
         )
         self.query_one("#header", Line).put(chrome.header_spans(table.plan, sort, symbols))
         self.bar.draw(self._count_spans(), chrome.sort_spans(sort, table.moved, symbols))

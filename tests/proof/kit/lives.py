@@ -27,6 +27,18 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": f"{REPOSITORY}:{HERE}", "PYTHONUTF8": "1", **more}
 
 
+def jobdash(*args: str, env: dict[str, str], stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "jobdash", *args],
+        env=environment(**env),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S * 2,
+    )
+
+
 class Life:
     """One worker, from its birth to its death."""
 
@@ -44,6 +56,11 @@ class Life:
         """Kill it for good, and see it buried."""
         os.kill(self.pid, signal.SIGKILL)
         self.wait("dead")
+
+    def end(self) -> dict[str, Any]:
+        """Tell it to end; return what it has done."""
+        os.kill(self.pid, signal.SIGTERM)
+        return self.finish()
 
     def finish(self) -> dict[str, Any]:
         """Let it come to its end; return what it has done."""

@@ -22,6 +22,7 @@ from jobdash.operations.submit import order, submit
 from jobdash.operations.sync_all import AccountSyncs
 from jobdash.operations.work import Work
 from jobdash.providers import ADAPTERS
+from kit import dashboard
 from kit.gate import Gate, GatedStore
 from kit.tasks import Task
 
@@ -54,7 +55,7 @@ def _live(task: Task) -> None:
     tell("born")
     code = 0
     try:
-        tell("done", **asyncio.run(_work(task)))
+        tell("done", **(dashboard.live(task) if task.action == "dashboard" else asyncio.run(_work(task))))
     except BaseException:  # noqa: BLE001 - told to the parent, which fails the test
         tell("broken", trace=traceback.format_exc()[-2_000:])
         code = 1

@@ -23,6 +23,7 @@ from jobdash.demo.emulator import (
     FaultRule,
     ManualClock,
     Plan,
+    RealClock,
     Timing,
 )
 from jobdash.demo.emulator.faults import Effect, Faults
@@ -96,11 +97,11 @@ class WatchedFaults(Faults):
 class World:
     """Both providers, one store, one clock."""
 
-    def __init__(self, folder: Path, template: Path) -> None:
+    def __init__(self, folder: Path, template: Path, clock: ManualClock | RealClock | None = None) -> None:
         self.folder = folder
         self.path = folder / "jobs.db"
         shutil.copy(template, self.path)
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.emulator = Emulator(clock=self.clock)
         self.journal = self.emulator.journal = WatchedJournal()
         self.faults = self.emulator.faults = WatchedFaults()
@@ -162,11 +163,15 @@ class World:
 
     # ── whoever works ──────────────────────────────────────────────────────────────────────────────────────
 
-    def task(self, action: str, account: str = "openai", **facts: Any) -> Task:
+    def task(self, action: str, account: str = "openai", *others: str, **facts: Any) -> Task:
+        """What a process is told; a client takes its time to open, so only the accounts that matter are there."""
         urls = {"openai": self._server.openai_base_url, "gemini": self._server.gemini_base_url}
-        # A client takes its time to open: only the account that matters is there.
-        keys = {account: (account, urls[account], KEYS[account])}
+        keys = {name: (name, urls[name], KEYS[name]) for name in (account, *others)}
         return Task(action, str(self.path), keys, self.ms(), account=account, **facts)
+
+    def environment(self) -> dict[str, str]:
+        """What leads a command here."""
+        return self._server.environment() | {"JOBDASH_DATABASE": str(self.path)}
 
     def next_start(self, account: str = "openai") -> SyncReport:
         """What the next start does, in a process (this one) that is not the dead one: one sync."""

@@ -18,7 +18,7 @@ from jobdash.operations.writing import DirectStore
 
 
 @dataclass(frozen=True)
-class Bench:
+class Workbench:
     """Lives in one event loop."""
 
     accounts: Accounts
@@ -27,14 +27,14 @@ class Bench:
 
 
 @asynccontextmanager
-async def open_bench(face: Face, stop: Stop) -> AsyncIterator[Bench]:
+async def open_workbench(face: Face, stop: Stop) -> AsyncIterator[Workbench]:
     """Open the writer, and the accounts as they are asked; StoreReadOnly when the store cannot be written."""
     face.writable()
     config = face.config
     with DirectStore(config.database) as store:
         async with open_accounts(face) as accounts:
             work = Work(accounts, store, configured(face), stop=stop)
-            yield Bench(accounts, work, AccountSyncs(config, accounts, face.opened.browser, work))
+            yield Workbench(accounts, work, AccountSyncs(config, accounts, face.opened.browser, work))
 
 
 def open_accounts(face: Face) -> Accounts:

@@ -1,0 +1,96 @@
+"""A dashboard without a screen: its store worker, its account workers, and a reader that looks all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from typing import Any
+
+from jobdash.config import SyncSettings
+from jobdash.domain.clock import system_clock
+from jobdash.domain.status import Tab
+from jobdash.operations.background import AccountWorker
+from jobdash.operations.browse import Browser, Scope, Sort
+from jobdash.operations.sync import SyncReport
+from jobdash.operations.writing import StoreWorker
+from kit.tasks import Task
+
+FASTEST_MS = 400
+SLOWEST_MS = 600
+
+
+def live(task: Task) -> dict[str, Any]:
+    """Run until SIGTERM; return what was seen and what went wrong."""
+    config = task.config
+    config = type(config)(
+        config.path,
+        exists=False,
+        database=config.database,
+        accounts=config.accounts,
+        sync=SyncSettings(FASTEST_MS, SLOWEST_MS),
+    )
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    errors: list[str] = []
+    syncs: list[SyncReport] = []
+    store = StoreWorker(config.database, "proof")
+    workers = {
+        account.name: AccountWorker(
+            account,
+            config,
+            system_clock,
+            on_wait=lambda *_: None,
+            on_sync=syncs.append,
+            on_progress=lambda *_: None,
+        )
+        for account in config.accounts
+    }
+
+    def thread(name: str, work: Any) -> threading.Thread:
+        def run() -> None:
+            try:
+                asyncio.run(work)
+            except Exception as error:  # noqa: BLE001 - told in the end
+                errors.append(f"{name}: {error!r}")
+
+        made = threading.Thread(target=run, name=name, daemon=True)
+        made.start()
+        return made
+
+    ready = threading.Event()
+    threads = [thread("store", store.serve(ready.set))]
+    assert ready.wait(30)
+    threads += [thread(name, worker.serve(store, workers)) for name, worker in workers.items()]
+    looks = _look(config.database, ended, errors)
+    for worker in workers.values():
+        worker.stop()
+    for each in threads[1:]:
+        each.join(20)
+    store.stop()
+    threads[0].join(20)
+    errors += [f"{report.account}: {report.error}" for report in syncs if report.error is not None]
+    return {"errors": errors[:5], "looks": looks, "syncs": len(syncs), "left": sum(t.is_alive() for t in threads)}
+
+
+def _look(path: Any, ended: threading.Event, errors: list[str]) -> int:
+    """Read as a dashboard does, until the end; the revision only ever grows, and the counts always add up."""
+    browser = Browser(path)
+    looks, revision = 0, 0
+    try:
+        while not ended.wait(0.01):
+            browser.data_version()
+            counts = browser.counts()
+            assert counts.revision >= revision, (counts.revision, revision)
+            assert counts.total == sum(tabs[Tab.ALL] for tabs in counts.by_account.values())
+            browser.page(Scope(), Sort(), None, 50)
+            changed = browser.changed_since(revision)
+            assert all(row.revision > revision for row in changed)
+            revision = counts.revision
+            looks += 1
+    except Exception as error:  # noqa: BLE001 - told in the end
+        errors.append(f"looking: {error!r}")
+        ended.wait()
+    finally:
+        browser.close()
+    return looks

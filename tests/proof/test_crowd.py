@@ -1,0 +1,126 @@
+"""Two dashboards and a script on one store: nobody is told it is locked, nothing is lost or asked twice."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kit.dashboard import FASTEST_MS
+from kit.facts import nothing_is_lost, store_is_sound
+from kit.lives import Nursery, environment, jobdash
+from kit.world import CANCEL, HOUR, KEYS, MINUTE, World
+
+from jobdash.demo.emulator import Failure, RealClock, key_label
+
+FIRST_PAGE = {"openai": "/v1/batches", "gemini": "/v*/batches"}
+JOBS = 40
+
+
+@pytest.fixture
+def busy(tmp_path: Path, fresh_store: Path) -> Iterator[World]:
+    """A world in real time, in which jobs start, end and are cancelled while one looks."""
+    with World(tmp_path, fresh_store, RealClock()) as world:
+        for number in range(JOBS):
+            account = ("openai", "gemini")[number % 2]
+            running = (HOUR, 5 * MINUTE + number / 4)[number % 3 == 0]
+            world.add(account, age=5 * MINUTE, running=running, cancelling=1.0, failures=(Failure(number % 5),))
+        yield world
+
+
+def script(world: World, until: float) -> dict[str, int]:
+    """What somebody's loop does: look, cancel, sync, remove; returns how often each was called."""
+    env = world.environment()
+    counts = {"sync": 0, "cancel": 0, "remove": 0, "list": 0}
+
+    def call(*args: str, allowed: tuple[int, ...] = (0,)) -> str:
+        counts[args[0]] += 1
+        done = jobdash(*args, env=env)
+        told = done.stdout + done.stderr
+        assert "locked" not in told, told
+        assert "busy" not in told, told
+        assert done.returncode in allowed, (args, done.returncode, told)
+        return done.stdout
+
+    while True:
+        jobs = json.loads(call("list", "--json", "--limit", "0"))["jobs"]
+        running = [job["id"] for job in jobs if job["status"] == "in_progress"]
+        ended = [job["id"] for job in jobs if job["status"] in {"completed", "cancelled"}]
+        if running:
+            call("cancel", running[0], running[-1], "--yes", "--json", allowed=(0, 1))
+        if ended:
+            call("remove", ended[0], "--yes")
+        if len(running) > 2:
+            call("remove", running[1], "--cancel", "--yes", allowed=(0, 1))
+        call("sync")
+        if time.monotonic() > until:
+            return counts
+
+
+def crowd(world: World, nursery: Nursery, seconds: float) -> None:
+    began = time.monotonic()
+    dashboards = [nursery.begin(world.task("dashboard", "openai", "gemini")) for _ in range(2)]
+    calls = script(world, began + seconds)
+    ends = [dashboard.end() for dashboard in dashboards]
+    lasted = time.monotonic() - began
+
+    for end in ends:
+        assert (end["errors"], end["left"]) == ([], 0)
+        assert end["looks"] > 10
+    assert sum(end["syncs"] for end in ends) > 2
+    polls = lasted * 1000 / (0.9 * FASTEST_MS) + 2
+    for account, key in KEYS.items():
+        asked = [
+            entry
+            for entry in world.journal.calls("GET", FIRST_PAGE[account])
+            if entry.account == key_label(key) and "after=" not in entry.query and "oken=" not in entry.query
+        ]
+        assert len(asked) <= polls + calls["sync"], (account, len(asked), polls, calls)
+        cancelled = [entry.path for entry in world.journal.calls(*CANCEL[account])]
+        assert len(cancelled) == len(set(cancelled)), "a cancel was sent twice"
+    store_is_sound(world.path)
+    nothing_is_lost(world)
+    assert len(world.rows()) == JOBS
+
+
+def test_two_dashboards_and_a_script_get_along(busy: World, nursery: Nursery) -> None:
+    # F-1 F-3
+    crowd(busy, nursery, 4.0)
+
+
+@pytest.mark.slow
+def test_two_dashboards_and_a_script_get_along_for_long(busy: World, nursery: Nursery) -> None:
+    crowd(busy, nursery, 40.0)
+
+
+def starters(path: Path, number: int) -> None:
+    """So many commands at once on a store that is not there yet."""
+    env = environment(JOBDASH_DATABASE=str(path))
+    command = [sys.executable, "-m", "jobdash", "list", "--json"]
+    running = [
+        subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(number)
+    ]
+    for process in running:
+        out, told = process.communicate(timeout=120)
+        assert (process.returncode, told) == (0, "")
+        assert json.loads(out)["jobs"] == []
+    assert [file.name for file in path.parent.iterdir() if file.suffix not in {".db-wal", ".db-shm"}] == [path.name]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    store_is_sound(path)
+
+
+def test_racing_starters_all_find_a_store(tmp_path: Path) -> None:
+    starters(tmp_path / "new" / "deep" / "jobs.db", 6)
+
+
+@pytest.mark.slow
+def test_racing_starters_all_find_a_store_again_and_again(tmp_path: Path) -> None:
+    for turn in range(10):
+        starters(tmp_path / f"new {turn}" / "jobs.db", 8)

@@ -1,0 +1,105 @@
+"""What is loaded when: proven on ``sys.modules`` of a process of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from kit.lives import environment
+
+SDKS = {"openai", "google", "httpx2", "stamina"}
+DATABASE = {"sqlalchemy", "sqlmodel", "pydantic", "alembic"}
+FACES = {"textual", "rich", "click"}
+SERVER = {"starlette", "uvicorn"}
+SHOW = "import sys; print('\\n'.join(sys.modules))"
+
+
+def loaded(code: str, *args: str) -> set[str]:
+    """The modules a process has loaded by the time it ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{SHOW}", *args],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stdout.splitlines())
+
+
+def command(*args: str) -> set[str]:
+    return loaded("import sys; from jobdash.cli.main import run; assert run(sys.argv[1:]) == 0", *args)
+
+
+def test_a_users_script_that_imports_jobdash_loads_nothing_else() -> None:
+    found = loaded("import jobdash")
+    assert {name for name in found if name.startswith("jobdash")} == {"jobdash"}
+    assert not found & (SDKS | DATABASE | FACES | SERVER | {"asyncio"})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with jobs in it: an empty one would ask for less."""
+    path = tmp_path_factory.mktemp("lazy") / "jobs.db"
+    command("demo", "--jobs", "20", "--db", str(path))
+    return path
+
+
+LOOKS = [["list", "--json"], ["list", "--csv"], ["list"], ["log"], ["log", "JOB"]]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        *LOOKS,
+        pytest.param(["show", "JOB"], marks=pytest.mark.xfail(reason="cli.selecting imports what asks accounts")),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_only_looks_loads_neither_database_nor_sdk(made: Path, args: list[str]) -> None:
+    with closing(sqlite3.connect(made)) as store:
+        (job,) = store.execute("SELECT public_id FROM job LIMIT 1").fetchone()
+    found = command(*(job if arg == "JOB" else arg for arg in args), "--db", str(made))
+    assert not found & (SDKS | DATABASE | SERVER | {"textual", "asyncio"})
+
+
+def test_list_json_is_the_leanest_of_all(made: Path) -> None:
+    found = command("list", "--json", "--db", str(made))
+    assert not found & {"rich", "asyncio", "logging", "csv", "tomllib", "concurrent.futures", "jobdash.store.tables"}
+
+
+@pytest.mark.parametrize("args", [["--help"], ["cancel", "--help"], ["config", "path"], ["--version"]])
+def test_help_loads_next_to_nothing(args: list[str]) -> None:
+    code = "import sys; from jobdash.cli.main import run; run(sys.argv[1:])"
+    found = loaded(code, *args)
+    assert not found & (SDKS | DATABASE | SERVER | {"textual", "asyncio"})
+
+
+def test_the_dashboard_imports_neither_database_nor_sdk() -> None:
+    modules = [
+        f"import jobdash.tui.{'.'.join(path.relative_to(root).with_suffix('').parts)}"
+        for root in [Path(__file__).parents[2] / "jobdash" / "tui"]
+        for path in sorted(root.rglob("*.py"))
+        if path.name != "__init__.py"
+    ]
+    assert len(modules) > 20
+    found = loaded("import jobdash.tui.run, jobdash.tui.app, jobdash.tui.context, jobdash.operations.browse")
+    assert not found & (SDKS | DATABASE | SERVER)
+    assert not loaded("\n".join(modules)) & (SDKS | DATABASE | SERVER)
+
+
+@pytest.mark.parametrize("module", ["jobdash.operations.browse", "jobdash.operations.plan"])
+def test_what_the_faces_read_and_plan_with_needs_the_standard_library_only(module: str) -> None:
+    assert not loaded(f"import {module}") & (SDKS | DATABASE | FACES | SERVER | {"asyncio"})
+
+
+@pytest.mark.parametrize("provider", ["openai", "gemini"])
+def test_one_providers_sdk_does_not_load_the_others(provider: str) -> None:
+    found = loaded(f"import jobdash.providers.{provider}_batch")
+    other = {"openai": "google.genai", "gemini": "openai"}[provider]
+    assert other not in found
+    assert not found & (DATABASE - {"pydantic"})
