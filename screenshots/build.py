@@ -29,7 +29,10 @@ from jobdash.tui.context import Context
 FOLDER = Path(__file__).parent
 NOON = 1_795_175_000.0
 """2026-11-20, in the morning."""
-FONT = "DejaVu Sans Mono"
+FONT, ADVANCE = "DejaVu Sans Mono", 1233 / 2048
+"""What stands in for the web font, and how wide its letters are, in em."""
+CELL = 12.2
+"""The width of a cell in Textual's SVG."""
 DEADLINE_S = 30.0
 
 
@@ -110,6 +113,10 @@ def portable(svg: str) -> str:
     svg = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", svg)
     # Textual names its classes after a random number: equal pictures are to be equal files.
     svg = re.sub(r"terminal-\d+", "terminal", svg)
+    # The cells are as wide as the web font's letters; this one's are narrower, so it is set a little larger.
+    svg = svg.replace("font-size: 20px", f"font-size: {CELL / ADVANCE:.3f}px")
+    # Then the lengths of texts say nothing new, and not every program counts the blanks at their ends.
+    svg = re.sub(r' textLength="[\d.]+"', "", svg)
     return svg.replace("Fira Code", FONT)
 
 
