@@ -1,14 +1,18 @@
 """Builds every picture of this folder from the real program: ``python screenshots/build.py [name …]``.
 
 The world is the demo's, with a clock that stands still, so that the same code gives the same pictures. SVG as
-Textual exports it, with an installed monospaced font in place of the web font it names; PNG drawn from that.
+Textual exports it, with an installed monospaced font in place of the web font it names; PNG drawn from
+that by Chromium.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +20,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cairosvg
 from textual.pilot import Pilot
 
 from jobdash.config import Account, Config, Secret, UiSettings
@@ -26,13 +29,11 @@ from jobdash.operations.browse import open_browser
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import Context
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
 NOON = 1_795_175_000.0
 """2026-11-20, in the morning."""
-FONT, ADVANCE = "DejaVu Sans Mono", 1233 / 2048
-"""What stands in for the web font, and how wide its letters are, in em."""
-CELL = 12.2
-"""The width of a cell in Textual's SVG."""
+FONT = "DejaVu Sans Mono"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DEADLINE_S = 30.0
 
 
@@ -113,11 +114,22 @@ def portable(svg: str) -> str:
     svg = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", svg)
     # Textual names its classes after a random number: equal pictures are to be equal files.
     svg = re.sub(r"terminal-\d+", "terminal", svg)
-    # The cells are as wide as the web font's letters; this one's are narrower, so it is set a little larger.
-    svg = svg.replace("font-size: 20px", f"font-size: {CELL / ADVANCE:.3f}px")
-    # Then the lengths of texts say nothing new, and not every program counts the blanks at their ends.
-    svg = re.sub(r' textLength="[\d.]+"', "", svg)
     return svg.replace("Fira Code", FONT)
+
+
+def draw(svg: Path, png: Path) -> None:
+    """Draw a picture with a browser: it keeps every column in its place, whatever the font."""
+    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if browser is None:
+        raise SystemExit(f"none of {', '.join(BROWSERS)} is installed: it draws the PNG")
+    width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg.read_text(encoding="utf-8"))[0]
+    size = f"{math.ceil(float(width))},{math.ceil(float(height))}"
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={size}")
+    subprocess.run(
+        [browser, *options, "--default-background-color=00000000", f"--screenshot={png}", svg.as_uri()],
+        check=True,
+        capture_output=True,
+    )
 
 
 def build(names: Iterable[str]) -> None:
@@ -132,7 +144,7 @@ def build(names: Iterable[str]) -> None:
                 continue
             svg = portable(asyncio.run(shoot(shot, Path(folder))))
             (FOLDER / f"{shot.name}.svg").write_text(svg, encoding="utf-8")
-            cairosvg.svg2png(bytestring=svg.encode(), write_to=str(FOLDER / f"{shot.name}.png"))
+            draw(FOLDER / f"{shot.name}.svg", FOLDER / f"{shot.name}.png")
             print(shot.name)
 
 
