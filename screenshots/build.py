@@ -87,12 +87,20 @@ async def shoot(shot: Shot, folder: Path) -> str:
         urls = {"gemini": server.gemini_base_url}
         accounts = tuple(
             Account(
-                name, "gemini" if name == "gemini" else "openai", "", Secret(key), urls.get(name, server.openai_base_url)
+                name,
+                "gemini" if name == "gemini" else "openai",
+                "",
+                Secret(key),
+                urls.get(name, server.openai_base_url),
             )
             for name, key in KEYS.items()
         )
         config = Config(
-            folder / "config.toml", False, folder / f"{shot.name}.db", accounts, UiSettings(theme=shot.theme, ascii=False)
+            folder / "config.toml",
+            False,
+            folder / f"{shot.name}.db",
+            accounts,
+            UiSettings(theme=shot.theme, ascii=False),
         )
         now = int(NOON * 1000)
         opened = open_browser(config.database, lambda: now)

@@ -41,9 +41,7 @@ NOT_CONFIGURED = "account old is not configured any more"
 UNDO = "removed 2h ago; jobdash undo k3f9a2bc"
 
 
-def decided(
-    action: Action, row: JobRow, *, named: bool = True, **choices: Any
-) -> tuple[Verdict, str]:
+def decided(action: Action, row: JobRow, *, named: bool = True, **choices: Any) -> tuple[Verdict, str]:
     decision = decide(action, row, situation(named=named), Choices(**choices))
     assert decision.job is row
     assert decision.acts is (decision.verdict is ACT)
@@ -92,7 +90,9 @@ def test_a_cancel_asked_exactly_a_quarter_of_an_hour_ago_is_not_asked_again() ->
     assert may_ask_again(job(cancel_requested_at=NOW - 15 * MINUTE - 1), NOW)
 
 
-@pytest.mark.parametrize("row", [*(job(status) for status in sorted(UNFINISHED)), GONE, ELSEWHERE, UNSENT, ASKED])
+@pytest.mark.parametrize(
+    "row", [*(job(status) for status in sorted(UNFINISHED)), GONE, ELSEWHERE, UNSENT, ASKED]
+)
 def test_force_fail_takes_whatever_is_unfinished_or_gone(row: JobRow) -> None:  # E-1 E-3
     assert decided(Action.FORCE_FAIL, row) == (ACT, "")
 
@@ -149,7 +149,20 @@ def test_remove(row: JobRow, choices: dict[str, bool], verdict: Verdict, reason:
 
 @pytest.mark.parametrize("action", Action)
 def test_whoever_is_not_acted_on_is_told_why(action: Action) -> None:
-    rows = [RUNNING, PENDING, GONE, DONE, ASKED, STUCK, DOUBTED, ABANDONED, ELSEWHERE, UNSENT, WAITING, REMOVED]
+    rows = [
+        RUNNING,
+        PENDING,
+        GONE,
+        DONE,
+        ASKED,
+        STUCK,
+        DOUBTED,
+        ABANDONED,
+        ELSEWHERE,
+        UNSENT,
+        WAITING,
+        REMOVED,
+    ]
     for row in rows:
         for named in (True, False):
             for choices in ({}, FIRST, REMOTE, CLEAN, FORCED):
@@ -200,7 +213,8 @@ def test_jobs_that_were_never_sent_are_counted_apart() -> None:  # A-3 A-5
 
 
 @pytest.mark.parametrize(
-    "outcome", [JobOutcome(RUNNING, Result.FAILED, "no"), JobOutcome(RUNNING, Result.SKIPPED, "no", refused=True)]
+    "outcome",
+    [JobOutcome(RUNNING, Result.FAILED, "no"), JobOutcome(RUNNING, Result.SKIPPED, "no", refused=True)],
 )
 def test_a_failure_or_a_refusal_is_not_clean(outcome: JobOutcome) -> None:
     assert not Summary(plan(Action.CANCEL, RUNNING), (outcome,)).clean

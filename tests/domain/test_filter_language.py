@@ -34,7 +34,9 @@ ROW = job(
     created_at=NOW - 2 * HOUR,
 )
 TAGS = {"team": "search", "nightly": "yes"}
-BARE = job(name="", remote_id=None, model=None, endpoint=None, error=None, total=None, failed=None, succeeded=None)
+BARE = job(
+    name="", remote_id=None, model=None, endpoint=None, error=None, total=None, failed=None, succeeded=None
+)
 
 
 def passes(text: str, row: JobRow = ROW, tags: dict[str, str] | None = None) -> bool:
@@ -141,7 +143,16 @@ def test_what_it_does_not_pass(text: str) -> None:
 
 
 def test_what_nobody_told_passes_no_comparison_and_every_negation() -> None:
-    for text in ("total>0", "total<1", "total:0", "failed:0", "model:gpt", "model=x", "error:x", "id=batch_1"):
+    for text in (
+        "total>0",
+        "total<1",
+        "total:0",
+        "failed:0",
+        "model:gpt",
+        "model=x",
+        "error:x",
+        "id=batch_1",
+    ):
         assert not passes(text, BARE, {})
         assert passes(f"-{text}", BARE, {})
 
@@ -230,7 +241,27 @@ def test_a_mistake_is_shown_with_its_place_and_a_way_out(text: str, position: in
 
 # ── a job and the store agree ──────────────────────────────────────────────────────────────────────────────
 
-PIECES = ("nightly", "Nightly", "eval", "%", "_", "\\", "É", "é", "ß", "ſ", "K", "商品", "🚀", "'", '"', " ", ",", "\x1b", "\x00")
+PIECES = (
+    "nightly",
+    "Nightly",
+    "eval",
+    "%",
+    "_",
+    "\\",
+    "É",
+    "é",
+    "ß",
+    "ſ",
+    "K",
+    "商品",
+    "🚀",
+    "'",
+    '"',
+    " ",
+    ",",
+    "\x1b",
+    "\x00",
+)
 ACCOUNTS = ("openai", "work", "Work", "")
 
 
@@ -313,7 +344,9 @@ def quoted(value: str) -> str:
 VALUES = st.one_of(
     st.sampled_from(PIECES).map(quoted),
     st.text(st.sampled_from("aeNl%_\\Éß商 ,'0\x1b"), min_size=1, max_size=4).map(quoted),
-    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=4).map(quoted),
+    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=4).map(
+        quoted
+    ),
     st.sampled_from(["nightly", "work", "openai", "batch_", "00000", "gpt-x", "team"]),
     st.sampled_from(["a=b=c", "team=search", "=", "http://x", "-a"]).map(quoted),
 )
@@ -327,7 +360,15 @@ WORDS_OF = {
 NUMBERS = st.sampled_from(["0", "1", "5", "10", "1_0", "-1", "100", str(2**62)])
 SPANS = st.sampled_from(["0", "30s", "1m", "1h", "2h", "1.5h", "1d", "400d", "52w"])
 DATES = st.sampled_from(
-    ["2027-01-15", "2027-01-15T08:00", "2026-12-06", "2025-12-11", "2027-01-15T08:00:00+02:00", "1969-01-01", "9999-12-31"]
+    [
+        "2027-01-15",
+        "2027-01-15T08:00",
+        "2026-12-06",
+        "2025-12-11",
+        "2027-01-15T08:00:00+02:00",
+        "1969-01-01",
+        "9999-12-31",
+    ]
 )
 
 
@@ -344,7 +385,10 @@ ORDER = (">", "<", ">=", "<=")
 TERMS = st.one_of(
     VALUES,
     *(field(name, EQUAL, VALUES) for name in ("name", "model", "endpoint", "error", "account", "id", "tag")),
-    *(field(name, EQUAL, st.sampled_from(WORDS_OF[name])) for name in ("status", "outcome", "provider", "account")),
+    *(
+        field(name, EQUAL, st.sampled_from(WORDS_OF[name]))
+        for name in ("status", "outcome", "provider", "account")
+    ),
     st.builds("removed{}{}".format, st.sampled_from(EQUAL), st.sampled_from(WORDS_OF["removed"])),
     *(field(name, (*EQUAL, *ORDER), NUMBERS) for name in ("total", "failed")),
     field("age", ORDER, SPANS),

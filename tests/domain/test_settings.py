@@ -56,7 +56,11 @@ def test_the_environment_alone_makes_accounts(tmp_path: Path) -> None:
     openai, gemini = found.account("openai"), found.account("gemini")
     assert openai is not None
     assert gemini is not None
-    assert (openai.provider, openai.key_env, openai.base_url) == ("openai", "OPENAI_API_KEY", "http://here/v1")
+    assert (openai.provider, openai.key_env, openai.base_url) == (
+        "openai",
+        "OPENAI_API_KEY",
+        "http://here/v1",
+    )
     assert (gemini.provider, gemini.key_env, gemini.base_url) == ("gemini", "GEMINI_API_KEY", "http://there")
     assert (key(openai), key(gemini)) == ("sk-one", "two-two")
 

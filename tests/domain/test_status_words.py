@@ -81,9 +81,7 @@ def test_a_removed_job_is_in_no_tab_and_a_lost_one_only_in_all() -> None:
         assert tab_number(status, gone=False, removed=True) == TAB_REMOVED
         assert tab_number(status, gone=True, removed=True) == TAB_REMOVED
         at_home = TAB_OF[status].number
-        assert tab_number(status, gone=True, removed=False) == (
-            TAB_GONE if status in UNFINISHED else at_home
-        )
+        assert tab_number(status, gone=True, removed=False) == (TAB_GONE if status in UNFINISHED else at_home)
 
 
 def test_every_status_has_one_tab_and_every_tab_a_status() -> None:

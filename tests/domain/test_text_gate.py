@@ -119,7 +119,7 @@ def test_a_stored_text_fits_its_limit_and_stays_whole_below_it(text: str, limit:
         assert text.startswith(kept.removesuffix("… (cut)")) or "\ud800" in text or not text.isprintable()
 
 
-@given(ANYTHING | TRICKS | st.text("./\\~:*?\"<>|-_ \n\0a", max_size=40))
+@given(ANYTHING | TRICKS | st.text('./\\~:*?"<>|-_ \n\0a', max_size=40))
 @example("../../etc/passwd")
 @example(".bashrc")
 @example("-rf")

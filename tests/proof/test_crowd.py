@@ -30,7 +30,9 @@ def busy(tmp_path: Path, fresh_store: Path) -> Iterator[World]:
         for number in range(JOBS):
             account = ("openai", "gemini")[number % 2]
             running = (HOUR, 5 * MINUTE + number / 4)[number % 3 == 0]
-            world.add(account, age=5 * MINUTE, running=running, cancelling=1.0, failures=(Failure(number % 5),))
+            world.add(
+                account, age=5 * MINUTE, running=running, cancelling=1.0, failures=(Failure(number % 5),)
+            )
         yield world
 
 
@@ -114,7 +116,9 @@ def starters(path: Path, number: int) -> None:
         out, told = process.communicate(timeout=120)
         assert (process.returncode, told) == (0, "")
         assert json.loads(out)["jobs"] == []
-    assert [file.name for file in path.parent.iterdir() if file.suffix not in {".db-wal", ".db-shm"}] == [path.name]
+    assert [file.name for file in path.parent.iterdir() if file.suffix not in {".db-wal", ".db-shm"}] == [
+        path.name
+    ]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     store_is_sound(path)

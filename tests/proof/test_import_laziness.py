@@ -56,7 +56,9 @@ LOOKS = [["list", "--json"], ["list", "--csv"], ["list"], ["log"], ["log", "JOB"
     "args",
     [
         *LOOKS,
-        pytest.param(["show", "JOB"], marks=pytest.mark.xfail(reason="cli.selecting imports what asks accounts")),
+        pytest.param(
+            ["show", "JOB"], marks=pytest.mark.xfail(reason="cli.selecting imports what asks accounts")
+        ),
     ],
     ids=" ".join,
 )
@@ -69,7 +71,15 @@ def test_a_command_that_only_looks_loads_neither_database_nor_sdk(made: Path, ar
 
 def test_list_json_is_the_leanest_of_all(made: Path) -> None:
     found = command("list", "--json", "--db", str(made))
-    assert not found & {"rich", "asyncio", "logging", "csv", "tomllib", "concurrent.futures", "jobdash.store.tables"}
+    assert not found & {
+        "rich",
+        "asyncio",
+        "logging",
+        "csv",
+        "tomllib",
+        "concurrent.futures",
+        "jobdash.store.tables",
+    }
 
 
 @pytest.mark.parametrize("args", [["--help"], ["cancel", "--help"], ["config", "path"], ["--version"]])

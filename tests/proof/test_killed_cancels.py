@@ -116,7 +116,9 @@ def test_in_doubt_it_may_be_asked_again_at_once(world: World, nursery: Nursery) 
     assert not world.row(batch).cancel_doubt
 
 
-def test_a_process_that_cannot_be_looked_for_is_given_until_its_deadline(world: World, nursery: Nursery) -> None:
+def test_a_process_that_cannot_be_looked_for_is_given_until_its_deadline(
+    world: World, nursery: Nursery
+) -> None:
     batch = die(world, nursery, "openai", "after begin_cancel")
     world.owned_elsewhere()
     world.next_start()

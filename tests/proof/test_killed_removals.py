@@ -15,7 +15,13 @@ from jobdash.domain.status import Status
 
 FIRST = {"cancel_first": True}
 NOT_MEANT = ("before begin_waiting_removal", "commit begin_waiting_removal")
-NOT_CANCELLED = ("after begin_waiting_removal", "before begin_cancel", "commit begin_cancel", "after begin_cancel", "request")
+NOT_CANCELLED = (
+    "after begin_waiting_removal",
+    "before begin_cancel",
+    "commit begin_cancel",
+    "after begin_cancel",
+    "request",
+)
 CANCELLED = ("answer", "before close_cancel", "commit close_cancel", "after close_cancel")
 WAITING_POINTS = (*NOT_MEANT, *NOT_CANCELLED, *CANCELLED)
 
@@ -29,7 +35,9 @@ def cancel_and_delete(world: World, nursery: Nursery, account: str, point: str, 
     return remote_id
 
 
-def waiting_proof(world: World, nursery: Nursery, account: str, point: str, *, together: bool = False) -> None:
+def waiting_proof(
+    world: World, nursery: Nursery, account: str, point: str, *, together: bool = False
+) -> None:
     batch = cancel_and_delete(world, nursery, account, point)
     store_is_sound(world.path)
     assert (world.row(batch).removing is None) is (point in NOT_MEANT)
@@ -83,9 +91,7 @@ def test_a_cancel_and_delete_killed_anywhere_is_repaired(
 
 def test_a_job_that_finished_before_its_cancel_is_not_removed(world: World, nursery: Nursery) -> None:
     # E-2
-    batch = cancel_and_delete(
-        world, nursery, "openai", "answer", switches=Switches(cancel=Cancel.LOSES_RACE)
-    )
+    batch = cancel_and_delete(world, nursery, "openai", "answer", switches=Switches(cancel=Cancel.LOSES_RACE))
     world.clock.advance(2 * MINUTE)
     report = world.next_start()
     assert [outcome.reason for outcome in report.removals] == ["finished before the cancel; x removes it"]
@@ -107,7 +113,8 @@ def test_a_cancel_that_arrives_after_its_process_died_still_ends_in_the_removal(
 
 
 @pytest.mark.parametrize(
-    "point", ["before end_waiting_removal", "commit end_waiting_removal", "before hide", "commit hide", "after hide"]
+    "point",
+    ["before end_waiting_removal", "commit end_waiting_removal", "before hide", "commit hide", "after hide"],
 )
 def test_a_sync_killed_while_it_carries_out_a_removal_leaves_it_to_the_next(
     world: World, nursery: Nursery, point: str
@@ -151,7 +158,15 @@ POINTS = (
     "commit hide",
     *REMOVED,
 )
-OPEN = ("after open_intent", "request", "answer", "before close_intent", "commit close_intent", "after open_intent 2", "commit close_intent 2")
+OPEN = (
+    "after open_intent",
+    "request",
+    "answer",
+    "before close_intent",
+    "commit close_intent",
+    "after open_intent 2",
+    "commit close_intent 2",
+)
 
 
 def removal_proof(world: World, nursery: Nursery, point: str, *, together: bool = False) -> None:

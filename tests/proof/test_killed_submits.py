@@ -92,7 +92,9 @@ def proof(world: World, nursery: Nursery, account: str, point: str, *, together:
     in_the_end(world, account, point)
 
 
-@pytest.mark.parametrize(("account", "point"), [("openai", "commit close_submit"), ("gemini", "answer create")])
+@pytest.mark.parametrize(
+    ("account", "point"), [("openai", "commit close_submit"), ("gemini", "answer create")]
+)
 def test_a_killed_submit_is_repaired(world: World, nursery: Nursery, account: str, point: str) -> None:
     # A-13 B-16
     proof(world, nursery, account, point)

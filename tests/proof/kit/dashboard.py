@@ -70,7 +70,12 @@ def live(task: Task) -> dict[str, Any]:
     store.stop()
     threads[0].join(20)
     errors += [f"{report.account}: {report.error}" for report in syncs if report.error is not None]
-    return {"errors": errors[:5], "looks": looks, "syncs": len(syncs), "left": sum(t.is_alive() for t in threads)}
+    return {
+        "errors": errors[:5],
+        "looks": looks,
+        "syncs": len(syncs),
+        "left": sum(t.is_alive() for t in threads),
+    }
 
 
 def _look(path: Any, ended: threading.Event, errors: list[str]) -> int:

@@ -126,10 +126,14 @@ class World:
 
     # ── the providers ──────────────────────────────────────────────────────────────────────────────────────
 
-    def add(self, account: str = "openai", *, age: float = 5 * MINUTE, running: float = 10 * HOUR, **plan: Any) -> str:
+    def add(
+        self, account: str = "openai", *, age: float = 5 * MINUTE, running: float = 10 * HOUR, **plan: Any
+    ) -> str:
         """Add a batch; return its provider's id."""
         timing = Timing(validating=5.0, running=running, cancelling=plan.pop("cancelling", MINUTE))
-        script = BatchScript(name="seeded", created_at=self.clock.now() - age, plan=Plan(timing=timing, **plan))
+        script = BatchScript(
+            name="seeded", created_at=self.clock.now() - age, plan=Plan(timing=timing, **plan)
+        )
         return self._provider(account).add_batch(script, key=KEYS[account])
 
     def _provider(self, account: str) -> Any:
@@ -179,7 +183,10 @@ class World:
 
     async def _sync(self, account: str) -> SyncReport:
         config = self.task("sync", account).config
-        with DirectStore(self.path, "next", self.ms) as store, closing(Browser(self.path, self.ms)) as browser:
+        with (
+            DirectStore(self.path, "next", self.ms) as store,
+            closing(Browser(self.path, self.ms)) as browser,
+        ):
             accounts = self._opened(config.accounts)
             work = Work(accounts, store, frozenset(KEYS), self.ms)
             (report,) = await AccountSyncs(config, accounts, browser, work).run([account])
@@ -191,7 +198,8 @@ class World:
         (account,) = accounts
         if account.name not in self._accounts:
             self._accounts[account.name] = Accounts(
-                accounts, open_session=lambda one, on_wait: AccountSession(one, clock=self.ms, on_wait=on_wait)
+                accounts,
+                open_session=lambda one, on_wait: AccountSession(one, clock=self.ms, on_wait=on_wait),
             )
         return self._accounts[account.name]
 
