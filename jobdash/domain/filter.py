@@ -110,13 +110,13 @@ def parse(text: str) -> Conditions:
 
     Raises `FilterError`, which says where and names the fields there are.
     """
+    text = encodable(text)
     words = list(_WORD.finditer(text))
     for match in words:
         if match.group() in {'"', "'"}:
             raise _mistake("a quote is not closed", text, match.start())
     if "\0" in text:
         raise _mistake("a filter cannot hold the character NUL", text, text.index("\0"))
-    text = encodable(text)
     terms = tuple(_parse_word(text, match.group(), match.start()) for match in words)
     if sum(len(term.sql(0)[1]) for term in terms) > _MOST_PARAMETERS:
         raise _mistake("the filter is too long", text, 0)

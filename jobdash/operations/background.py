@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
 from jobdash.config import Account, Config
 from jobdash.domain.clock import Clock
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.plan import Plan
-from jobdash.errors import JobdashError, ProviderError, StoreError
+from jobdash.errors import JobdashError, ProviderError, StoreError, Unavailable
+from jobdash.operations.accounts import twins
 from jobdash.operations.daemon_executor import DaemonExecutor
 from jobdash.operations.execute import Report, execute
 from jobdash.operations.limiter import Stop
@@ -29,7 +30,10 @@ _LOOK_AGAIN_S = 5.0
 
 
 class AccountWorker:
-    """One account in a thread and event loop of its own; to everybody else a `Caller`."""
+    """One account in a thread and event loop of its own; to everybody else a `Caller`.
+
+    One that is another name for an earlier account's key is not polled: the earlier one is.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,9 @@ class AccountWorker:
         self.account = account
         self._config = config
         self._clock = clock
+        doubles = twins(config.accounts)
+        self._polls = account.name not in doubles
+        self._twins = tuple(name for name, original in doubles.items() if original == account.name)
         self._on_wait = on_wait
         self._on_sync = on_sync
         self._on_progress = on_progress
@@ -60,8 +67,13 @@ class AccountWorker:
         self._loop = asyncio.get_running_loop()
         self._loop.set_default_executor(DaemonExecutor())
         self._main = asyncio.current_task()
-        if self._stopped:  # before this thread had begun
-            return
+        try:
+            if not self._stopped:  # before this thread had begun
+                await self._serve(store, others)
+        finally:
+            self._close()
+
+    async def _serve(self, store: Store, others: Mapping[str, Caller]) -> None:
         configured = frozenset(account.name for account in self._config.accounts)
         work = Work(others, store, configured, self._clock)
         with contextlib.suppress(asyncio.CancelledError):
@@ -76,9 +88,17 @@ class AccountWorker:
             except JobdashError as error:
                 await self._could_not_open(error, store)
 
+    def _close(self, error: JobdashError | None = None) -> None:
+        """Let nobody wait for a session that will never be there; one that is there stays."""
+        with contextlib.suppress(InvalidStateError):  # another thread was faster
+            if not self._session.done():
+                self._session.set_exception(error or self._closed())
+
+    def _closed(self) -> Unavailable:
+        return Unavailable(f"not sent: {self.account.name} is asked no more, jobdash is ending")
+
     async def _could_not_open(self, error: JobdashError, store: Store) -> None:
-        if not self._session.done():
-            self._session.set_exception(error)
+        self._close(error)
         words = health_words(error, self.account) if isinstance(error, ProviderError) else str(error)
         await self._tell_failure(words, type(error).__name__, store)
 
@@ -101,9 +121,7 @@ class AccountWorker:
         reader = Reader(self._config.database, self._clock)
         try:
             while True:
-                wait = self._until_due(reader)
-                if wait <= 0:
-                    wait = await self._poll_once(reader, work)
+                wait = await self._poll_if_due(reader, work) if self._polls else _LOOK_AGAIN_S
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), max(0.05, min(wait, _LOOK_AGAIN_S)))
                     self._wake.clear()
@@ -111,12 +129,15 @@ class AccountWorker:
         finally:
             reader.close()
 
-    async def _poll_once(self, reader: Reader, work: Work) -> float:
-        """Sync if it is this process's turn; returns the seconds until it is worth looking again.
+    async def _poll_if_due(self, reader: Reader, work: Work) -> float:
+        """Sync if it is time and this process's turn; returns the seconds until it is worth looking again.
 
-        A store that is busy, or an answer nobody thought of, ends one sync and never the polling.
+        A store that is busy or cannot be read, or an answer nobody thought of, ends one sync and never the
+        polling.
         """
         try:
+            if (wait := self._until_due(reader)) > 0:
+                return wait
             if await self._claim(work.store):
                 await self._sync(reader, work)
             return self._until_due(reader)
@@ -156,6 +177,7 @@ class AccountWorker:
             reader,
             work,
             self._config.sync,
+            twins=self._twins,
             on_progress=lambda seen: self._on_progress(self.account.name, seen),
         )
         self._on_sync(await sync.run())
@@ -165,6 +187,8 @@ class AccountWorker:
     def stop(self) -> None:
         """End `serve`; what is under way is cancelled, and its intents say so."""
         self._stopped = True
+        if self._loop is None:  # and it never will be: whoever waits is told now
+            self._close()
         self._call_soon(lambda: self._main.cancel() if self._main else None)
 
     def wake(self) -> None:
@@ -188,11 +212,17 @@ class AccountWorker:
 
     async def call(self, request: Request[T], *, before: Before | None = None, stop: Stop | None = None) -> T:
         """Send a request in the account's own loop, from any other; waits until the account is open."""
-        session = await asyncio.wrap_future(self._session)
+        # Shielded: a caller who gives up, like a screen that is closed, must not take the session along.
+        session = await asyncio.shield(asyncio.wrap_future(self._session))
         assert self._loop is not None
+        sending = session.call(request, before=before, stop=stop)
         if asyncio.get_running_loop() is self._loop:
-            return await session.call(request, before=before, stop=stop)
-        sent = asyncio.run_coroutine_threadsafe(session.call(request, before=before, stop=stop), self._loop)
+            return await sending
+        try:
+            sent = asyncio.run_coroutine_threadsafe(sending, self._loop)
+        except RuntimeError:  # the loop has ended
+            sending.close()
+            raise self._closed() from None
         return await asyncio.wrap_future(sent)
 
 

@@ -22,8 +22,6 @@ SLOW_MS = 15 * MINUTE
 """For what is old, force-failed, or in a state nobody knows for two days."""
 GONE_MS = DAY
 CANCELLING_MS = 15_000
-PACES = (*(pace for _, pace in _BY_AGE), SLOW_MS, GONE_MS)
-"""All the paces there are, fastest first."""
 
 
 def pace(row: JobRow, now: int) -> int:

@@ -41,15 +41,15 @@ def plan_cancel_all(
 ) -> Plan:
     """Freeze a cancel of everything unfinished in a tab and filter, except cancelling and gone jobs."""
     meant = choices or Choices()
-    decisions: list[Decision] = []
+    decisions: dict[int, Decision] = {}  # a job that turns from pending to running meanwhile is seen twice
     for tab in _CANCELLABLE_TABS:
         if scope.tab not in {Tab.ALL, tab}:
             continue
         for ids in browser.iter_ids(Scope(tab, scope.conditions)):
             rows = browser.rows(ids)
-            decisions += [decide(Action.CANCEL, rows[i], situation, meant) for i in ids if i in rows]
+            decisions |= {i: decide(Action.CANCEL, rows[i], situation, meant) for i in ids if i in rows}
     words = scope_words(scope)
-    return Plan(Action.CANCEL, tuple(decisions), meant, words, bulk=secrets.token_hex(6))
+    return Plan(Action.CANCEL, tuple(decisions.values()), meant, words, bulk=secrets.token_hex(6))
 
 
 def scope_words(scope: Scope) -> str:

@@ -84,7 +84,7 @@ async def finish_waiting(
 ) -> JobOutcome:
     """End a removal that waited, now that the job has ended; a completed job stays."""
     job = planned or row
-    if row.status is Status.COMPLETED:
+    if row.remote_status is Status.COMPLETED:  # also when it was force-failed meanwhile: there are results
         reason = "finished before the cancel; x removes it"
         await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, reason))
         return JobOutcome(job, Result.SKIPPED, reason, row.status)
@@ -115,11 +115,14 @@ async def _remove_now(
         return JobOutcome(
             job, Result.FAILED, f"could not ask {job.account}: {error}; --force skips the question"
         )
-    if fresh is not None and fresh.status not in TERMINAL and not choices.force:
+    if isinstance(fresh, ProviderError):
+        cleaned = CleanedUp(kept=(f"what {job.account} keeps (could not ask: {said(fresh)})",))
+    elif fresh is not None and fresh.status not in TERMINAL and not choices.force:
         return JobOutcome(
             job, Result.SKIPPED, f"the provider says it is {LABELS[fresh.status]}", refused=True
         )
-    cleaned = await _clean_up(job, fresh, bulk, work) if choices.remote else CleanedUp()
+    else:
+        cleaned = await _clean_up(job, fresh, bulk, work) if choices.remote else CleanedUp()
     if choices.remote:
         left = ", ".join(cleaned.kept) or None
         await work.store.write(lambda writer: writer.left_behind(job.id, left and f"{left} not deleted"))
@@ -157,11 +160,11 @@ def _told(cleaned: CleanedUp, record: str, choices: Choices) -> str:
     return "; ".join(parts)
 
 
-async def _asked_first(job: JobRow, choices: Choices, work: Work) -> RemoteJob | None:
+async def _asked_first(job: JobRow, choices: Choices, work: Work) -> RemoteJob | ProviderError | None:
     """Ask how the job stands where that could have changed, or where its files have to be known.
 
     None when there is nothing to ask: its provider's word is final and only the record goes, it is gone, or
-    it is forced.
+    it is forced. By force an error is returned and not raised: its files stay, and that has to be said.
     """
     settled = job.remote_status in TERMINAL and not choices.remote
     if settled or job.remote_id is None or job.account not in work.accounts:
@@ -173,9 +176,9 @@ async def _asked_first(job: JobRow, choices: Choices, work: Work) -> RemoteJob |
         remote = await work.caller(job).call(Get(job.remote_id), stop=work.stop)
     except NotFound:
         return None
-    except ProviderError:
+    except ProviderError as error:
         if choices.force:
-            return None
+            return error
         raise
     account, configured = work.caller(job), work.configured
     await work.store.write(

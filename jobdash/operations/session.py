@@ -14,7 +14,15 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from jobdash.config import Account
 from jobdash.domain.clock import Clock, system_clock
-from jobdash.errors import AuthRejected, QuotaExhausted, RateLimited, Unavailable
+from jobdash.domain.text import redact
+from jobdash.errors import (
+    AuthRejected,
+    ConfigError,
+    JobdashError,
+    QuotaExhausted,
+    RateLimited,
+    Unavailable,
+)
 from jobdash.operations.limiter import Kind, Limiter, NotSent, OnWait, Sleep, Stop
 from jobdash.providers import open_adapter
 from jobdash.providers.base import Adapter, Capabilities, RemoteJob, RemotePage, ResultLine, Submission
@@ -152,7 +160,7 @@ class AccountSession:
     """An account's adapter behind its limiter: ``async with AccountSession(account) as s: await s.call(…)``.
 
     Lives in the event loop it is entered in. Entering raises AuthRejected without a key and ConfigError
-    when the account's settings cannot be used.
+    when the account's settings cannot be used, or when its client cannot be made for whatever reason.
 
     ``on_wait`` hears of pauses (see `limiter.OnWait`); ``open_adapter``, ``clock``, ``sleep`` and ``jitter``
     are there for tests.
@@ -179,7 +187,18 @@ class AccountSession:
     async def __aenter__(self) -> Self:
         """Open the adapter."""
         self._loop = asyncio.get_running_loop()
-        self._adapter = await self._open_adapter(self.account).__aenter__()
+        try:
+            self._adapter = await self._open_adapter(self.account).__aenter__()
+        except JobdashError:
+            raise
+        except ImportError as error:
+            raise ConfigError(f"its client cannot be made: {redact(str(error))}") from error
+        except Exception as error:
+            # A proxy in the environment, most likely; what is said of it can hold its password.
+            kind = type(error).__name__
+            raise ConfigError(
+                f"its client cannot be made ({kind}): look at HTTPS_PROXY, ALL_PROXY"
+            ) from error
         return self
 
     async def __aexit__(self, *exc: object) -> None:

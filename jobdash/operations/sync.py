@@ -10,9 +10,18 @@ from jobdash.domain.duration import DAY, HOUR, MINUTE
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import JobOutcome
 from jobdash.domain.status import TERMINAL, UNFINISHED
-from jobdash.errors import AuthRejected, NotFound, ProviderError, QuotaExhausted, RateLimited, Unavailable
+from jobdash.errors import (
+    AuthRejected,
+    BadResponse,
+    InvalidRequest,
+    NotFound,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    Unavailable,
+)
 from jobdash.operations.cancel import said
-from jobdash.operations.pace import PACES, next_poll_ms, pace
+from jobdash.operations.pace import next_poll_ms, pace
 from jobdash.operations.reconcile import Reconciled, reconcile
 from jobdash.operations.remove import finish_waiting, give_up_waiting
 from jobdash.operations.session import Get, ListPage
@@ -21,9 +30,10 @@ from jobdash.providers.base import RemoteJob, RemotePage
 from jobdash.providers.paging import pages
 from jobdash.store.reader import Reader
 from jobdash.store.records import IntentKind, UpsertResult
+from jobdash.store.writer import Writer
 
 CLAIM_MS = 2 * MINUTE
-"""How long a poll has before another process may take it up."""
+"""How long after its last sign of life another process may take a poll up."""
 FULL_EVERY_MS = HOUR
 """A list that is not newest first is read whole this often."""
 STUCK_MS = 2 * DAY
@@ -31,6 +41,7 @@ STUCK_MS = 2 * DAY
 _SETTLED_PAGES = 2
 _SINGLES_MOST = 200
 """Single questions in one sync; the rest has its turn in the next."""
+SEES_NONE = "this key sees none of the known jobs; is it another account's?"
 _BACKOFF_MS = (30_000, 60_000, 2 * MINUTE, 5 * MINUTE)
 
 
@@ -71,16 +82,23 @@ class Sync:
     work: Work
     settings: SyncSettings = field(default_factory=SyncSettings)
     full: bool = False
+    twins: tuple[str, ...] = ()
+    """Other names for the account's key: what is told of the account is true of them as well."""
     on_progress: Callable[[int], None] | None = None
     """Hears how many batches have been seen so far."""
+    _kept_at: int = field(default=0, init=False)
 
     async def run(self) -> SyncReport:
         """Ask, write, and tell; a provider's error is in the report and on the account, never raised."""
         report = SyncReport(self.account.name)
-        started = self.work.clock()
+        started = self._kept_at = self.work.clock()
         health = self._health()
         try:
+            # What a strange key listed at the last sync is known by now: only the jobs in doubt can tell.
+            strange = await self._still_strange(report, started, health)
             known = await self._list(report, started, health)
+            if strange is not None:
+                raise strange
             await self._ask_singly(report, started, known)
             report.reconciled = await reconcile(self.account.name, self.caller, self.reader, self.work)
             await self._waiting_removals(report)
@@ -88,6 +106,13 @@ class Sync:
             report.error = error
         report.next_poll_at = await self._tell_health(report, started, health)
         return report
+
+    async def _keep_claim(self) -> None:
+        """Let other processes know that a long sync is still under way."""
+        now = self.work.clock()
+        if now - self._kept_at > CLAIM_MS // 4:
+            self._kept_at = now
+            await self.work.store.write(lambda writer: writer.keep_poll(self.account.name, now + CLAIM_MS))
 
     def _health(self) -> AccountHealth | None:
         name = self.account.name
@@ -107,6 +132,7 @@ class Sync:
 
         async def ask(cursor: str | None) -> RemotePage:
             nonlocal asked_at
+            await self._keep_claim()
             asked_at = self.work.clock()
             return await self.caller.call(ListPage(cursor))
 
@@ -166,7 +192,8 @@ class Sync:
     async def _ask_singly(self, report: SyncReport, started: int, knows: bool) -> None:
         """Ask for the unfinished jobs the list did not show, each at its own pace."""
         missing: list[tuple[JobRow, int]] = []
-        for row in self._due(started):
+        for row in self._due(started, everything=self.full or not knows):
+            await self._keep_claim()
             asked_at = self.work.clock()
             assert row.remote_id is not None
             try:
@@ -174,13 +201,13 @@ class Sync:
             except NotFound:
                 missing.append((row, asked_at))
                 continue
-            except Unavailable as error:
-                report.error = error
+            except (Unavailable, InvalidRequest, BadResponse) as error:
+                report.error = error  # about this one job: the others, and what waits, have their turn
                 continue
             knows = True
             report.add(await self._upsert((remote,), asked_at))
         if missing and not knows:
-            raise AuthRejected("this key sees none of the known jobs; is it another account's?")
+            raise AuthRejected(SEES_NONE)
         for row, asked_at in missing:
             if await self._mark_not_found(row, asked_at):
                 report.gone.append(row)
@@ -188,16 +215,29 @@ class Sync:
     async def _mark_not_found(self, row: JobRow, asked_at: int) -> bool:
         return await self.work.store.write(lambda writer: writer.mark_not_found(row.id, asked_at))
 
-    def _due(self, started: int) -> list[JobRow]:
-        if self.full:
-            return self.reader.unfinished_remotely(self.account.name, started, _SINGLES_MOST)
-        due: dict[int, JobRow] = {}
-        for wait in sorted(set(PACES)):
-            asked_before = min(started, started - wait + self.settings.fastest_ms)
-            for row in self.reader.unfinished_remotely(self.account.name, asked_before, _SINGLES_MOST):
-                if pace(row, started) == wait:
-                    due[row.id] = row
-        return list(due.values())[:_SINGLES_MOST]
+    async def _still_strange(
+        self, report: SyncReport, started: int, health: AccountHealth | None
+    ) -> AuthRejected | None:
+        """Return the error of a key that saw no known job last time, if it still sees none."""
+        if health is None or health.error != SEES_NONE:
+            return None
+        try:
+            await self._ask_singly(report, started, knows=False)
+        except AuthRejected as error:
+            if error.status is not None:  # no key at all
+                raise
+            return error
+        return None
+
+    def _due(self, started: int, *, everything: bool) -> list[JobRow]:
+        """Return the jobs to ask singly: those whose pace says so, or all; the most overdue first."""
+        overdue: list[tuple[float, JobRow]] = []
+        for row, seen_at in self.reader.unfinished_remotely(self.account.name, started):
+            wait, unseen = pace(row, started), started - seen_at
+            if everything or unseen > wait - self.settings.fastest_ms:
+                overdue.append((unseen / wait, row))
+        overdue.sort(key=lambda each: each[0], reverse=True)
+        return [row for _, row in overdue[:_SINGLES_MOST]]
 
     # ── what waits ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -218,27 +258,30 @@ class Sync:
         error = report.error
         retry_after = error.retry_after if isinstance(error, RateLimited | Unavailable) else None
         if error is None:
-            unfinished = self.reader.unfinished_remotely(self.account.name, now + 1, 1000)
-            wait = next_poll_ms(unfinished, now, self.settings)
+            unfinished = self.reader.unfinished_remotely(self.account.name, now + 1)
+            wait = next_poll_ms((row for row, _ in unfinished), now, self.settings)
         else:
             wait = _backoff(before, error)
         if retry_after is not None:
             wait = max(wait, int(retry_after * 1000))
         next_poll_at = now + min(wait, self.settings.slowest_ms)
         seen = (before.discovered if before else 0) + report.new
-        await self.work.store.write(
-            lambda writer: writer.set_health(
-                self.account.name,
-                self.account.provider,
-                asked_at=started,
-                next_poll_at=next_poll_at,
-                error=None if error is None else health_words(error, self.account),
-                error_kind=None if error is None else type(error).__name__,
-                retry_after_until=None if retry_after is None else now + int(retry_after * 1000),
-                discovered=seen,
-                first_sync_done=True if error is None else None,
-            )
-        )
+
+        def tell(writer: Writer) -> None:
+            for name in (self.account.name, *self.twins):
+                writer.set_health(
+                    name,
+                    self.account.provider,
+                    asked_at=started,
+                    next_poll_at=next_poll_at,
+                    error=None if error is None else health_words(error, self.account),
+                    error_kind=None if error is None else type(error).__name__,
+                    retry_after_until=None if retry_after is None else now + int(retry_after * 1000),
+                    discovered=seen,
+                    first_sync_done=True if error is None else None,
+                )
+
+        await self.work.store.write(tell)
         return next_poll_at
 
 

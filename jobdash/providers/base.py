@@ -97,14 +97,6 @@ class ResultLine:
     error: RemoteError | None
 
 
-@dataclass(frozen=True, slots=True)
-class FileOutcome:
-    """What became of one thing the provider keeps: ``error`` None means it is gone."""
-
-    what: str
-    error: str | None
-
-
 class Adapter(Protocol):
     """One account of one provider, open in one event loop.
 

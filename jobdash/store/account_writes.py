@@ -33,6 +33,12 @@ class AccountWrites(Desk):
             connection.execute(_ADD_ACCOUNT, {"name": account, "provider": provider})
             return connection.execute(claim).rowcount == 1
 
+    def keep_poll(self, account: str, until: int) -> None:
+        """Keep a poll that was claimed and takes its time; nobody else polls before ``until``."""
+        keep = update(account_table).where(account_table.c.name == account).values(next_poll_at=until)
+        with self._transaction() as connection:
+            connection.execute(keep)
+
     def set_health(
         self,
         account: str,

@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, update
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.store.desk import Desk, job
+from jobdash.store.desk import Desk, intents, job
 from jobdash.store.merge import KNOWN_COLUMNS, Source, merge
 from jobdash.store.observed import Observed
+from jobdash.store.rows import SET_BACK_MS
 
 SELECT_KNOWN = select(*(job.c[name] for name in KNOWN_COLUMNS))
 _KNOWN_BY_ID = SELECT_KNOWN.where(job.c.id == bindparam("job_key"))
+_MOVE_INTENTS = (
+    update(intents)
+    .where(intents.c.job_id == bindparam("job_key"), intents.c.closed_at.is_(None))
+    .values(account=bindparam("adopter"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +47,13 @@ class Answers(Desk):
     def _apply(
         self, connection: Connection, known: dict[str, Any], observed: Observed, source: Source
     ) -> Applied:
-        changes = merge(known, observed, source)
+        changes = merge({**known, "seen_at": self._not_ahead(known["seen_at"])}, observed, source)
         if not changes:
             return Applied(believed=changes is not None, changed=False)
         self._set(connection, known["id"], **changes)
+        if "account" in changes:
+            # What waits for the job's account has to wait for the one that is asked from now on.
+            connection.execute(_MOVE_INTENTS, {"job_key": known["id"], "adopter": changes["account"]})
         ends = changes.get("remote_status") in TERMINAL and known["remote_status"] not in TERMINAL
         if not ends or known["removed_at"] is not None:
             return Applied(believed=True, changed=True)
@@ -52,6 +61,10 @@ class Answers(Desk):
         detail = "finished before the cancel took effect" if _lost_race(row) else ""
         self._append(connection, self._clock(), "finished", row, str(row.remote_status), detail)
         return Applied(believed=True, changed=True, finished=row)
+
+    def _not_ahead(self, moment: int | None) -> int | None:
+        """Return a time of our own, or None for one that a clock wrote which has been set back since."""
+        return None if moment is None or moment > self._clock() + SET_BACK_MS else moment
 
     def _apply_to(self, connection: Connection, job_id: int, observed: Observed, asked_at: int) -> None:
         """Write the answer to a question about one job."""

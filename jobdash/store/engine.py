@@ -118,7 +118,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     A store in a folder that cannot be written, where SQLite can make no shared memory beside it, is read as
     the immutable file it is there.
     """
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    uri = f"{_uri(path)}?mode=ro"
     with translated(path):
         connection = _connect(uri)
         try:
@@ -133,6 +133,11 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _uri(path: Path) -> str:
+    # In bytes: a file's name need not be UTF-8.
+    return f"file:{quote(os.fsencode(path.absolute()))}"
+
+
 def _connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
@@ -142,7 +147,7 @@ def _connect(uri: str) -> sqlite3.Connection:
 def connect_writer(path: Path, synchronous: str) -> sqlite3.Connection:
     """Open an existing store for writing, with ``synchronous`` FULL or NORMAL."""
     with translated(path):
-        connection = _connect(f"file:{quote(str(path.absolute()))}?mode=rw")
+        connection = _connect(f"{_uri(path)}?mode=rw")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
     return connection

@@ -14,8 +14,3 @@ def public_id() -> str:
     """Return a new public id: 8 random characters of `ALPHABET`."""
     number = secrets.randbits(LENGTH * _BITS)
     return "".join(ALPHABET[number >> shift & 31] for shift in range(0, LENGTH * _BITS, _BITS))
-
-
-def bulk_id() -> str:
-    """Return a new id for one action over many jobs: the events it leaves are found by it."""
-    return secrets.token_hex(8)

@@ -7,7 +7,7 @@ from collections import Counter
 
 from jobdash.domain.job import Job, JobRow
 from jobdash.store.looking import COLUMNS, Looking
-from jobdash.store.rows import ROW_COLUMNS, UNFINISHED_REMOTELY, job_row
+from jobdash.store.rows import ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
 
 _DETAILS = (
     "origin, cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
@@ -29,10 +29,6 @@ class JobReads(Looking):
     def by_remote(self, remote_id: str) -> list[JobRow]:
         """Return the jobs a provider calls so, removed ones too."""
         return self._rows(f"SELECT {COLUMNS} FROM job WHERE remote_id = ?", (remote_id,))
-
-    def by_submit_key(self, key: str) -> list[JobRow]:
-        """Return the jobs that were submitted under a key."""
-        return self._rows(f"SELECT {COLUMNS} FROM job WHERE submit_key = ?", (key,))
 
     def job(self, job_id: int) -> Job | None:
         """Return everything known of a job, removed or not."""
@@ -74,18 +70,22 @@ class JobReads(Looking):
         errors = json.loads(found[0][0])
         return Counter(error.get("code") or error["message"] for error in errors).most_common()
 
-    def unfinished_remotely(self, account: str, seen_before: int, limit: int = 1000) -> list[JobRow]:
-        """Return an account's jobs that ought to be asked singly, the longest unseen first.
+    def unfinished_remotely(
+        self, account: str, seen_before: int, limit: int = 10_000
+    ) -> list[tuple[JobRow, int]]:
+        """Return an account's jobs that may be asked singly, and when each was seen, longest unseen first.
 
         These are the jobs whose remote word is unfinished (force-failed and gone ones too) and whose last
-        answer was asked for before ``seen_before``, milliseconds UTC. Removed ones are asked no more, except
-        for an open intent.
+        answer was asked for before ``seen_before``, milliseconds UTC; 0 is never. Removed ones are asked no
+        more, except for an open intent.
         """
-        return self._rows(
-            f"SELECT {COLUMNS} FROM job INDEXED BY job_unfinished"
+        seen_at = "CASE WHEN seen_at <= ? THEN seen_at ELSE 0 END"
+        found = self._all(
+            f"SELECT {COLUMNS}, {seen_at} AS seen FROM job INDEXED BY job_unfinished"
             f" WHERE {UNFINISHED_REMOTELY} AND account = ? AND remote_id IS NOT NULL"
-            " AND coalesce(seen_at, 0) < ? AND (removed_at IS NULL OR EXISTS"
+            " AND seen < ? AND (removed_at IS NULL OR EXISTS"
             " (SELECT 1 FROM intent WHERE job_id = job.id AND closed_at IS NULL))"
-            " ORDER BY coalesce(seen_at, 0) LIMIT ?",
-            (account, seen_before, limit),
+            " ORDER BY seen LIMIT ?",
+            (self._clock() + SET_BACK_MS, account, seen_before, limit),
         )
+        return [(job_row(values[:-1]), values[-1]) for values in found]

@@ -166,11 +166,6 @@ class Walk:
         """Return the query that counts all rows; ``scan`` when they are found by a piece of text."""
         return self._whole("count(*)", scan=scan)
 
-    def count_by_status(self, *, scan: bool) -> tuple[str, Values]:
-        """Return the query of (status, number of rows)."""
-        sql, values = self._whole("status, count(*)", scan=scan)
-        return f"{sql} GROUP BY status", values
-
     def newest(self, limit: int) -> tuple[str, Values]:
         """Return the query of up to ``limit`` ids, newest first, reading in the order of the table."""
         sql, values = self._whole("id", scan=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import Status, Tab
+from jobdash.domain.status import Tab
 from jobdash.store.chunks import chunks
 from jobdash.store.counts import Counts
 from jobdash.store.looking import COLUMNS, IDS_A_QUERY, Looking, marks
@@ -142,14 +141,6 @@ class PageReads(Looking):
             return int(self._value(tally, (scope.tab.number,)))
         lowest = -1 if scope.removed else 0
         return int(self._value("SELECT coalesce(sum(n), 0) FROM tally WHERE tab >= ?", (lowest,)))
-
-    def status_counts(self, scope: Scope) -> dict[Status, int]:
-        """Return how many jobs of a scope have each status; statuses nobody has are left out."""
-        counted: Counter[Status] = Counter()
-        for walk in self._walks(scope):
-            for status, n in self._all(*walk.count_by_status(scan=scope.scans)):
-                counted[Status(status)] += n
-        return {status: counted[status] for status in Status if counted[status]}
 
 
 def _merged(parts: list[list[tuple[Any, ...]]], walk: Walk) -> list[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from jobdash.domain.duration import MINUTE
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
 
@@ -21,6 +22,11 @@ _BY_WORD = {str(status): status for status in Status}
 _TERMINAL_WORDS = ", ".join(f"'{word}'" for word in sorted(TERMINAL))
 UNFINISHED_REMOTELY = f"remote_status NOT IN ({_TERMINAL_WORDS})"
 """True for jobs whose provider may still have news: exactly the text of a partial index."""
+
+
+SET_BACK_MS = MINUTE
+"""A time of our own that lies further ahead than this was written by a clock that has been set back since,
+and counts for nothing: waiting for it could take years."""
 
 
 def job_row(values: Sequence[Any]) -> JobRow:

@@ -18,6 +18,7 @@ from jobdash.store.desk import WORDS_A_QUERY, job
 from jobdash.store.merge import KNOWN_COLUMNS, Source, told
 from jobdash.store.observed import Observed
 from jobdash.store.records import UpsertResult
+from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.tables import TagRecord, table
 from jobdash.store.texts import stored
 
@@ -41,7 +42,14 @@ _BY_SUBMIT_KEY = SELECT_KNOWN.where(
 )
 _SEEN = (
     update(job)
-    .where(job.c.id == bindparam("job_key"), or_(job.c.seen_at.is_(None), job.c.seen_at < bindparam("asked")))
+    .where(
+        job.c.id == bindparam("job_key"),
+        or_(
+            job.c.seen_at.is_(None),
+            job.c.seen_at < bindparam("asked"),
+            job.c.seen_at > bindparam("ahead"),
+        ),
+    )
     .values(seen_at=bindparam("asked"))
 )
 _IDS_BEHIND = select(job.c.id, job.c.remote_id).where(job.c.id > bindparam("last")).order_by(job.c.id)
@@ -111,8 +119,10 @@ class SyncWrites(Answers):
         known = _known(connection, provider, origin, jobs)
         unknown: list[Observed] = []
         seen: list[dict[str, int]] = []
+        ahead = self._clock() + SET_BACK_MS
         for observed in jobs:
-            before = known.get(observed.remote_id) or known.get(_key_word(observed))
+            # One submit is one batch: of two with its key, the other is a batch of its own.
+            before = known.get(observed.remote_id) or known.pop(_key_word(observed), None)
             if before is None:
                 unknown.append(observed)
                 continue
@@ -121,7 +131,7 @@ class SyncWrites(Answers):
             settled = observed.remote_id in collected.settled
             # A sync in which nothing happened leaves the file alone: not even ``seen_at`` is written.
             if applied.believed and (applied.changed or not settled):
-                seen.append({"job_key": before["id"], "asked": source.asked_at})
+                seen.append({"job_key": before["id"], "asked": source.asked_at, "ahead": ahead})
         if seen:
             connection.execute(_SEEN, seen)
         if unknown:
@@ -187,9 +197,10 @@ class SyncWrites(Answers):
             known = connection.execute(statement).mappings().one_or_none()
             if known is None or known["remote_status"] in TERMINAL or known["gone_at"] is not None:
                 return False
-            if known["seen_at"] is not None and asked_at < known["seen_at"]:
+            seen_at = self._not_ahead(known["seen_at"])
+            if seen_at is not None and asked_at < seen_at:
                 return False
-            first = known["not_found_at"]
+            first = self._not_ahead(known["not_found_at"])
             if first is None:
                 self._set(connection, job_id, not_found_at=asked_at, seen_at=asked_at)
                 return False

@@ -88,6 +88,8 @@ class Acts:
     async def _guarded(self, flow: Coroutine[Any, Any, None]) -> None:
         try:
             await flow
+        except StoreError as error:  # busy for too long, or gone: said, and nothing ends for it
+            self._app.notify(str(error), severity="error")
         finally:
             self._asking = self._app.opening_dialog = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -203,8 +203,10 @@ class JobdashApp(App[None]):
     def start_run(self, plan: Plan) -> Run:
         """Carry out a plan; its rows say queued until the store has taken it up."""
         run = self.runs.start(plan)
-        self._queued(plan, waits=run.stop is None)
-        self._watch(run)
+        waits = run.stop is None and not run.ended
+        if waits:
+            self._queued(plan, waits=True)
+        self._watch(run, queued=waits)
         return run
 
     def _queued(self, plan: Plan, *, waits: bool) -> None:
@@ -216,13 +218,14 @@ class JobdashApp(App[None]):
             table.queued -= ids
         table.draw_changes()
 
-    def _watch(self, run: Run) -> None:
-        if run.stop is not None or run.ended:
+    def _watch(self, run: Run, *, queued: bool) -> None:
+        if queued and (run.stop is not None or run.ended):
             self._queued(run.plan, waits=False)
+            queued = False
         if run.ended:
             self._tell_end(run)
         else:
-            asyncio.get_running_loop().call_later(_RUNS_EVERY, self._watch, run)
+            asyncio.get_running_loop().call_later(_RUNS_EVERY, partial(self._watch, run, queued=queued))
 
     def _tell_end(self, run: Run) -> None:
         if not run.bulk:

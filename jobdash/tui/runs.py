@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobdash.domain.plan import JobOutcome, Plan, Result, Summary
+from jobdash.errors import StoreError
 from jobdash.tui.news import Severity
 
 if TYPE_CHECKING:
     from jobdash.operations.limiter import Stop
+
+_LOOK_EVERY_S = 0.05
 
 
 @dataclass
@@ -26,7 +29,14 @@ class Run:
     stopping: bool = False
     error: str | None = None
     hidden: bool = False
+    total: int = field(init=False)
+    """The jobs the plan acts on."""
     _over: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        # Counted once: the progress dialog asks ten times a second, and a plan can hold 50,000 jobs.
+        self.total = len(self.plan.acting)
+        self._skipped = len(self.plan.decisions) - self.total
 
     @property
     def ended(self) -> bool:
@@ -39,14 +49,9 @@ class Run:
         self._over.set()
 
     @property
-    def total(self) -> int:
-        """The jobs the plan acts on."""
-        return len(self.plan.acting)
-
-    @property
     def done(self) -> int:
         """How many of them have ended, one way or another."""
-        return len(self.outcomes) - len(self.plan.skipped) if self.outcomes else 0
+        return len(self.outcomes) - self._skipped if self.outcomes else 0
 
     @property
     def bulk(self) -> bool:
@@ -59,7 +64,8 @@ class Run:
 
     async def wait(self) -> None:
         """Return when it is over."""
-        await asyncio.to_thread(self._over.wait)
+        while not self.ended:  # no thread waits for it: one that waits in vain would hold up the exit
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     def halt(self) -> None:
         """Send nothing more; what is under way is awaited."""
@@ -94,17 +100,23 @@ class Runs:
         run = Run(plan)
         self.all.append(run)
         if self._ready:
-            self._begin(run)
+            self._start(run)
         else:
             self._waiting.append(run)
         return run
+
+    def _start(self, run: Run) -> None:
+        try:
+            self._begin(run)
+        except StoreError as error:  # it was closed between the question and the answer
+            run.end(str(error))
 
     def ready(self) -> None:
         """Begin what waited for the store."""
         self._ready = True
         waiting, self._waiting = self._waiting, []
         for run in waiting:
-            self._begin(run)
+            self._start(run)
 
     def failed(self, reason: str) -> None:
         """End what waited for a store that cannot be written."""

@@ -15,7 +15,7 @@ ROUNDS = 9
 PRESSES = 40
 HELLO = python(str(Path(__file__).parent / "programs" / "hello.py"))
 TABLE = python(str(Path(__file__).parent / "programs" / "data_table.py"))
-CHROME = (b"jobdash", b"Expired", b"filter", b"AGE", b"Help")
+CHROME = (b"jobdash", b"Exp", b"filter", b"AGE", b"Help")
 """What has to be on the screen besides a row: account line, tabs, filter, headers, footer."""
 DOWN, PAGE_DOWN, HOME, END = b"\x1b[B", b"\x1b[6~", b"\x1b[H", b"\x1b[F"
 

@@ -15,7 +15,8 @@ ANYTHING = st.text(st.characters(exclude_categories=()), max_size=60)
 """Lone surrogates, controls, unassigned and all."""
 TRICKS = st.text(
     st.sampled_from(
-        "a \t\n\r\x00\x07\x1b[]m;\\\x7f\x80\x9b\x9c\u200b\u200d\u200e\u202e\u2066\u2069\u2028\ufeff\u0301\u0489"
+        "a \t\n\r\x00\x07\x1b[]m;\\\x7f\x80\x9b\x9c"
+        "\u200b\u200d\u200e\u202e\u2066\u2069\u2028\ufeff\u0301\u0489"
         "\u034f\u115f\u3164\ufe0f\U000e0041\U000e01ef\ud800\udfff\U0001f468\u2800\u00a0\u3000אب🏽ﷺ"
     ),
     max_size=40,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from operations_kit import CANCEL, GEMINI_CANCEL, World
@@ -10,8 +13,10 @@ from operations_kit import CANCEL, GEMINI_CANCEL, World
 from jobdash.demo.emulator import Answer, Cancel, EmptyJson, Reset, Switches
 from jobdash.domain.plan import Action, JobOutcome, Result
 from jobdash.domain.status import Status
+from jobdash.operations.browse import Scope
 from jobdash.operations.cancel import NO_ANSWER
 from jobdash.operations.execute import execute
+from jobdash.operations.plan import plan_cancel_all
 
 
 @pytest.mark.parametrize("account", ["openai", "gemini"])
@@ -352,3 +357,22 @@ async def test_the_intent_is_on_disk_before_the_request_and_closed_after_it(worl
 
     assert [event.action for event in world.events(batch)] == ["cancel"]
     assert world.open_intents() == []
+
+
+async def test_a_job_that_begins_to_run_while_it_is_planned_for_is_planned_for_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = world.add(age=60.0)
+    await world.sync()
+    with closing(sqlite3.connect(world.config.database, isolation_level=None)) as other:
+        other.execute("UPDATE job SET remote_status = 'pending'")
+        every = world.browser.iter_ids
+
+        def iter_ids(scope: Scope) -> Iterator[list[int]]:
+            yield from list(every(scope))
+            other.execute("UPDATE job SET remote_status = 'in_progress'")
+
+        monkeypatch.setattr(world.browser, "iter_ids", iter_ids)
+        plan = plan_cancel_all(world.browser, Scope(), world.work.situation(named=False))
+
+    assert [decision.job.remote_id for decision in plan.acting] == [batch]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from operations_kit import CANCEL, World, made_accounts
+from operations_kit import CANCEL, KEYS, World, made_accounts
 
 from jobdash.demo.emulator import Answer, Cancel, Reset, Switches
 from jobdash.domain.plan import Action, Result, Verdict
@@ -270,3 +270,46 @@ async def test_a_removal_of_an_account_that_is_no_more(world: World) -> None:
 
     assert all("account work is not configured any more" in reason for reason in reasons.values())
     assert (await world.one(Action.REMOVE, batch, force=True)).result is Result.DONE
+
+
+async def test_a_forced_removal_says_what_it_could_not_ask_about(world: World) -> None:
+    # B-14
+    batch = world.add_finished()
+    await world.sync()
+    world.fault(Answer(500, "boom"), f"/v1/batches/{batch}")
+
+    outcome = await world.one(Action.REMOVE, batch, remote=True, force=True)
+
+    row = world.row(batch)
+    assert outcome.result is Result.FAILED
+    assert row.removed_at is not None
+    assert "what openai keeps (could not ask: server error (500): boom)" in str(row.left_behind)
+
+
+async def test_results_are_not_deleted_of_a_job_that_completed_although_it_was_force_failed(
+    world: World,
+) -> None:
+    batch = world.add(age=500.0, running=600.0, cancelling=300.0, switches=Switches(cancel=Cancel.LOSES_RACE))
+    await world.sync()
+    await world.one(Action.REMOVE, batch, cancel_first=True, remote=True)
+    await world.one(Action.FORCE_FAIL, batch)
+    world.pass_time(400)
+
+    (report,) = (await world.sync()).values()
+
+    assert [outcome.reason for outcome in report.removals] == ["finished before the cancel; x removes it"]
+    assert world.row(batch).removed_at is None
+    assert world.calls("DELETE") == 0
+
+
+async def test_a_waiting_removal_goes_on_under_the_accounts_new_name(world: World) -> None:
+    batch = world.add(cancelling=120.0)
+    await world.sync()
+    await world.one(Action.REMOVE, batch, cancel_first=True)
+    await world.with_accounts(made_accounts(world.server, {"office": KEYS["openai"]}))
+    world.pass_time(300)
+
+    await world.sync("office")
+
+    assert world.row(batch).removed_at is not None
+    assert not world.open_intents()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import pytest
 from operations_kit import HOUR, KEYS, World, made_accounts
 
 from jobdash.demo.emulator import Answer, Ending, Listing, Phase, Switches
+from jobdash.domain.duration import HOUR as HOUR_MS
 from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
+from jobdash.operations.sync import CLAIM_MS
 from jobdash.operations.sync_all import rejected
 
 
@@ -244,3 +248,99 @@ async def test_a_removed_job_with_an_open_cancel_is_still_asked(world: World) ->
     await world.sync()
 
     assert world.row(batch).removed_at is not None
+
+
+async def test_a_strange_key_marks_nothing_gone_although_its_own_jobs_are_known_by_then(world: World) -> None:
+    slow, quick = world.add(age=12 * HOUR, running=math.inf), world.add(running=math.inf)
+    await world.sync()
+    world.add_finished("work")
+    await world.with_accounts(made_accounts(world.server, {"openai": KEYS["work"]}))
+    for minutes in (0.3, 0.3, 6, 6, 20, 20):
+        world.pass_time(minutes * 60)
+        report = (await world.sync("openai"))["openai"]
+        assert "sees none of the known jobs" in str(report.error)
+    assert not any(world.row(batch).gone for batch in (slow, quick))
+
+    await world.with_accounts(made_accounts(world.server, {"openai": KEYS["openai"]}))
+    world.forget(slow)
+    for _ in range(2):
+        world.pass_time(20 * 60)
+        assert (await world.sync("openai"))["openai"].error is None
+    assert (world.row(slow).gone, world.row(quick).gone) == (True, False)
+
+
+async def test_one_job_that_cannot_be_asked_holds_up_no_other_nor_what_waits(world: World) -> None:
+    #
+    odd = world.add(age=15 * HOUR, running=math.inf)
+    other = world.add(age=15 * HOUR, running=math.inf, cancelling=120.0)
+    for number in range(300):
+        world.add_finished(age=2 * HOUR + number)
+    await world.sync()
+    await world.one(Action.REMOVE, other, cancel_first=True)
+    world.fault(Answer(400, "no such id"), path=f"/v1/batches/{odd}", method="GET")
+    world.pass_time(130)
+
+    report = (await world.sync())["openai"]
+
+    assert "no such id" in str(report.error)
+    assert world.row(other).removed_at is not None
+
+
+async def test_many_slow_jobs_do_not_keep_a_young_one_from_being_asked(world: World) -> None:
+    old = [world.add(age=10 * HOUR + number, running=math.inf) for number in range(205)]
+    young = world.add(age=2 * HOUR, running=10 * HOUR)
+    for number in range(300):
+        world.add_finished(age=HOUR + number)
+    await world.sync(full=True)
+    for batch in old:
+        row = world.row(batch)
+        await world.store.write(
+            lambda writer, row=row: writer.force_fail(row.id, fence=row.fence, accept=None)  # type: ignore[misc]
+        )
+    world.pass_time(100)
+    await world.sync()
+    world.emulator.openai.cancel(young)
+    world.pass_time(100)
+
+    await world.sync()
+
+    assert world.row(young).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://ann:hunter22@127.0.0.1:1", "ftp://ann:hunter22@h", "://ann:hunter22"]
+)
+async def test_a_client_that_cannot_be_made_is_its_accounts_error(
+    world: World, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    world.add("openai")
+    monkeypatch.setenv("ALL_PROXY", proxy)
+
+    report = (await world.sync("openai"))["openai"]
+
+    assert "its client cannot be made" in str(report.error)
+    assert "hunter22" not in f"{report} {world.browser.accounts()}"
+
+
+async def test_a_sync_that_takes_its_time_keeps_others_away(world: World) -> None:
+    for number in range(350):
+        world.add_finished(age=2 * HOUR + number)
+    account = world.accounts["openai"]
+    call = account.call
+    claimed: list[bool] = []
+
+    async def slow(request: Any, **how: Any) -> Any:
+        world.pass_time(50)
+        now = world.ms()
+        claimed.append(
+            await world.store.write(
+                lambda writer: writer.claim_poll("openai", "openai", now, now + CLAIM_MS, HOUR_MS)
+            )
+        )
+        return await call(request, **how)
+
+    account.call = slow  # type: ignore[method-assign]
+    await world.sync()
+
+    assert len(claimed) == 4
+    assert not any(claimed)

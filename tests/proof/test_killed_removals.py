@@ -112,6 +112,19 @@ def test_a_cancel_that_arrives_after_its_process_died_still_ends_in_the_removal(
     assert world.row(batch).removed_at is not None
 
 
+def test_a_job_removed_by_force_while_its_removal_waits_is_removed_once(
+    world: World, nursery: Nursery
+) -> None:
+    # B-12 E-7
+    batch = cancel_and_delete(world, nursery, "openai", "after close_cancel")
+    forced = nursery.begin(world.task("remove", remote_id=batch, choices={"force": True})).finish()
+    assert forced["result"] == "done"
+    assert world.open_intents() == []
+    world.clock.advance(2 * MINUTE)
+    assert world.next_start().removals == []
+    assert world.events("remove") == 1
+
+
 @pytest.mark.parametrize(
     "point",
     ["before end_waiting_removal", "commit end_waiting_removal", "before hide", "commit hide", "after hide"],
@@ -134,10 +147,9 @@ def test_a_sync_killed_while_it_carries_out_a_removal_leaves_it_to_the_next(
 # ── removal with clean-up ──────────────────────────────────────────────────────────────────────────────────
 
 CLEAN = {"remote": True}
-FILES = {"openai": 3, "gemini": 2}
-"""Input, output and errors; at Gemini input and output, whose id is too long to be deleted."""
 FIRST_FILE = {"openai": ("DELETE", "/v1/files/*"), "gemini": ("DELETE", "*/files/*")}
-RECORD = ("DELETE", "*/batches/*")
+DELETED = {"openai": 3, "gemini": 2}
+"""Input, output and errors; at Gemini a cancelled batch's input, and the batch itself."""
 REMOVED = ("after hide",)
 POINTS = (
     "before upsert",
@@ -169,47 +181,60 @@ OPEN = (
 )
 
 
-def removal_proof(world: World, nursery: Nursery, point: str, *, together: bool = False) -> None:
-    batch = world.add(age=2 * HOUR, running=MINUTE, failures=(Failure(3),))
-    world.next_start()
-    assert len(world.files("openai")) == 3
-    place = f"{point} {' '.join(FIRST_FILE['openai'])}" if point in {"request", "answer"} else point
-    killed(world, nursery, place, "remove", remote_id=batch, choices=CLEAN, account="openai")
+def seeded(world: World, account: str) -> str:
+    """A batch that has ended, with files; return its id."""
+    if account == "openai":
+        return world.add(age=2 * HOUR, running=MINUTE, failures=(Failure(3),))
+    batch = world.add(account)
+    world.arrives_late(account, batch)
+    world.clock.advance(2 * MINUTE)
+    return batch
+
+
+def removal_proof(
+    world: World, nursery: Nursery, account: str, point: str, *, together: bool = False
+) -> None:
+    batch = seeded(world, account)
+    world.next_start(account)
+    place = f"{point} {' '.join(FIRST_FILE[account])}" if point in {"request", "answer"} else point
+    killed(world, nursery, place, "remove", account, remote_id=batch, choices=CLEAN)
     store_is_sound(world.path)
     assert world.open_intents() == (["delete"] if point in OPEN else [])
-    asked = world.faults.sent(*FIRST_FILE["openai"])
+    asked = world.faults.sent("DELETE", "*")
 
     if together:
-        start_together(world, nursery, "openai")
+        start_together(world, nursery, account)
     else:
-        world.next_start()
+        world.next_start(account)
     assert world.open_intents() == []
-    assert world.faults.sent(*FIRST_FILE["openai"]) == asked  # a sync deletes nothing
+    assert world.faults.sent("DELETE", "*") == asked  # a sync deletes nothing
     assert (world.row(batch).removed_at is not None) is (point in REMOVED)
 
     if point not in REMOVED:
-        done = nursery.begin(world.task("remove", remote_id=batch, choices=CLEAN)).finish()
+        done = nursery.begin(world.task("remove", account, remote_id=batch, choices=CLEAN)).finish()
         assert done["result"] == "done", done
     row = world.row(batch)
     assert (row.removed_at is not None, row.left_behind) == (True, None)
-    assert world.files("openai") == set()
-    assert len(world.journal.applied(*FIRST_FILE["openai"])) <= 3
+    assert world.files(account) == set()
+    assert world.batches()["gemini"] == set()
+    assert len(world.journal.applied("DELETE", "*")) == DELETED[account]
     assert world.events("remove") == 1
     store_is_sound(world.path)
     nothing_is_lost(world)
 
 
-@pytest.mark.parametrize("point", ["answer", "commit hide"])
-def test_a_killed_removal_can_be_done_again(world: World, nursery: Nursery, point: str) -> None:
+@pytest.mark.parametrize(("account", "point"), [("openai", "answer"), ("gemini", "commit hide")])
+def test_a_killed_removal_can_be_done_again(world: World, nursery: Nursery, account: str, point: str) -> None:
     # B-9 B-14
-    removal_proof(world, nursery, point)
+    removal_proof(world, nursery, account, point)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("account", list(DELETED))
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("turn", range(5))
 def test_a_removal_killed_anywhere_can_be_done_again(
-    world: World, nursery: Nursery, point: str, turn: int
+    world: World, nursery: Nursery, account: str, point: str, turn: int
 ) -> None:
-    # B-9 B-14; five times, every other time with two starters at once
-    removal_proof(world, nursery, point, together=bool(turn % 2))
+    # A-12 B-9 B-14; five times at each provider, every other time with two starters at once
+    removal_proof(world, nursery, account, point, together=bool(turn % 2))

@@ -19,7 +19,9 @@ NOT_CREATED = ("after begin_submit", "request upload", "answer upload", "request
 CREATED = ("answer create", "before close_submit", "commit close_submit", "after close_submit")
 POINTS = (*NOTHING, *NOT_CREATED, *CREATED)
 LINES = {
-    "openai": '{"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-x"}}\n',
+    "openai": (
+        '{"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-x"}}\n'
+    ),
     "gemini": '{"key": "1", "request": {"contents": [{"parts": [{"text": "hello"}]}]}}\n',
 }
 
@@ -93,7 +95,8 @@ def proof(world: World, nursery: Nursery, account: str, point: str, *, together:
 
 
 @pytest.mark.parametrize(
-    ("account", "point"), [("openai", "commit close_submit"), ("gemini", "answer create")]
+    ("account", "point"),
+    [("openai", "commit close_submit"), ("openai", "after begin_submit"), ("gemini", "answer create")],
 )
 def test_a_killed_submit_is_repaired(world: World, nursery: Nursery, account: str, point: str) -> None:
     # A-13 B-16

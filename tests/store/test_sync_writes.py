@@ -24,7 +24,7 @@ from store_kit import (
 from jobdash.domain.status import Status, Tab
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
-from jobdash.store.records import Actor
+from jobdash.store.records import Actor, NewJob
 from jobdash.store.writer import Writer
 
 
@@ -176,7 +176,6 @@ def test_our_own_key_is_no_tag(writer: Writer, reader: Reader) -> None:
     job = reader.job(row.id)
     assert job is not None
     assert (job.tags, job.submit_key) == ({"team": "blue"}, "k1")
-    assert reader.by_submit_key("k1") == [row]
 
 
 # Gone
@@ -197,13 +196,45 @@ def test_two_404s_five_minutes_apart_make_a_job_gone(writer: Writer, reader: Rea
     assert not writer.mark_not_found(row.id, START + 3 * HOUR), "the count begins again"
 
 
-def test_a_404_is_not_believed_of_ended_jobs_nor_when_old(writer: Writer, reader: Reader) -> None:
+def test_a_404_is_not_believed_of_ended_jobs_nor_when_old(
+    writer: Writer, reader: Reader, clock: HandClock
+) -> None:
+    clock.now = START + 4 * HOUR
     done = one(writer, reader, Status.COMPLETED)
     assert not any(writer.mark_not_found(done.id, START + n * HOUR) for n in range(1, 4))
     put(writer, remote("run"), at=START + HOUR)
     (run,) = reader.by_remote("run")
     assert not any(writer.mark_not_found(run.id, START + n * MINUTE) for n in range(30))
     assert not writer.mark_not_found(999, START)
+
+
+def test_a_clock_that_was_set_back_holds_up_nothing(writer: Writer, reader: Reader, clock: HandClock) -> None:
+    clock.now = START + 365 * 24 * HOUR
+    put(writer, remote(), remote("lost"), at=clock.now)
+    assert not writer.mark_not_found(reader.by_remote("lost")[0].id, clock.now)
+    clock.now = START
+    assert put(writer, remote(status=Status.COMPLETED), at=START).finished
+    assert not put(writer, remote(succeeded=1), at=START - MINUTE).changed, "older than what is there by now"
+    lost = reader.by_remote("lost")[0].id
+    assert not writer.mark_not_found(lost, START)
+    assert writer.mark_not_found(lost, START + 6 * MINUTE)
+
+
+def test_of_two_batches_with_one_key_one_is_the_submit_and_none_is_lost(
+    writer: Writer, reader: Reader
+) -> None:
+    new = NewJob("openai", "openai", ORIGIN, "nightly", "key-1")
+    writer.begin_submit(new, deadline=START + HOUR)
+    put(writer, remote("first", submit_key="key-1"), remote("second", submit_key="key-1"))
+    assert {row.remote_id for row in everything(reader)} == {"first", "second"}
+
+
+def test_what_waits_moves_to_the_account_that_adopts_the_job(writer: Writer, reader: Reader) -> None:
+    row = one(writer, reader)
+    writer.begin_waiting_removal(row.id, fence=0, accept=anyone, choices={}, deadline=START + HOUR)
+    writer.upsert("office", "openai", ORIGIN, [remote()], START + 1, configured={"office"})
+    assert not reader.open_intents("openai")
+    assert [intent.job_id for intent in reader.open_intents("office")] == [row.id]
 
 
 # Accounts

@@ -63,6 +63,7 @@ class MainScreen(Screen[None]):
         self._schema = context.browser.schema_version()
         self._replaced = False
         self._width = 0
+        self._keys_drawn: tuple[list[chrome.KeyHint], int] = ([], 0)
         self._ages_at = 0.0
         self._tick: asyncio.TimerHandle | None = None
 
@@ -189,7 +190,9 @@ class MainScreen(Screen[None]):
     def _draw_keys(self) -> None:
         table = self.view.table
         hints = footer_hints(BINDINGS_BY_ID, table.current, bool(table.marks), self.context)
-        self.query_one("#keys", Line).put(chrome.key_spans(hints, self._width))
+        if (hints, self._width) != self._keys_drawn:
+            self._keys_drawn = (hints, self._width)
+            self.query_one("#keys", Line).put(chrome.key_spans(hints, self._width))
 
     @on(Line.Clicked)
     async def _clicked(self, event: Line.Clicked) -> None:

@@ -163,8 +163,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
         """Draw the lines that look different from what is on the screen."""
         first, width = round(self.scroll_y), self.size.width
         for y in range(self.size.height):
-            look = self._look(first + y)
-            if y >= len(self._drawn) or self._drawn[y] != look:
+            if (self._drawn[y] if y < len(self._drawn) else None) != self._look(first + y):
                 self.refresh(Region(0, y, width, 1))
 
     @property

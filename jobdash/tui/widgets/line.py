@@ -27,38 +27,25 @@ class Span(NamedTuple):
         return cell_len(self.text)
 
 
-def _by_cell(spans: list[Span]) -> list[tuple[str, str]]:
-    """Return what stands in each cell; the second cell of a wide character is empty."""
-    found: list[tuple[str, str]] = []
-    for span in spans:
-        if span.text.isascii():
-            found += [(char, span.tone) for char in span.text]
-            continue
-        for char in span.text:
-            width = cell_len(char)
-            if width == 0 and found:
-                found[-1] = (found[-1][0] + char, span.tone)
-            else:
-                found += [(char, span.tone), *[("", span.tone)] * (width - 1)]
-    return found
-
-
-def _changed(before: list[tuple[str, str]], after: list[tuple[str, str]]) -> tuple[int, int] | None:
-    """Return the first and the last changed cell (exclusive), so that no more than those are written."""
-    most = max(len(before), len(after))
-    blank = (" ", "text")
-    old = before + [blank] * (most - len(before))
-    new = after + [blank] * (most - len(after))
-    start = next((x for x in range(most) if old[x] != new[x]), None)
-    if start is None:
+def _changed(before: list[Span], after: list[Span]) -> tuple[int, int] | None:
+    """Return the first cell that differs and the end of the last: no more than those are written."""
+    old, new = _with_places(before), _with_places(after)
+    if old == new:
         return None
-    end = next(x for x in range(most - 1, -1, -1) if old[x] != new[x]) + 1
-    # Half of a wide character cannot be drawn: begin at its first cell, end behind its last.
-    while start and ("" in (old[start][0], new[start][0])):
-        start -= 1
-    while end < most and ("" in (old[end][0], new[end][0])):
-        end += 1
-    return start, end
+    while old and new and old[0] == new[0]:
+        del old[0], new[0]
+    while old and new and old[-1] == new[-1]:
+        del old[-1], new[-1]
+    rest = [*old, *new]
+    return min(x for x, _ in rest), max(x + span.cells for x, span in rest)
+
+
+def _with_places(spans: list[Span]) -> list[tuple[int, Span]]:
+    x, placed = 0, []
+    for span in spans:
+        placed.append((x, span))
+        x += span.cells
+    return placed
 
 
 def gap(cells: int) -> Span:
@@ -92,9 +79,9 @@ class Line(Toned):
         new = (tuple(left), tuple(right or ()))
         if new == (self._left, self._right):
             return
-        before = _by_cell(self._placed())
+        before = self._placed()
         self._left, self._right = new
-        changed = _changed(before, _by_cell(self._placed()))
+        changed = _changed(before, self._placed())
         if changed is not None:
             start, end = changed
             self.refresh(Region(start, 0, end - start, 1))

@@ -1,1 +1,1 @@
-"""What the proofs share: a world with real parts, processes that can be killed, and the facts that must hold."""
+"""What the proofs share: a world with real parts, processes to be killed, and the facts that must hold."""

@@ -1,4 +1,4 @@
-"""A dashboard without a screen: its store worker, its account workers, and a reader that looks all the time."""
+"""A dashboard without a screen: its store worker, its account workers, a reader that looks all the time."""
 
 from __future__ import annotations
 

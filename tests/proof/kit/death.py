@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobdash.demo.emulator import Delay
 from kit.lives import Nursery
 from kit.world import World
-
-from jobdash.demo.emulator import Delay
 
 Route = tuple[str, str]
 """A method and a path."""
@@ -34,6 +33,16 @@ def killed(world: World, nursery: Nursery, point: str, action: str, account: str
         life.wait("gate")
     life.kill()
     world.faults.clear()
+
+
+def meet(world: World, nursery: Nursery, place: str, action: str, **facts: Any) -> list[dict[str, Any]]:
+    """Let two processes meet at one place and go on at once; return what they have done."""
+    lives = [nursery.begin(world.task(action, gate=place, **facts)) for _ in range(2)]
+    for life in lives:
+        life.wait("gate")
+    for life in lives:
+        life.release()
+    return [life.finish() for life in lives]
 
 
 def start_together(world: World, nursery: Nursery, account: str, number: int = 2) -> None:

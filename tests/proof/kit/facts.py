@@ -15,9 +15,8 @@ def store_is_sound(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as store:
         assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert store.execute("PRAGMA foreign_key_check").fetchall() == []
-        kept = dict(
-            ((a, t), n) for a, t, n in store.execute("SELECT account, tab, n FROM tally WHERE n <> 0")
-        )
+        tally = store.execute("SELECT account, tab, n FROM tally WHERE n <> 0")
+        kept = {(account, tab): number for account, tab, number in tally}
         counted = Counter(store.execute("SELECT account, tab FROM job").fetchall())
         assert kept == dict(counted)
         revision = store.execute("SELECT revision FROM meta").fetchone()[0]

@@ -1,4 +1,4 @@
-"""A place at which a process stops and waits for its death."""
+"""A place at which a process stops, and waits for its death or for a sign to go on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from jobdash.domain.clock import Clock
 from jobdash.operations.actor import current_actor
@@ -15,8 +15,11 @@ from jobdash.store.writer import Writer
 T = TypeVar("T")
 
 
+GO_ON = signal.SIGUSR1
+
+
 class Gate:
-    """Stops the process at one place: its ``tell`` is heard first."""
+    """Stops the process at one place, until `GO_ON`; its ``tell`` is heard first."""
 
     def __init__(self, place: str, tell: Callable[[], None]) -> None:
         words = place.split()
@@ -24,18 +27,14 @@ class Gate:
         self._place = tuple(words)
         self._tell = tell
         self._passed: Counter[tuple[str, ...]] = Counter()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {GO_ON})
 
     def passing(self, when: str, method: str) -> None:
         """Go on, unless this is the place."""
         self._passed[when, method] += 1
         if (when, method) == self._place and self._passed[when, method] == self._count:
             self._tell()
-            wait_for_death()
-
-
-def wait_for_death() -> NoReturn:
-    while True:
-        signal.pause()
+            signal.sigwait({GO_ON})
 
 
 class GatedStore:

@@ -8,12 +8,15 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from kit.gate import GO_ON
 from kit.tasks import Task
 
 HERE = Path(__file__).resolve().parent.parent
@@ -27,16 +30,17 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": f"{REPOSITORY}:{HERE}", "PYTHONUTF8": "1", **more}
 
 
-def jobdash(*args: str, env: dict[str, str], stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "jobdash", *args],
-        env=environment(**env),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S * 2,
-    )
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> str:
+        return self.out + self.err
 
 
 class Life:
@@ -56,6 +60,10 @@ class Life:
         """Kill it for good, and see it buried."""
         os.kill(self.pid, signal.SIGKILL)
         self.wait("dead")
+
+    def release(self) -> None:
+        """Let it pass its gate."""
+        os.kill(self.pid, GO_ON)
 
     def end(self) -> dict[str, Any]:
         """Tell it to end; return what it has done."""
@@ -105,6 +113,14 @@ class Nursery:
                 self._new.put(told["pid"])
             else:
                 self._events[told["pid"]].put(told)
+
+    def jobdash(self, *args: str, env: dict[str, str]) -> Ran:
+        """Run a command to its end, with no terminal anywhere."""
+        with tempfile.TemporaryDirectory() as folder:
+            task = Task("command", args=list(args), env=environment(**env), output=folder)
+            done = self.begin(task).finish()
+            out, err = ((Path(folder) / name).read_bytes().decode("utf-8") for name in ("stdout", "stderr"))
+        return Ran(done["code"], out, err)
 
     def begin(self, task: Task) -> Life:
         """Start a worker."""

@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from jobdash.cli.main import COMMANDS, run
 from jobdash.domain.plan import Action, Choices
 from jobdash.operations.accounts import Accounts
 from jobdash.operations.browse import Browser
@@ -26,15 +27,20 @@ from kit import dashboard
 from kit.gate import Gate, GatedStore
 from kit.tasks import Task
 
+TELL = os.dup(1)
+"""The pipe to the parent; a command has its own stdout."""
+
 
 def tell(event: str, **facts: Any) -> None:
     """Write one line; short enough to arrive whole."""
-    os.write(1, (json.dumps({"pid": os.getpid(), "event": event, **facts}) + "\n").encode())
+    os.write(TELL, (json.dumps({"pid": os.getpid(), "event": event, **facts}) + "\n").encode())
 
 
 def main() -> None:
     for place in ADAPTERS.values():
         __import__(place.partition(":")[0])
+    for module in COMMANDS.values():
+        __import__(f"jobdash.cli.commands.{module}")
     signal.signal(signal.SIGCHLD, _bury)
     tell("ready")
     for line in sys.stdin:
@@ -47,7 +53,7 @@ def _bury(*_: object) -> None:
     """Read the dead off the list: one nobody has buried counts as a process that may still be there."""
     with contextlib.suppress(ChildProcessError):
         while (found := os.waitpid(-1, os.WNOHANG))[0]:
-            os.write(1, (json.dumps({"pid": found[0], "event": "dead"}) + "\n").encode())
+            os.write(TELL, (json.dumps({"pid": found[0], "event": "dead"}) + "\n").encode())
 
 
 def _live(task: Task) -> None:
@@ -55,11 +61,36 @@ def _live(task: Task) -> None:
     tell("born")
     code = 0
     try:
-        tell("done", **(dashboard.live(task) if task.action == "dashboard" else asyncio.run(_work(task))))
+        tell("done", **_done(task))
     except BaseException:  # noqa: BLE001 - told to the parent, which fails the test
         tell("broken", trace=traceback.format_exc()[-2_000:])
         code = 1
     os._exit(code)
+
+
+def _done(task: Task) -> dict[str, Any]:
+    if task.action == "dashboard":
+        return dashboard.live(task)
+    if task.action == "command":
+        return _command(task)
+    return asyncio.run(_work(task))
+
+
+def _command(task: Task) -> dict[str, Any]:
+    """Run the program itself, in nothing but the environment it is given."""
+    os.environ.clear()
+    os.environ.update(task.env)
+    for number, name in ((0, ""), (1, "stdout"), (2, "stderr")):
+        path = Path(task.output) / name if name else Path(os.devnull)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        os.dup2(descriptor, number)
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(number, mode, encoding="utf-8") for number, mode in enumerate("rww")
+    )
+    code = run(task.args)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return {"code": code}
 
 
 async def _work(task: Task) -> dict[str, Any]:
@@ -75,6 +106,11 @@ async def _work(task: Task) -> dict[str, Any]:
         open_session=lambda account, on_wait: AccountSession(account, clock=clock, on_wait=on_wait),
     ) as accounts:
         work = Work(accounts, store, names, clock)
+        if task.action == "poll":
+            account = config.account(task.account)
+            assert account is not None
+            report = await AccountSyncs(config, accounts, browser, work).if_due(account)
+            return {"polled": report is not None}
         if task.action == "sync":
             reports = await AccountSyncs(config, accounts, browser, work).run([task.account])
             return {"errors": [str(report.error) for report in reports if report.error]}

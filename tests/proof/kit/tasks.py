@@ -14,18 +14,25 @@ class Task:
     """One action on one store, by a process of its own."""
 
     action: str
-    """``cancel``, ``remove``, ``submit`` or ``sync``."""
-    database: str
-    keys: dict[str, tuple[str, str, str]]
+    """``cancel``, ``remove``, ``submit``, ``sync``, ``poll``, ``dashboard``, or ``command``."""
+    database: str = ""
+    keys: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """By account: provider, base URL, key."""
-    now: int
+    now: int = 0
     """The time at which that process lives, milliseconds UTC."""
     remote_id: str = ""
     account: str = "openai"
     choices: dict[str, bool] = field(default_factory=dict)
     file: str = ""
     gate: str = ""
-    """Where it stops for ever, and says so: ``before begin_cancel``, ``commit hide``, ``after open_intent 2``."""
+    """Where it stops and says so: ``before begin_cancel``, ``commit hide``, ``after open_intent 2``."""
+
+    args: list[str] = field(default_factory=list)
+    """A command's arguments."""
+    env: dict[str, str] = field(default_factory=dict)
+    """A command's whole environment."""
+    output: str = ""
+    """The folder that a command's ``stdout`` and ``stderr`` are written to."""
 
     def encode(self) -> str:
         return json.dumps(asdict(self))

@@ -25,6 +25,8 @@ from jobdash.demo.emulator import (
     Plan,
     RealClock,
     Timing,
+    gemini_view,
+    openai_view,
 )
 from jobdash.demo.emulator.faults import Effect, Faults
 from jobdash.demo.emulator.journal import Entry, Journal
@@ -34,6 +36,7 @@ from jobdash.operations.browse import Browser, Scope, Sort
 from jobdash.operations.session import AccountSession
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.sync_all import AccountSyncs
+from jobdash.operations.undo import find_undoable, undo
 from jobdash.operations.work import Work
 from jobdash.operations.writing import DirectStore
 from jobdash.store.owner import Owner
@@ -160,7 +163,10 @@ class World:
 
     def files(self, account: str) -> set[str]:
         """The files a provider keeps."""
-        return {file.id for file in self._provider(account).account(KEYS[account]).files.newest_first()}
+        provider = self._provider(account)
+        content = {"openai": openai_view, "gemini": gemini_view}[account].file_content
+        files = provider.account(KEYS[account]).files.newest_first()
+        return {file.id for file in files if content(provider, file) is not None}
 
     def word(self, remote_id: str, account: str) -> str:
         return str(self._provider(account).snapshot(remote_id, key=KEYS[account]).phase)
@@ -168,7 +174,7 @@ class World:
     # ── whoever works ──────────────────────────────────────────────────────────────────────────────────────
 
     def task(self, action: str, account: str = "openai", *others: str, **facts: Any) -> Task:
-        """What a process is told; a client takes its time to open, so only the accounts that matter are there."""
+        """What a process is told; clients take their time to open, so only some accounts are there."""
         urls = {"openai": self._server.openai_base_url, "gemini": self._server.gemini_base_url}
         keys = {name: (name, urls[name], KEYS[name]) for name in (account, *others)}
         return Task(action, str(self.path), keys, self.ms(), account=account, **facts)
@@ -192,6 +198,17 @@ class World:
             (report,) = await AccountSyncs(config, accounts, browser, work).run([account])
         assert report.error is None, report.error
         return report
+
+    def undo(self) -> None:
+        """Take back the last action that can be taken back, whoever did it."""
+        with (
+            DirectStore(self.path, "next", self.ms) as store,
+            closing(Browser(self.path, self.ms)) as browser,
+        ):
+            action = find_undoable(browser, store.actor.name)
+            assert action is not None
+            (outcome,) = self._loop.run(undo(action, store))
+            assert outcome.reason is None, outcome.reason
 
     def _opened(self, accounts: tuple[Account, ...]) -> Accounts:
         """The clients of this process; opening them takes longer than a sync, so they are kept."""

@@ -1,0 +1,158 @@
+"""The dashboard's account threads: what a caller, the store or the settings do must not end them unheard."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from operations_kit import KEYS, World, made_accounts
+
+from jobdash.domain.clock import system_clock
+from jobdash.errors import ConfigError, StoreError, Unavailable
+from jobdash.operations.background import AccountWorker
+from jobdash.operations.session import ListPage
+from jobdash.operations.sync import SyncReport
+from jobdash.operations.writing import StoreWorker
+from jobdash.store.reader import Reader
+
+PATIENCE_S = 10.0
+
+
+@dataclass
+class Threads:
+    """A store worker, and account workers, each in a thread of its own."""
+
+    world: World
+    store: StoreWorker
+    synced: threading.Event = field(default_factory=threading.Event)
+    syncs: list[str] = field(default_factory=list)
+    started: list[threading.Thread] = field(default_factory=list)
+    workers: list[AccountWorker] = field(default_factory=list)
+
+    def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> threading.Thread:
+        thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
+        self.started.append(thread)
+        thread.start()
+        return thread
+
+    def account(self, name: str = "openai") -> AccountWorker:
+        account = self.world.config.account(name)
+        assert account is not None
+
+        def on_sync(report: SyncReport) -> None:
+            self.syncs.append(report.account)
+            self.synced.set()
+
+        worker = AccountWorker(
+            account,
+            self.world.config,
+            system_clock,
+            on_wait=lambda _name, _until: None,
+            on_sync=on_sync,
+            on_progress=lambda _name, _seen: None,
+        )
+        self.workers.append(worker)
+        return worker
+
+    def serve(self, worker: AccountWorker) -> threading.Thread:
+        return self.run(lambda: worker.serve(self.store, {}))
+
+    def end(self) -> None:
+        for worker in self.workers:
+            worker.stop()
+        self.store.stop()
+        for thread in self.started:
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def threads(world: World) -> Iterator[Threads]:
+    made = Threads(world, StoreWorker(world.config.database, "test"))
+    ready = threading.Event()
+    made.run(lambda: made.store.serve(ready.set))
+    assert ready.wait(PATIENCE_S)
+    yield made
+    made.end()
+
+
+async def asked(worker: AccountWorker) -> None:
+    await asyncio.wait_for(worker.call(ListPage(limit=1)), PATIENCE_S)
+
+
+async def test_a_caller_who_gives_up_before_the_account_is_open_ends_nothing(threads: Threads) -> None:
+    worker = threads.account()
+    hurried = asyncio.create_task(asked(worker))
+    await asyncio.sleep(0.01)
+    hurried.cancel()
+    await asyncio.wait([hurried])
+
+    threads.serve(worker)
+
+    await asked(worker)
+
+
+async def test_a_store_that_cannot_be_read_once_does_not_end_the_polling(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = threads.account()
+    thread = threads.serve(worker)
+    assert await asyncio.to_thread(threads.synced.wait, PATIENCE_S)
+    read, failed = Reader.accounts, threading.Event()
+
+    def accounts(reader: Reader) -> Any:
+        if threading.current_thread() is thread and not failed.is_set():
+            failed.set()
+            raise StoreError("disk I/O error")
+        return read(reader)
+
+    monkeypatch.setattr(Reader, "accounts", accounts)
+    worker.wake()
+    assert await asyncio.to_thread(failed.wait, PATIENCE_S)
+
+    await asked(worker)
+    assert thread.is_alive()
+
+
+async def test_nobody_waits_for_an_account_that_cannot_be_opened(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    worker = threads.account()
+    threads.serve(worker).join(PATIENCE_S)
+
+    with pytest.raises(ConfigError, match="its client cannot be made"):
+        await asked(worker)
+    (health,) = threads.world.browser.accounts()
+    assert "its client cannot be made" in str(health.error)
+
+
+async def test_nobody_waits_for_an_account_that_has_ended_or_never_began(threads: Threads) -> None:
+    ended, never = threads.account(), threads.account()
+    thread = threads.serve(ended)
+    await asked(ended)
+    for worker in (ended, never):
+        worker.stop()
+    thread.join(PATIENCE_S)
+
+    for worker in (ended, never):
+        with pytest.raises(Unavailable, match="asked no more"):
+            await asked(worker)
+
+
+async def test_a_key_with_two_names_is_polled_once_and_told_of_both(threads: Threads) -> None:
+    world = threads.world
+    await world.with_accounts(made_accounts(world.server, {"openai": KEYS["openai"], "work": KEYS["openai"]}))
+    second, first = threads.account("work"), threads.account("openai")
+    for worker in (second, first):
+        threads.serve(worker)
+    await asked(second)
+    assert await asyncio.to_thread(threads.synced.wait, PATIENCE_S)
+
+    assert threads.syncs == ["openai"]
+    health = {each.name: each.ok_at for each in world.browser.accounts()}
+    assert health["work"] == health["openai"] is not None
