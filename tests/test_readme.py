@@ -33,9 +33,8 @@ def reference() -> str:
     for name in COMMANDS:
         text = help_text(name)
         summary = next(line.strip() for line in text.splitlines()[1:] if line.strip())
-        parts.append(
-            f"<details><summary><code>jobdash {name}</code>: {summary}</summary>\n\n```\n{text}\n```\n\n</details>\n"
-        )
+        head = f"<details><summary><code>jobdash {name}</code>: {summary}</summary>"
+        parts.append(f"{head}\n\n```\n{text}\n```\n\n</details>\n")
     return "\n" + "\n".join(parts) + "\n"
 
 

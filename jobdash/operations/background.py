@@ -232,6 +232,9 @@ async def execute_and_tell(
     """Carry out a plan in the store's loop; ``ended`` hears of its end, with what went wrong if anything."""
     try:
         await execute(plan, work, report)
+    except asyncio.CancelledError:
+        ended(StoreError("stopped: the store was closed; the next start looks after what was sent"))
+        raise
     except BaseException as error:  # a run that dies unheard would look like one that hangs
         ended(error)
         raise

@@ -195,10 +195,8 @@ class AccountSession:
             raise ConfigError(f"its client cannot be made: {redact(str(error))}") from error
         except Exception as error:
             # A proxy in the environment, most likely; what is said of it can hold its password.
-            kind = type(error).__name__
-            raise ConfigError(
-                f"its client cannot be made ({kind}): look at HTTPS_PROXY, ALL_PROXY"
-            ) from error
+            told = f"its client cannot be made ({type(error).__name__}): look at HTTPS_PROXY, ALL_PROXY"
+            raise ConfigError(told) from error
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -66,9 +66,19 @@ async def wait_until(waiting: Waiting, syncs: AccountSyncs) -> Waited:
             return Waited(rows, stopped=True)
         if waiting.deadline is not None and clock() >= waiting.deadline:
             return Waited(rows, timed_out=True)
-        if await _ask(open_rows, waiting, syncs):
+        try:
+            # A provider that hangs has its own patience; the deadline is a person's.
+            async with asyncio.timeout(_left_s(waiting, clock())):
+                asked = await _ask(open_rows, waiting, syncs)
+        except TimeoutError:
+            return Waited(waiting.rows(syncs), timed_out=True)
+        if asked:
             continue
         await _rest(_pause_ms(open_rows, waiting, syncs), waiting.sleep, syncs)
+
+
+def _left_s(waiting: Waiting, now: int) -> float | None:
+    return None if waiting.deadline is None else (waiting.deadline - now) / 1000
 
 
 async def _ask(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSyncs) -> bool:

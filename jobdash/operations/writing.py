@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
+from jobdash.store.desk import Done
 from jobdash.store.writer import Writer
 
 T = TypeVar("T")
+_ENDING = "the store is closed: jobdash is ending"
 
 
 class Store(Protocol):
@@ -25,22 +31,69 @@ class Store(Protocol):
         ...
 
 
+AT_ONCE = 100
+"""Writes that share a transaction, at most."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A write somebody waits for."""
+
+    act: Callable[[Writer], Any]
+    answer: Future[Any]
+
+
+def _carry_out(writer: Writer, asked: list[_Asked]) -> None:
+    """Run what has piled up in one transaction, and answer when it is on disk."""
+    asked = [each for each in asked if each.answer.set_running_or_notify_cancel()]
+    try:
+        done = writer.together([each.act for each in asked])
+    except Exception as error:  # noqa: BLE001 - every one of those who wait hears of it
+        done = [Done(error=error)] * len(asked)
+    for each, ended in zip(asked, done, strict=True):
+        if ended.error is not None:
+            each.answer.set_exception(ended.error)
+        else:
+            each.answer.set_result(ended.value)
+
+
 class DirectStore:
-    """For commands: the writer is used where one is."""
+    """For commands: a thread writes, so that requests go on while the disk is waited for."""
 
     def __init__(self, path: Path, face: str = "cli", clock: Clock = system_clock) -> None:
         self.actor = current_actor(face)
         self._writer = Writer(path, clock, self.actor)
+        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="jobdash-store", daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> DirectStore:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._asked.put(None)
+        self._thread.join()
         self._writer.close()
 
     async def write(self, act: Callable[[Writer], T]) -> T:
-        """Run ``act`` now."""
-        return act(self._writer)
+        """Run ``act`` in the store's thread."""
+        answer: Future[T] = Future()
+        self._asked.put(_Asked(act, answer))
+        return await asyncio.wrap_future(answer)
+
+    def _serve(self) -> None:
+        while (first := self._asked.get()) is not None:
+            asked, last = [first], False
+            with contextlib.suppress(Empty):
+                while len(asked) < AT_ONCE and not last:
+                    more = self._asked.get_nowait()
+                    if more is None:
+                        last = True
+                    else:
+                        asked.append(more)
+            _carry_out(self._writer, asked)
+            if last:
+                return
 
 
 class StoreWorker:
@@ -53,6 +106,7 @@ class StoreWorker:
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[Any] | None = None
+        self._asked: deque[_Asked] = deque()
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Hold the writer until `stop`; ``ready`` is called, in this thread, when one may write."""
@@ -66,6 +120,7 @@ class StoreWorker:
             ready()
             await asyncio.Event().wait()
         self._writer = None
+        self._turn_away()
 
     def stop(self) -> None:
         """End `serve`; from any thread, at any time."""
@@ -75,26 +130,34 @@ class StoreWorker:
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the store's loop, from any thread, after `serve` is ready."""
-        self._send(work)
-
-    async def write(self, act: Callable[[Writer], T]) -> T:
-        """Run ``act`` in the store's thread, from any loop."""
-        assert self._loop is not None
-        if asyncio.get_running_loop() is self._loop:
-            return self._act(act)
-        return await asyncio.wrap_future(self._send(self._acted(act)))
-
-    def _send(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         assert self._loop is not None
         try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
+            asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError:
             work.close()
-            raise StoreError("the store is closed: jobdash is ending") from None
+            raise StoreError(_ENDING) from None
 
-    def _act(self, act: Callable[[Writer], T]) -> T:
-        assert self._writer is not None
-        return act(self._writer)
+    async def write(self, act: Callable[[Writer], T]) -> T:
+        """Run ``act`` in the store's thread, from any loop; what piles up there shares a transaction."""
+        assert self._loop is not None
+        answer: Future[T] = Future()
+        self._asked.append(_Asked(act, answer))
+        try:
+            self._loop.call_soon_threadsafe(self._flush)
+        except RuntimeError:
+            raise StoreError(_ENDING) from None
+        return await asyncio.wrap_future(answer)
 
-    async def _acted(self, act: Callable[[Writer], T]) -> T:
-        return self._act(act)
+    def _flush(self) -> None:
+        asked = [self._asked.popleft() for _ in range(min(AT_ONCE, len(self._asked)))]
+        if self._writer is None:
+            self._asked.extendleft(reversed(asked))
+            self._turn_away()
+        elif asked:
+            _carry_out(self._writer, asked)
+
+    def _turn_away(self) -> None:
+        while self._asked:
+            answer = self._asked.popleft().answer
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(StoreError(_ENDING))

@@ -100,8 +100,8 @@ class ResultLine:
 class Adapter(Protocol):
     """One account of one provider, open in one event loop.
 
-    Every method is one request (``submit`` and ``results`` excepted), is never re-sent by the SDK, has a
-    deadline, and raises only the `ProviderError` tree. Retrying is the caller's business.
+    Every method is one request (``results``, and an upload in parts, excepted), is never re-sent by the
+    SDK, has a deadline, and raises only the `ProviderError` tree. Retrying is the caller's business.
     """
 
     capabilities: Capabilities

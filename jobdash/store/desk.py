@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,6 +61,14 @@ _WAITING = select(intents.c.id).where(
 )
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a write returned, or what it raised."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
 class Desk:
     """The connections of one process's writer; used from one thread.
 
@@ -74,6 +83,8 @@ class Desk:
         durable, quick = open_engines(path)
         self._durable = durable.connect()
         self._quick = quick.connect()
+        self._joined: Connection | None = None
+        """The transaction that several writes share, while they do."""
 
     def close(self) -> None:
         """Close both connections."""
@@ -86,11 +97,36 @@ class Desk:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def together(self, acts: Sequence[Callable[[Self], Any]]) -> list[Done]:
+        """Run several writes in one durable transaction: one wait for the disk instead of one each.
+
+        One that fails is undone alone. Raises `StoreError` when the whole transaction could not be committed:
+        then nothing of it is there.
+        """
+        if len(acts) < 2:
+            return [self._done(act) for act in acts]
+        with self._transaction(durable=True) as connection:
+            self._joined = connection
+            try:
+                return [self._done(act) for act in acts]
+            finally:
+                self._joined = None
+
+    def _done(self, act: Callable[[Self], Any]) -> Done:
+        try:
+            return Done(act(self))
+        except Exception as error:  # noqa: BLE001 - it is raised where the write was asked for
+            return Done(error=error)
+
     @contextmanager
     def _transaction(self, *, durable: bool = False) -> Iterator[Connection]:
         """Hold the store for writing; ``durable`` when what is written must survive a power cut."""
         connection = self._durable if durable else self._quick
         try:
+            if self._joined is not None:
+                with self._joined.begin_nested():
+                    yield self._joined
+                return
             with connection.begin():
                 if _version(connection) != SCHEMA_VERSION:
                     raise StoreTooNew(

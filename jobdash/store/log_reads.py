@@ -41,7 +41,9 @@ class LogReads(Looking):
             if value is not None:
                 tests.append(test)
                 values.append(value)
-        sql = f"SELECT {', '.join(INTENT_COLUMNS)} FROM intent WHERE {' AND '.join(tests)} ORDER BY id"
+        # By name: for the order alone SQLite would walk through all that were ever closed.
+        source = "intent INDEXED BY intent_open"
+        sql = f"SELECT {', '.join(INTENT_COLUMNS)} FROM {source} WHERE {' AND '.join(tests)} ORDER BY id"
         return [intent(found) for found in self._all(sql, values)]
 
     def last_undoable(self, actor: str, job_id: int | None = None) -> Undoable | None:

@@ -22,8 +22,12 @@ SUBMITTING = "submitting"
 
 tags = table(TagRecord)
 _SUPERSEDED_BY = select(job.c.superseded_by).where(job.c.id == bindparam("job_key"))
+_child = job.alias()
+_PARENT = select(_child.c.parent_id).where(_child.c.id == bindparam("child_key")).scalar_subquery()
 _NO_LONGER_SUPERSEDED = (
-    update(job).where(job.c.superseded_by == bindparam("child_key")).values(superseded_by=None)
+    update(job)
+    .where(job.c.id == _PARENT, job.c.superseded_by == bindparam("child_key"))
+    .values(superseded_by=None)
 )
 _DOUBLE = select(job.c.id).where(
     job.c.remote_id == bindparam("remote"),

@@ -64,7 +64,8 @@ class Run:
 
     async def wait(self) -> None:
         """Return when it is over."""
-        while not self.ended:  # no thread waits for it: one that waits in vain would hold up the exit
+        # No thread waits for it: one that waits in vain would hold up the exit.
+        while not self.ended:  # noqa: ASYNC110 - it ends in another thread
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def halt(self) -> None:

@@ -98,19 +98,21 @@ class Runtime:
             self._tell(message)
 
     def begin(self, run: Run) -> None:
-        """Carry out a run in the store's loop; called when the store is ready."""
+        """Carry out a run in the store's loop; raises StoreError when it is not open, or no more."""
         from jobdash.operations.background import execute_and_tell
         from jobdash.operations.limiter import Stop
 
+        stop = Stop()
+        work = self.work(stop)
         assert self._store is not None
-        run.stop = Stop()
+        run.stop = stop
         if run.stopping:
-            run.stop.set()
+            stop.set()
 
         def ended(error: BaseException | None) -> None:
             run.end(None if error is None else clean(str(error) or type(error).__name__))
 
-        self._store.start(execute_and_tell(run.plan, self.work(run.stop), run.outcomes.append, ended))
+        self._store.start(execute_and_tell(run.plan, work, run.outcomes.append, ended))
 
     def work(self, stop: Stop | None = None) -> Work:
         """Return what operations work with; raises StoreError while nothing can be written."""

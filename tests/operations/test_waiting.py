@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 from operations_kit import World, made_accounts
 
-from jobdash.demo.emulator import Answer
+from jobdash.demo.emulator import Answer, Delay
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
@@ -119,3 +120,17 @@ async def test_a_cancel_is_waited_for(world: World) -> None:
     _, told = await waited(world, batch)
 
     assert told == ["cancelling", "cancelled"]
+
+
+async def test_a_provider_that_hangs_does_not_hold_up_the_deadline(world: World) -> None:
+    batch = world.add(running=math.inf)
+    (row,) = await world.known(batch)
+    world.fault(Delay(5.0), path="/v1/batches*", method="GET")
+    world.pass_time(600)
+    waiting = Waiting((row.id,), ended, deadline=world.ms() + 300)
+    began = time.monotonic()
+
+    how = await wait_until(waiting, world.syncs)
+
+    assert how.timed_out
+    assert time.monotonic() - began < 4.0

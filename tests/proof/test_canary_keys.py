@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from kit.lives import Nursery, environment
-from kit.terminal import on_terminal
 
 from jobdash.demo.emulator import (
     Answer,
@@ -128,12 +127,10 @@ def talk(session: Session, nursery: Nursery, env: dict[str, str], lines: Path) -
 
     for args in (
         "sync",
-        "sync --json",
         "list",
         "list --json --sync",
         "list --csv",
         "cancel -f status:running --yes",
-        "cancel --all-pending --yes --json",
         "force-fail -f name:runs --yes",
         "refresh-errors -f status:failed",
         "remove -f name:broken --remote --yes",
@@ -166,7 +163,6 @@ def talk(session: Session, nursery: Nursery, env: dict[str, str], lines: Path) -
             text=True,
         )
         session.said[f"crash {args}"] = done.stdout + done.stderr
-    session.said["doctor on a terminal"] = on_terminal("doctor", env=env)[1]
 
 
 def pictures(session: Session, env: dict[str, str]) -> None:

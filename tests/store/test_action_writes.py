@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -385,3 +385,22 @@ def test_the_log_is_read_in_pages_and_by_job(writer: Writer, reader: Reader) -> 
     assert [event.id for event in reader.events(row.id)] == [event.id for event in everything[:2]]
     assert everything[2].detail == "key [secret]\x1b[31m", "exact, but for the key"
     assert everything[2].account == "openai"
+
+
+def test_what_is_open_is_found_without_a_look_at_what_was_ever_closed(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Sequence[object]]] = []
+    read = reader._all
+
+    def noted(sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        asked.append((sql, values))
+        return read(sql, values)
+
+    monkeypatch.setattr(reader, "_all", noted)
+    reader.open_intents()
+    reader.open_intents(kind=IntentKind.REMOVE)
+    reader.open_intents("openai")
+    for sql, values in asked:
+        plan = " ".join(str(step[3]) for step in read(f"EXPLAIN QUERY PLAN {sql}", values))
+        assert "intent_open" in plan
