@@ -46,7 +46,8 @@ def _facts(job: Job, now: int) -> Iterator[tuple[str, str]]:
     yield "Cancel asked", _time(row.cancel_requested_at, now)
     yield "Removed", _time(row.removed_at, now)
     yield "Gone", _time(row.gone_at, now)
-    yield "Results", "can be fetched" if results_available(row) else ""
+    kept = row.provider != "openai" or bool(job.files)
+    yield "Results", "at the provider" if results_available(row) and kept else ""
     yield "Error", row.error or ""
     yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
     yield "Tags", ", ".join(f"{key}={value}" for key, value in job.tags.items())

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from jobdash.domain.duration import short_span
-from jobdash.domain.job import JobRow
-from jobdash.domain.status import LABELS, UNFINISHED, Status
+from jobdash.domain.job import CANCEL_STUCK_MS, JobRow
+from jobdash.domain.status import LABELS, UNFINISHED, Status, effective
 
 TYPED_ABOVE = 20
 """More jobs than this, and the number has to be typed."""
@@ -183,7 +183,9 @@ def _cancel(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdic
     abandoned = job.force_failed and situation.named and job.remote_status in UNFINISHED
     if job.terminal and not abandoned:
         return Verdict.ALREADY, f"already {LABELS[job.status]}"
-    if job.status is Status.CANCELLING and not (situation.named and may_ask_again(job, situation.now)):
+    # Force-failing asks for a cancel as well: under the verdict the same holds as without it.
+    shown = effective(job.remote_status, job.cancel_requested_at, None) if abandoned else job.status
+    if shown is Status.CANCELLING and not (situation.named and may_ask_again(job, situation.now)):
         asked = job.cancel_requested_at
         ago = f"asked {short_span(situation.now - asked)} ago" if asked is not None else "cancelling"
         return Verdict.ALREADY, f"already {ago}"
@@ -196,7 +198,8 @@ def _cancel(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdic
 
 def may_ask_again(job: JobRow, now: int) -> bool:
     """Whether a cancelling job may be asked once more: nobody answered, or too long ago."""
-    return job.cancel_doubt or job.stuck_cancelling(now)
+    asked = job.cancel_requested_at
+    return job.cancel_doubt or (asked is not None and now - asked > CANCEL_STUCK_MS)
 
 
 def _force_fail(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:

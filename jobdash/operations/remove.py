@@ -207,6 +207,8 @@ async def _clean_up(job: JobRow, remote: RemoteJob | None, bulk: str, work: Work
             deleted.append(what)
         else:
             kept.append(f"{what} ({reason})")
+    if remote.files and capabilities.deletes_files and not kept:
+        await work.store.write(lambda writer: writer.files_deleted(job.id))
     return CleanedUp(tuple(deleted), tuple(kept))
 
 

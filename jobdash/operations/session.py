@@ -25,7 +25,15 @@ from jobdash.errors import (
 )
 from jobdash.operations.limiter import Kind, Limiter, NotSent, OnWait, Sleep, Stop
 from jobdash.providers import open_adapter
-from jobdash.providers.base import Adapter, Capabilities, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.base import (
+    Adapter,
+    Capabilities,
+    RemoteError,
+    RemoteJob,
+    RemotePage,
+    ResultLine,
+    Submission,
+)
 
 __all__ = [
     "AccountSession",
@@ -33,6 +41,7 @@ __all__ = [
     "Create",
     "Delete",
     "DeleteFile",
+    "Errors",
     "Get",
     "ListPage",
     "NotSent",
@@ -93,6 +102,25 @@ class Get(Request[RemoteJob]):
     async def send(self, adapter: Adapter) -> RemoteJob:
         """Ask for the batch."""
         return await adapter.get(self.remote_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Errors(Request[tuple[RemoteError, ...]]):
+    """What the failed requests of one batch say, read from its results; at most ``most`` of them."""
+
+    kind: ClassVar = Kind.QUESTION
+    job: RemoteJob
+    most: int
+
+    async def send(self, adapter: Adapter) -> tuple[RemoteError, ...]:
+        """Read the results until there are enough errors."""
+        found: list[RemoteError] = []
+        async for line in adapter.results(self.job):
+            if line.error is not None:
+                found.append(line.error)
+            if len(found) >= self.most:
+                break
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

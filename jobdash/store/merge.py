@@ -36,6 +36,10 @@ _texts = attrgetter(*_TEXTS)
 _NOTHING: dict[str, Any] = {}
 
 
+FILES_DELETED = "{}"
+"""In ``files``: all of them were deleted. Providers go on naming the files of a batch that are no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where an answer comes from, and when it was asked for."""
@@ -86,6 +90,8 @@ def merge(known: dict[str, Any], observed: Observed, source: Source) -> dict[str
     if ended and observed.status not in TERMINAL:
         return None
     changes = told(observed, known)
+    if known["files"] == FILES_DELETED:
+        changes.pop("files", None)
     if known["remote_id"] is None:
         changes["remote_id"] = observed.remote_id
     # The name of a job that was submitted here was chosen here; metadata may hold but a part of it.

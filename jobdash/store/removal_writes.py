@@ -6,6 +6,7 @@ from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.store.desk import Desk
+from jobdash.store.merge import FILES_DELETED
 from jobdash.store.records import Accept, Intent, IntentKind, Refusal, Undone
 from jobdash.store.texts import stored_error
 
@@ -44,6 +45,11 @@ class RemovalWrites(Desk):
         with self._transaction() as connection:
             self._set(connection, job_id, left_behind=None if what is None else stored_error(what))
             return self._row_now(connection, job_id)
+
+    def files_deleted(self, job_id: int) -> None:
+        """Write that the provider keeps no file of the job any more, whatever its answers go on naming."""
+        with self._transaction() as connection:
+            self._set(connection, job_id, files=FILES_DELETED)
 
     def begin_waiting_removal(
         self,

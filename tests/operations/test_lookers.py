@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from operations_kit import KEYS, World, made_accounts
 
-from jobdash.demo.emulator import Answer, Ending, LineError, Phase, Switches
+from jobdash.demo.emulator import Answer, Ending, Failure, LineError, Phase, Switches
 from jobdash.demo.many import sample_rows
 from jobdash.domain.plan import Result
 from jobdash.errors import AuthRejected, ConfigError, StoreError
@@ -35,6 +35,18 @@ async def test_the_errors_of_a_failed_job_are_asked_for_again(world: World) -> N
     job = world.browser.job(done.row.id)
     assert job is not None
     assert job.errors[0]["line"] == 17
+
+
+async def test_what_failed_requests_of_a_completed_job_say_is_read_from_its_results(world: World) -> None:
+    #
+    failures = (Failure(9, "rate_limit_exceeded", "Slow down."), Failure(3, "invalid_image", "No image."))
+    batch = world.add_finished(total=100, failures=failures)
+    await world.sync()
+
+    (done,) = await refreshed(world, batch)
+
+    assert (done.result, done.reason) == (Result.DONE, "12 errors")
+    assert world.browser.errors_summary(done.row.id) == [("rate_limit_exceeded", 9), ("invalid_image", 3)]
 
 
 async def test_refreshing_skips_what_has_no_errors_and_one_failure_stops_no_other(world: World) -> None:

@@ -144,3 +144,15 @@ def test_an_undo_and_the_removal_it_takes_back(world: World, nursery: Nursery) -
     row = world.row(batch)
     assert (row.removed_at, row.removing, world.open_intents()) == (None, None, [])
     assert row.status is Status.CANCELLED
+
+
+def test_a_force_failed_job_whose_cancel_was_accepted_is_not_asked_again(
+    world: World, nursery: Nursery
+) -> None:
+    # C-11
+    batch = world.add()
+    world.next_start()
+    nursery.begin(world.task("force-fail", remote_id=batch)).finish()
+    again = nursery.begin(world.task("cancel", remote_id=batch)).finish()
+    assert (again["result"], again["reason"]) == ("skipped", "already asked 0s ago")
+    assert world.faults.sent(*CANCEL["openai"]) == 1
