@@ -13,7 +13,7 @@ from jobdash.operations.force_fail import force_fail_job
 from jobdash.operations.remove import remove_job
 from jobdash.operations.work import Work
 
-AT_ONCE = 64
+AT_ONCE = 48
 """Jobs of one account under way at once; the account's own limiter admits fewer requests than that."""
 
 Step = Callable[[Decision, Plan, Work], Awaitable[JobOutcome]]

@@ -47,7 +47,7 @@ class Acts:
 
     def cancel_all(self, view: JobsView) -> None:
         """Plan a cancel of everything unfinished in tab and filter."""
-        if not self._may_begin():
+        if not self._may_begin() or view.filter_refused():
             return
         plan = plan_cancel_all(view.browser, view.scope, self._context.situation(named=False))
         remark = (
@@ -69,9 +69,10 @@ class Acts:
             return
         self._app.run_worker(self._ask_errors(rows), name="errors")
 
-    def export(self, scope: Scope, sort: Sort) -> None:
+    def export(self, view: JobsView) -> None:
         """Write the jobs of tab and filter into a file."""
-        self._app.run_worker(self._export(scope, sort), name="export")
+        if not view.filter_refused():
+            self._app.run_worker(self._export(view.scope, view.look_at.sort), name="export")
 
     def _may_begin(self) -> bool:
         if self._asking or self._app.dialog_open:

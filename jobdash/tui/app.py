@@ -47,6 +47,7 @@ class JobdashApp(App[None]):
 
     TITLE = "jobdash"
     CSS_PATH = Path(__file__).with_name("jobdash.tcss")
+    SUSPENDED_SCREEN_CLASS = "-suspended"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=False),
         Binding("ctrl+c", "interrupt", "Quit", show=False, system=True, priority=True),

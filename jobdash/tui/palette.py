@@ -35,12 +35,12 @@ def _of_table(app: JobdashApp, screen: MainScreen) -> Iterator[SystemCommand]:
     yield SystemCommand(
         "Export as CSV",
         "Write the jobs of tab and filter into the current folder",
-        lambda: app.acts.export(view.scope, view.look_at.sort),
+        lambda: app.acts.export(view),
     )
     yield SystemCommand(
         "Refresh errors",
         "Ask again for the error details of the marked jobs, else of all failed ones shown",
-        lambda: app.acts.ask_errors(view.failed_jobs()),
+        lambda: None if not view.marks and view.filter_refused() else app.acts.ask_errors(view.failed_jobs()),
     )
     yield SystemCommand(
         "Clean up at the provider",

@@ -33,6 +33,7 @@ class Symbols:
     prompt: str = "▏"
     paused: str = "‖"
     more: str = "…"
+    to: str = "–"
     gone: str = "?"
     news: str = "•"
     ascii: bool = field(default=False)
@@ -84,6 +85,7 @@ ASCII = Symbols(
     prompt=":",
     paused="||",
     more="..",
+    to="-",
     news="*",
     ascii=True,
 )

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from kit.dashboard import FASTEST_MS
 from kit.facts import nothing_is_lost, store_is_sound
-from kit.lives import Nursery, environment
+from kit.lives import TIMEOUT_S, Nursery, environment
 from kit.world import CANCEL, HOUR, KEYS, MINUTE, World
 
-from jobdash.demo.emulator import Failure, RealClock, key_label
+from jobdash.demo.emulator import Entry, Failure, RealClock, key_label
 
 FIRST_PAGE = {"openai": "/v1/batches", "gemini": "/v*/batches"}
 JOBS = 40
@@ -34,6 +34,22 @@ def busy(tmp_path: Path, fresh_store: Path) -> Iterator[World]:
                 account, age=5 * MINUTE, running=running, cancelling=1.0, failures=(Failure(number % 5),)
             )
         yield world
+
+
+def polled_enough(world: World) -> bool:
+    """Whether the dashboards have asked every account some times; the machine may be slow."""
+    return all(len(polls_of(world, account)) > 2 for account in KEYS)
+
+
+def polls_of(world: World, account: str) -> list[Entry]:
+    """The first page of every sync."""
+    return [
+        entry
+        for entry in world.journal.calls("GET", FIRST_PAGE[account])
+        if entry.account == key_label(KEYS[account])
+        and "oken=" not in entry.query
+        and "after=" not in entry.query
+    ]
 
 
 def script(world: World, nursery: Nursery, until: float) -> dict[str, int]:
@@ -60,7 +76,9 @@ def script(world: World, nursery: Nursery, until: float) -> dict[str, int]:
             call("remove", ended[0], "--yes")
         if len(running) > 2:
             call("remove", running[1], "--cancel", "--yes", allowed=(0, 1))
-        ended_now = time.monotonic() > until
+        ended_now = time.monotonic() > until and (
+            polled_enough(world) or time.monotonic() > until + TIMEOUT_S
+        )
         if ended_now or turn % 12 == 0:  # more would leave the dashboards nothing to ask
             call("sync")
         if ended_now:
@@ -78,14 +96,10 @@ def crowd(world: World, nursery: Nursery, seconds: float) -> None:
     for end in ends:
         assert (end["errors"], end["left"]) == ([], 0)
         assert end["looks"] > 10
-    assert sum(end["syncs"] for end in ends) > 2
+    assert sum(end["syncs"] for end in ends) > 1
     polls = lasted * 1000 / (0.9 * FASTEST_MS) + 2
-    for account, key in KEYS.items():
-        asked = [
-            entry
-            for entry in world.journal.calls("GET", FIRST_PAGE[account])
-            if entry.account == key_label(key) and "after=" not in entry.query and "oken=" not in entry.query
-        ]
+    for account in KEYS:
+        asked = polls_of(world, account)
         assert 0 < len(asked) <= polls + calls["sync"], (account, len(asked), polls, calls)
         # Whoever has polled puts the next one off: only a sync that somebody asked for comes sooner.
         soon = sum(1 for one, next_one in pairwise(asked) if next_one.at - one.at < 0.75 * FASTEST_MS / 1000)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual import events
+from textual.widget import Widget
+from textual.widgets._toast import ToastRack
 from textual.widgets import Button, Checkbox, Input
 from tui_kit import Dash, account, change, dashboard, job, jobs
 
@@ -16,6 +19,11 @@ from jobdash.tui.widgets.notes import Notes
 from jobdash.tui.widgets.plan_list import PlanList
 
 OPENAI = account("openai")
+
+
+def scroll_down(widget: Widget) -> events.MouseScrollDown:
+    """One notch of the wheel."""
+    return events.MouseScrollDown(widget, 1, 1, 0, 1, 0, False, False, False)
 
 
 def caught(dash: Dash) -> list[Plan]:
@@ -187,9 +195,12 @@ async def test_more_than_twenty_want_the_number_typed(path: Path) -> None:
         assert not button(screen, "act").disabled
         await dash.press("0")
         assert button(screen, "act").disabled
-        await dash.press("backspace", "enter")
-        assert dash.app.focused is button(screen, "act")
+        assert "that is not 21" in dash.screen
+        await dash.press("enter")
         assert plans == []
+        await dash.press("backspace")
+        assert "that is not" not in dash.screen
+        assert "Type 21, then Enter" in dash.screen
         await dash.press("enter")
         await dash.until(lambda: plans)
         assert len(plans[0].acting) == 21
@@ -322,3 +333,88 @@ async def test_a_question_fits_and_answers(path: Path) -> None:
             await dash.press(key)
             await dash.until_table()
             assert answers[-1] is answer
+
+
+@pytest.mark.parametrize(("size", "rows"), [((120, 36), 10), ((80, 24), 5), ((60, 15), 3)])
+async def test_every_job_of_the_plan_can_be_seen(path: Path, size: tuple[int, int], rows: int) -> None:
+    pending = [job(number, "pending") for number in range(1, 125)]
+    async with dashboard(path, [OPENAI], rows=pending, working=False, size=size) as dash:
+        await dash.press("C")
+        screen = await dash.until_dialog()
+        plan = screen.query_one("#plan", PlanList)
+        await dash.until(lambda: f"1–{rows} of 124" in dash.screen)
+        assert plan.show_vertical_scrollbar
+        assert "job-124" in dash.screen
+        await dash.press("pagedown")
+        assert f"{rows}–{2 * rows - 1} of 124" in dash.screen
+        await dash.press("end")
+        assert f"{125 - rows}–124 of 124" in dash.screen
+        assert "job-001" in dash.screen
+        await dash.press("pageup", "home")
+        assert f"1–{rows} of 124" in dash.screen
+        screen.query_one("#keep", Button).focus()
+        await dash.press("pagedown")
+        assert round(plan.scroll_y) == rows - 1
+        await dash.press("home")
+        plan.post_message(scroll_down(plan))
+        await dash.until(lambda: plan.scroll_y > 0)
+
+
+async def test_a_short_plan_says_nothing_of_scrolling(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
+        await dash.press("C")
+        await dash.until_dialog()
+        assert "PgDn" not in dash.screen
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 15), (120, 36)])
+async def test_the_help_fits(path: Path, size: tuple[int, int]) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False, size=size) as dash:
+        await dash.press("question_mark")
+        await dash.until(lambda: dash.app.screen.is_modal)
+        await dash.until(lambda: "Cancel the marked" in dash.screen)
+        assert dash.app.screen.region.contains_region(dash.app.screen.query_one("#dialog").region)
+        await dash.press("end")
+        await dash.until(lambda: "shown raw" in dash.screen or "raw" in dash.screen)
+
+
+async def test_a_toast_is_drawn_once_while_a_dialog_is_open(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
+        dash.app.notify("told only once")
+        await dash.until(lambda: "told only once" in dash.screen)
+        await dash.press("c")
+        await dash.until_dialog()
+        await dash.until(lambda: dash.screen.count("told only once") == 1)
+        rack = dash.app.main.query_one(ToastRack)
+        assert not rack.display
+        await dash.press("escape")
+        await dash.until_table()
+        await dash.until(lambda: "told only once" in dash.screen)
+
+
+@pytest.mark.parametrize("key", ["C", "a"])
+async def test_a_filter_with_a_mistake_is_no_scope(path: Path, key: str) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending", "in_progress"), working=False) as dash:
+        await dash.press("slash")
+        await dash.type("status:run")
+        await dash.press("enter", key)
+        await dash.until(lambda: dash.toasts)
+        assert dash.toast.startswith("The filter has a mistake: ")
+        assert not dash.app.screen.is_modal
+        assert not dash.marked
+        await dash.press("escape", key)
+        assert len(dash.toasts) == 1
+
+
+async def test_a_filter_with_a_mistake_exports_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.parent.mkdir(exist_ok=True)
+    monkeypatch.chdir(path.parent)
+    async with dashboard(path, [OPENAI], rows=jobs("pending", "failed"), working=False) as dash:
+        await dash.press("slash")
+        await dash.type("status:run")
+        await dash.press("enter")
+        commands = {one.title: one for one in dash.app.get_system_commands(dash.app.screen)}
+        commands["Export as CSV"].callback()
+        await dash.until(lambda: dash.toasts)
+        assert dash.toast.startswith("The filter has a mistake: ")
+        assert not list(path.parent.glob("*.csv"))

@@ -18,6 +18,7 @@ from jobdash.domain.plan import Action, Plan
 from jobdash.operations.plan import plan_again
 from jobdash.tui.context import Context
 from jobdash.tui.screens.dialog import Dialog
+from jobdash.tui.widgets.line import Line, Span
 from jobdash.tui.widgets.notes import Notes
 from jobdash.tui.widgets.plan_list import PlanList, plan_entries
 
@@ -66,6 +67,7 @@ class ConfirmScreen(Dialog[Plan | None]):
         """Yield the jobs, and what will become of them."""
         entries = plan_entries(self.plan, self.context.clock(), self.context.symbols)
         yield PlanList(self.context.symbols, entries, id="plan")
+        yield Line(id="plan-place")
         yield Notes(id="notes")
 
     def foot(self) -> Iterator[Widget]:
@@ -78,7 +80,8 @@ class ConfirmScreen(Dialog[Plan | None]):
             ]
             yield Horizontal(*boxes, id="choices")
         entry = Input(id="number", compact=True, restrict=r"[0-9, ]*", max_length=12)
-        yield Horizontal(Static("", id="typed-words", markup=False), entry, id="typed")
+        words = Static("", id="typed-words", markup=False)
+        yield Horizontal(words, entry, Static("", id="typed-wrong", markup=False), id="typed")
 
     def buttons(self) -> Iterator[Button]:
         """Yield the safe button and the red one."""
@@ -88,6 +91,17 @@ class ConfirmScreen(Dialog[Plan | None]):
     def on_mount(self) -> None:
         """Say what will happen."""
         self._say()
+        self.watch(self.query_one("#plan"), "scroll_y", self._tell_place, init=False)
+
+    def _fit(self) -> None:
+        super()._fit()
+        self.call_after_refresh(self._tell_place)
+
+    def _tell_place(self) -> None:
+        """Say which jobs of how many are in sight, and how to see the others."""
+        place, line = self.query_one("#plan", PlanList).place, self.query_one("#plan-place", Line)
+        line.display = bool(place)
+        line.put([Span(f" {place} {self.context.symbols.dot} PgDn PgUp", "muted")] if place else [])
 
     def focus_first(self) -> None:
         """Put the focus where the number is typed, else on the safe button."""
@@ -102,25 +116,40 @@ class ConfirmScreen(Dialog[Plan | None]):
         act = self.query_one("#act", Button)
         act.label = Content(f"{self.context.symbols.act} {wording.danger_button(plan)}")
         self.query_one("#typed").display = plan.typed
-        self.query_one("#typed-words", Static).update(Content(f"Type {len(plan.acting):,} to go on: "))
-        act.disabled = not self._may_act()
+        self.query_one("#typed-words", Static).update(Content(f"Type {len(plan.acting):,}, then Enter: "))
+        self._tell_typed()
 
     def _may_act(self) -> bool:
         if not self.plan.acting:
             return False
         if not self.plan.typed:
             return True
-        typed = self.query_one("#number", Input).value.replace(",", "").replace(" ", "")
-        return typed == str(len(self.plan.acting))
+        return self._number == str(len(self.plan.acting))
+
+    @property
+    def _number(self) -> str:
+        return self.query_one("#number", Input).value.replace(",", "").replace(" ", "")
 
     @on(Input.Changed, "#number")
     def _typed(self) -> None:
-        self.query_one("#act", Button).disabled = not self._may_act()
+        self._tell_typed()
+
+    def _tell_typed(self, *, entered: bool = False) -> None:
+        """Turn the red button on or off, and say when what was typed cannot become the number any more."""
+        may, wanted = self._may_act(), str(len(self.plan.acting))
+        self.query_one("#act", Button).disabled = not may
+        wrong = not may and (entered or not wanted.startswith(self._number))
+        self.query_one("#typed-wrong", Static).update(
+            Content(f"that is not {len(self.plan.acting):,}" if wrong else "")
+        )
 
     @on(Input.Submitted, "#number")
     def _submitted(self) -> None:
-        # Enter in the entry presses nothing: it goes to the button that may be pressed next.
-        self.query_one("#act" if self._may_act() else "#keep", Button).focus()
+        # Typing the number is the confirmation.
+        if self._may_act():
+            self.action_act()
+        else:
+            self._tell_typed(entered=True)
 
     @on(Checkbox.Changed)
     def _chosen(self, event: Checkbox.Changed) -> None:

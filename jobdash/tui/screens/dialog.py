@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button
 
+from jobdash.tui.widgets.plan_list import PlanList
+
 T = TypeVar("T")
 _FRAME = 2
 """Lines of the border."""
@@ -25,8 +27,11 @@ class Dialog(ModalScreen[T], Generic[T]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
-        Binding("pageup", "scroll_body(-1)", show=False),
-        Binding("pagedown", "scroll_body(1)", show=False),
+        # Before whatever has the focus, an entry too: what is asked about can always be read to its end.
+        Binding("pageup", "scroll_body(-1)", show=False, priority=True),
+        Binding("pagedown", "scroll_body(1)", show=False, priority=True),
+        Binding("home", "scroll_to('home')", show=False, priority=True),
+        Binding("end", "scroll_to('end')", show=False, priority=True),
     ]
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
         (0, "-slim"),
@@ -93,7 +98,22 @@ class Dialog(ModalScreen[T], Generic[T]):
         around = _FRAME + dialog.styles.padding.height + foot.outer_size.height + foot.styles.margin.height
         self.query_one("#body").styles.max_height = max(1, self.size.height - around)
 
+    def _lists(self) -> list[PlanList]:
+        return list(self.query(PlanList))
+
     def action_scroll_body(self, by: int) -> None:
-        """Scroll by a screen."""
+        """Scroll by a screen: the list of jobs first, then what stands around it."""
         body = self.query_one("#body")
-        body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)
+        if by < 0 and body.scroll_y > 0:
+            body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)
+        elif not any(jobs.turn(by) for jobs in self._lists()):
+            body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)
+
+    def action_scroll_to(self, where: str) -> None:
+        """Go to the first or the last job; from the last one on to the end of what is said."""
+        body, end = self.query_one("#body"), where == "end"
+        if not end:
+            body.scroll_home(animate=False)
+        moved = [jobs.turn_to(end=end) for jobs in self._lists()]
+        if end and not any(moved):
+            body.scroll_end(animate=False)

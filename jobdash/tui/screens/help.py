@@ -65,9 +65,13 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#help-lines").focus()
         self.call_after_refresh(self._draw)
 
+    def on_resize(self) -> None:
+        """Wrap the lines again."""
+        self.call_after_refresh(self._draw)
+
     def _draw(self) -> None:
         view = self.query_one("#help-lines", LinesView)
-        view.put(self.lines(max(40, view.size.width - 2)))
+        view.put(self.lines(max(20, view.size.width - 2)))
 
     def lines(self, width: int) -> list[TextLine]:
         """Return everything the help says."""

@@ -97,16 +97,13 @@ class FilterBar(Horizontal):
 
     @on(Input.Changed, "#filter")
     def _read(self, event: Input.Changed) -> None:
-        from jobdash.domain.filter import parse
-
         event.stop()
-        try:
-            conditions = parse(event.value)
-            self.mistake = None
-        except FilterError as error:
-            conditions = parse(event.value[: error.position])
-            self.mistake = clean(str(error), 200)
+        conditions, self.mistake = _parsed(event.value)
         self.post_message(self.Typed(conditions))
+
+    def read_now(self) -> str | None:
+        """Return the mistake in what is typed by now, also where nobody has been told of it yet."""
+        return _parsed(self.text)[1]
 
     def draw(self, counts: list[Span], order: list[Span]) -> None:
         """Draw everything where it differs: the counts and the order, or the mistake in their place."""
@@ -136,3 +133,13 @@ class FilterBar(Horizontal):
             text = cells.cut(clean(self.text, _TEXT_MOST), room, self._symbols.more)
             found += [Span(text, "bright", "filter"), Span("  esc clears", "muted", "clear_filter")]
         return found
+
+
+def _parsed(text: str) -> tuple[Conditions, str | None]:
+    """Return the conditions in front of a mistake, and the mistake."""
+    from jobdash.domain.filter import parse
+
+    try:
+        return parse(text), None
+    except FilterError as error:
+        return parse(text[: error.position]), clean(str(error), 200)

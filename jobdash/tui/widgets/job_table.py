@@ -60,6 +60,8 @@ class JobTable(Toned, ScrollView, can_focus=True):
     class Homed(Message):
         """Home was pressed: an order that is a snapshot wants to be sorted again."""
 
+    plan: reactive[Layout] = reactive(fit(80), repaint=False)
+    """The columns; whoever draws the headers watches it, so that both always stand in the same places."""
     row: reactive[JobRow | None] = reactive(None, repaint=False)
     """The job under the cursor. Watched rather than told by a message: what depends on it is drawn in the
     same frame as the cursor."""
@@ -82,7 +84,6 @@ class JobTable(Toned, ScrollView, can_focus=True):
         """A person has moved in it; until then the cursor stays on the first line."""
         self.moved = 0
         """In an order that is a snapshot: rows that would stand elsewhere by now."""
-        self.plan: Layout = fit(80)
         self._clock = clock
         self._symbols = symbols
         self._columns = columns
@@ -284,9 +285,9 @@ class JobTable(Toned, ScrollView, can_focus=True):
             self._fitted(width)
 
     def _fitted(self, width: int) -> None:
-        self.plan = fit(width, self._account_width, self._columns)
         self._strips.clear()
         self._drawn = []
+        self.plan = fit(width, self._account_width, self._columns)
         self.refresh()
 
     def notify_style_update(self) -> None:

@@ -90,6 +90,7 @@ class JobsView(Vertical):
     def on_mount(self) -> None:
         """Show the first page at once."""
         self._fit_accounts()
+        self.watch(self.table, "plan", self.draw_lines, init=False)
         self.look_at.show()
 
     def on_unmount(self) -> None:
@@ -99,7 +100,8 @@ class JobsView(Vertical):
     def fit(self, width: int) -> None:
         """Fit lines and columns to a width of the terminal."""
         self._width = width
-        self.table.fit(width - self.table.scrollbar_size_vertical)
+        # The gutter is stable: the bar has its cells whether it is shown or not.
+        self.table.fit(width - self.table.styles.scrollbar_size_vertical)
         self.draw_lines()
 
     # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -217,8 +219,17 @@ class JobsView(Vertical):
             self.table.action_move(1)
             self._marked()
 
+    def filter_refused(self) -> bool:
+        """Whether the filter cannot be read, which is said: nothing is done to what it would have kept out."""
+        mistake = self.bar.read_now()
+        if mistake:
+            self.notify(f"The filter has a mistake: {mistake}", markup=False, severity="warning")
+        return mistake is not None
+
     def action_mark_all(self) -> None:
         """Mark every job of the tab and filter."""
+        if self.filter_refused():
+            return
         before = len(self.marks)
         if not self.marks.add_all(self.scope):
             self.notify(f"Marked {MARKS_MOST:,}: no more at once", markup=False, severity="warning")

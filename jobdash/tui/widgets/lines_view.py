@@ -22,7 +22,9 @@ class LinesView(Toned, ScrollView, can_focus=True):
     """Lines that do not wrap by themselves; see `wrapped`."""
 
     DEFAULT_CSS = """
-    LinesView { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
+    LinesView {
+        height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-gutter: stable; scrollbar-size-vertical: 1;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", show=False),

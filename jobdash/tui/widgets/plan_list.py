@@ -65,7 +65,9 @@ class PlanList(Toned, ScrollView, can_focus=True):
     """Jobs with their accounts and a few words, one a line."""
 
     DEFAULT_CSS = """
-    PlanList { height: auto; max-height: 10; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    PlanList {
+        height: auto; max-height: 10; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
+    }
     """
 
     def __init__(self, symbols: Symbols, entries: Sequence[Entry] = (), *, id: str | None = None) -> None:
@@ -73,6 +75,30 @@ class PlanList(Toned, ScrollView, can_focus=True):
         self._symbols = symbols
         self.entries = list(entries)
         self.virtual_size = Size(1, len(self.entries))
+
+    @property
+    def place(self) -> str:
+        """Which jobs are in sight, of how many; nothing when that is all of them."""
+        total, height = len(self.entries), self.size.height
+        if not 0 < height < total:
+            return ""
+        first = round(self.scroll_y)
+        return f"{first + 1:,}{self._symbols.to}{min(total, first + height):,} of {total:,}"
+
+    def turn(self, by: int) -> bool:
+        """Scroll by a screen; returns False when there is nothing more that way."""
+        return self._to(round(self.scroll_y) + by * max(1, self.size.height - 1))
+
+    def turn_to(self, *, end: bool) -> bool:
+        """Go to the first or the last line; returns False when it is in sight."""
+        return self._to(len(self.entries) if end else 0)
+
+    def _to(self, line: int) -> bool:
+        line = max(0, min(line, len(self.entries) - self.size.height))
+        if line == round(self.scroll_y):
+            return False
+        self.scroll_to(y=line, animate=False, immediate=True, force=True)
+        return True
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Append lines; the end stays in sight."""
