@@ -91,8 +91,9 @@ async def ask_cancel(
     intent: Intent | None = None
 
     async def before() -> None:
-        nonlocal intent
-        deadline = work.clock() + DEADLINE_MS
+        nonlocal intent, asked_at
+        asked_at = work.clock()  # now it is sent: what was answered to anybody before is older
+        deadline = asked_at + DEADLINE_MS
         begun = await work.store.write(
             lambda writer: writer.begin_cancel(
                 job.id, fence=job.fence, accept=accept, deadline=deadline, bulk=bulk, reason=reason

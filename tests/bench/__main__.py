@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bench.commands import commands
 from tests.bench.filtering import filtering
 from tests.bench.live import idle, storm
+from tests.bench.memory import memory, polls
 from tests.bench.network import cancels, syncs
 from tests.bench.report import Finding, show
 from tests.bench.screen import first_screen, keys
@@ -20,6 +21,8 @@ BENCHMARKS: dict[str, Callable[[Path], list[Finding]]] = {
     "idle": idle,
     "storm": storm,
     "filtering": filtering,
+    "memory": memory,
+    "polls": polls,
     "commands": commands,
     "cancels": cancels,
     "syncs": syncs,

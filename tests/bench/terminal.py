@@ -101,10 +101,7 @@ class Terminal:
 
     def memory_mib(self) -> float:
         """Return the resident memory."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("no VmRSS")
+        return resident_mib(self.process.pid)
 
     def idle(self, seconds: float) -> tuple[float, int]:
         """Return the processor time and the bytes written in a time without a key."""
@@ -113,6 +110,14 @@ class Terminal:
         while (rest := deadline - time.perf_counter()) > 0:
             count += len(self.read(rest))
         return self.cpu_seconds() - before, count
+
+
+def resident_mib(pid: int | str = "self") -> float:
+    """Return the resident memory of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no VmRSS")
 
 
 def clean_environment(changes: dict[str, str]) -> dict[str, str]:

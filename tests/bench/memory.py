@@ -1,0 +1,67 @@
+"""Memory: with both SDKs after a sync, over a million jobs; and over a thousand polls."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+from jobdash.operations.sync import Sync
+from tests.bench.network import account, emulator
+from tests.bench.report import Finding
+from tests.bench.screen import CHROME, HELLO, bare, dashboard
+from tests.bench.stores import MANY, store
+from tests.bench.terminal import Terminal, resident_mib
+
+POLLS = 1_000
+WARM_UP = 50
+
+
+def memory(folder: Path) -> list[Finding]:
+    """The dashboard after its first sync of two providers."""
+    synced = folder / "synced.db"
+    shutil.copy(store(folder, MANY), synced)
+    with Terminal(HELLO, bare()) as hello:
+        hello.until(b"Hello, world")
+        hello.settle(1.0)
+        floor = hello.memory_mib()
+    with emulator(100, 0.0) as url:
+        keys = {
+            "OPENAI_API_KEY": "sk-emulated-openai",
+            "OPENAI_BASE_URL": url,
+            "GEMINI_API_KEY": "emulated-gemini",
+            "GOOGLE_GEMINI_BASE_URL": url.removesuffix("/v1"),
+        }
+        with Terminal(dashboard(synced), {**bare(), **keys}) as terminal:
+            terminal.until(*CHROME, "openai ✓".encode()[:6])
+            terminal.settle(6.0, 15.0)
+            ours = terminal.memory_mib()
+    synced.unlink()
+    return [
+        Finding(
+            "memory after a sync with both SDKs, 1,000,000 jobs",
+            "hello-world",
+            "≤ 3.6",
+            f"{ours / floor:.2f} ({ours:.0f} MiB)",
+        )
+    ]
+
+
+def polls(folder: Path) -> list[Finding]:
+    """A thousand syncs in one process."""
+    del folder
+
+    async def grow(url: str, place: Path) -> tuple[float, float]:
+        async with account(url, place) as (session, work, browser, name):
+            before = 0.0
+            for number in range(WARM_UP + POLLS):
+                await Sync(name, session, browser, work).run()
+                if number == WARM_UP:
+                    before = resident_mib()
+            return before, resident_mib()
+
+    with emulator(200, 0.0, "--running") as url, tempfile.TemporaryDirectory() as place:
+        before, after = asyncio.run(grow(url, Path(place)))
+    growth = (after - before) / before
+    return [Finding("memory over 1,000 polls", "before", "≤ 5 %", f"{growth:+.1%} ({after:.0f} MiB)")]
