@@ -40,6 +40,10 @@ class Secret:
     __str__ = __repr__
 
 
+COLUMNS = ("name", "account", "model", "status", "progress", "failed", "age", "left", "remote_id")
+"""What ``[ui] columns`` can name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """One key at one provider."""
@@ -262,6 +266,9 @@ class _Reader:
         columns = values.get("columns", ())
         if not isinstance(columns, list | tuple) or not all(isinstance(column, str) for column in columns):
             raise self.error("[ui] columns has to be a list of texts")
+        for column in columns:
+            if column not in COLUMNS:
+                self.warn(f"[ui] columns: {column} is not known; there are {', '.join(COLUMNS)}")
         ascii_only = values.get("ascii")
         if ascii_only is not None and not isinstance(ascii_only, bool):
             raise self.error("[ui] ascii has to be true or false")

@@ -13,15 +13,17 @@ from jobdash.cli.loop import run_stoppable
 from jobdash.cli.out import Tone, say, tell
 from jobdash.cli.selecting import Selection, Wanted, select
 from jobdash.cli.summary import lines_of, plan_lines, print_outcome, print_skipped, print_summary
-from jobdash.cli.syncing import tell_notices
+from jobdash.cli.syncing import notices
 from jobdash.cli.workbench import Workbench, open_workbench, situation
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, JobOutcome, Plan, Result, Summary, Verdict
+from jobdash.domain.status import Status
 from jobdash.domain.wording import result_counts
 from jobdash.errors import ConfigError
 from jobdash.operations.execute import execute
 from jobdash.operations.limiter import Stop
 from jobdash.operations.plan import plan_jobs, scope_words
+from jobdash.operations.sync import SyncReport
 from jobdash.operations.wait import Waiting, wait_until
 
 
@@ -58,10 +60,11 @@ def carry_out(face: Face, plan: Plan, manner: Manner, *, worst: int = 0) -> int:
     if not face.as_json:
         _print_head(face, plan)
         print_skipped(plan)
-    if manner.dry_run or not plan.acting:
+    awaited = () if manner.wait_ms is None else _under_way(plan)
+    if manner.dry_run or not (plan.acting or awaited):
         return _only_tell(face, plan, manner, worst)
     face.writable()
-    if not manner.yes:
+    if plan.acting and not manner.yes:
         confirm_plan(plan)
     summary, waited = _execute(face, plan, manner)
     after = face.opened.browser.rows([outcome.job.id for outcome in summary.outcomes])
@@ -70,6 +73,16 @@ def carry_out(face: Face, plan: Plan, manner: Manner, *, worst: int = 0) -> int:
     else:
         _print_counts(summary)
     return _exit_code(summary, waited, worst)
+
+
+def _under_way(plan: Plan) -> tuple[int, ...]:
+    """Return the ids of named jobs for which the same was asked before, and is not confirmed yet."""
+    if plan.scope is not None:
+        return ()
+    skipped = (decision.job for decision in plan.skipped)
+    if plan.action is Action.CANCEL:
+        return tuple(job.id for job in skipped if job.status is Status.CANCELLING)
+    return tuple(job.id for job in skipped if job.removing is not None)
 
 
 def _print_head(face: Face, plan: Plan) -> None:
@@ -118,12 +131,24 @@ async def _confirmed(summary: Summary, manner: Manner, bench: Workbench) -> tupl
     """Wait until what was accepted is confirmed; return the summary as it is then."""
     assert manner.wait_ms is not None
     done = tuple(outcome.job.id for outcome in summary.outcomes if outcome.result is Result.DONE)
+    awaited = {*done, *_under_way(summary.plan)}
+    told: set[str] = set()
+
+    def news(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            tell(line)
+
+    def on_sync(report: SyncReport) -> None:
+        for line in notices(report, awaited):
+            news(line)
+
     waiting = Waiting(
-        ids=done,
+        ids=tuple(awaited),
         ended=manner.ended,
         deadline=bench.work.clock() + manner.wait_ms,
-        on_change=lambda row: tell(f"{row.public_id} {short_name(row)}: {status_word(row)}"),
-        on_sync=tell_notices,
+        on_change=lambda row: news(f"{row.public_id} {short_name(row)}: {status_word(row)}"),
+        on_sync=on_sync,
     )
     try:
         waited = await wait_until(waiting, bench.syncs)

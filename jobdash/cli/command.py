@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +11,7 @@ import click
 
 from jobdash.cli.face import Face
 from jobdash.domain.duration import parse_span
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, encodable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -19,6 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 pass_face = click.make_pass_decorator(Face)
 _MOST_COMPLETIONS = 50
+_WHOLE_ID = 8
+"""Characters of a job's id."""
 
 
 def shared_options() -> list[click.Parameter]:
@@ -56,8 +59,12 @@ class FaceCommand(click.Command):
         meant = {param.bare: param.opts[0] for param in self.params if isinstance(param, OptionalValue)}
         literal = args.index("--") if "--" in args else len(args)
         for value, flag in meant.items():
+            _refuse_loose_value(args[:literal], flag, ctx)
             args[:literal] = [f"{flag}={value}" if arg == flag else arg for arg in args[:literal]]
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        for param in self.params:
+            _refuse_half_characters(param, ctx)
+        return rest
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples as they are typed."""
@@ -66,6 +73,31 @@ class FaceCommand(click.Command):
         with formatter.section("Examples"):
             for example in self._examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+def _refuse_loose_value(args: list[str], flag: str, ctx: click.Context) -> None:
+    """Raise UsageError for ``--wait 90s``, which would be taken for a JOB; a whole id never looks like it."""
+    for arg, value in pairwise(args):
+        if arg == flag and len(value) < _WHOLE_ID and _is_span(value):
+            raise click.UsageError(f"{flag} {value}: did you mean {flag}={value}?", ctx)
+
+
+def _is_span(text: str) -> bool:
+    try:
+        parse_span(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse_half_characters(param: click.Parameter, ctx: click.Context) -> None:
+    """Raise BadParameter for bytes that are no text; the name of a file may be made of any."""
+    value = ctx.params.get(param.name or "")
+    for text in value if isinstance(value, tuple) else (value,):
+        if isinstance(text, str) and encodable(text) != text:
+            raise click.BadParameter(
+                f"{clean(text, 80)!r} is no text: it has bytes that are not UTF-8", ctx, param
+            )
 
 
 class OptionalValue(click.Option):
@@ -142,6 +174,24 @@ class AccountName(click.ParamType[str]):
             return []
         names = (account.name for account in accounts)
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+class OrderWord(click.ParamType[str]):
+    """An order of jobs: a column, with ``-`` in front for the other direction."""
+
+    name = "order"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the orders there are, in both directions."""
+        del ctx, param
+        from click.shell_completion import CompletionItem
+
+        from jobdash.operations.browse import Order
+
+        words = (f"{sign}{order}" for sign in ("", "-") for order in Order)
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 def account_option(*, many: bool = True) -> Callable[[F], F]:

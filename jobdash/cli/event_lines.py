@@ -25,17 +25,17 @@ _COLUMNS = (
 
 
 def print_events(events: Sequence[Event], *, heading: bool = False) -> None:
-    """Print events, the newest last, as a log is read."""
+    """Print events, the newest first, as ``--json`` has them."""
     if not events:
         return
     if heading:
         say("")
-    table(_COLUMNS, [_line(event) for event in reversed(events)])
+    table(_COLUMNS, [_line(event) for event in events])
 
 
 def _line(event: Event) -> list[Cell]:
     return [
-        Cell(local(event.at), Tone.QUIET),
+        Cell(local(event.at, seconds=True), Tone.QUIET),
         Cell(event.actor),
         Cell(event.face, Tone.QUIET),
         Cell(event.action),

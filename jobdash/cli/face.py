@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobdash.cli.out import Tone, tell
 from jobdash.config import Account, Config, load
-from jobdash.errors import ConfigError, StoreReadOnly, UsageError
+from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
 from jobdash.operations.browse import Opened, open_browser
 
 NO_ACCOUNT = (
@@ -24,6 +24,8 @@ class Face:
     database: str | None = None
     config_path: Path | None = None
     debug: bool = False
+    reading: bool = False
+    """The command only looks: a store that was named with --db has to be there."""
 
     @cached_property
     def config(self) -> Config:
@@ -36,7 +38,11 @@ class Face:
     @cached_property
     def opened(self) -> Opened:
         """The store, opened for reading."""
-        return open_browser(self.config.database)
+        path = self.config.database
+        # What is not absolute is the URL of another database, which the store refuses by its name.
+        if self.reading and self.database is not None and path.is_absolute() and not path.exists():
+            raise StoreError(f"no store at {path}")
+        return open_browser(path)
 
     def writable(self) -> None:
         """Make sure that the store can be written; raises StoreReadOnly."""

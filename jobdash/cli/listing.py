@@ -26,9 +26,10 @@ class Listing(NamedTuple):
 
     def jobs(self, browser: Browser) -> Iterator[Job]:
         """Yield everything known of each row's job."""
-        for row in self.rows(browser):
-            if (job := browser.job(row.id)) is not None:
-                yield job
+        rows = self.rows(browser)
+        while ids := [row.id for row in islice(rows, _PAGE)]:
+            jobs = browser.jobs(ids)
+            yield from (jobs[job_id] for job_id in ids if job_id in jobs)
 
     def _all(self, browser: Browser) -> Iterator[JobRow]:
         behind = None

@@ -171,6 +171,10 @@ def _forget_stdout() -> None:
 
 
 def _show_usage_error(error: click.ClickException) -> None:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        for line in error.format_message().splitlines():
+            tell(line)
+        return
     tell(f"jobdash: {error.format_message()}", Tone.BAD)
     context = getattr(error, "ctx", None)
     if context is not None:

@@ -15,10 +15,11 @@ def rfc3339(ms: int | None) -> str | None:
     return None if moment is None else f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
-def local(ms: int | None) -> str:
+def local(ms: int | None, *, seconds: bool = False) -> str:
     """Return milliseconds UTC as the local time, ``2026-11-05 13:00``; empty when unknown."""
     moment = _moment(ms)
-    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
+    shape = "%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M"
+    return "" if moment is None else moment.astimezone().strftime(shape)
 
 
 def ago(ms: int, now: int) -> str:

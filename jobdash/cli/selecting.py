@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jobdash.cli.face import Face
 from jobdash.cli.loop import run
 from jobdash.cli.moments import ago
+from jobdash.cli.naming import way_out
 from jobdash.cli.out import Tone, tell
 from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
@@ -93,7 +94,7 @@ def _named(face: Face, wanted: Wanted, *, removed: bool) -> Selection:
     errors: list[JobdashError] = []
     for word, found in known.items():
         if not isinstance(found, JobRow):
-            errors.append(found or JobNotFound(f"no job {clean(word, 80)!r}"))
+            errors.append(_told(face, word, found))
         elif found.removed_at is not None and not removed:
             when = ago(found.removed_at, system_clock())
             told = f"{clean(word, 80)} was removed {when}; jobdash undo {found.public_id}"
@@ -105,6 +106,15 @@ def _named(face: Face, wanted: Wanted, *, removed: bool) -> Selection:
     for wrong in errors:
         tell(f"jobdash: {wrong}", Tone.BAD)
     return Selection(tuple(rows.values()), bad_words=len(errors))
+
+
+def _told(face: Face, word: str, found: JobdashError | None) -> JobdashError:
+    """Return what is wrong with a word, with the way out where there is one."""
+    if found is None:
+        return JobNotFound(f"no job {clean(word, 80)!r}{way_out(face.opened.browser, word)}")
+    if type(found) is JobNotFound:
+        return JobNotFound(f"{found}{way_out(face.opened.browser, word)}")
+    return found
 
 
 def _worst(errors: Sequence[JobdashError]) -> JobdashError:

@@ -34,7 +34,8 @@ def submit_file(face: Face, wanted: Order, *, dry_run: bool) -> int:
 def _what(wanted: Order) -> str:
     check = wanted.check
     where = " · ".join(filter(None, (wanted.account.name, wanted.model, wanted.endpoint)))
-    return f"{wanted.name}: {check.requests:,} requests, {check.size:,} bytes, to {where}"
+    requests = f"{check.requests:,} {'request' if check.requests == 1 else 'requests'}"
+    return f"{wanted.name}: {requests}, {check.size:,} bytes, to {where}"
 
 
 def _dry_run(face: Face, wanted: Order) -> int:

@@ -30,6 +30,8 @@ class Line:
     reason: str
     after: JobRow | None
     not_sent: bool = False
+    planned: bool | None = None
+    """Dry run: whether the action would be for this job."""
 
 
 def lines_of(outcomes: Iterable[JobOutcome], after: Mapping[int, JobRow]) -> list[Line]:
@@ -42,9 +44,10 @@ def lines_of(outcomes: Iterable[JobOutcome], after: Mapping[int, JobRow]) -> lis
 
 def plan_lines(plan: Plan) -> list[Line]:
     """Return what a plan would do, as if it were done."""
-    acting = [Line(decision.job, Result.DONE, "", None) for decision in plan.acting]
+    acting = [Line(decision.job, Result.DONE, "", None, planned=True) for decision in plan.acting]
     return acting + [
-        Line(decision.job, Result.SKIPPED, decision.reason, decision.job) for decision in plan.skipped
+        Line(decision.job, Result.SKIPPED, decision.reason, decision.job, planned=False)
+        for decision in plan.skipped
     ]
 
 
@@ -58,13 +61,14 @@ def print_summary(action: str, lines: Sequence[Line], *, dry_run: bool = False) 
             "action": action,
             "dry_run": dry_run,
             "counts": counts,
-            "jobs": [_as_json(line) for line in lines],
+            "jobs": [_as_json(line, dry_run=dry_run) for line in lines],
         }
     )
 
 
-def _as_json(line: Line) -> dict[str, Any]:
+def _as_json(line: Line, *, dry_run: bool) -> dict[str, Any]:
     before, now = line.before, line.after or line.before
+    planned = {"planned": line.planned} if dry_run else {}
     return {
         "id": before.public_id,
         "remote_id": now.remote_id,
@@ -76,7 +80,7 @@ def _as_json(line: Line) -> dict[str, Any]:
         "reason": line.reason or None,
         "succeeded": now.succeeded,
         "results_available": results_available(now),
-    }
+    } | planned
 
 
 def tone_of(result: Result) -> Tone:

@@ -70,25 +70,26 @@ def show_reports(face: Face, reports: Collection[SyncReport]) -> None:
         tell(f"{name}: has the same key as {doubles[name]}, and was asked as that")
 
 
-def notices(report: SyncReport) -> Iterator[str]:
-    """Yield what a sync found out about single jobs."""
+def notices(report: SyncReport, only: Collection[int] | None = None) -> Iterator[str]:
+    """Yield what a sync found out about single jobs: about all, or those of these ids."""
+    for job_id, line in _notices(report):
+        if only is None or job_id in only:
+            yield line
+
+
+def _notices(report: SyncReport) -> Iterator[tuple[int, str]]:
     raced = {row.id for row in report.lost_race}
     for row in report.finished:
         words = "finished before the cancel took effect" if row.id in raced else status_word(row)
-        yield f"{row.public_id} {short_name(row)}: {words}"
+        yield row.id, f"{row.public_id} {short_name(row)}: {words}"
     for row in report.gone:
-        yield f"{row.public_id} {short_name(row)}: gone, its provider knows it no more"
+        yield row.id, f"{row.public_id} {short_name(row)}: gone, its provider knows it no more"
     for reconciled in report.reconciled:
         if reconciled.row is not None and reconciled.notice:
-            yield f"{reconciled.row.public_id} {short_name(reconciled.row)}: {reconciled.notice}"
+            told = reconciled.row
+            yield told.id, f"{told.public_id} {short_name(told)}: {reconciled.notice}"
     for outcome in report.removals:
-        yield f"{outcome.job.public_id} {short_name(outcome.job)}: {outcome.reason}"
-
-
-def tell_notices(report: SyncReport) -> None:
-    """Say on stderr what a sync found out about single jobs."""
-    for line in notices(report):
-        tell(line)
+        yield outcome.job.id, f"{outcome.job.public_id} {short_name(outcome.job)}: {outcome.reason}"
 
 
 def _as_json(report: SyncReport) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.face import Face
 from jobdash.cli.job_words import short_name
 from jobdash.cli.loop import run
+from jobdash.cli.naming import named_job
 from jobdash.cli.out import Tone, say, tell
 from jobdash.cli.summary import Line, print_line, print_summary, tone_of
 from jobdash.cli.workbench import open_workbench
@@ -14,7 +15,6 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Result
 from jobdash.domain.status import LABELS
 from jobdash.operations.actor import current_actor
-from jobdash.operations.browse import resolve
 from jobdash.operations.limiter import Stop
 from jobdash.operations.undo import Undoable, find_undoable, undo, undo_words
 
@@ -22,7 +22,7 @@ from jobdash.operations.undo import Undoable, find_undoable, undo, undo_words
 def undo_last(face: Face, word: str | None, *, dry_run: bool, yes: bool) -> int:
     """Take back the newest own action, of one job if it is named; return the exit code."""
     browser = face.opened.browser
-    job = None if word is None else resolve(browser, word)
+    job = None if word is None else named_job(browser, word)
     action = find_undoable(browser, current_actor("cli").name, None if job is None else job.id)
     if action is None:
         return _nothing(face, job)
@@ -45,7 +45,9 @@ def _show(action: Undoable, out: Print) -> None:
 
 def _dry_run(face: Face, action: Undoable) -> int:
     if face.as_json:
-        print_summary("undo", [Line(row, Result.DONE, "", None) for row in action.jobs], dry_run=True)
+        print_summary(
+            "undo", [Line(row, Result.DONE, "", None, planned=True) for row in action.jobs], dry_run=True
+        )
     else:
         _show(action, say)
         tell("dry run: nothing was changed")

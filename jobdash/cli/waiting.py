@@ -24,6 +24,16 @@ def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
     selection = select(face, wanted)
     deadline = None if timeout_ms is None else system_clock() + timeout_ms
     told: set[str] = set()
+    printed: set[int] = set()
+
+    def on_change(row: JobRow) -> None:
+        if _over(row) and not face.as_json:
+            if row.id not in printed:
+                printed.add(row.id)
+                say(_words(row), status_tone(row))
+        elif (words := _words(row)) not in told:
+            told.add(words)
+            tell(words)
 
     def on_sync(report: SyncReport) -> None:
         if report.error is not None and (words := failure_words(face, report)) not in told:
@@ -32,9 +42,9 @@ def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
 
     waiting = Waiting(
         ids=tuple(row.id for row in selection.rows),
-        ended=lambda row: row.terminal or row.gone or row.removed_at is not None,
+        ended=_over,
         deadline=deadline,
-        on_change=lambda row: tell(_words(row)),
+        on_change=on_change,
         on_sync=on_sync,
     )
 
@@ -50,6 +60,10 @@ def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
     return 0 if well else FAILED
 
 
+def _over(row: JobRow) -> bool:
+    return row.terminal or row.gone or row.removed_at is not None
+
+
 def ended_well(row: JobRow) -> bool:
     """Whether a job completed, and not with failures alone."""
     return row.status is Status.COMPLETED and row.outcome is not Outcome.ALL_FAILED
@@ -63,7 +77,8 @@ def _print(face: Face, waited: Waited) -> None:
         document({"jobs": jobs, "timed_out": waited.timed_out})
         return
     for row in rows:
-        say(_words(row), status_tone(row))
+        if not _over(row):
+            say(_words(row), status_tone(row))
     if waited.timed_out:
         unfinished = sum(row.unfinished for row in rows)
         tell(f"the time is up; {unfinished:,} of {len(rows):,} not finished", Tone.WARN)

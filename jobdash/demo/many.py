@@ -23,12 +23,12 @@ def _in_hundred(shares: dict[T, int]) -> list[T]:
 
 _ACCOUNTS = _in_hundred(
     {
-        ("openai", "openai", "https://api.openai.com/v1"): 55,
-        ("gemini", "gemini", "https://generativelanguage.googleapis.com"): 30,
-        ("work", "openai", "https://llm.work.example/v1"): 15,
+        ("sample-openai", "openai", "https://openai.invalid/v1"): 55,
+        ("sample-gemini", "gemini", "https://gemini.invalid"): 30,
+        ("sample-work", "openai", "https://work.invalid/v1"): 15,
     }
 )
-"""Account, provider, origin."""
+"""Account, provider, origin; names and servers nobody has, so that samples never mix with real jobs."""
 _ENDED = _in_hundred({Status.COMPLETED: 86, Status.FAILED: 6, Status.EXPIRED: 3, Status.CANCELLED: 5})
 _YOUNG = _in_hundred(
     {

@@ -24,8 +24,9 @@ def parse_span(text: str) -> int:
         text = f"{text}s"
     if re.fullmatch(f"(?:{_SPAN.pattern})+", text):
         span = sum(float(number) * _UNITS[unit] for number, unit in _SPAN.findall(text))
-        if span <= LONGEST:
-            return int(span)
+        if span > LONGEST:
+            raise ValueError(f"{text!r} is too long: at most {LONGEST // DAY}d")
+        return int(span)
     raise ValueError(f"{text!r} is no span of time (like 30s, 5m, 2h, 3d)")
 
 

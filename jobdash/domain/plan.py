@@ -165,6 +165,8 @@ class Situation:
     """The accounts configured now."""
     named: bool = True
     """The job was named, marked or under the cursor, not swept up by a scope."""
+    instead: str = "cancel & delete it, or force"
+    """What removes an unfinished job, as the face at hand offers it."""
 
 
 def decide(action: Action, job: JobRow, situation: Situation, choices: Choices) -> Decision:
@@ -210,6 +212,8 @@ def _force_fail(job: JobRow, situation: Situation, choices: Choices) -> tuple[Ve
 
 
 def _remove(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:
+    if not (choices.record or choices.remote or choices.local_files):
+        return Verdict.REFUSED, "nothing chosen"
     configured = job.account in situation.accounts
     if choices.remote and not configured:
         return Verdict.REFUSED, f"account {job.account} is not configured any more; remove the record only"
@@ -220,7 +224,7 @@ def _remove(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdic
     if job.removing is not None:
         return Verdict.ALREADY, "already waiting for the provider to confirm its cancel"
     if not choices.cancel_first:
-        return Verdict.REFUSED, f"still {LABELS[job.status]}; cancel & delete it, or force"
+        return Verdict.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"
     if not configured:
         return Verdict.REFUSED, f"account {job.account} is not configured any more; force-fail it first"
     if job.remote_id is None:

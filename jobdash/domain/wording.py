@@ -27,6 +27,9 @@ _MEANING = {
 }
 
 
+_CLEAN_UP = "Clean up deletes what the provider keeps; the record stays here"
+
+
 def jobs(number: int, adjective: str = "") -> str:
     """Return ``1 job``, ``3 unfinished jobs``, ``1,204 jobs``."""
     return " ".join(filter(None, (f"{number:,}", adjective, "job" if number == 1 else "jobs")))
@@ -39,6 +42,26 @@ def verb(plan: Plan) -> str:
             return "Clean up"
         return "Cancel & delete" if plan.choices.cancel_first else "Remove"
     return "Force-fail" if plan.action is Action.FORCE_FAIL else "Cancel"
+
+
+_DOING = {
+    "Cancel": ("cancel", "cancelling"),
+    "Force-fail": ("force-fail", "force-failing"),
+    "Remove": ("removal", "removing"),
+    "Clean up": ("clean-up", "cleaning up"),
+    "Cancel & delete": ("removal", "removing"),
+}
+
+
+def counted(plan: Plan, number: int) -> str:
+    """Return ``1 cancel``, ``4,418 removals``: so many times what a plan does."""
+    noun = _DOING[verb(plan)][0]
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def doing(plan: Plan) -> str:
+    """Return what is going on while a plan is carried out: ``removing``."""
+    return _DOING[verb(plan)][1]
 
 
 def title(plan: Plan) -> str:
@@ -68,7 +91,8 @@ def notes(plan: Plan) -> list[Note]:
     found = [Note("Jobs", " · ".join(f"{number:,} {word}" for word, number in status_counts(plan.acting)))]
     found += builders[plan.action](plan)
     found += _skipped(plan)
-    found.append(Note("Meaning", _MEANING[plan.action]))
+    cleans_up = plan.action is Action.REMOVE and not plan.choices.record
+    found.append(Note("Meaning", _CLEAN_UP if cleans_up else _MEANING[plan.action]))
     return found
 
 
@@ -137,9 +161,12 @@ def _skipped(plan: Plan) -> list[Note]:
     reasons = Counter(decision.reason for decision in skipped)
     told = " · ".join(f"{number:,} × {reason}" for reason, number in reasons.most_common(3))
     rest = len(reasons) - 3
-    return [
-        Note("Skipped", f"{jobs(len(skipped))}: {told}" + (f" · {rest} more reasons" if rest > 0 else ""))
-    ]
+    return [Note("Skipped", f"{jobs(len(skipped))}: {told}{_more(rest)}")]
+
+
+def _more(rest: int) -> str:
+    """Return how many reasons are not told."""
+    return f" · {rest} more {'reason' if rest == 1 else 'reasons'}" if rest > 0 else ""
 
 
 def nothing_to_do(plan: Plan) -> str:
@@ -155,6 +182,13 @@ def nothing_to_do(plan: Plan) -> str:
 _DONE_WORDS = {Action.FORCE_FAIL: "Force-failed", Action.REMOVE: "Removed"}
 
 
+def _done_word(plan: Plan) -> str:
+    """Return what has been done to a job: ``Removed``, ``Cleaned up``."""
+    if plan.action is Action.REMOVE and not plan.choices.record:
+        return "Cleaned up"
+    return _DONE_WORDS[plan.action]
+
+
 def result_counts(summary: Summary) -> list[tuple[str, int]]:
     """Return the counts of a summary in the action's own words, in the order they are printed."""
     action = summary.plan.action
@@ -166,7 +200,7 @@ def result_counts(summary: Summary) -> list[tuple[str, int]]:
         counts += [("Failed to cancel", failed), ("Skipped (not pending)", skipped)]
     else:
         waiting = sum(1 for outcome in done if action is Action.REMOVE and waits(summary.plan, outcome))
-        counts = [(_DONE_WORDS[action], len(done) - waiting)]
+        counts = [(_done_word(summary.plan), len(done) - waiting)]
         if waiting:
             counts.append(("Removed when cancelled", waiting))
         counts += [("Failed", failed), ("Skipped", skipped)]

@@ -89,6 +89,7 @@ async def ask_cancel(
 ) -> Asked:
     """Ask a job's provider to cancel it, once, with an intent written right before the request."""
     intent: Intent | None = None
+    asked_at = work.clock()
 
     async def before() -> None:
         nonlocal intent, asked_at
@@ -104,7 +105,6 @@ async def ask_cancel(
         intent = begun
 
     assert job.remote_id is not None, "a plan lets no job without a remote id pass"
-    asked_at = work.clock()
     try:
         answer = await work.caller(job).call(Cancel(job.remote_id), before=before, stop=work.stop)
     except NotSent:

@@ -141,7 +141,8 @@ class Wire:
             case TimeoutError() | httpx2.TimeoutException():
                 return Unavailable("no answer in time", detail=detail)
             case httpx2.ConnectError():
-                return Unavailable(f"cannot connect: {redact(str(cause))}", detail=detail)
+                words = redact(str(cause)) or type(cause).__name__
+                return Unavailable(f"cannot connect: {words}", detail=words)
             case httpx2.TransportError() | ConnectionError() | ssl.SSLError():
                 return Unavailable("the connection broke", detail=detail)
             case httpx2.DecodingError() | httpx2.TooManyRedirects():

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jobdash.domain.job import Job, JobRow
-from jobdash.store.looking import COLUMNS, Looking
+from jobdash.store.chunks import chunks
+from jobdash.store.looking import COLUMNS, IDS_A_QUERY, Looking, marks
 from jobdash.store.rows import ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
 
 _DETAILS = (
     "origin, cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
     " remote_metadata, seen_at, submit_key"
 )
+
+
+_RELATIVES = slice(len(ROW_COLUMNS) + 4, len(ROW_COLUMNS) + 6)
+"""Where a job's parent and successor stand behind the columns of its row."""
 
 
 class JobReads(Looking):
@@ -32,35 +39,39 @@ class JobReads(Looking):
 
     def job(self, job_id: int) -> Job | None:
         """Return everything known of a job, removed or not."""
-        found = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id = ?", (job_id,))
-        if not found:
-            return None
-        row, more = job_row(found[0][: len(ROW_COLUMNS)]), found[0][len(ROW_COLUMNS) :]
-        (origin, cancel_reason, verdict_reason, attempt, parent_id, superseded_by) = more[:6]
-        (usage, errors, files, metadata, seen_at, submit_key) = more[6:]
-        children = self._all("SELECT public_id FROM job WHERE parent_id = ? ORDER BY id", (job_id,))
-        tags = self._all("SELECT key, value FROM job_tag WHERE job_id = ? ORDER BY key", (job_id,))
-        return Job(
-            row=row,
-            origin=origin,
-            cancel_reason=cancel_reason,
-            verdict_reason=verdict_reason,
-            attempt=attempt,
-            parent=self._public_id(parent_id),
-            children=tuple(public for (public,) in children),
-            superseded_by=self._public_id(superseded_by),
-            tags=dict(tags),
-            usage=json.loads(usage) if usage else None,
-            errors=tuple(json.loads(errors)) if errors else (),
-            files=json.loads(files) if files else {},
-            seen_at=seen_at,
-            submit_key=submit_key,
-            metadata=json.loads(metadata) if metadata else {},
-        )
+        return self.jobs([job_id]).get(job_id)
 
-    def _public_id(self, job_id: int | None) -> str | None:
-        found = self._all("SELECT public_id FROM job WHERE id = ?", (job_id,))
-        return str(found[0][0]) if found else None
+    def jobs(self, ids: Sequence[int]) -> dict[int, Job]:
+        """Return everything known of jobs by id, removed ones too; ids nobody has are left out."""
+        found: dict[int, Job] = {}
+        for some in chunks(ids, IDS_A_QUERY):
+            found |= self._some_jobs(some)
+        return found
+
+    def _some_jobs(self, ids: Sequence[int]) -> dict[int, Job]:
+        these = marks(ids)
+        told = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id IN ({these})", ids)
+        tags: dict[int, dict[str, str]] = defaultdict(dict)
+        for job_id, key, value in self._all(
+            f"SELECT job_id, key, value FROM job_tag WHERE job_id IN ({these}) ORDER BY key", ids
+        ):
+            tags[job_id][key] = value
+        children: dict[int, list[str]] = defaultdict(list)
+        for parent_id, public in self._all(
+            f"SELECT parent_id, public_id FROM job WHERE parent_id IN ({these}) ORDER BY id", ids
+        ):
+            children[parent_id].append(public)
+        public_ids = self._public_ids({job_id for values in told for job_id in values[_RELATIVES]})
+        jobs = (_job(values, tags, children, public_ids) for values in told)
+        return {job.row.id: job for job in jobs}
+
+    def _public_ids(self, wanted: set[int | None]) -> dict[int | None, str]:
+        ids = [job_id for job_id in wanted if job_id is not None]
+        found: dict[int | None, str] = {}
+        for some in chunks(ids, IDS_A_QUERY):
+            sql = f"SELECT id, public_id FROM job WHERE id IN ({marks(some)})"
+            found |= dict(self._all(sql, some))
+        return found
 
     def errors_summary(self, job_id: int) -> list[tuple[str, int]]:
         """Return a job's errors by code (or message, where there is none), the most frequent first."""
@@ -89,3 +100,31 @@ class JobReads(Looking):
             (self._clock() + SET_BACK_MS, account, seen_before, limit),
         )
         return [(job_row(values[:-1]), values[-1]) for values in found]
+
+
+def _job(
+    values: Sequence[Any],
+    tags: Mapping[int, dict[str, str]],
+    children: Mapping[int, list[str]],
+    public_ids: Mapping[int | None, str],
+) -> Job:
+    row, more = job_row(values[: len(ROW_COLUMNS)]), values[len(ROW_COLUMNS) :]
+    (origin, cancel_reason, verdict_reason, attempt, parent_id, superseded_by) = more[:6]
+    (usage, errors, files, metadata, seen_at, submit_key) = more[6:]
+    return Job(
+        row=row,
+        origin=origin,
+        cancel_reason=cancel_reason,
+        verdict_reason=verdict_reason,
+        attempt=attempt,
+        parent=public_ids.get(parent_id),
+        children=tuple(children.get(row.id, ())),
+        superseded_by=public_ids.get(superseded_by),
+        tags=tags.get(row.id, {}),
+        usage=json.loads(usage) if usage else None,
+        errors=tuple(json.loads(errors)) if errors else (),
+        files=json.loads(files) if files else {},
+        seen_at=seen_at,
+        submit_key=submit_key,
+        metadata=json.loads(metadata) if metadata else {},
+    )

@@ -55,6 +55,17 @@ class Acts:
         )
         self._begin(self._ask(plan, remark))
 
+    def show_run(self) -> None:
+        """Bring back the box of what is running, the oldest first."""
+        if self._asking or self._app.dialog_open:
+            return
+        hidden = self._app.runs.out_of_sight
+        if not hidden:
+            self._app.notify("Nothing is running")
+            return
+        hidden[0].hidden = False
+        self._app.push_screen(ProgressScreen(hidden[0], self._context))
+
     def undo(self) -> None:
         """Show what can be taken back, and ask."""
         if self._may_begin():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -89,8 +90,24 @@ class JobdashApp(App[None]):
 
     def on_mount(self) -> None:
         """Say what is wrong with the settings."""
-        for warning in self.context.config.warnings:
+        for warning in [*self.context.config.warnings, *self._unknown_settings()]:
             self.notify(warning, severity="warning")
+
+    def _unknown_settings(self) -> Iterator[str]:
+        """Yield what only the dashboard can know to be a mistake: themes and keys."""
+        config = self.context.config
+        if config.ui.theme and config.ui.theme not in self.available_themes:
+            known = ", ".join(sorted(self.available_themes))
+            yield f"{config.path}: [ui] theme {config.ui.theme} is not known; there are {known}"
+        if config.keys:
+            from jobdash.tui.palette import binding_ids
+
+            known_ids = binding_ids()
+            for name in config.keys:
+                if name not in known_ids:
+                    near = get_close_matches(name, known_ids, 1, 0.4)
+                    hint = f"; do you mean {near[0]}?" if near else ""
+                    yield f"{config.path}: [keys] {name} is not known{hint}"
 
     def first_rows_drawn(self) -> None:
         """Start everything that stands behind the first paint."""
@@ -223,6 +240,8 @@ class JobdashApp(App[None]):
         if queued and (run.stop is not None or run.ended):
             self._queued(run.plan, waits=False)
             queued = False
+        if run.hidden:
+            self.main.draw_runs()
         if run.ended:
             self._tell_end(run)
         else:

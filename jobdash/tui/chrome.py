@@ -185,10 +185,15 @@ def header_spans(layout: Layout, sort: Sort, symbols: Symbols) -> list[Span]:
     return spans
 
 
-def sort_spans(sort: Sort, moved: int, symbols: Symbols) -> list[Span]:
-    """Return ``sort created ↓``, and how many rows would stand elsewhere by now."""
+def sort_spans(layout: Layout, sort: Sort, moved: int, symbols: Symbols) -> list[Span]:
+    """Return ``sort created ↓``, and how many rows would stand elsewhere by now.
+
+    It stands out where no header says so: the order has no column, or none that is drawn.
+    """
     arrow = symbols.down if sort.descending else symbols.up
-    spans = [Span("sort ", "muted", "sort"), Span(f"{sort.order} {arrow}", "text", "reverse")]
+    shown = any(SORT_OF.get(place.column) == sort.order for place in layout.places)
+    tone = "text" if shown else "accent"
+    spans = [Span("sort ", "muted", "sort"), Span(f"{sort.order} {arrow}", tone, "reverse")]
     if moved:
         spans.append(Span(f" {symbols.dot} {moved:,} moved", "muted"))
     return [*spans, gap(1)]

@@ -62,7 +62,8 @@ class Context:
     def situation(self, *, named: bool = True) -> Situation:
         """Return what a decision needs to know now."""
         accounts = frozenset(account.name for account in self.config.accounts)
-        return Situation(self.clock(), accounts, named)
+        key = self.config.keys.get("job.cancel_delete", "X").split(",")[0]
+        return Situation(self.clock(), accounts, named, f"cancel & delete it ({key})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from jobdash.domain import marks
@@ -124,7 +124,7 @@ def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
     rows += [(f"{clean(role)} file", clean(file_id)) for role, file_id in job.files.items()]
     rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
     if job.usage:
-        rows += [("usage", clean(", ".join(f"{key} {value}" for key, value in job.usage.items())))]
+        rows.append(("usage", clean(", ".join(f"{key} {value:,}" for key, value in _numbers(job.usage)))))
     if job.parent:
         rows.append(("retry of", job.parent))
     if job.children:
@@ -132,6 +132,15 @@ def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
     if row.left_behind:
         rows.append(("left behind", clean(row.left_behind)))
     return pairs(rows, width)
+
+
+def _numbers(usage: Mapping[str, object], above: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the numbers of a provider's usage, also those that lie deeper: ``details.cached``."""
+    for key, value in usage.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{above}{key}.")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield f"{above}{key}", value
 
 
 def _counts(row: JobRow) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobdash.domain import wording
@@ -46,14 +47,13 @@ class Leaving:
         self._app.run_worker(self._ask(busy), name="quit")
 
     async def _ask(self, busy: list[Run]) -> None:
-        run = busy[0]
-        words = f"{run.done:,} of {run.total:,} {wording.verb(run.plan).lower()}s sent."
-        screen = QuitScreen("Quit?", words, (), "Stay", "Stop after these and quit")
+        screen = QuitScreen(lambda: under_way(busy))
         if not await self._app.push_screen_wait(screen):
             self._asked = False
             return
         for each in busy:
-            each.halt()
+            if not each.ended:
+                each.halt()
         ended = asyncio.gather(*(each.wait() for each in busy))
         await asyncio.wait([ended], timeout=_STOP_MOST_S)
         self._leave()
@@ -74,6 +74,12 @@ class Leaving:
         except StoreError:
             return ""
         return "\n".join(last_words(unfinished, waiting))
+
+
+def under_way(runs: Sequence[Run]) -> str:
+    """Return how far the runs are that have not ended, a line each; nothing when all have."""
+    active = [run for run in runs if not run.ended]
+    return "\n".join(f"{run.done:,} of {wording.counted(run.plan, run.total)} sent." for run in active)
 
 
 def last_words(unfinished: int, waiting: int) -> list[str]:

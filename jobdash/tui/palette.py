@@ -9,7 +9,10 @@ from textual.app import SystemCommand
 from textual.screen import Screen
 
 from jobdash.domain.plan import Action, Choices
+from jobdash.tui.keys import bindings_by_id
 from jobdash.tui.screens.main import MainScreen
+from jobdash.tui.widgets.job_table import JobTable
+from jobdash.tui.widgets.jobs_view import JobsView
 
 if TYPE_CHECKING:
     from jobdash.tui.app import JobdashApp
@@ -32,6 +35,10 @@ def commands(app: JobdashApp, screen: Screen[object]) -> Iterator[SystemCommand]
 
 def _of_table(app: JobdashApp, screen: MainScreen) -> Iterator[SystemCommand]:
     view = screen.view
+    if app.runs.out_of_sight:
+        yield SystemCommand(
+            "Show what is running", "Bring back the box of the action under way", app.acts.show_run
+        )
     yield SystemCommand(
         "Export as CSV",
         "Write the jobs of tab and filter into the current folder",
@@ -60,3 +67,10 @@ def _of_job(app: JobdashApp, screen: Screen[object]) -> Iterator[SystemCommand]:
         "Delete its files and batch there; the record stays here",
         screen.action_clean_up,
     )
+
+
+def binding_ids() -> list[str]:
+    """Return the ids that ``[keys]`` can name."""
+    from jobdash.tui.screens.job import JobScreen
+
+    return list(bindings_by_id(MainScreen, JobsView, JobTable, JobScreen))

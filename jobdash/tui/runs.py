@@ -77,9 +77,14 @@ class Run:
 
 def summary_line(run: Run) -> str:
     """Return ``Cancelled: 2 · Cancelling: 3 · Failed: 0 · Skipped: 1`` in the words of the action."""
+    return " · ".join(summary_parts(run))
+
+
+def summary_parts(run: Run) -> list[str]:
+    """Return the parts of `summary_line`, each of which stands on one line."""
     from jobdash.domain.wording import result_counts
 
-    return " · ".join(f"{word}: {number:,}" for word, number in result_counts(run.summary()))
+    return [f"{word}: {number:,}" for word, number in result_counts(run.summary())]
 
 
 class Runs:
@@ -95,6 +100,11 @@ class Runs:
     def active(self) -> list[Run]:
         """Those that have not ended."""
         return [run for run in self.all if not run.ended]
+
+    @property
+    def out_of_sight(self) -> list[Run]:
+        """Those that go on without their dialog."""
+        return [run for run in self.all if run.hidden and not run.ended]
 
     def start(self, plan: Plan) -> Run:
         """Begin a plan now, or as soon as the store can be written."""

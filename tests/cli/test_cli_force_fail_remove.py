@@ -120,6 +120,7 @@ def test_clean_up_only(cli: Cli) -> None:
 
     assert ran.code == 0
     assert ran.out.startswith("cleaned up")
+    assert ran.out.endswith("Cleaned up: 1 · Failed: 0 · Skipped: 0\n")
     assert cli.json("list")["total"] == 1
 
 

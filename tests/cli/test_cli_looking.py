@@ -73,7 +73,7 @@ def test_the_log_says_who_did_what_with_which_result(cli: Cli) -> None:
     assert events[1]["face"] == "cli"
     assert "@" in events[1]["actor"]
     table = cli("log", batch).out
-    assert table.index("cancel") < table.index("force-fail"), "the newest last, as a log is read"
+    assert table.index("force-fail") < table.index("cancel"), "the newest first, as in JSON"
     assert cli.json("show", batch, "--events")["events"] == events
     assert "force-fail" in cli("show", batch, "--events").out
     assert len(cli.json("log", "--limit", "1")["events"]) == 1

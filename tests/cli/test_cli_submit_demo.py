@@ -60,7 +60,7 @@ def test_submit_dry_run_checks_and_sends_nothing(cli: Cli, batch_file: Path) -> 
     ran = cli("submit", str(batch_file), "--account", "openai", "--dry-run")
 
     assert ran.code == 0
-    assert "nightly: 1 requests" in ran.out
+    assert "nightly: 1 request, " in ran.out
     assert cli.json("submit", str(batch_file), "--account", "openai", "-n")["requests"] == 1
     assert cli.calls() == 0
     assert cli.json("list")["total"] == 0

@@ -143,6 +143,8 @@ FORCED = {"force": True}
         (job(Status.FAILED, account="old"), {}, ACT, ""),
         (job(Status.FAILED, account="old"), REMOTE, REFUSED, f"{NOT_CONFIGURED}; remove the record only"),
         (DONE, CLEAN, ACT, ""),
+        (DONE, {"record": False}, REFUSED, "nothing chosen"),
+        (RUNNING, {"record": False, "cancel_first": True}, REFUSED, "nothing chosen"),
         (REMOVED, {}, ALREADY, UNDO),
         (REMOVED, FORCED, ALREADY, UNDO),
     ],

@@ -31,10 +31,16 @@ def test_a_span_is_read(text: str, span: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "h", "2x", "2 h", "-2h", "2h-", "1e3", "inf", "nan", "½h", "2h\n1", "9" * 400, "9" * 30 + "d"],
+    ["", "h", "2x", "2 h", "-2h", "2h-", "1e3", "inf", "nan", "½h", "2h\n1"],
 )
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no span of time \(like 30s, 5m, 2h, 3d\)"):
+        parse_span(text)
+
+
+@pytest.mark.parametrize("text", ["36501d", "99999d", "9" * 400, "9" * 30 + "d"])
+def test_more_than_a_hundred_years_is_too_long(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is too long: at most 36500d$"):
         parse_span(text)
 
 

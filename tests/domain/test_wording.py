@@ -162,7 +162,7 @@ def test_no_more_than_three_reasons_are_told() -> None:
         job(Status.EXPIRED, id=4),
         job(Status.CANCELLED, id=5),
     ]
-    assert told(plan(CANCEL, job(), *others))["Skipped"].endswith(" · 1 more reasons")
+    assert told(plan(CANCEL, job(), *others))["Skipped"].endswith(" · 1 more reason")
 
 
 @pytest.mark.parametrize(
@@ -218,6 +218,12 @@ def test_a_removal_that_waits_is_not_counted_as_removed() -> None:  # E-2
         ("Failed", 0),
         ("Skipped", 0),
     ]
+
+
+def test_what_keeps_the_record_is_cleaned_up_and_not_removed() -> None:
+    made = plan(REMOVE, DONE, record=False, remote=True)
+    assert result_counts(Summary(made, (JobOutcome(DONE, Result.DONE),)))[0] == ("Cleaned up", 1)
+    assert told(made)["Meaning"] == "Clean up deletes what the provider keeps; the record stays here"
 
 
 def test_a_force_fail_is_summed_up_in_its_own_words() -> None:

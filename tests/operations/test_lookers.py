@@ -138,7 +138,7 @@ def test_samples_fill_a_new_store_and_never_an_old_one(tmp_path: Path) -> None:
     browser = Browser(path)
     rows = browser.page(Scope(removed=True), Sort(), None, 1_000)
     assert len(rows) == 600
-    assert {row.account for row in rows} == {"openai", "gemini", "work"}
+    assert {row.account for row in rows} == {"sample-openai", "sample-gemini", "sample-work"}
     assert len({row.status for row in rows}) == 10
     assert rows == sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True)
     browser.close()

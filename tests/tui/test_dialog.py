@@ -128,7 +128,7 @@ async def test_keys_that_arrive_before_the_dialog_is_drawn_are_dropped(path: Pat
         ("c", "cancelled", "already cancelled"),
         ("c", "cancelling", "already asked"),
         ("f", "failed", "already failed"),
-        ("x", "in_progress", "still running; cancel & delete it, or force"),
+        ("x", "in_progress", "still running; cancel & delete it (X)"),
         ("C", "completed", "Nothing to cancel"),
     ],
 )

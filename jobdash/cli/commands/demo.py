@@ -79,8 +79,10 @@ def _dashboard(face: Face) -> int:
         raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the demo wants a terminal; jobdash demo --emulator-only does without")
+    from jobdash.demo.hangup import ends_when_told
     from jobdash.demo.start import demo_world
     from jobdash.tui.run import run_dashboard
 
-    with demo_world() as config:
+    with ends_when_told() as leftovers, demo_world() as config:
+        leftovers.folder = config.database.parent
         return run_dashboard(config, demo=True)

@@ -15,4 +15,5 @@ def command(face: Face) -> int:
     """
     from jobdash.cli.diagnosis import diagnose
 
+    face.reading = True
     return diagnose(face)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from jobdash.cli.asof import as_of
-from jobdash.cli.command import face_command, pass_face
+from jobdash.cli.command import OrderWord, face_command, pass_face
 from jobdash.cli.face import Face
 from jobdash.cli.job_json import job_json
 from jobdash.cli.listing import Listing, read_scope, read_sort
@@ -33,6 +33,7 @@ DEFAULT_LIMIT = 100
 @click.option(
     "--sort",
     "order",
+    type=OrderWord(),
     default="-created",
     show_default=True,
     metavar="ORDER",
@@ -58,6 +59,7 @@ def command(
     """
     if face.as_json and as_csv:
         raise UsageError("--json or --csv, not both")
+    face.reading = not sync_first
     listing = Listing(read_scope(expr, removed=removed), read_sort(order), limit or None)
     code = _sync(face) if sync_first else 0
     if face.as_json:

@@ -23,11 +23,12 @@ DEFAULT_LIMIT = 50
 def command(face: Face, word: str | None, limit: int) -> None:
     """Show what was done: of one job, or of all."""
     from jobdash.cli.event_lines import event_json, print_events
+    from jobdash.cli.naming import named_job
     from jobdash.cli.out import document, tell
-    from jobdash.operations.browse import resolve
 
+    face.reading = True
     browser = face.opened.browser
-    job_id = None if word is None else resolve(browser, word).id
+    job_id = None if word is None else named_job(browser, word).id
     events = browser.events(job_id, limit)
     if face.as_json:
         document({"events": [event_json(event) for event in events]})

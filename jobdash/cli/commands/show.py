@@ -22,6 +22,7 @@ def command(face: Face, word: str, accounts: tuple[str, ...], events: bool, sync
     """Show everything known of a job, removed ones too."""
     from jobdash.cli.selecting import select_one
 
+    face.reading = not sync_first
     row = select_one(face, word, accounts, removed=True)
     code = 0
     if sync_first:
@@ -37,7 +38,7 @@ def _show(face: Face, job_id: int, events: bool) -> None:
     from jobdash.cli.event_lines import event_json, print_events
     from jobdash.cli.job_facts import print_job
     from jobdash.cli.job_json import job_json
-    from jobdash.cli.out import document
+    from jobdash.cli.out import document, tell
     from jobdash.domain.clock import system_clock
 
     browser, now = face.opened.browser, system_clock()
@@ -47,6 +48,8 @@ def _show(face: Face, job_id: int, events: bool) -> None:
     if not face.as_json:
         print_job(job, now)
         print_events(log, heading=True)
+        if events and not log:
+            tell("no events")
         return
     shape: dict[str, Any] = job_json(job, now) | {"errors": list(job.errors)}
     if events:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -15,6 +15,7 @@ from jobdash.domain.text import clean
 from jobdash.tui.screens.dialog import Dialog
 
 _NAMES_SHOWN = 8
+_FOLLOW_EVERY_S = 0.2
 
 
 class AskScreen(Dialog[bool]):
@@ -65,3 +66,22 @@ class QuitScreen(AskScreen):
     """The question before leaving; a second ``q`` leaves at once."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "app.quit", "Quit", show=False)]
+
+    def __init__(self, told: Callable[[], str]) -> None:
+        """``told`` returns what is under way, or nothing once that has ended."""
+        super().__init__("Quit?", told(), (), "Stay", "Stop after these and quit")
+        self._told = told
+        self._leaving = False
+
+    def on_mount(self) -> None:
+        """Follow what is under way."""
+        self.set_interval(_FOLLOW_EVERY_S, self._follow)
+
+    def _follow(self) -> None:
+        words = self._told()
+        if words:
+            self.query_one("#words", Static).update(Content(words))
+        elif self.drawn and self.is_current and not self._leaving:
+            # Nothing is left that leaving would stop: this is what was asked for.
+            self._leaving = True
+            self.dismiss(True)

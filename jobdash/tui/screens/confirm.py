@@ -112,9 +112,12 @@ class ConfirmScreen(Dialog[Plan | None]):
         self.set_title(wording.title(plan))
         self.query_one("#dialog").set_class(plan.severe, "severe")
         self.query_one("#notes", Notes).put([*self._remarks, *wording.notes(plan)])
-        self.query_one("#keep", Button).label = Content(wording.safe_button(plan))
+        keep = self.query_one("#keep", Button)
+        keep.label = Content(wording.safe_button(plan))
         act = self.query_one("#act", Button)
         act.label = Content(f"{self.context.symbols.act} {wording.danger_button(plan)}")
+        for button in (keep, act):  # a label alone does not make room for itself
+            button.refresh(layout=True)
         self.query_one("#typed").display = plan.typed
         self.query_one("#typed-words", Static).update(Content(f"Type {len(plan.acting):,}, then Enter: "))
         self._tell_typed()

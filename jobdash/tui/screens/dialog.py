@@ -104,9 +104,8 @@ class Dialog(ModalScreen[T], Generic[T]):
     def action_scroll_body(self, by: int) -> None:
         """Scroll by a screen: the list of jobs first, then what stands around it."""
         body = self.query_one("#body")
-        if by < 0 and body.scroll_y > 0:
-            body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)
-        elif not any(jobs.turn(by) for jobs in self._lists()):
+        back = by < 0 and body.scroll_y > 0
+        if back or not any(jobs.turn(by) for jobs in self._lists()):
             body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)
 
     def action_scroll_to(self, where: str) -> None:

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.screen import Screen
 
+from jobdash.domain import wording
 from jobdash.domain.duration import MINUTE
 from jobdash.domain.plan import Action, Choices
 from jobdash.domain.text import clean
@@ -164,11 +165,25 @@ class MainScreen(Screen[None]):
         right = [Span(total, "muted")]
         if view.paused:
             right = [Span(f"{symbols.paused} {view.held_changes:,} changes ", "warning"), *right]
+        right = [*self._run_spans(), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
         left += chrome.account_spans(names, health, context.under_way, now, symbols, room)
         self.query_one("#accounts", Line).put(left, right)
+
+    @reading
+    def draw_runs(self) -> None:
+        """Draw how far a hidden run is."""
+        self._draw_accounts()
+
+    def _run_spans(self) -> list[Span]:
+        hidden = self.app.runs.out_of_sight
+        if not hidden:
+            return []
+        run, more = hidden[0], f" +{len(hidden) - 1}" if len(hidden) > 1 else ""
+        told = f"{wording.doing(run.plan)} {min(run.done, run.total):,}/{run.total:,}{more} "
+        return [Span(told, "accent", "show_run"), Span(f"{self.context.symbols.dot} ", "muted")]
 
     def _draw_rule(self) -> None:
         rule = self.context.symbols.rule * max(0, self._width)
@@ -244,6 +259,10 @@ class MainScreen(Screen[None]):
         row = self.view.table.current
         if row is not None:
             self.app.copy_id(row, field)
+
+    def action_show_run(self) -> None:
+        """Bring back the box of what is running."""
+        self.app.acts.show_run()
 
     def action_log(self) -> None:
         """Open the log."""

@@ -13,8 +13,9 @@ from textual.widgets import Button
 
 from jobdash.domain import wording
 from jobdash.tui.context import Context
-from jobdash.tui.runs import Run, summary_line
+from jobdash.tui.runs import Run, summary_parts
 from jobdash.tui.screens.dialog import Dialog
+from jobdash.tui.widgets.flow import Flow
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.plan_list import PlanList, outcome_entry
 
@@ -37,7 +38,7 @@ class ProgressScreen(Dialog[None]):
     def body(self) -> Iterator[Widget]:
         """Yield the bar, the counts, and what became of each job."""
         yield Line(id="progress-bar")
-        yield Line(id="progress-words")
+        yield Flow(self.context.symbols, id="progress-words")
         yield PlanList(self.context.symbols, id="outcomes")
 
     def buttons(self) -> Iterator[Button]:
@@ -79,12 +80,12 @@ class ProgressScreen(Dialog[None]):
                 Span(told, "text"),
             ]
         )
-        words = summary_line(run)
+        parts = summary_parts(run)
         if run.error:
-            words = run.error
+            parts = [run.error]
         elif run.stopping and not run.ended:
-            words = f"stopping: those sent are awaited  {symbols.dot}  {words}"
-        self.query_one("#progress-words", Line).put([gap(1), Span(words, "error" if run.error else "muted")])
+            parts = ["stopping: those sent are awaited", *parts]
+        self.query_one("#progress-words", Flow).put(parts, "error" if run.error else "muted")
 
     @on(Button.Pressed, "#leave")
     def action_leave(self) -> None:

@@ -220,7 +220,7 @@ class JobsView(Vertical):
             self._marked()
 
     def filter_refused(self) -> bool:
-        """Whether the filter cannot be read, which is said: nothing is done to what it would have kept out."""
+        """Whether the filter cannot be read, and say so: nothing is done to what it would have kept out."""
         mistake = self.bar.read_now()
         if mistake:
             self.notify(f"The filter has a mistake: {mistake}", markup=False, severity="warning")
@@ -287,7 +287,7 @@ class JobsView(Vertical):
             chrome.tab_spans(self.counts, self.scope.tab, self.news, self._width, symbols)
         )
         self.query_one("#header", Line).put(chrome.header_spans(table.plan, sort, symbols))
-        self.bar.draw(self._count_spans(), chrome.sort_spans(sort, table.moved, symbols))
+        self.bar.draw(self._count_spans(), chrome.sort_spans(table.plan, sort, table.moved, symbols))
         self._draw_empty()
         self.post_message(self.Looked())
 

@@ -23,7 +23,8 @@ class LinesView(Toned, ScrollView, can_focus=True):
 
     DEFAULT_CSS = """
     LinesView {
-        height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-gutter: stable; scrollbar-size-vertical: 1;
+        height: 1fr; overflow-x: hidden; overflow-y: auto;
+        scrollbar-gutter: stable; scrollbar-size-vertical: 1;
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -1,0 +1,170 @@
+"""What the dashboard says while something runs, and where what it says has to fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Button, Checkbox
+from tui_kit import Dash, account, change, dashboard, job, jobs
+
+from jobdash.config import COLUMNS, UiSettings, load
+from jobdash.domain.plan import Action, Choices, JobOutcome, Result
+from jobdash.operations.browse import Order, Sort
+from jobdash.operations.plan import plan_jobs
+from jobdash.tui import chrome
+from jobdash.tui.columns import Column
+from jobdash.tui.runs import Run
+from jobdash.tui.screens.progress import ProgressScreen
+from jobdash.tui.symbols import UNICODE
+from jobdash.tui.widgets.line import Line
+from jobdash.tui.widgets.lines_view import LinesView
+from jobdash.tui.widgets.notes import Notes
+
+OPENAI = account("openai")
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 16), (200, 50)])
+@pytest.mark.parametrize("number", [3, 100])
+async def test_headers_stand_over_their_columns(path: Path, size: tuple[int, int], number: int) -> None:
+    """Whether the scroll bar is shown or not, from the start and after a resize."""
+    rows = [job(n, "in_progress") for n in range(1, number + 1)]
+    async with dashboard(path, [OPENAI], rows=rows, working=False, size=size) as dash:
+
+        def check() -> bool:
+            header = chrome.header_spans(dash.table.plan, dash.app.main.view.look_at.sort, UNICODE)
+            wanted = "".join(span.text for span in header).rstrip()
+            return dash.table.plan.width == dash.table.size.width and dash.line("header") == wanted
+
+        await dash.until(check)
+        await dash.pilot.resize_terminal(100, 30)
+        await dash.until(lambda: dash.app.size.width == 100)
+        await dash.until(check)
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 15)])
+async def test_the_counts_of_a_run_are_never_cut(path: Path, size: tuple[int, int]) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False, size=size) as dash:
+        run = Run(plan_jobs(Action.CANCEL, dash.table.visible_rows, dash.app.context.situation()))
+        row = dash.table.visible_rows[0]
+        run.outcomes = [JobOutcome(row, Result.FAILED, "500")] * 1_234
+        run.outcomes += [JobOutcome(row, Result.SKIPPED, "done", stopped=True)] * 1_000
+        run.outcomes += [JobOutcome(row, Result.SKIPPED, "already completed")] * 4_418
+        run.end()
+        dash.app.push_screen(ProgressScreen(run, dash.app.context))
+        await dash.until(lambda: "Failed to cancel: 1,234" in dash.screen)
+        assert "Skipped (not pending): 4,418" in dash.screen
+        assert "Not sent (stopped): 1,000" in dash.screen
+
+
+async def test_a_hidden_run_is_shown_and_brought_back(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("completed", "completed"), working=False) as dash:
+        plan = plan_jobs(Action.REMOVE, dash.table.visible_rows, dash.app.context.situation())
+        run = dash.app.start_run(plan)
+        assert not any("running" in one.title for one in dash.app.get_system_commands(dash.app.screen))
+        run.hidden = True
+        await dash.until(lambda: "removing 0/2" in dash.line("accounts"))
+        titles = {one.title: one for one in dash.app.get_system_commands(dash.app.screen)}
+        titles["Show what is running"].callback()
+        await dash.until(lambda: isinstance(dash.app.screen, ProgressScreen))
+        await dash.until_dialog()
+        await dash.press("escape")
+        await dash.until_table()
+        await dash.until(lambda: "removing 0/2" in dash.line("accounts"))
+        place = dash.line("accounts").index("removing")
+        await dash.pilot.click("#accounts", offset=(place + 2, 0))
+        await dash.until(lambda: isinstance(dash.app.screen, ProgressScreen))
+        run.end()
+        await dash.until(lambda: "removing" not in dash.app.main.query_one("#accounts", Line).plain)
+
+
+async def test_settings_nobody_knows_are_told(path: Path) -> None:
+    async with dashboard(
+        path,
+        [OPENAI],
+        rows=jobs("pending"),
+        working=False,
+        ui=UiSettings(ascii=False, theme="jobdash-drak"),
+        keys={"job.cancle": "ctrl+x", "job.cancel": "ctrl+t", "one.close": "w", "table.up": "up"},
+    ) as dash:
+        await dash.until(lambda: len(dash.toasts) >= 2)
+        theme, key = dash.toasts
+        assert "[ui] theme jobdash-drak is not known; there are" in theme
+        assert "[keys] job.cancle is not known; do you mean job.cancel?" in key
+
+
+async def test_an_order_without_a_column_stands_out(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
+        layout = dash.table.plan
+        created = chrome.sort_spans(layout, Sort(Order.CREATED, True), 0, UNICODE)
+        updated = chrome.sort_spans(layout, Sort(Order.UPDATED, True), 0, UNICODE)
+        assert (created[1].tone, updated[1].tone) == ("text", "accent")
+
+
+async def test_usage_is_told_in_numbers(path: Path) -> None:
+    usage = '{"input_tokens": 12000, "input_tokens_details": {"cached_tokens": 5}, "model": "x"}'
+    async with dashboard(path, [OPENAI], rows=jobs("completed"), working=False) as dash:
+        change(path, "UPDATE job SET usage = ?", usage)
+        await dash.press("enter", "2")
+        await dash.until(lambda: "input_tokens 12,000, input_tokens_details.cached_tokens 5" in lines(dash))
+
+
+def lines(dash: Dash) -> str:
+    """What the job's screen says, scrolled to or not."""
+    return dash.app.screen.query_one("#job-lines", LinesView).plain
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (64, 24), (60, 15)])
+async def test_no_red_label_is_cut(path: Path, size: tuple[int, int]) -> None:
+    rows = jobs("pending", "completed")
+    async with dashboard(path, [OPENAI], rows=rows, working=False, size=size) as dash:
+        await dash.press("a", "x")
+        screen = await dash.until_dialog()
+        assert "✖ Remove 1 job" in dash.screen
+        screen.query_one("#choice-cancel_first", Checkbox).toggle()
+        await dash.until(lambda: "✖ Cancel & delete 2 jobs" in dash.screen)
+
+
+async def test_nothing_chosen_is_nothing_to_do(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("completed"), working=False) as dash:
+        await dash.press("x")
+        screen = await dash.until_dialog()
+        screen.query_one("#choice-record", Checkbox).toggle()
+        await dash.settle()
+        notes = screen.query_one(Notes).plain
+        assert "nothing chosen" in notes
+        assert "hides the record" not in notes
+        assert screen.query_one("#act", Button).disabled
+        screen.query_one("#choice-remote", Checkbox).toggle()
+        await dash.settle()
+        assert "the record stays here" in screen.query_one(Notes).plain
+        assert not screen.query_one("#act", Button).disabled
+
+
+async def test_the_quit_question_follows_the_run_and_ends_with_it(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
+        rows = dash.table.visible_rows
+        run = Run(plan_jobs(Action.REMOVE, rows, dash.app.context.situation(), Choices(cancel_first=True)))
+        dash.app.runs.all.append(run)
+        await dash.press("q")
+        await dash.until_dialog()
+        assert "0 of 2 removals sent." in dash.screen
+        run.outcomes.append(JobOutcome(rows[0], Result.DONE))
+        await dash.until(lambda: "1 of 2 removals sent." in dash.screen)
+        run.end()
+        await dash.until_exit()
+        assert not run.stopping
+
+
+def test_settings_may_name_every_column_there_is() -> None:
+    drawn = {column.value for column in Column} - {Column.BAR, Column.COUNTS}
+    assert set(COLUMNS) == drawn | {"progress"}
+
+
+def test_an_unknown_column_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[ui]\ncolumns = ["age", "colour"]\n')
+    config = load(path, env={})
+    assert config.ui.columns == ("age", "colour")
+    (warning,) = config.warnings
+    assert "[ui] columns: colour is not known; there are name, account" in warning
