@@ -64,7 +64,7 @@ SHOTS = (
     Shot("cancel-all", ("C",)),
     Shot("cancel-all-light", ("C",), theme="jobdash-light"),
     Shot("cancel-and-delete", ("6", "0", "down", "down", "down", "X"), (100, 34)),
-    Shot("job", ("end", *("up",) * 4, "slash", *typed("nightly"), "enter", "enter")),
+    Shot("job", ("slash", *typed("caption"), "enter", "enter", "e")),
     Shot("help", ("question_mark",)),
 )
 
@@ -112,7 +112,7 @@ async def shoot(shot: Shot, folder: Path) -> str:
             await pilot.pause(0.6)
             for key in shot.keys:
                 await pilot.press(key)
-            await pilot.pause(0.5)
+            await pilot.pause(1.0)
             return app.export_screenshot(title="jobdash")
 
 
