@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,6 +51,11 @@ class Ran:
     def json(self) -> Any:
         """Its one document."""
         return json.loads(self.out)
+
+
+def _hears_ctrl_c() -> None:
+    """Undo what a background job of a shell inherits: there, Ctrl-C is ignored from the start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
@@ -101,6 +107,7 @@ class Cli:
             [sys.executable, "-m", "jobdash", *args],
             cwd=ROOT,
             text=True,
+            preexec_fn=_hears_ctrl_c,
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings},
         )
 
