@@ -57,7 +57,8 @@ LOOKS = [["list", "--json"], ["list", "--csv"], ["list"], ["log"], ["log", "JOB"
     [
         *LOOKS,
         pytest.param(
-            ["show", "JOB"], marks=pytest.mark.xfail(reason="cli.selecting imports what asks accounts")
+            ["show", "JOB"],
+            marks=pytest.mark.xfail(strict=True, reason="cli.selecting imports what asks accounts"),
         ),
     ],
     ids=" ".join,
