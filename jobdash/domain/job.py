@@ -50,6 +50,8 @@ class JobRow:
     """A cancel got no answer: it may or may not have been applied, and may be asked again at once."""
     fence: int
     revision: int
+    done_before: int | None = None
+    """Local jobs: what earlier attempts had done when the present one began."""
 
     @property
     def unfinished(self) -> bool:

@@ -17,10 +17,11 @@ def age(row: JobRow, now: int) -> str:
 
 def left_ms(row: JobRow, now: int) -> int | None:
     """Return the milliseconds a running job needs at the pace it had so far; None when nobody can tell."""
-    if row.status not in _RUNNING or row.gone or not row.done or row.remaining is None:
+    if row.status not in _RUNNING or row.gone or row.done is None or row.remaining is None:
         return None
+    done = row.done - (row.done_before or 0)
     elapsed = now - (row.started_at or row.created_at)
-    return int(elapsed / row.done * row.remaining) if elapsed > 0 else None
+    return int(elapsed / done * row.remaining) if elapsed > 0 and done > 0 else None
 
 
 def left(row: JobRow, now: int) -> str:

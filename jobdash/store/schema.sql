@@ -53,6 +53,7 @@ CREATE TABLE job (
 	total_key INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(total, -1)) VIRTUAL,
 	failed_key INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(failed, -1)) VIRTUAL,
 	progress_key INTEGER NOT NULL GENERATED ALWAYS AS (CASE WHEN total > 0 AND coalesce(succeeded, failed) IS NOT NULL THEN 10000 * (coalesce(succeeded, 0) + coalesce(failed, 0)) / total ELSE -1 END) VIRTUAL,
+	done_before INTEGER,
 	CONSTRAINT remote_status_known CHECK (remote_status IN ('pending', 'validating', 'in_progress', 'finalizing', 'cancelling', 'completed', 'failed', 'expired', 'cancelled', 'unknown')),
 	CONSTRAINT verdict_known CHECK (verdict = 'force_failed'),
 	CONSTRAINT cancel_doubt_is_boolean CHECK (cancel_doubt IN (0, 1)),
@@ -137,6 +138,41 @@ CREATE TABLE intent (
 	FOREIGN KEY(job_id) REFERENCES job (id)
 );
 
+CREATE TABLE attempt (
+	job_id INTEGER NOT NULL,
+	fence INTEGER NOT NULL,
+	number INTEGER NOT NULL,
+	owner VARCHAR NOT NULL,
+	actor VARCHAR NOT NULL,
+	keyed INTEGER NOT NULL,
+	unit VARCHAR DEFAULT 'items' NOT NULL,
+	argv VARCHAR,
+	cwd VARCHAR,
+	log_file VARCHAR,
+	started_at INTEGER NOT NULL,
+	ended_at INTEGER,
+	ended VARCHAR,
+	PRIMARY KEY (job_id, fence),
+	FOREIGN KEY(job_id) REFERENCES job (id)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE item (
+	job_id INTEGER NOT NULL,
+	seq INTEGER NOT NULL,
+	"key" VARCHAR NOT NULL,
+	outcome VARCHAR NOT NULL,
+	attempt INTEGER NOT NULL,
+	detail VARCHAR,
+	error_type VARCHAR,
+	error VARCHAR,
+	at INTEGER NOT NULL,
+	PRIMARY KEY (job_id, seq),
+	CONSTRAINT outcome_known CHECK (outcome IN ('waiting', 'ok', 'error', 'skipped')),
+	FOREIGN KEY(job_id) REFERENCES job (id)
+)
+ WITHOUT ROWID;
+
 CREATE INDEX event_at ON event (at);
 
 CREATE INDEX event_bulk ON event (bulk);
@@ -146,6 +182,8 @@ CREATE INDEX event_job ON event (job_id);
 CREATE INDEX intent_open ON intent (account) WHERE closed_at IS NULL;
 
 CREATE INDEX intent_open_job ON intent (job_id) WHERE closed_at IS NULL;
+
+CREATE INDEX item_outcome ON item (job_id, outcome, seq);
 
 CREATE INDEX job_parent ON job (parent_id);
 
@@ -189,6 +227,8 @@ CREATE INDEX job_text ON job (id, shown, name, public_id, remote_id);
 
 CREATE INDEX job_unfinished ON job (account) WHERE remote_status NOT IN ('cancelled', 'completed', 'expired', 'failed');
 
+CREATE UNIQUE INDEX item_key ON item (job_id, "key");
+
 CREATE UNIQUE INDEX job_identity ON job (remote_id, provider, origin);
 
 CREATE UNIQUE INDEX job_public_id ON job (public_id);
@@ -221,4 +261,4 @@ END;
 
 INSERT INTO meta (id, revision) VALUES (1, 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('0001');
+INSERT INTO alembic_version (version_num) VALUES ('0002');

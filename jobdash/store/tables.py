@@ -124,6 +124,8 @@ class JobRecord(Base, table=True):
     total_key: int = _generated("total_key", "coalesce(total, -1)")
     failed_key: int = _generated("failed_key", "coalesce(failed, -1)")
     progress_key: int = _generated("progress_key", _PROGRESS)
+    done_before: int | None = None
+    """What earlier attempts had done when the present one began; no part of its pace."""
 
     __table_args__ = (
         CheckConstraint(f"remote_status IN ({_words(Status)})", name="remote_status_known"),
@@ -220,6 +222,56 @@ class EventRecord(Base, table=True):
     result: str
     detail: str = Field(sa_column_kwargs=_default("''"))
     bulk: str | None = None
+
+
+class AttemptRecord(Base, table=True):
+    """One run of a local job by a script; ``(job_id, fence)`` names it for ever."""
+
+    __tablename__ = "attempt"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    job_id: int = Field(primary_key=True, foreign_key="job.id")
+    fence: int = Field(primary_key=True)
+    number: int
+    """As the job's ``attempt`` was when this run began."""
+    owner: str
+    actor: str
+    keyed: bool = Field(sa_type=Integer)
+    """Its items have keys: they are kept, and the next run skips those that are done."""
+    unit: str = Field(sa_column_kwargs=_default("'items'"))
+    argv: str | None = None
+    """The command line as a JSON list, where it can be started again."""
+    cwd: str | None = None
+    log_file: str | None = None
+    started_at: int
+    ended_at: int | None = None
+    ended: str | None = None
+    """How it ended, in one sentence."""
+
+
+class ItemRecord(Base, table=True):
+    """One item of a local job by its key; rows of one job lie together, in the order of ``seq``."""
+
+    __tablename__ = "item"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('waiting', 'ok', 'error', 'skipped')", name="outcome_known"),
+        Index("item_key", "job_id", "key", unique=True),
+        Index("item_outcome", "job_id", "outcome", "seq"),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: int = Field(primary_key=True, foreign_key="job.id")
+    seq: int = Field(primary_key=True)
+    """Counted from 0 without a gap, so that a far jump in a long list is one lookup."""
+    key: str
+    outcome: str
+    attempt: int
+    """The attempt that wrote it."""
+    detail: str | None = None
+    """What the script said of it, as JSON."""
+    error_type: str | None = None
+    error: str | None = None
+    at: int
 
 
 class TallyRecord(Base, table=True):

@@ -79,7 +79,15 @@ def test_both_doors_read_the_same_from_every_column(path: Path, writer: Writer, 
     )
     texts = ("cancel_reason", "verdict_reason", "left_behind", "owner", "last_owner")
     numbers = ("cancel_requested_at", "verdict_at", "not_found_at", "gone_at", "removed_at", "removing")
-    numbers += ("superseded_by", "parent_id", "lease_until", "cancel_doubt", "attempt", "fence")
+    numbers += (
+        "superseded_by",
+        "parent_id",
+        "lease_until",
+        "cancel_doubt",
+        "attempt",
+        "fence",
+        "done_before",
+    )
     filled = {name: f"<{name}>" for name in texts} | dict.fromkeys(numbers, 1)
     filled |= {"verdict": FORCE_FAILED, "parent_id": job.id, "superseded_by": job.id}
     raw(path, f"UPDATE job SET {', '.join(f'{name} = ?' for name in filled)}", list(filled.values()))
@@ -181,9 +189,12 @@ def test_every_written_column_is_told_by_a_trigger_or_silent() -> None:
     written = {column.name for column in table(JobRecord).columns if column.computed is None}
     assert written >= UNSEEN
     assert {"seen_at", "not_found_at"} < SILENT
-    assert set(ROW_COLUMNS) - {"id", "public_id", "status", "updated_at", "revision"} <= written - SILENT
+    assert (
+        set(ROW_COLUMNS) - {"id", "public_id", "status", "updated_at", "revision", "done_before"}
+        <= written - SILENT
+    )
 
 
 def test_nobody_elses_tables_are_in_our_metadata() -> None:
     assert "job" in Base.metadata.tables
-    assert len(Base.metadata.tables) == 8
+    assert len(Base.metadata.tables) == 10
