@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from rich.cells import cell_len
+
 from jobdash.domain import marks
 from jobdash.domain.duration import MINUTE, short_span
 from jobdash.domain.job import AccountHealth, JobRow
@@ -207,10 +209,14 @@ def title_spans(row: JobRow, width: int, now: int, symbols: Symbols) -> list[Spa
         (clean(row.endpoint or "", 40), "muted"),
         (marks.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
     ]
-    spans = [gap(1), Span(cells.fit(clean(row.name), min(width // 2, 60), symbols.more).rstrip(), "strong")]
+    name = cells.fit(clean(row.name), min(width // 2, 60), symbols.more).rstrip()
+    spans = [gap(1), Span(name, "strong")]
+    room = width - 1 - cell_len(name)
     for text, tone in parts:
-        if text and sum(span.cells for span in spans) + len(text) + 3 < width:
-            spans += [Span(f" {symbols.dot} ", "track"), Span(text, tone)]
+        told = f" {symbols.dot} {text}"
+        if text and cell_len(told) < room:
+            spans.append(Span(told, tone))
+            room -= cell_len(told)
     return spans
 
 
@@ -271,16 +277,14 @@ class KeyHint(NamedTuple):
 def key_spans(hints: Sequence[KeyHint], width: int) -> list[Span]:
     """Return the footer: keys with their words, as many as fit; what is not possible now is dim."""
     spans = [gap(1)]
-    used = 1
+    room = width - 1
     for hint in hints:
-        cells_needed = len(hint.key) + 1 + len(hint.label) + 2
-        if used + cells_needed > width:
+        told = f"{hint.label}  "
+        room -= cell_len(hint.key) + 1 + cell_len(told)
+        if room < 0:
             break
-        tone = "barkey" if hint.enabled else "barmuted"
-        spans += [
-            Span(f"{hint.key} ", tone, hint.action),
-            Span(hint.label, "text" if hint.enabled else "barmuted", hint.action),
-            gap(2),
-        ]
-        used += cells_needed
+        if hint.enabled:
+            spans += [Span(f"{hint.key} ", "barkey", hint.action), Span(told, "text", hint.action)]
+        else:
+            spans.append(Span(f"{hint.key} {told}", "barmuted", hint.action))
     return spans

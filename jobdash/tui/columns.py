@@ -91,6 +91,12 @@ class Layout(NamedTuple):
     width: int
     places: tuple[Place, ...]
 
+    @property
+    def clock_start(self) -> int:
+        """The first cell of what changes with the time alone; the width where there is nothing such."""
+        timed = (place.start for place in self.places if place.column in {Column.AGE, Column.LEFT})
+        return min(timed, default=self.width)
+
     def at(self, x: int) -> Column | None:
         """Return the column that cell ``x`` belongs to."""
         found = None

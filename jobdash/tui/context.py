@@ -38,6 +38,11 @@ class Context:
     demo: bool = False
     under_way: UnderWay = field(default_factory=UnderWay)
 
+    def __post_init__(self) -> None:
+        self._accounts = frozenset(account.name for account in self.config.accounts)
+        key = self.config.keys.get("job.cancel_delete", "X").split(",")[0]
+        self._instead = f"cancel & delete it ({key})"
+
     @classmethod
     def of(
         cls,
@@ -61,9 +66,7 @@ class Context:
 
     def situation(self, *, named: bool = True) -> Situation:
         """Return what a decision needs to know now."""
-        accounts = frozenset(account.name for account in self.config.accounts)
-        key = self.config.keys.get("job.cancel_delete", "X").split(",")[0]
-        return Situation(self.clock(), accounts, named, f"cancel & delete it ({key})")
+        return Situation(self.clock(), self._accounts, named, self._instead)
 
 
 @dataclass(frozen=True, slots=True)

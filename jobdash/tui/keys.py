@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from textual.binding import Binding
 from textual.keys import format_key
 
+from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, decide
+from jobdash.domain.plan import Action, Choices
 from jobdash.tui.chrome import KeyHint
 from jobdash.tui.context import Context
 
@@ -24,7 +25,8 @@ _ACCEPTS = {
     "job.remove": (Action.REMOVE, Choices()),
     "job.cancel_delete": (Action.REMOVE, Choices(cancel_first=True)),
 }
-_CHANGING = frozenset({*_ACCEPTS, "job.cancel_all", "job.undo"})
+_ACTING = frozenset(_ACCEPTS)
+_CHANGING = _ACTING | {"job.cancel_all", "job.undo"}
 
 
 def bindings_by_id(*holders: type) -> dict[str, Binding]:
@@ -45,27 +47,38 @@ def key_name(binding: Binding, keymap: Mapping[str, str]) -> str:
     return format_key((own or binding.key).split(",")[0])
 
 
-def accepts(name: str, row: JobRow | None, context: Context) -> bool:
-    """Whether a job accepts the action behind a binding now; bindings that act on no job are always there."""
-    if name in _CHANGING and context.read_only:
-        return False
-    if name not in _ACCEPTS:
-        return True
-    action, choices = _ACCEPTS[name]
-    return row is not None and decide(action, row, context.situation(), choices).acts
+def unavailable(row: JobRow | None, context: Context) -> frozenset[str]:
+    """Return the bindings that do nothing now: the job does not accept them, or nothing can be written."""
+    if context.read_only:
+        return _CHANGING
+    if row is None:
+        return _ACTING
+    situation = context.situation()
+    return frozenset(
+        name
+        for name, (action, choices) in _ACCEPTS.items()
+        if not decide(action, row, situation, choices).acts
+    )
 
 
-def footer_hints(
-    bindings: Mapping[str, Binding], current: JobRow | None, marked: bool, context: Context
-) -> list[KeyHint]:
-    """Return the footer: every key with its word, dim where the current job does not accept it.
+class Footer:
+    """The keys of the main screen with their words, dim where the current job does not accept them."""
 
-    With marked jobs every action is offered: the plan says which of them accept it.
-    """
-    hints: list[KeyHint] = []
-    for name in _FOOTER:
-        binding = bindings[name]
-        enabled = accepts(name, current, context) or (marked and not context.read_only)
-        key = key_name(binding, context.config.keys)
-        hints.append(KeyHint(key, binding.description, binding.action, enabled))
-    return hints
+    def __init__(self, bindings: Mapping[str, Binding], context: Context) -> None:
+        self._context = context
+        self._hints = {
+            name: KeyHint(
+                key_name(bindings[name], context.config.keys),
+                bindings[name].description,
+                bindings[name].action,
+            )
+            for name in _FOOTER
+        }
+
+    def hints(self, current: JobRow | None, marked: bool) -> tuple[KeyHint, ...]:
+        """Return every key; with marked jobs all are offered: the plan says which of them accept it."""
+        offered = marked and not self._context.read_only
+        off = frozenset[str]() if offered else unavailable(current, self._context)
+        return tuple(
+            hint._replace(enabled=False) if name in off else hint for name, hint in self._hints.items()
+        )

@@ -34,7 +34,10 @@ async def test_headers_stand_over_their_columns(path: Path, size: tuple[int, int
         def check() -> bool:
             header = chrome.header_spans(dash.table.plan, dash.app.main.view.look_at.sort, UNICODE)
             wanted = "".join(span.text for span in header).rstrip()
-            return dash.table.plan.width == dash.table.size.width and dash.line("header") == wanted
+            return (
+                dash.table.plan.width == dash.table.scrollable_content_region.width
+                and dash.line("header") == wanted
+            )
 
         await dash.until(check)
         await dash.pilot.resize_terminal(100, 30)

@@ -14,7 +14,7 @@ from jobdash.domain.plan import Action, Choices
 from jobdash.tui import chrome, job_story
 from jobdash.tui.context import Context, Selection
 from jobdash.tui.guard import reading
-from jobdash.tui.keys import accepts, key_name
+from jobdash.tui.keys import key_name, unavailable
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView
 
@@ -129,11 +129,12 @@ class JobScreen(Screen[None]):
 
     def _hints(self, job: Job) -> list[chrome.KeyHint]:
         hints: list[chrome.KeyHint] = []
+        off = unavailable(job.row, self.context)
         for binding in self.BINDINGS:
             if not isinstance(binding, Binding) or not binding.show:
                 continue
             name = (binding.id or "").replace("one.", "job.")
-            enabled = accepts(name, job.row, self.context)
+            enabled = name not in off
             if name == "job.errors":
                 enabled = bool(job.row.failed or job.errors or job.row.error)
             if name in {"job.cancel", "job.force_fail", "job.cancel_delete"} and job.row.terminal:

@@ -13,12 +13,14 @@ from textual.screen import Screen
 
 from jobdash.domain import wording
 from jobdash.domain.duration import MINUTE
+from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices
 from jobdash.domain.text import clean
 from jobdash.tui import chrome
 from jobdash.tui.context import Context
+from jobdash.tui.exact_updates import ExactCompositor
 from jobdash.tui.guard import reading
-from jobdash.tui.keys import bindings_by_id, footer_hints
+from jobdash.tui.keys import Footer, bindings_by_id
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.jobs_view import JobsView
 from jobdash.tui.widgets.line import Line, Span
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 TALL = 30
 """Lines from which on there is room for empty ones."""
+_ERRORS_KEPT = 64
 LOOK_EVERY = 0.25
 """Seconds between two looks at the store."""
 _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
@@ -64,9 +67,12 @@ class MainScreen(Screen[None]):
         self._schema = context.browser.schema_version()
         self._replaced = False
         self._width = 0
-        self._keys_drawn: tuple[list[chrome.KeyHint], int] = ([], 0)
+        self._footer = Footer(BINDINGS_BY_ID, context)
+        self._errors: dict[tuple[int, int], list[tuple[str, int]]] = {}
+        self._keys_drawn: tuple[tuple[chrome.KeyHint, ...], int] = ((), 0)
         self._ages_at = 0.0
         self._tick: asyncio.TimerHandle | None = None
+        self._compositor = ExactCompositor()
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -87,7 +93,7 @@ class MainScreen(Screen[None]):
         """Start looking."""
         self.query_one("#accounts", Line).over = self.query_one("#keys", Line).over = "bar"
         self.view.table.focus()
-        self.watch(self.view.table, "row", self._draw_details, init=False)
+        self.view.table.on_row = self._draw_details
         if self.context.read_only:
             self.show_banner(f"{self.context.read_only}; nothing can be changed")
         # Everything is said before the first layout: the first paint is the whole screen.
@@ -197,14 +203,23 @@ class MainScreen(Screen[None]):
             title.put([])
             story.put([])
         else:
-            errors = self.context.browser.errors_summary(row.id) if row.failed or row.error else []
+            errors = self._errors_of(row) if row.failed or row.error else []
             title.put(chrome.title_spans(row, self._width, now, symbols))
             story.put(chrome.story_spans(row, errors, now, symbols))
         self._draw_keys()
 
+    def _errors_of(self, row: JobRow) -> list[tuple[str, int]]:
+        """Return a job's errors; those of the last few rows are known, so that moving about reads nothing."""
+        look = (row.id, row.revision)
+        if look not in self._errors:
+            if len(self._errors) >= _ERRORS_KEPT:
+                self._errors.clear()
+            self._errors[look] = self.context.browser.errors_summary(row.id)
+        return self._errors[look]
+
     def _draw_keys(self) -> None:
         table = self.view.table
-        hints = footer_hints(BINDINGS_BY_ID, table.current, bool(table.marks), self.context)
+        hints = self._footer.hints(table.current, bool(table.marks))
         if (hints, self._width) != self._keys_drawn:
             self._keys_drawn = (hints, self._width)
             self.query_one("#keys", Line).put(chrome.key_spans(hints, self._width))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 from textual import events
@@ -62,9 +63,6 @@ class JobTable(Toned, ScrollView, can_focus=True):
 
     plan: reactive[Layout] = reactive(fit(80), repaint=False)
     """The columns; whoever draws the headers watches it, so that both always stand in the same places."""
-    row: reactive[JobRow | None] = reactive(None, repaint=False)
-    """The job under the cursor. Watched rather than told by a message: what depends on it is drawn in the
-    same frame as the cursor."""
 
     def __init__(
         self,
@@ -76,6 +74,10 @@ class JobTable(Toned, ScrollView, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self.window = RowWindow(browser)
+        self.on_row: Callable[[], None] = lambda: None
+        """Called when another job, or another state of it, is under the cursor. Not a message: what depends
+        on it is drawn in the same frame as the cursor."""
+        self._told: JobRow | None = None
         self.marks: set[int] = set()
         self.queued: set[int] = set()
         """Jobs whose action waits for its turn; the row says so."""
@@ -162,10 +164,12 @@ class JobTable(Toned, ScrollView, can_focus=True):
 
     def draw_changes(self) -> None:
         """Draw the lines that look different from what is on the screen."""
-        first, width = round(self.scroll_y), self.size.width
+        first, width = round(self.scroll_y), self.plan.width
         for y in range(self.size.height):
-            if (self._drawn[y] if y < len(self._drawn) else None) != self._look(first + y):
-                self.refresh(Region(0, y, width, 1))
+            before, now = self._drawn[y] if y < len(self._drawn) else None, self._look(first + y)
+            if before != now:
+                start = self.plan.clock_start if _only_later(before, now) else 0
+                self.refresh(Region(start, y, width - start, 1))
 
     @property
     def _height(self) -> int:
@@ -210,7 +214,10 @@ class JobTable(Toned, ScrollView, can_focus=True):
             self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
     def _tell(self) -> None:
-        self.row = self.current
+        current = self.current
+        if current != self._told:
+            self._told = current
+            self.on_row()
 
     # ── moving ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -247,7 +254,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
         else:
             for line in {before - top, index - top}:
                 if 0 <= line < self.size.height:
-                    self.refresh(Region(0, line, self.size.width, 1))
+                    self.refresh(Region(0, line, self.plan.width, 1))
         self._tell()
 
     def _scroll(self, top: int) -> None:
@@ -273,7 +280,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit the columns; the cursor stays in sight."""
-        self.fit(event.size.width)
+        self.fit(self.scrollable_content_region.width)
         top = round(self.scroll_y)
         if self.cursor >= top + event.size.height > 0:
             top = self.cursor - event.size.height + 1
@@ -342,28 +349,11 @@ class JobTable(Toned, ScrollView, can_focus=True):
             pieces += drawn[place.column]
             end = place.start + place.width
         pieces.append((" " * (self.size.width - end), "text"))
-        return self.strip(_joined(pieces), over).adjust_cell_length(self.size.width, self.blank(over))
+        return self.strip(pieces, over).adjust_cell_length(self.size.width, self.blank(over))
 
 
-def _joined(pieces: list[cells.Piece]) -> list[cells.Piece]:
-    """Return pieces with blanks given to a neighbour and equal neighbours joined.
-
-    Every change of style costs some 40 bytes at each move of the cursor; a blank looks the same in any
-    tone.
-    """
-    joined: list[cells.Piece] = []
-    leading = ""
-    for text, tone in pieces:
-        if not text:
-            continue
-        if not text.strip():
-            if joined:
-                joined[-1] = (joined[-1][0] + text, joined[-1][1])
-            else:
-                leading += text
-        elif joined and joined[-1][1] == tone:
-            joined[-1] = (joined[-1][0] + text, tone)
-        else:
-            joined.append((leading + text, tone))
-            leading = ""
-    return joined
+def _only_later(before: _Look | None, now: _Look | None) -> bool:
+    """Whether a line differs in its age and its time left alone."""
+    if before is None or now is None:
+        return False
+    return before == now._replace(age=before.age, left=before.left)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rich.cells import cell_len
-from rich.segment import Segment
 from textual import events
 from textual.geometry import Region
 from textual.message import Message
@@ -24,19 +23,22 @@ class Span(NamedTuple):
     @property
     def cells(self) -> int:
         """The width on the screen."""
-        return cell_len(self.text)
+        return len(self.text) if self.text.isascii() else cell_len(self.text)
+
+
+_STRIPS_KEPT = 16
 
 
 def _changed(before: list[Span], after: list[Span]) -> tuple[int, int] | None:
-    """Return the first cell that differs and the end of the last: no more than those are written."""
+    """Return the first cell that differs and the end of the last; None when nothing does."""
     old, new = _with_places(before), _with_places(after)
-    if old == new:
-        return None
-    while old and new and old[0] == new[0]:
-        del old[0], new[0]
     while old and new and old[-1] == new[-1]:
         del old[-1], new[-1]
-    rest = [*old, *new]
+    both = zip(old, new, strict=False)
+    same = next((n for n, (a, b) in enumerate(both) if a != b), min(len(old), len(new)))
+    rest = [*old[same:], *new[same:]]
+    if not rest:
+        return None
     return min(x for x, _ in rest), max(x + span.cells for x, span in rest)
 
 
@@ -73,6 +75,7 @@ class Line(Toned):
         super().__init__(id=id, classes=classes)
         self._left: tuple[Span, ...] = ()
         self._right: tuple[Span, ...] = ()
+        self._strips: dict[tuple[tuple[Span, ...], tuple[Span, ...], int, str], Strip] = {}
 
     def put(self, left: list[Span], right: list[Span] | None = None) -> None:
         """Show these spans; nothing is drawn when they are what stands there."""
@@ -106,10 +109,20 @@ class Line(Toned):
         """Return the one line."""
         if y:
             return Strip.blank(self.size.width, self.blank(self.over))
-        segments = [
-            Segment(span.text, self.tone(span.tone, self.over)) for span in self._placed() if span.text
-        ]
-        return Strip(segments).adjust_cell_length(self.size.width, self.blank(self.over))
+        look = (self._left, self._right, self.size.width, self.over)
+        strip = self._strips.get(look)
+        if strip is None:
+            if len(self._strips) >= _STRIPS_KEPT:
+                self._strips.clear()
+            pieces = [(span.text, span.tone) for span in self._placed()]
+            strip = self.strip(pieces, self.over).adjust_cell_length(self.size.width, self.blank(self.over))
+            self._strips[look] = strip
+        return strip
+
+    def notify_style_update(self) -> None:
+        """Forget colours of another theme."""
+        self._strips.clear()
+        super().notify_style_update()
 
     def on_click(self, event: events.Click) -> None:
         """Tell which span was clicked."""

@@ -1,0 +1,91 @@
+"""What is written for a change: its own cells, and together with what stands there the whole screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyte
+import pytest
+from textual.geometry import Region
+from textual.widget import Widget
+from tui_kit import Dash, account, dashboard, jobs
+
+from jobdash.tui.exact_updates import ExactCompositor
+
+OPENAI = account("openai")
+WORDS = ("in_progress", "completed", "failed", "pending", "cancelled", "cancelling") * 8
+
+
+def _whole(dash: Dash) -> str:
+    update = _compositor(dash).render_update(full=True)
+    assert update is not None
+    return str(update.render_segments(dash.app.console))
+
+
+def _compositor(dash: Dash) -> ExactCompositor:
+    compositor = dash.app.main._compositor
+    assert isinstance(compositor, ExactCompositor)
+    return compositor
+
+
+def _partial(dash: Dash, *widgets: Widget) -> str:
+    compositor = _compositor(dash)
+    compositor.update_widgets(set(widgets))
+    update = compositor.render_partial_update()
+    return "" if update is None else update.render_segments(dash.app.console)
+
+
+def _shown(*written: str) -> Sequence[str]:
+    screen = pyte.Screen(120, 36)
+    stream = pyte.Stream(screen)
+    for text in written:
+        stream.feed(text.replace("\n", "\r\n"))
+    return [*screen.display]
+
+
+@pytest.mark.parametrize("moves", [(1, 2, 3, 9, 4), (20, 21, 0)])
+async def test_partial_updates_add_up_to_the_whole_screen(path: Path, moves: tuple[int, ...]) -> None:
+    """F-1: nothing of an older picture is left, and nothing new is missing."""
+    async with dashboard(path, [OPENAI], rows=jobs(*WORDS), working=False, size=(120, 36)) as dash:
+        await dash.until(lambda: "job-048" in dash.screen)
+        written = [_whole(dash)]
+        lines = [dash.app.main.query_one(f"#{name}") for name in ("title", "story", "keys")]
+        for line in moves:
+            dash.table._go(line)
+            written.append(_partial(dash, dash.table, *lines))
+        assert _shown(*written) == _shown(_whole(dash))
+
+
+async def test_a_change_of_some_cells_writes_those_cells(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs(*WORDS), working=False, size=(120, 36)) as dash:
+        await dash.until(lambda: "job-048" in dash.screen)
+        _partial(dash, dash.table)
+        start = dash.table.plan.clock_start
+        dash.table.refresh(Region(start, 5, dash.table.plan.width - start, 1))
+        age = _partial(dash, dash.table)
+        dash.table.refresh(Region(0, 5, dash.table.plan.width, 1))
+        line = _partial(dash, dash.table)
+    assert "job-" in line
+    assert "job-" not in age
+    assert len(age) * 4 < len(line)
+
+
+async def test_widgets_that_have_not_changed_are_not_asked(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs(*WORDS), working=False, size=(120, 36)) as dash:
+        await dash.until(lambda: "job-048" in dash.screen)
+        _partial(dash, dash.table)
+        asked: list[str | None] = []
+        render_lines = Widget.render_lines
+
+        def watched(widget: Widget, crop: Region) -> object:
+            asked.append(widget.id)
+            return render_lines(widget, crop)
+
+        monkeypatch.setattr(Widget, "render_lines", watched)
+        monkeypatch.setattr("jobdash.tui.tones.Toned.render_lines", watched)
+        dash.table.refresh(Region(0, 5, dash.table.plan.width, 1))
+        _partial(dash, dash.table)
+    assert asked == ["table"]
