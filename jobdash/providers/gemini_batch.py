@@ -91,7 +91,11 @@ class GeminiBatches:
             api_key=self._key,
             vertexai=False,  # else GOOGLE_GENAI_USE_VERTEXAI in the environment would choose another API
             http_options=types.HttpOptions(
-                base_url=self.origin, api_version=self._version, httpx_async_client=self._wire.client
+                base_url=self.origin,
+                api_version=self._version,
+                httpx_async_client=self._wire.client,
+                client_args={"verify": self._wire.trust},
+                async_client_args={"ssl": self._wire.trust},
             ),
         )
         self._batches, self._files = self._sdk.aio.batches, self._sdk.aio.files
