@@ -1,3 +1,58 @@
-"""jobdash: one live table of every batch job you have in flight."""
+"""jobdash: one live table of every batch job you have in flight, and of your own scripts' long loops."""
 
 __version__ = "0.1.0"
+
+# Spelled out, for `typing` would cost more than everything else here; type checkers know the name.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jobdash.worker.item import Item
+    from jobdash.worker.job import Job
+    from jobdash.worker.stopping import JobCancelled, LeaseLost, TooManyErrors
+    from jobdash.worker.token import Token
+    from jobdash.worker.track import Track, track
+
+__all__ = [
+    "Item",
+    "Job",
+    "JobCancelled",
+    "LeaseLost",
+    "Token",
+    "TooManyErrors",
+    "Track",
+    "__version__",
+    "track",
+]
+
+_PLACES = {
+    "Item": "item",
+    "Job": "job",
+    "JobCancelled": "stopping",
+    "LeaseLost": "stopping",
+    "Token": "token",
+    "TooManyErrors": "stopping",
+    "Track": "track",
+    "track": "track",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what a script asks for when it asks for it: ``import jobdash`` alone costs nothing."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'jobdash' has no attribute {name!r}")
+    import gc
+    from importlib import import_module
+
+    # There is no garbage in imports; looking for it takes a twentieth of a script's start.
+    looked_for = gc.isenabled()
+    gc.disable()
+    try:
+        value = getattr(import_module(f"jobdash.worker.{_PLACES[name]}"), name)
+    finally:
+        if looked_for:
+            gc.enable()
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

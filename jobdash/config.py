@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jobdash.domain.duration import DAY, parse_span
+from jobdash.domain.provider import LOCAL
 from jobdash.domain.text import clean, keep_secret
 from jobdash.errors import ConfigError
 
@@ -99,6 +100,11 @@ class Config:
     sync: SyncSettings = field(default_factory=SyncSettings)
     warnings: tuple[str, ...] = ()
     demo: bool = False
+
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        """All names a job's account can have here; ``local``, for a person's own scripts, is always there."""
+        return (*(account.name for account in self.accounts), LOCAL)
 
     def account(self, name: str) -> Account | None:
         """Return the configured account of that name."""
@@ -215,8 +221,10 @@ class _Reader:
             raise self.error("[accounts] has to hold tables like [accounts.work]")
         found = {account.name: account for account in environment_accounts(self.env)}
         for name, entry in value.items():
-            if not _ACCOUNT_NAME.fullmatch(name) or name == "local":
-                raise self.error(f"[accounts.{name}]: a name is letters, digits, - _ . and not 'local'")
+            if name == LOCAL:
+                raise self.error(f"[accounts.{LOCAL}]: that name is taken by your own scripts")
+            if not _ACCOUNT_NAME.fullmatch(name):
+                raise self.error(f"[accounts.{name}]: a name is letters, digits, - _ . and not '{LOCAL}'")
             account = self.account(name, entry, found.pop(name, None))
             if account is not None:
                 found[name] = account

@@ -20,7 +20,9 @@ WIDTH = 100
 
 def help_text(name: str) -> str:
     """Return what ``jobdash NAME --help`` prints."""
-    with click.Context(group, info_name="jobdash", terminal_width=WIDTH) as parent:
+    # With the settings the program has: a command keeps the help option it was first asked with.
+    names = group.context_settings["help_option_names"]
+    with click.Context(group, info_name="jobdash", terminal_width=WIDTH, help_option_names=names) as parent:
         command = group.get_command(parent, name)
         assert command is not None
         with click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH) as context:

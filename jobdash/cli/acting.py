@@ -22,6 +22,7 @@ from jobdash.domain.wording import result_counts
 from jobdash.errors import ConfigError
 from jobdash.operations.execute import execute
 from jobdash.operations.limiter import Stop
+from jobdash.operations.local_jobs import close_abandoned
 from jobdash.operations.plan import plan_jobs, scope_words
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.wait import Waiting, wait_until
@@ -41,16 +42,25 @@ class Manner:
 
 def act_on(face: Face, action: Action, wanted: Wanted, choices: Choices, manner: Manner) -> int:
     """Do an action to the jobs that were named; return the exit code."""
+    if not manner.dry_run:
+        close_abandoned_cancels(face)
     selection = select(face, wanted)
     plan = plan_selection(face, action, selection, choices)
     return carry_out(face, plan, manner, worst=FAILED if selection.bad_words else 0)
+
+
+def close_abandoned_cancels(face: Face) -> None:
+    """End, as cancelled, the local jobs whose workers are gone with a cancel unanswered."""
+    if face.opened.read_only is None:
+        close_abandoned(face.config.database, face.opened.browser, "cli")
 
 
 def plan_selection(face: Face, action: Action, selection: Selection, choices: Choices) -> Plan:
     """Decide on the jobs that were chosen, as they are now."""
     scope = selection.scope
     words = None if scope is None else scope_words(scope)
-    return plan_jobs(action, selection.rows, situation(face, named=scope is None), choices, scope=words)
+    here, browser = situation(face, named=scope is None), face.opened.browser
+    return plan_jobs(action, selection.rows, here, choices, scope=words, browser=browser)
 
 
 def carry_out(face: Face, plan: Plan, manner: Manner, *, worst: int = 0) -> int:
@@ -69,7 +79,7 @@ def carry_out(face: Face, plan: Plan, manner: Manner, *, worst: int = 0) -> int:
     summary, waited = _execute(face, plan, manner)
     after = face.opened.browser.rows([outcome.job.id for outcome in summary.outcomes])
     if face.as_json:
-        print_summary(plan.action, lines_of(summary.outcomes, after))
+        print_summary(plan.action, lines_of(summary.outcomes, after), _fetchable(face, plan))
     else:
         _print_counts(summary)
     return _exit_code(summary, waited, worst)
@@ -89,20 +99,26 @@ def _print_head(face: Face, plan: Plan) -> None:
     if plan.action is not Action.CANCEL:
         return
     names = plan.accounts or tuple(sorted({decision.job.account for decision in plan.decisions}))
-    names = names or tuple(account.name for account in face.config.accounts)
+    names = names or face.config.account_names
     say(f"Using account(s): {', '.join(names) or 'none'}")
     say(f"Found {len(plan.acting):,} pending job(s)")
 
 
 def _only_tell(face: Face, plan: Plan, manner: Manner, worst: int) -> int:
     if face.as_json:
-        print_summary(plan.action, plan_lines(plan), dry_run=manner.dry_run)
+        print_summary(plan.action, plan_lines(plan), _fetchable(face, plan), dry_run=manner.dry_run)
     elif plan.acting:
         show_plan(plan, say, most=None)
         tell("dry run: nothing was changed")
     else:
         _print_counts(Summary(plan, _skips(plan)))
     return worst
+
+
+def _fetchable(face: Face, plan: Plan) -> set[int]:
+    """Return which local jobs have results that can be fetched."""
+    local = [decision.job.id for decision in plan.decisions if decision.job.local]
+    return face.opened.browser.have_items(local)
 
 
 def _skips(plan: Plan) -> tuple[JobOutcome, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.cli.acting import Manner, carry_out
+from jobdash.cli.acting import Manner, carry_out, close_abandoned_cancels
 from jobdash.cli.asof import as_of, as_of_words
 from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.face import Face
@@ -10,8 +10,10 @@ from jobdash.cli.out import tell
 from jobdash.cli.selecting import Wanted
 from jobdash.cli.syncing import sync_now
 from jobdash.cli.workbench import situation
+from jobdash.config import Account
 from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import Choices
+from jobdash.domain.provider import LOCAL
 from jobdash.operations.plan import plan_cancel_all
 
 
@@ -19,13 +21,23 @@ def cancel_all_pending(
     face: Face, wanted: Wanted, choices: Choices, manner: Manner, *, sync_first: bool
 ) -> int:
     """Cancel what is unfinished; jobs known here are tried also where an account could not be asked first."""
-    asked = face.wanted_accounts(wanted.accounts)
+    asked = _asked(face, wanted)
     scope = wanted.scope()
     worst = 0
-    if sync_first:
+    if sync_first and asked:
         names = [account.name for account in asked] if wanted.accounts else None
         worst = FAILED if sync_now(face, names) else 0
-    if worst or not sync_first:
+    if asked and (worst or not sync_first):
         tell(as_of_words(as_of(face.opened.browser, face.config), system_clock()))
+    if not manner.dry_run:
+        close_abandoned_cancels(face)
     plan = plan_cancel_all(face.opened.browser, scope, situation(face, named=False), choices)
     return carry_out(face, plan, manner, worst=worst)
+
+
+def _asked(face: Face, wanted: Wanted) -> tuple[Account, ...]:
+    """Return the accounts to ask; none of them has to be there where scripts have run."""
+    face.check_accounts(wanted.accounts)
+    if not face.config.accounts and face.opened.browser.counts().by_account.get(LOCAL):
+        return ()
+    return face.wanted_accounts(wanted.accounts)

@@ -169,10 +169,9 @@ class AccountName(click.ParamType[str]):
         from jobdash.errors import JobdashError
 
         try:
-            accounts = ctx.find_root().ensure_object(Face).config.accounts
+            names = ctx.find_root().ensure_object(Face).config.account_names
         except JobdashError:
             return []
-        names = (account.name for account in accounts)
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

@@ -27,6 +27,7 @@ def diagnose(face: Face) -> int:
         _print_store(store, store_error)
         _print_config(face, config, config_error)
         _print_accounts(accounts)
+        _print_scripts(store)
     return _exit_code(store_error, config_error, accounts)
 
 
@@ -118,6 +119,16 @@ def _print_accounts(accounts: list[AccountFacts]) -> None:
             _bad(f"account {facts.name}: {facts.provider}{where}, {key}: {facts.error}")
         if facts.twin_of is not None:
             _warn(f"account {facts.name}: has the same key as {facts.twin_of}, and is asked as that")
+
+
+def _print_scripts(store: StoreFacts | None) -> None:
+    """Say of the account that is always there how many scripts write to it."""
+    if store is None:
+        return
+    _good(f"account local: your own scripts, {store.scripts:,} running now")
+    if store.stalled:
+        jobs = "1 job has lost its" if store.stalled == 1 else f"{store.stalled:,} jobs have lost their"
+        _warn(f"account local: {jobs} script; jobdash list -f 'account:local status:unfinished'")
 
 
 def _as_json(

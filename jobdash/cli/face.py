@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobdash.cli.out import Tone, tell
 from jobdash.config import Account, Config, load
+from jobdash.domain.provider import LOCAL
 from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
 from jobdash.operations.browse import Opened, open_browser
 
@@ -52,13 +53,18 @@ class Face:
     def wanted_accounts(self, names: tuple[str, ...]) -> tuple[Account, ...]:
         """Return the configured accounts of these names, all of them when there are none.
 
-        UsageError for a name nobody has, ConfigError when no account is configured at all.
+        That of the local jobs is none of them: nobody can be asked. UsageError for a name nobody has,
+        ConfigError when no account is configured at all.
         """
         config = self.config
-        if not config.accounts:
+        if not config.accounts and LOCAL not in names:
             raise ConfigError(NO_ACCOUNT)
-        for name in names:
-            if config.account(name) is None:
-                known = ", ".join(account.name for account in config.accounts)
-                raise UsageError(f"no account {name!r}; there are {known}")
+        self.check_accounts(names)
         return tuple(account for account in config.accounts if not names or account.name in names)
+
+    def check_accounts(self, names: tuple[str, ...]) -> None:
+        """Raise UsageError for a name that no account has."""
+        known = self.config.account_names
+        for name in names:
+            if name not in known:
+                raise UsageError(f"no account {name!r}; there are {', '.join(known)}")

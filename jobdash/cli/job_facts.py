@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 
 from jobdash.cli.job_json import results_available, status_reason
 from jobdash.cli.job_words import done_words, status_word
@@ -10,15 +11,19 @@ from jobdash.cli.moments import ago, local
 from jobdash.cli.out import say
 from jobdash.cli.tables import facts
 from jobdash.domain.job import Job, JobRow
+from jobdash.domain.local import Attempt
 from jobdash.domain.marks import expires_in, left
 from jobdash.domain.status import LABELS, UNFINISHED
 
 MOST_ERRORS = 20
 
 
-def print_job(job: Job, now: int) -> None:
-    """Print a job, a fact a line."""
+def print_job(job: Job, now: int, attempts: Sequence[Attempt] = ()) -> None:
+    """Print a job, a fact a line; ``attempts`` are the runs of a local job, newest first."""
     facts(_facts(job, now))
+    if attempts:
+        say("")
+        facts(_script_facts(job, attempts, now))
     if job.errors:
         say("")
         say(f"Errors ({len(job.errors):,})")
@@ -32,8 +37,11 @@ def _facts(job: Job, now: int) -> Iterator[tuple[str, str]]:
     row = job.row
     yield "Name", row.name
     yield "Id", row.public_id
-    yield "At the provider", row.remote_id or "not confirmed yet"
-    yield "Account", f"{row.account} ({row.provider}, {job.origin})"
+    if row.local:
+        yield "Account", row.account
+    else:
+        yield "At the provider", row.remote_id or "not confirmed yet"
+        yield "Account", f"{row.account} ({row.provider}, {job.origin})"
     yield "Status", _status(job, now)
     yield "Provider's word", row.raw_status if row.raw_status != row.status else ""
     yield "Progress", _progress(row, now)
@@ -46,8 +54,7 @@ def _facts(job: Job, now: int) -> Iterator[tuple[str, str]]:
     yield "Cancel asked", _time(row.cancel_requested_at, now)
     yield "Removed", _time(row.removed_at, now)
     yield "Gone", _time(row.gone_at, now)
-    kept = row.provider != "openai" or bool(job.files)
-    yield "Results", "at the provider" if results_available(row) and kept else ""
+    yield "Results", _results(job)
     yield "Error", row.error or ""
     yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
     yield "Tags", ", ".join(f"{key}={value}" for key, value in job.tags.items())
@@ -60,7 +67,7 @@ def _facts(job: Job, now: int) -> Iterator[tuple[str, str]]:
 def _status(job: Job, now: int) -> str:
     row = job.row
     words = [status_word(row)]
-    if row.force_failed:
+    if row.force_failed and not row.local:
         words.append(f"failed here; the provider says {LABELS[row.remote_status]}")
         if row.remote_status in UNFINISHED:
             words.append("it may still be billed")
@@ -71,6 +78,27 @@ def _status(job: Job, now: int) -> str:
     if reason := status_reason(job):
         words.append(reason)
     return " · ".join(words)
+
+
+def _results(job: Job) -> str:
+    row = job.row
+    if row.local:
+        return f"jobdash fetch {row.public_id}" if row.done and row.terminal else ""
+    kept = row.provider != "openai" or bool(job.files)
+    return "at the provider" if results_available(row) and kept else ""
+
+
+def _script_facts(job: Job, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:
+    last = attempts[0]
+    yield "Attempt", f"{job.attempt} ({len(attempts):,} so far)"
+    yield "Run by", f"{last.actor}, pid {last.pid}"
+    yield "Begun", _time(last.started_at, now)
+    yield "Ended", f"{_time(last.ended_at, now)} {last.ended or ''}".strip()
+    yield "Command", shlex.join(last.argv) if last.argv else ""
+    yield "Folder", last.cwd or ""
+    yield "Output", last.log_file or ""
+    if not last.keyed:
+        yield "Items", "counts only: they have no keys, so a retry does everything again"
 
 
 def _progress(row: JobRow, now: int) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from jobdash.cli.out import Tone
 from jobdash.cli.tables import Cell, Column
+from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import age, left
+from jobdash.domain.marks import age, left, local_status
 from jobdash.domain.status import LABELS, Outcome, Status
 from jobdash.domain.text import clean
 
@@ -30,7 +31,10 @@ _TONES = {
 
 
 def status_word(row: JobRow) -> str:
-    """Return the status as a person reads it; a word nobody knows as its provider wrote it, with ``?``."""
+    """Return the status as a person reads it; a word nobody knows as its provider wrote it, with ``?``.
+
+    With what the clock says of a local job: ``running · stalled``.
+    """
     if row.removed_at is not None:
         return "removed"
     if row.gone:
@@ -39,7 +43,7 @@ def status_word(row: JobRow) -> str:
         return f"{LABELS[row.status]}, then removed"
     if row.status is Status.UNKNOWN and row.raw_status:
         return f"{clean(row.raw_status, 20)}?"
-    return LABELS[row.status]
+    return local_status(row, system_clock()) if row.local else LABELS[row.status]
 
 
 def status_tone(row: JobRow) -> Tone:

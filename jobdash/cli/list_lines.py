@@ -10,6 +10,7 @@ from jobdash.cli.listing import Listing
 from jobdash.cli.out import tell
 from jobdash.cli.tables import csv_lines, table
 from jobdash.domain.clock import system_clock
+from jobdash.domain.provider import LOCAL
 from jobdash.operations.browse import Browser
 
 
@@ -37,6 +38,7 @@ def print_table(listing: Listing, browser: Browser) -> None:
 def print_age(face: Face) -> None:
     """Say on stderr when the accounts were asked."""
     if not face.config.accounts:
-        tell(NO_ACCOUNT)
+        if not face.opened.browser.counts().by_account.get(LOCAL):
+            tell(NO_ACCOUNT)
     else:
         tell(as_of_words(as_of(face.opened.browser, face.config), system_clock()))

@@ -62,7 +62,7 @@ def select(face: Face, wanted: Wanted, *, removed: bool = False) -> Selection:
     """
     wanted.check()
     if wanted.accounts:
-        face.wanted_accounts(wanted.accounts)
+        face.check_accounts(wanted.accounts)
     if wanted.expr is not None:
         scope = wanted.scope()
         browser = face.opened.browser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,10 @@ def plan_lines(plan: Plan) -> list[Line]:
     ]
 
 
-def print_summary(action: str, lines: Sequence[Line], *, dry_run: bool = False) -> None:
-    """Print a summary as JSON."""
+def print_summary(
+    action: str, lines: Sequence[Line], fetchable: Collection[int] = (), *, dry_run: bool = False
+) -> None:
+    """Print a summary as JSON; ``fetchable`` are the ids of local jobs with results."""
     results = Counter(line.result for line in lines)
     counts = {str(result): results[result] for result in Result}
     counts["not_sent"] = sum(line.not_sent for line in lines)
@@ -61,13 +63,14 @@ def print_summary(action: str, lines: Sequence[Line], *, dry_run: bool = False) 
             "action": action,
             "dry_run": dry_run,
             "counts": counts,
-            "jobs": [_as_json(line, dry_run=dry_run) for line in lines],
+            "jobs": [_as_json(line, fetchable, dry_run=dry_run) for line in lines],
         }
     )
 
 
-def _as_json(line: Line, *, dry_run: bool) -> dict[str, Any]:
+def _as_json(line: Line, fetchable: Collection[int], *, dry_run: bool) -> dict[str, Any]:
     before, now = line.before, line.after or line.before
+    results = now.id in fetchable if now.local else results_available(now)
     planned = {"planned": line.planned} if dry_run else {}
     return {
         "id": before.public_id,
@@ -79,7 +82,7 @@ def _as_json(line: Line, *, dry_run: bool) -> dict[str, Any]:
         "result": str(line.result),
         "reason": line.reason or None,
         "succeeded": now.succeeded,
-        "results_available": results_available(now),
+        "results_available": results,
     } | planned
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobdash.domain.provider import LOCAL
 from jobdash.domain.status import FORCE_FAILED, TERMINAL, UNFINISHED, Outcome, Status, outcome_of
 
 CANCEL_STUCK_MS = 15 * 60 * 1000
@@ -52,6 +53,11 @@ class JobRow:
     revision: int
     done_before: int | None = None
     """Local jobs: what earlier attempts had done when the present one began."""
+
+    @property
+    def local(self) -> bool:
+        """Whether a person's own script runs it."""
+        return self.provider == LOCAL
 
     @property
     def unfinished(self) -> bool:

@@ -6,12 +6,13 @@ The same `Plan` is the dialog's text, the ``--dry-run`` output and the audit ent
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from jobdash.domain.duration import short_span
-from jobdash.domain.job import CANCEL_STUCK_MS, JobRow
-from jobdash.domain.status import LABELS, UNFINISHED, Status, effective
+from jobdash.domain.job import JobRow
+from jobdash.domain.local import RETRIED, Worker
+from jobdash.domain.status import LABELS, Status
 
 TYPED_ABOVE = 20
 """More jobs than this, and the number has to be typed."""
@@ -22,6 +23,7 @@ class Action(StrEnum):
 
     CANCEL = "cancel"
     FORCE_FAIL = "force-fail"
+    RETRY = "retry"
     REMOVE = "remove"
 
 
@@ -50,6 +52,12 @@ class Choices:
     """Remove: unfinished jobs too, without asking the provider; hide the record whatever stays behind."""
     reason: str | None = None
     """Force-fail and cancel: a person's own words."""
+    stop_process: bool = False
+    """Force-fail, and removal of unfinished jobs: end the script's process here as well."""
+    only: tuple[str, ...] = RETRIED
+    """Retry: of ``failed`` and ``missing`` items, which."""
+    restart: bool = False
+    """Retry: start the script again, as it was started last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,10 @@ class Plan:
     """Ids of marked jobs that the screen does not show now."""
     bulk: str = ""
     """One id for all events of this plan."""
+    at: int = 0
+    """When it was made, milliseconds UTC."""
+    workers: Mapping[int, Worker] = field(default_factory=dict)
+    """By id of a local job, what is known here of its script."""
 
     @property
     def acting(self) -> tuple[Decision, ...]:
@@ -90,6 +102,27 @@ class Plan:
     def skipped(self) -> tuple[Decision, ...]:
         """The jobs it leaves alone, with reasons."""
         return tuple(decision for decision in self.decisions if not decision.acts)
+
+    @property
+    def local(self) -> tuple[Decision, ...]:
+        """The jobs it acts on that scripts run here."""
+        return tuple(decision for decision in self.acting if decision.job.local)
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether a script's process runs here that could be ended for real."""
+        if self.action not in {Action.FORCE_FAIL, Action.REMOVE}:
+            return False
+        found = (self.workers.get(decision.job.id) for decision in self.local if decision.job.unfinished)
+        return any(worker is not None and worker.alive for worker in found)
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether a script could be started again from here."""
+        if self.action is not Action.RETRY:
+            return False
+        found = (self.workers.get(decision.job.id) for decision in self.local)
+        return any(worker is not None and worker.cannot_start is None for worker in found)
 
     @property
     def accounts(self) -> tuple[str, ...]:
@@ -167,72 +200,6 @@ class Situation:
     """The job was named, marked or under the cursor, not swept up by a scope."""
     instead: str = "cancel & delete it, or force"
     """What removes an unfinished job, as the face at hand offers it."""
-
-
-def decide(action: Action, job: JobRow, situation: Situation, choices: Choices) -> Decision:
-    """Return whether ``action`` is for this job, and if not, why."""
-    if job.removed_at is not None:
-        ago = short_span(situation.now - job.removed_at)
-        return Decision(job, Verdict.ALREADY, f"removed {ago} ago; jobdash undo {job.public_id}")
-    verdict, reason = _DECIDERS[action](job, situation, choices)
-    return Decision(job, verdict, reason)
-
-
-def _cancel(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:
-    del choices
-    if job.gone:
-        return Verdict.REFUSED, "gone at its provider; force-fail or remove it"
-    abandoned = job.force_failed and situation.named and job.remote_status in UNFINISHED
-    if job.terminal and not abandoned:
-        return Verdict.ALREADY, f"already {LABELS[job.status]}"
-    # Force-failing asks for a cancel as well: under the verdict the same holds as without it.
-    shown = effective(job.remote_status, job.cancel_requested_at, None) if abandoned else job.status
-    if shown is Status.CANCELLING and not (situation.named and may_ask_again(job, situation.now)):
-        asked = job.cancel_requested_at
-        ago = f"asked {short_span(situation.now - asked)} ago" if asked is not None else "cancelling"
-        return Verdict.ALREADY, f"already {ago}"
-    if job.account not in situation.accounts:
-        return Verdict.REFUSED, f"account {job.account} is not configured any more"
-    if job.remote_id is None:
-        return Verdict.REFUSED, "its submit is not confirmed yet"
-    return Verdict.ACT, ""
-
-
-def may_ask_again(job: JobRow, now: int) -> bool:
-    """Whether a cancelling job may be asked once more: nobody answered, or too long ago."""
-    asked = job.cancel_requested_at
-    return job.cancel_doubt or (asked is not None and now - asked > CANCEL_STUCK_MS)
-
-
-def _force_fail(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:
-    del situation, choices
-    if job.terminal:
-        return Verdict.ALREADY, f"already {LABELS[job.status]}"
-    return Verdict.ACT, ""
-
-
-def _remove(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:
-    if not (choices.record or choices.remote or choices.local_files):
-        return Verdict.REFUSED, "nothing chosen"
-    configured = job.account in situation.accounts
-    if choices.remote and not configured:
-        return Verdict.REFUSED, f"account {job.account} is not configured any more; remove the record only"
-    if job.terminal or job.gone or choices.force:
-        return Verdict.ACT, ""
-    if not choices.record:
-        return Verdict.REFUSED, "still unfinished; what the provider keeps is in use"
-    if job.removing is not None:
-        return Verdict.ALREADY, "already waiting for the provider to confirm its cancel"
-    if not choices.cancel_first:
-        return Verdict.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"
-    if not configured:
-        return Verdict.REFUSED, f"account {job.account} is not configured any more; force-fail it first"
-    if job.remote_id is None:
-        return Verdict.REFUSED, "its submit is not confirmed yet; force-fail it first"
-    return Verdict.ACT, ""
-
-
-_DECIDERS = {Action.CANCEL: _cancel, Action.FORCE_FAIL: _force_fail, Action.REMOVE: _remove}
 
 
 def status_counts(decisions: tuple[Decision, ...]) -> list[tuple[str, int]]:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 
+from jobdash.domain.local_wording import local_notes, only_local
+from jobdash.domain.note import Note as Note
 from jobdash.domain.plan import Action, JobOutcome, Plan, Result, Summary, status_counts
 from jobdash.domain.status import UNFINISHED, Status
 from jobdash.domain.text import clean
 
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """One line of a plan: what it is about, and what will happen."""
-
-    topic: str
-    text: str
-    warning: bool = False
-
-
-_SAFE = {Action.CANCEL: "Keep running", Action.FORCE_FAIL: "Don't fail", Action.REMOVE: "Keep"}
+_SAFE = {
+    Action.CANCEL: "Keep running",
+    Action.FORCE_FAIL: "Don't fail",
+    Action.RETRY: "Don't retry",
+    Action.REMOVE: "Keep",
+}
 _MEANING = {
     Action.CANCEL: "Cancel asks the provider to stop; a job shows cancelled only when the provider says so",
     Action.FORCE_FAIL: "Force-fail marks it failed here; use it when the provider is stuck",
+    Action.RETRY: "Retry makes it pending again; its script's next run does only what is not done",
     Action.REMOVE: "Remove hides the record; it can be taken back for a day with u, or jobdash undo",
 }
-
+_LOCAL_MEANING = _MEANING | {
+    Action.CANCEL: "Cancel asks the script to stop after the items it is at; what is done stays",
+    Action.FORCE_FAIL: "Force-fail marks it failed here; use it when the script is stuck or lost",
+}
 
 _CLEAN_UP = "Clean up deletes what the provider keeps; the record stays here"
+_LOCAL_CLEAN_UP = "Clean up deletes fetched files and logs on this computer; record and items stay"
 
 
 def jobs(number: int, adjective: str = "") -> str:
@@ -41,27 +43,29 @@ def verb(plan: Plan) -> str:
         if not plan.choices.record:
             return "Clean up"
         return "Cancel & delete" if plan.choices.cancel_first else "Remove"
-    return "Force-fail" if plan.action is Action.FORCE_FAIL else "Cancel"
+    return _VERBS[plan.action]
 
 
+_VERBS = {Action.CANCEL: "Cancel", Action.FORCE_FAIL: "Force-fail", Action.RETRY: "Retry"}
 _DOING = {
-    "Cancel": ("cancel", "cancelling"),
-    "Force-fail": ("force-fail", "force-failing"),
-    "Remove": ("removal", "removing"),
-    "Clean up": ("clean-up", "cleaning up"),
-    "Cancel & delete": ("removal", "removing"),
+    "Cancel": ("cancel", "cancels", "cancelling"),
+    "Force-fail": ("force-fail", "force-fails", "force-failing"),
+    "Retry": ("retry", "retries", "retrying"),
+    "Remove": ("removal", "removals", "removing"),
+    "Clean up": ("clean-up", "clean-ups", "cleaning up"),
+    "Cancel & delete": ("removal", "removals", "removing"),
 }
 
 
 def counted(plan: Plan, number: int) -> str:
     """Return ``1 cancel``, ``4,418 removals``: so many times what a plan does."""
-    noun = _DOING[verb(plan)][0]
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    one, many, _ = _DOING[verb(plan)]
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def doing(plan: Plan) -> str:
     """Return what is going on while a plan is carried out: ``removing``."""
-    return _DOING[verb(plan)][1]
+    return _DOING[verb(plan)][2]
 
 
 def title(plan: Plan) -> str:
@@ -89,11 +93,27 @@ def notes(plan: Plan) -> list[Note]:
     """Return what will happen, what stays, what is billed, what is skipped and why."""
     builders = {Action.CANCEL: _cancel, Action.FORCE_FAIL: _force_fail, Action.REMOVE: _remove}
     found = [Note("Jobs", " · ".join(f"{number:,} {word}" for word, number in status_counts(plan.acting)))]
-    found += builders[plan.action](plan)
+    elsewhere = _at_providers(plan)
+    if elsewhere.acting and plan.action in builders:
+        found += builders[plan.action](elsewhere)
+    found += local_notes(plan)
     found += _skipped(plan)
-    cleans_up = plan.action is Action.REMOVE and not plan.choices.record
-    found.append(Note("Meaning", _CLEAN_UP if cleans_up else _MEANING[plan.action]))
+    found.append(Note("Meaning", _meaning(plan)))
     return found
+
+
+def _meaning(plan: Plan) -> str:
+    local = only_local(plan)
+    if plan.action is Action.REMOVE and not plan.choices.record:
+        return _LOCAL_CLEAN_UP if local else _CLEAN_UP
+    return (_LOCAL_MEANING if local else _MEANING)[plan.action]
+
+
+def _at_providers(plan: Plan) -> Plan:
+    """Return the part of a plan that providers hear of."""
+    if not plan.local:
+        return plan
+    return replace(plan, decisions=tuple(each for each in plan.decisions if not each.job.local))
 
 
 def _finished_requests(plan: Plan) -> int:
@@ -179,7 +199,11 @@ def nothing_to_do(plan: Plan) -> str:
     return f"Nothing to {verb(plan).lower()}. {_skipped(plan)[0].text}"
 
 
-_DONE_WORDS = {Action.FORCE_FAIL: "Force-failed", Action.REMOVE: "Removed"}
+_DONE_WORDS = {
+    Action.FORCE_FAIL: "Force-failed",
+    Action.RETRY: "Retried",
+    Action.REMOVE: "Removed",
+}
 
 
 def _done_word(plan: Plan) -> str:
@@ -211,4 +235,4 @@ def result_counts(summary: Summary) -> list[tuple[str, int]]:
 
 def waits(plan: Plan, outcome: JobOutcome) -> bool:
     """Whether a removal went no further than the request to cancel."""
-    return plan.choices.cancel_first and outcome.status_after in UNFINISHED
+    return plan.choices.cancel_first and not outcome.job.local and outcome.status_after in UNFINISHED

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from jobdash.config import Account, Config
 from jobdash.domain.clock import Clock
-from jobdash.domain.job import AccountHealth
+from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import Plan
 from jobdash.errors import JobdashError, ProviderError, StoreError, Unavailable
 from jobdash.operations.accounts import twins
@@ -224,6 +224,18 @@ class AccountWorker:
             sending.close()
             raise self._closed() from None
         return await asyncio.wrap_future(sent)
+
+
+async def close_abandoned(store: Store, tell: Callable[[list[JobRow]], None]) -> None:
+    """End, again and again, local jobs that are told to stop and whose worker is gone; ``tell`` hears which.
+
+    Runs in the store's loop until that ends; a store that is busy is tried again.
+    """
+    while True:
+        with contextlib.suppress(StoreError):
+            if closed := await store.write(lambda writer: writer.close_abandoned_cancels()):
+                tell(closed)
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def execute_and_tell(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result, decide
+from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import (
     AuthRejected,

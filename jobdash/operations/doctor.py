@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobdash.config import Account, Config
+from jobdash.domain.clock import system_clock
 from jobdash.domain.status import Status, Tab
 from jobdash.errors import AuthRejected, ConfigError, ProviderError
 from jobdash.operations.browse import Browser, Scope, Sort
@@ -33,6 +34,10 @@ class StoreFacts:
     """Why it cannot be written; None when it can."""
     unknown_words: tuple[str, ...]
     """Status words nobody here has ever heard of, as the providers say them."""
+    scripts: int = 0
+    """Local jobs that a script holds now."""
+    stalled: int = 0
+    """Local jobs whose script has not been heard of within its lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class AccountFacts:
 def store_facts(config: Config, browser: Browser, read_only: str | None) -> StoreFacts:
     """Look at the store."""
     counts = browser.counts()
+    scripts, stalled = browser.leases(system_clock())
     path = config.database
     sizes = (file.stat().st_size for file in (path, path.with_name(f"{path.name}-wal")) if file.exists())
     return StoreFacts(
@@ -66,6 +72,8 @@ def store_facts(config: Config, browser: Browser, read_only: str | None) -> Stor
         unfinished=counts.unfinished,
         read_only=read_only,
         unknown_words=_unknown_words(browser),
+        scripts=scripts,
+        stalled=stalled,
     )
 
 

@@ -10,10 +10,11 @@ from jobdash.domain.plan import Action, Decision, JobOutcome, Plan, Result, Summ
 from jobdash.errors import JobdashError
 from jobdash.operations.cancel import cancel_job
 from jobdash.operations.force_fail import force_fail_job
+from jobdash.operations.local_jobs import LOCAL_STEPS
 from jobdash.operations.remove import remove_job
 from jobdash.operations.work import Work
 
-AT_ONCE = 48
+AT_ONCE = 64
 """Jobs of one account under way at once; the account's own limiter admits fewer requests than that."""
 
 Step = Callable[[Decision, Plan, Work], Awaitable[JobOutcome]]
@@ -56,8 +57,9 @@ async def _work_off(waiting: Iterator[Decision], plan: Plan, work: Work, told: R
         if work.stop.is_set():
             told(JobOutcome(decision.job, Result.SKIPPED, "stopped", stopped=True))
             continue
+        step = LOCAL_STEPS[plan.action] if decision.job.local else _STEPS[plan.action]
         try:
-            outcome = await _STEPS[plan.action](decision, plan, work)
+            outcome = await step(decision, plan, work)
         except JobdashError as error:
             outcome = JobOutcome(decision.job, Result.FAILED, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs have their turn

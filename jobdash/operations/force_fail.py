@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result, decide
+from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result
 from jobdash.domain.status import TERMINAL
 from jobdash.operations.cancel import Asked, End, ask_cancel
 from jobdash.operations.work import Work

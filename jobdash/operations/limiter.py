@@ -84,6 +84,11 @@ class _Waiting:
     turn: asyncio.Future[None] = field(compare=False)
 
 
+_IN_FLIGHT_FOR_ONE_AHEAD = 3
+"""For so many places in flight, one more request is made ready: writing down what is about to be sent takes as
+long as the disk does, and a place in flight would stand empty meanwhile."""
+
+
 class Limiter:
     """At most ``in_flight`` requests at once, of those at most one list page, none during a pause.
 
@@ -96,7 +101,8 @@ class Limiter:
     ) -> None:
         self.paused_until: int | None = None
         """The end of the pause under way, in milliseconds UTC."""
-        self._in_flight = in_flight
+        self._admitted = in_flight + in_flight // _IN_FLIGHT_FOR_ONE_AHEAD
+        self._in_flight = asyncio.Semaphore(in_flight)
         self._clock = clock
         self._sleep = sleep
         self._on_wait = on_wait
@@ -105,17 +111,30 @@ class Limiter:
         self._running = 0
         self._paging = False
         self._pause: asyncio.Task[None] | None = None
+        self._ready: list[asyncio.Future[None]] = []
+        """Requests that were made ready when a pause began."""
 
     def ticket(self, kind: Kind) -> Ticket:
         """Return the next place among the requests of a kind."""
         return Ticket(kind, next(self._numbers))
 
     @asynccontextmanager
-    async def turn(self, ticket: Ticket, stop: Stop | None = None) -> AsyncIterator[None]:
-        """Wait for the ticket's turn and hold it; NotSent when ``stop`` is set before it comes."""
-        await self._wait(ticket, stop or Stop())
+    async def turn(
+        self, ticket: Ticket, stop: Stop | None = None, before: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[None]:
+        """Wait for the ticket's turn and hold it; NotSent when ``stop`` is set before it comes.
+
+        ``before`` is awaited when the turn has come and the place in flight perhaps has not.
+        """
+        stop = stop or Stop()
+        await self._wait(ticket, stop)
         try:
-            yield
+            if before is not None:
+                await before()
+            async with self._in_flight:
+                while self.paused_until is not None:
+                    await self._resumed(stop)
+                yield
         finally:
             self._release(ticket.kind)
 
@@ -135,15 +154,27 @@ class Limiter:
         if self._pause is not None:
             self._pause.cancel()
         self.paused_until = self._pause = None
-        for waiting in self._queue:
-            _send_away(waiting.turn)
+        for turn in [*(waiting.turn for waiting in self._queue), *self._ready]:
+            _send_away(turn)
         self._queue.clear()
+        self._ready.clear()
 
     async def _resume(self, seconds: float) -> None:
         await self._sleep(seconds)
         self.paused_until = self._pause = None
         self._tell()
+        for turn in self._ready:
+            if not turn.done():
+                turn.set_result(None)
+        self._ready.clear()
         self._admit()
+
+    async def _resumed(self, stop: Stop) -> None:
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._ready.append(turn)
+        with stop.calls(lambda: loop.call_soon_threadsafe(_send_away, turn)):
+            await turn
 
     def _tell(self) -> None:
         if self._on_wait is not None:
@@ -170,7 +201,7 @@ class Limiter:
             raise NotSent
 
     def _admit(self) -> None:
-        while self._queue and self.paused_until is None and self._running < self._in_flight:
+        while self._queue and self.paused_until is None and self._running < self._admitted:
             first = self._queue[0]
             if first.turn.done():
                 heapq.heappop(self._queue)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from dataclasses import replace
 
+from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Decision, Plan, Situation, decide
+from jobdash.domain.plan import Action, Choices, Decision, Plan, Situation
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser, Scope
+from jobdash.operations.workers import workers
 
 _CANCELLABLE_TABS = (Tab.PENDING, Tab.RUNNING)
 """Where a bulk cancel looks: everything unfinished, except cancelling and gone."""
@@ -23,17 +26,31 @@ def plan_jobs(
     *,
     hidden: frozenset[int] = frozenset(),
     scope: str | None = None,
+    browser: Browser | None = None,
 ) -> Plan:
-    """Freeze an action over jobs that were named, marked, or found."""
+    """Freeze an action over jobs that were named, marked, or found.
+
+    ``browser`` tells of the scripts behind local jobs: which run here, and how they were started.
+    """
     meant = choices or Choices()
     decisions = tuple(decide(action, row, situation, meant) for row in rows)
-    return Plan(action, decisions, meant, scope, hidden, bulk=secrets.token_hex(6))
+    known = {} if browser is None else workers(browser, (each.job for each in decisions if each.acts))
+    return Plan(
+        action,
+        decisions,
+        meant,
+        scope,
+        hidden,
+        bulk=secrets.token_hex(6),
+        at=situation.now,
+        workers=known,
+    )
 
 
 def plan_again(plan: Plan, situation: Situation, choices: Choices) -> Plan:
     """Decide the same jobs, as they were seen, for other choices."""
     decisions = tuple(decide(plan.action, decision.job, situation, choices) for decision in plan.decisions)
-    return Plan(plan.action, decisions, choices, plan.scope, plan.hidden, plan.bulk)
+    return replace(plan, decisions=decisions, choices=choices)
 
 
 def plan_cancel_all(
@@ -49,7 +66,15 @@ def plan_cancel_all(
             rows = browser.rows(ids)
             decisions |= {i: decide(Action.CANCEL, rows[i], situation, meant) for i in ids if i in rows}
     words = scope_words(scope)
-    return Plan(Action.CANCEL, tuple(decisions.values()), meant, words, bulk=secrets.token_hex(6))
+    return Plan(
+        Action.CANCEL,
+        tuple(decisions.values()),
+        meant,
+        words,
+        bulk=secrets.token_hex(6),
+        at=situation.now,
+        workers=workers(browser, (each.job for each in decisions.values() if each.acts)),
+    )
 
 
 def scope_words(scope: Scope) -> str:

@@ -49,6 +49,9 @@ async def refresh_errors(
 
 
 async def _refresh(row: JobRow, work: Work) -> Refreshed:
+    if row.local:
+        reason = f"its errors are kept with its items: jobdash show {row.public_id} --items"
+        return Refreshed(row, row, Result.SKIPPED, reason)
     if row.remote_status not in TERMINAL:
         reason = f"still {LABELS[row.remote_status]}; its provider tells errors when it has ended"
         return Refreshed(row, row, Result.SKIPPED, reason)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 
+from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result, decide
+from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import JobdashError, NotFound, ProviderError
 from jobdash.operations.cancel import DEADLINE_MS, End, ask_cancel, said

@@ -276,13 +276,18 @@ class AccountSession:
                     await self._sleep(policy.rest)
                 if action:
                     self._refuse_if_rejected()
-                async with self._limiter.turn(ticket, stop):
-                    if action:
-                        self._refuse_if_rejected()
-                    if before is not None and attempt.num == 1:
-                        await before()
+                async with self._limiter.turn(ticket, stop, self._preparing(action, before, attempt.num)):
                     return await self._send(request)
         raise AssertionError("stamina ends with an answer or an error")
+
+    def _preparing(self, action: bool, before: Before | None, number: int) -> Before:
+        async def prepare() -> None:
+            if action:
+                self._refuse_if_rejected()
+            if before is not None and number == 1:
+                await before()
+
+        return prepare
 
     def results(self, job: RemoteJob) -> AsyncIterator[ResultLine]:
         """Stream a batch's results and errors, outside the queue: a download may last for minutes."""
@@ -290,6 +295,8 @@ class AccountSession:
 
     async def _send(self, request: Request[T]) -> T:
         action = request.kind is Kind.ACTION
+        if action:
+            self._refuse_if_rejected()
         try:
             answer = await request.send(self._adapter)
         except (AuthRejected, QuotaExhausted) as error:

@@ -29,6 +29,8 @@ def undo_words(action: Undoable) -> str:
     """Return what an undo takes back, and what it cannot, in one or two sentences."""
     first = clean(action.jobs[0].name, 60) if len(action.jobs) == 1 else jobs(len(action.jobs))
     words = f"Take back: {action.what} of {first}."
+    if action.what is Undone.REMOVAL and all(row.local for row in action.jobs):
+        return f"{words} Files that were deleted do not come back."
     if action.what is Undone.REMOVAL:
         return f"{words} What was deleted at the provider does not come back."
     if any(row.cancel_requested_at is not None for row in action.jobs):

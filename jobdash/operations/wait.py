@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.marks import waits_for_script, worker_gone
 from jobdash.errors import ConfigError
 from jobdash.operations.limiter import Sleep
 from jobdash.operations.sync import SyncReport
@@ -15,6 +16,7 @@ from jobdash.operations.sync_all import AccountSyncs, rejected
 LOOK_AGAIN_MS = 2_000
 """The longest time between two looks at the store: a dashboard elsewhere may have the news."""
 _SHORTEST_MS = 50
+_LOCAL_LOOK_MS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Waited:
     """The jobs as they are now."""
     timed_out: bool = False
     stopped: bool = False
+    nobody_runs: bool = False
+    """Only jobs are left that wait for their scripts; nobody knows when these are run."""
 
 
 @dataclass
@@ -62,6 +66,11 @@ async def wait_until(waiting: Waiting, syncs: AccountSyncs) -> Waited:
         open_rows = [row for row in rows.values() if not waiting.ended(row)]
         if not open_rows:
             return Waited(rows)
+        if all(map(waits_for_script, open_rows)):
+            return Waited(rows, nobody_runs=True)
+        if any(worker_gone(row, clock()) for row in open_rows):
+            await syncs.work.store.write(lambda writer: writer.close_abandoned_cancels())
+            continue
         if stop.is_set():
             return Waited(rows, stopped=True)
         if waiting.deadline is not None and clock() >= waiting.deadline:
@@ -84,7 +93,7 @@ def _left_s(waiting: Waiting, now: int) -> float | None:
 async def _ask(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSyncs) -> bool:
     """Sync the accounts that are due; return whether any was."""
     asked = False
-    for name in sorted({row.account for row in open_rows}):
+    for name in sorted({row.account for row in open_rows if not row.local}):
         account = syncs.config.account(name)
         if account is None:
             raise ConfigError(f"account {name} is not configured any more: nobody can be asked")
@@ -100,10 +109,12 @@ async def _ask(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSync
 
 def _pause_ms(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSyncs) -> int:
     now = syncs.work.clock()
-    names = {row.account for row in open_rows}
+    names = {row.account for row in open_rows if not row.local}
     moments = [health.next_poll_at for health in syncs.browser.accounts() if health.name in names]
     if waiting.deadline is not None:
         moments.append(waiting.deadline)
+    if any(row.local for row in open_rows):  # a look at the store is all it takes
+        moments.append(now + _LOCAL_LOOK_MS)
     soonest = min(moments, default=now) - now
     return max(_SHORTEST_MS, min(soonest, LOOK_AGAIN_MS))
 

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
+from jobdash.domain.local import GRACE_S
 from jobdash.domain.plan import Situation
 from jobdash.errors import ConfigError
 from jobdash.operations.limiter import Stop
@@ -47,6 +48,8 @@ class Work:
     """The names of all configured accounts, also of those that cannot be asked."""
     clock: Clock = system_clock
     stop: Stop = field(default_factory=Stop)
+    grace_s: float = GRACE_S
+    """How long a script's process has to end by itself, and again after SIGTERM, before it is killed."""
 
     def situation(self, *, named: bool = True) -> Situation:
         """Return what a decision needs to know now."""

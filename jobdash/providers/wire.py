@@ -53,7 +53,7 @@ class Deadlines:
 
 @cache
 def trust() -> ssl.SSLContext:
-    """Return the certificates this process trusts, read once: every client that reads its own takes 0.7 MiB."""
+    """Return the certificates this process trusts, read once: they take 0.7 MiB for each client."""
     return httpx2.create_ssl_context()
 
 

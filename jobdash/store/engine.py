@@ -36,10 +36,7 @@ def ensure_store(path: Path, *, read_only: bool = False) -> str | None:
     ``read_only`` is for a caller who must not write. Raises `StoreTooNew` for the store of a newer jobdash,
     which stays untouched, and `StoreError` for whatever else cannot be used.
     """
-    if scheme := _URL.match(str(path)):
-        raise StoreError(f"{scheme[1]}://… cannot be used: only SQLite for now.")
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: jobdash needs 3.35 or newer.")
+    refuse_unusable(path)
     if not path.exists():
         if read_only:
             raise StoreReadOnly(f"There is no store at {path}, and none may be made.")
@@ -61,6 +58,14 @@ def ensure_store(path: Path, *, read_only: bool = False) -> str | None:
 
     upgrade(path)
     return None
+
+
+def refuse_unusable(path: Path) -> None:
+    """Raise `StoreError` for the URL of another database, and where SQLite itself is too old."""
+    if scheme := _URL.match(str(path)):
+        raise StoreError(f"{scheme[1]}://… cannot be used: only SQLite for now.")
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: jobdash needs 3.35 or newer.")
 
 
 def read_only_reason(path: Path) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,31 +43,44 @@ class Owner:
         Only a process of the same machine, boot and pid namespace can be looked for; of any other the answer
         is False, and a deadline or lease decides.
         """
-        here = current_owner()
-        if not here.boot or (self.machine, self.boot, self.pid_namespace) != (
-            here.machine,
-            here.boot,
-            here.pid_namespace,
-        ):
-            return False
-        return _start_time(self.pid) != self.started
+        return self.here() and start_time(self.pid) != self.started
+
+    def here(self) -> bool:
+        """Whether its pid means the same process here: same machine, same boot, same pid namespace."""
+        machine, boot, namespace = _place()
+        return bool(boot) and (self.machine, self.boot, self.pid_namespace) == (machine, boot, namespace)
+
+    def same_machine(self) -> bool:
+        """Whether it ran on this machine, at whatever boot."""
+        return bool(self.machine) and self.machine == _place()[0]
+
+    def suspended(self) -> bool:
+        """Whether it runs here and was stopped by a signal (state T): it hears no other but SIGKILL."""
+        facts = _facts(self.pid) if self.here() else None
+        return facts is not None and int(facts[_START_TIME]) == self.started and facts[_STATE] == "T"
 
 
 def current_owner() -> Owner:
     """Return this process as an owner (also right in a forked child)."""
     machine, boot, namespace = _place()
     pid = os.getpid()
-    return Owner(machine, boot, namespace, pid, _start_time(pid) or 0)
+    return Owner(machine, boot, namespace, pid, start_time(pid) or 0)
 
 
 @cache
 def _place() -> tuple[str, str, int]:
-    machine = next((text for text in map(_first_line, _MACHINE_ID_FILES) if text), platform.node())
+    machine = next((text for text in map(_first_line, _MACHINE_ID_FILES) if text), "") or _node()
     try:
         namespace = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
         namespace = 0
     return machine, _first_line(_BOOT_ID_FILE), namespace
+
+
+def _node() -> str:
+    import platform  # takes a while, and is hardly ever asked
+
+    return platform.node()
 
 
 def _first_line(path: Path) -> str:
@@ -78,12 +90,17 @@ def _first_line(path: Path) -> str:
         return ""
 
 
-def _start_time(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
     """Return when a process started, in clock ticks since the boot; None when none of that id is alive."""
+    facts = _facts(pid)
+    return None if facts is None or facts[_STATE] in _DEAD else int(facts[_START_TIME])
+
+
+def _facts(pid: int) -> list[str] | None:
+    """Return what ``/proc/<pid>/stat`` says behind the name; None when there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     # The name stands in parentheses and may itself hold spaces and parentheses.
-    facts = text.rpartition(")")[2].split()
-    return None if facts[_STATE] in _DEAD else int(facts[_START_TIME])
+    return text.rpartition(")")[2].split()

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.local import Attempt
 from jobdash.store.owner import Owner
 
 
@@ -50,6 +51,28 @@ class Refusal:
     reason: str
     row: JobRow | None
     """The job as it is now; None when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A local job that was taken from its worker."""
+
+    row: JobRow
+    owner: Owner | None
+    """The process that held it last; None when none ever did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A local job that waits for its script's next run, or will when it is retried ``more``."""
+
+    row: JobRow
+    last: Attempt | None
+    """Its last run; None when nobody ever ran it."""
+    number: int
+    """The number of its next attempt."""
+    more: bool
+    """Not all of its failed items are unprocessed yet."""
 
 
 Accept = Callable[[JobRow], str | None]

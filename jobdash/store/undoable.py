@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobdash.domain.job import UNDO_MS, JobRow
+from jobdash.domain.provider import LOCAL
 from jobdash.store.records import Undoable, Undone
 from jobdash.store.rows import ROW_COLUMNS, job_row
-
-LOCAL = "local"
-"""The provider of jobs that a person's own script runs; their force-fail cannot be taken back."""
 
 _ROW = ", ".join(f"job.{column}" for column in ROW_COLUMNS)
 _STILL_SO = {
     Undone.REMOVAL: "job.removed_at = event.at",
+    # The worker of a local job is gone for good: that is retried, not taken back.
     Undone.FORCE_FAIL: f"job.verdict_at = event.at AND job.removed_at IS NULL AND job.provider <> '{LOCAL}'",
     Undone.WAITING_REMOVAL: (
         "job.removed_at IS NULL AND EXISTS (SELECT 1 FROM intent WHERE intent.job_id = job.id"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobdash.store.account_writes import AccountWrites
 from jobdash.store.cancel_writes import CancelWrites
 from jobdash.store.intent_writes import IntentWrites
+from jobdash.store.local_writes import LocalWrites
 from jobdash.store.removal_writes import RemovalWrites
 from jobdash.store.submit_writes import SubmitWrites
 from jobdash.store.sync_writes import SyncWrites
@@ -19,6 +20,7 @@ class Writer(
     VerdictWrites,
     RemovalWrites,
     SubmitWrites,
+    LocalWrites,
     UndoWrites,
     IntentWrites,
 ):

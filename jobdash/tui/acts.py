@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.operations.browse import Scope, Sort
-from jobdash.operations.plan import plan_cancel_all, plan_jobs
+from jobdash.operations.plan import plan_again, plan_cancel_all, plan_jobs
 from jobdash.operations.undo import find_undoable, undo, undo_words
 from jobdash.tui.context import Context, Selection
 from jobdash.tui.runs import SEVERITY
@@ -26,6 +27,8 @@ from jobdash.tui.screens.progress import ProgressScreen
 from jobdash.tui.widgets.jobs_view import JobsView
 
 if TYPE_CHECKING:
+    from jobdash.operations.collect import Fetched
+    from jobdash.operations.writing import Store
     from jobdash.tui.app import JobdashApp
 
 
@@ -40,10 +43,35 @@ class Acts:
     def act(self, action: Action, choices: Choices, selection: Selection) -> None:
         """Plan an action on selected jobs, ask, and begin."""
         if self._may_begin():
-            plan = plan_jobs(
-                action, selection.rows, self._context.situation(), choices, hidden=selection.hidden
-            )
+            plan = self._plan(action, choices, selection)
+            if plan.can_stop:
+                plan = plan_again(plan, self._context.situation(), replace(choices, stop_process=True))
             self._begin(self._ask(plan))
+
+    def retry(self, selection: Selection) -> None:
+        """Plan a retry; what already waits for its script can only be started."""
+        if not self._may_begin():
+            return
+        plan = self._plan(Action.RETRY, Choices(), selection)
+        if not plan.acting:
+            starting = self._plan(Action.RETRY, Choices(restart=True), selection)
+            plan = starting if starting.can_restart else plan
+        self._begin(self._ask(plan))
+
+    def fetch(self, selection: Selection) -> None:
+        """Write results into files in the current folder; asks first where there are more to come."""
+        if self._may_begin() and selection.rows:
+            self._begin(self._ask_fetch(selection.rows))
+
+    def _plan(self, action: Action, choices: Choices, selection: Selection) -> Plan:
+        return plan_jobs(
+            action,
+            selection.rows,
+            self._context.situation(),
+            choices,
+            hidden=selection.hidden,
+            browser=self._context.browser,
+        )
 
     def cancel_all(self, view: JobsView) -> None:
         """Plan a cancel of everything unfinished in tab and filter."""
@@ -133,6 +161,44 @@ class Acts:
         if kept:
             text += f"; not {wording.jobs(len(kept))}: {kept[0].reason}"
         self._app.notify(text, severity="warning" if kept else "information")
+
+    async def _ask_fetch(self, rows: Sequence[JobRow]) -> None:
+        going = [row for row in rows if row.local and row.unfinished and row.done]
+        if going:
+            first, more = going[0], len(going) - 1
+            so_far = f"{first.done:,}" + ("" if first.total is None else f" of {first.total:,}")
+            others = f", and {wording.jobs(more, 'other')}" if more else ""
+            words = f"{clean(first.name, 60)} is not finished: {so_far} so far{others}. Fetch what there is?"
+            names = [row.name for row in going]
+            if not await self._app.push_screen_wait(
+                AskScreen("Fetch?", words, names, "Don't fetch", "Fetch what there is")
+            ):
+                return
+        self._asking = self._app.opening_dialog = False
+        told = await self._app.with_store(lambda store: self._fetch(rows, store))
+        self._tell_fetched(told)
+
+    async def _fetch(self, rows: Sequence[JobRow], store: Store) -> list[Fetched]:
+        from jobdash.operations.collect import fetch
+
+        return await fetch(rows, Path.cwd(), self._context.open_browser, store, partial=True)
+
+    def _tell_fetched(self, told: Sequence[Fetched]) -> None:
+        if len(told) == 1:
+            (only,) = told
+            where = f" in {only.file}" if only.file is not None else ""
+            text = f"{clean(only.row.name, 60)}: {clean(f'{only.reason}{where}', 500)}"
+            self._app.notify(text, severity=SEVERITY[only.result])
+            return
+        counts = Counter(one.result for one in told)
+        words = f"Fetched: {counts[Result.DONE]:,} · Failed: {counts[Result.FAILED]:,}"
+        words += f" · Skipped: {counts[Result.SKIPPED]:,}"
+        reasons = [one.reason for one in told if one.result is not Result.DONE]
+        if counts[Result.DONE]:
+            words += f", in {clean(str(Path.cwd()), 200)}"
+        if reasons:
+            words += f". {clean(reasons[0], 200)}"
+        self._app.notify(words, severity="warning" if reasons else "information")
 
     async def _ask_errors(self, rows: Sequence[JobRow]) -> None:
         from jobdash.operations.refresh_errors import refresh_errors

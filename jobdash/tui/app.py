@@ -67,6 +67,8 @@ class JobdashApp(App[None]):
         self.main = MainScreen(context)
         self.opening_dialog = False
         """A dialog was asked for and is not there yet."""
+        self.behind_first_paint: Callable[[], None] = lambda: None
+        """What else begins when the first rows are drawn."""
         self.last_words = ""
         """What to print when the terminal is the shell's again."""
         if context.config.keys:
@@ -113,6 +115,7 @@ class JobdashApp(App[None]):
         """Start everything that stands behind the first paint."""
         if self.context.read_only is None:
             self.runtime.start()
+        self.behind_first_paint()
 
     def get_default_screen(self) -> MainScreen:
         """Return the table: no other screen is ever below it."""

@@ -43,10 +43,15 @@ def cut(text: str, width: int, more: str = "…") -> str:
     return text if cell_len(text) <= width else fit(text, width, more).rstrip()
 
 
-def status_style(row: JobRow) -> str:
-    """Return the style of a job's status: colour only where it means something."""
-    if row.gone:
+def status_style(row: JobRow, now: int | None = None) -> str:
+    """Return the style of a job's status: colour only where it means something.
+
+    With ``now`` it also tells what the clock says: a job nobody has heard of.
+    """
+    if row.gone or (now is not None and marks.stalled(row, now)):
         return "warning"
+    if now is not None and marks.worker_gone(row, now):
+        return "muted"
     if row.outcome is not None:
         return _OUTCOME_STYLE[row.outcome]
     return _STATUS_STYLE[row.status]
@@ -60,6 +65,8 @@ def status_words(row: JobRow, now: int, symbols: Symbols) -> tuple[str, str]:
         return symbols.status[Status.CANCELLING], "removing"
     if marks.stalled(row, now):
         return symbols.warning, "stalled"
+    if marks.worker_gone(row, now):
+        return symbols.status[Status.CANCELLED], LABELS[Status.CANCELLED]
     if row.stuck_cancelling(now):
         return symbols.warning, "cancelling"
     if row.status is Status.UNKNOWN:
@@ -83,7 +90,7 @@ def counts(row: JobRow, none: str) -> str:
     return f"{done}/{total}"
 
 
-def bar(row: JobRow, width: int, symbols: Symbols) -> list[Piece]:
+def bar(row: JobRow, width: int, symbols: Symbols, now: int | None = None) -> list[Piece]:
     """Return a progress bar in exactly ``width`` cells, to half a cell."""
     if row.total is None or row.done is None or row.total <= 0:
         if row.unfinished:
@@ -95,18 +102,18 @@ def bar(row: JobRow, width: int, symbols: Symbols) -> list[Piece]:
     full, half = divmod(halves, 2)
     pieces: list[Piece] = []
     if full:
-        pieces.append((symbols.bar * full, _bar_style(row)))
+        pieces.append((symbols.bar * full, _bar_style(row, now)))
     if half:
-        pieces.append((symbols.half, _bar_style(row)))
+        pieces.append((symbols.half, _bar_style(row, now)))
     if rest := width - full - half:
         pieces.append((symbols.track * rest, "track"))
     return pieces
 
 
-def _bar_style(row: JobRow) -> str:
+def _bar_style(row: JobRow, now: int | None) -> str:
     if row.outcome is Outcome.OK:
         return "done"
-    style = status_style(row)
+    style = status_style(row, now)
     return "muted" if style == "text" else style
 
 
@@ -125,7 +132,7 @@ def line(
         Column.NAME: (clean(row.name), name_style(row)),
         Column.ACCOUNT: (clean(row.account), "muted"),
         Column.MODEL: (clean(row.model or ""), "muted"),
-        Column.STATUS: (f"{glyph} {word}", status_style(row)),
+        Column.STATUS: (f"{glyph} {word}", status_style(row, now)),
         Column.COUNTS: (counts(row, symbols.none), "text" if row.unfinished else "muted"),
         Column.FAILED: (failed, "error" if row.failed else "muted"),
         Column.AGE: (marks.age(row, now), "muted"),
@@ -135,7 +142,7 @@ def line(
     drawn: dict[Column, list[Piece]] = {}
     for column, width in places.items():
         if column is Column.BAR:
-            drawn[column] = bar(row, width, symbols)
+            drawn[column] = bar(row, width, symbols, now)
             continue
         text, style = texts[column]
         drawn[column] = [(_aligned(text, width, column in RIGHT, symbols.more), style)]

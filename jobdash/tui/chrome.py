@@ -11,10 +11,11 @@ from rich.cells import cell_len
 from jobdash.domain import marks
 from jobdash.domain.duration import MINUTE, short_span
 from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.domain.local import LOCAL
 from jobdash.domain.status import Status, Tab
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Counts, Sort
-from jobdash.tui import cells
+from jobdash.tui import cells, local_words
 from jobdash.tui.columns import GAP, HEADERS, RIGHT, SORT_OF, Column, Layout
 from jobdash.tui.context import UnderWay
 from jobdash.tui.symbols import Symbols
@@ -59,16 +60,20 @@ def account_spans(
     now: int,
     symbols: Symbols,
     room: int,
+    read_only: str | None = None,
 ) -> list[Span]:
     """Return the accounts with their health: ✓ while fresh, an age when late, ✗ with the reason.
 
+    The account of a person's own scripts, which comes last, is well as long as the store can be written.
     ``room`` is the number of cells there are for all of them; reasons are cut before an account is left out.
     """
+    told = [(name, _health(name, health.get(name), under_way, now, symbols)) for name in accounts]
+    own = Span(symbols.ok, "success") if read_only is None else Span(f"{symbols.bad} read-only", "error")
+    told.append((LOCAL, own))
     for longest in _REASON_CELLS:
         spans: list[Span] = []
-        for place, name in enumerate(accounts):
-            told = _health(name, health.get(name), under_way, now, symbols)
-            words = Span(cells.cut(told.text, longest, symbols.more), told.tone)
+        for place, (name, how) in enumerate(told):
+            words = Span(cells.cut(how.text, longest, symbols.more), how.tone)
             spans += [gap(3 if place else 2), Span(f"{clean(name, 20)} ", "text"), words]
         if sum(span.cells for span in spans) <= room:
             return spans
@@ -204,7 +209,10 @@ def sort_spans(layout: Layout, sort: Sort, moved: int, symbols: Symbols) -> list
 def title_spans(row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
     """Return the first detail line: the job's name, id, model, endpoint, deadline."""
     parts = [
-        (clean(row.remote_id or f"{row.public_id} (not submitted)", 60), "muted"),
+        (
+            clean(row.remote_id or (row.public_id if row.local else f"{row.public_id} (not submitted)"), 60),
+            "muted",
+        ),
         (clean(row.model or "", 40), "muted"),
         (clean(row.endpoint or "", 40), "muted"),
         (marks.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
@@ -229,7 +237,7 @@ def story_spans(row: JobRow, errors: Sequence[tuple[str, int]], now: int, symbol
     spans = [gap(1)]
     if row.left_behind:
         spans += [Span(f"{symbols.warning} {clean(row.left_behind, 80)}", "warning"), gap(2)]
-    spans += _story(row, now)
+    spans += local_words.story(row, now) if row.local else _story(row, now)
     if errors and row.failed:
         told = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
         spans += [Span(f"{row.failed:,} failed: ", "error"), Span(told, "text")]
@@ -272,6 +280,7 @@ class KeyHint(NamedTuple):
     label: str
     action: str
     enabled: bool = True
+    tone: str = "text"
 
 
 def key_spans(hints: Sequence[KeyHint], width: int) -> list[Span]:
@@ -284,7 +293,7 @@ def key_spans(hints: Sequence[KeyHint], width: int) -> list[Span]:
         if room < 0:
             break
         if hint.enabled:
-            spans += [Span(f"{hint.key} ", "barkey", hint.action), Span(told, "text", hint.action)]
+            spans += [Span(f"{hint.key} ", "barkey", hint.action), Span(told, hint.tone, hint.action)]
         else:
             spans.append(Span(f"{hint.key} {told}", "barmuted", hint.action))
     return spans

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 
 from jobdash.domain import marks
-from jobdash.domain.duration import HOUR, short_span
+from jobdash.domain.duration import HOUR, MINUTE, SECOND
 from jobdash.domain.job import Event, Job, JobRow
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.tui import cells
+from jobdash.tui.local_time import local_time, moment
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.widgets.line import Span, gap
 from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
-
-
-def local_time(ms: int | None) -> str:
-    """Return a moment as the person's own clock shows it, or a dash."""
-    if ms is None:
-        return "—"
-    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], list[Span]]:
@@ -29,12 +22,21 @@ def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], lis
     glyph, word = cells.status_words(row, now, symbols)
     left = [Span(" job ", "chip"), gap(1), Span(clean(row.name, 80), "strong"), gap(2)]
     left.append(Span(clean(row.account), "muted"))
-    return left, [Span(f"{glyph} {word} ", cells.status_style(row))]
+    return left, [Span(f"{glyph} {word}{_remark(row, now, symbols)} ", cells.status_style(row, now))]
 
 
-def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
-    """Return the bar with ``6,214 / 10,000  62%``, the rate, and the time left."""
+def _remark(row: JobRow, now: int, symbols: Symbols) -> str:
+    """Return what stands behind the status in the header: ``cancelled (worker gone)``."""
+    if marks.waits_for_script(row):
+        return f" {symbols.dot} {marks.WAITS}"
+    return " (worker gone)" if marks.worker_gone(row, now) else ""
+
+
+def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: str = "") -> list[Span]:
+    """Return the bar with ``6,214 / 10,000 files  62%``, the rate, and the time left."""
     told = cells.counts(row, symbols.none).replace("/", " / ")
+    if unit:
+        told += f" {clean(unit, 20)}"
     if row.total and row.done is not None:
         told += f"  {row.done * 100 // row.total}%"
     words = [(f"  {told}", "text")]
@@ -45,15 +47,27 @@ def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols) -> list[
     if left := marks.left(row, now):
         words.append((f"  {left} left", "muted"))
     room = max(10, min(60, width - sum(len(text) for text, _ in words) - 3))
-    pieces = [*cells.bar(row, room, symbols), *words]
+    pieces = [*cells.bar(row, room, symbols, now), *words]
     return [gap(1), *(Span(text, tone) for text, tone in pieces)]
 
 
 def _rate(row: JobRow, now: int) -> str:
-    if not row.unfinished or not row.done:
+    if not row.unfinished or not row.done or marks.stalled(row, now) or marks.waits_for_script(row):
         return ""
-    elapsed = now - (row.started_at or row.created_at)
-    return f"{row.done * HOUR // elapsed:,}/h" if elapsed > 0 else ""
+    elapsed, done = now - (row.started_at or row.created_at), row.done - (row.done_before or 0)
+    if elapsed <= 0 or done <= 0:
+        return ""
+    if not row.local:
+        return f"{done * HOUR // elapsed:,}/h"
+    # Of a script's items one wants to see at once whether they move.
+    for name, span in (("s", SECOND), ("min", MINUTE)):
+        if done * span >= elapsed:
+            return (
+                f"{done * span / elapsed:,.1f}/{name}"
+                if done * span < 10 * elapsed
+                else f"{done * span // elapsed:,}/{name}"
+            )
+    return f"{done * HOUR // elapsed:,}/h"
 
 
 def ending(row: JobRow) -> list[TextLine]:
@@ -108,16 +122,16 @@ def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
         ("model", clean(row.model or "—")),
         ("endpoint", clean(row.endpoint or "—")),
         ("requests", _counts(row)),
-        ("created", _moment(row.created_at, now)),
-        ("started", _moment(row.started_at, now)),
-        ("finished", _moment(row.finished_at, now)),
+        ("created", moment(row.created_at, now)),
+        ("started", moment(row.started_at, now)),
+        ("finished", moment(row.finished_at, now)),
         ("expires", local_time(row.expires_at)),
-        ("changed here", _moment(row.updated_at, now)),
-        ("last asked", _moment(job.seen_at, now)),
+        ("changed here", moment(row.updated_at, now)),
+        ("last asked", moment(job.seen_at, now)),
     ]
     if row.cancel_requested_at:
         rows.append(
-            ("cancel asked", f"{_moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}")
+            ("cancel asked", f"{moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}")
         )
     if row.verdict:
         rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
@@ -147,10 +161,6 @@ def _counts(row: JobRow) -> str:
     parts = [("total", row.total), ("succeeded", row.succeeded), ("failed", row.failed)]
     parts += [("cancelled", row.cancelled), ("expired", row.expired), ("remaining", row.remaining)]
     return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
-
-
-def _moment(ms: int | None, now: int) -> str:
-    return f"{local_time(ms)}  ({short_span(now - ms)} ago)" if ms is not None else "—"
 
 
 def log_lines(events: Sequence[Event], width: int, *, names: bool) -> list[TextLine]:

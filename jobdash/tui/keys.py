@@ -14,19 +14,20 @@ from jobdash.tui.chrome import KeyHint
 from jobdash.tui.context import Context
 
 _FOOTER = (
-    "job.cancel", "job.cancel_all", "job.force_fail", "job.remove", "job.cancel_delete", "view.mark",
-    "view.filter", "job.open", "app.help", "app.quit", "job.undo", "view.sort", "view.mark_all", "view.pause",
-    "app.sync", "app.log",
+    "job.cancel", "job.cancel_all", "job.force_fail", "job.retry", "job.remove", "job.fetch", "view.mark",
+    "view.filter", "job.open", "app.help", "app.quit", "job.cancel_delete", "job.undo", "view.sort",
+    "view.mark_all", "view.pause", "app.sync", "app.log",
 )  # fmt: skip
 """Binding ids in the order they are given up when there is no room."""
 _ACCEPTS = {
     "job.cancel": (Action.CANCEL, Choices()),
     "job.force_fail": (Action.FORCE_FAIL, Choices()),
+    "job.retry": (Action.RETRY, Choices(restart=True)),
     "job.remove": (Action.REMOVE, Choices()),
     "job.cancel_delete": (Action.REMOVE, Choices(cancel_first=True)),
 }
 _ACTING = frozenset(_ACCEPTS)
-_CHANGING = _ACTING | {"job.cancel_all", "job.undo"}
+_CHANGING = _ACTING | {"job.cancel_all", "job.fetch", "job.undo"}
 
 
 def bindings_by_id(*holders: type) -> dict[str, Binding]:
@@ -52,13 +53,14 @@ def unavailable(row: JobRow | None, context: Context) -> frozenset[str]:
     if context.read_only:
         return _CHANGING
     if row is None:
-        return _ACTING
+        return _ACTING | {"job.fetch"}
     situation = context.situation()
-    return frozenset(
+    off = {
         name
         for name, (action, choices) in _ACCEPTS.items()
         if not decide(action, row, situation, choices).acts
-    )
+    }
+    return frozenset(off if row.local and row.done else {*off, "job.fetch"})
 
 
 class Footer:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobdash.domain import wording
+from jobdash.domain.local import LOCAL
+from jobdash.domain.status import Tab
+from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 from jobdash.operations.browse import waiting_removals
 from jobdash.tui.runs import Run
@@ -18,10 +21,11 @@ if TYPE_CHECKING:
 TWICE_WITHIN_S = 3.0
 """A second ctrl+c within this time quits."""
 _STOP_MOST_S = 10.0
+_UNFINISHED = (Tab.RUNNING, Tab.PENDING, Tab.CANCELLING)
 
 
 class Leaving:
-    """Quits at once, or asks while a bulk action runs; asked twice, it leaves whatever runs."""
+    """Quits at once, or asks while a bulk action or the stop of a process runs; asked twice, it leaves."""
 
     def __init__(self, app: JobdashApp) -> None:
         self._app = app
@@ -39,7 +43,7 @@ class Leaving:
 
     def quit(self) -> None:
         """Leave, unless a bulk action is under way and nobody has insisted yet."""
-        busy = [run for run in self._app.runs.active if run.bulk]
+        busy = [run for run in self._app.runs.active if run.bulk or run.stops_process]
         if self._asked or not busy:
             self._leave()
             return
@@ -69,25 +73,37 @@ class Leaving:
         if context.demo:
             return ""
         try:
-            unfinished = context.browser.counts().unfinished
+            counts = context.browser.counts()
+            local = counts.by_account.get(LOCAL, {})
+            at_providers = counts.unfinished - sum(local.get(tab, 0) for tab in _UNFINISHED)
+            scripts, _ = context.browser.leases(context.clock())
             waiting = waiting_removals(context.browser)
         except StoreError:
             return ""
-        return "\n".join(last_words(unfinished, waiting))
+        return "\n".join(last_words(at_providers, waiting, scripts))
 
 
 def under_way(runs: Sequence[Run]) -> str:
     """Return how far the runs are that have not ended, a line each; nothing when all have."""
-    active = [run for run in runs if not run.ended]
-    return "\n".join(f"{run.done:,} of {wording.counted(run.plan, run.total)} sent." for run in active)
+    return "\n".join(_how_far(run) for run in runs if not run.ended)
 
 
-def last_words(unfinished: int, waiting: int) -> list[str]:
+def _how_far(run: Run) -> str:
+    if run.bulk:
+        return f"{run.done:,} of {wording.counted(run.plan, run.total)} sent."
+    name = clean(run.plan.acting[0].job.name, 60)
+    return f"{name}: its process is being stopped; without us it sees at its next item that it is over."
+
+
+def last_words(unfinished: int, waiting: int, scripts: int = 0) -> list[str]:
     """Return one line on the jobs that go on, and one on the removals that wait for their provider."""
-    words: list[str] = []
+    going: list[str] = []
     if unfinished:
         goes, theirs = ("goes", "its provider") if unfinished == 1 else ("go", "their providers")
-        words.append(f"{wording.jobs(unfinished)} {goes} on at {theirs}; see them with: jobdash list")
+        going.append(f"{wording.jobs(unfinished)} {goes} on at {theirs}")
+    if scripts:
+        going.append(f"{scripts:,} script{' goes' if scripts == 1 else 's go'} on here")
+    words = [f"{'; '.join(going)}; see them with: jobdash list"] if going else []
     if waiting:
         noun = "removal goes" if waiting == 1 else "removals go"
         words.append(f"{waiting:,} {noun} on when the provider confirms")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 
 from jobdash.config import Config
 
 
-def run_dashboard(config: Config, *, demo: bool = False) -> int:
-    """Run the dashboard until it is left; returns its exit code.
+def run_dashboard(config: Config, *, demo: bool = False, behind: Callable[[], None] | None = None) -> int:
+    """Run the dashboard until it is left; returns its exit code. ``behind`` is called after the first paint.
 
     Raises StoreError when the store cannot be used at all.
     """
@@ -21,6 +22,8 @@ def run_dashboard(config: Config, *, demo: bool = False) -> int:
 
     opened = open_browser(config.database)
     app = JobdashApp(Context.of(config, opened.browser, opened.read_only, demo=demo))
+    if behind is not None:
+        app.behind_first_paint = behind
     gc.freeze()
     gc.enable()
     try:

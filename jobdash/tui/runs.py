@@ -58,6 +58,11 @@ class Run:
         """Whether it has a dialog of its own."""
         return self.total > 1
 
+    @property
+    def stops_process(self) -> bool:
+        """Whether it ends a script's process for real, which leaving would cut short."""
+        return self.plan.choices.stop_process and self.plan.can_stop
+
     def summary(self) -> Summary:
         """Return what has become of it so far."""
         return Summary(self.plan, tuple(self.outcomes), self.stopping)

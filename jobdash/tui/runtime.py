@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from jobdash.domain.job import JobRow
+from jobdash.domain.local import LOCAL
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError, StoreError
 from jobdash.tui.context import Context
@@ -63,7 +65,7 @@ class Runtime:
             self._tell(StoreFailed(str(error)))
 
     def _store_is_ready(self) -> None:
-        from jobdash.operations.background import AccountWorker
+        from jobdash.operations.background import AccountWorker, close_abandoned
 
         context = self._context
         for account in context.config.accounts:
@@ -78,6 +80,8 @@ class Runtime:
         if self._stopped:
             self.stop()
             return
+        assert self._store is not None
+        self._store.start(close_abandoned(self._store, self._tell_closed))
         # Asked for and not awaited: an app that ends right now would never answer.
         self._app.call_later(self._serve_accounts)
         self._say(StoreReady())
@@ -92,6 +96,10 @@ class Runtime:
     def accounts(self) -> Mapping[str, AccountWorker]:
         """The accounts that can be asked, by name; empty before the store is open."""
         return self._accounts
+
+    def _tell_closed(self, closed: list[JobRow]) -> None:
+        notices = tuple(f"{row.name}: cancelled; its worker was gone" for row in closed)
+        self._say(Synced(News(LOCAL, notices=notices)))
 
     def _say(self, message: Message) -> None:
         if not self._stopped:

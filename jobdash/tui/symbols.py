@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from jobdash.domain.local import ItemOutcome
 from jobdash.domain.status import Status
 
 
@@ -15,6 +16,7 @@ class Symbols:
     """One cell each, and in the common terminal fonts; a word always stands beside them."""
 
     status: dict[Status, str]
+    items: dict[ItemOutcome, str]
     cursor: str = "▸"
     mark: str = "◆"
     bar: str = "━"
@@ -51,7 +53,13 @@ UNICODE = Symbols(
         Status.EXPIRED: "◷",
         Status.CANCELLED: "⊘",
         Status.UNKNOWN: "?",
-    }
+    },
+    items={
+        ItemOutcome.OK: "✔",
+        ItemOutcome.ERROR: "✖",
+        ItemOutcome.SKIPPED: "↷",
+        ItemOutcome.WAITING: "◌",
+    },
 )
 
 ASCII = Symbols(
@@ -66,6 +74,12 @@ ASCII = Symbols(
         Status.EXPIRED: "e",
         Status.CANCELLED: "-",
         Status.UNKNOWN: "?",
+    },
+    items={
+        ItemOutcome.OK: "+",
+        ItemOutcome.ERROR: "x",
+        ItemOutcome.SKIPPED: "/",
+        ItemOutcome.WAITING: ".",
     },
     cursor=">",
     mark="*",

@@ -8,15 +8,17 @@ import sqlite3
 import statistics
 import threading
 import time
+from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
 
-from tests.bench.report import Finding, ms
+from tests.bench.report import Finding, ms, ratio
 from tests.bench.screen import CHROME, DOWN, HELLO, bare, dashboard
 from tests.bench.stores import FEW, MANY, finish_all, store
 from tests.bench.terminal import Terminal
 
-WATCHED_S = 20.0
+ROUNDS = 7
+WATCHED_S = 12.0
 ROWS_A_SECOND = 1_000
 
 
@@ -35,42 +37,66 @@ def idle(folder: Path) -> list[Finding]:
             terminal.until(*CHROME)
         for terminal in (hello, still, moving):
             terminal.settle(3.0)
-        floor, _ = hello.idle(WATCHED_S)
-        cpu, quiet_bytes = still.idle(WATCHED_S)
-        _, bytes_moving = moving.idle(WATCHED_S)
+        watched: dict[str, list[float]] = defaultdict(list)
+        for _ in range(ROUNDS):
+            watched["hello"].append(hello.idle(WATCHED_S)[0])
+            cpu, quiet_bytes = still.idle(WATCHED_S)
+            watched["cpu"].append(cpu)
+            watched["quiet"].append(quiet_bytes / WATCHED_S)
+            watched["moving"].append(moving.idle(WATCHED_S)[1] / WATCHED_S)
+    medians = {name: statistics.median(values) for name, values in watched.items()}
+    of_a_core = medians["cpu"] / WATCHED_S
     return [
         Finding(
             "idle",
             "hello-world's CPU",
             "≤ 2.5",
-            f"{cpu / max(floor, 0.01):.1f} ({cpu / WATCHED_S:.2%} of a core)",
+            f"{ratio(watched['cpu'], watched['hello']):.1f} ({of_a_core:.2%} of a core)",
         ),
-        Finding("bytes a second, nothing unfinished in sight", "–", "0", f"{quiet_bytes / WATCHED_S:.0f}"),
-        Finding("bytes a second, jobs running", "–", "≤ 200", f"{bytes_moving / WATCHED_S:.0f}"),
+        Finding("bytes a second, nothing unfinished in sight", "–", "0", f"{medians['quiet']:.0f}"),
+        Finding(
+            "bytes a second, jobs running",
+            "–",
+            "≤ 200",
+            f"{medians['moving']:.0f} (at most {max(watched['moving']):.0f})",
+        ),
     ]
 
 
 def storm(folder: Path) -> list[Finding]:
     """A thousand changed rows a second, those on the screen among them, over a million jobs."""
     path = store(folder, MANY)
-    stop = threading.Event()
+    cpu: list[float] = []
+    frames: list[float] = []
+    quiet: list[float] = []
+    busy: list[float] = []
     with Terminal(dashboard(path), bare()) as terminal:
         terminal.until(*CHROME)
         terminal.settle(3.0)
-        quiet = [terminal.press(DOWN)[0] for _ in range(30)]
-        terminal.press(b"\x1b[H")
-        writer = threading.Thread(target=_change, args=(path, stop))
-        writer.start()
-        try:
-            time.sleep(1)
-            cpu, frames = _watch(terminal, WATCHED_S)
-            busy = [_answer(terminal) for _ in range(30)]
-        finally:
-            stop.set()
-            writer.join()
+        for _ in range(ROUNDS):
+            quiet += [_answer(terminal) for _ in range(10)]
+            terminal.press(b"\x1b[H")
+            stop = threading.Event()
+            writer = threading.Thread(target=_change, args=(path, stop))
+            writer.start()
+            try:
+                time.sleep(1)
+                used, drawn = _watch(terminal, WATCHED_S)
+                cpu.append(used / WATCHED_S)
+                frames.append(drawn / WATCHED_S)
+                busy += [_answer(terminal) for _ in range(10)]
+            finally:
+                stop.set()
+                writer.join()
+            terminal.settle()
     return [
-        Finding("1,000 changed rows a second, 1,000,000 jobs", "a core", "≤ 4 %", f"{cpu / WATCHED_S:.2%}"),
-        Finding("frames a second", "–", "≤ 5", f"{frames / WATCHED_S:.1f}"),
+        Finding(
+            "1,000 changed rows a second, 1,000,000 jobs",
+            "a core",
+            "≤ 4 %",
+            f"{statistics.median(cpu):.2%}",
+        ),
+        Finding("frames a second", "–", "≤ 5", f"{statistics.median(frames):.1f}"),
         Finding(
             "cursor-down meanwhile",
             "quiet",

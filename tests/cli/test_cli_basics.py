@@ -60,12 +60,6 @@ def test_the_help_names_every_command_and_tells_how_completion_works(cli: Cli) -
     assert cli("-h").out == ran.out
 
 
-def test_what_does_not_work_yet_is_absent(cli: Cli) -> None:
-    assert {"retry", "fetch"} & set(COMMANDS) == set()
-    assert "--items" not in cli("show", "--help").out
-    assert "--stop-process" not in cli("remove", "--help").out
-
-
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "config"])
 def test_every_command_has_examples_and_the_shared_options(cli: Cli, name: str) -> None:
     # B-15 B-18

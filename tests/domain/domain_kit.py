@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from jobdash.domain.decide import decide
 from jobdash.domain.duration import DAY, HOUR, MINUTE
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Plan, Situation, decide
+from jobdash.domain.plan import Action, Choices, Plan, Situation
 from jobdash.domain.status import Status, effective
 
 NOW = 1_800_000_000_000

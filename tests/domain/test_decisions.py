@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from domain_kit import DAY, HOUR, MINUTE, NOW, job, plan, situation
 
+from jobdash.domain.decide import decide, may_ask_again
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import (
     Action,
@@ -15,8 +16,6 @@ from jobdash.domain.plan import (
     Result,
     Summary,
     Verdict,
-    decide,
-    may_ask_again,
     status_counts,
 )
 from jobdash.domain.status import FORCE_FAILED, LABELS, TERMINAL, UNFINISHED, Status

@@ -123,7 +123,7 @@ def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None
         ("= broken", "Invalid statement (at line 1, column 1)"),
         ("accounts = 3", "[accounts] has to hold tables like [accounts.work]"),
         ("accounts.work = 3", "[accounts.work] has to be a table"),
-        ("[accounts.local]", "[accounts.local]: a name is letters, digits, - _ . and not 'local'"),
+        ("[accounts.local]", "[accounts.local]: that name is taken by your own scripts"),
         ('[accounts."a b"]', "[accounts.a b]: a name is letters, digits, - _ . and not 'local'"),
         ('[accounts."\\u001b[2J"]', "[accounts.␛[2J]: a name is letters, digits, - _ . and not 'local'"),
         ('[accounts.w]\napi_key_env="K"', "[accounts.w] provider has to be one of openai, gemini"),

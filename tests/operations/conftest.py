@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from local_world import LocalWorld
 from operations_kit import World, made_accounts, made_config
 
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
@@ -33,3 +34,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             yield made
             await made.accounts.__aexit__()
             browser.close()
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[LocalWorld]:
+    path = tmp_path / "data" / "jobs.db"
+    ensure_store(path)
+    with DirectStore(path, "test") as store, Browser(path) as browser:
+        yield LocalWorld(path, store, browser)

@@ -96,7 +96,7 @@ async def test_an_account_that_is_configured_no_more_cannot_be_told(world: World
 
 async def test_stop_leaves_what_waits_alone(world: World) -> None:
     world.narrow(1)
-    batches = world.add_many(60)
+    batches = world.add_many(90)
     await world.sync()
 
     def stop_at_once(_outcome: JobOutcome) -> None:
@@ -105,7 +105,7 @@ async def test_stop_leaves_what_waits_alone(world: World) -> None:
     summary = await world.do(Action.FORCE_FAIL, *batches, report=stop_at_once)
 
     failed = sum(world.row(batch).status is Status.FAILED for batch in batches)
-    assert summary.stopped == 60 - failed > 0
+    assert summary.stopped == 90 - failed > 0
 
 
 async def test_undo_gives_the_job_back_and_says_what_it_will_show(world: World) -> None:

@@ -49,7 +49,7 @@ def test_of_another_place_nothing_is_proven(other: dict[str, object]) -> None:
 
 def test_where_there_is_no_proc_nothing_is_proven(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(owners, "_place", lambda: ("machine", "", 0))
-    monkeypatch.setattr(owners, "_start_time", lambda _pid: None)
+    monkeypatch.setattr(owners, "start_time", lambda _pid: None)
     assert current_owner().started == 0
     assert not replace(current_owner(), pid=4711).provably_dead()
     assert owners._first_line(tmp_path / "none") == ""
@@ -60,7 +60,7 @@ def test_a_name_with_parentheses_hides_no_start_time() -> None:
     program = "import ctypes; ctypes.CDLL(None).prctl(15, b') R 1 (x', 0, 0, 0); input()"
     child = subprocess.Popen([sys.executable, "-c", f"{program}"], stdin=subprocess.PIPE)
     try:
-        assert owners._start_time(child.pid)
+        assert owners.start_time(child.pid)
     finally:
         child.communicate(b"\n")
 

@@ -34,11 +34,12 @@ def command(
     reason: str | None,
     wait_ms: int | None,
 ) -> int:
-    """Ask the providers of jobs to stop them.
+    """Ask the providers (or scripts) of jobs to stop them.
 
     A job shows "cancelling" until its provider confirms, which takes up to ten minutes; it may still end
     completed. What is finished by then is billed, and can be fetched where the provider keeps it. Jobs that
-    have ended are skipped. A cancel cannot be undone.
+    have ended are skipped. A cancel cannot be undone. A script of your own finishes the items it is at;
+    jobdash retry does the rest.
     """
     from jobdash.cli.acting import Manner, act_on
     from jobdash.cli.selecting import Wanted

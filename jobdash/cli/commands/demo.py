@@ -80,9 +80,11 @@ def _dashboard(face: Face) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the demo wants a terminal; jobdash demo --emulator-only does without")
     from jobdash.demo.hangup import ends_when_told
+    from jobdash.demo.local_jobs import LocalJobs
     from jobdash.demo.start import demo_world
     from jobdash.tui.run import run_dashboard
 
     with ends_when_told() as leftovers, demo_world() as config:
         leftovers.folder = config.database.parent
-        return run_dashboard(config, demo=True)
+        with LocalJobs(config.database.parent) as scripts:
+            return run_dashboard(config, demo=True, behind=scripts.begin)

@@ -13,9 +13,11 @@ from jobdash.cli.face import Face
     "force-fail",
     "jobdash force-fail k3f9 --reason 'stuck for two days'",
     "jobdash force-fail -f 'status:running older:2d' --dry-run",
+    "jobdash force-fail 8n8t --stop-process",
 )
 @action_options
 @click.option("--reason", metavar="TEXT", help="Kept with the job.")
+@click.option("--stop-process", is_flag=True, help="Local jobs: end the script's process here, too.")
 @pass_face
 def command(
     face: Face,
@@ -25,15 +27,19 @@ def command(
     dry_run: bool,
     yes: bool,
     reason: str | None,
+    stop_process: bool,
 ) -> int:
-    """Mark jobs failed here; use it when a provider is stuck.
+    """Mark jobs failed here; use it when a provider, or a script, is stuck.
 
     A cancel is tried at the provider as well; without an answer the job may still run there and be billed.
-    jobdash undo takes it back for a day.
+    jobdash undo takes it back for a day. A script of your own can write nothing more: it ends at its next
+    item. With --stop-process its process is ended, if it runs on this computer: SIGTERM after 5 s, SIGKILL
+    after 5 s more. That is not taken back, but retried.
     """
     from jobdash.cli.acting import Manner, act_on
     from jobdash.cli.selecting import Wanted
     from jobdash.domain.plan import Action, Choices
 
     wanted = Wanted(words, expr, accounts)
-    return act_on(face, Action.FORCE_FAIL, wanted, Choices(reason=reason), Manner(dry_run, yes))
+    choices = Choices(reason=reason, stop_process=stop_process)
+    return act_on(face, Action.FORCE_FAIL, wanted, choices, Manner(dry_run, yes))

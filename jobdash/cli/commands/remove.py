@@ -23,6 +23,7 @@ from jobdash.errors import UsageError
 @click.option("--remote", is_flag=True, help="What the provider keeps, too: files, and the Gemini batch.")
 @click.option("--keep-record", is_flag=True, help="Clean up only; the job stays in the list.")
 @click.option("--cancel", "cancel_first", is_flag=True, help="Cancel first, remove when confirmed.")
+@click.option("--stop-process", is_flag=True, help="Local jobs: end the script's process here, too.")
 @wait_option("until they are removed (with --cancel)", "15m")
 @pass_face
 def command(
@@ -37,13 +38,15 @@ def command(
     remote: bool,
     keep_record: bool,
     cancel_first: bool,
+    stop_process: bool,
     wait_ms: int | None,
 ) -> int:
     """Remove finished jobs from the list, and say what was removed, what stayed and why.
 
     Nothing is deleted at the provider without --remote, nor on this computer without --files. The record
     can be taken back for a day (jobdash undo); what was deleted cannot. With --cancel the command returns at
-    once: the removal waits in the store, and whichever sync sees the cancel confirmed carries it out.
+    once: the removal waits in the store, and whichever sync sees the cancel confirmed carries it out. A job
+    of your own script goes at once, and whatever the script still writes is refused.
     """
     from jobdash.cli.acting import Manner, act_on
     from jobdash.cli.selecting import Wanted
@@ -53,6 +56,8 @@ def command(
         raise UsageError("--keep-record wants --remote or --files: there is nothing else to clean up")
     if keep_record and cancel_first:
         raise UsageError("--keep-record or --cancel, not both: cancel first, clean up when it has ended")
+    if stop_process and not (cancel_first or force):
+        raise UsageError("--stop-process goes with --cancel or --force: finished jobs have no process")
     if wait_ms is not None and not cancel_first:
         raise UsageError("--wait goes with --cancel: everything else is removed at once")
     choices = Choices(
@@ -61,6 +66,7 @@ def command(
         local_files=local_files,
         remote=remote,
         force=force,
+        stop_process=stop_process,
     )
     manner = Manner(dry_run, yes or force, wait_ms, ended=lambda row: row.removing is None)
     return act_on(face, Action.REMOVE, Wanted(words, expr, accounts), choices, manner)

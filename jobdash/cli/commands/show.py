@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from jobdash.cli.command import JobWord, account_option, face_command, pass_face
 from jobdash.cli.face import Face
+from jobdash.errors import UsageError
+
+if TYPE_CHECKING:
+    from jobdash.domain.local import ItemOutcome
+
+DEFAULT_LIMIT = 100
 
 
 @face_command(
-    "show", "jobdash show k3f9", "jobdash show batch_6a1f0c --events", "jobdash show k3f9 --sync --json"
+    "show",
+    "jobdash show k3f9",
+    "jobdash show batch_6a1f0c --events",
+    "jobdash show k3f9 --sync --json",
+    "jobdash show k3f9 --items --outcome waiting --limit 0",
 )
 @click.argument("word", metavar="JOB", type=JobWord())
 @account_option()
 @click.option("--events", is_flag=True, help="What was done to it, too.")
+@click.option("--items", is_flag=True, help="The items of a local job, too.")
+@click.option(
+    "--outcome",
+    type=click.Choice(["waiting", "ok", "error", "skipped"]),
+    help="With --items: only these. What waits is not processed yet.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=DEFAULT_LIMIT,
+    show_default=True,
+    help="With --items: at most so many; 0 means all.",
+)
 @click.option("--sync", "sync_first", is_flag=True, help="Ask its account first.")
 @pass_face
-def command(face: Face, word: str, accounts: tuple[str, ...], events: bool, sync_first: bool) -> int:
+def command(
+    face: Face,
+    word: str,
+    accounts: tuple[str, ...],
+    events: bool,
+    items: bool,
+    outcome: str | None,
+    limit: int,
+    sync_first: bool,
+) -> int:
     """Show everything known of a job, removed ones too."""
     from jobdash.cli.selecting import select_one
+
+    if outcome is not None and not items:
+        raise UsageError("--outcome goes with --items")
 
     face.reading = not sync_first
     row = select_one(face, word, accounts, removed=True)
@@ -30,28 +65,67 @@ def command(face: Face, word: str, accounts: tuple[str, ...], events: bool, sync
 
         known = face.config.account(row.account) is not None
         code = sync_now(face, [row.account]) if known else 0
-    _show(face, row.id, events)
+    shown = _Items(outcome, limit or None) if items else None
+    if face.as_json:
+        _document(face, row.id, events, shown)
+    else:
+        _print(face, row.id, events, shown)
     return code
 
 
-def _show(face: Face, job_id: int, events: bool) -> None:
-    from jobdash.cli.event_lines import event_json, print_events
+class _Items(NamedTuple):
+    """Which items are wanted."""
+
+    word: str | None
+    limit: int | None
+
+    @property
+    def outcome(self) -> ItemOutcome | None:
+        from jobdash.domain.local import ItemOutcome
+
+        return None if self.word is None else ItemOutcome(self.word)
+
+
+def _print(face: Face, job_id: int, events: bool, items: _Items | None) -> None:
+    from jobdash.cli.event_lines import print_events
     from jobdash.cli.job_facts import print_job
-    from jobdash.cli.job_json import job_json
-    from jobdash.cli.out import document, tell
+    from jobdash.cli.out import tell
     from jobdash.domain.clock import system_clock
 
     browser, now = face.opened.browser, system_clock()
     job = browser.job(job_id)
     assert job is not None, "jobs are never deleted"
+    print_job(job, now, browser.attempts(job_id))
+    if items is not None:
+        from jobdash.cli.item_lines import print_items
+
+        print_items(browser, job_id, items.outcome, items.limit)
     log = browser.events(job_id) if events else []
-    if not face.as_json:
-        print_job(job, now)
-        print_events(log, heading=True)
-        if events and not log:
-            tell("no events")
-        return
-    shape: dict[str, Any] = job_json(job, now) | {"errors": list(job.errors)}
+    print_events(log, heading=True)
+    if events and not log:
+        tell("no events")
+
+
+def _document(face: Face, job_id: int, events: bool, items: _Items | None) -> None:
+    from jobdash.cli.event_lines import event_json
+    from jobdash.cli.job_json import job_json
+    from jobdash.cli.out import document, document_with
+    from jobdash.domain.clock import system_clock
+
+    browser = face.opened.browser
+    job = browser.job(job_id)
+    assert job is not None, "jobs are never deleted"
+    shape: dict[str, Any] = job_json(job, system_clock()) | {"errors": list(job.errors)}
+    if job.row.local:
+        from jobdash.cli.item_lines import attempts_json
+
+        shape["attempts"] = attempts_json(browser, job_id)
+        shape["item_counts"] = {str(word): n for word, n in browser.item_counts(job_id).items()}
     if events:
-        shape["events"] = [event_json(event) for event in log]
-    document(shape)
+        shape["events"] = [event_json(event) for event in browser.events(job_id)]
+    if items is None:
+        document(shape)
+        return
+    from jobdash.cli.item_lines import items_json
+
+    document_with("items", items_json(browser, job_id, items.outcome, items.limit), shape)

@@ -17,9 +17,14 @@ def command(face: Face, accounts: tuple[str, ...], full: bool) -> int:
 
     The first sync of an account reads 30 days and everything unfinished; --full reads all.
     """
+    from jobdash.cli.out import tell
     from jobdash.cli.syncing import ask, failures, show_reports
+    from jobdash.domain.provider import LOCAL
 
     wanted = face.wanted_accounts(accounts)
-    reports = ask(face, [account.name for account in wanted] if accounts else None, full=full)
+    if LOCAL in accounts:
+        tell("local: scripts write to the store themselves, nobody has to be asked")
+    names = [account.name for account in wanted] if accounts else None
+    reports = ask(face, names, full=full) if wanted else []
     show_reports(face, reports)
     return failures(face, reports)

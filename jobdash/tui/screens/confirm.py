@@ -25,9 +25,33 @@ from jobdash.tui.widgets.plan_list import PlanList, plan_entries
 _CHOICES = {
     "cancel_first": "cancel first",
     "record": "the record",
+    "local_files": "local files",
     "remote": "at the provider",
+    "stop_process": "stop the process",
+    "restart": "start it again",
 }
-"""The choices of a removal by their field."""
+"""What can be chosen, by its field."""
+
+
+def choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield what can be chosen about a plan: the field, and what it is called."""
+    offered: set[str] = set()
+    if plan.action is Action.REMOVE:
+        offered = {"cancel_first", "record"}
+        own = sum(1 for decision in plan.decisions if decision.job.local)
+        if own:
+            offered.add("local_files")
+        if own < len(plan.decisions):
+            offered.add("remote")
+    if plan.can_stop:
+        offered.add("stop_process")
+    if plan.can_restart:
+        offered.add("restart")
+    many = len(plan.local) > 1
+    plural = {"stop_process": "stop the processes", "restart": "start them again"} if many else {}
+    for field, label in _CHOICES.items():
+        if field in offered:
+            yield field, plural.get(field, label)
 
 
 class Choice(Checkbox):
@@ -71,13 +95,12 @@ class ConfirmScreen(Dialog[Plan | None]):
         yield Notes(id="notes")
 
     def foot(self) -> Iterator[Widget]:
-        """Yield the choices of a removal, and where the number is typed."""
-        plan = self.plan
-        if plan.action is Action.REMOVE:
-            boxes = [
-                Choice(Content(label), getattr(plan.choices, field), id=f"choice-{field}", compact=True)
-                for field, label in _CHOICES.items()
-            ]
+        """Yield what can be chosen, and where the number is typed."""
+        boxes = [
+            Choice(Content(label), getattr(self.plan.choices, field), id=f"choice-{field}", compact=True)
+            for field, label in choices_of(self.plan)
+        ]
+        if boxes:
             yield Horizontal(*boxes, id="choices")
         entry = Input(id="number", compact=True, restrict=r"[0-9, ]*", max_length=12)
         words = Static("", id="typed-words", markup=False)

@@ -35,7 +35,8 @@ class Dialog(ModalScreen[T], Generic[T]):
     ]
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
         (0, "-slim"),
-        (64, "-wide"),
+        (64, "-mid"),
+        (104, "-wide"),
     ]
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-short"),

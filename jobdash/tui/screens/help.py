@@ -19,8 +19,8 @@ from jobdash.tui.widgets.lines_view import LinesView, TextLine, pairs
 
 _GROUPS: dict[str, tuple[str, ...]] = {
     "On the marked jobs, else the current one": (
-        "job.cancel", "job.force_fail", "job.remove", "job.cancel_delete", "job.open",
-        "job.copy_remote", "job.copy_own",
+        "job.cancel", "job.force_fail", "job.retry", "job.remove", "job.cancel_delete", "job.fetch",
+        "job.open", "job.copy_remote", "job.copy_own",
     ),
     "On everything in tab and filter": ("job.cancel_all", "view.mark_all"),
     "Looking": (
@@ -29,11 +29,11 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "More": ("job.undo", "app.log", "app.help", "app.quit"),
 }  # fmt: skip
 _MEANINGS = {
-    Status.PENDING: "waits at its provider",
+    Status.PENDING: "waits at its provider; a retried job of your own script, for its script",
     Status.VALIDATING: "its file is being checked",
     Status.IN_PROGRESS: "requests are being answered",
     Status.FINALIZING: "results are being put together",
-    Status.CANCELLING: "a cancel was asked, the provider has not confirmed it",
+    Status.CANCELLING: "a cancel was asked, the provider or the script has not confirmed it",
     Status.COMPLETED: "ended; amber or red where requests failed",
     Status.FAILED: "ended without results, or failed here by force-fail",
     Status.EXPIRED: "not done in its time; finished requests are billed",
@@ -96,6 +96,9 @@ class HelpScreen(ModalScreen[None]):
         found += [*pairs(rows, width, 16), (), (("Words", "accent"),)]
         symbols = self.context.symbols
         words = [(f"  {symbols.status[s]} {LABELS[s]}", meaning) for s, meaning in _MEANINGS.items()]
+        words.append(
+            (f"  {symbols.warning} stalled", "its script has not been heard of; f fails it, r retries it")
+        )
         return [*found, *pairs(words, width, 16)]
 
     def action_close(self) -> None:

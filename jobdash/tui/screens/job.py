@@ -1,7 +1,9 @@
-"""One job's own screen: progress, errors, details, log; it follows the job live."""
+"""One job's own screen: progress, items, errors, details, log; it follows the job live."""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -9,20 +11,27 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from jobdash.domain.job import Job
+from jobdash.domain.job import Job, JobRow
+from jobdash.domain.local import Errors, ItemOutcome
 from jobdash.domain.plan import Action, Choices
-from jobdash.tui import chrome, job_story
+from jobdash.domain.text import clean
+from jobdash.operations.script_output import tail
+from jobdash.tui import chrome, job_story, local_story
 from jobdash.tui.context import Context, Selection
 from jobdash.tui.guard import reading
-from jobdash.tui.keys import key_name, unavailable
+from jobdash.tui.job_keys import hints
+from jobdash.tui.widgets.items_page import ItemsPage
 from jobdash.tui.widgets.line import Line, Span, gap
-from jobdash.tui.widgets.lines_view import LinesView
+from jobdash.tui.widgets.lines_view import LinesView, TextLine
 
 if TYPE_CHECKING:
     from jobdash.tui.app import JobdashApp
 
 LOOK_EVERY = 0.25
-_PAGES = ("errors", "details", "log")
+_CLOCK_EVERY, _OUTPUT_EVERY = 4, 2
+"""Of so many looks, one draws what the clock changes, and one reads the script's output."""
+_NO_ERRORS = Errors((), 0, True)
+_OUTPUT_WIDTH = 2_000
 
 
 class JobScreen(Screen[None]):
@@ -32,11 +41,12 @@ class JobScreen(Screen[None]):
         Binding("c", "cancel", "Cancel", id="one.cancel"),
         Binding("f", "force_fail", "Force-fail", id="one.force_fail"),
         Binding("X", "cancel_delete", "Cancel & delete", id="one.cancel_delete"),
+        Binding("r", "retry", "Retry", id="one.retry"),
+        Binding("d", "fetch", "Fetch", id="one.fetch"),
         Binding("x", "remove", "Remove", id="one.remove"),
         Binding("e", "ask_errors", "Ask for errors", id="one.errors"),
-        Binding("1", "page(0)", "Errors", show=False),
-        Binding("2", "page(1)", "Details", show=False),
-        Binding("3", "page(2)", "Log", show=False),
+        Binding("o", "next_outcome", "Outcome", id="one.outcome"),
+        *(Binding(str(place + 1), f"page({place})", show=False) for place in range(5)),
         Binding("tab,right", "turn(1)", "Next page", show=False),
         Binding("shift+tab,left", "turn(-1)", "Page before", show=False),
         Binding("y", "copy('remote_id')", "Copy the provider's id", show=False),
@@ -53,7 +63,11 @@ class JobScreen(Screen[None]):
         self.job_id = job_id
         self.page = "errors"
         self.job: Job | None = None
+        self._facts = local_story.LocalFacts()
+        self._errors: tuple[int, Errors] = (-1, _NO_ERRORS)
+        self._output: list[TextLine] = []
         self._seen: tuple[int, int] | None = None
+        self._looks = 0
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -61,16 +75,20 @@ class JobScreen(Screen[None]):
         yield Line(id="job-progress")
         yield Line(id="job-story")
         yield Line(id="job-pages")
+        yield ItemsPage(self.context, self.job_id, id="items-page")
         yield LinesView(id="job-lines")
         yield Line(id="keys")
 
     def on_mount(self) -> None:
         """Read the job, and look again and again."""
         self.query_one("#job-head", Line).over = self.query_one("#keys", Line).over = "bar"
-        job = self.job = self.context.browser.job(self.job_id)
-        if job is not None and not job.errors and not job.row.failed and not job.row.error:
+        self._read()
+        job = self.job
+        if job is not None and job.row.local:
+            self.page = "items"
+        elif job is not None and not job.errors and not job.row.failed and not job.row.error:
             self.page = "details"
-        self.query_one("#job-lines").focus()
+        self._show_page()
         self.set_interval(LOOK_EVERY, self.look)
         self.call_after_refresh(self.draw)
 
@@ -78,17 +96,63 @@ class JobScreen(Screen[None]):
         """Fit the lines to the new width."""
         self.call_after_refresh(self.draw)
 
+    # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
+
     @reading
     def look(self) -> None:
-        """Read the job again when it has changed."""
+        """Read the job again when it has changed, and draw what the clock alone changes."""
         browser = self.context.browser
         row = browser.rows([self.job_id]).get(self.job_id)
         newest = browser.events(self.job_id, limit=1)
         seen = (row.revision if row else -1, newest[0].id if newest else 0)
+        self._looks += 1
         if seen != self._seen:
             self._seen = seen
-            self.job = browser.job(self.job_id)
+            self._read()
             self.draw()
+        elif row is not None and row.local and row.unfinished and self._looks % _CLOCK_EVERY == 0:
+            self._read_facts()
+            self.draw()
+        if self.page == "output" and self._looks % _OUTPUT_EVERY == 0:
+            self._follow_output()
+
+    @reading
+    def _read(self) -> None:
+        self.job = self.context.browser.job(self.job_id)
+        self._read_facts()
+
+    def _read_facts(self) -> None:
+        if self.job is not None and self.job.row.local:
+            self._facts = local_story.local_facts(self.context.browser, self.job.row)
+
+    def _follow_output(self) -> None:
+        self.run_worker(self._read_output(), group="output", exclusive=True, exit_on_error=False)
+
+    async def _read_output(self) -> None:
+        """Read the end of the log file, off this thread: a disk takes the time it takes."""
+        file = self._facts.log_file
+        if file is None:
+            return
+        try:
+            lines = await asyncio.to_thread(tail, file)
+        except OSError as error:
+            reason = f"{clean(file)} cannot be read: {clean(error.strerror or str(error))}"
+            self._output = [((reason, "warning"),)]
+        else:
+            self._output = [((clean(line, _OUTPUT_WIDTH), "text"),) for line in lines]
+            self._output = self._output or [(("Nothing was written yet", "muted"),)]
+        if self.page == "output" and self.is_current:
+            self._draw_page()
+
+    # ── drawing ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """The pages there are: items of a script's job, and its own output where that goes to a file."""
+        if self.job is None or not self.job.row.local:
+            return ("errors", "details", "log")
+        output = ("output",) if self._facts.log_file else ()
+        return ("items", "errors", "details", "log", *output)
 
     @reading
     def draw(self) -> None:
@@ -96,22 +160,30 @@ class JobScreen(Screen[None]):
         job, symbols, now = self.job, self.context.symbols, self.context.clock()
         if job is None:
             return
-        width = self.size.width
-        left, right = job_story.head_spans(job.row, now, symbols)
+        width, row = self.size.width, job.row
+        left, right = job_story.head_spans(row, now, symbols)
         self.query_one("#job-head", Line).put(left, right)
-        self.query_one("#job-progress", Line).put(job_story.progress_spans(job.row, width, now, symbols))
-        errors = self.context.browser.errors_summary(self.job_id)
-        story = chrome.story_spans(job.row, errors, now, symbols)
-        if job.row.removed_at is not None:
+        unit = self._facts.unit if row.local else ""
+        self.query_one("#job-progress", Line).put(job_story.progress_spans(row, width, now, symbols, unit))
+        story = self._story(row, now)
+        if row.removed_at is not None:
             story = [gap(1), Span("removed from the table; u in the table takes it back", "warning")]
         self.query_one("#job-story", Line).put(story)
         self.query_one("#job-pages", Line).put(self._page_spans(job))
-        self.query_one("#job-lines", LinesView).put(self._lines(job, width - 4, now))
-        self.query_one("#keys", Line).put(chrome.key_spans(self._hints(job), width))
+        self._draw_page()
+        keys = hints(self.BINDINGS, job, self.context, items=self.page == "items")
+        self.query_one("#keys", Line).put(chrome.key_spans(keys, width))
+
+    def _story(self, row: JobRow, now: int) -> list[Span]:
+        symbols = self.context.symbols
+        if not row.local:
+            return chrome.story_spans(row, self.context.browser.errors_summary(self.job_id), now, symbols)
+        # How many failed stands beside the bar; the sentence about the job has this line to itself.
+        return chrome.story_spans(replace(row, failed=0), [(row.error, 1)] if row.error else [], now, symbols)
 
     def _page_spans(self, job: Job) -> list[Span]:
         spans = [gap(1)]
-        for place, page in enumerate(_PAGES):
+        for place, page in enumerate(self.pages):
             action = f"page({place})"
             spans.append(Span(f"{place + 1} ", "muted", action))
             spans.append(Span(page.capitalize(), "accent" if page == self.page else "text", action))
@@ -120,30 +192,44 @@ class JobScreen(Screen[None]):
             spans.append(gap(3))
         return spans
 
-    def _lines(self, job: Job, width: int, now: int) -> list[tuple[tuple[str, str], ...]]:
-        if self.page == "errors":
-            return job_story.error_lines(job, width)
-        if self.page == "details":
-            return job_story.detail_lines(job, width, now)
-        return job_story.log_lines(self.context.browser.events(self.job_id, limit=500), width, names=False)
+    @reading
+    def _draw_page(self) -> None:
+        job = self.job
+        if job is None:
+            return
+        if self.page == "items":
+            attempts = self._facts.attempts
+            keyed = not attempts or attempts[0].keyed
+            self.query_one("#items-page", ItemsPage).put(job.row, keyed=keyed)
+            return
+        view = self.query_one("#job-lines", LinesView)
+        at_end = view.scroll_y >= view.max_scroll_y
+        view.put(self._lines(job, self.size.width - 4, self.context.clock()))
+        if self.page == "output" and at_end:
+            view.scroll_end(animate=False)
 
-    def _hints(self, job: Job) -> list[chrome.KeyHint]:
-        hints: list[chrome.KeyHint] = []
-        off = unavailable(job.row, self.context)
-        for binding in self.BINDINGS:
-            if not isinstance(binding, Binding) or not binding.show:
-                continue
-            name = (binding.id or "").replace("one.", "job.")
-            enabled = name not in off
-            if name == "job.errors":
-                enabled = bool(job.row.failed or job.errors or job.row.error)
-            if name in {"job.cancel", "job.force_fail", "job.cancel_delete"} and job.row.terminal:
-                continue
-            keys = self.context.config.keys
-            hints.append(
-                chrome.KeyHint(key_name(binding, keys), binding.description, binding.action, enabled)
+    def _lines(self, job: Job, width: int, now: int) -> list[TextLine]:
+        if self.page == "output":
+            return self._output
+        if self.page == "log":
+            return job_story.log_lines(
+                self.context.browser.events(self.job_id, limit=500), width, names=False
             )
-        return hints
+        if self.page == "details":
+            if job.row.local:
+                return local_story.detail_lines(job, self._facts, width, now)
+            return job_story.detail_lines(job, width, now)
+        if job.row.local:
+            return local_story.error_lines(job.row, self._item_errors(job), width)
+        return job_story.error_lines(job, width)
+
+    def _item_errors(self, job: Job) -> Errors:
+        """Return the errors of the items; they are read only when the job has changed."""
+        if not job.row.failed:
+            return _NO_ERRORS
+        if self._errors[0] != job.row.revision:
+            self._errors = (job.row.revision, self.context.browser.item_errors(self.job_id))
+        return self._errors[1]
 
     @on(Line.Clicked)
     async def _clicked(self, event: Line.Clicked) -> None:
@@ -154,13 +240,33 @@ class JobScreen(Screen[None]):
 
     def action_page(self, place: int) -> None:
         """Turn to a page."""
-        self.page = _PAGES[place]
+        if place >= len(self.pages):
+            return
+        self.page = self.pages[place]
         self.query_one("#job-lines", LinesView).scroll_home(animate=False)
+        self._show_page()
+        if self.page == "output":
+            self._follow_output()
         self.draw()
+
+    def _show_page(self) -> None:
+        items, lines = self.query_one("#items-page", ItemsPage), self.query_one("#job-lines", LinesView)
+        items.display, lines.display = self.page == "items", self.page != "items"
+        (items.view if self.page == "items" else lines).focus()
 
     def action_turn(self, by: int) -> None:
         """Turn to the next page or the one before."""
-        self.action_page((_PAGES.index(self.page) + by) % len(_PAGES))
+        pages = self.pages
+        self.action_page((pages.index(self.page) + by) % len(pages))
+
+    def action_next_outcome(self) -> None:
+        """Show the items of the next outcome."""
+        if self.page == "items":
+            self.query_one("#items-page", ItemsPage).turn_on()
+
+    def action_outcome(self, word: str) -> None:
+        """Show the items of one outcome; of all when it is empty."""
+        self.query_one("#items-page", ItemsPage).turn(ItemOutcome(word) if word else None)
 
     def action_cancel(self) -> None:
         """Cancel this job."""
@@ -178,19 +284,39 @@ class JobScreen(Screen[None]):
         """Cancel it, and remove it when that is confirmed."""
         self._act(Action.REMOVE, Choices(cancel_first=True))
 
+    @reading
+    def action_retry(self) -> None:
+        """Let it do what is not done."""
+        if selection := self._selection():
+            self.app.acts.retry(selection)
+
+    @reading
+    def action_fetch(self) -> None:
+        """Write its results into a file."""
+        if selection := self._selection():
+            self.app.acts.fetch(selection)
+
     def _act(self, action: Action, choices: Choices) -> None:
+        if selection := self._selection():
+            self.app.acts.act(action, choices, selection)
+
+    def _selection(self) -> Selection | None:
         row = self.context.browser.rows([self.job_id]).get(self.job_id)
-        if row is not None:
-            self.app.acts.act(action, choices, Selection((row,), False, frozenset()))
+        return None if row is None else Selection((row,), False, frozenset())
 
     def action_ask_errors(self) -> None:
         """Ask the provider for the error details again."""
-        if self.job is not None:
+        if self.job is None:
+            return
+        if self.job.row.local:
+            self.notify("Nobody to ask: what its items said is on the page Errors", severity="warning")
+        else:
             self.app.acts.ask_errors([self.job.row])
 
     def action_clean_up(self) -> None:
-        """Delete what the provider keeps; the record stays."""
-        self._act(Action.REMOVE, Choices(record=False, remote=True))
+        """Delete what the provider keeps, or the files here; the record stays."""
+        local = self.job is not None and self.job.row.local
+        self._act(Action.REMOVE, Choices(record=False, remote=not local, local_files=local))
 
     def action_copy(self, field: str) -> None:
         """Copy an id."""

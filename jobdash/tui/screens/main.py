@@ -21,6 +21,7 @@ from jobdash.tui.context import Context
 from jobdash.tui.exact_updates import ExactCompositor
 from jobdash.tui.guard import reading
 from jobdash.tui.keys import Footer, bindings_by_id
+from jobdash.tui.local_words import error_groups
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.jobs_view import JobsView
 from jobdash.tui.widgets.line import Line, Span
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 TALL = 30
 """Lines from which on there is room for empty ones."""
 _ERRORS_KEPT = 64
+_ITEM_ERRORS = 300
+"""Errors of a local job that are looked at for the detail line."""
 LOOK_EVERY = 0.25
 """Seconds between two looks at the store."""
 _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
@@ -46,9 +49,13 @@ class MainScreen(Screen[None]):
             "C", "cancel_all", "Cancel all pending", id="job.cancel_all", tooltip="Cancel all unfinished"
         ),
         Binding("f", "force_fail", "Force-fail", id="job.force_fail", tooltip="Mark it failed here"),
+        Binding("r", "retry", "Retry", id="job.retry", tooltip="Let a script's job do what is not done"),
         Binding("x", "remove", "Remove", id="job.remove", tooltip="Remove finished jobs"),
         Binding(
             "X", "cancel_delete", "Cancel & delete", id="job.cancel_delete", tooltip="Cancel, then remove"
+        ),
+        Binding(
+            "d", "fetch", "Fetch", id="job.fetch", tooltip="Write the results of a script's job into a file"
         ),
         Binding("enter", "open", "Open", key_display="enter", id="job.open", tooltip="All about this job"),
         Binding("u", "undo", "Undo", id="job.undo", tooltip="Take back the last removal or force-fail"),
@@ -133,6 +140,7 @@ class MainScreen(Screen[None]):
         elif now >= self._ages_at:
             self.view.draw_ages()
             self._draw_accounts()
+            self._draw_details()
             self._ages_at = now + (_AGES_YOUNG if self._anything_young() else _AGES_OLD)
 
     def _check_schema(self) -> None:
@@ -143,7 +151,9 @@ class MainScreen(Screen[None]):
 
     def _anything_young(self) -> bool:
         now = self.context.clock()
-        return any(now - row.created_at < MINUTE for row in self.view.table.visible_rows)
+        rows = self.view.table.visible_rows
+        # A lease that runs out is seen at once.
+        return any(now - row.created_at < MINUTE or (row.lease_until or 0) > now for row in rows)
 
     # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -175,7 +185,7 @@ class MainScreen(Screen[None]):
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
-        left += chrome.account_spans(names, health, context.under_way, now, symbols, room)
+        left += chrome.account_spans(names, health, context.under_way, now, symbols, room, context.read_only)
         self.query_one("#accounts", Line).put(left, right)
 
     @reading
@@ -214,8 +224,16 @@ class MainScreen(Screen[None]):
         if look not in self._errors:
             if len(self._errors) >= _ERRORS_KEPT:
                 self._errors.clear()
-            self._errors[look] = self.context.browser.errors_summary(row.id)
+            self._errors[look] = self._read_errors(row)
         return self._errors[look]
+
+    def _read_errors(self, row: JobRow) -> list[tuple[str, int]]:
+        browser = self.context.browser
+        if not row.local:
+            return browser.errors_summary(row.id)
+        return error_groups(browser.item_errors(row.id, _ITEM_ERRORS)) or (
+            [(row.error, 1)] if row.error else []
+        )
 
     def _draw_keys(self) -> None:
         table = self.view.table
@@ -251,6 +269,14 @@ class MainScreen(Screen[None]):
     def action_cancel_delete(self) -> None:
         """Cancel unfinished jobs, and remove them when that is confirmed."""
         self._act(Action.REMOVE, Choices(cancel_first=True))
+
+    def action_retry(self) -> None:
+        """Let the jobs do what is not done."""
+        self.app.acts.retry(self.view.selection())
+
+    def action_fetch(self) -> None:
+        """Write results into files."""
+        self.app.acts.fetch(self.view.selection())
 
     def _act(self, action: Action, choices: Choices) -> None:
         self.app.acts.act(action, choices, self.view.selection())

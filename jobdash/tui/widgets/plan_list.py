@@ -39,7 +39,7 @@ def plan_entries(plan: Plan, now: int, symbols: Symbols) -> list[Entry]:
             entries.append(Entry(None, "", "muted", "visible"))
         job = decision.job
         glyph, _ = cells.status_words(job, now, symbols)
-        entries.append(Entry(job, glyph, cells.status_style(job), _done(job)))
+        entries.append(Entry(job, glyph, cells.status_style(job, now), _done(job)))
     return entries
 
 

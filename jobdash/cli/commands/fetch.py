@@ -1,0 +1,49 @@
+"""``jobdash fetch``: results as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from jobdash.cli.actions import jobs_options
+from jobdash.cli.command import face_command, pass_face
+from jobdash.cli.face import Face
+
+
+@face_command(
+    "fetch",
+    "jobdash fetch k3f9 --out results",
+    "jobdash fetch k3f9 --partial",
+    "jobdash fetch -f 'account:local status:cancelled' --json | jq -r '.jobs[].file'",
+)
+@jobs_options
+@click.option(
+    "--out",
+    "folder",
+    default=".",
+    show_default=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the files go; made if it is missing.",
+)
+@click.option("--partial", is_flag=True, help="Unfinished jobs, too: what there is so far.")
+@pass_face
+def command(
+    face: Face,
+    words: tuple[str, ...],
+    expr: str | None,
+    accounts: tuple[str, ...],
+    folder: Path,
+    partial: bool,
+) -> int:
+    """Write the results and errors of jobs into JSONL files, one object an item.
+
+    Cancelled and failed jobs have the results they had come to; they are marked partial. A file is named
+    after the job and its id, and appears when it is complete. An unfinished job is refused without --partial
+    (exit code 1). Only jobs of your own scripts have results to fetch yet, those whose items have keys.
+    """
+    from jobdash.cli.fetching import fetch_jobs
+    from jobdash.cli.selecting import Wanted
+
+    return fetch_jobs(face, Wanted(words, expr, accounts), folder, partial=partial)

@@ -1,0 +1,73 @@
+"""Fetching, job by job: what is told of each file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jobdash.cli.exit_codes import FAILED, INTERRUPTED
+from jobdash.cli.face import Face
+from jobdash.cli.loop import run_stoppable
+from jobdash.cli.out import document, say
+from jobdash.cli.selecting import Wanted, select
+from jobdash.cli.summary import print_line, tone_of
+from jobdash.cli.workbench import open_workbench
+from jobdash.domain.plan import Result
+from jobdash.operations.browse import Browser
+from jobdash.operations.collect import Fetched, fetch
+from jobdash.operations.limiter import Stop
+
+
+def fetch_jobs(face: Face, wanted: Wanted, folder: Path, *, partial: bool) -> int:
+    """Fetch the results of the jobs that were named; return the exit code."""
+    selection = select(face, wanted)
+    face.writable()
+
+    def report(done: Fetched) -> None:
+        if not face.as_json:
+            where = f"{done.reason}: {done.file}" if done.file is not None else done.reason
+            word = "fetched" if done.result is Result.DONE else str(done.result)
+            print_line(word, done.row, where, tone_of(done.result))
+
+    async def work(stop: Stop) -> tuple[list[Fetched], bool]:
+        async with open_workbench(face, stop) as bench:
+            fetched = await fetch(
+                selection.rows,
+                folder,
+                lambda: Browser(face.config.database),
+                bench.work.store,
+                partial=partial,
+                report=report,
+                stop=stop,
+            )
+            return fetched, stop.is_set()
+
+    fetched, stopped = run_stoppable(work)
+    if face.as_json:
+        document({"jobs": [_as_json(done) for done in fetched]})
+    else:
+        counts = {word: sum(done.result is word for done in fetched) for word in Result}
+        heads = {Result.DONE: "Fetched", Result.SKIPPED: "Skipped", Result.FAILED: "Failed"}
+        say(" · ".join(f"{heads[word]}: {number:,}" for word, number in counts.items()))
+    if stopped:
+        return INTERRUPTED
+    failed = any(done.refused or done.result is Result.FAILED for done in fetched)
+    return FAILED if failed or selection.bad_words else 0
+
+
+def _as_json(done: Fetched) -> dict[str, Any]:
+    row = done.row
+    return {
+        "id": row.public_id,
+        "account": row.account,
+        "name": row.name,
+        "status": str(row.status),
+        "result": str(done.result),
+        "reason": done.reason,
+        "file": None if done.file is None else str(done.file),
+        "items": done.items,
+        "partial": done.partial if done.file is not None else None,
+        "succeeded": row.succeeded,
+        "failed": row.failed,
+        "total": row.total,
+    }

@@ -1,0 +1,86 @@
+"""What each action accepts, job by job, and the sentence that says why not."""
+
+from __future__ import annotations
+
+from jobdash.domain import local_rules
+from jobdash.domain.duration import short_span
+from jobdash.domain.job import CANCEL_STUCK_MS, JobRow
+from jobdash.domain.plan import Action, Choices, Decision, Situation, Verdict
+from jobdash.domain.status import LABELS, UNFINISHED, Status, effective
+
+
+def decide(action: Action, job: JobRow, situation: Situation, choices: Choices) -> Decision:
+    """Return whether ``action`` is for this job, and if not, why."""
+    if job.removed_at is not None:
+        ago = short_span(situation.now - job.removed_at)
+        return Decision(job, Verdict.ALREADY, f"removed {ago} ago; jobdash undo {job.public_id}")
+    deciders = local_rules.DECIDERS if job.local else _DECIDERS
+    verdict, reason = deciders[action](job, situation, choices)
+    return Decision(job, verdict, reason)
+
+
+def _cancel(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:
+    del choices
+    if job.gone:
+        return Verdict.REFUSED, "gone at its provider; force-fail or remove it"
+    abandoned = job.force_failed and situation.named and job.remote_status in UNFINISHED
+    if job.terminal and not abandoned:
+        return Verdict.ALREADY, f"already {LABELS[job.status]}"
+    # Force-failing asks for a cancel as well: under the verdict the same holds as without it.
+    shown = effective(job.remote_status, job.cancel_requested_at, None) if abandoned else job.status
+    if shown is Status.CANCELLING and not (situation.named and may_ask_again(job, situation.now)):
+        asked = job.cancel_requested_at
+        ago = f"asked {short_span(situation.now - asked)} ago" if asked is not None else "cancelling"
+        return Verdict.ALREADY, f"already {ago}"
+    if job.account not in situation.accounts:
+        return Verdict.REFUSED, f"account {job.account} is not configured any more"
+    if job.remote_id is None:
+        return Verdict.REFUSED, "its submit is not confirmed yet"
+    return Verdict.ACT, ""
+
+
+def may_ask_again(job: JobRow, now: int) -> bool:
+    """Whether a cancelling job may be asked once more: nobody answered, or too long ago."""
+    asked = job.cancel_requested_at
+    return job.cancel_doubt or (asked is not None and now - asked > CANCEL_STUCK_MS)
+
+
+def _force_fail(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:
+    del situation, choices
+    if job.terminal:
+        return Verdict.ALREADY, f"already {LABELS[job.status]}"
+    return Verdict.ACT, ""
+
+
+def _remove(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:
+    if not (choices.record or choices.remote or choices.local_files):
+        return Verdict.REFUSED, "nothing chosen"
+    configured = job.account in situation.accounts
+    if choices.remote and not configured:
+        return Verdict.REFUSED, f"account {job.account} is not configured any more; remove the record only"
+    if job.terminal or job.gone or choices.force:
+        return Verdict.ACT, ""
+    if not choices.record:
+        return Verdict.REFUSED, "still unfinished; what the provider keeps is in use"
+    if job.removing is not None:
+        return Verdict.ALREADY, "already waiting for the provider to confirm its cancel"
+    if not choices.cancel_first:
+        return Verdict.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"
+    if not configured:
+        return Verdict.REFUSED, f"account {job.account} is not configured any more; force-fail it first"
+    if job.remote_id is None:
+        return Verdict.REFUSED, "its submit is not confirmed yet; force-fail it first"
+    return Verdict.ACT, ""
+
+
+def _retry(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:
+    del job, situation, choices
+    return Verdict.REFUSED, "only jobs of your own scripts can be retried yet; submit its file again"
+
+
+_DECIDERS = {
+    Action.CANCEL: _cancel,
+    Action.FORCE_FAIL: _force_fail,
+    Action.RETRY: _retry,
+    Action.REMOVE: _remove,
+}

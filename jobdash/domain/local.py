@@ -1,0 +1,107 @@
+"""Jobs that a person's own script runs: the items they are made of, and what is known here of the script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jobdash.domain.provider import LOCAL as LOCAL
+
+RETRIED = ("failed", "missing")
+"""What a retry can be for."""
+GRACE_S = 5.0
+"""How long a process has to end by itself, and again after SIGTERM, before it is killed."""
+
+
+class ItemOutcome(StrEnum):
+    """What became of one item."""
+
+    WAITING = "waiting"
+    OK = "ok"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a local job; times are milliseconds UTC."""
+
+    seq: int
+    """Its place, counted from 0 without a gap."""
+    key: str
+    outcome: ItemOutcome
+    attempt: int
+    """The attempt that wrote it."""
+    detail: str | None
+    """What the script said of it, as JSON."""
+    error_type: str | None
+    error: str | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Items that failed in the same words."""
+
+    error_type: str | None
+    error: str | None
+    count: int
+    first: int
+    """The ``seq`` of the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """The errors of a job, grouped, the most frequent first."""
+
+    groups: tuple[ErrorGroup, ...]
+    looked_at: int
+    """How many failed items were looked at."""
+    complete: bool
+    """Whether these were all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a local job by a script; times are milliseconds UTC."""
+
+    number: int
+    fence: int
+    """With the job's id it names the attempt for ever."""
+    owner: str
+    """The process, as the store keeps it."""
+    pid: int
+    actor: str
+    """Who ran it: ``user@host``."""
+    keyed: bool
+    """Its items have keys: they are kept, and the next run skips those that are done."""
+    unit: str
+    argv: tuple[str, ...] | None
+    """The command line, where it can be started again."""
+    cwd: str | None
+    log_file: str | None
+    started_at: int
+    ended_at: int | None
+    ended: str | None
+    """How it ended, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What is known here of the script behind a local job: who held it last, and how it was started."""
+
+    pid: int | None = None
+    """The process that holds the job, or held it last; None when nobody ever did."""
+    alive: bool = False
+    """It runs on this machine now, and could be ended for real."""
+    fenced_only: str = "its process is not known"
+    """Why it cannot be ended for real; empty when it can."""
+    keyed: bool = True
+    unit: str = "items"
+    command: str = ""
+    """The command line as one would type it."""
+    cwd: str = ""
+    log_file: str | None = None
+    """Where the last start from here wrote its output."""
+    cannot_start: str | None = "its command line is not known"
+    """Why it cannot be started again from here; None when it can."""

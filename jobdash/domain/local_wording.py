@@ -1,0 +1,164 @@
+"""What a plan says of jobs that scripts run here: what happens to the script, and to what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.local import GRACE_S, Worker
+from jobdash.domain.marks import stalled, worker_gone
+from jobdash.domain.note import Note
+from jobdash.domain.plan import Action, Decision, Plan
+from jobdash.domain.status import Status
+from jobdash.domain.text import clean
+
+_COMMAND_WIDTH = 200
+
+
+def local_notes(plan: Plan) -> list[Note]:
+    """Return what will happen to the local jobs of a plan."""
+    return list(_BUILDERS[plan.action](plan)) if plan.local else []
+
+
+def done_words(row: JobRow, word: str = "done") -> str:
+    """Return how many results there are: ``25 of 100 done``."""
+    return f"{row.done or 0:,} {word}" if row.total is None else f"{row.done or 0:,} of {row.total:,} {word}"
+
+
+def left_words(plan: Plan) -> str:
+    """Return what is left of the local jobs of a plan: ``62 of 100 not done, 3 failed``."""
+    jobs = [decision.job for decision in plan.local]
+    failed = sum(job.failed or 0 for job in jobs)
+    if all(job.total is not None for job in jobs):
+        total = sum(job.total or 0 for job in jobs)
+        missing = sum(job.remaining or 0 for job in jobs)
+        return f"{missing + failed:,} of {total:,} not done" + (f", {failed:,} failed" if failed else "")
+    done = sum(job.succeeded or 0 for job in jobs)
+    return f"{done:,} done" + (f", {failed:,} failed" if failed else "") + "; how many are left is not known"
+
+
+def _items(number: int, adjective: str = "") -> str:
+    return " ".join(filter(None, (f"{number:,}", adjective, "item" if number == 1 else "items")))
+
+
+def _succeeded(plan: Plan) -> int:
+    return sum(decision.job.succeeded or 0 for decision in plan.local)
+
+
+def _workers(plan: Plan) -> list[tuple[Decision, Worker]]:
+    return [(decision, plan.workers.get(decision.job.id, Worker())) for decision in plan.local]
+
+
+def _kept(plan: Plan) -> Note:
+    """Say what stays: items with keys stay readable, counts of others stay counts."""
+    done = sum(decision.job.done or 0 for decision in plan.local)
+    if not done:
+        return Note("Kept", "nothing is finished yet")
+    if any(worker.keyed for _, worker in _workers(plan)):
+        return Note("Kept", f"{_items(done, 'finished')}; results can be fetched, a retry does the rest")
+    return Note("Kept", f"the counts of {_items(done, 'finished')}, no more: they have no keys")
+
+
+def _cancel(plan: Plan) -> Iterator[Note]:
+    waiting = sum(1 for decision in plan.local if _nobody_runs(decision, plan.at))
+    asked = len(plan.local) - waiting
+    if asked:
+        text = f"{asked:,} told to stop: items under way finish, no new ones start"
+        yield Note("In the script", text)
+    if waiting:
+        yield Note("Here", f"{waiting:,} with nobody running: cancelled at once, never runs")
+    yield _kept(plan)
+
+
+def _nobody_runs(decision: Decision, now: int) -> bool:
+    job = decision.job
+    if job.status is Status.PENDING:
+        return True
+    return stalled(job, now) or worker_gone(job, now)
+
+
+def _force_fail(plan: Plan) -> Iterator[Note]:
+    it = "it" if len(plan.local) == 1 else "them"
+    yield Note("Here", f"marked failed at once; a retry does the rest. Nothing takes {it} back")
+    yield from _process(plan, plan.local)
+    yield _kept(plan)
+
+
+def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
+    """Say what becomes of the processes behind unfinished jobs."""
+    workers = [plan.workers.get(decision.job.id, Worker()) for decision in decisions]
+    alive = [worker for worker in workers if worker.alive]
+    if alive and plan.choices.stop_process:
+        pids = ", ".join(f"pid {worker.pid}" for worker in alive[:5])
+        more = f" and {len(alive) - 5:,} more" if len(alive) > 5 else ""
+        text = (
+            f"stopping {pids}{more}: SIGTERM if still there in {GRACE_S:g} s, SIGKILL after {GRACE_S:g} more"
+        )
+        yield Note("Process", text, warning=True)
+    elif alive:
+        some = f"pid {alive[0].pid} goes on" if len(alive) == 1 else f"{len(alive):,} processes go on"
+        yield Note("Process", f"{some} until the next item, whose outcome is refused; then the script ends")
+    others = [worker for worker in workers if not worker.alive and worker.pid is not None]
+    if others:
+        reasons = dict.fromkeys(worker.fenced_only for worker in others)
+        yield Note("Process", f"fenced only: {'; '.join(reasons)}")
+
+
+def _retry(plan: Plan) -> Iterator[Note]:
+    yield Note("Left", left_words(plan))
+    workers = _workers(plan)
+    unkeyed = sum(1 for _, worker in workers if not worker.keyed)
+    if unkeyed:
+        which = "its items have no keys" if len(workers) == 1 else f"{unkeyed:,} have items without keys"
+        yield Note("From the start", f"{which}: everything is done again", warning=True)
+    if unkeyed < len(workers):
+        yield Note("Kept", f"{_items(_succeeded(plan))} done; the next run skips what is done")
+    yield from _start(plan, [worker for _, worker in workers])
+
+
+def _start(plan: Plan, workers: list[Worker]) -> Iterator[Note]:
+    startable = [worker for worker in workers if worker.cannot_start is None]
+    if plan.choices.restart and startable:
+        if len(startable) == 1:
+            (one,) = startable
+            where = f" in {clean(one.cwd, 80)}" if one.cwd else ""
+            yield Note("Started", f"{clean(one.command, _COMMAND_WIDTH)}{where}; output in a log file")
+        else:
+            yield Note("Started", f"{len(startable):,} scripts, detached; their output goes to log files")
+    waiting = len(workers) - (len(startable) if plan.choices.restart else 0)
+    if not waiting:
+        return
+    alone = len(workers) == 1
+    text = "waits for its script: run it again" if alone else f"{waiting:,} wait for their scripts"
+    reasons = dict.fromkeys(worker.cannot_start for worker in workers if worker.cannot_start is not None)
+    if plan.choices.restart and reasons:
+        text += f" (not started: {'; '.join(map(str, reasons))})"
+    elif startable and alone:
+        text += f"; last started as {clean(startable[0].command, 80)}"
+    yield Note("Then", text)
+
+
+def _remove(plan: Plan) -> Iterator[Note]:
+    unfinished = tuple(decision for decision in plan.local if decision.job.unfinished)
+    if unfinished and plan.choices.record:
+        text = f"{len(unfinished):,} not finished: cancelled at once; what its script still writes is refused"
+        yield Note("Cancelled", text, warning=True)
+        yield from _process(plan, unfinished)
+    if plan.choices.record:
+        yield Note("Stays", "its items, hidden with the record; an undo brings both back, cancelled")
+    if plan.choices.local_files:
+        text = "fetched files and log files on this computer; this cannot be undone"
+        yield Note("Deleted", text, warning=True)
+
+
+_BUILDERS = {
+    Action.CANCEL: _cancel,
+    Action.FORCE_FAIL: _force_fail,
+    Action.RETRY: _retry,
+    Action.REMOVE: _remove,
+}
+
+
+def only_local(plan: Plan) -> bool:
+    """Whether every job a plan acts on is run by a script here."""
+    return bool(plan.acting) and all(decision.job.local for decision in plan.acting)

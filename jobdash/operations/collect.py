@@ -1,0 +1,135 @@
+"""Fetching results: the outcomes of a local job's items as JSONL, in a file that appears when complete."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.local import Item
+from jobdash.domain.local_wording import done_words
+from jobdash.domain.plan import Result
+from jobdash.domain.status import LABELS, Status
+from jobdash.domain.text import file_name
+from jobdash.errors import JobdashError
+from jobdash.operations.browse import Browser
+from jobdash.operations.item_json import item_json
+from jobdash.operations.limiter import Stop
+from jobdash.operations.writing import Store
+
+_NAME_LENGTH = 48
+"""Characters of a job's name in a file's: four bytes each, they still leave room for the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What fetching one job's results came to."""
+
+    row: JobRow
+    result: Result
+    reason: str
+    file: Path | None = None
+    items: int = 0
+    """How many results the file has."""
+    partial: bool = False
+    """The job was not done to its end: cancelled, failed, still running, or some of it is missing."""
+    refused: bool = False
+    """A skip that the person ought to hear of (exit 1)."""
+
+
+async def fetch(
+    rows: Iterable[JobRow],
+    folder: Path,
+    open_browser: Callable[[], Browser],
+    store: Store,
+    *,
+    partial: bool = False,
+    report: Callable[[Fetched], None] = lambda _one: None,
+    stop: Stop | None = None,
+) -> list[Fetched]:
+    """Write the results of jobs into ``folder``, one file each; one failure never stops the rest.
+
+    An unfinished job is refused unless ``partial``. Reading and writing go on in a thread, with a connection
+    of their own. A file there already is replaced, at once and as a whole.
+    """
+    told: list[Fetched] = []
+    for row in rows:
+        if stop is not None and stop.is_set():
+            done = Fetched(row, Result.SKIPPED, "stopped")
+        else:
+            done = await _fetch(row, folder, open_browser, store, partial=partial)
+        told.append(done)
+        report(done)
+    return told
+
+
+async def _fetch(
+    row: JobRow, folder: Path, open_browser: Callable[[], Browser], store: Store, *, partial: bool
+) -> Fetched:
+    if not row.local:
+        reason = "results at providers cannot be fetched yet, only those of your own scripts"
+        return Fetched(row, Result.SKIPPED, reason, refused=True)
+    if row.unfinished and not partial:
+        return Fetched(row, Result.FAILED, f"not finished: {done_words(row, 'so far')}")
+    file = folder / f"{file_name(row.name, _NAME_LENGTH)}-{row.public_id}.jsonl"
+
+    def write() -> int | None:
+        with closing(open_browser()) as browser:
+            if not browser.have_items([row.id]):
+                return None
+            return write_items(browser.iter_items(row.id), file)
+
+    try:
+        items = await asyncio.to_thread(write)
+        if items is None:
+            return _without_items(row)
+        await store.write(lambda writer: writer.fetched(row.id, file.absolute()))
+    except OSError as error:
+        where = error.filename or folder
+        return Fetched(row, Result.FAILED, f"{where} cannot be written: {error.strerror}")
+    except JobdashError as error:
+        return Fetched(row, Result.FAILED, str(error))
+    missing = row.status is not Status.COMPLETED or bool(row.remaining)
+    results = f"{items:,} result{'' if items == 1 else 's'}"
+    kind = f", partial: {LABELS[row.status]}, {done_words(row)}" if missing else ""
+    return Fetched(row, Result.DONE, f"{results}{kind}", file.absolute(), items, missing)
+
+
+def _without_items(row: JobRow) -> Fetched:
+    if row.done:
+        reason = "it has counts only: its items have no keys, so nothing of them is kept"
+        return Fetched(row, Result.SKIPPED, reason, refused=True)
+    return Fetched(row, Result.SKIPPED, "no item of it is done")
+
+
+def write_items(items: Iterable[Item], file: Path) -> int:
+    """Write items as JSONL, one object each, for their owner's eyes only; return how many. Raises OSError.
+
+    The folder is made if it is missing.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".jobdash-", suffix=".part")
+    number = 0
+    try:
+        with os.fdopen(handle, "w", encoding="ascii", newline="\n") as out:
+            for line in _lines(items):
+                out.write(line)
+                number += 1
+            out.flush()
+            os.fsync(out.fileno())
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return number
+
+
+def _lines(items: Iterable[Item]) -> Iterator[str]:
+    for item in items:
+        yield json.dumps(item_json(item)).replace("\x7f", "\\u007f") + "\n"

@@ -1,0 +1,39 @@
+"""An item of a local job as JSON: what files of results and ``--json`` hold."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jobdash.domain.local import Item
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def item_json(item: Item) -> dict[str, Any]:
+    """Return an item as files and ``--json`` have it; what is unknown is None."""
+    return {
+        "key": item.key,
+        "outcome": str(item.outcome),
+        "detail": None if item.detail is None else _detail(item.detail),
+        "error_type": item.error_type,
+        "error": item.error,
+        "attempt": item.attempt,
+        "at": _rfc3339(item.at),
+    }
+
+
+def _detail(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # cut because it was too long
+        return text
+
+
+def _rfc3339(ms: int) -> str | None:
+    try:
+        moment = _EPOCH + timedelta(milliseconds=ms)
+    except OverflowError:
+        return None
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"

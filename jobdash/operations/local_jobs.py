@@ -1,0 +1,231 @@
+"""Cancel, force-fail, retry and remove one job that a script runs here: the store alone has to be told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.decide import decide
+from jobdash.domain.job import JobRow
+from jobdash.domain.local_wording import done_words
+from jobdash.domain.plan import Action, Decision, JobOutcome, Plan, Result
+from jobdash.domain.status import Status
+from jobdash.operations.actor import current_actor
+from jobdash.operations.browse import Browser
+from jobdash.operations.restart import Started, start_again
+from jobdash.operations.stop_process import stop_process
+from jobdash.operations.work import Work
+from jobdash.operations.workers import log_file
+from jobdash.store.records import Accept, Refusal, Retried
+from jobdash.store.writer import Writer
+
+_LOOKS_AT_A_START, _BETWEEN_LOOKS_S = 50, 0.1
+"""For five seconds; importing can take long, and one that takes longer is not waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CleanedUp:
+    """What was deleted on this computer, and what was not, with reasons."""
+
+    deleted: int = 0
+    kept: tuple[str, ...] = ()
+
+
+async def cancel_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+    """Carry out a planned cancel: the worker is told, a job without one is cancelled at once."""
+    if work.stop.is_set():
+        return _stopped(decision.job)
+    job, accept = decision.job, _accept(decision, plan, work)
+    row = await work.store.write(
+        lambda writer: writer.cancel_local(
+            job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
+        )
+    )
+    if isinstance(row, Refusal):
+        return _refused(job, row)
+    told = "its script stops after the items it is at" if row.status is Status.CANCELLING else "nobody ran it"
+    return JobOutcome(job, Result.DONE, f"{told}; {done_words(row)}", row.status)
+
+
+async def force_fail_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+    """Carry out a planned force-fail; whatever the worker still writes is refused."""
+    if work.stop.is_set():
+        return _stopped(decision.job)
+    job, accept = decision.job, _accept(decision, plan, work)
+    ended = await work.store.write(
+        lambda writer: writer.force_fail_local(
+            job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
+        )
+    )
+    if isinstance(ended, Refusal):
+        return _refused(job, ended)
+    told = [f"failed here; {done_words(ended.row)}"]
+    if plan.choices.stop_process:
+        told.append(await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop))
+    elif job.lease_until is not None and job.lease_until >= work.clock():
+        told.append("its script ends at its next item")
+    return JobOutcome(job, Result.DONE, "; ".join(told), ended.row.status)
+
+
+async def remove_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+    """Carry out a planned removal: files on this computer if that was chosen, then the record."""
+    if work.stop.is_set():
+        return _stopped(decision.job)
+    job, choices = decision.job, plan.choices
+    accept, cleaned = _accept(decision, plan, work), _CleanedUp()
+    if choices.local_files:
+        # What is deleted does not come back, so the job is looked at before that as well.
+        row = await work.store.write(lambda writer: writer.look_again(job.id, fence=job.fence, accept=accept))
+        if isinstance(row, Refusal):
+            return _refused(job, row)
+        cleaned = await _clean_up(job, work)
+    hides = choices.record and (choices.force or not cleaned.kept)
+    told = _told(cleaned, "record removed" if hides else "record kept", files=choices.local_files)
+    if not hides:
+        return JobOutcome(job, Result.FAILED if cleaned.kept else Result.DONE, told, job.status)
+    ended = await work.store.write(
+        lambda writer: writer.remove_local(
+            job.id, fence=job.fence, accept=accept, bulk=plan.bulk, detail=told
+        )
+    )
+    if isinstance(ended, Refusal):
+        return _refused(job, ended)
+    if choices.stop_process and job.unfinished:
+        told += "; " + await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop)
+    return JobOutcome(job, Result.FAILED if cleaned.kept else Result.DONE, told, ended.row.status)
+
+
+async def retry_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+    """Carry out a planned retry: pending with the items that are left, and started again if that is meant."""
+    job = decision.job
+    accept: Accept | None = _accept(decision, plan, work)
+    fence = job.fence
+    while True:
+        if work.stop.is_set():
+            return _stopped(job)
+        retried = await work.store.write(_retry(job.id, fence, accept, plan))
+        if isinstance(retried, Refusal):
+            return _refused(job, retried)
+        if not retried.more:
+            break
+        # Looked at once is enough: that it still is what it was, its fence says.
+        fence, accept = retried.row.fence, None
+    told = left_words(retried.row)
+    if not plan.choices.restart:
+        return JobOutcome(job, Result.DONE, f"{told}; waits for its script", retried.row.status)
+    path = await work.store.write(lambda writer: writer.path)
+    started = await start_again(retried, path)
+    if started.error is not None:
+        reason = f"{told}; not started: {started.error}; it waits for its script"
+        return JobOutcome(job, Result.FAILED, reason, retried.row.status)
+    status, code = await _taken_up(job.id, started, work)
+    if status is Status.PENDING and code is not None:
+        reason = f"{told}; its script ended with exit code {code} before it began; see {started.log_file}"
+        return JobOutcome(job, Result.FAILED, reason, status)
+    reason = f"{told}; started as pid {started.pid}, its output is in {started.log_file}"
+    return JobOutcome(job, Result.DONE, reason, status)
+
+
+async def _taken_up(job_id: int, started: Started, work: Work) -> tuple[Status, int | None]:
+    """Give a started script a moment to take its job up; return the job's status, and how it ended if so."""
+    for _ in range(_LOOKS_AT_A_START):
+        # In this order: a script that takes the job up and is done with it at once did not fail.
+        code = started.exit_code()
+        status = await work.store.write(lambda writer: writer.status(job_id))
+        if status is not Status.PENDING or code is not None:
+            break
+        await asyncio.sleep(_BETWEEN_LOOKS_S)
+    return status, code
+
+
+def _retry(
+    job_id: int, fence: int, accept: Accept | None, plan: Plan
+) -> Callable[[Writer], Retried | Refusal]:
+    return lambda writer: writer.retry_local(
+        job_id, fence=fence, accept=accept, only=plan.choices.only, bulk=plan.bulk
+    )
+
+
+def close_abandoned(path: Path, browser: Browser, face: str, clock: Clock = system_clock) -> list[JobRow]:
+    """End, as cancelled, the jobs that are told to stop and whose worker is gone; return them.
+
+    For commands, before they look at jobs; a dashboard has its store worker call
+    `Writer.close_abandoned_cancels` now and then. Raises StoreError when the store cannot be written.
+    """
+    if not browser.abandoned_cancels():
+        return []
+    with Writer(path, clock, current_actor(face)) as writer:
+        return writer.close_abandoned_cancels()
+
+
+def left_words(row: JobRow) -> str:
+    """Return what a retried job has left: ``62 of 100 left``."""
+    if row.total is None or row.remaining is None:
+        return f"{row.done or 0:,} done stay"
+    return f"{row.remaining:,} of {row.total:,} left"
+
+
+def _accept(decision: Decision, plan: Plan, work: Work) -> Accept:
+    def accept(row: JobRow) -> str | None:
+        again = decide(plan.action, row, work.situation(named=plan.scope is None), plan.choices)
+        return None if again.acts else again.reason
+
+    return accept
+
+
+def _refused(job: JobRow, refusal: Refusal) -> JobOutcome:
+    return JobOutcome(job, Result.SKIPPED, refusal.reason, refusal.row.status if refusal.row else None)
+
+
+def _stopped(job: JobRow) -> JobOutcome:
+    return JobOutcome(job, Result.SKIPPED, "stopped", stopped=True)
+
+
+async def _clean_up(job: JobRow, work: Work) -> _CleanedUp:
+    """Delete the fetched files of a job, and the logs that jobdash itself had its script write."""
+    files, logs = await work.store.write(lambda writer: writer.local_files(job.id))
+    folder = log_file(await work.store.write(lambda writer: writer.path), job.public_id, 1).parent
+    # By their names, too: a script that ended before it began its job is nowhere else.
+    found = await asyncio.to_thread(lambda: [str(log) for log in folder.glob(f"{job.public_id}-*.log")])
+    ours = {*found, *(log for log in logs if Path(log).parent == folder)}
+    wrong = await asyncio.to_thread(_delete, [*files.values(), *ours])
+    left = {role: file for role, file in files.items() if file in wrong}
+    kept = tuple(f"{file} ({reason})" for file, reason in wrong.items())
+    behind = f"{', '.join(kept)} not deleted" if kept else None
+    await work.store.write(lambda writer: writer.set_local_files(job.id, left))
+    await work.store.write(lambda writer: writer.left_behind(job.id, behind))
+    return _CleanedUp(len(files) + len(ours) - len(kept), kept)
+
+
+def _delete(files: Iterable[str]) -> dict[str, str]:
+    """Delete files; return those that are still there, each with the reason."""
+    wrong: dict[str, str] = {}
+    for file in files:
+        try:
+            Path(file).unlink(missing_ok=True)
+        except OSError as error:
+            wrong[file] = error.strerror or str(error)
+    return wrong
+
+
+def _told(cleaned: _CleanedUp, record: str, *, files: bool) -> str:
+    parts = [record]
+    if files and not cleaned.kept and not cleaned.deleted:
+        parts.append("no fetched files here")
+    if cleaned.deleted:
+        parts.append(f"deleted {cleaned.deleted:,} file{'' if cleaned.deleted == 1 else 's'} here")
+    if cleaned.kept:
+        parts.append(f"not deleted: {', '.join(cleaned.kept)}")
+    return "; ".join(parts)
+
+
+LOCAL_STEPS = {
+    Action.CANCEL: cancel_local,
+    Action.FORCE_FAIL: force_fail_local,
+    Action.RETRY: retry_local,
+    Action.REMOVE: remove_local,
+}
+"""What carries out each action for a local job."""

@@ -1,0 +1,117 @@
+"""What is done to a local job from outside its script: statements inside a transaction that is open already.
+
+Every one that ends a worker's right to write raises the fence; the worker finds that out at its next write.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from jobdash.domain.provider import LOCAL
+from jobdash.domain.status import FORCE_FAILED, Status, Tab
+from jobdash.store.owner import Owner
+
+_FENCE_OFF = "fence = fence + 1, last_owner = coalesce(owner, last_owner), owner = NULL, lease_until = NULL"
+_WITHOUT_WORKER = (
+    f"SELECT id, owner, lease_until FROM job WHERE tab = {Tab.CANCELLING.number} AND provider = '{LOCAL}'"
+)
+
+
+def has_worker(connection: sqlite3.Connection, job_id: int, now: int) -> bool:
+    """Whether a worker holds the job that is not provably dead: its lease runs beyond ``now`` (ms UTC)."""
+    owner, lease_until = connection.execute(
+        "SELECT owner, lease_until FROM job WHERE id = ?", (job_id,)
+    ).fetchone()
+    return _holds(owner, lease_until, now)
+
+
+def _holds(owner: str | None, lease_until: int | None, now: int) -> bool:
+    if owner is None or lease_until is None or lease_until < now:
+        return False
+    try:
+        return not Owner.decode(owner).provably_dead()
+    except (ValueError, TypeError):  # written by another version: of that nothing can be proven
+        return True
+
+
+def abandoned_cancels(connection: sqlite3.Connection, now: int) -> list[int]:
+    """Return the ids of jobs that are told to stop and whose worker is gone."""
+    found = connection.execute(_WITHOUT_WORKER).fetchall()
+    return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
+
+
+def ask_to_stop(connection: sqlite3.Connection, job_id: int, now: int, reason: str) -> None:
+    """Tell the worker, which sees it with its next item, to stop."""
+    connection.execute(
+        "UPDATE job SET cancel_requested_at = ?, cancel_reason = ? WHERE id = ?", (now, reason, job_id)
+    )
+
+
+def cancelled(connection: sqlite3.Connection, job_id: int, now: int, reason: str) -> None:
+    """End a job as cancelled that nobody runs, or that nobody shall run on."""
+    connection.execute(
+        "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now,"
+        " cancel_requested_at = coalesce(cancel_requested_at, :now),"
+        f" cancel_reason = coalesce(cancel_reason, :reason), {_FENCE_OFF} WHERE id = :id",
+        {"word": str(Status.CANCELLED), "now": now, "reason": reason, "id": job_id},
+    )
+
+
+def force_failed(connection: sqlite3.Connection, job_id: int, now: int, reason: str | None) -> None:
+    """End a job as failed because a person says so."""
+    connection.execute(
+        "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now,"
+        f" verdict = '{FORCE_FAILED}', verdict_at = :now, verdict_reason = :reason, {_FENCE_OFF}"
+        " WHERE id = :id",
+        {"word": str(Status.FAILED), "now": now, "reason": reason, "id": job_id},
+    )
+
+
+def lost(connection: sqlite3.Connection, job_id: int, now: int, error: str) -> None:
+    """End a job as failed whose worker was not heard of any more."""
+    connection.execute(
+        "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now, error = :error,"
+        f" {_FENCE_OFF} WHERE id = :id",
+        {"word": str(Status.FAILED), "now": now, "error": error, "id": job_id},
+    )
+
+
+def removed(connection: sqlite3.Connection, job_id: int, now: int) -> None:
+    """Hide a job that has ended; its items stay, hidden with it."""
+    connection.execute(f"UPDATE job SET removed_at = ?, {_FENCE_OFF} WHERE id = ?", (now, job_id))
+
+
+def errors_to_waiting(connection: sqlite3.Connection, job_id: int, now: int, most: int) -> int:
+    """Make up to ``most`` failed items of a job without an owner unprocessed again; return how many."""
+    found = connection.execute(
+        "SELECT seq FROM item WHERE job_id = ? AND outcome = 'error' ORDER BY seq LIMIT ?", (job_id, most)
+    ).fetchall()
+    connection.executemany(
+        "UPDATE item SET outcome = 'waiting', detail = NULL, error_type = NULL, error = NULL, at = ?"
+        " WHERE job_id = ? AND seq = ?",
+        [(now, job_id, seq) for (seq,) in found],
+    )
+    connection.execute(
+        "UPDATE job SET failed = max(0, coalesce(failed, 0) - ?) WHERE id = ?", (len(found), job_id)
+    )
+    return len(found)
+
+
+def pending_again(connection: sqlite3.Connection, job_id: int, *, keyed: bool) -> None:
+    """Make a job that has ended wait for its script's next run; without keys that begins from nothing."""
+    counts = "" if keyed else " succeeded = 0, failed = 0, done_before = 0,"
+    connection.execute(
+        f"UPDATE job SET remote_status = :word, raw_status = :word,{counts} attempt = attempt + 1,"
+        " cancel_requested_at = NULL, cancel_reason = NULL, cancel_doubt = 0, verdict = NULL,"
+        " verdict_at = NULL, verdict_reason = NULL, error = NULL, finished_at = NULL,"
+        f" {_FENCE_OFF} WHERE id = :id",
+        {"word": str(Status.PENDING), "id": job_id},
+    )
+
+
+def end_attempts(connection: sqlite3.Connection, job_id: int, now: int, how: str) -> None:
+    """Write how the run under way ended, which its worker may write no more; before the fence is raised."""
+    connection.execute(
+        "UPDATE attempt SET ended_at = ?, ended = ? WHERE job_id = ? AND ended_at IS NULL",
+        (now, how, job_id),
+    )

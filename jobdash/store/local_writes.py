@@ -1,0 +1,228 @@
+"""What is done to local jobs from outside their scripts, each in one transaction with its event."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.local import RETRIED, Attempt
+from jobdash.domain.status import LABELS, Status
+from jobdash.store import fence_acts
+from jobdash.store.chunks import chunks
+from jobdash.store.desk import Desk
+from jobdash.store.fence import MOST_ROWS
+from jobdash.store.item_rows import ATTEMPT_COLUMNS, attempt
+from jobdash.store.owner import Owner
+from jobdash.store.records import Accept, Ended, Refusal, Retried, Undone
+from jobdash.store.texts import as_json, stored
+
+CANCELLED_BY_USER = "Cancelled by user"
+LOST_WORKER = "its worker was gone"
+_WRITES_A_TRANSACTION = 100
+"""As many writes as may share one; together they keep to the limit."""
+
+
+class LocalWrites(Desk):
+    """Cancel, force-fail, remove and retry of local jobs; nobody else has to be asked."""
+
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._path
+
+    def status(self, job_id: int) -> Status:
+        """Return the status a job shows now; takes nothing for writing."""
+        looking = _driver(self._joined or self._quick)
+        (word,) = looking.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
+        return Status(word)
+
+    def look_again(self, job_id: int, *, fence: int, accept: Accept | None) -> JobRow | Refusal:
+        """Return a job if it still is what the plan saw, as every act below does first."""
+        with self._transaction() as connection:
+            return self._checked(connection, job_id, fence, accept)
+
+    def cancel_local(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Accept | None,
+        reason: str | None = None,
+        bulk: str | None = None,
+    ) -> JobRow | Refusal:
+        """Tell a job's worker to stop; one that nobody runs is cancelled at once."""
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now, driver, kept = self._clock(), _driver(connection), stored(reason or CANCELLED_BY_USER)
+            if row.status is not Status.PENDING and fence_acts.has_worker(driver, job_id, now):
+                fence_acts.ask_to_stop(driver, job_id, now, kept)
+                told = "its worker was told"
+            else:
+                fence_acts.end_attempts(driver, job_id, now, f"cancelled by {self._actor.name}")
+                fence_acts.cancelled(driver, job_id, now, kept)
+                told = "nobody ran it"
+            self._append(connection, now, "cancel", row, "done", told, bulk=bulk)
+            return self._row_now(connection, job_id)
+
+    def force_fail_local(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Accept | None,
+        reason: str | None = None,
+        bulk: str | None = None,
+    ) -> Ended | Refusal:
+        """Declare a job failed; whatever its worker still writes is refused from now on."""
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now, driver = self._clock(), _driver(connection)
+            fence_acts.end_attempts(driver, job_id, now, f"force-failed by {self._actor.name}")
+            fence_acts.force_failed(driver, job_id, now, stored(reason) if reason else None)
+            self._append(connection, now, Undone.FORCE_FAIL, row, "done", reason or "", bulk=bulk)
+            return self._taken(connection, job_id)
+
+    def remove_local(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Accept | None,
+        bulk: str | None = None,
+        detail: str = "",
+    ) -> Ended | Refusal:
+        """Hide a job with its items; an unfinished one is cancelled first, and an undo shows it so."""
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now, driver = self._clock(), _driver(connection)
+            if row.unfinished:
+                fence_acts.end_attempts(driver, job_id, now, f"removed by {self._actor.name}")
+                fence_acts.cancelled(driver, job_id, now, CANCELLED_BY_USER)
+            fence_acts.removed(driver, job_id, now)
+            self._append(connection, now, Undone.REMOVAL, row, "done", detail, bulk=bulk)
+            return self._taken(connection, job_id)
+
+    def retry_local(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Accept | None,
+        only: tuple[str, ...] = RETRIED,
+        bulk: str | None = None,
+    ) -> Retried | Refusal:
+        """Make a job wait for its script's next run, its failed items unprocessed again, the others kept.
+
+        One that waits already stays as it is. A job with many failed items takes several transactions:
+        `Retried.more` says to call again, with the fence of the row that is returned. It is pending after the
+        last one.
+        """
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now, driver = self._clock(), _driver(connection)
+            last = _last_attempt(driver, job_id)
+            if row.status is Status.PENDING:
+                return Retried(row, last, _attempt_number(driver, job_id), more=False)
+            if row.unfinished:
+                if fence_acts.has_worker(driver, job_id, now):
+                    return Refusal(f"still {LABELS[row.status]}", row)
+                fence_acts.end_attempts(driver, job_id, now, LOST_WORKER)
+                fence_acts.lost(driver, job_id, now, LOST_WORKER)
+            most = MOST_ROWS if self._joined is None else MOST_ROWS // _WRITES_A_TRANSACTION
+            if "failed" in only and fence_acts.errors_to_waiting(driver, job_id, now, most) == most:
+                return Retried(self._row_now(connection, job_id), last, 0, more=True)
+            fence_acts.pending_again(driver, job_id, keyed=last is None or last.keyed)
+            self._append(connection, now, "retry", row, "done", bulk=bulk)
+            number = _attempt_number(driver, job_id)
+            return Retried(self._row_now(connection, job_id), last, number, more=False)
+
+    def close_abandoned_cancels(self) -> list[JobRow]:
+        """End, as cancelled, the jobs that are told to stop and whose worker is gone; return them.
+
+        To be called now and then: it takes the store for writing only when there is such a job.
+        """
+        looking = _driver(self._joined or self._quick)
+        closed: list[JobRow] = []
+        for some in chunks(fence_acts.abandoned_cancels(looking, self._clock()), MOST_ROWS):
+            with self._transaction() as connection:
+                now, driver = self._clock(), _driver(connection)
+                for job_id in set(some).intersection(fence_acts.abandoned_cancels(driver, now)):
+                    fence_acts.end_attempts(driver, job_id, now, LOST_WORKER)
+                    fence_acts.cancelled(driver, job_id, now, CANCELLED_BY_USER)
+                    row = self._row_now(connection, job_id)
+                    self._append(connection, now, "end", row, str(Status.CANCELLED), LOST_WORKER)
+                    closed.append(row)
+        return closed
+
+    def local_files(self, job_id: int) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Return the files that were fetched of a local job, by role, and the log files of its runs."""
+        return _local_files(_driver(self._joined or self._quick), job_id)
+
+    def fetched(self, job_id: int, file: Path) -> JobRow:
+        """Write where a local job's results lie now, so that a removal can delete them."""
+        with self._transaction() as connection:
+            files, _ = _local_files(_driver(connection), job_id)
+            if str(file) not in files.values():
+                role = next(role for role in _roles() if role not in files)
+                self._set(connection, job_id, files=as_json(files | {role: str(file)}))
+            row = self._row_now(connection, job_id)
+            self._append(connection, self._clock(), "fetch", row, "done", str(file))
+            return row
+
+    def set_local_files(self, job_id: int, files: dict[str, str]) -> None:
+        """Write which fetched files of a local job are left."""
+        with self._transaction() as connection:
+            self._set(connection, job_id, files=as_json(files) if files else None)
+
+    def _taken(self, connection: Connection, job_id: int) -> Ended:
+        """Return a job without a worker, and the process that held it last."""
+        (owner,) = (
+            _driver(connection).execute("SELECT last_owner FROM job WHERE id = ?", (job_id,)).fetchone()
+        )
+        return Ended(self._row_now(connection, job_id), None if owner is None else Owner.decode(owner))
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def _last_attempt(driver: sqlite3.Connection, job_id: int) -> Attempt | None:
+    sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY fence DESC LIMIT 1"
+    values = driver.execute(sql, (job_id,)).fetchone()
+    return None if values is None else attempt(values)
+
+
+def _attempt_number(driver: sqlite3.Connection, job_id: int) -> int:
+    (number,) = driver.execute("SELECT attempt FROM job WHERE id = ?", (job_id,)).fetchone()
+    return int(number)
+
+
+def _local_files(driver: sqlite3.Connection, job_id: int) -> tuple[dict[str, str], tuple[str, ...]]:
+    (files,) = driver.execute("SELECT files FROM job WHERE id = ?", (job_id,)).fetchone()
+    logs = driver.execute(
+        "SELECT DISTINCT log_file FROM attempt WHERE job_id = ? AND log_file IS NOT NULL", (job_id,)
+    ).fetchall()
+    return json.loads(files) if files else {}, tuple(log for (log,) in logs)
+
+
+def _roles() -> Iterator[str]:
+    """Yield the names that fetched files are kept by: ``fetched``, ``fetched 2``, …"""
+    yield "fetched"
+    for number in count(2):
+        yield f"fetched {number}"

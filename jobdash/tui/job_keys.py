@@ -1,0 +1,48 @@
+"""The keys of a job's own screen: those that make sense in its state, the ones that end it in red."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.binding import Binding, BindingType
+
+from jobdash.domain.job import Job, JobRow
+from jobdash.tui.chrome import KeyHint
+from jobdash.tui.context import Context
+from jobdash.tui.keys import key_name, unavailable
+
+_ENDING = frozenset({"job.cancel", "job.force_fail", "job.cancel_delete"})
+
+
+def hints(bindings: Sequence[BindingType], job: Job, context: Context, *, items: bool) -> list[KeyHint]:
+    """Return the keys to show; ``items`` says that its items are on the screen."""
+    off = unavailable(job.row, context)
+    found: list[KeyHint] = []
+    for binding in bindings:
+        if not isinstance(binding, Binding) or not binding.show:
+            continue
+        name = (binding.id or "").replace("one.", "job.")
+        if not _offered(name, job.row, off, items=items):
+            continue
+        enabled = name not in off
+        if name == "job.errors":
+            enabled = bool(job.row.failed or job.errors or job.row.error)
+        tone = "error" if name == "job.cancel" and enabled else "text"
+        keys = context.config.keys
+        found.append(KeyHint(key_name(binding, keys), binding.description, binding.action, enabled, tone))
+    return found
+
+
+def _offered(name: str, row: JobRow, off: frozenset[str], *, items: bool) -> bool:
+    if name in _ENDING:
+        return not row.terminal
+    if name == "job.outcome":
+        return items
+    if name == "job.errors":
+        return not row.local
+    if name == "job.retry":
+        return row.local and (row.terminal or name not in off)
+    if name == "job.fetch":
+        return row.local
+    # Removing is for what has ended; until then a provider's job says why not.
+    return not (name == "job.remove" and row.local and not row.terminal)

@@ -1,0 +1,150 @@
+"""Everything known of a job that a person's own script runs, as the lines of its screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jobdash.domain import marks
+from jobdash.domain.duration import short_span
+from jobdash.domain.job import Job, JobRow
+from jobdash.domain.local import Attempt, Errors, Worker
+from jobdash.domain.status import LABELS
+from jobdash.domain.text import clean
+from jobdash.operations.browse import Browser
+from jobdash.operations.workers import workers
+from jobdash.tui.local_time import local_time, moment
+from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
+
+_ATTEMPTS_SHOWN = 50
+_COMMAND_MOST = 600
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFacts:
+    """What is known of a local job besides its row."""
+
+    attempts: tuple[Attempt, ...] = ()
+    """Newest first."""
+    worker: Worker = field(default_factory=Worker)
+
+    @property
+    def unit(self) -> str:
+        """What its items are called."""
+        return self.attempts[0].unit if self.attempts else "items"
+
+    @property
+    def log_file(self) -> str | None:
+        """Where the newest attempt's own output goes."""
+        return self.attempts[0].log_file if self.attempts else None
+
+
+def local_facts(browser: Browser, row: JobRow) -> LocalFacts:
+    """Look at a job's attempts, and at the process behind it."""
+    known = workers(browser, [row])
+    return LocalFacts(tuple(browser.attempts(row.id, _ATTEMPTS_SHOWN)), known.get(row.id, Worker()))
+
+
+def error_lines(row: JobRow, errors: Errors, width: int) -> list[TextLine]:
+    """Return the errors of the items, grouped by type and message, and the one that ended the job."""
+    lines: list[TextLine] = []
+    if row.error:
+        lines += [((part, "error"),) for part in wrapped(clean(row.error), width)]
+        lines.append(())
+    for group in errors.groups:
+        lines.append(((f"{group.count:,} × ", "error"), (clean(group.error_type or "error", 80), "strong")))
+        lines += [((f"    {part}", "text"),) for part in wrapped(clean(group.error or ""), width - 6)]
+        lines += [((f"    first: item {group.first + 1:,}", "muted"),), ()]
+    if not errors.complete:
+        lines.append(((f"of the first {errors.looked_at:,} failed items", "muted"),))
+    if not lines:
+        failed = row.failed or 0
+        text = (
+            f"{failed:,} failed; its items have no keys, so what they said is not kept"
+            if failed
+            else "No error"
+        )
+        lines.append(((text, "text" if failed else "muted"),))
+    return lines
+
+
+def detail_lines(job: Job, facts: LocalFacts, width: int, now: int) -> list[TextLine]:
+    """Return every field."""
+    row = job.row
+    rows = [
+        ("id", row.public_id),
+        ("account", clean(row.account)),
+        ("status", _status(row, now)),
+        (clean(facts.unit, 19), _counts(row)),
+        ("created", moment(row.created_at, now)),
+        ("finished", moment(row.finished_at, now)),
+        ("changed here", moment(row.updated_at, now)),
+    ]
+    if row.cancel_requested_at:
+        asked = f"{moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}"
+        rows.append(("cancel asked", asked))
+    if row.verdict:
+        rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
+    if row.error:
+        rows.append(("error", clean(row.error)))
+    rows += [
+        ("worker", _worker(row, facts.worker)),
+        ("lease", _lease(row, now)),
+        ("machine", clean(job.origin)),
+    ]
+    rows += [(clean(f"{role} file", 19), clean(file)) for role, file in job.files.items()]
+    rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
+    rows += [(clean(key, 19), clean(str(value))) for key, value in job.metadata.items()]
+    if row.left_behind:
+        rows.append(("left behind", clean(row.left_behind)))
+    rows.append(("attempts", f"{job.attempt:,}"))
+    lines = pairs(rows, width)
+    for attempt in facts.attempts:
+        lines += [(), *_attempt_lines(attempt, width, now)]
+    return lines
+
+
+def _status(row: JobRow, now: int) -> str:
+    remark = marks.remark(row, now)
+    return f"{LABELS[row.status]} ({remark})" if remark else LABELS[row.status]
+
+
+def _counts(row: JobRow) -> str:
+    parts = [("total", row.total), ("succeeded", row.succeeded), ("failed", row.failed)]
+    parts += [("not processed" if row.terminal else "remaining", row.remaining)]
+    parts += [("done by earlier attempts", row.done_before or None)]
+    return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
+
+
+def _worker(row: JobRow, worker: Worker) -> str:
+    if worker.pid is None:
+        return "nobody runs it"
+    if worker.alive:
+        return f"pid {worker.pid}, runs on this machine"
+    return f"pid {worker.pid}, {clean(worker.fenced_only, 120)}"
+
+
+def _lease(row: JobRow, now: int) -> str:
+    if row.lease_until is None:
+        return "none: nobody holds it"
+    until = local_time(row.lease_until)
+    if row.lease_until >= now:
+        return f"until {until}, renewed with every item; {short_span(row.lease_until - now)} left"
+    return f"ran out at {until}: not heard of for {short_span(now - row.lease_until)}"
+
+
+def _attempt_lines(attempt: Attempt, width: int, now: int) -> Sequence[TextLine]:
+    ended = clean(attempt.ended or ("has not ended" if attempt.ended_at is None else "ended"), 200)
+    rows = [
+        ("  started", f"{moment(attempt.started_at, now)}  by {clean(attempt.actor, 60)}, pid {attempt.pid}"),
+        ("  ended", f"{moment(attempt.ended_at, now)}  {ended}" if attempt.ended_at is not None else ended),
+    ]
+    if attempt.argv:
+        rows.append(("  command", clean(" ".join(attempt.argv), _COMMAND_MOST)))
+    if attempt.cwd:
+        rows.append(("  folder", clean(attempt.cwd)))
+    if attempt.log_file:
+        rows.append(("  output", clean(attempt.log_file)))
+    if not attempt.keyed:
+        rows.append(("  items", "counts only, without keys"))
+    return [((f"attempt {attempt.number}", "accent"),), *pairs(rows, width)]

@@ -1,0 +1,47 @@
+"""What is worth saying, in one sentence, of a job that a person's own script runs."""
+
+from __future__ import annotations
+
+from jobdash.domain import marks
+from jobdash.domain.duration import short_span
+from jobdash.domain.job import JobRow
+from jobdash.domain.local import Errors
+from jobdash.domain.status import LABELS, Status
+from jobdash.tui.widgets.line import Span
+
+
+def story(row: JobRow, now: int) -> list[Span]:
+    """Return in one sentence what a person ought to know of a local job now; mostly nothing."""
+    if row.force_failed:
+        return [Span("failed here; what its script still writes is refused; r retries it  ", "warning")]
+    if marks.waits_for_script(row):
+        return [Span("waits for its script: run it again, or r starts it here  ", "text")]
+    if marks.worker_gone(row, now):
+        return [Span("its worker is gone: closed as cancelled  ", "muted")]
+    if row.lease_until is not None and marks.stalled(row, now):
+        silent = short_span(now - row.lease_until)
+        return [
+            Span(f"not heard of for {silent}: f fails it, r lets it start again, c cancels it  ", "warning")
+        ]
+    if row.status is Status.CANCELLING:
+        return [Span("Cancelling… items under way finish, no new ones start  ", "warning")]
+    if ended := ending(row):
+        return [Span(f"{ended}  ", "warning")]
+    return []
+
+
+def ending(row: JobRow) -> str:
+    """Return what a job that ended early leaves: ``Job was cancelled: 25 of 100 done, 75 not processed``."""
+    if row.unfinished or row.done is None or row.status is Status.COMPLETED:
+        return ""
+    verb = "was cancelled" if row.status is Status.CANCELLED else LABELS[row.status]
+    if row.total is None:
+        return f"Job {verb}: {row.done:,} done"
+    return f"Job {verb}: {row.done:,} of {row.total:,} done, {row.remaining or 0:,} not processed"
+
+
+def error_groups(errors: Errors) -> list[tuple[str, int]]:
+    """Return errors as the table's detail line tells them: message and number, where all are known."""
+    if not errors.complete:
+        return []
+    return [(group.error or group.error_type or "error", group.count) for group in errors.groups]

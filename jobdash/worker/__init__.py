@@ -1,0 +1,1 @@
+"""What runs inside a user's script: its loop, its lease, its signals."""

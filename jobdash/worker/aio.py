@@ -1,0 +1,114 @@
+"""The same under asyncio: claim and end in a thread, so that an event loop never waits for the store.
+
+An item's own write takes about 0.1 ms and is done where it is; when other programs are writing it waits at
+most 50 ms and then goes with the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from dataclasses import replace
+from typing import TypeVar, cast
+
+from jobdash.worker.item import Item
+from jobdash.worker.job import Job, Rules
+from jobdash.worker.run import Asked, Run
+from jobdash.worker.stopping import JobCancelled
+
+T = TypeVar("T")
+_NOTHING: tuple[()] = ()
+
+
+class AsyncJob(Job[T]):
+    """A running job; ``async for item in job`` gives what is still to be done."""
+
+    def __init__(self, run: Run, source: Iterable[T] | AsyncIterable[T], rules: Rules) -> None:
+        sync_source = source if isinstance(source, Iterable) else cast("Iterable[T]", _NOTHING)
+        super().__init__(run, sync_source, rules)
+        self._async_source = source
+
+    async def __aiter__(self) -> AsyncIterator[Item[T]]:
+        self.check()
+        async for value, key in self._to_do_as_it_comes():
+            item = self.item(value, key)
+            yield item
+            self.passed(item)
+            self.check()
+        self.exhausted()
+
+    async def _to_do_as_it_comes(self) -> AsyncIterator[tuple[T, str | None]]:
+        if isinstance(self._async_source, Iterable):
+            for pair in self._to_do():
+                yield pair
+            return
+        async for value in self._async_source:
+            for pair in self.unprocessed([value]):
+                yield pair
+
+    def listen_no_more(self) -> None:
+        """Give Ctrl-C and SIGTERM back; in the thread that heard them."""
+        self._run.listen_no_more()
+
+
+async def counted(asked: Asked, source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+    """Yield the values, and count each when the next is asked for."""
+    run = await _begun(asked)
+    token, total, done = run.token, run.total, 0
+    try:
+        async for value in _values(source):
+            if token.stopped:
+                raise run.stop()
+            yield value
+            done += 1
+            run.succeeded = done
+            # (another thread sets it)
+            if token.stopped and (done != total or token.lost is not None):  # type: ignore[unreachable]
+                raise run.stop()
+    except GeneratorExit:
+        run.abandon()
+        raise
+    except BaseException as error:
+        await _concluded(run, error, exhausted=False)
+        raise
+    if total is None:
+        run.total = done
+        run.recorder.set_total(done)
+    await _concluded(run, None, exhausted=True)
+    if run.word == "cancelled":
+        raise JobCancelled
+
+
+async def enter(asked: Asked, source: Iterable[T] | AsyncIterable[T], rules: Rules) -> AsyncJob[T]:
+    """Claim a job for an ``async with`` block."""
+    run = await _begun(asked)
+    job = AsyncJob(run, source, rules)
+    await asyncio.to_thread(job.seed)
+    return job
+
+
+async def leave(job: AsyncJob[T], error: BaseException | None) -> bool:
+    """End a job as its ``async with`` block was left; whether ``error`` goes no further."""
+    job.listen_no_more()
+    return await asyncio.to_thread(job.conclude, error)
+
+
+async def _begun(asked: Asked) -> Run:
+    run = Run(replace(asked, on_a_loop=True))
+    await asyncio.to_thread(run.begin)
+    run.listen()
+    return run
+
+
+async def _concluded(run: Run, error: BaseException | None, *, exhausted: bool) -> None:
+    run.listen_no_more()
+    await asyncio.to_thread(run.conclude, error, exhausted)
+
+
+async def _values(source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+    if isinstance(source, AsyncIterable):
+        async for value in source:
+            yield value
+    else:
+        for value in source:
+            yield value

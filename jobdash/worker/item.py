@@ -1,0 +1,65 @@
+"""One item of a job, for as long as the script works at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Self, TypeVar
+
+from jobdash.worker.keeping import kept_detail
+
+T = TypeVar("T")
+
+
+class Item(Generic[T]):
+    """One item; ``with item:`` around the work at it tells how it went.
+
+    Leaving the block cleanly is ok, leaving it by an exception is an error. A cancel, Ctrl-C and the like
+    leave it unprocessed.
+    """
+
+    __slots__ = ("_detail", "_kept", "_settle", "entered", "key", "settled", "skipped", "value")
+
+    def __init__(
+        self, value: T, key: str | None, settle: Callable[[Item[T], BaseException | None], bool]
+    ) -> None:
+        self.value = value
+        """What the iterable gave."""
+        self.key = key
+        """The item's key as it is kept; None for a job without keys."""
+        self.entered = False
+        self.settled = False
+        self.skipped = False
+        self._detail: object = None
+        self._kept: str | None = None
+        self._settle = settle
+
+    @property
+    def detail(self) -> object:
+        """What the script says of the item: text, or JSON of at most 16 KiB; kept with its outcome.
+
+        Setting it raises TypeError for anything else, ValueError for more.
+        """
+        return self._detail
+
+    @detail.setter
+    def detail(self, value: object) -> None:
+        self._kept = kept_detail(value)
+        self._detail = value
+
+    @property
+    def kept(self) -> str | None:
+        """The detail as the store keeps it."""
+        return self._kept
+
+    def skip(self, reason: object = None) -> None:
+        """Count the item as skipped, not as done, when its block is left; ``reason`` becomes its detail."""
+        if reason is not None:
+            self.detail = reason
+        self.skipped = True
+
+    def __enter__(self) -> Self:
+        self.entered = True
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        return self._settle(self, error)

@@ -1,0 +1,59 @@
+"""The script that runs a job: its name for a job without one, its command line, and whose it is."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from pathlib import Path
+from types import FrameType
+
+
+def name_of(frame: FrameType) -> str:
+    """Return what a job without a name is called: the script and line that track it, ``resize.py:12``."""
+    file = frame.f_code.co_filename
+    known = "interactive" if file.startswith("<") else Path(file).name
+    return f"{known}:{frame.f_lineno}"
+
+
+def user_at_host() -> str:
+    """Return who runs this process, as the log names them."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container without a name for its user
+        user = "unknown"
+    return f"{user}@{_host()}"
+
+
+def _host() -> str:
+    if hasattr(os, "uname"):
+        return os.uname().nodename or "unknown"
+    import platform
+
+    return platform.node() or "unknown"
+
+
+def command_line() -> tuple[str, ...] | None:
+    """Return the command line that starts this script again; None where there is none.
+
+    A prompt, a notebook, ``python -c``, a child of ``multiprocessing`` and a run of tests cannot be started
+    again by their command line.
+    """
+    given = sys.orig_argv[1:]
+    main = sys.modules.get("__main__")
+    if "PYTEST_CURRENT_TEST" in os.environ or not getattr(main, "__file__", None) or not sys.executable:
+        return None
+    for word in given:
+        if word == "-c":
+            return None
+        if word == "-m" or not word.startswith("-"):
+            return (sys.executable, *given)
+    return None
+
+
+def folder() -> str | None:
+    """Return the current folder; None when it has been deleted."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return None

@@ -1,0 +1,59 @@
+"""What the environment and the configuration say to a script: the store, the lease, the progress line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobdash import config
+from jobdash.domain.duration import SECOND, parse_span
+from jobdash.errors import ConfigError
+
+LEASE_MS = 30 * SECOND
+_SHORTEST_LEASE_MS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run goes by."""
+
+    database: Path
+    lease_ms: int
+    """How long a worker that is not heard of keeps its job."""
+    job: str | None
+    """The public id of the job that a restart from the dashboard means."""
+    log_file: str | None
+    """Where a restart from the dashboard puts the script's output."""
+
+
+def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; the store is found as the commands find it.
+
+    Raises `ConfigError` for what cannot be meant.
+    """
+    return Settings(
+        database=config.load(database=os.fspath(db) if db is not None else None, env=env).database,
+        lease_ms=_lease(env),
+        job=env.get("JOBDASH_JOB") or None,
+        log_file=env.get("JOBDASH_LOG_FILE") or None,
+    )
+
+
+def _lease(env: Mapping[str, str]) -> int:
+    named = env.get("JOBDASH_LEASE")
+    if not named:
+        return LEASE_MS
+    try:
+        lease = parse_span(named)
+    except ValueError as error:
+        raise ConfigError(f"JOBDASH_LEASE: {error}") from None
+    if lease < _SHORTEST_LEASE_MS:
+        raise ConfigError("JOBDASH_LEASE has to be at least 0.1s")
+    return lease
+
+
+def progress_wanted(env: Mapping[str, str] = os.environ) -> bool:
+    """Whether a progress line may be shown; ``JOBDASH_PROGRESS=0`` turns it off."""
+    return env.get("JOBDASH_PROGRESS", "1").lower() not in {"0", "no", "off", "false"}

@@ -1,0 +1,102 @@
+"""The token: whether a running job was told to stop, for whoever works at an item."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from jobdash.worker.stopping import JobCancelled, LeaseLost
+
+_LOOK_EVERY_S = 0.05
+_STATUS = "SELECT status FROM job WHERE id = ? AND fence = ?"
+
+
+class Token:
+    """Whether the job was told to stop.
+
+    In the process that runs the job it costs an attribute to ask. In another one (a forked child, a pool to
+    which it was sent) it looks into the store itself, 20 times a second at most, and never writes.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
+        """Whether the loop has to end at its next item, for whatever reason."""
+        self.lost: str | None = None
+        """What became of the job, when it is no longer this run's ("was removed")."""
+        self.asked: str | None = None
+        """Why this process asks for its own cancel (Ctrl-C), which is to be written to the store."""
+        self._pid = os.getpid()
+        self._place: tuple[str, int, int] | None = None
+        self._elsewhere: _Elsewhere | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job was told to stop, or is no longer this run's."""
+        if self.stopped or os.getpid() == self._pid or self._place is None:
+            return self.stopped
+        if self._elsewhere is None or self._elsewhere.pid != os.getpid():
+            self._elsewhere = _Elsewhere(*self._place)
+        self.stopped = self._elsewhere.stopped()
+        return self.stopped
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `JobCancelled` if the job was told to stop, `LeaseLost` if it is no longer this run's."""
+        if self.cancelled:
+            raise self.stop()
+
+    def stop(self) -> JobCancelled:
+        """Return the exception that ends the loop."""
+        return JobCancelled() if self.lost is None else LeaseLost(self.lost)
+
+    def belongs_to(self, path: Path, job_id: int, fence: int) -> None:
+        """Name the job, for a look from another process."""
+        self._place = (str(path), job_id, fence)
+
+    def cancel(self) -> None:
+        """Tell the loop to end with its next item."""
+        self.stopped = True
+
+    def ask(self, reason: str) -> None:
+        """Cancel on this process's own behalf; safe in a signal handler."""
+        self.asked = reason
+        self.stopped = True
+
+    def lose(self, what: str) -> None:
+        """Tell the loop that the job is no longer its own."""
+        self.lost = what
+        self.stopped = True
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_elsewhere": None, "_pid": 0}
+
+
+class _Elsewhere:
+    """The look into the store from a process that does not run the job."""
+
+    def __init__(self, path: str, job_id: int, fence: int) -> None:
+        self.pid = os.getpid()
+        self._path = path
+        self._key = (job_id, fence)
+        self._connection: sqlite3.Connection | None = None
+        self._next = 0.0
+        self._stopped = False
+
+    def stopped(self) -> bool:
+        """Whether the job does not run on as it did; the last answer when the store cannot be read."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _LOOK_EVERY_S
+            with contextlib.suppress(sqlite3.Error):
+                row = self._open().execute(_STATUS, self._key).fetchone()
+                self._stopped = row is None or row[0] != "in_progress"
+        return self._stopped
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            from jobdash.store.engine import connect_reader
+
+            self._connection = connect_reader(Path(self._path))
+        return self._connection

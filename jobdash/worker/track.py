@@ -1,0 +1,181 @@
+"""`track`: a script's loop as a job that is seen and can be stopped from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+
+from jobdash.worker import script
+from jobdash.worker.job import Job, Rules
+from jobdash.worker.run import Asked, Run
+from jobdash.worker.stopping import JobCancelled
+
+if TYPE_CHECKING:
+    from jobdash.worker.aio import AsyncJob
+
+T = TypeVar("T")
+
+
+def track(
+    iterable: Iterable[T] | AsyncIterable[T],
+    name: str | None = None,
+    *,
+    key: Callable[[T], object] | None = None,
+    on_error: Literal["raise", "record"] = "raise",
+    max_errors: int | None = None,
+    total: int | None = None,
+    unit: str = "items",
+    metadata: Mapping[str, object] | None = None,
+    tags: Mapping[str, object] | None = None,
+    flush_interval: float | None = None,
+    progress: bool = True,
+    db: str | os.PathLike[str] | None = None,
+) -> Track[T]:
+    """Make the loop over ``iterable`` a job in the dashboard.
+
+    ``for x in track(paths)`` gives the values themselves and counts them. ``with track(paths, key=str) as
+    job`` gives items whose outcome is kept: the next run of the same name does only what is missing. Under
+    asyncio ``async for`` and ``async with`` do the same.
+
+    - ``name``: what the job is called; a run joins the newest job of that name unless that one is completed,
+      removed or held by a living process. Without one: the script and line, ``resize.py:12``.
+    - ``key``: returns what tells an item from the others in every run, a path or a row's id. It is called
+      more than once for an item. Of two items with one key the second is not done.
+    - ``on_error``: ``"raise"``: an item's exception is recorded and ends the loop; ``"record"``: the loop
+      goes on, until more than ``max_errors`` items of this run failed.
+    - ``total``: how many items there are, where the iterable has no ``len``.
+    - ``unit``: what an item is ("files").
+    - ``metadata``, ``tags``: words kept with the job; the dashboard finds jobs by their tags.
+    - ``flush_interval``: seconds. Outcomes of very small items are written together that often; those in
+      between are done again after a crash. 0: each at once. By default items with a key are written at once
+      and mere counts every 0.2 s.
+    - ``progress``: whether a terminal shows how far it is.
+    - ``db``: the store; by default the one that the commands use.
+
+    Nothing is opened before the loop or the block begins. Raises ValueError for what cannot be meant.
+    """
+    if on_error not in {"raise", "record"}:
+        raise ValueError(f"on_error has to be 'raise' or 'record', not {on_error!r}")
+    if max_errors is not None and on_error != "record":
+        raise ValueError("max_errors goes with on_error='record'")
+    for what, number in (("max_errors", max_errors), ("total", total), ("flush_interval", flush_interval)):
+        if number is not None and number < 0:
+            raise ValueError(f"{what} has to be at least 0")
+    known_as = script.name_of(sys._getframe(1)) if name is None else str(name)  # noqa: SLF001 - the caller's line
+    asked = Asked(
+        name=known_as,
+        keyed=key is not None,
+        total=total if total is not None else _length(iterable),
+        unit=unit,
+        flush_s=flush_interval,
+        metadata=_words(metadata),
+        tags=_words(tags),
+        db=db,
+        progress=progress,
+        on_a_loop=isinstance(iterable, AsyncIterable),
+    )
+    rules = Rules(cast("Callable[[object], object] | None", key), on_error == "record", max_errors)
+    return Track(iterable, asked, rules)
+
+
+class Track(Generic[T]):
+    """A job that has not begun: to be looped over, or entered. See `track`."""
+
+    def __init__(self, source: Iterable[T] | AsyncIterable[T], asked: Asked, rules: Rules) -> None:
+        self._source = source
+        self._asked = asked
+        self._rules = rules
+        self._job: Job[T] | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        source = self._sync_source("for")
+        self._only_counts()
+        return _counted(self._asked, source)
+
+    def __enter__(self) -> Job[T]:
+        source = self._sync_source("with")
+        run = Run(self._asked)
+        run.begin()
+        run.listen()
+        job = self._job = Job(run, source, self._rules)
+        job.seed()
+        return job
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        assert self._job is not None
+        return self._job.conclude(error)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        from jobdash.worker.aio import counted
+
+        self._only_counts()
+        return counted(self._asked, self._source)
+
+    async def __aenter__(self) -> AsyncJob[T]:
+        from jobdash.worker.aio import enter
+
+        job = self._job = await enter(self._asked, self._source, self._rules)
+        return job
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        from jobdash.worker.aio import AsyncJob, leave
+
+        assert isinstance(self._job, AsyncJob)
+        return await leave(self._job, error)
+
+    def _sync_source(self, word: str) -> Iterable[T]:
+        if not isinstance(self._source, Iterable):
+            raise TypeError(f"what is tracked is asynchronous: use `async {word}`")
+        return self._source
+
+    def _only_counts(self) -> None:
+        if self._rules != Rules(None, False, None):
+            raise ValueError(
+                "key, on_error and max_errors need items: `with jobdash.track(…) as job: for item in job: …`"
+            )
+
+
+def _counted(asked: Asked, source: Iterable[T]) -> Iterator[T]:
+    """Yield the values, and count each when the next is asked for.
+
+    What comes between two values is all that a loop costs: the store is the business of another thread.
+    """
+    run = Run(asked)
+    run.begin()
+    run.listen()
+    token, total, done = run.token, run.total, 0
+    try:
+        for value in source:
+            if token.stopped:
+                raise run.stop()
+            yield value
+            done += 1
+            run.succeeded = done
+            # (another thread sets it)
+            if token.stopped and (done != total or token.lost is not None):  # type: ignore[unreachable]
+                raise run.stop()
+    except GeneratorExit:
+        run.abandon()
+        raise
+    except BaseException as error:
+        run.conclude(error, exhausted=False)
+        raise
+    if total is None:
+        run.total = done
+        run.recorder.set_total(done)
+    run.conclude(None, exhausted=True)
+    if run.word == "cancelled":
+        raise JobCancelled
+
+
+def _length(iterable: object) -> int | None:
+    try:
+        return len(cast("Any", iterable))
+    except TypeError:
+        return None
+
+
+def _words(words: Mapping[str, object] | None) -> dict[str, str]:
+    return {str(word): str(value) for word, value in (words or {}).items()}

@@ -1,0 +1,307 @@
+"""The commands over jobs that scripts run here."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_kit import ROOT, Cli
+from shared.local_kit import ELSEWHERE, LAPSED, SLEEP, TAKES_UP, Run, begin, owner_of, process
+
+from jobdash.store.fence import Outcome, Refused
+
+Begin = Callable[..., Run]
+
+
+@pytest.fixture
+def run_script(cli: Cli) -> Begin:
+    """Claims a job, as a script does, in the store that the commands use."""
+
+    def started(*args: Any, **settings: Any) -> Run:
+        return begin(cli.database, *args, **settings)
+
+    return started
+
+
+def jid(run: Run) -> str:
+    return run.claimed.public_id
+
+
+def test_a_cancel_says_how_many_results_there_are(cli: Cli, run_script: Begin) -> None:  # C-4 D-3
+    run = run_script(total=100)
+    run.did(*["ok"] * 24, "error")
+
+    ran = cli("cancel", jid(run), "--yes")
+
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines() == [
+        "Using account(s): local",
+        "Found 1 pending job(s)",
+        f"cancelling  {jid(run)}  resize (local)  its script stops after the items it is at; 25 of 100 done",
+        "Cancelled: 0 · Cancelling: 1 · Failed to cancel: 0 · Skipped (not pending): 0",
+    ]
+    assert run.did("ok", first=25) == "cancelling"
+
+
+def test_the_summary_as_json_tells_of_results(cli: Cli, run_script: Begin) -> None:  # D-3
+    run, counting = run_script(total=4), run_script("counting", keyed=False, total=4)
+    run.did("ok", "ok")
+    counting.claimed.hold.write_counts(2, 0)
+    told = cli.json("cancel", jid(run), jid(counting), "--yes")
+    assert [(job["succeeded"], job["results_available"]) for job in told["jobs"]] == [(2, True), (2, False)]
+    assert [job["status_after"] for job in told["jobs"]] == ["cancelling", "cancelling"]
+
+
+def test_the_plan_is_shown_and_a_no_changes_nothing(cli: Cli, run_script: Begin) -> None:  # C-3
+    run = run_script(total=4)
+    ran = cli.at_terminal("n\n", "cancel", jid(run))
+    assert ran.code == 4
+    assert "1 told to stop: items under way finish, no new ones start" in ran.err
+    assert cli.job(jid(run))["status"] == "in_progress"
+    ran = cli("cancel", jid(run), "--dry-run")
+    assert "dry run: nothing was changed" in ran.err
+    assert cli.job(jid(run))["status"] == "in_progress"
+
+
+def test_cancel_all_pending_without_any_account(  # C-13 E-9
+    cli: Cli, run_script: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.config.write_text("")
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(name)
+    run = run_script()
+    ran = cli("cancel", "--all-pending", "--yes")
+    assert ran.code == 0, ran.err
+    assert "Using account(s): local" in ran.out
+    assert cli.job(jid(run))["status"] == "cancelling"
+    assert "No account" not in cli("list").err
+
+
+def test_force_fail_and_retry(cli: Cli, run_script: Begin) -> None:  # E-1 E-3 E-4 E-8
+    run = run_script(total=4)
+    run.did("ok", "error")
+    ran = cli("force-fail", jid(run), "--reason", "stuck", "--yes")
+    assert ran.code == 0
+    assert "Force-failed: 1" in ran.out
+    with pytest.raises(Refused, match="was failed by"):
+        run.did("ok", first=2)
+    assert cli.job(jid(run))["status_reason"] == "stuck"
+    assert cli("undo").err.startswith("nothing to take back")
+
+    ran = cli("retry", jid(run), "--yes")
+
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines() == [
+        f"pending     {jid(run)}  resize (local)  3 of 4 left; waits for its script",
+        "Retried: 1 · Failed: 0 · Skipped: 0",
+    ]
+    assert "pending · waits for its script" in cli("list").out
+    assert cli.job(jid(run))["attempt"] == 2
+
+
+def test_a_retry_with_nothing_to_do_is_no_error(cli: Cli, run_script: Begin) -> None:
+    run = run_script(total=1)
+    run.did("ok")
+    run.ends()
+    ran = cli("retry", jid(run), "--yes")
+    assert ran.code == 0
+    assert "nothing failed and nothing is missing" in ran.out
+
+
+def test_a_retry_of_a_part_or_of_a_batch_is_refused(cli: Cli, run_script: Begin) -> None:
+    run = run_script(total=4)
+    run.did("ok", "error")
+    run.ends("failed")
+    ran = cli("retry", jid(run), "--only", "failed", "--yes")
+    assert ran.code == 1
+    assert "its script also does the 2 that are missing" in ran.out
+    assert cli("retry", jid(run), "--only", "all").code == 2
+    batch = cli.add_finished()
+    cli("sync", "--account", "openai")
+    ran = cli("retry", batch, "--yes")
+    assert (ran.code, "only jobs of your own scripts" in ran.out) == (1, True)
+
+
+def test_a_script_is_started_again_and_can_be_waited_for(  # C-13
+    cli: Cli, run_script: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    run = run_script(argv=[sys.executable, "-c", TAKES_UP], cwd=tmp_path)
+    run.ends("failed")
+
+    ran = cli("retry", jid(run), "--start", "--yes")
+
+    assert ran.code == 0, ran.err
+    assert "started as pid" in ran.out
+    assert cli("wait", jid(run), "--timeout", "30s").code == 0
+    assert (cli.job(jid(run))["status"], cli.job(jid(run))["attempt"]) == ("completed", 2)
+    shown = cli("show", jid(run)).out
+    assert "Output" in shown
+    assert str(tmp_path) in shown
+
+
+def test_wait_ends_at_once_when_nobody_runs_what_is_left(cli: Cli, run_script: Begin) -> None:
+    run, done = run_script(), run_script("done")
+    run.ends("failed")
+    done.ends()
+    cli("retry", jid(run), "--yes")
+    ran = cli("wait", jid(run), jid(done))
+    assert ran.code == 1
+    assert f"waits for its script; run it, or jobdash retry {jid(run)} --start" in ran.err
+
+
+@pytest.mark.parametrize("flags", [["--cancel"], ["--force"]])
+def test_cancel_and_delete_goes_at_once_and_can_be_taken_back(  # E-2 E-7
+    cli: Cli, run_script: Begin, flags: list[str]
+) -> None:
+    run = run_script(total=2)
+    run.did("ok")
+    assert cli("remove", jid(run), "--yes").code == 1  # E-5
+    ran = cli("remove", jid(run), *flags, "--yes")
+    assert ran.code == 0, ran.err
+    assert f"removed     {jid(run)}  resize (local)  record removed" in ran.out
+    with pytest.raises(Refused, match="was removed"):
+        run.did("ok", first=1)
+    assert cli("show", jid(run), "--items").out.count("key 0") == 1
+    ran = cli("undo", "--yes")
+    assert ran.code == 0
+    assert cli.job(jid(run))["status"] == "cancelled"
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux only")
+def test_the_process_is_stopped_for_real_when_that_is_said(  # E-9
+    cli: Cli, run_script: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with process(SLEEP) as child:
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        run = run_script(owner=owner_of(child.pid))
+        ran = cli("force-fail", jid(run), "--stop-process", "--yes")
+        assert child.wait() == -signal.SIGKILL
+    assert ran.code == 0
+    assert f"process {child.pid} was stopped (SIGSTOP), so it was killed at once" in ran.out
+    assert cli("remove", jid(run), "--stop-process", "--yes").code == 2
+
+
+def test_fetch_writes_what_there_is_and_says_how_partial_it_is(  # D-4
+    cli: Cli, run_script: Begin, tmp_path: Path
+) -> None:
+    run = run_script(total=100)
+    run.did(*["ok"] * 41, "error")
+    ran = cli("fetch", jid(run), "--out", str(tmp_path / "out"))
+    assert ran.code == 1
+    assert "not finished: 42 of 100 so far" in ran.out
+    assert "Fetched: 0 · Skipped: 0 · Failed: 1" in ran.out
+    run.ends("cancelled")
+
+    told = cli.json("fetch", jid(run), "--out", str(tmp_path / "out"))
+
+    (job,) = told["jobs"]
+    assert (job["items"], job["partial"], job["status"]) == (42, True, "cancelled")
+    lines = [json.loads(line) for line in Path(job["file"]).read_text().splitlines()]
+    assert [line["key"] for line in lines] == [f"key {number}" for number in range(42)]
+    assert lines[41]["error_type"] == "ValueError"
+    assert "fetched" in cli("show", jid(run)).out
+    ran = cli("remove", jid(run), "--files", "--yes")
+    assert "deleted 1 file here" in ran.out
+    assert not Path(job["file"]).exists()
+
+
+def test_results_of_a_batch_are_not_fetched_yet(cli: Cli) -> None:
+    batch = cli.add_finished()
+    cli("sync", "--account", "openai")
+    ran = cli("fetch", batch)
+    assert ran.code == 1
+    assert "results at providers cannot be fetched yet" in ran.out
+
+
+def test_show_lists_the_items(cli: Cli, run_script: Begin) -> None:  # C-1 C-13
+    run = run_script(total=5, unit="files")
+    run.expects(5)
+    run.did("ok", "error", "skipped")
+    run.ends("cancelled")
+
+    ran = cli("show", jid(run), "--items")
+
+    assert "Items  2 waiting · 1 ok · 1 error · 1 skipped" in ran.out
+    assert "1 × ValueError: no such colour" in ran.out
+    assert "error    key 1  ValueError: no such colour" in ran.out
+    unprocessed = cli("show", jid(run), "--items", "--outcome", "waiting").out.splitlines()
+    assert [line for line in unprocessed if line.startswith("waiting")] == [
+        "waiting  key 3",
+        "waiting  key 4",
+    ]
+    told = cli.json("show", jid(run), "--items", "--limit", "2")
+    assert [item["key"] for item in told["items"]] == ["key 0", "key 1"]
+    assert told["item_counts"] == {"waiting": 2, "ok": 1, "error": 1, "skipped": 1}
+    assert told["attempts"][0]["ended"] == "cancelled by the test"
+    assert cli("show", jid(run), "--outcome", "ok").code == 2
+    assert "2 of 5 items" in cli("show", jid(run), "--items", "--limit", "2").err
+
+
+def test_a_list_knows_local_jobs_by_account_and_by_what_the_clock_says(cli: Cli, run_script: Begin) -> None:
+    stalled = run_script("stalled", owner=ELSEWHERE, lease_ms=LAPSED)
+    run_script("moving")
+    ran = cli("list", "-f", "provider:local")
+    assert "running · stalled" in ran.out
+    assert ran.out.count("local") == 2
+    assert len(cli.json("list", "-f", "account:local")["jobs"]) == 2
+    assert cli.job(jid(stalled))["stalled"] is True
+    ran = cli("doctor")
+    assert "account local: your own scripts, 1 running now" in ran.out
+    assert "1 job has lost its script" in ran.out
+
+
+def test_a_cancel_that_no_worker_answers_any_more_is_closed_by_the_next_action(
+    cli: Cli, run_script: Begin
+) -> None:
+    with process(SLEEP) as child:
+        run = run_script(owner=owner_of(child.pid))
+        cli("cancel", jid(run), "--yes")
+        assert cli.job(jid(run))["status"] == "cancelling"
+    ran = cli("retry", jid(run), "--yes")
+    assert ran.code == 0, ran.out
+    assert cli.job(jid(run))["status"] == "pending"
+
+
+def test_local_is_an_account_that_nobody_has_to_ask(cli: Cli, run_script: Begin) -> None:
+    run = run_script()
+    ran = cli("sync", "--account", "local")
+    assert (ran.code, ran.err.strip()) == (
+        0,
+        "local: scripts write to the store themselves, nobody has to be asked",
+    )
+    assert cli("cancel", "-f", "resize", "--account", "local", "--yes").code == 0
+    assert cli("cancel", "-f", "resize", "--account", "nobody", "--yes").code == 2
+    cli.config.write_text("[accounts.local]\nprovider='openai'\napi_key_env='X'\n")
+    ran = cli("list")
+    assert ran.code == 5
+    assert "that name is taken by your own scripts" in ran.err
+    assert jid(run)
+
+
+def test_what_a_script_says_cannot_play_tricks_on_the_terminal(cli: Cli, run_script: Begin) -> None:
+    run = run_script("evil\x1b[2J")
+    key = "a\x1b[31m\u202eb\n"
+    run.claimed.hold.write_items([Outcome(key, "error", None, "E\x1b", "boom\r\x00")])
+    run.ends("failed", "\x1b]0;title\x07")
+    for args in (["show", jid(run), "--items"], ["list"], ["retry", jid(run), "--dry-run"]):
+        told = cli(*args).out
+        assert not set(told) & set("\x1b\u202e\x07\x00\r"), args
+    (item,) = cli.json("show", jid(run), "--items")["items"]
+    assert item["key"] == key
+
+
+def test_errors_of_a_local_job_are_with_its_items(cli: Cli, run_script: Begin) -> None:  # A-13
+    run = run_script()
+    run.did("error")
+    run.ends("failed")
+    ran = cli("refresh-errors", jid(run))
+    assert ran.code == 0
+    assert f"jobdash show {jid(run)} --items" in ran.out

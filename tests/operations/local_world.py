@@ -1,0 +1,49 @@
+"""A store, and work that can be done with it where no account is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobdash.domain.clock import system_clock
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, Choices, JobOutcome, Plan, Summary
+from jobdash.operations.browse import Browser
+from jobdash.operations.execute import execute
+from jobdash.operations.limiter import Stop
+from jobdash.operations.plan import plan_jobs
+from jobdash.operations.work import Work
+from jobdash.operations.writing import DirectStore
+
+
+@dataclass
+class LocalWorld:
+    """What a command has, once it is open."""
+
+    path: Path
+    store: DirectStore
+    browser: Browser
+    stop: Stop = field(default_factory=Stop)
+    grace_s: float = 5.0
+
+    @property
+    def work(self) -> Work:
+        return Work({}, self.store, frozenset(), system_clock, self.stop, self.grace_s)
+
+    def row(self, job_id: int) -> JobRow:
+        return self.browser.rows([job_id])[job_id]
+
+    def plan(self, action: Action, rows: Iterable[JobRow], **choices: object) -> Plan:
+        meant = Choices(**choices)  # type: ignore[arg-type]
+        return plan_jobs(action, rows, self.work.situation(), meant, browser=self.browser)
+
+    async def do(self, action: Action, *job_ids: int, **choices: object) -> Summary:
+        """Plan an action over jobs as they are now, and carry it out."""
+        plan = self.plan(action, [self.row(job_id) for job_id in job_ids], **choices)
+        return await execute(plan, self.work, lambda _outcome: None)
+
+    async def one(self, action: Action, job_id: int, **choices: object) -> JobOutcome:
+        """Do an action to one job; return its outcome."""
+        (outcome,) = (await self.do(action, job_id, **choices)).outcomes
+        return outcome

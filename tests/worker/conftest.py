@@ -1,0 +1,34 @@
+"""A fresh store for each test, and scripts of users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from worker_kit import Scripts, Seen
+
+from jobdash.store.engine import ensure_store
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "data" / "jobs.db"
+    assert ensure_store(file) is None
+    monkeypatch.setenv("JOBDASH_DATABASE", str(file))
+    monkeypatch.setenv("JOBDASH_CONFIG", str(tmp_path / "config.toml"))
+    (tmp_path / "config.toml").touch()
+    for name in ("JOBDASH_LEASE", "JOBDASH_JOB", "JOBDASH_LOG_FILE", "JOBDASH_PROGRESS"):
+        monkeypatch.delenv(name, raising=False)
+    return file
+
+
+@pytest.fixture
+def seen(path: Path) -> Seen:
+    return Seen(path)
+
+
+@pytest.fixture
+def scripts(path: Path, tmp_path: Path) -> Iterator[Scripts]:
+    with Scripts(path, tmp_path) as made:
+        yield made
