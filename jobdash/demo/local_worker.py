@@ -78,7 +78,7 @@ def fail(number: int) -> None:
 
 def end_with(pid: int) -> None:
     """End this process when that one has ended, also while this one is stopped (Linux)."""
-    # The kernel means the thread that started it: one that is started again has another parent than the demo's.
+    # The kernel means the thread that started it, which lives as long as the demo only for the first start.
     if sys.platform == "linux" and os.getppid() == pid and "JOBDASH_JOB" not in os.environ:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_watch, args=(pid,), name="watch", daemon=True).start()

@@ -145,7 +145,8 @@ def _remove(plan: Plan) -> Iterator[Note]:
         yield Note("Cancelled", text, warning=True)
         yield from _process(plan, unfinished)
     if plan.choices.record:
-        yield Note("Stays", "its items, hidden with the record; an undo brings both back, cancelled")
+        shown = ", cancelled" if unfinished else ""
+        yield Note("Stays", f"its items, hidden with the record; an undo brings both back{shown}")
     if plan.choices.local_files:
         text = "fetched files and log files on this computer; this cannot be undone"
         yield Note("Deleted", text, warning=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from jobdash.config import Account, Config
 from jobdash.domain.clock import Clock
-from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.domain.job import AccountHealth
 from jobdash.domain.plan import Plan
 from jobdash.errors import JobdashError, ProviderError, StoreError, Unavailable
 from jobdash.operations.accounts import twins
@@ -226,15 +226,14 @@ class AccountWorker:
         return await asyncio.wrap_future(sent)
 
 
-async def close_abandoned(store: Store, tell: Callable[[list[JobRow]], None]) -> None:
-    """End, again and again, local jobs that are told to stop and whose worker is gone; ``tell`` hears which.
+async def close_abandoned(store: Store) -> None:
+    """End, again and again, local jobs that are told to stop and whose worker is gone.
 
     Runs in the store's loop until that ends; a store that is busy is tried again.
     """
     while True:
         with contextlib.suppress(StoreError):
-            if closed := await store.write(lambda writer: writer.close_abandoned_cancels()):
-                tell(closed)
+            await store.write(lambda writer: writer.close_abandoned_cancels())
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 

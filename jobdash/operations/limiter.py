@@ -173,7 +173,11 @@ class Limiter:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._ready.append(turn)
-        with stop.calls(lambda: loop.call_soon_threadsafe(_send_away, turn)):
+
+        def give_up() -> None:
+            loop.call_soon_threadsafe(_send_away, turn)
+
+        with stop.calls(give_up):
             await turn
 
     def _tell(self) -> None:

@@ -31,6 +31,8 @@ def undo_words(action: Undoable) -> str:
     words = f"Take back: {action.what} of {first}."
     if action.what is Undone.REMOVAL and all(row.local for row in action.jobs):
         return f"{words} Files that were deleted do not come back."
+    if action.what is Undone.REMOVAL and all(row.local for row in action.jobs):
+        return f"{words} Its items come back with it; files that were deleted here do not."
     if action.what is Undone.REMOVAL:
         return f"{words} What was deleted at the provider does not come back."
     if any(row.cancel_requested_at is not None for row in action.jobs):

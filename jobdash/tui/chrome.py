@@ -248,6 +248,15 @@ def story_spans(row: JobRow, errors: Sequence[tuple[str, int]], now: int, symbol
     return spans
 
 
+def local_story_spans(row: JobRow, now: int, symbols: Symbols) -> list[Span]:
+    """Return what is worth saying of a script's job, but for its items."""
+    spans = [gap(1)]
+    if row.left_behind:
+        spans += [Span(f"{symbols.warning} {clean(row.left_behind, 80)}", "warning"), gap(2)]
+    spans += local_words.story(row, now)
+    return [*spans, Span(clean(row.error, 200), "error")] if row.error else spans
+
+
 def _story(row: JobRow, now: int) -> list[Span]:
     asked = row.cancel_requested_at
     if row.gone:

@@ -16,6 +16,9 @@ from jobdash.tui.symbols import Symbols
 from jobdash.tui.widgets.line import Span, gap
 from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
 
+_WIDE = 96
+"""Cells from which on a line of the log has room for the whole of its date and person."""
+
 
 def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], list[Span]]:
     """Return the header: name on the left, status on the right."""
@@ -166,12 +169,15 @@ def _counts(row: JobRow) -> str:
 def log_lines(events: Sequence[Event], width: int, *, names: bool) -> list[TextLine]:
     """Return events, newest first: when, who, what, which job, with which result."""
     lines: list[TextLine] = []
+    wide = width >= _WIDE
     for event in events:
         tone = {"failed": "error", "done": "text"}.get(event.result, "muted")
-        who = clean(f"{event.actor} ({event.face})", 28)
+        who = clean(f"{event.actor} ({event.face})", 28 if wide else 18)
         name = f"{clean(event.job_name or '', 32)}  " if names else ""
         text = clean(f"{event.result}{': ' if event.detail else ''}{event.detail}", 400)
-        head = f"{local_time(event.at)}  {who:<24}  "
+        head = (
+            f"{local_time(event.at)}  {who:<24}  " if wide else f"{local_time(event.at)[5:16]}  {who:<18}  "
+        )
         room = max(20, width - len(head) - 16)
         for place, part in enumerate(wrapped(f"{name}{text}", room)):
             first: TextLine = ((head, "muted"), (f"{event.action:<14} ", "strong"))

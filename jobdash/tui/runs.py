@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobdash.domain.plan import JobOutcome, Plan, Result, Summary
+from jobdash.domain.plan import Action, JobOutcome, Plan, Result, Summary
 from jobdash.errors import StoreError
 from jobdash.tui.news import Severity
 
@@ -150,11 +150,16 @@ SEVERITY: dict[Result, Severity] = {
 
 def single_toast(run: Run) -> tuple[str, Severity]:
     """Return the toast of a run over one job: its words, and how bad it is."""
+    from jobdash.domain import wording
     from jobdash.domain.status import LABELS
     from jobdash.domain.text import clean
 
     if run.error is not None:
-        return run.error, "error"
+        verb = wording.verb(run.plan).lower()
+        return (
+            f"Failed to {verb} {clean(run.plan.acting[0].job.name, 60)}: {clean(run.error, 300)}; try again",
+            "error",
+        )
     acted = [outcome for outcome in run.outcomes if outcome.job.id == run.plan.acting[0].job.id]
     if not acted:
         return "nothing was done", "warning"
@@ -162,4 +167,6 @@ def single_toast(run: Run) -> tuple[str, Severity]:
     name = clean(outcome.job.name, 60)
     status = LABELS[outcome.status_after] if outcome.status_after is not None else ""
     words = clean(outcome.reason or status, 300)
+    if outcome.result is Result.FAILED and outcome.job.local and run.plan.action is not Action.RETRY:
+        return f"Failed to {wording.verb(run.plan).lower()} {name}: {words}; try again", "error"
     return f"{name}: {words}", SEVERITY[outcome.result]

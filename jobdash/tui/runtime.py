@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from jobdash.domain.job import JobRow
-from jobdash.domain.local import LOCAL
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError, StoreError
 from jobdash.tui.context import Context
@@ -81,7 +79,7 @@ class Runtime:
             self.stop()
             return
         assert self._store is not None
-        self._store.start(close_abandoned(self._store, self._tell_closed))
+        self._store.start(close_abandoned(self._store))
         # Asked for and not awaited: an app that ends right now would never answer.
         self._app.call_later(self._serve_accounts)
         self._say(StoreReady())
@@ -96,10 +94,6 @@ class Runtime:
     def accounts(self) -> Mapping[str, AccountWorker]:
         """The accounts that can be asked, by name; empty before the store is open."""
         return self._accounts
-
-    def _tell_closed(self, closed: list[JobRow]) -> None:
-        notices = tuple(f"{row.name}: cancelled; its worker was gone" for row in closed)
-        self._say(Synced(News(LOCAL, notices=notices)))
 
     def _say(self, message: Message) -> None:
         if not self._stopped:

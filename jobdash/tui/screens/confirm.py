@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -109,7 +109,8 @@ class ConfirmScreen(Dialog[Plan | None]):
     def buttons(self) -> Iterator[Button]:
         """Yield the safe button and the red one."""
         yield Button(Content(wording.safe_button(self.plan)), id="keep")
-        yield Button(Content(""), id="act", variant="error")
+        variant: Literal["primary", "error"] = "primary" if self.plan.action is Action.RETRY else "error"
+        yield Button(Content(""), id="act", variant=variant)
 
     def on_mount(self) -> None:
         """Say what will happen."""
@@ -138,7 +139,9 @@ class ConfirmScreen(Dialog[Plan | None]):
         keep = self.query_one("#keep", Button)
         keep.label = Content(wording.safe_button(plan))
         act = self.query_one("#act", Button)
-        act.label = Content(f"{self.context.symbols.act} {wording.danger_button(plan)}")
+        # A retry ends nothing: neither red nor crossed out.
+        mark = "" if plan.action is Action.RETRY else f"{self.context.symbols.act} "
+        act.label = Content(f"{mark}{wording.danger_button(plan)}")
         for button in (keep, act):  # a label alone does not make room for itself
             button.refresh(layout=True)
         self.query_one("#typed").display = plan.typed

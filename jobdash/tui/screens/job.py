@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -179,7 +178,7 @@ class JobScreen(Screen[None]):
         if not row.local:
             return chrome.story_spans(row, self.context.browser.errors_summary(self.job_id), now, symbols)
         # How many failed stands beside the bar; the sentence about the job has this line to itself.
-        return chrome.story_spans(replace(row, failed=0), [(row.error, 1)] if row.error else [], now, symbols)
+        return chrome.local_story_spans(row, now, symbols)
 
     def _page_spans(self, job: Job) -> list[Span]:
         spans = [gap(1)]

@@ -14,14 +14,17 @@ from textual.screen import Screen
 from jobdash.domain import wording
 from jobdash.domain.duration import MINUTE
 from jobdash.domain.job import JobRow
+from jobdash.domain.local import LOCAL
 from jobdash.domain.plan import Action, Choices
 from jobdash.domain.text import clean
 from jobdash.tui import chrome
 from jobdash.tui.context import Context
+from jobdash.tui.ended_scripts import EndedScripts
 from jobdash.tui.exact_updates import ExactCompositor
 from jobdash.tui.guard import reading
 from jobdash.tui.keys import Footer, bindings_by_id
 from jobdash.tui.local_words import error_groups
+from jobdash.tui.messages import News, Synced
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.jobs_view import JobsView
 from jobdash.tui.widgets.line import Line, Span
@@ -72,6 +75,7 @@ class MainScreen(Screen[None]):
         super().__init__()
         self.context = context
         self._schema = context.browser.schema_version()
+        self._ended = EndedScripts(context.browser)
         self._replaced = False
         self._width = 0
         self._footer = Footer(BINDINGS_BY_ID, context)
@@ -136,12 +140,19 @@ class MainScreen(Screen[None]):
         now = asyncio.get_running_loop().time()
         if self.view.look():
             self._check_schema()
+            self._tell_ended()
             self.draw()
         elif now >= self._ages_at:
             self.view.draw_ages()
             self._draw_accounts()
             self._draw_details()
             self._ages_at = now + (_AGES_YOUNG if self._anything_young() else _AGES_OLD)
+
+    def _tell_ended(self) -> None:
+        """Say which scripts have ended since the last look."""
+        rows = self._ended.since()
+        if rows:
+            self.app.post_message(Synced(News(LOCAL, finished=rows)))
 
     def _check_schema(self) -> None:
         """Write no more once a newer jobdash has taken the store over."""

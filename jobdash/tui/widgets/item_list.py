@@ -28,7 +28,7 @@ OUTCOME_TONES = {
     ItemOutcome.WAITING: "muted",
 }
 _TEXT_MOST = 400
-_KEY_LEAST, _KEY_MOST = 16, 64
+_KEY_LEAST, _KEY_COMFORT, _KEY_MOST = 16, 40, 64
 
 
 class ItemList(Toned, ScrollView, can_focus=True):
@@ -180,7 +180,7 @@ def item_pieces(item: Item, width: int, symbols: Symbols) -> list[cells.Piece]:
     key = clean(item.key, _TEXT_MOST)
     if not text:
         return [*pieces, (_end_of(key, room, symbols.more), key_tone)]
-    wide = max(_KEY_LEAST, min(_KEY_MOST, room * 2 // 5))
+    wide = max(_KEY_LEAST, min(_KEY_MOST, max(room * 2 // 5, min(room // 2, _KEY_COMFORT))))
     shown = set_cell_size(_end_of(key, wide, symbols.more), wide)
     said = "error" if item.outcome is ItemOutcome.ERROR else "muted"
     return [
