@@ -20,7 +20,7 @@ from jobdash.errors import BadResponse, InvalidRequest
 from jobdash.providers.account import key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import gemini_claims
-from jobdash.providers.reading import items, mapping, rfc3339_ms, text, whole
+from jobdash.providers.reading import items, mapping, readable, rfc3339_ms, text, whole
 from jobdash.providers.results import answer, remote_error, result_line, unreadable
 from jobdash.providers.wire import Deadlines, Wire, opened
 
@@ -112,7 +112,7 @@ class GeminiBatches:
         page = await self._wire.ask(self._batches.list(config=config))
         if not isinstance(page, dict):
             raise BadResponse("the provider answered something that is not a list of batches")
-        jobs = tuple(read_job(entry) for entry in items(page.get("operations")))
+        jobs = readable(items(page.get("operations")), read_job)
         return RemotePage(jobs, text(page.get("nextPageToken")))
 
     async def get(self, remote_id: str) -> RemoteJob:

@@ -18,7 +18,7 @@ from jobdash.errors import BadResponse, InvalidRequest
 from jobdash.providers.account import key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import openai_claims
-from jobdash.providers.reading import items, mapping, text, unix_ms, whole
+from jobdash.providers.reading import items, mapping, readable, text, unix_ms, whole
 from jobdash.providers.results import answer, remote_error, result_line, unwrapped
 from jobdash.providers.wire import Deadlines, Wire, opened
 
@@ -236,7 +236,7 @@ def _page(value: object) -> RemotePage:
     page = mapping(value)
     if not isinstance(page.get("data"), list):
         raise BadResponse("the provider answered something that is not a list of batches")
-    jobs = tuple(read_job(entry) for entry in items(page["data"]))
+    jobs = readable(items(page["data"]), read_job)
     if page.get("has_more") is False:
         return RemotePage(jobs, None)
     if jobs:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from jobdash.errors import BadResponse
+
+T = TypeVar("T")
 
 _LARGEST = 2**63 - 1
 _LATEST_MS = 253_402_300_799_999
@@ -34,6 +37,23 @@ def mapping(value: object) -> Mapping[str, object]:
 def items(value: object) -> Sequence[object]:
     """Return a JSON array, empty for anything else."""
     return value if isinstance(value, list) else ()
+
+
+def readable(values: Sequence[object], read: Callable[[object], T]) -> tuple[T, ...]:
+    """Return what ``read`` makes of the entries of a list, without those it raises BadResponse for.
+
+    One entry nobody can read must not hide the others; raises BadResponse when not one can be.
+    """
+    found: list[T] = []
+    wrong: BadResponse | None = None
+    for value in values:
+        try:
+            found.append(read(value))
+        except BadResponse as error:
+            wrong = error
+    if wrong is not None and not found:
+        raise wrong
+    return tuple(found)
 
 
 def text(value: object) -> str | None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobdash.errors import BadResponse
-from jobdash.providers.reading import decode, items, mapping, rfc3339_ms, text, unix_ms, whole
+from jobdash.providers import gemini_batch, openai_batch
+from jobdash.providers.reading import decode, items, mapping, readable, rfc3339_ms, text, unix_ms, whole
+
+OPENAI_BATCH = {"id": "batch_1", "status": "completed"}
+GEMINI_BATCH = {"name": "batches/1", "metadata": {"state": "BATCH_STATE_RUNNING"}}
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -63,3 +69,14 @@ def test_anything_is_read_without_an_error(value: object) -> None:
         read(value)
     told = text(value)
     assert told is None or told.encode()
+
+
+@pytest.mark.parametrize(
+    ("read", "batch"), [(openai_batch.read_job, OPENAI_BATCH), (gemini_batch.read_job, GEMINI_BATCH)]
+)
+def test_an_entry_nobody_can_read_does_not_hide_the_others(read: Any, batch: dict[str, Any]) -> None:
+    page = [None, batch, {}, "text"]
+    assert [job.remote_id for job in readable(page, read)] == [batch.get("id") or batch["name"]]
+    assert readable([], read) == ()
+    with pytest.raises(BadResponse, match="not a batch"):
+        readable([None, {}], read)
