@@ -13,7 +13,6 @@ JobdashError                     a sentence for a person and an exit code for a 
 └── ProviderError                a provider said no, or said nothing (1)
     ├── AuthRejected             the key is missing, wrong or not allowed
     ├── NotFound                 the provider knows no such thing
-    ├── NotCancellable           asked and confirmed: it cannot be cancelled now
     ├── RateLimited              too many requests; carries ``retry_after``
     ├── QuotaExhausted           the account has nothing left; asking again is useless
     ├── Unavailable              5xx, a reset, a time-out: it may or may not have been applied
@@ -106,10 +105,6 @@ class AuthRejected(ProviderError):
 
 class NotFound(ProviderError):
     """The provider knows no such thing."""
-
-
-class NotCancellable(ProviderError):
-    """It cannot be cancelled now."""
 
 
 class RateLimited(ProviderError):

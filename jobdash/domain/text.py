@@ -60,11 +60,6 @@ def _shown(char: str) -> str:
     return char
 
 
-def clean_lines(text: str, limit: int = SCREEN_LIMIT) -> list[str]:
-    """Return ``text`` as gated lines, for the places where a line break is layout and not a trick."""
-    return [clean(line) for line in text[:limit].splitlines()] or [""]
-
-
 def encodable(text: str) -> str:
     """Return ``text`` with ``?`` for each half of a character, which no file and no database can hold."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -85,8 +85,8 @@ class _Waiting:
 
 
 _IN_FLIGHT_FOR_ONE_AHEAD = 3
-"""For so many places in flight, one more request is made ready: writing down what is about to be sent takes as
-long as the disk does, and a place in flight would stand empty meanwhile."""
+"""For so many places in flight, one more request is made ready: writing down what is about to be sent takes
+as long as the disk does, and a place in flight would stand empty meanwhile."""
 
 
 class Limiter:

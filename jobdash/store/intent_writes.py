@@ -1,4 +1,4 @@
-"""Intents that belong to no state of a job, the take-over of those left by the dead, and plain events."""
+"""Intents that belong to no state of a job, and the take-over of those left by the dead."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class IntentWrites(Desk):
         target: str | None = None,
         bulk: str | None = None,
     ) -> Intent:
-        """Write, before it is sent, that something is uploaded or deleted; on disk when this returns."""
+        """Write, before it is sent, that something is deleted; on disk when this returns."""
         with self._transaction(durable=True) as connection:
             row = self._row_now(connection, job_id)
             return self._open(connection, self._clock(), kind, row, deadline, bulk=bulk, target=target)
@@ -52,18 +52,3 @@ class IntentWrites(Desk):
         }
         with self._transaction() as connection:
             return connection.execute(_TAKE_OVER, change).rowcount == 1
-
-    def event(
-        self,
-        action: str,
-        result: str,
-        detail: str = "",
-        *,
-        job_id: int | None = None,
-        account: str | None = None,
-        bulk: str | None = None,
-    ) -> None:
-        """Append a line to the log."""
-        with self._transaction() as connection:
-            row = None if job_id is None else self._row(connection, job_id)
-            self._append(connection, self._clock(), action, row, result, detail, bulk=bulk, account=account)

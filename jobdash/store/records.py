@@ -83,7 +83,6 @@ class IntentKind(StrEnum):
     """What is about to change outside."""
 
     SUBMIT = "submit"
-    UPLOAD = "upload"
     CANCEL = "cancel"
     DELETE = "delete"
     REMOVE = "remove"

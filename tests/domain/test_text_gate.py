@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobdash.domain import text as gate
-from jobdash.domain.text import bounded, clean, clean_lines, file_name, redact
+from jobdash.domain.text import bounded, clean, file_name, redact
 
 ANYTHING = st.text(st.characters(exclude_categories=()), max_size=60)
 """Lone surrogates, controls, unassigned and all."""
@@ -99,13 +99,6 @@ def test_two_names_that_differ_in_what_cannot_be_seen_look_different() -> None:
 
 def test_a_megabyte_is_cut_before_it_is_looked_at() -> None:
     assert len(clean("\x1b" * 1_000_000)) == gate.SCREEN_LIMIT
-
-
-@given(ANYTHING | TRICKS)
-def test_lines_are_harmless_each_for_itself(text: str) -> None:
-    lines = clean_lines(text)
-    assert lines
-    assert all(harmless(line) for line in lines)
 
 
 @given(ANYTHING | st.text("aé商🚀\ud800", max_size=60), st.integers(20, 120))

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from operations_kit import World
+from shared.event_kit import log
 
 from jobdash.errors import StoreError
 from jobdash.operations.writing import StoreWorker
@@ -16,7 +17,7 @@ from jobdash.store.writer import Writer
 async def test_writes_that_wait_for_the_disk_together_each_get_their_answer(world: World) -> None:
     def act(number: int) -> int:
         def write(writer: Writer) -> int:
-            writer.event(f"test {number}", "done")
+            log(writer, f"test {number}", "done")
             if number == 7:
                 raise ValueError("seven")
             return number
@@ -37,9 +38,9 @@ async def test_the_dashboards_writer_answers_other_loops_and_says_when_it_is_clo
     thread = threading.Thread(target=lambda: asyncio.run(worker.serve(ready.set)), daemon=True)
     thread.start()
     assert await asyncio.to_thread(ready.wait, 10)
-    await asyncio.gather(*(worker.write(lambda writer: writer.event("many", "done")) for _ in range(30)))
+    await asyncio.gather(*(worker.write(lambda writer: log(writer, "many", "done")) for _ in range(30)))
     assert len(world.browser.events(limit=100)) == 30
     worker.stop()
     await asyncio.to_thread(thread.join, 10)
     with pytest.raises(StoreError, match="ending"):
-        await worker.write(lambda writer: writer.event("late", "done"))
+        await worker.write(lambda writer: log(writer, "late", "done"))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from shared.event_kit import log
 from store_kit import HOUR, MINUTE, START, HandClock, actor, anyone, one, put, raw, remote
 
 from jobdash.domain.job import Event, JobRow
@@ -376,9 +377,9 @@ def test_a_local_force_fail_cannot_be_taken_back(path: Path, writer: Writer, rea
 
 def test_the_log_is_read_in_pages_and_by_job(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    writer.event("sync", "failed", "key AIzaabcdefghijklmnop\x1b[31m", account="openai")
-    writer.event("fetch", "done", job_id=row.id)
-    writer.event("fetch", "done", job_id=row.id, bulk="b")
+    log(writer, "sync", "failed", "key AIzaabcdefghijklmnop\x1b[31m", account="openai")
+    log(writer, "fetch", "done", job_id=row.id)
+    log(writer, "fetch", "done", job_id=row.id, bulk="b")
     newest, *_ = everything = reader.events()
     assert len(everything) == 3
     assert [event.id for event in reader.events(before_id=newest.id, limit=1)] == [everything[1].id]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shared.event_kit import log
 from store_kit import MINUTE, START, actor, anyone, put, raw, remote
 
 from jobdash.domain.status import Status
@@ -66,7 +67,7 @@ def test_a_store_of_a_newer_jobdash_refuses_all_of_them(path: Path, writer: Writ
     put(writer, remote("batch_1"))
     raw(path, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreError, match="newer jobdash"):
-        writer.together([lambda w: w.event("a", "done"), lambda w: w.event("b", "done")])
+        writer.together([lambda w: log(w, "a", "done"), lambda w: log(w, "b", "done")])
     assert raw(path, "SELECT count(*) FROM event WHERE action IN ('a', 'b')") == [(0,)]
 
 
@@ -77,9 +78,9 @@ def test_another_process_sees_all_of_them_or_none(path: Path, writer: Writer, re
         seen.append(len(reader.events(limit=10)))
 
     put(writer, remote("batch_1"))
-    writer.together([lambda w: w.event("a", "done"), look, lambda w: w.event("b", "done")])
+    writer.together([lambda w: log(w, "a", "done"), look, lambda w: log(w, "b", "done")])
     assert seen == [0]
     assert len(reader.events(limit=10)) == 2
     with Writer(path, lambda: START, actor("bob")) as other:
-        other.event("c", "done")
+        log(other, "c", "done")
     assert len(reader.events(limit=10)) == 3
