@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobdash.cli.face import Face
-from jobdash.cli.loop import run
 from jobdash.cli.moments import ago
 from jobdash.cli.naming import way_out
 from jobdash.cli.out import Tone, tell
-from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
 from jobdash.domain.filter import parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.errors import JobAmbiguous, JobdashError, JobNotFound, UsageError
 from jobdash.operations.browse import Scope, known_job
-from jobdash.operations.find import Found, candidates, find
-from jobdash.operations.limiter import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +85,12 @@ def _named(face: Face, wanted: Wanted, *, removed: bool) -> Selection:
             known[word] = known_job(face.opened.browser, word)
         except JobAmbiguous as error:
             known[word] = error
-    known |= _looked_for(face, [word for word, row in known.items() if row is None], wanted.accounts)
+    unknown = [word for word, row in known.items() if row is None]
+    if unknown:
+        # Behind a condition: what asks accounts takes longer to import than all that a known job needs.
+        from jobdash.cli.searching import looked_for
+
+        known |= looked_for(face, unknown, wanted.accounts)
     rows: dict[int, JobRow] = {}
     errors: list[JobdashError] = []
     for word, found in known.items():
@@ -123,23 +124,3 @@ def _worst(errors: Sequence[JobdashError]) -> JobdashError:
     for error in ordered[1:]:
         tell(f"jobdash: {error}", Tone.BAD)
     return ordered[0]
-
-
-def _looked_for(
-    face: Face, words: Sequence[str], only: tuple[str, ...]
-) -> dict[str, JobRow | JobdashError | None]:
-    """Ask the accounts for the words that may be ids of theirs."""
-    asked = {word: accounts for word in words if (accounts := candidates(word, face.config, only))}
-    if not asked:
-        return {}
-
-    async def work(stop: Stop) -> dict[str, Found]:
-        async with open_workbench(face, stop) as bench:
-            browser = face.opened.browser
-            return {
-                word: await find(word, accounts, bench.accounts, browser, bench.work)
-                for word, accounts in asked.items()
-            }
-
-    found = run(work)
-    return {word: answer.row or answer.error(clean(word, 80)) for word, answer in found.items()}

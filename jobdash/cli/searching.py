@@ -1,0 +1,34 @@
+"""Words that name no job here: looked for at the accounts whose ids look like them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobdash.cli.face import Face
+from jobdash.cli.loop import run
+from jobdash.cli.workbench import open_workbench
+from jobdash.domain.job import JobRow
+from jobdash.domain.text import clean
+from jobdash.errors import JobdashError
+from jobdash.operations.find import Found, candidates, find
+from jobdash.operations.limiter import Stop
+
+
+def looked_for(
+    face: Face, words: Sequence[str], only: tuple[str, ...]
+) -> dict[str, JobRow | JobdashError | None]:
+    """Ask the accounts for the words that may be ids of theirs."""
+    asked = {word: accounts for word in words if (accounts := candidates(word, face.config, only))}
+    if not asked:
+        return {}
+
+    async def work(stop: Stop) -> dict[str, Found]:
+        async with open_workbench(face, stop) as bench:
+            browser = face.opened.browser
+            return {
+                word: await find(word, accounts, bench.accounts, browser, bench.work)
+                for word, accounts in asked.items()
+            }
+
+    found = run(work)
+    return {word: answer.row or answer.error(clean(word, 80)) for word, answer in found.items()}
