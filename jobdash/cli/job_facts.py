@@ -20,7 +20,7 @@ MOST_ERRORS = 20
 
 def print_job(job: Job, now: int, attempts: Sequence[Attempt] = ()) -> None:
     """Print a job, a fact a line; ``attempts`` are the runs of a local job, newest first."""
-    facts(_facts(job, now))
+    facts(_facts(job, now, keyed=not attempts or attempts[0].keyed))
     if attempts:
         say("")
         facts(_script_facts(job, attempts, now))
@@ -33,7 +33,7 @@ def print_job(job: Job, now: int, attempts: Sequence[Attempt] = ()) -> None:
             say(f"  … and {rest:,} more; --json has them all")
 
 
-def _facts(job: Job, now: int) -> Iterator[tuple[str, str]]:
+def _facts(job: Job, now: int, *, keyed: bool) -> Iterator[tuple[str, str]]:
     row = job.row
     yield "Name", row.name
     yield "Id", row.public_id
@@ -54,7 +54,7 @@ def _facts(job: Job, now: int) -> Iterator[tuple[str, str]]:
     yield "Cancel asked", _time(row.cancel_requested_at, now)
     yield "Removed", _time(row.removed_at, now)
     yield "Gone", _time(row.gone_at, now)
-    yield "Results", _results(job)
+    yield "Results", _results(job) if keyed else ""
     yield "Error", row.error or ""
     yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
     yield "Tags", ", ".join(f"{key}={value}" for key, value in job.tags.items())
@@ -91,7 +91,7 @@ def _results(job: Job) -> str:
 def _script_facts(job: Job, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:
     last = attempts[0]
     yield "Attempt", f"{job.attempt} ({len(attempts):,} so far)"
-    yield "Run by", f"{last.actor}, pid {last.pid}"
+    yield "Run by", last.actor + (f", pid {last.pid}" if last.pid is not None else "")
     yield "Begun", _time(last.started_at, now)
     yield "Ended", f"{_time(last.ended_at, now)} {last.ended or ''}".strip()
     yield "Command", shlex.join(last.argv) if last.argv else ""

@@ -13,7 +13,7 @@ from jobdash.cli.syncing import failure_words
 from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import WAITS
+from jobdash.domain.marks import WAITS, waits_for_script
 from jobdash.domain.status import Outcome, Status
 from jobdash.operations.limiter import Stop
 from jobdash.operations.sync import SyncReport
@@ -60,8 +60,9 @@ def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
     if waited.nobody_runs:
         for row in waited.rows.values():
             if not _over(row):
+                left = WAITS if waits_for_script(row) else "stalled: its script is not heard of any more"
                 way_out = f"run it, or jobdash retry {row.public_id} --start"
-                tell(f"{row.public_id} {short_name(row)}: {WAITS}; {way_out}", Tone.WARN)
+                tell(f"{row.public_id} {short_name(row)}: {left}; {way_out}", Tone.WARN)
         return FAILED
     well = not selection.bad_words and all(map(ended_well, waited.rows.values()))
     return 0 if well else FAILED

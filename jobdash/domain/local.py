@@ -70,7 +70,7 @@ class Attempt:
     """With the job's id it names the attempt for ever."""
     owner: str
     """The process, as the store keeps it."""
-    pid: int
+    pid: int | None
     actor: str
     """Who ran it: ``user@host``."""
     keyed: bool
@@ -94,6 +94,8 @@ class Worker:
     """The process that holds the job, or held it last; None when nobody ever did."""
     alive: bool = False
     """It runs on this machine now, and could be ended for real."""
+    also: tuple[str, ...] = ()
+    """The names of other jobs that the same process runs."""
     fenced_only: str = "its process is not known"
     """Why it cannot be ended for real; empty when it can."""
     keyed: bool = True

@@ -31,7 +31,7 @@ def _retry(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict
     if job.status is Status.PENDING:
         return (Verdict.ACT, "") if choices.restart else (Verdict.ALREADY, f"already pending: it {WAITS}")
     if job.unfinished and not stalled(job, situation.now):
-        return Verdict.ALREADY, f"still {LABELS[job.status]}"
+        return Verdict.REFUSED, f"still {LABELS[job.status]}; cancel it first"
     complete = job.status is Status.COMPLETED
     if complete and not job.failed and not job.remaining:
         return Verdict.ALREADY, "nothing failed and nothing is missing"

@@ -95,6 +95,9 @@ def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
             f"stopping {pids}{more}: SIGTERM if still there in {GRACE_S:g} s, SIGKILL after {GRACE_S:g} more"
         )
         yield Note("Process", text, warning=True)
+        also = [clean(name, 40) for name in dict.fromkeys(name for worker in alive for name in worker.also)]
+        if also:
+            yield Note("With it", f"what else it runs ends too: {', '.join(also[:5])}", warning=True)
     elif alive:
         some = f"pid {alive[0].pid} goes on" if len(alive) == 1 else f"{len(alive):,} processes go on"
         yield Note("Process", f"{some} until the next item, whose outcome is refused; then the script ends")

@@ -20,7 +20,7 @@ _SAFE = {
 _MEANING = {
     Action.CANCEL: "Cancel asks the provider to stop; a job shows cancelled only when the provider says so",
     Action.FORCE_FAIL: "Force-fail marks it failed here; use it when the provider is stuck",
-    Action.RETRY: "Retry makes it pending again; its script's next run does only what is not done",
+    Action.RETRY: "Retry makes it pending again; its script's next run takes it up",
     Action.REMOVE: "Remove hides the record; it can be taken back for a day with u, or jobdash undo",
 }
 _LOCAL_MEANING = _MEANING | {

@@ -79,20 +79,22 @@ async def _fetch(
         return Fetched(row, Result.FAILED, f"not finished: {done_words(row, 'so far')}")
     file = folder / f"{file_name(row.name, _NAME_LENGTH)}-{row.public_id}.jsonl"
 
-    def write() -> int | None:
+    def write() -> tuple[JobRow, int] | None:
         with closing(open_browser()) as browser:
             if not browser.have_items([row.id]):
                 return None
-            return write_items(browser.iter_items(row.id), file)
+            number = write_items(browser.iter_items(row.id), file)
+            # Read after the items: of a job that runs, both tell of one moment, or nearly.
+            return browser.rows([row.id]).get(row.id, row), number
 
     try:
-        items = await asyncio.to_thread(write)
-        if items is None:
+        written = await asyncio.to_thread(write)
+        if written is None:
             return _without_items(row)
+        row, items = written
         await store.write(lambda writer: writer.fetched(row.id, file.absolute()))
     except OSError as error:
-        where = error.filename or folder
-        return Fetched(row, Result.FAILED, f"{where} cannot be written: {error.strerror}")
+        return Fetched(row, Result.FAILED, f"{folder} cannot be written: {error.strerror or error}")
     except JobdashError as error:
         return Fetched(row, Result.FAILED, str(error))
     missing = row.status is not Status.COMPLETED or bool(row.remaining)

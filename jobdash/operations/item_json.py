@@ -27,7 +27,7 @@ def item_json(item: Item) -> dict[str, Any]:
 def _detail(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:  # cut because it was too long
+    except (ValueError, RecursionError):  # cut because it was too long, or nested beyond reason
         return text
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import waits_for_script, worker_gone
+from jobdash.domain.marks import stalled, waits_for_script, worker_gone
 from jobdash.errors import ConfigError
 from jobdash.operations.limiter import Sleep
 from jobdash.operations.sync import SyncReport
@@ -28,7 +28,7 @@ class Waited:
     timed_out: bool = False
     stopped: bool = False
     nobody_runs: bool = False
-    """Only jobs are left that wait for their scripts; nobody knows when these are run."""
+    """Only jobs are left that wait for their scripts, or whose scripts are not heard of any more."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ async def wait_until(waiting: Waiting, syncs: AccountSyncs) -> Waited:
         open_rows = [row for row in rows.values() if not waiting.ended(row)]
         if not open_rows:
             return Waited(rows)
-        if all(map(waits_for_script, open_rows)):
+        if all(waits_for_script(row) or stalled(row, clock()) for row in open_rows):
             return Waited(rows, nobody_runs=True)
         if any(worker_gone(row, clock()) for row in open_rows):
             await syncs.work.store.write(lambda writer: writer.close_abandoned_cancels())

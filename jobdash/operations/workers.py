@@ -33,17 +33,29 @@ def workers(browser: Browser, rows: Iterable[JobRow]) -> dict[int, Worker]:
     ids = [row.id for row in islice((row for row in rows if row.local), MOST_LOOKED_AT)]
     attempts = browser.last_attempts(ids)
     owners = browser.owners(ids)
-    return {job_id: worker_of(owners.get(job_id), attempts.get(job_id)) for job_id in ids}
+    held = browser.held_by(owners.values())
+    return {
+        job_id: worker_of(
+            owners.get(job_id),
+            attempts.get(job_id),
+            [name for other, name in held.get(owners.get(job_id, ""), ()) if other not in ids],
+        )
+        for job_id in ids
+    }
 
 
-def worker_of(owner: str | None, attempt: Attempt | None) -> Worker:
-    """Return what is known here of one script, from its job's owner (the last one) and its last attempt."""
-    decoded = None if owner is None else Owner.decode(owner)
+def worker_of(owner: str | None, attempt: Attempt | None, also: Iterable[str] = ()) -> Worker:
+    """Return what is known here of one script, from its job's owner (the last one) and its last attempt.
+
+    ``also`` are the names of other jobs that the same process runs.
+    """
+    decoded = Owner.read(owner)
     reason = "its process is not known" if decoded is None else cannot_stop(decoded)
     cannot_start = "its command line is not known" if attempt is None else why_not_startable(attempt)
     return Worker(
         pid=None if decoded is None else decoded.pid,
         alive=reason is None,
+        also=tuple(also),
         fenced_only=reason or "",
         keyed=attempt is None or attempt.keyed,
         unit="items" if attempt is None else attempt.unit,
@@ -69,7 +81,8 @@ def why_not_startable(attempt: Attempt) -> str | None:
     """Return why an attempt's script cannot be started again from here; None when it can."""
     if not attempt.argv or not attempt.cwd:
         return "its command line is not known"
-    if not Owner.decode(attempt.owner).same_machine():
+    ran = Owner.read(attempt.owner)
+    if ran is None or not ran.same_machine():
         return "it ran on another machine"
     if attempt.actor != current_actor("cli").name:
         return f"it was run by {attempt.actor}"

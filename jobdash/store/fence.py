@@ -69,7 +69,8 @@ _FINISH = (
     " cancel_requested_at = CASE WHEN ?3 IS NULL THEN cancel_requested_at"
     " ELSE coalesce(cancel_requested_at, now_ms()) END,"
     " cancel_reason = coalesce(cancel_reason, ?3),"
-    " last_owner = owner, owner = NULL, lease_until = NULL"
+    # A process that has given its job back is nobody to be stopped for it: it may be at something else.
+    " last_owner = NULL, owner = NULL, lease_until = NULL"
     " WHERE id = ?4 AND fence = ?5 AND status IN ('in_progress', 'cancelling') RETURNING status"
 )
 _END_ATTEMPT = "UPDATE attempt SET ended_at = now_ms(), ended = ? WHERE job_id = ? AND fence = ?"
@@ -77,7 +78,10 @@ _EVENT = (
     "INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, account, result, detail)"
     " SELECT now_ms(), ?, 'script', ?, id, public_id, name, account, ?, ? FROM job WHERE id = ?"
 )
-_TRUTH = "SELECT removed_at, status, verdict, fence, coalesce(owner, last_owner) FROM job WHERE id = ?"
+_TRUTH = (
+    "SELECT removed_at, status, verdict, fence,"
+    " (SELECT owner FROM attempt WHERE job_id = job.id ORDER BY fence DESC LIMIT 1) FROM job WHERE id = ?"
+)
 _WHO = "SELECT actor FROM event WHERE job_id = ? AND action = ? ORDER BY id DESC LIMIT 1"
 
 
@@ -197,10 +201,8 @@ def add_event(
 
 def pid_of(owner: str | None) -> int | None:
     """Return the process of an owner as it is kept; None for what cannot be read."""
-    try:
-        return None if owner is None else Owner.decode(owner).pid
-    except (ValueError, TypeError):
-        return None
+    known = Owner.read(owner)
+    return None if known is None else known.pid
 
 
 class Hold:

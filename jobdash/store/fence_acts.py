@@ -28,10 +28,9 @@ def has_worker(connection: sqlite3.Connection, job_id: int, now: int) -> bool:
 def _holds(owner: str | None, lease_until: int | None, now: int) -> bool:
     if owner is None or lease_until is None or lease_until < now:
         return False
-    try:
-        return not Owner.decode(owner).provably_dead()
-    except (ValueError, TypeError):  # written by another version: of that nothing can be proven
-        return True
+    known = Owner.read(owner)
+    # Of one that another version wrote nothing can be proven.
+    return known is None or not known.provably_dead()
 
 
 def abandoned_cancels(connection: sqlite3.Connection, now: int) -> list[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from jobdash.domain.provider import LOCAL
@@ -153,6 +154,19 @@ class ItemReads(Looking):
                 " AND coalesce(owner, last_owner) IS NOT NULL"
             )
             found |= dict(self._all(sql, some))
+        return found
+
+    def held_by(self, owners: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+        """Return, by owner, the id and name of each job that one of these processes holds now."""
+        found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for some in chunks(sorted(set(owners)), IDS_A_QUERY):
+            sql = (
+                "SELECT owner, id, name FROM job"
+                f" WHERE tab IN ({Tab.RUNNING.number}, {Tab.CANCELLING.number}) AND provider = '{LOCAL}'"
+                f" AND owner IN ({marks(some)}) ORDER BY id"
+            )
+            for owner, job_id, name in self._all(sql, some):
+                found[owner].append((job_id, name))
         return found
 
     def abandoned_cancels(self) -> list[int]:

@@ -19,11 +19,12 @@ _BY_WORD = {str(outcome): outcome for outcome in ItemOutcome}
 def attempt(values: Sequence[Any]) -> Attempt:
     """Make an `Attempt` of the values of `ATTEMPT_COLUMNS`."""
     number, fence, owner, actor, keyed, unit, argv, cwd, log_file, started_at, ended_at, ended = values
+    known = Owner.read(owner)
     return Attempt(
         number=number,
         fence=fence,
         owner=owner,
-        pid=Owner.decode(owner).pid,
+        pid=None if known is None else known.pid,
         actor=actor,
         keyed=bool(keyed),
         unit=unit,
@@ -38,7 +39,10 @@ def attempt(values: Sequence[Any]) -> Attempt:
 
 def _words(argv: str | None) -> tuple[str, ...] | None:
     """Return a command line; None for one that is not wholly made of words."""
-    words = json.loads(argv) if argv else None
+    try:
+        words = json.loads(argv) if argv else None
+    except (ValueError, RecursionError):
+        return None
     if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
         return None
     return tuple(words)

@@ -193,7 +193,7 @@ class LocalWrites(Desk):
         (owner,) = (
             _driver(connection).execute("SELECT last_owner FROM job WHERE id = ?", (job_id,)).fetchone()
         )
-        return Ended(self._row_now(connection, job_id), None if owner is None else Owner.decode(owner))
+        return Ended(self._row_now(connection, job_id), Owner.read(owner))
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

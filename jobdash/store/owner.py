@@ -37,6 +37,14 @@ class Owner:
         machine, boot, pid_namespace, pid, started = json.loads(text)
         return cls(machine, boot, pid_namespace, pid, started)
 
+    @classmethod
+    def read(cls, text: str | None) -> Owner | None:
+        """Read what any version may have written; None for what this one cannot read, and for None."""
+        try:
+            return None if text is None else cls.decode(text)
+        except (ValueError, TypeError, RecursionError):
+            return None
+
     def provably_dead(self) -> bool:
         """Whether this process certainly runs no more.
 

@@ -55,10 +55,10 @@ def decided(action: Action, row: JobRow, **choices: Any) -> tuple[Verdict, str]:
 @pytest.mark.parametrize(
     ("row", "cancel", "force_fail", "retry", "remove", "cancel_delete"),
     [  # E-6
-        (RUNNING, ACT, ACT, ALREADY, REFUSED, ACT),
+        (RUNNING, ACT, ACT, REFUSED, REFUSED, ACT),
         (STALLED, ACT, ACT, ACT, REFUSED, ACT),
         (PENDING, ACT, ACT, ALREADY, REFUSED, ACT),  # D-5
-        (CANCELLING, ALREADY, ACT, ALREADY, REFUSED, ACT),  # C-11
+        (CANCELLING, ALREADY, ACT, REFUSED, REFUSED, ACT),  # C-11
         (CANCELLED, ALREADY, ALREADY, ACT, ACT, ACT),  # C-12 C-13
         (FAILED, ALREADY, ALREADY, ACT, ACT, ACT),  # E-4 E-5
         (FORCED, ALREADY, ALREADY, ACT, ACT, ACT),  # E-3 E-4
@@ -85,7 +85,7 @@ def test_what_is_offered_depends_on_the_state(
         (Action.CANCEL, WHOLE, {}, ALREADY, "already completed"),  # C-9
         (Action.RETRY, PENDING, {}, ALREADY, "already pending: it waits for its script"),
         (Action.RETRY, PENDING, {"restart": True}, ACT, ""),
-        (Action.RETRY, RUNNING, {}, ALREADY, "still running"),
+        (Action.RETRY, RUNNING, {}, REFUSED, "still running; cancel it first"),
         (Action.RETRY, WHOLE, {}, ALREADY, "nothing failed and nothing is missing"),
         (Action.RETRY, PARTLY, {"only": ("failed",)}, ACT, ""),
         (Action.RETRY, SHORT, {"only": ("missing",)}, ACT, ""),
@@ -213,7 +213,7 @@ def test_a_retry_has_words_of_its_own() -> None:
     assert (counted(plan, 1), counted(plan, 2), doing(plan)) == ("1 retry", "2 retries", "retrying")
     done = tuple(JobOutcome(each.job, Result.DONE, "", Status.PENDING) for each in plan.acting)
     assert result_counts(Summary(plan, done)) == [("Retried", 2), ("Failed", 0), ("Skipped", 0)]
-    assert nothing_to_do(planned(Action.RETRY, RUNNING)) == "nightly: still running"
+    assert nothing_to_do(planned(Action.RETRY, RUNNING)) == "nightly: still running; cancel it first"
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ async def test_a_stalled_job_is_retried_and_its_zombie_refused(local: LocalWorld
 async def test_a_running_job_is_not_retried(local: LocalWorld) -> None:
     run = begin(local.path)
     outcome = await local.one(Action.RETRY, run.id)
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "still running")
+    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "still running; cancel it first")
 
 
 async def test_a_job_without_keys_begins_again_from_nothing(local: LocalWorld) -> None:

@@ -10,13 +10,17 @@ from pathlib import Path
 import pytest
 from local_world import LocalWorld
 from operations_kit import World
-from shared.local_kit import ELSEWHERE, begin
+from shared.local_kit import ELSEWHERE, LAPSED, begin
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Result
+from jobdash.domain.status import Status
 from jobdash.operations.browse import Browser
 from jobdash.operations.collect import Fetched, fetch
 from jobdash.operations.wait import Waiting, wait_until
+
+FOR_EVER = 10**13
+"""Milliseconds, by whichever clock."""
 
 
 async def fetched(local: LocalWorld, job_id: int, folder: Path, *, partial: bool = False) -> Fetched:
@@ -130,7 +134,7 @@ def _over(row: JobRow) -> bool:
 
 
 async def test_waiting_ends_when_the_script_does(world: World) -> None:
-    run = begin(world.config.database)
+    run = begin(world.config.database, lease_ms=FOR_EVER)
     looked = 0
 
     def goes_on() -> None:
@@ -143,6 +147,13 @@ async def test_waiting_ends_when_the_script_does(world: World) -> None:
     waited = await wait_until(Waiting((run.id,), _over, None, sleep=world.sleep), world.syncs)
     assert waited.rows[run.id].terminal
     assert (looked, waited.nobody_runs, world.calls()) == (3, False, 0)
+
+
+async def test_waiting_for_a_script_that_is_not_heard_of_any_more_ends_at_once(world: World) -> None:
+    run = begin(world.config.database, lease_ms=LAPSED)
+    waited = await wait_until(Waiting((run.id,), _over, None, sleep=world.sleep), world.syncs)
+    assert waited.nobody_runs
+    assert waited.rows[run.id].status is Status.IN_PROGRESS
 
 
 async def test_waiting_for_a_job_that_nobody_runs_ends_at_once(world: World) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +125,44 @@ async def test_force_fail_and_cancel_and_delete_stop_the_process_when_that_is_ch
         outcome = await local.one(action, run.id, cancel_first=True, stop_process=True)
         assert child.wait() == -signal.SIGTERM
     assert outcome.reason.endswith(f"process {child.pid} ended after SIGTERM")
+
+
+@needs_pidfd
+async def test_a_process_that_gave_its_job_back_is_not_stopped_for_it(local: LocalWorld) -> None:
+    """It may be at another job by now."""
+    local.grace_s = SHORT
+    with process(SLEEP) as child:
+        run = begin(local.path, owner=owner_of(child.pid), total=2)
+        run.ends("failed")
+        await local.one(Action.RETRY, run.id)
+        plan = local.plan(Action.FORCE_FAIL, [local.row(run.id)], stop_process=True)
+        assert not plan.can_stop
+        outcome = await local.one(Action.FORCE_FAIL, run.id, stop_process=True)
+        assert child.poll() is None
+    assert outcome.reason.endswith("fenced only: its process is not known")
+
+
+@needs_pidfd
+async def test_what_else_a_process_runs_is_said_before_it_is_stopped(local: LocalWorld) -> None:
+    with process(SLEEP) as child:
+        owner = owner_of(child.pid)
+        run = begin(local.path, owner=owner)
+        begin(local.path, "other", owner=owner)
+        begin(local.path, "ended", owner=owner).ends()
+        plan = local.plan(Action.FORCE_FAIL, [local.row(run.id)], stop_process=True)
+    assert [note.text for note in notes(plan) if note.topic == "With it"] == [
+        "what else it runs ends too: other"
+    ]
+
+
+async def test_an_owner_that_another_version_wrote_stops_nothing_else(local: LocalWorld) -> None:
+    newer, other = begin(local.path), begin(local.path, "other")
+    with closing(sqlite3.connect(local.path)) as connection, connection:
+        connection.execute("UPDATE job SET owner = '[1, 2, 3, 4, 5, 6]' WHERE id = ?", (newer.id,))
+        connection.execute("UPDATE attempt SET argv = '{', owner = '[' WHERE job_id = ?", (newer.id,))
+    plan = local.plan(Action.FORCE_FAIL, [local.row(newer.id), local.row(other.id)])
+    assert [worker.pid is None for worker in plan.workers.values()] == [True, False]
+    assert plan.workers[newer.id].cannot_start == "its command line is not known"
 
 
 async def test_a_dialog_says_that_a_process_elsewhere_is_fenced_only(local: LocalWorld) -> None:

@@ -358,7 +358,7 @@ def test_an_end_gives_the_job_back(word: str, path: Path, hold: Hold) -> None:
         path,
         "SELECT status, raw_status, owner, lease_until, last_owner, finished_at, error, fence FROM job",
     )
-    assert row == [(word, word, None, None, ALIVE.encode(), START, reason, 1)]
+    assert row == [(word, word, None, None, None, START, reason, 1)], "nobody is to be stopped for it"
     assert raw(path, "SELECT ended_at, ended FROM attempt") == [(START, "so it ended")]
     assert raw(path, "SELECT action, result, detail FROM event ORDER BY id DESC LIMIT 1") == [
         ("end", word, "so it ended")
@@ -423,7 +423,7 @@ def test_a_taken_over_job_names_the_process(path: Path, hold: Hold, db: sqlite3.
     new.hold.finish("completed", "x")
     with pytest.raises(Refused, match="was taken over by pid 42"):
         hold.renew()
-    raw(path, "UPDATE job SET last_owner = 'nobody'")
+    raw(path, "UPDATE attempt SET owner = 'nobody'")
     with pytest.raises(Refused, match="was taken over by another run"):
         hold.renew()
 
