@@ -52,7 +52,14 @@ def command_line() -> tuple[str, ...] | None:
 
 
 def folder() -> str | None:
-    """Return the current folder; None when it has been deleted."""
+    """Return the folder that the command line was given in; None when it has been deleted.
+
+    The current one may be another by now. For a script with a relative name that does no harm: what its whole
+    name has in front of the one that was given is where it was given.
+    """
+    whole, given = str(getattr(sys.modules.get("__main__"), "__file__", "")), os.path.normpath(sys.argv[0])
+    if os.path.isabs(whole) and not os.path.isabs(given) and whole.endswith(os.sep + given):
+        return whole.removesuffix(given).rstrip(os.sep) or os.sep
     try:
         return str(Path.cwd())
     except OSError:

@@ -1,0 +1,26 @@
+"""What is kept of how a script was started, so that it can be started again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from worker_kit import REPOSITORY, Seen
+
+
+@pytest.mark.parametrize("given", ["jobs/moves.py", "./jobs/moves.py", "jobs/../jobs/moves.py"])
+def test_the_folder_is_where_the_command_was_given_however_the_script_moves(
+    given: str, path: Path, seen: Seen, tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    (folder / "jobs").mkdir(parents=True)
+    (folder / "jobs" / "moves.py").write_text(
+        "import os, jobdash\nos.chdir('/')\nlist(jobdash.track([1], 'moves'))\n"
+    )
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "JOBDASH_DATABASE": str(path)}
+    subprocess.run([sys.executable, given], cwd=folder, env=env, check=True)
+    ((cwd,),) = seen.ask("SELECT cwd FROM attempt")
+    assert Path(cwd).samefile(folder)
