@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,6 +20,7 @@ from jobdash.domain.text import clean, keep_secret
 from jobdash.errors import ConfigError
 
 PROVIDERS = ("openai", "gemini")
+_XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 
 
@@ -115,18 +117,33 @@ def default_config_path(env: Mapping[str, str] = os.environ) -> Path:
     """Return where ``config.toml`` is looked for."""
     if named := env.get("JOBDASH_CONFIG"):
         return Path(named).expanduser()
-    from platformdirs import user_config_path
-
-    return user_config_path("jobdash") / "config.toml"
+    return _user_folder("config") / "config.toml"
 
 
 def default_database_path(env: Mapping[str, str] = os.environ) -> Path:
     """Return where the store lies; raises ConfigError for a URL of another database."""
     if named := env.get("JOBDASH_DATABASE"):
         return database_path(named)
-    from platformdirs import user_data_path
+    return _user_folder("data") / "jobdash.db"
 
-    return user_data_path("jobdash") / "jobdash.db"
+
+def _user_folder(kind: str) -> Path:
+    """Return where this user's ``config`` or ``data`` lies, as `platformdirs` has it.
+
+    On Linux, where it is simple, without importing that: it takes 8 ms of the start of a user's script.
+    """
+    variable, otherwise = _XDG[kind]
+    if sys.platform == "linux" and "ANDROID_DATA" not in os.environ:
+        base = Path(os.environ.get(variable) or Path(os.environ.get("HOME", "")) / otherwise)
+        if base.is_absolute():
+            return base / "jobdash"
+    import platformdirs
+
+    return (
+        platformdirs.user_config_path("jobdash")
+        if kind == "config"
+        else platformdirs.user_data_path("jobdash")
+    )
 
 
 def database_path(named: str) -> Path:

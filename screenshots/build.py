@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from own_scripts import add_scripts
 from textual.pilot import Pilot
 
 from jobdash.config import Account, Config, Secret, UiSettings
@@ -65,6 +66,10 @@ SHOTS = (
     Shot("cancel-all-light", ("C",), theme="jobdash-light"),
     Shot("cancel-and-delete", ("6", "0", "down", "down", "down", "X"), (100, 34)),
     Shot("job", ("slash", *typed("caption"), "enter", "enter", "e")),
+    Shot("script", ("slash", *typed("thumbnails"), "enter", "enter")),
+    Shot("script-light", ("slash", *typed("thumbnails"), "enter", "enter"), (80, 24), "jobdash-light"),
+    Shot("script-cancelled", ("slash", *typed("import"), "enter", "enter", "o", "o")),
+    Shot("retry", ("slash", *typed("import"), "enter", "r")),
     Shot("help", ("question_mark",)),
 )
 
@@ -104,10 +109,11 @@ async def shoot(shot: Shot, folder: Path) -> str:
         )
         now = int(NOON * 1000)
         opened = open_browser(config.database, lambda: now)
+        add_scripts(config.database, now)
         context = Context.of(config, opened.browser, None, lambda: now, demo=True)
         app = JobdashApp(context)
         async with app.run_test(size=shot.size, notifications=True) as pilot:
-            await until(pilot, lambda: app.main.view.counts.total == 40)
+            await until(pilot, lambda: app.main.view.counts.total == 43)
             await until(pilot, lambda: all(h.first_sync_done for h in context.browser.accounts()))
             await pilot.pause(0.6)
             for key in shot.keys:

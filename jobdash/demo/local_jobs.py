@@ -17,7 +17,8 @@ from jobdash.demo.local_worker import SCRIPTS, WORKERS
 
 _PATIENCE_S = 2.0
 _OUTPUT = "output"
-_NEVER_S = 10.0**6
+_REAP_EVERY_S = 1.0
+"""How often those that have ended are asked how: until then they stay in the table of processes."""
 
 
 class LocalJobs:
@@ -71,7 +72,9 @@ class LocalJobs:
                 if self._over.is_set():
                     return
                 self._processes.append(self._start(name))
-        self._over.wait(_NEVER_S)
+        while not self._over.wait(_REAP_EVERY_S):
+            for process in self._processes:
+                process.poll()
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         log = self._folder / _OUTPUT / f"{name}.log"

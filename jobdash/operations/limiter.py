@@ -124,7 +124,8 @@ class Limiter:
     ) -> AsyncIterator[None]:
         """Wait for the ticket's turn and hold it; NotSent when ``stop`` is set before it comes.
 
-        ``before`` is awaited when the turn has come and the place in flight perhaps has not.
+        ``before`` is awaited when the turn has come and the place in flight perhaps has not; NotSent may be
+        raised behind it, too.
         """
         stop = stop or Stop()
         await self._wait(ticket, stop)
@@ -134,6 +135,8 @@ class Limiter:
             async with self._in_flight:
                 while self.paused_until is not None:
                     await self._resumed(stop)
+                if stop.is_set():  # it was ready, and has not gone out
+                    raise NotSent
                 yield
         finally:
             self._release(ticket.kind)

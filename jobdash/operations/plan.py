@@ -34,7 +34,8 @@ def plan_jobs(
     """
     meant = choices or Choices()
     decisions = tuple(decide(action, row, situation, meant) for row in rows)
-    known = {} if browser is None else workers(browser, (each.job for each in decisions if each.acts))
+    acting = (each.job for each in decisions if each.acts)
+    known = {} if browser is None else workers(browser, acting, starting=action is Action.RETRY)
     return Plan(
         action,
         decisions,
@@ -73,7 +74,7 @@ def plan_cancel_all(
         words,
         bulk=secrets.token_hex(6),
         at=situation.now,
-        workers=workers(browser, (each.job for each in decisions.values() if each.acts)),
+        workers=workers(browser, (each.job for each in decisions.values() if each.acts), starting=False),
     )
 
 

@@ -28,8 +28,12 @@ def log_file(database: Path, public_id: str, attempt: int) -> Path:
     return database.absolute().parent / LOGS / f"{public_id}-{attempt}.log"
 
 
-def workers(browser: Browser, rows: Iterable[JobRow]) -> dict[int, Worker]:
-    """Return, by id, what is known here of the scripts of the first local jobs among some."""
+def workers(browser: Browser, rows: Iterable[JobRow], *, starting: bool = True) -> dict[int, Worker]:
+    """Return, by id, what is known here of the scripts of the first local jobs among some.
+
+    Whether they can be started again is looked at only for ``starting``: their folders may lie on a disk that
+    hangs.
+    """
     ids = [row.id for row in islice((row for row in rows if row.local), MOST_LOOKED_AT)]
     attempts = browser.last_attempts(ids)
     owners = browser.owners(ids)
@@ -39,19 +43,24 @@ def workers(browser: Browser, rows: Iterable[JobRow]) -> dict[int, Worker]:
             owners.get(job_id),
             attempts.get(job_id),
             [name for other, name in held.get(owners.get(job_id, ""), ()) if other not in ids],
+            starting=starting,
         )
         for job_id in ids
     }
 
 
-def worker_of(owner: str | None, attempt: Attempt | None, also: Iterable[str] = ()) -> Worker:
+def worker_of(
+    owner: str | None, attempt: Attempt | None, also: Iterable[str] = (), *, starting: bool = True
+) -> Worker:
     """Return what is known here of one script, from its job's owner (the last one) and its last attempt.
 
     ``also`` are the names of other jobs that the same process runs.
     """
     decoded = Owner.read(owner)
     reason = "its process is not known" if decoded is None else cannot_stop(decoded)
-    cannot_start = "its command line is not known" if attempt is None else why_not_startable(attempt)
+    cannot_start: str | None = "its command line is not known"
+    if attempt is not None and starting:
+        cannot_start = why_not_startable(attempt)
     return Worker(
         pid=None if decoded is None else decoded.pid,
         alive=reason is None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from jobdash.tui.app import JobdashApp
 
 
+_LOOK_MOST_S = 3.0
+"""How long the scripts behind local jobs are looked at; then a plan does without."""
+
+
 class Acts:
     """The flows behind the keys that do something. One dialog at a time, however often a key is pressed."""
 
@@ -43,35 +47,39 @@ class Acts:
     def act(self, action: Action, choices: Choices, selection: Selection) -> None:
         """Plan an action on selected jobs, ask, and begin."""
         if self._may_begin():
-            plan = self._plan(action, choices, selection)
-            if plan.can_stop:
-                plan = plan_again(plan, self._context.situation(), replace(choices, stop_process=True))
-            self._begin(self._ask(plan))
+            self._begin(self._plan_and_ask(action, choices, selection))
 
     def retry(self, selection: Selection) -> None:
         """Plan a retry; what already waits for its script can only be started."""
-        if not self._may_begin():
-            return
-        plan = self._plan(Action.RETRY, Choices(), selection)
-        if not plan.acting:
-            starting = self._plan(Action.RETRY, Choices(restart=True), selection)
-            plan = starting if starting.can_restart else plan
-        self._begin(self._ask(plan))
+        if self._may_begin():
+            self._begin(self._plan_and_ask(Action.RETRY, Choices(), selection))
 
     def fetch(self, selection: Selection) -> None:
         """Write results into files in the current folder; asks first where there are more to come."""
         if self._may_begin() and selection.rows:
             self._begin(self._ask_fetch(selection.rows))
 
-    def _plan(self, action: Action, choices: Choices, selection: Selection) -> Plan:
-        return plan_jobs(
-            action,
-            selection.rows,
-            self._context.situation(),
-            choices,
-            hidden=selection.hidden,
-            browser=self._context.browser,
-        )
+    async def _plan_and_ask(self, action: Action, choices: Choices, selection: Selection) -> None:
+        plan = await self._plan(action, choices, selection)
+        if plan.can_stop:
+            plan = plan_again(plan, self._context.situation(), replace(choices, stop_process=True))
+        if action is Action.RETRY and not plan.acting:
+            starting = await self._plan(action, replace(choices, restart=True), selection)
+            plan = starting if starting.can_restart else plan
+        await self._ask(plan)
+
+    async def _plan(self, action: Action, choices: Choices, selection: Selection) -> Plan:
+        rows, hidden, situation = selection.rows, selection.hidden, self._context.situation()
+
+        def plan() -> Plan:
+            with closing(self._context.open_browser()) as browser:
+                return plan_jobs(action, rows, situation, choices, hidden=hidden, browser=browser)
+
+        if any(row.local for row in rows):
+            # Off this thread: it looks at processes and folders, and a folder may lie on a disk that hangs.
+            with suppress(TimeoutError):
+                return await asyncio.wait_for(asyncio.to_thread(plan), _LOOK_MOST_S)
+        return plan_jobs(action, rows, situation, choices, hidden=hidden)
 
     def cancel_all(self, view: JobsView) -> None:
         """Plan a cancel of everything unfinished in tab and filter."""
@@ -174,14 +182,21 @@ class Acts:
                 AskScreen("Fetch?", words, names, "Don't fetch", "Fetch what there is")
             ):
                 return
-        self._asking = self._app.opening_dialog = False
-        told = await self._app.with_store(lambda store: self._fetch(rows, store))
-        self._tell_fetched(told)
+        # Not waited for here: a large file takes its time, and keys do something meanwhile.
+        self._app.run_worker(self._fetch(rows), name="fetch")
 
-    async def _fetch(self, rows: Sequence[JobRow], store: Store) -> list[Fetched]:
-        from jobdash.operations.collect import fetch
+    async def _fetch(self, rows: Sequence[JobRow]) -> None:
+        async def write(store: Store) -> list[Fetched]:
+            from jobdash.operations.collect import fetch
 
-        return await fetch(rows, Path.cwd(), self._context.open_browser, store, partial=True)
+            return await fetch(rows, Path.cwd(), self._context.open_browser, store, partial=True)
+
+        try:
+            self._tell_fetched(await self._app.with_store(write))
+        except (OSError, StoreError) as error:
+            self._app.notify(
+                f"Failed to fetch: {clean(str(error), 300)}; you may try again", severity="error"
+            )
 
     def _tell_fetched(self, told: Sequence[Fetched]) -> None:
         if len(told) == 1:

@@ -12,7 +12,7 @@ from jobdash.domain.local import Attempt, Errors, Worker
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser
-from jobdash.operations.workers import workers
+from jobdash.operations.workers import worker_of
 from jobdash.tui.local_time import local_time, moment
 from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
 
@@ -41,8 +41,9 @@ class LocalFacts:
 
 def local_facts(browser: Browser, row: JobRow) -> LocalFacts:
     """Look at a job's attempts, and at the process behind it."""
-    known = workers(browser, [row])
-    return LocalFacts(tuple(browser.attempts(row.id, _ATTEMPTS_SHOWN)), known.get(row.id, Worker()))
+    # Without the attempt: whether its folder is still there is a question to a disk, which may take its time.
+    worker = worker_of(browser.owners([row.id]).get(row.id), None)
+    return LocalFacts(tuple(browser.attempts(row.id, _ATTEMPTS_SHOWN)), worker)
 
 
 def error_lines(row: JobRow, errors: Errors, width: int) -> list[TextLine]:

@@ -61,6 +61,13 @@ def _of_job(app: JobdashApp, screen: Screen[object]) -> Iterator[SystemCommand]:
 
     if not isinstance(screen, JobScreen):
         return
+    if screen.job is not None and screen.job.row.local:
+        yield SystemCommand(
+            "Clean up files here",
+            "Delete its fetched files and logs on this computer; the record stays",
+            screen.action_clean_up,
+        )
+        return
     yield SystemCommand("Refresh errors", "Ask again for this job's error details", screen.action_ask_errors)
     yield SystemCommand(
         "Clean up at the provider",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from dataclasses import replace
 from typing import TypeVar, cast
 
 from jobdash.worker.item import Item
@@ -94,7 +93,7 @@ async def leave(job: AsyncJob[T], error: BaseException | None) -> bool:
 
 
 async def _begun(asked: Asked) -> Run:
-    run = Run(replace(asked, on_a_loop=True))
+    run = Run(asked._replace(on_a_loop=True))
     await asyncio.to_thread(run.begin)
     run.listen()
     return run

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeGuard, TypeVar
+from typing import Generic, NamedTuple, TypeGuard, TypeVar
 
 from jobdash.store.fence import Outcome, Standing
 from jobdash.worker.item import Item
@@ -22,8 +21,7 @@ SEEDED = 10_000
 _LOOK_AHEAD = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """How items are told apart, and what an error does."""
 
     key: Callable[[object], object] | None
@@ -32,8 +30,7 @@ class Rules:
     max_errors: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """What a job has come to, over all its runs."""
 
     succeeded: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 from unicodedata import east_asian_width
 
 from jobdash.domain.duration import SECOND, short_span
@@ -19,8 +19,7 @@ _NAME_WIDTH = 40
 _BAR_WIDTH = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a job is."""
 
     succeeded: int

@@ -6,8 +6,8 @@ import atexit
 import contextlib
 import os
 import threading
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
@@ -35,8 +35,7 @@ _left_alone: list[Hold] = []
 """Connections of a parent process: closing one in a child could disturb the parent's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What `jobdash.track` was asked for."""
 
     name: str

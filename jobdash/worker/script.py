@@ -58,7 +58,8 @@ def folder() -> str | None:
     name has in front of the one that was given is where it was given.
     """
     whole, given = str(getattr(sys.modules.get("__main__"), "__file__", "")), os.path.normpath(sys.argv[0])
-    if os.path.isabs(whole) and not os.path.isabs(given) and whole.endswith(os.sep + given):
+    relative = Path(whole).is_absolute() and not Path(given).is_absolute()
+    if relative and whole.endswith(os.sep + given):
         return whole.removesuffix(given).rstrip(os.sep) or os.sep
     try:
         return str(Path.cwd())

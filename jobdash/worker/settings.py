@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jobdash import config
 from jobdash.domain.duration import SECOND, parse_span
@@ -15,8 +15,7 @@ LEASE_MS = 30 * SECOND
 _SHORTEST_LEASE_MS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What a run goes by."""
 
     database: Path

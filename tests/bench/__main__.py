@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bench.commands import commands
 from tests.bench.filtering import filtering
 from tests.bench.live import idle, storm
+from tests.bench.local import cancelled, commits, items_memory, job_screen, starts, turns
 from tests.bench.memory import memory, polls
 from tests.bench.network import cancels, syncs
 from tests.bench.report import Finding, show
@@ -26,6 +27,12 @@ BENCHMARKS: dict[str, Callable[[Path], list[Finding]]] = {
     "commands": commands,
     "cancels": cancels,
     "syncs": syncs,
+    "commits": commits,
+    "turns": turns,
+    "items_memory": items_memory,
+    "cancelled": cancelled,
+    "starts": starts,
+    "job_screen": job_screen,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from jobdash.config import (
@@ -188,6 +189,29 @@ def test_a_file_that_was_named_has_to_exist_and_another_need_not(tmp_path: Path)
         with pytest.raises(ConfigError, match="no such file") as caught:
             named()
         assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d/e/"},
+        {"XDG_CONFIG_HOME": "", "XDG_DATA_HOME": " "},
+        {"XDG_CONFIG_HOME": "here", "XDG_DATA_HOME": "~/x"},
+        {"HOME": "/h"},
+        {"HOME": "h"},
+        {"HOME": ""},
+    ],
+)
+def test_without_a_word_they_are_where_the_system_has_such_files(
+    said: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    assert default_config_path({}) == platformdirs.user_config_path("jobdash") / "config.toml"
+    assert default_database_path({}) == platformdirs.user_data_path("jobdash") / "jobdash.db"
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

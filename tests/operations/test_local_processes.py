@@ -162,6 +162,8 @@ async def test_an_owner_that_another_version_wrote_stops_nothing_else(local: Loc
         connection.execute("UPDATE attempt SET argv = '{', owner = '[' WHERE job_id = ?", (newer.id,))
     plan = local.plan(Action.FORCE_FAIL, [local.row(newer.id), local.row(other.id)])
     assert [worker.pid is None for worker in plan.workers.values()] == [True, False]
+    newer.ends("failed")
+    plan = local.plan(Action.RETRY, [local.row(newer.id)])
     assert plan.workers[newer.id].cannot_start == "its command line is not known"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from kit.lives import Nursery
+from kit.local_world import LocalWorld
 from kit.world import World
 
 from jobdash.store.engine import ensure_store
@@ -19,10 +20,22 @@ def nursery() -> Iterator[Nursery]:
 
 
 @pytest.fixture(scope="session")
+def cradle() -> Iterator[Nursery]:
+    """Where scripts of users are born."""
+    with Nursery("kit.script") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fresh") / "jobs.db"
     ensure_store(path)
     return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, fresh_store: Path, nursery: Nursery, cradle: Nursery) -> LocalWorld:
+    return LocalWorld(tmp_path, fresh_store, nursery, cradle)
 
 
 @pytest.fixture

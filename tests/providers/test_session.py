@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -311,6 +311,39 @@ async def test_stop_leaves_what_waits_unsent_and_awaits_what_is_out(adapter: Scr
             await session.call(Cancel("late"), stop=stop)
         await session.call(Cancel("free"))
     assert adapter.asked == ["cancel 0", "cancel 1", "cancel free", "closed"]
+
+
+async def test_what_is_made_ready_ahead_is_neither_sent_behind_a_stop_nor_in_a_pause(
+    adapter: Scripted, time: Time
+) -> None:
+    """Three places in flight have one request made ready: written down, and not sent."""
+    stop, ready = Stop(), list[int]()
+
+    def before(number: int) -> Callable[[], Awaitable[None]]:
+        async def note() -> None:
+            ready.append(number)
+
+        return note
+
+    async with opened(adapter, time, in_flight=3) as session:
+        adapter.gate = asyncio.Event()
+        calls = [
+            asyncio.create_task(session.call(Cancel(str(number)), before=before(number), stop=stop))
+            for number in range(6)
+        ]
+        await settle()
+        assert ready == [0, 1, 2, 3]
+        assert adapter.asked == ["cancel 0", "cancel 1", "cancel 2"]
+        time.held = asyncio.Event()
+        session._limiter.pause(20.0)
+        adapter.gate.set()
+        await settle()
+        assert adapter.asked == ["cancel 0", "cancel 1", "cancel 2"]
+        stop.set()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [RemoteJob] * 3 + [NotSent] * 3
+        time.held.set()
+    assert adapter.asked == ["cancel 0", "cancel 1", "cancel 2", "closed"]
 
 
 async def test_stop_during_a_pause_leaves_it_unsent(

@@ -228,7 +228,7 @@ async def test_a_bulk_run_can_be_hidden_and_goes_on(
     emulator: Emulator, server: EmulatorServer, path: Path
 ) -> None:
     async with over(emulator, server, path, *(running(f"n{n}") for n in range(4))) as dash:
-        emulator.latency = 0.3
+        emulator.latency = 1.0
         await agree(dash, "a", "c")
         await dash.until(lambda: isinstance(dash.app.screen, ProgressScreen))
         await dash.until_dialog()
@@ -239,11 +239,11 @@ async def test_a_bulk_run_can_be_hidden_and_goes_on(
 
 
 async def test_stop_sends_no_more(emulator: Emulator, server: EmulatorServer, path: Path) -> None:
-    async with over(emulator, server, path, *(running(f"n{n:02}") for n in range(40))) as dash:
-        emulator.latency = 0.5
+    async with over(emulator, server, path, *(running(f"n{n:02}") for n in range(80))) as dash:
+        emulator.latency = 1.0
         await dash.press("C")
         await dash.until_dialog()
-        await dash.press("4", "0", "enter")
+        await dash.press("8", "0", "enter")
         screen = await dash.until(
             lambda: dash.app.screen if isinstance(dash.app.screen, ProgressScreen) else None
         )
@@ -251,7 +251,7 @@ async def test_stop_sends_no_more(emulator: Emulator, server: EmulatorServer, pa
         await dash.press("s")
         await dash.until(lambda: screen.run.ended)
         await dash.until(lambda: "Not sent (stopped)" in dash.screen)
-        assert len(emulator.journal.calls("POST", "*/cancel")) < 40
+        assert len(emulator.journal.calls("POST", "*/cancel")) < 80
 
 
 async def test_refresh_errors_of_the_failed_jobs_shown(

@@ -271,6 +271,7 @@ def test_a_forked_child_sees_the_cancel_and_writes_nothing(scripts: Scripts, see
                     told = pool.map_async(work, [(job.token, 0), (job.token, 1)])
                     print("waiting", flush=True)
                     print(told.get(), flush=True)
+                while not job.token.cancelled: pass   # by now the children know, perhaps before us
                 child = os.fork()
                 if not child:
                     for item in loop:   # goes nowhere

@@ -101,7 +101,7 @@ class ConfirmScreen(Dialog[Plan | None]):
             for field, label in choices_of(self.plan)
         ]
         if boxes:
-            yield Horizontal(*boxes, id="choices")
+            yield Horizontal(*boxes, id="choices", classes=f"of-{len(boxes)}")
         entry = Input(id="number", compact=True, restrict=r"[0-9, ]*", max_length=12)
         words = Static("", id="typed-words", markup=False)
         yield Horizontal(words, entry, Static("", id="typed-wrong", markup=False), id="typed")

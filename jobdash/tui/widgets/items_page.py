@@ -80,7 +80,10 @@ class ItemsPage(Vertical):
         empty = self.query_one("#no-items", EmptyState)
         if not total:
             empty.say(*self._why_empty(row))
+        back = bool(total) and not items.display and self.display
         empty.display, items.display = not total, bool(total)
+        if back:  # what is hidden loses the focus
+            items.focus()
         self.query_one("#item-filter").display = bool(sum(self._counts.values()))
         self._draw_filter()
 

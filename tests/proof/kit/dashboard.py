@@ -9,8 +9,9 @@ from typing import Any
 
 from jobdash.config import SyncSettings
 from jobdash.domain.clock import system_clock
+from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.operations.background import AccountWorker
+from jobdash.operations.background import AccountWorker, close_abandoned
 from jobdash.operations.browse import Browser, Scope, Sort
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.writing import StoreWorker
@@ -61,6 +62,7 @@ def live(task: Task) -> dict[str, Any]:
     ready = threading.Event()
     threads = [thread("store", store.serve(ready.set))]
     assert ready.wait(30)
+    store.start(close_abandoned(store))
     threads += [thread(name, worker.serve(store, workers)) for name, worker in workers.items()]
     looks = _look(config.database, ended, errors)
     for worker in workers.values():
@@ -89,6 +91,9 @@ def _look(path: Any, ended: threading.Event, errors: list[str]) -> int:
             assert counts.revision >= revision, (counts.revision, revision)
             assert counts.total == sum(tabs[Tab.ALL] for tabs in counts.by_account.values())
             browser.page(Scope(), Sort(), None, 50)
+            for row in browser.page(Scope(), Sort(), None, 8):
+                if row.local:
+                    _look_inside(browser, row)
             changed = browser.changed_since(revision)
             assert all(row.revision > revision for row in changed)
             revision = counts.revision
@@ -99,3 +104,13 @@ def _look(path: Any, ended: threading.Event, errors: list[str]) -> int:
     finally:
         browser.close()
     return looks
+
+
+def _look_inside(browser: Browser, row: JobRow) -> None:
+    """Read what a local job's own screen shows."""
+    browser.job(row.id)
+    total = sum(browser.item_counts(row.id).values())
+    items = browser.items_at(row.id, None, max(0, total - 20), total, 20)
+    assert [item.seq for item in items] == sorted(item.seq for item in items)
+    browser.item_errors(row.id)
+    browser.attempts(row.id)

@@ -61,6 +61,23 @@ class Life:
         os.kill(self.pid, signal.SIGKILL)
         self.wait("dead")
 
+    def code(self) -> int:
+        """Let it come to its end; return its exit code, or the signal that killed it as a negative number."""
+        return int(self.wait("dead")["code"])
+
+    def ends_within(self, seconds: float) -> int | None:
+        """Return its exit code if it ends in that time."""
+        try:
+            told = self._events.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        assert told["event"] == "dead", told
+        return int(told["code"])
+
+    def goes_on(self) -> None:
+        """Let one that was stopped go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def release(self) -> None:
         """Let it pass its gate."""
         os.kill(self.pid, GO_ON)
@@ -80,9 +97,12 @@ class Life:
 class Nursery:
     """Starts workers; ``with Nursery() as nursery``."""
 
+    def __init__(self, module: str = "kit.nursery") -> None:
+        self._module = module
+
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "kit.nursery"],
+            [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -24,16 +21,9 @@ from jobdash.operations.sync_all import AccountSyncs
 from jobdash.operations.work import Work
 from jobdash.providers import ADAPTERS
 from kit import dashboard
+from kit.births import next_birth, tell
 from kit.gate import Gate, GatedStore
 from kit.tasks import Task
-
-TELL = os.dup(1)
-"""The pipe to the parent; a command has its own stdout."""
-
-
-def tell(event: str, **facts: Any) -> None:
-    """Write one line; short enough to arrive whole."""
-    os.write(TELL, (json.dumps({"pid": os.getpid(), "event": event, **facts}) + "\n").encode())
 
 
 def main() -> None:
@@ -41,24 +31,12 @@ def main() -> None:
         __import__(place.partition(":")[0])
     for module in COMMANDS.values():
         __import__(f"jobdash.cli.commands.{module}")
-    signal.signal(signal.SIGCHLD, _bury)
-    tell("ready")
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            _live(Task.decode(line))
-
-
-def _bury(*_: object) -> None:
-    """Read the dead off the list: one nobody has buried counts as a process that may still be there."""
-    with contextlib.suppress(ChildProcessError):
-        while (found := os.waitpid(-1, os.WNOHANG))[0]:
-            os.write(TELL, (json.dumps({"pid": found[0], "event": "dead"}) + "\n").encode())
+    task = next_birth()
+    if task is not None:
+        _live(task)
 
 
 def _live(task: Task) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    tell("born")
     code = 0
     try:
         tell("done", **_done(task))

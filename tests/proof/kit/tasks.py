@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jobdash.config import Account, Config, Secret
 
@@ -14,7 +15,7 @@ class Task:
     """One action on one store, by a process of its own."""
 
     action: str
-    """``cancel``, ``remove``, ``submit``, ``sync``, ``poll``, ``dashboard``, or ``command``."""
+    """``cancel``, ``remove``, ``submit``, ``sync``, ``poll``, ``dashboard``, ``command`` or ``script``."""
     database: str = ""
     keys: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """By account: provider, base URL, key."""
@@ -30,9 +31,11 @@ class Task:
     args: list[str] = field(default_factory=list)
     """A command's arguments."""
     env: dict[str, str] = field(default_factory=dict)
-    """A command's whole environment."""
+    """A command's or script's whole environment."""
     output: str = ""
-    """The folder that a command's ``stdout`` and ``stderr`` are written to."""
+    """The folder that a command's or script's ``stdout`` and ``stderr`` are written to."""
+    script: dict[str, Any] = field(default_factory=dict)
+    """The fields of a `script.Script`."""
 
     def encode(self) -> str:
         return json.dumps(asdict(self))

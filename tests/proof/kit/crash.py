@@ -1,0 +1,64 @@
+"""Places in the store's own code at which a script's process kills or stops itself."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from functools import wraps
+from itertools import count
+from typing import Any
+
+from jobdash.store import claim, fence
+from jobdash.store.fence import Hold
+
+_WHERE: dict[str, tuple[Any, str]] = {
+    "claim._claim_once": (claim, "_claim_once"),
+    "claim._ready": (claim, "_ready"),
+    "claim._insert": (claim, "_insert"),
+    "claim._take": (claim, "_take"),
+    "Hold.expect": (Hold, "expect"),
+    "fence.begin": (fence, "begin"),
+    "Hold._difference": (Hold, "_difference"),
+    "Hold._add": (Hold, "_add"),
+    "Hold._upsert": (Hold, "_upsert"),
+    "fence.commit": (fence, "commit"),
+    "Hold.finish": (Hold, "finish"),
+}
+POINTS = tuple(f"{when} {name}" for name in _WHERE for when in ("before", "after"))
+OUTSIDE = frozenset(
+    {
+        *(f"{when} Hold.{name}" for when in ("before", "after") for name in ("expect", "finish")),
+        "before fence.begin",
+        "after fence.commit",
+    }
+)
+"""Where no transaction is open: anywhere else a process that is stopped holds the store for writing."""
+
+
+def arm(place: str, number: int) -> None:
+    """Let this process be sent a signal at a place: ``before fence.commit 3``, its third call."""
+    when, name, nth = place.split()
+    module, attribute = _WHERE[name]
+    do: Callable[..., Any] = getattr(module, attribute)
+    calls = count(1)
+
+    @wraps(do)
+    def watched(*args: Any, **more: Any) -> Any:
+        now = next(calls) == int(nth)
+        if now and when == "before":
+            _strike(number)
+        found = do(*args, **more)
+        if now and when == "after":
+            _strike(number)
+        return found
+
+    setattr(module, attribute, watched)
+
+
+def _strike(number: int) -> None:
+    # At this very thread: another one might be chosen, and this one run on into a transaction.
+    signal.pthread_kill(threading.get_ident(), number)
+
+
+KILL, STOP = int(signal.SIGKILL), int(signal.SIGSTOP)

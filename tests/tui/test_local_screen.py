@@ -1,0 +1,438 @@
+"""The screen of a job that a script runs: items, errors, details, log and output, followed live."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from scripts_kit import script
+from shared.local_kit import ELSEWHERE, LAPSED, begin
+from tui_kit import Dash, account, change, dashboard, jobs, make_store
+
+from jobdash.config import UiSettings
+from jobdash.domain.local import ItemOutcome
+from jobdash.tui.screens.job import JobScreen
+from jobdash.tui.widgets.item_list import ItemList
+from jobdash.tui.widgets.items_page import ItemsPage
+
+KEYS = [f"photos/img_{number:03}.jpg" for number in range(8)]
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+async def opened(dash: Dash, name: str = "resize") -> JobScreen:
+    await dash.until(lambda: name in dash.names)
+    dash.select(name)
+    await dash.press("enter")
+    await dash.until(lambda: isinstance(dash.app.screen, JobScreen) and dash.line("job-head"))
+    assert isinstance(dash.app.screen, JobScreen)
+    return dash.app.screen
+
+
+def items(dash: Dash) -> ItemList:
+    return dash.app.screen.query_one("#items", ItemList)
+
+
+def outcomes(dash: Dash) -> list[tuple[str, str]]:
+    return [(item.key, str(item.outcome)) for item in items(dash).visible_items]
+
+
+def look_at(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path, timeout=5)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+async def test_bar_counts_and_items_follow_the_script(path: Path) -> None:
+    """C-1, D-6"""
+    make_store(path)
+    with script(path, KEYS) as resize:
+        async with dashboard(path, working=False) as dash:
+            await opened(dash)
+            await dash.until(lambda: "0 / 8 files  0%" in dash.line("job-progress"))
+            assert outcomes(dash) == [(key, "waiting") for key in KEYS]
+            resize.go("ok", "error", "skip", "ok")
+            await dash.until(lambda: "4 / 8 files  50%" in dash.line("job-progress"))
+            await dash.until(lambda: dash.screen.count("✔ photos") == 2)
+            for told in (
+                "✖ photos/img_001.jpg",
+                "ValueError: no such colour",
+                "↷ photos/img_002.jpg",
+                "12 KB",
+            ):
+                assert told in dash.screen
+            assert "1 failed" in dash.line("job-progress")
+            assert "left" in dash.line("job-progress")
+            assert dash.screen.count("◌ photos") == 4
+            assert "all 8   ✔ ok 2   ✖ error 1   ↷ skipped 1   ◌ unprocessed 4" in dash.line("item-filter")
+            resize.go("ok", "ok", "ok", "ok")
+            await dash.until(lambda: "completed" in dash.line("job-head"))
+            await dash.press("escape")
+            await dash.until(lambda: any("resize: completed, 1 failed" in toast for toast in dash.toasts))
+
+
+async def test_a_cancel_lets_the_item_finish_and_lists_what_was_not_processed(path: Path) -> None:
+    """C-2, C-4, C-6, C-13"""
+    make_store(path)
+    with script(path, KEYS) as resize:
+        async with dashboard(path) as dash:
+            await dash.until(lambda: dash.app.runs._ready)
+            await opened(dash)
+            resize.go("ok", "error")
+            await dash.until(lambda: "2 / 8 files" in dash.line("job-progress"))
+            await dash.press("c")
+            await dash.until_dialog()
+            assert "items under way finish, no new ones start" in dash.screen
+            await dash.press("y")
+            await dash.until(lambda: "Cancelling… items under way finish" in dash.line("job-story"))
+            assert "cancelling" in dash.line("job-head")
+            resize.go("ok")
+            ended = "Job was cancelled: 3 of 8 done, 5 not processed"
+            await dash.until(lambda: ended in dash.line("job-story"))
+            assert "c Cancel" not in dash.line("keys")
+            await dash.press("o", "o", "o", "o")
+            await dash.until(lambda: outcomes(dash) == [(key, "waiting") for key in KEYS[3:]])
+            await dash.until(resize.ended)
+        async with dashboard(path, working=False) as dash:  # C-7
+            await opened(dash)
+            await dash.until(lambda: ended in dash.line("job-story"))
+
+
+async def test_declining_changes_nothing(path: Path) -> None:
+    """C-3"""
+    run = begin(make_store(path), total=4)
+    run.expects(4)
+    run.did("ok")
+    before = look_at(path, "SELECT * FROM job")
+    async with dashboard(path, working=False) as dash:
+        await opened(dash)
+        for key in ("c", "f", "X"):
+            await dash.press(key)
+            await dash.until_dialog()
+            await dash.press("escape")
+            await dash.until_table()
+    assert look_at(path, "SELECT * FROM job") == before
+
+
+async def test_many_presses_are_one_cancel(path: Path) -> None:
+    """C-11"""
+    make_store(path)
+    with script(path, KEYS) as resize:
+        async with dashboard(path) as dash:
+            await dash.until(lambda: dash.app.runs._ready)
+            await opened(dash)
+            for _ in range(5):
+                await dash.send("c")
+            await dash.until_dialog()
+            for key in "yyyyy":
+                await dash.send(key)
+            await dash.until_table()
+            await dash.until(lambda: "cancelling" in dash.line("job-head"))
+            await dash.press("c", "c")
+            await dash.until(lambda: "already asked" in dash.toast)
+        resize.leave()
+    assert look_at(path, "SELECT count(*) FROM event WHERE action = 'cancel'") == [(1,)]
+
+
+async def test_the_running_job_is_found_again_after_a_restart(path: Path) -> None:
+    """C-7"""
+    make_store(path)
+    with script(path, KEYS) as resize:
+        for done in (1, 2):
+            resize.go("ok")
+            async with dashboard(path, working=False) as dash:
+                await opened(dash)
+                await dash.until(lambda n=done: f"{n} / 8 files" in dash.line("job-progress"))  # type: ignore[misc]
+                assert "running" in dash.line("job-head")
+
+
+@pytest.mark.parametrize(
+    ("end", "offered", "absent"),
+    [
+        (
+            None,
+            ("c Cancel", "f Force-fail", "X Cancel & delete", "d Fetch", "esc Close"),
+            ("r Retry", "x Remove"),
+        ),
+        ("cancelled", ("r Retry", "d Fetch", "x Remove", "esc Close"), ("c Cancel", "f Force-fail", "X ")),
+        ("failed", ("r Retry", "d Fetch", "x Remove", "esc Close"), ("c Cancel", "f Force-fail", "X ")),
+        ("completed", ("r Retry", "d Fetch", "x Remove", "esc Close"), ("c Cancel", "f Force-fail", "X ")),
+    ],
+)
+async def test_what_is_offered_depends_on_the_state(
+    path: Path, end: str | None, offered: tuple[str, ...], absent: tuple[str, ...]
+) -> None:
+    """C-2, C-12, E-5, E-6"""
+    run = begin(make_store(path), total=3)
+    run.did("ok", "error", "ok")
+    if end:
+        run.ends(end)
+    async with dashboard(path, working=False) as dash:
+        await opened(dash)
+        await dash.until(lambda: all(words in dash.line("keys") for words in offered))
+        assert not [words for words in absent if words in dash.line("keys")]
+
+
+async def test_errors_are_grouped(path: Path) -> None:
+    run = begin(make_store(path), total=5)
+    run.did("ok", "error", "error", "ok", "error")
+    run.ends("failed", "OSError: the disk is full")
+    async with dashboard(path, working=False) as dash:
+        await opened(dash)
+        await dash.press("2")
+        await dash.until(lambda: "3 × ValueError" in dash.screen)
+        assert "no such colour" in dash.screen
+        assert "first: item 2" in dash.screen
+        assert "OSError: the disk is full" in dash.screen
+        await dash.press("e")
+        assert "Nobody to ask" in dash.toast
+
+
+async def test_details_name_attempts_worker_and_lease(path: Path, tmp_path: Path) -> None:
+    begin(make_store(path), total=3).did("ok", "error", "ok")
+    change(path, "UPDATE job SET lease_until = 1, owner = ?", ELSEWHERE.encode())
+    begin(path, argv=["python", "resize.py", "--all"], cwd=tmp_path, tags={"kind": "photos"})
+    async with dashboard(path, working=False) as dash:
+        await opened(dash)
+        await dash.press("3")
+        for told in ("attempt 2", "attempt 1", "resize.py --all", "tag kind", str(tmp_path), "it is jobdash"):
+            assert told in dash.screen, told
+        assert "renewed with every item" in dash.screen
+
+
+async def test_the_output_of_a_script_is_followed(path: Path, tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    log.write_text("".join(f"line {number}\n" for number in range(500)) + "0%\r10%\r20%\x1b[31m")
+    begin(make_store(path), total=3, log_file=str(log))
+    async with dashboard(path, working=False) as dash:
+        await opened(dash)
+        await dash.press("5")
+        await dash.until(lambda: "line 499" in dash.screen)
+        assert "10%" not in dash.screen
+        assert "20%␛[31m" in dash.screen
+        with log.open("a") as more:
+            more.write("\nand on it goes\n")
+        await dash.until(lambda: "and on it goes" in dash.screen)
+        log.unlink()
+        await dash.until(lambda: "cannot be read" in dash.screen)
+
+
+async def test_without_a_log_file_there_is_no_output_page(path: Path) -> None:
+    begin(make_store(path), total=3)
+    async with dashboard(path, working=False) as dash:
+        screen = await opened(dash)
+        assert screen.pages == ("items", "errors", "details", "log")
+        await dash.press("5")
+        assert screen.page == "items"
+        await dash.press("left")
+        assert screen.page == "log"
+
+
+async def test_the_screen_of_a_providers_job_has_no_items(path: Path) -> None:
+    async with dashboard(path, [account("openai")], rows=jobs("in_progress"), working=False) as dash:
+        screen = await opened(dash, "job-001")
+        assert screen.pages == ("errors", "details", "log")
+        assert "Items" not in dash.line("job-pages")
+        await dash.press("r")
+        assert "only jobs of your own scripts" in dash.toast
+
+
+async def test_a_loop_without_keys_has_counts_only(path: Path) -> None:
+    begin(make_store(path), total=9, keyed=False).claimed.hold.write_counts(4, 0)
+    async with dashboard(path, working=False) as dash:
+        await opened(dash)
+        await dash.until(lambda: "Counts only" in dash.screen)
+        assert "give track() a key= and items appear here" in dash.screen
+        assert "4 / 9" in dash.line("job-progress")
+
+
+async def test_ascii_has_marks_for_items_too(path: Path) -> None:
+    run = begin(make_store(path), total=4)
+    run.expects(4)
+    run.did("ok", "error", "skipped")
+    async with dashboard(path, working=False, ui=UiSettings(ascii=True)) as dash:
+        await opened(dash)
+        await dash.until(lambda: "+ key 0" in dash.screen)
+        for mark in ("x key 1", "/ key 2", ". key 3"):
+            assert mark in dash.screen
+        assert dash.screen.isascii()
+
+
+async def test_hostile_keys_are_text(path: Path) -> None:
+    run = begin(make_store(path))
+    from jobdash.store.fence import Outcome
+
+    run.claimed.hold.write_items(
+        [
+            Outcome("[/] \x1b[31m\u202ekey", "error", None, "Err[b]", "\x00\nmessage"),
+            Outcome("k" * 5_000, "ok"),
+        ]
+    )
+    async with dashboard(path, working=False, size=(80, 24)) as dash:
+        await opened(dash)
+        await dash.until(lambda: "[/] ␛[31m" in dash.screen)
+        assert "\x1b" not in dash.screen
+        await dash.press("2")
+        await dash.until(lambda: "Err[b]" in dash.screen)
+
+
+async def test_a_stalled_job_says_so_and_what_to_do(path: Path) -> None:
+    begin(make_store(path), total=4, lease_ms=LAPSED - 120_000, owner=ELSEWHERE).did("ok")
+    change(path, "UPDATE job SET lease_until = lease_until - 3600000")
+    async with dashboard(path, working=False) as dash:
+        await dash.until(lambda: "⚠ stalled" in dash.screen)
+        assert "not heard of for" in dash.line("story")
+        assert "f fails it" in dash.line("story")
+        await opened(dash)
+        assert "⚠ stalled" in dash.line("job-head")
+        assert "left" not in dash.line("job-progress")
+        assert "r Retry" in dash.line("keys")
+
+
+async def test_a_cancelling_job_without_a_worker_is_drawn_cancelled_and_then_closed(path: Path) -> None:
+    run = begin(make_store(path), total=4, owner=ELSEWHERE)
+    run.did("ok")
+    change(path, "UPDATE job SET cancel_requested_at = 5, lease_until = 6")
+    async with dashboard(path, working=False) as dash:
+        await dash.until(lambda: "⊘ cancelled" in dash.screen)
+        await opened(dash)
+        assert "cancelled (worker gone)" in dash.line("job-head")
+    async with dashboard(path) as dash:
+        await dash.until(lambda: look_at(path, "SELECT remote_status FROM job") == [("cancelled",)])
+        await dash.until(lambda: "resize: cancelled" in dash.toasts)
+
+
+# ── the list ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fill(path: Path, count: int) -> int:
+    """A job with many items, as many runs would leave them: every 7th failed, every 11th not processed."""
+    run = begin(path, total=count)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.create_function("now_ms", 0, lambda: int(time.time() * 1000))
+        connection.execute("BEGIN")
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)"
+            " INSERT INTO item (job_id, seq, key, outcome, attempt, at)"
+            " SELECT ?, i, printf('key %07d', i),"
+            " CASE WHEN i % 11 = 0 THEN 'waiting' WHEN i % 7 = 0 THEN 'error' ELSE 'ok' END, 1, 5 FROM n",
+            (count, run.id),
+        )
+        connection.execute(
+            "UPDATE job SET failed = (SELECT count(*) FROM item WHERE outcome = 'error'),"
+            " succeeded = (SELECT count(*) FROM item WHERE outcome = 'ok')"
+        )
+        connection.execute("COMMIT")
+    return run.id
+
+
+def model(path: Path, outcome: ItemOutcome | None) -> list[str]:
+    where = "" if outcome is None else f"WHERE outcome = '{outcome}'"
+    return [str(key) for (key,) in look_at(path, f"SELECT key FROM item {where} ORDER BY seq")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_list_equals_the_store_wherever_it_is(path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    fill(make_store(path), 3_000)
+    async with dashboard(path, working=False, size=(90, 24)) as dash:
+        await opened(dash)
+        page, view = dash.app.screen.query_one(ItemsPage), items(dash)
+        await dash.until(lambda: view.visible_items)
+        for _ in range(40):
+            act = chance.choice(("down", "up", "pagedown", "pageup", "home", "end", "o", "scroll", "change"))
+            if act == "scroll":
+                view.scroll_to(y=chance.randrange(max(1, view.virtual_size.height)), animate=False)
+                await dash.settle()
+            elif act == "change":
+                change(path, "UPDATE item SET outcome = 'ok' WHERE seq = ?", chance.randrange(3_000))
+                change(
+                    path,
+                    "UPDATE job SET failed = (SELECT count(*) FROM item WHERE outcome = 'error'),"
+                    " succeeded = (SELECT count(*) FROM item WHERE outcome = 'ok')",
+                )
+            else:
+                await dash.press(act)
+            revision = dash.app.context.browser.revision()
+            await dash.until(lambda r=revision: page._seen and page._seen[0] == r)  # type: ignore[misc]
+            await dash.settle()
+            wanted = model(path, page.outcome)
+            first = round(view.scroll_y)
+            assert view.virtual_size.height == len(wanted)
+            assert [item.key for item in view.visible_items] == wanted[first : first + view.size.height]
+            assert len(view.window.items) <= 300
+
+
+async def test_scrolled_items_stay_in_place_when_others_leave(path: Path) -> None:
+    fill(make_store(path), 2_000)
+    async with dashboard(path, working=False, size=(90, 24)) as dash:
+        await opened(dash)
+        dash.app.screen.query_one(ItemsPage).turn(ItemOutcome.ERROR)
+        view = items(dash)
+        await dash.press("pagedown", "pagedown", "pagedown")
+        top = view.visible_items[0].key
+        change(path, "UPDATE item SET outcome = 'ok' WHERE seq IN (7, 14)")
+        change(path, "UPDATE job SET failed = failed - 2, succeeded = succeeded + 2")
+        await dash.until(
+            lambda: "key 0000014" not in model(path, ItemOutcome.ERROR) and view.window.total < 260
+        )
+        await dash.settle()
+        assert view.visible_items[0].key == top
+
+
+async def test_keys_reach_the_list_behind_an_outcome_nothing_has(path: Path) -> None:
+    fill(make_store(path), 500)
+    async with dashboard(path, working=False, size=(90, 24)) as dash:
+        await opened(dash)
+        view = items(dash)
+        await dash.press("o", "o", "o")
+        await dash.until(lambda: "No item is skipped" in dash.screen)
+        await dash.press("o", "end")
+        assert view.visible_items[-1].key == "key 0000495"
+        await dash.press("2", "1", "home")
+        assert view.visible_items[0].key == "key 0000000"
+
+
+async def test_a_list_at_its_end_stays_there(path: Path) -> None:
+    run = begin(make_store(path))
+    run.did(*["ok"] * 60)
+    async with dashboard(path, working=False, size=(90, 24)) as dash:
+        await opened(dash)
+        await dash.until(lambda: "key 59" in dash.screen)
+        run.did(*["ok"] * 10, first=60)
+        await dash.until(lambda: "key 69" in dash.screen)
+        await dash.press("home")
+        run.did("error", first=70)
+        await dash.until(lambda: "71 / " in dash.line("job-progress") or "71" in dash.line("item-filter"))
+        assert "key 0" in dash.screen
+        await dash.press("end")
+        assert "key 70" in dash.screen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outcome", [None, ItemOutcome.OK])
+async def test_a_million_items_open_and_scroll_like_a_hundred(
+    path: Path, outcome: ItemOutcome | None
+) -> None:
+    """C-1: what is loaded does not grow with the items."""
+    fill(make_store(path), 1_000_000)
+    async with dashboard(path, working=False) as dash:
+        await opened(dash)
+        dash.app.screen.query_one(ItemsPage).turn(outcome)
+        view = items(dash)
+        took: list[float] = []
+        for key in ("end", "pageup", "home", "pagedown", "end", "pageup", "pageup", "down") * 3:
+            began = time.perf_counter()
+            await dash.press(key)
+            took.append(time.perf_counter() - began)
+            assert len(view.window.items) <= 300
+        view.scroll_to(y=500_000, animate=False)
+        await dash.settle()
+        assert len(view.visible_items) == view.size.height
+        print(f"a key: {sorted(took)[len(took) // 2] * 1000:.1f} ms, the slowest {max(took) * 1000:.1f} ms")
