@@ -19,8 +19,11 @@ from store_kit import HandClock, actor, put, raw, remote
 
 from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
 from jobdash.store import engine, fresh
+from jobdash.store.claim import Wanted, claim
 from jobdash.store.engine import connect_reader, ensure_store, open_engines, read_only_reason
+from jobdash.store.fence import Outcome, open_store
 from jobdash.store.migrate import MIGRATIONS, upgrade
+from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.writer import Writer
 
@@ -289,3 +292,20 @@ def test_reading_a_store_imports_no_orm(path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_store_without_local_jobs_gains_them_and_keeps_what_it_had(path: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old.db"
+    fresh.build_store(old, (MIGRATIONS / "versions" / "0001_baseline.sql").read_text())
+    raw(old, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    raw(old, "INSERT INTO alembic_version VALUES ('0001')")
+    raw(
+        old,
+        "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status, created_at)"
+        " VALUES ('abc', 'openai', 'openai', 'https://api.example', 'nightly', 'completed', 'completed', 1)",
+    )
+    assert ensure_store(old) is None
+    assert raw(old, "SELECT name, status, done_before FROM job") == [("nightly", "completed", None)]
+    claimed = claim(open_store(old), Wanted("thumbnails", current_owner(), "me@here", True, 60_000))
+    claimed.hold.write_items([Outcome("a", "ok")])
+    assert raw(old, "SELECT name, succeeded FROM job ORDER BY id") == [("nightly", None), ("thumbnails", 1)]
