@@ -83,7 +83,7 @@ class Acts:
 
     def cancel_all(self, view: JobsView) -> None:
         """Plan a cancel of everything unfinished in tab and filter."""
-        if not self._may_begin() or view.filter_refused():
+        if not self._may_begin() or not view.settle_filter():
             return
         plan = plan_cancel_all(view.browser, view.scope, self._context.situation(named=False))
         remark = (
@@ -118,7 +118,7 @@ class Acts:
 
     def export(self, view: JobsView) -> None:
         """Write the jobs of tab and filter into a file."""
-        if not view.filter_refused():
+        if view.settle_filter():
             self._app.run_worker(self._export(view.scope, view.look_at.sort), name="export")
 
     def _may_begin(self) -> bool:

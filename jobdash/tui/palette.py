@@ -47,7 +47,9 @@ def _of_table(app: JobdashApp, screen: MainScreen) -> Iterator[SystemCommand]:
     yield SystemCommand(
         "Refresh errors",
         "Ask again for the error details of the marked jobs, else of all failed ones shown",
-        lambda: None if not view.marks and view.filter_refused() else app.acts.ask_errors(view.failed_jobs()),
+        lambda: (
+            None if not view.marks and not view.settle_filter() else app.acts.ask_errors(view.failed_jobs())
+        ),
     )
     yield SystemCommand(
         "Clean up at the provider",

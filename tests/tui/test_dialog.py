@@ -415,3 +415,13 @@ async def test_a_filter_with_a_mistake_exports_nothing(path: Path, monkeypatch: 
         await dash.until(lambda: dash.toasts)
         assert dash.toast.startswith("The filter has a mistake: ")
         assert not list(path.parent.glob("*.csv"))
+
+
+async def test_a_filter_that_was_just_typed_is_the_scope_of_a_key_behind_it(path: Path) -> None:
+    """A-12: keys come in one burst, and the filter's own message has not been read yet."""
+    rows = jobs("in_progress", "in_progress", "pending")
+    async with dashboard(path, [OPENAI], rows=rows, working=False) as dash:
+        view = dash.app.main.view
+        view.bar.entry.value = "job-002"
+        dash.app.acts.cancel_all(view)
+        await dash.until(lambda: "Cancel 1 unfinished job in filter job-002?" in dash.screen)

@@ -101,9 +101,9 @@ class FilterBar(Horizontal):
         conditions, self.mistake = _parsed(event.value)
         self.post_message(self.Typed(conditions))
 
-    def read_now(self) -> str | None:
-        """Return the mistake in what is typed by now, also where nobody has been told of it yet."""
-        return _parsed(self.text)[1]
+    def read_now(self) -> tuple[Conditions, str | None]:
+        """Return what is typed by now, and the mistake in it, also where nobody has been told of it yet."""
+        return _parsed(self.text)
 
     def draw(self, counts: list[Span], order: list[Span]) -> None:
         """Draw everything where it differs: the counts and the order, or the mistake in their place."""

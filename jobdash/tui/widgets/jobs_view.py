@@ -219,16 +219,22 @@ class JobsView(Vertical):
             self.table.action_move(1)
             self._marked()
 
-    def filter_refused(self) -> bool:
-        """Whether the filter cannot be read, and say so: nothing is done to what it would have kept out."""
-        mistake = self.bar.read_now()
+    def settle_filter(self) -> bool:
+        """Look through the filter as it is typed by now: keys in one burst act on what they were typed behind.
+
+        False, and said, when it cannot be read: nothing is done to what it would have kept out.
+        """
+        conditions, mistake = self.bar.read_now()
         if mistake:
             self.notify(f"The filter has a mistake: {mistake}", markup=False, severity="warning")
-        return mistake is not None
+            return False
+        if self.scope != Scope(self.scope.tab, None if conditions.empty else conditions):
+            self.look_at.filter(conditions)
+        return True
 
     def action_mark_all(self) -> None:
         """Mark every job of the tab and filter."""
-        if self.filter_refused():
+        if not self.settle_filter():
             return
         before = len(self.marks)
         if not self.marks.add_all(self.scope):
