@@ -220,7 +220,7 @@ class JobsView(Vertical):
             self._marked()
 
     def settle_filter(self) -> bool:
-        """Look through the filter as it is typed by now: keys in one burst act on what they were typed behind.
+        """Look through the filter as it is typed by now: keys of one burst act on what stands before them.
 
         False, and said, when it cannot be read: nothing is done to what it would have kept out.
         """
