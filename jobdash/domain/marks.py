@@ -10,6 +10,7 @@ _RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
 EXPIRES_SOON_MS = 2 * HOUR
 WAITS = "waits for its script"
 """What a retried local job does that nobody runs yet."""
+STARTING = "its script is starting"
 
 
 def age(row: JobRow, now: int) -> str:
@@ -59,10 +60,15 @@ def waits_for_script(row: JobRow) -> bool:
     return row.local and row.status is Status.PENDING
 
 
+def starting(row: JobRow, now: int) -> bool:
+    """Whether the script of a job that waits for it was started a moment ago, and has not begun yet."""
+    return waits_for_script(row) and row.lease_until is not None and row.lease_until >= now
+
+
 def remark(row: JobRow, now: int) -> str:
     """Return what stands behind the status of a local job: ``stalled``; mostly empty."""
     if waits_for_script(row):
-        return WAITS
+        return STARTING if starting(row, now) else WAITS
     if worker_gone(row, now):
         return "worker gone"
     return "stalled" if stalled(row, now) else ""

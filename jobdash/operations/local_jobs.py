@@ -19,6 +19,7 @@ from jobdash.operations.restart import Started, start_again
 from jobdash.operations.stop_process import stop_process
 from jobdash.operations.work import Work
 from jobdash.operations.workers import log_file
+from jobdash.store.owner import owner_of
 from jobdash.store.records import Accept, Refusal, Retried
 from jobdash.store.writer import Writer
 
@@ -118,11 +119,20 @@ async def retry_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
         return JobOutcome(job, Result.DONE, f"{told}; waits for its script", retried.row.status)
     path = await work.store.write(lambda writer: writer.path)
     started = await start_again(retried, path)
+    owner = None if started.pid is None else owner_of(started.pid)
+    how = f"pid {started.pid}, output in {started.log_file}" if owner else f"not started: {started.error}"
+    await work.store.write(
+        lambda writer: writer.started(job.id, fence=retried.row.fence, owner=owner, detail=how)
+    )
     if started.error is not None:
         reason = f"{told}; not started: {started.error}; it waits for its script"
         return JobOutcome(job, Result.FAILED, reason, retried.row.status)
     status, code = await _taken_up(job.id, started, work)
     if status is Status.PENDING and code is not None:
+        ended = f"its script ended with exit code {code} before it began; see {started.log_file}"
+        await work.store.write(
+            lambda writer: writer.started(job.id, fence=retried.row.fence, owner=None, detail=ended)
+        )
         reason = f"{told}; its script ended with exit code {code} before it began; see {started.log_file}"
         return JobOutcome(job, Result.FAILED, reason, status)
     reason = f"{told}; started as pid {started.pid}, its output is in {started.log_file}"
@@ -145,7 +155,12 @@ def _retry(
     job_id: int, fence: int, accept: Accept | None, plan: Plan
 ) -> Callable[[Writer], Retried | Refusal]:
     return lambda writer: writer.retry_local(
-        job_id, fence=fence, accept=accept, only=plan.choices.only, bulk=plan.bulk
+        job_id,
+        fence=fence,
+        accept=accept,
+        only=plan.choices.only,
+        starting=plan.choices.restart,
+        bulk=plan.bulk,
     )
 
 

@@ -36,16 +36,17 @@ async def start_again(retried: Retried, database: Path) -> Started:
         return Started(error=reason)
     log = log_file(database, retried.row.public_id, retried.number)
     try:
-        return await asyncio.to_thread(_start, retried.last, retried.row.public_id, log, database)
+        row = retried.row
+        return await asyncio.to_thread(_start, retried.last, row.public_id, row.fence, log, database)
     except OSError as error:
         return Started(error=f"{error.strerror or error}")
 
 
-def _start(attempt: Attempt, job: str, log: Path, database: Path) -> Started:
+def _start(attempt: Attempt, job: str, fence: int, log: Path, database: Path) -> Started:
     assert attempt.argv is not None
     log.parent.mkdir(mode=0o700, exist_ok=True)
     given = os.environ | {
-        "JOBDASH_JOB": job,
+        "JOBDASH_JOB": f"{job}:{fence}",
         "JOBDASH_LOG_FILE": str(log),
         "JOBDASH_DATABASE": str(database.absolute()),
     }

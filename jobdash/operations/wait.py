@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import stalled, waits_for_script, worker_gone
+from jobdash.domain.marks import stalled, starting, waits_for_script, worker_gone
 from jobdash.errors import ConfigError
 from jobdash.operations.limiter import Sleep
 from jobdash.operations.sync import SyncReport
@@ -66,7 +66,7 @@ async def wait_until(waiting: Waiting, syncs: AccountSyncs) -> Waited:
         open_rows = [row for row in rows.values() if not waiting.ended(row)]
         if not open_rows:
             return Waited(rows)
-        if all(waits_for_script(row) or stalled(row, clock()) for row in open_rows):
+        if all(_nobody_runs(row, clock()) for row in open_rows):
             return Waited(rows, nobody_runs=True)
         if any(worker_gone(row, clock()) for row in open_rows):
             await syncs.work.store.write(lambda writer: writer.close_abandoned_cancels())
@@ -84,6 +84,10 @@ async def wait_until(waiting: Waiting, syncs: AccountSyncs) -> Waited:
         if asked:
             continue
         await _rest(_pause_ms(open_rows, waiting, syncs), waiting.sleep, syncs)
+
+
+def _nobody_runs(row: JobRow, now: int) -> bool:
+    return stalled(row, now) or (waits_for_script(row) and not starting(row, now))
 
 
 def _left_s(waiting: Waiting, now: int) -> float | None:

@@ -114,3 +114,20 @@ def end_attempts(connection: sqlite3.Connection, job_id: int, now: int, how: str
         "UPDATE attempt SET ended_at = ?, ended = ? WHERE job_id = ? AND ended_at IS NULL",
         (now, how, job_id),
     )
+
+
+def is_starting(connection: sqlite3.Connection, job_id: int, now: int) -> bool:
+    """Whether somebody is about to start a pending job's script, or has, and it may still come up."""
+    owner, until = connection.execute("SELECT owner, lease_until FROM job WHERE id = ?", (job_id,)).fetchone()
+    return until is not None and until >= now and (owner is None or _holds(owner, until, now))
+
+
+def will_start(connection: sqlite3.Connection, job_id: int, owner: Owner | None, until: int | None) -> None:
+    """Note until when (ms UTC) a pending job is being started, and as which process once there is one.
+
+    Whoever starts it is not its owner: that is whom a force-fail may stop.
+    """
+    connection.execute(
+        "UPDATE job SET owner = ?, lease_until = ? WHERE id = ?",
+        (None if owner is None else owner.encode(), until, job_id),
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from jobdash.domain.duration import MINUTE, SECOND
 from jobdash.domain.job import JobRow
 from jobdash.domain.local import RETRIED, Attempt
 from jobdash.domain.status import LABELS, Status
@@ -24,6 +25,8 @@ from jobdash.store.texts import as_json, stored
 
 CANCELLED_BY_USER = "Cancelled by user"
 LOST_WORKER = "its worker was gone"
+_STARTING_MS = 10 * SECOND
+_COMING_UP_MS = MINUTE
 _WRITES_A_TRANSACTION = 100
 """As many writes as may share one; together they keep to the limit."""
 
@@ -121,13 +124,14 @@ class LocalWrites(Desk):
         fence: int,
         accept: Accept | None,
         only: tuple[str, ...] = RETRIED,
+        starting: bool = False,
         bulk: str | None = None,
     ) -> Retried | Refusal:
         """Make a job wait for its script's next run, its failed items unprocessed again, the others kept.
 
         One that waits already stays as it is. A job with many failed items takes several transactions:
         `Retried.more` says to call again, with the fence of the row that is returned. It is pending after the
-        last one.
+        last one. With ``starting`` it is then ours to start, and nobody else's; see `started`.
         """
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
@@ -136,7 +140,9 @@ class LocalWrites(Desk):
             now, driver = self._clock(), _driver(connection)
             last = _last_attempt(driver, job_id)
             if row.status is Status.PENDING:
-                return Retried(row, last, _attempt_number(driver, job_id), more=False)
+                if starting and fence_acts.is_starting(driver, job_id, now):
+                    return Refusal("its script was started a moment ago and has not begun yet", row)
+                return self._retried(connection, job_id, last, now, starting=starting)
             if row.unfinished:
                 if fence_acts.has_worker(driver, job_id, now):
                     return Refusal(f"still {LABELS[row.status]}", row)
@@ -147,8 +153,31 @@ class LocalWrites(Desk):
                 return Retried(self._row_now(connection, job_id), last, 0, more=True)
             fence_acts.pending_again(driver, job_id, keyed=last is None or last.keyed)
             self._append(connection, now, "retry", row, "done", bulk=bulk)
-            number = _attempt_number(driver, job_id)
-            return Retried(self._row_now(connection, job_id), last, number, more=False)
+            return self._retried(connection, job_id, last, now, starting=starting)
+
+    def _retried(
+        self, connection: Connection, job_id: int, last: Attempt | None, now: int, *, starting: bool
+    ) -> Retried:
+        driver = _driver(connection)
+        if starting:
+            fence_acts.will_start(driver, job_id, None, now + _STARTING_MS)
+        number = _attempt_number(driver, job_id)
+        return Retried(self._row_now(connection, job_id), last, number, more=False)
+
+    def started(self, job_id: int, *, fence: int, owner: Owner | None, detail: str) -> JobRow:
+        """Write which process was started for a pending job, or (None) that none came up.
+
+        ``detail`` is for the log. Until that process takes the job up, is dead, or a minute has passed,
+        nobody starts another.
+        """
+        with self._transaction() as connection:
+            now, driver = self._clock(), _driver(connection)
+            row = self._row_now(connection, job_id)
+            if row.fence == fence and row.status is Status.PENDING:
+                fence_acts.will_start(driver, job_id, owner, None if owner is None else now + _COMING_UP_MS)
+            result = "failed" if owner is None else "done"
+            self._append(connection, now, "start", row, result, detail)
+            return self._row_now(connection, job_id)
 
     def close_abandoned_cancels(self) -> list[JobRow]:
         """End, as cancelled, the jobs that are told to stop and whose worker is gone; return them.

@@ -70,8 +70,12 @@ class Owner:
 
 def current_owner() -> Owner:
     """Return this process as an owner (also right in a forked child)."""
+    return owner_of(os.getpid())
+
+
+def owner_of(pid: int) -> Owner:
+    """Return a process of this machine as an owner."""
     machine, boot, namespace = _place()
-    pid = os.getpid()
     return Owner(machine, boot, namespace, pid, start_time(pid) or 0)
 
 

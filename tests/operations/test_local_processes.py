@@ -15,8 +15,10 @@ import pytest
 from local_world import LocalWorld
 from shared.local_kit import DEAF, ELSEWHERE, ROOT, SLEEP, TAKES_UP, begin, owner_of, process
 
+from jobdash.domain import marks
 from jobdash.domain.plan import Action, Result
 from jobdash.domain.wording import notes
+from jobdash.operations import local_jobs
 from jobdash.operations.limiter import Stop
 from jobdash.operations.stop_process import stop_process
 from jobdash.store.owner import current_owner
@@ -192,6 +194,35 @@ async def test_a_script_that_ends_before_it_begins_is_said_to_have_failed(
     assert again.acting
 
 
+@needs_pidfd
+async def test_a_script_that_is_coming_up_is_not_started_again(
+    local: LocalWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_jobs, "_LOOKS_AT_A_START", 2)
+    run = begin(local.path, argv=[sys.executable, "-c", SLEEP], cwd=tmp_path)
+    run.ends("failed")
+    first = await local.one(Action.RETRY, run.id, restart=True)
+    row = local.row(run.id)
+    assert first.result is Result.DONE
+    assert marks.remark(row, local.work.clock()) == "its script is starting"
+    again = await local.one(Action.RETRY, run.id, restart=True)
+    assert (again.result, again.reason) == (
+        Result.SKIPPED,
+        "its script was started a moment ago and has not begun yet",
+    )
+    plan = local.plan(Action.CANCEL, [row])
+    (worker,) = plan.workers.values()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    await _gone(worker.pid)
+    assert (await local.one(Action.RETRY, run.id, restart=True)).result is Result.DONE
+    (worker,) = local.plan(Action.CANCEL, [row]).workers.values()
+    assert worker.pid is not None
+    local.grace_s = SHORT
+    gone = await local.one(Action.FORCE_FAIL, run.id, stop_process=True)
+    assert f"process {worker.pid} ended after SIGTERM" in gone.reason, "what was started can be stopped"
+
+
 async def test_a_retried_script_is_started_again_detached_with_its_output_in_a_log_file(
     local: LocalWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +244,7 @@ async def test_a_retried_script_is_started_again_detached_with_its_output_in_a_l
     pid = int(outcome.reason.partition("pid ")[2].partition(",")[0])
     if hasattr(os, "pidfd_open"):
         await _gone(pid)
-    assert log.read_text().split() == [row.public_id, str(tmp_path)]
+    assert log.read_text().split() == [f"{row.public_id}:{row.fence + 1}", str(tmp_path)]
     assert log.stat().st_mode & 0o777 == 0o600
 
 
