@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from jobdash.domain.clock import system_clock
@@ -67,10 +67,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """A whole filter: all its conditions must hold."""
+    """A whole filter: all its conditions must hold. Two of the same text are the same."""
 
     text: str
-    terms: tuple[Condition, ...] = ()
+    terms: tuple[Condition, ...] = field(default=(), compare=False)
 
     @property
     def empty(self) -> bool:

@@ -89,11 +89,7 @@ def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
     workers = [plan.workers.get(decision.job.id, Worker()) for decision in decisions]
     alive = [worker for worker in workers if worker.alive]
     if alive and plan.choices.stop_process:
-        pids = ", ".join(f"pid {worker.pid}" for worker in alive[:5])
-        more = f" and {len(alive) - 5:,} more" if len(alive) > 5 else ""
-        text = (
-            f"stopping {pids}{more}: SIGTERM if still there in {GRACE_S:g} s, SIGKILL after {GRACE_S:g} more"
-        )
+        text = f"stopping {_pids(alive)}: SIGTERM if still there in {GRACE_S:g} s, SIGKILL after {GRACE_S:g} more"
         yield Note("Process", text, warning=True)
         also = [clean(name, 40) for name in dict.fromkeys(name for worker in alive for name in worker.also)]
         if also:
@@ -105,6 +101,17 @@ def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
     if others:
         reasons = dict.fromkeys(worker.fenced_only for worker in others)
         yield Note("Process", f"fenced only: {'; '.join(reasons)}")
+
+
+def _pids(alive: list[Worker]) -> str:
+    pids = ", ".join(f"pid {worker.pid}" for worker in alive[:5])
+    return f"{pids} and {len(alive) - 5:,} more" if len(alive) > 5 else pids
+
+
+def stopped_pids(plan: Plan) -> str:
+    """Return the processes that a plan ends for real: ``pid 4711, pid 4712``."""
+    workers = (plan.workers.get(each.job.id) for each in plan.local if each.job.unfinished)
+    return _pids([worker for worker in workers if worker is not None and worker.alive])
 
 
 def _retry(plan: Plan) -> Iterator[Note]:

@@ -83,15 +83,21 @@ def file_name(text: str, limit: int = 80) -> str:
     return flat or "job"
 
 
-_HIDDEN = "[secret]"
+HIDDEN = "[secret]"
+"""What stands in the place of a key."""
 _HEADERS = r"x-goog-api-key|api-key|authorization"
 _SECRET_SHAPES = (
-    re.compile(r"\b(?:sk|rk|pk)-[\w*.\-]{3,}"),  # OpenAI and its kin, also half masked
+    # OpenAI and its kin, also half masked; but not the language and country of a file of translations.
+    re.compile(r"\b(?:sk(?!-(?i:sk)(?![\w*\-]))|rk|pk)-[\w*.\-]{3,}"),
     re.compile(r"\bAIza[\w*\-]{3,}"),  # Google API keys
     re.compile(r"\bya29\.[\w*.\-]{3,}"),  # Google access tokens
     re.compile(rf"(?i)((?:{_HEADERS})[\"']?\s*[:=]\s*(?:b?[\"'])?+(?:(?:basic|bearer)\s+)?+)[^\s\"',;&]+"),
     re.compile(r"(?i)(\bbearer\s+)[^\s\"',;]+"),
     re.compile(r"(?i)([?&](?:key|api_key|access_token)=)[^\s&\"'#]+"),
+)
+_SECRET_NAME = re.compile(
+    r"(?i)(?:api|access|private|secret|auth)[-_ ]?(?:key|token)$|authorization$|secret$|password$|passwd$"
+    r"|credentials?$|^token$|(?:refresh|session|bearer|bot|hf|hub|github|gitlab|slack)[-_ ]?token$"
 )
 _known: frozenset[str] = frozenset()
 
@@ -106,11 +112,16 @@ def keep_secret(value: str) -> None:
 def redact(text: str) -> str:
     """Return ``text`` without keys: those of this process and whatever is shaped like one."""
     for value in _known:
-        text = text.replace(value, _HIDDEN)
+        text = text.replace(value, HIDDEN)
     for shape in _SECRET_SHAPES:
         text = shape.sub(_hide, text)
     return text
 
 
+def names_a_secret(name: str) -> bool:
+    """Whether what goes by this name (of an option, a header, a field) is likely to be a key."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def _hide(match: re.Match[str]) -> str:
-    return (match.group(1) if match.re.groups else "") + _HIDDEN
+    return (match.group(1) if match.re.groups else "") + HIDDEN

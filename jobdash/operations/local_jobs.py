@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.local_wording import done_words
 from jobdash.domain.plan import Action, Decision, JobOutcome, Plan, Result
 from jobdash.domain.status import Status
+from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.operations.browse import Browser
 from jobdash.operations.restart import Started, start_again
@@ -20,7 +22,7 @@ from jobdash.operations.stop_process import stop_process
 from jobdash.operations.work import Work
 from jobdash.operations.workers import log_file
 from jobdash.store.owner import owner_of
-from jobdash.store.records import Accept, Refusal, Retried
+from jobdash.store.records import Accept, Ended, Refusal, Retried
 from jobdash.store.writer import Writer
 
 _LOOKS_AT_A_START, _BETWEEN_LOOKS_S = 50, 0.1
@@ -65,7 +67,7 @@ async def force_fail_local(decision: Decision, plan: Plan, work: Work) -> JobOut
         return _refused(job, ended)
     told = [f"failed here; {done_words(ended.row)}"]
     if plan.choices.stop_process:
-        told.append(await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop))
+        told.append(await _stop(ended, plan, work))
     elif job.lease_until is not None and job.lease_until >= work.clock():
         told.append("its script ends at its next item")
     return JobOutcome(job, Result.DONE, "; ".join(told), ended.row.status)
@@ -95,8 +97,16 @@ async def remove_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome
     if isinstance(ended, Refusal):
         return _refused(job, ended)
     if choices.stop_process and job.unfinished:
-        told += "; " + await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop)
+        told += "; " + await _stop(ended, plan, work)
     return JobOutcome(job, Result.FAILED if cleaned.kept else Result.DONE, told, ended.row.status)
+
+
+async def _stop(ended: Ended, plan: Plan, work: Work) -> str:
+    """End the process of a job that was taken from it; return what became of it, which the log keeps too."""
+    told = await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop)
+    with suppress(StoreError):  # what was done to the process is done all the same
+        await work.store.write(lambda writer: writer.process_stopped(ended.row.id, told, bulk=plan.bulk))
+    return told
 
 
 async def retry_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:

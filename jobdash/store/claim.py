@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from jobdash.domain.provider import LOCAL
-from jobdash.domain.text import redact
+from jobdash.domain.text import names_a_secret, redact
 from jobdash.store.fence import MOST_ROWS, Hold, add_event, immediate, pid_of
 from jobdash.store.fence_acts import (
     abandoned_cancels,
@@ -23,17 +23,18 @@ from jobdash.store.fence_acts import (
 )
 from jobdash.store.ids import public_id
 from jobdash.store.owner import Owner
-from jobdash.store.texts import as_json, stored, stored_words
+from jobdash.store.texts import as_json, distinct, stored, stored_words
 
 _FOUND = (
     "SELECT id, public_id, status, removed_at, owner,"
     " (SELECT keyed FROM attempt WHERE job_id = job.id ORDER BY fence DESC LIMIT 1)"
     " FROM job"
 )
-# Removed jobs too: both halves of the index on (shown, name_key).
+# Removed jobs too: both halves of the index on (shown, name_key). A piece of JSON with its quotes is found as
+# a text only where it is one: inside another text they would be escaped.
 _NEWEST = (
     f"{_FOUND} WHERE shown IN (0, 1) AND name_key = lower(?1) AND name = ?1 AND provider = '{LOCAL}'"
-    " ORDER BY id DESC LIMIT 1"
+    " AND (?2 IS NULL OR instr(remote_metadata, ?2) > 0) ORDER BY id DESC LIMIT 1"
 )
 _NAMED = f"{_FOUND} WHERE public_id = ? AND name = ? AND provider = '{LOCAL}'"
 _INSERT = (
@@ -67,6 +68,7 @@ _TAG = (
     " ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value"
 )
 _WORKER_GONE = "worker gone"
+_SCRIPT = "script"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -89,6 +91,21 @@ class Wanted(NamedTuple):
     log_file: str | None = None
     metadata: Mapping[str, str] = _NOTHING
     tags: Mapping[str, str] = _NOTHING
+    script: str | None = None
+    """The whole path of the script of a job without a name of its own: only its jobs are meant."""
+
+    @property
+    def words(self) -> str | None:
+        """The metadata as they are kept."""
+        if self.script is None:
+            return stored_words(self.metadata)
+        others = {word: value for word, value in self.metadata.items() if word != _SCRIPT}
+        return stored_words({_SCRIPT: distinct(self.script), **others})
+
+    @property
+    def mark(self) -> str | None:
+        """The piece of the kept metadata that tells jobs of this script."""
+        return None if self.script is None else as_json({_SCRIPT: stored(distinct(self.script))})[1:-1]
 
 
 class Claimed(NamedTuple):
@@ -104,6 +121,12 @@ class Claimed(NamedTuple):
     total: int | None
     other_pid: int | None = None
     """The process of another run of this name that goes on; None when there is none."""
+    left: str | None = None
+    """The public id of a job that waits for its script and cannot be gone on with: its items were kept and
+    this run only counts, or the other way round."""
+
+
+_UNFINISHED = frozenset({"pending", "in_progress", "cancelling"})
 
 
 class _Found(NamedTuple):
@@ -132,14 +155,14 @@ def _claim_once(connection: sqlite3.Connection, want: Wanted) -> Claimed | None:
     """Look, decide and claim; None when the job found is not ready yet, and some of it has been done."""
     (now,) = connection.execute("SELECT now_ms()").fetchone()
     _close_abandoned(connection, want.actor, now)
-    found, other_pid = look(connection, want, now)
+    found, other_pid, left = look(connection, want, now)
     if found is None:
         job_id, known_as = _insert(connection, want, now), None
     else:
         job_id, known_as = found.id, found.public_id
         if not _ready(connection, found, want.keyed, now):
             return None
-    return _take(connection, want, job_id, known_as, other_pid)
+    return _take(connection, want, job_id, known_as, other_pid)._replace(left=left)
 
 
 def _close_abandoned(connection: sqlite3.Connection, actor: str, now: int) -> None:
@@ -150,20 +173,24 @@ def _close_abandoned(connection: sqlite3.Connection, actor: str, now: int) -> No
         add_event(connection, job_id, actor, "end", "cancelled", _WORKER_GONE)
 
 
-def look(connection: sqlite3.Connection, want: Wanted, now: int) -> tuple[_Found | None, int | None]:
-    """Return the job to join, None for a new one; and the process that holds the newest, if one does."""
-    name = stored(want.name)
+def look(
+    connection: sqlite3.Connection, want: Wanted, now: int
+) -> tuple[_Found | None, int | None, str | None]:
+    """Return the job to join, None for a new one; the process that holds the newest, if one does; the public
+    id of the newest, if it waits in vain."""
+    name = distinct(want.name)
     if want.public_id is not None:
         meant = _row(connection, _NAMED, (want.public_id, name))
         if meant is not None and _joinable(connection, meant, want, now):
-            return meant, None
-    newest = _row(connection, _NEWEST, (name,))
-    if newest is None:
-        return None, None
+            return meant, None, None
+    newest = _row(connection, _NEWEST, (name, want.mark))
+    if newest is None or newest.removed_at is not None:
+        return None, None, None
     if _joinable(connection, newest, want, now):
-        return newest, None
-    held = newest.removed_at is None and _held(connection, newest, now)
-    return None, pid_of(newest.owner) if held else None
+        return newest, None, None
+    if _held(connection, newest, now):
+        return None, pid_of(newest.owner), None
+    return None, None, newest.public_id if newest.status in _UNFINISHED else None
 
 
 def _row(connection: sqlite3.Connection, query: str, values: tuple[object, ...]) -> _Found | None:
@@ -196,7 +223,7 @@ def _insert(connection: sqlite3.Connection, want: Wanted, now: int) -> int:
     known_as = public_id()
     while connection.execute(_TAKEN, (known_as,)).fetchone():
         known_as = public_id()
-    made = connection.execute(_INSERT, (known_as, want.owner.machine, stored(want.name), now))
+    made = connection.execute(_INSERT, (known_as, want.owner.machine, distinct(want.name), now))
     assert made.lastrowid is not None
     return made.lastrowid
 
@@ -206,12 +233,8 @@ def _take(
 ) -> Claimed:
     statement = _CLAIM_KEYED if want.keyed else _CLAIM_COUNTING
     owner = want.owner.encode()
-    values = (owner, want.lease_ms, want.total, stored_words(want.metadata), job_id)
+    values = (owner, want.lease_ms, want.total, want.words, job_id)
     ((fence, attempt, succeeded, failed, total),) = connection.execute(statement, values).fetchall()
-    # A command line with a key in it could only be started again with the key cut out.
-    argv = as_json(list(want.argv)) if want.argv else None
-    if argv is not None and redact(argv) != argv:
-        argv = None
     connection.execute(
         _ATTEMPT,
         (
@@ -219,10 +242,10 @@ def _take(
             fence,
             attempt,
             owner,
-            want.actor,
+            stored(want.actor),
             want.keyed,
             stored(want.unit),
-            argv,
+            _kept_argv(want.argv),
             want.cwd,
             want.log_file,
         ),
@@ -233,3 +256,12 @@ def _take(
         (known_as,) = connection.execute("SELECT public_id FROM job WHERE id = ?", (job_id,)).fetchone()
     hold = Hold(connection, job_id, fence, attempt, want.lease_ms, want.actor)
     return Claimed(hold, job_id, fence, known_as, attempt, succeeded, failed, total, other_pid)
+
+
+def _kept_argv(argv: tuple[str, ...] | None) -> str | None:
+    """Return a command line as it is kept; one with a key in it could only be run with the key cut out."""
+    named = (word.partition("=")[0].lstrip("-") for word in argv or () if word.startswith("-") or "=" in word)
+    if not argv or any(map(names_a_secret, named)):
+        return None
+    kept = as_json(list(argv))
+    return kept if redact(kept) == kept else None

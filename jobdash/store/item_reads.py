@@ -116,7 +116,10 @@ class ItemReads(Looking):
         """Return a job's errors, grouped by type and message; looks at the first ``most`` of them."""
         from jobdash.store.item_rows import errors
 
-        sql = "SELECT error_type, error, seq FROM item WHERE job_id = ? AND outcome = 'error' ORDER BY seq"
+        sql = (
+            "SELECT error_type, error, seq FROM item INDEXED BY item_outcome"
+            " WHERE job_id = ? AND outcome = 'error' ORDER BY seq"
+        )
         grouped = self._all(
             f"SELECT error_type, error, count(*), min(seq) FROM ({sql} LIMIT ?)"
             " GROUP BY error_type, error ORDER BY count(*) DESC, min(seq)",

@@ -179,6 +179,12 @@ class LocalWrites(Desk):
             self._append(connection, now, "start", row, result, detail)
             return self._row_now(connection, job_id)
 
+    def process_stopped(self, job_id: int, detail: str, *, bulk: str | None = None) -> None:
+        """Write into the log what became of the process behind a job that was taken from it."""
+        with self._transaction() as connection:
+            row = self._row_now(connection, job_id)
+            self._append(connection, self._clock(), "stop process", row, "done", detail, bulk=bulk)
+
     def close_abandoned_cancels(self) -> list[JobRow]:
         """End, as cancelled, the jobs that are told to stop and whose worker is gone; return them.
 

@@ -15,6 +15,7 @@ MOST_ERRORS = 1000
 _MOST_ENTRIES = 64
 """Entries kept of metadata and the like; OpenAI allows 16."""
 _MOST = 2**63 - 1
+_HASH_LETTERS = 16
 
 as_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str).encode
 """Return a value as the JSON that the store keeps: ASCII, and the same for equal values."""
@@ -24,6 +25,20 @@ def stored(text: str, limit: int = NAME_BYTES) -> str:
     """Return a text as it is kept: without keys, at most ``limit`` bytes, and encodable."""
     kept = bounded(redact(text), limit)
     return kept if kept.isascii() else kept.encode("utf-8", "replace").decode("utf-8")
+
+
+def distinct(text: str) -> str:
+    """Return a text that tells a thing from others, as it is kept: two that differ stay two.
+
+    One that cannot be kept as it is (too long, with a key in it, with half a character) ends in a hash.
+    """
+    kept = stored(text)
+    if kept == text:
+        return text
+    from hashlib import sha256
+
+    mark = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LETTERS]
+    return f"{stored(text, NAME_BYTES - _HASH_LETTERS - 1)}#{mark}"
 
 
 def stored_error(text: str) -> str:

@@ -31,6 +31,7 @@ from jobdash.tui.runs import Run, Runs, single_toast, summary_line
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.screens.main import MainScreen
 from jobdash.tui.theme import DARK, LIGHT
+from jobdash.tui.widgets.filter_bar import FilterInput
 
 if TYPE_CHECKING:
     from jobdash.operations.writing import StoreWorker
@@ -126,6 +127,14 @@ class JobdashApp(App[None]):
         self.runtime.stop()
 
     @property
+    def _background_screens(self) -> list[Screen[object]]:
+        """The screens seen through the one in front; Textual takes an opaque one for transparent, too.
+
+        It would paint that one anew, from edge to edge, for every change of the table behind it.
+        """
+        return [] if self.screen.styles.background.a == 1 else super()._background_screens
+
+    @property
     def dialog_open(self) -> bool:
         """Whether something lies over the screen a key was pressed on."""
         return self.screen.is_modal
@@ -175,9 +184,9 @@ class JobdashApp(App[None]):
         entry = self.focused
         if self.opening_dialog and not self.dialog_open:
             event.prevent_default()
-        elif isinstance(entry, Input) and event.is_printable:
+        elif isinstance(entry, FilterInput) and event.is_printable and event.character:
             event.prevent_default()
-            entry.post_message(events.Key(event.key, event.character))
+            entry.take(event.character)
 
     # ── what threads tell ──────────────────────────────────────────────────────────────────────────────────
 

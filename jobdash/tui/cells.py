@@ -81,13 +81,35 @@ def name_style(row: JobRow) -> str:
     return "muted" if row.status in {Status.CANCELLED, Status.COMPLETED} else "text"
 
 
-def counts(row: JobRow, none: str) -> str:
-    """Return ``6,214/10,000``; what nobody told is a dash, never a zero."""
+def short_count(count: int) -> str:
+    """Return a number in at most four cells: ``999``, ``12k``, ``1.2M``."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if count >= size:
+            tenths = count * 10 // size
+            return f"{tenths // 10}.{tenths % 10}{unit}" if tenths < 100 else f"{count // size}{unit}"
+    return str(count)
+
+
+def counts(row: JobRow, none: str, width: int | None = None) -> str:
+    """Return ``6,214/10,000``; what nobody told is a dash, never a zero.
+
+    In ``width`` cells no digit is cut: first the total is told shorter, then both are.
+    """
     if row.total is None and row.done is None:
         return none
-    done = none if row.done is None else f"{row.done:,}"
-    total = none if row.total is None else f"{row.total:,}"
-    return f"{done}/{total}"
+    done, total = (none if number is None else f"{number:,}" for number in (row.done, row.total))
+    short_done, short_total = (
+        none if number is None else short_count(number) for number in (row.done, row.total)
+    )
+    told = (f"{done}/{total}", f"{done}/{short_total}", f"{short_done}/{short_total}")
+    return next((text for text in told if width is None or len(text) <= width), told[-1])
+
+
+def _number(number: int | None, width: int) -> str:
+    if number is None:
+        return ""
+    told = f"{number:,}"
+    return told if len(told) <= width else short_count(number)
 
 
 def bar(row: JobRow, width: int, symbols: Symbols, now: int | None = None) -> list[Piece]:
@@ -127,13 +149,16 @@ def line(
     glyph, word = status_words(row, now, symbols)
     if queued:
         word = "queued"
-    failed = "" if row.failed is None else f"{row.failed:,}"
+    failed = _number(row.failed, places.get(Column.FAILED, 0))
     texts: dict[Column, Piece] = {
         Column.NAME: (clean(row.name), name_style(row)),
         Column.ACCOUNT: (clean(row.account), "muted"),
         Column.MODEL: (clean(row.model or ""), "muted"),
         Column.STATUS: (f"{glyph} {word}", status_style(row, now)),
-        Column.COUNTS: (counts(row, symbols.none), "text" if row.unfinished else "muted"),
+        Column.COUNTS: (
+            counts(row, symbols.none, places.get(Column.COUNTS)),
+            "text" if row.unfinished else "muted",
+        ),
         Column.FAILED: (failed, "error" if row.failed else "muted"),
         Column.AGE: (marks.age(row, now), "muted"),
         Column.LEFT: (marks.left(row, now) or symbols.none, "muted"),

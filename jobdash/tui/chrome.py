@@ -16,6 +16,7 @@ from jobdash.domain.status import Status, Tab
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Counts, Sort
 from jobdash.tui import cells, local_words
+from jobdash.tui.cells import short_count
 from jobdash.tui.columns import GAP, HEADERS, RIGHT, SORT_OF, Column, Layout
 from jobdash.tui.context import UnderWay
 from jobdash.tui.symbols import Symbols
@@ -131,15 +132,6 @@ class _TabLook:
     glyphs: bool = False
     between: int = 2
     count: Callable[[int], str] = "{:,}".format
-
-
-def short_count(count: int) -> str:
-    """Return a number in at most four cells: ``999``, ``12k``, ``1.2M``."""
-    for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if count >= size:
-            tenths = count * 10 // size
-            return f"{tenths // 10}.{tenths % 10}{unit}" if tenths < 100 else f"{count // size}{unit}"
-    return str(count)
 
 
 _LONG_TABS = {tab: tab.capitalize() for tab in Tab}
@@ -290,19 +282,26 @@ class KeyHint(NamedTuple):
     action: str
     enabled: bool = True
     tone: str = "text"
+    always: bool = False
+    """It keeps its place in any width: how one gets on, help, and the way out."""
 
 
 def key_spans(hints: Sequence[KeyHint], width: int) -> list[Span]:
     """Return the footer: keys with their words, as many as fit; what is not possible now is dim."""
     spans = [gap(1)]
-    room = width - 1
+    room = width - 1 - sum(_key_cells(hint) for hint in hints if hint.always)
     for hint in hints:
+        if not hint.always:
+            room -= _key_cells(hint)
+            if room < 0:  # and it stays so: no short one jumps the queue
+                continue
         told = f"{hint.label}  "
-        room -= cell_len(hint.key) + 1 + cell_len(told)
-        if room < 0:
-            break
         if hint.enabled:
             spans += [Span(f"{hint.key} ", "barkey", hint.action), Span(told, hint.tone, hint.action)]
         else:
             spans.append(Span(f"{hint.key} {told}", "barmuted", hint.action))
     return spans
+
+
+def _key_cells(hint: KeyHint) -> int:
+    return cell_len(hint.key) + cell_len(hint.label) + 3

@@ -73,6 +73,8 @@ _DROPPED = (
 )
 # A column that would only just fit is not worth squeezing the name for.
 _COMFORT = {Column.REMOTE_ID: 190, Column.MODEL: 138}
+_COUNTS_MOST = 19
+"""``1,000,000/1,000,000``; where there is less room, totals are told shorter."""
 _NAME_MOST = 60
 _BAR_MOST = 32
 
@@ -123,6 +125,9 @@ def fit(width: int, account_width: int = 7, chosen: tuple[str, ...] = ()) -> Lay
             columns.remove(candidate)
     spare = room - _needed(columns, minimum)
     widths = {column: minimum[column] for column in columns}
+    if (more := min(_COUNTS_MOST - widths.get(Column.COUNTS, _COUNTS_MOST), spare // 5)) > 0:
+        widths[Column.COUNTS] += more
+        spare -= more
     _widen(widths, spare)
     return Layout(width, _placed(columns, widths))
 

@@ -29,7 +29,8 @@ def hints(bindings: Sequence[BindingType], job: Job, context: Context, *, items:
             enabled = bool(job.row.failed or job.errors or job.row.error)
         tone = "error" if name == "job.cancel" and enabled else "text"
         keys = context.config.keys
-        found.append(KeyHint(key_name(binding, keys), binding.description, binding.action, enabled, tone))
+        key, always = key_name(binding, keys), name == "job.close"
+        found.append(KeyHint(key, binding.description, binding.action, enabled, tone, always))
     return found
 
 

@@ -18,7 +18,8 @@ _FOOTER = (
     "view.filter", "job.open", "app.help", "app.quit", "job.cancel_delete", "job.undo", "view.sort",
     "view.mark_all", "view.pause", "app.sync", "app.log",
 )  # fmt: skip
-"""Binding ids in the order they are given up when there is no room."""
+"""Binding ids as they stand there; the last ones are given up first when there is no room."""
+_ALWAYS = frozenset({"job.open", "app.help", "app.quit"})
 _ACCEPTS = {
     "job.cancel": (Action.CANCEL, Choices()),
     "job.force_fail": (Action.FORCE_FAIL, Choices()),
@@ -73,6 +74,7 @@ class Footer:
                 key_name(bindings[name], context.config.keys),
                 bindings[name].description,
                 bindings[name].action,
+                always=name in _ALWAYS,
             )
             for name in _FOOTER
         }

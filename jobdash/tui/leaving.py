@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain import wording
 from jobdash.domain.local import LOCAL
+from jobdash.domain.local_wording import stopped_pids
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
@@ -51,7 +52,10 @@ class Leaving:
         self._app.run_worker(self._ask(busy), name="quit")
 
     async def _ask(self, busy: list[Run]) -> None:
-        screen = QuitScreen(lambda: under_way(busy))
+        stops = "Stop after these and quit"
+        if all(run.stops_process for run in busy):  # stopping is what is under way: that is left undone
+            stops = "Leave them and quit" if sum(run.total for run in busy) > 1 else "Leave it and quit"
+        screen = QuitScreen(lambda: under_way(busy), stops)
         if not await self._app.push_screen_wait(screen):
             self._asked = False
             return
@@ -89,10 +93,15 @@ def under_way(runs: Sequence[Run]) -> str:
 
 
 def _how_far(run: Run) -> str:
-    if run.bulk:
+    if not run.stops_process:
         return f"{run.done:,} of {wording.counted(run.plan, run.total)} sent."
+    pids = stopped_pids(run.plan)
+    if run.bulk:
+        ended = f"{run.done:,} of {wording.counted(run.plan, run.total)} ended"
+        return f"{ended}; being stopped: {pids}. Without us each sees at its next item that it is over."
     name = clean(run.plan.acting[0].job.name, 60)
-    return f"{name}: its process is being stopped; without us it sees at its next item that it is over."
+    told = f"{name}: its process is being stopped ({pids})"
+    return f"{told}; without us it sees at its next item that it is over."
 
 
 def last_words(unfinished: int, waiting: int, scripts: int = 0) -> list[str]:

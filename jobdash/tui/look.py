@@ -37,6 +37,8 @@ class Look:
         self._table = table
         self._later = later
         self._redraw = redraw
+        self._then: Callable[[], None] | None = None
+        """What waits for the search to be answered."""
         self._searcher = Searcher(context.open_browser, lambda answer: later(self._found, answer))
 
     @property
@@ -50,12 +52,20 @@ class Look:
         answered = not self.scope.filtered or self.matches.answered(self.scope)
         return answered and self._table.window.total == 0
 
+    def when_found(self, then: Callable[[], None]) -> None:
+        """Call when the table shows what is looked at; not at all when something else is looked at before."""
+        if not self.scope.filtered or self.matches.answered(self.scope):
+            then()
+        else:
+            self._then = then
+
     def stop(self) -> None:
         """Stop what is being searched."""
         self._searcher.stop()
 
     def show(self) -> None:
         """Turn the table to what is looked at."""
+        self._then = None
         if self.scope.filtered:
             self._search()
             return
@@ -76,8 +86,12 @@ class Look:
 
     def filter(self, conditions: Conditions) -> None:
         """Look through another filter."""
-        self.scope = Scope(self.scope.tab, None if conditions.empty else conditions)
-        self.show()
+        scope = Scope(self.scope.tab, None if conditions.empty else conditions)
+        if scope == self.scope:
+            self._redraw()
+        else:
+            self.scope = scope
+            self.show()
 
     def sort_next(self) -> None:
         """Sort by the next order; in an order that has moved on, sort again first."""
@@ -125,6 +139,9 @@ class Look:
         else:
             self._table.reload(answer.count)
         self._redraw()
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
     def _locate(self) -> None:
         """Have the place of the cursor counted, where it is far from both ends and only estimated."""

@@ -1,14 +1,14 @@
 """The same under asyncio: claim and end in a thread, so that an event loop never waits for the store.
 
 An item's own write takes about 0.1 ms and is done where it is; when other programs are writing it waits at
-most 50 ms and then goes with the next one.
+most 0.1 s, and then it and those that follow are written by the thread beside the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from jobdash.worker.item import Item
 from jobdash.worker.job import Job, Rules
@@ -16,18 +16,18 @@ from jobdash.worker.run import Asked, Run
 from jobdash.worker.stopping import JobCancelled
 
 T = TypeVar("T")
-_NOTHING: tuple[()] = ()
 
 
 class AsyncJob(Job[T]):
     """A running job; ``async for item in job`` gives what is still to be done."""
 
     def __init__(self, run: Run, source: Iterable[T] | AsyncIterable[T], rules: Rules) -> None:
-        sync_source = source if isinstance(source, Iterable) else cast("Iterable[T]", _NOTHING)
+        sync_source: Iterable[T] = source if isinstance(source, Iterable) else iter(())
         super().__init__(run, sync_source, rules)
         self._async_source = source
 
     async def __aiter__(self) -> AsyncIterator[Item[T]]:
+        self.begin_pass()
         self.check()
         async for value, key in self._to_do_as_it_comes():
             item = self.item(value, key)
@@ -70,9 +70,8 @@ async def counted(asked: Asked, source: Iterable[T] | AsyncIterable[T]) -> Async
     except BaseException as error:
         await _concluded(run, error, exhausted=False)
         raise
-    if total is None:
-        run.total = done
-        run.recorder.set_total(done)
+    if run.total != done:
+        await asyncio.to_thread(run.know_total, done)
     await _concluded(run, None, exhausted=True)
     if run.word == "cancelled":
         raise JobCancelled
@@ -82,7 +81,11 @@ async def enter(asked: Asked, source: Iterable[T] | AsyncIterable[T], rules: Rul
     """Claim a job for an ``async with`` block."""
     run = await _begun(asked)
     job = AsyncJob(run, source, rules)
-    await asyncio.to_thread(job.seed)
+    try:
+        await asyncio.to_thread(job.seed)
+    except BaseException as error:
+        await _concluded(run, error, exhausted=False)
+        raise
     return job
 
 
@@ -94,8 +97,12 @@ async def leave(job: AsyncJob[T], error: BaseException | None) -> bool:
 
 async def _begun(asked: Asked) -> Run:
     run = Run(asked._replace(on_a_loop=True))
-    await asyncio.to_thread(run.begin)
-    run.listen()
+    try:
+        await asyncio.to_thread(run.begin)
+        run.listen()
+    except BaseException as error:  # cancelled for one, while the thread goes on claiming
+        await _concluded(run, error, exhausted=False)
+        raise
     return run
 
 

@@ -17,21 +17,31 @@ class Item(Generic[T]):
     leave it unprocessed.
     """
 
-    __slots__ = ("_detail", "_kept", "_settle", "entered", "key", "settled", "skipped", "value")
+    __slots__ = (
+        *("_detail", "_enter", "_kept", "_settle", "__weakref__"),
+        *("entered", "key", "passed", "settled", "skipped", "value"),
+    )
 
     def __init__(
-        self, value: T, key: str | None, settle: Callable[[Item[T], BaseException | None], bool]
+        self,
+        value: T,
+        key: str | None,
+        settle: Callable[[Item[T], BaseException | None], bool],
+        enter: Callable[[Item[T]], None] | None = None,
     ) -> None:
         self.value = value
         """What the iterable gave."""
         self.key = key
         """The item's key as it is kept; None for a job without keys."""
         self.entered = False
+        self.passed = False
+        """The loop has gone on without it; somebody else may enter it yet."""
         self.settled = False
         self.skipped = False
         self._detail: object = None
         self._kept: str | None = None
         self._settle = settle
+        self._enter = enter
 
     @property
     def detail(self) -> object:
@@ -58,7 +68,10 @@ class Item(Generic[T]):
         self.skipped = True
 
     def __enter__(self) -> Self:
-        self.entered = True
+        if self._enter is None:
+            self.entered = True
+        else:
+            self._enter(self)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:

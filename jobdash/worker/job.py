@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import islice
-from typing import Generic, NamedTuple, TypeGuard, TypeVar
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
+from time import monotonic
+from typing import Generic, NamedTuple, TypeVar
 
+from jobdash.domain.text import clean
 from jobdash.store.fence import Outcome, Standing
+from jobdash.worker.given import Given
 from jobdash.worker.item import Item
 from jobdash.worker.keeping import kept_error, kept_key
 from jobdash.worker.run import Run
-from jobdash.worker.saying import say
+from jobdash.worker.source import Source
 from jobdash.worker.stopping import JobCancelled, LeaseLost, TooManyErrors
 from jobdash.worker.token import Token
 
@@ -18,7 +22,8 @@ T = TypeVar("T")
 
 SEEDED = 10_000
 """Up to so many items are written down as unprocessed before the first; of more only at a graceful end."""
-_LOOK_AHEAD = 256
+_LISTING_S = 0.5
+"""So long the end of a job may take to write down what is unprocessed."""
 
 
 class Rules(NamedTuple):
@@ -43,12 +48,15 @@ class Job(Generic[T]):
 
     def __init__(self, run: Run, source: Iterable[T], rules: Rules) -> None:
         self._run = run
-        self._source = source
+        self._source = Source(source)
         self._rules = rules
-        self._pulled = 0
+        self._passes = 0
         self._exhausted = False
-        self._in_flight: set[str] = set()
-        self._never_entered = 0
+        self._listed = 0
+        """How many items are written down as unprocessed."""
+        self._given: Given[T] = Given(run.count_passed)
+        self._repeated = 0
+        self._one_repeated = ""
 
     @property
     def token(self) -> Token:
@@ -82,7 +90,10 @@ class Job(Generic[T]):
 
     @property
     def status(self) -> str:
-        """``in_progress``, and after the block ``completed``, ``cancelled`` or ``failed``."""
+        """``in_progress``, and after the block ``completed``, ``cancelled`` or ``failed``.
+
+        ``lost`` when it turned out to be no longer this run's, see `LeaseLost`.
+        """
         return self._run.word or "in_progress"
 
     def summary(self) -> Summary:
@@ -102,6 +113,7 @@ class Job(Generic[T]):
         return self.summary()
 
     def __iter__(self) -> Iterator[Item[T]]:
+        self.begin_pass()
         self.check()
         for value, key in self._to_do():
             item = self.item(value, key)
@@ -110,16 +122,38 @@ class Job(Generic[T]):
             self.check()
         self.exhausted()
 
+    def begin_pass(self) -> None:
+        """Take note that the loop begins, maybe once more; without keys it is counted anew then."""
+        self._passes += 1
+        if self._passes == 1 or not self._source.lies_there:
+            return
+        self._source.pulled = 0
+        if self._rules.key is None:
+            self._exhausted = False
+            self._given.begin_again()
+            self._run.count_anew()
+
     def seed(self) -> None:
         """Write all items down as unprocessed, if they are not too many."""
-        source = self._source
-        if self._rules.key is not None and is_collection(source) and len(source) <= SEEDED:
-            self._expect_all(source)
+        there = self._source.length()
+        if self._rules.key is not None and there is not None and there <= SEEDED:
+            self._list()
 
-    def _expect_all(self, source: Iterable[T]) -> None:
-        self._run.recorder.expect(map(self._key, source))
-        total = self._run.recorder.count_total()
-        if total is not None:
+    def _list(self, for_s: float = inf) -> None:
+        """Write items down as unprocessed, as many as there is time for."""
+        until, listed = monotonic() + for_s, 0
+
+        def keys() -> Iterator[str]:
+            nonlocal listed
+            for value in self._source.values:
+                if monotonic() >= until:
+                    return
+                yield self._key(value)
+                listed += 1
+
+        self._run.recorder.expect(keys())
+        self._listed = listed
+        if listed == self._source.length() and (total := self._run.recorder.count_total()) is not None:
             self._run.total = total
 
     def _key(self, value: T) -> str:
@@ -128,31 +162,27 @@ class Job(Generic[T]):
 
     def item(self, value: T, key: str | None) -> Item[T]:
         """Return an item that somebody begins to work at."""
-        if key is not None:
-            self._in_flight.add(key)
-        return Item(value, key, self.settle)
+        item = Item(value, key, self.settle, self._given.enter)
+        self._given.give(item)
+        return item
 
     def check(self) -> None:
         """Raise what ends the loop, if something does; a cancel behind the last item comes too late."""
         token = self._run.token
-        if token.stopped and (token.lost is not None or not self._all_pulled()):
+        if token.stopped and (token.lost is not None or not self._source.all_pulled()):
             raise self._run.stop()
 
-    def _all_pulled(self) -> bool:
-        return is_collection(self._source) and 0 < len(self._source) <= self._pulled
-
     def _to_do(self) -> Iterator[tuple[T, str | None]]:
-        # Only what lies there anyway is looked at ahead: pulling from a generator may do things.
-        ahead = _LOOK_AHEAD if is_collection(self._source) else 1
-        rest = iter(self._source)
-        while values := list(islice(rest, ahead)):
+        for values in self._source.pieces():
+            if self._run.total is not None:
+                self._run.total += self._source.grown()
             yield from self.unprocessed(values)
 
     def unprocessed(self, values: list[T]) -> Iterator[tuple[T, str | None]]:
         """Yield those of some values that are to be done, with their keys."""
         if self._rules.key is None:
             for value in values:
-                self._pulled += 1
+                self._source.pulled += 1
                 self.check_at_pull()
                 yield value, None
             return
@@ -160,8 +190,12 @@ class Job(Generic[T]):
         known = self._run.recorder.known(keys)
         given: set[str] = set()
         for value, key in zip(values, keys, strict=True):
-            self._pulled += 1
-            if key in given or key in self._in_flight or self._is_done(known.get(key)):
+            self._source.pulled += 1
+            standing = known.get(key)
+            at_it = key in given or self._given.has(key)
+            if at_it or self._is_done(standing):
+                if at_it or self._done_now(standing):
+                    self._repeat(key)
                 continue
             given.add(key)
             self.check_at_pull()
@@ -177,17 +211,19 @@ class Job(Generic[T]):
         """Whether an item is not to be done (again): done in any run, or failed in this one."""
         if standing is None or standing.outcome == "waiting":
             return False
-        return standing.outcome != "error" or standing.attempt == self._run.recorder.attempt
+        return standing.outcome != "error" or self._done_now(standing)
+
+    def _done_now(self, standing: Standing | None) -> bool:
+        return standing is not None and standing.attempt == self._run.recorder.attempt
+
+    def _repeat(self, key: str) -> None:
+        if self._passes == 1:  # a second time through finds all of them again
+            self._repeated += 1
+            self._one_repeated = key
 
     def passed(self, item: Item[T]) -> None:
         """Take note that the loop has gone on to the next item."""
-        if item.entered or item.settled:
-            return
-        if item.key is None:
-            self.settle(item, None)
-        else:
-            self._in_flight.discard(item.key)
-            self._never_entered += 1
+        self._given.pass_by(item)
 
     def settle(self, item: Item[T], error: BaseException | None) -> bool:
         """Keep what became of an item; whether the loop goes on although there was an error.
@@ -205,8 +241,7 @@ class Job(Generic[T]):
                 return False
             self._run.count("error", self._outcome(item, "error", error))
         finally:
-            if item.key is not None:
-                self._in_flight.discard(item.key)
+            self._given.settle(item)
         return self._rules.record and self._let_pass(error)
 
     def _outcome(self, item: Item[T], word: str, error: Exception | None = None) -> Outcome | None:
@@ -233,30 +268,37 @@ class Job(Generic[T]):
         Raises `LeaseLost` when the job turns out to be no longer ours.
         """
         run = self._run
-        if run.recorder.recording:
-            self._tell_total(error)
-        if self._never_entered:
-            say(
-                f"jobdash: {self._never_entered:,} items of {run.name} are not recorded: "
-                "the work at an item belongs inside `with item:`"
-            )
-        run.conclude(error, self._exhausted)
+        try:
+            if run.recorder.recording and run.token.lost is None:
+                self._tell_total(completed=error is None and self._exhausted)
+            self._remark(left=error is not None or not self._exhausted)
+        finally:
+            run.conclude(error, self._exhausted)
         return isinstance(error, JobCancelled) and not isinstance(error, LeaseLost)
 
-    def _tell_total(self, error: BaseException | None) -> None:
+    def _tell_total(self, *, completed: bool) -> None:
         run = self._run
-        completed = error is None and self._exhausted
-        if self._rules.key is not None:
-            run.recorder.flush()
+        if self._rules.key is None:
             if completed:
-                run.total = run.recorder.count_total() or run.total
-            elif is_collection(self._source) and len(self._source) > SEEDED and run.token.lost is None:
-                self._expect_all(self._source)
-        elif completed and run.total is None:
-            run.total = run.done
-            run.recorder.set_total(run.done)
+                run.know_total(self._source.pulled)
+            return
+        run.recorder.write_all()
+        if completed:
+            run.total = run.recorder.count_total() or run.total
+        elif self._source.length() not in {None, self._listed}:
+            with contextlib.suppress(Exception):  # of key=; it has been raised where it was in the way
+                self._list(_LISTING_S)
 
-
-def is_collection(source: Iterable[T]) -> TypeGuard[Collection[T]]:
-    """Whether an iterable lies there as a whole and can be gone through again."""
-    return isinstance(source, Collection) and not isinstance(source, Iterator)
+    def _remark(self, *, left: bool) -> None:
+        """Say what was given and is not recorded; not of what lies about in a loop that was left."""
+        run, keyed = self._run, self._rules.key is not None
+        if self._given.never_entered and not left and (keyed or self._given.used):
+            run.remark(
+                f"{self._given.never_entered:,} items of {run.name} are not recorded: "
+                "the work at an item belongs inside `with item:`"
+            )
+        if self._repeated:
+            run.remark(
+                f"{self._repeated:,} items of {run.name} have the key of another and were not done, "
+                f"one of them {clean(self._one_repeated, 80)}"
+            )

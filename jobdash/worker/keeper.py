@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -37,11 +38,15 @@ class Keeper:
         flush_at = check_at = time.monotonic()
         while not self._ended.wait(self._tick_s):
             now = time.monotonic()
-            if now >= check_at:
+            check, due = now >= check_at, now >= flush_at
+            if check:
                 check_at = now + _CHECK_FILE_EVERY_S
-                self._recorder.check_file()
-            due = now >= flush_at
             if due:
                 flush_at = now + self._flush_s
-            self._recorder.look_after(due)
-            self._draw()
+            # Whatever goes wrong in one turn, the next one comes: without a heartbeat the job is another's.
+            with contextlib.suppress(Exception):
+                if check:
+                    self._recorder.check_file()
+                self._recorder.look_after(due)
+            with contextlib.suppress(Exception):
+                self._draw()

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
 
-from jobdash.domain.text import ERROR_BYTES, NAME_BYTES, bounded, redact
-from jobdash.store.texts import stored, stored_error
+from jobdash.domain.text import ERROR_BYTES, HIDDEN, clean, names_a_secret, redact
+from jobdash.store.texts import distinct, stored, stored_error
 
 DETAIL_BYTES = ERROR_BYTES
 """The most that is kept of one detail, as JSON."""
-_HASH_LETTERS = 16
+_SHORTEST_TOKEN = 16
+"""What is called token and is shorter may well be a word of a text."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}>")
+"""Where the text of an object is no more than its place in memory."""
 
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def kept_key(key: object) -> str:
-    """Return an item's key as the store keeps it: a text, the same for the same key in every run.
+    """Return an item's key as the store keeps it: its text, the same for the same key in every run.
 
-    One that is too long, or holds what looks like a secret, is cut and made unique by a hash.
+    One that is too long, holds half a character or what looks like a secret, is made unique by a hash. Keys
+    of one text are one key: 1 and "1". Raises TypeError for what has another text in the next run.
     """
     text = key if isinstance(key, str) else str(key)
-    if not text.isascii():  # a file's name may hold half characters, which no database can
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    shown = redact(text)
-    if shown == text and len(text.encode()) <= NAME_BYTES:
-        return text
-    from hashlib import sha256
-
-    mark = sha256(text.encode()).hexdigest()[:_HASH_LETTERS]
-    return f"{bounded(shown, NAME_BYTES - _HASH_LETTERS - 1)}#{mark}"
+    if isinstance(key, set | frozenset) or (" at 0x" in text and _ADDRESS.search(text)):
+        raise TypeError(
+            "key= has to return the same for an item in every run, a path or a row's id:"
+            f" not {clean(text, 80)}"
+        )
+    return distinct(text)
 
 
 def kept_detail(value: object) -> str | None:
@@ -43,11 +44,10 @@ def kept_detail(value: object) -> str | None:
     if isinstance(value, str):
         return _encode(stored(value, DETAIL_BYTES))
     try:
-        text = _encode(value)
-        if redact(text) != text:
-            text = _encode(_redacted(value))
-    except TypeError as error:
-        raise TypeError(
+        text = _encode(_redacted(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
             f"item.detail takes text or JSON (numbers, lists, dicts), and this is not: {error}"
         ) from None
     if len(text) > DETAIL_BYTES:
@@ -76,8 +76,27 @@ def sentence_of(error: BaseException) -> str:
 def _redacted(value: object) -> object:
     if isinstance(value, str):
         return redact(value)
-    if isinstance(value, Mapping):
-        return {redact(key) if isinstance(key, str) else key: _redacted(some) for key, some in value.items()}
+    if isinstance(value, dict):
+        return {redact(key) if isinstance(key, str) else key: _of(key, some) for key, some in value.items()}
     if isinstance(value, list | tuple):
         return [_redacted(some) for some in value]
+    return value
+
+
+def _of(name: object, value: object) -> object:
+    """Return what goes by a name, hidden where the name says that it is a key."""
+    if not isinstance(name, str) or not names_a_secret(name):
+        return _redacted(value)
+    if name.lower() == "token" and not (isinstance(value, str) and len(value) >= _SHORTEST_TOKEN):
+        return _redacted(value)
+    return _hidden(value)
+
+
+def _hidden(value: object) -> object:
+    if isinstance(value, str):
+        return HIDDEN if value else value
+    if isinstance(value, dict):
+        return {redact(key) if isinstance(key, str) else key: _hidden(some) for key, some in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden(some) for some in value]
     return value

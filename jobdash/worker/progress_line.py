@@ -83,7 +83,7 @@ def shown_here() -> bool:
     """Whether a person looks at standard error."""
     try:
         return sys.stderr is not None and sys.stderr.isatty()
-    except (OSError, ValueError):
+    except Exception:  # noqa: BLE001 - a script may put any object there
         return False
 
 
@@ -101,5 +101,5 @@ def _fitting(text: str, cells: int) -> str:
 def _width() -> int:
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    except (OSError, ValueError, AttributeError):
+    except Exception:  # noqa: BLE001 - the same
         return 80

@@ -7,59 +7,38 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from jobdash.errors import JobdashError
 from jobdash.store.claim import Claimed, Wanted, claim
-from jobdash.store.engine import BUSY_TIMEOUT_MS, store_error
+from jobdash.store.engine import BUSY_TIMEOUT_MS
 from jobdash.store.fence import MOST_ROWS, Hold, Outcome, Refused, Standing, open_store
-from jobdash.worker.saying import say
+from jobdash.worker import door
+from jobdash.worker.door import Door, identity, told, while_busy
 from jobdash.worker.token import Token
 
 PATIENCE_MS = 250
 """How long an item waits for other writers before its outcome is kept for the next one."""
-_LAST_WAIT_S = 30.0
-"""How long a claim and the last flush wait for other writers; and after which time the waiting is said."""
-_MOST_KEPT = 10_000
-"""Outcomes kept in memory for a store that cannot be written now."""
-_MAY_PASS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 T = TypeVar("T")
 
 
-class Recorder:
+class Recorder(Door):
     """The store's side of one run; may be used from several threads."""
 
     def __init__(self, token: Token, patience_ms: int = PATIENCE_MS) -> None:
-        self._token = token
+        super().__init__(token)
         self._patience_ms = patience_ms
-        self._lock = threading.RLock()
-        self._inside = False
-        self._hold: Hold | None = None
-        self._path = Path()
-        self._file: tuple[int, int] | None = None
         self._lease_s = 0.0
         self._written_at = 0.0
         self._seen_version = -1
         self._unwritten: dict[str, Outcome] = {}
         self._counts: Callable[[], tuple[int, int]] | None = None
         self._counts_written = (0, 0)
-        self._trouble_since: float | None = None
-        self._said_trouble = False
         self._asked_told = False
-        self.cancelled_elsewhere = False
-        """Somebody has ended the job as cancelled; nothing more can be written."""
-
-    @property
-    def recording(self) -> bool:
-        """Whether there is a store to write to."""
-        return self._hold is not None
 
     @property
     def attempt(self) -> int:
@@ -72,23 +51,26 @@ class Recorder:
         ``counts`` tells how many items succeeded and failed, where items have no keys and are only counted.
         """
         try:
-            connection = open_store(path)
-        except JobdashError as error:
-            self._give_up(str(error))
-            return None
-        try:
-            got = _while_busy(lambda: claim(connection, want))
-            got.hold.be_patient(self._patience_ms)
-        except (sqlite3.Error, JobdashError) as error:
-            connection.close()
-            self._give_up(str(_told(path, error)))
+            got = self._claimed(path, want)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a store, the work goes on
+            self._give_up(told(path, error))
             return None
         self._path = path
-        self._file = _identity(path)
+        self._file = identity(path)
         self._lease_s = want.lease_ms / 1000
         self._counts = counts
         self._written_at = time.monotonic()
         self._hold = got.hold
+        return got
+
+    def _claimed(self, path: Path, want: Wanted) -> Claimed:
+        connection = open_store(path)
+        try:
+            got = while_busy(lambda: claim(connection, want))
+            got.hold.be_patient(self._patience_ms)
+        except BaseException:
+            connection.close()
+            raise
         return got
 
     def keep(self, outcome: Outcome) -> int:
@@ -97,27 +79,39 @@ class Recorder:
         return len(self._unwritten)
 
     def known(self, keys: list[str]) -> dict[str, Standing]:
-        """Return what is known of items, written or not; nothing where the store cannot be read."""
+        """Return what is known of items, written or not.
+
+        Waits for it as long as it takes: an item of which nothing is known is done again. Nothing is known
+        where there is no store; one that cannot be read is given up.
+        """
         found: dict[str, Standing] = {}
         with self._held() as hold:
             if hold is not None:
-                with self._survived():
-                    found = hold.standing(keys)
+                try:
+                    found = while_busy(lambda: hold.standing(keys))
+                except sqlite3.Error as error:
+                    self._give_up(told(self._path, error))
         for key in keys:
             if outcome := self._unwritten.get(key):
                 found[key] = Standing(outcome.outcome, self.attempt)
         return found
 
     def flush(self) -> None:
-        """Write what is to be written, if the store lets us; else it goes with the next one."""
-        with self._held() as hold:
+        """Write what is to be written, if the store lets us; else it goes with the next one.
+
+        While the store is in trouble that is left to the thread beside the loop, which tries again and again;
+        unless very much waits already, and then the loop waits too.
+        """
+        if self._trouble_since is not None and len(self._unwritten) < door.MOST_KEPT:
+            return
+        with self._held(self._patience_ms / 1000) as hold:
             if hold is not None:
                 with self._survived():
                     self._write(hold)
 
     def look_after(self, flush_due: bool) -> None:
         """See whether somebody else has written, tell our own cancel, write what is due, renew the lease."""
-        with self._held() as hold:
+        with self._held(self._patience_ms / 1000) as hold:
             if hold is None:
                 return
             with self._survived():
@@ -132,16 +126,16 @@ class Recorder:
                     self._heed(hold.renew())
                     self._written()
 
-    def check_file(self) -> None:
-        """See whether the store is still the file that was opened; SQLite would write on into nothing."""
-        if self._hold is not None and _identity(self._path) != self._file:
-            self._give_up(f"The store {self._path} was deleted or replaced.")
+    def write_all(self) -> None:
+        """Write what waits, waiting for other writers."""
+        self._waiting_for_others(self._write, in_trouble=True)
 
     def expect(self, keys: Iterable[str]) -> None:
         """Write items down that are to come; ends early when the store cannot be written."""
         rest = iter(keys)
-        while self._hold is not None and (some := list(islice(rest, MOST_ROWS))):
-            self._waiting_for_others(partial(_expect, some))
+        written: bool | None = True
+        while written and (some := list(islice(rest, MOST_ROWS))):
+            written = self._waiting_for_others(partial(_expect, some))
 
     def count_total(self) -> int | None:
         """Make what is written down the job's total, and return it; None when it cannot be written."""
@@ -151,12 +145,13 @@ class Recorder:
         """Keep a total that has become known."""
         self._waiting_for_others(partial(_set_total, total))
 
-    def _waiting_for_others(self, do: Callable[[Hold], T]) -> T | None:
+    def _waiting_for_others(self, do: Callable[[Hold], T], *, in_trouble: bool = False) -> T | None:
+        """Do something in its time; what is not an item's is not waited for in a store that is in trouble."""
         found: T | None = None
-        with self._held(patiently=True) as hold:
-            if hold is not None:
+        with self._held() as hold:
+            if hold is not None and (in_trouble or self._trouble_since is None):
                 with self._survived():
-                    found = _while_busy(partial(do, hold))
+                    found = while_busy(partial(do, hold))
         return found
 
     def end(self, word: str, ended: str, error: str | None) -> None:
@@ -164,66 +159,24 @@ class Recorder:
 
         Raises `Refused` when the job is no longer ours.
         """
-        with self._held(patiently=True) as hold:
+        if self._must_wait(partial(self._end_late, word, ended, error)):
+            return
+        with self._held() as hold:
             if hold is None:
                 return
             try:
                 hold.be_patient(BUSY_TIMEOUT_MS)
-                _while_busy(lambda: self._write(hold))
+                while_busy(lambda: self._write(hold))
                 asked = self._token.asked if word == "cancelled" else None
-                _while_busy(lambda: hold.finish(word, ended, error, asked))
+                while_busy(lambda: hold.finish(word, ended, error, asked))
             except sqlite3.Error as trouble:
-                self._give_up(f"{_told(self._path, trouble)} How the job ended is not recorded.")
+                self._give_up(told(self._path, trouble), "How the job ended is not recorded.")
             finally:
                 self.let_go()
 
-    def let_go(self) -> None:
-        """Close the connection; nothing more is written."""
-        with self._lock:
-            hold, self._hold = self._hold, None
-            if hold is not None:
-                with contextlib.suppress(sqlite3.Error):
-                    hold.close()
-
-    def before_fork(self) -> None:
-        """Wait until no transaction is under way: a child must not inherit half of one."""
-        self._lock.acquire()
-
-    def after_fork(self) -> None:
-        """Go on in the parent."""
-        self._lock.release()
-
-    def in_forked_child(self) -> Hold | None:
-        """Write nothing in the child; returns what has to stay untouched there, the parent's connection."""
-        self._lock = threading.RLock()
-        hold, self._hold = self._hold, None
-        return hold
-
-    @contextlib.contextmanager
-    def _held(self, *, patiently: bool = False) -> Iterator[Hold | None]:
-        """Hold the connection; None when there is none, it cannot be had now, or we are in it already.
-
-        The garbage collector may end a forgotten loop in the middle of any statement, this thread's too.
-        """
-        if not self._lock.acquire(timeout=_LAST_WAIT_S if patiently else self._patience_ms / 1000):
-            yield None
-            return
-        outer, self._inside = self._inside, True
-        try:
-            yield None if outer else self._hold
-        finally:
-            self._inside = outer
-            self._lock.release()
-
-    @contextlib.contextmanager
-    def _survived(self) -> Iterator[None]:
-        """Go on when the store cannot be written; the end of our right to write is told to the token."""
-        try:
-            yield
-        except Refused as refused:
-            self.refused(refused)
-        except sqlite3.Error as error:
-            self._trouble(error)
+    def _end_late(self, word: str, ended: str, error: str | None) -> None:
+        with contextlib.suppress(Refused):  # nobody is there any more to hear it
+            self.end(word, ended, error)
 
     def _write(self, hold: Hold) -> None:
         if self._counts is not None:
@@ -254,60 +207,17 @@ class Recorder:
         if status == "cancelling":
             self._token.cancel()
 
-    def refused(self, refused: Refused) -> None:
-        """Take note that the job is no longer ours."""
-        if refused.cancelled:
-            self.cancelled_elsewhere = True
-            self._token.cancel()
-        else:
-            self._token.lose(str(refused))
-        self.let_go()
+    def _kept(self) -> int:
+        return len(self._unwritten)
 
-    def _trouble(self, error: sqlite3.Error) -> None:
-        now = time.monotonic()
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code not in _MAY_PASS or len(self._unwritten) > _MOST_KEPT:
-            self._give_up(str(_told(self._path, error)))
-            return
-        if self._trouble_since is None:
-            self._trouble_since = now
-        if not self._said_trouble and (code not in _BUSY or now - self._trouble_since >= _LAST_WAIT_S):
-            self._said_trouble = True
-            say(f"jobdash: {_told(self._path, error)} The loop runs on; its outcomes are kept until it can.")
-
-    def _give_up(self, why: str) -> None:
-        say(f"jobdash: {why} The loop runs on; nothing more of it is recorded.")
+    def _forget(self) -> None:
         self._unwritten.clear()
-        self.let_go()
 
 
-def _expect(keys: list[str], hold: Hold) -> None:
+def _expect(keys: list[str], hold: Hold) -> bool:
     hold.expect(keys)
+    return True
 
 
 def _set_total(total: int, hold: Hold) -> None:
     hold.set_total(total)
-
-
-def _told(path: Path, error: Exception) -> Exception:
-    return store_error(path, error) if isinstance(error, sqlite3.DatabaseError) else error
-
-
-def _while_busy(do: Callable[[], T]) -> T:
-    """Do something, again and again while other programs write, for at most `_LAST_WAIT_S`."""
-    until = time.monotonic() + _LAST_WAIT_S
-    while True:
-        try:
-            return do()
-        except sqlite3.OperationalError as error:
-            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
-            if not busy or time.monotonic() >= until:
-                raise
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

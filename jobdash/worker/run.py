@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import threading
-from functools import cache
 from typing import NamedTuple
 
 from jobdash.domain.text import clean
-from jobdash.errors import JobdashError
 from jobdash.store.claim import Claimed, Wanted
 from jobdash.store.fence import Hold, Outcome, Refused
 from jobdash.store.owner import current_owner
-from jobdash.worker import script, settings, signals
+from jobdash.worker import living, script, settings, signals
+from jobdash.worker.door import sentence
+from jobdash.worker.ending import cancelled_sentence, so_far, verdict
 from jobdash.worker.keeper import Keeper
-from jobdash.worker.keeping import sentence_of
 from jobdash.worker.progress_line import Progress, ProgressLine, shown_here
 from jobdash.worker.recorder import PATIENCE_MS, Recorder
 from jobdash.worker.saying import say
@@ -29,10 +27,6 @@ PATIENCE_ON_A_LOOP_MS = 50
 """The same as `PATIENCE_MS` where an event loop would stand still meanwhile."""
 _MOST_UNWRITTEN = 1_000
 """Outcomes of a flush interval that are written at once, interval or not."""
-_live: set[Run] = set()
-_forking: list[Run] = []
-_left_alone: list[Hold] = []
-"""Connections of a parent process: closing one in a child could disturb the parent's."""
 
 
 class Asked(NamedTuple):
@@ -48,6 +42,8 @@ class Asked(NamedTuple):
     db: str | os.PathLike[str] | None
     progress: bool
     on_a_loop: bool = False
+    script: str | None = None
+    """The whole path of the script, for a job without a name of its own."""
 
 
 class Run:
@@ -69,7 +65,7 @@ class Run:
         self.public_id: str | None = None
         """None when there is no store to record it in."""
         self.word: str | None = None
-        """How it ended: ``completed``, ``cancelled``, ``failed``; None while it runs or when it was lost."""
+        """How it ended: ``completed``, ``cancelled``, ``failed``, ``lost``; None while it runs."""
         self._asked = asked
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -77,7 +73,8 @@ class Run:
         self._line: ProgressLine | None = None
         self._keeper: Keeper | None = None
         self._flush_s = asked.flush_s if asked.flush_s is not None else (0 if asked.keyed else COUNTS_FLUSH_S)
-        self._ended = False
+        self._begun = False
+        self._end_as: tuple[str, str] | None = None
 
     @property
     def recorder(self) -> Recorder:
@@ -90,21 +87,34 @@ class Run:
         return self.succeeded + self.failed
 
     def begin(self) -> None:
-        """Claim the job and start the thread beside it."""
+        """Claim the job and start the thread beside it.
+
+        `conclude` has to be called even if this is interrupted; another thread may do so meanwhile.
+        """
+        living.prepare_process()
+        living.live.add(self)
         lease_ms = settings.LEASE_MS
         try:
             found = settings.read(self._asked.db)
-        except JobdashError as error:
-            say(f"jobdash: {error} The loop runs on; nothing of it is recorded.")
-        else:
             lease_ms = found.lease_ms
             self._claim(found)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a setting, the work goes on
+            what = sentence(str(error) or type(error).__name__)
+            say(f"jobdash: {what} The loop runs on; nothing of it is recorded.")
+        finally:
+            with self._lock:
+                self._begun = True
+                end_as = self._end_as
+        if end_as is not None:
+            self._end(*end_as)
+            return
         if self._asked.progress and settings.progress_wanted() and shown_here():
             self._line = ProgressLine(self.name, self.unit)
-        _prepare_process()
-        _live.add(self)
-        self._keeper = Keeper(self._recorder, self._flush_s, lease_ms / 1000, self._draw)
-        self._keeper.start()
+        keeper = Keeper(self._recorder, self._flush_s, lease_ms / 1000, self._draw)
+        # At the end of the interpreter no thread can be started; what there is to write waits for the end.
+        with contextlib.suppress(RuntimeError):
+            keeper.start()
+            self._keeper = keeper
 
     def listen(self) -> None:
         """Let Ctrl-C and SIGTERM cancel it; in the thread that is to hear them."""
@@ -130,6 +140,7 @@ class Run:
             log_file=found.log_file,
             metadata=asked.metadata,
             tags=asked.tags,
+            script=asked.script,
         )
         got = self._recorder.begin(found.database, want, None if asked.keyed else self._counts)
         if got is not None:
@@ -140,8 +151,14 @@ class Run:
         self.succeeded, self.failed, self.total = got.succeeded, got.failed, got.total
         self.before = self.done
         self.token.belongs_to(found.database, got.job_id, got.fence)
+        self.token.known_as = f"job {clean(self.name)} ({got.public_id})"
         if got.other_pid is not None:
             say(f"jobdash: another run of {self.name} is active, pid {got.other_pid}; this one is a new job")
+        if got.left is not None:
+            told = (
+                "counts only, and this run has key=" if self.keyed else "has keys, and this run has no key="
+            )
+            say(f"jobdash: job {self.name} ({got.left}) waits on: it {told}; this one is a new job")
 
     def _counts(self) -> tuple[int, int]:
         return self.succeeded, self.failed
@@ -153,6 +170,27 @@ class Run:
     def progress(self) -> Progress:
         """Return how far it is."""
         return Progress(self.succeeded, self.failed, self.total, self.before)
+
+    def count_passed(self, number: int) -> None:
+        """Count items as done that nobody entered, or take that back."""
+        with self._lock:
+            self.succeeded += number
+
+    def count_anew(self) -> None:
+        """Begin to count from nothing."""
+        with self._lock:
+            self.succeeded = self.failed = 0
+
+    def know_total(self, total: int) -> None:
+        """Take note that the iterable had so many items, whatever was said before."""
+        if self.total != total:
+            self.total = total
+            self._recorder.set_total(total)
+
+    def remark(self, what: str) -> None:
+        """Say something about the run, but not once more in a forked child."""
+        if self._pid == os.getpid():
+            say(f"jobdash: {what}")
 
     def count(self, outcome: str, kept: Outcome | None) -> None:
         """Count what became of an item and, where it has a key, keep it.
@@ -178,57 +216,39 @@ class Run:
     def stop(self) -> JobCancelled:
         """Return the exception that ends the loop, with what is done so far in its message."""
         stop = self.token.stop()
-        return stop if isinstance(stop, LeaseLost) else JobCancelled(self._cancelled_sentence())
-
-    def _so_far(self) -> str:
-        return f"{self.done:,}" + (f" of {self.total:,}" if self.total is not None else "")
-
-    def _left_at(self) -> str:
-        return f"loop left at {self._so_far()}"
-
-    def _cancelled_sentence(self) -> str:
-        if self.total is None:
-            return f"Job was cancelled: {self.done:,} done"
-        rest = max(0, self.total - self.done)
-        return f"Job was cancelled: {self.done:,} of {self.total:,} done, {rest:,} not processed"
+        return (
+            stop if isinstance(stop, LeaseLost) else JobCancelled(cancelled_sentence(self.done, self.total))
+        )
 
     def conclude(self, error: BaseException | None, exhausted: bool) -> None:
         """End the job as ``error`` (what left the block or the loop) says; None: it was left without one.
 
         Raises `LeaseLost` when the job turns out to be no longer ours, and ``error`` says nothing else.
         """
-        if self._ended:
-            return
-        word, ended = self._verdict(error, exhausted)
+        word, ended = verdict(error, exhausted, so_far(self.done, self.total))
+        with self._lock:
+            if self._end_as is not None:
+                return
+            self._end_as = word, ended
+            if not self._begun:  # the thread that claims ends what it gets
+                return
         self._end(word, ended)
         if self.token.lost is not None and (error is None or type(error) is JobCancelled):
             raise self.token.stop()
 
-    def _verdict(self, error: BaseException | None, exhausted: bool) -> tuple[str, str]:
-        if error is None:
-            return ("completed", f"{self._so_far()} done") if exhausted else ("cancelled", self._left_at())
-        if isinstance(error, JobCancelled):
-            return "cancelled", f"cancelled at {self._so_far()}"
-        if isinstance(error, Exception) or (isinstance(error, SystemExit) and error.code not in {None, 0}):
-            return "failed", sentence_of(error)
-        by = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
-        return "cancelled", f"{self._left_at()}: {by}"
-
     def _end(self, word: str, ended: str) -> None:
-        self._ended = True
         self.listen_no_more()
         if self._keeper is not None:
             self._keeper.stop()
-        _live.discard(self)
-        if self._pid != os.getpid():
-            return
         try:
+            if self._pid != os.getpid():
+                return
             if self.token.lost is None:
                 self._recorder.end(word, ended, ended if word == "failed" else None)
         except Refused as refused:
             self._recorder.refused(refused)
         finally:
-            self._recorder.let_go()
+            living.live.discard(self)  # a fork must not come between an open connection and this
         if self._recorder.cancelled_elsewhere:
             word = "cancelled"
         if self._line is not None:
@@ -237,12 +257,12 @@ class Run:
 
     def _tell(self, word: str) -> None:
         if self.token.lost is not None:
-            known_as = f" ({self.public_id})" if self.public_id else ""
-            say(f"jobdash: job {clean(self.name)}{known_as} {self.token.lost}, exiting")
+            self.word = "lost"
+            say(f"jobdash: {self.token.known_as} {self.token.lost}, exiting")
             return
         self.word = word
         if word == "cancelled" and self.token.stopped:
-            say(self._cancelled_sentence())
+            say(cancelled_sentence(self.done, self.total))
 
     def abandon(self) -> None:
         """End a job whose loop was never ended: at the end of the interpreter."""
@@ -263,36 +283,3 @@ class Run:
         self._line = None
         self._lock = threading.Lock()
         return self._recorder.in_forked_child()
-
-
-@cache
-def _prepare_process() -> None:
-    """Hang on to the end of the interpreter and to forks, once a process."""
-    atexit.register(_abandon_all)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
-
-
-def _abandon_all() -> None:
-    for run in list(_live):
-        run.abandon()
-
-
-def _before_fork() -> None:
-    _forking[:] = _live
-    for run in _forking:
-        run.before_fork()
-
-
-def _after_fork() -> None:
-    for run in _forking:
-        run.after_fork()
-
-
-def _in_child() -> None:
-    signals.in_forked_child()
-    for run in _forking:
-        hold = run.in_forked_child()
-        if hold is not None:
-            _left_alone.append(hold)
-    _live.clear()

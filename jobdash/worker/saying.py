@@ -22,9 +22,17 @@ def write(text: str, *, progress: bool = False) -> None:
     stream = sys.stderr
     if stream is None:  # pythonw
         return
-    with contextlib.suppress(OSError, ValueError):  # closed, or a pipe nobody reads
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        shown = text.encode(encoding, "replace").decode(encoding)
+    # Closed, a pipe nobody reads, or an object of the script's own, which may do anything.
+    with contextlib.suppress(Exception):
+        shown = _encodable(text, getattr(stream, "encoding", None))
         stream.write(f"{ERASE_LINE}{shown}" if _progress_is_shown or progress else shown)
         stream.flush()
         _progress_is_shown = progress and not text.endswith("\n")
+
+
+def _encodable(text: str, encoding: object) -> str:
+    known = encoding if isinstance(encoding, str) else "utf-8"
+    try:
+        return text.encode(known, "replace").decode(known)
+    except LookupError:
+        return text.encode("ascii", "replace").decode()

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from jobdash.domain.text import encodable
+
 
 def name_of(frame: FrameType) -> str:
     """Return what a job without a name is called: the script and line that track it, ``resize.py:12``."""
@@ -16,13 +18,22 @@ def name_of(frame: FrameType) -> str:
     return f"{known}:{frame.f_lineno}"
 
 
+def place_of(frame: FrameType) -> str:
+    """Return what tells a script from another of the same file name: its whole path."""
+    file = frame.f_code.co_filename
+    try:
+        return str(Path(file).absolute())
+    except OSError:  # the current folder has been deleted
+        return file
+
+
 def user_at_host() -> str:
     """Return who runs this process, as the log names them."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container without a name for its user
         user = "unknown"
-    return f"{user}@{_host()}"
+    return encodable(f"{user}@{_host()}")
 
 
 def _host() -> str:
@@ -52,16 +63,19 @@ def command_line() -> tuple[str, ...] | None:
 
 
 def folder() -> str | None:
-    """Return the folder that the command line was given in; None when it has been deleted.
+    """Return the folder that the command line was given in; None for one that cannot be named.
 
-    The current one may be another by now. For a script with a relative name that does no harm: what its whole
-    name has in front of the one that was given is where it was given.
+    It may have been deleted, or have half a character in its name. The current one may be another by now. For
+    a script with a relative name that does no harm: what its whole name has in front of the one that was
+    given is where it was given.
     """
     whole, given = str(getattr(sys.modules.get("__main__"), "__file__", "")), os.path.normpath(sys.argv[0])
     relative = Path(whole).is_absolute() and not Path(given).is_absolute()
     if relative and whole.endswith(os.sep + given):
-        return whole.removesuffix(given).rstrip(os.sep) or os.sep
-    try:
-        return str(Path.cwd())
-    except OSError:
-        return None
+        here = whole.removesuffix(given).rstrip(os.sep) or os.sep
+    else:
+        try:
+            here = str(Path.cwd())
+        except OSError:
+            return None
+    return here if encodable(here) == here else None

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from jobdash import config
 from jobdash.domain.duration import SECOND, parse_span
+from jobdash.domain.text import encodable
 from jobdash.errors import ConfigError
 
 LEASE_MS = 30 * SECOND
@@ -35,9 +36,13 @@ def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ)
     return Settings(
         database=config.load(database=os.fspath(db) if db is not None else None, env=env).database,
         lease_ms=_lease(env),
-        job=env.get("JOBDASH_JOB") or None,
-        log_file=env.get("JOBDASH_LOG_FILE") or None,
+        job=_writable(env.get("JOBDASH_JOB")),
+        log_file=_writable(env.get("JOBDASH_LOG_FILE")),
     )
+
+
+def _writable(text: str | None) -> str | None:
+    return text if text and encodable(text) == text else None
 
 
 def _lease(env: Mapping[str, str]) -> int:

@@ -19,6 +19,8 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 
 _REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 _active: list[Token] = []
+_inherited: list[Token] = []
+"""In a forked child: the tokens of the parent's jobs, which Ctrl-C in the terminal means too."""
 _before: dict[int, Handler] = {}
 
 
@@ -38,15 +40,22 @@ def listen_no_more(token: Token) -> None:
     """Let signals cancel a job no longer."""
     with contextlib.suppress(ValueError):
         _active.remove(token)
-    if _active or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         return
     for number in list(_before):
-        _restore(number)
+        if not _meant_by(number):
+            _restore(number)
 
 
 def in_forked_child() -> None:
     """Give SIGTERM back: pools end their children by it. Ctrl-C goes on to cancel gracefully."""
+    _inherited.extend(_active)
+    _active.clear()
     _restore(signal.SIGTERM)
+
+
+def _meant_by(number: int) -> list[Token]:
+    return [*_active, *_inherited] if number == signal.SIGINT else _active
 
 
 def _restore(number: int) -> None:
@@ -56,7 +65,7 @@ def _restore(number: int) -> None:
 
 
 def _may_replace(handler: Handler) -> bool:
-    if handler in {signal.SIG_DFL, signal.default_int_handler}:
+    if handler is signal.SIG_DFL or handler is signal.default_int_handler:
         return True
     # asyncio.run's own handler of Ctrl-C cancels the main task at once; it is what the second one gets.
     owner = getattr(getattr(handler, "func", None), "__self__", None)
@@ -65,7 +74,7 @@ def _may_replace(handler: Handler) -> bool:
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     # Takes no lock: the interrupted code may hold it. The job's own thread tells the store.
-    waiting = [token for token in _active if token.asked is None]
+    waiting = [token for token in _meant_by(number) if token.asked is None]
     if waiting:
         for token in waiting:
             token.ask(_REASONS[signal.Signals(number)])

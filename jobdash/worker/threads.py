@@ -39,7 +39,6 @@ class _Pool(Generic[T]):
                 item = None if self.failure is not None else next(items, None)
                 if item is None:
                     break
-                item.entered = True
                 self._items.put(item)
         finally:
             for _ in self._threads:

@@ -28,6 +28,8 @@ class Token:
         """What became of the job, when it is no longer this run's ("was removed")."""
         self.asked: str | None = None
         """Why this process asks for its own cancel (Ctrl-C), which is to be written to the store."""
+        self.known_as = "the job"
+        """What its job is called where something is said of it."""
         self._pid = os.getpid()
         self._place: tuple[str, int, int] | None = None
         self._elsewhere: _Elsewhere | None = None
@@ -49,7 +51,7 @@ class Token:
 
     def stop(self) -> JobCancelled:
         """Return the exception that ends the loop."""
-        return JobCancelled() if self.lost is None else LeaseLost(self.lost)
+        return JobCancelled() if self.lost is None else LeaseLost(f"{self.known_as} {self.lost}")
 
     def belongs_to(self, path: Path, job_id: int, fence: int) -> None:
         """Name the job, for a look from another process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from jobdash.worker import script
 from jobdash.worker.job import Job, Rules
 from jobdash.worker.run import Asked, Run
+from jobdash.worker.source import length
 from jobdash.worker.stopping import JobCancelled
 
 if TYPE_CHECKING:
     from jobdash.worker.aio import AsyncJob
 
 T = TypeVar("T")
+_MOST = 2**63 - 1
 
 
 def track(
@@ -42,12 +45,13 @@ def track(
     - ``name``: what the job is called; a run joins the newest job of that name unless that one is completed,
       removed or held by a living process. Without one: the script and line, ``resize.py:12``.
     - ``key``: returns what tells an item from the others in every run, a path or a row's id. It is called
-      more than once for an item. Of two items with one key the second is not done.
+      more than once for an item. Of two items with one key the second is not done, which is said at the end.
     - ``on_error``: ``"raise"``: an item's exception is recorded and ends the loop; ``"record"``: the loop
       goes on, until more than ``max_errors`` items of this run failed.
-    - ``total``: how many items there are, where the iterable has no ``len``.
+    - ``total``: how many items there are, a whole number, where the iterable has no ``len``.
     - ``unit``: what an item is ("files").
-    - ``metadata``, ``tags``: words kept with the job; the dashboard finds jobs by their tags.
+    - ``metadata``, ``tags``: words kept with the job; the dashboard finds jobs by their tags. For a job
+      without a name the metadata tell the ``script`` too, by its whole path: only runs of that one join it.
     - ``flush_interval``: seconds. Outcomes of very small items are written together that often; those in
       between are done again after a crash. 0: each at once. By default items with a key are written at once
       and mere counts every 0.2 s.
@@ -60,14 +64,14 @@ def track(
         raise ValueError(f"on_error has to be 'raise' or 'record', not {on_error!r}")
     if max_errors is not None and on_error != "record":
         raise ValueError("max_errors goes with on_error='record'")
-    for what, number in (("max_errors", max_errors), ("total", total), ("flush_interval", flush_interval)):
-        if number is not None and number < 0:
-            raise ValueError(f"{what} has to be at least 0")
-    known_as = script.name_of(sys._getframe(1)) if name is None else str(name)  # noqa: SLF001 - the caller's line
+    if flush_interval is not None and not flush_interval >= 0:  # which NaN is not either
+        raise ValueError(f"flush_interval has to be at least 0, not {flush_interval!r}")
+    max_errors = _whole("max_errors", max_errors)
+    caller = sys._getframe(1)  # noqa: SLF001 - the line that tracks is a job's name
     asked = Asked(
-        name=known_as,
+        name=script.name_of(caller) if name is None else str(name),
         keyed=key is not None,
-        total=total if total is not None else _length(iterable),
+        total=_whole("total", total) if total is not None else length(iterable),
         unit=unit,
         flush_s=flush_interval,
         metadata=_words(metadata),
@@ -75,6 +79,7 @@ def track(
         db=db,
         progress=progress,
         on_a_loop=isinstance(iterable, AsyncIterable),
+        script=script.place_of(caller) if name is None else None,
     )
     rules = Rules(cast("Callable[[object], object] | None", key), on_error == "record", max_errors)
     return Track(iterable, asked, rules)
@@ -97,10 +102,14 @@ class Track(Generic[T]):
     def __enter__(self) -> Job[T]:
         source = self._sync_source("with")
         run = Run(self._asked)
-        run.begin()
-        run.listen()
         job = self._job = Job(run, source, self._rules)
-        job.seed()
+        try:
+            run.begin()
+            run.listen()
+            job.seed()
+        except BaseException as error:
+            run.conclude(error, exhausted=False)
+            raise
         return job
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
@@ -143,10 +152,10 @@ def _counted(asked: Asked, source: Iterable[T]) -> Iterator[T]:
     What comes between two values is all that a loop costs: the store is the business of another thread.
     """
     run = Run(asked)
-    run.begin()
-    run.listen()
-    token, total, done = run.token, run.total, 0
     try:
+        run.begin()
+        run.listen()
+        token, total, done = run.token, run.total, 0
         for value in source:
             if token.stopped:
                 raise run.stop()
@@ -162,19 +171,22 @@ def _counted(asked: Asked, source: Iterable[T]) -> Iterator[T]:
     except BaseException as error:
         run.conclude(error, exhausted=False)
         raise
-    if total is None:
-        run.total = done
-        run.recorder.set_total(done)
+    run.know_total(done)
     run.conclude(None, exhausted=True)
     if run.word == "cancelled":
         raise JobCancelled
 
 
-def _length(iterable: object) -> int | None:
-    try:
-        return len(cast("Any", iterable))
-    except TypeError:
+def _whole(what: str, number: object) -> int | None:
+    if number is None:
         return None
+    try:
+        whole = operator.index(cast("Any", number))
+    except TypeError:
+        whole = -1
+    if not 0 <= whole <= _MOST:
+        raise ValueError(f"{what} has to be a whole number of at least 0, not {number!r}")
+    return whole
 
 
 def _words(words: Mapping[str, object] | None) -> dict[str, str]:

@@ -157,11 +157,34 @@ SECRET = "[secret]"
         ("https://h/v1?key=abc&x=1", f"https://h/v1?key={SECRET}&x=1"),
         ("ya29.a0AfH6", SECRET),
         ("task-1 is risky", "task-1 is risky"),
+        ("sk-SK.json and sk-sk", "sk-SK.json and sk-sk"),
+        ("sk-SKab sk-SK-1 sk-sk_x", f"{SECRET} {SECRET} {SECRET}"),
         ("the keyboard", "the keyboard"),
     ],
 )
 def test_whatever_is_shaped_like_a_key_is_hidden(text: str, kept: str) -> None:
     assert redact(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        *(
+            (name, True)
+            for name in ("api-key", "API_KEY", "x-goog-api-key", "apikey", "Authorization", "token")
+        ),
+        *(
+            (name, True)
+            for name in ("hf_token", "client_secret", "password", "access-token", "aws_secret_key")
+        ),
+        *(
+            (name, False)
+            for name in ("key", "tokens", "max-tokens", "tokenizer", "page_token", "secretary", "")
+        ),
+    ],
+)
+def test_the_name_of_a_secret_is_known(name: str, secret: bool) -> None:
+    assert gate.names_a_secret(name) is secret
 
 
 def test_a_key_of_this_process_is_hidden_whatever_its_shape(monkeypatch: pytest.MonkeyPatch) -> None:

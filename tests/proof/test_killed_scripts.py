@@ -50,13 +50,13 @@ def every_point(place: LocalWorld, turns: int, chance: random.Random) -> None:
     place.is_sound()
 
 
-def at_random(place: LocalWorld, kills: int, chance: random.Random) -> int:
+def at_random(place: LocalWorld, kills: int, chance: random.Random, workers: int = 1) -> int:
     """Kill scripts at any moment until so many were killed; return how many items they had."""
     killed = items = 0
     for number in count():
         name, here = f"job {number}", 0
         while place.status(name) != "completed":
-            script = place.start(name, LONG, fails=FAILS, item_s=0.0005)
+            script = place.start(name, LONG, fails=FAILS, item_s=0.0005, workers=workers)
             code = script.life.ends_within(chance.uniform(0, LONGEST_LIFE_S)) if killed < kills else None
             if code is None and killed < kills:
                 script.life.kill()
@@ -64,7 +64,7 @@ def at_random(place: LocalWorld, kills: int, chance: random.Random) -> int:
             elif code is None:
                 code = script.life.code()
             assert (code, script.err) in {(None, ""), (0, "")}
-        place.is_whole(name, LONG, here, FAILS)
+        place.is_whole(name, LONG, here * workers, FAILS)
         items += LONG
         if killed == kills:
             break
@@ -88,6 +88,11 @@ def test_a_script_killed_at_any_moment_is_gone_on_with(place: LocalWorld) -> Non
     at_random(place, 40, random.Random(200))
 
 
+@pytest.mark.slow
+def test_a_script_with_threads_killed_at_any_moment_is_gone_on_with(place: LocalWorld) -> None:
+    at_random(place, 20, random.Random(4), workers=4)
+
+
 @pytest.mark.marathon
 def test_a_script_killed_at_any_point_twenty_times_is_gone_on_with(place: LocalWorld) -> None:
     every_point(place, 20, random.Random())
@@ -97,3 +102,9 @@ def test_a_script_killed_at_any_point_twenty_times_is_gone_on_with(place: LocalW
 def test_a_script_killed_two_hundred_times_is_gone_on_with(place: LocalWorld) -> None:
     items = at_random(place, 200, random.Random())
     print(f"200 kills, {items} items")
+
+
+@pytest.mark.marathon
+def test_a_script_with_threads_killed_two_hundred_times_is_gone_on_with(place: LocalWorld) -> None:
+    items = at_random(place, 200, random.Random(), workers=4)
+    print(f"200 kills of scripts with four threads, {items} items")

@@ -153,7 +153,9 @@ def test_workers_and_dashboards_do_what_the_rules_say_in_any_order() -> None:
 
 @pytest.mark.marathon
 def test_workers_and_dashboards_do_what_the_rules_say_for_a_million_steps() -> None:
-    assert walk(MARATHON_STEPS, fixed=False) >= MARATHON_STEPS
+    steps = walk(MARATHON_STEPS, fixed=False)
+    assert steps >= MARATHON_STEPS
+    print(f"{steps} steps")
 
 
 DEPTH = 4
@@ -173,7 +175,7 @@ def test_any_order_of_two_actors_few_transactions_does_what_the_rules_say() -> N
 def test_every_order_of_two_actors_transactions_does_what_the_rules_say() -> None:
     told = interleave(DEPTH)
     assert told["interleavings"] == orders(DEPTH) == 117_573_120
-    print(told)
+    print(told)  # 7,373 states and 44,250 transactions, when it was written
 
 
 def orders(depth: int) -> int:

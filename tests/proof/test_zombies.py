@@ -216,6 +216,18 @@ def test_a_script_that_went_to_sleep_between_items_finds_its_job_gone(place: Loc
 
 
 @pytest.mark.slow
+def test_a_script_that_sleeps_in_a_transaction_holds_the_store_and_one_is_told(place: LocalWorld) -> None:
+    zombie = stop_at(place, "zombie 0-0", "before fence.commit", random.Random(1))
+    before = place.everything(zombie.name)
+    ran = place.jobdash("force-fail", zombie.known_as, "--yes")
+    assert ran.code == 1
+    assert "is busy: another program has been writing for 5 s." in ran.told
+    assert place.everything(zombie.name) == before
+    inside_a_transaction(zombie, "force-fail")  # asked again, and it gets through
+    place.is_sound()
+
+
+@pytest.mark.slow
 def test_a_script_that_went_to_sleep_anywhere_finds_its_job_gone(place: LocalWorld) -> None:
     every_point(place, 1, ACTS, random.Random(25))
 

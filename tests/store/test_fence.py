@@ -106,6 +106,25 @@ def test_a_new_job_is_made_and_held_in_one(path: Path, db: sqlite3.Connection) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (("--api-key", "x"), False),
+        (("--token", "y"), False),
+        (("--hf-token=y",), False),
+        (("api_key=z",), False),
+        (("--header", "x-goog-api-key: abc"), False),
+        (("--max-tokens", "5", "--key", "id", "secret", "token"), True),
+    ],
+)
+def test_a_command_line_with_a_secret_in_it_is_not_kept(
+    words: tuple[str, ...], kept: bool, path: Path, db: sqlite3.Connection
+) -> None:
+    claim(db, wanted(argv=("python", "x.py", *words)))
+    ((argv,),) = raw(path, "SELECT argv FROM attempt")
+    assert (argv is not None) is kept
+
+
 Ready = Callable[[Path, Claimed], None]
 
 
@@ -466,10 +485,38 @@ def test_a_worker_works_with_a_newer_store(path: Path, clock: HandClock) -> None
 
 def test_finding_the_newest_of_a_name_scans_no_table(path: Path, db: sqlite3.Connection) -> None:
     for query, values in (
-        (claims._NEWEST, ("resize",)),
+        (claims._NEWEST, ("resize", None)),
+        (claims._NEWEST, ("resize", '"script":"/x.py"')),
         (claims._NAMED, ("x", "resize")),
         (fence._STANDING, (1, "x")),
         (fence._UPSERT, (1, "x", "ok", 1, None, None, None)),
     ):
         plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values))
         assert "SCAN" not in plan.replace("SCAN CONSTANT ROW", "")
+
+
+def test_what_is_asked_and_written_of_items_costs_the_same_in_a_large_job(
+    path: Path, db: sqlite3.Connection
+) -> None:
+    steps = itertools.count()
+    costs: list[dict[str, int]] = []
+    for name, number in (("small", 1_000), ("large", 20_000)):
+        hold = claim(db, wanted(name=name)).hold
+        hold.expect([str(key) for key in range(number)])
+        some = [str(key) for key in range(300, 556)]
+        asked = {
+            "standing": lambda hold=hold, some=some: hold.standing(some),  # type: ignore[misc]
+            "write": lambda hold=hold, some=some: hold.write_items(ok(*some)),  # type: ignore[misc]
+            "renew": hold.renew,
+            "total": hold.count_total,
+        }
+        cost = {}
+        for what, do in asked.items():
+            before = next(steps)
+            db.set_progress_handler(lambda: next(steps) < 0, 100)  # every hundred steps of SQLite's machine
+            do()
+            db.set_progress_handler(None, 0)
+            cost[what] = next(steps) - before
+        costs.append(cost)
+    for what, small in costs[0].items():
+        assert costs[1][what] <= 1.5 * small + 5, (what, costs)

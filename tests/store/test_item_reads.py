@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,18 @@ def test_every_page_is_read_from_an_index(looks: Reader, run: Run, monkeypatch: 
     for sql, values in asked:
         steps = [str(step[3]) for step in read(f"EXPLAIN QUERY PLAN {sql}", values)]
         assert not any("SCAN" in step or "TEMP B-TREE" in step for step in steps), (sql, steps)
+
+
+def test_a_few_errors_among_very_many_items_are_found_without_going_through_all(
+    path: Path, looks: Reader
+) -> None:
+    steps: list[int] = []
+    for name, number in (("small", 100), ("large", 10_000)):
+        made = begin(path, name)
+        made.did(*["ok"] * number, "error")
+        calls = count()
+        looks._connection.set_progress_handler(lambda calls=calls: next(calls) < 0, 100)  # type: ignore[misc]
+        assert looks.item_errors(made.id).groups[0].first == number
+        looks._connection.set_progress_handler(None, 0)
+        steps.append(next(calls))
+    assert steps[1] <= steps[0] + 5

@@ -425,3 +425,20 @@ async def test_a_filter_that_was_just_typed_is_the_scope_of_a_key_behind_it(path
         view.bar.entry.value = "job-002"
         dash.app.acts.cancel_all(view)
         await dash.until(lambda: "Cancel 1 unfinished job in filter job-002?" in dash.screen)
+
+
+@pytest.mark.parametrize("open_first", [False, True])
+async def test_keys_of_one_burst_reach_the_filter_and_then_the_table(path: Path, open_first: bool) -> None:
+    """A-12: what follows Enter acts on the job the filter found, and is no part of the filter."""
+    rows = jobs("in_progress", "in_progress", "pending")
+    async with dashboard(path, [OPENAI], rows=rows, working=False) as dash:
+        if open_first:
+            await dash.press("slash")
+        for key in (*([] if open_first else ["slash"]), *"job-002", "enter", *"fff"):
+            await dash.send(key)
+        screen = await dash.until_dialog()
+        assert [decision.job.name for decision in screen.plan.acting] == ["job-002"]
+        assert dash.app.main.view.bar.text == "job-002"
+        await dash.press("escape")
+        await dash.until_table()
+        assert dash.names == ["job-002"]

@@ -13,7 +13,7 @@ from jobdash.config import UiSettings
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.status import Tab
 from jobdash.operations.browse import Counts, Sort
-from jobdash.tui import chrome
+from jobdash.tui import cells, chrome
 from jobdash.tui.ascii_filter import to_ascii
 from jobdash.tui.columns import Column, fit
 from jobdash.tui.context import UnderWay
@@ -56,7 +56,7 @@ def test_tabs_get_shorter_step_by_step() -> None:
     [(0, "0"), (999, "999"), (1_000, "1.0k"), (12_345, "12k"), (999_999, "999k"), (1_234_567, "1.2M")],
 )
 def test_short_counts(number: int, short: str) -> None:
-    assert chrome.short_count(number) == short
+    assert cells.short_count(number) == short
 
 
 @pytest.mark.parametrize("width", range(20, 260, 7))
@@ -187,3 +187,35 @@ async def test_resizing_keeps_cursor_and_marks(path: Path) -> None:
             assert dash.current == name
             assert dash.marked == marked
         assert name in dash.names
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+async def test_help_quit_and_open_keep_their_place_in_the_footer(path: Path, width: int) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("in_progress"), working=False, size=(width, 24)) as dash:
+        keys = dash.line("keys")
+        assert cell_len(keys) <= width
+        for hint in ("c Cancel", "enter Open", "? Help", "q Quit"):
+            assert hint in keys
+        await dash.press("enter")
+        await dash.until(lambda: "esc Close" in dash.line("keys"))
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "width", "told"),
+    [
+        (6_214, 10_000, 13, "6,214/10,000"),
+        (18_720, 100_000, 13, "18,720/100k"),
+        (18_720, 100_000, 17, "18,720/100,000"),
+        (1_000_000, 1_000_000, 13, "1.0M/1.0M"),
+        (1_000_000, 1_000_000, 19, "1,000,000/1,000,000"),
+    ],
+)
+async def test_no_digit_of_the_counts_is_cut(
+    path: Path, done: int, total: int, width: int, told: str
+) -> None:
+    rows = [job(1, succeeded=done, total=total, failed=0)]
+    async with dashboard(path, [OPENAI], rows=rows, working=False, size=(200, 24)) as dash:
+        row = dash.table.current
+        assert row is not None
+        assert cells.counts(row, "-", width) == told
+        assert f"{done:,}/{total:,}" in dash.screen

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import pty
+import re
 import sys
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def test_a_key_stays_itself_and_unique() -> None:
     assert kept_key("a/b.txt") == "a/b.txt"
     assert kept_key(7) == "7"
     assert kept_key("bild-ä.png") == "bild-ä.png"
-    assert kept_key("bad-\udcff") == "bad-\\udcff"
+    assert re.fullmatch(r"bad-\?#[0-9a-f]{16}", kept_key("bad-\udcff"))
+    assert len({kept_key(key) for key in ("bad-\udcff", "bad-\udcfe", "bad-?", r"bad-\udcff")}) == 4
+    assert kept_key("sk-SK.json") == "sk-SK.json"
     long = [kept_key("x" * 5000 + end) for end in "ab"]
     assert len(set(long)) == 2
     assert all(len(key.encode()) <= 1024 for key in long)
@@ -57,11 +60,45 @@ def test_a_detail_is_bounded_and_holds_no_secret() -> None:
     assert json.loads(cut).endswith("… (cut)")
     with pytest.raises(ValueError, match="at most 16,384 are kept"):
         kept_detail(["x" * 50_000])
-    with pytest.raises(ValueError, match="JSON compliant"):
+    with pytest.raises(ValueError, match=r"item\.detail .*JSON compliant"):
         kept_detail(float("nan"))
+    with pytest.raises(ValueError, match=r"item\.detail .*recursion"):
+        kept_detail(deep(5_000))
     keep_secret("very-own-secret")
     kept = kept_detail({"very-own-secret": ["sk-abcdefghijklmnop", ("very-own-secret", 1)]})
     assert kept == '{"[secret]":["[secret]",["[secret]",1]]}'
+
+
+def deep(levels: int) -> list[object]:
+    inside: list[object] = []
+    for _ in range(levels):
+        inside = [inside]
+    return inside
+
+
+@pytest.mark.parametrize(
+    ("detail", "kept"),
+    [
+        (
+            {"headers": {"x-goog-api-key": "abcdef", "accept": "text"}},
+            {"x-goog-api-key": "[secret]", "accept": "text"},
+        ),
+        ({"headers": {"Authorization": ["abc", 1]}}, {"Authorization": ["[secret]", 1]}),
+        (
+            {"headers": {"password": {"a": "b"}, "api_key": ""}},
+            {"password": {"a": "[secret]"}, "api_key": ""},
+        ),
+        (
+            {"headers": {"token": "cat", "tokens": 5, "key": "row 7"}},
+            {"token": "cat", "tokens": 5, "key": "row 7"},
+        ),
+        ({"headers": {"token": "0123456789abcdef"}}, {"token": "[secret]"}),
+    ],
+)
+def test_a_detail_under_the_name_of_a_secret_is_hidden(detail: object, kept: object) -> None:
+    text = kept_detail(detail)
+    assert text is not None
+    assert json.loads(text) == {"headers": kept}
 
 
 def test_an_error_is_kept_as_type_and_message() -> None:

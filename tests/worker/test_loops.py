@@ -13,7 +13,7 @@ from worker_kit import Seen, until
 
 import jobdash
 from jobdash import Job, JobCancelled, LeaseLost, TooManyErrors, track
-from jobdash.worker import run as runs
+from jobdash.worker import living
 
 
 def test_a_plain_loop_gives_the_values_and_is_a_completed_job(seen: Seen) -> None:
@@ -320,7 +320,7 @@ async def cancelled_plain(seen: Seen) -> None:
     loop = track(range(5), "a plain cancelled")
     async for _ in loop:
         seen.cancel("a plain cancelled")
-        await asyncio.to_thread(until, lambda: any(run.token.stopped for run in runs._live))
+        await asyncio.to_thread(until, lambda: any(run.token.stopped for run in living.live))
 
 
 async def test_an_asynchronous_loop_that_is_cancelled_or_fails_says_so(seen: Seen) -> None:

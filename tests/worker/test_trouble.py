@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import sys
+import threading
+import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -13,7 +17,7 @@ from worker_kit import Seen, until
 from jobdash import Job, LeaseLost, track
 from jobdash.store import fence
 from jobdash.store.fence import Hold
-from jobdash.worker import recorder
+from jobdash.worker import door, living, recorder
 from jobdash.worker import run as runs
 
 
@@ -150,7 +154,7 @@ def test_a_store_that_stays_busy_is_said_once_and_the_last_flush_gives_up(
     monkeypatch.setattr(recorder, "BUSY_TIMEOUT_MS", 10)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         with track(range(6), "busy", key=str) as job:
-            monkeypatch.setattr(recorder, "_LAST_WAIT_S", 0.05)
+            monkeypatch.setattr(door, "LAST_WAIT_S", 0.05)
             other.execute("BEGIN IMMEDIATE")
             for item in job:
                 with item:
@@ -246,6 +250,181 @@ def test_nothing_of_a_finished_job_stays_behind(path: Path) -> None:
     before = len(list(opened.iterdir())) if opened.exists() else 0
     for number in range(20):
         list(track([1], f"job {number}"))
-    assert not runs._live
+    assert not living.live
     if before:
         assert len(list(opened.iterdir())) <= before
+
+
+def test_what_is_known_of_items_is_waited_for(
+    path: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item of which nothing was known would be done again."""
+    monkeypatch.setattr(runs, "PATIENCE_MS", 10)
+    found: list[object] = []
+    with track(range(3), "known", key=str) as job:
+        with next(iter(job)):
+            pass
+        recorder_ = job._run.recorder
+        recorder_.before_fork()  # somebody else is at the connection
+        asking = threading.Thread(target=lambda: found.append(recorder_.known(["0"])["0"].outcome))
+        asking.start()
+        asking.join(0.2)
+        assert asking.is_alive()
+        recorder_.after_fork()
+        asking.join(20)
+    assert found == ["ok"]
+
+
+def test_items_do_not_wait_while_the_store_is_in_trouble(
+    path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        track(range(200), "in trouble", key=str) as job,
+    ):
+        for item in job:
+            if item.value == 1:
+                other.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
+            with item:
+                pass
+            waited.append(time.monotonic() - began)
+        other.execute("COMMIT")
+    assert sum(waited[2:]) < 5 * 0.25
+    assert seen.counts("in trouble") == ("completed", 200, 200, 0)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_store_that_is_only_busy_is_never_given_up(
+    path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "PATIENCE_MS", 1)
+    monkeypatch.setattr(door, "MOST_KEPT", 20)
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        track(range(100), "very busy", key=str) as job,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        for item in job:
+            with item:
+                pass
+        other.execute("COMMIT")
+    assert seen.counts("very busy") == ("completed", 100, 100, 0)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_store_that_is_busy_at_the_start_is_said_with_the_time_waited(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+
+    def fail(*_: object) -> None:
+        raise busy
+
+    monkeypatch.setattr(recorder, "claim", fail)
+    monkeypatch.setattr(door, "LAST_WAIT_S", 0.5)
+    assert list(track([1], "x")) == [1]
+    assert "have been writing for 0.5 s. The loop runs on; nothing" in capsys.readouterr().err
+
+
+def test_an_end_that_cannot_be_written_speaks_of_no_loop(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Hold, "finish", fail)
+    assert list(track([1], "x")) == [1]
+    err = capsys.readouterr().err
+    assert err.endswith("How the job ended is not recorded.\n")
+    assert "The loop" not in err
+
+
+def test_a_sentence_of_the_configuration_ends_before_the_next(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JOBDASH_LEASE", "soon")
+    list(track([1], "x"))
+    assert ". The loop runs on" in capsys.readouterr().err
+
+
+class Odd:
+    """An object of a script's own in the place of standard error."""
+
+    encoding = "no-such-codec"
+
+    def __init__(self, *, tty: bool) -> None:
+        self.written: list[str] = []
+        if tty:
+            self.isatty = lambda: True
+
+    def write(self, text: str) -> None:
+        self.written.append(text)
+
+    def flush(self) -> None:
+        raise RuntimeError("closed")
+
+
+@pytest.mark.parametrize("tty", [True, False])
+def test_an_odd_standard_error_stops_neither_the_work_nor_the_heartbeat(
+    path: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch, tty: bool
+) -> None:
+    monkeypatch.setenv("JOBDASH_LEASE", "0.3")
+    odd = Odd(tty=tty)
+    monkeypatch.setattr(sys, "stderr", odd)
+    for _ in track([1], "odd"):
+        later = int(seen.job("odd")["lease_until"]) + 600
+        until(partial(lambda later: int(seen.job("odd")["lease_until"]) > later, later), "renewals")
+    assert seen.counts("odd") == ("completed", 1, 1, 0)
+    assert bool(odd.written) is tty
+
+
+def test_whatever_one_turn_of_the_heartbeat_meets_the_next_one_comes(
+    path: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBDASH_LEASE", "0.3")
+    renew, failed = Hold.renew, threading.Event()
+
+    def once(hold: Hold) -> str:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("whatever")
+        return renew(hold)
+
+    monkeypatch.setattr(Hold, "renew", once)
+    for _ in track([1], "beats"):
+        before = int(seen.job("beats")["lease_until"])
+        assert failed.wait(20)
+        until(partial(lambda before: int(seen.job("beats")["lease_until"]) > before, before), "a renewal")
+
+
+def test_half_characters_around_a_script_do_not_stop_it(
+    path: Path,
+    seen: Seen,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / os.fsdecode(b"d\xff")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "x.py")])
+    for name in ("LOGNAME", "JOBDASH_JOB", "JOBDASH_LOG_FILE"):
+        monkeypatch.setenv(name, "\udcff")
+    words: dict[str, str] = {"\udcff": "\udcff"}
+    assert list(track([1], "half", unit="\udcff", tags=words, metadata=words)) == [1]
+    assert capsys.readouterr().err == ""
+    assert seen.counts("half") == ("completed", 1, 1, 0)
+    assert seen.ask("SELECT cwd, log_file FROM attempt") == [(None, None)]
+
+
+@pytest.mark.parametrize("db", ["x" * 300, "nul\0", b"bytes", 3])
+def test_a_store_that_no_system_could_have_is_said_once(
+    path: Path, db: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(track([1], "x", db=db)) == [1]  # type: ignore[arg-type]
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "The loop runs on" in err

@@ -16,6 +16,7 @@ from jobdash.errors import JobdashError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, store_facts
 from jobdash.tui import chrome
 from jobdash.tui.context import Context
+from jobdash.tui.exact_updates import ExactCompositor
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView, TextLine, pairs
@@ -39,6 +40,7 @@ class DoctorScreen(Screen[None]):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
+        self._compositor = ExactCompositor()
         self._answers: dict[str, AccountFacts] = {}
 
     def compose(self) -> ComposeResult:

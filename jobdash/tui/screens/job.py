@@ -17,6 +17,7 @@ from jobdash.domain.text import clean
 from jobdash.operations.script_output import tail
 from jobdash.tui import chrome, job_story, local_story
 from jobdash.tui.context import Context, Selection
+from jobdash.tui.exact_updates import ExactCompositor
 from jobdash.tui.guard import reading
 from jobdash.tui.job_keys import hints
 from jobdash.tui.widgets.items_page import ItemsPage
@@ -59,6 +60,7 @@ class JobScreen(Screen[None]):
     def __init__(self, job_id: int, context: Context) -> None:
         super().__init__()
         self.context = context
+        self._compositor = ExactCompositor()
         self.job_id = job_id
         self.page = "errors"
         self.job: Job | None = None

@@ -10,6 +10,7 @@ from textual.screen import Screen
 
 from jobdash.tui import chrome, job_story
 from jobdash.tui.context import Context
+from jobdash.tui.exact_updates import ExactCompositor
 from jobdash.tui.guard import reading
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView
@@ -28,6 +29,7 @@ class LogScreen(Screen[None]):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
+        self._compositor = ExactCompositor()
         self._newest = -1
 
     def compose(self) -> ComposeResult:

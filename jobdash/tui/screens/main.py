@@ -121,6 +121,11 @@ class MainScreen(Screen[None]):
         """Fit the lines to the new size."""
         self.fit(event.size)
 
+    def on_screen_resume(self) -> None:
+        """Fit the lines again when the terminal has changed behind another screen."""
+        if self.is_mounted and self.app.size.width != self._width:
+            self.fit(self.app.size)
+
     def fit(self, size: Size) -> None:
         """Draw for a size of the terminal; where there is room, the lines at the top stand apart."""
         self._width = size.width
@@ -283,14 +288,14 @@ class MainScreen(Screen[None]):
 
     def action_retry(self) -> None:
         """Let the jobs do what is not done."""
-        self.app.acts.retry(self.view.selection())
+        self.view.with_selection(self.app.acts.retry)
 
     def action_fetch(self) -> None:
         """Write results into files."""
-        self.app.acts.fetch(self.view.selection())
+        self.view.with_selection(self.app.acts.fetch)
 
     def _act(self, action: Action, choices: Choices) -> None:
-        self.app.acts.act(action, choices, self.view.selection())
+        self.view.with_selection(lambda selection: self.app.acts.act(action, choices, selection))
 
     def action_undo(self) -> None:
         """Show what can be taken back, and ask."""

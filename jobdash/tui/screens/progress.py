@@ -12,7 +12,10 @@ from textual.widget import Widget
 from textual.widgets import Button
 
 from jobdash.domain import wording
+from jobdash.domain.local_wording import stopped_pids
+from jobdash.domain.plan import Action
 from jobdash.tui.context import Context
+from jobdash.tui.guard import reading
 from jobdash.tui.runs import Run, summary_parts
 from jobdash.tui.screens.dialog import Dialog
 from jobdash.tui.widgets.flow import Flow
@@ -53,6 +56,7 @@ class ProgressScreen(Dialog[None]):
         self.set_interval(0.1, self.look)
         self.call_after_refresh(self.look)
 
+    @reading
     def look(self) -> None:
         """Show what has ended since the last look."""
         run, symbols = self.run, self.context.symbols
@@ -85,7 +89,22 @@ class ProgressScreen(Dialog[None]):
             parts = [run.error]
         elif run.stopping and not run.ended:
             parts = ["stopping: those sent are awaited", *parts]
+        elif run.stops_process and not run.ended:
+            parts = [*self._stopped_words(), *parts]
         self.query_one("#progress-words", Flow).put(parts, "error" if run.error else "muted")
+
+    def _stopped_words(self) -> list[str]:
+        """Say what has been done to the jobs already while their processes are given time to end."""
+        ids = [decision.job.id for decision in self.run.plan.local]
+        rows = self.context.browser.rows(ids).values()
+        if self.run.plan.action is Action.REMOVE:
+            word, taken = "removed", sum(1 for row in rows if row.removed_at is not None)
+        else:
+            word, taken = "failed here", sum(1 for row in rows if row.force_failed)
+        return [
+            f"{word} already: {taken:,} of {len(ids):,}",
+            f"waiting for {stopped_pids(self.run.plan)} to end",
+        ]
 
     @on(Button.Pressed, "#leave")
     def action_leave(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -33,17 +34,31 @@ class FilterInput(Input):
         Binding("escape", "clear", "Clear the filter", show=False),
     ]
 
-    class Left(Message):
-        """The keyboard goes back to the table."""
+    left: Callable[[], None]
+    """Called when the keyboard goes back to the table; at once, as the keys behind it are meant for that."""
+    over = False
+    """What ends the filter was pressed; keys behind it in the queue are not its own any more."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key in {"enter", "down", "escape"}:
+            self.over = True
+        elif self.over:
+            event.prevent_default()  # it goes on to whoever has the focus by then
+            return
+        await super()._on_key(event)
+
+    def take(self, character: str) -> None:
+        """Insert what was sent to somebody else before this had the focus."""
+        self.insert_text_at_cursor(character)
 
     async def action_submit(self) -> None:
         """Keep the filter and go to the table."""
-        self.post_message(self.Left())
+        self.left()
 
     def action_clear(self) -> None:
         """Clear the filter and go to the table."""
         self.value = ""
-        self.post_message(self.Left())
+        self.left()
 
 
 class FilterBar(Horizontal):
@@ -83,7 +98,7 @@ class FilterBar(Horizontal):
 
     def open(self) -> None:
         """Let a filter be typed."""
-        self.entry.display = True
+        self.entry.display, self.entry.over = True, False
         # At once, and not with the next message: the letters that follow are meant for it.
         self.screen.set_focus(self.entry)
 
@@ -98,7 +113,8 @@ class FilterBar(Horizontal):
     @on(Input.Changed, "#filter")
     def _read(self, event: Input.Changed) -> None:
         event.stop()
-        conditions, self.mistake = _parsed(event.value)
+        # As it is by now: what is told of letters in between would turn the table back.
+        conditions, self.mistake = self.read_now()
         self.post_message(self.Typed(conditions))
 
     def read_now(self) -> tuple[Conditions, str | None]:

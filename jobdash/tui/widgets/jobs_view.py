@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import on
@@ -22,7 +22,7 @@ from jobdash.tui.guard import reading
 from jobdash.tui.look import Look
 from jobdash.tui.marking import MARKS_MOST, Marks
 from jobdash.tui.widgets.empty import EmptyState, Words, empty_store_words
-from jobdash.tui.widgets.filter_bar import FilterBar, FilterInput
+from jobdash.tui.widgets.filter_bar import FilterBar
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.line import Line, Span
 
@@ -90,6 +90,7 @@ class JobsView(Vertical):
     def on_mount(self) -> None:
         """Show the first page at once."""
         self._fit_accounts()
+        self.bar.entry.left = self._filter_left
         self.watch(self.table, "plan", self.draw_lines, init=False)
         self.look_at.show()
 
@@ -198,10 +199,9 @@ class JobsView(Vertical):
         """Take the filter away."""
         self.bar.clear()
 
-    @on(FilterInput.Left)
     def _filter_left(self) -> None:
+        self.screen.set_focus(self.table)
         self.bar.close()
-        self.table.focus()
         self.draw_lines()
 
     @on(FilterBar.Typed)
@@ -259,6 +259,15 @@ class JobsView(Vertical):
     def _marked(self) -> None:
         self.table.draw_changes()
         self.draw_lines()
+
+    def with_selection(self, act: Callable[[Selection], None]) -> None:
+        """Call with the jobs an action is for, when the filter in front of the key has found them."""
+        if not self.settle_filter():
+            return
+        if self.marks:
+            act(self.selection())
+        else:
+            self.look_at.when_found(lambda: act(self.selection()))
 
     def selection(self) -> Selection:
         """Return the jobs an action is for, as the store has them now."""

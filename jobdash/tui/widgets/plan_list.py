@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -16,6 +17,9 @@ from jobdash.domain.text import clean
 from jobdash.tui import cells
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.tones import Toned
+
+
+_NAMES_MEASURED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,9 @@ def outcome_entry(outcome: JobOutcome, symbols: Symbols) -> Entry:
         Result.FAILED: (symbols.bad[0], "error"),
     }[outcome.result]
     status = LABELS[outcome.status_after] if outcome.status_after else ""
-    words = f"{status}: {outcome.reason}" if status and outcome.reason else status or outcome.reason
+    reason = outcome.reason
+    says_it = reason.startswith(status)  # "failed here; …" needs no "failed: " in front
+    words = reason if says_it and reason else f"{status}: {reason}" if reason else status
     return Entry(outcome.job, glyph, tone, clean(words, 200))
 
 
@@ -73,8 +79,9 @@ class PlanList(Toned, ScrollView, can_focus=True):
     def __init__(self, symbols: Symbols, entries: Sequence[Entry] = (), *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._symbols = symbols
-        self.entries = list(entries)
-        self.virtual_size = Size(1, len(self.entries))
+        self._longest_name = 0
+        self.entries: list[Entry] = []
+        self.put(entries)
 
     @property
     def place(self) -> str:
@@ -103,15 +110,21 @@ class PlanList(Toned, ScrollView, can_focus=True):
     def add(self, entries: Sequence[Entry]) -> None:
         """Append lines; the end stays in sight."""
         self.entries += entries
-        self.virtual_size = Size(1, len(self.entries))
+        self._fit(entries)
         self.scroll_end(animate=False, immediate=True)
         self.refresh()
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Show other lines."""
         self.entries = list(entries)
-        self.virtual_size = Size(1, len(self.entries))
+        self._fit(entries)
         self.refresh()
+
+    def _fit(self, new: Sequence[Entry]) -> None:
+        """Make room for new lines, and no more for names than they take."""
+        self.virtual_size = Size(1, len(self.entries))
+        names = (cell_len(clean(entry.job.name)) for entry in new[:_NAMES_MEASURED] if entry.job is not None)
+        self._longest_name = max(self._longest_name, max(names, default=0))
 
     def render_line(self, y: int) -> Strip:
         """Return one line."""
@@ -122,7 +135,7 @@ class PlanList(Toned, ScrollView, can_focus=True):
         if entry.job is None:
             return self.strip([(f" {entry.words}", entry.tone)]).adjust_cell_length(width, self.blank())
         account = min(12, max(6, width // 8))
-        name = max(12, min(40, (width - account - 6) // 2))
+        name = max(12, min(40, self._longest_name, (width - account - 6) // 2))
         rest = max(0, width - name - account - 7)
         pieces = [
             (f" {entry.glyph} ", entry.tone),

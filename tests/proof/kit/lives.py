@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -110,7 +109,7 @@ class Nursery:
             bufsize=1,
         )
         self._new: queue.Queue[int] = queue.Queue()
-        self._events: defaultdict[int, queue.Queue[dict[str, Any]]] = defaultdict(queue.Queue)
+        self._events: dict[int, queue.Queue[dict[str, Any]]] = {}
         self._ready = threading.Event()
         threading.Thread(target=self._listen, daemon=True).start()
         assert self._ready.wait(TIMEOUT_S)
@@ -130,6 +129,7 @@ class Nursery:
             if told["event"] == "ready":
                 self._ready.set()
             elif told["event"] == "born":
+                self._events[told["pid"]] = queue.Queue()  # here, where it is also filled
                 self._new.put(told["pid"])
             else:
                 self._events[told["pid"]].put(told)

@@ -30,6 +30,8 @@ class Script:
     """Every so manieth item fails, always."""
     keyed: bool = True
     flush_s: float | None = None
+    workers: int = 1
+    """More than one: it works in threads."""
     crash: str = ""
     """Where it kills or stops itself."""
     signal: int = 0
@@ -66,10 +68,13 @@ def _run(script: Script) -> None:
     with jobdash.track(
         range(script.items), script.name, key=str, on_error="record", flush_interval=script.flush_s
     ) as job:
-        for item in job:
-            with item:
-                _work(script, did, item.value)
-                item.detail = "done"
+        if script.workers > 1:
+            job.map(lambda number: _work(script, did, number), workers=script.workers)
+        else:
+            for item in job:
+                with item:
+                    _work(script, did, item.value)
+                    item.detail = "done"
     if job.status == "cancelled":
         sys.exit(130)
 

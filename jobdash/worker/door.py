@@ -1,0 +1,192 @@
+"""The store as a run reaches it: by one thread at a time, and survived when it is busy, full or gone."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from jobdash.errors import JobdashError
+from jobdash.store.engine import store_error
+from jobdash.store.fence import Hold, Refused
+from jobdash.worker.saying import say
+from jobdash.worker.token import Token
+
+LAST_WAIT_S = 30.0
+"""How long a claim and the last flush wait for other writers; and after which time the waiting is said."""
+MOST_KEPT = 10_000
+"""Outcomes kept in memory for a full disk; for a store that is only busy the loop gets slower instead."""
+RUNS_ON = "The loop runs on; nothing more of it is recorded."
+_MAY_PASS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+T = TypeVar("T")
+
+
+class Door:
+    """The one connection of a run, and what becomes of it."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+        self._lock = threading.RLock()
+        self._inside = False
+        self._put_off: Callable[[], None] | None = None
+        self._hold: Hold | None = None
+        self._path = Path()
+        self._file: tuple[int, int] | None = None
+        self._trouble_since: float | None = None
+        self._said_trouble = False
+        self.cancelled_elsewhere = False
+        """Somebody has ended the job as cancelled; nothing more can be written."""
+
+    @property
+    def recording(self) -> bool:
+        """Whether there is a store to write to."""
+        return self._hold is not None
+
+    def check_file(self) -> None:
+        """See whether the store is still the file that was opened; SQLite would write on into nothing."""
+        if self._hold is not None and identity(self._path) != self._file:
+            self._give_up(f"The store {self._path} was deleted or replaced.")
+
+    def refused(self, refused: Refused) -> None:
+        """Take note that the job is no longer ours."""
+        if refused.cancelled:
+            self.cancelled_elsewhere = True
+            self._token.cancel()
+        else:
+            self._token.lose(str(refused))
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the connection; nothing more is written."""
+        with self._lock:
+            hold, self._hold = self._hold, None
+            if hold is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    hold.close()
+
+    def before_fork(self) -> None:
+        """Wait until no transaction is under way: a child must not inherit half of one."""
+        self._lock.acquire()
+
+    def after_fork(self) -> None:
+        """Go on in the parent."""
+        self._lock.release()
+
+    def in_forked_child(self) -> Hold | None:
+        """Write nothing in the child; returns what has to stay untouched there, the parent's connection."""
+        self._lock = threading.RLock()
+        hold, self._hold = self._hold, None
+        return hold
+
+    @contextlib.contextmanager
+    def _held(self, wait_s: float = -1) -> Iterator[Hold | None]:
+        """Hold the connection; None when there is none, it cannot be had in time, or we are in it already.
+
+        The garbage collector may end a forgotten loop in the middle of any statement, this thread's too. By
+        default it is waited for: nobody has it for long.
+        """
+        if not self._lock.acquire(timeout=wait_s):
+            yield None
+            return
+        outer, self._inside = self._inside, True
+        try:
+            yield None if outer else self._hold
+        finally:
+            self._inside = outer
+            try:
+                if not outer and self._put_off is not None:
+                    do, self._put_off = self._put_off, None
+                    do()
+            finally:
+                self._lock.release()
+
+    def _must_wait(self, do: Callable[[], None]) -> bool:
+        """Put something off until our own statement, in the middle of which we are, is through."""
+        with self._lock:
+            if self._inside:
+                self._put_off = do
+            return self._inside
+
+    @contextlib.contextmanager
+    def _survived(self) -> Iterator[None]:
+        """Go on when the store cannot be written; the end of our right to write is told to the token."""
+        try:
+            yield
+        except Refused as refused:
+            self.refused(refused)
+        except sqlite3.Error as error:
+            self._trouble(error)
+
+    def _trouble(self, error: sqlite3.Error) -> None:
+        now = time.monotonic()
+        busy = is_busy(error)
+        if _code(error) not in _MAY_PASS or (not busy and self._kept() > MOST_KEPT):
+            self._give_up(told(self._path, error))
+            return
+        if self._trouble_since is None:
+            self._trouble_since = now
+        if not self._said_trouble and (not busy or now - self._trouble_since >= LAST_WAIT_S):
+            self._said_trouble = True
+            say(f"jobdash: {told(self._path, error)} The loop runs on; its outcomes are kept until it can.")
+
+    def _give_up(self, why: str, then: str = RUNS_ON) -> None:
+        say(f"jobdash: {why} {then}")
+        self._forget()
+        self.let_go()
+
+    def _kept(self) -> int:
+        """Return how many outcomes wait to be written."""
+        return 0
+
+    def _forget(self) -> None:
+        """Drop what waits to be written."""
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether other programs are writing to the store."""
+    return _code(error) in _BUSY
+
+
+def _code(error: BaseException) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def told(path: Path, error: Exception) -> str:
+    """Return what is wrong with a store, as a sentence."""
+    if is_busy(error):
+        return f"The store {path} is busy: other programs have been writing for {LAST_WAIT_S:g} s."
+    if isinstance(error, sqlite3.DatabaseError):
+        return str(store_error(path, error))
+    if isinstance(error, JobdashError):
+        return sentence(str(error))
+    return f"The store {path} cannot be used: {sentence(str(error) or type(error).__name__)}"
+
+
+def sentence(text: str) -> str:
+    """Return a text that another sentence may follow."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def while_busy(do: Callable[[], T]) -> T:
+    """Do something, again and again while other programs write, for at most `LAST_WAIT_S`."""
+    until = time.monotonic() + LAST_WAIT_S
+    while True:
+        try:
+            return do()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= until:
+                raise
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name; None when it cannot be asked."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

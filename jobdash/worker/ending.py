@@ -1,0 +1,41 @@
+"""How a run ends, by what left its loop: a word for the job and a sentence for the attempt."""
+
+from __future__ import annotations
+
+from jobdash.worker.keeping import sentence_of
+from jobdash.worker.stopping import JobCancelled
+
+
+def so_far(done: int, total: int | None) -> str:
+    """Return ``25 of 100``."""
+    return f"{done:,}" + (f" of {total:,}" if total is not None else "")
+
+
+def cancelled_sentence(done: int, total: int | None) -> str:
+    """Return what a person is told of a cancel."""
+    if total is None:
+        return f"Job was cancelled: {done:,} done"
+    return f"Job was cancelled: {done:,} of {total:,} done, {max(0, total - done):,} not processed"
+
+
+def verdict(error: BaseException | None, exhausted: bool, how_far: str) -> tuple[str, str]:
+    """Return how a job ends that ``error`` has left, None if nothing has, and the sentence for it."""
+    if error is None:
+        return ("completed", f"{how_far} done") if exhausted else ("cancelled", f"loop left at {how_far}")
+    if isinstance(error, JobCancelled):
+        return "cancelled", f"cancelled at {how_far}"
+    if not _is_a_stop(error):
+        return "failed", sentence_of(error)
+    by = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+    return "cancelled", f"loop left at {how_far}: {by}"
+
+
+def _is_a_stop(error: BaseException) -> bool:
+    """Whether an exception only asks for an end, as Ctrl-C and a cancelled task do, and is no failure."""
+    if isinstance(error, SystemExit):
+        return error.code in {None, 0}
+    # Those of asyncio, trio and others; to import them to know them would cost every script.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, KeyboardInterrupt | GeneratorExit) or bool(
+        names & {"CancelledError", "Cancelled"}
+    )

@@ -1,0 +1,210 @@
+"""Beginnings and ends that go wrong: whatever happens, the job ends and the process is as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worker_kit import Scripts, Seen, until
+
+from jobdash import JobCancelled, LeaseLost, track
+from jobdash.store.fence import Hold
+from jobdash.worker import job as jobs
+from jobdash.worker import living
+
+
+@pytest.fixture(autouse=True)
+def _all_is_as_it_was() -> Iterator[None]:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    yield
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert not living.live
+
+
+def test_a_key_that_raises_before_the_first_item_fails_the_job(seen: Seen) -> None:
+    rows: list[dict[str, int]] = [{"id": 1}, {}]
+    with pytest.raises(KeyError), track(rows, "no id", key=lambda row: row["id"]):
+        raise AssertionError("the block does not begin")
+    assert seen.counts("no id") == ("failed", 2, 0, 0)
+    assert seen.job("no id")["error"] == "KeyError: 'id'"
+
+
+def test_a_key_that_raises_at_the_end_does_not_keep_the_job_from_ending(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "SEEDED", 1)
+    rows: list[dict[str, int]] = [*({"id": number} for number in range(300)), {}]
+    with track(rows, "left", key=lambda row: row["id"]) as job, next(iter(job)):
+        pass
+    assert seen.counts("left") == ("cancelled", 301, 1, 0)
+
+    def all_of_them() -> None:
+        for item in job:
+            with item:
+                pass
+
+    with pytest.raises(KeyError), track(rows, "raises", key=lambda row: row["id"]) as job:
+        all_of_them()
+    assert seen.counts("raises")[0] == "failed"
+
+
+async def test_a_task_that_is_cancelled_while_it_claims_leaves_no_job_running(path: Path, seen: Seen) -> None:
+    async def plain() -> None:
+        async for _ in track(range(5), "claiming"):
+            pass
+
+    async def items() -> None:
+        async with track(range(5), "claiming", key=str):
+            pass
+
+    for work in (plain, items):
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            task = asyncio.create_task(work())
+            await asyncio.to_thread(until, lambda: living.live)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            other.execute("COMMIT")
+        await asyncio.to_thread(until, lambda: not living.live, "the claim is given back")
+        assert seen.counts("claiming")[0] == "cancelled"
+        assert seen.job("claiming")["owner"] is None
+
+
+def test_a_handler_of_any_kind_is_left_alone(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, *_: object) -> None:
+            pass
+
+    before = signal.signal(signal.SIGINT, Handler())
+    try:
+        assert list(track(range(2), "own handler")) == [0, 1]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_exception_of_the_scripts_own_is_a_failure_whatever_its_base(seen: Seen) -> None:
+    class Stop(BaseException):
+        pass
+
+    for error, word in (
+        (Stop("x"), "failed"),
+        (KeyboardInterrupt(), "cancelled"),
+        (asyncio.CancelledError(), "cancelled"),
+        (JobCancelled(), "cancelled"),
+    ):
+        name = type(error).__name__
+        passed_on = (
+            contextlib.nullcontext() if isinstance(error, JobCancelled) else pytest.raises(type(error))
+        )
+        with passed_on, track(range(2), name, key=str):
+            raise error
+        assert seen.counts(name)[0] == word
+
+
+def test_a_loop_collected_inside_its_own_statement_ends_behind_it(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, collected = Hold.data_version, threading.Event()
+
+    def collecting(hold: Hold) -> int:
+        if threading.current_thread().name == "jobdash" and not collected.is_set():
+            gc.collect()
+            collected.set()
+        return version(hold)
+
+    gc.disable()
+    try:
+        cycle: list[Any] = [iter(track(range(9), "cycle"))]
+        cycle.append(cycle)
+        next(cycle[0])
+        del cycle
+        monkeypatch.setattr(Hold, "data_version", collecting)
+        assert collected.wait(20)
+    finally:
+        gc.enable()
+    until(lambda: seen.counts("cycle")[0] != "in_progress", "the end")
+    assert seen.counts("cycle") == ("cancelled", 9, 0, 0)
+    assert seen.attempts("cycle") == [(1, "loop left at 0 of 9")]
+    list(track([1], "behind"))  # only the main thread can give signals back, and does it with its next job
+
+
+def test_the_end_of_a_huge_job_writes_down_what_there_is_time_for(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "SEEDED", 10)
+    monkeypatch.setattr(jobs, "_LISTING_S", 0.1)
+    asked = threading.Event()
+
+    def slow(value: int) -> str:
+        if asked.is_set():
+            time.sleep(0.02)  # a key that takes its time; what is tested is that nobody waits for all of them
+        return str(value)
+
+    with track(range(100_000), "huge", key=slow) as job, next(iter(job)):
+        asked.set()
+    assert seen.counts("huge") == ("cancelled", 100_000, 1, 0)
+    assert 1 <= len(seen.items("huge")) <= 10
+
+
+def test_a_job_that_was_lost_says_which_and_has_no_other_word(seen: Seen) -> None:
+    with pytest.raises(LeaseLost) as caught, track(range(3), "lost", key=str) as job, next(iter(job)):
+        seen.remove("lost")
+    assert str(caught.value) == f"job lost ({job.id}) was removed"
+    assert job.status == "lost"
+
+
+def test_a_forked_child_with_a_job_of_its_own_dies_of_sigterm(scripts: Scripts, seen: Seen) -> None:
+    script = scripts.start(
+        """
+        import os, signal, time
+        for _ in jobdash.track([1], "outer"):
+            ours, theirs = os.pipe()
+            child = os.fork()
+            if not child:
+                list(jobdash.track([1], "inner"))
+                os.write(theirs, b"x")
+                while True: time.sleep(60)
+            os.read(ours, 1)
+            os.kill(child, signal.SIGTERM)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        """
+    )
+    assert script.finish() == (0, "")
+    assert script.out == ["-15"]
+    assert seen.counts("inner") == seen.counts("outer") == ("completed", 1, 1, 0)
+
+
+def test_threads_may_fork_at_once_while_jobs_begin_and_end(scripts: Scripts) -> None:
+    code, err, out = scripts.run(
+        """
+        import faulthandler, os, threading
+        faulthandler.dump_traceback_later(25, exit=True)
+        stop = threading.Event()
+        def fork():
+            while not stop.is_set():
+                child = os.fork()
+                if not child: os._exit(0)
+                os.waitpid(child, 0)
+        threads = [threading.Thread(target=fork) for _ in range(2)]
+        for thread in threads: thread.start()
+        for number in range(12):
+            with jobdash.track(range(40), f"job {number}", key=str) as job: job.map(lambda _: None)
+        stop.set()
+        for thread in threads: thread.join()
+        print("through")
+        """
+    )
+    assert (code, err, out) == (0, "", ["through"])
