@@ -26,7 +26,7 @@ from jobdash.store.owner import Owner
 from jobdash.store.texts import as_json, distinct, stored, stored_words
 
 _FOUND = (
-    "SELECT id, public_id, status, removed_at, owner,"
+    "SELECT id, public_id, status, removed_at, owner, fence,"
     " (SELECT keyed FROM attempt WHERE job_id = job.id ORDER BY fence DESC LIMIT 1)"
     " FROM job"
 )
@@ -85,7 +85,9 @@ class Wanted(NamedTuple):
     total: int | None = None
     unit: str = "items"
     public_id: str | None = None
-    """A job to be taken if it has this name and can be claimed: a restart means that very one."""
+    """A job to be taken if it has this name: a start from the dashboard means that very one."""
+    fence: int | None = None
+    """The fence it had then; with it no other job is taken, and none is made in its place."""
     argv: tuple[str, ...] | None = None
     cwd: str | None = None
     log_file: str | None = None
@@ -135,6 +137,7 @@ class _Found(NamedTuple):
     status: str
     removed_at: int | None
     owner: str | None
+    fence: int
     keyed: int | None
 
 
@@ -142,7 +145,8 @@ def claim(connection: sqlite3.Connection, want: Wanted) -> Claimed:
     """Join the newest job of a name, or make a new one, and hold it.
 
     A job with very many failed items is made ready in several transactions, each of which looks and decides
-    anew, so that no other writer waits long; in between it is pending. Raises ``sqlite3.Error``.
+    anew, so that no other writer waits long; in between it is pending. Raises ``sqlite3.Error``, and `Refused`
+    when this script was started for a job that is not to be had any more.
     """
     while True:
         with immediate(connection):
@@ -181,6 +185,8 @@ def look(
     name = distinct(want.name)
     if want.public_id is not None:
         meant = _row(connection, _NAMED, (want.public_id, name))
+        if meant is not None and want.fence is not None:
+            _check_still_meant(connection, meant, want)
         if meant is not None and _joinable(connection, meant, want, now):
             return meant, None, None
     newest = _row(connection, _NEWEST, (name, want.mark))
@@ -191,6 +197,13 @@ def look(
     if _held(connection, newest, now):
         return None, pid_of(newest.owner), None
     return None, None, newest.public_id if newest.status in _UNFINISHED else None
+
+
+def _check_still_meant(connection: sqlite3.Connection, meant: _Found, want: Wanted) -> None:
+    """Raise `Refused` unless the job still is what it was when this script was started for it."""
+    assert want.fence is not None
+    if meant.removed_at is not None or meant.status != "pending" or meant.fence != want.fence:
+        raise Hold(connection, meant.id, want.fence, 0, want.lease_ms, want.actor).truth()
 
 
 def _row(connection: sqlite3.Connection, query: str, values: tuple[object, ...]) -> _Found | None:

@@ -376,11 +376,11 @@ class Hold:
 
     def _or_refused(self, status: str | None) -> str:
         if status is None:
-            raise self._truth()
+            raise self.truth()
         return status
 
-    def _truth(self) -> Refused:
-        """Return what has happened to the job."""
+    def truth(self) -> Refused:
+        """Return what has happened to a job that takes nothing from this worker."""
         row = self._connection.execute(_TRUTH, (self._job_id,)).fetchone()
         if row is None:
             return Refused("is not in the store any more")

@@ -52,6 +52,9 @@ class Recorder(Door):
         """
         try:
             got = self._claimed(path, want)
+        except Refused as refused:
+            self.refused(refused)
+            return None
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a store, the work goes on
             self._give_up(told(path, error))
             return None

@@ -135,6 +135,7 @@ class Run:
             total=asked.total,
             unit=asked.unit,
             public_id=found.job,
+            fence=found.fence,
             argv=script.command_line(),
             cwd=script.folder(),
             log_file=found.log_file,
@@ -143,6 +144,9 @@ class Run:
             script=asked.script,
         )
         got = self._recorder.begin(found.database, want, None if asked.keyed else self._counts)
+        if found.job is not None and (got is None or got.public_id == found.job):
+            # It was meant for one job: this script may begin others, and so may the processes it starts.
+            os.environ.pop(settings.JOB, None)
         if got is not None:
             self._claimed(got, found)
 

@@ -12,6 +12,7 @@ from jobdash.domain.duration import SECOND, parse_span
 from jobdash.domain.text import encodable
 from jobdash.errors import ConfigError
 
+JOB = "JOBDASH_JOB"
 LEASE_MS = 30 * SECOND
 _SHORTEST_LEASE_MS = 100
 
@@ -23,7 +24,9 @@ class Settings(NamedTuple):
     lease_ms: int
     """How long a worker that is not heard of keeps its job."""
     job: str | None
-    """The public id of the job that a restart from the dashboard means."""
+    """The public id of the job that a start from the dashboard means."""
+    fence: int | None
+    """The fence it had then: one that has changed since is not meant any more."""
     log_file: str | None
     """Where a restart from the dashboard puts the script's output."""
 
@@ -33,10 +36,12 @@ def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ)
 
     Raises `ConfigError` for what cannot be meant.
     """
+    job, _, fence = (_writable(env.get(JOB)) or "").partition(":")
     return Settings(
         database=config.load(database=os.fspath(db) if db is not None else None, env=env).database,
         lease_ms=_lease(env),
-        job=_writable(env.get("JOBDASH_JOB")),
+        job=job or None,
+        fence=int(fence) if fence.isascii() and fence.isdecimal() else None,
         log_file=_writable(env.get("JOBDASH_LOG_FILE")),
     )
 
