@@ -145,8 +145,8 @@ def claim(connection: sqlite3.Connection, want: Wanted) -> Claimed:
     """Join the newest job of a name, or make a new one, and hold it.
 
     A job with very many failed items is made ready in several transactions, each of which looks and decides
-    anew, so that no other writer waits long; in between it is pending. Raises ``sqlite3.Error``, and `Refused`
-    when this script was started for a job that is not to be had any more.
+    anew, so that no other writer waits long; in between it is pending. Raises ``sqlite3.Error``, and
+    `Refused` when this script was started for a job that is not to be had any more.
     """
     while True:
         with immediate(connection):

@@ -27,7 +27,7 @@ def test_it_takes_up_the_job_it_was_started_for(scripts: Scripts, seen: Seen, me
 @pytest.mark.parametrize(
     ("meanwhile", "code", "told"),
     [
-        ("fence = 6, remote_status = 'cancelled', finished_at = 1", 130, "Job was cancelled: 0 of 3 done"),  # D-5
+        ("fence = 6, remote_status = 'cancelled', finished_at = 1", 130, "Job was cancelled: 0 of 3"),  # D-5
         ("fence = 6, removed_at = 1", 75, "was removed, exiting"),  # E-7
         ("fence = 6, remote_status = 'in_progress', lease_until = 9e15", 75, "was taken over by pid "),
         ("fence = 6, remote_status = 'completed'", 75, "was taken over by pid "),
