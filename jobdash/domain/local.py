@@ -48,6 +48,7 @@ class ErrorGroup:
     count: int
     first: int
     """The ``seq`` of the first of them."""
+    first_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,10 @@ class Worker:
     """The process that holds the job, or held it last; None when nobody ever did."""
     alive: bool = False
     """It runs on this machine now, and could be ended for real."""
+    dead: bool = False
+    """It ran on this machine, and certainly runs no more."""
+    suspended: bool = False
+    """It runs here, but was stopped by a signal (SIGSTOP): it hears nothing until it goes on."""
     also: tuple[str, ...] = ()
     """The names of other jobs that the same process runs."""
     fenced_only: str = "its process is not known"

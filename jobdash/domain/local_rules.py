@@ -30,7 +30,7 @@ def _force_fail(job: JobRow, situation: Situation, choices: Choices) -> tuple[Ve
 def _retry(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:
     if job.status is Status.PENDING:
         return (Verdict.ACT, "") if choices.restart else (Verdict.ALREADY, f"already pending: it {WAITS}")
-    if job.unfinished and not stalled(job, situation.now):
+    if job.unfinished and not (stalled(job, situation.now) or job.id in situation.dead):
         return Verdict.REFUSED, f"still {LABELS[job.status]}; cancel it first"
     complete = job.status is Status.COMPLETED
     if complete and not job.failed and not job.remaining:

@@ -13,6 +13,7 @@ from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 
 _COMMAND_WIDTH = 200
+_PIDS_TOLD = 5
 
 
 def local_notes(plan: Plan) -> list[Note]:
@@ -26,13 +27,16 @@ def done_words(row: JobRow, word: str = "done") -> str:
 
 
 def left_words(plan: Plan) -> str:
-    """Return what is left of the local jobs of a plan: ``62 of 100 not done, 3 failed``."""
+    """Return what is left of the local jobs of a plan: ``62 of 100 left: 59 not processed, 3 failed``."""
     jobs = [decision.job for decision in plan.local]
     failed = sum(job.failed or 0 for job in jobs)
     if all(job.total is not None for job in jobs):
         total = sum(job.total or 0 for job in jobs)
         missing = sum(job.remaining or 0 for job in jobs)
-        return f"{missing + failed:,} of {total:,} not done" + (f", {failed:,} failed" if failed else "")
+        left = f"{missing + failed:,} of {total:,} left"
+        if not failed:
+            return left
+        return f"{left}: {missing:,} not processed, {failed:,} failed" if missing else f"{left}, all failed"
     done = sum(job.succeeded or 0 for job in jobs)
     return f"{done:,} done" + (f", {failed:,} failed" if failed else "") + "; how many are left is not known"
 
@@ -60,21 +64,34 @@ def _kept(plan: Plan) -> Note:
 
 
 def _cancel(plan: Plan) -> Iterator[Note]:
-    waiting = sum(1 for decision in plan.local if _nobody_runs(decision, plan.at))
-    asked = len(plan.local) - waiting
+    waiting = sum(1 for decision in plan.local if decision.job.status is Status.PENDING)
+    lost = [plan.workers.get(job_id, Worker()) for job_id in sorted(stalled_in(plan))]
+    asked = len(plan.local) - waiting - len(lost)
     if asked:
         text = f"{asked:,} told to stop: items under way finish, no new ones start"
         yield Note("In the script", text)
     if waiting:
         yield Note("Here", f"{waiting:,} with nobody running: cancelled at once, never runs")
+    silent = [worker for worker in lost if worker.alive]
+    if gone := len(lost) - len(silent):
+        yield Note("Here", f"{gone:,} whose script is not heard of any more: cancelled at once")
+    if silent:
+        it = "it still writes" if len(silent) == 1 else "they still write"
+        text = f"{len(silent):,} not heard of, though still there as {_pids(silent)}: cancelled at once"
+        yield Note("Here", f"{text}; what {it} is refused")
     yield _kept(plan)
 
 
-def _nobody_runs(decision: Decision, now: int) -> bool:
-    job = decision.job
-    if job.status is Status.PENDING:
-        return True
-    return stalled(job, now) or worker_gone(job, now)
+def stalled_in(plan: Plan) -> frozenset[int]:
+    """Return the ids of the jobs of a plan that count as running, and that nobody runs any more."""
+    dead = plan.dead
+    return frozenset(
+        each.job.id
+        for each in plan.local
+        if each.job.unfinished
+        and each.job.status is not Status.PENDING
+        and (stalled(each.job, plan.at) or worker_gone(each.job, plan.at) or each.job.id in dead)
+    )
 
 
 def _force_fail(plan: Plan) -> Iterator[Note]:
@@ -89,8 +106,7 @@ def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
     workers = [plan.workers.get(decision.job.id, Worker()) for decision in decisions]
     alive = [worker for worker in workers if worker.alive]
     if alive and plan.choices.stop_process:
-        text = f"stopping {_pids(alive)}: SIGTERM if still there in {GRACE_S:g} s, SIGKILL after {GRACE_S:g} more"
-        yield Note("Process", text, warning=True)
+        yield from _stopping(alive)
         also = [clean(name, 40) for name in dict.fromkeys(name for worker in alive for name in worker.also)]
         if also:
             yield Note("With it", f"what else it runs ends too: {', '.join(also[:5])}", warning=True)
@@ -103,9 +119,25 @@ def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
         yield Note("Process", f"fenced only: {'; '.join(reasons)}")
 
 
-def _pids(alive: list[Worker]) -> str:
-    pids = ", ".join(f"pid {worker.pid}" for worker in alive[:5])
-    return f"{pids} and {len(alive) - 5:,} more" if len(alive) > 5 else pids
+def _stopping(alive: list[Worker]) -> Iterator[Note]:
+    suspended = [worker for worker in alive if worker.suspended]
+    others = [worker for worker in alive if not worker.suspended]
+    if others:
+        patience = f"SIGTERM if still there in {GRACE_S:g} s, SIGKILL after {GRACE_S:g} more"
+        yield Note("Process", f"stopping {_pids(others)}: {patience}", warning=True)
+    if suspended:
+        text = f"killing {_pids(suspended)} at once: who is stopped by SIGSTOP hears no SIGTERM"
+        yield Note("Process", text, warning=True)
+
+
+def _pids(workers: list[Worker]) -> str:
+    told = (f"pid {each.pid}{' (suspended)' if each.suspended else ''}" for each in workers[:_PIDS_TOLD])
+    return f"{', '.join(told)}{_more(workers)}"
+
+
+def _more(workers: list[Worker]) -> str:
+    more = len(workers) - _PIDS_TOLD
+    return f" and {more:,} more" if more > 0 else ""
 
 
 def stopped_pids(plan: Plan) -> str:

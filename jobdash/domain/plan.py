@@ -109,6 +109,11 @@ class Plan:
         return tuple(decision for decision in self.acting if decision.job.local)
 
     @property
+    def dead(self) -> frozenset[int]:
+        """Ids of local jobs whose worker was provably dead when the plan was made."""
+        return frozenset(job_id for job_id, worker in self.workers.items() if worker.dead)
+
+    @property
     def can_stop(self) -> bool:
         """Whether a script's process runs here that could be ended for real."""
         if self.action not in {Action.FORCE_FAIL, Action.REMOVE}:
@@ -200,9 +205,18 @@ class Situation:
     """The job was named, marked or under the cursor, not swept up by a scope."""
     instead: str = "cancel & delete it, or force"
     """What removes an unfinished job, as the face at hand offers it."""
+    dead: frozenset[int] = frozenset()
+    """Ids of local jobs whose worker is provably dead, however long its lease still runs."""
 
 
-def status_counts(decisions: tuple[Decision, ...]) -> list[tuple[str, int]]:
-    """Return ``[("pending", 3), ("running", 5)]`` in the order of a job's life."""
-    counts = Counter(decision.job.status for decision in decisions)
-    return [(LABELS[status], counts[status]) for status in Status if counts[status]]
+def status_counts(
+    decisions: tuple[Decision, ...], stalled: frozenset[int] = frozenset()
+) -> list[tuple[str, int]]:
+    """Return ``[("pending", 3), ("running", 5), ("stalled", 1)]`` in the order of a job's life.
+
+    ``stalled`` are the ids of those that nobody runs, whatever their status says.
+    """
+    counts = Counter(decision.job.status for decision in decisions if decision.job.id not in stalled)
+    found = [(LABELS[status], counts[status]) for status in Status if counts[status]]
+    lost = sum(1 for decision in decisions if decision.job.id in stalled)
+    return [*found, ("stalled", lost)] if lost else found

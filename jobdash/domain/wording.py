@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from jobdash.domain.local_wording import local_notes, only_local
+from jobdash.domain.local_wording import local_notes, only_local, stalled_in
 from jobdash.domain.note import Note as Note
 from jobdash.domain.plan import Action, JobOutcome, Plan, Result, Summary, status_counts
 from jobdash.domain.status import UNFINISHED, Status
@@ -28,6 +28,7 @@ _LOCAL_MEANING = _MEANING | {
     Action.FORCE_FAIL: "Force-fail marks it failed here; use it when the script is stuck or lost",
 }
 
+_START = "Retry starts the script again, as it was started last; it does what is left"
 _CLEAN_UP = "Clean up deletes what the provider keeps; the record stays here"
 _LOCAL_CLEAN_UP = "Clean up deletes fetched files and logs on this computer; record and items stay"
 
@@ -72,7 +73,8 @@ def title(plan: Plan) -> str:
     """Return the dialog's question: ``Cancel 9 unfinished jobs in ALL accounts?``"""
     acting = plan.acting
     unfinished = sum(1 for decision in acting if decision.job.unfinished)
-    adjective = "unfinished" if acting and unfinished == len(acting) else ""
+    ending = plan.action is not Action.RETRY  # which is for what has ended, or lost its script
+    adjective = "unfinished" if ending and acting and unfinished == len(acting) else ""
     where = f" {plan.scope}" if plan.scope else ""
     return f"{verb(plan)} {jobs(len(acting), adjective)}{where}?"
 
@@ -92,20 +94,42 @@ def danger_button(plan: Plan) -> str:
 def notes(plan: Plan) -> list[Note]:
     """Return what will happen, what stays, what is billed, what is skipped and why."""
     builders = {Action.CANCEL: _cancel, Action.FORCE_FAIL: _force_fail, Action.REMOVE: _remove}
-    found = [Note("Jobs", " · ".join(f"{number:,} {word}" for word, number in status_counts(plan.acting)))]
-    elsewhere = _at_providers(plan)
+    counts = status_counts(plan.acting, stalled_in(plan))
+    found = [Note("Jobs", " · ".join(f"{number:,} {word}" for word, number in counts))]
+    elsewhere, local = _at_providers(plan), len(plan.local)
+    both = local and len(elsewhere.acting)
     if elsewhere.acting and plan.action in builders:
-        found += builders[plan.action](elsewhere)
-    found += local_notes(plan)
+        where = f"{len(elsewhere.acting):,} at {_accounts(elsewhere)}: " if both else ""
+        found += _prefixed(where, builders[plan.action](elsewhere))
+    here = f"{local:,} {'script' if local == 1 else 'scripts'} here: " if both else ""
+    found += _prefixed(here, local_notes(plan))
     found += _skipped(plan)
-    found.append(Note("Meaning", _meaning(plan)))
+    found += [Note("Meaning", text) for text in _meanings(plan)]
     return found
 
 
-def _meaning(plan: Plan) -> str:
-    local = only_local(plan)
+def _prefixed(which: str, notes: list[Note]) -> list[Note]:
+    """Say of notes which jobs they are for, where a plan is for both kinds."""
+    return [replace(note, text=f"{which}{note.text}") for note in notes]
+
+
+def _accounts(plan: Plan) -> str:
+    names = plan.accounts
+    return ", ".join(clean(name, 32) for name in names) if len(names) <= 2 else f"{len(names)} accounts"
+
+
+def _meanings(plan: Plan) -> list[str]:
+    """Return what the action means, for either kind of job that it is for; mostly one sentence."""
+    own, others = bool(plan.local), not only_local(plan)
+    kinds = [_meaning(plan, local=local) for local, there in ((False, others), (True, own)) if there]
+    return list(dict.fromkeys(kinds))
+
+
+def _meaning(plan: Plan, *, local: bool) -> str:
     if plan.action is Action.REMOVE and not plan.choices.record:
         return _LOCAL_CLEAN_UP if local else _CLEAN_UP
+    if plan.action is Action.RETRY and plan.choices.restart:
+        return _START
     return (_LOCAL_MEANING if local else _MEANING)[plan.action]
 
 

@@ -227,13 +227,14 @@ class AccountWorker:
 
 
 async def close_abandoned(store: Store) -> None:
-    """End, again and again, local jobs that are told to stop and whose worker is gone.
+    """Find, again and again, local jobs whose worker is gone: those told to stop end, others are stalled.
 
     Runs in the store's loop until that ends; a store that is busy is tried again.
     """
     while True:
         with contextlib.suppress(StoreError):
             await store.write(lambda writer: writer.close_abandoned_cancels())
+            await store.write(lambda writer: writer.end_leases_of_dead())
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobdash.domain.clock import Clock, system_clock
@@ -195,7 +195,8 @@ def left_words(row: JobRow) -> str:
 
 def _accept(decision: Decision, plan: Plan, work: Work) -> Accept:
     def accept(row: JobRow) -> str | None:
-        again = decide(plan.action, row, work.situation(named=plan.scope is None), plan.choices)
+        here = replace(work.situation(named=plan.scope is None), dead=plan.dead)
+        again = decide(plan.action, row, here, plan.choices)
         return None if again.acts else again.reason
 
     return accept

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Decision, Plan, Situation
+from jobdash.domain.plan import Action, Choices, Decision, Plan, Situation, Verdict
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser, Scope
@@ -32,13 +32,11 @@ def plan_jobs(
 
     ``browser`` tells of the scripts behind local jobs: which run here, and how they were started.
     """
-    meant = choices or Choices()
-    decisions = tuple(decide(action, row, situation, meant) for row in rows)
-    acting = (each.job for each in decisions if each.acts)
-    known = {} if browser is None else workers(browser, acting, starting=action is Action.RETRY)
-    return Plan(
+    meant, found = choices or Choices(), tuple(rows)
+    known = {} if browser is None else workers(browser, found, starting=action is Action.RETRY)
+    plan = Plan(
         action,
-        decisions,
+        tuple(Decision(row, Verdict.ACT) for row in found),
         meant,
         scope,
         hidden,
@@ -46,11 +44,13 @@ def plan_jobs(
         at=situation.now,
         workers=known,
     )
+    return plan_again(plan, situation, meant)
 
 
 def plan_again(plan: Plan, situation: Situation, choices: Choices) -> Plan:
     """Decide the same jobs, as they were seen, for other choices."""
-    decisions = tuple(decide(plan.action, decision.job, situation, choices) for decision in plan.decisions)
+    here = replace(situation, dead=plan.dead)
+    decisions = tuple(decide(plan.action, decision.job, here, choices) for decision in plan.decisions)
     return replace(plan, decisions=decisions, choices=choices)
 
 

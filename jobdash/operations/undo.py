@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 from jobdash.domain.wording import jobs
 from jobdash.store.reader import Reader
@@ -29,12 +31,22 @@ def undo_words(action: Undoable) -> str:
     """Return what an undo takes back, and what it cannot, in one or two sentences."""
     first = clean(action.jobs[0].name, 60) if len(action.jobs) == 1 else jobs(len(action.jobs))
     words = f"Take back: {action.what} of {first}."
-    if action.what is Undone.REMOVAL and all(row.local for row in action.jobs):
-        return f"{words} Files that were deleted do not come back."
-    if action.what is Undone.REMOVAL and all(row.local for row in action.jobs):
-        return f"{words} Its items come back with it; files that were deleted here do not."
     if action.what is Undone.REMOVAL:
-        return f"{words} What was deleted at the provider does not come back."
+        return " ".join((words, *_brought_back(action)))
     if any(row.cancel_requested_at is not None for row in action.jobs):
         return f"{words} A cancel was accepted: it will show cancelling."
     return words
+
+
+def _brought_back(action: Undoable) -> Iterator[str]:
+    """Yield what the undo of a removal brings back, and what not."""
+    local = [row for row in action.jobs if row.local]
+    if len(local) < len(action.jobs):
+        yield "What was deleted at the provider does not come back."
+    if local:
+        yield "Items come back with their job; files that were deleted here do not."
+    # Removing an unfinished one has cancelled it.
+    cancelled = sum(1 for row in local if row.status is Status.CANCELLED)
+    if cancelled:
+        one = len(action.jobs) == 1
+        yield "It comes back cancelled." if one else f"Cancelled when they are back: {cancelled:,} of them."

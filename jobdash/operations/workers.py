@@ -64,6 +64,8 @@ def worker_of(
     return Worker(
         pid=None if decoded is None else decoded.pid,
         alive=reason is None,
+        dead=decoded is not None and decoded.provably_dead(),
+        suspended=reason is None and decoded is not None and decoded.suspended(),
         also=tuple(also),
         fenced_only=reason or "",
         keyed=attempt is None or attempt.keyed,

@@ -17,6 +17,13 @@ _WITHOUT_WORKER = (
 )
 
 
+_LEASED = (
+    f"SELECT id, owner, lease_until FROM job WHERE tab IN ({Tab.RUNNING.number}, {Tab.PENDING.number})"
+    # Their account has the same name, and an index.
+    f" AND account = '{LOCAL}' AND provider = '{LOCAL}' AND owner IS NOT NULL AND lease_until >= ?"
+)
+
+
 def has_worker(connection: sqlite3.Connection, job_id: int, now: int) -> bool:
     """Whether a worker holds the job that is not provably dead: its lease runs beyond ``now`` (ms UTC)."""
     owner, lease_until = connection.execute(
@@ -37,6 +44,17 @@ def abandoned_cancels(connection: sqlite3.Connection, now: int) -> list[int]:
     """Return the ids of jobs that are told to stop and whose worker is gone."""
     found = connection.execute(_WITHOUT_WORKER).fetchall()
     return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
+
+
+def leased_to_dead(connection: sqlite3.Connection, now: int) -> list[int]:
+    """Return the ids of jobs whose lease still runs, although the process that holds it is provably dead."""
+    found = connection.execute(_LEASED, (now,)).fetchall()
+    return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
+
+
+def end_lease(connection: sqlite3.Connection, job_id: int, now: int) -> None:
+    """Let a lease have run out by now."""
+    connection.execute("UPDATE job SET lease_until = ? WHERE id = ?", (now - 1, job_id))
 
 
 def ask_to_stop(connection: sqlite3.Connection, job_id: int, now: int, reason: str) -> None:

@@ -117,15 +117,15 @@ class ItemReads(Looking):
         from jobdash.store.item_rows import errors
 
         sql = (
-            "SELECT error_type, error, seq FROM item INDEXED BY item_outcome"
+            "SELECT error_type, error, seq, key FROM item INDEXED BY item_outcome"
             " WHERE job_id = ? AND outcome = 'error' ORDER BY seq"
         )
         grouped = self._all(
-            f"SELECT error_type, error, count(*), min(seq) FROM ({sql} LIMIT ?)"
+            f"SELECT error_type, error, count(*), min(seq), key FROM ({sql} LIMIT ?)"
             " GROUP BY error_type, error ORDER BY count(*) DESC, min(seq)",
             (job_id, most + 1),
         )
-        looked_at = sum(count for _, _, count, _ in grouped)
+        looked_at = sum(count for _, _, count, *_ in grouped)
         return errors(grouped, min(looked_at, most), _MOST_GROUPS, all_of_them=looked_at <= most)
 
     def attempts(self, job_id: int, limit: int = 100) -> list[Attempt]:

@@ -203,6 +203,21 @@ class LocalWrites(Desk):
                     closed.append(row)
         return closed
 
+    def end_leases_of_dead(self) -> int:
+        """Let the leases of processes that are provably dead run out now; return how many there were.
+
+        So every reader sees at once what only this machine can know. To be called now and then, too.
+        """
+        looking = _driver(self._joined or self._quick)
+        ended = 0
+        for some in chunks(fence_acts.leased_to_dead(looking, self._clock()), MOST_ROWS):
+            with self._transaction() as connection:
+                now, driver = self._clock(), _driver(connection)
+                for job_id in set(some).intersection(fence_acts.leased_to_dead(driver, now)):
+                    fence_acts.end_lease(driver, job_id, now)
+                    ended += 1
+        return ended
+
     def local_files(self, job_id: int) -> tuple[dict[str, str], tuple[str, ...]]:
         """Return the files that were fetched of a local job, by role, and the log files of its runs."""
         return _local_files(_driver(self._joined or self._quick), job_id)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jobdash.domain import wording
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, Plan, Result
+from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
@@ -63,10 +64,21 @@ class Acts:
         plan = await self._plan(action, choices, selection)
         if plan.can_stop:
             plan = plan_again(plan, self._context.situation(), replace(choices, stop_process=True))
+        if choices.cancel_first and plan.acting and not any(each.job.unfinished for each in plan.acting):
+            self._app.notify(self._ended(plan), severity="warning")
+            return
         if action is Action.RETRY and not plan.acting:
             starting = await self._plan(action, replace(choices, restart=True), selection)
             plan = starting if starting.can_restart else plan
         await self._ask(plan)
+
+    def _ended(self, plan: Plan) -> str:
+        """Say that there is nothing left to cancel, and which key removes what has ended."""
+        remove = self._context.config.keys.get("job.remove", "x").split(",")[0]
+        if len(plan.acting) > 1:
+            return f"Nothing to cancel: {wording.jobs(len(plan.acting))} have ended; {remove} removes them"
+        (only,) = plan.acting
+        return f"{clean(only.job.name, 60)}: already {LABELS[only.job.status]}; {remove} removes it"
 
     async def _plan(self, action: Action, choices: Choices, selection: Selection) -> Plan:
         rows, hidden, situation = selection.rows, selection.hidden, self._context.situation()
@@ -172,6 +184,9 @@ class Acts:
 
     async def _ask_fetch(self, rows: Sequence[JobRow]) -> None:
         going = [row for row in rows if row.local and row.unfinished and row.done]
+        attempts = self._context.browser.last_attempts([row.id for row in going]) if going else {}
+        # Of items without keys nothing is kept: the fetch itself says so, and there is nothing to ask before.
+        going = [row for row in going if row.id not in attempts or attempts[row.id].keyed]
         if going:
             first, more = going[0], len(going) - 1
             so_far = f"{first.done:,}" + ("" if first.total is None else f" of {first.total:,}")

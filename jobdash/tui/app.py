@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.context import Context
-from jobdash.tui.messages import Progress, StoreFailed, StoreReady, Synced, Waiting
+from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, Waiting
 from jobdash.tui.news import Severity, toasts
 from jobdash.tui.runs import Run, Runs, single_toast, summary_line
 from jobdash.tui.runtime import Runtime
@@ -224,9 +225,17 @@ class JobdashApp(App[None]):
         self.context.under_way.found.pop(event.news.account, None)
         for row in event.news.finished:
             self.main.view.tell_news(TAB_OF[row.status])
-        for toast in toasts(event.news):
+        for toast in toasts(self._without_own(event.news)):
             self.notify(toast.text, severity=toast.severity)
         self.main.view.draw_lines()
+
+    def _without_own(self, news: News) -> News:
+        """Leave out the jobs of the bulk action in front: its own list says what becomes of them."""
+        run = getattr(self.screen, "run", None)
+        if not isinstance(run, Run):
+            return news
+        own = {decision.job.id for decision in run.plan.acting}
+        return replace(news, finished=tuple(row for row in news.finished if row.id not in own))
 
     # ── runs ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -249,6 +258,8 @@ class JobdashApp(App[None]):
         table.draw_changes()
 
     def _watch(self, run: Run, *, queued: bool) -> None:
+        if not self.main.children:  # the dashboard was left meanwhile
+            return
         if queued and (run.stop is not None or run.ended):
             self._queued(run.plan, waits=False)
             queued = False
@@ -316,6 +327,8 @@ class JobdashApp(App[None]):
         if value:
             self.copy_to_clipboard(value)
             self.notify(f"Copied {clean(value, 80)}", timeout=2)
+        elif row.local:
+            self.notify("No provider knows a script's job; Y copies its id here", severity="warning")
         else:
             self.notify("There is no id to copy yet", severity="warning")
 

@@ -137,6 +137,7 @@ class _TabLook:
 _LONG_TABS = {tab: tab.capitalize() for tab in Tab}
 _TAB_LOOKS = (
     _TabLook(_LONG_TABS, glyphs=True),
+    _TabLook(_LONG_TABS, glyphs=True, between=1),
     _TabLook(_LONG_TABS),
     _TabLook(_SHORT_TABS),
     _TabLook(_SHORT_TABS, keys=False),
@@ -240,13 +241,14 @@ def story_spans(row: JobRow, errors: Sequence[tuple[str, int]], now: int, symbol
     return spans
 
 
-def local_story_spans(row: JobRow, now: int, symbols: Symbols) -> list[Span]:
+def local_story_spans(row: JobRow, start_failure: str, now: int, symbols: Symbols) -> list[Span]:
     """Return what is worth saying of a script's job, but for its items."""
     spans = [gap(1)]
     if row.left_behind:
         spans += [Span(f"{symbols.warning} {clean(row.left_behind, 80)}", "warning"), gap(2)]
     spans += local_words.story(row, now)
-    return [*spans, Span(clean(row.error, 200), "error")] if row.error else spans
+    wrong = start_failure or row.error
+    return [*spans, Span(clean(wrong, 200), "error")] if wrong else spans
 
 
 def _story(row: JobRow, now: int) -> list[Span]:

@@ -14,9 +14,14 @@ from jobdash.tui.keys import key_name, unavailable
 _ENDING = frozenset({"job.cancel", "job.force_fail", "job.cancel_delete"})
 
 
-def hints(bindings: Sequence[BindingType], job: Job, context: Context, *, items: bool) -> list[KeyHint]:
-    """Return the keys to show; ``items`` says that its items are on the screen."""
-    off = unavailable(job.row, context)
+def hints(
+    bindings: Sequence[BindingType], job: Job, context: Context, *, items: bool, keyed: bool = True
+) -> list[KeyHint]:
+    """Return the keys to show.
+
+    ``items`` says that its items are on the screen, ``keyed`` that they are kept at all.
+    """
+    off = unavailable(job.row, context) | (frozenset() if keyed else {"job.fetch"})
     found: list[KeyHint] = []
     for binding in bindings:
         if not isinstance(binding, Binding) or not binding.show:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from jobdash.domain import marks
 from jobdash.domain.duration import HOUR, MINUTE, SECOND
 from jobdash.domain.job import Event, Job, JobRow
-from jobdash.domain.status import LABELS
+from jobdash.domain.status import LABELS, Status
 from jobdash.domain.text import clean
 from jobdash.tui import cells
 from jobdash.tui.local_time import local_time, moment
@@ -16,6 +16,8 @@ from jobdash.tui.symbols import Symbols
 from jobdash.tui.widgets.line import Span, gap
 from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
 
+_ACTION = 15
+"""Cells of an action's name; the longest is ``cancel & delete``."""
 _WIDE = 96
 """Cells from which on a line of the log has room for the whole of its date and person."""
 
@@ -31,7 +33,7 @@ def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], lis
 def _remark(row: JobRow, now: int, symbols: Symbols) -> str:
     """Return what stands behind the status in the header: ``cancelled (worker gone)``."""
     if marks.waits_for_script(row):
-        return f" {symbols.dot} {marks.WAITS}"
+        return f" {symbols.dot} {marks.remark(row, now)}"
     return " (worker gone)" if marks.worker_gone(row, now) else ""
 
 
@@ -174,12 +176,14 @@ def log_lines(events: Sequence[Event], width: int, *, names: bool) -> list[TextL
         tone = {"failed": "error", "done": "text"}.get(event.result, "muted")
         who = clean(f"{event.actor} ({event.face})", 28 if wide else 18)
         name = f"{clean(event.job_name or '', 32)}  " if names else ""
-        text = clean(f"{event.result}{': ' if event.detail else ''}{event.detail}", 400)
+        result = LABELS[Status(event.result)] if event.result in set(Status) else event.result
+        text = clean(f"{result}{': ' if event.detail else ''}{event.detail}", 400)
         head = (
             f"{local_time(event.at)}  {who:<24}  " if wide else f"{local_time(event.at)[5:16]}  {who:<18}  "
         )
-        room = max(20, width - len(head) - 16)
+        room = max(20, width - len(head) - _ACTION - 2)
+        first: TextLine = ((head, "muted"), (f"{event.action:<{_ACTION}} ", "strong"))
+        below: TextLine = ((" " * (len(head) + _ACTION + 1), "muted"),)
         for place, part in enumerate(wrapped(f"{name}{text}", room)):
-            first: TextLine = ((head, "muted"), (f"{event.action:<14} ", "strong"))
-            lines.append((*(first if place == 0 else ((" " * (len(head) + 15), "muted"),)), (part, tone)))
+            lines.append((*(below if place else first), (part, tone)))
     return lines or [(("Nothing has been done yet", "muted"),)]

@@ -61,6 +61,8 @@ def unavailable(row: JobRow | None, context: Context) -> frozenset[str]:
         for name, (action, choices) in _ACCEPTS.items()
         if not decide(action, row, situation, choices).acts
     }
+    if row.terminal:
+        off.add("job.cancel_delete")  # nothing is left to cancel; x removes it
     return frozenset(off if row.local and row.done else {*off, "job.fetch"})
 
 

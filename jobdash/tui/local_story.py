@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from jobdash.domain import marks
 from jobdash.domain.duration import short_span
@@ -12,12 +13,14 @@ from jobdash.domain.local import Attempt, Errors, Worker
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser
-from jobdash.operations.workers import worker_of
+from jobdash.operations.workers import log_file, worker_of
+from jobdash.tui.cells import cut
 from jobdash.tui.local_time import local_time, moment
 from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
 
 _ATTEMPTS_SHOWN = 50
 _COMMAND_MOST = 600
+_MESSAGE_LINES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class LocalFacts:
     attempts: tuple[Attempt, ...] = ()
     """Newest first."""
     worker: Worker = field(default_factory=Worker)
+    log_file: str | None = None
+    """Where the newest start's own output goes, be it one that never came to begin."""
 
     @property
     def unit(self) -> str:
@@ -34,16 +39,28 @@ class LocalFacts:
         return self.attempts[0].unit if self.attempts else "items"
 
     @property
-    def log_file(self) -> str | None:
-        """Where the newest attempt's own output goes."""
-        return self.attempts[0].log_file if self.attempts else None
+    def keyed(self) -> bool:
+        """Whether its items have keys, and are kept."""
+        return not self.attempts or self.attempts[0].keyed
 
 
-def local_facts(browser: Browser, row: JobRow) -> LocalFacts:
+def local_facts(browser: Browser, job: Job, database: Path) -> LocalFacts:
     """Look at a job's attempts, and at the process behind it."""
+    row = job.row
     # Without the attempt: whether its folder is still there is a question to a disk, which may take its time.
     worker = worker_of(browser.owners([row.id]).get(row.id), None)
-    return LocalFacts(tuple(browser.attempts(row.id, _ATTEMPTS_SHOWN)), worker)
+    attempts = tuple(browser.attempts(row.id, _ATTEMPTS_SHOWN))
+    return LocalFacts(attempts, worker, _log_file(job, attempts, database))
+
+
+def _log_file(job: Job, attempts: Sequence[Attempt], database: Path) -> str | None:
+    """Return where the newest start wrote to; a script that died at once has no attempt to say so."""
+    newest = attempts[0] if attempts else None
+    if newest is None or newest.number < job.attempt:
+        started = log_file(database, job.row.public_id, job.attempt)
+        if started.is_file():
+            return str(started)
+    return None if newest is None else newest.log_file
 
 
 def error_lines(row: JobRow, errors: Errors, width: int) -> list[TextLine]:
@@ -52,12 +69,13 @@ def error_lines(row: JobRow, errors: Errors, width: int) -> list[TextLine]:
     if row.error:
         lines += [((part, "error"),) for part in wrapped(clean(row.error), width)]
         lines.append(())
+    if not errors.complete:
+        lines += [((_not_all(errors, row.failed or 0), "muted"),), ()]
     for group in errors.groups:
         lines.append(((f"{group.count:,} × ", "error"), (clean(group.error_type or "error", 80), "strong")))
-        lines += [((f"    {part}", "text"),) for part in wrapped(clean(group.error or ""), width - 6)]
-        lines += [((f"    first: item {group.first + 1:,}", "muted"),), ()]
-    if not errors.complete:
-        lines.append(((f"of the first {errors.looked_at:,} failed items", "muted"),))
+        lines += _message(group.error or "", width)
+        first = cut(clean(group.first_key), max(20, width - 11))
+        lines += [((f"    first: {first}", "muted"),), ()]
     if not lines:
         failed = row.failed or 0
         text = (
@@ -67,6 +85,20 @@ def error_lines(row: JobRow, errors: Errors, width: int) -> list[TextLine]:
         )
         lines.append(((text, "text" if failed else "muted"),))
     return lines
+
+
+def _not_all(errors: Errors, failed: int) -> str:
+    if errors.looked_at < failed:
+        return f"Of {failed:,} failed items the first {errors.looked_at:,}:"
+    return f"The {len(errors.groups):,} most frequent errors:"
+
+
+def _message(message: str, width: int) -> list[TextLine]:
+    """Return a message in a few lines: one that is long must not hide the others."""
+    parts = wrapped(clean(message), width - 6)
+    if len(parts) > _MESSAGE_LINES:
+        parts = [*parts[: _MESSAGE_LINES - 1], "…"]
+    return [((f"    {part}", "text"),) for part in parts]
 
 
 def detail_lines(job: Job, facts: LocalFacts, width: int, now: int) -> list[TextLine]:
@@ -131,7 +163,7 @@ def _lease(row: JobRow, now: int) -> str:
     until = local_time(row.lease_until)
     if row.lease_until >= now:
         return f"until {until}, renewed with every item; {short_span(row.lease_until - now)} left"
-    return f"ran out at {until}: not heard of for {short_span(now - row.lease_until)}"
+    return f"ran out {short_span(now - row.lease_until)} ago, at {until}"
 
 
 def _attempt_lines(attempt: Attempt, width: int, now: int) -> Sequence[TextLine]:

@@ -7,22 +7,23 @@ from jobdash.domain.duration import short_span
 from jobdash.domain.job import JobRow
 from jobdash.domain.local import Errors
 from jobdash.domain.status import LABELS, Status
+from jobdash.operations.browse import Browser
 from jobdash.tui.widgets.line import Span
 
 
 def story(row: JobRow, now: int) -> list[Span]:
     """Return in one sentence what a person ought to know of a local job now; mostly nothing."""
     if row.force_failed:
-        return [Span("failed here; what its script still writes is refused; r retries it  ", "warning")]
+        return [Span("failed here; what its script may still write is refused; r retries it  ", "warning")]
+    if marks.starting(row, now):
+        return [Span(f"{marks.STARTING}  ", "text")]
     if marks.waits_for_script(row):
         return [Span("waits for its script: run it again, or r starts it here  ", "text")]
     if marks.worker_gone(row, now):
         return [Span("its worker is gone: closed as cancelled  ", "muted")]
     if row.lease_until is not None and marks.stalled(row, now):
-        silent = short_span(now - row.lease_until)
-        return [
-            Span(f"not heard of for {silent}: f fails it, r lets it start again, c cancels it  ", "warning")
-        ]
+        told = f"nobody runs it: its lease ran out {short_span(now - row.lease_until)} ago"
+        return [Span(f"{told}; f fails it, r lets it start again, c cancels it  ", "warning")]
     if row.status is Status.CANCELLING:
         return [Span("Cancelling… items under way finish, no new ones start  ", "warning")]
     if ended := ending(row):
@@ -45,3 +46,9 @@ def error_groups(errors: Errors) -> list[tuple[str, int]]:
     if not errors.complete:
         return []
     return [(group.error or group.error_type or "error", group.count) for group in errors.groups]
+
+
+def start_failure(browser: Browser, row: JobRow) -> str:
+    """Return why the script that a job waits for did not come up when it was started last; mostly nothing."""
+    newest = browser.events(row.id, limit=1) if marks.waits_for_script(row) else []
+    return newest[0].detail if newest and (newest[0].action, newest[0].result) == ("start", "failed") else ""

@@ -122,6 +122,8 @@ def not_utf8(env: Mapping[str, str]) -> bool:
     Python turns the C locale into C.UTF-8 for itself (PEP 538), by setting LC_CTYPE; what LANG asked for is
     still there.
     """
+    if env.get("LC_ALL") in {"C", "POSIX"}:  # in this Python's own UTF-8 mode the next line would say UTF-8
+        return True
     if "utf" not in locale.getpreferredencoding(False).lower():
         return True
     coerced = env.get("LC_CTYPE", "") in {"", "C.UTF-8", "C.utf8", "UTF-8"} and not env.get("LC_ALL")

@@ -138,9 +138,13 @@ AWAY = Worker(pid=4711, fenced_only="it runs on another machine", cannot_start="
 
 def test_a_cancel_says_what_stops_when() -> None:  # C-3 C-6 D-7
     said = told(planned(Action.CANCEL, RUNNING, STALLED, ABANDONED, PENDING))
-    assert said["Jobs"] == "1 pending · 2 running"
+    assert said["Jobs"] == "1 pending · 1 running · 1 stalled"
     assert said["In the script"] == "1 told to stop: items under way finish, no new ones start"
-    assert said["Here"] == "2 with nobody running: cancelled at once, never runs"
+    here = [note.text for note in notes(planned(Action.CANCEL, STALLED, PENDING)) if note.topic == "Here"]
+    assert here == [
+        "1 with nobody running: cancelled at once, never runs",
+        "1 whose script is not heard of any more: cancelled at once",
+    ]
     assert said["Kept"] == "126 finished items; results can be fetched, a retry does the rest"
     assert "At the provider" not in said
     assert said["Meaning"].startswith("Cancel asks the script to stop")
@@ -149,22 +153,35 @@ def test_a_cancel_says_what_stops_when() -> None:  # C-3 C-6 D-7
 def test_both_kinds_of_jobs_are_told_of_in_one_dialog() -> None:  # A-6
     lines = notes(planned(Action.CANCEL, RUNNING, job(id=7)))
     assert [note.topic for note in lines] == [
-        "Jobs", "At the provider", "Kept", "In the script", "Kept", "Meaning",
+        "Jobs", "At the provider", "Kept", "In the script", "Kept", "Meaning", "Meaning",
     ]  # fmt: skip
-    assert lines[2].text == "42 finished requests, billed; their results can be fetched"
+    assert lines[1].text.startswith("1 at openai: it is asked to stop")
+    assert lines[2].text == "1 at openai: 42 finished requests, billed; their results can be fetched"
+    assert lines[3].text.startswith("1 script here: 1 told to stop")
+    assert "asks the provider" in lines[5].text
+    assert "asks the script" in lines[6].text
+
+
+def test_a_force_fail_of_both_kinds_says_which_can_be_undone() -> None:
+    here = [note.text for note in notes(planned(Action.FORCE_FAIL, RUNNING, PENDING, job(id=7)))]
+    assert sum(text.startswith("1 at openai: marked failed at once") for text in here) == 1
+    assert sum(text.startswith("2 scripts here: marked failed at once") for text in here) == 1
 
 
 def test_a_retry_says_what_is_left_and_what_starts() -> None:  # E-4 C-13
     row = replace(FAILED, succeeded=38, failed=3)
     plan = planned(Action.RETRY, row, worker=HERE)
     said = told(plan)
-    assert said["Left"] == "62 of 100 not done, 3 failed"
+    assert said["Left"] == "62 of 100 left: 59 not processed, 3 failed"
     assert said["Kept"] == "38 items done; the next run skips what is done"
     assert said["Then"] == "waits for its script: run it again; last started as python resize.py photos"
     assert plan.can_restart
     again = told(planned(Action.RETRY, row, worker=HERE, restart=True))
     assert again["Started"] == "python resize.py photos in /home/ann; output in a log file"
     assert "Then" not in again
+    assert again["Meaning"].startswith("Retry starts the script again")
+    whole = told(planned(Action.RETRY, replace(row, succeeded=95, failed=5)))
+    assert whole["Left"] == "5 of 100 left, all failed"
     away = planned(Action.RETRY, row, worker=AWAY, restart=True)
     assert told(away)["Then"] == (
         "waits for its script: run it again (not started: it ran on another machine)"
@@ -207,6 +224,7 @@ def test_a_removal_says_that_its_items_stay_hidden() -> None:  # E-2 E-5
 
 
 def test_a_retry_has_words_of_its_own() -> None:
+    assert title(planned(Action.RETRY, PENDING, restart=True)) == "Retry 1 job?"
     plan = planned(Action.RETRY, FAILED, CANCELLED)
     assert title(plan) == "Retry 2 jobs?"
     assert (safe_button(plan), danger_button(plan)) == ("Don't retry", "Retry 2 jobs")

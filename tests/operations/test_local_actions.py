@@ -12,6 +12,8 @@ import pytest
 from local_world import LocalWorld
 from shared.local_kit import ELSEWHERE, LAPSED, SLEEP, begin, owner_of, process
 
+from jobdash.domain import marks
+from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import Action, Result
 from jobdash.domain.status import Status
 from jobdash.errors import StoreError
@@ -68,6 +70,22 @@ async def test_a_job_whose_worker_is_gone_is_cancelled_at_once(local: LocalWorld
     assert (await local.one(Action.CANCEL, run.id)).status_after is Status.CANCELLED
     with pytest.raises(Refused, match="was cancelled"):  # D-2
         run.did("ok")
+
+
+async def test_the_lease_of_a_dead_worker_ends_at_once_and_no_other(local: LocalWorld) -> None:
+    # D-5
+    with process(SLEEP) as child:
+        owner = owner_of(child.pid)
+        alive = begin(local.path, "alive", owner=owner_of(child.pid))
+        away = begin(local.path, "away", owner=ELSEWHERE)
+    dead = begin(local.path, "dead", owner=owner)
+    mine = begin(local.path, "mine")
+    with Writer(local.path, system_clock, current_actor("tui")) as writer:
+        assert writer.end_leases_of_dead() == 2
+        assert writer.end_leases_of_dead() == 0
+    now = system_clock()
+    stalled = {run.id for run in (alive, away, dead, mine) if marks.stalled(local.row(run.id), now)}
+    assert stalled == {alive.id, dead.id}  # both were run by the process that has ended since
 
 
 async def test_a_second_cancel_says_that_it_was_asked(local: LocalWorld) -> None:

@@ -32,7 +32,9 @@ async def test_a_change_behind_an_opaque_screen_writes_nothing(
     """F-1"""
     async with dashboard(path, [OPENAI], rows=jobs("pending", "in_progress"), working=False) as dash:
         await dash.press(key)
-        await dash.until(lambda: dash.app.screen is not dash.app.main and dash.line("keys"))
+        drawn = {"enter": "provider's id", "l": "Nothing has been done"}[key]
+        await dash.until(lambda: drawn in dash.screen)
+        await dash.settle()
         updates = written(dash, monkeypatch)
         change(path, "UPDATE job SET remote_status = 'completed' WHERE name = 'job-001'")
         await dash.until(lambda: dash.app.main.view.counts.by_tab["completed"] == 1)

@@ -219,3 +219,14 @@ async def test_no_digit_of_the_counts_is_cut(
         assert row is not None
         assert cells.counts(row, "-", width) == told
         assert f"{done:,}/{total:,}" in dash.screen
+
+
+@pytest.mark.parametrize(("env", "ascii_only"), [({"LC_ALL": "C"}, True), ({"LC_ALL": "POSIX"}, True),
+                                                 ({"LC_ALL": "C.UTF-8"}, False), ({}, False)])  # fmt: skip
+def test_the_c_locale_has_ascii_only(env: dict[str, str], ascii_only: bool) -> None:
+    assert choose(None, env).ascii is ascii_only
+
+
+def test_news_on_a_tab_leaves_the_glyphs_where_they_fit() -> None:
+    spans = chrome.tab_spans(counts(3), Tab.ALL, frozenset({Tab.COMPLETED}), 120, UNICODE)
+    assert "● Running 3" in "".join(span.text for span in spans)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 import sqlite3
 import sys
 from contextlib import closing
@@ -68,7 +71,7 @@ async def test_retry_says_what_is_left_and_makes_it_wait(path: Path) -> None:
         await ready(dash)
         assert "r Retry" in dash.line("keys")
         await dialog(dash, "r")
-        assert "7 of 10 not done, 3 failed" in dash.screen
+        assert "7 of 10 left: 4 not processed, 3 failed" in dash.screen
         assert not dash.app.screen.query("#choice-restart")
         await dash.press("y")
         await dash.until(lambda: "○ pending" in dash.screen)
@@ -410,3 +413,188 @@ async def test_keys_that_do_not_fit_are_greyed(path: Path) -> None:
         await dash.until(lambda: "still running" in dash.toast)
         await dash.press("r")
         await dash.until(lambda: "still running" in dash.toast)
+
+
+async def test_a_killed_script_counts_as_lost_at_once(path: Path) -> None:
+    """A lease that still runs says nothing of a process that is provably dead."""
+    with process(SLEEP) as child:
+        owner = owner_of(child.pid)
+    run = begin(make_store(path), total=10, owner=owner)
+    run.expects(10)
+    run.did("ok")
+    async with dashboard(path, working=False) as dash:
+        await dialog(dash, "c")
+        assert "1 stalled" in dash.screen
+        assert "1 whose script is not heard of any more: cancelled at once" in dash.screen
+        await dash.press("escape")
+        await dialog(dash, "r")
+        assert "9 of 10 left" in dash.screen
+        await dash.press("escape")
+        await dash.until_table()
+    async with dashboard(path) as dash:
+        await dash.until(lambda: "⚠ stalled" in dash.screen)
+        await dash.press("r", "y")
+        await dash.until_dialog()
+        await dash.press("y")
+        await dash.until(lambda: "○ pending" in dash.screen)
+
+
+async def test_a_suspended_script_is_told_as_what_it_is(path: Path) -> None:
+    with process(SLEEP) as child:
+        os.kill(child.pid, signal.SIGSTOP)
+        await asyncio.to_thread(os.waitid, os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        run = begin(make_store(path), total=40, owner=owner_of(child.pid), lease_ms=LAPSED)
+        run.expects(40)
+        run.did("ok")
+        change(path, "UPDATE job SET lease_until = 5")
+        async with dashboard(path) as dash:
+            await ready(dash)
+            await dialog(dash, "c")
+            said = " ".join(dash.screen.split())
+            assert f"1 not heard of, though still there as pid {child.pid} (suspended)" in said
+            assert "never runs" not in said
+            await dash.press("escape")
+            await dash.until_table()
+            await dialog(dash, "f")
+            said = " ".join(dash.screen.split())
+            assert "1 stalled" in said
+            assert "1 running" not in said
+            assert f"killing pid {child.pid} (suspended) at once" in said
+            await dash.press("y")
+            await dash.until(lambda: "killed at once" in dash.toast)
+    kept = ask(path, "SELECT action, detail FROM event WHERE action = 'stop process'")
+    assert kept == [
+        ("stop process", f"process {child.pid} was stopped (SIGSTOP), so it was killed at once"),
+    ]
+
+
+async def test_stopping_several_says_what_is_done_and_what_is_waited_for(path: Path) -> None:
+    """C-5, E-9"""
+    with process(DEAF) as one, process(DEAF) as two:
+        begin(make_store(path), "one", total=10, owner=owner_of(one.pid)).did("ok")
+        begin(path, "two", total=10, owner=owner_of(two.pid)).did("ok")
+        async with dashboard(path, working=True) as dash:
+            await ready(dash)
+            await dash.press("a")
+            await dialog(dash, "f")
+            await dash.press("y")
+            await dash.until(lambda: "failed here already: 2 of 2" in dash.screen)
+            said = " ".join(dash.screen.split())
+            assert str(one.pid) in said
+            await dash.press("q")
+            await dash.until(lambda: "Leave them and quit" in dash.screen)
+            said = " ".join(dash.screen.split())
+            assert "0 of 2 force-fails ended; being stopped: pid" in said
+            await dash.press("y")
+            await dash.until_exit()
+        assert one.poll() is None
+
+
+async def test_the_progress_list_has_room_for_what_became_of_a_process(path: Path) -> None:
+    """E-9"""
+    with process(SLEEP) as one, process(SLEEP) as two:
+        begin(make_store(path), "one", total=30, owner=owner_of(one.pid)).did("ok")
+        begin(path, "two", total=30, owner=owner_of(two.pid)).did("ok")
+        async with dashboard(path) as dash:
+            await ready(dash)
+            await dash.press("a")
+            await dialog(dash, "f")
+            await dash.press("y")
+            await dash.until(lambda: "failed here already: 2 of 2" in dash.screen)
+            one.kill()
+            two.kill()
+            await dash.until(lambda: "Force-failed: 2" in dash.screen)
+            ended = f"failed here; 1 of 30 done; process {one.pid} ended by itself"
+            await dash.until(lambda: ended in dash.screen, 2)
+    assert len(ask(path, "SELECT 1 FROM event WHERE action = 'stop process'")) == 2
+
+
+# ── what a reviewer found ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_cancel_and_delete_of_what_has_ended_says_which_key_removes_it(path: Path) -> None:
+    """C-12, E-6"""
+    half_done(path, "completed")
+    other = begin(path, "other")
+    other.ends("cancelled")
+    async with dashboard(path, working=False) as dash:
+        off = {
+            hint.label for hint in dash.app.main._footer.hints(dash.table.current, False) if not hint.enabled
+        }
+        assert "Cancel & delete" in off
+        await dash.press("X")
+        await dash.until(lambda: dash.toast == "other: already cancelled; x removes it")
+        await dash.press("a", "X")
+        await dash.until(lambda: dash.toast == "Nothing to cancel: 2 jobs have ended; x removes them")
+        assert not dash.app.screen.is_modal
+
+
+async def test_fetch_of_an_unkeyed_job_says_at_once_why_not(path: Path) -> None:
+    run = begin(make_store(path), total=9, keyed=False)
+    run.claimed.hold.write_counts(4, 0)
+    async with dashboard(path) as dash:
+        await ready(dash)
+        await dash.press("d")
+        await dash.until(lambda: "it has counts only" in dash.toast)
+        assert not dash.app.screen.is_modal
+
+
+async def test_a_script_that_dies_at_once_leaves_a_trace(path: Path, tmp_path: Path) -> None:
+    """E-4"""
+    (tmp_path / "resize.py").write_text("import sys; print('no module named pillow'); sys.exit(3)")
+    half_done(path, argv=[sys.executable, "resize.py"], cwd=tmp_path)
+    async with dashboard(path) as dash:
+        await ready(dash)
+        screen = await dialog(dash, "r")
+        screen.query_one("#choice-restart").value = True
+        await dash.until(lambda: "output in a log file" in " ".join(dash.screen.split()))
+        await dash.press("y")
+        await dash.until(lambda: "ended with exit code 3 before it began" in dash.line("story"), 20)
+        await dash.press("enter")
+        await dash.until(lambda: "ended with exit code 3" in dash.line("job-story"))
+        await dash.press("5")
+        await dash.until(lambda: "no module named pillow" in dash.screen)
+
+
+async def test_the_undo_of_a_mixed_removal_speaks_of_both_kinds(path: Path) -> None:
+    run = begin(make_store(path), total=3, owner=ELSEWHERE)
+    run.did("ok")
+    add(path, job(1, "completed"))
+    async with dashboard(path, [account("openai")]) as dash:
+        await ready(dash)
+        await dash.until(lambda: len(dash.names) == 2)
+        await dash.press("a")
+        await dialog(dash, "X")
+        await dash.press("y")
+        await dash.until(lambda: "Removed: 2" in dash.screen)
+        await dash.press("escape")
+        await dash.until_table()
+        screen = await dialog(dash, "u")
+        words = str(screen.query_one("#words", Static).content)
+        assert "What was deleted at the provider does not come back." in words
+        assert "Items come back with their job" in words
+        assert "Cancelled when they are back: 1 of them." in words
+
+
+async def test_own_cancels_are_told_once(path: Path) -> None:
+    """While the dialog lists them, no toast lies over it."""
+    for number in range(3):
+        run = begin(make_store(path) if not number else path, f"run {number}", owner=ELSEWHERE, total=2)
+        run.ends("failed")
+        change(path, "UPDATE job SET remote_status = 'pending', raw_status = 'pending', finished_at = NULL")
+    async with dashboard(path) as dash:
+        await ready(dash)
+        await dash.press("a")
+        await dialog(dash, "c")
+        await dash.press("y")
+        await dash.until(lambda: "Cancelled: 3" in dash.screen)
+        await asyncio.sleep(0.6)
+        await dash.settle()
+        assert not [toast for toast in dash.toasts if "run " in toast]
+
+
+async def test_a_local_job_has_no_providers_id(path: Path) -> None:
+    begin(make_store(path))
+    async with dashboard(path, working=False) as dash:
+        await dash.press("y")
+        assert dash.toast == "No provider knows a script's job; Y copies its id here"

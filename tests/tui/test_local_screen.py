@@ -6,6 +6,7 @@ import random
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ from shared.local_kit import ELSEWHERE, LAPSED, begin
 from tui_kit import Dash, account, change, dashboard, jobs, make_store
 
 from jobdash.config import UiSettings
-from jobdash.domain.local import ItemOutcome
+from jobdash.domain.job import JobRow
+from jobdash.domain.local import ErrorGroup, Errors, ItemOutcome
+from jobdash.domain.status import Status
+from jobdash.tui.local_story import error_lines
 from jobdash.tui.screens.job import JobScreen
 from jobdash.tui.widgets.item_list import ItemList
 from jobdash.tui.widgets.items_page import ItemsPage
@@ -188,7 +192,7 @@ async def test_errors_are_grouped(path: Path) -> None:
         await dash.press("2")
         await dash.until(lambda: "3 × ValueError" in dash.screen)
         assert "no such colour" in dash.screen
-        assert "first: item 2" in dash.screen
+        assert "first: key 1" in dash.screen
         assert "OSError: the disk is full" in dash.screen
         await dash.press("e")
         assert "Nobody to ask" in dash.toast
@@ -287,7 +291,7 @@ async def test_a_stalled_job_says_so_and_what_to_do(path: Path) -> None:
     change(path, "UPDATE job SET lease_until = lease_until - 3600000")
     async with dashboard(path, working=False) as dash:
         await dash.until(lambda: "⚠ stalled" in dash.screen)
-        assert "not heard of for" in dash.line("story")
+        assert "its lease ran out 1h ago" in dash.line("story")
         assert "f fails it" in dash.line("story")
         await opened(dash)
         assert "⚠ stalled" in dash.line("job-head")
@@ -436,3 +440,73 @@ async def test_a_million_items_open_and_scroll_like_a_hundred(
         await dash.settle()
         assert len(view.visible_items) == view.size.height
         print(f"a key: {sorted(took)[len(took) // 2] * 1000:.1f} ms, the slowest {max(took) * 1000:.1f} ms")
+
+
+# ── what a reviewer found ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", ["local", "provider"])
+async def test_ages_on_the_details_page_go_on_when_the_job_has_ended(path: Path, kind: str) -> None:
+    if kind == "local":
+        run = begin(make_store(path), total=2)
+        run.ends("completed")
+    else:
+        make_store(path, jobs("completed"))
+    async with dashboard(path, [account("openai")], working=False) as dash:
+        screen = await opened(dash, "resize" if kind == "local" else "job-001")
+        await dash.press("3" if kind == "local" else "2")
+        assert screen.page == "details"
+        before = dash.screen
+        clock = dash.app.context.clock
+        screen.context.clock = lambda: clock() + 7 * 3_600_000
+        await dash.until(lambda: dash.screen != before)
+
+
+async def test_a_part_of_the_errors_says_so_first_and_long_messages_are_cut(path: Path) -> None:
+    run = begin(make_store(path), total=3)
+    from jobdash.store.fence import Outcome
+
+    run.claimed.hold.write_items([Outcome("a", "error", None, "Long", "word " * 800)])
+    run.claimed.hold.write_items([Outcome("b", "error", None, "Other", "short")])
+    async with dashboard(path, working=False) as dash:
+        await opened(dash)
+        await dash.press("2")
+        await dash.until(lambda: "1 × Other" in dash.screen)
+        assert "first: a" in dash.screen
+        assert "first: b" in dash.screen
+
+
+def test_what_the_errors_are_of_stands_above_them() -> None:
+    groups = (ErrorGroup("E", "m", 201, 343, "photo 344"),)
+    row = next(iter(local_rows(failed=14_286)))
+    lines = [
+        "".join(text for text, _ in line) for line in error_lines(row, Errors(groups, 10_000, False), 80)
+    ]
+    assert lines[0] == "Of 14,286 failed items the first 10,000:"
+    assert "    first: photo 344" in lines
+
+
+def local_rows(**facts: object) -> list[JobRow]:
+    plain = {field.name: None for field in fields(JobRow)}
+    given = {"id": 1, "name": "x", "status": Status.IN_PROGRESS, "error": None, "failed": 0}
+    return [JobRow(**{**plain, **given, **facts})]  # type: ignore[arg-type]
+
+
+async def test_output_wraps_and_stays_while_one_reads_further_up(path: Path, tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    log.write_text("".join(f"line {number}\n" for number in range(300)) + "x" * 150 + "END\n")
+    begin(make_store(path), total=3, log_file=str(log))
+    async with dashboard(path, working=False, size=(100, 30)) as dash:
+        await opened(dash)
+        await dash.press("5")
+        await dash.until(lambda: "END" in dash.screen)
+        await dash.press("pageup", "pageup")
+        top = dash.screen
+        with log.open("a") as more:
+            more.write("more\n" * 50)
+        for _ in range(6):
+            dash.app.screen.look()  # type: ignore[attr-defined]
+            await dash.settle()
+        assert dash.screen == top
+        await dash.press("end")
+        await dash.until(lambda: "more" in dash.screen)

@@ -68,7 +68,7 @@ class QuitScreen(AskScreen):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "app.quit", "Quit", show=False)]
 
     def __init__(self, told: Callable[[], str], bold: str) -> None:
-        """``told`` returns what is under way, or nothing once that has ended; ``bold`` is what leaving does."""
+        """``told`` returns what is under way, nothing once it has ended; ``bold`` is what leaving does."""
         super().__init__("Quit?", told(), (), "Stay", bold)
         self._told = told
         self._leaving = False

@@ -31,13 +31,13 @@ _GROUPS: dict[str, tuple[str, ...]] = {
 _MEANINGS = {
     Status.PENDING: "waits at its provider; a retried job of your own script, for its script",
     Status.VALIDATING: "its file is being checked",
-    Status.IN_PROGRESS: "requests are being answered",
+    Status.IN_PROGRESS: "requests are being answered, items worked on",
     Status.FINALIZING: "results are being put together",
     Status.CANCELLING: "a cancel was asked, the provider or the script has not confirmed it",
     Status.COMPLETED: "ended; amber or red where requests failed",
-    Status.FAILED: "ended without results, or failed here by force-fail",
+    Status.FAILED: "ended without results, its script ended with an error, or force-failed here",
     Status.EXPIRED: "not done in its time; finished requests are billed",
-    Status.CANCELLED: "the provider confirmed the cancel",
+    Status.CANCELLED: "the provider or the script confirmed the cancel, or nobody ran it any more",
     Status.UNKNOWN: "a word of the provider we do not know, shown raw",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -13,13 +12,13 @@ from textual.screen import Screen
 from jobdash.domain.job import Job, JobRow
 from jobdash.domain.local import Errors, ItemOutcome
 from jobdash.domain.plan import Action, Choices
-from jobdash.domain.text import clean
-from jobdash.operations.script_output import tail
 from jobdash.tui import chrome, job_story, local_story
 from jobdash.tui.context import Context, Selection
 from jobdash.tui.exact_updates import ExactCompositor
 from jobdash.tui.guard import reading
 from jobdash.tui.job_keys import hints
+from jobdash.tui.local_words import start_failure
+from jobdash.tui.script_tail import ScriptTail
 from jobdash.tui.widgets.items_page import ItemsPage
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView, TextLine
@@ -31,7 +30,6 @@ LOOK_EVERY = 0.25
 _CLOCK_EVERY, _OUTPUT_EVERY = 4, 2
 """Of so many looks, one draws what the clock changes, and one reads the script's output."""
 _NO_ERRORS = Errors((), 0, True)
-_OUTPUT_WIDTH = 2_000
 
 
 class JobScreen(Screen[None]):
@@ -66,7 +64,7 @@ class JobScreen(Screen[None]):
         self.job: Job | None = None
         self._facts = local_story.LocalFacts()
         self._errors: tuple[int, Errors] = (-1, _NO_ERRORS)
-        self._output: list[TextLine] = []
+        self._output = ScriptTail()
         self._seen: tuple[int, int] | None = None
         self._looks = 0
 
@@ -111,11 +109,15 @@ class JobScreen(Screen[None]):
             self._seen = seen
             self._read()
             self.draw()
-        elif row is not None and row.local and row.unfinished and self._looks % _CLOCK_EVERY == 0:
+        elif row is not None and self._follows_clock(row) and self._looks % _CLOCK_EVERY == 0:
             self._read_facts()
             self.draw()
         if self.page == "output" and self._looks % _OUTPUT_EVERY == 0:
             self._follow_output()
+
+    def _follows_clock(self, row: JobRow) -> bool:
+        """Whether something is drawn that the time alone changes: a rate, a lease, ages on the details."""
+        return self.page == "details" or (row.local and row.unfinished)
 
     @reading
     def _read(self) -> None:
@@ -124,26 +126,24 @@ class JobScreen(Screen[None]):
 
     def _read_facts(self) -> None:
         if self.job is not None and self.job.row.local:
-            self._facts = local_story.local_facts(self.context.browser, self.job.row)
+            self._facts = local_story.local_facts(
+                self.context.browser, self.job, self.context.config.database
+            )
 
     def _follow_output(self) -> None:
+        view = self.query_one("#job-lines", LinesView)
+        if self._output.shown and view.scroll_y < view.max_scroll_y:
+            return  # somebody reads further up: what they read stays where it is
         self.run_worker(self._read_output(), group="output", exclusive=True, exit_on_error=False)
 
     async def _read_output(self) -> None:
-        """Read the end of the log file, off this thread: a disk takes the time it takes."""
         file = self._facts.log_file
         if file is None:
             return
-        try:
-            lines = await asyncio.to_thread(tail, file)
-        except OSError as error:
-            reason = f"{clean(file)} cannot be read: {clean(error.strerror or str(error))}"
-            self._output = [((reason, "warning"),)]
-        else:
-            self._output = [((clean(line, _OUTPUT_WIDTH), "text"),) for line in lines]
-            self._output = self._output or [(("Nothing was written yet", "muted"),)]
+        await self._output.read(file)
         if self.page == "output" and self.is_current:
             self._draw_page()
+            self._output.shown = True
 
     # ── drawing ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -172,7 +172,7 @@ class JobScreen(Screen[None]):
         self.query_one("#job-story", Line).put(story)
         self.query_one("#job-pages", Line).put(self._page_spans(job))
         self._draw_page()
-        keys = hints(self.BINDINGS, job, self.context, items=self.page == "items")
+        keys = hints(self.BINDINGS, job, self.context, items=self.page == "items", keyed=self._facts.keyed)
         self.query_one("#keys", Line).put(chrome.key_spans(keys, width))
 
     def _story(self, row: JobRow, now: int) -> list[Span]:
@@ -180,7 +180,7 @@ class JobScreen(Screen[None]):
         if not row.local:
             return chrome.story_spans(row, self.context.browser.errors_summary(self.job_id), now, symbols)
         # How many failed stands beside the bar; the sentence about the job has this line to itself.
-        return chrome.local_story_spans(row, now, symbols)
+        return chrome.local_story_spans(row, start_failure(self.context.browser, row), now, symbols)
 
     def _page_spans(self, job: Job) -> list[Span]:
         spans = [gap(1)]
@@ -199,19 +199,17 @@ class JobScreen(Screen[None]):
         if job is None:
             return
         if self.page == "items":
-            attempts = self._facts.attempts
-            keyed = not attempts or attempts[0].keyed
-            self.query_one("#items-page", ItemsPage).put(job.row, keyed=keyed)
+            self.query_one("#items-page", ItemsPage).put(job.row, keyed=self._facts.keyed)
             return
         view = self.query_one("#job-lines", LinesView)
-        at_end = view.scroll_y >= view.max_scroll_y
+        at_end = not self._output.shown or view.scroll_y >= view.max_scroll_y
         view.put(self._lines(job, self.size.width - 4, self.context.clock()))
         if self.page == "output" and at_end:
             view.scroll_end(animate=False)
 
     def _lines(self, job: Job, width: int, now: int) -> list[TextLine]:
         if self.page == "output":
-            return self._output
+            return self._output.lines(width)
         if self.page == "log":
             return job_story.log_lines(
                 self.context.browser.events(self.job_id, limit=500), width, names=False
@@ -244,6 +242,7 @@ class JobScreen(Screen[None]):
         if place >= len(self.pages):
             return
         self.page = self.pages[place]
+        self._output.shown = False
         self.query_one("#job-lines", LinesView).scroll_home(animate=False)
         self._show_page()
         if self.page == "output":

@@ -15,6 +15,7 @@ from jobdash.domain import wording
 from jobdash.domain.duration import MINUTE
 from jobdash.domain.job import JobRow
 from jobdash.domain.local import LOCAL
+from jobdash.domain.marks import waits_for_script
 from jobdash.domain.plan import Action, Choices
 from jobdash.domain.text import clean
 from jobdash.tui import chrome
@@ -23,7 +24,7 @@ from jobdash.tui.ended_scripts import EndedScripts
 from jobdash.tui.exact_updates import ExactCompositor
 from jobdash.tui.guard import reading
 from jobdash.tui.keys import Footer, bindings_by_id
-from jobdash.tui.local_words import error_groups
+from jobdash.tui.local_words import error_groups, start_failure
 from jobdash.tui.messages import News, Synced
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.jobs_view import JobsView
@@ -229,7 +230,8 @@ class MainScreen(Screen[None]):
             title.put([])
             story.put([])
         else:
-            errors = self._errors_of(row) if row.failed or row.error else []
+            wrong = row.failed or row.error or waits_for_script(row)
+            errors = self._errors_of(row) if wrong else []
             title.put(chrome.title_spans(row, self._width, now, symbols))
             story.put(chrome.story_spans(row, errors, now, symbols))
         self._draw_keys()
@@ -247,6 +249,8 @@ class MainScreen(Screen[None]):
         browser = self.context.browser
         if not row.local:
             return browser.errors_summary(row.id)
+        if failure := start_failure(browser, row):
+            return [(failure, 1)]
         return error_groups(browser.item_errors(row.id, _ITEM_ERRORS)) or (
             [(row.error, 1)] if row.error else []
         )

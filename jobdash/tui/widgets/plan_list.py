@@ -18,7 +18,6 @@ from jobdash.tui import cells
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.tones import Toned
 
-
 _NAMES_MEASURED = 500
 
 
