@@ -39,7 +39,8 @@ def print_items(browser: Browser, job_id: int, outcome: ItemOutcome | None, limi
     """Print a job's items, a line each, under their counts and the commonest errors."""
     counts = browser.item_counts(job_id)
     say("")
-    say("Items  " + " · ".join(f"{number:,} {word}" for word, number in counts.items() if number))
+    told = " · ".join(f"{number:,} {word}" for word, number in counts.items() if number)
+    say(f"Items  {told or 'none are kept'}")
     _print_errors(browser.item_errors(job_id))
     number = 0
     for item in items_of(browser, job_id, outcome, limit):

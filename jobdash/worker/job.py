@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 SEEDED = 10_000
 """Up to so many items are written down as unprocessed before the first; of more only at a graceful end."""
+_COROUTINE = 0x80
+"""What ``co_flags`` of a coroutine function has; `inspect`, which knows, takes long to import."""
 _LISTING_S = 0.5
 """So long the end of a job may take to write down what is unprocessed."""
 
@@ -105,8 +107,11 @@ class Job(Generic[T]):
 
         What a call returns becomes its item's detail, where it is text or JSON of at most 16 KiB. There are
         never more items under way than workers; after a cancel those that are finish, no new ones start, and
-        `JobCancelled` is raised. With ``on_error="raise"`` the first error does the same.
+        `JobCancelled` is raised. With ``on_error="raise"`` the first error does the same. Raises TypeError
+        for a coroutine function: nobody would await it, and its items would look done.
         """
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE:
+            raise TypeError("job.map calls functions; await coroutines in `async with`, item by item")
         from jobdash.worker.threads import run_in_threads
 
         run_in_threads(iter(self), function, workers)

@@ -18,6 +18,7 @@ from jobdash.worker.token import Token
 Handler = Callable[[int, FrameType | None], object] | int | None
 
 _REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_STDERR = 2
 _active: list[Token] = []
 _inherited: list[Token] = []
 """In a forked child: the tokens of the parent's jobs, which Ctrl-C in the terminal means too."""
@@ -78,6 +79,8 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if waiting:
         for token in waiting:
             token.ask(_REASONS[signal.Signals(number)])
+        if number == signal.SIGINT:
+            _say_that_it_was_heard()
         return
     before = _before.get(number)
     if callable(before):
@@ -85,3 +88,10 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     else:
         _restore(number)
         os.kill(os.getpid(), number)
+
+
+def _say_that_it_was_heard() -> None:
+    """Tell a person at a terminal, who would press again; without the streams that may be in use just now."""
+    with contextlib.suppress(OSError):
+        if os.isatty(_STDERR):
+            os.write(_STDERR, b"\r\x1b[Kjobdash: stopping after what is under way; Ctrl-C again interrupts\n")

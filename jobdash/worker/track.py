@@ -136,7 +136,9 @@ class Track(Generic[T]):
 
     def _sync_source(self, word: str) -> Iterable[T]:
         if not isinstance(self._source, Iterable):
-            raise TypeError(f"what is tracked is asynchronous: use `async {word}`")
+            if isinstance(self._source, AsyncIterable):
+                raise TypeError(f"what is tracked is asynchronous: use `async {word}`")
+            raise TypeError(f"what is tracked has to be iterable, and {type(self._source).__name__} is not")
         return self._source
 
     def _only_counts(self) -> None:

@@ -210,3 +210,19 @@ def test_a_source_may_be_of_any_length_or_of_none(seen: Seen) -> None:
     with pytest.raises(ValueError, match="flush_interval"):
         track([1], flush_interval=float("nan"))
     assert sys.maxsize  # a length beyond it is what `len` refuses
+
+
+def test_a_coroutine_function_is_not_mapped(seen: Seen) -> None:
+    """Nobody would await it, and the next run would find its items done."""
+
+    async def work(value: int) -> None:
+        raise AssertionError(value)
+
+    with pytest.raises(TypeError, match="await coroutines"), track([1, 2], "mapped", key=str) as job:
+        job.map(work)
+    assert seen.counts("mapped") == ("failed", 2, 0, 0)
+
+
+def test_what_cannot_be_gone_through_is_called_so() -> None:
+    with pytest.raises(TypeError, match="has to be iterable, and int is not"):
+        list(track(5, "five"))  # type: ignore[call-overload]

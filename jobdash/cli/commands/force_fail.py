@@ -32,9 +32,9 @@ def command(
     """Mark jobs failed here; use it when a provider, or a script, is stuck.
 
     A cancel is tried at the provider as well; without an answer the job may still run there and be billed.
-    jobdash undo takes it back for a day. A script of your own can write nothing more: it ends at its next
-    item. With --stop-process its process is ended, if it runs on this computer: SIGTERM after 5 s, SIGKILL
-    after 5 s more. That is not taken back, but retried.
+    jobdash undo takes that back for a day. A script of your own can write nothing more and ends at its next
+    item; no undo brings it back, jobdash retry lets it do the rest. With --stop-process its process is ended,
+    if it runs on this computer: SIGTERM after 5 s, SIGKILL after 5 s more.
     """
     from jobdash.cli.acting import Manner, act_on
     from jobdash.cli.selecting import Wanted
