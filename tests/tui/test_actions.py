@@ -89,7 +89,7 @@ async def test_cancel_all_pending_over_two_providers(
     """A-3, A-5, A-7, A-11, B-17, C-13"""
     scripts = (running("a"), running("b"), ended("c"))
     async with over(emulator, server, path, *scripts, gemini=(running("d"), running("e"))) as dash:
-        emulator.faults.add(FaultRule(effect=Answer(403), method="POST", path="*batches/*:cancel", nth=1))
+        emulator.faults.add(FaultRule(effect=Answer(400), method="POST", path="*batches/*:cancel", nth=1))
         await agree(dash, "C")
         screen = await dash.until(
             lambda: dash.app.screen if isinstance(dash.app.screen, ProgressScreen) else None

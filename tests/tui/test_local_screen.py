@@ -139,7 +139,7 @@ async def test_many_presses_are_one_cancel(path: Path) -> None:
             await dash.until_table()
             await dash.until(lambda: "cancelling" in dash.line("job-head"))
             await dash.press("c", "c")
-            await dash.until(lambda: "already asked" in dash.toast)
+            await dash.until(lambda: any("already asked" in toast for toast in dash.toasts))
         resize.leave()
     assert look_at(path, "SELECT count(*) FROM event WHERE action = 'cancel'") == [(1,)]
 
