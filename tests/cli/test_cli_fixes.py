@@ -309,7 +309,7 @@ def test_a_demo_that_is_ended_leaves_nothing(tmp_path: Path, how: signal.Signals
     seen = bytearray()
     deadline = time.monotonic() + 30
     with suppress(OSError):
-        while b"nightly" not in seen and time.monotonic() < deadline:
+        while b"reindex" not in seen and time.monotonic() < deadline:
             seen += os.read(parent, 65536)
     assert list(tmp_path.glob("jobdash-demo-*"))
     reader = threading.Thread(target=_drain, args=(parent, seen), daemon=True)
