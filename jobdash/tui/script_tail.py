@@ -20,9 +20,11 @@ class ScriptTail:
         self._pieces: list[Piece] = []
         self.shown = False
         """Whether they stand on the screen, where somebody may have scrolled up in them."""
+        self.reading = False
 
     async def read(self, file: str) -> None:
         """Read them anew; a disk takes the time it takes."""
+        self.reading = True
         try:
             lines = await asyncio.to_thread(tail, file)
         except OSError as error:
@@ -31,6 +33,8 @@ class ScriptTail:
         else:
             self._pieces = [(clean(line, _WIDTH), "text") for line in lines]
             self._pieces = self._pieces or [("Nothing was written yet", "muted")]
+        finally:
+            self.reading = False
 
     def lines(self, width: int) -> list[TextLine]:
         """Return them in lines of at most ``width`` cells."""

@@ -134,7 +134,8 @@ class JobScreen(Screen[None]):
         view = self.query_one("#job-lines", LinesView)
         if self._output.shown and view.scroll_y < view.max_scroll_y:
             return  # somebody reads further up: what they read stays where it is
-        self.run_worker(self._read_output(), group="output", exclusive=True, exit_on_error=False)
+        if not self._output.reading:  # a disk that takes longer than until the next look is let finish
+            self.run_worker(self._read_output(), group="output", exit_on_error=False)
 
     async def _read_output(self) -> None:
         file = self._facts.log_file
