@@ -9,7 +9,7 @@ import pyte
 import pytest
 from textual.geometry import Region
 from textual.widget import Widget
-from tui_kit import Dash, account, dashboard, jobs
+from tui_kit import Dash, account, change, dashboard, job, jobs, now_ms
 
 from jobdash.tui.exact_updates import ExactCompositor
 
@@ -89,3 +89,21 @@ async def test_widgets_that_have_not_changed_are_not_asked(
         dash.table.refresh(Region(0, 5, dash.table.plan.width, 1))
         _partial(dash, dash.table)
     assert asked == ["table"]
+
+
+async def test_what_time_changes_between_a_look_and_its_drawing_is_drawn_by_the_next(path: Path) -> None:
+    """A lease that runs out in between: only the age was to be written, and the status must not be lost."""
+    rows = [job(1, provider="local", account="local", created_at=now_ms() - 60_500)]
+    async with dashboard(path, [OPENAI], rows=rows, working=False, size=(120, 36)) as dash:
+        await dash.until(lambda: "job-001" in dash.screen)
+        change(path, "UPDATE job SET lease_until = ?", now_ms() + 150_000)
+        await dash.until(lambda: dash.table.current and dash.table.current.lease_until)
+        table, start = dash.table, now_ms()
+        _partial(dash, table)
+        written = [_whole(dash)]
+        for look, drawn in ((61_000, 200_000), (201_000, 202_000)):
+            table._clock = lambda after=look: start + after
+            table.draw_changes()
+            table._clock = lambda after=drawn: start + after
+            written.append(_partial(dash, table))
+        assert "stalled" in "\n".join(_shown(*written))

@@ -87,6 +87,9 @@ class JobTable(Toned, ScrollView, can_focus=True):
         self.moved = 0
         """In an order that is a snapshot: rows that would stand elsewhere by now."""
         self._clock = clock
+        self._time = clock()
+        """The moment that ages are drawn for: that of the last look. What is written of a line is what differed
+        then; a line drawn for a later moment would hide from the next look what was not written."""
         self._symbols = symbols
         self._columns = columns
         self._account_width = 7
@@ -164,6 +167,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
 
     def draw_changes(self) -> None:
         """Draw the lines that look different from what is on the screen."""
+        self._time = self._clock()
         first, width = round(self.scroll_y), self.plan.width
         for y in range(self.size.height):
             before, now = self._drawn[y] if y < len(self._drawn) else None, self._look(first + y)
@@ -306,7 +310,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
         row = self.window.row(index)
         if row is None:
             return None
-        now = self._clock()
+        now = self._time
         return _Look(
             row.id,
             row.revision,
@@ -342,7 +346,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
             (f"{symbols.mark if look.marked else ' '} ", "mark"),
         ]
         widths = {place.column: place.width for place in self.plan.places}
-        drawn = cells.line(row, widths, self._clock(), symbols, queued=look.word == "queued")
+        drawn = cells.line(row, widths, self._time, symbols, queued=look.word == "queued")
         end = MARGIN
         for place in self.plan.places:
             pieces.append((" " * (place.start - end), "text"))
