@@ -88,8 +88,8 @@ class JobTable(Toned, ScrollView, can_focus=True):
         """In an order that is a snapshot: rows that would stand elsewhere by now."""
         self._clock = clock
         self._time = clock()
-        """The moment that ages are drawn for: that of the last look. What is written of a line is what differed
-        then; a line drawn for a later moment would hide from the next look what was not written."""
+        """The moment that ages are drawn for: that of the last look. What is written of a line is what
+        differed then; a line drawn for a later moment would hide what was not written from the next look."""
         self._symbols = symbols
         self._columns = columns
         self._account_width = 7
