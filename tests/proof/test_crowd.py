@@ -66,15 +66,21 @@ def script(world: World, nursery: Nursery, until: float) -> dict[str, int]:
         assert done.code in allowed, (args, done.code, told)
         return done.out
 
+    leaving: set[str] = set()  # whoever polls removes these, perhaps between our look and our next command
     for turn in count(1):
         jobs = json.loads(call("list", "--json", "--limit", "0"))["jobs"]
         running = [job["id"] for job in jobs if job["status"] == "in_progress"]
-        ended = [job["id"] for job in jobs if job["status"] in {"completed", "cancelled"}]
+        ended = [
+            job["id"]
+            for job in jobs
+            if job["status"] in {"completed", "cancelled"} and job["id"] not in leaving
+        ]
         if running:
             call("cancel", running[0], running[-1], "--yes", "--json", allowed=(0, 1))
         if ended:
             call("remove", ended[0], "--yes")
         if len(running) > 2:
+            leaving.add(running[1])
             call("remove", running[1], "--cancel", "--yes", allowed=(0, 1))
         ended_now = time.monotonic() > until and (
             polled_enough(world) or time.monotonic() > until + TIMEOUT_S
