@@ -279,6 +279,7 @@ class Sync:
                     retry_after_until=None if retry_after is None else now + int(retry_after * 1000),
                     discovered=seen,
                     first_sync_done=True if error is None else None,
+                    claimed=name == self.account.name,
                 )
 
         await self.work.store.write(tell)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import or_, update
+from sqlalchemy import case, or_, update
 from sqlalchemy.dialects.sqlite import insert
 
 from jobdash.store.desk import Desk
@@ -12,6 +12,7 @@ from jobdash.store.tables import AccountRecord, table
 from jobdash.store.texts import stored_error
 
 account_table = table(AccountRecord)
+_ASKED_FOR = account_table.c.next_poll_at == 0
 _ADD_ACCOUNT = insert(account_table).on_conflict_do_nothing()
 
 
@@ -34,8 +35,9 @@ class AccountWrites(Desk):
             return connection.execute(claim).rowcount == 1
 
     def keep_poll(self, account: str, until: int) -> None:
-        """Keep a poll that was claimed and takes its time; nobody else polls before ``until``."""
-        keep = update(account_table).where(account_table.c.name == account).values(next_poll_at=until)
+        """Keep a poll that was claimed and takes its time; nobody else polls before ``until`` unless asked."""
+        mine = (account_table.c.name == account, ~_ASKED_FOR)
+        keep = update(account_table).where(*mine).values(next_poll_at=until)
         with self._transaction() as connection:
             connection.execute(keep)
 
@@ -51,11 +53,16 @@ class AccountWrites(Desk):
         retry_after_until: int | None = None,
         discovered: int | None = None,
         first_sync_done: bool | None = None,
+        claimed: bool = False,
     ) -> None:
-        """Write how a poll went: with ``error`` None it went well. Times are milliseconds UTC."""
+        """Write how a poll went: with ``error`` None it went well. Times are milliseconds UTC.
+
+        An account that was ``claimed`` and has been asked for since (`poll_now`) stays due: what the asker
+        wants to see may have happened after this poll read its list.
+        """
         columns: dict[str, Any] = {
             "asked_at": asked_at,
-            "next_poll_at": next_poll_at,
+            "next_poll_at": case((_ASKED_FOR, 0), else_=next_poll_at) if claimed else next_poll_at,
             "error": None if error is None else stored_error(error),
             "error_kind": error_kind,
             "retry_after_until": retry_after_until,

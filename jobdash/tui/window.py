@@ -113,9 +113,13 @@ class RowWindow:
         return index
 
     def rebase(self, index: int, exact: int) -> int:
-        """Say that what stands at ``index`` stands in truth at ``exact``; returns the shift."""
+        """Say that what stands at ``index`` stands in truth at ``exact``; returns the shift.
+
+        A place with which the loaded rows would not fit into the total was counted at another moment, and
+        counts for nothing.
+        """
         shift = exact - index
-        if self._found is not None or self.start + shift < 0:
+        if self._found is not None or self.start + shift < 0 or self.end + shift > self.total:
             return 0
         self.start += shift
         return shift

@@ -252,6 +252,16 @@ def test_one_of_two_dashboards_polls(path: Path, writer: Writer, reader: Reader,
         assert other.claim_poll("openai", "openai", START + 16_000, START + 31_000, HOUR)
 
 
+def test_who_asks_during_a_poll_is_not_put_off_by_its_end(writer: Writer, reader: Reader) -> None:
+    assert writer.claim_poll("openai", "openai", START, START + 15_000, HOUR)
+    writer.poll_now()
+    writer.keep_poll("openai", START + 30_000)
+    writer.set_health("openai", "openai", asked_at=START, next_poll_at=START + 60_000, claimed=True)
+    assert writer.claim_poll("openai", "openai", START + 1, START + 15_001, HOUR)
+    writer.set_health("openai", "openai", asked_at=START, next_poll_at=START + 60_000, claimed=True)
+    assert reader.accounts()[0].next_poll_at == START + 60_000
+
+
 def test_a_clock_set_back_does_not_stop_polling(writer: Writer) -> None:
     assert writer.claim_poll("openai", "openai", START, START + 15_000, HOUR)
     assert writer.claim_poll("openai", "openai", START - 2 * HOUR, START, HOUR)

@@ -60,7 +60,7 @@ async def test_bar_counts_and_items_follow_the_script(path: Path) -> None:
         async with dashboard(path, working=False) as dash:
             await opened(dash)
             await dash.until(lambda: "0 / 8 files  0%" in dash.line("job-progress"))
-            assert outcomes(dash) == [(key, "waiting") for key in KEYS]
+            await dash.until(lambda: outcomes(dash) == [(key, "waiting") for key in KEYS])
             resize.go("ok", "error", "skip", "ok")
             await dash.until(lambda: "4 / 8 files  50%" in dash.line("job-progress"))
             await dash.until(lambda: dash.screen.count("✔ photos") == 2)
