@@ -35,7 +35,7 @@ class AccountWrites(Desk):
             return connection.execute(claim).rowcount == 1
 
     def keep_poll(self, account: str, until: int) -> None:
-        """Keep a poll that was claimed and takes its time; nobody else polls before ``until`` unless asked."""
+        """Keep a claimed poll that takes its time: nobody else polls before ``until``, unless asked."""
         mine = (account_table.c.name == account, ~_ASKED_FOR)
         keep = update(account_table).where(*mine).values(next_poll_at=until)
         with self._transaction() as connection:
