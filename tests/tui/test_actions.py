@@ -216,6 +216,21 @@ async def test_a_job_that_ends_elsewhere_gives_a_toast_and_a_mark_on_its_tab(
         await dash.until(lambda: "•" not in dash.line("tabs"))
 
 
+async def test_a_tab_whose_news_has_gone_has_none(
+    emulator: Emulator, server: EmulatorServer, path: Path
+) -> None:
+    async with over(emulator, server, path, running("one")) as dash:
+        row = dash.table.current
+        assert row is not None
+        assert row.remote_id is not None
+        emulator.openai.cancel(row.remote_id)
+        await dash.press("f5")
+        await dash.until(lambda: "Cancelled 1•" in dash.line("tabs"))
+        change(path, "UPDATE job SET removed_at = 1")
+        await dash.until(lambda: "Cancelled 0" in dash.line("tabs"))
+        assert "•" not in dash.line("tabs")
+
+
 async def test_f5_asks_now(emulator: Emulator, server: EmulatorServer, path: Path) -> None:
     async with over(emulator, server, path, running("one")) as dash:
         emulator.openai.add_batch(running("two"))

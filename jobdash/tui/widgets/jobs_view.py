@@ -124,6 +124,7 @@ class JobsView(Vertical):
         before = self.counts
         now = self.look_at.counts = self.browser.counts()
         self.held_changes = 0
+        self.news = {tab for tab in self.news if now.by_tab[tab]}
         if before.by_account.keys() != now.by_account.keys():
             self._fit_accounts()
         if before.revision != now.revision:
