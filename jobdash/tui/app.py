@@ -69,6 +69,8 @@ class JobdashApp(App[None]):
         self.main = MainScreen(context)
         self.opening_dialog = False
         """A dialog was asked for and is not there yet."""
+        self.key_under_way: events.Key | None = None
+        """A key that the table let climb, and that has not arrived here yet."""
         self.behind_first_paint: Callable[[], None] = lambda: None
         """What else begins when the first rows are drawn."""
         self.last_words = ""
@@ -176,12 +178,19 @@ class JobdashApp(App[None]):
             self.store_unreadable(error)
             return True
 
+    @property
+    def keys_are_prompt(self) -> bool:
+        """Whether a key may act at once: none in front of it has still to, or has asked for a dialog."""
+        return self.key_under_way is None and not self.opening_dialog
+
     def on_key(self, event: events.Key) -> None:
         """Give keys that came in one burst to what the first of them opened.
 
         They were sent to whatever had the focus before: letters after ``/`` belong to the filter, and what is
         pressed before a dialog is drawn belongs to nobody.
         """
+        if event is self.key_under_way:
+            self.key_under_way = None
         entry = self.focused
         if self.opening_dialog and not self.dialog_open:
             event.prevent_default()

@@ -1,82 +1,121 @@
-"""Partial updates that draw no more than the lines that changed, and write no more than their changed cells.
+"""Screens whose partial updates are exact, and at once where somebody waits for them.
 
 Textual 8.2 draws every visible widget for each partial update, and cuts what it writes at the right end of a
-change only: an age at the end of a line is written with the whole line. It has no public place to say
-otherwise; tests hold this one to what it promises.
+change only: an age at the end of a line is written with the whole line. And it draws after a message to each
+changed widget, one from each to the screen, and a timer. It has no public place to say otherwise; tests hold
+this one to what it promises.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from operator import attrgetter
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from time import monotonic
+from typing import NamedTuple
 
-from rich.console import Console
+from rich.console import COLOR_SYSTEMS, Console
 from rich.control import Control
-from textual._compositor import ChopsUpdate, Compositor
+from textual._compositor import Compositor, CompositorUpdate
 from textual.geometry import Region
+from textual.screen import Screen
 from textual.strip import Strip
+from textual.widget import Widget
+
+from jobdash.tui.sgr import Pen
+
+FRAME_S = 1 / 60
+"""Seconds between two updates that are drawn at once; what comes faster is left to Textual's own timer."""
+_Span = tuple[int, int]
+"""The first cell of a line and the one behind the last."""
 
 
-class ExactUpdate(ChopsUpdate):
-    """An update of spans of cells, cut at both ends."""
+class Piece(NamedTuple):
+    """Cells that are written, and where."""
+
+    y: int
+    x: int
+    strip: Strip
+
+
+class ExactUpdate(CompositorUpdate):
+    """Pieces of a screen, in reading order."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self.pieces = pieces
 
     def render_segments(self, console: Console) -> str:
-        """Return what is written to the terminal: for each span where it begins, and its cells."""
-        written: list[str] = []
-        for y, first, end in self.spans:
-            for (x, strip), strip_end in zip(self.chops[y].items(), self.chop_ends[y], strict=False):
-                start, stop = max(x, first), min(strip_end, end)
-                if strip is None or start >= stop:
-                    continue
-                whole = start == x and stop == strip_end
-                piece = strip if whole else strip.crop(start - x, stop - x)
-                written += (Control.move_to(start, y).segment.text, piece.render(console))
-        return "".join(written)
+        """Return what is written to the terminal: for each piece where it begins, and its cells."""
+        pen = Pen(COLOR_SYSTEMS[console.color_system or "truecolor"])
+        written = [Control.move_to(x, y).segment.text + pen.write(strip) for y, x, strip in self.pieces]
+        return "".join([*written, pen.lift()])
 
 
 class ExactCompositor(Compositor):
     """A screen's compositor whose partial updates are exact."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._changed: list[Region] = []
-        """The cells of the partial update that is being made; empty for a whole one."""
+    def render_partial_update(self) -> ExactUpdate | None:  # type: ignore[override]  # it is only rendered
+        """Return the changed cells, None when there are none."""
+        changed: dict[int, list[_Span]] = {}
+        for y, start, end in self._regions_to_spans(self._dirty_regions):
+            changed.setdefault(y, []).append((start, end))
+        self._dirty_regions.clear()
+        return ExactUpdate(sorted(self._pieces(changed), key=itemgetter(0, 1))) if changed else None
 
-    def render_partial_update(self) -> ExactUpdate | None:
-        """Return the changed spans, None when there are none."""
-        self._changed = _stretches(self._dirty_regions)
-        try:
-            update = super().render_partial_update()
-        finally:
-            self._changed = []
-        return None if update is None else ExactUpdate(update.chops, update.spans, update.chop_ends)
-
-    def _get_renders(self, crop: Region | None = None) -> Iterable[tuple[Region, Region, list[Strip]]]:
-        """Yield widgets from front to back: where each is, what it is clipped by, and its lines there."""
-        return self._changed_renders() if self._changed else super()._get_renders(crop)
-
-    def _changed_renders(self) -> Iterator[tuple[Region, Region, list[Strip]]]:
-        hidden = self._changed
+    def _pieces(self, hidden: dict[int, list[_Span]]) -> Iterator[Piece]:
+        """Yield what is seen in some spans of lines, from the widgets in front to those behind."""
         for widget, (region, clip) in self.visible_widgets.items():
             visible = region.intersection(clip)
-            for stretch in hidden:
-                if not stretch.overlaps(visible):
-                    continue
-                lines = stretch.intersection(visible)
-                part = Region(visible.x, lines.y, visible.width, lines.height)
-                yield part, clip, widget.render_lines(part.translate((-region.x, -region.y)))
-            # What lies behind a widget is not seen; where nothing is left to draw, nothing is asked.
-            hidden = [stretch for stretch in hidden if not visible.contains_region(stretch)]
+            for top, bottom in _stretches(hidden, visible):
+                part = Region(visible.x - region.x, top - region.y, visible.width, bottom - top)
+                for y, strip in enumerate(widget.render_lines(part), top):
+                    seen, behind = _split(hidden.pop(y), visible.x, visible.right)
+                    for start, end in seen:
+                        yield Piece(y, start, strip.crop(start - visible.x, end - visible.x))
+                    if behind:
+                        hidden[y] = behind
             if not hidden:
                 return
 
 
-def _stretches(regions: Iterable[Region]) -> list[Region]:
-    """Return changed cells as one region for each stretch of lines without a gap."""
-    stretches: list[Region] = []
-    for region in sorted(regions, key=attrgetter("y")):
-        if stretches and region.y <= stretches[-1].bottom:
-            stretches[-1] = stretches[-1].union(region)
-        else:
-            stretches.append(region)
+def _stretches(hidden: dict[int, list[_Span]], visible: Region) -> list[_Span]:
+    """Return the lines in which a region covers some of the spans, without gaps, as first and end."""
+    stretches: list[_Span] = []
+    for y in visible.line_range:
+        if any(start < visible.right and visible.x < end for start, end in hidden.get(y, ())):
+            if stretches and stretches[-1][1] == y:
+                stretches[-1] = (stretches[-1][0], y + 1)
+            else:
+                stretches.append((y, y + 1))
     return stretches
+
+
+def _split(spans: Sequence[_Span], first: int, last: int) -> tuple[list[_Span], list[_Span]]:
+    """Return the parts of spans within ``first`` … ``last``, and those outside."""
+    inside: list[_Span] = []
+    outside: list[_Span] = []
+    for start, end in spans:
+        cuts = (start, min(max(first, start), end), max(min(last, end), start), end)
+        inside += [(cuts[1], cuts[2])] if cuts[1] < cuts[2] else []
+        outside += [span for span in (cuts[:2], cuts[2:]) if span[0] < span[1]]
+    return inside, outside
+
+
+class ExactScreen(Screen[None]):
+    """A screen whose partial updates are exact, and can be drawn before a key's handler returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = ExactCompositor()
+        self._drawn_at = 0.0
+
+    def draw_at_once(self, *widgets: Widget) -> None:
+        """Draw what has changed of some widgets now, unless that was done within the last frame."""
+        now = monotonic()
+        if now - self._drawn_at < FRAME_S or self._layout_required or self._repaint_required:
+            return
+        self._drawn_at = now
+        for widget in widgets:
+            if widget.display:
+                widget._repaint_required = False  # noqa: SLF001 - or it would ask for the same once more
+                self._dirty_widgets.add(widget)
+        self._on_timer_update()

@@ -38,6 +38,8 @@ BENCHMARKS: dict[str, Callable[[Path], list[Finding]]] = {
 
 def main(names: list[str]) -> None:
     """Run the benchmarks named, or all. The stores are kept: a million jobs take a while."""
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     folder = Path(tempfile.gettempdir()) / "jobdash-bench"
     folder.mkdir(exist_ok=True)
     for name in names or list(BENCHMARKS):

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual._compositor import ChopsUpdate
 from tui_kit import Dash, account, change, dashboard, jobs
+
+from jobdash.tui.exact_updates import ExactUpdate
 
 OPENAI = account("openai")
 
@@ -52,7 +53,7 @@ async def test_a_change_of_the_job_writes_its_own_cells(path: Path, monkeypatch:
         change(path, "UPDATE job SET succeeded = 41")
         await dash.until(lambda: "41 / 100" in dash.screen)
         assert updates
-        assert all(isinstance(update, ChopsUpdate) for update in updates)
+        assert all(isinstance(update, ExactUpdate) for update in updates)
 
 
 async def test_a_terminal_that_became_wider_behind_a_screen_is_filled(path: Path) -> None:

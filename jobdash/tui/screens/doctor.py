@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from jobdash.config import Account, Config
 from jobdash.domain.text import clean
@@ -16,7 +15,7 @@ from jobdash.errors import JobdashError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, store_facts
 from jobdash.tui import chrome
 from jobdash.tui.context import Context
-from jobdash.tui.exact_updates import ExactCompositor
+from jobdash.tui.exact_updates import ExactScreen
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView, TextLine, pairs
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 _MEGABYTE = 1_000_000
 
 
-class DoctorScreen(Screen[None]):
+class DoctorScreen(ExactScreen):
     """Looks for what is wrong; an account that hangs keeps only its own line waiting."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -40,7 +39,6 @@ class DoctorScreen(Screen[None]):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
-        self._compositor = ExactCompositor()
         self._answers: dict[str, AccountFacts] = {}
 
     def compose(self) -> ComposeResult:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from jobdash.domain.job import Job, JobRow
 from jobdash.domain.local import Errors, ItemOutcome
 from jobdash.domain.plan import Action, Choices
 from jobdash.tui import chrome, job_story, local_story
 from jobdash.tui.context import Context, Selection
-from jobdash.tui.exact_updates import ExactCompositor
+from jobdash.tui.exact_updates import ExactScreen
 from jobdash.tui.guard import reading
 from jobdash.tui.job_keys import hints
 from jobdash.tui.local_words import start_failure
@@ -32,7 +31,7 @@ _CLOCK_EVERY, _OUTPUT_EVERY = 4, 2
 _NO_ERRORS = Errors((), 0, True)
 
 
-class JobScreen(Screen[None]):
+class JobScreen(ExactScreen):
     """Everything known of one job, and the keys that act on it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,7 +57,6 @@ class JobScreen(Screen[None]):
     def __init__(self, job_id: int, context: Context) -> None:
         super().__init__()
         self.context = context
-        self._compositor = ExactCompositor()
         self.job_id = job_id
         self.page = "errors"
         self.job: Job | None = None

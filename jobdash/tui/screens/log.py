@@ -6,11 +6,10 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from jobdash.tui import chrome, job_story
 from jobdash.tui.context import Context
-from jobdash.tui.exact_updates import ExactCompositor
+from jobdash.tui.exact_updates import ExactScreen
 from jobdash.tui.guard import reading
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView
@@ -19,7 +18,7 @@ EVENTS_SHOWN = 2_000
 LOOK_EVERY = 1.0
 
 
-class LogScreen(Screen[None]):
+class LogScreen(ExactScreen):
     """The newest events of all jobs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -29,7 +28,6 @@ class LogScreen(Screen[None]):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
-        self._compositor = ExactCompositor()
         self._newest = -1
 
     def compose(self) -> ComposeResult:

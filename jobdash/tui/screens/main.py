@@ -9,7 +9,6 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.screen import Screen
 
 from jobdash.domain import wording
 from jobdash.domain.duration import MINUTE
@@ -21,7 +20,7 @@ from jobdash.domain.text import clean
 from jobdash.tui import chrome
 from jobdash.tui.context import Context
 from jobdash.tui.ended_scripts import EndedScripts
-from jobdash.tui.exact_updates import ExactCompositor
+from jobdash.tui.exact_updates import ExactScreen
 from jobdash.tui.guard import reading
 from jobdash.tui.keys import Footer, bindings_by_id
 from jobdash.tui.local_words import error_groups, start_failure
@@ -44,7 +43,7 @@ _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
 """Seconds between two looks at the clock, with and without something younger than a minute in sight."""
 
 
-class MainScreen(Screen[None]):
+class MainScreen(ExactScreen):
     """One live table of all jobs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -75,6 +74,11 @@ class MainScreen(Screen[None]):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
+        self.view = JobsView(context, id="jobs")
+        """The jobs looked at."""
+        self._accounts, self._banner = Line(id="accounts"), Line(id="banner")
+        self._rule, self._title, self._story = Line(id="rule"), Line(id="title"), Line(id="story")
+        self._keys = Line(id="keys")
         self._schema = context.browser.schema_version()
         self._ended = EndedScripts(context.browser)
         self._replaced = False
@@ -84,28 +88,17 @@ class MainScreen(Screen[None]):
         self._keys_drawn: tuple[tuple[chrome.KeyHint, ...], int] = ((), 0)
         self._ages_at = 0.0
         self._tick: asyncio.TimerHandle | None = None
-        self._compositor = ExactCompositor()
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
-        yield Line(id="accounts")
-        yield Line(id="banner")
-        yield JobsView(self.context, id="jobs")
-        yield Line(id="rule")
-        yield Line(id="title")
-        yield Line(id="story")
-        yield Line(id="keys")
-
-    @property
-    def view(self) -> JobsView:
-        """The jobs looked at."""
-        return self.query_one("#jobs", JobsView)
+        yield from (self._accounts, self._banner, self.view, self._rule, self._title, self._story, self._keys)
 
     def on_mount(self) -> None:
         """Start looking."""
-        self.query_one("#accounts", Line).over = self.query_one("#keys", Line).over = "bar"
+        self._accounts.over = self._keys.over = "bar"
         self.view.table.focus()
         self.view.table.on_row = self._draw_details
+        self.view.table.on_move = self._draw_move
         if self.context.read_only:
             self.show_banner(f"{self.context.read_only}; nothing can be changed")
         # Everything is said before the first layout: the first paint is the whole screen.
@@ -176,9 +169,8 @@ class MainScreen(Screen[None]):
 
     def show_banner(self, text: str) -> None:
         """Say something that stays, above the tabs; an empty text takes it away."""
-        banner = self.query_one("#banner", Line)
-        banner.put([Span(f" {clean(text)} ", "badge")] if text else [])
-        banner.display = bool(text)
+        self._banner.put([Span(f" {clean(text)} ", "badge")] if text else [])
+        self._banner.display = bool(text)
 
     @on(JobsView.Looked)
     @reading
@@ -203,7 +195,7 @@ class MainScreen(Screen[None]):
         health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
         left += chrome.account_spans(names, health, context.under_way, now, symbols, room, context.read_only)
-        self.query_one("#accounts", Line).put(left, right)
+        self._accounts.put(left, right)
 
     @reading
     def draw_runs(self) -> None:
@@ -220,21 +212,24 @@ class MainScreen(Screen[None]):
 
     def _draw_rule(self) -> None:
         rule = self.context.symbols.rule * max(0, self._width)
-        self.query_one("#rule", Line).put([Span(rule, "track")])
+        self._rule.put([Span(rule, "track")])
 
     @reading
     def _draw_details(self) -> None:
         row, symbols, now = self.view.table.current, self.context.symbols, self.context.clock()
-        title, story = self.query_one("#title", Line), self.query_one("#story", Line)
         if row is None:
-            title.put([])
-            story.put([])
+            self._title.put([])
+            self._story.put([])
         else:
             wrong = row.failed or row.error or waits_for_script(row)
             errors = self._errors_of(row) if wrong else []
-            title.put(chrome.title_spans(row, self._width, now, symbols))
-            story.put(chrome.story_spans(row, errors, now, symbols))
+            self._title.put(chrome.title_spans(row, self._width, now, symbols))
+            self._story.put(chrome.story_spans(row, errors, now, symbols))
         self._draw_keys()
+
+    def _draw_move(self) -> None:
+        table = self.view.table
+        self.draw_at_once(table, table.vertical_scrollbar, self._title, self._story, self._keys)
 
     def _errors_of(self, row: JobRow) -> list[tuple[str, int]]:
         """Return a job's errors; those of the last few rows are known, so that moving about reads nothing."""
@@ -260,7 +255,7 @@ class MainScreen(Screen[None]):
         hints = self._footer.hints(table.current, bool(table.marks))
         if (hints, self._width) != self._keys_drawn:
             self._keys_drawn = (hints, self._width)
-            self.query_one("#keys", Line).put(chrome.key_spans(hints, self._width))
+            self._keys.put(chrome.key_spans(hints, self._width))
 
     @on(Line.Clicked)
     async def _clicked(self, event: Line.Clicked) -> None:

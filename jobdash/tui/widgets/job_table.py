@@ -20,6 +20,7 @@ from jobdash.operations.browse import Browser, Key, Scope, Sort
 from jobdash.tui import cells
 from jobdash.tui.columns import MARGIN, Layout, fit
 from jobdash.tui.guard import reading
+from jobdash.tui.prompt_keys import PromptKeys
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.tones import Toned
 from jobdash.tui.window import SLACK, Found, RowWindow
@@ -39,7 +40,7 @@ class _Look(NamedTuple):
     word: str
 
 
-class JobTable(Toned, ScrollView, can_focus=True):
+class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
     """Jobs, one a line. Cursor, marks and scroll belong to jobs, not to line numbers."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -77,6 +78,8 @@ class JobTable(Toned, ScrollView, can_focus=True):
         self.on_row: Callable[[], None] = lambda: None
         """Called when another job, or another state of it, is under the cursor. Not a message: what depends
         on it is drawn in the same frame as the cursor."""
+        self.on_move: Callable[[], None] = lambda: None
+        """Called when the cursor was moved and everything that shows it is ready to be drawn."""
         self._told: JobRow | None = None
         self.marks: set[int] = set()
         self.queued: set[int] = set()
@@ -84,6 +87,8 @@ class JobTable(Toned, ScrollView, can_focus=True):
         self.cursor = 0
         self.touched = False
         """A person has moved in it; until then the cursor stays on the first line."""
+        self.moved_at = 0
+        """When a person last did, milliseconds UTC."""
         self.moved = 0
         """In an order that is a snapshot: rows that would stand elsewhere by now."""
         self._clock = clock
@@ -243,7 +248,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
         self._go(self.window.total - 1)
 
     def _go(self, index: int) -> None:
-        self.touched = True
+        self.touched, self.moved_at = True, self._clock()
         window = self.window
         if not window.total:
             return
@@ -260,6 +265,7 @@ class JobTable(Toned, ScrollView, can_focus=True):
                 if 0 <= line < self.size.height:
                     self.refresh(Region(0, line, self.plan.width, 1))
         self._tell()
+        self.on_move()
 
     def _scroll(self, top: int) -> None:
         self._load(max(0, top))

@@ -141,7 +141,7 @@ class JobsView(Vertical):
 
     def _resort_when_idle(self) -> None:
         table = self.table
-        idle = self.context.clock() - self._last_key_at > RESORT_AFTER_MS
+        idle = self.context.clock() - max(self._last_key_at, table.moved_at) > RESORT_AFTER_MS
         if table.moved and table.cursor == 0 and idle and not self.paused:
             self.look_at.show_from_top()
 

@@ -31,23 +31,21 @@ _STRIPS_KEPT = 16
 
 def _changed(before: list[Span], after: list[Span]) -> tuple[int, int] | None:
     """Return the first cell that differs and the end of the last; None when nothing does."""
-    old, new = _with_places(before), _with_places(after)
-    while old and new and old[-1] == new[-1]:
-        del old[-1], new[-1]
-    both = zip(old, new, strict=False)
-    same = next((n for n, (a, b) in enumerate(both) if a != b), min(len(old), len(new)))
-    rest = [*old[same:], *new[same:]]
-    if not rest:
+    both = zip(before, after, strict=False)
+    same = next((n for n, (a, b) in enumerate(both) if a != b), min(len(before), len(after)))
+    old, new = before[same:], after[same:]
+    if not old and not new:
         return None
-    return min(x for x, _ in rest), max(x + span.cells for x, span in rest)
+    start = _cells(before[:same])
+    old_end, new_end = start + _cells(old), start + _cells(new)
+    while old_end == new_end and old and new and old[-1] == new[-1]:
+        old_end = new_end = old_end - old.pop().cells
+        new.pop()
+    return start, max(old_end, new_end)
 
 
-def _with_places(spans: list[Span]) -> list[tuple[int, Span]]:
-    x, placed = 0, []
-    for span in spans:
-        placed.append((x, span))
-        x += span.cells
-    return placed
+def _cells(spans: list[Span]) -> int:
+    return sum(span.cells for span in spans)
 
 
 def gap(cells: int) -> Span:
@@ -96,11 +94,10 @@ class Line(Toned):
 
     def _placed(self) -> list[Span]:
         width = self.size.width
-        right_cells = sum(span.cells for span in self._right)
         left = list(self._left)
-        left_cells = sum(span.cells for span in left)
         if not self._right:
             return left
+        left_cells, right_cells = _cells(left), _cells(list(self._right))
         if left_cells + right_cells + 1 > width:
             return left
         return [*left, gap(width - left_cells - right_cells), *self._right]

@@ -1,0 +1,84 @@
+"""Keys that act when they arrive: no key overtakes one in front of it, and the answer is drawn at once."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tui_kit import Dash, account, dashboard, jobs
+
+from jobdash.tui import exact_updates
+from jobdash.tui.exact_updates import ExactUpdate
+
+OPENAI = account("openai")
+ROWS = jobs(*("in_progress", "completed", "failed", "pending") * 10)
+KEYS = ("down", "j", "k", "pagedown", "up", "end", "g", "G", "space", "4", "0", "s", "S", "a")
+TYPED = ("slash", "j", "G", "g", "k", "enter", "escape", "down")
+
+
+def where(dash: Dash) -> tuple[Any, ...]:
+    view = dash.app.main.view
+    return (dash.current, dash.marked, view.scope, view.look_at.sort, view.bar.text, type(dash.app.focused))
+
+
+async def end_of(path: Path, keys: list[str], *, burst: bool) -> tuple[Any, ...]:
+    async with dashboard(path, [OPENAI], rows=ROWS, working=False, size=(110, 16)) as dash:
+        for key in keys:
+            await dash.send(key)
+            if not burst:
+                await dash.settle()
+        await dash.settle()
+        look_at = dash.app.main.view.look_at
+        await dash.until(lambda: not look_at.scope.filtered or look_at.matches.answered(look_at.scope))
+        return where(dash)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_burst_ends_where_the_same_keys_end_one_by_one(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    keys = chance.choices(KEYS, k=12)
+    if seed % 2:  # letters behind the slash are a filter's, and are no moves
+        keys += [*TYPED, *chance.choices(KEYS[:8], k=3)]
+    slowly = await end_of(tmp_path / "one" / "jobs.db", keys, burst=False)
+    assert await end_of(tmp_path / "other" / "jobs.db", keys, burst=True) == slowly
+
+
+async def test_a_key_behind_one_that_asks_moves_nothing(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=ROWS, working=False) as dash:
+        for key in ("c", "down", "down"):
+            await dash.send(key)
+        screen = await dash.until_dialog()
+        assert [decision.job.name for decision in screen.plan.acting] == ["job-040"]
+        await dash.press("escape")
+        await dash.until_table()
+        assert dash.current == "job-040"
+
+
+async def test_keys_of_ones_own_move(path: Path) -> None:
+    keys = {"table.down": "ctrl+n", "table.up": "j"}
+    async with dashboard(path, [OPENAI], rows=ROWS, working=False, keys=keys) as dash:
+        await dash.press("ctrl+n", "ctrl+n", "ctrl+n", "j")
+        assert dash.current == "job-038"
+        await dash.press("down", "k")
+        assert dash.current == "job-038"
+
+
+async def test_a_move_is_drawn_when_the_key_has_been_dealt_with(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with dashboard(path, [OPENAI], rows=ROWS, working=False) as dash:
+        await dash.until(lambda: "job-040" in dash.screen)
+        await dash.settle()
+        updates: list[ExactUpdate] = []
+        monkeypatch.setattr(dash.app, "_display", lambda _screen, update: updates.append(update))
+        monkeypatch.setattr(exact_updates, "monotonic", lambda: 1e9)
+        dash.table.action_move(1)
+        (update,) = updates
+        lines = {piece.y for piece in update.pieces}
+        table, title = dash.table.region.y, dash.app.main.query_one("#title").region.y
+        assert {table, table + 1, title} <= lines
+        dash.table.action_move(1)
+        assert updates == [update]  # within the same frame: Textual's timer draws it
+        await dash.until(lambda: len([update for update in updates if update]) > 1)
