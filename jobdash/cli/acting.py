@@ -44,7 +44,8 @@ def act_on(face: Face, action: Action, wanted: Wanted, choices: Choices, manner:
     """Do an action to the jobs that were named; return the exit code."""
     if not manner.dry_run:
         close_abandoned_cancels(face)
-    selection = select(face, wanted)
+    # What is removed already is nothing to complain of: a script may remove twice.
+    selection = select(face, wanted, removed=action is Action.REMOVE)
     plan = plan_selection(face, action, selection, choices)
     return carry_out(face, plan, manner, worst=FAILED if selection.bad_words else 0)
 

@@ -90,7 +90,8 @@ def _results(job: Job) -> str:
 
 def _script_facts(job: Job, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:
     last = attempts[0]
-    yield "Attempt", f"{job.attempt} ({len(attempts):,} so far)"
+    begun = "" if last.number == job.attempt else f", not begun; this is of number {last.number}"
+    yield "Attempt", f"{job.attempt} ({len(attempts):,} so far{begun})"
     yield "Run by", last.actor + (f", pid {last.pid}" if last.pid is not None else "")
     yield "Begun", _time(last.started_at, now)
     yield "Ended", f"{_time(last.ended_at, now)} {last.ended or ''}".strip()

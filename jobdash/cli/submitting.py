@@ -9,6 +9,7 @@ from jobdash.cli.loop import run_stoppable
 from jobdash.cli.out import Tone, document, say, tell
 from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
+from jobdash.errors import ConfigError
 from jobdash.operations.limiter import Stop
 from jobdash.operations.submit import Order, SubmitEnd, Submitted, submit
 
@@ -28,6 +29,8 @@ def submit_file(face: Face, wanted: Order, *, dry_run: bool) -> int:
     _print(face, wanted, done)
     if done.end is SubmitEnd.STOPPED:
         return INTERRUPTED
+    if done.end is SubmitEnd.REJECTED:
+        return ConfigError.exit_code
     return 0 if done.end is SubmitEnd.CREATED else FAILED
 
 

@@ -16,7 +16,7 @@ from jobdash.domain.plan import Result
 from jobdash.domain.status import LABELS
 from jobdash.operations.actor import current_actor
 from jobdash.operations.limiter import Stop
-from jobdash.operations.undo import Undoable, find_undoable, undo, undo_words
+from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words
 
 
 def undo_last(face: Face, word: str | None, *, dry_run: bool, yes: bool) -> int:
@@ -39,8 +39,12 @@ def undo_last(face: Face, word: str | None, *, dry_run: bool, yes: bool) -> int:
 
 def _show(action: Undoable, out: Print) -> None:
     out(undo_words(action), Tone.STRONG)
-    for row in action.jobs[:MOST_SHOWN] if len(action.jobs) > 1 else ():
+    if len(action.jobs) == 1:
+        return
+    for row in action.jobs[:MOST_SHOWN]:
         out(f"  {row.public_id}  {short_name(row)}  {row.account}", Tone.PLAIN)
+    if (more := len(action.jobs) - MOST_SHOWN) > 0:
+        out(f"  … and {more:,} more", Tone.QUIET)
 
 
 def _dry_run(face: Face, action: Undoable) -> int:
@@ -74,7 +78,10 @@ def _take_back(face: Face, action: Undoable) -> list[Line]:
 
 def _nothing(face: Face, job: JobRow | None) -> int:
     of_it = "" if job is None else f" of {job.public_id} {short_name(job)}"
-    tell(f"nothing{of_it} to take back: no removal or force-fail of your own in the last 24 hours")
+    if job is not None and job.local and job.force_failed:
+        tell(f"{short_name(job)} is a script's job, whose force-fail stays: jobdash retry {job.public_id}")
+    else:
+        tell(f"nothing{of_it} to take back: {NOTHING_TO_UNDO}")
     _print(face, [])
     return 0 if job is None else FAILED
 

@@ -87,6 +87,10 @@ class Attempt:
     """How it ended, in one sentence."""
 
 
+ENDED = "its process has ended already"
+"""Why there is no process to end, said alike wherever it is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """What is known here of the script behind a local job: who held it last, and how it was started."""

@@ -58,7 +58,8 @@ def _remove(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdic
     if not choices.record:
         return Verdict.REFUSED, "still unfinished; its files are in use"
     if not choices.cancel_first:
-        return Verdict.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"
+        how = "stalled" if stalled(job, situation.now) else f"still {LABELS[job.status]}"
+        return Verdict.REFUSED, f"{how}; {situation.instead}"
     return Verdict.ACT, ""
 
 

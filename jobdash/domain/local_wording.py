@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import GRACE_S, Worker
+from jobdash.domain.local import ENDED, GRACE_S, Worker
 from jobdash.domain.marks import stalled, worker_gone
 from jobdash.domain.note import Note
 from jobdash.domain.plan import Action, Decision, Plan
@@ -27,13 +27,13 @@ def done_words(row: JobRow, word: str = "done") -> str:
 
 
 def left_words(plan: Plan) -> str:
-    """Return what is left of the local jobs of a plan: ``62 of 100 left: 59 not processed, 3 failed``."""
+    """Return what is left of the local jobs of a plan: ``62 of 100: 59 not processed, 3 failed``."""
     jobs = [decision.job for decision in plan.local]
     failed = sum(job.failed or 0 for job in jobs)
     if all(job.total is not None for job in jobs):
         total = sum(job.total or 0 for job in jobs)
         missing = sum(job.remaining or 0 for job in jobs)
-        left = f"{missing + failed:,} of {total:,} left"
+        left = f"{missing + failed:,} of {total:,}"
         if not failed:
             return left
         return f"{left}: {missing:,} not processed, {failed:,} failed" if missing else f"{left}, all failed"
@@ -116,7 +116,7 @@ def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
     others = [worker for worker in workers if not worker.alive and worker.pid is not None]
     if others:
         reasons = dict.fromkeys(worker.fenced_only for worker in others)
-        yield Note("Process", f"fenced only: {'; '.join(reasons)}")
+        yield Note("Process", ENDED if [*reasons] == [ENDED] else f"fenced only: {'; '.join(reasons)}")
 
 
 def _stopping(alive: list[Worker]) -> Iterator[Note]:
@@ -126,7 +126,7 @@ def _stopping(alive: list[Worker]) -> Iterator[Note]:
         patience = f"SIGTERM if still there in {GRACE_S:g} s, SIGKILL after {GRACE_S:g} more"
         yield Note("Process", f"stopping {_pids(others)}: {patience}", warning=True)
     if suspended:
-        text = f"killing {_pids(suspended)} at once: who is stopped by SIGSTOP hears no SIGTERM"
+        text = f"killing {_pids(suspended)} at once: a suspended process hears no SIGTERM"
         yield Note("Process", text, warning=True)
 
 
@@ -153,8 +153,8 @@ def _retry(plan: Plan) -> Iterator[Note]:
     if unkeyed:
         which = "its items have no keys" if len(workers) == 1 else f"{unkeyed:,} have items without keys"
         yield Note("From the start", f"{which}: everything is done again", warning=True)
-    if unkeyed < len(workers):
-        yield Note("Kept", f"{_items(_succeeded(plan))} done; the next run skips what is done")
+    if unkeyed < len(workers) and (done := _succeeded(plan)):
+        yield Note("Kept", f"{_items(done)} done; the next run skips what is done")
     yield from _start(plan, [worker for _, worker in workers])
 
 
@@ -188,7 +188,8 @@ def _remove(plan: Plan) -> Iterator[Note]:
         yield from _process(plan, unfinished)
     if plan.choices.record:
         shown = ", cancelled" if unfinished else ""
-        yield Note("Stays", f"its items, hidden with the record; an undo brings both back{shown}")
+        items = "its items" if len(plan.local) == 1 else "their items"
+        yield Note("Stays", f"{items}, hidden with the record; an undo brings both back{shown}")
     if plan.choices.local_files:
         text = "fetched files and log files on this computer; this cannot be undone"
         yield Note("Deleted", text, warning=True)

@@ -203,7 +203,7 @@ class Situation:
     """The accounts configured now."""
     named: bool = True
     """The job was named, marked or under the cursor, not swept up by a scope."""
-    instead: str = "cancel & delete it, or force"
+    instead: str = "cancel & delete it with --cancel, or --force"
     """What removes an unfinished job, as the face at hand offers it."""
     dead: frozenset[int] = frozenset()
     """Ids of local jobs whose worker is provably dead, however long its lease still runs."""

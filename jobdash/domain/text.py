@@ -99,6 +99,8 @@ _SECRET_NAME = re.compile(
     r"(?i)(?:api|access|private|secret|auth)[-_ ]?(?:key|token)$|authorization$|secret$|password$|passwd$"
     r"|credentials?$|^token$|(?:refresh|session|bearer|bot|hf|hub|github|gitlab|slack)[-_ ]?token$"
 )
+_SHORTEST_TOKEN = 16
+"""What is called token and is shorter may well be a word of a text."""
 _known: frozenset[str] = frozenset()
 
 
@@ -121,6 +123,11 @@ def redact(text: str) -> str:
 def names_a_secret(name: str) -> bool:
     """Whether what goes by this name (of an option, a header, a field) is likely to be a key."""
     return _SECRET_NAME.search(name) is not None
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a text that goes by a name is to be hidden for it."""
+    return names_a_secret(name) and (name.lower() != "token" or len(value) >= _SHORTEST_TOKEN)
 
 
 def _hide(match: re.Match[str]) -> str:

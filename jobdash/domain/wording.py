@@ -72,9 +72,11 @@ def doing(plan: Plan) -> str:
 def title(plan: Plan) -> str:
     """Return the dialog's question: ``Cancel 9 unfinished jobs in ALL accounts?``"""
     acting = plan.acting
+    if not acting:
+        return f"Nothing to {verb(plan).lower()}"
     unfinished = sum(1 for decision in acting if decision.job.unfinished)
     ending = plan.action is not Action.RETRY  # which is for what has ended, or lost its script
-    adjective = "unfinished" if ending and acting and unfinished == len(acting) else ""
+    adjective = "unfinished" if ending and unfinished == len(acting) else ""
     where = f" {plan.scope}" if plan.scope else ""
     return f"{verb(plan)} {jobs(len(acting), adjective)}{where}?"
 
@@ -83,7 +85,15 @@ def safe_button(plan: Plan) -> str:
     """Return the words on the button that changes nothing."""
     if plan.action is Action.REMOVE:
         return f"{_SAFE[plan.action]} the {'job' if len(plan.acting) == 1 else 'jobs'}"
+    if plan.action is Action.CANCEL and not _running(plan):
+        return "Don't cancel"
     return _SAFE[plan.action]
+
+
+def _running(plan: Plan) -> bool:
+    """Whether anything a plan is for still does something."""
+    silent = stalled_in(plan)
+    return any(each.job.status is not Status.PENDING and each.job.id not in silent for each in plan.acting)
 
 
 def danger_button(plan: Plan) -> str:
@@ -95,7 +105,7 @@ def notes(plan: Plan) -> list[Note]:
     """Return what will happen, what stays, what is billed, what is skipped and why."""
     builders = {Action.CANCEL: _cancel, Action.FORCE_FAIL: _force_fail, Action.REMOVE: _remove}
     counts = status_counts(plan.acting, stalled_in(plan))
-    found = [Note("Jobs", " · ".join(f"{number:,} {word}" for word, number in counts))]
+    found = [Note("Jobs", " · ".join(f"{number:,} {word}" for word, number in counts))] if counts else []
     elsewhere, local = _at_providers(plan), len(plan.local)
     both = local and len(elsewhere.acting)
     if elsewhere.acting and plan.action in builders:

@@ -13,7 +13,7 @@ from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.local_wording import done_words
 from jobdash.domain.plan import Action, Decision, JobOutcome, Plan, Result
-from jobdash.domain.status import Status
+from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.operations.browse import Browser
@@ -145,8 +145,9 @@ async def retry_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
         )
         reason = f"{told}; its script ended with exit code {code} before it began; see {started.log_file}"
         return JobOutcome(job, Result.FAILED, reason, status)
-    reason = f"{told}; started as pid {started.pid}, its output is in {started.log_file}"
-    return JobOutcome(job, Result.DONE, reason, status)
+    begun = f"started as pid {started.pid}"
+    how = f"{begun} and {LABELS[status]} since" if status in TERMINAL else f"{told}; {begun}"
+    return JobOutcome(job, Result.DONE, f"{how}, its output is in {started.log_file}", status)
 
 
 async def _taken_up(job_id: int, started: Started, work: Work) -> tuple[Status, int | None]:
@@ -212,11 +213,10 @@ def _stopped(job: JobRow) -> JobOutcome:
 
 async def _clean_up(job: JobRow, work: Work) -> _CleanedUp:
     """Delete the fetched files of a job, and the logs that jobdash itself had its script write."""
-    files, logs = await work.store.write(lambda writer: writer.local_files(job.id))
+    files = await work.store.write(lambda writer: writer.local_files(job.id))
     folder = log_file(await work.store.write(lambda writer: writer.path), job.public_id, 1).parent
-    # By their names, too: a script that ended before it began its job is nowhere else.
-    found = await asyncio.to_thread(lambda: [str(log) for log in folder.glob(f"{job.public_id}-*.log")])
-    ours = {*found, *(log for log in logs if Path(log).parent == folder)}
+    # By their names: one that a run of this job wrote to may be another job's, whose script runs both.
+    ours = await asyncio.to_thread(lambda: [str(log) for log in folder.glob(f"{job.public_id}-*.log")])
     wrong = await asyncio.to_thread(_delete, [*files.values(), *ours])
     left = {role: file for role, file in files.items() if file in wrong}
     kept = tuple(f"{file} ({reason})" for file, reason in wrong.items())

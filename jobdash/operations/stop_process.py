@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobdash.domain.local import GRACE_S
+from jobdash.domain.local import ENDED, GRACE_S
 from jobdash.operations.limiter import Stop
 from jobdash.operations.workers import cannot_stop
 from jobdash.store.owner import Owner
@@ -23,11 +23,11 @@ async def stop_process(owner: Owner | None, *, grace_s: float = GRACE_S, stop: S
     """
     reason = "its process is not known" if owner is None else cannot_stop(owner)
     if owner is None or reason is not None:
-        return f"fenced only: {reason}"
+        return reason if reason == ENDED else f"fenced only: {reason}"
     try:
         pidfd = os.pidfd_open(owner.pid)
     except ProcessLookupError:
-        return "fenced only: its process has ended already"
+        return ENDED
     except OSError as error:
         return f"fenced only: process {owner.pid} cannot be reached ({error.strerror})"
     try:
@@ -43,7 +43,7 @@ async def stop_process(owner: Owner | None, *, grace_s: float = GRACE_S, stop: S
 async def _end(owner: Owner, pidfd: int, grace_s: float, stop: Stop) -> str:
     # The pid may have been given again until it was opened; what is open now stays one and the same.
     if owner.provably_dead():
-        return "fenced only: its process has ended already"
+        return ENDED
     name = f"process {owner.pid}"
     if owner.suspended():
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)

@@ -55,6 +55,8 @@ class SubmitEnd(Enum):
     CREATED = auto()
     FAILED = auto()
     """There certainly is no such batch."""
+    REJECTED = auto()
+    """There is none, for the account's key or settings let nobody in."""
     UNCONFIRMED = auto()
     """Nobody can tell yet."""
     STOPPED = auto()
@@ -111,7 +113,8 @@ async def submit(wanted: Order, account: OneAccount, work: Work) -> Submitted:
     try:
         await account.open()
     except (ProviderError, ConfigError) as error:
-        return Submitted(SubmitEnd.FAILED, f"not sent: {error}", None)
+        rejected = isinstance(error, AuthRejected | ConfigError)
+        return Submitted(SubmitEnd.REJECTED if rejected else SubmitEnd.FAILED, str(error), None)
     submission = Submission(
         path=wanted.check.path,
         key=secrets.token_hex(_KEY_BYTES),
@@ -142,7 +145,8 @@ class _Submit:
         except NotSent:
             return await self._failed("stopped", SubmitEnd.STOPPED)
         except ProviderError as error:
-            return await self._failed(f"upload: {said(error)}")
+            end = SubmitEnd.REJECTED if isinstance(error, AuthRejected) else SubmitEnd.FAILED
+            return await self._failed(f"upload: {said(error)}", end)
         asked_at = self._work.clock()
         try:
             remote = await self._caller.call(Create(self._submission, file_id), stop=self._work.stop)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["Undoable", "find_undoable", "undo", "undo_words"]
 
 
+NOTHING_TO_UNDO = "no removal, and no force-fail of a provider's job, of your own in the last 24 hours"
+
+
 def find_undoable(reader: Reader, actor: str, job_id: int | None = None) -> Undoable | None:
     """Return what would be taken back: the newest own action of the last 24 h, of one job if it is named."""
     return reader.last_undoable(actor, job_id)
@@ -45,8 +48,8 @@ def _brought_back(action: Undoable) -> Iterator[str]:
         yield "What was deleted at the provider does not come back."
     if local:
         yield "Items come back with their job; files that were deleted here do not."
-    # Removing an unfinished one has cancelled it.
-    cancelled = sum(1 for row in local if row.status is Status.CANCELLED)
+    # Removing an unfinished one has cancelled it, in one transaction.
+    cancelled = [row for row in local if row.status is Status.CANCELLED and row.finished_at == row.removed_at]
     if cancelled:
-        one = len(action.jobs) == 1
-        yield "It comes back cancelled." if one else f"Cancelled when they are back: {cancelled:,} of them."
+        some = f"{len(cancelled):,} of them, not finished then, will be cancelled."
+        yield "It comes back cancelled." if len(action.jobs) == 1 else some

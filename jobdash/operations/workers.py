@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import Attempt, Worker
+from jobdash.domain.local import ENDED, Attempt, Worker
 from jobdash.operations.actor import current_actor
 from jobdash.operations.browse import Browser
 from jobdash.store.owner import Owner
@@ -82,7 +82,7 @@ def cannot_stop(owner: Owner) -> str | None:
     if not owner.here():
         return ELSEWHERE
     if owner.provably_dead():
-        return "its process has ended already"
+        return ENDED
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
         return "processes can be stopped on Linux only"
     return "it is jobdash itself" if owner.pid == os.getpid() else None

@@ -23,7 +23,7 @@ from jobdash.store.fence_acts import (
 )
 from jobdash.store.ids import public_id
 from jobdash.store.owner import Owner
-from jobdash.store.texts import as_json, distinct, stored, stored_words
+from jobdash.store.texts import as_json, distinct, stored, stored_named, stored_words
 
 _FOUND = (
     "SELECT id, public_id, status, removed_at, owner, fence,"
@@ -263,7 +263,8 @@ def _take(
             want.log_file,
         ),
     )
-    connection.executemany(_TAG, [(job_id, stored(key), stored(value)) for key, value in want.tags.items()])
+    tags = ((job_id, stored(key), stored_named(key, value)) for key, value in want.tags.items())
+    connection.executemany(_TAG, tags)
     add_event(connection, job_id, want.actor, "start", "in_progress", f"attempt {attempt}")
     if known_as is None:
         (known_as,) = connection.execute("SELECT public_id FROM job WHERE id = ?", (job_id,)).fetchone()

@@ -121,7 +121,8 @@ def pending_again(connection: sqlite3.Connection, job_id: int, *, keyed: bool) -
         f"UPDATE job SET remote_status = :word, raw_status = :word,{counts} attempt = attempt + 1,"
         " cancel_requested_at = NULL, cancel_reason = NULL, cancel_doubt = 0, verdict = NULL,"
         " verdict_at = NULL, verdict_reason = NULL, error = NULL, finished_at = NULL,"
-        f" {_FENCE_OFF} WHERE id = :id",
+        # Nobody holds it: a process that has gave it up, and may long be at something else.
+        " fence = fence + 1, last_owner = NULL, owner = NULL, lease_until = NULL WHERE id = :id",
         {"word": str(Status.PENDING), "id": job_id},
     )
 

@@ -218,14 +218,14 @@ class LocalWrites(Desk):
                     ended += 1
         return ended
 
-    def local_files(self, job_id: int) -> tuple[dict[str, str], tuple[str, ...]]:
-        """Return the files that were fetched of a local job, by role, and the log files of its runs."""
+    def local_files(self, job_id: int) -> dict[str, str]:
+        """Return the files that were fetched of a local job, by role."""
         return _local_files(_driver(self._joined or self._quick), job_id)
 
     def fetched(self, job_id: int, file: Path) -> JobRow:
         """Write where a local job's results lie now, so that a removal can delete them."""
         with self._transaction() as connection:
-            files, _ = _local_files(_driver(connection), job_id)
+            files = _local_files(_driver(connection), job_id)
             if str(file) not in files.values():
                 role = next(role for role in _roles() if role not in files)
                 self._set(connection, job_id, files=as_json(files | {role: str(file)}))
@@ -263,12 +263,9 @@ def _attempt_number(driver: sqlite3.Connection, job_id: int) -> int:
     return int(number)
 
 
-def _local_files(driver: sqlite3.Connection, job_id: int) -> tuple[dict[str, str], tuple[str, ...]]:
+def _local_files(driver: sqlite3.Connection, job_id: int) -> dict[str, str]:
     (files,) = driver.execute("SELECT files FROM job WHERE id = ?", (job_id,)).fetchone()
-    logs = driver.execute(
-        "SELECT DISTINCT log_file FROM attempt WHERE job_id = ? AND log_file IS NOT NULL", (job_id,)
-    ).fetchall()
-    return json.loads(files) if files else {}, tuple(log for (log,) in logs)
+    return json.loads(files) if files else {}
 
 
 def _roles() -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from jobdash.domain.text import ERROR_BYTES, NAME_BYTES, bounded, redact
+from jobdash.domain.text import ERROR_BYTES, HIDDEN, NAME_BYTES, bounded, is_secret, redact
 from jobdash.store.observed import ObservedError
 
 MOST_ERRORS = 1000
@@ -56,7 +56,12 @@ def stored_words(words: Mapping[str, str]) -> str | None:
     if not words:
         return None
     some = islice(words.items(), _MOST_ENTRIES)
-    return as_json({stored(key): stored(value) for key, value in some})
+    return as_json({stored(key): stored_named(key, value) for key, value in some})
+
+
+def stored_named(name: str, text: str) -> str:
+    """Return a text as it is kept, hidden where the name it goes by says that it is a key."""
+    return HIDDEN if text and is_secret(name, text) else stored(text)
 
 
 def stored_json(value: Mapping[str, Any] | None) -> str | None:

@@ -19,7 +19,7 @@ from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.operations.browse import Scope, Sort
 from jobdash.operations.plan import plan_again, plan_cancel_all, plan_jobs
-from jobdash.operations.undo import find_undoable, undo, undo_words
+from jobdash.operations.undo import NOTHING_TO_UNDO, find_undoable, undo, undo_words
 from jobdash.tui.context import Context, Selection
 from jobdash.tui.runs import SEVERITY
 from jobdash.tui.screens.ask import AskScreen
@@ -167,7 +167,7 @@ class Acts:
     async def _ask_undo(self) -> None:
         action = find_undoable(self._context.browser, current_actor("tui").name)
         if action is None:
-            self._app.notify("Nothing of the last day can be taken back")
+            self._app.notify(f"Nothing can be taken back: {NOTHING_TO_UNDO}")
             return
         words = undo_words(action)
         names = [row.name for row in action.jobs]

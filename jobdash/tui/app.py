@@ -106,7 +106,7 @@ class JobdashApp(App[None]):
             known = ", ".join(sorted(self.available_themes))
             yield f"{config.path}: [ui] theme {config.ui.theme} is not known; there are {known}"
         if config.keys:
-            from jobdash.tui.palette import binding_ids
+            from jobdash.tui.palette import binding_ids, clashes
 
             known_ids = binding_ids()
             for name in config.keys:
@@ -114,6 +114,8 @@ class JobdashApp(App[None]):
                     near = get_close_matches(name, known_ids, 1, 0.4)
                     hint = f"; do you mean {near[0]}?" if near else ""
                     yield f"{config.path}: [keys] {name} is not known{hint}"
+            for clash in clashes(config.keys):
+                yield f"{config.path}: [keys] {clash}"
 
     def first_rows_drawn(self) -> None:
         """Start everything that stands behind the first paint."""

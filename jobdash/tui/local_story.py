@@ -130,7 +130,8 @@ def detail_lines(job: Job, facts: LocalFacts, width: int, now: int) -> list[Text
     rows += [(clean(key, 19), clean(str(value))) for key, value in job.metadata.items()]
     if row.left_behind:
         rows.append(("left behind", clean(row.left_behind)))
-    rows.append(("attempts", f"{job.attempt:,}"))
+    begun = not facts.attempts or facts.attempts[0].number == job.attempt
+    rows.append(("attempts", f"{job.attempt:,}{'' if begun else ', the last of them not begun'}"))
     lines = pairs(rows, width)
     for attempt in facts.attempts:
         lines += [(), *_attempt_lines(attempt, width, now)]

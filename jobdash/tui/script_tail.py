@@ -18,8 +18,6 @@ class ScriptTail:
 
     def __init__(self) -> None:
         self._pieces: list[Piece] = []
-        self.shown = False
-        """Whether they stand on the screen, where somebody may have scrolled up in them."""
         self.reading = False
 
     async def read(self, file: str) -> None:

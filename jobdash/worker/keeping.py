@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-from jobdash.domain.text import ERROR_BYTES, HIDDEN, clean, names_a_secret, redact
+from jobdash.domain.text import ERROR_BYTES, HIDDEN, clean, is_secret, redact
 from jobdash.store.texts import distinct, stored, stored_error
 
 DETAIL_BYTES = ERROR_BYTES
 """The most that is kept of one detail, as JSON."""
-_SHORTEST_TOKEN = 16
-"""What is called token and is shorter may well be a word of a text."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}>")
 """Where the text of an object is no more than its place in memory."""
 
@@ -85,11 +83,9 @@ def _redacted(value: object) -> object:
 
 def _of(name: object, value: object) -> object:
     """Return what goes by a name, hidden where the name says that it is a key."""
-    if not isinstance(name, str) or not names_a_secret(name):
-        return _redacted(value)
-    if name.lower() == "token" and not (isinstance(value, str) and len(value) >= _SHORTEST_TOKEN):
-        return _redacted(value)
-    return _hidden(value)
+    if isinstance(name, str) and is_secret(name, value if isinstance(value, str) else ""):
+        return _hidden(value)
+    return _redacted(value)
 
 
 def _hidden(value: object) -> object:

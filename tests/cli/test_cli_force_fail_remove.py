@@ -67,6 +67,8 @@ def test_remove_says_what_went_and_undo_brings_it_back(cli: Cli) -> None:
     assert "nightly (openai)  record removed" in ran.out
     assert ran.out.endswith("Removed: 1 · Failed: 0 · Skipped: 0\n")
     assert cli.json("list")["total"] == 0
+    again = cli("remove", batch, "--yes")
+    assert (again.code, "removed 0s ago; jobdash undo" in again.out) == (0, True)
     undone = cli("undo", "--yes")
     assert undone.code == 0
     assert "took back: remove" in undone.out
@@ -80,7 +82,7 @@ def test_an_active_job_is_refused_unless_forced(cli: Cli) -> None:
 
     refused = cli("remove", batch, "--yes")
     assert refused.code == 1
-    assert "still running; cancel & delete it, or force" in refused.out
+    assert "still running; cancel & delete it with --cancel, or --force" in refused.out
     forced = cli("remove", batch, "--force")
     assert forced.code == 0, "--force implies --yes"
     assert cli.json("list")["total"] == 0
@@ -205,6 +207,17 @@ def test_undo_of_one_job(cli: Cli) -> None:
     assert document["action"] == "undo"
     assert [job["name"] for job in document["jobs"]] == ["one"]
     assert cli.json("list")["total"] == 1
+
+
+def test_an_undo_of_many_says_how_many_it_does_not_name(cli: Cli) -> None:
+    for number in range(23):
+        cli.add_finished(name=f"job-{number}")
+    cli("sync")
+    cli("remove", "-f", "status:completed", "--yes")
+
+    shown = cli("undo", "--dry-run").out.splitlines()
+
+    assert (len(shown), shown[-1]) == (22, "  … and 3 more")
 
 
 def test_nothing_to_undo(cli: Cli) -> None:

@@ -49,6 +49,15 @@ def test_a_cancel_says_how_many_results_there_are(cli: Cli, run_script: Begin) -
     assert run.did("ok", first=25) == "cancelling"
 
 
+def test_the_force_fail_of_a_script_is_retried_and_not_undone(cli: Cli, run_script: Begin) -> None:
+    run = run_script(total=4)
+    cli("force-fail", jid(run), "--yes")
+    ran = cli("undo", jid(run), "--yes")
+    assert ran.code == 1
+    assert ran.err == f"resize is a script's job, whose force-fail stays: jobdash retry {jid(run)}\n"
+    assert "no force-fail of a provider's job" in cli("undo", "--yes").err
+
+
 def test_the_summary_as_json_tells_of_results(cli: Cli, run_script: Begin) -> None:  # D-3
     run, counting = run_script(total=4), run_script("counting", keyed=False, total=4)
     run.did("ok", "ok")

@@ -71,6 +71,7 @@ def test_submit_dry_run_checks_and_sends_nothing(cli: Cli, batch_file: Path) -> 
     [
         ((), "--account has to say which: openai, gemini, work"),
         (("--account", "nobody"), "no account 'nobody'"),
+        (("--account", "local"), "your own scripts stand; --account has to say which: openai, gemini, work"),
         (("--account", "openai", "--tag", "x"), "has to look like key=value"),
         (("--account", "openai", "--endpoint", "/v1/embeddings"), "the lines say"),
     ],

@@ -121,8 +121,8 @@ FORCED = {"force": True}
 @pytest.mark.parametrize(
     ("row", "choices", "verdict", "reason"),
     [
-        (RUNNING, {}, REFUSED, "still running; cancel & delete it, or force"),  # B-12 E-5
-        (PENDING, {}, REFUSED, "still pending; cancel & delete it, or force"),
+        (RUNNING, {}, REFUSED, "still running; cancel & delete it with --cancel, or --force"),  # B-12 E-5
+        (PENDING, {}, REFUSED, "still pending; cancel & delete it with --cancel, or --force"),
         (RUNNING, FIRST, ACT, ""),  # E-2
         (RUNNING, FORCED, ACT, ""),  # B-12
         (RUNNING, CLEAN, REFUSED, "still unfinished; what the provider keeps is in use"),

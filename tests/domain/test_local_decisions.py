@@ -86,6 +86,7 @@ def test_what_is_offered_depends_on_the_state(
         (Action.RETRY, PENDING, {}, ALREADY, "already pending: it waits for its script"),
         (Action.RETRY, PENDING, {"restart": True}, ACT, ""),
         (Action.RETRY, RUNNING, {}, REFUSED, "still running; cancel it first"),
+        (Action.REMOVE, STALLED, {}, REFUSED, "stalled; cancel & delete it with --cancel, or --force"),
         (Action.RETRY, WHOLE, {}, ALREADY, "nothing failed and nothing is missing"),
         (Action.RETRY, PARTLY, {"only": ("failed",)}, ACT, ""),
         (Action.RETRY, SHORT, {"only": ("missing",)}, ACT, ""),
@@ -172,7 +173,7 @@ def test_a_retry_says_what_is_left_and_what_starts() -> None:  # E-4 C-13
     row = replace(FAILED, succeeded=38, failed=3)
     plan = planned(Action.RETRY, row, worker=HERE)
     said = told(plan)
-    assert said["Left"] == "62 of 100 left: 59 not processed, 3 failed"
+    assert said["Left"] == "62 of 100: 59 not processed, 3 failed"
     assert said["Kept"] == "38 items done; the next run skips what is done"
     assert said["Then"] == "waits for its script: run it again; last started as python resize.py photos"
     assert plan.can_restart
@@ -181,7 +182,7 @@ def test_a_retry_says_what_is_left_and_what_starts() -> None:  # E-4 C-13
     assert "Then" not in again
     assert again["Meaning"].startswith("Retry starts the script again")
     whole = told(planned(Action.RETRY, replace(row, succeeded=95, failed=5)))
-    assert whole["Left"] == "5 of 100 left, all failed"
+    assert whole["Left"] == "5 of 100, all failed"
     away = planned(Action.RETRY, row, worker=AWAY, restart=True)
     assert told(away)["Then"] == (
         "waits for its script: run it again (not started: it ran on another machine)"

@@ -62,6 +62,8 @@ ALL = "in ALL accounts"
             "Keep the job",
             "Cancel & delete 1 job",
         ),
+        (plan(CANCEL, job(Status.PENDING)), "Cancel 1 unfinished job?", "Don't cancel", "Cancel 1 job"),
+        (plan(Action.RETRY), "Nothing to retry", "Don't retry", "Retry 0 jobs"),
         (
             plan(REMOVE, DONE, record=False, remote=True),
             "Clean up 1 job?",
@@ -171,7 +173,7 @@ def test_no_more_than_three_reasons_are_told() -> None:
         (plan(CANCEL, scope=ALL), "Nothing to cancel: no unfinished job here"),
         (plan(CANCEL), "No job here"),
         (plan(CANCEL, DONE), "nightly: already completed"),  # C-9
-        (plan(REMOVE, job(name="a\nb")), "a b: still running; cancel & delete it, or force"),
+        (plan(REMOVE, job(name="a\nb")), "a b: still running; cancel & delete it with --cancel, or --force"),
         (
             plan(CANCEL, *(job(Status.COMPLETED, id=n) for n in range(4))),
             "Nothing to cancel. 4 jobs: 4 × already completed",

@@ -289,7 +289,7 @@ async def test_a_running_job_is_not_removed_without_a_word(local: LocalWorld) ->
     run = begin(local.path)
     outcome = await local.one(Action.REMOVE, run.id)
     assert outcome.refused
-    assert outcome.reason == "still running; cancel & delete it, or force"
+    assert outcome.reason == "still running; cancel & delete it with --cancel, or --force"
 
 
 @pytest.mark.parametrize("choice", ["cancel_first", "force"])
@@ -343,10 +343,12 @@ async def test_files_that_were_fetched_and_logs_of_ours_are_deleted_and_no_other
 ) -> None:
     logs = local.path.parent / "logs"
     logs.mkdir()
-    ours, theirs, fetched = logs / "k3f9-1.log", tmp_path / "mine.log", tmp_path / "resize.jsonl"
-    for file in (ours, theirs, fetched):
+    theirs, fetched = tmp_path / "mine.log", tmp_path / "resize.jsonl"
+    others = logs / "aaaaaaaa-1.log"  # of another job: its script runs this one as well
+    run = begin(local.path, log_file=str(others))
+    ours = logs / f"{run.claimed.public_id}-1.log"
+    for file in (ours, theirs, fetched, others):
         file.write_text("x")
-    run = begin(local.path, log_file=str(ours))
     run.ends("failed")
     begin(local.path, log_file=str(theirs)).ends()
     await local.store.write(lambda writer: writer.fetched(run.id, fetched))
@@ -354,7 +356,7 @@ async def test_files_that_were_fetched_and_logs_of_ours_are_deleted_and_no_other
     outcome = await local.one(Action.REMOVE, run.id, local_files=True)
 
     assert outcome.reason == "record removed; deleted 2 files here"
-    assert [file.exists() for file in (ours, theirs, fetched)] == [False, True, False]
+    assert [file.exists() for file in (ours, theirs, fetched, others)] == [False, True, False, True]
 
 
 async def test_a_file_that_cannot_be_deleted_keeps_the_record(local: LocalWorld, tmp_path: Path) -> None:
@@ -388,7 +390,7 @@ async def test_files_of_a_job_that_began_again_under_the_open_dialog_stay(
     plan = local.plan(Action.REMOVE, [local.row(run.id)], local_files=True)
     begin(local.path)
     (outcome,) = (await execute(plan, local.work, lambda _one: None)).outcomes
-    assert outcome.reason == "still running; cancel & delete it, or force"
+    assert outcome.reason == "still running; cancel & delete it with --cancel, or --force"
     assert file.exists()
 
 

@@ -34,7 +34,7 @@ async def test_an_unfinished_job_is_refused_with_the_way_out(world: World) -> No
 
     assert (decision.verdict, decision.reason) == (
         Verdict.REFUSED,
-        "still running; cancel & delete it, or force",
+        "still running; cancel & delete it with --cancel, or --force",
     )
 
 

@@ -156,8 +156,8 @@ async def test_without_a_key_nothing_is_written(world: World, openai_file: Path)
 
     done = await submitted(world, openai_file)
 
-    assert (done.end, done.row) == (SubmitEnd.FAILED, None)
-    assert done.reason == "not sent: no key: set OPENAI_KEY"
+    assert (done.end, done.row) == (SubmitEnd.REJECTED, None)
+    assert done.reason == "no key: set OPENAI_KEY"
 
 
 async def test_a_broken_file_names_its_line(world: World, tmp_path: Path) -> None:

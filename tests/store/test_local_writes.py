@@ -121,6 +121,18 @@ def test_a_retry_clears_what_the_last_attempt_left(path: Path, acts: Writer, loo
     assert (job.cancel_reason, job.verdict_reason) == (None, None)
 
 
+def test_a_job_that_waits_has_no_process_to_end(path: Path, acts: Writer) -> None:
+    """Who held it gave it up, and may be at something else by now."""
+    run = begin(path)
+    taken = acts.force_fail_local(run.id, fence=1, accept=anyone, reason=None)
+    assert isinstance(taken, Ended)
+    assert taken.owner is not None
+    acts.retry_local(run.id, fence=2, accept=anyone)
+    again = acts.force_fail_local(run.id, fence=3, accept=anyone, reason=None)
+    assert isinstance(again, Ended)
+    assert again.owner is None
+
+
 def test_a_job_with_a_living_worker_is_not_retried_whatever_the_plan_thought(
     path: Path, acts: Writer
 ) -> None:
@@ -176,9 +188,8 @@ def test_fetched_files_are_remembered_once_each(path: Path, acts: Writer, looks:
     run = begin(path)
     for name in ("a", "b", "a"):
         acts.fetched(run.id, path.parent / name)
-    files, logs = acts.local_files(run.id)
+    files = acts.local_files(run.id)
     assert files == {"fetched": str(path.parent / "a"), "fetched 2": str(path.parent / "b")}
-    assert logs == ()
     acts.set_local_files(run.id, {})
     job = looks.job(run.id)
     assert job is not None

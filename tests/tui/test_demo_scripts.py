@@ -82,7 +82,7 @@ def test_the_stalled_one_is_killed_retried_and_started_again(demo: Terminal, tmp
     demo.shows("✖ failed", "killed at once")
     demo.until(lambda: stalled not in scripts(tmp_path))
     demo.send("r")
-    demo.shows("Don't retry", "34 of 40 left", "[ ] start it again")
+    demo.shows("Don't retry", "34 of 40", "[ ] start it again")
     click(demo, "start it again")
     demo.shows("[x] start it again")
     demo.answer("y", "Don't retry")

@@ -71,7 +71,7 @@ async def test_retry_says_what_is_left_and_makes_it_wait(path: Path) -> None:
         await ready(dash)
         assert "r Retry" in dash.line("keys")
         await dialog(dash, "r")
-        assert "7 of 10 left: 4 not processed, 3 failed" in dash.screen
+        assert "7 of 10: 4 not processed, 3 failed" in dash.screen
         assert not dash.app.screen.query("#choice-restart")
         await dash.press("y")
         await dash.until(lambda: "○ pending" in dash.screen)
@@ -428,7 +428,7 @@ async def test_a_killed_script_counts_as_lost_at_once(path: Path) -> None:
         assert "1 whose script is not heard of any more: cancelled at once" in dash.screen
         await dash.press("escape")
         await dialog(dash, "r")
-        assert "9 of 10 left" in dash.screen
+        assert "9 of 10" in dash.screen
         await dash.press("escape")
         await dash.until_table()
     async with dashboard(path) as dash:
@@ -573,7 +573,7 @@ async def test_the_undo_of_a_mixed_removal_speaks_of_both_kinds(path: Path) -> N
         words = str(screen.query_one("#words", Static).content)
         assert "What was deleted at the provider does not come back." in words
         assert "Items come back with their job" in words
-        assert "Cancelled when they are back: 1 of them." in words
+        assert "1 of them, not finished then, will be cancelled." in words
 
 
 async def test_own_cancels_are_told_once(path: Path) -> None:

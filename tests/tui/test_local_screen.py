@@ -40,6 +40,13 @@ async def opened(dash: Dash, name: str = "resize") -> JobScreen:
     return dash.app.screen
 
 
+async def scrolled(dash: Dash) -> None:
+    """Wait until the lines stand still: keys scroll them little by little."""
+    view = dash.app.screen.query_one("#job-lines")
+    await dash.until(lambda: view.scroll_y == view.scroll_target_y)
+    await dash.settle()
+
+
 def items(dash: Dash) -> ItemList:
     return dash.app.screen.query_one("#items", ItemList)
 
@@ -225,6 +232,35 @@ async def test_the_output_of_a_script_is_followed(path: Path, tmp_path: Path) ->
         await dash.until(lambda: "and on it goes" in dash.screen)
         log.unlink()
         await dash.until(lambda: "cannot be read" in dash.screen)
+
+
+async def test_the_output_is_followed_until_somebody_scrolls_up(path: Path, tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    log.write_text("".join(f"line {number}\n" for number in range(100)))
+
+    def on(words: str) -> None:
+        with log.open("a") as more:
+            more.write(f"{words}\n")
+
+    begin(make_store(path), total=3, log_file=str(log))
+    async with dashboard(path, working=False, size=(100, 30)) as dash:
+        await opened(dash)
+        await dash.press("5")
+        await dash.until(lambda: "line 99" in dash.screen)
+        await dash.pilot.resize_terminal(100, 22)
+        await dash.until(lambda: "line 99" in dash.screen)
+        on("behind a smaller terminal")
+        await dash.until(lambda: "behind a smaller terminal" in dash.screen)
+        await dash.press("up")
+        await dash.until(lambda: "behind a smaller terminal" not in dash.screen)
+        await scrolled(dash)
+        first = dash.screen
+        on("unseen")
+        looks = dash.app.screen._looks  # type: ignore[attr-defined]
+        await dash.until(lambda: dash.app.screen._looks > looks + 5)  # type: ignore[attr-defined]
+        assert dash.screen == first
+        await dash.press("end")
+        await dash.until(lambda: "unseen" in dash.screen)
 
 
 async def test_without_a_log_file_there_is_no_output_page(path: Path) -> None:
@@ -501,6 +537,7 @@ async def test_output_wraps_and_stays_while_one_reads_further_up(path: Path, tmp
         await dash.press("5")
         await dash.until(lambda: "END" in dash.screen)
         await dash.press("pageup", "pageup")
+        await scrolled(dash)
         top = dash.screen
         with log.open("a") as more:
             more.write("more\n" * 50)

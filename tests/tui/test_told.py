@@ -96,6 +96,17 @@ async def test_settings_nobody_knows_are_told(path: Path) -> None:
         assert "[keys] job.cancle is not known; do you mean job.cancel?" in key
 
 
+async def test_a_key_that_two_actions_have_is_told(path: Path) -> None:
+    keys = {"job.cancel": "q", "one.fetch": "c,ctrl+d", "job.retry": "ctrl+r,R", "job.undo": "c"}
+    async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False, keys=keys) as dash:
+        await dash.until(lambda: len(dash.toasts) >= 3)
+        assert [toast.partition("[keys] ")[2] for toast in dash.toasts] == [
+            "job.cancel: q is also the key of app.quit",
+            "job.retry: ctrl+r is also the key of app.sync",
+            "one.fetch: c is also the key of one.cancel",
+        ]
+
+
 async def test_an_order_without_a_column_stands_out(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
         layout = dash.table.plan

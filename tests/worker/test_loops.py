@@ -364,6 +364,11 @@ def test_metadata_and_tags_are_kept(seen: Seen) -> None:
     list(track([1], "worded", metadata={"source": "scan", "pages": 3}, tags={"nightly": "yes"}))
     assert seen.job("worded")["remote_metadata"] == '{"pages":"3","source":"scan"}'
     assert seen.ask("SELECT key, value FROM job_tag") == [("nightly", "yes")]
+    named = {"api_key": "hunter2hunter2", "password": "swordfish", "token": "short"}
+    list(track([1], "keys", metadata=named, tags={"token": "abcdefghijklmnop1234"}))
+    kept = '{"api_key":"[secret]","password":"[secret]","token":"short"}'
+    assert seen.job("keys")["remote_metadata"] == kept
+    assert seen.ask("SELECT value FROM job_tag WHERE key = 'token'") == [("[secret]",)]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import click
 
 from jobdash.cli.command import AccountName, face_command, pass_face
 from jobdash.cli.face import Face
+from jobdash.domain.provider import LOCAL
 from jobdash.errors import UsageError
 
 
@@ -45,9 +46,10 @@ def command(
     from jobdash.operations.submit import order
 
     chosen = face.wanted_accounts((account,) if account else ())
-    if len(chosen) > 1:
-        names = ", ".join(each.name for each in chosen)
-        raise UsageError(f"--account has to say which: {names}")
+    if len(chosen) != 1:
+        names = ", ".join(each.name for each in chosen or face.wanted_accounts(()))
+        told = "" if chosen else f"{LOCAL} is where the jobs of your own scripts stand; "
+        raise UsageError(f"{told}--account has to say which: {names}")
     wanted = order(file, chosen[0], name=name, model=model, endpoint=endpoint, tags=read_tags(tags))
     return submit_file(face, wanted, dry_run=dry_run)
 

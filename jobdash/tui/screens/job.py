@@ -129,8 +129,7 @@ class JobScreen(ExactScreen):
             )
 
     def _follow_output(self) -> None:
-        view = self.query_one("#job-lines", LinesView)
-        if self._output.shown and view.scroll_y < view.max_scroll_y:
+        if not self.query_one("#job-lines", LinesView).following:
             return  # somebody reads further up: what they read stays where it is
         if not self._output.reading:  # a disk that takes longer than until the next look is let finish
             self.run_worker(self._read_output(), group="output", exit_on_error=False)
@@ -142,7 +141,6 @@ class JobScreen(ExactScreen):
         await self._output.read(file)
         if self.page == "output" and self.is_current:
             self._draw_page()
-            self._output.shown = True
 
     # ── drawing ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -200,11 +198,8 @@ class JobScreen(ExactScreen):
         if self.page == "items":
             self.query_one("#items-page", ItemsPage).put(job.row, keyed=self._facts.keyed)
             return
-        view = self.query_one("#job-lines", LinesView)
-        at_end = not self._output.shown or view.scroll_y >= view.max_scroll_y
-        view.put(self._lines(job, self.size.width - 4, self.context.clock()))
-        if self.page == "output" and at_end:
-            view.scroll_end(animate=False)
+        lines = self._lines(job, self.size.width - 4, self.context.clock())
+        self.query_one("#job-lines", LinesView).put(lines)
 
     def _lines(self, job: Job, width: int, now: int) -> list[TextLine]:
         if self.page == "output":
@@ -241,8 +236,7 @@ class JobScreen(ExactScreen):
         if place >= len(self.pages):
             return
         self.page = self.pages[place]
-        self._output.shown = False
-        self.query_one("#job-lines", LinesView).scroll_home(animate=False)
+        self.query_one("#job-lines", LinesView).start(grows=self.page == "output")
         self._show_page()
         if self.page == "output":
             self._follow_output()

@@ -209,6 +209,6 @@ def item_words(item: Item) -> str:
         return ""
     try:
         detail = json.loads(item.detail)
-    except ValueError:  # cut because it was too long
+    except (ValueError, RecursionError):  # cut because it was too long, or nested beyond reason
         detail = item.detail
     return clean(detail if isinstance(detail, str) else item.detail, _TEXT_MOST)

@@ -37,6 +37,28 @@ class LinesView(Toned, ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.lines: tuple[TextLine, ...] = ()
+        self.following = False
+        """The end stays in sight, whatever is put and however high the view is."""
+        self._grows = False
+
+    def start(self, *, grows: bool) -> None:
+        """Go to the first line, or to the end of what grows, and follow it until somebody scrolls up."""
+        self.scroll_to(y=0, animate=False, immediate=True, force=True)
+        self.following = self._grows = grows
+        self._follow()
+
+    def _follow(self) -> None:
+        if self.following:
+            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Follow no more when somebody has scrolled up, and again once they are back at the end."""
+        self.following = self._grows and new_value >= self.max_scroll_y
+        super().watch_scroll_y(old_value, new_value)
+
+    def on_resize(self) -> None:
+        """Keep the end in sight."""
+        self._follow()
 
     def put(self, lines: Sequence[TextLine]) -> None:
         """Show these lines; the scroll stays where it is, and equal lines are not drawn again."""
@@ -44,6 +66,7 @@ class LinesView(Toned, ScrollView, can_focus=True):
             return
         self.lines = tuple(lines)
         self.virtual_size = Size(self.size.width, len(self.lines))
+        self._follow()
         self.refresh()
 
     @property

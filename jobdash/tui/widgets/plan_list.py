@@ -66,7 +66,7 @@ def outcome_entry(outcome: JobOutcome, symbols: Symbols) -> Entry:
     return Entry(outcome.job, glyph, tone, clean(words, 200))
 
 
-class PlanList(Toned, ScrollView, can_focus=True):
+class PlanList(Toned, ScrollView, can_focus=False):
     """Jobs with their accounts and a few words, one a line."""
 
     DEFAULT_CSS = """
