@@ -93,5 +93,13 @@ def _print(face: Face, waited: Waited) -> None:
 
 
 def _words(row: JobRow) -> str:
-    words = (row.public_id, f"{short_name(row)} ({row.account})", status_word(row), done_words(row))
+    words = (row.public_id, f"{short_name(row)} ({row.account})", status_word(row), _counts(row))
     return "  ".join(filter(None, words))
+
+
+def _counts(row: JobRow) -> str:
+    """Return how many are done, and how many of them failed: ``40 of 40 done, 2 failed``."""
+    failed = ""
+    if row.failed:
+        failed = "all failed" if row.outcome is Outcome.ALL_FAILED else f"{row.failed:,} failed"
+    return ", ".join(filter(None, (done_words(row), failed)))

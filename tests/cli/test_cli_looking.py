@@ -175,6 +175,19 @@ def test_wait_for_a_job_whose_every_request_failed(cli: Cli) -> None:
     assert ran.json["timed_out"] is False
 
 
+@pytest.mark.parametrize(
+    ("failed", "code", "told"),
+    [(0, 0, "40 of 40 done\n"), (2, 0, "40 of 40 done, 2 failed\n"), (40, 1, "40 of 40 done, all failed\n")],
+)
+def test_wait_says_how_many_failed(cli: Cli, failed: int, code: int, told: str) -> None:
+    batch = cli.add_finished(total=40, failures=(Failure(failed),) if failed else ())
+
+    ran = cli("wait", batch)
+
+    assert ran.code == code
+    assert ran.out.endswith(f"completed  {told}")
+
+
 def test_wait_runs_out_of_time(cli: Cli) -> None:
     batch = cli.add(name="nightly")
 
