@@ -297,6 +297,12 @@ def test_the_doctor_says_where_it_looked_even_if_nothing_works(cli: Cli) -> None
     assert document.json["store_error"]
 
 
+def test_the_doctors_help_names_its_exit_codes(cli: Cli) -> None:
+    told = " ".join(cli("doctor", "--help").out.partition("Exit code")[2].partition("Options")[0].split())
+
+    assert [word for word in told.split() if word.isdecimal()] == ["0", "1", "5", "6"]
+
+
 def test_the_doctor_as_json(cli: Cli) -> None:
     cli.fault(Answer(401))
 
