@@ -188,6 +188,12 @@ def test_wait_says_how_many_failed(cli: Cli, failed: int, code: int, told: str) 
     assert ran.out.endswith(f"completed  {told}")
 
 
+def test_wait_says_that_there_is_nothing_to_wait_for(cli: Cli) -> None:
+    ran = cli("wait", "-f", "name=nope")
+
+    assert (ran.code, ran.out, ran.err) == (0, "", "no job passes the filter\n")
+
+
 def test_wait_runs_out_of_time(cli: Cli) -> None:
     batch = cli.add(name="nightly")
 
