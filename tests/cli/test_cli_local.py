@@ -196,7 +196,7 @@ def test_fetch_writes_what_there_is_and_says_how_partial_it_is(  # D-4
     run.did(*["ok"] * 41, "error")
     ran = cli("fetch", jid(run), "--out", str(tmp_path / "out"))
     assert ran.code == 1
-    assert "not finished: 42 of 100 so far" in ran.out
+    assert "not finished: 42 of 100 so far; --partial fetches what there is\n" in ran.out
     assert "Fetched: 0 · Skipped: 0 · Failed: 1" in ran.out
     run.ends("cancelled")
 
