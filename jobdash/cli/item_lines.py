@@ -41,6 +41,8 @@ def print_items(browser: Browser, job_id: int, outcome: ItemOutcome | None, limi
     say("")
     told = " · ".join(f"{number:,} {word}" for word, number in counts.items() if number)
     say(f"Items  {told or 'none are kept'}")
+    if not told:
+        return
     _print_errors(browser.item_errors(job_id))
     number = 0
     for item in items_of(browser, job_id, outcome, limit):
@@ -48,7 +50,7 @@ def print_items(browser: Browser, job_id: int, outcome: ItemOutcome | None, limi
         number += 1
     there = sum(counts.values()) if outcome is None else counts[outcome]
     if not number:
-        tell("no items" if outcome is None else f"no item is {outcome}")
+        tell(f"no item is {outcome}")
     elif number < there:
         tell(f"{number:,} of {there:,} items; --limit 0 shows all")
 

@@ -245,6 +245,18 @@ def test_show_lists_the_items(cli: Cli, run_script: Begin) -> None:  # C-1 C-13
     assert "2 of 5 items" in cli("show", jid(run), "--items", "--limit", "2").err
 
 
+def test_show_says_once_that_a_job_has_no_items(cli: Cli, run_script: Begin) -> None:
+    counting, batch = run_script("counting", keyed=False, total=4), cli.add()
+    counting.claimed.hold.write_counts(2, 0)
+    ran = cli("show", jid(counting), "--items")
+    assert (ran.out + ran.err).lower().count("items") == 1
+    assert "Items " in ran.out
+    assert "counts only: they have no keys" in ran.out
+    ran = cli("show", batch, "--items")
+    assert (ran.out + ran.err).lower().count("items") == 1
+    assert "Items  none are kept" in ran.out
+
+
 def test_a_list_knows_local_jobs_by_account_and_by_what_the_clock_says(cli: Cli, run_script: Begin) -> None:
     stalled = run_script("stalled", owner=ELSEWHERE, lease_ms=LAPSED)
     run_script("moving")
