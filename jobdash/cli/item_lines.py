@@ -8,7 +8,7 @@ from typing import Any
 
 from jobdash.cli.moments import rfc3339
 from jobdash.cli.out import Tone, say, tell
-from jobdash.domain.local import Errors, Item, ItemOutcome
+from jobdash.domain.local import NO_ITEM, Errors, Item, ItemOutcome
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser
 from jobdash.operations.item_json import item_json
@@ -49,8 +49,8 @@ def print_items(browser: Browser, job_id: int, outcome: ItemOutcome | None, limi
         say(_line(item), _TONES[item.outcome])
         number += 1
     there = sum(counts.values()) if outcome is None else counts[outcome]
-    if not number:
-        tell(f"no item is {outcome}")
+    if not number and outcome is not None:
+        tell(NO_ITEM[outcome].lower())
     elif number < there:
         tell(f"{number:,} of {there:,} items; --limit 0 shows all")
 

@@ -317,3 +317,4 @@ def test_errors_of_a_local_job_are_with_its_items(cli: Cli, run_script: Begin) -
     ran = cli("refresh-errors", jid(run))
     assert ran.code == 0
     assert f"jobdash show {jid(run)} --items" in ran.out
+    assert cli("show", jid(run), "--items", "--outcome", "ok").err == "no item has succeeded\n"
