@@ -36,7 +36,7 @@ def did_all(name: str, count: int = 5) -> list[int]:
     [
         (
             lambda path: path.write_text("not a store at all, and longer than a header\n" * 9),
-            "is not a jobdash",
+            "is not a jobdash store. Name another file with db= or JOBDASH_DATABASE.",
         ),
         (lambda path: path.mkdir(), "cannot be"),
         (
