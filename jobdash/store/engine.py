@@ -108,6 +108,8 @@ def store_error(path: Path, error: sqlite3.DatabaseError, named: str = OPTION) -
 
 
 def _sentence(path: Path, error: sqlite3.DatabaseError, named: str) -> str:
+    if path.is_dir():
+        return f"{path} is a folder, and no jobdash store. Name a file with {named}."
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB or "no such table" in str(error):
         return f"{path} is not a jobdash store. Name another file with {named}."
