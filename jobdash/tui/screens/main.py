@@ -315,6 +315,8 @@ class MainScreen(ExactScreen):
         row = self.view.table.current
         if row is not None:
             self.app.copy_id(row, field)
+        else:
+            self.app.notify(wording.NO_JOB, severity="warning")
 
     def action_show_run(self) -> None:
         """Bring back the box of what is running."""
