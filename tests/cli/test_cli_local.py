@@ -318,3 +318,10 @@ def test_errors_of_a_local_job_are_with_its_items(cli: Cli, run_script: Begin) -
     assert ran.code == 0
     assert f"jobdash show {jid(run)} --items" in ran.out
     assert cli("show", jid(run), "--items", "--outcome", "ok").err == "no item has succeeded\n"
+
+
+def test_the_log_says_running_as_everything_else_does(cli: Cli, run_script: Begin) -> None:
+    run = run_script()
+    assert "in_progress" not in cli("log", jid(run)).out
+    assert "running" in cli("log", jid(run)).out
+    assert cli.json("log", jid(run))["events"][0]["result"] == "in_progress"
