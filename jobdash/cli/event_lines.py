@@ -10,6 +10,7 @@ from jobdash.cli.moments import local, rfc3339
 from jobdash.cli.out import Tone, say
 from jobdash.cli.tables import Cell, Column, table
 from jobdash.domain.job import Event
+from jobdash.domain.status import label
 from jobdash.domain.text import clean
 
 _COLUMNS = (
@@ -41,7 +42,7 @@ def _line(event: Event) -> list[Cell]:
         Cell(event.action),
         Cell(event.job_public_id or ""),
         Cell(clean(event.job_name or event.account or "", NAME_WIDTH)),
-        Cell(event.result, Tone.BAD if event.result == "failed" else Tone.PLAIN),
+        Cell(label(event.result), Tone.BAD if event.result == "failed" else Tone.PLAIN),
         Cell(clean(event.detail, 200), Tone.QUIET),
     ]
 

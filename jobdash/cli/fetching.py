@@ -23,9 +23,14 @@ def fetch_jobs(face: Face, wanted: Wanted, folder: Path, *, partial: bool) -> in
     selection = select(face, wanted)
     face.writable()
 
+    def hint(done: Fetched) -> str:
+        refused = done.result is Result.FAILED and done.row.unfinished and not partial
+        there = refused and face.opened.browser.have_items([done.row.id])
+        return "; --partial fetches what there is" if there else ""
+
     def report(done: Fetched) -> None:
         if not face.as_json:
-            where = f"{done.reason}: {done.file}" if done.file is not None else done.reason
+            where = f"{done.reason}: {done.file}" if done.file is not None else f"{done.reason}{hint(done)}"
             word = "fetched" if done.result is Result.DONE else str(done.result)
             print_line(word, done.row, where, tone_of(done.result))
 

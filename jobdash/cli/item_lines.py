@@ -8,7 +8,7 @@ from typing import Any
 
 from jobdash.cli.moments import rfc3339
 from jobdash.cli.out import Tone, say, tell
-from jobdash.domain.local import Errors, Item, ItemOutcome
+from jobdash.domain.local import NO_ITEM, Errors, Item, ItemOutcome
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser
 from jobdash.operations.item_json import item_json
@@ -41,14 +41,16 @@ def print_items(browser: Browser, job_id: int, outcome: ItemOutcome | None, limi
     say("")
     told = " · ".join(f"{number:,} {word}" for word, number in counts.items() if number)
     say(f"Items  {told or 'none are kept'}")
+    if not told:
+        return
     _print_errors(browser.item_errors(job_id))
     number = 0
     for item in items_of(browser, job_id, outcome, limit):
         say(_line(item), _TONES[item.outcome])
         number += 1
     there = sum(counts.values()) if outcome is None else counts[outcome]
-    if not number:
-        tell("no items" if outcome is None else f"no item is {outcome}")
+    if not number and outcome is not None:
+        tell(NO_ITEM[outcome].lower())
     elif number < there:
         tell(f"{number:,} of {there:,} items; --limit 0 shows all")
 

@@ -11,6 +11,7 @@ from jobdash.domain.status import LABELS, Outcome, Status
 from jobdash.domain.text import clean
 
 NAME_WIDTH = 60
+NONE_PASSES = "no job passes the filter"
 COLUMNS = (
     Column("ID"),
     Column("NAME", gives=True),

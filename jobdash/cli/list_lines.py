@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobdash.cli.asof import as_of, as_of_words
 from jobdash.cli.face import NO_ACCOUNT, Face
 from jobdash.cli.job_json import CSV_FIELDS, job_json
-from jobdash.cli.job_words import COLUMNS, line
+from jobdash.cli.job_words import COLUMNS, NONE_PASSES, line
 from jobdash.cli.listing import Listing
 from jobdash.cli.out import tell
 from jobdash.cli.tables import csv_lines, table
@@ -28,7 +28,7 @@ def print_table(listing: Listing, browser: Browser) -> None:
     if rows:
         table(COLUMNS, rows)
     else:
-        tell("no job passes the filter" if listing.scope.filtered else "no jobs")
+        tell(NONE_PASSES if listing.scope.filtered else "no jobs")
     if listing.limit is not None and len(rows) == listing.limit:
         total = browser.count(listing.scope)
         if total > len(rows):

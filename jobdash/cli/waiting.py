@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobdash.cli.exit_codes import FAILED, TIMED_OUT
 from jobdash.cli.face import Face
 from jobdash.cli.job_json import job_json
-from jobdash.cli.job_words import done_words, short_name, status_tone, status_word
+from jobdash.cli.job_words import NONE_PASSES, done_words, short_name, status_tone, status_word
 from jobdash.cli.loop import run
 from jobdash.cli.out import Tone, document, say, tell
 from jobdash.cli.selecting import Wanted, select
@@ -23,6 +23,8 @@ from jobdash.operations.wait import Waited, Waiting, wait_until
 def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
     """Wait until the jobs have ended; return the exit code."""
     selection = select(face, wanted)
+    if not selection.rows and not face.as_json:
+        tell(NONE_PASSES)
     deadline = None if timeout_ms is None else system_clock() + timeout_ms
     told: set[str] = set()
     printed: set[int] = set()
@@ -58,11 +60,7 @@ def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
     if waited.timed_out:
         return TIMED_OUT
     if waited.nobody_runs:
-        for row in waited.rows.values():
-            if not _over(row):
-                left = WAITS if waits_for_script(row) else "stalled: its script is not heard of any more"
-                way_out = f"run it, or jobdash retry {row.public_id} --start"
-                tell(f"{row.public_id} {short_name(row)}: {left}; {way_out}", Tone.WARN)
+        _tell_left(waited)
         return FAILED
     well = not selection.bad_words and all(map(ended_well, waited.rows.values()))
     return 0 if well else FAILED
@@ -92,6 +90,23 @@ def _print(face: Face, waited: Waited) -> None:
         tell(f"the time is up; {unfinished:,} of {len(rows):,} not finished", Tone.WARN)
 
 
+def _tell_left(waited: Waited) -> None:
+    """Say of the jobs that nobody runs how they would go on."""
+    for row in waited.rows.values():
+        if not _over(row):
+            left = WAITS if waits_for_script(row) else "stalled: its script is not heard of any more"
+            way_out = f"run it, or jobdash retry {row.public_id} --start"
+            tell(f"{row.public_id} {short_name(row)}: {left}; {way_out}", Tone.WARN)
+
+
 def _words(row: JobRow) -> str:
-    words = (row.public_id, f"{short_name(row)} ({row.account})", status_word(row), done_words(row))
+    words = (row.public_id, f"{short_name(row)} ({row.account})", status_word(row), _counts(row))
     return "  ".join(filter(None, words))
+
+
+def _counts(row: JobRow) -> str:
+    """Return how many are done, and how many of them failed: ``40 of 40 done, 2 failed``."""
+    failed = ""
+    if row.failed:
+        failed = "all failed" if row.outcome is Outcome.ALL_FAILED else f"{row.failed:,} failed"
+    return ", ".join(filter(None, (done_words(row), failed)))

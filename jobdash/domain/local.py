@@ -22,6 +22,15 @@ class ItemOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
+NO_ITEM = {
+    ItemOutcome.WAITING: "No item is unprocessed",
+    ItemOutcome.OK: "No item has succeeded",
+    ItemOutcome.ERROR: "No item has failed",
+    ItemOutcome.SKIPPED: "No item was skipped",
+}
+"""What is said where nothing has this outcome."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One item of a local job; times are milliseconds UTC."""

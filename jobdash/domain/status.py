@@ -33,6 +33,11 @@ LABELS = {status: status.value for status in Status} | {
 """The word a person reads for each status."""
 
 
+def label(word: str) -> str:
+    """Return the word a person reads for a status as it is kept; any other word as it stands."""
+    return LABELS[Status(word)] if word in set(Status) else word
+
+
 def effective(remote_status: Status, cancel_requested_at: int | None, verdict: str | None) -> Status:
     """Return the status a row shows, from the three facts that writers may set.
 

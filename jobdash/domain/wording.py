@@ -28,6 +28,7 @@ _LOCAL_MEANING = _MEANING | {
     Action.FORCE_FAIL: "Force-fail marks it failed here; use it when the script is stuck or lost",
 }
 
+NO_JOB = "No job here"
 _START = "Retry starts the script again, as it was started last; it does what is left"
 _CLEAN_UP = "Clean up deletes what the provider keeps; the record stays here"
 _LOCAL_CLEAN_UP = "Clean up deletes fetched files and logs on this computer; record and items stay"
@@ -226,7 +227,7 @@ def _more(rest: int) -> str:
 def nothing_to_do(plan: Plan) -> str:
     """Return the toast for a plan that acts on nothing."""
     if not plan.decisions:
-        return "Nothing to cancel: no unfinished job here" if plan.scope else "No job here"
+        return "Nothing to cancel: no unfinished job here" if plan.scope else NO_JOB
     if len(plan.decisions) == 1:
         (only,) = plan.decisions
         return f"{clean(only.job.name, 60)}: {only.reason}"

@@ -67,7 +67,7 @@ class _Checker(ABC):
         size = self._size()
         for line in self._lines():
             request = self._request(line)
-            self._note_key(request.get(self.key_field))
+            self._note_key(request)
             self.check_request(request)
         if not self._lines_by_key:
             raise UsageError(f"{self.path} is empty")
@@ -140,12 +140,29 @@ class _Checker(ABC):
     def _refuse_constant(self, word: str) -> NoReturn:
         self.refuse(f"not JSON: {word}")
 
-    def _note_key(self, key: object) -> None:
+    def _note_key(self, request: Mapping[str, object]) -> None:
+        key = request.get(self.key_field)
         if not isinstance(key, str) or not key:
-            self.refuse(f'"{self.key_field}" has to be a text that is not empty')
+            self.refuse(f'"{self.key_field}" has to be a text that is not empty{self._made_for(request)}')
         first = self._lines_by_key.setdefault(key, self._number)
         if first != self._number:
             self.refuse(f'"{self.key_field}" {key[:100]!r} was used in line {first} already')
+
+    def _made_for(self, request: Mapping[str, object]) -> str:
+        """Say so of a line that looks like another provider's."""
+        for other, (name, fields) in _FIELDS.items():
+            if other != self.provider and len(fields & request.keys()) >= _LOOKS_LIKE:
+                return f"; the line looks like one for {name}, not for {_FIELDS[self.provider][0]}"
+        return ""
+
+
+_FIELDS = {
+    "openai": ("OpenAI", frozenset({"custom_id", "method", "url", "body"})),
+    "gemini": ("Gemini", frozenset({"key", "request"})),
+}
+"""What the providers are called, and what their lines have."""
+_LOOKS_LIKE = 2
+"""Fields from which on a line looks like a provider's."""
 
 
 class _OpenAIChecker(_Checker):

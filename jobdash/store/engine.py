@@ -25,6 +25,8 @@ SCHEMA_VERSION = "0002"
 SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 OLDEST_SQLITE = (3, 35, 0)
 BUSY_TIMEOUT_MS = 5_000
+OPTION = "--db"
+"""How a person names another store to a command."""
 _URL = re.compile(r"([a-z][a-z0-9+]+):/")
 """The URL of a database, as it looks once it has been taken for a path."""
 _READER_CACHE_KIB = 16 * 1024
@@ -87,25 +89,30 @@ def stored_version(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite says of a file into a `StoreError` with the file's name and a way out."""
+def translated(path: Path, named: str = OPTION) -> Iterator[None]:
+    """Turn what SQLite says of a file into a `StoreError`, see `store_error`."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise store_error(path, error) from error
+        raise store_error(path, error, named) from error
 
 
-def store_error(path: Path, error: sqlite3.DatabaseError) -> StoreError:
-    """Return what SQLite says of a file as an error with the file's name and a way out."""
-    sentence = _sentence(path, error)
+def store_error(path: Path, error: sqlite3.DatabaseError, named: str = OPTION) -> StoreError:
+    """Return what SQLite says of a file as an error with the file's name and a way out.
+
+    ``named`` is how whoever reads it can name another file.
+    """
+    sentence = _sentence(path, error, named)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return StoreReadOnly(sentence) if code == sqlite3.SQLITE_READONLY else StoreError(sentence)
 
 
-def _sentence(path: Path, error: sqlite3.DatabaseError) -> str:
+def _sentence(path: Path, error: sqlite3.DatabaseError, named: str) -> str:
+    if path.is_dir():
+        return f"{path} is a folder, and no jobdash store. Name a file with {named}."
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB or "no such table" in str(error):
-        return f"{path} is not a jobdash store. Name another file with --db."
+        return f"{path} is not a jobdash store. Name another file with {named}."
     if code == sqlite3.SQLITE_CORRUPT:
         return f"The store {path} is damaged ({error}). Move it away; the next start makes a fresh one."
     if code == sqlite3.SQLITE_BUSY:
@@ -149,9 +156,9 @@ def _connect(uri: str) -> sqlite3.Connection:
     )
 
 
-def connect_writer(path: Path, synchronous: str) -> sqlite3.Connection:
+def connect_writer(path: Path, synchronous: str, named: str = OPTION) -> sqlite3.Connection:
     """Open an existing store for writing, with ``synchronous`` FULL or NORMAL."""
-    with translated(path):
+    with translated(path, named):
         connection = _connect(f"{_uri(path)}?mode=rw")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")

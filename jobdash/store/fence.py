@@ -83,6 +83,8 @@ _TRUTH = (
     " (SELECT owner FROM attempt WHERE job_id = job.id ORDER BY fence DESC LIMIT 1) FROM job WHERE id = ?"
 )
 _WHO = "SELECT actor FROM event WHERE job_id = ? AND action = ? ORDER BY id DESC LIMIT 1"
+NAMED = "db= or JOBDASH_DATABASE"
+"""How a script names another store."""
 
 
 class Outcome(NamedTuple):
@@ -136,10 +138,10 @@ def open_store(path: Path) -> sqlite3.Connection:
         from jobdash.store.fresh import create_store
 
         create_store(path)
-    connection = connect_writer(path, "NORMAL")
+    connection = connect_writer(path, "NORMAL", NAMED)
     try:
         connection.create_function("now_ms", 0, _now_ms)
-        with translated(path):
+        with translated(path, NAMED):
             _check_tables(path, connection)
     except BaseException:
         connection.close()
@@ -155,7 +157,7 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
     query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
     (known,) = connection.execute(f"{query} ('job', 'alembic_version')").fetchone()
     if known < _NEEDED_TABLES:
-        raise StoreError(f"{path} is not a jobdash store. Name another file with db= or JOBDASH_DATABASE.")
+        raise StoreError(f"{path} is not a jobdash store. Name another file with {NAMED}.")
     (found,) = connection.execute(f"{query} ('item', 'attempt')").fetchone()
     if found < _NEEDED_TABLES:
         raise StoreError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 
 from jobdash.domain import marks
 from jobdash.domain.duration import MINUTE, short_span
@@ -225,30 +225,58 @@ def _expires_soon(row: JobRow, now: int) -> bool:
     return row.unfinished and row.expires_at is not None and row.expires_at - now < marks.EXPIRES_SOON_MS
 
 
-def story_spans(row: JobRow, errors: Sequence[tuple[str, int]], now: int, symbols: Symbols) -> list[Span]:
+def story_spans(
+    row: JobRow, errors: Sequence[tuple[str, int]], width: int, now: int, symbols: Symbols
+) -> list[Span]:
     """Return the second detail line: what is worth saying of this job now."""
-    spans = [gap(1)]
-    if row.left_behind:
-        spans += [Span(f"{symbols.warning} {clean(row.left_behind, 80)}", "warning"), gap(2)]
-    spans += local_words.story(row, now) if row.local else _story(row, now)
+    told = [_left_behind(row, symbols), local_words.story(row, now) if row.local else _story(row, now)]
     if errors and row.failed:
-        told = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
-        spans += [Span(f"{row.failed:,} failed: ", "error"), Span(told, "text")]
+        some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
+        told.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])
     elif errors:
-        spans.append(Span(clean(errors[0][0], 100), "error"))
+        told.append([Span(clean(errors[0][0], 100), "error")])
     elif row.failed:
-        spans.append(Span(f"{row.failed:,} failed", "error"))
-    return spans
+        told.append([Span(f"{row.failed:,} failed", "error")])
+    return _line_of(told, width, symbols)
 
 
-def local_story_spans(row: JobRow, start_failure: str, now: int, symbols: Symbols) -> list[Span]:
+def local_story_spans(row: JobRow, start_failure: str, width: int, now: int, symbols: Symbols) -> list[Span]:
     """Return what is worth saying of a script's job, but for its items."""
+    told = [_left_behind(row, symbols), local_words.story(row, now)]
+    if wrong := start_failure or row.error:
+        told.append([Span(clean(wrong, 200), "error")])
+    return _line_of(told, width, symbols)
+
+
+def _left_behind(row: JobRow, symbols: Symbols) -> list[Span]:
+    if not row.left_behind:
+        return []
+    return [Span(f"{symbols.warning} {clean(row.left_behind, 80)}", "warning")]
+
+
+def _line_of(sentences: Sequence[Sequence[Span]], width: int, symbols: Symbols) -> list[Span]:
+    """Return sentences with a dot between them, in at most ``width`` cells."""
     spans = [gap(1)]
-    if row.left_behind:
-        spans += [Span(f"{symbols.warning} {clean(row.left_behind, 80)}", "warning"), gap(2)]
-    spans += local_words.story(row, now)
-    wrong = start_failure or row.error
-    return [*spans, Span(clean(wrong, 200), "error")] if wrong else spans
+    for sentence in sentences:
+        if sentence and len(spans) > 1:
+            spans.append(Span(f" {symbols.dot} ", "muted"))
+        spans += sentence
+    return _cut(spans, width, symbols.more)
+
+
+def _cut(spans: list[Span], width: int, more: str) -> list[Span]:
+    """Return spans as they are, or with an ellipsis where the line ends."""
+    if sum(span.cells for span in spans) <= width:
+        return spans
+    kept: list[Span] = []
+    room = max(0, width - len(more))
+    for span in spans:
+        if span.cells > room:
+            end = set_cell_size(span.text, room).rstrip()
+            return [*kept, span._replace(text=f"{end}{more}")]
+        kept.append(span)
+        room -= span.cells
+    return kept
 
 
 def _story(row: JobRow, now: int) -> list[Span]:
@@ -259,17 +287,17 @@ def _story(row: JobRow, now: int) -> list[Span]:
     if row.force_failed:
         billed = "" if row.remote_status in _ENDED else ", it may still be billed"
         word = clean(row.raw_status or row.remote_status, 30)
-        return [Span(f"failed here; the provider says {word}{billed}  ", "warning")]
+        return [Span(f"failed here; the provider says {word}{billed}", "warning")]
     if row.removing is not None:
-        return [Span("removed as soon as the provider confirms the cancel  ", "warning")]
+        return [Span("removed as soon as the provider confirms the cancel", "warning")]
     if row.cancel_doubt:
-        return [Span("the cancel got no answer: it may or may not be cancelled; c asks again  ", "warning")]
+        return [Span("the cancel got no answer: it may or may not be cancelled; c asks again", "warning")]
     if row.stuck_cancelling(now) and asked is not None:
-        return [Span(f"cancelling for {short_span(now - asked)}: c asks again, f fails it here  ", "warning")]
+        return [Span(f"cancelling for {short_span(now - asked)}: c asks again, f fails it here", "warning")]
     if row.status is Status.CANCELLING and asked is not None:
-        return [Span(f"cancel asked {short_span(now - asked)} ago, not confirmed yet  ", "warning")]
+        return [Span(f"cancel asked {short_span(now - asked)} ago, not confirmed yet", "warning")]
     if row.status is Status.COMPLETED and asked is not None:
-        return [Span("finished before the cancel took effect  ", "muted")]
+        return [Span("finished before the cancel took effect", "muted")]
     return []
 
 

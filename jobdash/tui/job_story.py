@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from rich.cells import cell_len
+
 from jobdash.domain import marks
 from jobdash.domain.duration import HOUR, MINUTE, SECOND
 from jobdash.domain.job import Event, Job, JobRow
-from jobdash.domain.status import LABELS, Status
+from jobdash.domain.status import LABELS, label
 from jobdash.domain.text import clean
 from jobdash.tui import cells
 from jobdash.tui.local_time import local_time, moment
@@ -20,6 +22,8 @@ _ACTION = 15
 """Cells of an action's name; the longest is ``cancel & delete``."""
 _WIDE = 96
 """Cells from which on a line of the log has room for the whole of its date and person."""
+_NAME = 32
+"""Cells of a job's name in the log, at most."""
 
 
 def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], list[Span]]:
@@ -168,22 +172,35 @@ def _counts(row: JobRow) -> str:
     return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
 
 
-def log_lines(events: Sequence[Event], width: int, *, names: bool) -> list[TextLine]:
-    """Return events, newest first: when, who, what, which job, with which result."""
+def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "…") -> list[TextLine]:
+    """Return events, newest first: when, who, what, which job, with which result.
+
+    With ``names`` the results begin in one column, behind names that are padded, or cut with ``more``.
+    """
     lines: list[TextLine] = []
-    wide = width >= _WIDE
-    for event in events:
+    shown = [clean(event.job_name or "") if names else "" for event in events]
+    longest = min(_NAME, max(map(cell_len, shown), default=0))
+    for event, name in zip(events, shown, strict=True):
         tone = {"failed": "error", "done": "text"}.get(event.result, "muted")
-        who = clean(f"{event.actor} ({event.face})", 28 if wide else 18)
-        name = f"{clean(event.job_name or '', 32)}  " if names else ""
-        result = LABELS[Status(event.result)] if event.result in set(Status) else event.result
-        text = clean(f"{result}{': ' if event.detail else ''}{event.detail}", 400)
-        head = (
-            f"{local_time(event.at)}  {who:<24}  " if wide else f"{local_time(event.at)[5:16]}  {who:<18}  "
-        )
-        room = max(20, width - len(head) - _ACTION - 2)
-        first: TextLine = ((head, "muted"), (f"{event.action:<{_ACTION}} ", "strong"))
-        below: TextLine = ((" " * (len(head) + _ACTION + 1), "muted"),)
-        for place, part in enumerate(wrapped(f"{name}{text}", room)):
+        head = _head(event, wide=width >= _WIDE, more=more)
+        room = max(20, width - cell_len(head) - _ACTION - 2)
+        known_as = f"{cells.fit(name, min(longest, room * 2 // 5), more)}  " if longest else ""
+        first: TextLine = ((head, "muted"), (f"{event.action:<{_ACTION}} ", "strong"), (known_as, tone))
+        below: TextLine = ((" " * (cell_len(head) + _ACTION + 1), "muted"),)
+        for place, part in enumerate(wrapped(_result(event), room, room - cell_len(known_as))):
             lines.append((*(below if place else first), (part, tone)))
     return lines or [(("Nothing has been done yet", "muted"),)]
+
+
+def _head(event: Event, *, wide: bool, more: str) -> str:
+    """Return when it was, and who did it, always as wide."""
+    when, who = local_time(event.at), clean(f"{event.actor} ({event.face})")
+    return f"{when}  {cells.fit(who, 28, more)}  " if wide else f"{when[5:16]}  {cells.fit(who, 18, more)}  "
+
+
+def _result(event: Event) -> str:
+    """Return what came of it: ``failed: no answer``; of a detail that begins so itself, that alone."""
+    result = label(event.result)
+    if event.detail.startswith(result):
+        return clean(event.detail, 400)
+    return clean(f"{result}{': ' if event.detail else ''}{event.detail}", 400)

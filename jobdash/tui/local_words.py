@@ -14,20 +14,20 @@ from jobdash.tui.widgets.line import Span
 def story(row: JobRow, now: int) -> list[Span]:
     """Return in one sentence what a person ought to know of a local job now; mostly nothing."""
     if row.force_failed:
-        return [Span("failed here; what its script may still write is refused; r retries it  ", "warning")]
+        return [Span("failed here; what its script may still write is refused; r retries it", "warning")]
     if marks.starting(row, now):
-        return [Span(f"{marks.STARTING}  ", "text")]
+        return [Span(marks.STARTING, "text")]
     if marks.waits_for_script(row):
-        return [Span("waits for its script: run it again, or r starts it here  ", "text")]
+        return [Span("waits for its script: run it again, or r starts it here", "text")]
     if marks.worker_gone(row, now):
-        return [Span("its worker is gone: closed as cancelled  ", "muted")]
+        return [Span("its worker is gone: closed as cancelled", "muted")]
     if row.lease_until is not None and marks.stalled(row, now):
-        told = f"its script is not heard of: its lease ran out {short_span(now - row.lease_until)} ago"
-        return [Span(f"{told}; f fails it, r lets it start again, c cancels it  ", "warning")]
+        told = f"silent: its lease ran out {short_span(now - row.lease_until)} ago"
+        return [Span(f"{told}; f fails it, r lets it start again, c cancels it", "warning")]
     if row.status is Status.CANCELLING:
-        return [Span("Cancelling… items under way finish, no new ones start  ", "warning")]
+        return [Span("Cancelling… items under way finish, no new ones start", "warning")]
     if ended := ending(row):
-        return [Span(f"{ended}  ", "warning")]
+        return [Span(ended, "warning")]
     return []
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from jobdash.errors import JobdashError
 from jobdash.store.engine import store_error
-from jobdash.store.fence import Hold, Refused
+from jobdash.store.fence import NAMED, Hold, Refused
 from jobdash.worker.saying import say
 from jobdash.worker.token import Token
 
@@ -161,7 +161,7 @@ def told(path: Path, error: Exception) -> str:
     if is_busy(error):
         return f"The store {path} is busy: other programs have been writing for {LAST_WAIT_S:g} s."
     if isinstance(error, sqlite3.DatabaseError):
-        return str(store_error(path, error))
+        return str(store_error(path, error, NAMED))
     if isinstance(error, JobdashError):
         return sentence(str(error))
     return f"The store {path} cannot be used: {sentence(str(error) or type(error).__name__)}"

@@ -155,7 +155,10 @@ def test_stores_that_cannot_be_used(cli: Cli) -> None:
     nonsense.write_text("this is no database, though it is long enough to be one")
     ran = cli("list", "--db", str(nonsense))
     assert ran.code == 6
-    assert "is not a jobdash store" in ran.err
+    assert "is not a jobdash store. Name another file with --db." in ran.err
+    ran = cli("list", "--db", str(cli.folder))
+    assert ran.code == 6
+    assert f"{cli.folder} is a folder, and no jobdash store. Name a file with --db." in ran.err
     cli("list")
     with closing(sqlite3.connect(cli.database)) as store:
         store.execute("UPDATE alembic_version SET version_num = '9999'")

@@ -205,7 +205,7 @@ def test_fetch_writes_what_there_is_and_says_how_partial_it_is(  # D-4
     run.did(*["ok"] * 41, "error")
     ran = cli("fetch", jid(run), "--out", str(tmp_path / "out"))
     assert ran.code == 1
-    assert "not finished: 42 of 100 so far" in ran.out
+    assert "not finished: 42 of 100 so far; --partial fetches what there is\n" in ran.out
     assert "Fetched: 0 · Skipped: 0 · Failed: 1" in ran.out
     run.ends("cancelled")
 
@@ -252,6 +252,18 @@ def test_show_lists_the_items(cli: Cli, run_script: Begin) -> None:  # C-1 C-13
     assert told["attempts"][0]["ended"] == "cancelled by the test"
     assert cli("show", jid(run), "--outcome", "ok").code == 2
     assert "2 of 5 items" in cli("show", jid(run), "--items", "--limit", "2").err
+
+
+def test_show_says_once_that_a_job_has_no_items(cli: Cli, run_script: Begin) -> None:
+    counting, batch = run_script("counting", keyed=False, total=4), cli.add()
+    counting.claimed.hold.write_counts(2, 0)
+    ran = cli("show", jid(counting), "--items")
+    assert (ran.out + ran.err).lower().count("items") == 1
+    assert "Items " in ran.out
+    assert "counts only: they have no keys" in ran.out
+    ran = cli("show", batch, "--items")
+    assert (ran.out + ran.err).lower().count("items") == 1
+    assert "Items  none are kept" in ran.out
 
 
 def test_a_list_knows_local_jobs_by_account_and_by_what_the_clock_says(cli: Cli, run_script: Begin) -> None:
@@ -314,3 +326,11 @@ def test_errors_of_a_local_job_are_with_its_items(cli: Cli, run_script: Begin) -
     ran = cli("refresh-errors", jid(run))
     assert ran.code == 0
     assert f"jobdash show {jid(run)} --items" in ran.out
+    assert cli("show", jid(run), "--items", "--outcome", "ok").err == "no item has succeeded\n"
+
+
+def test_the_log_says_running_as_everything_else_does(cli: Cli, run_script: Begin) -> None:
+    run = run_script()
+    assert "in_progress" not in cli("log", jid(run)).out
+    assert "running" in cli("log", jid(run)).out
+    assert cli.json("log", jid(run))["events"][0]["result"] == "in_progress"

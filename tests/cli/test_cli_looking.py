@@ -175,6 +175,25 @@ def test_wait_for_a_job_whose_every_request_failed(cli: Cli) -> None:
     assert ran.json["timed_out"] is False
 
 
+@pytest.mark.parametrize(
+    ("failed", "code", "told"),
+    [(0, 0, "40 of 40 done\n"), (2, 0, "40 of 40 done, 2 failed\n"), (40, 1, "40 of 40 done, all failed\n")],
+)
+def test_wait_says_how_many_failed(cli: Cli, failed: int, code: int, told: str) -> None:
+    batch = cli.add_finished(total=40, failures=(Failure(failed),) if failed else ())
+
+    ran = cli("wait", batch)
+
+    assert ran.code == code
+    assert ran.out.endswith(f"completed  {told}")
+
+
+def test_wait_says_that_there_is_nothing_to_wait_for(cli: Cli) -> None:
+    ran = cli("wait", "-f", "name=nope")
+
+    assert (ran.code, ran.out, ran.err) == (0, "", "no job passes the filter\n")
+
+
 def test_wait_runs_out_of_time(cli: Cli) -> None:
     batch = cli.add(name="nightly")
 
@@ -282,6 +301,12 @@ def test_the_doctor_says_where_it_looked_even_if_nothing_works(cli: Cli) -> None
     document = cli("doctor", "--json")
     assert document.json["store"] is None
     assert document.json["store_error"]
+
+
+def test_the_doctors_help_names_its_exit_codes(cli: Cli) -> None:
+    told = " ".join(cli("doctor", "--help").out.partition("Exit code")[2].partition("Options")[0].split())
+
+    assert [word for word in told.split() if word.isdecimal()] == ["0", "1", "5", "6"]
 
 
 def test_the_doctor_as_json(cli: Cli) -> None:

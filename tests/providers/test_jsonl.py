@@ -97,6 +97,17 @@ def test_what_is_wrong_in_a_gemini_line(write: Any, second: object, what: str) -
     assert what in refused(write(gemini("a"), second), "gemini")
 
 
+def test_a_line_for_the_other_provider_is_told(write: Any) -> None:
+    for line, provider, told in (
+        (openai("a"), "gemini", "OpenAI, not for Gemini"),
+        (gemini("a"), "openai", "Gemini, not for OpenAI"),
+    ):
+        words = refused(write(line), provider)
+        assert words.endswith(f"has to be a text that is not empty; the line looks like one for {told}")
+    assert "looks like" not in refused(write({"request": {}}), "openai")
+    assert "looks like" not in refused(write(openai("")), "openai")
+
+
 def test_a_byte_order_mark(write: Any) -> None:
     assert "byte order mark" in refused(write(b"\xef\xbb\xbf" + json.dumps(openai()).encode()), "openai")
 

@@ -168,7 +168,7 @@ def test_every_line_widget_says_only_printable_text(browser: Browser) -> None:
         texts = [text for pieces in cells.line(row, places, now, UNICODE).values() for text, _ in pieces]
         errors = browser.errors_summary(row.id)
         texts += [span.text for span in chrome.title_spans(row, 200, now, UNICODE)]
-        texts += [span.text for span in chrome.story_spans(row, errors, now, UNICODE)]
+        texts += [span.text for span in chrome.story_spans(row, errors, 200, now, UNICODE)]
         full = browser.job(row.id)
         assert full is not None
         lines = [*job_story.error_lines(full, 100), *job_story.detail_lines(full, 100, now)]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from shared.local_kit import ELSEWHERE, begin
 from textual.filter import LineFilter
-from tui_kit import Dash, account, dashboard, job, jobs, now_ms
+from tui_kit import MINUTE, Dash, account, dashboard, job, jobs, make_store, now_ms
 
 from jobdash.config import UiSettings
 from jobdash.domain.job import AccountHealth
@@ -230,3 +231,27 @@ def test_the_c_locale_has_ascii_only(env: dict[str, str], ascii_only: bool) -> N
 def test_news_on_a_tab_leaves_the_glyphs_where_they_fit() -> None:
     spans = chrome.tab_spans(counts(3), Tab.ALL, frozenset({Tab.COMPLETED}), 120, UNICODE)
     assert "● Running 3" in "".join(span.text for span in spans)
+
+
+@pytest.mark.parametrize(("ascii_only", "dot", "more"), [(False, "·", "…"), (True, "|", "..")])
+async def test_sentences_of_the_detail_line_have_a_dot_between_them_and_an_ellipsis(
+    path: Path, ascii_only: bool, dot: str, more: str
+) -> None:
+    run = begin(make_store(path), total=4, lease_ms=-MINUTE, owner=ELSEWHERE)
+    run.did("error")
+    ui = UiSettings(ascii=ascii_only)
+    async with dashboard(path, working=False, size=(130, 24), ui=ui) as dash:
+        told = f"c cancels it {dot} 1 failed: 1 × no such colour"
+        await dash.until(lambda: dash.line("story").endswith(told))
+        whole = dash.line("story")
+        for width in (80, 88, 89, 90, 91, 100):
+            await dash.pilot.resize_terminal(width, 24)
+            await dash.until(lambda: dash.line("story") != whole)
+            line = dash.line("story")
+            assert cell_len(line) <= width
+            assert line.endswith(more)
+            assert whole.startswith(line.removesuffix(more))
+        run.ends("failed", "the disk is full " * 20)
+        await dash.press("enter")
+        await dash.until(lambda: f"3 not processed {dot} the disk is full" in dash.line("job-story"))
+        assert dash.line("job-story").endswith(more)

@@ -432,11 +432,25 @@ async def test_keys_reach_the_list_behind_an_outcome_nothing_has(path: Path) -> 
         await opened(dash)
         view = items(dash)
         await dash.press("o", "o", "o")
-        await dash.until(lambda: "No item is skipped" in dash.screen)
+        await dash.until(lambda: "No item was skipped" in dash.screen)
         await dash.press("o", "end")
         assert view.visible_items[-1].key == "key 0000495"
         await dash.press("2", "1", "home")
         assert view.visible_items[0].key == "key 0000000"
+
+
+async def test_an_outcome_that_nothing_has_is_said_in_a_sentence(path: Path) -> None:
+    run = begin(make_store(path), total=1)
+    run.did("skipped")
+    async with dashboard(path, working=False) as dash:
+        await opened(dash)
+        for told in ("No item has succeeded", "No item has failed"):
+            await dash.press("o")
+            await dash.until(lambda told=told: told in dash.screen)
+        run.did("ok", first=0)
+        for told in ("No item was skipped", "No item is unprocessed"):
+            await dash.press("o")
+            await dash.until(lambda told=told: told in dash.screen)
 
 
 async def test_a_list_at_its_end_stays_there(path: Path) -> None:

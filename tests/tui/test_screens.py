@@ -53,6 +53,28 @@ async def test_the_log_grows_while_one_looks(path: Path) -> None:
         await dash.until(lambda: dash.app.screen is dash.app.main)
 
 
+@pytest.mark.parametrize(
+    ("width", "cut"), [(120, "a-job-with-a-very-…  cancelled"), (80, "a-job-wit…  cancelled")]
+)
+async def test_results_stand_in_one_column_of_the_log_and_say_a_word_once(
+    path: Path, width: int, cut: str
+) -> None:
+    async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False, size=(width, 24)) as dash:
+        event(path, "no answer")
+        for name, detail in (("a-job-with-a-very-long-name", "cancelled at 268 of 400"), ("b", "")):
+            event(path, detail, "end")
+            change(path, "UPDATE event SET result = 'cancelled', job_name = ? WHERE detail = ?", name, detail)
+        await dash.press("l")
+        await dash.until(lambda: "268 of 400" in dash.screen)
+        lines = [line for line in dash.screen.splitlines() if "ann@desk" in line]
+        results = [
+            line.find(word) for line, word in zip(lines, ("cancelled", "cancelled", "failed"), strict=True)
+        ]
+        assert len(set(results)) == 1
+        assert cut in dash.screen
+        assert "cancelled: " not in dash.screen
+
+
 async def test_a_jobs_own_screen_follows_it(path: Path) -> None:
     """C-1, C-4, C-7, C-13"""
     async with dashboard(path, [OPENAI], rows=jobs("in_progress"), working=False) as dash:

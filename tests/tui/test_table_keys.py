@@ -200,6 +200,12 @@ async def test_copying_both_ids(path: Path) -> None:
         assert row.public_id in dash.toast
 
 
+async def test_where_no_job_is_there_is_nothing_to_copy(path: Path) -> None:
+    async with dashboard(path, rows=[], working=False) as dash:
+        await dash.press("y", "Y")
+        assert dash.toasts == ["No job here"] * 2
+
+
 async def test_a_job_without_a_provider_id_has_nothing_to_copy(path: Path) -> None:
     async with dashboard(path, rows=[job(1, "pending", remote_id=None)], working=False) as dash:
         await dash.press("y")

@@ -36,9 +36,9 @@ def did_all(name: str, count: int = 5) -> list[int]:
     [
         (
             lambda path: path.write_text("not a store at all, and longer than a header\n" * 9),
-            "is not a jobdash",
+            "is not a jobdash store. Name another file with db= or JOBDASH_DATABASE.",
         ),
-        (lambda path: path.mkdir(), "cannot be"),
+        (lambda path: path.mkdir(), "is a folder, and no jobdash store. Name a file with db= or"),
         (
             lambda path: closing(sqlite3.connect(path)).__enter__().execute("CREATE TABLE job (a)"),
             "not a jobdash",

@@ -11,7 +11,8 @@ from jobdash.cli.face import Face
 def command(face: Face) -> int:
     """Look at the store, the config, the keys, and ask each account for one page.
 
-    Keys are never printed. Exit code 0 when all is well, 5 or 6 for what config or store are to blame for.
+    Keys are never printed. Exit code 0 when all is well, 1 when an account does not answer, 5 when the
+    config cannot be used or every key is rejected, 6 when the store cannot be used.
     """
     from jobdash.cli.diagnosis import diagnose
 

@@ -95,8 +95,10 @@ def _print(face: Face, job_id: int, events: bool, items: _Items | None) -> None:
     browser, now = face.opened.browser, system_clock()
     job = browser.job(job_id)
     assert job is not None, "jobs are never deleted"
-    print_job(job, now, browser.attempts(job_id))
-    if items is not None:
+    attempts = browser.attempts(job_id)
+    print_job(job, now, attempts)
+    # That a job has counts only stands among its facts.
+    if items is not None and (not attempts or attempts[0].keyed or browser.have_items([job_id])):
         from jobdash.cli.item_lines import print_items
 
         print_items(browser, job_id, items.outcome, items.limit)

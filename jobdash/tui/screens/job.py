@@ -173,11 +173,11 @@ class JobScreen(ExactScreen):
         self.query_one("#keys", Line).put(chrome.key_spans(keys, width))
 
     def _story(self, row: JobRow, now: int) -> list[Span]:
-        symbols = self.context.symbols
+        symbols, width, browser = self.context.symbols, self.size.width, self.context.browser
         if not row.local:
-            return chrome.story_spans(row, self.context.browser.errors_summary(self.job_id), now, symbols)
+            return chrome.story_spans(row, browser.errors_summary(self.job_id), width, now, symbols)
         # How many failed stands beside the bar; the sentence about the job has this line to itself.
-        return chrome.local_story_spans(row, start_failure(self.context.browser, row), now, symbols)
+        return chrome.local_story_spans(row, start_failure(browser, row), width, now, symbols)
 
     def _page_spans(self, job: Job) -> list[Span]:
         spans = [gap(1)]

@@ -62,7 +62,7 @@ class LogScreen(ExactScreen):
         told = f"the last {EVENTS_SHOWN:,}" if len(events) == EVENTS_SHOWN else f"{len(events):,} entries"
         head = [Span(" log ", "chip"), gap(2), Span("who did what, when, with which result", "muted")]
         self.query_one("#log-head", Line).put(head, [Span(f"{told} ", "muted")])
-        lines = job_story.log_lines(events, self.size.width - 4, names=True)
+        lines = job_story.log_lines(events, self.size.width - 4, names=True, more=self.context.symbols.more)
         self.query_one("#log-lines", LinesView).put(lines)
 
     def action_close(self) -> None:

@@ -224,7 +224,7 @@ class MainScreen(ExactScreen):
             wrong = row.failed or row.error or waits_for_script(row)
             errors = self._errors_of(row) if wrong else []
             self._title.put(chrome.title_spans(row, self._width, now, symbols))
-            self._story.put(chrome.story_spans(row, errors, now, symbols))
+            self._story.put(chrome.story_spans(row, errors, self._width, now, symbols))
         self._draw_keys()
 
     def _draw_move(self) -> None:
@@ -315,6 +315,8 @@ class MainScreen(ExactScreen):
         row = self.view.table.current
         if row is not None:
             self.app.copy_id(row, field)
+        else:
+            self.app.notify(wording.NO_JOB, severity="warning")
 
     def action_show_run(self) -> None:
         """Bring back the box of what is running."""

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import ItemOutcome
+from jobdash.domain.local import NO_ITEM, ItemOutcome
 from jobdash.domain.status import Status
 from jobdash.tui.context import Context
 from jobdash.tui.widgets.empty import EmptyState
@@ -102,7 +102,7 @@ class ItemsPage(Vertical):
         if self.outcome is ItemOutcome.WAITING and row.remaining:
             left = f"{row.remaining:,} not begun; their keys are known when the run comes to them"
             return "No unprocessed item is known by its key", [left]
-        return f"No item is {OUTCOME_WORDS[self.outcome]}", ["o shows the others"]
+        return NO_ITEM[self.outcome], ["o shows the others"]
 
     def on_resize(self) -> None:
         """Say as much as fits."""

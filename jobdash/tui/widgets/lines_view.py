@@ -82,14 +82,17 @@ class LinesView(Toned, ScrollView, can_focus=True):
         return self.strip([(" ", "text"), *self.lines[index]]).adjust_cell_length(width, self.blank())
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """Return gated text in lines of at most ``width`` cells, broken at spaces where there are any."""
+def wrapped(text: str, width: int, first: int | None = None) -> list[str]:
+    """Return gated text in lines of at most ``width`` cells, broken at spaces where there are any.
+
+    ``first`` is the width of the first line, where something stands before it.
+    """
     lines: list[str] = []
     line = ""
     for word in text.split(" "):
         for part in chop_cells(word, max(1, width)) or [""]:
             candidate = f"{line} {part}" if line else part
-            if cell_len(candidate) <= width:
+            if cell_len(candidate) <= (width if lines or first is None else first):
                 line = candidate
             else:
                 lines.append(line)
