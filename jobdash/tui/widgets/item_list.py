@@ -58,13 +58,6 @@ class ItemList(Toned, ScrollView, can_focus=True):
         self._drawn: list[Item | None] = []
         self._placing = False
 
-    @property
-    def visible_items(self) -> list[Item]:
-        """The items on the screen."""
-        first = round(self.scroll_y)
-        found = (self.window.item(index) for index in range(first, first + self.size.height))
-        return [item for item in found if item is not None]
-
     # ── what is shown ──────────────────────────────────────────────────────────────────────────────────────
 
     def show(self, outcome: ItemOutcome | None, total: int, work_at: int | None) -> None:
