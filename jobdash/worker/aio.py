@@ -86,11 +86,13 @@ async def enter(asked: Asked, source: Iterable[T] | AsyncIterable[T], rules: Rul
     except BaseException as error:
         await _concluded(run, error, exhausted=False)
         raise
+    job.entered()
     return job
 
 
 async def leave(job: AsyncJob[T], error: BaseException | None) -> bool:
     """End a job as its ``async with`` block was left; whether ``error`` goes no further."""
+    job.left()
     job.listen_no_more()
     return await asyncio.to_thread(job.conclude, error)
 

@@ -86,6 +86,11 @@ class Run:
         """Items with an outcome, in all attempts."""
         return self.succeeded + self.failed
 
+    @property
+    def told_to_end(self) -> bool:
+        """Whether it runs in this process and was told to stop."""
+        return self.token.stopped and self.word is None and self._pid == os.getpid()
+
     def begin(self) -> None:
         """Claim the job and start the thread beside it.
 

@@ -110,10 +110,12 @@ class Track(Generic[T]):
         except BaseException as error:
             run.conclude(error, exhausted=False)
             raise
+        job.entered()
         return job
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         assert self._job is not None
+        self._job.left()
         return self._job.conclude(error)
 
     def __aiter__(self) -> AsyncIterator[T]:
