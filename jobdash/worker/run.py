@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from functools import partial
 from typing import NamedTuple
 
 from jobdash.domain.text import clean
@@ -18,6 +19,7 @@ from jobdash.worker.keeper import Keeper
 from jobdash.worker.progress_line import Progress, ProgressLine, shown_here
 from jobdash.worker.recorder import PATIENCE_MS, Recorder
 from jobdash.worker.saying import say
+from jobdash.worker.statement import put_off
 from jobdash.worker.stopping import JobCancelled, LeaseLost
 from jobdash.worker.token import Token
 
@@ -246,6 +248,8 @@ class Run:
             raise self.token.stop()
 
     def _end(self, word: str, ended: str) -> None:
+        if put_off(partial(self._end, word, ended)):
+            return
         self.listen_no_more()
         if self._keeper is not None:
             self._keeper.stop()

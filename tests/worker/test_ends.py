@@ -18,9 +18,10 @@ import pytest
 from worker_kit import Scripts, Seen, until
 
 from jobdash import JobCancelled, LeaseLost, track
+from jobdash.store import fence
 from jobdash.store.fence import Hold
+from jobdash.worker import door, living
 from jobdash.worker import job as jobs
-from jobdash.worker import living
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +140,55 @@ def test_a_loop_collected_inside_its_own_statement_ends_behind_it(
     assert seen.counts("cycle") == ("cancelled", 9, 0, 0)
     assert seen.attempts("cycle") == [(1, "loop left at 0 of 9")]
     list(track([1], "behind"))  # only the main thread can give signals back, and does it with its next job
+
+
+@pytest.fixture
+def collecting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Collect garbage when the store is asked for the time by this thread, which is inside a transaction."""
+    now_ms = fence.now_ms
+
+    def collect() -> int:
+        if threading.current_thread() is threading.main_thread():
+            gc.collect()
+        return now_ms()
+
+    monkeypatch.setattr(door, "LAST_WAIT_S", 0.5)
+    gc.disable()
+    yield lambda: monkeypatch.setattr(fence, "now_ms", collect)
+    gc.enable()
+
+
+def forget(name: str) -> None:
+    """Leave a loop to the garbage collector."""
+    cycle: list[Any] = [iter(track(range(9), name))]
+    cycle.append(cycle)
+    next(cycle[0])
+
+
+def test_a_loop_collected_inside_another_jobs_transaction_ends_behind_it(
+    seen: Seen, collecting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with track(range(3), "other", key=str) as job:
+        for item in job:
+            with item:
+                if item.value == 1:
+                    forget("forgotten")
+                    collecting()
+            assert seen.counts("other")[2] == item.value + 1
+    assert seen.counts("forgotten") == ("cancelled", 9, 0, 0)
+    assert seen.counts("other") == ("completed", 3, 3, 0)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_loop_collected_while_another_job_is_claimed_ends_behind_it(
+    seen: Seen, collecting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget("forgotten")
+    collecting()
+    assert list(track(range(2), "other")) == [0, 1]
+    assert seen.counts("forgotten") == ("cancelled", 9, 0, 0)
+    assert seen.counts("other") == ("completed", 2, 2, 0)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_end_of_a_huge_job_writes_down_what_there_is_time_for(
