@@ -64,15 +64,15 @@ async def counted(asked: Asked, source: Iterable[T] | AsyncIterable[T]) -> Async
             # (another thread sets it)
             if token.stopped and (done != total or token.lost is not None):  # type: ignore[unreachable]
                 raise run.stop()
+        if run.total != done:
+            await asyncio.to_thread(run.know_total, done)
+        await _concluded(run, None, exhausted=True)
     except GeneratorExit:
         run.abandon()
         raise
     except BaseException as error:
         await _concluded(run, error, exhausted=False)
         raise
-    if run.total != done:
-        await asyncio.to_thread(run.know_total, done)
-    await _concluded(run, None, exhausted=True)
     if run.word == "cancelled":
         raise JobCancelled
 

@@ -84,7 +84,7 @@ class Door:
 
     @contextlib.contextmanager
     def _held(self, wait_s: float = -1) -> Iterator[Hold | None]:
-        """Hold the connection; None without one, when it cannot be had in time, or in the midst of a statement.
+        """Hold the connection; None when there is none, it cannot be had in time, or we are at one.
 
         By default it is waited for: nobody has it for long.
         """

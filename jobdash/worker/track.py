@@ -169,14 +169,14 @@ def _counted(asked: Asked, source: Iterable[T]) -> Iterator[T]:
             # (another thread sets it)
             if token.stopped and (done != total or token.lost is not None):  # type: ignore[unreachable]
                 raise run.stop()
+        run.know_total(done)
+        run.conclude(None, exhausted=True)
     except GeneratorExit:
         run.abandon()
         raise
     except BaseException as error:
         run.conclude(error, exhausted=False)
         raise
-    run.know_total(done)
-    run.conclude(None, exhausted=True)
     if run.word == "cancelled":
         raise JobCancelled
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,58 @@ async def test_a_task_that_is_cancelled_while_it_claims_leaves_no_job_running(pa
         await asyncio.to_thread(until, lambda: not living.live, "the claim is given back")
         assert seen.counts("claiming")[0] == "cancelled"
         assert seen.job("claiming")["owner"] is None
+
+
+async def test_a_task_that_is_cancelled_while_the_total_is_kept_leaves_no_job_running(
+    path: Path, seen: Seen
+) -> None:
+    async def numbers(other: sqlite3.Connection) -> AsyncIterator[int]:
+        yield 1
+        other.execute("BEGIN IMMEDIATE")
+        ended.set()
+
+    async def loop(other: sqlite3.Connection) -> None:
+        async for _ in track(numbers(other), "total"):
+            pass
+
+    ended = asyncio.Event()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        task = asyncio.create_task(loop(other))
+        await ended.wait()
+        (run,) = living.live
+        await asyncio.to_thread(until, lambda: run.total == 1)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.2)
+        other.execute("COMMIT")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(until, lambda: not living.live, "the end")
+    assert seen.counts("total") == ("cancelled", 1, 1, 0)
+    assert seen.job("total")["owner"] is None
+
+
+def test_a_total_that_is_interrupted_leaves_no_job_running(path: Path, seen: Seen) -> None:
+    def numbers(other: sqlite3.Connection) -> Iterator[int]:
+        yield 1
+        other.execute("BEGIN IMMEDIATE")
+
+    def press_twice() -> None:
+        (run,) = living.live
+        until(lambda: run.total == 1)
+        os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: run.token.stopped, "Ctrl-C")
+        os.kill(os.getpid(), signal.SIGINT)
+        other.execute("COMMIT")
+
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        loop = iter(track(numbers(other), "total"))
+        next(loop)
+        person = threading.Thread(target=press_twice)
+        person.start()
+        with pytest.raises(KeyboardInterrupt):
+            next(loop)
+        person.join()
+    assert seen.counts("total") == ("cancelled", None, 1, 0)
 
 
 def test_a_handler_of_any_kind_is_left_alone(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
