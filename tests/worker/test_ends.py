@@ -290,6 +290,51 @@ def test_a_forked_child_with_a_job_of_its_own_dies_of_sigterm(scripts: Scripts, 
     assert seen.counts("inner") == seen.counts("outer") == ("completed", 1, 1, 0)
 
 
+def test_an_interrupt_while_a_fork_waits_does_not_hold_up_the_next_one(scripts: Scripts, seen: Seen) -> None:
+    code, err, out = scripts.run(
+        """
+        import faulthandler, os, signal, sqlite3, threading
+        from jobdash.worker import living
+        faulthandler.dump_traceback_later(25, exit=True)
+        def fork():
+            child = os.fork()
+            if not child: os._exit(0)
+            os.waitpid(child, 0)
+        def job():
+            with jobdash.track(range(2), "in a thread", key=str) as job:
+                for item in job:
+                    with item:
+                        if item.value == 0: at_work.set(); go_on.wait()
+        at_work, go_on = threading.Event(), threading.Event()
+        thread = threading.Thread(target=job)
+        thread.start()
+        at_work.wait()
+        (run,) = living.live
+        def transaction():   # one that takes its time
+            run.before_fork()
+            under_way.set()
+            while sys._current_frames()[main].f_code.co_name != "before_fork": pass
+            os.kill(os.getpid(), signal.SIGINT)
+            forked.wait()
+            run.after_fork()
+        main, under_way, forked = threading.get_ident(), threading.Event(), threading.Event()
+        busy = threading.Thread(target=transaction)
+        busy.start()
+        under_way.wait()
+        fork()
+        print("forked", flush=True)
+        forked.set()
+        busy.join()
+        go_on.set()
+        thread.join()
+        fork()
+        print("forked again", flush=True)
+        """
+    )
+    assert (code, out) == (0, ["forked", "forked again"]), err
+    assert seen.counts("in a thread") == ("completed", 2, 2, 0)
+
+
 def test_threads_may_fork_at_once_while_jobs_begin_and_end(scripts: Scripts) -> None:
     code, err, out = scripts.run(
         """
