@@ -290,6 +290,22 @@ def test_a_forked_child_with_a_job_of_its_own_dies_of_sigterm(scripts: Scripts, 
     assert seen.counts("inner") == seen.counts("outer") == ("completed", 1, 1, 0)
 
 
+def test_threads_that_cannot_be_started_fail_the_job(scripts: Scripts, seen: Seen) -> None:
+    code, err, _ = scripts.run(
+        """
+        import faulthandler, resource, threading
+        faulthandler.dump_traceback_later(25, exit=True)
+        with jobdash.track(range(3), "threads", key=str) as job:
+            threading.stack_size(64 << 20)
+            resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+            job.map(str, workers=64)
+        """
+    )
+    assert code == 1
+    assert "can't start new thread" in err.splitlines()[-1]
+    assert seen.counts("threads") == ("failed", 3, 0, 0)
+
+
 def test_an_interrupt_while_a_fork_waits_does_not_hold_up_the_next_one(scripts: Scripts, seen: Seen) -> None:
     code, err, out = scripts.run(
         """
