@@ -205,12 +205,15 @@ class Job(Generic[T]):
                 yield value, None
             return
         keys = [self._key(value) for value in values]
+        under_way = {key for key in keys if self._given.has(key)}
         known = self._run.recorder.known(keys)
         given: set[str] = set()
         for value, key in zip(values, keys, strict=True):
             self._source.pulled += 1
-            standing = known.get(key)
             at_it = key in given or self._given.has(key)
+            if not at_it and key in under_way:  # it has been settled since
+                known |= self._run.recorder.known([key])
+            standing = known.get(key)
             if at_it or self._is_done(standing):
                 if at_it or self._done_now(standing):
                     self._repeat(key)

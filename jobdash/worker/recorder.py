@@ -89,16 +89,15 @@ class Recorder(Door):
         where there is no store; one that cannot be read is given up.
         """
         found: dict[str, Standing] = {}
+        # Looked at first: what another thread writes meanwhile is found in the store then.
+        kept = {key: outcome for key in keys if (outcome := self._unwritten.get(key))}
         with self._held() as hold:
             if hold is not None:
                 try:
                     found = while_busy(lambda: hold.standing(keys))
                 except sqlite3.Error as error:
                     self._give_up(told(self._path, error))
-        for key in keys:
-            if outcome := self._unwritten.get(key):
-                found[key] = Standing(outcome.outcome, self.attempt)
-        return found
+        return found | {key: Standing(one.outcome, self.attempt) for key, one in kept.items()}
 
     def flush(self) -> None:
         """Write what is to be written, if the store lets us; else it goes with the next one.
