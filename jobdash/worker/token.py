@@ -8,6 +8,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from jobdash.errors import StoreError
 from jobdash.worker.stopping import JobCancelled, LeaseLost
 
 _LOOK_EVERY_S = 0.05
@@ -91,7 +92,7 @@ class _Elsewhere:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _LOOK_EVERY_S
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(sqlite3.Error, StoreError):
                 row = self._open().execute(_STATUS, self._key).fetchone()
                 self._stopped = row is None or row[0] != "in_progress"
         return self._stopped

@@ -293,6 +293,23 @@ def test_a_forked_child_sees_the_cancel_and_writes_nothing(scripts: Scripts, see
     assert seen.items("forks") == {"0": "ok", "1": "waiting", "2": "waiting", "3": "waiting", "4": "waiting"}
 
 
+def test_a_forked_child_that_finds_no_store_goes_on(scripts: Scripts, path: Path) -> None:
+    code, _, out = scripts.run(
+        f"""
+        import os, pathlib
+        with jobdash.track(range(3), "gone", key=str) as job:
+            for file in pathlib.Path({str(path.parent)!r}).iterdir(): file.unlink()
+            child = os.fork()
+            if not child:
+                job.token.raise_if_cancelled()
+                print("told nothing", flush=True)
+                os._exit(0)
+            print(os.waitpid(child, 0)[1])
+        """
+    )
+    assert (code, out) == (0, ["told nothing", "0"])
+
+
 def test_the_restart_of_a_job_claims_that_very_job(scripts: Scripts, seen: Seen) -> None:
     left = 'loop = iter(jobdash.track(range(9), "meant")); next(loop)'
     scripts.run(left)
