@@ -68,7 +68,7 @@ async def counted(asked: Asked, source: Iterable[T] | AsyncIterable[T]) -> Async
             await asyncio.to_thread(run.know_total, done)
         await _concluded(run, None, exhausted=True)
     except GeneratorExit:
-        run.abandon()
+        await _abandoned(run)
         raise
     except BaseException as error:
         await _concluded(run, error, exhausted=False)
@@ -111,6 +111,14 @@ async def _begun(asked: Asked) -> Run:
 async def _concluded(run: Run, error: BaseException | None, *, exhausted: bool) -> None:
     run.listen_no_more()
     await asyncio.to_thread(run.conclude, error, exhausted)
+
+
+async def _abandoned(run: Run) -> None:
+    run.listen_no_more()
+    try:
+        await asyncio.to_thread(run.abandon)
+    except RuntimeError:  # no event loop runs any more that could stand still
+        run.abandon()
 
 
 async def _values(source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
