@@ -117,11 +117,15 @@ class Run:
             return
         if self._asked.progress and settings.progress_wanted() and shown_here():
             self._line = ProgressLine(self.name, self.unit)
-        keeper = Keeper(self._recorder, self._flush_s, lease_ms / 1000, self._draw)
+        with self._lock:
+            if self._end_as is None:
+                self._start_keeper(lease_ms)
+
+    def _start_keeper(self, lease_ms: int) -> None:
+        self._keeper = Keeper(self._recorder, self._flush_s, lease_ms / 1000, self._draw)
         # At the end of the interpreter no thread can be started; what there is to write waits for the end.
         with contextlib.suppress(RuntimeError):
-            keeper.start()
-            self._keeper = keeper
+            self._keeper.start()
 
     def listen(self) -> None:
         """Let Ctrl-C and SIGTERM cancel it; in the thread that is to hear them."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import io
 import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -133,6 +135,53 @@ def test_a_total_that_is_interrupted_leaves_no_job_running(path: Path, seen: See
             next(loop)
         person.join()
     assert seen.counts("total") == ("cancelled", None, 1, 0)
+
+
+def keepers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "jobdash"]
+
+
+async def test_a_job_that_is_cancelled_at_the_end_of_its_claim_leaves_no_thread_behind(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    class Slow(io.StringIO):
+        def isatty(self) -> bool:
+            asked.set()
+            return not go_on.wait(20)
+
+    async def items() -> None:
+        async with track(range(5), "claimed", key=str):
+            pass
+
+    monkeypatch.setattr(sys, "stderr", Slow())
+    task = asyncio.create_task(items())
+    await asyncio.to_thread(asked.wait, 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert keepers() == []
+    assert seen.counts("claimed")[0] == "cancelled"
+
+
+def test_an_interrupt_while_the_thread_is_started_leaves_none_behind(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "jobdash":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), track(range(3), "interrupted", key=str):
+        raise AssertionError("the block does not begin")
+    assert keepers() == []
+    assert seen.counts("interrupted")[0] == "cancelled"
 
 
 def test_a_handler_of_any_kind_is_left_alone(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
