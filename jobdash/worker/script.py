@@ -69,7 +69,8 @@ def folder() -> str | None:
     a script with a relative name that does no harm: what its whole name has in front of the one that was
     given is where it was given.
     """
-    whole, given = str(getattr(sys.modules.get("__main__"), "__file__", "")), os.path.normpath(sys.argv[0])
+    whole = str(getattr(sys.modules.get("__main__"), "__file__", ""))
+    given = os.path.normpath(sys.argv[0] if sys.argv else "")  # a program around Python may give it none
     relative = Path(whole).is_absolute() and not Path(given).is_absolute()
     if relative and whole.endswith(os.sep + given):
         here = whole.removesuffix(given).rstrip(os.sep) or os.sep

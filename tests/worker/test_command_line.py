@@ -10,6 +10,19 @@ from pathlib import Path
 import pytest
 from worker_kit import REPOSITORY, Seen
 
+from jobdash import track
+
+
+@pytest.mark.parametrize("words", [[], [""]])
+def test_without_a_command_line_all_else_is_kept(
+    words: list[str], seen: Seen, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", words)
+    assert list(track([1], "no words")) == [1]
+    assert capsys.readouterr().err == ""
+    assert seen.counts("no words") == ("completed", 1, 1, 0)
+    assert seen.ask("SELECT argv, cwd FROM attempt") == [(None, str(Path.cwd()))]
+
 
 @pytest.mark.parametrize("given", ["jobs/moves.py", "./jobs/moves.py", "jobs/../jobs/moves.py"])
 def test_the_folder_is_where_the_command_was_given_however_the_script_moves(
