@@ -42,7 +42,8 @@ class Token:
             return self.stopped
         if self._elsewhere is None or self._elsewhere.pid != os.getpid():
             self._elsewhere = _Elsewhere(*self._place)
-        self.stopped = self._elsewhere.stopped()
+        self._elsewhere.look()
+        self.stopped, self.lost = self._elsewhere.status != "in_progress", self._elsewhere.lost
         return self.stopped
 
     def raise_if_cancelled(self) -> None:
@@ -81,21 +82,34 @@ class _Elsewhere:
 
     def __init__(self, path: str, job_id: int, fence: int) -> None:
         self.pid = os.getpid()
+        self.status = "in_progress"
+        """What is known of the job, as of the last time that the store could be read."""
+        self.lost: str | None = None
+        """What became of it, when it is no longer that run's."""
         self._path = path
         self._key = (job_id, fence)
         self._connection: sqlite3.Connection | None = None
         self._next = 0.0
-        self._stopped = False
 
-    def stopped(self) -> bool:
-        """Whether the job does not run on as it did; the last answer when the store cannot be read."""
+    def look(self) -> None:
+        """Look again, if it is time."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _LOOK_EVERY_S
             with contextlib.suppress(sqlite3.Error, StoreError):
-                row = self._open().execute(_STATUS, self._key).fetchone()
-                self._stopped = row is None or row[0] != "in_progress"
-        return self._stopped
+                connection = self._open()
+                row = connection.execute(_STATUS, self._key).fetchone()
+                if row is None:
+                    self._ask_what_became_of_it(connection)
+                else:
+                    self.status = row[0]
+
+    def _ask_what_became_of_it(self, connection: sqlite3.Connection) -> None:
+        from jobdash.store.fence import Hold
+
+        truth = Hold(connection, *self._key, attempt=0, lease_ms=0, actor="").truth()
+        self.status = "cancelled"
+        self.lost = None if truth.cancelled else str(truth)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
