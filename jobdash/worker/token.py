@@ -38,13 +38,29 @@ class Token:
     @property
     def cancelled(self) -> bool:
         """Whether the job was told to stop, or is no longer this run's."""
-        if self.stopped or os.getpid() == self._pid or self._place is None:
-            return self.stopped
+        if not self.stopped and (elsewhere := self._looked()) is not None:
+            self.stopped, self.lost = elsewhere.status != "in_progress", elsewhere.lost
+        return self.stopped
+
+    @property
+    def here(self) -> bool:
+        """Whether this process runs the job."""
+        return os.getpid() == self._pid
+
+    @property
+    def over(self) -> bool:
+        """Whether another process ran the job, and does no more."""
+        elsewhere = self._looked()
+        return elsewhere is not None and elsewhere.status not in {"in_progress", "cancelling"}
+
+    def _looked(self) -> _Elsewhere | None:
+        """Look into the store; None in the process that runs the job, which knows better."""
+        if self.here or self._place is None:
+            return None
         if self._elsewhere is None or self._elsewhere.pid != os.getpid():
             self._elsewhere = _Elsewhere(*self._place)
         self._elsewhere.look()
-        self.stopped, self.lost = self._elsewhere.status != "in_progress", self._elsewhere.lost
-        return self.stopped
+        return self._elsewhere
 
     def raise_if_cancelled(self) -> None:
         """Raise `JobCancelled` if the job was told to stop, `LeaseLost` if it is no longer this run's."""

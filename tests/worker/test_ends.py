@@ -339,6 +339,34 @@ def test_a_forked_child_with_a_job_of_its_own_dies_of_sigterm(scripts: Scripts, 
     assert seen.counts("inner") == seen.counts("outer") == ("completed", 1, 1, 0)
 
 
+CHILD = """
+    import os, signal
+    {before}
+    ours, theirs = os.pipe()
+    with jobdash.track([1], "outer", key=str) as job:
+        for item in job:
+            with item:
+                child = os.fork()
+                if not child:
+                    signal.alarm(20)
+                    os.write(theirs, b"x")
+                    try: signal.pause()
+                    except KeyboardInterrupt: os._exit(7)
+    {then}
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_an_interrupt_is_an_interrupt_in_a_forked_child_when_the_job_is_over(scripts: Scripts) -> None:
+    then = "os.read(ours, 1); os.kill(child, signal.SIGINT)"
+    assert scripts.run(CHILD.format(before="", then=then)) == (0, "", ["7"])
+
+
+def test_a_child_dies_of_a_sigterm_that_comes_with_its_fork(scripts: Scripts) -> None:
+    before = "os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))"
+    assert scripts.run(CHILD.format(before=before, then="")) == (0, "", ["-15"])
+
+
 def test_threads_that_cannot_be_started_fail_the_job(scripts: Scripts, seen: Seen) -> None:
     code, err, _ = scripts.run(
         """
