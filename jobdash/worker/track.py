@@ -40,7 +40,8 @@ def track(
 
     ``for x in track(paths)`` gives the values themselves and counts them. ``with track(paths, key=str) as
     job`` gives items whose outcome is kept: the next run of the same name does only what is missing. Under
-    asyncio ``async for`` and ``async with`` do the same.
+    asyncio ``async for`` and ``async with`` do the same; in a child task, look at ``job.token.cancelled`` and
+    return: `JobCancelled` raised in one ends the program, as asyncio has it for every `SystemExit`.
 
     - ``name``: what the job is called; a run joins the newest job of that name unless that one is completed,
       removed or held by a living process. Without one: the script and line, ``resize.py:12``.
