@@ -52,6 +52,8 @@ def command_line() -> tuple[str, ...] | None:
     """
     given = sys.orig_argv[1:]
     main = sys.modules.get("__main__")
+    if _is_child_of_multiprocessing():  # a forked one has its parent's command line
+        return None
     if "PYTEST_CURRENT_TEST" in os.environ or not getattr(main, "__file__", None) or not sys.executable:
         return None
     for word in given:
@@ -60,6 +62,11 @@ def command_line() -> tuple[str, ...] | None:
         if word == "-m" or not word.startswith("-"):
             return (sys.executable, *given)
     return None
+
+
+def _is_child_of_multiprocessing() -> bool:
+    process = sys.modules.get("multiprocessing.process")  # it is loaded in every child
+    return process is not None and process.parent_process() is not None
 
 
 def folder() -> str | None:

@@ -8,9 +8,30 @@ import sys
 from pathlib import Path
 
 import pytest
-from worker_kit import REPOSITORY, Seen
+from worker_kit import REPOSITORY, Scripts, Seen
 
 from jobdash import track
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_of_multiprocessing_has_no_command_line_of_its_own(
+    method: str, scripts: Scripts, seen: Seen
+) -> None:
+    code, err, _ = scripts.run(
+        f"""
+        import multiprocessing
+        def work(): list(jobdash.track([1], "child"))
+        if __name__ == "__main__":
+            child = multiprocessing.get_context({method!r}).Process(target=work)
+            child.start()
+            child.join()
+            list(jobdash.track([1], "parent"))
+        """
+    )
+    assert (code, err) == (0, "")
+    kept = dict(seen.ask("SELECT name, argv FROM job JOIN attempt ON job.id = job_id"))
+    assert kept["child"] is None
+    assert kept["parent"] is not None
 
 
 @pytest.mark.parametrize("words", [[], [""]])
