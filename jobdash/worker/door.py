@@ -84,9 +84,9 @@ class Door:
 
     @contextlib.contextmanager
     def _held(self, wait_s: float = -1) -> Iterator[Hold | None]:
-        """Hold the connection; None when there is none, it cannot be had in time, or we are at one.
+        """Hold the connection; None when there is none, or it cannot be had in time.
 
-        By default it is waited for: nobody has it for long.
+        By default it is waited for: nobody has it for long. In the middle of a statement it cannot be had.
         """
         with statement() as outermost:
             if not outermost or not self._lock.acquire(timeout=wait_s):
