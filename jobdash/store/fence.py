@@ -169,8 +169,8 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
 @contextlib.contextmanager
 def immediate(connection: sqlite3.Connection) -> Iterator[None]:
     """Hold the store for writing; whatever goes wrong leaves it as it was."""
-    begin(connection)
     try:
+        begin(connection)  # an interrupt may come right behind it
         yield
         commit(connection)
     except BaseException:
@@ -237,8 +237,8 @@ class Hold:
         Counts change by the difference to what stood there, so that saying a thing twice counts once.
         """
         connection = self._connection
-        begin(connection)
         try:
+            begin(connection)
             succeeded, failed = self._difference(outcomes)
             status = self._add(succeeded, failed)
             if status is None:

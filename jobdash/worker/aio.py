@@ -64,15 +64,15 @@ async def counted(asked: Asked, source: Iterable[T] | AsyncIterable[T]) -> Async
             # (another thread sets it)
             if token.stopped and (done != total or token.lost is not None):  # type: ignore[unreachable]
                 raise run.stop()
+        if run.total != done:
+            await asyncio.to_thread(run.know_total, done)
+        await _concluded(run, None, exhausted=True)
     except GeneratorExit:
-        run.abandon()
+        await _abandoned(run)
         raise
     except BaseException as error:
         await _concluded(run, error, exhausted=False)
         raise
-    if run.total != done:
-        await asyncio.to_thread(run.know_total, done)
-    await _concluded(run, None, exhausted=True)
     if run.word == "cancelled":
         raise JobCancelled
 
@@ -86,11 +86,13 @@ async def enter(asked: Asked, source: Iterable[T] | AsyncIterable[T], rules: Rul
     except BaseException as error:
         await _concluded(run, error, exhausted=False)
         raise
+    job.entered()
     return job
 
 
 async def leave(job: AsyncJob[T], error: BaseException | None) -> bool:
     """End a job as its ``async with`` block was left; whether ``error`` goes no further."""
+    job.left()
     job.listen_no_more()
     return await asyncio.to_thread(job.conclude, error)
 
@@ -109,6 +111,14 @@ async def _begun(asked: Asked) -> Run:
 async def _concluded(run: Run, error: BaseException | None, *, exhausted: bool) -> None:
     run.listen_no_more()
     await asyncio.to_thread(run.conclude, error, exhausted)
+
+
+async def _abandoned(run: Run) -> None:
+    run.listen_no_more()
+    try:
+        await asyncio.to_thread(run.abandon)
+    except RuntimeError:  # no event loop runs any more that could stand still
+        run.abandon()
 
 
 async def _values(source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:

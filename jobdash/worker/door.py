@@ -14,6 +14,7 @@ from jobdash.errors import JobdashError
 from jobdash.store.engine import store_error
 from jobdash.store.fence import NAMED, Hold, Refused
 from jobdash.worker.saying import say
+from jobdash.worker.statement import statement
 from jobdash.worker.token import Token
 
 LAST_WAIT_S = 30.0
@@ -32,8 +33,6 @@ class Door:
     def __init__(self, token: Token) -> None:
         self._token = token
         self._lock = threading.RLock()
-        self._inside = False
-        self._put_off: Callable[[], None] | None = None
         self._hold: Hold | None = None
         self._path = Path()
         self._file: tuple[int, int] | None = None
@@ -63,7 +62,7 @@ class Door:
 
     def let_go(self) -> None:
         """Close the connection; nothing more is written."""
-        with self._lock:
+        with statement(), self._lock:
             hold, self._hold = self._hold, None
             if hold is not None:
                 with contextlib.suppress(sqlite3.Error):
@@ -85,32 +84,18 @@ class Door:
 
     @contextlib.contextmanager
     def _held(self, wait_s: float = -1) -> Iterator[Hold | None]:
-        """Hold the connection; None when there is none, it cannot be had in time, or we are in it already.
+        """Hold the connection; None when there is none, or it cannot be had in time.
 
-        The garbage collector may end a forgotten loop in the middle of any statement, this thread's too. By
-        default it is waited for: nobody has it for long.
+        By default it is waited for: nobody has it for long. In the middle of a statement it cannot be had.
         """
-        if not self._lock.acquire(timeout=wait_s):
-            yield None
-            return
-        outer, self._inside = self._inside, True
-        try:
-            yield None if outer else self._hold
-        finally:
-            self._inside = outer
+        with statement() as outermost:
+            if not outermost or not self._lock.acquire(timeout=wait_s):
+                yield None
+                return
             try:
-                if not outer and self._put_off is not None:
-                    do, self._put_off = self._put_off, None
-                    do()
+                yield self._hold
             finally:
                 self._lock.release()
-
-    def _must_wait(self, do: Callable[[], None]) -> bool:
-        """Put something off until our own statement, in the middle of which we are, is through."""
-        with self._lock:
-            if self._inside:
-                self._put_off = do
-            return self._inside
 
     @contextlib.contextmanager
     def _survived(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from jobdash.domain.text import clean
 from jobdash.store.fence import Outcome, Standing
+from jobdash.worker import around
 from jobdash.worker.given import Given
 from jobdash.worker.item import Item
 from jobdash.worker.keeping import kept_error, kept_key
@@ -127,6 +128,14 @@ class Job(Generic[T]):
             self.check()
         self.exhausted()
 
+    def entered(self) -> None:
+        """Take note that the block begins; in the thread or task that it is in."""
+        around.enter(self._run)
+
+    def left(self) -> None:
+        """Take note that the block was left."""
+        around.leave(self._run)
+
     def begin_pass(self) -> None:
         """Take note that the loop begins, maybe once more; without keys it is counted anew then."""
         self._passes += 1
@@ -167,9 +176,13 @@ class Job(Generic[T]):
 
     def item(self, value: T, key: str | None) -> Item[T]:
         """Return an item that somebody begins to work at."""
-        item = Item(value, key, self.settle, self._given.enter)
+        item = Item(value, key, self.settle, self._enter)
         self._given.give(item)
         return item
+
+    def _enter(self, item: Item[T]) -> None:
+        around.enter(self._run)
+        self._given.enter(item)
 
     def check(self) -> None:
         """Raise what ends the loop, if something does; a cancel behind the last item comes too late."""
@@ -192,12 +205,15 @@ class Job(Generic[T]):
                 yield value, None
             return
         keys = [self._key(value) for value in values]
+        under_way = {key for key in keys if self._given.has(key)}
         known = self._run.recorder.known(keys)
         given: set[str] = set()
         for value, key in zip(values, keys, strict=True):
             self._source.pulled += 1
-            standing = known.get(key)
             at_it = key in given or self._given.has(key)
+            if not at_it and key in under_way:  # it has been settled since
+                known |= self._run.recorder.known([key])
+            standing = known.get(key)
             if at_it or self._is_done(standing):
                 if at_it or self._done_now(standing):
                     self._repeat(key)
@@ -235,6 +251,7 @@ class Job(Generic[T]):
 
         Raises `LeaseLost` when the job is no longer ours, `TooManyErrors` when it was one too many.
         """
+        around.leave(self._run)
         if item.settled:
             return False
         item.settled = True
@@ -270,6 +287,7 @@ class Job(Generic[T]):
     def conclude(self, error: BaseException | None) -> bool:
         """End the job as the block was left; whether ``error`` goes no further.
 
+        A cancel that means a job around this one too goes on to it: the item that it is at is not done.
         Raises `LeaseLost` when the job turns out to be no longer ours.
         """
         run = self._run
@@ -279,7 +297,9 @@ class Job(Generic[T]):
             self._remark(left=error is not None or not self._exhausted)
         finally:
             run.conclude(error, self._exhausted)
-        return isinstance(error, JobCancelled) and not isinstance(error, LeaseLost)
+        if not isinstance(error, JobCancelled) or isinstance(error, LeaseLost):
+            return False
+        return not around.told_to_end()
 
     def _tell_total(self, *, completed: bool) -> None:
         run = self._run

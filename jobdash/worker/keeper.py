@@ -29,9 +29,10 @@ class Keeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait for it."""
+        """End, and wait for it; nothing if it could not begin."""
         self._ended.set()
-        if self._thread is not threading.current_thread():
+        # The thread itself cannot wait for itself, nor anybody for one that was not started.
+        with contextlib.suppress(RuntimeError):
             self._thread.join()
 
     def _run(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 from functools import cache
@@ -16,13 +17,20 @@ if TYPE_CHECKING:
 
 live: set[Run] = set()
 """Runs that have not ended."""
-_forking: list[Run] = []
-_fork_lock = threading.Lock()
+_fork_lock = threading.RLock()
 """Held from before a fork until after it: two threads may fork at once."""
-_forker: int | None = None
-"""The thread that holds it. One that was about to fork when we hung on does not."""
 _left_alone: list[Hold] = []
 """Connections of a parent process: closing one in a child could disturb the parent's."""
+
+
+class _Mine(threading.local):
+    """The runs that this thread holds still for its fork."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+
+
+_mine = _Mine()
 
 
 @cache
@@ -39,32 +47,29 @@ def _abandon_all() -> None:
 
 
 def _before_fork() -> None:
-    global _forker  # noqa: PLW0603  a process forks as a whole
+    # Ctrl-C may end this anywhere, and the process is forked all the same.
     _fork_lock.acquire()
-    _forker = threading.get_ident()
-    _forking[:] = live
-    for run in _forking:
+    for run in list(live):
+        _mine.runs.append(run)
         run.before_fork()
 
 
 def _after_fork() -> None:
-    global _forker  # noqa: PLW0603
-    if _forker != threading.get_ident():
-        return
-    for run in _forking:
-        run.after_fork()
-    _forking.clear()
-    _forker = None
-    _fork_lock.release()
+    # A lock is not held when the wait for it was interrupted, or the fork had begun when we hung on.
+    while _mine.runs:
+        with contextlib.suppress(RuntimeError):
+            _mine.runs.pop().after_fork()
+    with contextlib.suppress(RuntimeError):
+        _fork_lock.release()
 
 
 def _in_child() -> None:
-    global _fork_lock, _forker
-    _fork_lock, _forker = threading.Lock(), None
+    global _fork_lock  # noqa: PLW0603  a process forks as a whole
+    _fork_lock = threading.RLock()
     signals.in_forked_child()
-    for run in {*_forking, *live}:
+    for run in {*_mine.runs, *live}:
         hold = run.in_forked_child()
         if hold is not None:
             _left_alone.append(hold)
-    _forking.clear()
+    _mine.runs.clear()
     live.clear()

@@ -5,7 +5,6 @@ A store that cannot be written never stops the work: it is said once, and the lo
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from jobdash.store.engine import BUSY_TIMEOUT_MS
 from jobdash.store.fence import MOST_ROWS, Hold, Outcome, Refused, Standing, open_store
 from jobdash.worker import door
 from jobdash.worker.door import Door, identity, told, while_busy
+from jobdash.worker.statement import statement
 from jobdash.worker.token import Token
 
 PATIENCE_MS = 250
@@ -51,7 +51,8 @@ class Recorder(Door):
         ``counts`` tells how many items succeeded and failed, where items have no keys and are only counted.
         """
         try:
-            got = self._claimed(path, want)
+            with statement():
+                got = self._claimed(path, want)
         except Refused as refused:
             self.refused(refused)
             return None
@@ -88,16 +89,15 @@ class Recorder(Door):
         where there is no store; one that cannot be read is given up.
         """
         found: dict[str, Standing] = {}
+        # Looked at first: what another thread writes meanwhile is found in the store then.
+        kept = {key: outcome for key in keys if (outcome := self._unwritten.get(key))}
         with self._held() as hold:
             if hold is not None:
                 try:
                     found = while_busy(lambda: hold.standing(keys))
                 except sqlite3.Error as error:
                     self._give_up(told(self._path, error))
-        for key in keys:
-            if outcome := self._unwritten.get(key):
-                found[key] = Standing(outcome.outcome, self.attempt)
-        return found
+        return found | {key: Standing(one.outcome, self.attempt) for key, one in kept.items()}
 
     def flush(self) -> None:
         """Write what is to be written, if the store lets us; else it goes with the next one.
@@ -162,8 +162,6 @@ class Recorder(Door):
 
         Raises `Refused` when the job is no longer ours.
         """
-        if self._must_wait(partial(self._end_late, word, ended, error)):
-            return
         with self._held() as hold:
             if hold is None:
                 return
@@ -176,10 +174,6 @@ class Recorder(Door):
                 self._give_up(told(self._path, trouble), "How the job ended is not recorded.")
             finally:
                 self.let_go()
-
-    def _end_late(self, word: str, ended: str, error: str | None) -> None:
-        with contextlib.suppress(Refused):  # nobody is there any more to hear it
-            self.end(word, ended, error)
 
     def _write(self, hold: Hold) -> None:
         if self._counts is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from functools import partial
 from typing import NamedTuple
 
 from jobdash.domain.text import clean
@@ -18,6 +19,7 @@ from jobdash.worker.keeper import Keeper
 from jobdash.worker.progress_line import Progress, ProgressLine, shown_here
 from jobdash.worker.recorder import PATIENCE_MS, Recorder
 from jobdash.worker.saying import say
+from jobdash.worker.statement import put_off
 from jobdash.worker.stopping import JobCancelled, LeaseLost
 from jobdash.worker.token import Token
 
@@ -86,6 +88,11 @@ class Run:
         """Items with an outcome, in all attempts."""
         return self.succeeded + self.failed
 
+    @property
+    def told_to_end(self) -> bool:
+        """Whether it runs in this process and was told to stop."""
+        return self.token.stopped and self.word is None and self._pid == os.getpid()
+
     def begin(self) -> None:
         """Claim the job and start the thread beside it.
 
@@ -110,11 +117,15 @@ class Run:
             return
         if self._asked.progress and settings.progress_wanted() and shown_here():
             self._line = ProgressLine(self.name, self.unit)
-        keeper = Keeper(self._recorder, self._flush_s, lease_ms / 1000, self._draw)
+        with self._lock:
+            if self._end_as is None:
+                self._start_keeper(lease_ms)
+
+    def _start_keeper(self, lease_ms: int) -> None:
+        self._keeper = Keeper(self._recorder, self._flush_s, lease_ms / 1000, self._draw)
         # At the end of the interpreter no thread can be started; what there is to write waits for the end.
         with contextlib.suppress(RuntimeError):
-            keeper.start()
-            self._keeper = keeper
+            self._keeper.start()
 
     def listen(self) -> None:
         """Let Ctrl-C and SIGTERM cancel it; in the thread that is to hear them."""
@@ -241,6 +252,8 @@ class Run:
             raise self.token.stop()
 
     def _end(self, word: str, ended: str) -> None:
+        if put_off(partial(self._end, word, ended)):
+            return
         self.listen_no_more()
         if self._keeper is not None:
             self._keeper.stop()

@@ -52,6 +52,8 @@ def command_line() -> tuple[str, ...] | None:
     """
     given = sys.orig_argv[1:]
     main = sys.modules.get("__main__")
+    if _is_child_of_multiprocessing():  # a forked one has its parent's command line
+        return None
     if "PYTEST_CURRENT_TEST" in os.environ or not getattr(main, "__file__", None) or not sys.executable:
         return None
     for word in given:
@@ -62,6 +64,11 @@ def command_line() -> tuple[str, ...] | None:
     return None
 
 
+def _is_child_of_multiprocessing() -> bool:
+    process = sys.modules.get("multiprocessing.process")  # it is loaded in every child
+    return process is not None and process.parent_process() is not None
+
+
 def folder() -> str | None:
     """Return the folder that the command line was given in; None for one that cannot be named.
 
@@ -69,7 +76,8 @@ def folder() -> str | None:
     a script with a relative name that does no harm: what its whole name has in front of the one that was
     given is where it was given.
     """
-    whole, given = str(getattr(sys.modules.get("__main__"), "__file__", "")), os.path.normpath(sys.argv[0])
+    whole = str(getattr(sys.modules.get("__main__"), "__file__", ""))
+    given = os.path.normpath(sys.argv[0] if sys.argv else "")  # a program around Python may give it none
     relative = Path(whole).is_absolute() and not Path(given).is_absolute()
     if relative and whole.endswith(os.sep + given):
         here = whole.removesuffix(given).rstrip(os.sep) or os.sep

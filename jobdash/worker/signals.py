@@ -56,7 +56,10 @@ def in_forked_child() -> None:
 
 
 def _meant_by(number: int) -> list[Token]:
-    return [*_active, *_inherited] if number == signal.SIGINT else _active
+    if number == signal.SIGINT:
+        return [token for token in (*_active, *_inherited) if not token.over]
+    # A child may get the signal before it has been told that it is one.
+    return [token for token in _active if token.here]
 
 
 def _restore(number: int) -> None:

@@ -23,17 +23,13 @@ class _Pool(Generic[T]):
         self._free = threading.Semaphore(workers)
         self._items: SimpleQueue[Item[T] | None] = SimpleQueue()
         self._said = False
-        # Daemons: the second Ctrl-C is meant to end the script, whatever an item is at.
-        self._threads = [
-            threading.Thread(target=self._work, name=f"jobdash-{number}", daemon=True)
-            for number in range(workers)
-        ]
+        self._workers = workers
+        self._threads: list[threading.Thread] = []
 
     def feed(self, items: Iterator[Item[T]]) -> None:
         """Hand out items one by one, as threads get free; from the thread that owns the iterable."""
-        for thread in self._threads:
-            thread.start()
         try:
+            self._start()
             while self.failure is None:
                 self._free.acquire()
                 item = None if self.failure is not None else next(items, None)
@@ -41,11 +37,18 @@ class _Pool(Generic[T]):
                     break
                 self._items.put(item)
         finally:
-            for _ in self._threads:
+            for _ in range(self._workers):
                 self._items.put(None)
 
+    def _start(self) -> None:
+        for number in range(self._workers):
+            # Daemons: the second Ctrl-C is meant to end the script, whatever an item is at.
+            thread = threading.Thread(target=self._work, name=f"jobdash-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
     def join(self) -> None:
-        """Wait for the items that are under way."""
+        """Wait for the items that are under way, in threads that could be started."""
         for thread in self._threads:
             thread.join()
 

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from jobdash.errors import StoreError
 from jobdash.worker.stopping import JobCancelled, LeaseLost
 
 _LOOK_EVERY_S = 0.05
@@ -37,12 +38,29 @@ class Token:
     @property
     def cancelled(self) -> bool:
         """Whether the job was told to stop, or is no longer this run's."""
-        if self.stopped or os.getpid() == self._pid or self._place is None:
-            return self.stopped
+        if not self.stopped and (elsewhere := self._looked()) is not None:
+            self.stopped, self.lost = elsewhere.status != "in_progress", elsewhere.lost
+        return self.stopped
+
+    @property
+    def here(self) -> bool:
+        """Whether this process runs the job."""
+        return os.getpid() == self._pid
+
+    @property
+    def over(self) -> bool:
+        """Whether another process ran the job, and does no more."""
+        elsewhere = self._looked()
+        return elsewhere is not None and elsewhere.status not in {"in_progress", "cancelling"}
+
+    def _looked(self) -> _Elsewhere | None:
+        """Look into the store; None in the process that runs the job, which knows better."""
+        if self.here or self._place is None:
+            return None
         if self._elsewhere is None or self._elsewhere.pid != os.getpid():
             self._elsewhere = _Elsewhere(*self._place)
-        self.stopped = self._elsewhere.stopped()
-        return self.stopped
+        self._elsewhere.look()
+        return self._elsewhere
 
     def raise_if_cancelled(self) -> None:
         """Raise `JobCancelled` if the job was told to stop, `LeaseLost` if it is no longer this run's."""
@@ -80,21 +98,34 @@ class _Elsewhere:
 
     def __init__(self, path: str, job_id: int, fence: int) -> None:
         self.pid = os.getpid()
+        self.status = "in_progress"
+        """What is known of the job, as of the last time that the store could be read."""
+        self.lost: str | None = None
+        """What became of it, when it is no longer that run's."""
         self._path = path
         self._key = (job_id, fence)
         self._connection: sqlite3.Connection | None = None
         self._next = 0.0
-        self._stopped = False
 
-    def stopped(self) -> bool:
-        """Whether the job does not run on as it did; the last answer when the store cannot be read."""
+    def look(self) -> None:
+        """Look again, if it is time."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _LOOK_EVERY_S
-            with contextlib.suppress(sqlite3.Error):
-                row = self._open().execute(_STATUS, self._key).fetchone()
-                self._stopped = row is None or row[0] != "in_progress"
-        return self._stopped
+            with contextlib.suppress(sqlite3.Error, StoreError):
+                connection = self._open()
+                row = connection.execute(_STATUS, self._key).fetchone()
+                if row is None:
+                    self._ask_what_became_of_it(connection)
+                else:
+                    self.status = row[0]
+
+    def _ask_what_became_of_it(self, connection: sqlite3.Connection) -> None:
+        from jobdash.store.fence import Hold
+
+        truth = Hold(connection, *self._key, attempt=0, lease_ms=0, actor="").truth()
+        self.status = "cancelled"
+        self.lost = None if truth.cancelled else str(truth)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

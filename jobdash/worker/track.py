@@ -40,7 +40,8 @@ def track(
 
     ``for x in track(paths)`` gives the values themselves and counts them. ``with track(paths, key=str) as
     job`` gives items whose outcome is kept: the next run of the same name does only what is missing. Under
-    asyncio ``async for`` and ``async with`` do the same.
+    asyncio ``async for`` and ``async with`` do the same; in a child task, look at ``job.token.cancelled`` and
+    return: `JobCancelled` raised in one ends the program, as asyncio has it for every `SystemExit`.
 
     - ``name``: what the job is called; a run joins the newest job of that name unless that one is completed,
       removed or held by a living process. Without one: the script and line, ``resize.py:12``.
@@ -110,10 +111,12 @@ class Track(Generic[T]):
         except BaseException as error:
             run.conclude(error, exhausted=False)
             raise
+        job.entered()
         return job
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         assert self._job is not None
+        self._job.left()
         return self._job.conclude(error)
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -167,14 +170,14 @@ def _counted(asked: Asked, source: Iterable[T]) -> Iterator[T]:
             # (another thread sets it)
             if token.stopped and (done != total or token.lost is not None):  # type: ignore[unreachable]
                 raise run.stop()
+        run.know_total(done)
+        run.conclude(None, exhausted=True)
     except GeneratorExit:
         run.abandon()
         raise
     except BaseException as error:
         run.conclude(error, exhausted=False)
         raise
-    run.know_total(done)
-    run.conclude(None, exhausted=True)
     if run.word == "cancelled":
         raise JobCancelled
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import io
+import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,10 @@ import pytest
 from worker_kit import Scripts, Seen, until
 
 from jobdash import JobCancelled, LeaseLost, track
+from jobdash.store import fence
 from jobdash.store.fence import Hold
+from jobdash.worker import door, living
 from jobdash.worker import job as jobs
-from jobdash.worker import living
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +83,105 @@ async def test_a_task_that_is_cancelled_while_it_claims_leaves_no_job_running(pa
         await asyncio.to_thread(until, lambda: not living.live, "the claim is given back")
         assert seen.counts("claiming")[0] == "cancelled"
         assert seen.job("claiming")["owner"] is None
+
+
+async def test_a_task_that_is_cancelled_while_the_total_is_kept_leaves_no_job_running(
+    path: Path, seen: Seen
+) -> None:
+    async def numbers(other: sqlite3.Connection) -> AsyncIterator[int]:
+        yield 1
+        other.execute("BEGIN IMMEDIATE")
+        ended.set()
+
+    async def loop(other: sqlite3.Connection) -> None:
+        async for _ in track(numbers(other), "total"):
+            pass
+
+    ended = asyncio.Event()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        task = asyncio.create_task(loop(other))
+        await ended.wait()
+        (run,) = living.live
+        await asyncio.to_thread(until, lambda: run.total == 1)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.2)
+        other.execute("COMMIT")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(until, lambda: not living.live, "the end")
+    assert seen.counts("total") == ("cancelled", 1, 1, 0)
+    assert seen.job("total")["owner"] is None
+
+
+def test_a_total_that_is_interrupted_leaves_no_job_running(path: Path, seen: Seen) -> None:
+    def numbers(other: sqlite3.Connection) -> Iterator[int]:
+        yield 1
+        other.execute("BEGIN IMMEDIATE")
+
+    def press_twice() -> None:
+        (run,) = living.live
+        until(lambda: run.total == 1)
+        os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: run.token.stopped, "Ctrl-C")
+        os.kill(os.getpid(), signal.SIGINT)
+        other.execute("COMMIT")
+
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        loop = iter(track(numbers(other), "total"))
+        next(loop)
+        person = threading.Thread(target=press_twice)
+        person.start()
+        with pytest.raises(KeyboardInterrupt):
+            next(loop)
+        person.join()
+    assert seen.counts("total") == ("cancelled", None, 1, 0)
+
+
+def keepers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "jobdash"]
+
+
+async def test_a_job_that_is_cancelled_at_the_end_of_its_claim_leaves_no_thread_behind(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    class Slow(io.StringIO):
+        def isatty(self) -> bool:
+            asked.set()
+            return not go_on.wait(20)
+
+    async def items() -> None:
+        async with track(range(5), "claimed", key=str):
+            pass
+
+    monkeypatch.setattr(sys, "stderr", Slow())
+    task = asyncio.create_task(items())
+    await asyncio.to_thread(asked.wait, 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert keepers() == []
+    assert seen.counts("claimed")[0] == "cancelled"
+
+
+def test_an_interrupt_while_the_thread_is_started_leaves_none_behind(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "jobdash":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), track(range(3), "interrupted", key=str):
+        raise AssertionError("the block does not begin")
+    assert keepers() == []
+    assert seen.counts("interrupted")[0] == "cancelled"
 
 
 def test_a_handler_of_any_kind_is_left_alone(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +244,55 @@ def test_a_loop_collected_inside_its_own_statement_ends_behind_it(
     list(track([1], "behind"))  # only the main thread can give signals back, and does it with its next job
 
 
+@pytest.fixture
+def collecting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Collect garbage when the store is asked for the time by this thread, which is inside a transaction."""
+    now_ms = fence.now_ms
+
+    def collect() -> int:
+        if threading.current_thread() is threading.main_thread():
+            gc.collect()
+        return now_ms()
+
+    monkeypatch.setattr(door, "LAST_WAIT_S", 0.5)
+    gc.disable()
+    yield lambda: monkeypatch.setattr(fence, "now_ms", collect)
+    gc.enable()
+
+
+def forget(name: str) -> None:
+    """Leave a loop to the garbage collector."""
+    cycle: list[Any] = [iter(track(range(9), name))]
+    cycle.append(cycle)
+    next(cycle[0])
+
+
+def test_a_loop_collected_inside_another_jobs_transaction_ends_behind_it(
+    seen: Seen, collecting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with track(range(3), "other", key=str) as job:
+        for item in job:
+            with item:
+                if item.value == 1:
+                    forget("forgotten")
+                    collecting()
+            assert seen.counts("other")[2] == item.value + 1
+    assert seen.counts("forgotten") == ("cancelled", 9, 0, 0)
+    assert seen.counts("other") == ("completed", 3, 3, 0)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_loop_collected_while_another_job_is_claimed_ends_behind_it(
+    seen: Seen, collecting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget("forgotten")
+    collecting()
+    assert list(track(range(2), "other")) == [0, 1]
+    assert seen.counts("forgotten") == ("cancelled", 9, 0, 0)
+    assert seen.counts("other") == ("completed", 2, 2, 0)
+    assert capsys.readouterr().err == ""
+
+
 def test_the_end_of_a_huge_job_writes_down_what_there_is_time_for(
     seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +337,95 @@ def test_a_forked_child_with_a_job_of_its_own_dies_of_sigterm(scripts: Scripts, 
     assert script.finish() == (0, "")
     assert script.out == ["-15"]
     assert seen.counts("inner") == seen.counts("outer") == ("completed", 1, 1, 0)
+
+
+CHILD = """
+    import os, signal
+    {before}
+    ours, theirs = os.pipe()
+    with jobdash.track([1], "outer", key=str) as job:
+        for item in job:
+            with item:
+                child = os.fork()
+                if not child:
+                    signal.alarm(20)
+                    os.write(theirs, b"x")
+                    try: signal.pause()
+                    except KeyboardInterrupt: os._exit(7)
+    {then}
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_an_interrupt_is_an_interrupt_in_a_forked_child_when_the_job_is_over(scripts: Scripts) -> None:
+    then = "os.read(ours, 1); os.kill(child, signal.SIGINT)"
+    assert scripts.run(CHILD.format(before="", then=then)) == (0, "", ["7"])
+
+
+def test_a_child_dies_of_a_sigterm_that_comes_with_its_fork(scripts: Scripts) -> None:
+    before = "os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))"
+    assert scripts.run(CHILD.format(before=before, then="")) == (0, "", ["-15"])
+
+
+def test_threads_that_cannot_be_started_fail_the_job(scripts: Scripts, seen: Seen) -> None:
+    code, err, _ = scripts.run(
+        """
+        import faulthandler, resource, threading
+        faulthandler.dump_traceback_later(25, exit=True)
+        with jobdash.track(range(3), "threads", key=str) as job:
+            threading.stack_size(64 << 20)
+            resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+            job.map(str, workers=64)
+        """
+    )
+    assert code == 1
+    assert "can't start new thread" in err.splitlines()[-1]
+    assert seen.counts("threads") == ("failed", 3, 0, 0)
+
+
+def test_an_interrupt_while_a_fork_waits_does_not_hold_up_the_next_one(scripts: Scripts, seen: Seen) -> None:
+    code, err, out = scripts.run(
+        """
+        import faulthandler, os, signal, sqlite3, threading
+        from jobdash.worker import living
+        faulthandler.dump_traceback_later(25, exit=True)
+        def fork():
+            child = os.fork()
+            if not child: os._exit(0)
+            os.waitpid(child, 0)
+        def job():
+            with jobdash.track(range(2), "in a thread", key=str) as job:
+                for item in job:
+                    with item:
+                        if item.value == 0: at_work.set(); go_on.wait()
+        at_work, go_on = threading.Event(), threading.Event()
+        thread = threading.Thread(target=job)
+        thread.start()
+        at_work.wait()
+        (run,) = living.live
+        def transaction():   # one that takes its time
+            run.before_fork()
+            under_way.set()
+            while sys._current_frames()[main].f_code.co_name != "before_fork": pass
+            os.kill(os.getpid(), signal.SIGINT)
+            forked.wait()
+            run.after_fork()
+        main, under_way, forked = threading.get_ident(), threading.Event(), threading.Event()
+        busy = threading.Thread(target=transaction)
+        busy.start()
+        under_way.wait()
+        fork()
+        print("forked", flush=True)
+        forked.set()
+        busy.join()
+        go_on.set()
+        thread.join()
+        fork()
+        print("forked again", flush=True)
+        """
+    )
+    assert (code, out) == (0, ["forked", "forked again"]), err
+    assert seen.counts("in a thread") == ("completed", 2, 2, 0)
 
 
 def test_threads_may_fork_at_once_while_jobs_begin_and_end(scripts: Scripts) -> None:

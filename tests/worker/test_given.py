@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from worker_kit import Seen
+from worker_kit import Seen, until
 
 from jobdash import Item, Job, track
 
@@ -77,6 +77,25 @@ def test_an_item_that_waits_for_its_thread_is_not_given_twice(seen: Seen) -> Non
             with item:
                 pass
     assert seen.counts("in a queue") == ("completed", 2, 2, 0)
+
+
+def test_an_item_that_is_done_while_the_loop_comes_to_its_key_again_is_not_done_twice(seen: Seen) -> None:
+    """What comes is looked up some hundreds ahead, when the first one of the key is still under way."""
+    looked_up = threading.Event()
+    did: list[str] = []
+
+    def work(key: str) -> None:
+        did.append(key)
+        if key == "twice":
+            assert looked_up.wait(20)
+        elif key == "behind":
+            looked_up.set()
+            until(lambda: seen.items("again").get("twice") == "ok", "the first one")
+
+    with track([*map(str, range(255)), "twice", "behind", "twice"], "again", key=str) as job:
+        job.map(work, workers=2)
+    assert did.count("twice") == 1
+    assert seen.counts("again") == ("completed", 257, 257, 0)
 
 
 def test_items_that_were_only_looked_at_are_given_again(

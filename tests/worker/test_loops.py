@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -336,6 +339,36 @@ async def test_an_asynchronous_loop_that_is_cancelled_or_fails_says_so(seen: See
     with pytest.raises(JobCancelled):
         await cancelled_plain(seen)
     assert seen.counts("a plain cancelled") == ("cancelled", 5, 1, 0)
+
+
+async def test_an_asynchronous_loop_that_is_left_does_not_hold_up_the_others(path: Path, seen: Seen) -> None:
+    async def leave(other: sqlite3.Connection) -> None:
+        async for number in track(range(9), "a left"):
+            if number == 4:
+                other.execute("BEGIN IMMEDIATE")
+                break
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        await leave(other)
+        (run,) = living.live
+        await asyncio.to_thread(until, lambda: run._end_as is not None, "the end begins")
+        other.execute("COMMIT")  # the end waits for it, and would wait in vain if we waited for the end
+    await asyncio.to_thread(until, lambda: not living.live, "the end")
+    assert seen.counts("a left") == ("cancelled", 9, 4, 0)
+
+
+def test_an_asynchronous_loop_is_ended_without_an_event_loop_too(seen: Seen) -> None:
+    loop = aiter(track(range(9), "a left"))
+
+    async def first() -> int:
+        return await anext(loop)
+
+    other = asyncio.new_event_loop()
+    other.run_until_complete(first())
+    other.close()
+    with pytest.raises(StopIteration):
+        loop.aclose().send(None)  # type: ignore[attr-defined]
+    assert seen.counts("a left")[0] == "cancelled"
 
 
 def test_asynchronous_things_want_async(seen: Seen) -> None:

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -291,6 +292,58 @@ def test_a_forked_child_sees_the_cancel_and_writes_nothing(scripts: Scripts, see
     assert (code, err.count("Job was cancelled")) == (0, 1)
     assert seen.counts("forks") == ("cancelled", 5, 1, 0)
     assert seen.items("forks") == {"0": "ok", "1": "waiting", "2": "waiting", "3": "waiting", "4": "waiting"}
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "told"),
+    [
+        (Seen.remove, "LeaseLost 75 was removed"),
+        (Seen.force_fail, "LeaseLost 75 was failed by ann@desk"),
+        (Seen.cancel, "JobCancelled 130 "),
+    ],
+)
+def test_a_forked_child_is_told_what_became_of_the_job(
+    meanwhile: Callable[[Seen, str], None], told: str, scripts: Scripts, seen: Seen
+) -> None:
+    script = scripts.start(
+        """
+        import os
+        with jobdash.track(range(3), "told", key=str) as job, next(iter(job)):
+            child = os.fork()
+            if not child:
+                print("child", flush=True)
+                sys.stdin.readline()
+                try: job.token.raise_if_cancelled()
+                except jobdash.JobCancelled as error:
+                    said = str(error).partition(f"({job.id}) ")[2]
+                    print(type(error).__name__, error.code, said, flush=True)
+                os._exit(0)
+            os.waitpid(child, 0)
+            job.token.raise_if_cancelled()
+        """
+    )
+    script.wait_for("child")
+    meanwhile(seen, "told")
+    script.go_on()
+    script.finish()
+    assert script.out[1:] == [told]
+
+
+def test_a_forked_child_that_finds_no_store_goes_on(scripts: Scripts, path: Path) -> None:
+    code, _, out = scripts.run(
+        f"""
+        import os, pathlib
+        with jobdash.track(range(3), "gone", key=str) as job:
+            for file in pathlib.Path({str(path.parent)!r}).iterdir(): file.unlink()
+            child = os.fork()
+            if not child:
+                job.token.raise_if_cancelled()
+                print("told nothing", flush=True)
+                os._exit(0)
+            print(os.waitpid(child, 0)[1])
+        """
+    )
+    assert (code, out) == (0, ["told nothing", "0"])
 
 
 def test_the_restart_of_a_job_claims_that_very_job(scripts: Scripts, seen: Seen) -> None:
