@@ -163,10 +163,12 @@ def test_only_the_emulator(cli: Cli) -> None:
 
 def test_a_port_in_use_is_said(cli: Cli) -> None:
     port = cli.server.url.rpartition(":")[2]
+    handler = signal.getsignal(signal.SIGINT)
 
     ran = cli("demo", "--emulator-only", "--port", port)
 
     assert ran.code == 1
+    assert signal.getsignal(signal.SIGINT) is handler
     assert f"port {port} cannot be used" in ran.err
 
 

@@ -13,11 +13,15 @@ from jobdash.demo.emulator.server import EmulatorServer
 def serve(emulator: Emulator, *, port: int = 0) -> None:
     """Serve until SIGINT or SIGTERM; only in a main thread. Raises OSError when the port is taken."""
     told_to_end = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told_to_end.set())
-    with EmulatorServer(emulator, port=port) as server:
-        for name, value in server.environment().items():
-            sys.stdout.write(f"export {name}={value}\n")
-        # Whoever reads this through a pipe waits for it.
-        sys.stdout.flush()
-        told_to_end.wait()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: told_to_end.set()) for number in numbers]
+    try:
+        with EmulatorServer(emulator, port=port) as server:
+            for name, value in server.environment().items():
+                sys.stdout.write(f"export {name}={value}\n")
+            # Whoever reads this through a pipe waits for it.
+            sys.stdout.flush()
+            told_to_end.wait()
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
