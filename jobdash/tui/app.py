@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from textual import events, on
 from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingType, Keymap
 from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
@@ -28,6 +28,7 @@ from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.context import Context
 from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, Waiting
 from jobdash.tui.news import Severity, toasts
+from jobdash.tui.prompt_keys import KeysUnderWay
 from jobdash.tui.runs import Run, Runs, single_toast, summary_line
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.screens.main import MainScreen
@@ -69,8 +70,7 @@ class JobdashApp(App[None]):
         self.main = MainScreen(context)
         self.opening_dialog = False
         """A dialog was asked for and is not there yet."""
-        self.key_under_way: events.Key | None = None
-        """A key that the table let climb, and that has not arrived here yet."""
+        self.keys = KeysUnderWay()
         self.behind_first_paint: Callable[[], None] = lambda: None
         """What else begins when the first rows are drawn."""
         self.last_words = ""
@@ -114,7 +114,7 @@ class JobdashApp(App[None]):
                     near = get_close_matches(name, known_ids, 1, 0.4)
                     hint = f"; do you mean {near[0]}?" if near else ""
                     yield f"{config.path}: [keys] {name} is not known{hint}"
-            for clash in clashes(config.keys):
+            for clash in clashes(self.own_keymap):
                 yield f"{config.path}: [keys] {clash}"
 
     def first_rows_drawn(self) -> None:
@@ -180,10 +180,20 @@ class JobdashApp(App[None]):
             self.store_unreadable(error)
             return True
 
+    async def on_event(self, event: events.Event) -> None:
+        """Take note of keys before they are sent to anybody."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self.keys.sent(event)
+        await super().on_event(event)
+
+    def may_act_at_once(self, key: events.Key) -> bool:
+        """Whether a key may act before it has climbed: none in front of it has still to, or wants a box."""
+        return self.keys.only(key) and not self.opening_dialog
+
     @property
-    def keys_are_prompt(self) -> bool:
-        """Whether a key may act at once: none in front of it has still to, or has asked for a dialog."""
-        return self.key_under_way is None and not self.opening_dialog
+    def own_keymap(self) -> Keymap:
+        """The keys that the person gave to actions, by binding id, spelled as Textual spells keys."""
+        return self._normalize_keymap(self.context.config.keys)
 
     def on_key(self, event: events.Key) -> None:
         """Give keys that came in one burst to what the first of them opened.
@@ -191,8 +201,7 @@ class JobdashApp(App[None]):
         They were sent to whatever had the focus before: letters after ``/`` belong to the filter, and what is
         pressed before a dialog is drawn belongs to nobody.
         """
-        if event is self.key_under_way:
-            self.key_under_way = None
+        self.keys.arrived(event)
         entry = self.focused
         if self.opening_dialog and not self.dialog_open:
             event.prevent_default()

@@ -22,6 +22,30 @@ if TYPE_CHECKING:
     from jobdash.tui.app import JobdashApp
 
 
+_SWALLOWED_S = 0.5
+"""After so long a key that has not arrived is taken for one that an entry has kept for itself."""
+
+
+class KeysUnderWay:
+    """Keys that were sent to the widget in focus, and have not climbed to the app yet."""
+
+    def __init__(self) -> None:
+        self._keys: list[events.Key] = []
+
+    def sent(self, key: events.Key) -> None:
+        """Take note of a key that comes from the terminal."""
+        self._keys = [one for one in self._keys if key.time - one.time < _SWALLOWED_S]
+        self._keys.append(key)
+
+    def arrived(self, key: events.Key) -> None:
+        """Take note that it has reached the app, or was acted on."""
+        self._keys = [one for one in self._keys if one is not key]
+
+    def only(self, key: events.Key) -> bool:
+        """Whether no other is under way: they were sent to any widget, and climb from each another way."""
+        return self._keys == [key]
+
+
 class PromptKeys(Widget):
     """A widget whose own bindings, all of plain methods, act at once; every other key goes Textual's way."""
 
@@ -31,10 +55,10 @@ class PromptKeys(Widget):
         """Act on a key of this widget's own, and queue everything else."""
         if isinstance(message, events.Key):
             act = self._own_keys.get(message.key)
-            if act is not None and self.app.keys_are_prompt:
+            if act is not None and self.app.may_act_at_once(message):
+                self.app.keys.arrived(message)
                 self._act(act)
                 return True
-            self.app.key_under_way = message
         return super().post_message(message)
 
     @reading
@@ -45,7 +69,7 @@ class PromptKeys(Widget):
     def _own_keys(self) -> dict[str, Callable[[], None]]:
         """The widget's bindings by key, after the person's own keymap."""
         bindings = BindingsMap(self.BINDINGS)
-        bindings.apply_keymap(dict(self.app.context.config.keys))
+        bindings.apply_keymap(self.app.own_keymap)
         keys: dict[str, Callable[[], None]] = {}
         for key, (binding, *_) in bindings.key_to_bindings.items():
             _, name, arguments = parse(binding.action)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tui_kit import Dash, account, dashboard, jobs
+from tui_kit import Dash, account, change, dashboard, jobs
 
 from jobdash.tui import exact_updates
 from jobdash.tui.exact_updates import ExactUpdate
+from jobdash.tui.widgets.job_table import JobTable
 
 OPENAI = account("openai")
 ROWS = jobs(*("in_progress", "completed", "failed", "pending") * 10)
@@ -45,6 +48,76 @@ async def test_a_burst_ends_where_the_same_keys_end_one_by_one(tmp_path: Path, s
     assert await end_of(tmp_path / "other" / "jobs.db", keys, burst=True) == slowly
 
 
+@pytest.mark.parametrize(
+    ("opens", "closes", "acts"),
+    [
+        ("slash", "enter", "space"),
+        ("x", "escape", "space"),
+        ("enter", "escape", "x"),
+        ("l", "escape", "space"),
+        ("question_mark", "escape", "space"),
+    ],
+)
+async def test_no_move_overtakes_a_key_that_was_sent_to_something_in_front(
+    path: Path, opens: str, closes: str, acts: str
+) -> None:
+    """Keys come some turns of the event loop apart, while what they close is on its way out."""
+    async with dashboard(path, [OPENAI], rows=jobs(*["completed"] * 40), working=False) as dash:
+        for first, second in product((0, 2, 4, 6), (0, 2)):
+            dash.app.main.view.marks.clear()
+            dash.table._go(0)
+            await dash.send(opens)
+            await dash.until(lambda: not isinstance(dash.app.focused, JobTable))
+            await dash.settle()
+            for key, turns in ((closes, first), (acts, second), ("down", 30)):
+                await dash.send(key)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            await dash.settle()
+            if acts == "x":
+                screen = await dash.until_dialog()
+                assert [decision.job.name for decision in screen.plan.acting] == ["job-040"]
+                await dash.press("escape")
+            else:
+                assert dash.marked <= {"job-040"}, (first, second)
+            await dash.until_table()
+
+
+async def test_keys_behind_an_escape_mean_what_it_brings_back(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=ROWS, working=False) as dash:
+        await dash.press("slash")
+        await dash.type("job-02")
+        await dash.press("enter")
+        await dash.until(lambda: dash.names[0] == "job-029")
+        for key in ("escape", "G"):
+            await dash.send(key)
+        await dash.until(lambda: dash.current == "job-001")
+
+
+async def test_a_move_behind_home_starts_from_the_order_that_is_sorted_again(path: Path) -> None:
+    async with dashboard(path, [OPENAI], rows=ROWS, working=False) as dash:
+        await dash.press("s", "end")
+        change(path, "UPDATE job SET failed = 3 WHERE name = 'job-003'")
+        await dash.until(lambda: dash.table.moved)
+        for key in ("home", "down"):
+            await dash.send(key)
+        await dash.settle()
+        assert dash.names[0] == "job-003"
+        assert dash.table.cursor == 1
+
+
+async def test_the_cursor_leaves_nothing_where_no_scroll_bar_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with dashboard(path, [OPENAI], rows=ROWS[:5], working=False, size=(100, 24)) as dash:
+        await dash.settle()
+        updates: list[ExactUpdate] = []
+        monkeypatch.setattr(dash.app, "_display", lambda _screen, update: updates.append(update))
+        dash.table.action_move(1)
+        ends = [piece.x + piece.strip.cell_length for piece in updates[0].pieces[:2]]
+        assert ends == [100, 100]
+
+
 async def test_a_key_behind_one_that_asks_moves_nothing(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=ROWS, working=False) as dash:
         for key in ("c", "down", "down"):
@@ -57,11 +130,11 @@ async def test_a_key_behind_one_that_asks_moves_nothing(path: Path) -> None:
 
 
 async def test_keys_of_ones_own_move(path: Path) -> None:
-    keys = {"table.down": "ctrl+n", "table.up": "j"}
+    keys = {"table.down": "ctrl+n, n", "table.up": "j"}
     async with dashboard(path, [OPENAI], rows=ROWS, working=False, keys=keys) as dash:
         await dash.press("ctrl+n", "ctrl+n", "ctrl+n", "j")
         assert dash.current == "job-038"
-        await dash.press("down", "k")
+        await dash.press("down", "k", "n", "j")
         assert dash.current == "job-038"
 
 

@@ -59,9 +59,6 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
             super().__init__()
             self.row = row
 
-    class Homed(Message):
-        """Home was pressed: an order that is a snapshot wants to be sorted again."""
-
     plan: reactive[Layout] = reactive(fit(80), repaint=False)
     """The columns; whoever draws the headers watches it, so that both always stand in the same places."""
 
@@ -78,6 +75,8 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         self.on_row: Callable[[], None] = lambda: None
         """Called when another job, or another state of it, is under the cursor. Not a message: what depends
         on it is drawn in the same frame as the cursor."""
+        self.on_home: Callable[[], None] = lambda: None
+        """Called in front of a move to the first job: a snapshot of an order wants to be sorted again."""
         self.on_move: Callable[[], None] = lambda: None
         """Called when the cursor was moved and everything that shows it is ready to be drawn."""
         self._told: JobRow | None = None
@@ -173,7 +172,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
     def draw_changes(self) -> None:
         """Draw the lines that look different from what is on the screen."""
         self._time = self._clock()
-        first, width = round(self.scroll_y), self.plan.width
+        first, width = round(self.scroll_y), self.size.width
         for y in range(self.size.height):
             before, now = self._drawn[y] if y < len(self._drawn) else None, self._look(first + y)
             if before != now:
@@ -240,7 +239,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
 
     def action_home(self) -> None:
         """Go to the first job."""
-        self.post_message(self.Homed())
+        self.on_home()
         self._go(0)
 
     def action_end(self) -> None:
@@ -263,7 +262,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         else:
             for line in {before - top, index - top}:
                 if 0 <= line < self.size.height:
-                    self.refresh(Region(0, line, self.plan.width, 1))
+                    self.refresh(Region(0, line, self.size.width, 1))
         self._tell()
         self.on_move()
 

@@ -91,6 +91,7 @@ class JobsView(Vertical):
         """Show the first page at once."""
         self._fit_accounts()
         self.bar.entry.left = self._filter_left
+        self.table.on_home = self._homed
         self.watch(self.table, "plan", self.draw_lines, init=False)
         self.look_at.show()
 
@@ -185,7 +186,6 @@ class JobsView(Vertical):
         """Turn the order round."""
         self.look_at.reverse()
 
-    @on(JobTable.Homed)
     @reading
     def _homed(self) -> None:
         if self.table.moved:
@@ -199,8 +199,11 @@ class JobsView(Vertical):
     def action_clear_filter(self) -> None:
         """Take the filter away."""
         self.bar.clear()
+        self._look_as_typed()
 
+    @reading
     def _filter_left(self) -> None:
+        self._look_as_typed()
         self.screen.set_focus(self.table)
         self.bar.close()
         self.draw_lines()
@@ -225,13 +228,17 @@ class JobsView(Vertical):
 
         False, and said, when it cannot be read: nothing is done to what it would have kept out.
         """
-        conditions, mistake = self.bar.read_now()
+        mistake = self._look_as_typed()
         if mistake:
             self.notify(f"The filter has a mistake: {mistake}", markup=False, severity="warning")
-            return False
-        if self.scope != Scope(self.scope.tab, None if conditions.empty else conditions):
+        return not mistake
+
+    def _look_as_typed(self) -> str | None:
+        """Look through the filter as it is typed by now; return the mistake in it, which changes nothing."""
+        conditions, mistake = self.bar.read_now()
+        if not mistake and self.scope != Scope(self.scope.tab, None if conditions.empty else conditions):
             self.look_at.filter(conditions)
-        return True
+        return mistake
 
     def action_mark_all(self) -> None:
         """Mark every job of the tab and filter."""
@@ -250,7 +257,7 @@ class JobsView(Vertical):
             self.marks.clear()
             self._marked()
         else:
-            self.bar.clear()
+            self.action_clear_filter()
 
     def forget_marks(self, ids: Iterable[int]) -> None:
         """Unmark jobs that an action has been carried out on."""
