@@ -41,8 +41,8 @@ class Pen:
 
     def lift(self) -> str:
         """Return what leaves the terminal without any style."""
-        styled, self._style = self._style, Style.null()
-        return RESET if styled else ""
+        before, self._style = self._style, Style.null()
+        return _turn(before, self._style, self._colors)
 
 
 @lru_cache(maxsize=4096)
@@ -54,7 +54,7 @@ def _turn(before: Style, after: Style, colors: ColorSystem) -> str:
             codes.insert(0, "1" if after.bold else "22")
         return f"\x1b[{';'.join(codes)}m" if codes else ""
     full = Strip.render_ansi(after, colors)
-    if before:
+    if Strip.render_ansi(before, colors):
         return f"\x1b[0;{full}m" if full else RESET
     return f"\x1b[{full}m" if full else ""
 

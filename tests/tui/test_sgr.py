@@ -47,6 +47,11 @@ def test_a_terminal_shows_the_same(
     assert len(told) <= len(full) + len("\x1b[0m")
 
 
+def test_a_style_that_says_nothing_is_not_taken_back() -> None:
+    pen = Pen(ColorSystem.TRUECOLOR)
+    assert pen.write([Segment("a", Style(bold=False)), Segment("b", None)]) + pen.lift() == "ab"
+
+
 def test_what_the_terminal_knows_is_not_said_again() -> None:
     pen = Pen(ColorSystem.TRUECOLOR)
     name = Style(color="#c3c9dd", bgcolor="#16171f", bold=True)
