@@ -61,6 +61,15 @@ async def over(
         yield dash
 
 
+async def cancelled_elsewhere(dash: Dash, emulator: Emulator) -> None:
+    """Let somebody else cancel the current job, and ask for it."""
+    row = dash.table.current
+    assert row is not None
+    assert row.remote_id is not None
+    emulator.openai.cancel(row.remote_id)
+    await dash.press("f5")
+
+
 async def agree(dash: Dash, *keys: str) -> None:
     await dash.press(*keys)
     await dash.until_dialog()
@@ -205,11 +214,7 @@ async def test_a_job_that_ends_elsewhere_gives_a_toast_and_a_mark_on_its_tab(
     emulator: Emulator, server: EmulatorServer, path: Path
 ) -> None:
     async with over(emulator, server, path, running("one")) as dash:
-        row = dash.table.current
-        assert row is not None
-        assert row.remote_id is not None
-        emulator.openai.cancel(row.remote_id)
-        await dash.press("f5")
+        await cancelled_elsewhere(dash, emulator)
         await dash.until(lambda: "one: cancelled" in dash.toasts)
         await dash.until(lambda: "Cancelled 1•" in dash.line("tabs"))
         await dash.press("6")
@@ -220,11 +225,7 @@ async def test_a_tab_whose_news_has_gone_has_none(
     emulator: Emulator, server: EmulatorServer, path: Path
 ) -> None:
     async with over(emulator, server, path, running("one")) as dash:
-        row = dash.table.current
-        assert row is not None
-        assert row.remote_id is not None
-        emulator.openai.cancel(row.remote_id)
-        await dash.press("f5")
+        await cancelled_elsewhere(dash, emulator)
         await dash.until(lambda: "Cancelled 1•" in dash.line("tabs"))
         change(path, "UPDATE job SET removed_at = 1")
         await dash.until(lambda: "Cancelled 0" in dash.line("tabs"))
