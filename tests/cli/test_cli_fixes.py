@@ -78,6 +78,7 @@ def test_a_store_may_be_called_anything(cli: Cli) -> None:
 # ── waiting ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_cancel_waits_for_what_was_asked_before(cli: Cli) -> None:
     batch = cli.add(name="mine", cancelling=10.0)
     cli.add(name="other", running=65.0)

@@ -172,12 +172,17 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
     def draw_changes(self) -> None:
         """Draw the lines that look different from what is on the screen."""
         self._time = self._clock()
-        first, width = round(self.scroll_y), self.size.width
+        first, width = round(self.scroll_y), self._line_width
         for y in range(self.size.height):
             before, now = self._drawn[y] if y < len(self._drawn) else None, self._look(first + y)
             if before != now:
                 start = self.plan.clock_start if _only_later(before, now) else 0
                 self.refresh(Region(start, y, width - start, 1))
+
+    @property
+    def _line_width(self) -> int:
+        """The cells of a line, which is as long as the table where no scroll bar is."""
+        return self.plan.width if self.show_vertical_scrollbar else self.size.width
 
     @property
     def _height(self) -> int:
@@ -262,7 +267,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         else:
             for line in {before - top, index - top}:
                 if 0 <= line < self.size.height:
-                    self.refresh(Region(0, line, self.size.width, 1))
+                    self.refresh(Region(0, line, self._line_width, 1))
         self._tell()
         self.on_move()
 
