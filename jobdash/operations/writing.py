@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.errors import StoreError
@@ -37,24 +36,44 @@ AT_ONCE = 100
 
 @dataclass(frozen=True)
 class _Asked:
-    """A write somebody waits for."""
+    """A write somebody waits for, in whichever event loop."""
 
     act: Callable[[Writer], Any]
-    answer: Future[Any]
+    answer: asyncio.Future[Any]
+
+
+def _asked(act: Callable[[Writer], Any]) -> _Asked:
+    return _Asked(act, asyncio.get_running_loop().create_future())
 
 
 def _carry_out(writer: Writer, asked: list[_Asked]) -> None:
     """Run what has piled up in one transaction, and answer when it is on disk."""
-    asked = [each for each in asked if each.answer.set_running_or_notify_cancel()]
+    asked = [each for each in asked if not each.answer.cancelled()]
     try:
         done = writer.together([each.act for each in asked])
     except Exception as error:  # noqa: BLE001 - every one of those who wait hears of it
         done = [Done(error=error)] * len(asked)
-    for each, ended in zip(asked, done, strict=True):
-        if ended.error is not None:
-            each.answer.set_exception(ended.error)
+    _answer(list(zip(asked, done, strict=True)))
+
+
+def _answer(answers: list[tuple[_Asked, Done]]) -> None:
+    """Tell those who wait: each loop is woken once, however many wait in it."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Asked, Done]]] = defaultdict(list)
+    for asked, done in answers:
+        by_loop[asked.answer.get_loop()].append((asked, done))
+    for loop, told in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # a loop that is closed has nobody who waits
+            loop.call_soon_threadsafe(_tell, told)
+
+
+def _tell(answers: list[tuple[_Asked, Done]]) -> None:
+    for asked, done in answers:
+        if asked.answer.done():  # whoever waited was cancelled
+            continue
+        if done.error is not None:
+            asked.answer.set_exception(done.error)
         else:
-            each.answer.set_result(ended.value)
+            asked.answer.set_result(done.value)
 
 
 class DirectStore:
@@ -77,9 +96,9 @@ class DirectStore:
 
     async def write(self, act: Callable[[Writer], T]) -> T:
         """Run ``act`` in the store's thread."""
-        answer: Future[T] = Future()
-        self._asked.put(_Asked(act, answer))
-        return await asyncio.wrap_future(answer)
+        asked = _asked(act)
+        self._asked.put(asked)
+        return cast("T", await asked.answer)
 
     def _serve(self) -> None:
         while (first := self._asked.get()) is not None:
@@ -140,13 +159,13 @@ class StoreWorker:
     async def write(self, act: Callable[[Writer], T]) -> T:
         """Run ``act`` in the store's thread, from any loop; what piles up there shares a transaction."""
         assert self._loop is not None
-        answer: Future[T] = Future()
-        self._asked.append(_Asked(act, answer))
+        asked = _asked(act)
+        self._asked.append(asked)
         try:
             self._loop.call_soon_threadsafe(self._flush)
         except RuntimeError:
             raise StoreError(_ENDING) from None
-        return await asyncio.wrap_future(answer)
+        return cast("T", await asked.answer)
 
     def _flush(self) -> None:
         asked = [self._asked.popleft() for _ in range(min(AT_ONCE, len(self._asked)))]
@@ -157,7 +176,5 @@ class StoreWorker:
             _carry_out(self._writer, asked)
 
     def _turn_away(self) -> None:
-        while self._asked:
-            answer = self._asked.popleft().answer
-            if answer.set_running_or_notify_cancel():
-                answer.set_exception(StoreError(_ENDING))
+        turned_away, self._asked = self._asked, deque()
+        _answer([(each, Done(error=StoreError(_ENDING))) for each in turned_away])

@@ -45,12 +45,16 @@ class Answers(Desk):
     """What writes answers: syncs, and the actions whose request was answered."""
 
     def _apply(
-        self, connection: Connection, known: dict[str, Any], observed: Observed, source: Source
+        self, connection: Connection, known: dict[str, Any], observed: Observed, source: Source, **more: int
     ) -> Applied:
+        """Write what an answer changes; ``more`` is written with it if the answer is believed."""
         changes = merge({**known, "seen_at": self._not_ahead(known["seen_at"])}, observed, source)
+        if changes is None:
+            return Applied(believed=False, changed=False)
+        if changes or more:
+            self._set(connection, known["id"], **changes, **more)
         if not changes:
-            return Applied(believed=changes is not None, changed=False)
-        self._set(connection, known["id"], **changes)
+            return Applied(believed=True, changed=False)
         if "account" in changes:
             # What waits for the job's account has to wait for the one that is asked from now on.
             connection.execute(_MOVE_INTENTS, {"job_key": known["id"], "adopter": changes["account"]})
@@ -71,5 +75,4 @@ class Answers(Desk):
         values = connection.execute(_KNOWN_BY_ID, {"job_key": job_id}).one()
         known = dict(zip(KNOWN_COLUMNS, values, strict=True))
         source = Source(known["account"], asked_at)
-        if self._apply(connection, known, observed, source).believed:
-            self._set(connection, job_id, seen_at=asked_at)
+        self._apply(connection, known, observed, source, seen_at=asked_at)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from jobdash.domain.clock import Clock
 from jobdash.domain.job import JobRow
-from jobdash.errors import StoreTooNew
+from jobdash.errors import StoreError, StoreTooNew
 from jobdash.store.chunks import chunks
 from jobdash.store.engine import SCHEMA_VERSION, open_engines, store_error
 from jobdash.store.ids import public_id
@@ -108,9 +108,15 @@ class Desk:
         with self._transaction(durable=True) as connection:
             self._joined = connection
             try:
-                return [self._done(act) for act in acts]
+                return [self._joined_done(connection, act) for act in acts]
             finally:
                 self._joined = None
+
+    def _joined_done(self, connection: Connection, act: Callable[[Self], Any]) -> Done:
+        done = self._done(act)
+        if not _driver(connection).in_transaction:  # SQLite has undone all of it, as with a full disk
+            raise done.error or StoreError(f"The store {self._path} cannot be written: a transaction was lost.")
+        return done
 
     def _done(self, act: Callable[[Self], Any]) -> Done:
         try:
@@ -124,7 +130,7 @@ class Desk:
         connection = self._durable if durable else self._quick
         try:
             if self._joined is not None:
-                with self._joined.begin_nested():
+                with _savepoint(self._joined):
                     yield self._joined
                 return
             with connection.begin():
@@ -133,6 +139,8 @@ class Desk:
                         f"The store {self._path} was upgraded by a newer jobdash. Restart to go on."
                     )
                 yield connection
+        except sqlite3.DatabaseError as error:
+            raise store_error(self._path, error) from error
         except DBAPIError as error:
             if isinstance(error.orig, sqlite3.DatabaseError):
                 raise store_error(self._path, error.orig) from error
@@ -264,8 +272,29 @@ class Desk:
             self._close(connection, intent_id, now, outcome)
 
 
+# In every transaction, and so without SQLAlchemy's overhead.
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    """Undo what is written inside, and nothing else, when it fails."""
+    driver = _driver(connection)
+    driver.execute("SAVEPOINT one_write")
+    try:
+        yield
+    except BaseException:
+        if driver.in_transaction:  # else SQLite has undone more than this already
+            driver.execute("ROLLBACK TO one_write")
+            driver.execute("RELEASE one_write")
+        raise
+    driver.execute("RELEASE one_write")
+
+
 def _version(connection: Connection) -> str | None:
-    """Return the schema's version, without SQLAlchemy's overhead: it is looked at in every transaction."""
-    driver = connection.connection.driver_connection
-    found = driver and driver.execute("SELECT version_num FROM alembic_version").fetchone()
+    """Return the schema's version."""
+    found = _driver(connection).execute("SELECT version_num FROM alembic_version").fetchone()
     return str(found[0]) if found else None
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.driver_connection)

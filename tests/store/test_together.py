@@ -84,3 +84,19 @@ def test_another_process_sees_all_of_them_or_none(path: Path, writer: Writer, re
     with Writer(path, lambda: START, actor("bob")) as other:
         log(other, "c", "done")
     assert len(reader.events(limit=10)) == 3
+
+
+def test_what_sqlite_undoes_as_a_whole_is_told_to_nobody_as_done(
+    path: Path, writer: Writer, reader: Reader
+) -> None:
+    put(writer, remote("batch_1"), remote("batch_2"))
+
+    def undoes_all(w: Writer) -> None:  # as a full disk does
+        with w._transaction(durable=True) as connection:
+            connection.exec_driver_sql("UPDATE OR ROLLBACK job SET public_id = 'twice'")
+
+    with pytest.raises(StoreError):
+        writer.together([lambda w: log(w, "a", "done"), undoes_all, lambda w: log(w, "b", "done")])
+    assert raw(path, "SELECT count(*) FROM event WHERE action IN ('a', 'b')") == [(0,)]
+    log(writer, "c", "done")  # and the next one can write
+    assert [event.action for event in reader.events(limit=10)] == ["c"]
