@@ -21,6 +21,7 @@ from jobdash.errors import ConfigError
 
 PROVIDERS = ("openai", "gemini")
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
+_USER_IN_URL = re.compile(r"[^/?#]*//[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 
 
@@ -30,8 +31,8 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        self._value = value
-        keep_secret(value)
+        self._value = value.strip()  # a file read into a variable ends with a line break; no key does
+        keep_secret(self._value)
 
     def reveal(self) -> str:
         """Return the key itself."""
@@ -116,12 +117,12 @@ class Config:
 def default_config_path(env: Mapping[str, str] = os.environ) -> Path:
     """Return where ``config.toml`` is looked for."""
     if named := env.get("JOBDASH_CONFIG"):
-        return Path(named).expanduser()
+        return _at_home(named)
     return _user_folder("config") / "config.toml"
 
 
 def default_database_path(env: Mapping[str, str] = os.environ) -> Path:
-    """Return where the store lies; raises ConfigError for a URL of another database."""
+    """Return where the store lies."""
     if named := env.get("JOBDASH_DATABASE"):
         return database_path(named)
     return _user_folder("data") / "jobdash.db"
@@ -153,7 +154,17 @@ def database_path(named: str) -> Path:
     """
     if named.startswith("sqlite:///"):
         named = named.removeprefix("sqlite:///")
-    return Path(named) if "://" in named else Path(named).expanduser().absolute()
+    return Path(named) if "://" in named else _at_home(named).absolute()
+
+
+def _at_home(named: str) -> Path:
+    """Return a path with ``~`` resolved; ConfigError where that is nobody's."""
+    try:
+        return Path(named).expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            f"{clean(named)}: nobody's home folder is called {clean(Path(named).parts[0])}"
+        ) from None
 
 
 def load(
@@ -164,14 +175,14 @@ def load(
     A ``config_path`` that was named (here or by ``JOBDASH_CONFIG``) has to exist.
     """
     path = config_path or default_config_path(env)
-    named = config_path is not None or "JOBDASH_CONFIG" in env
+    named = config_path is not None or bool(env.get("JOBDASH_CONFIG"))
     document = _read(path, named)
     reader = _Reader(path, env)
     accounts = reader.accounts(document.pop("accounts", {}))
+    stored = reader.database(document.pop("database", None))
     ui = reader.ui(document.pop("ui", {}))
     keys = reader.keys(document.pop("keys", {}))
     sync = reader.sync(document.pop("sync", {}))
-    stored = document.pop("database", None)
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
     return Config(
@@ -186,12 +197,9 @@ def load(
     )
 
 
-def _database(option: str | None, stored: object, env: Mapping[str, str]) -> Path:
-    if option:
-        return database_path(option)
-    if isinstance(stored, str) and "JOBDASH_DATABASE" not in env:
-        return database_path(stored)
-    return default_database_path(env)
+def _database(option: str | None, stored: str | None, env: Mapping[str, str]) -> Path:
+    named = option or env.get("JOBDASH_DATABASE") or stored
+    return database_path(named) if named else default_database_path(env)
 
 
 def _read(path: Path, named: bool) -> dict[str, Any]:
@@ -233,6 +241,11 @@ class _Reader:
                 self.warn(f"[{name}] {key} is not known; there are {', '.join(known)}")
         return {key: value[key] for key in known if key in value}
 
+    def database(self, value: object) -> str | None:
+        if value is not None and not isinstance(value, str):
+            raise self.error("database has to be a text: the path of the store")
+        return value
+
     def accounts(self, value: object) -> tuple[Account, ...]:
         if not isinstance(value, dict):
             raise self.error("[accounts] has to hold tables like [accounts.work]")
@@ -256,7 +269,10 @@ class _Reader:
             )
         known = ("provider", "api_key_env", "base_url", "api_version", "list_history", "enabled")
         values = self.table(where, entry, known)
-        if values.get("enabled", True) is False:
+        enabled = values.get("enabled", True)
+        if not isinstance(enabled, bool):
+            raise self.error(f"[{where}] enabled has to be true or false")
+        if not enabled:
             return None
         for key, given in values.items():
             if key != "enabled" and not isinstance(given, str):
@@ -267,13 +283,13 @@ class _Reader:
         key_env = str(values.get("api_key_env", base.key_env if base else ""))
         if not key_env:
             raise self.error(f"[{where}] wants api_key_env, the environment variable that holds the key")
-        secret = self.env.get(key_env)
+        url = values.get("base_url", base.base_url if base else None)
         return Account(
             name=name,
             provider=provider,
             key_env=key_env,
-            api_key=Secret(secret) if secret else None,
-            base_url=values.get("base_url", base.base_url if base else None),
+            api_key=_key(self.env, key_env),
+            base_url=_address(f"{clean(str(self.path))}: [{where}] base_url", url),
             api_version=values.get("api_version"),
             list_history_ms=self.span(where, "list_history", values, 30 * DAY),
         )
@@ -297,10 +313,13 @@ class _Reader:
         ascii_only = values.get("ascii")
         if ascii_only is not None and not isinstance(ascii_only, bool):
             raise self.error("[ui] ascii has to be true or false")
+        for key in ("theme", "sort"):
+            if not isinstance(values.get(key, ""), str):
+                raise self.error(f"[ui] {key} has to be a text")
         return UiSettings(
-            theme=str(values.get("theme", "")),
+            theme=values.get("theme", ""),
             columns=tuple(columns),
-            sort=str(values.get("sort", "created")),
+            sort=values.get("sort", "created"),
             ascii=ascii_only,
         )
 
@@ -325,12 +344,28 @@ def environment_accounts(env: Mapping[str, str]) -> tuple[Account, ...]:
     Of ``GOOGLE_API_KEY`` and ``GEMINI_API_KEY`` the first wins, as in google-genai.
     """
     found: list[Account] = []
-    if key := env.get("OPENAI_API_KEY"):
-        url = env.get("OPENAI_BASE_URL") or None
-        found.append(Account("openai", "openai", "OPENAI_API_KEY", Secret(key), url))
+    if key := _key(env, "OPENAI_API_KEY"):
+        url = _address("OPENAI_BASE_URL", env.get("OPENAI_BASE_URL"))
+        found.append(Account("openai", "openai", "OPENAI_API_KEY", key, url))
     for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY"):
-        if key := env.get(name):
-            url = env.get("GOOGLE_GEMINI_BASE_URL") or None
-            found.append(Account("gemini", "gemini", name, Secret(key), url))
+        if key := _key(env, name):
+            url = _address("GOOGLE_GEMINI_BASE_URL", env.get("GOOGLE_GEMINI_BASE_URL"))
+            found.append(Account("gemini", "gemini", name, key, url))
             break
     return tuple(found)
+
+
+def _key(env: Mapping[str, str], name: str) -> Secret | None:
+    value = env.get(name, "").strip()
+    return Secret(value) if value else None
+
+
+def _address(place: str, url: str | None) -> str | None:
+    """Return a base URL without the blanks around it; ConfigError when a password is in it.
+
+    A client would send that instead of the key, and an address is shown where a key never is.
+    """
+    url = (url or "").strip()
+    if _USER_IN_URL.match(url):
+        raise ConfigError(f"{place}: a user name or password does not belong in an address; take it out")
+    return url or None

@@ -115,7 +115,9 @@ class Desk:
     def _joined_done(self, connection: Connection, act: Callable[[Self], Any]) -> Done:
         done = self._done(act)
         if not _driver(connection).in_transaction:  # SQLite has undone all of it, as with a full disk
-            raise done.error or StoreError(f"The store {self._path} cannot be written: a transaction was lost.")
+            raise done.error or StoreError(
+                f"The store {self._path} cannot be written: a transaction was lost."
+            )
         return done
 
     def _done(self, act: Callable[[Self], Any]) -> Done:

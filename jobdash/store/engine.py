@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from jobdash.domain.text import clean
 from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
 
 if TYPE_CHECKING:
@@ -63,9 +64,13 @@ def ensure_store(path: Path, *, read_only: bool = False) -> str | None:
 
 
 def refuse_unusable(path: Path) -> None:
-    """Raise `StoreError` for the URL of another database, and where SQLite itself is too old."""
+    """Raise `StoreError` for the URL of another database, a name no file can have, and too old an SQLite."""
     if scheme := _URL.match(str(path)):
         raise StoreError(f"{scheme[1]}://… cannot be used: only SQLite for now.")
+    try:
+        path.exists()
+    except OSError as error:
+        raise StoreError(f"{clean(str(path), 80)} cannot be used: {error.strerror}.") from None
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: jobdash needs 3.35 or newer.")
 

@@ -24,6 +24,7 @@ from jobdash.domain.plan import Plan
 from jobdash.domain.status import TAB_OF
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
+from jobdash.operations.browse import Order
 from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.context import Context
 from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, Waiting
@@ -105,6 +106,8 @@ class JobdashApp(App[None]):
         if config.ui.theme and config.ui.theme not in self.available_themes:
             known = ", ".join(sorted(self.available_themes))
             yield f"{config.path}: [ui] theme {config.ui.theme} is not known; there are {known}"
+        if config.ui.sort.lstrip("+-") not in set(Order):
+            yield f"{config.path}: [ui] sort {config.ui.sort} is not known; there are {', '.join(Order)}"
         if config.keys:
             from jobdash.tui.palette import binding_ids, clashes
 

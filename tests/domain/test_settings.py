@@ -18,6 +18,7 @@ from jobdash.config import (
     load,
 )
 from jobdash.domain.duration import DAY
+from jobdash.domain.text import redact
 from jobdash.errors import ConfigError
 
 
@@ -132,6 +133,13 @@ def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None
             '[accounts.w]\nprovider="openai"',
             "[accounts.w] wants api_key_env, the environment variable that holds the key",
         ),
+        ('[accounts.openai]\nenabled = "false"', "[accounts.openai] enabled has to be true or false"),
+        ("database = 5", "database has to be a text: the path of the store"),
+        ("[ui]\ntheme = 7", "[ui] theme has to be a text"),
+        (
+            WORK.replace("http://", "http://bob:hunter2@"),
+            "[accounts.work] base_url: a user name or password does not belong in an address; take it out",
+        ),
         ('[accounts.w]\nprovider="openai"\napi_key_env=3', "[accounts.w] api_key_env has to be a text"),
         (
             WORK.replace("7d", "soon"),
@@ -151,6 +159,28 @@ def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, words: str) -> None:
     assert complaint(tmp_path, text) == words
+
+
+def test_a_password_in_the_environments_address_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    url = "https://bob:hunter2@gateway.example/v1"
+    with pytest.raises(ConfigError, match="OPENAI_BASE_URL: a user name or password") as caught:
+        settings(tmp_path, OPENAI_API_KEY="sk-one", OPENAI_BASE_URL=url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_blanks_around_a_key_or_an_address_are_not_part_of_it(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path,
+        OPENAI_API_KEY=" mykey-12345678\n",
+        OPENAI_BASE_URL=" http://here/v1 ",
+        GEMINI_API_KEY="\n",
+    )
+    account = found.account("openai")
+    assert key(account) == "mykey-12345678"
+    assert account is not None
+    assert account.base_url == "http://here/v1"
+    assert "mykey" not in redact("the server said: mykey-12345678 is not a key")
+    assert found.account("gemini") is None
 
 
 def test_a_setting_nobody_knows_is_a_warning(tmp_path: Path) -> None:
@@ -189,6 +219,21 @@ def test_a_file_that_was_named_has_to_exist_and_another_need_not(tmp_path: Path)
         with pytest.raises(ConfigError, match="no such file") as caught:
             named()
         assert caught.value.exit_code == 5
+
+
+def test_a_variable_that_is_empty_names_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    home = {"JOBDASH_CONFIG": "", "JOBDASH_DATABASE": ""}
+    assert not load(env=home).exists
+    file = tmp_path / "jobdash" / "config.toml"
+    file.parent.mkdir()
+    file.write_text(f'database = "{tmp_path}/mine.db"')
+    assert load(env=home).database == tmp_path / "mine.db"
+
+
+def test_a_home_of_nobody_is_said() -> None:
+    with pytest.raises(ConfigError, match="nobody's home folder is called ~nosuchuser"):
+        load(database="~nosuchuser/x.db", env={})
 
 
 @pytest.mark.parametrize(

@@ -309,3 +309,8 @@ def test_a_store_without_local_jobs_gains_them_and_keeps_what_it_had(path: Path,
     claimed = claim(open_store(old), Wanted("thumbnails", current_owner(), "me@here", True, 60_000))
     claimed.hold.write_items([Outcome("a", "ok")])
     assert raw(old, "SELECT name, succeeded FROM job ORDER BY id") == [("nightly", None), ("thumbnails", 1)]
+
+
+def test_a_name_that_no_file_can_have_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be used: File name too long"):
+        ensure_store(tmp_path / ("a" * 300))

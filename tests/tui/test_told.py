@@ -87,12 +87,13 @@ async def test_settings_nobody_knows_are_told(path: Path) -> None:
         [OPENAI],
         rows=jobs("pending"),
         working=False,
-        ui=UiSettings(ascii=False, theme="jobdash-drak"),
+        ui=UiSettings(ascii=False, theme="jobdash-drak", sort="-age"),
         keys={"job.cancle": "ctrl+x", "job.cancel": "ctrl+t", "one.close": "w", "table.up": "up"},
     ) as dash:
-        await dash.until(lambda: len(dash.toasts) >= 2)
-        theme, key = dash.toasts
+        await dash.until(lambda: len(dash.toasts) >= 3)
+        theme, sort, key = dash.toasts
         assert "[ui] theme jobdash-drak is not known; there are" in theme
+        assert "[ui] sort -age is not known; there are created, updated" in sort
         assert "[keys] job.cancle is not known; do you mean job.cancel?" in key
 
 
