@@ -44,14 +44,12 @@ FENCE_OFF = UPDATE_JOB.values(
 )
 INSERT_EVENT = insert(events)
 INSERT_INTENT = insert(intents)
-_SELECT_INTENT = select(*(intents.c[name] for name in INTENT_COLUMNS)).where(
-    intents.c.id == bindparam("intent_key"), intents.c.closed_at.is_(None)
-)
 _TAKEN = select(job.c.public_id).where(job.c.public_id.in_(bindparam("words", expanding=True)))
 _CLOSE_INTENT = (
     update(intents)
     .where(intents.c.id == bindparam("intent_key"), intents.c.closed_at.is_(None))
     .values(closed_at=bindparam("now"), result=bindparam("outcome"))
+    .returning(*(intents.c[name] for name in INTENT_COLUMNS))
 )
 
 _WAITING = select(intents.c.id).where(
@@ -69,6 +67,37 @@ class Done:
     error: Exception | None = None
 
 
+class _Torn(Exception):
+    """A part of a shared transaction failed, and what it wrote cannot be undone alone."""
+
+
+@dataclass
+class _Joined:
+    """A transaction that several writes share."""
+
+    connection: Connection
+    each_alone: bool
+    """Whether each part can be undone alone; it costs two statements."""
+    torn: bool = False
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Undo what is written inside, and nothing else, when it fails, or know that it has to be."""
+        driver = _driver(self.connection)
+        if self.each_alone:
+            driver.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self.torn = not self.each_alone
+            if self.each_alone and driver.in_transaction:  # else SQLite has undone more than this already
+                driver.execute("ROLLBACK TO part")
+                driver.execute("RELEASE part")
+            raise
+        if self.each_alone:
+            driver.execute("RELEASE part")
+
+
 class Desk:
     """The connections of one process's writer; used from one thread.
 
@@ -83,7 +112,7 @@ class Desk:
         durable, quick = open_engines(path)
         self._durable = durable.connect()
         self._quick = quick.connect()
-        self._joined: Connection | None = None
+        self._joined: _Joined | None = None
         """The transaction that several writes share, while they do."""
 
     def close(self) -> None:
@@ -100,24 +129,36 @@ class Desk:
     def together(self, acts: Sequence[Callable[[Self], Any]]) -> list[Done]:
         """Run several writes in one durable transaction: one wait for the disk instead of one each.
 
-        One that fails is undone alone. Raises `StoreError` when the whole transaction could not be committed:
-        then nothing of it is there.
+        One that fails is undone alone; then, which is rare, all are run once more. Raises `StoreError` when
+        the whole transaction could not be committed: then nothing of it is there.
         """
         if len(acts) < 2:
             return [self._done(act) for act in acts]
+        try:
+            return self._joined_done(acts, each_alone=False)
+        except _Torn:
+            return self._joined_done(acts, each_alone=True)
+
+    def _joined_done(self, acts: Sequence[Callable[[Self], Any]], *, each_alone: bool) -> list[Done]:
+        """Run writes in one transaction; `_Torn` when one fails and cannot be undone alone."""
+        done: list[Done] = []
         with self._transaction(durable=True) as connection:
-            self._joined = connection
+            self._joined = _Joined(connection, each_alone)
             try:
-                return [self._joined_done(connection, act) for act in acts]
+                for act in acts:
+                    ended = self._done(act)
+                    if not _driver(
+                        connection
+                    ).in_transaction:  # SQLite undid all of it: a full disk does that
+                        lost = StoreError(
+                            f"The store {self._path} cannot be written: a transaction was lost."
+                        )
+                        raise ended.error or lost
+                    if self._joined.torn:
+                        raise _Torn
+                    done.append(ended)
             finally:
                 self._joined = None
-
-    def _joined_done(self, connection: Connection, act: Callable[[Self], Any]) -> Done:
-        done = self._done(act)
-        if not _driver(connection).in_transaction:  # SQLite has undone all of it, as with a full disk
-            raise done.error or StoreError(
-                f"The store {self._path} cannot be written: a transaction was lost."
-            )
         return done
 
     def _done(self, act: Callable[[Self], Any]) -> Done:
@@ -132,8 +173,8 @@ class Desk:
         connection = self._durable if durable else self._quick
         try:
             if self._joined is not None:
-                with _savepoint(self._joined):
-                    yield self._joined
+                with self._joined.part():
+                    yield self._joined.connection
                 return
             with connection.begin():
                 if _version(connection) != SCHEMA_VERSION:
@@ -262,11 +303,9 @@ class Desk:
 
     def _close(self, connection: Connection, intent_id: int, now: int, outcome: str) -> Intent | None:
         """Close an open intent and return it; None when somebody else has closed it."""
-        values = connection.execute(_SELECT_INTENT, {"intent_key": intent_id}).one_or_none()
-        if values is None:
-            return None
-        connection.execute(_CLOSE_INTENT, {"intent_key": intent_id, "now": now, "outcome": stored(outcome)})
-        return intent(values)
+        closing = {"intent_key": intent_id, "now": now, "outcome": stored(outcome)}
+        values = connection.execute(_CLOSE_INTENT, closing).one_or_none()
+        return None if values is None else intent(values)
 
     def _close_waiting(self, connection: Connection, job_id: int, now: int, outcome: str) -> None:
         """Close a job's waiting removal, if it has one: it was taken back, or the job is removed already."""
@@ -275,21 +314,6 @@ class Desk:
 
 
 # In every transaction, and so without SQLAlchemy's overhead.
-
-
-@contextmanager
-def _savepoint(connection: Connection) -> Iterator[None]:
-    """Undo what is written inside, and nothing else, when it fails."""
-    driver = _driver(connection)
-    driver.execute("SAVEPOINT one_write")
-    try:
-        yield
-    except BaseException:
-        if driver.in_transaction:  # else SQLite has undone more than this already
-            driver.execute("ROLLBACK TO one_write")
-            driver.execute("RELEASE one_write")
-        raise
-    driver.execute("RELEASE one_write")
 
 
 def _version(connection: Connection) -> str | None:
