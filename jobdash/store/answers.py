@@ -12,10 +12,11 @@ from jobdash.domain.status import TERMINAL, Status
 from jobdash.store.desk import Desk, intents, job
 from jobdash.store.merge import KNOWN_COLUMNS, Source, merge
 from jobdash.store.observed import Observed
+from jobdash.store.prepared import Prepared
 from jobdash.store.rows import SET_BACK_MS
 
 SELECT_KNOWN = select(*(job.c[name] for name in KNOWN_COLUMNS))
-_KNOWN_BY_ID = SELECT_KNOWN.where(job.c.id == bindparam("job_key"))
+_KNOWN_BY_ID = Prepared(SELECT_KNOWN.where(job.c.id == bindparam("job_key")))
 _MOVE_INTENTS = (
     update(intents)
     .where(intents.c.job_id == bindparam("job_key"), intents.c.closed_at.is_(None))
@@ -72,7 +73,7 @@ class Answers(Desk):
 
     def _apply_to(self, connection: Connection, job_id: int, observed: Observed, asked_at: int) -> None:
         """Write the answer to a question about one job."""
-        values = connection.execute(_KNOWN_BY_ID, {"job_key": job_id}).one()
+        values = _KNOWN_BY_ID.run(connection, job_key=job_id).fetchone()
         known = dict(zip(KNOWN_COLUMNS, values, strict=True))
         source = Source(known["account"], asked_at)
         self._apply(connection, known, observed, source, seen_at=asked_at)

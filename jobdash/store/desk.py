@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, null, select, update
 from sqlalchemy.exc import DBAPIError
 
 from jobdash.domain.clock import Clock
@@ -20,6 +20,7 @@ from jobdash.store.chunks import chunks
 from jobdash.store.engine import SCHEMA_VERSION, open_engines, store_error
 from jobdash.store.ids import public_id
 from jobdash.store.intents import INTENT_COLUMNS, intent
+from jobdash.store.prepared import Prepared, driver_of
 from jobdash.store.records import Accept, Actor, Intent, IntentKind, Refusal
 from jobdash.store.rows import ROW_COLUMNS, job_row
 from jobdash.store.tables import EventRecord, IntentRecord, JobRecord, table
@@ -32,20 +33,22 @@ job = table(JobRecord)
 intents = table(IntentRecord)
 events = table(EventRecord)
 
-# Made once: SQLAlchemy compiles a statement object once and finds it again by its identity.
-SELECT_ROW = select(*(job.c[name] for name in ROW_COLUMNS)).where(job.c.id == bindparam("job_key"))
+_SELECT_ROW = Prepared(select(*(job.c[name] for name in ROW_COLUMNS)).where(job.c.id == bindparam("job_key")))
 UPDATE_JOB = update(job).where(job.c.id == bindparam("job_key"))
+_SET = Prepared(UPDATE_JOB)
 # What ends a worker's right to write: whoever still holds the old fence is refused from now on.
-FENCE_OFF = UPDATE_JOB.values(
-    fence=job.c.fence + 1,
-    last_owner=func.coalesce(job.c.owner, job.c.last_owner),
-    owner=None,
-    lease_until=None,
+_SET_AND_FENCE = Prepared(
+    UPDATE_JOB.values(
+        fence=job.c.fence + 1,
+        last_owner=func.coalesce(job.c.owner, job.c.last_owner),
+        owner=null(),
+        lease_until=null(),
+    )
 )
-INSERT_EVENT = insert(events)
-INSERT_INTENT = insert(intents)
+_INSERT_EVENT = Prepared(insert(events))
+_INSERT_INTENT = Prepared(insert(intents))
 _TAKEN = select(job.c.public_id).where(job.c.public_id.in_(bindparam("words", expanding=True)))
-_CLOSE_INTENT = (
+_CLOSE_INTENT = Prepared(
     update(intents)
     .where(intents.c.id == bindparam("intent_key"), intents.c.closed_at.is_(None))
     .values(closed_at=bindparam("now"), result=bindparam("outcome"))
@@ -83,7 +86,7 @@ class _Joined:
     @contextmanager
     def part(self) -> Iterator[None]:
         """Undo what is written inside, and nothing else, when it fails, or know that it has to be."""
-        driver = _driver(self.connection)
+        driver = driver_of(self.connection)
         if self.each_alone:
             driver.execute("SAVEPOINT part")
         try:
@@ -143,18 +146,18 @@ class Desk:
         """Run writes in one transaction; `_Torn` when one fails and cannot be undone alone."""
         done: list[Done] = []
         with self._transaction(durable=True) as connection:
-            self._joined = _Joined(connection, each_alone)
+            joined = self._joined = _Joined(connection, each_alone)
             try:
                 for act in acts:
                     ended = self._done(act)
-                    if not _driver(
+                    if not driver_of(
                         connection
                     ).in_transaction:  # SQLite undid all of it: a full disk does that
                         lost = StoreError(
                             f"The store {self._path} cannot be written: a transaction was lost."
                         )
                         raise ended.error or lost
-                    if self._joined.torn:
+                    if joined.torn:
                         raise _Torn
                     done.append(ended)
             finally:
@@ -167,14 +170,20 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - it is raised where the write was asked for
             return Done(error=error)
 
+    @property
+    def _looking(self) -> Connection:
+        """The connection to look with before one writes; it sees what a shared transaction holds."""
+        return self._joined.connection if self._joined else self._quick
+
     @contextmanager
     def _transaction(self, *, durable: bool = False) -> Iterator[Connection]:
         """Hold the store for writing; ``durable`` when what is written must survive a power cut."""
         connection = self._durable if durable else self._quick
         try:
             if self._joined is not None:
-                with self._joined.part():
-                    yield self._joined.connection
+                joined = self._joined
+                with joined.part():
+                    yield joined.connection
                 return
             with connection.begin():
                 if _version(connection) != SCHEMA_VERSION:
@@ -190,12 +199,12 @@ class Desk:
             raise
 
     def _row(self, connection: Connection, job_id: int) -> JobRow | None:
-        values = connection.execute(SELECT_ROW, {"job_key": job_id}).one_or_none()
+        values = _SELECT_ROW.run(connection, job_key=job_id).fetchone()
         return None if values is None else job_row(values)
 
     def _row_now(self, connection: Connection, job_id: int) -> JobRow:
         """Return a job that exists, as the triggers have left it."""
-        return job_row(connection.execute(SELECT_ROW, {"job_key": job_id}).one())
+        return job_row(_SELECT_ROW.run(connection, job_key=job_id).fetchone())
 
     def _checked(
         self, connection: Connection, job_id: int, fence: int, accept: Accept | None
@@ -212,10 +221,10 @@ class Desk:
         return row if reason is None else Refusal(reason, row)
 
     def _set(self, connection: Connection, job_id: int, **columns: Any) -> None:
-        connection.execute(UPDATE_JOB, {"job_key": job_id, **columns})
+        _SET.run(connection, job_key=job_id, **columns)
 
     def _set_and_fence(self, connection: Connection, job_id: int, **columns: Any) -> None:
-        connection.execute(FENCE_OFF, {"job_key": job_id, **columns})
+        _SET_AND_FENCE.run(connection, job_key=job_id, **columns)
 
     @staticmethod
     def _new_public_ids(connection: Connection, count: int) -> list[str]:
@@ -240,21 +249,19 @@ class Desk:
         bulk: str | None = None,
         account: str | None = None,
     ) -> None:
-        connection.execute(
-            INSERT_EVENT,
-            {
-                "at": now,
-                "actor": self._actor.name,
-                "face": self._actor.face,
-                "action": action,
-                "job_id": row and row.id,
-                "job_public_id": row and row.public_id,
-                "job_name": row and row.name,
-                "account": row.account if row else account,
-                "result": stored(result),
-                "detail": stored_error(detail),
-                "bulk": bulk,
-            },
+        _INSERT_EVENT.run(
+            connection,
+            at=now,
+            actor=self._actor.name,
+            face=self._actor.face,
+            action=action,
+            job_id=row and row.id,
+            job_public_id=row and row.public_id,
+            job_name=row and row.name,
+            account=row.account if row else account,
+            result=stored(result),
+            detail=stored_error(detail),
+            bulk=bulk,
         )
 
     def _open(
@@ -271,22 +278,21 @@ class Desk:
         earlier: int | None = None,
     ) -> Intent:
         """Write down what is about to change outside."""
-        made = connection.execute(
-            INSERT_INTENT,
-            {
-                "kind": str(kind),
-                "account": row.account,
-                "job_id": row.id,
-                "owner": self._actor.owner.encode(),
-                "actor": self._actor.name,
-                "opened_at": now,
-                "deadline": deadline,
-                "earlier_cancel_requested_at": earlier,
-                "target": target,
-                "choices": json.dumps(choices) if choices else None,
-                "bulk": bulk,
-            },
+        made = _INSERT_INTENT.run(
+            connection,
+            kind=str(kind),
+            account=row.account,
+            job_id=row.id,
+            owner=self._actor.owner.encode(),
+            actor=self._actor.name,
+            opened_at=now,
+            deadline=deadline,
+            earlier_cancel_requested_at=earlier,
+            target=target,
+            choices=json.dumps(choices) if choices else None,
+            bulk=bulk,
         )
+        assert made.lastrowid is not None
         return Intent(
             made.lastrowid,
             kind,
@@ -303,8 +309,8 @@ class Desk:
 
     def _close(self, connection: Connection, intent_id: int, now: int, outcome: str) -> Intent | None:
         """Close an open intent and return it; None when somebody else has closed it."""
-        closing = {"intent_key": intent_id, "now": now, "outcome": stored(outcome)}
-        values = connection.execute(_CLOSE_INTENT, closing).one_or_none()
+        closed = _CLOSE_INTENT.run(connection, intent_key=intent_id, now=now, outcome=stored(outcome))
+        values = closed.fetchone()
         return None if values is None else intent(values)
 
     def _close_waiting(self, connection: Connection, job_id: int, now: int, outcome: str) -> None:
@@ -318,9 +324,5 @@ class Desk:
 
 def _version(connection: Connection) -> str | None:
     """Return the schema's version."""
-    found = _driver(connection).execute("SELECT version_num FROM alembic_version").fetchone()
+    found = driver_of(connection).execute("SELECT version_num FROM alembic_version").fetchone()
     return str(found[0]) if found else None
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    return cast("sqlite3.Connection", connection.connection.driver_connection)

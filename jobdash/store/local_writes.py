@@ -20,6 +20,7 @@ from jobdash.store.desk import Desk
 from jobdash.store.fence import MOST_ROWS
 from jobdash.store.item_rows import ATTEMPT_COLUMNS, attempt
 from jobdash.store.owner import Owner
+from jobdash.store.prepared import driver_of
 from jobdash.store.records import Accept, Ended, Refusal, Retried, Undone
 from jobdash.store.texts import as_json, stored
 
@@ -41,7 +42,7 @@ class LocalWrites(Desk):
 
     def status(self, job_id: int) -> Status:
         """Return the status a job shows now; takes nothing for writing."""
-        looking = _driver(self._joined or self._quick)
+        looking = driver_of(self._looking)
         (word,) = looking.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
         return Status(word)
 
@@ -64,7 +65,7 @@ class LocalWrites(Desk):
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
                 return row
-            now, driver, kept = self._clock(), _driver(connection), stored(reason or CANCELLED_BY_USER)
+            now, driver, kept = self._clock(), driver_of(connection), stored(reason or CANCELLED_BY_USER)
             if row.status is not Status.PENDING and fence_acts.has_worker(driver, job_id, now):
                 fence_acts.ask_to_stop(driver, job_id, now, kept)
                 told = "its worker was told"
@@ -89,7 +90,7 @@ class LocalWrites(Desk):
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
                 return row
-            now, driver = self._clock(), _driver(connection)
+            now, driver = self._clock(), driver_of(connection)
             fence_acts.end_attempts(driver, job_id, now, f"force-failed by {self._actor.name}")
             fence_acts.force_failed(driver, job_id, now, stored(reason) if reason else None)
             self._append(connection, now, Undone.FORCE_FAIL, row, "done", reason or "", bulk=bulk)
@@ -109,7 +110,7 @@ class LocalWrites(Desk):
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
                 return row
-            now, driver = self._clock(), _driver(connection)
+            now, driver = self._clock(), driver_of(connection)
             if row.unfinished:
                 fence_acts.end_attempts(driver, job_id, now, f"removed by {self._actor.name}")
                 fence_acts.cancelled(driver, job_id, now, CANCELLED_BY_USER)
@@ -137,7 +138,7 @@ class LocalWrites(Desk):
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
                 return row
-            now, driver = self._clock(), _driver(connection)
+            now, driver = self._clock(), driver_of(connection)
             last = _last_attempt(driver, job_id)
             if row.status is Status.PENDING:
                 if starting and fence_acts.is_starting(driver, job_id, now):
@@ -158,7 +159,7 @@ class LocalWrites(Desk):
     def _retried(
         self, connection: Connection, job_id: int, last: Attempt | None, now: int, *, starting: bool
     ) -> Retried:
-        driver = _driver(connection)
+        driver = driver_of(connection)
         if starting:
             fence_acts.will_start(driver, job_id, None, now + _STARTING_MS)
         number = _attempt_number(driver, job_id)
@@ -171,7 +172,7 @@ class LocalWrites(Desk):
         nobody starts another.
         """
         with self._transaction() as connection:
-            now, driver = self._clock(), _driver(connection)
+            now, driver = self._clock(), driver_of(connection)
             row = self._row_now(connection, job_id)
             if row.fence == fence and row.status is Status.PENDING:
                 fence_acts.will_start(driver, job_id, owner, None if owner is None else now + _COMING_UP_MS)
@@ -190,11 +191,11 @@ class LocalWrites(Desk):
 
         To be called now and then: it takes the store for writing only when there is such a job.
         """
-        looking = _driver(self._joined or self._quick)
+        looking = driver_of(self._looking)
         closed: list[JobRow] = []
         for some in chunks(fence_acts.abandoned_cancels(looking, self._clock()), MOST_ROWS):
             with self._transaction() as connection:
-                now, driver = self._clock(), _driver(connection)
+                now, driver = self._clock(), driver_of(connection)
                 for job_id in set(some).intersection(fence_acts.abandoned_cancels(driver, now)):
                     fence_acts.end_attempts(driver, job_id, now, LOST_WORKER)
                     fence_acts.cancelled(driver, job_id, now, CANCELLED_BY_USER)
@@ -208,11 +209,11 @@ class LocalWrites(Desk):
 
         So every reader sees at once what only this machine can know. To be called now and then, too.
         """
-        looking = _driver(self._joined or self._quick)
+        looking = driver_of(self._looking)
         ended = 0
         for some in chunks(fence_acts.leased_to_dead(looking, self._clock()), MOST_ROWS):
             with self._transaction() as connection:
-                now, driver = self._clock(), _driver(connection)
+                now, driver = self._clock(), driver_of(connection)
                 for job_id in set(some).intersection(fence_acts.leased_to_dead(driver, now)):
                     fence_acts.end_lease(driver, job_id, now)
                     ended += 1
@@ -220,12 +221,12 @@ class LocalWrites(Desk):
 
     def local_files(self, job_id: int) -> dict[str, str]:
         """Return the files that were fetched of a local job, by role."""
-        return _local_files(_driver(self._joined or self._quick), job_id)
+        return _local_files(driver_of(self._looking), job_id)
 
     def fetched(self, job_id: int, file: Path) -> JobRow:
         """Write where a local job's results lie now, so that a removal can delete them."""
         with self._transaction() as connection:
-            files = _local_files(_driver(connection), job_id)
+            files = _local_files(driver_of(connection), job_id)
             if str(file) not in files.values():
                 role = next(role for role in _roles() if role not in files)
                 self._set(connection, job_id, files=as_json(files | {role: str(file)}))
@@ -241,15 +242,9 @@ class LocalWrites(Desk):
     def _taken(self, connection: Connection, job_id: int) -> Ended:
         """Return a job without a worker, and the process that held it last."""
         (owner,) = (
-            _driver(connection).execute("SELECT last_owner FROM job WHERE id = ?", (job_id,)).fetchone()
+            driver_of(connection).execute("SELECT last_owner FROM job WHERE id = ?", (job_id,)).fetchone()
         )
         return Ended(self._row_now(connection, job_id), Owner.read(owner))
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
 
 
 def _last_attempt(driver: sqlite3.Connection, job_id: int) -> Attempt | None:
