@@ -84,7 +84,7 @@ class _Waiting:
     turn: asyncio.Future[None] = field(compare=False)
 
 
-_IN_FLIGHT_FOR_ONE_AHEAD = 3
+_IN_FLIGHT_FOR_ONE_AHEAD = 2
 """For so many places in flight, one more request is made ready: writing down what is about to be sent takes
 as long as the disk does, and a place in flight would stand empty meanwhile."""
 
