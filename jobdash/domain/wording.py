@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from jobdash.domain.local_wording import local_notes, only_local, stalled_in
 from jobdash.domain.note import Note as Note
-from jobdash.domain.plan import Action, JobOutcome, Plan, Result, Summary, status_counts
+from jobdash.domain.plan import Action, Decision, JobOutcome, Plan, Result, Summary, status_counts
 from jobdash.domain.status import UNFINISHED, Status
 from jobdash.domain.text import clean
 
@@ -112,11 +113,19 @@ def notes(plan: Plan) -> list[Note]:
     if elsewhere.acting and plan.action in builders:
         where = f"{len(elsewhere.acting):,} at {_accounts(elsewhere)}: " if both else ""
         found += _prefixed(where, builders[plan.action](elsewhere))
-    here = f"{local:,} {'script' if local == 1 else 'scripts'} here: " if both else ""
-    found += _prefixed(here, local_notes(plan))
+    shared = {note.topic for note in found}
+    for note in local_notes(plan):
+        here = f"{local:,} {'script' if local == 1 else 'scripts'} here: " if note.topic in shared else ""
+        found.append(replace(note, text=f"{here}{note.text}"))
     found += _skipped(plan)
     found += [Note("Meaning", text) for text in _meanings(plan)]
-    return found
+    return _by_topic(found)
+
+
+def _by_topic(notes: list[Note]) -> list[Note]:
+    """Put notes of one topic together, where the first of them stands."""
+    topics = list(dict.fromkeys(note.topic for note in notes))
+    return sorted(notes, key=lambda note: topics.index(note.topic))
 
 
 def _prefixed(which: str, notes: list[Note]) -> list[Note]:
@@ -190,7 +199,7 @@ def _remove(plan: Plan) -> list[Note]:
     unfinished = tuple(decision for decision in plan.acting if decision.job.unfinished)
     found: list[Note] = []
     if unfinished and choices.cancel_first:
-        text = f"{jobs(len(unfinished))} asked to stop; removed when that is confirmed"
+        text = f"{_asked_to_stop(unfinished)}; removed when that is confirmed"
         found += [Note("At the provider", text, warning=True), _partial(plan)]
     elif unfinished and choices.record:
         text = f"{jobs(len(unfinished))} not finished: left running at the provider, and billed"
@@ -205,6 +214,14 @@ def _remove(plan: Plan) -> list[Note]:
     if not choices.record:
         found.append(Note("Stays", "the record here"))
     return found
+
+
+def _asked_to_stop(unfinished: Sequence[Decision]) -> str:
+    """Return how many are asked now, and how many have been asked before."""
+    again = sum(1 for decision in unfinished if decision.job.status is Status.CANCELLING)
+    now = len(unfinished) - again
+    told = [f"{jobs(now)} asked to stop"] if now else []
+    return ", ".join([*told, *([f"{jobs(again)} asked before"] if again else [])])
 
 
 def _skipped(plan: Plan) -> list[Note]:

@@ -49,7 +49,10 @@ async def cancel_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome
     )
     if isinstance(row, Refusal):
         return _refused(job, row)
-    told = "its script stops after the items it is at" if row.status is Status.CANCELLING else "nobody ran it"
+    if row.status is Status.CANCELLING:
+        told = "its script stops after the items it is at"
+    else:
+        told = "nobody ran it" if job.status is Status.PENDING else "its script was not heard of any more"
     return JobOutcome(job, Result.DONE, f"{told}; {done_words(row)}", row.status)
 
 

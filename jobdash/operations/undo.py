@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["Undoable", "find_undoable", "undo", "undo_words"]
 
 
-NOTHING_TO_UNDO = "no removal, and no force-fail of a provider's job, of your own in the last 24 hours"
+NOTHING_TO_UNDO = "you removed nothing, and force-failed no provider's job, in the last 24 hours"
+_NOUNS = {
+    Undone.REMOVAL: "the removal",
+    Undone.FORCE_FAIL: "the force-fail",
+    Undone.WAITING_REMOVAL: "cancel & delete",
+}
 
 
 def find_undoable(reader: Reader, actor: str, job_id: int | None = None) -> Undoable | None:
@@ -33,7 +38,7 @@ async def undo(action: Undoable, store: Store) -> list[UndoOutcome]:
 def undo_words(action: Undoable) -> str:
     """Return what an undo takes back, and what it cannot, in one or two sentences."""
     first = clean(action.jobs[0].name, 60) if len(action.jobs) == 1 else jobs(len(action.jobs))
-    words = f"Take back: {action.what} of {first}."
+    words = f"Take back: {_NOUNS[action.what]} of {first}."
     if action.what is Undone.REMOVAL:
         return " ".join((words, *_brought_back(action)))
     if any(row.cancel_requested_at is not None for row in action.jobs):
@@ -45,9 +50,9 @@ def _brought_back(action: Undoable) -> Iterator[str]:
     """Yield what the undo of a removal brings back, and what not."""
     local = [row for row in action.jobs if row.local]
     if len(local) < len(action.jobs):
-        yield "What was deleted at the provider does not come back."
+        yield "The record comes back; what was deleted at the provider, if anything, does not."
     if local:
-        yield "Items come back with their job; files that were deleted here do not."
+        yield "Items come back with their job; files that were deleted here, if any, do not."
     # Removing an unfinished one has cancelled it, in one transaction.
     cancelled = [row for row in local if row.status is Status.CANCELLED and row.finished_at == row.removed_at]
     if cancelled:

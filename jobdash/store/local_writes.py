@@ -72,7 +72,7 @@ class LocalWrites(Desk):
             else:
                 fence_acts.end_attempts(driver, job_id, now, f"cancelled by {self._actor.name}")
                 fence_acts.cancelled(driver, job_id, now, kept)
-                told = "nobody ran it"
+                told = "nobody ran it" if row.status is Status.PENDING else "its worker was not heard of"
             self._append(connection, now, "cancel", row, "done", told, bulk=bulk)
             return self._row_now(connection, job_id)
 

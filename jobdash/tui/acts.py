@@ -171,9 +171,7 @@ class Acts:
             return
         words = undo_words(action)
         names = [row.name for row in action.jobs]
-        if not await self._app.push_screen_wait(
-            AskScreen("Undo?", words, names, "Keep it so", "Take it back")
-        ):
+        if not await self._app.push_screen_wait(AskScreen("Undo?", words, names, "Leave it", "Take it back")):
             return
         outcomes = await self._app.with_store(lambda store: undo(action, store))
         kept = [outcome for outcome in outcomes if outcome.reason is not None]

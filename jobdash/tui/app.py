@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -33,6 +34,7 @@ from jobdash.tui.prompt_keys import KeysUnderWay
 from jobdash.tui.runs import Run, Runs, single_toast, summary_line
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.screens.main import MainScreen
+from jobdash.tui.symbols import not_utf8
 from jobdash.tui.theme import DARK, LIGHT
 from jobdash.tui.widgets.filter_bar import FilterInput
 
@@ -148,9 +150,13 @@ class JobdashApp(App[None]):
         return self.screen.is_modal
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return what every line goes through before it is written: ASCII only, where that is wanted."""
+        """Return what every line goes through before it is written: no symbols, where that is wanted."""
         filters = super().get_line_filters()
-        return [*filters, AsciiFilter()] if self.context.symbols.ascii else filters
+        return (
+            [*filters, AsciiFilter(letters=not not_utf8(os.environ))]
+            if self.context.symbols.ascii
+            else filters
+        )
 
     def notify(
         self,

@@ -58,7 +58,7 @@ def status_style(row: JobRow, now: int | None = None) -> str:
 
 
 def status_words(row: JobRow, now: int, symbols: Symbols) -> tuple[str, str]:
-    """Return a job's glyph and word."""
+    """Return a job's glyph and word; a completed job in which something failed says so in its word, too."""
     if row.gone:
         return symbols.gone, "gone"
     if row.removing is not None:
@@ -71,6 +71,10 @@ def status_words(row: JobRow, now: int, symbols: Symbols) -> tuple[str, str]:
         return symbols.warning, "cancelling"
     if row.status is Status.UNKNOWN:
         return symbols.status[Status.UNKNOWN], clean(row.raw_status or "unknown", 24)
+    if row.outcome is Outcome.ALL_FAILED:
+        return symbols.status[Status.FAILED], "all failed"
+    if row.outcome is Outcome.PARTIAL:
+        return symbols.status[row.status], "partial"
     return symbols.status[row.status], LABELS[row.status]
 
 

@@ -136,8 +136,10 @@ class _TabLook:
 
 _LONG_TABS = {tab: tab.capitalize() for tab in Tab}
 _TAB_LOOKS = (
+    _TabLook(_LONG_TABS, glyphs=True, between=4),
+    _TabLook(_LONG_TABS, glyphs=True, between=3),
     _TabLook(_LONG_TABS, glyphs=True),
-    _TabLook(_LONG_TABS, glyphs=True, between=1),
+    _TabLook(_LONG_TABS, between=3),
     _TabLook(_LONG_TABS),
     _TabLook(_SHORT_TABS),
     _TabLook(_SHORT_TABS, keys=False),
@@ -199,9 +201,15 @@ def sort_spans(layout: Layout, sort: Sort, moved: int, symbols: Symbols) -> list
     return [*spans, gap(1)]
 
 
-def title_spans(row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
-    """Return the first detail line: the job's name, id, model, endpoint, deadline."""
+def title_spans(
+    row: JobRow, width: int, now: int, symbols: Symbols, *, configured: bool = True
+) -> list[Span]:
+    """Return the first detail line: the job's name, id, model, endpoint, deadline.
+
+    ``configured`` says whether its account can be asked; where it cannot, nothing here will move.
+    """
     parts = [
+        ("" if configured else f"account {clean(row.account, 40)} is not configured", "warning"),
         (
             clean(row.remote_id or (row.public_id if row.local else f"{row.public_id} (not submitted)"), 60),
             "muted",

@@ -51,12 +51,12 @@ MARGIN = 3
 GAP = 2
 _MINIMUM = {
     Column.NAME: 20,
-    Column.ACCOUNT: 7,
+    Column.ACCOUNT: 9,
     Column.MODEL: 14,
     Column.STATUS: 14,
     Column.BAR: 8,
     Column.COUNTS: 13,
-    Column.FAILED: 7,
+    Column.FAILED: 8,
     Column.AGE: 5,
     Column.LEFT: 6,
     Column.REMOTE_ID: 30,
@@ -114,7 +114,7 @@ def fit(width: int, account_width: int = 7, chosen: tuple[str, ...] = ()) -> Lay
     ``account_width`` is that of the longest account name; ``chosen`` limits the columns to those named.
     """
     minimum = dict(_MINIMUM)
-    minimum[Column.ACCOUNT] = min(14, max(7, account_width))
+    minimum[Column.ACCOUNT] = min(14, max(minimum[Column.ACCOUNT], account_width))
     columns = [column for column in Column if not chosen or _is_chosen(column, chosen)]
     columns = [column for column in columns if width >= _COMFORT.get(column, 0)]
     room = width - MARGIN - 2

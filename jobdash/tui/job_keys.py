@@ -31,7 +31,7 @@ def hints(
             continue
         enabled = name not in off
         if name == "job.errors":
-            enabled = bool(job.row.failed or job.errors or job.row.error)
+            enabled = job.row.terminal and bool(job.row.failed or job.errors or job.row.error)
         tone = "error" if name == "job.cancel" and enabled else "text"
         keys = context.config.keys
         key, always = key_name(binding, keys), name == "job.close"

@@ -112,7 +112,7 @@ def _no_errors(row: JobRow) -> list[TextLine]:
     if row.failed:
         return [
             ((f"{row.failed:,} requests failed; what they say is at the provider", "text"),),
-            (("e asks for it", "muted"),),
+            (("e asks for it" if row.terminal else "it tells when the job has ended", "muted"),),
         ]
     return [(("No error known", "muted"),)]
 
@@ -189,7 +189,7 @@ def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "
         below: TextLine = ((" " * (cell_len(head) + _ACTION + 1), "muted"),)
         for place, part in enumerate(wrapped(_result(event), room, room - cell_len(known_as))):
             lines.append((*(below if place else first), (part, tone)))
-    return lines or [(("Nothing has been done yet", "muted"),)]
+    return lines or [(("No action yet", "muted"),)]
 
 
 def _head(event: Event, *, wide: bool, more: str) -> str:

@@ -15,10 +15,10 @@ from jobdash.tui.context import Context
 
 _FOOTER = (
     "job.cancel", "job.cancel_all", "job.force_fail", "job.retry", "job.remove", "job.fetch", "view.mark",
-    "view.filter", "job.open", "app.help", "app.quit", "job.cancel_delete", "job.undo", "view.sort",
-    "view.mark_all", "view.pause", "app.sync", "app.log",
+    "view.filter", "job.cancel_delete", "job.undo", "view.sort", "view.mark_all", "view.pause", "app.sync",
+    "app.log", "job.open", "app.help", "app.quit",
 )  # fmt: skip
-"""Binding ids as they stand there; the last ones are given up first when there is no room."""
+"""Binding ids as they stand there; the last ones are given up first when there is no room, but for these:"""
 _ALWAYS = frozenset({"job.open", "app.help", "app.quit"})
 _ACCEPTS = {
     "job.cancel": (Action.CANCEL, Choices()),

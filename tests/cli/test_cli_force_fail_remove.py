@@ -187,7 +187,7 @@ def test_undo_shows_what_it_takes_back_and_asks(cli: Cli) -> None:
     assert cli("undo").code == 4
     dry = cli("undo", "--dry-run")
     assert dry.code == 0
-    assert "Take back: remove of 2 jobs." in dry.out
+    assert "Take back: the removal of 2 jobs." in dry.out
     assert cli.at_terminal("n\n", "undo").code == 4
     ran = cli.at_terminal("y\n", "undo")
 

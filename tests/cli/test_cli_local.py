@@ -55,7 +55,7 @@ def test_the_force_fail_of_a_script_is_retried_and_not_undone(cli: Cli, run_scri
     ran = cli("undo", jid(run), "--yes")
     assert ran.code == 1
     assert ran.err == f"resize is a script's job, whose force-fail stays: jobdash retry {jid(run)}\n"
-    assert "no force-fail of a provider's job" in cli("undo", "--yes").err
+    assert "force-failed no provider's job" in cli("undo", "--yes").err
 
 
 def test_the_summary_as_json_tells_of_results(cli: Cli, run_script: Begin) -> None:  # D-3

@@ -154,11 +154,12 @@ def test_a_cancel_says_what_stops_when() -> None:  # C-3 C-6 D-7
 def test_both_kinds_of_jobs_are_told_of_in_one_dialog() -> None:
     lines = notes(planned(Action.CANCEL, RUNNING, job(id=7)))
     assert [note.topic for note in lines] == [
-        "Jobs", "At the provider", "Kept", "In the script", "Kept", "Meaning", "Meaning",
+        "Jobs", "At the provider", "Kept", "Kept", "In the script", "Meaning", "Meaning",
     ]  # fmt: skip
     assert lines[1].text.startswith("1 at openai: it is asked to stop")
     assert lines[2].text == "1 at openai: 42 finished requests, billed; their results can be fetched"
-    assert lines[3].text.startswith("1 script here: 1 told to stop")
+    assert lines[3].text.startswith("1 script here: 42 finished items")
+    assert lines[4].text.startswith("1 told to stop")
     assert "asks the provider" in lines[5].text
     assert "asks the script" in lines[6].text
 

@@ -33,7 +33,7 @@ async def test_a_change_behind_an_opaque_screen_writes_nothing(
     """F-1"""
     async with dashboard(path, [OPENAI], rows=jobs("pending", "in_progress"), working=False) as dash:
         await dash.press(key)
-        drawn = {"enter": "provider's id", "l": "Nothing has been done"}[key]
+        drawn = {"enter": "provider's id", "l": "No action yet"}[key]
         await dash.until(lambda: drawn in dash.screen)
         await dash.settle()
         updates = written(dash, monkeypatch)
@@ -59,7 +59,7 @@ async def test_a_change_of_the_job_writes_its_own_cells(path: Path, monkeypatch:
 async def test_a_terminal_that_became_wider_behind_a_screen_is_filled(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("in_progress"), working=False, size=(80, 24)) as dash:
         await dash.press("l")
-        await dash.until(lambda: "Nothing has been done yet" in dash.screen)
+        await dash.until(lambda: "No action yet" in dash.screen)
         await dash.pilot.resize_terminal(120, 36)
         await dash.press("escape")
         await dash.until(lambda: "1 ● Running 1" in dash.line("tabs"))

@@ -46,8 +46,10 @@ def test_tabs_get_shorter_step_by_step() -> None:
         spans = chrome.tab_spans(counts(number), Tab.RUNNING, (), width, UNICODE)
         return "".join(span.text for span in spans).strip()
 
-    assert tabs(140).startswith("0 All 28  1 ● Running 4  2 ○ Pending 4")
-    assert tabs(112).startswith("0 All 28  1 Running 4  2 Pending 4")
+    assert tabs(140).startswith("0 All 28    1 ● Running 4    2 ○ Pending 4")
+    assert tabs(120).startswith("0 All 28  1 ● Running 4  2 ○ Pending 4")
+    assert tabs(119).startswith("0 All 28   1 Running 4   2 Pending 4")
+    assert tabs(106).startswith("0 All 28  1 Running 4  2 Pending 4")
     assert tabs(72) == "All 28  Run 4  Pend 4  Canc'g 4  Done 4  Fail 4  Canc'd 4  Exp 4"
     assert tabs(90, 123_456).startswith("All 864k  Run 123k  Pend 123k")
 
@@ -114,7 +116,10 @@ async def screens(dash: Dash) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [(120, 36), (80, 24), (40, 10)])
-async def test_ascii_everywhere(path: Path, size: tuple[int, int]) -> None:
+async def test_ascii_everywhere(
+    path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
     rows = [*jobs(*ALL_STATES), job(50, name="商品説明 naïve 🎉", remote_status="in_progress")]
     async with dashboard(
         path, [OPENAI], rows=rows, working=False, size=size, ui=UiSettings(ascii=True)
@@ -123,6 +128,17 @@ async def test_ascii_everywhere(path: Path, size: tuple[int, int]) -> None:
         for text in await screens(dash):
             assert text.isascii(), {char for char in text if not char.isascii()}
         assert "????????" in to_ascii("商品説明")
+
+
+async def test_symbols_go_and_letters_stay_where_the_locale_has_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    rows = [*jobs(*ALL_STATES), job(50, name="商品説明 naïve 🎉", remote_status="in_progress")]
+    async with dashboard(path, [OPENAI], rows=rows, working=False, ui=UiSettings(ascii=True)) as dash:
+        written = "".join(await screens(dash))
+        assert "商品説明 naïve ??" in written
+        assert {char for char in written if not char.isascii()} == set("商品説明ï")
 
 
 def test_ascii_keeps_the_width() -> None:
@@ -229,7 +245,7 @@ def test_the_c_locale_has_ascii_only(env: dict[str, str], ascii_only: bool) -> N
 
 
 def test_news_on_a_tab_leaves_the_glyphs_where_they_fit() -> None:
-    spans = chrome.tab_spans(counts(3), Tab.ALL, frozenset({Tab.COMPLETED}), 120, UNICODE)
+    spans = chrome.tab_spans(counts(3), Tab.ALL, frozenset({Tab.COMPLETED}), 130, UNICODE)
     assert "● Running 3" in "".join(span.text for span in spans)
 
 

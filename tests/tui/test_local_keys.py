@@ -287,7 +287,7 @@ async def test_cancel_and_delete_goes_at_once_and_a_late_write_brings_nothing_ba
             assert not dash.names
             await dialog(dash, "u")
             words = str(dash.app.screen.query_one("#words", Static).content)
-            assert "Take back: remove of resize" in words
+            assert "Take back: the removal of resize" in words
             await dash.press("y")
             await dash.until(lambda: "⊘ cancelled" in dash.screen)
     assert ask(path, "SELECT count(*) FROM item WHERE outcome = 'ok'") == [(1,)]
@@ -298,7 +298,7 @@ async def test_removal_of_local_jobs_offers_local_files_and_nothing_at_a_provide
     async with dashboard(path, working=False) as dash:
         screen = await dialog(dash, "x")
         fields = {box.id for box in screen.query("Choice")}
-        assert fields == {"choice-cancel_first", "choice-record", "choice-local_files"}
+        assert fields == {"choice-record", "choice-local_files"}
         await dash.press("escape")
         await dash.until_table()
         add(path, job(1, "completed"))
@@ -571,7 +571,7 @@ async def test_the_undo_of_a_mixed_removal_speaks_of_both_kinds(path: Path) -> N
         await dash.until_table()
         screen = await dialog(dash, "u")
         words = str(screen.query_one("#words", Static).content)
-        assert "What was deleted at the provider does not come back." in words
+        assert "what was deleted at the provider, if anything, does not." in words
         assert "Items come back with their job" in words
         assert "1 of them, not finished then, will be cancelled." in words
 

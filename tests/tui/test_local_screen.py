@@ -89,7 +89,7 @@ async def test_bar_counts_and_items_follow_the_script(path: Path) -> None:
             assert dash.screen.count("◌ photos") == 4
             assert "all 8   ✔ ok 2   ✖ error 1   ↷ skipped 1   ◌ unprocessed 4" in dash.line("item-filter")
             resize.go("ok", "ok", "ok", "ok")
-            await dash.until(lambda: "completed" in dash.line("job-head"))
+            await dash.until(lambda: "partial" in dash.line("job-head"))
             await dash.press("escape")
             await dash.until(lambda: any("resize: completed, 1 failed" in toast for toast in dash.toasts))
 

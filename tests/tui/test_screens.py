@@ -45,7 +45,7 @@ async def test_help_names_every_key_and_word(path: Path) -> None:
 async def test_the_log_grows_while_one_looks(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
         await dash.press("l")
-        await dash.until(lambda: "Nothing has been done yet" in dash.screen)
+        await dash.until(lambda: "No action yet" in dash.screen)
         event(path, "no answer")
         await dash.until(lambda: "no answer" in dash.screen)
         assert "ann@desk (tui)" in dash.screen

@@ -182,7 +182,7 @@ async def test_pause_counts_what_is_held_back(path: Path) -> None:
         await dash.press("p")
         for number in (1, 2, 3):
             change(path, "UPDATE job SET remote_status = 'failed', failed = ? WHERE name = 'job-001'", number)
-            await dash.until(lambda n=number: f"‖ {n} change" in dash.line("accounts"))  # type: ignore[misc]
+            await dash.until(lambda n=number: f"‖ paused, {n} change" in dash.line("accounts"))  # type: ignore[misc]
         assert dash.statuses()["job-001"] == "in_progress"
         await dash.press("p")
         await dash.until(lambda: dash.statuses()["job-001"] == "failed")

@@ -37,7 +37,9 @@ def choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield what can be chosen about a plan: the field, and what it is called."""
     offered: set[str] = set()
     if plan.action is Action.REMOVE:
-        offered = {"cancel_first", "record"}
+        offered = {"record"}
+        if any(decision.job.unfinished for decision in plan.decisions):
+            offered.add("cancel_first")
         own = sum(1 for decision in plan.decisions if decision.job.local)
         if own:
             offered.add("local_files")

@@ -189,7 +189,8 @@ class MainScreen(ExactScreen):
         total = f"{view.counts.total:,} job{'' if view.counts.total == 1 else 's'} "
         right = [Span(total, "muted")]
         if view.paused:
-            right = [Span(f"{symbols.paused} {view.held_changes:,} changes ", "warning"), *right]
+            held = f"{view.held_changes:,} change{'' if view.held_changes == 1 else 's'}"
+            right = [Span(f"{symbols.paused} paused, {held} {symbols.dot} ", "warning"), *right]
         right = [*self._run_spans(), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         health = {account.name: account for account in context.browser.accounts()}
@@ -223,7 +224,9 @@ class MainScreen(ExactScreen):
         else:
             wrong = row.failed or row.error or waits_for_script(row)
             errors = self._errors_of(row) if wrong else []
-            self._title.put(chrome.title_spans(row, self._width, now, symbols))
+            configured = row.account in self.context.config.account_names
+            spans = chrome.title_spans(row, self._width, now, symbols, configured=configured)
+            self._title.put(spans)
             self._story.put(chrome.story_spans(row, errors, self._width, now, symbols))
         self._draw_keys()
 

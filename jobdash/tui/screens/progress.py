@@ -29,7 +29,7 @@ class ProgressScreen(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,h", "leave", "Hide", show=False),
         Binding("s", "stop", "Stop", show=False),
-        Binding("q", "app.quit", "Quit", show=False),
+        Binding("q", "quit", "Quit", show=False),
     ]
 
     def __init__(self, run: Run, context: Context) -> None:
@@ -111,6 +111,13 @@ class ProgressScreen(Dialog[None]):
         """Go back to the table; the run goes on."""
         self.run.hidden = not self.run.ended
         self.dismiss(None)
+
+    async def action_quit(self) -> None:
+        """Leave the dashboard; once all is done only the box, whose summary is still to be read."""
+        if self.run.ended:
+            self.action_leave()
+        else:
+            await self.app.action_quit()
 
     @on(Button.Pressed, "#stop")
     def action_stop(self) -> None:

@@ -40,11 +40,13 @@ class Notes(Toned):
 
     def _lines(self, width: int) -> list[TextLine]:
         lines: list[TextLine] = []
+        above = ""
         for note in self._notes:
             tone = "warning" if note.warning else "text"
             for place, part in enumerate(wrapped(note.text, max(10, width - _TOPIC))):
-                topic = note.topic if place == 0 else ""
+                topic = note.topic if place == 0 and note.topic != above else ""
                 lines.append(((topic.ljust(_TOPIC), "muted"), (part, tone)))
+            above = note.topic
         return lines
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:

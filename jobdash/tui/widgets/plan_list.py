@@ -11,6 +11,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.local import ItemOutcome
 from jobdash.domain.plan import JobOutcome, Plan, Result
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
@@ -19,6 +20,7 @@ from jobdash.tui.symbols import Symbols
 from jobdash.tui.tones import Toned
 
 _NAMES_MEASURED = 500
+_STATUS_CELLS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,9 @@ def plan_entries(plan: Plan, now: int, symbols: Symbols) -> list[Entry]:
         if hidden and place == len(hidden):
             entries.append(Entry(None, "", "muted", "visible"))
         job = decision.job
-        glyph, _ = cells.status_words(job, now, symbols)
-        entries.append(Entry(job, glyph, cells.status_style(job, now), _done(job)))
+        glyph, word = cells.status_words(job, now, symbols)
+        words = f"{word.ljust(_STATUS_CELLS)}  {_done(job)}".rstrip()
+        entries.append(Entry(job, glyph, cells.status_style(job, now), words))
     return entries
 
 
@@ -55,9 +58,9 @@ def _done(job: JobRow) -> str:
 def outcome_entry(outcome: JobOutcome, symbols: Symbols) -> Entry:
     """Return what became of one job."""
     glyph, tone = {
-        Result.DONE: (symbols.ok[0], "success"),
+        Result.DONE: (symbols.items[ItemOutcome.OK], "success"),
         Result.SKIPPED: (symbols.none[0], "muted"),
-        Result.FAILED: (symbols.bad[0], "error"),
+        Result.FAILED: (symbols.items[ItemOutcome.ERROR], "error"),
     }[outcome.result]
     status = LABELS[outcome.status_after] if outcome.status_after else ""
     reason = outcome.reason
