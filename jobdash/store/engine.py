@@ -30,7 +30,9 @@ OPTION = "--db"
 """How a person names another store to a command."""
 _URL = re.compile(r"([a-z][a-z0-9+]+):/")
 """The URL of a database, as it looks once it has been taken for a path."""
-_READER_CACHE_KIB = 16 * 1024
+_READER_CACHE_KIB = 4 * 1024
+_WRITER_CACHE_KIB = 512
+"""A write touches some twenty pages; a dashboard holds a writer and a reader for each account all day."""
 
 
 def ensure_store(path: Path, *, read_only: bool = False) -> str | None:
@@ -167,6 +169,7 @@ def connect_writer(path: Path, synchronous: str, named: str = OPTION) -> sqlite3
         connection = _connect(f"{_uri(path)}?mode=rw")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
     return connection
 
 
