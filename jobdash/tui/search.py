@@ -34,6 +34,11 @@ class Answer:
     """Seconds."""
 
 
+SETTLE_S = 0.025
+"""A search begins when nobody has typed on for so long: in a burst of letters only the last is looked for, and
+no matches of the ones before it are drawn in front of an echo."""
+
+
 class Searcher:
     """Runs one search at a time in a thread; asking again stops the one before."""
 
@@ -74,6 +79,9 @@ class Searcher:
             return self._browser
 
     def _search(self, turn: int, scope: Scope, sort: Sort) -> None:
+        if turn != self._newest:
+            return
+        time.sleep(SETTLE_S)
         try:
             self._search_in_steps(turn, scope, sort)
         except (Interrupted, StoreError):
