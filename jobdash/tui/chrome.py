@@ -178,7 +178,8 @@ def header_spans(layout: Layout, sort: Sort, symbols: Symbols) -> list[Span]:
         if place.column is Column.COUNTS and chosen:
             text = "TOTAL"
         if chosen:
-            text = f"{text} {arrow}" if place.column not in RIGHT else f"{arrow} {text}"
+            apart = " " if len(text) + len(arrow) < place.width else ""
+            text = f"{text}{apart}{arrow}" if place.column not in RIGHT else f"{arrow}{apart}{text}"
         text = text.rjust(place.width) if place.column in RIGHT else text.ljust(place.width)
         spans.append(gap(place.start - x))
         tone = "accent" if chosen else "header"

@@ -51,12 +51,12 @@ MARGIN = 3
 GAP = 2
 _MINIMUM = {
     Column.NAME: 20,
-    Column.ACCOUNT: 9,
+    Column.ACCOUNT: 7,
     Column.MODEL: 14,
     Column.STATUS: 14,
     Column.BAR: 8,
     Column.COUNTS: 13,
-    Column.FAILED: 8,
+    Column.FAILED: 7,
     Column.AGE: 5,
     Column.LEFT: 6,
     Column.REMOTE_ID: 30,

@@ -116,9 +116,7 @@ async def screens(dash: Dash) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [(120, 36), (80, 24), (40, 10)])
-async def test_ascii_everywhere(
-    path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
-) -> None:
+async def test_ascii_everywhere(path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     monkeypatch.setenv("LC_ALL", "C")
     rows = [*jobs(*ALL_STATES), job(50, name="商品説明 naïve 🎉", remote_status="in_progress")]
     async with dashboard(

@@ -59,8 +59,9 @@ def choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
 class Choice(Checkbox):
     """A choice whose state can be told without colours: ``[x]``, ``[ ]``."""
 
-    BUTTON_LEFT = "["
-    BUTTON_RIGHT = "]"
+    # Textual draws a side in the colour behind the mark: a box whose ground is no block has its brackets inside.
+    BUTTON_LEFT = ""
+    BUTTON_RIGHT = ""
 
     def on_mount(self) -> None:
         """Draw the mark only where it is chosen."""
@@ -72,7 +73,7 @@ class Choice(Checkbox):
         super().watch_value()
 
     def _mark(self) -> None:
-        self.BUTTON_INNER = "x" if self.value else " "
+        self.BUTTON_INNER = "[x]" if self.value else "[ ]"
 
 
 class ConfirmScreen(Dialog[Plan | None]):

@@ -34,7 +34,7 @@ _MEANINGS = {
     Status.IN_PROGRESS: "requests are being answered, items worked on",
     Status.FINALIZING: "results are being put together",
     Status.CANCELLING: "a cancel was asked, the provider or the script has not confirmed it",
-    Status.COMPLETED: "ended; amber or red where requests failed",
+    Status.COMPLETED: "ended; partial or all failed where requests failed",
     Status.FAILED: "ended without results, its script ended with an error, or force-failed here",
     Status.EXPIRED: "not done in its time; finished requests are billed",
     Status.CANCELLED: "the provider or the script confirmed the cancel, or nobody ran it any more",
