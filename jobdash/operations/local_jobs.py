@@ -50,9 +50,9 @@ async def cancel_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome
     if isinstance(row, Refusal):
         return _refused(job, row)
     if row.status is Status.CANCELLING:
-        told = "its script stops after the items it is at"
+        told = "items under way finish"
     else:
-        told = "nobody ran it" if job.status is Status.PENDING else "its script was not heard of any more"
+        told = "nobody ran it" if job.status is Status.PENDING else "its script was not heard of"
     return JobOutcome(job, Result.DONE, f"{told}; {done_words(row)}", row.status)
 
 

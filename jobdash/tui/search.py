@@ -35,8 +35,8 @@ class Answer:
 
 
 SETTLE_S = 0.025
-"""A search begins when nobody has typed on for so long: in a burst of letters only the last is looked for, and
-no matches of the ones before it are drawn in front of an echo."""
+"""A search begins when nobody has typed on for so long: of a burst of letters only the last is looked for,
+and no matches of those before it are drawn in front of an echo."""
 
 
 class Searcher:

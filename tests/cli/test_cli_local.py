@@ -43,7 +43,7 @@ def test_a_cancel_says_how_many_results_there_are(cli: Cli, run_script: Begin) -
     assert ran.out.splitlines() == [
         "Using account(s): local",
         "Found 1 pending job(s)",
-        f"cancelling  {jid(run)}  resize (local)  its script stops after the items it is at; 25 of 100 done",
+        f"cancelling  {jid(run)}  resize (local)  items under way finish; 25 of 100 done",
         "Cancelled: 0 · Cancelling: 1 · Failed to cancel: 0 · Skipped (not pending): 0",
     ]
     assert run.did("ok", first=25) == "cancelling"

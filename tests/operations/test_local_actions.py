@@ -39,7 +39,7 @@ async def test_a_running_script_is_told_and_what_is_done_stays(local: LocalWorld
     outcome = await local.one(Action.CANCEL, run.id)
 
     assert outcome.result is Result.DONE
-    assert outcome.reason == "its script stops after the items it is at; 2 of 4 done"
+    assert outcome.reason == "items under way finish; 2 of 4 done"
     assert outcome.status_after is Status.CANCELLING
     assert run.did("ok", first=2) == "cancelling"  # the item under way is taken
     run.ends("cancelled")

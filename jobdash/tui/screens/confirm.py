@@ -59,7 +59,7 @@ def choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
 class Choice(Checkbox):
     """A choice whose state can be told without colours: ``[x]``, ``[ ]``."""
 
-    # Textual draws a side in the colour behind the mark: a box whose ground is no block has its brackets inside.
+    # Textual draws a side in the colour behind the mark; where that is no block, brackets belong to the mark.
     BUTTON_LEFT = ""
     BUTTON_RIGHT = ""
 
