@@ -23,9 +23,9 @@ NUMBERS = (
     "total", "succeeded", "failed", "cancelled", "expired",
     "created_at", "started_at", "finished_at", "expires_at",
 )  # fmt: skip
-_TEXTS = ("raw_status", "model", "endpoint")
+_TEXTS = ("model", "endpoint")
 KNOWN_COLUMNS = (
-    *NUMBERS, *_TEXTS, "usage", "files", "remote_metadata", "error", "errors",
+    *NUMBERS, *_TEXTS, "raw_status", "usage", "files", "remote_metadata", "error", "errors",
     "id", "remote_id", "account", "name", "submit_key", "remote_status", "cancel_requested_at",
     "cancel_doubt", "seen_at", "not_found_at", "gone_at", "removed_at",
 )  # fmt: skip
@@ -54,10 +54,13 @@ class Source:
 def told(observed: Observed, known: dict[str, Any] = _NOTHING) -> dict[str, Any]:
     """Return the columns that an answer tells and that differ from ``known``, as they are kept.
 
-    None and empty things are not told. What stands there word for word is not looked at further: most
-    answers of a sync say nothing new, and there can be thousands.
+    None and empty things are not told, except the provider's word: that it has none is news, too. What stands
+    there word for word is not looked at further: most answers of a sync say nothing new, and there can be
+    thousands.
     """
     columns: dict[str, Any] = {"remote_status": str(observed.status)}
+    if observed.raw_status != known.get("raw_status"):
+        columns["raw_status"] = stored(observed.raw_status)
     for column, number in zip(NUMBERS, _numbers(observed), strict=True):
         if number is not None and number != known.get(column):
             columns[column] = stored_number(number)

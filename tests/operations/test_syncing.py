@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -191,6 +192,38 @@ async def test_an_unknown_word_is_kept_and_taken_for_unfinished(world: World) ->
 
     row = world.row(batch)
     assert (row.status, row.raw_status, row.unfinished) == (Status.UNKNOWN, "marinating", True)
+
+
+@pytest.mark.parametrize("said", [{"status": None}, {}])
+async def test_a_batch_without_a_status_hides_no_other(world: World, said: dict[str, None]) -> None:
+    sound = {"id": "batch_1", "status": "completed", "created_at": 1}
+    page = {"object": "list", "data": [sound, {"id": "batch_2", **said}], "has_more": False}
+    world.fault(Answer(200, json.dumps(page)), "/v1/batches")
+
+    report = (await world.sync("openai"))["openai"]
+
+    assert (report.error, report.new) == (None, 2)
+    row = world.row("batch_2")
+    assert (row.status, row.raw_status, row.unfinished) == (Status.UNKNOWN, "", True)
+
+
+async def test_a_gemini_batch_without_a_state_is_recorded(world: World) -> None:
+    page = {"operations": [{"name": "batches/a1", "metadata": {}}]}
+    world.fault(Answer(200, json.dumps(page)), "*/batches")
+
+    assert (await world.sync("gemini"))["gemini"].error is None
+    assert world.row("batches/a1").status is Status.UNKNOWN
+
+
+async def test_a_known_job_may_lose_its_status(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    page = {"data": [{"id": batch}], "has_more": False}
+    world.fault(Answer(200, json.dumps(page)), "/v1/batches")
+
+    await world.sync()
+
+    assert (world.row(batch).status, world.row(batch).raw_status) == (Status.UNKNOWN, "")
 
 
 async def test_counts_nobody_told_are_unknown_and_not_zero(world: World) -> None:
