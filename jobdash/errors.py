@@ -9,7 +9,8 @@ JobdashError                     a sentence for a person and an exit code for a 
 ├── ConfigError                  configuration or credentials (5)
 ├── StoreError                   the store cannot be used (6)
 │   ├── StoreTooNew              written by a newer jobdash; left untouched
-│   └── StoreReadOnly            can be read, cannot be written
+│   ├── StoreReadOnly            can be read, cannot be written
+│   └── StoreBusy                another program has been writing for long
 └── ProviderError                a provider said no, or said nothing (1)
     ├── AuthRejected             the key is missing, wrong or not allowed
     ├── NotFound                 the provider knows no such thing
@@ -84,6 +85,10 @@ class StoreTooNew(StoreError):
 
 class StoreReadOnly(StoreError):
     """The store can be read but not written."""
+
+
+class StoreBusy(StoreError):
+    """Another program has been writing to the store for too long."""
 
 
 class ProviderError(JobdashError):

@@ -12,7 +12,7 @@ from jobdash.config import Account, Config
 from jobdash.domain.clock import Clock
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.plan import Plan
-from jobdash.errors import JobdashError, ProviderError, StoreError, Unavailable
+from jobdash.errors import JobdashError, ProviderError, StoreBusy, StoreError, Unavailable
 from jobdash.operations.accounts import twins
 from jobdash.operations.daemon_executor import DaemonExecutor
 from jobdash.operations.execute import Report, execute
@@ -44,6 +44,7 @@ class AccountWorker:
         on_wait: Callable[[str, int | None], None],
         on_sync: Callable[[SyncReport], None],
         on_progress: Callable[[str, int], None],
+        on_trouble: Callable[[str, str], None] = lambda _name, _words: None,
     ) -> None:
         self.account = account
         self._config = config
@@ -54,6 +55,9 @@ class AccountWorker:
         self._on_wait = on_wait
         self._on_sync = on_sync
         self._on_progress = on_progress
+        self._on_trouble = on_trouble
+        """Hears what cannot be written on the account, since the store cannot be written."""
+        self._trouble = ""
         self._session: Future[AccountSession] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[Any] | None = None
@@ -103,9 +107,10 @@ class AccountWorker:
         await self._tell_failure(words, type(error).__name__, store)
 
     async def _tell_failure(self, words: str, kind: str, store: Store) -> None:
+        """Write on the account why it was not asked; where even that cannot be written, say it, once."""
         account, now = self.account, self._clock()
         next_poll_at = now + self._config.sync.fastest_ms
-        with contextlib.suppress(StoreError):
+        try:
             await store.write(
                 lambda writer: writer.set_health(
                     account.name,
@@ -116,6 +121,12 @@ class AccountWorker:
                     error_kind=kind,
                 )
             )
+        except StoreBusy:
+            return
+        except StoreError as error:
+            if self._trouble != str(error):
+                self._trouble = str(error)
+                self._on_trouble(account.name, str(error))
 
     async def _poll(self, work: Work) -> None:
         reader = Reader(self._config.database, self._clock)
@@ -133,15 +144,19 @@ class AccountWorker:
         """Sync if it is time and this process's turn; returns the seconds until it is worth looking again.
 
         A store that is busy or cannot be read, or an answer nobody thought of, ends one sync and never the
-        polling.
+        polling. All but a busy store, which the next poll finds free, is told.
         """
         try:
             if (wait := self._until_due(reader)) > 0:
                 return wait
             if await self._claim(work.store):
                 await self._sync(reader, work)
+                self._trouble = ""
             return self._until_due(reader)
-        except StoreError:
+        except StoreBusy:
+            return _LOOK_AGAIN_S
+        except StoreError as error:
+            await self._tell_failure(str(error), type(error).__name__, work.store)
             return _LOOK_AGAIN_S
         except Exception as error:  # noqa: BLE001 - said on the account, where a person sees it
             await self._tell_failure(

@@ -18,6 +18,7 @@ from jobdash.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    StoreError,
     Unavailable,
 )
 from jobdash.operations.cancel import said
@@ -61,7 +62,7 @@ class SyncReport:
     reconciled: list[Reconciled] = field(default_factory=list)
     removals: list[JobOutcome] = field(default_factory=list)
     """Removals that had waited for a cancel, carried out or given up."""
-    error: ProviderError | None = None
+    error: ProviderError | StoreError | None = None
     next_poll_at: int = 0
 
     def add(self, result: UpsertResult) -> None:
@@ -286,7 +287,7 @@ class Sync:
         return next_poll_at
 
 
-def _backoff(before: AccountHealth | None, error: ProviderError) -> int:
+def _backoff(before: AccountHealth | None, error: ProviderError | StoreError) -> int:
     """Return how long to leave a failing account alone: longer the longer it fails."""
     if isinstance(error, AuthRejected | QuotaExhausted):
         return _BACKOFF_MS[-1]
@@ -296,8 +297,10 @@ def _backoff(before: AccountHealth | None, error: ProviderError) -> int:
     return next((wait for wait in _BACKOFF_MS if failing < 2 * wait), _BACKOFF_MS[-1])
 
 
-def health_words(error: ProviderError, account: Account) -> str:
+def health_words(error: ProviderError | StoreError, account: Account) -> str:
     """Return what the account line says: short, and with the way out."""
+    if isinstance(error, StoreError):
+        return str(error)
     code = f" ({error.status})" if error.status else ""
     if isinstance(error, AuthRejected) and error.status is not None:
         return f"key rejected{code}"

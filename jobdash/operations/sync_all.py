@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from jobdash.config import Account, Config
-from jobdash.errors import AuthRejected, ConfigError, ProviderError
+from jobdash.errors import AuthRejected, ConfigError, ProviderError, StoreError
 from jobdash.operations.accounts import Accounts, twins
 from jobdash.operations.browse import Browser
 from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_words
@@ -28,18 +28,32 @@ class AccountSyncs:
     on_progress: OnProgress = lambda _name, _seen: None
 
     async def run(self, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
-        """Sync the named accounts (all, when None) whoever's turn it is; errors are in the reports."""
+        """Sync the named accounts (all, when None) whoever's turn it is; errors are in the reports.
+
+        StoreError when what none of them told could be written.
+        """
         doubles = twins(self.config.accounts)
         asked = [
             account
             for account in self.config.accounts
             if (account.name not in doubles if names is None else account.name in names)
         ]
-        return list(await asyncio.gather(*(self._now(account, full=full) for account in asked)))
+        reports = list(await asyncio.gather(*(self._reported(account, full=full) for account in asked)))
+        lost = [report.error for report in reports if isinstance(report.error, StoreError)]
+        if lost and len(lost) == len(reports):
+            raise lost[0]
+        return reports
 
     async def if_due(self, account: Account) -> SyncReport | None:
         """Sync an account when it is due and no other process is on it."""
         return await self._sync(account, full=False) if await self._claim(account) else None
+
+    async def _reported(self, account: Account, *, full: bool) -> SyncReport:
+        """Sync an account; what cannot be written of it is its own error and hides no other account."""
+        try:
+            return await self._now(account, full=full)
+        except StoreError as error:
+            return SyncReport(account.name, error=error, next_poll_at=self.work.clock())
 
     async def _now(self, account: Account, *, full: bool) -> SyncReport:
         await self.work.store.write(lambda writer: writer.poll_now(account.name))

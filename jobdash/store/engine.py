@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from jobdash.domain.text import clean
-from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
+from jobdash.errors import StoreBusy, StoreError, StoreReadOnly, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +104,12 @@ def translated(path: Path, named: str = OPTION) -> Iterator[None]:
         raise store_error(path, error, named) from error
 
 
+_KINDS: dict[int, type[StoreError]] = {
+    sqlite3.SQLITE_READONLY: StoreReadOnly,
+    sqlite3.SQLITE_BUSY: StoreBusy,
+}
+
+
 def store_error(path: Path, error: sqlite3.DatabaseError, named: str = OPTION) -> StoreError:
     """Return what SQLite says of a file as an error with the file's name and a way out.
 
@@ -111,7 +117,7 @@ def store_error(path: Path, error: sqlite3.DatabaseError, named: str = OPTION) -
     """
     sentence = _sentence(path, error, named)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return StoreReadOnly(sentence) if code == sqlite3.SQLITE_READONLY else StoreError(sentence)
+    return _KINDS.get(code, StoreError)(sentence)
 
 
 def _sentence(path: Path, error: sqlite3.DatabaseError, named: str) -> str:

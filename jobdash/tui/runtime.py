@@ -74,6 +74,7 @@ class Runtime:
                 on_wait=lambda name, until: self._say(Waiting(name, until)),
                 on_sync=lambda report: self._say(Synced(news_of(report))),
                 on_progress=lambda name, seen: self._say(Progress(name, seen)),
+                on_trouble=lambda name, words: self._say(Synced(News(name, notices=(words,)))),
             )
         if self._stopped:
             self.stop()

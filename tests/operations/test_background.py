@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +33,8 @@ class Threads:
     store: StoreWorker
     synced: threading.Event = field(default_factory=threading.Event)
     syncs: list[str] = field(default_factory=list)
+    troubled: threading.Event = field(default_factory=threading.Event)
+    troubles: list[str] = field(default_factory=list)
     started: list[threading.Thread] = field(default_factory=list)
     workers: list[AccountWorker] = field(default_factory=list)
 
@@ -47,6 +52,10 @@ class Threads:
             self.syncs.append(report.account)
             self.synced.set()
 
+        def on_trouble(_name: str, words: str) -> None:
+            self.troubles.append(words)
+            self.troubled.set()
+
         worker = AccountWorker(
             account,
             self.world.config,
@@ -54,6 +63,7 @@ class Threads:
             on_wait=lambda _name, _until: None,
             on_sync=on_sync,
             on_progress=lambda _name, _seen: None,
+            on_trouble=on_trouble,
         )
         self.workers.append(worker)
         return worker
@@ -156,3 +166,39 @@ async def test_a_key_with_two_names_is_polled_once_and_told_of_both(threads: Thr
     assert threads.syncs == ["openai"]
     health = {each.name: each.ok_at for each in world.browser.accounts()}
     assert health["work"] == health["openai"] is not None
+
+
+def refuse(world: World, what: str) -> None:
+    """Let the store refuse one kind of write."""
+    with closing(sqlite3.connect(world.config.database, isolation_level=None)) as connection:
+        connection.execute(f"CREATE TRIGGER refuse BEFORE {what} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+async def test_what_the_store_refuses_of_an_account_is_told_on_it(threads: Threads) -> None:
+    world = threads.world
+    world.add()
+    refuse(world, "INSERT ON job")
+
+    threads.serve(threads.account())
+
+    await asyncio.to_thread(until, lambda: "no room" in str(world.browser.accounts()))
+    assert threads.troubles == []
+
+
+async def test_a_store_that_takes_nothing_at_all_is_told_once(threads: Threads) -> None:
+    refuse(threads.world, "INSERT ON account")
+    worker = threads.account()
+    threads.serve(worker)
+    assert await asyncio.to_thread(threads.troubled.wait, PATIENCE_S)
+
+    worker.wake()
+    await asked(worker)
+
+    assert ["no room" in words for words in threads.troubles] == [True]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from jobdash.demo.emulator import Answer, Ending, Listing, Phase, Switches
 from jobdash.domain.duration import HOUR as HOUR_MS
 from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
+from jobdash.errors import StoreError
 from jobdash.operations.sync import CLAIM_MS
 from jobdash.operations.sync_all import rejected
 
@@ -377,3 +380,31 @@ async def test_a_sync_that_takes_its_time_keeps_others_away(world: World) -> Non
 
     assert len(claimed) == 4
     assert not any(claimed)
+
+
+def refuse_jobs(world: World, when: str) -> None:
+    """Let the store refuse some new jobs."""
+    with closing(sqlite3.connect(world.config.database, isolation_level=None)) as connection:
+        refusal = "SELECT RAISE(ABORT, 'no room')"
+        connection.execute(f"CREATE TRIGGER refuse BEFORE INSERT ON job WHEN {when} BEGIN {refusal}; END")
+
+
+async def test_what_cannot_be_written_of_one_account_hides_no_other(world: World) -> None:
+    for account in ("openai", "work"):
+        world.add(account)
+    refuse_jobs(world, "NEW.account = 'work'")
+
+    reports = await world.sync()
+
+    assert "no room" in str(reports["work"].error)
+    assert not rejected(reports["work"])
+    assert (reports["openai"].error, reports["openai"].new) == (None, 1)
+
+
+async def test_a_store_that_takes_no_accounts_jobs_is_raised(world: World) -> None:
+    for account in ("openai", "work"):
+        world.add(account)
+    refuse_jobs(world, "true")
+
+    with pytest.raises(StoreError, match="no room"):
+        await world.sync()
