@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
 from jobdash.config import Account
-from jobdash.errors import JobdashError
+from jobdash.errors import ConfigError, JobdashError
 from jobdash.operations.limiter import OnWait, Stop
 from jobdash.operations.session import AccountSession, Before, Request
+from jobdash.providers.account import BASE_URLS, origin_of
 from jobdash.providers.base import Capabilities
 
 T = TypeVar("T")
@@ -109,13 +110,34 @@ class Accounts(Mapping[str, OneAccount]):
 
 def twins(accounts: Iterable[Account]) -> dict[str, str]:
     """Return the accounts that are another name for an earlier one: same provider, server and key."""
-    first: dict[tuple[str, str | None, str], str] = {}
+    first: dict[tuple[str, str, str], str] = {}
     found: dict[str, str] = {}
     for account in accounts:
         if account.api_key is None:
             continue
-        identity = (account.provider, account.base_url, account.api_key.reveal())
+        identity = (account.provider, _server(account), account.api_key.reveal().strip())
         original = first.setdefault(identity, account.name)
         if original != account.name:
             found[account.name] = original
     return found
+
+
+def other_names(accounts: Iterable[Account], name: str) -> tuple[str, ...]:
+    """Return the names beside this one of an account's key."""
+    accounts = tuple(accounts)
+    doubles = twins(accounts)
+    same = doubles.get(name, name)
+    return tuple(
+        account.name
+        for account in accounts
+        if account.name != name and doubles.get(account.name, account.name) == same
+    )
+
+
+def _server(account: Account) -> str:
+    """Return an account's server, however its address is written."""
+    written = account.base_url or BASE_URLS.get(account.provider, "")
+    try:
+        return origin_of(written)
+    except ConfigError:  # said when the account is opened
+        return written

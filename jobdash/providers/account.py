@@ -7,6 +7,11 @@ from urllib.parse import urlsplit
 from jobdash.config import Account
 from jobdash.errors import AuthRejected, ConfigError
 
+BASE_URLS = {
+    "openai": "https://api.openai.com/v1",
+    "gemini": "https://generativelanguage.googleapis.com",
+}
+"""Where each provider is, for accounts that name no ``base_url``."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 

@@ -17,14 +17,14 @@ from jobdash.config import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.errors import BadResponse, InvalidRequest
-from jobdash.providers.account import key_of, origin_of
+from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import gemini_claims
 from jobdash.providers.reading import items, mapping, readable, rfc3339_ms, text, whole
 from jobdash.providers.results import answer, remote_error, result_line, unreadable
 from jobdash.providers.wire import Deadlines, Wire, opened
 
-BASE_URL = "https://generativelanguage.googleapis.com"
+BASE_URL = BASE_URLS["gemini"]
 API_VERSION = "v1beta"
 """What the public documentation of batches uses; the SDK's own default is v1."""
 PAGE = 50

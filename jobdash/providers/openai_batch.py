@@ -15,14 +15,14 @@ from jobdash.config import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.errors import BadResponse, InvalidRequest
-from jobdash.providers.account import key_of, origin_of
+from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import openai_claims
 from jobdash.providers.reading import items, mapping, readable, text, unix_ms, whole
 from jobdash.providers.results import answer, remote_error, result_line, unwrapped
 from jobdash.providers.wire import Deadlines, Wire, opened
 
-BASE_URL = "https://api.openai.com/v1"
+BASE_URL = BASE_URLS["openai"]
 OWN_KEY_ENV = "OPENAI_API_KEY"
 PAGE = 100
 """The largest page the list gives."""

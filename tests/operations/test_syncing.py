@@ -6,16 +6,19 @@ import json
 import math
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from operations_kit import HOUR, KEYS, World, made_accounts
 
+from jobdash.config import Account, Secret
 from jobdash.demo.emulator import Answer, Ending, Listing, Phase, Switches
 from jobdash.domain.duration import HOUR as HOUR_MS
 from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
 from jobdash.errors import StoreError
+from jobdash.operations.accounts import twins
 from jobdash.operations.sync import CLAIM_MS
 from jobdash.operations.sync_all import rejected
 
@@ -131,6 +134,22 @@ async def test_two_names_for_one_key_are_asked_once(world: World) -> None:
     reports = await world.syncs.run()
 
     assert [report.account for report in reports] == ["openai"]
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        (None, "sk-1"),
+        ("https://api.openai.com/v1/", "sk-1"),
+        ("HTTPS://API.OpenAI.com:443/v1", " sk-1\n"),
+    ],
+)
+def test_a_key_is_the_same_however_its_server_is_written(url: str | None, key: str) -> None:
+    first = Account("openai", "openai", "A", Secret("sk-1"), "https://api.openai.com/v1")
+    other = Account("work", "openai", "B", Secret(key), url)
+
+    assert twins([first, other]) == {"work": "openai"}
+    assert twins([first, replace(other, base_url="https://elsewhere/v1")]) == {}
 
 
 async def test_retry_after_moves_the_next_poll(world: World) -> None:
