@@ -13,12 +13,12 @@ from jobdash.domain.clock import Clock
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.plan import Plan
 from jobdash.errors import JobdashError, ProviderError, StoreBusy, StoreError, Unavailable
-from jobdash.operations.accounts import twins
+from jobdash.operations.accounts import other_names, twins
 from jobdash.operations.daemon_executor import DaemonExecutor
 from jobdash.operations.execute import Report, execute
 from jobdash.operations.limiter import Stop
 from jobdash.operations.session import AccountSession, Before, Request
-from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_words
+from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_words, tell_not_asked
 from jobdash.operations.work import Caller, Work
 from jobdash.operations.writing import Store
 from jobdash.providers.base import Capabilities
@@ -49,9 +49,8 @@ class AccountWorker:
         self.account = account
         self._config = config
         self._clock = clock
-        doubles = twins(config.accounts)
-        self._polls = account.name not in doubles
-        self._twins = tuple(name for name, original in doubles.items() if original == account.name)
+        self._polls = account.name not in twins(config.accounts)
+        self._twins = other_names(config.accounts, account.name)
         self._on_wait = on_wait
         self._on_sync = on_sync
         self._on_progress = on_progress
@@ -109,17 +108,15 @@ class AccountWorker:
     async def _tell_failure(self, words: str, kind: str, store: Store) -> None:
         """Write on the account why it was not asked; where even that cannot be written, say it, once."""
         account, now = self.account, self._clock()
-        next_poll_at = now + self._config.sync.fastest_ms
         try:
-            await store.write(
-                lambda writer: writer.set_health(
-                    account.name,
-                    account.provider,
-                    asked_at=now,
-                    next_poll_at=next_poll_at,
-                    error=words,
-                    error_kind=kind,
-                )
+            await tell_not_asked(
+                (account.name, *self._twins),
+                account.provider,
+                store,
+                now=now,
+                next_poll_at=now + self._config.sync.fastest_ms,
+                words=words,
+                kind=kind,
             )
         except StoreBusy:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from jobdash.config import Account, SyncSettings
@@ -27,6 +27,7 @@ from jobdash.operations.reconcile import Reconciled, reconcile
 from jobdash.operations.remove import finish_waiting, give_up_waiting
 from jobdash.operations.session import Get, ListPage
 from jobdash.operations.work import Caller, Work
+from jobdash.operations.writing import Store
 from jobdash.providers.base import RemoteJob, RemotePage
 from jobdash.providers.paging import pages
 from jobdash.store.reader import Reader
@@ -84,7 +85,8 @@ class Sync:
     settings: SyncSettings = field(default_factory=SyncSettings)
     full: bool = False
     twins: tuple[str, ...] = ()
-    """Other names for the account's key: what is told of the account is true of them as well."""
+    """Other names for the account's key: what is told of the account is true of them as well, and what waits
+    for one of them waits for this sync."""
     on_progress: Callable[[int], None] | None = None
     """Hears how many batches have been seen so far."""
     _kept_at: int = field(default=0, init=False)
@@ -101,7 +103,8 @@ class Sync:
             if strange is not None:
                 raise strange
             await self._ask_singly(report, started, known)
-            report.reconciled = await reconcile(self.account.name, self.caller, self.reader, self.work)
+            for name in self._names:
+                report.reconciled += await reconcile(name, self.caller, self.reader, self.work)
             await self._waiting_removals(report)
         except ProviderError as error:
             report.error = error
@@ -114,6 +117,14 @@ class Sync:
         if now - self._kept_at > CLAIM_MS // 4:
             self._kept_at = now
             await self.work.store.write(lambda writer: writer.keep_poll(self.account.name, now + CLAIM_MS))
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (self.account.name, *self.twins)
+
+    def _unfinished(self, seen_before: int) -> list[tuple[JobRow, int]]:
+        """Return the jobs of all the key's names that may be asked singly, and when each was seen."""
+        return [found for name in self._names for found in self.reader.unfinished_remotely(name, seen_before)]
 
     def _health(self) -> AccountHealth | None:
         name = self.account.name
@@ -233,7 +244,7 @@ class Sync:
     def _due(self, started: int, *, everything: bool) -> list[JobRow]:
         """Return the jobs to ask singly: those whose pace says so, or all; the most overdue first."""
         overdue: list[tuple[float, JobRow]] = []
-        for row, seen_at in self.reader.unfinished_remotely(self.account.name, started):
+        for row, seen_at in self._unfinished(started):
             wait, unseen = pace(row, started), started - seen_at
             if everything or unseen > wait - self.settings.fastest_ms:
                 overdue.append((unseen / wait, row))
@@ -243,7 +254,10 @@ class Sync:
     # ── what waits ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def _waiting_removals(self, report: SyncReport) -> None:
-        for intent in self.reader.open_intents(self.account.name, IntentKind.REMOVE):
+        waiting = [
+            intent for name in self._names for intent in self.reader.open_intents(name, IntentKind.REMOVE)
+        ]
+        for intent in waiting:
             row = self.reader.rows([intent.job_id]).get(intent.job_id)
             if row is None:
                 continue
@@ -259,8 +273,7 @@ class Sync:
         error = report.error
         retry_after = error.retry_after if isinstance(error, RateLimited | Unavailable) else None
         if error is None:
-            unfinished = self.reader.unfinished_remotely(self.account.name, now + 1)
-            wait = next_poll_ms((row for row, _ in unfinished), now, self.settings)
+            wait = next_poll_ms((row for row, _ in self._unfinished(now + 1)), now, self.settings)
         else:
             wait = _backoff(before, error)
         if retry_after is not None:
@@ -269,7 +282,7 @@ class Sync:
         seen = (before.discovered if before else 0) + report.new
 
         def tell(writer: Writer) -> None:
-            for name in (self.account.name, *self.twins):
+            for name in self._names:
                 writer.set_health(
                     name,
                     self.account.provider,
@@ -285,6 +298,20 @@ class Sync:
 
         await self.work.store.write(tell)
         return next_poll_at
+
+
+async def tell_not_asked(
+    names: Iterable[str], provider: str, store: Store, *, now: int, next_poll_at: int, words: str, kind: str
+) -> None:
+    """Write on an account, under all its names, why it could not be asked."""
+
+    def tell(writer: Writer) -> None:
+        for name in names:
+            writer.set_health(
+                name, provider, asked_at=now, next_poll_at=next_poll_at, error=words, error_kind=kind
+            )
+
+    await store.write(tell)
 
 
 def _backoff(before: AccountHealth | None, error: ProviderError | StoreError) -> int:

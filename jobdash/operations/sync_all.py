@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from jobdash.config import Account, Config
 from jobdash.errors import AuthRejected, ConfigError, ProviderError, StoreError
-from jobdash.operations.accounts import Accounts, twins
+from jobdash.operations.accounts import Accounts, other_names, twins
 from jobdash.operations.browse import Browser
-from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_words
+from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_words, tell_not_asked
 from jobdash.operations.work import Work
 
 OnProgress = Callable[[str, int], None]
@@ -80,6 +80,7 @@ class AccountSyncs:
             self.work,
             self.config.sync,
             full=full,
+            twins=other_names(self.config.accounts, account.name),
             on_progress=lambda seen: self.on_progress(account.name, seen),
         )
         return await sync.run()
@@ -87,17 +88,17 @@ class AccountSyncs:
     async def _could_not_open(self, account: Account, error: ProviderError | ConfigError) -> SyncReport:
         told = error if isinstance(error, ProviderError) else AuthRejected(str(error))
         now = self.work.clock()
-        await self.work.store.write(
-            lambda writer: writer.set_health(
-                account.name,
-                account.provider,
-                asked_at=now,
-                next_poll_at=now,
-                error=health_words(told, account),
-                error_kind=type(error).__name__,
-            )
+        next_poll_at = now + self.config.sync.fastest_ms
+        await tell_not_asked(
+            (account.name, *other_names(self.config.accounts, account.name)),
+            account.provider,
+            self.work.store,
+            now=now,
+            next_poll_at=next_poll_at,
+            words=health_words(told, account),
+            kind=type(error).__name__,
         )
-        return SyncReport(account.name, error=told, next_poll_at=now)
+        return SyncReport(account.name, error=told, next_poll_at=next_poll_at)
 
 
 def rejected(report: SyncReport) -> bool:

@@ -128,12 +128,57 @@ async def test_a_missing_key_is_the_accounts_error_and_nobodys_crash(world: Worl
 
 async def test_two_names_for_one_key_are_asked_once(world: World) -> None:
     world.add()
-    keys: dict[str, str | None] = {"openai": KEYS["openai"], "again": KEYS["openai"]}
-    await world.with_accounts(made_accounts(world.server, keys))
+    await with_two_names(world)
 
     reports = await world.syncs.run()
 
     assert [report.account for report in reports] == ["openai"]
+
+
+async def with_two_names(world: World) -> None:
+    keys: dict[str, str | None] = {"openai": KEYS["openai"], "again": KEYS["openai"]}
+    await world.with_accounts(made_accounts(world.server, keys))
+
+
+async def test_what_waits_under_the_other_name_of_a_key_is_looked_after(world: World) -> None:
+    await with_two_names(world)
+    unlisted, removed, interrupted = world.add(age=20 * HOUR, running=math.inf), world.add(), world.add()
+    await world.syncs.run(["again"])
+    assert {world.row(batch).account for batch in (unlisted, removed, interrupted)} == {"again"}
+    await world.one(Action.REMOVE, removed, cancel_first=True)
+    row = world.row(interrupted)
+    await world.store.write(
+        lambda writer: writer.begin_cancel(row.id, fence=row.fence, accept=None, deadline=world.ms())
+    )
+    for number in range(300):
+        world.add_finished(age=2 * HOUR + number)
+    await world.syncs.run()
+    world.pass_time(20 * 60)
+    world.emulator.openai.cancel(unlisted)
+    world.pass_time(60)
+
+    (report,) = await world.syncs.run()
+
+    assert report.account == "openai"
+    assert world.row(removed).removed_at is not None
+    assert world.row(unlisted).status is Status.CANCELLED
+    assert [done.row.id for done in report.reconciled if done.row] == [row.id]
+    assert world.open_intents() == []
+    assert world.row(unlisted).account == "again", "a name that is there keeps its jobs"
+
+
+async def test_a_key_whose_client_cannot_be_made_is_told_under_both_names(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await with_two_names(world)
+    monkeypatch.setenv("ALL_PROXY", "ftp://h")
+
+    await world.syncs.run()
+
+    told = {
+        health.name: "its client cannot be made" in str(health.error) for health in world.browser.accounts()
+    }
+    assert told == {"openai": True, "again": True}
 
 
 @pytest.mark.parametrize(
