@@ -73,6 +73,8 @@ class RemotePage:
 
     jobs: tuple[RemoteJob, ...]
     cursor: str | None
+    promised: bool = True
+    """Whether the server says that there is more; else it can be asked, and may say the same again."""
 
 
 @dataclass(frozen=True, slots=True)

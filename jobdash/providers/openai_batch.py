@@ -234,15 +234,18 @@ def read_line(line: Mapping[str, object]) -> ResultLine | None:
 
 def _page(value: object) -> RemotePage:
     page = mapping(value)
-    if not isinstance(page.get("data"), list):
+    data, more = page.get("data"), page.get("has_more")
+    if data is None and more is False:  # an empty list, as some servers write it
+        return RemotePage((), None)
+    if not isinstance(data, list):
         raise BadResponse("the provider answered something that is not a list of batches")
-    jobs = readable(items(page["data"]), read_job)
-    if page.get("has_more") is False:
+    jobs = readable(items(data), read_job)
+    if more is False:
         return RemotePage(jobs, None)
     if jobs:
-        # Servers that leave ``has_more`` out: only an empty page says that the list is over.
-        return RemotePage(jobs, jobs[-1].remote_id)
-    return RemotePage((), text(page.get("last_id")) if page.get("has_more") else None)
+        # Servers that leave ``has_more`` out: an empty page, or the same again, says that the list is over.
+        return RemotePage(jobs, jobs[-1].remote_id, promised=bool(more))
+    return RemotePage((), text(page.get("last_id")) if more else None)
 
 
 def _expected(job: RemoteJob, remote_id: str) -> RemoteJob:

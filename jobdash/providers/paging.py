@@ -20,7 +20,8 @@ async def pages(ask: AskPage, *, cap: int = PAGE_CAP) -> AsyncIterator[RemotePag
 
     A cursor seen before, a page that holds only batches seen before and still promises more, more than
     ``cap`` pages, or more than `EMPTY_CAP` empty ones in a row end it with BadResponse. Every page is
-    yielded before that is raised, so what was readable has been read.
+    yielded before that is raised, so what was readable has been read. Where the server promises nothing, a
+    page of batches seen before is simply the end.
     """
     cursor: str | None = None
     cursors: set[str] = set()
@@ -28,10 +29,12 @@ async def pages(ask: AskPage, *, cap: int = PAGE_CAP) -> AsyncIterator[RemotePag
     empty = 0
     for number in range(1, cap + 1):
         page = await ask(cursor)
+        ids = {job.remote_id for job in page.jobs}
+        if not page.promised and ids <= known:
+            return
         yield page
         if page.cursor is None:
             return
-        ids = {job.remote_id for job in page.jobs}
         if page.cursor in cursors or (ids and ids <= known):
             raise BadResponse(f"the list repeats itself after {number} pages")
         empty = 0 if ids else empty + 1

@@ -100,6 +100,21 @@ async def test_a_list_that_repeats_itself_ends_with_an_error_after_what_was_read
     assert world.calls("GET", "/v1/batches") <= 3
 
 
+async def test_a_server_that_promises_no_more_and_knows_no_cursor_has_a_list_that_ends(world: World) -> None:
+    batches = [{"id": f"batch_{number}", "status": "in_progress", "created_at": 1} for number in range(2)]
+    world.fault(Answer(200, json.dumps({"object": "list", "data": batches})), "/v1/batches")
+
+    reports = [(await world.sync("openai"))["openai"] for _ in range(2)]
+
+    assert [(report.error, report.seen, report.new) for report in reports] == [(None, 2, 2), (None, 2, 0)]
+
+
+async def test_an_empty_list_may_be_null(world: World) -> None:
+    world.fault(Answer(200, '{"object": "list", "data": null, "has_more": false}'), "/v1/batches")
+
+    assert (await world.sync("openai"))["openai"].error is None
+
+
 async def test_one_failing_account_hides_no_other(world: World) -> None:
     world.add_many(2)
     world.add_many(2, "gemini")

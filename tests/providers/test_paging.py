@@ -12,9 +12,9 @@ from jobdash.providers.base import RemoteJob, RemotePage
 from jobdash.providers.paging import EMPTY_CAP, pages
 
 
-def page(ids: str, cursor: str | None) -> RemotePage:
+def page(ids: str, cursor: str | None, *, promised: bool = True) -> RemotePage:
     jobs = tuple(RemoteJob(word, Status.COMPLETED, "completed", None, None) for word in ids)
-    return RemotePage(jobs, cursor)
+    return RemotePage(jobs, cursor, promised)
 
 
 def serving(*served: RemotePage) -> Callable[[str | None], Awaitable[RemotePage]]:
@@ -49,6 +49,10 @@ async def walk(*served: RemotePage, cap: int = 50) -> tuple[str, str]:
         ([page("ab", "1"), page("cd", "1")], "abcd", "repeats itself after 2"),
         ([page("ab", "1"), page("ab", "2")], "abab", "repeats itself after 2"),
         ([page("a", "1"), page("b", "2"), page("c", "1")], "abc", "repeats itself after 3"),
+        ([page("ab", "b", promised=False)], "ab", ""),
+        ([page("ab", "b", promised=False), page("cd", "d", promised=False)], "abcd", ""),
+        ([page("ab", "b", promised=False), page("bc", "c", promised=False), page("", None)], "abbc", ""),
+        ([page("ab", "b", promised=False), page("ab", "b")], "abab", "repeats itself after 2"),
     ],
 )
 async def test_walks(served: list[RemotePage], ids: str, failure: str) -> None:
