@@ -13,6 +13,7 @@ JobdashError                     a sentence for a person and an exit code for a 
 │   └── StoreBusy                another program has been writing for long
 └── ProviderError                a provider said no, or said nothing (1)
     ├── AuthRejected             the key is missing, wrong or not allowed
+    ├── SeesNone                 the key is good, and sees none of the jobs that are known
     ├── NotFound                 the provider knows no such thing
     ├── RateLimited              too many requests; carries ``retry_after``
     ├── QuotaExhausted           the account has nothing left; asking again is useless
@@ -106,6 +107,10 @@ class ProviderError(JobdashError):
 
 class AuthRejected(ProviderError):
     """The key was rejected."""
+
+
+class SeesNone(ProviderError):
+    """this key sees none of the known jobs; is it another account's?"""
 
 
 class NotFound(ProviderError):

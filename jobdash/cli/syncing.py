@@ -14,6 +14,7 @@ from jobdash.cli.out import Tone, document, say, tell
 from jobdash.cli.workbench import open_workbench
 from jobdash.errors import ConfigError
 from jobdash.operations.accounts import twins
+from jobdash.operations.cancel import said
 from jobdash.operations.limiter import Stop
 from jobdash.operations.sync import SyncReport, health_words
 from jobdash.operations.sync_all import rejected
@@ -84,6 +85,8 @@ def _notices(report: SyncReport) -> Iterator[tuple[int, str]]:
         yield row.id, f"{row.public_id} {short_name(row)}: {words}"
     for row in report.gone:
         yield row.id, f"{row.public_id} {short_name(row)}: gone, its provider knows it no more"
+    for row, error in report.not_asked:
+        yield row.id, f"{row.public_id} {short_name(row)}: could not be asked: {said(error)}"
     for reconciled in report.reconciled:
         if reconciled.row is not None and reconciled.notice:
             told = reconciled.row
@@ -100,6 +103,7 @@ def _as_json(report: SyncReport) -> dict[str, Any]:
         "changed": report.changed,
         "finished": [row.public_id for row in report.finished],
         "gone": [row.public_id for row in report.gone],
+        "not_asked": [row.public_id for row, _error in report.not_asked],
         "removed": [outcome.job.public_id for outcome in report.removals],
         "error": None if report.error is None else str(report.error),
         "next_poll_at": rfc3339(report.next_poll_at),

@@ -18,6 +18,7 @@ from jobdash.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    SeesNone,
     StoreError,
     Unavailable,
 )
@@ -43,7 +44,8 @@ STUCK_MS = 2 * DAY
 _SETTLED_PAGES = 2
 _SINGLES_MOST = 200
 """Single questions in one sync; the rest has its turn in the next."""
-SEES_NONE = "this key sees none of the known jobs; is it another account's?"
+_FAILURES_MOST = 3
+"""Single questions in a row that may fail where the list failed, too: then it is the server, not the jobs."""
 _BACKOFF_MS = (30_000, 60_000, 2 * MINUTE, 5 * MINUTE)
 
 
@@ -63,7 +65,10 @@ class SyncReport:
     reconciled: list[Reconciled] = field(default_factory=list)
     removals: list[JobOutcome] = field(default_factory=list)
     """Removals that had waited for a cancel, carried out or given up."""
+    not_asked: list[tuple[JobRow, ProviderError]] = field(default_factory=list)
+    """Jobs whose own question failed; the account may be well."""
     error: ProviderError | StoreError | None = None
+    """What the account or its list failed with."""
     next_poll_at: int = 0
 
     def add(self, result: UpsertResult) -> None:
@@ -90,6 +95,8 @@ class Sync:
     on_progress: Callable[[int], None] | None = None
     """Hears how many batches have been seen so far."""
     _kept_at: int = field(default=0, init=False)
+    _knows: bool = field(default=False, init=False)
+    """Whether the account has shown anything that was known."""
 
     async def run(self) -> SyncReport:
         """Ask, write, and tell; a provider's error is in the report and on the account, never raised."""
@@ -97,19 +104,27 @@ class Sync:
         started = self._kept_at = self.work.clock()
         health = self._health()
         try:
-            # What a strange key listed at the last sync is known by now: only the jobs in doubt can tell.
-            strange = await self._still_strange(report, started, health)
-            known = await self._list(report, started, health)
-            if strange is not None:
-                raise strange
-            await self._ask_singly(report, started, known)
-            for name in self._names:
-                report.reconciled += await reconcile(name, self.caller, self.reader, self.work)
-            await self._waiting_removals(report)
+            await self._look(report, started, health)
         except ProviderError as error:
             report.error = error
         report.next_poll_at = await self._tell_health(report, started, health)
         return report
+
+    async def _look(self, report: SyncReport, started: int, health: AccountHealth | None) -> None:
+        # What a strange key listed at the last sync is known by now: only the jobs in doubt can tell.
+        strange = await self._still_strange(report, started, health)
+        try:
+            await self._list(report, started, health)
+        except ProviderError as error:
+            if not _of_the_list_alone(error):
+                raise
+            report.error = error  # single jobs can be asked all the same, and what waits has its turn
+        if strange is not None:
+            raise strange
+        await self._ask_singly(report, started)
+        for name in self._names:
+            report.reconciled += await reconcile(name, self.caller, self.reader, self.work)
+        await self._waiting_removals(report)
 
     async def _keep_claim(self) -> None:
         """Let other processes know that a long sync is still under way."""
@@ -132,15 +147,14 @@ class Sync:
 
     # ── the list ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _list(self, report: SyncReport, started: int, health: AccountHealth | None) -> bool:
-        """Read the pages that matter; returns whether the account sees anything we know."""
+    async def _list(self, report: SyncReport, started: int, health: AccountHealth | None) -> None:
+        """Read the pages that matter."""
         first = health is None or not health.first_sync_done
         whole = (
             self.full or first or (not self.caller.capabilities.newest_first and self._hour_is_over(started))
         )
         asked_at = started
         settled_pages = 0
-        knows = False
 
         async def ask(cursor: str | None) -> RemotePage:
             nonlocal asked_at
@@ -154,14 +168,13 @@ class Sync:
             report.seen += len(page.jobs)
             if self.on_progress is not None:
                 self.on_progress(report.seen)
-            knows = knows or len(result.inserted) < len(page.jobs)
+            self._knows |= len(result.inserted) < len(page.jobs)
             settled = self._settled(page.jobs, result, started)
             settled_pages = settled_pages + 1 if settled else 0
             if first and not self.full and self._older_than_history(page.jobs, started):
                 break
             if not whole and (settled_pages >= _SETTLED_PAGES or not self.caller.capabilities.newest_first):
                 break
-        return knows
 
     def _settled(self, jobs: tuple[RemoteJob, ...], result: UpsertResult, now: int) -> bool:
         """Whether a page holds nothing but what is known, unchanged, and not worth looking behind.
@@ -201,10 +214,13 @@ class Sync:
 
     # ── single questions ───────────────────────────────────────────────────────────────────────────────────
 
-    async def _ask_singly(self, report: SyncReport, started: int, knows: bool) -> None:
+    async def _ask_singly(self, report: SyncReport, started: int) -> None:
         """Ask for the unfinished jobs the list did not show, each at its own pace."""
+        # A list that could not be read at all says nothing of whose key it is.
+        unread = report.error is not None and not report.seen
         missing: list[tuple[JobRow, int]] = []
-        for row in self._due(started, everything=self.full or not knows):
+        failures = 0
+        for row in self._due(started, everything=self.full or not (self._knows or unread)):
             await self._keep_claim()
             asked_at = self.work.clock()
             assert row.remote_id is not None
@@ -214,12 +230,18 @@ class Sync:
                 missing.append((row, asked_at))
                 continue
             except (Unavailable, InvalidRequest, BadResponse) as error:
-                report.error = error  # about this one job: the others, and what waits, have their turn
+                report.not_asked.append((row, error))  # the others, and what waits, have their turn
+                failures += 1
+                if isinstance(report.error, Unavailable | BadResponse) and failures >= _FAILURES_MOST:
+                    break
                 continue
-            knows = True
+            failures = 0
+            self._knows = True
             report.add(await self._upsert((remote,), asked_at))
-        if missing and not knows:
-            raise AuthRejected(SEES_NONE)
+        if missing and not self._knows:
+            if unread:
+                return
+            raise SeesNone
         for row, asked_at in missing:
             if await self._mark_not_found(row, asked_at):
                 report.gone.append(row)
@@ -229,15 +251,13 @@ class Sync:
 
     async def _still_strange(
         self, report: SyncReport, started: int, health: AccountHealth | None
-    ) -> AuthRejected | None:
+    ) -> SeesNone | None:
         """Return the error of a key that saw no known job last time, if it still sees none."""
-        if health is None or health.error != SEES_NONE:
+        if health is None or health.error_kind != SeesNone.__name__:
             return None
         try:
-            await self._ask_singly(report, started, knows=False)
-        except AuthRejected as error:
-            if error.status is not None:  # no key at all
-                raise
+            await self._ask_singly(report, started)
+        except SeesNone as error:
             return error
         return None
 
@@ -300,6 +320,13 @@ class Sync:
         return next_poll_at
 
 
+def _of_the_list_alone(error: ProviderError) -> bool:
+    """Whether an error of the list leaves hope for other requests: not one of the account or the network."""
+    if isinstance(error, Unavailable):
+        return error.status is not None and error.retry_after is None
+    return isinstance(error, NotFound | InvalidRequest | BadResponse)
+
+
 async def tell_not_asked(
     names: Iterable[str], provider: str, store: Store, *, now: int, next_poll_at: int, words: str, kind: str
 ) -> None:
@@ -316,7 +343,7 @@ async def tell_not_asked(
 
 def _backoff(before: AccountHealth | None, error: ProviderError | StoreError) -> int:
     """Return how long to leave a failing account alone: longer the longer it fails."""
-    if isinstance(error, AuthRejected | QuotaExhausted):
+    if isinstance(error, AuthRejected | QuotaExhausted | SeesNone):
         return _BACKOFF_MS[-1]
     if before is None or before.error is None or before.asked_at is None:
         return _BACKOFF_MS[0]

@@ -334,3 +334,17 @@ def test_config(cli: Cli) -> None:
     assert all(account["key_present"] for account in document["accounts"])
     assert not any(key in shown.out + str(document) for key in KEYS.values())
     assert cli("config").code == 2
+
+
+def test_a_job_that_cannot_be_asked_is_said_and_fails_no_account(cli: Cli) -> None:
+    batch = cli.add(name="odd")
+    cli("sync")
+    cli.fault(Answer(200, '{"object": "list", "data": [], "has_more": false}'), "/v1/batches")
+    cli.fault(Answer(400, '{"error": {"message": "no such id"}}'), f"/v1/batches/{batch}")
+
+    ran = cli("sync", "--account", "openai", "--full")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert "odd: could not be asked: " in ran.out
+    assert "no such id" in ran.out
+    assert cli.json("sync", "--account", "openai", "--full")["accounts"][0]["not_asked"] == [cli.id_of(batch)]

@@ -13,7 +13,7 @@ import pytest
 from operations_kit import HOUR, KEYS, World, made_accounts
 
 from jobdash.config import Account, Secret
-from jobdash.demo.emulator import Answer, Ending, Listing, Phase, Switches
+from jobdash.demo.emulator import Answer, Ending, Listing, Phase, Reset, Switches
 from jobdash.domain.duration import HOUR as HOUR_MS
 from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
@@ -253,6 +253,7 @@ async def test_a_key_that_sees_none_of_the_known_jobs_marks_nothing_gone(world: 
         report = (await world.sync(full=True))["openai"]
 
     assert "sees none of the known jobs" in str(report.error)
+    assert not rejected(report), "the key is good, and waiting is not in vain"
     assert not any(world.row(batch).gone for batch in batches)
 
 
@@ -397,8 +398,86 @@ async def test_one_job_that_cannot_be_asked_holds_up_no_other_nor_what_waits(wor
 
     report = (await world.sync())["openai"]
 
-    assert "no such id" in str(report.error)
+    assert [(row.remote_id, "no such id" in error.detail) for row, error in report.not_asked] == [(odd, True)]
     assert world.row(other).removed_at is not None
+
+
+async def test_a_job_that_never_answers_leaves_its_account_well(world: World) -> None:
+    odd = world.add(age=15 * HOUR, running=math.inf)
+    world.add_finished()
+    await world.sync()
+    page = {"object": "list", "data": [], "has_more": False}
+    world.fault(Answer(200, json.dumps(page)), path="/v1/batches")
+    world.fault(Answer(500, "boom"), path=f"/v1/batches/{odd}", method="GET")
+    world.pass_time(HOUR)
+
+    report = (await world.sync(full=True))["openai"]
+
+    (health,) = world.browser.accounts()
+    assert [row.remote_id for row, _error in report.not_asked] == [odd]
+    assert (report.error, health.error, health.first_sync_done) == (None, None, True)
+    assert health.ok_at == health.asked_at
+
+
+@pytest.mark.parametrize("status", [404, 405, 500])
+async def test_a_list_that_cannot_be_read_holds_up_no_job_and_nothing_that_waits(
+    world: World, status: int
+) -> None:
+    ended, removed, interrupted = world.add(), world.add(), world.add()
+    await world.sync()
+    await world.one(Action.REMOVE, removed, cancel_first=True)
+    row = world.row(interrupted)
+    await world.store.write(
+        lambda writer: writer.begin_cancel(row.id, fence=row.fence, accept=None, deadline=world.ms())
+    )
+    world.emulator.openai.cancel(ended)
+    world.fault(Answer(status), path="/v1/batches")
+    world.pass_time(20 * 60)
+
+    report = (await world.sync())["openai"]
+
+    assert f"({status})" in str(report.error)
+    assert world.row(ended).status is Status.CANCELLED
+    assert world.row(removed).removed_at is not None
+    assert [done.row.id for done in report.reconciled if done.row] == [row.id]
+    assert f"({status})" in str(world.browser.accounts()[0].error)
+
+
+async def test_a_list_that_cannot_be_read_says_nothing_of_whose_key_it_is(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    world.forget(batch)
+    world.fault(Answer(404, "no lists here"), path="/v1/batches")
+    for _ in range(3):
+        world.pass_time(10 * 60)
+        report = (await world.sync(full=True))["openai"]
+
+    assert "no lists here" in str(report.error) + getattr(report.error, "detail", "")
+    assert not world.row(batch).gone
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(401), Answer(429, code="insufficient_quota"), Answer(429), Reset(False)]
+)
+async def test_an_account_that_lets_nobody_in_is_asked_no_more(world: World, answer: Answer | Reset) -> None:
+    world.add()
+    await world.sync()
+    world.pass_time(20 * 60)
+    world.fault(answer, path="/v1/batches")
+
+    report = (await world.sync())["openai"]
+
+    assert report.error is not None
+    assert world.calls("GET", "/v1/batches/*") == 0
+
+
+async def test_a_server_that_fails_at_everything_is_not_asked_for_every_job(world: World) -> None:
+    world.add_many(20)
+    await world.sync()
+    world.pass_time(20 * 60)
+    world.fault(Answer(500), path="/v1/batches*")
+
+    assert len((await world.sync())["openai"].not_asked) == 3
 
 
 async def test_many_slow_jobs_do_not_keep_a_young_one_from_being_asked(world: World) -> None:
