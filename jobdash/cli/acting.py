@@ -20,6 +20,7 @@ from jobdash.domain.plan import Action, Choices, JobOutcome, Plan, Result, Summa
 from jobdash.domain.status import Status
 from jobdash.domain.wording import result_counts
 from jobdash.errors import ConfigError
+from jobdash.operations.abandoned import NOT_CONFIRMED, give_up_removals
 from jobdash.operations.execute import execute
 from jobdash.operations.limiter import Stop
 from jobdash.operations.local_jobs import close_abandoned
@@ -43,17 +44,20 @@ class Manner:
 def act_on(face: Face, action: Action, wanted: Wanted, choices: Choices, manner: Manner) -> int:
     """Do an action to the jobs that were named; return the exit code."""
     if not manner.dry_run:
-        close_abandoned_cancels(face)
+        close_what_is_abandoned(face)
     # What is removed already is nothing to complain of: a script may remove twice.
     selection = select(face, wanted, removed=action is Action.REMOVE)
     plan = plan_selection(face, action, selection, choices)
     return carry_out(face, plan, manner, worst=FAILED if selection.bad_words else 0)
 
 
-def close_abandoned_cancels(face: Face) -> None:
-    """End, as cancelled, the local jobs whose workers are gone with a cancel unanswered."""
+def close_what_is_abandoned(face: Face) -> None:
+    """End, as cancelled, the local jobs whose workers are gone, and give up removals that wait in vain."""
     if face.opened.read_only is None:
-        close_abandoned(face.config.database, face.opened.browser, "cli")
+        config, browser = face.config, face.opened.browser
+        close_abandoned(config.database, browser, "cli")
+        for row in give_up_removals(config.database, browser, config.accounts, "cli"):
+            tell(f"{row.public_id} {short_name(row)}: {NOT_CONFIRMED}", Tone.WARN)
 
 
 def plan_selection(face: Face, action: Action, selection: Selection, choices: Choices) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.cli.acting import Manner, carry_out, close_abandoned_cancels
+from jobdash.cli.acting import Manner, carry_out, close_what_is_abandoned
 from jobdash.cli.asof import as_of, as_of_words
 from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.face import Face
@@ -30,7 +30,7 @@ def cancel_all_pending(
     if asked and (worst or not sync_first):
         tell(as_of_words(as_of(face.opened.browser, face.config), system_clock()))
     if not manner.dry_run:
-        close_abandoned_cancels(face)
+        close_what_is_abandoned(face)
     plan = plan_cancel_all(face.opened.browser, scope, situation(face, named=False), choices)
     return carry_out(face, plan, manner, worst=worst)
 

@@ -62,7 +62,7 @@ def _remove(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdic
         return Verdict.ACT, ""
     if not choices.record:
         return Verdict.REFUSED, "still unfinished; what the provider keeps is in use"
-    if job.removing is not None:
+    if job.removing is not None and job.removing >= situation.now:
         return Verdict.ALREADY, "already waiting for the provider to confirm its cancel"
     if not choices.cancel_first:
         return Verdict.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
 from jobdash.config import Account, Config
 from jobdash.domain.clock import Clock
-from jobdash.domain.job import AccountHealth
+from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import Plan
 from jobdash.errors import JobdashError, ProviderError, StoreBusy, StoreError, Unavailable
+from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.accounts import other_names, twins
 from jobdash.operations.daemon_executor import DaemonExecutor
 from jobdash.operations.execute import Report, execute
@@ -238,15 +239,22 @@ class AccountWorker:
         return await asyncio.wrap_future(sent)
 
 
-async def close_abandoned(store: Store) -> None:
-    """Find, again and again, local jobs whose worker is gone: those told to stop end, others are stalled.
+async def close_abandoned(
+    store: Store,
+    asked: Collection[str],
+    on_given_up: Callable[[JobRow, str], None] = lambda _row, _why: None,
+) -> None:
+    """End, again and again, what nobody else will: local jobs without a worker, removals that wait in vain.
 
-    Runs in the store's loop until that ends; a store that is busy is tried again.
+    ``asked`` are the accounts that are asked for what waits for them. Runs in the store's loop until that
+    ends; a store that is busy is tried again.
     """
     while True:
         with contextlib.suppress(StoreError):
             await store.write(lambda writer: writer.close_abandoned_cancels())
             await store.write(lambda writer: writer.end_leases_of_dead())
+            for row in await store.write(lambda writer: writer.give_up_removals(asked)):
+                on_given_up(row, NOT_CONFIRMED)
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 

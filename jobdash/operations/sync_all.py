@@ -7,7 +7,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from jobdash.config import Account, Config
+from jobdash.domain.plan import JobOutcome, Result
 from jobdash.errors import AuthRejected, ConfigError, ProviderError, StoreError
+from jobdash.operations.abandoned import NOT_CONFIRMED
+from jobdash.operations.abandoned import asked as askable
 from jobdash.operations.accounts import Accounts, other_names, twins
 from jobdash.operations.browse import Browser
 from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_words, tell_not_asked
@@ -38,11 +41,21 @@ class AccountSyncs:
             for account in self.config.accounts
             if (account.name not in doubles if names is None else account.name in names)
         ]
+        if not asked:
+            return []
         reports = list(await asyncio.gather(*(self._reported(account, full=full) for account in asked)))
         lost = [report.error for report in reports if isinstance(report.error, StoreError)]
         if lost and len(lost) == len(reports):
             raise lost[0]
+        await self._give_up_removals(reports)
         return reports
+
+    async def _give_up_removals(self, reports: list[SyncReport]) -> None:
+        """End what waited in vain, also where nobody asks any more; told with the others' news."""
+        names = askable(self.config.accounts)
+        for row in await self.work.store.write(lambda writer: writer.give_up_removals(names)):
+            report = next((each for each in reports if each.account == row.account), reports[0])
+            report.removals.append(JobOutcome(row, Result.FAILED, NOT_CONFIRMED, row.status))
 
     async def if_due(self, account: Account) -> SyncReport | None:
         """Sync an account when it is due and no other process is on it."""

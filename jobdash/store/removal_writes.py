@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Collection
 from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.store.desk import Desk
+from jobdash.store.engine import translated
 from jobdash.store.merge import FILES_DELETED
 from jobdash.store.records import Accept, Intent, IntentKind, Refusal, Undone
 from jobdash.store.texts import stored_error
+
+NOT_CONFIRMED = "the cancel was not confirmed in time; the job stays"
+_OVERDUE = (
+    "SELECT intent.id, intent.account, intent.deadline, coalesce(account.asked_at, 0)"
+    " FROM intent INDEXED BY intent_open LEFT JOIN account ON account.name = intent.account"
+    f" WHERE intent.closed_at IS NULL AND intent.kind = '{IntentKind.REMOVE}' AND intent.deadline < ?"
+)
 
 
 class RemovalWrites(Desk):
@@ -70,6 +80,7 @@ class RemovalWrites(Desk):
             if isinstance(row, Refusal):
                 return row
             now = self._clock()
+            self._close_waiting(connection, job_id, now, "asked again")
             self._set(connection, job_id, removing=deadline)
             self._append(connection, now, Undone.WAITING_REMOVAL, row, "waiting", bulk=bulk)
             return self._open(connection, now, IntentKind.REMOVE, row, deadline, bulk=bulk, choices=choices)
@@ -85,3 +96,22 @@ class RemovalWrites(Desk):
             row = self._row_now(connection, intent.job_id)
             self._append(connection, now, Undone.REMOVAL, row, "failed", reason, bulk=intent.bulk)
             return row
+
+    def give_up_removals(self, asked: Collection[str]) -> list[JobRow]:
+        """Give up the waiting removals that no sync will end any more; return their jobs.
+
+        That are those whose deadline has passed and whose account is none of ``asked``, or was asked since
+        then: such a sync would have seen the cancel confirmed. To be called now and then: it takes the store
+        for writing only when there is one.
+        """
+        with translated(self._path):
+            looking = self._quick.connection.driver_connection
+            assert isinstance(looking, sqlite3.Connection)
+            overdue = looking.execute(_OVERDUE, (self._clock(),)).fetchall()
+        nobodys = [
+            intent_id
+            for intent_id, account, deadline, asked_at in overdue
+            if account not in asked or asked_at > deadline
+        ]
+        ended = [self.end_waiting_removal(intent_id, NOT_CONFIRMED) for intent_id in nobodys]
+        return [row for row in ended if row is not None]

@@ -63,6 +63,7 @@ class Runtime:
             self._tell(StoreFailed(str(error)))
 
     def _store_is_ready(self) -> None:
+        from jobdash.operations.abandoned import asked
         from jobdash.operations.background import AccountWorker, close_abandoned
 
         context = self._context
@@ -74,13 +75,19 @@ class Runtime:
                 on_wait=lambda name, until: self._say(Waiting(name, until)),
                 on_sync=lambda report: self._say(Synced(news_of(report))),
                 on_progress=lambda name, seen: self._say(Progress(name, seen)),
-                on_trouble=lambda name, words: self._say(Synced(News(name, notices=(words,)))),
+                on_trouble=self._notice,
             )
         if self._stopped:
             self.stop()
             return
         assert self._store is not None
-        self._store.start(close_abandoned(self._store))
+        self._store.start(
+            close_abandoned(
+                self._store,
+                asked(context.config.accounts),
+                lambda row, why: self._notice(row.account, f"{row.name}: {why}"),
+            )
+        )
         # Asked for and not awaited: an app that ends right now would never answer.
         self._app.call_later(self._serve_accounts)
         self._say(StoreReady())
@@ -99,6 +106,9 @@ class Runtime:
     def _say(self, message: Message) -> None:
         if not self._stopped:
             self._tell(message)
+
+    def _notice(self, account: str, words: str) -> None:
+        self._say(Synced(News(account, notices=(words,))))
 
     def begin(self, run: Run) -> None:
         """Carry out a run in the store's loop; raises StoreError when it is not open, or no more."""

@@ -34,6 +34,7 @@ ABANDONED_DONE = job(Status.COMPLETED, verdict=FORCE_FAILED)
 ELSEWHERE = job(account="old")
 UNSENT = job(Status.PENDING, remote_id=None)
 WAITING = job(cancel_requested_at=NOW, removing=NOW + 15 * MINUTE)
+WAITED = job(cancel_requested_at=NOW, removing=NOW - 1)
 REMOVED = job(Status.COMPLETED, removed_at=NOW - 2 * HOUR)
 
 NOT_CONFIGURED = "account old is not configured any more"
@@ -134,6 +135,7 @@ FORCED = {"force": True}
         (WAITING, FIRST, ALREADY, "already waiting for the provider to confirm its cancel"),
         (WAITING, {}, ALREADY, "already waiting for the provider to confirm its cancel"),
         (WAITING, FORCED, ACT, ""),
+        (WAITED, FIRST, ACT, ""),
         (UNSENT, FIRST, REFUSED, "its submit is not confirmed yet; force-fail it first"),
         (UNSENT, FORCED, ACT, ""),
         (ELSEWHERE, FIRST, REFUSED, f"{NOT_CONFIGURED}; force-fail it first"),

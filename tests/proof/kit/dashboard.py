@@ -11,6 +11,7 @@ from jobdash.config import SyncSettings
 from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
+from jobdash.operations.abandoned import asked
 from jobdash.operations.background import AccountWorker, close_abandoned
 from jobdash.operations.browse import Browser, Scope, Sort
 from jobdash.operations.sync import SyncReport
@@ -62,7 +63,7 @@ def live(task: Task) -> dict[str, Any]:
     ready = threading.Event()
     threads = [thread("store", store.serve(ready.set))]
     assert ready.wait(30)
-    store.start(close_abandoned(store))
+    store.start(close_abandoned(store, asked(config.accounts)))
     threads += [thread(name, worker.serve(store, workers)) for name, worker in workers.items()]
     looks = _look(config.database, ended, errors)
     for worker in workers.values():

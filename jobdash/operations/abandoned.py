@@ -1,0 +1,37 @@
+"""Removals that wait for a cancel and that no sync will end: giving them up needs the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from jobdash.config import Account
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.job import JobRow
+from jobdash.operations.actor import current_actor
+from jobdash.operations.browse import Browser
+from jobdash.store.records import IntentKind
+from jobdash.store.removal_writes import NOT_CONFIRMED
+from jobdash.store.writer import Writer
+
+__all__ = ["NOT_CONFIRMED", "asked", "give_up_removals"]
+
+
+def asked(accounts: Iterable[Account]) -> frozenset[str]:
+    """Return the names of the accounts that syncs can ask."""
+    return frozenset(account.name for account in accounts if account.api_key is not None)
+
+
+def give_up_removals(
+    path: Path, browser: Browser, accounts: Iterable[Account], face: str, clock: Clock = system_clock
+) -> list[JobRow]:
+    """Give up the waiting removals that no sync will end any more; return their jobs.
+
+    For commands, before they look at jobs; a dashboard has its store worker call `Writer.give_up_removals`
+    now and then. Raises StoreError when the store cannot be written.
+    """
+    now = clock()
+    if not any(intent.deadline < now for intent in browser.open_intents(kind=IntentKind.REMOVE)):
+        return []
+    with Writer(path, clock, current_actor(face)) as writer:
+        return writer.give_up_removals(asked(accounts))
