@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from jobdash.config import Account, SyncSettings
@@ -23,6 +25,7 @@ from jobdash.errors import (
     Unavailable,
 )
 from jobdash.operations.cancel import said
+from jobdash.operations.limiter import Sleep
 from jobdash.operations.pace import next_poll_ms, pace
 from jobdash.operations.reconcile import Reconciled, reconcile
 from jobdash.operations.remove import finish_waiting, give_up_waiting
@@ -37,6 +40,7 @@ from jobdash.store.writer import Writer
 
 CLAIM_MS = 2 * MINUTE
 """How long after its last sign of life another process may take a poll up."""
+_KEEP_MS = CLAIM_MS // 4
 FULL_EVERY_MS = HOUR
 """A list that is not newest first is read whole this often."""
 STUCK_MS = 2 * DAY
@@ -94,6 +98,8 @@ class Sync:
     for one of them waits for this sync."""
     on_progress: Callable[[int], None] | None = None
     """Hears how many batches have been seen so far."""
+    sleep: Sleep = asyncio.sleep
+    """Waits until the claim is kept once more."""
     _kept_at: int = field(default=0, init=False)
     _knows: bool = field(default=False, init=False)
     """Whether the account has shown anything that was known."""
@@ -104,7 +110,8 @@ class Sync:
         started = self._kept_at = self.work.clock()
         health = self._health()
         try:
-            await self._look(report, started, health)
+            async with self._claim_kept():
+                await self._look(report, started, health)
         except ProviderError as error:
             report.error = error
         report.next_poll_at = await self._tell_health(report, started, health)
@@ -126,10 +133,29 @@ class Sync:
             report.reconciled += await reconcile(name, self.caller, self.reader, self.work)
         await self._waiting_removals(report)
 
+    @asynccontextmanager
+    async def _claim_kept(self) -> AsyncIterator[None]:
+        """Keep other processes away however long one request waits: a 429 must not double the traffic."""
+
+        async def again_and_again() -> None:
+            while True:
+                await self.sleep(_KEEP_MS / 1000)
+                with suppress(StoreError):
+                    await self._keep_claim()
+
+        keeping = asyncio.create_task(again_and_again())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+
     async def _keep_claim(self) -> None:
-        """Let other processes know that a long sync is still under way."""
+        """Let other processes know that a long sync is still under way.
+
+        Also before each request: a task's sleep does not count the time for which a computer is suspended.
+        """
         now = self.work.clock()
-        if now - self._kept_at > CLAIM_MS // 4:
+        if now - self._kept_at >= _KEEP_MS:
             self._kept_at = now
             await self.work.store.write(lambda writer: writer.keep_poll(self.account.name, now + CLAIM_MS))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import sqlite3
@@ -19,8 +20,10 @@ from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
 from jobdash.errors import StoreError
 from jobdash.operations.accounts import twins
-from jobdash.operations.sync import CLAIM_MS
+from jobdash.operations.session import AccountSession
+from jobdash.operations.sync import CLAIM_MS, Sync
 from jobdash.operations.sync_all import rejected
+from jobdash.store.writer import Writer
 
 
 async def test_every_account_is_asked_and_what_is_new_is_written(world: World) -> None:
@@ -538,6 +541,36 @@ async def test_a_sync_that_takes_its_time_keeps_others_away(world: World) -> Non
 
     assert len(claimed) == 4
     assert not any(claimed)
+
+
+async def test_a_request_that_waits_out_429s_keeps_others_away(world: World) -> None:
+    world.add()
+    world.fault(Answer(429, retry_after=60), path="/v1/batches", times=2)
+    asleep, again = asyncio.Event(), asyncio.Event()
+    claimed: list[bool] = []
+
+    def claim(writer: Writer) -> bool:
+        return writer.claim_poll("openai", "openai", world.ms(), world.ms() + CLAIM_MS, HOUR_MS)
+
+    async def until_next_time(_seconds: float) -> None:
+        asleep.set()
+        await again.wait()
+        again.clear()
+
+    async def pause(seconds: float) -> None:
+        world.pass_time(seconds)
+        asleep.clear()
+        again.set()
+        await asleep.wait()
+        claimed.append(await world.store.write(claim))
+
+    assert await world.store.write(claim)
+    account = world.config.accounts[0]
+    async with AccountSession(account, clock=world.ms, sleep=pause, jitter=lambda _longest: 0.0) as session:
+        report = await Sync(account, session, world.browser, world.work, sleep=until_next_time).run()
+
+    assert (report.error, report.new) == (None, 1)
+    assert claimed == [False, False]
 
 
 def refuse_jobs(world: World, when: str) -> None:
