@@ -13,7 +13,7 @@ from jobdash.store.desk import intents, job
 from jobdash.store.observed import Observed
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
 from jobdash.store.tables import TagRecord, table
-from jobdash.store.texts import stored, stored_error, stored_named
+from jobdash.store.texts import distinct, stored, stored_error, stored_named
 
 NOT_SUBMITTED = "not submitted"
 UNCONFIRMED = "unconfirmed"
@@ -131,7 +131,7 @@ class SubmitWrites(Answers):
         )
         job_id = made.lastrowid
         words = [
-            {"job_id": job_id, "key": stored(key), "value": stored_named(key, value)}
+            {"job_id": job_id, "key": distinct(key), "value": stored_named(key, value)}
             for key, value in new.tags.items()
         ]
         if words:

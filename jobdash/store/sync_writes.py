@@ -20,7 +20,7 @@ from jobdash.store.observed import Observed
 from jobdash.store.records import UpsertResult
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.tables import TagRecord, table
-from jobdash.store.texts import stored, stored_named
+from jobdash.store.texts import distinct, stored, stored_named
 
 GONE_AFTER_MS = 5 * 60 * 1000
 """Two 404s at least this far apart mean that a job is gone."""
@@ -177,7 +177,7 @@ class SyncWrites(Answers):
         connection.execute(insert(job), rows)
         made = {remote: id_ for id_, remote in connection.execute(_IDS_BEHIND, {"last": last})}
         words = [
-            {"job_id": made[observed.remote_id], "key": stored(key), "value": stored_named(key, value)}
+            {"job_id": made[observed.remote_id], "key": distinct(key), "value": stored_named(key, value)}
             for observed in jobs
             for key, value in islice(observed.metadata.items(), _TAGS_A_JOB)
             if value != observed.submit_key

@@ -36,6 +36,17 @@ def test_a_submit_is_written_before_it_is_sent(writer: Writer, reader: Reader) -
     assert (job.submit_key, job.tags) == ("key-1", {"team": "blue"})
 
 
+def test_tags_whose_names_are_kept_alike_stay_two(writer: Writer, reader: Reader) -> None:
+    alike = {"sk-abcdef0123456789": "1", "sk-ghijkl0123456789": "2", "n" * 2000: "3", "n" * 2001: "4"}
+    row, _intent = _begin(writer, replace(NEW, tags=alike))
+    put(writer, remote("batch_9", metadata=alike))
+    for job_id in (row.id, reader.by_remote("batch_9")[0].id):
+        job = reader.job(job_id)
+        assert job is not None
+        assert sorted(job.tags.values()) == ["1", "2", "3", "4"]
+        assert not any(name.startswith("sk-") for name in job.tags)
+
+
 def test_an_answered_submit_is_the_same_job(writer: Writer, reader: Reader) -> None:
     row, intent = _begin(writer)
     now = writer.close_submit(intent.id, remote("batch_9", Status.VALIDATING, name="key-1"), START)
