@@ -17,7 +17,7 @@ from jobdash.store.records import Intent, IntentKind
 from jobdash.store.writer import Writer
 
 LISTING_LAG_MS = 10 * MINUTE
-"""A submit that no list shows after this long is unconfirmed."""
+"""A submit that no list shows this long after its process was found dead is unconfirmed."""
 INTERRUPTED = "cancel was interrupted, not confirmed; press c again"
 
 
@@ -67,7 +67,10 @@ async def _submit(intent: Intent, reader: Reader, work: Work) -> Reconciled | No
     if row is None or row.remote_id is not None:
         await work.store.write(lambda writer: writer.close_intent(intent.id, "found by its key"))
         return Reconciled(row, "submit was interrupted; the batch was found by its key") if row else None
-    if work.clock() - intent.opened_at < LISTING_LAG_MS:
+    now = work.clock()
+    if now < intent.deadline:
+        # Its process is dead: whatever it sent, perhaps after a long upload, went out before now.
+        await work.store.write(lambda writer: writer.listed_by(intent.id, now + LISTING_LAG_MS))
         return None
     reason = "its submit was interrupted, and no list shows it: it may or may not exist at the provider"
     left = await work.store.write(lambda writer: writer.leave_unconfirmed(intent.id, reason))

@@ -29,6 +29,15 @@ _NO_LONGER_SUPERSEDED = (
     .where(job.c.id == _PARENT, job.c.superseded_by == bindparam("child_key"))
     .values(superseded_by=None)
 )
+_LISTED_BY = (
+    update(intents)
+    .where(
+        intents.c.id == bindparam("intent_key"),
+        intents.c.closed_at.is_(None),
+        intents.c.deadline > bindparam("until"),
+    )
+    .values(deadline=bindparam("until"))
+)
 _DOUBLE = select(job.c.id).where(
     job.c.remote_id == bindparam("remote"),
     job.c.provider == bindparam("provider"),
@@ -83,6 +92,14 @@ class SubmitWrites(Answers):
                 "finished_at": self._clock(),
             },
         )
+
+    def listed_by(self, intent_id: int, until: int) -> None:
+        """Bring forward the deadline of a dead process's submit: by then a list shows its batch, if any.
+
+        Said again later, it changes nothing.
+        """
+        with self._transaction() as connection:
+            connection.execute(_LISTED_BY, {"intent_key": intent_id, "until": until})
 
     def leave_unconfirmed(self, intent_id: int, reason: str, *, action: str = "reconcile") -> JobRow | None:
         """Nobody can tell whether the provider has the batch; a sync that finds its key will say."""

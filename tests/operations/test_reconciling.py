@@ -114,9 +114,9 @@ async def test_an_interrupted_delete_is_closed_and_not_sent_again(world: World, 
     assert world.calls("DELETE") == 0
 
 
-def begin_submit(world: World, dead: Writer, key: str) -> int:
+def begin_submit(world: World, dead: Writer, key: str, deadline_ms: int = DEADLINE_MS) -> int:
     new = NewJob("openai", "openai", world.server.openai_base_url, "nightly", key, total=3)
-    begun = dead.begin_submit(new, deadline=world.ms() + DEADLINE_MS)
+    begun = dead.begin_submit(new, deadline=world.ms() + deadline_ms)
     assert not isinstance(begun, Refusal)
     dead.close()
     return begun[0].id
@@ -148,10 +148,28 @@ async def test_a_submit_no_list_shows_is_unconfirmed_after_ten_minutes(world: Wo
     assert (row.status, row.raw_status) == (Status.UNKNOWN, "unconfirmed")
 
 
+async def test_a_submit_killed_after_a_long_upload_has_its_time_to_be_listed(
+    world: World, dead: Writer
+) -> None:
+    job_id = begin_submit(world, dead, "abcdef012345", deadline_ms=45 * 60_000)
+    world.pass_time(20 * 60)
+    for _ in range(9):
+        assert (await world.sync("openai"))["openai"].reconciled == []
+        world.pass_time(60)
+    assert world.browser.rows([job_id])[job_id].status is Status.PENDING
+    world.pass_time(2 * 60)
+
+    (reconciled,) = (await world.sync("openai"))["openai"].reconciled
+
+    assert reconciled.row is not None
+    assert reconciled.row.raw_status == "unconfirmed"
+
+
 async def test_an_unconfirmed_submit_is_still_found_later(world: World, dead: Writer) -> None:
     job_id = begin_submit(world, dead, "abcdef012345")
     world.pass_time(11 * 60)
     await world.sync("openai")
+    assert world.browser.rows([job_id])[job_id].raw_status == "unconfirmed"
     batch = world.add(metadata={"jobdash_key": "abcdef012345"})
 
     await world.sync("openai")
