@@ -18,6 +18,7 @@ from jobdash.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    StoreError,
     Unavailable,
 )
 from jobdash.operations.limiter import NotSent
@@ -127,11 +128,17 @@ async def ask_cancel(
 async def _answered(intent: Intent, answer: RemoteJob | None, asked_at: int, work: Work) -> Asked:
     status = answer.status if answer is not None else None
     finished = status in TERMINAL and status is not Status.CANCELLED
-    row = await work.store.write(
-        lambda writer: writer.close_cancel(
-            intent.id, result="skipped" if finished else "done", remote=answer, asked_at=asked_at
+    try:
+        row = await work.store.write(
+            lambda writer: writer.close_cancel(
+                intent.id, result="skipped" if finished else "done", remote=answer, asked_at=asked_at
+            )
         )
-    )
+    except StoreError as error:
+        if finished:
+            raise
+        # The provider has said yes; the intent stays open, and a sync finds out and writes it.
+        return Asked(End.ACCEPTED, f"cancel accepted, not yet written: {error}", None)
     if finished and status is not None:
         return Asked(End.FINISHED, f"already {LABELS[status]}", row)
     return Asked(End.ACCEPTED, "", row)

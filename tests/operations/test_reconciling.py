@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from operations_kit import CANCEL, World
 
+from jobdash.domain.plan import Action, Result
 from jobdash.domain.status import Status
 from jobdash.operations.reconcile import INTERRUPTED
 from jobdash.operations.writing import DirectStore
@@ -57,6 +60,26 @@ async def test_a_cancel_that_was_applied_is_closed(world: World, dead: Writer) -
     assert reconciled.notice == ""
     assert world.row(batch).status is Status.CANCELLING
     assert world.open_intents() == []
+
+
+async def test_a_cancel_that_was_accepted_and_could_not_be_written_is_told_and_made_good(
+    world: World,
+) -> None:
+    batch = world.add(cancelling=3600.0)
+    await world.sync()
+    with closing(sqlite3.connect(world.config.database, isolation_level=None)) as connection:
+        when = "BEFORE UPDATE OF closed_at ON intent"
+        connection.execute(f"CREATE TRIGGER refuse {when} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        outcome = await world.one(Action.CANCEL, batch)
+        connection.execute("DROP TRIGGER refuse")
+
+    assert outcome.result is Result.DONE
+    assert outcome.reason.startswith("cancel accepted, not yet written: ")
+    world.pass_time(7 * 60)
+    await world.sync()
+    assert world.row(batch).remote_status is Status.CANCELLING
+    assert world.open_intents() == []
+    assert world.calls("POST", CANCEL) == 1
 
 
 async def test_gemini_cannot_tell_so_the_job_stays_cancelling(world: World, dead: Writer) -> None:
