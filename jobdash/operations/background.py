@@ -127,16 +127,29 @@ class AccountWorker:
                 self._on_trouble(account.name, str(error))
 
     async def _poll(self, work: Work) -> None:
-        reader = Reader(self._config.database, self._clock)
+        reader = await self._open_reader(work.store)
         try:
             while True:
                 wait = await self._poll_if_due(reader, work) if self._polls else _LOOK_AGAIN_S
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(0.05, min(wait, _LOOK_AGAIN_S)))
-                    self._wake.clear()
-                    self._session.result().reset()
+                await self._rest(wait)
         finally:
             reader.close()
+
+    async def _open_reader(self, store: Store) -> Reader:
+        """Return a reader, as soon as the store can be read."""
+        while True:
+            try:
+                return Reader(self._config.database, self._clock)
+            except StoreError as error:
+                await self._tell_failure(str(error), type(error).__name__, store)
+                await self._rest(_LOOK_AGAIN_S)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait until it is worth looking again, or somebody asks for it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0.05, min(seconds, _LOOK_AGAIN_S)))
+            self._wake.clear()
+            self._session.result().reset()
 
     async def _poll_if_due(self, reader: Reader, work: Work) -> float:
         """Sync if it is time and this process's turn; returns the seconds until it is worth looking again.

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from jobdash.operations.background import AccountWorker
 from jobdash.operations.session import ListPage
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.writing import StoreWorker
+from jobdash.store.engine import ensure_store
 from jobdash.store.reader import Reader
 
 PATIENCE_S = 10.0
@@ -202,3 +203,17 @@ async def test_a_store_that_takes_nothing_at_all_is_told_once(threads: Threads) 
     await asked(worker)
 
     assert ["no room" in words for words in threads.troubles] == [True]
+
+
+async def test_a_store_that_cannot_be_opened_at_first_is_polled_for_later(threads: Threads) -> None:
+    world = threads.world
+    world.config = replace(world.config, database=world.config.database.with_name("later.db"))
+    worker = threads.account()
+    threads.serve(worker)
+    await asyncio.to_thread(until, lambda: "later.db" in str(world.browser.accounts()))
+
+    ensure_store(world.config.database)
+    await threads.store.write(lambda writer: writer.poll_now())
+    worker.wake()
+
+    await asyncio.to_thread(until, lambda: bool(threads.syncs))
