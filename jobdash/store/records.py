@@ -30,7 +30,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class UpsertResult:
-    """What one page of answers changed. Removed jobs are in `settled` only."""
+    """What one page of answers changed. Of removed jobs nothing is told."""
 
     inserted: tuple[int, ...]
     """Ids of jobs never seen before."""
@@ -40,8 +40,6 @@ class UpsertResult:
     """Known jobs whose provider has just said a terminal word."""
     lost_race: tuple[JobRow, ...]
     """Those of `finished` that completed although a cancel had been asked for."""
-    settled: frozenset[str]
-    """Remote ids that are known, unchanged and terminal (or removed): a sync may stop behind them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class _Collected:
     finished: list[JobRow] = field(default_factory=list)
     lost_race: list[JobRow] = field(default_factory=list)
     settled: set[str] = field(default_factory=set)
+    """Remote ids that are known, unchanged and terminal (or removed): nothing at all is written of them."""
 
     def result(self) -> UpsertResult:
         return UpsertResult(
@@ -77,7 +78,6 @@ class _Collected:
             tuple(self.changed),
             tuple(self.finished),
             tuple(self.lost_race),
-            frozenset(self.settled),
         )
 
 

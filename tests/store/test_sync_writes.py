@@ -34,7 +34,7 @@ def test_a_batch_seen_for_the_first_time_is_a_job(writer: Writer, reader: Reader
     )
     first, second = sorted(everything(reader), key=lambda row: row.id)
     assert result.inserted == (first.id, second.id)
-    assert (result.changed, result.finished, result.settled) == ((), (), frozenset())
+    assert (result.changed, result.finished) == ((), ())
     assert (first.name, second.name) == ("batch_1", "eval")
     assert len({first.public_id, second.public_id}) == 2
     assert (first.total, first.failed) == (None, None)
@@ -57,7 +57,6 @@ def test_unchanged_answers_cost_no_revision_and_say_so(path: Path, writer: Write
     revision = reader.revision()
     result = put(writer, *jobs, at=START + 5)
     assert (result.inserted, result.changed) == ((), ())
-    assert result.settled == {"done"}
     assert reader.revision() == revision
     assert {row.updated_at for row in everything(reader)} == {1}
     job = reader.job(reader.by_remote("run")[0].id)
@@ -103,7 +102,7 @@ def test_an_end_is_told_once_and_logged(writer: Writer, reader: Reader) -> None:
     assert [(found.id, found.status) for found in result.finished] == [(row.id, Status.COMPLETED)]
     assert result.lost_race == ()
     again = put(writer, remote("batch_1", Status.COMPLETED), at=START + 3)
-    assert (again.finished, again.settled) == ((), {"batch_1"})
+    assert again.finished == ()
     assert put(writer, remote("batch_1"), at=START + 4).finished == ()
     (event,) = reader.events()
     assert (event.action, event.result, event.job_public_id) == ("finished", "completed", row.public_id)
@@ -135,7 +134,6 @@ def test_a_removed_job_comes_back_by_no_answer(writer: Writer, reader: Reader) -
     events = len(reader.events())
     result = put(writer, remote("batch_1", Status.COMPLETED), at=START + 1)
     assert (result.inserted, result.changed, result.finished) == ((), (), ())
-    assert result.settled == {"batch_1"}
     (now,) = reader.by_remote("batch_1")
     assert now.removed_at is not None
     assert now.remote_status is Status.COMPLETED
