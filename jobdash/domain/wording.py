@@ -199,7 +199,8 @@ def _remove(plan: Plan) -> list[Note]:
     unfinished = tuple(decision for decision in plan.acting if decision.job.unfinished)
     found: list[Note] = []
     if unfinished and choices.cancel_first:
-        text = f"{_asked_to_stop(unfinished)}; removed when that is confirmed"
+        when = "removed at once, whatever is answered" if choices.force else "removed when that is confirmed"
+        text = f"{_asked_to_stop(unfinished)}; {when}"
         found += [Note("At the provider", text, warning=True), _partial(plan)]
     elif unfinished and choices.record:
         text = f"{jobs(len(unfinished))} not finished: left running at the provider, and billed"
@@ -287,4 +288,5 @@ def result_counts(summary: Summary) -> list[tuple[str, int]]:
 
 def waits(plan: Plan, outcome: JobOutcome) -> bool:
     """Whether a removal went no further than the request to cancel."""
-    return plan.choices.cancel_first and not outcome.job.local and outcome.status_after in UNFINISHED
+    waiting = plan.choices.cancel_first and not plan.choices.force
+    return waiting and not outcome.job.local and outcome.status_after in UNFINISHED

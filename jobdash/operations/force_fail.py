@@ -30,11 +30,12 @@ async def force_fail_job(decision: Decision, plan: Plan, work: Work) -> JobOutco
     )
     if isinstance(failed, Refusal):
         return JobOutcome(job, Result.SKIPPED, failed.reason, failed.row.status if failed.row else None)
-    told = await _tell_provider(failed, plan, work)
+    told = await tell_provider(failed, plan, work)
     return JobOutcome(job, Result.DONE, f"failed here; provider: {told}", failed.status)
 
 
-async def _tell_provider(row: JobRow, plan: Plan, work: Work) -> str:
+async def tell_provider(row: JobRow, plan: Plan, work: Work) -> str:
+    """Ask for a cancel as far as that goes; return what came of it."""
     if row.remote_id is None:
         return "nothing to cancel, its submit is not confirmed"
     if row.gone_at is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
@@ -10,6 +10,7 @@ from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Res
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import JobdashError, NotFound, ProviderError
 from jobdash.operations.cancel import DEADLINE_MS, End, ask_cancel, said
+from jobdash.operations.force_fail import tell_provider
 from jobdash.operations.limiter import NotSent
 from jobdash.operations.session import Delete, DeleteFile, Get, Request
 from jobdash.operations.work import Work
@@ -33,7 +34,9 @@ async def remove_job(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
     if work.stop.is_set():
         return JobOutcome(decision.job, Result.SKIPPED, "stopped", stopped=True)
     waits = decision.job.unfinished and not decision.job.gone and plan.choices.cancel_first
-    if waits and not plan.choices.force:
+    if waits and plan.choices.force:
+        return await _cancel_and_remove(decision.job, plan, work)
+    if waits:
         return await _cancel_first(decision.job, plan, work)
     return await _remove_now(decision.job, plan.choices, plan.bulk, work)
 
@@ -44,6 +47,17 @@ def _accept(choices: Choices, work: Work) -> Accept:
         return None if again.acts else again.reason
 
     return accept
+
+
+async def _cancel_and_remove(job: JobRow, plan: Plan, work: Work) -> JobOutcome:
+    """Ask for a cancel as far as that goes, then remove the job whatever came of it; both are told."""
+    accept = _accept(plan.choices, work)
+    row = await work.store.write(lambda writer: writer.look_again(job.id, fence=job.fence, accept=accept))
+    if isinstance(row, Refusal):
+        return JobOutcome(job, Result.SKIPPED, row.reason, row.row.status if row.row else None)
+    told = await tell_provider(row, plan, work)
+    outcome = await _remove_now(job, plan.choices, plan.bulk, work)
+    return replace(outcome, reason=f"{outcome.reason}; provider: {told}")
 
 
 async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> JobOutcome:

@@ -146,17 +146,14 @@ class Desk:
         """Run writes in one transaction; `_Torn` when one fails and cannot be undone alone."""
         done: list[Done] = []
         with self._transaction(durable=True) as connection:
-            joined = self._joined = _Joined(connection, each_alone)
+            joined, driver = _Joined(connection, each_alone), driver_of(connection)
+            self._joined = joined
             try:
                 for act in acts:
                     ended = self._done(act)
-                    if not driver_of(
-                        connection
-                    ).in_transaction:  # SQLite undid all of it: a full disk does that
-                        lost = StoreError(
-                            f"The store {self._path} cannot be written: a transaction was lost."
-                        )
-                        raise ended.error or lost
+                    if not driver.in_transaction:  # SQLite undid all of it: a full disk does that
+                        lost = f"The store {self._path} cannot be written: a transaction was lost."
+                        raise ended.error or StoreError(lost)
                     if joined.torn:
                         raise _Torn
                     done.append(ended)

@@ -255,3 +255,17 @@ def test_a_provider_that_cannot_be_asked(cli: Cli) -> None:
     assert ran.code == 1
     assert "could not ask openai" in ran.out
     assert "--force skips the question" in ran.out
+
+
+def test_a_forced_removal_asks_for_the_cancel_it_promises(cli: Cli) -> None:
+    batch = cli.add(name="nightly")
+    cli("sync")
+
+    dry = cli("remove", batch, "--force", "--cancel", "--dry-run")
+    ran = cli("remove", batch, "--force", "--cancel")
+
+    assert "1 job asked to stop; removed at once, whatever is answered" in " ".join(dry.out.split())
+    assert "record removed; provider: cancel accepted" in ran.out
+    assert ran.out.endswith("Removed: 1 · Failed: 0 · Skipped: 0\n")
+    assert cli.calls("POST", f"/v1/batches/{batch}/cancel") == 1
+    assert cli.json("list")["total"] == 0

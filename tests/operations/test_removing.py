@@ -319,3 +319,15 @@ async def test_a_waiting_removal_goes_on_under_the_accounts_new_name(world: Worl
 
     assert world.row(batch).removed_at is not None
     assert not world.open_intents()
+
+
+async def test_a_forced_removal_that_cannot_reach_its_provider_goes_on_and_says_so(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    world.fault(Answer(400, "no"), CANCEL)
+
+    outcome = await world.one(Action.REMOVE, batch, cancel_first=True, force=True)
+
+    assert outcome.result is Result.DONE
+    assert "it may still run and be billed" in outcome.reason
+    assert world.row(batch).removed_at is not None

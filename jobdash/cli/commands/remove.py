@@ -22,7 +22,12 @@ from jobdash.errors import UsageError
 @click.option("--files", "local_files", is_flag=True, help="Fetched files on this computer, too.")
 @click.option("--remote", is_flag=True, help="What the provider keeps, too: files, and the Gemini batch.")
 @click.option("--keep-record", is_flag=True, help="Clean up only; the job stays in the list.")
-@click.option("--cancel", "cancel_first", is_flag=True, help="Cancel first, remove when confirmed.")
+@click.option(
+    "--cancel",
+    "cancel_first",
+    is_flag=True,
+    help="Cancel first, remove when confirmed (with --force: at once).",
+)
 @click.option("--stop-process", is_flag=True, help="Local jobs: end the script's process here, too.")
 @wait_option("until they are removed (with --cancel)", "15m")
 @pass_face
