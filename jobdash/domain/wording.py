@@ -208,6 +208,8 @@ def _remove(plan: Plan) -> list[Note]:
     if choices.remote:
         text = "input, output and error files and Gemini batches are deleted there; this cannot be undone"
         found.append(Note("Deleted", text, warning=True))
+        if unfinished and choices.force:
+            found.append(Note("Stays", "what unfinished batches use at the provider"))
     else:
         found.append(Note("Stays", "files and batches at the provider"))
     if choices.local_files:

@@ -59,7 +59,7 @@ class Asked:
     """The job afterwards, where it was read."""
 
 
-class _Changed(JobdashError):
+class Changed(JobdashError):
     """The store refused the action at the moment of acting."""
 
     def __init__(self, refusal: Refusal) -> None:
@@ -103,7 +103,7 @@ async def ask_cancel(
             )
         )
         if isinstance(begun, Refusal):
-            raise _Changed(begun)
+            raise Changed(begun)
         intent = begun
 
     assert job.remote_id is not None, "a plan lets no job without a remote id pass"
@@ -113,7 +113,7 @@ async def ask_cancel(
         if intent is not None:  # it waited out a 429 and was stopped: certainly not applied
             await _withdraw(intent, "stopped", work)
         return Asked(End.STOPPED, "stopped", None)
-    except _Changed as error:
+    except Changed as error:
         return Asked(End.CHANGED, str(error), error.refusal.row)
     except ConfigError as error:
         return Asked(End.REFUSED, f"not sent: {error}", None)

@@ -8,14 +8,14 @@ from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result
 from jobdash.domain.status import LABELS, TERMINAL, Status
-from jobdash.errors import JobdashError, NotFound, ProviderError
-from jobdash.operations.cancel import DEADLINE_MS, End, ask_cancel, said
+from jobdash.errors import InvalidRequest, JobdashError, NotFound, ProviderError
+from jobdash.operations.cancel import DEADLINE_MS, Changed, End, ask_cancel, said
 from jobdash.operations.force_fail import tell_provider
 from jobdash.operations.limiter import NotSent
 from jobdash.operations.session import Delete, DeleteFile, Get, Request
 from jobdash.operations.work import Work
 from jobdash.providers.base import RemoteJob
-from jobdash.store.records import Accept, Intent, IntentKind, Refusal
+from jobdash.store.records import Accept, Intent, InUse, Refusal
 
 WAIT_MS = 15 * 60 * 1000
 """How long a removal waits for its cancel to be confirmed."""
@@ -27,6 +27,17 @@ class CleanedUp:
 
     deleted: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+    """Why it went no further: the job was not what was planned for any more."""
+
+
+class _Kept(JobdashError):
+    """One thing that is still there, and why."""
+
+    def __init__(self, reason: str, *, again: bool) -> None:
+        super().__init__(reason)
+        self.again = again
+        """Whether it may go another time."""
 
 
 async def remove_job(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
@@ -54,7 +65,7 @@ async def _cancel_and_remove(job: JobRow, plan: Plan, work: Work) -> JobOutcome:
     accept = _accept(plan.choices, work)
     row = await work.store.write(lambda writer: writer.look_again(job.id, fence=job.fence, accept=accept))
     if isinstance(row, Refusal):
-        return JobOutcome(job, Result.SKIPPED, row.reason, row.row.status if row.row else None)
+        return _refused(job, row)
     told = await tell_provider(row, plan, work)
     outcome = await _remove_now(job, plan.choices, plan.bulk, work)
     return replace(outcome, reason=f"{outcome.reason}; provider: {told}")
@@ -73,7 +84,7 @@ async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> JobOutcome:
         )
     )
     if isinstance(begun, Refusal):
-        return JobOutcome(job, Result.SKIPPED, begun.reason, begun.row.status if begun.row else None)
+        return _refused(job, begun)
     if job.status is Status.CANCELLING and not job.cancel_doubt:
         return JobOutcome(job, Result.DONE, "removed when the cancel is confirmed", job.status)
     asked = await ask_cancel(job, work, None, bulk=plan.bulk, reason=plan.choices.reason)
@@ -136,8 +147,12 @@ async def _remove_now(
         return JobOutcome(
             job, Result.SKIPPED, f"the provider says it is {LABELS[fresh.status]}", refused=True
         )
+    elif choices.remote:
+        cleaned = await _CleanUp(job, choices, bulk, work, waiting).run(fresh)
     else:
-        cleaned = await _clean_up(job, fresh, bulk, work) if choices.remote else CleanedUp()
+        cleaned = CleanedUp()
+    if cleaned.refusal is not None:
+        return _refused(job, cleaned.refusal, cleaned.deleted)
     if choices.remote:
         left = ", ".join(cleaned.kept) or None
         await work.store.write(lambda writer: writer.left_behind(job.id, left and f"{left} not deleted"))
@@ -159,9 +174,16 @@ async def _hide(
         )
     )
     if isinstance(hidden, Refusal):
-        return JobOutcome(job, Result.SKIPPED, hidden.reason, hidden.row.status if hidden.row else None)
+        return _refused(job, hidden, cleaned.deleted)
     result = Result.FAILED if cleaned.kept else Result.DONE
     return JobOutcome(job, result, told, hidden.status)
+
+
+def _refused(job: JobRow, refusal: Refusal, deleted: tuple[str, ...] = ()) -> JobOutcome:
+    """Return the outcome for a job that is not what was planned for any more, and what went before that."""
+    result = Result.FAILED if deleted else Result.SKIPPED
+    reason = f"{refusal.reason}; deleted before that: {', '.join(deleted)}" if deleted else refusal.reason
+    return JobOutcome(job, result, reason, refusal.row.status if refusal.row else None)
 
 
 def _told(cleaned: CleanedUp, record: str, choices: Choices) -> str:
@@ -204,52 +226,97 @@ async def _asked_first(job: JobRow, choices: Choices, work: Work) -> RemoteJob |
     return remote
 
 
-async def _clean_up(job: JobRow, remote: RemoteJob | None, bulk: str, work: Work) -> CleanedUp:
-    """Delete the batch's files and, where the provider keeps one, its record; each with its own intent."""
-    if remote is None or job.remote_id is None:
-        return CleanedUp()
-    capabilities = work.caller(job).capabilities
-    parts: list[tuple[str, Request[None]]] = []
-    if capabilities.deletes_files:
-        parts += [(f"{role} {file_id}", DeleteFile(file_id)) for role, file_id in remote.files.items()]
-    if capabilities.deletes_records:
-        parts.append((f"batch {job.remote_id}", Delete(job.remote_id)))
-    deleted: list[str] = []
-    kept: list[str] = []
-    for what, request in parts:
-        reason = await _delete(job, what, request, bulk, work)
-        if reason is None:
-            deleted.append(what)
-        else:
-            kept.append(f"{what} ({reason})")
-    if remote.files and capabilities.deletes_files and not kept:
-        await work.store.write(lambda writer: writer.files_deleted(job.id))
-    return CleanedUp(tuple(deleted), tuple(kept))
+@dataclass(frozen=True, slots=True)
+class _CleanUp:
+    """The deletion of what a provider keeps of one job: its files and, where there is one, its record."""
 
+    job: JobRow
+    choices: Choices
+    bulk: str
+    work: Work
+    waiting: int | None
 
-async def _delete(job: JobRow, what: str, request: Request[None], bulk: str, work: Work) -> str | None:
-    """Delete one thing; returns why it is still there, None when it is gone."""
-    intent: Intent | None = None
+    async def run(self, remote: RemoteJob | None) -> CleanedUp:
+        """Delete what is known of a batch, each thing with its own intent; None is one that is no more."""
+        job = self.job
+        status = job.remote_status if remote is None and job.remote_id is None else remote and remote.status
+        if status is not None and status not in TERMINAL:
+            return CleanedUp(kept=(f"what {job.account} keeps (its batch is not finished there)",))
+        # A provider that has lost the batch, or never had it, may have the files all the same.
+        files = await self.work.store.write(lambda writer: writer.known_files(job.id))
+        if remote is not None:
+            files |= remote.files
+        if not files and remote is None:
+            return CleanedUp()
+        capabilities = self.work.caller(job).capabilities
+        parts: list[tuple[str, Request[None]]] = []
+        if capabilities.deletes_files:
+            parts += [(f"{role} {file_id}", DeleteFile(file_id)) for role, file_id in files.items()]
+        if capabilities.deletes_records and remote is not None:
+            parts.append((f"batch {remote.remote_id}", Delete(remote.remote_id)))
+        cleaned = await self._delete_all(parts)
+        if files and capabilities.deletes_files and not cleaned.kept and cleaned.refusal is None:
+            await self.work.store.write(lambda writer: writer.files_deleted(job.id))
+        return cleaned
 
-    async def before() -> None:
-        nonlocal intent
-        deadline = work.clock() + DEADLINE_MS
-        intent = await work.store.write(
-            lambda writer: writer.open_intent(
-                IntentKind.DELETE, job.id, deadline=deadline, target=what, bulk=bulk
+    async def _delete_all(self, parts: list[tuple[str, Request[None]]]) -> CleanedUp:
+        deleted: list[str] = []
+        kept: list[str] = []
+        again = False
+        for what, request in parts:
+            if again and isinstance(request, Delete):  # it is how its files are found
+                kept.append(f"{what} (its files are still there)")
+                continue
+            try:
+                await self._delete(what, request)
+            except Changed as error:
+                return CleanedUp(tuple(deleted), tuple(kept), error.refusal)
+            except _Kept as error:
+                kept.append(f"{what} ({error})")
+                again = again or error.again
+            else:
+                deleted.append(what)
+        return CleanedUp(tuple(deleted), tuple(kept))
+
+    async def _delete(self, what: str, request: Request[None]) -> None:
+        """Delete one thing; raises `_Kept` when it is still there, `Changed` when it was not to go."""
+        intent: Intent | None = None
+
+        async def before() -> None:
+            nonlocal intent
+            intent = await self._begin(what, request)
+
+        wrong: _Kept | None = None
+        try:
+            await self.work.caller(self.job).call(request, before=before, stop=self.work.stop)
+        except NotFound:
+            wrong = None
+        except NotSent:
+            wrong = _Kept("stopped", again=True)
+        except ProviderError as error:
+            never = isinstance(error, InvalidRequest) and error.status is None
+            wrong = _Kept(said(error), again=not never)
+        if intent is not None:
+            intent_id, result = intent.id, str(wrong or "done")
+            await self.work.store.write(lambda writer: writer.close_intent(intent_id, result))
+        if wrong is not None:
+            raise wrong
+
+    async def _begin(self, what: str, request: Request[None]) -> Intent:
+        begun = await self.work.store.write(
+            lambda writer: writer.begin_delete(
+                self.job.id,
+                fence=self.job.fence,
+                accept=None if self.waiting is not None else _accept(self.choices, self.work),
+                deadline=self.work.clock() + DEADLINE_MS,
+                target=what,
+                file_id=request.file_id if isinstance(request, DeleteFile) else None,
+                waiting=self.waiting,
+                bulk=self.bulk,
             )
         )
-
-    reason: str | None = None
-    try:
-        await work.caller(job).call(request, before=before, stop=work.stop)
-    except NotFound:
-        reason = None
-    except NotSent:
-        reason = "stopped"
-    except ProviderError as error:
-        reason = said(error)
-    if intent is not None:
-        intent_id, result = intent.id, reason or "done"
-        await work.store.write(lambda writer: writer.close_intent(intent_id, result))
-    return reason
+        if isinstance(begun, Refusal):
+            raise Changed(begun)
+        if isinstance(begun, InUse):
+            raise _Kept(f"also the input of {begun.by}, which is not finished", again=False)
+        return begun

@@ -29,6 +29,8 @@ from jobdash.store.texts import stored, stored_error
 WORDS_A_QUERY = 400
 """SQLite's oldest limit of parameters is 999."""
 
+TAKEN_BACK = "its removal was taken back or carried out elsewhere"
+
 job = table(JobRecord)
 intents = table(IntentRecord)
 events = table(EventRecord)
@@ -309,6 +311,11 @@ class Desk:
         closed = _CLOSE_INTENT.run(connection, intent_key=intent_id, now=now, outcome=stored(outcome))
         values = closed.fetchone()
         return None if values is None else intent(values)
+
+    @staticmethod
+    def _is_open(connection: Connection, intent_id: int) -> bool:
+        """Whether nobody has closed an intent."""
+        return connection.execute(_SELECT_INTENT, {"intent_key": intent_id}).one_or_none() is not None
 
     def _close_waiting(self, connection: Connection, job_id: int, now: int, outcome: str) -> None:
         """Close a job's waiting removal, if it has one: it was taken back, or the job is removed already."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import Connection, bindparam, text, update
 
-from jobdash.store.desk import Desk, intents
-from jobdash.store.records import Intent, IntentKind
+from jobdash.store.desk import TAKEN_BACK, Desk, intents
+from jobdash.store.records import Accept, Intent, IntentKind, InUse, Refusal
+from jobdash.store.rows import UNFINISHED_REMOTELY
 
 _TAKE_OVER = (
     update(intents)
@@ -17,24 +18,62 @@ _TAKE_OVER = (
     )
     .values(owner=bindparam("mine"), deadline=bindparam("later"))
 )
+_RENEW = (
+    update(intents)
+    .where(intents.c.id == bindparam("intent_key"), intents.c.closed_at.is_(None))
+    .values(deadline=bindparam("later"))
+)
+# Unfinished jobs are few, however long the history: the partial index finds them. A removed one runs on.
+_USER_OF = text(
+    "SELECT user.public_id FROM job AS mine JOIN job AS user INDEXED BY job_unfinished"
+    " ON user.origin = mine.origin AND user.provider = mine.provider AND user.id <> mine.id"
+    f" WHERE mine.id = :job_key AND user.{UNFINISHED_REMOTELY} AND user.gone_at IS NULL"
+    " AND EXISTS (SELECT 1 FROM json_each(user.files) AS file WHERE file.value = :file) LIMIT 1"
+)
 
 
 class IntentWrites(Desk):
     """What is written around requests that leave the job's own columns alone."""
 
-    def open_intent(
+    def begin_delete(
         self,
-        kind: IntentKind,
         job_id: int,
         *,
+        fence: int,
+        accept: Accept | None,
         deadline: int,
-        target: str | None = None,
+        target: str,
+        file_id: str | None = None,
+        waiting: int | None = None,
         bulk: str | None = None,
-    ) -> Intent:
-        """Write, before it is sent, that something is deleted; on disk when this returns."""
+    ) -> Intent | Refusal | InUse:
+        """Write, before it is sent, that something of a job is deleted; on disk when this returns.
+
+        What is deleted does not come back, so all is looked at once more: the job as it was planned
+        (``fence``, ``accept``), the removal that ``waiting`` names, and who else uses the file ``file_id``.
+        """
         with self._transaction(durable=True) as connection:
-            row = self._row_now(connection, job_id)
-            return self._open(connection, self._clock(), kind, row, deadline, bulk=bulk, target=target)
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            if waiting is not None and not self._is_open(connection, waiting):
+                return Refusal(TAKEN_BACK, row)
+            user = None if file_id is None else self._user_of(connection, job_id, file_id)
+            if user is not None:
+                return InUse(user)
+            now = self._clock()
+            return self._open(connection, now, IntentKind.DELETE, row, deadline, bulk=bulk, target=target)
+
+    def renew_intent(self, intent_id: int, deadline: int) -> bool:
+        """Give an intent whose request goes out once more its time anew; False when somebody closed it."""
+        with self._transaction(durable=True) as connection:
+            renewed = connection.execute(_RENEW, {"intent_key": intent_id, "later": deadline})
+            return renewed.rowcount == 1
+
+    @staticmethod
+    def _user_of(connection: Connection, job_id: int, file_id: str) -> str | None:
+        """Return the public id of an unfinished job of the same server that needs a file, if there is one."""
+        return connection.execute(_USER_OF, {"job_key": job_id, "file": file_id}).scalar()
 
     def close_intent(self, intent_id: int, result: str) -> bool:
         """Write how it ended; False when somebody else has closed it."""

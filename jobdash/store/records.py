@@ -52,6 +52,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class InUse:
+    """A file that an unfinished job needs: it must not be deleted."""
+
+    by: str
+    """That job's public id."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A local job that was taken from its worker."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection
 from typing import Any
 
+from sqlalchemy import bindparam, select
+
 from jobdash.domain.job import JobRow
-from jobdash.store.desk import Desk
+from jobdash.store.desk import TAKEN_BACK, Desk, job
 from jobdash.store.engine import translated
 from jobdash.store.merge import FILES_DELETED
 from jobdash.store.records import Accept, Intent, IntentKind, Refusal, Undone
@@ -19,6 +22,7 @@ _OVERDUE = (
     " FROM intent INDEXED BY intent_open LEFT JOIN account ON account.name = intent.account"
     f" WHERE intent.closed_at IS NULL AND intent.kind = '{IntentKind.REMOVE}' AND intent.deadline < ?"
 )
+_FILES = select(job.c.files).where(job.c.id == bindparam("job_key"))
 
 
 class RemovalWrites(Desk):
@@ -44,7 +48,7 @@ class RemovalWrites(Desk):
                 return row
             now = self._clock()
             if waiting is not None and self._close(connection, waiting, now, "done") is None:
-                return Refusal("its removal was taken back or carried out elsewhere", row)
+                return Refusal(TAKEN_BACK, row)
             self._close_waiting(connection, job_id, now, "removed otherwise")
             self._set_and_fence(connection, job_id, removed_at=now, removing=None)
             self._append(connection, now, Undone.REMOVAL, row, "done", detail, bulk=bulk)
@@ -55,6 +59,12 @@ class RemovalWrites(Desk):
         with self._transaction() as connection:
             self._set(connection, job_id, left_behind=None if what is None else stored_error(what))
             return self._row_now(connection, job_id)
+
+    def known_files(self, job_id: int) -> dict[str, str]:
+        """Return the files that the provider keeps of a job, by role, as far as it was ever told."""
+        with self._transaction() as connection:
+            files = connection.execute(_FILES, {"job_key": job_id}).scalar()
+            return json.loads(files) if files else {}
 
     def files_deleted(self, job_id: int) -> None:
         """Write that the provider keeps no file of the job any more, whatever its answers go on naming."""

@@ -14,7 +14,7 @@ from jobdash.domain.status import Status
 from jobdash.operations.reconcile import INTERRUPTED
 from jobdash.operations.writing import DirectStore
 from jobdash.store.owner import current_owner
-from jobdash.store.records import Actor, IntentKind, NewJob, Refusal
+from jobdash.store.records import Actor, NewJob, Refusal
 from jobdash.store.writer import Writer
 
 DEADLINE_MS = 5 * 60_000
@@ -126,9 +126,8 @@ async def test_a_living_process_is_left_alone_until_its_deadline_has_passed(worl
 async def test_an_interrupted_delete_is_closed_and_not_sent_again(world: World, dead: Writer) -> None:
     batch = world.add_finished()
     await world.sync()
-    dead.open_intent(
-        IntentKind.DELETE, world.row(batch).id, deadline=world.ms() + DEADLINE_MS, target="input file-1"
-    )
+    row, deadline = world.row(batch), world.ms() + DEADLINE_MS
+    dead.begin_delete(row.id, fence=row.fence, accept=None, deadline=deadline, target="input file-1")
     dead.close()
 
     await world.sync()

@@ -152,9 +152,9 @@ DELETED = {"openai": 3, "gemini": 2}
 """Input, output and errors; at Gemini a cancelled batch's input, and the batch itself."""
 REMOVED = ("after hide",)
 ONE_DELETE = (
-    "before open_intent",
-    "commit open_intent",
-    "after open_intent",
+    "before begin_delete",
+    "commit begin_delete",
+    "after begin_delete",
     "request",
     "answer",
     "before close_intent",
@@ -164,7 +164,7 @@ ONE_DELETE = (
 AROUND = (
     "before upsert",
     "after upsert",
-    "after open_intent 2",
+    "after begin_delete 2",
     "commit close_intent 2",
     "before left_behind",
     "after left_behind",
@@ -175,12 +175,12 @@ AROUND = (
 TURNS = [*((point, turn) for point in ONE_DELETE for turn in range(5)), *((point, 1) for point in AROUND)]
 
 OPEN = (
-    "after open_intent",
+    "after begin_delete",
     "request",
     "answer",
     "before close_intent",
     "commit close_intent",
-    "after open_intent 2",
+    "after begin_delete 2",
     "commit close_intent 2",
 )
 

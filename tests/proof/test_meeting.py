@@ -81,7 +81,7 @@ def test_both_may_clean_up_and_all_of_it_goes_once(world: World, nursery: Nurser
     # B-9 B-14
     batch = world.add(age=HOUR, running=MINUTE, failures=(Failure(3),))
     world.next_start()
-    meet(world, nursery, "before open_intent", "remove", remote_id=batch, choices={"remote": True})
+    meet(world, nursery, "before begin_delete", "remove", remote_id=batch, choices={"remote": True})
     row = world.row(batch)
     assert (row.removed_at is not None, row.left_behind) == (True, None)
     assert world.files("openai") == set()

@@ -215,7 +215,10 @@ def test_what_could_not_be_deleted_is_kept_on_the_row(writer: Writer, reader: Re
 
 def test_a_delete_is_written_before_it_is_sent(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    intent = writer.open_intent(IntentKind.DELETE, row.id, deadline=START + 1, target="file-abc", bulk="b")
+    intent = writer.begin_delete(
+        row.id, fence=0, accept=None, deadline=START + 1, target="file-abc", bulk="b"
+    )
+    assert isinstance(intent, Intent)
     assert reader.open_intents(kind=IntentKind.DELETE) == [intent]
     assert intent.target == "file-abc"
     assert writer.close_intent(intent.id, "deleted")

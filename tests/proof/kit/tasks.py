@@ -26,7 +26,7 @@ class Task:
     choices: dict[str, bool] = field(default_factory=dict)
     file: str = ""
     gate: str = ""
-    """Where it stops and says so: ``before begin_cancel``, ``commit hide``, ``after open_intent 2``."""
+    """Where it stops and says so: ``before begin_cancel``, ``commit hide``, ``after begin_delete 2``."""
 
     args: list[str] = field(default_factory=list)
     """A command's arguments."""
