@@ -120,17 +120,21 @@ class OpenAIBatches:
         return _expected(read_job(await self._wire.ask(self._client.batches.retrieve(remote_id))), remote_id)
 
     async def cancel(self, remote_id: str) -> RemoteJob | None:
-        """Ask for a cancel; the batch says ``cancelling`` for up to ten minutes, and may still complete."""
-        return _expected(read_job(await self._wire.ask(self._client.batches.cancel(remote_id))), remote_id)
+        """Ask for a cancel; the batch says ``cancelling`` for up to ten minutes, and may still complete.
+
+        None for a yes without the batch, which compatible servers answer.
+        """
+        said = await self._wire.ask(self._client.batches.cancel(remote_id))
+        return _expected(read_job(said), remote_id) if text(mapping(said).get("id")) else None
 
     async def delete(self, remote_id: str) -> None:
         """Refuse: OpenAI has no call that removes a batch, only its files can go."""
         raise InvalidRequest(f"not sent: OpenAI keeps the record of {remote_id}, only its files can go")
 
     async def delete_file(self, file_id: str) -> None:
-        """Delete one file."""
-        said = mapping(await self._wire.ask(self._client.files.delete(file_id)))
-        if said.get("deleted") is not True:
+        """Delete one file; a yes without a word (204) is one."""
+        said = await self._wire.ask(self._client.files.delete(file_id))
+        if said is not None and mapping(said).get("deleted") is not True:
             raise BadResponse(f"the provider does not say that {file_id} is deleted")
 
     async def upload(self, submission: Submission) -> str:

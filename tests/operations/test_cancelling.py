@@ -10,13 +10,15 @@ from contextlib import closing
 import pytest
 from operations_kit import CANCEL, GEMINI_CANCEL, World
 
-from jobdash.demo.emulator import Answer, Cancel, EmptyJson, Reset, Switches
+from jobdash.demo.emulator import Answer, Cancel, MalformedJson, Reset, Switches
 from jobdash.domain.plan import Action, JobOutcome, Result
 from jobdash.domain.status import Status
 from jobdash.operations.browse import Scope
 from jobdash.operations.cancel import NO_ANSWER
 from jobdash.operations.execute import execute
 from jobdash.operations.plan import plan_cancel_all
+
+ACCEPTED = '{"status": "accepted"}'
 
 
 @pytest.mark.parametrize("account", ["openai", "gemini"])
@@ -199,9 +201,24 @@ async def test_a_refusal_is_passed_on_in_the_providers_own_words(world: World) -
 async def test_an_answer_that_cannot_be_believed_is_asked_about(world: World) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(EmptyJson(), CANCEL)
+    world.fault(MalformedJson(), CANCEL)
 
     assert (await world.one(Action.CANCEL, batch)).status_after is Status.CANCELLING
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(200, "{}"), Answer(200, ""), Answer(204, ""), Answer(202, ACCEPTED)]
+)
+async def test_a_yes_without_the_batch_is_a_yes(world: World, answer: Answer) -> None:
+    batch = world.add()  # which goes on for a while, whatever its provider said
+    await world.sync()
+    world.fault(answer, CANCEL)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.status_after) == (Result.DONE, Status.CANCELLING)
+    row = world.row(batch)
+    assert (row.status, row.cancel_doubt) == (Status.CANCELLING, False)
 
 
 async def test_a_batch_its_provider_lost_is_not_cancelled(world: World) -> None:

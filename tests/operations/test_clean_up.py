@@ -146,3 +146,11 @@ async def test_geminis_record_stays_while_a_file_may_still_go(world: World) -> N
     assert f"batch {batch} (its files are still there)" in outcome.reason
     assert world.row(batch).status is Status.COMPLETED
     assert world.calls("DELETE", f"*{batch}") == 0
+
+
+async def test_a_delete_answered_without_a_word_is_done(world: World) -> None:
+    batch = world.add_finished()
+    await world.sync()
+    world.fault(Answer(204, ""), "/v1/files/*", "DELETE")
+
+    assert (await world.one(Action.REMOVE, batch, remote=True)).result is Result.DONE

@@ -57,6 +57,8 @@ BROKEN: dict[str, tuple[object, type[ProviderError]]] = {
 }
 EMPTY_IS_AN_ANSWER = {("gemini", call) for call in ("list", "cancel", "delete", "delete_file")}
 """Where google.protobuf.Empty, or an empty list, is what Gemini really says."""
+EMPTY_IS_AN_ANSWER |= {("openai", "cancel")}
+"""A yes is a yes, with the batch or without; the syncs see what it came to."""
 
 Calls = Callable[[Adapter, str], Awaitable[object]]
 
