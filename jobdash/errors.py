@@ -143,6 +143,7 @@ class Unavailable(ProviderError):
     """No usable answer; it may or may not have been applied.
 
     ``retry_after`` is set only for a 503 that names a time, which was certainly not applied.
+    ``sent`` is False where no connection was made at all: nobody has heard of the request.
     """
 
     def __init__(
@@ -152,9 +153,11 @@ class Unavailable(ProviderError):
         status: int | None = None,
         detail: str = "",
         retry_after: float | None = None,
+        sent: bool = True,
     ) -> None:
         super().__init__(message, status=status, detail=detail)
         self.retry_after = retry_after
+        self.sent = sent
 
 
 class InvalidRequest(ProviderError):

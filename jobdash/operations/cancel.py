@@ -147,7 +147,8 @@ async def _answered(intent: Intent, answer: RemoteJob | None, asked_at: int, wor
 async def _after_error(job: JobRow, intent: Intent, error: ProviderError, work: Work) -> Asked:
     """Decide what an error means: certainly not applied, or a question."""
     told = said(error)
-    if isinstance(error, AuthRejected | QuotaExhausted | RateLimited):
+    unsent = isinstance(error, Unavailable) and not error.sent
+    if unsent or isinstance(error, AuthRejected | QuotaExhausted | RateLimited):
         return Asked(End.REFUSED, told, await _withdraw(intent, told, work))
     assert job.remote_id is not None
     unclear = isinstance(error, Unavailable | BadResponse)

@@ -204,9 +204,9 @@ class _Submit:
 
 
 def _certainly_not_created(error: ProviderError) -> bool:
-    """Whether an error says that no batch was made: a refusal, or a 429 or 503 that asked us to wait."""
+    """Whether an error says that no batch was made: a refusal, a 429 or 503, nobody reached."""
     if isinstance(error, AuthRejected | QuotaExhausted | RateLimited):
         return True
     if isinstance(error, Unavailable):
-        return error.retry_after is not None
+        return error.retry_after is not None or not error.sent
     return not isinstance(error, BadResponse)

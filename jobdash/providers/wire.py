@@ -30,6 +30,12 @@ _kept: ContextVar[list[bytes]] = ContextVar("_kept")
 
 _KEY_HEADERS = ("authorization", "x-goog-api-key")
 
+_FOLLOWED = frozenset({"GET", "HEAD"})
+"""What changes nothing, and may go wherever a server sends it."""
+
+_LONGEST_PLACE = 200
+"""How much of an address is told, in characters."""
+
 _OBJECTIONS = (ValueError, TypeError, FileNotFoundError, PermissionError, httpx2.InvalidURL)
 """What an SDK, HTTPX or the disk raises over a request it will not send."""
 
@@ -127,6 +133,7 @@ class Wire:
 
     async def _after_response(self, response: httpx2.Response) -> None:
         if response.has_redirect_location:
+            self._check_redirect(response)
             return
         if response.is_success:
             answers = _kept.get(None)
@@ -137,8 +144,31 @@ class Wire:
             content = await response.aread()
         except httpx2.HTTPError:
             content = b""
+        self._check_place(response)
         now = self._clock() / 1000
         raise refusal(response.status_code, response.headers, content, now=now)
+
+    def _check_redirect(self, response: httpx2.Response) -> None:
+        """Raise for a redirect that must not be followed: HTTPX would make a GET of an action, which asks
+        nobody for anything and is answered with a yes.
+        """
+        request = response.request
+        target = request.url.join(response.headers["location"])
+        same_request = response.status_code in {307, 308} and target.origin == self._home
+        if request.method not in _FOLLOWED and not same_request:
+            raise self._redirected(target, response.status_code)
+
+    def _check_place(self, response: httpx2.Response) -> None:
+        """Raise for a refusal by another server than the account's: it got no key, and says nothing of it."""
+        method, url, status = response.request.method, response.request.url, response.status_code
+        if method in _FOLLOWED and url.origin != self._home and status in {401, 403, 404, 407}:
+            raise self._redirected(url, status)
+
+    def _redirected(self, url: httpx2.URL, status: int) -> ProviderError:
+        place = f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
+        where = redact(url.path if url.origin == self._home else place)[:_LONGEST_PLACE]
+        told = f"redirected to {where} ({status}), which is not followed; set base_url to that"
+        return InvalidRequest(told, status=status, detail=told)
 
     def _no_answer(self, error: Exception) -> ProviderError | None:
         """Translate a failure of the network or the clock; None for any other."""
@@ -146,12 +176,15 @@ class Wire:
         detail = self._told(cause)
         match cause:
             case httpx2.ConnectTimeout():
-                return Unavailable(f"no connection within {self._deadlines.connect:g} s", detail=detail)
+                words = f"no connection within {self._deadlines.connect:g} s"
+                return Unavailable(words, detail=detail, sent=False)
+            case httpx2.PoolTimeout():
+                return Unavailable("no connection was free in time", detail=detail, sent=False)
             case TimeoutError() | httpx2.TimeoutException():
                 return Unavailable("no answer in time", detail=detail)
             case httpx2.ConnectError():
                 words = redact(str(cause)) or type(cause).__name__
-                return Unavailable(f"cannot connect: {words}", detail=words)
+                return Unavailable(f"cannot connect: {words}", detail=words, sent=False)
             case httpx2.TransportError() | ConnectionError() | ssl.SSLError():
                 return Unavailable("the connection broke", detail=detail)
             case httpx2.DecodingError() | httpx2.TooManyRedirects():

@@ -395,3 +395,18 @@ async def test_a_job_that_begins_to_run_while_it_is_planned_for_is_planned_for_o
         plan = plan_cancel_all(world.browser, Scope(), world.work.situation(named=False))
 
     assert [decision.job.remote_id for decision in plan.acting] == [batch]
+
+
+async def test_a_cancel_that_reached_nobody_leaves_the_job_as_it_was(world: World) -> None:
+    # C-8
+    batch = world.add("gemini")
+    await world.sync()
+    world.server.stop()
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert outcome.result is Result.FAILED
+    assert "cannot connect" in outcome.reason
+    row = world.row(batch)
+    assert (row.status, row.cancel_requested_at, row.cancel_doubt) == (Status.IN_PROGRESS, None, False)
+    assert world.open_intents() == []

@@ -134,8 +134,16 @@ async def test_nobody_listens() -> None:
     async with serving(lambda _: b"") as url:
         pass
     async with wired(url) as wire:
-        with pytest.raises(Unavailable, match="cannot connect"):
+        with pytest.raises(Unavailable, match="cannot connect") as caught:
             await wire.ask(wire.client.get(url))
+    assert not caught.value.sent
+
+
+async def test_a_broken_connection_may_have_carried_the_request() -> None:
+    async with serving(lambda _: b"") as url, wired(url) as wire:
+        with pytest.raises(Unavailable) as caught:
+            await wire.ask(wire.client.post(url))
+    assert caught.value.sent
 
 
 async def test_a_read_has_its_deadline() -> None:
@@ -203,3 +211,53 @@ async def test_a_broken_second_answer_does_not_count_as_the_first() -> None:
 
         with pytest.raises(Unavailable):
             await wire.ask(twice())
+
+
+def moved(status: int, place: str) -> bytes:
+    return f"HTTP/1.1 {status} Moved\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+@pytest.mark.parametrize("status", [301, 302, 303])
+async def test_an_action_never_becomes_a_question(method: str, status: int) -> None:
+    heads: list[bytes] = []
+
+    def answer(head: bytes) -> bytes:
+        heads.append(head)
+        return ok(b"{}") if head.startswith(b"GET") else moved(status, "/login?x=1")
+
+    async with serving(answer) as url, wired(url) as wire:
+        with pytest.raises(InvalidRequest, match=f"redirected to /login \\({status}\\)"):
+            await wire.ask(wire.client.request(method, url))
+    assert len(heads) == 1
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_an_action_goes_where_its_own_server_sends_it(status: int) -> None:
+    def answer(head: bytes) -> bytes:
+        return ok(b'"%b"' % head.split()[0]) if b"/new" in head else moved(status, "/new")
+
+    async with serving(answer) as url, wired(url) as wire:
+        assert await wire.ask(wire.client.post(url, content=b"x")) == "POST"
+
+
+async def test_an_action_goes_to_no_other_server() -> None:
+    async with (
+        serving(lambda _: ok(b"{}")) as other,
+        serving(lambda _: moved(307, other)) as url,
+        wired(url) as wire,
+    ):
+        with pytest.raises(InvalidRequest, match=f"redirected to {other} .*set base_url to that"):
+            await wire.ask(wire.client.post(url))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_server_that_got_no_key_does_not_judge_it(status: int) -> None:
+    no = f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode()
+    async with (
+        serving(lambda _: no) as other,
+        serving(lambda _: moved(301, other)) as url,
+        wired(url) as wire,
+    ):
+        with pytest.raises(InvalidRequest, match=f"redirected to {other} .*set base_url to that"):
+            await wire.ask(wire.client.get(url))
