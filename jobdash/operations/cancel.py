@@ -97,6 +97,8 @@ async def ask_cancel(
         nonlocal intent, asked_at
         asked_at = work.clock()  # now it is sent: what was answered to anybody before is older
         deadline = asked_at + DEADLINE_MS
+        if intent is not None and await renewed(intent, deadline, work):
+            return
         begun = await work.store.write(
             lambda writer: writer.begin_cancel(
                 job.id, fence=job.fence, accept=accept, deadline=deadline, bulk=bulk, reason=reason
@@ -123,6 +125,11 @@ async def ask_cancel(
         return await _after_error(job, intent, error, work)
     assert intent is not None
     return await _answered(intent, answer, asked_at, work)
+
+
+async def renewed(intent: Intent, deadline: int, work: Work) -> bool:
+    """Give an intent its time anew before its request goes out again; False when a rival has closed it."""
+    return await work.store.write(lambda writer: writer.renew_intent(intent.id, deadline))
 
 
 async def _answered(intent: Intent, answer: RemoteJob | None, asked_at: int, work: Work) -> Asked:

@@ -9,7 +9,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import InvalidRequest, JobdashError, NotFound, ProviderError
-from jobdash.operations.cancel import DEADLINE_MS, Changed, End, ask_cancel, said
+from jobdash.operations.cancel import DEADLINE_MS, NO_ANSWER, Changed, End, ask_cancel, renewed, said
 from jobdash.operations.force_fail import tell_provider
 from jobdash.operations.limiter import NotSent
 from jobdash.operations.session import Delete, DeleteFile, Get, Request
@@ -97,12 +97,11 @@ async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> JobOutcome:
         return JobOutcome(job, Result.DONE, reason, asked.row.status)
     if asked.row is not None and asked.row.terminal:
         return await finish_waiting(begun, asked.row, work, planned=job)
-    await work.store.write(lambda writer: writer.end_waiting_removal(begun.id, asked.reason))
+    reason = asked.reason or NO_ANSWER
+    await work.store.write(lambda writer: writer.end_waiting_removal(begun.id, reason))
     stopped = asked.end is End.STOPPED
     result = Result.SKIPPED if stopped else Result.FAILED
-    return JobOutcome(
-        job, result, asked.reason, asked.row.status if asked.row else job.status, stopped=stopped
-    )
+    return JobOutcome(job, result, reason, asked.row.status if asked.row else job.status, stopped=stopped)
 
 
 async def finish_waiting(
@@ -284,7 +283,9 @@ class _CleanUp:
 
         async def before() -> None:
             nonlocal intent
-            intent = await self._begin(what, request)
+            deadline = self.work.clock() + DEADLINE_MS
+            if intent is None or not await renewed(intent, deadline, self.work):
+                intent = await self._begin(what, request, deadline)
 
         wrong: _Kept | None = None
         try:
@@ -302,13 +303,13 @@ class _CleanUp:
         if wrong is not None:
             raise wrong
 
-    async def _begin(self, what: str, request: Request[None]) -> Intent:
+    async def _begin(self, what: str, request: Request[None], deadline: int) -> Intent:
         begun = await self.work.store.write(
             lambda writer: writer.begin_delete(
                 self.job.id,
                 fence=self.job.fence,
                 accept=None if self.waiting is not None else _accept(self.choices, self.work),
-                deadline=self.work.clock() + DEADLINE_MS,
+                deadline=deadline,
                 target=what,
                 file_id=request.file_id if isinstance(request, DeleteFile) else None,
                 waiting=self.waiting,

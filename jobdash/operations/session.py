@@ -62,7 +62,7 @@ LONGEST_PAUSE_S = 60.0
 _BACKOFF_S, _LONGEST_BACKOFF_S = 1.0, 20.0
 
 Before = Callable[[], Awaitable[None]]
-"""Awaited once, when a request has its turn and right before it is sent."""
+"""Awaited when a request has its turn, right before it is sent, and again before each further sending."""
 Jitter = Callable[[float], float]
 """Returns a random number of seconds up to the one given."""
 
@@ -256,7 +256,7 @@ class AccountSession:
 
         A read is tried three times. An action is sent again only when it certainly was not applied: after
         a 429, or a 503 that names a time, at most five times, while the whole account pauses. ``before``
-        is awaited once, right before the first sending; what it raises is raised here and nothing is sent.
+        is awaited right before each sending; what it raises is raised here and nothing more is sent.
 
         Raises NotSent when ``stop`` was set before the request went out (or out again), else only
         `ProviderError`. Once a key is rejected or a quota used up, actions fail at once with that error,
@@ -276,15 +276,15 @@ class AccountSession:
                     await self._sleep(policy.rest)
                 if action:
                     self._refuse_if_rejected()
-                async with self._limiter.turn(ticket, stop, self._preparing(action, before, attempt.num)):
+                async with self._limiter.turn(ticket, stop, self._preparing(action, before)):
                     return await self._send(request)
         raise AssertionError("stamina ends with an answer or an error")
 
-    def _preparing(self, action: bool, before: Before | None, number: int) -> Before:
+    def _preparing(self, action: bool, before: Before | None) -> Before:
         async def prepare() -> None:
             if action:
                 self._refuse_if_rejected()
-            if before is not None and number == 1:
+            if before is not None:
                 await before()
 
         return prepare

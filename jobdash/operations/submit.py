@@ -23,7 +23,7 @@ from jobdash.errors import (
     UsageError,
 )
 from jobdash.operations.accounts import OneAccount
-from jobdash.operations.cancel import said
+from jobdash.operations.cancel import renewed, said
 from jobdash.operations.limiter import NotSent
 from jobdash.operations.session import Create, ListPage, Upload
 from jobdash.operations.work import Caller, Work
@@ -159,6 +159,11 @@ class _Submit:
         return await self._created(remote, asked_at)
 
     async def _begin(self) -> None:
+        """Write the job and the intent, once; later sendings have their time anew."""
+        deadline = self._work.clock() + DEADLINE_MS
+        if self._intent is not None:
+            await renewed(self._intent, deadline, self._work)
+            return
         wanted, origin = self._wanted, self._caller.origin
         new = NewJob(
             account=wanted.account.name,
@@ -171,7 +176,6 @@ class _Submit:
             total=wanted.check.requests,
             tags=wanted.tags,
         )
-        deadline = self._work.clock() + DEADLINE_MS
         begun = await self._work.store.write(lambda writer: writer.begin_submit(new, deadline=deadline))
         if isinstance(begun, Refusal):
             raise JobdashError(begun.reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.status import UNFINISHED
 from jobdash.store.answers import Answers
 from jobdash.store.observed import Observed
 from jobdash.store.records import Accept, Intent, IntentKind, Refusal
@@ -60,13 +61,36 @@ class CancelWrites(Answers):
         asked_at: int | None = None,
         action: str = "cancel",
     ) -> JobRow | None:
-        """The provider has answered: the cancel is accepted, or the job had ended already."""
+        """The provider has answered: the cancel is accepted, or the job had ended already.
+
+        That holds also where a rival took the one who asked for dead and closed the intent.
+        """
         with self._transaction() as connection:
             intent = self._close(connection, intent_id, self._clock(), result)
             if intent is None:
-                return None
+                return self._answered_late(connection, intent_id, remote, asked_at, action)
             self._answered(connection, intent, remote, asked_at)
             return self._ended(connection, intent, action, result, detail)
+
+    def _answered_late(
+        self,
+        connection: Connection,
+        intent_id: int,
+        remote: Observed | None,
+        asked_at: int | None,
+        action: str,
+    ) -> JobRow | None:
+        """Take in the answer to whoever asked, though it is closed; None for a rival's second look."""
+        intent = self._closed(connection, intent_id)
+        if intent is None or action != "cancel":
+            return None
+        row = self._row_now(connection, intent.job_id)
+        if row.cancel_requested_at is None and row.remote_status in UNFINISHED:
+            self._set(connection, row.id, cancel_requested_at=intent.opened_at, cancel_doubt=0)
+        elif row.cancel_requested_at == intent.opened_at:
+            self._set(connection, row.id, cancel_doubt=0)
+        self._answered(connection, intent, remote, asked_at)
+        return self._ended(connection, intent, action, "done", "answered after it was given up")
 
     def withdraw_cancel(
         self,

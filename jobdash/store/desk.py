@@ -49,6 +49,9 @@ _SET_AND_FENCE = Prepared(
 )
 _INSERT_EVENT = Prepared(insert(events))
 _INSERT_INTENT = Prepared(insert(intents))
+_SELECT_CLOSED = select(*(intents.c[name] for name in INTENT_COLUMNS)).where(
+    intents.c.id == bindparam("intent_key"), intents.c.closed_at.is_not(None)
+)
 _TAKEN = select(job.c.public_id).where(job.c.public_id.in_(bindparam("words", expanding=True)))
 _CLOSE_INTENT = Prepared(
     update(intents)
@@ -310,6 +313,12 @@ class Desk:
         """Close an open intent and return it; None when somebody else has closed it."""
         closed = _CLOSE_INTENT.run(connection, intent_key=intent_id, now=now, outcome=stored(outcome))
         values = closed.fetchone()
+        return None if values is None else intent(values)
+
+    @staticmethod
+    def _closed(connection: Connection, intent_id: int) -> Intent | None:
+        """Return an intent that was closed."""
+        values = connection.execute(_SELECT_CLOSED, {"intent_key": intent_id}).one_or_none()
         return None if values is None else intent(values)
 
     @staticmethod

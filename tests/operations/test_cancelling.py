@@ -410,3 +410,22 @@ async def test_a_cancel_that_reached_nobody_leaves_the_job_as_it_was(world: Worl
     row = world.row(batch)
     assert (row.status, row.cancel_requested_at, row.cancel_doubt) == (Status.IN_PROGRESS, None, False)
     assert world.open_intents() == []
+
+
+async def test_a_cancel_that_is_still_being_sent_is_nobody_elses_to_take_back(world: World) -> None:
+    batch = world.add(running=10 * 3600.0)
+    await world.sync()
+    world.fault(Answer(429, retry_after=60), CANCEL, times=5)
+    late: list[bool] = []
+
+    def slow() -> None:
+        world.pass_time(30)  # each answer takes its time as well
+        (intent,) = world.open_intents()
+        late.append(intent.abandoned(world.ms()))
+
+    world.while_waiting = slow
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert late == [False] * 5
+    assert (outcome.result, outcome.status_after) == (Result.DONE, Status.CANCELLING)

@@ -230,7 +230,7 @@ async def test_an_action_that_was_not_applied_goes_again_five_times(
     with pytest.raises(type(failure)):
         await session.call(Cancel("b"), before=commit)
     assert adapter.asked == ["cancel a"] * 6 + ["cancel b"] * 6
-    assert committed == [0, 6]
+    assert committed == list(range(12))
 
 
 async def test_a_pause_holds_the_whole_account_and_is_told(adapter: Scripted, time: Time) -> None:

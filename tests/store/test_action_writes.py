@@ -69,7 +69,20 @@ def test_an_accepted_cancel_is_closed(writer: Writer, reader: Reader, begin: Beg
     (event,) = reader.events()
     assert told(event) == ("cancel", "done", "cancelling")
     assert (event.actor, event.face, event.bulk, event.account) == ("ann@desk", "cli", "all", "openai")
-    assert writer.close_cancel(intent.id) is None, "closed once"
+    assert writer.close_cancel(intent.id, action="reconcile") is None, "closed once"
+
+
+def test_an_answer_counts_though_a_rival_gave_the_cancel_up(
+    writer: Writer, reader: Reader, begin: Begin
+) -> None:
+    intent = begin(one(writer, reader))
+    writer.withdraw_cancel(intent.id, "interrupted", action="reconcile")
+
+    row = writer.close_cancel(intent.id, asked_at=START)
+
+    assert row is not None
+    assert (row.status, row.cancel_requested_at) == (Status.CANCELLING, intent.opened_at)
+    assert not row.cancel_doubt
 
 
 def test_a_cancel_that_ends_the_job_at_once_logs_both(writer: Writer, reader: Reader, begin: Begin) -> None:
