@@ -29,6 +29,7 @@ from jobdash.operations.session import Create, ListPage, Upload
 from jobdash.operations.work import Caller, Work
 from jobdash.providers.base import RemoteJob, Submission
 from jobdash.providers.jsonl import FileCheck, check_file
+from jobdash.providers.tags import wrong_tags
 from jobdash.store.records import Intent, NewJob, Refusal
 
 DEADLINE_MS = 45 * MINUTE
@@ -94,6 +95,8 @@ def order(
             raise UsageError(f"--model {model!r}: the lines name the model themselves ({check.model!r})")
         if endpoint and endpoint != check.endpoint:
             raise UsageError(f"--endpoint {endpoint!r}: the lines say {check.endpoint!r}")
+        if wrong := wrong_tags(tags or {}):  # said now, not after the file was uploaded
+            raise UsageError(wrong)
     return Order(
         account=account,
         check=check,
@@ -147,9 +150,11 @@ class _Submit:
         except ProviderError as error:
             end = SubmitEnd.REJECTED if isinstance(error, AuthRejected) else SubmitEnd.FAILED
             return await self._failed(f"upload: {said(error)}", end)
+        await self._uploaded(file_id)
         asked_at = self._work.clock()
+        create = Create(self._submission, file_id)
         try:
-            remote = await self._caller.call(Create(self._submission, file_id), stop=self._work.stop)
+            remote = await self._caller.call(create, before=self._begin, stop=self._work.stop)
         except NotSent:
             return await self._failed(f"stopped; the uploaded file {file_id} stays at the provider")
         except ProviderError as error:
@@ -180,6 +185,12 @@ class _Submit:
         if isinstance(begun, Refusal):
             raise JobdashError(begun.reason)
         self._row, self._intent = begun
+
+    async def _uploaded(self, file_id: str) -> None:
+        """Keep the file's id: without a batch that names it, nobody else knows of it."""
+        assert self._row is not None
+        job_id = self._row.id
+        await self._work.store.write(lambda writer: writer.uploaded(job_id, file_id))
 
     async def _created(self, remote: RemoteJob, asked_at: int) -> Submitted:
         assert self._intent is not None

@@ -20,6 +20,7 @@ from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemoteP
 from jobdash.providers.ids import openai_claims
 from jobdash.providers.reading import items, mapping, readable, text, unix_ms, whole
 from jobdash.providers.results import answer, remote_error, result_line, unwrapped
+from jobdash.providers.tags import LONGEST_VALUE, wrong_tags
 from jobdash.providers.wire import Deadlines, Wire, opened
 
 BASE_URL = BASE_URLS["openai"]
@@ -29,9 +30,6 @@ PAGE = 100
 
 SUBMIT_KEY = "jobdash_key"
 """The metadata entry that carries our own word for a submit."""
-MAX_TAGS = 14
-"""A batch carries 16 metadata entries; two are ours."""
-_MAX_ENTRY_KEY, _MAX_ENTRY_VALUE = 64, 512
 
 STATUSES = {
     "validating": Status.VALIDATING,
@@ -95,7 +93,7 @@ class OpenAIBatches:
         self._wire = Wire(self.origin, deadlines=self._deadlines, clock=self._clock)
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
-            base_url=self._account.base_url or BASE_URL,
+            base_url=(self._account.base_url or BASE_URL).strip(),
             http_client=self._wire.client,
             # The SDK would re-send a create after a reset, with no idempotency key: two batches, two bills.
             max_retries=0,
@@ -177,15 +175,10 @@ class OpenAIBatches:
 
 def metadata_of(submission: Submission) -> dict[str, str]:
     """Return what a submit puts into the batch's metadata; InvalidRequest when the tags do not fit."""
-    if len(submission.tags) > MAX_TAGS:
-        raise InvalidRequest(f"not sent: {len(submission.tags)} tags, an OpenAI batch carries {MAX_TAGS}")
-    for key, value in submission.tags.items():
-        if len(key) > _MAX_ENTRY_KEY or len(value) > _MAX_ENTRY_VALUE:
-            raise InvalidRequest(
-                f"not sent: tag {key[:_MAX_ENTRY_KEY]!r} is too long "
-                f"({_MAX_ENTRY_KEY} characters for the name, {_MAX_ENTRY_VALUE} for the value)"
-            )
-    return submission.tags | {"name": submission.name[:_MAX_ENTRY_VALUE], SUBMIT_KEY: submission.key}
+    wrong = wrong_tags(submission.tags)
+    if wrong is not None:
+        raise InvalidRequest(f"not sent: {wrong}")
+    return submission.tags | {"name": submission.name[:LONGEST_VALUE], SUBMIT_KEY: submission.key}
 
 
 def read_job(value: object) -> RemoteJob:

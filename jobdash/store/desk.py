@@ -49,8 +49,13 @@ _SET_AND_FENCE = Prepared(
 )
 _INSERT_EVENT = Prepared(insert(events))
 _INSERT_INTENT = Prepared(insert(intents))
-_SELECT_CLOSED = select(*(intents.c[name] for name in INTENT_COLUMNS)).where(
-    intents.c.id == bindparam("intent_key"), intents.c.closed_at.is_not(None)
+_OPEN = Prepared(
+    select(intents.c.id).where(intents.c.id == bindparam("intent_key"), intents.c.closed_at.is_(None))
+)
+_CLOSED = Prepared(
+    select(*(intents.c[name] for name in INTENT_COLUMNS)).where(
+        intents.c.id == bindparam("intent_key"), intents.c.closed_at.is_not(None)
+    )
 )
 _TAKEN = select(job.c.public_id).where(job.c.public_id.in_(bindparam("words", expanding=True)))
 _CLOSE_INTENT = Prepared(
@@ -318,13 +323,13 @@ class Desk:
     @staticmethod
     def _closed(connection: Connection, intent_id: int) -> Intent | None:
         """Return an intent that was closed."""
-        values = connection.execute(_SELECT_CLOSED, {"intent_key": intent_id}).one_or_none()
+        values = _CLOSED.run(connection, intent_key=intent_id).fetchone()
         return None if values is None else intent(values)
 
     @staticmethod
     def _is_open(connection: Connection, intent_id: int) -> bool:
         """Whether nobody has closed an intent."""
-        return connection.execute(_SELECT_INTENT, {"intent_key": intent_id}).one_or_none() is not None
+        return _OPEN.run(connection, intent_key=intent_id).fetchone() is not None
 
     def _close_waiting(self, connection: Connection, job_id: int, now: int, outcome: str) -> None:
         """Close a job's waiting removal, if it has one: it was taken back, or the job is removed already."""

@@ -13,7 +13,7 @@ from jobdash.store.desk import intents, job
 from jobdash.store.observed import Observed
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
 from jobdash.store.tables import TagRecord, table
-from jobdash.store.texts import distinct, stored, stored_error, stored_named
+from jobdash.store.texts import distinct, stored, stored_error, stored_named, stored_words
 
 NOT_SUBMITTED = "not submitted"
 UNCONFIRMED = "unconfirmed"
@@ -66,6 +66,11 @@ class SubmitWrites(Answers):
             if new.parent_id is not None:
                 self._set(connection, new.parent_id, superseded_by=row.id)
             return row, self._open(connection, now, IntentKind.SUBMIT, row, deadline, bulk=bulk)
+
+    def uploaded(self, job_id: int, file_id: str) -> None:
+        """Write where a submit's file lies, so that it can be deleted though no batch is made of it."""
+        with self._transaction(durable=True) as connection:
+            self._set(connection, job_id, files=stored_words({"input": file_id}))
 
     def close_submit(
         self, intent_id: int, remote: Observed, asked_at: int, *, action: str = "submit"

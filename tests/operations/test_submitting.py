@@ -9,8 +9,10 @@ import pytest
 from operations_kit import World, made_accounts
 
 from jobdash.demo.emulator import Answer, EmptyJson, Reset
+from jobdash.domain.plan import Action, Result
 from jobdash.domain.status import Status
 from jobdash.errors import UsageError
+from jobdash.operations.execute import execute
 from jobdash.operations.submit import NO_ANSWER, SubmitEnd, Submitted, order, submit
 
 
@@ -101,6 +103,25 @@ async def test_a_refused_creation_fails_the_job_and_says_what_stays(world: World
     assert "the uploaded file file-" in done.reason
     assert done.row is not None
     assert done.row.error is not None
+
+
+async def test_the_file_of_a_failed_submit_can_be_cleaned_up(world: World, openai_file: Path) -> None:
+    world.fault(Answer(400), "/v1/batches", "POST")
+    done = await submitted(world, openai_file)
+    assert done.row is not None
+    plan = world.plan(Action.REMOVE, [done.row], remote=True)
+
+    (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
+
+    assert (outcome.result, "deleted input file-" in outcome.reason) == (Result.DONE, True)
+    assert world.calls("DELETE", "/v1/files/*") == 1
+
+
+async def test_tags_that_do_not_fit_are_refused_before_the_upload(world: World, openai_file: Path) -> None:
+    for tags in ({f"t{n}": "v" for n in range(15)}, {"t": "v" * 513}):
+        with pytest.raises(UsageError, match="tag"):
+            await submitted(world, openai_file, tags=tags)
+    assert world.calls() == 0
 
 
 async def test_429_is_waited_out_and_creates_one_batch(world: World, openai_file: Path) -> None:
