@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from math import isfinite
 from typing import TypeVar
 
 from jobdash.errors import BadResponse
@@ -21,12 +22,21 @@ _WHOLE = re.compile(r"\d{1,19}", re.ASCII)
 
 
 def decode(content: bytes | str) -> object:
-    """Return the JSON value of an answer; BadResponse when it is none."""
+    """Return the JSON value of an answer, its NaN and infinities as None; BadResponse when it is none."""
     try:
-        value: object = json.loads(content)
+        value: object = json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadResponse(f"the answer is not JSON ({type(error).__name__})") from None
     return value
+
+
+def _no_number(_name: str) -> None:
+    """Read NaN and Infinity, which are no JSON, as "not told": kept, they would make `--json` none either."""
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if isfinite(number) else None
 
 
 def mapping(value: object) -> Mapping[str, object]:

@@ -27,6 +27,10 @@ LONGEST_WAIT_S = 24 * 3600.0
 
 _DETAIL = 4096
 """How much of a provider's words is kept, in characters; a proxy's error page can be long."""
+_LOOKED_AT = 64 * 1024
+"""How much of them is searched for secrets: much more than is kept, but not the megabytes a proxy may send,
+which would hold up the loop.
+"""
 _IN_MESSAGE = 300
 """How much of them stands in the message itself."""
 
@@ -60,7 +64,7 @@ def refusal(status: int, headers: Mapping[str, str], content: bytes, *, now: flo
     Retry-After that names a date. The provider's own words are kept, redacted, in ``detail``.
     """
     said = _read(content)
-    detail = redact(said.message)[:_DETAIL]
+    detail = redact(said.message[:_LOOKED_AT])[:_DETAIL]
     kind = _kind(status, said)
     message = f"{_PHRASES[kind]} ({status})"
     if detail and kind is not AuthRejected:
@@ -98,7 +102,8 @@ def _read(content: bytes) -> _Said:
     try:
         body: object = json.loads(content)
     except (ValueError, RecursionError):
-        return _Said(" ".join(content.decode("utf-8", "replace").split()), frozenset(), None)
+        told = content[:_LOOKED_AT].decode("utf-8", "replace")
+        return _Said(" ".join(told.split()), frozenset(), None)
     if isinstance(body, list) and body:
         body = body[0]
     error = mapping(body).get("error", body)
@@ -113,7 +118,12 @@ def _read(content: bytes) -> _Said:
 
 
 def _wait(headers: Mapping[str, str], said: _Said, now: float) -> float | None:
-    """The seconds to wait, from the header, else from Google's ``RetryInfo`` ("20s")."""
+    """The seconds to wait, from the header (OpenAI's and Azure's own is finer), else from Google's
+    ``RetryInfo`` ("20s").
+    """
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if (wait := _sensible(milliseconds)) is not None:
+        return wait / 1000
     named = headers.get("retry-after")
     if named is not None:
         return parse_retry_after(named, now)

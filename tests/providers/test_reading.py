@@ -27,6 +27,15 @@ def test_what_is_no_json(content: bytes) -> None:
         decode(content)
 
 
+def test_what_is_no_number_is_not_told() -> None:
+    found = decode(b'{"a": NaN, "b": [-Infinity, 1e999], "c": 1.5}')
+    assert found == {
+        "a": None,
+        "b": [None, None],
+        "c": 1.5,
+    }
+
+
 @pytest.mark.parametrize(
     ("value", "read"),
     [(5, 5), ("5", 5), (5.0, 5), (0, 0), (-1, None), (5.5, None), (True, None), ("x", None), ("٣", None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -169,3 +170,16 @@ _JSON = st.recursive(
 @given(st.sampled_from([400, 403, 429, 503]), _JSON)
 def test_any_json_is_one_of_ours(status: int, body: object) -> None:
     assert isinstance(refused(status, body), ProviderError)
+
+
+@pytest.mark.parametrize("body", [b"sk-" * 5_000_000, openai("api-key: " * 1_000_000)])
+def test_an_endless_refusal_is_searched_for_secrets_no_further_than_it_is_kept(body: object) -> None:
+    began = time.perf_counter()
+    assert isinstance(refused(500, body), Unavailable)
+    assert time.perf_counter() - began < 1.0
+
+
+def test_openais_own_header_is_finer() -> None:
+    error = refused(429, openai(), {"retry-after-ms": "1500", "retry-after": "2"})
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == 1.5
