@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Self, TypeVar
 
@@ -17,6 +18,7 @@ from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.text import redact
 from jobdash.errors import (
     AuthRejected,
+    BadResponse,
     ConfigError,
     JobdashError,
     QuotaExhausted,
@@ -31,7 +33,6 @@ from jobdash.providers.base import (
     RemoteError,
     RemoteJob,
     RemotePage,
-    ResultLine,
     Submission,
 )
 
@@ -111,15 +112,22 @@ class Errors(Request[tuple[RemoteError, ...]]):
     kind: ClassVar = Kind.QUESTION
     job: RemoteJob
     most: int
+    within: float = 300.0
+    """Seconds for all of it: a download that drips would hold its place in the account's queue for ever."""
 
     async def send(self, adapter: Adapter) -> tuple[RemoteError, ...]:
         """Read the results until there are enough errors."""
         found: list[RemoteError] = []
-        async for line in adapter.results(self.job):
-            if line.error is not None:
-                found.append(line.error)
-            if len(found) >= self.most:
-                break
+        try:
+            async with asyncio.timeout(self.within), aclosing(adapter.results(self.job)) as lines:
+                async for line in lines:
+                    if line.error is not None:
+                        found.append(line.error)
+                    if len(found) >= self.most:
+                        break
+        except TimeoutError:
+            # Not Unavailable, which is asked again: three times so long helps nobody.
+            raise BadResponse(f"the results were not read within {self.within:g} s") from None
         return tuple(found)
 
 
@@ -288,10 +296,6 @@ class AccountSession:
                 await before()
 
         return prepare
-
-    def results(self, job: RemoteJob) -> AsyncIterator[ResultLine]:
-        """Stream a batch's results and errors, outside the queue: a download may last for minutes."""
-        return self._adapter.results(job)
 
     async def _send(self, request: Request[T]) -> T:
         action = request.kind is Kind.ACTION

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -137,8 +137,8 @@ class Adapter(Protocol):
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from an uploaded file."""
 
-    def results(self, job: RemoteJob) -> AsyncIterator[ResultLine]:
-        """Stream results and errors line by line, in the provider's order."""
+    def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
+        """Stream results and errors line by line, in the provider's order; to be closed by whoever stops."""
 
     @staticmethod
     def claims(remote_id: str) -> bool:

@@ -6,8 +6,8 @@ Facts are from https://ai.google.dev/gemini-api/docs/batch-api and its REST refe
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Self
 
 from google import genai
@@ -161,7 +161,7 @@ class GeminiBatches:
         )
         return read_job(await self._wire.ask(call))
 
-    async def results(self, job: RemoteJob) -> AsyncIterator[ResultLine]:
+    async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
         """Stream the result file, or the answers that the batch carries inline."""
         file_id = job.files.get("output")
         if file_id is None:
@@ -169,11 +169,12 @@ class GeminiBatches:
                 yield _inline_answer(entry, number)
             return
         number = 0
-        async for raw in self._wire.lines(self._content(file_id)):
-            number += 1
-            line = result_line(raw, where=f"line {number} of the output file", read=read_line)
-            if line is not None:
-                yield line
+        async with aclosing(self._wire.lines(self._content(file_id))) as lines:
+            async for raw in lines:
+                number += 1
+                line = result_line(raw, where=f"line {number} of the output file", read=read_line)
+                if line is not None:
+                    yield line
 
     async def _operation(self, remote_id: str) -> object:
         return await self._wire.ask(self._batches.get(name=remote_id))

@@ -5,8 +5,8 @@ Facts are from https://platform.openai.com/docs/api-reference/batch and the batc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
 import openai
@@ -155,17 +155,18 @@ class OpenAIBatches:
         )
         return read_job(await self._wire.ask(call))
 
-    async def results(self, job: RemoteJob) -> AsyncIterator[ResultLine]:
+    async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
         """Stream the output file, then the error file; their order is not the order of the requests."""
         for role in ("output", "error"):
             if role not in job.files:
                 continue
             number = 0
-            async for raw in self._wire.lines(self._content(job.files[role])):
-                number += 1
-                line = result_line(raw, where=f"line {number} of the {role} file", read=read_line)
-                if line is not None:
-                    yield line
+            async with aclosing(self._wire.lines(self._content(job.files[role]))) as lines:
+                async for raw in lines:
+                    number += 1
+                    line = result_line(raw, where=f"line {number} of the {role} file", read=read_line)
+                    if line is not None:
+                        yield line
 
     @asynccontextmanager
     async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -29,6 +29,9 @@ _kept: ContextVar[list[bytes]] = ContextVar("_kept")
 """The bodies answered to the call under way; many calls share one client, each in a context of its own."""
 
 _KEY_HEADERS = ("authorization", "x-goog-api-key")
+
+_LONGEST_LINE = 64 * 1024 * 1024
+"""One request's answer; what never ends a line must not fill the memory."""
 
 _FOLLOWED = frozenset({"GET", "HEAD"})
 """What changes nothing, and may go wherever a server sends it."""
@@ -104,19 +107,26 @@ class Wire:
             raise BadResponse("no answer was read")
         return decode(answers[-1]) if answers[-1].strip() else None
 
-    async def lines(self, opening: AbstractAsyncContextManager[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
+    async def lines(
+        self, opening: AbstractAsyncContextManager[AsyncIterator[bytes]], *, longest: int = _LONGEST_LINE
+    ) -> AsyncGenerator[bytes, None]:
         r"""Yield the lines of a download as they arrive, split at ``\n`` alone (a JSON text may hold any
-        other line break), without it, the last one also if it has none. Raises only `ProviderError`.
+        other line break), without it, the last one also if it has none. Raises only `ProviderError`,
+        `BadResponse` for a line of more than ``longest`` bytes.
         """
         pending: list[bytes] = []
+        held = 0
         try:
             async with opening as chunks:
                 async for chunk in chunks:
                     head, *rest = chunk.split(b"\n")
                     pending.append(head)
+                    held += len(head)
                     for piece in rest:
                         yield b"".join(pending)
-                        pending = [piece]
+                        pending, held = [piece], len(piece)
+                    if held > longest:
+                        raise BadResponse(f"a line of the results is longer than {longest:,} bytes")
         except ProviderError:
             raise
         except Exception as error:  # noqa: BLE001  as in `ask`

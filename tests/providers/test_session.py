@@ -30,6 +30,7 @@ from jobdash.operations.session import (
     Create,
     Delete,
     DeleteFile,
+    Errors,
     Get,
     ListPage,
     NotSent,
@@ -476,7 +477,7 @@ async def test_a_real_account(world: Any, time: Time, submission: Any, provider:
         page = await session.call(ListPage(limit=5))
         assert [found.submit_key for found in page.jobs] == [submit.key]
         ended = await session.call(Get(job.remote_id))
-        assert len([line async for line in session.results(ended)]) == 3
+        assert await session.call(Errors(ended, most=5)) == ()
         await session.call(DeleteFile(ended.files["input"]))
         if session.capabilities.deletes_records:
             await session.call(Delete(job.remote_id))
@@ -504,3 +505,25 @@ async def test_real_refusals_are_waited_for_and_real_resets_are_not_repeated(
         faults.add(FaultRule(effect=Answer(503), times=2))
         assert (await session.call(Get(second))).remote_id == second
         faults.clear()
+
+
+async def test_a_download_that_drips_ends_at_its_deadline_and_is_closed(time: Time) -> None:
+    closed = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
+        await reader.read()
+        closed.set()
+        writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    account = Account("work", "openai", "WORK_KEY", Secret("sk-x"), url)
+    job = RemoteJob("batch_1", Status.COMPLETED, "completed", None, None, files={"error": "file-1"})
+    async with AccountSession(account, clock=time, sleep=time.sleep) as session:
+        with pytest.raises(BadResponse, match=r"not read within 0\.1 s"):
+            await session.call(Errors(job, most=5, within=0.1))
+        async with asyncio.timeout(5):
+            await closed.wait()
+    server.close()

@@ -76,6 +76,14 @@ async def test_lines_do_not_depend_on_how_they_arrive(pieces: list[bytes]) -> No
     assert lines == (whole if whole[-1] else whole[:-1])
 
 
+async def test_a_line_that_never_ends_is_given_up() -> None:
+    wire = Wire.__new__(Wire)
+    lines = wire.lines(chunks(b"12345678\n1234", b"5678", b"9"), longest=8)
+    assert await anext(lines) == b"12345678"
+    with pytest.raises(BadResponse, match="longer than 8 bytes"):
+        await anext(lines)
+
+
 async def test_only_a_newline_ends_a_line() -> None:
     body = '{"a": "x\u2028y\x85z\x0c"}\n'.encode()
     async with serving(lambda _: ok(body)) as url, wired(url) as wire:
