@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -241,7 +242,7 @@ async def test_a_retried_script_is_started_again_detached_with_its_output_in_a_l
     log = local.path.parent / "logs" / f"{row.public_id}-2.log"
     assert outcome.result is Result.DONE
     assert outcome.reason.endswith(f"its output is in {log}")
-    pid = int(outcome.reason.partition("pid ")[2].split()[0])
+    pid = int(re.findall(r"pid (\d+)", outcome.reason)[0])  # which may have ended since, and be said to
     if hasattr(os, "pidfd_open"):
         await _gone(pid)
     assert log.read_text().split() == [f"{row.public_id}:{row.fence + 1}", str(tmp_path)]
