@@ -88,14 +88,13 @@ async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> JobOutcome:
     if job.status is Status.CANCELLING and not job.cancel_doubt:
         return JobOutcome(job, Result.DONE, "removed when the cancel is confirmed", job.status)
     asked = await ask_cancel(job, work, None, bulk=plan.bulk, reason=plan.choices.reason)
-    if asked.end in {End.ACCEPTED, End.DOUBT} and asked.row is not None and not asked.row.terminal:
-        reason = "cancel asked; removed when it is confirmed"
+    ended = asked.row is not None and asked.row.terminal
+    if asked.end in {End.ACCEPTED, End.DOUBT} and not ended:
+        after = asked.row.status if asked.row else Status.CANCELLING
         if asked.end is End.DOUBT:
-            return JobOutcome(
-                job, Result.FAILED, f"{asked.reason}; removed if it turns out so", asked.row.status
-            )
-        return JobOutcome(job, Result.DONE, reason, asked.row.status)
-    if asked.row is not None and asked.row.terminal:
+            return JobOutcome(job, Result.FAILED, f"{asked.reason}; removed if it turns out so", after)
+        return JobOutcome(job, Result.DONE, "cancel asked; removed when it is confirmed", after)
+    if asked.row is not None and ended:
         return await finish_waiting(begun, asked.row, work, planned=job)
     reason = asked.reason or NO_ANSWER
     await work.store.write(lambda writer: writer.end_waiting_removal(begun.id, reason))

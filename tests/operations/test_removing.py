@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from operations_kit import CANCEL, KEYS, World, made_accounts
 
@@ -181,6 +184,24 @@ async def test_the_removal_waits_for_the_cancel_and_a_later_sync_carries_it_out(
     assert row.removed_at is not None
     assert row.removing is None
     assert world.open_intents() == []
+
+
+async def test_a_removal_waits_also_for_a_cancel_that_was_accepted_and_could_not_be_written(
+    world: World,
+) -> None:
+    batch = world.add(cancelling=1.0)
+    await world.sync()
+    with closing(sqlite3.connect(world.config.database, isolation_level=None)) as connection:
+        when = "BEFORE UPDATE OF closed_at ON intent WHEN new.kind = 'cancel'"
+        connection.execute(f"CREATE TRIGGER refuse {when} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        outcome = await world.one(Action.REMOVE, batch, cancel_first=True)
+        connection.execute("DROP TRIGGER refuse")
+
+    assert outcome.result is Result.DONE
+    assert outcome.reason == "cancel asked; removed when it is confirmed"
+    world.pass_time(60)
+    await world.sync()
+    assert world.row(batch).removed_at is not None
 
 
 async def test_a_job_that_completes_in_spite_of_it_stays(world: World) -> None:
