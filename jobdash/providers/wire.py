@@ -166,19 +166,14 @@ class Wire:
         target = request.url.join(response.headers["location"])
         same_request = response.status_code in {307, 308} and target.origin == self._home
         if request.method not in _FOLLOWED and not same_request:
-            raise self._redirected(target, response.status_code)
+            where = target.path if target.origin == self._home else _place(target)
+            raise _redirected(f"{where}, where no action follows", response.status_code)
 
     def _check_place(self, response: httpx2.Response) -> None:
         """Raise for a refusal by another server than the account's: it got no key, and says nothing of it."""
         method, url, status = response.request.method, response.request.url, response.status_code
         if method in _FOLLOWED and url.origin != self._home and status in {401, 403, 404, 407}:
-            raise self._redirected(url, status)
-
-    def _redirected(self, url: httpx2.URL, status: int) -> ProviderError:
-        place = f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
-        where = redact(url.path if url.origin == self._home else place)[:_LONGEST_PLACE]
-        told = f"redirected to {where} ({status}), which is not followed; set base_url to that"
-        return InvalidRequest(told, status=status, detail=told)
+            raise _redirected(f"{_place(url)}, which is not given the key", status)
 
     def _no_answer(self, error: Exception) -> ProviderError | None:
         """Translate a failure of the network or the clock; None for any other."""
@@ -214,6 +209,15 @@ class Wire:
 
     def _told(self, error: Exception) -> str:
         return redact(f"{type(error).__name__}: {error}".removesuffix(": "))
+
+
+def _place(url: httpx2.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
+
+
+def _redirected(where: str, status: int) -> ProviderError:
+    told = redact(f"redirected to {where[:_LONGEST_PLACE]} ({status}); set base_url to where it belongs")
+    return InvalidRequest(told, status=status, detail=told)
 
 
 def _cause(error: Exception) -> Exception:

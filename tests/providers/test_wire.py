@@ -235,7 +235,9 @@ async def test_an_action_never_becomes_a_question(method: str, status: int) -> N
         return ok(b"{}") if head.startswith(b"GET") else moved(status, "/login?x=1")
 
     async with serving(answer) as url, wired(url) as wire:
-        with pytest.raises(InvalidRequest, match=f"redirected to /login \\({status}\\)"):
+        with pytest.raises(
+            InvalidRequest, match=rf"redirected to /login, where no action follows \({status}\)"
+        ):
             await wire.ask(wire.client.request(method, url))
     assert len(heads) == 1
 
@@ -255,7 +257,7 @@ async def test_an_action_goes_to_no_other_server() -> None:
         serving(lambda _: moved(307, other)) as url,
         wired(url) as wire,
     ):
-        with pytest.raises(InvalidRequest, match=f"redirected to {other} .*set base_url to that"):
+        with pytest.raises(InvalidRequest, match=f"redirected to {other}, .*set base_url"):
             await wire.ask(wire.client.post(url))
 
 
@@ -267,5 +269,5 @@ async def test_a_server_that_got_no_key_does_not_judge_it(status: int) -> None:
         serving(lambda _: moved(301, other)) as url,
         wired(url) as wire,
     ):
-        with pytest.raises(InvalidRequest, match=f"redirected to {other} .*set base_url to that"):
+        with pytest.raises(InvalidRequest, match=f"redirected to {other}, .*set base_url"):
             await wire.ask(wire.client.get(url))
