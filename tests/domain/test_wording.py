@@ -148,6 +148,13 @@ def test_a_forced_removal_says_what_runs_on() -> None:  # B-12
     assert warned(made) == {"Not cancelled"}
 
 
+def test_a_forced_removal_says_what_a_cancel_and_a_clean_up_come_to() -> None:
+    made = plan(REMOVE, job(), force=True, cancel_first=True, remote=True)
+    texts = [note.text for note in notes(made)]
+    assert "1 job asked to stop; removed at once, whatever is answered" in texts
+    assert "what unfinished batches use at the provider" in texts
+
+
 def test_few_skipped_jobs_are_named_and_many_are_counted_by_reason() -> None:
     few = plan(CANCEL, job(), job(Status.COMPLETED, id=2, name="old\x1b[2J"))
     many = plan(CANCEL, job(), *(job(Status.COMPLETED, id=n) for n in (2, 3, 4)), job(id=5, gone_at=NOW))
