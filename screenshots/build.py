@@ -8,6 +8,7 @@ that by Chromium.
 from __future__ import annotations
 
 import asyncio
+import html
 import math
 import os
 import re
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from own_scripts import add_scripts
+from rich.cells import cell_len
 from textual.pilot import Pilot
 
 from jobdash.config import Account, Config, Secret, UiSettings
@@ -131,6 +133,29 @@ def portable(svg: str) -> str:
     return svg.replace("Fira Code", FONT)
 
 
+def in_columns(svg: str) -> str:
+    """Return an SVG whose wide letters take two cells each; Rich's export gives them the room of one."""
+    return re.sub(
+        r'<text class="([^"]+)" x="([\d.]+)" (y="[^"]+") textLength="([\d.]+)" ([^>]*)>([^<]*)</text>',
+        _runs,
+        svg,
+    )
+
+
+def _runs(found: re.Match[str]) -> str:
+    style, x, y, length, rest, words = found.groups()
+    text = html.unescape(words)
+    if cell_len(text) == len(text):
+        return found[0]
+    cell, at, pieces = float(length) / len(text), float(x), []
+    for run in re.findall(r"[\u1100-\uffff]+|[^\u1100-\uffff]+", text):
+        width = cell_len(run) * cell
+        told = html.escape(run).replace("\xa0", "&#160;")
+        pieces.append(f'<text class="{style}" x="{at:g}" {y} textLength="{width:g}" {rest}>{told}</text>')
+        at += width
+    return "".join(pieces)
+
+
 def draw(svg: Path, png: Path) -> None:
     """Draw a picture with a browser: it keeps every column in its place, whatever the font."""
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
@@ -156,7 +181,7 @@ def build(names: Iterable[str]) -> None:
         for shot in SHOTS:
             if shot.name not in wanted:
                 continue
-            svg = portable(asyncio.run(shoot(shot, Path(folder))))
+            svg = in_columns(portable(asyncio.run(shoot(shot, Path(folder)))))
             (FOLDER / f"{shot.name}.svg").write_text(svg, encoding="utf-8")
             draw(FOLDER / f"{shot.name}.svg", FOLDER / f"{shot.name}.png")
             print(shot.name)
