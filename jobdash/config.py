@@ -21,7 +21,7 @@ from jobdash.errors import ConfigError
 
 PROVIDERS = ("openai", "gemini")
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
-_USER_IN_URL = re.compile(r"[^/?#]*//[^/?#]*@")
+_USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 
 
@@ -249,7 +249,7 @@ class _Reader:
     def accounts(self, value: object) -> tuple[Account, ...]:
         if not isinstance(value, dict):
             raise self.error("[accounts] has to hold tables like [accounts.work]")
-        found = {account.name: account for account in environment_accounts(self.env)}
+        found = {account.name: account for account in self.environment()}
         for name, entry in value.items():
             if name == LOCAL:
                 raise self.error(f"[accounts.{LOCAL}]: that name is taken by your own scripts")
@@ -259,6 +259,37 @@ class _Reader:
             if account is not None:
                 found[name] = account
         return tuple(found.values())
+
+    def environment(self) -> tuple[Account, ...]:
+        """Return the accounts that exist by their environment variables alone.
+
+        Of ``GOOGLE_API_KEY`` and ``GEMINI_API_KEY`` the first wins, as in google-genai.
+        """
+        found: list[Account] = []
+        if key := _key(self.env, "OPENAI_API_KEY"):
+            found.append(
+                Account("openai", "openai", "OPENAI_API_KEY", key, self.address_in("OPENAI_BASE_URL"))
+            )
+        for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY"):
+            if key := _key(self.env, name):
+                url = self.address_in("GOOGLE_GEMINI_BASE_URL")
+                found.append(Account("gemini", "gemini", name, key, url))
+                break
+        return tuple(found)
+
+    def address_in(self, variable: str) -> str | None:
+        return self.address(variable, self.env.get(variable))
+
+    def address(self, place: str, url: str | None) -> str | None:
+        """Return a base URL without blanks around it, and without a user's name and password in it.
+
+        A client would send those instead of the key, and an address is shown where a key never is.
+        """
+        url = (url or "").strip()
+        if user := _USER_IN_URL.match(url):
+            self.warn(f"{place}: the user name or password in the address is left out; the key is sent")
+            url = user[1] + url[user.end() :]
+        return url or None
 
     def account(self, name: str, entry: object, base: Account | None) -> Account | None:
         where = f"accounts.{name}"
@@ -289,7 +320,7 @@ class _Reader:
             provider=provider,
             key_env=key_env,
             api_key=_key(self.env, key_env),
-            base_url=_address(f"{clean(str(self.path))}: [{where}] base_url", url),
+            base_url=self.address(f"[{where}] base_url", url),
             api_version=values.get("api_version"),
             list_history_ms=self.span(where, "list_history", values, 30 * DAY),
         )
@@ -338,34 +369,6 @@ class _Reader:
         return SyncSettings(fastest, slowest)
 
 
-def environment_accounts(env: Mapping[str, str]) -> tuple[Account, ...]:
-    """Return the accounts that exist by their environment variables alone.
-
-    Of ``GOOGLE_API_KEY`` and ``GEMINI_API_KEY`` the first wins, as in google-genai.
-    """
-    found: list[Account] = []
-    if key := _key(env, "OPENAI_API_KEY"):
-        url = _address("OPENAI_BASE_URL", env.get("OPENAI_BASE_URL"))
-        found.append(Account("openai", "openai", "OPENAI_API_KEY", key, url))
-    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY"):
-        if key := _key(env, name):
-            url = _address("GOOGLE_GEMINI_BASE_URL", env.get("GOOGLE_GEMINI_BASE_URL"))
-            found.append(Account("gemini", "gemini", name, key, url))
-            break
-    return tuple(found)
-
-
 def _key(env: Mapping[str, str], name: str) -> Secret | None:
     value = env.get(name, "").strip()
     return Secret(value) if value else None
-
-
-def _address(place: str, url: str | None) -> str | None:
-    """Return a base URL without the blanks around it; ConfigError when a password is in it.
-
-    A client would send that instead of the key, and an address is shown where a key never is.
-    """
-    url = (url or "").strip()
-    if _USER_IN_URL.match(url):
-        raise ConfigError(f"{place}: a user name or password does not belong in an address; take it out")
-    return url or None

@@ -110,7 +110,7 @@ class AuthRejected(ProviderError):
 
 
 class SeesNone(ProviderError):
-    """this key sees none of the known jobs; is it another account's?"""
+    """The key is good, and sees none of the jobs that are known."""
 
 
 class NotFound(ProviderError):

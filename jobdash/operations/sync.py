@@ -50,6 +50,8 @@ _SINGLES_MOST = 200
 """Single questions in one sync; the rest has its turn in the next."""
 _FAILURES_MOST = 3
 """Single questions in a row that may fail where the list failed, too: then it is the server, not the jobs."""
+_UNANSWERED_MOST = 10
+"""Single questions in a row that may get no answer at all, whatever became of the list."""
 _BACKOFF_MS = (30_000, 60_000, 2 * MINUTE, 5 * MINUTE)
 
 
@@ -260,6 +262,9 @@ class Sync:
                 failures += 1
                 if isinstance(report.error, Unavailable | BadResponse) and failures >= _FAILURES_MOST:
                     break
+                if isinstance(error, Unavailable) and failures >= _UNANSWERED_MOST:
+                    report.error = report.error or error  # that is no matter of single jobs any more
+                    break
                 continue
             failures = 0
             self._knows = True
@@ -267,7 +272,7 @@ class Sync:
         if missing and not self._knows:
             if unread:
                 return
-            raise SeesNone
+            raise SeesNone("this key sees none of the known jobs; is it another account's?")
         for row, asked_at in missing:
             if await self._mark_not_found(row, asked_at):
                 report.gone.append(row)

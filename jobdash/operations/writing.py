@@ -126,6 +126,7 @@ class StoreWorker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[Any] | None = None
         self._asked: deque[_Asked] = deque()
+        self._ended = False
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Hold the writer until `stop`; ``ready`` is called, in this thread, when one may write."""
@@ -139,6 +140,7 @@ class StoreWorker:
             ready()
             await asyncio.Event().wait()
         self._writer = None
+        self._ended = True  # from here on whoever asks turns themselves away
         self._turn_away()
 
     def stop(self) -> None:
@@ -161,20 +163,22 @@ class StoreWorker:
         assert self._loop is not None
         asked = _asked(act)
         self._asked.append(asked)
-        try:
+        if self._ended:
+            self._turn_away()
+        with contextlib.suppress(RuntimeError):  # the loop has ended: what is asked was turned away
             self._loop.call_soon_threadsafe(self._flush)
-        except RuntimeError:
-            raise StoreError(_ENDING) from None
         return cast("T", await asked.answer)
 
     def _flush(self) -> None:
-        asked = [self._asked.popleft() for _ in range(min(AT_ONCE, len(self._asked)))]
         if self._writer is None:
-            self._asked.extendleft(reversed(asked))
-            self._turn_away()
-        elif asked:
+            return
+        asked = [self._asked.popleft() for _ in range(min(AT_ONCE, len(self._asked)))]
+        if asked:
             _carry_out(self._writer, asked)
 
     def _turn_away(self) -> None:
-        turned_away, self._asked = self._asked, deque()
+        turned_away: list[_Asked] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                turned_away.append(self._asked.popleft())
         _answer([(each, Done(error=StoreError(_ENDING))) for each in turned_away])

@@ -61,6 +61,11 @@ _FINISHED = ("completed_at", "failed_at", "expired_at", "cancelled_at")
 _FILES = {"input": "input_file_id", "output": "output_file_id", "error": "error_file_id"}
 
 
+def _plain_yes(said: object) -> bool:
+    """Whether a 2xx is a yes without the batch; gateways answer errors and lists with 200, too."""
+    return said is None or (isinstance(said, dict) and not said.keys() & {"id", "error", "errors", "data"})
+
+
 class OpenAIBatches:
     """One OpenAI account. ``Account.api_version`` means nothing here: the version is in the base URL."""
 
@@ -123,7 +128,7 @@ class OpenAIBatches:
         None for a yes without the batch, which compatible servers answer.
         """
         said = await self._wire.ask(self._client.batches.cancel(remote_id))
-        return _expected(read_job(said), remote_id) if text(mapping(said).get("id")) else None
+        return None if _plain_yes(said) else _expected(read_job(said), remote_id)
 
     async def delete(self, remote_id: str) -> None:
         """Refuse: OpenAI has no call that removes a batch, only its files can go."""

@@ -68,7 +68,7 @@ class CancelWrites(Answers):
         with self._transaction() as connection:
             intent = self._close(connection, intent_id, self._clock(), result)
             if intent is None:
-                return self._answered_late(connection, intent_id, remote, asked_at, action)
+                return self._answered_late(connection, intent_id, result, remote, asked_at, action)
             self._answered(connection, intent, remote, asked_at)
             return self._ended(connection, intent, action, result, detail)
 
@@ -76,6 +76,7 @@ class CancelWrites(Answers):
         self,
         connection: Connection,
         intent_id: int,
+        result: str,
         remote: Observed | None,
         asked_at: int | None,
         action: str,
@@ -85,12 +86,13 @@ class CancelWrites(Answers):
         if intent is None or action != "cancel":
             return None
         row = self._row_now(connection, intent.job_id)
-        if row.cancel_requested_at is None and row.remote_status in UNFINISHED:
+        accepted = result == "done"  # else the job had ended by itself
+        if accepted and row.cancel_requested_at is None and row.remote_status in UNFINISHED:
             self._set(connection, row.id, cancel_requested_at=intent.opened_at, cancel_doubt=0)
         elif row.cancel_requested_at == intent.opened_at:
             self._set(connection, row.id, cancel_doubt=0)
         self._answered(connection, intent, remote, asked_at)
-        return self._ended(connection, intent, action, "done", "answered after it was given up")
+        return self._ended(connection, intent, action, result, "answered after it was given up")
 
     def withdraw_cancel(
         self,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Insert, Select, Update
 from sqlalchemy.dialects.sqlite import dialect
 
 Statement = Select[*tuple[Any, ...]] | Insert | Update | Delete
+_TEXTS_KEPT = 256
+"""One for each set of columns that is written at once."""
 _SQLITE = dialect(paramstyle="named")
 
 
@@ -33,7 +35,7 @@ class Prepared:
 
     def __init__(self, statement: Statement) -> None:
         self._statement = statement
-        self._text = cache(self._compile)
+        self._text = lru_cache(_TEXTS_KEPT)(self._compile)
 
     def run(self, connection: Connection, **values: Any) -> sqlite3.Cursor:
         """Run it; an insert or update sets those of its table's columns that are named.

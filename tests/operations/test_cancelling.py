@@ -221,6 +221,18 @@ async def test_a_yes_without_the_batch_is_a_yes(world: World, answer: Answer) ->
     assert (row.status, row.cancel_doubt) == (Status.CANCELLING, False)
 
 
+@pytest.mark.parametrize("body", ['{"error":{"message":"no such deployment"}}', "[]", '{"data":[]}', "false"])
+async def test_a_200_that_is_no_yes_is_asked_about(world: World, body: str) -> None:
+    batch = world.add()
+    await world.sync()
+    world.fault(Answer(200, body), CANCEL)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    assert (outcome.result, outcome.status_after) == (Result.FAILED, Status.IN_PROGRESS)
+    assert world.row(batch).cancel_requested_at is None
+
+
 async def test_a_batch_its_provider_lost_is_not_cancelled(world: World) -> None:
     # B-6 C-9
     batch = world.add()

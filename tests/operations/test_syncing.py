@@ -483,6 +483,21 @@ async def test_a_server_that_fails_at_everything_is_not_asked_for_every_job(worl
     assert len((await world.sync())["openai"].not_asked) == 3
 
 
+async def test_questions_that_nobody_answers_are_a_matter_of_the_account(world: World) -> None:
+    for number in range(20):
+        world.add(age=10 * HOUR + number, running=math.inf)
+    for number in range(300):
+        world.add_finished(age=HOUR + number)
+    await world.sync(full=True)
+    world.pass_time(20 * 60)
+    world.fault(Answer(500), path="/v1/batches/*")
+
+    report = (await world.sync())["openai"]
+
+    assert len(report.not_asked) == 10
+    assert report.error is not None
+
+
 async def test_many_slow_jobs_do_not_keep_a_young_one_from_being_asked(world: World) -> None:
     old = [world.add(age=10 * HOUR + number, running=math.inf) for number in range(205)]
     young = world.add(age=2 * HOUR, running=10 * HOUR)

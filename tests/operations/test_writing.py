@@ -44,3 +44,22 @@ async def test_the_dashboards_writer_answers_other_loops_and_says_when_it_is_clo
     await asyncio.to_thread(thread.join, 10)
     with pytest.raises(StoreError, match="ending"):
         await worker.write(lambda writer: log(writer, "late", "done"))
+
+
+async def test_who_asks_while_the_dashboards_writer_ends_is_answered(world: World) -> None:
+    worker = StoreWorker(world.config.database, "test", world.ms)
+    ready, asking = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(worker.serve(ready.set)), daemon=True)
+    thread.start()
+    assert await asyncio.to_thread(ready.wait, 10)
+
+    async def ask() -> object:
+        asking.set()
+        return await worker.write(lambda writer: log(writer, "late", "done"))
+
+    asked = [asyncio.create_task(ask()) for _ in range(200)]
+    await asyncio.to_thread(asking.wait, 10)
+    worker.stop()
+    asked += [asyncio.create_task(ask()) for _ in range(200)]
+    answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+    assert all(answer is None or isinstance(answer, StoreError) for answer in answers)

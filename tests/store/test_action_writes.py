@@ -85,6 +85,21 @@ def test_an_answer_counts_though_a_rival_gave_the_cancel_up(
     assert not row.cancel_doubt
 
 
+def test_a_late_answer_that_it_had_completed_asks_for_nothing_afterwards(
+    writer: Writer, reader: Reader, begin: Begin
+) -> None:
+    intent = begin(one(writer, reader))
+    writer.withdraw_cancel(intent.id, "interrupted", action="reconcile")
+
+    row = writer.close_cancel(
+        intent.id, result="skipped", remote=remote(status=Status.COMPLETED), asked_at=START + 1
+    )
+
+    assert row is not None
+    assert (row.status, row.cancel_requested_at) == (Status.COMPLETED, None)
+    assert not any("before the cancel took effect" in event.detail for event in reader.events())
+
+
 def test_a_cancel_that_ends_the_job_at_once_logs_both(writer: Writer, reader: Reader, begin: Begin) -> None:
     intent = begin(one(writer, reader))
     row = writer.close_cancel(intent.id, remote=remote(status=Status.CANCELLED), asked_at=START)
