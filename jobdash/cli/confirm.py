@@ -17,6 +17,7 @@ MOST_SHOWN = 20
 """Jobs of a plan that are shown one by one."""
 
 
+_NOBODY = "not confirmed, as there is no terminal to ask at; --yes does without the question"
 Print = Callable[[str, Tone], None]
 
 
@@ -45,7 +46,7 @@ def confirm_plan(plan: Plan) -> None:
     For more than twenty jobs the number itself is the yes.
     """
     if not sys.stdin.isatty():
-        raise NotConfirmed(f"{danger_button(plan)}: not confirmed; --yes does without the question")
+        raise NotConfirmed(f"{danger_button(plan)}: {_NOBODY}")
     show_plan(plan)
     number = len(plan.acting)
     if plan.typed:
@@ -58,7 +59,7 @@ def confirm_plan(plan: Plan) -> None:
 def ask(what: str) -> None:
     """Ask for a yes; NotConfirmed when the answer is anything else, or nobody is there to ask."""
     if not sys.stdin.isatty():
-        raise NotConfirmed(f"{what}: not confirmed; --yes does without the question")
+        raise NotConfirmed(f"{what}: {_NOBODY}")
     if _typed(f"{what}? [y/N] ").lower() not in {"y", "yes"}:
         raise NotConfirmed("not confirmed; nothing was changed")
 

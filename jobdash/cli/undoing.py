@@ -91,7 +91,9 @@ def _print(face: Face, lines: list[Line]) -> None:
         print_summary("undo", lines)
         return
     for line in lines:
-        word = LABELS[line.after.status] if line.after and line.result is Result.DONE else str(line.result)
-        print_line(word, line.before, line.reason, tone_of(line.result))
+        word, told = str(line.result), line.reason
+        if line.after is not None and line.result is Result.DONE:
+            word, told = "taken back", f"{LABELS[line.after.status]} again"
+        print_line(word, line.before, told, tone_of(line.result))
     if lines:
         say(f"Taken back: {sum(line.result is Result.DONE for line in lines):,}")

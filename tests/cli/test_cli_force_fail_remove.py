@@ -71,7 +71,8 @@ def test_remove_says_what_went_and_undo_brings_it_back(cli: Cli) -> None:
     assert (again.code, "removed 0s ago; jobdash undo" in again.out) == (0, True)
     undone = cli("undo", "--yes")
     assert undone.code == 0
-    assert "took back: remove" in undone.out
+    assert undone.out.startswith("taken back  ")
+    assert "nightly (openai)  completed again" in undone.out
     assert cli.json("list")["total"] == 1
 
 

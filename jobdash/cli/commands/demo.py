@@ -29,7 +29,8 @@ from jobdash.errors import JobdashError, UsageError
 def command(face: Face, emulator_only: bool, port: int | None, jobs: int | None) -> int:
     """Try the dashboard on a built-in emulator of the providers: no key, no network, no config.
 
-    Everything in it is thrown away at the end. With --jobs, a store is filled instead, and kept.
+    All of it is thrown away at the end, but for results that are fetched. With --jobs, a store is
+    filled instead, and kept.
     """
     if port is not None and not emulator_only:
         raise UsageError("--port goes with --emulator-only")
