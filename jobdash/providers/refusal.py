@@ -34,7 +34,7 @@ which would hold up the loop.
 _IN_MESSAGE = 300
 """How much of them stands in the message itself."""
 
-_SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _BAD_KEY = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "invalid_api_key"})
 _PHRASES: dict[type[ProviderError], str] = {
@@ -122,8 +122,8 @@ def _wait(headers: Mapping[str, str], said: _Said, now: float) -> float | None:
     ``RetryInfo`` ("20s").
     """
     milliseconds = headers.get("retry-after-ms", "").strip()
-    if (wait := _sensible(milliseconds)) is not None:
-        return wait / 1000
+    if (wait := _sensible(milliseconds, 1000)) is not None:
+        return wait
     named = headers.get("retry-after")
     if named is not None:
         return parse_retry_after(named, now)
@@ -151,8 +151,8 @@ def parse_retry_after(value: str, now: float) -> float | None:
     return max(0.0, seconds) if seconds <= LONGEST_WAIT_S else None
 
 
-def _sensible(value: str) -> float | None:
-    if not _SECONDS.fullmatch(value):
+def _sensible(value: str, per_second: int = 1) -> float | None:
+    if not _NUMBER.fullmatch(value):
         return None
-    seconds = float(value)
+    seconds = float(value) / per_second
     return seconds if seconds <= LONGEST_WAIT_S else None

@@ -183,3 +183,12 @@ def test_openais_own_header_is_finer() -> None:
     error = refused(429, openai(), {"retry-after-ms": "1500", "retry-after": "2"})
     assert isinstance(error, RateLimited)
     assert error.retry_after == 1.5
+
+
+@pytest.mark.parametrize(
+    ("asked", "wait"), [("100000", 100.0), ("86400000", 86400.0), ("86400001", None), ("250", 0.25)]
+)
+def test_milliseconds_are_measured_as_such(asked: str, wait: float | None) -> None:
+    error = refused(429, headers={"retry-after-ms": asked})
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == wait
