@@ -34,7 +34,8 @@ from jobdash.store.records import Intent, NewJob, Refusal
 
 DEADLINE_MS = 45 * MINUTE
 """An upload may take half an hour; after this long both requests have certainly ended."""
-NO_ANSWER = "no answer: the batch may or may not exist; the next syncs find it by its key, if it does"
+_DOUBT = "the batch may or may not exist; the next syncs find it by its key, if it does"
+NO_ANSWER = f"no answer: {_DOUBT}"
 _KEY_BYTES = 6
 
 
@@ -160,7 +161,8 @@ class _Submit:
         except ProviderError as error:
             if _certainly_not_created(error):
                 return await self._failed(f"{said(error)}; the uploaded file {file_id} stays there")
-            return await self._look_for_it()
+            answered = isinstance(error, BadResponse) and error.status is not None
+            return await self._look_for_it(f"{said(error)}: {_DOUBT}" if answered else NO_ANSWER)
         return await self._created(remote, asked_at)
 
     async def _begin(self) -> None:
@@ -205,16 +207,16 @@ class _Submit:
         row = await self._work.store.write(lambda writer: writer.fail_submit(intent_id, reason))
         return Submitted(end, reason, row or self._row)
 
-    async def _look_for_it(self) -> Submitted:
+    async def _look_for_it(self, doubt: str) -> Submitted:
         """Ask for the newest batches once; what is not there yet is left to the syncs, never sent again."""
         asked_at = self._work.clock()
         try:
             page = await self._caller.call(ListPage())
         except (ProviderError, NotSent):
-            return Submitted(SubmitEnd.UNCONFIRMED, NO_ANSWER, self._row)
+            return Submitted(SubmitEnd.UNCONFIRMED, doubt, self._row)
         ours = next((job for job in page.jobs if job.submit_key == self._submission.key), None)
         if ours is None:
-            return Submitted(SubmitEnd.UNCONFIRMED, NO_ANSWER, self._row)
+            return Submitted(SubmitEnd.UNCONFIRMED, doubt, self._row)
         return await self._created(ours, asked_at)
 
 

@@ -161,13 +161,16 @@ class Wire:
     def _check_redirect(self, response: httpx2.Response) -> None:
         """Raise for a redirect that must not be followed: HTTPX would make a GET of an action, which asks
         nobody for anything and is answered with a yes.
+
+        Only a 307 or 308 says that the action was not carried out; a 303 mostly follows one that was.
         """
-        request = response.request
-        target = request.url.join(response.headers["location"])
-        same_request = response.status_code in {307, 308} and target.origin == self._home
-        if request.method not in _FOLLOWED and not same_request:
-            where = target.path if target.origin == self._home else _place(target)
-            raise _redirected(f"{where}, where no action follows", response.status_code)
+        request, status = response.request, response.status_code
+        target = _target(response)
+        at_home = target.origin == self._home
+        unapplied = status in {307, 308}
+        if request.method not in _FOLLOWED and not (unapplied and at_home):
+            where = f"{target.path if at_home else _place(target)}, where no action follows"
+            raise _redirected(where, status, InvalidRequest if unapplied else BadResponse)
 
     def _check_place(self, response: httpx2.Response) -> None:
         """Raise for a refusal by another server than the account's: it got no key, and says nothing of it."""
@@ -215,9 +218,18 @@ def _place(url: httpx2.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
 
 
-def _redirected(where: str, status: int) -> ProviderError:
+def _target(response: httpx2.Response) -> httpx2.URL:
+    try:
+        return response.request.url.join(response.headers["location"])
+    except (httpx2.InvalidURL, ValueError):
+        status = response.status_code
+        told = f"redirected to an address that cannot be read ({status})"
+        raise BadResponse(told, status=status, detail=told) from None
+
+
+def _redirected(where: str, status: int, kind: type[ProviderError] = InvalidRequest) -> ProviderError:
     told = redact(f"redirected to {where[:_LONGEST_PLACE]} ({status}); set base_url to where it belongs")
-    return InvalidRequest(told, status=status, detail=told)
+    return kind(told, status=status, detail=told)
 
 
 def _cause(error: Exception) -> Exception:

@@ -441,3 +441,16 @@ async def test_a_cancel_that_is_still_being_sent_is_nobody_elses_to_take_back(wo
 
     assert late == [False] * 5
     assert (outcome.result, outcome.status_after) == (Result.DONE, Status.CANCELLING)
+
+
+async def test_a_redirected_cancel_of_a_running_job_is_withdrawn_and_says_what_to_set(world: World) -> None:
+    batch = world.add()
+    await world.sync()
+    world.fault(Answer(302, "", headers={"Location": "/login"}), CANCEL)
+
+    outcome = await world.one(Action.CANCEL, batch)
+
+    row = world.row(batch)
+    assert outcome.result is Result.FAILED
+    assert outcome.reason.startswith("redirected to /login, where no action follows (302); set base_url")
+    assert (row.status, row.cancel_requested_at, world.open_intents()) == (Status.IN_PROGRESS, None, [])

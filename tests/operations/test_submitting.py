@@ -162,6 +162,32 @@ async def test_a_creation_that_never_arrived_stays_in_doubt_until_the_syncs_can_
     assert world.calls("POST", "/v1/batches") == 1
 
 
+@pytest.mark.parametrize("status", [301, 302, 303])
+async def test_a_creation_that_was_redirected_may_have_made_a_batch(
+    world: World, openai_file: Path, status: int
+) -> None:
+    world.fault(Answer(status, "", headers={"Location": "/v1/batches/new"}), "/v1/batches", "POST")
+
+    done = await submitted(world, openai_file)
+
+    assert done.end is SubmitEnd.UNCONFIRMED
+    assert f"redirected to /v1/batches/new, where no action follows ({status}); set base_url" in done.reason
+    assert "may or may not exist" in done.reason
+    assert len(world.open_intents()) == 1
+
+
+async def test_a_creation_that_was_sent_to_another_server_made_no_batch(
+    world: World, openai_file: Path
+) -> None:
+    world.fault(Answer(307, "", headers={"Location": "http://other.test/x"}), "/v1/batches", "POST")
+
+    done = await submitted(world, openai_file)
+
+    assert done.end is SubmitEnd.FAILED
+    assert done.reason.startswith("redirected to http://other.test, where no action follows (307)")
+    assert world.open_intents() == []
+
+
 async def test_a_stop_before_its_turn_leaves_nothing_behind(world: World, openai_file: Path) -> None:
     world.stop.set()
 

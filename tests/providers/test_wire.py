@@ -235,11 +235,20 @@ async def test_an_action_never_becomes_a_question(method: str, status: int) -> N
         return ok(b"{}") if head.startswith(b"GET") else moved(status, "/login?x=1")
 
     async with serving(answer) as url, wired(url) as wire:
+        # It may have been carried out all the same: a 303 is what follows an action that was.
         with pytest.raises(
-            InvalidRequest, match=rf"redirected to /login, where no action follows \({status}\)"
+            BadResponse, match=rf"redirected to /login, where no action follows \({status}\); set base_url"
         ):
             await wire.ask(wire.client.request(method, url))
     assert len(heads) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("place", ["http://[::1/x", "http://host:port/x"])
+async def test_a_redirect_that_cannot_be_read_was_an_answer(method: str, place: str) -> None:
+    async with serving(lambda _: moved(302, place)) as url, wired(url) as wire:
+        with pytest.raises(BadResponse, match=r"redirected to an address that cannot be read \(302\)"):
+            await wire.ask(wire.client.request(method, url))
 
 
 @pytest.mark.parametrize("status", [307, 308])
