@@ -8,7 +8,7 @@ from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result
 from jobdash.domain.status import LABELS, TERMINAL, Status
-from jobdash.errors import InvalidRequest, JobdashError, NotFound, ProviderError
+from jobdash.errors import ConfigError, InvalidRequest, JobdashError, NotFound, ProviderError
 from jobdash.operations.cancel import DEADLINE_MS, NO_ANSWER, Changed, End, ask_cancel, renewed, said
 from jobdash.operations.force_fail import tell_provider
 from jobdash.operations.limiter import NotSent
@@ -246,14 +246,17 @@ class _CleanUp:
             files |= remote.files
         if not files and remote is None:
             return CleanedUp()
-        capabilities = self.work.caller(job).capabilities
+        # A job that never got a batch was not asked about, so that nothing is known of its account yet; and
+        # where its file could be uploaded, it can be asked to go.
+        can = None if job.remote_id is None else self.work.caller(job).capabilities
+        deletes_files = can is None or can.deletes_files
         parts: list[tuple[str, Request[None]]] = []
-        if capabilities.deletes_files:
+        if deletes_files:
             parts += [(f"{role} {file_id}", DeleteFile(file_id)) for role, file_id in files.items()]
-        if capabilities.deletes_records and remote is not None:
+        if can is not None and can.deletes_records and remote is not None:
             parts.append((f"batch {remote.remote_id}", Delete(remote.remote_id)))
         cleaned = await self._delete_all(parts)
-        if files and capabilities.deletes_files and not cleaned.kept and cleaned.refusal is None:
+        if files and deletes_files and not cleaned.kept and cleaned.refusal is None:
             await self.work.store.write(lambda writer: writer.files_deleted(job.id))
         return cleaned
 
@@ -296,6 +299,8 @@ class _CleanUp:
         except ProviderError as error:
             never = isinstance(error, InvalidRequest) and error.status is None
             wrong = _Kept(said(error), again=not never)
+        except ConfigError as error:  # it could not even be opened
+            wrong = _Kept(str(error), again=True)
         if intent is not None:
             intent_id, result = intent.id, str(wrong or "done")
             await self.work.store.write(lambda writer: writer.close_intent(intent_id, result))

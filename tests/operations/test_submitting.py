@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,39 @@ async def test_the_file_of_a_failed_submit_can_be_cleaned_up(world: World, opena
 
     assert (outcome.result, "deleted input file-" in outcome.reason) == (Result.DONE, True)
     assert world.calls("DELETE", "/v1/files/*") == 1
+
+
+@pytest.mark.parametrize("account", ["openai", "gemini"])
+async def test_the_file_of_a_failed_submit_can_be_cleaned_up_by_a_later_command(
+    world: World, openai_file: Path, gemini_file: Path, account: str
+) -> None:
+    world.fault(Answer(400), "*batch*", "POST")
+    gemini = account == "gemini"
+    wishes = {"model": "gemini-x"} if gemini else {}
+    done = await submitted(world, gemini_file if gemini else openai_file, account, **wishes)
+    assert done.row is not None
+    await world.with_accounts(world.config.accounts)  # nobody has asked anything of them yet
+    plan = world.plan(Action.REMOVE, [done.row], remote=True)
+
+    (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
+
+    assert (outcome.result, "deleted input file" in outcome.reason) == (Result.DONE, True)
+    assert world.calls("DELETE") == 1
+
+
+async def test_a_clean_up_with_settings_that_cannot_be_used_says_so(world: World, openai_file: Path) -> None:
+    world.fault(Answer(400), "/v1/batches", "POST")
+    done = await submitted(world, openai_file)
+    assert done.row is not None
+    accounts = tuple(replace(account, base_url="nowhere") for account in world.config.accounts)
+    await world.with_accounts(accounts)
+    plan = world.plan(Action.REMOVE, [done.row], remote=True)
+
+    (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
+
+    assert outcome.result is Result.FAILED
+    assert "base_url is not a web address" in outcome.reason
+    assert "record kept" in outcome.reason
 
 
 async def test_tags_that_do_not_fit_are_refused_before_the_upload(world: World, openai_file: Path) -> None:
