@@ -139,7 +139,9 @@ async def _remove_now(
         return JobOutcome(
             job, Result.FAILED, f"could not ask {job.account}: {error}; --force skips the question"
         )
-    if isinstance(fresh, ProviderError):
+    if isinstance(fresh, NotFound):
+        cleaned = CleanedUp(kept=(f"what {job.account} keeps (its batch is not known to have ended)",))
+    elif isinstance(fresh, ProviderError):
         cleaned = CleanedUp(kept=(f"what {job.account} keeps (could not ask: {said(fresh)})",))
     elif fresh is not None and fresh.status not in TERMINAL and not choices.force:
         return JobOutcome(
@@ -199,7 +201,8 @@ async def _asked_first(job: JobRow, choices: Choices, work: Work) -> RemoteJob |
     """Ask how the job stands where that could have changed, or where its files have to be known.
 
     None when there is nothing to ask: its provider's word is final and only the record goes, it is gone, or
-    it is forced. By force an error is returned and not raised: its files stay, and that has to be said.
+    it is forced. By force an error is returned and not raised: its files stay, and that has to be said. So
+    is a first 404 of an unfinished batch, for a list may lag: it may run on, and need its input.
     """
     settled = job.remote_status in TERMINAL and not choices.remote
     if settled or job.remote_id is None or job.account not in work.accounts:
@@ -209,8 +212,10 @@ async def _asked_first(job: JobRow, choices: Choices, work: Work) -> RemoteJob |
     asked_at = work.clock()
     try:
         remote = await work.caller(job).call(Get(job.remote_id), stop=work.stop)
-    except NotFound:
-        return None
+    except NotFound as error:
+        gone = await work.store.write(lambda writer: writer.mark_not_found(job.id, asked_at))
+        may_run = job.remote_status not in TERMINAL and not (gone or job.gone_at is not None)
+        return error if choices.remote and may_run else None
     except ProviderError as error:
         if choices.force:
             return error

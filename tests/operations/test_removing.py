@@ -352,3 +352,44 @@ async def test_a_forced_removal_that_cannot_reach_its_provider_goes_on_and_says_
     assert outcome.result is Result.DONE
     assert "it may still run and be billed" in outcome.reason
     assert world.row(batch).removed_at is not None
+
+
+async def test_one_404_deletes_nothing_of_a_batch_that_may_run_on(world: World) -> None:
+    batch = world.add(running=10 * 3600.0)
+    await world.sync()
+    world.fault(Answer(404), f"/v1/batches/{batch}", times=1)
+
+    outcome = await world.one(Action.REMOVE, batch, remote=True, force=True)
+
+    row = world.row(batch)
+    assert outcome.result is Result.FAILED
+    assert "its batch is not known to have ended" in str(row.left_behind)
+    assert (row.removed_at is not None, world.calls("DELETE")) == (True, 0)
+
+
+async def test_a_batch_that_is_gone_leaves_no_file_behind(world: World) -> None:
+    batch, _other = world.add_many(2, running=10 * 3600.0)
+    await world.sync()
+    world.forget(batch)
+    for _ in range(2):
+        world.pass_time(600)
+        await world.sync()
+    assert world.row(batch).gone
+
+    outcome = await world.one(Action.REMOVE, batch, remote=True)
+
+    assert (outcome.result, world.calls("DELETE", "/v1/files/*")) == (Result.DONE, 1)
+
+
+async def test_a_404_that_makes_a_batch_gone_lets_its_file_go(world: World) -> None:
+    batch, _other = world.add_many(2, running=10 * 3600.0)
+    await world.sync()
+    world.forget(batch)
+    world.pass_time(600)
+    await world.sync()
+    assert not world.row(batch).gone
+    world.pass_time(600)
+
+    outcome = await world.one(Action.REMOVE, batch, remote=True, force=True)
+
+    assert (outcome.result, world.calls("DELETE", "/v1/files/*")) == (Result.DONE, 1)
