@@ -19,6 +19,7 @@ NOT_SUBMITTED = "not submitted"
 UNCONFIRMED = "unconfirmed"
 SUBMITTING = "submitting"
 """Our own words in ``raw_status``, where no provider has said anything."""
+_LATE = "answered after it was given up"
 
 tags = table(TagRecord)
 _SUPERSEDED_BY = select(job.c.superseded_by).where(job.c.id == bindparam("job_key"))
@@ -75,17 +76,25 @@ class SubmitWrites(Answers):
     def close_submit(
         self, intent_id: int, remote: Observed, asked_at: int, *, action: str = "submit"
     ) -> JobRow | None:
-        """The provider has the batch; None when somebody else has closed the intent."""
+        """The provider has the batch; None when somebody else has closed the intent.
+
+        The answer to whoever asked is taken in all the same when the submit was only given up.
+        """
         with self._transaction() as connection:
             intent = self._close(connection, intent_id, self._clock(), "done")
+            late = intent is None
+            intent = intent or self._given_up(connection, intent_id, action)
             if intent is None:
                 return None
             self._absorb_double(connection, intent.job_id, remote)
             self._apply_to(connection, intent.job_id, remote, asked_at)
-            return self._told(connection, intent, action, "done", "")
+            return self._told(connection, intent, action, "done", _LATE if late else "")
 
     def fail_submit(self, intent_id: int, reason: str, *, action: str = "submit") -> JobRow | None:
-        """The provider certainly has no such batch: the job failed, and its parent may be retried again."""
+        """The provider certainly has no such batch: the job failed, and its parent may be retried again.
+
+        None when somebody else has closed the intent, unless the submit was only given up.
+        """
         return self._end_submit(
             intent_id,
             reason,
@@ -114,6 +123,7 @@ class SubmitWrites(Answers):
     def _end_submit(self, intent_id: int, reason: str, action: str, columns: dict[str, Any]) -> JobRow | None:
         with self._transaction() as connection:
             intent = self._close(connection, intent_id, self._clock(), reason)
+            intent = intent or self._given_up(connection, intent_id, action)
             if intent is None:
                 return None
             if self._row_now(connection, intent.job_id).remote_id is None:
@@ -121,6 +131,14 @@ class SubmitWrites(Answers):
                 if columns["remote_status"] == Status.FAILED:
                     connection.execute(_NO_LONGER_SUPERSEDED, {"child_key": intent.job_id})
             return self._told(connection, intent, action, "failed", reason)
+
+    def _given_up(self, connection: Connection, intent_id: int, action: str) -> Intent | None:
+        """Return a submit nobody could confirm, for the late word of whoever sent it; None for others."""
+        intent = self._closed(connection, intent_id) if action == "submit" else None
+        if intent is None or intent.job_id is None:
+            return None
+        row = self._row_now(connection, intent.job_id)
+        return intent if row.remote_id is None and row.raw_status == UNCONFIRMED else None
 
     def _told(self, connection: Connection, intent: Intent, action: str, result: str, detail: str) -> JobRow:
         row = self._row_now(connection, intent.job_id)

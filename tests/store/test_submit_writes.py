@@ -131,3 +131,28 @@ def test_a_retry_is_a_child_and_there_is_one_at_a_time(writer: Writer, reader: R
     found = reader.job(second.id)
     assert found is not None
     assert found.parent == parent.public_id
+
+
+def test_an_answer_after_it_was_given_up_is_taken_in(writer: Writer, reader: Reader) -> None:
+    row, intent = _begin(writer)
+    writer.leave_unconfirmed(intent.id, "no list shows it")
+    now = writer.close_submit(intent.id, remote("batch_9", Status.VALIDATING), START)
+    assert now is not None
+    assert (now.id, now.remote_id, now.status) == (row.id, "batch_9", Status.VALIDATING)
+    assert reader.events()[0].detail == "answered after it was given up"
+    assert writer.close_submit(intent.id, remote("batch_9"), START) is None
+
+
+def test_a_refusal_after_it_was_given_up_is_taken_in(writer: Writer) -> None:
+    _, intent = _begin(writer)
+    writer.leave_unconfirmed(intent.id, "no list shows it")
+    now = writer.fail_submit(intent.id, "400: no such model")
+    assert now is not None
+    assert (now.status, now.error, now.raw_status) == (Status.FAILED, "400: no such model", "not submitted")
+
+
+def test_a_second_look_changes_nothing_of_a_submit_that_was_given_up(writer: Writer) -> None:
+    _, intent = _begin(writer)
+    writer.leave_unconfirmed(intent.id, "no list shows it")
+    assert writer.leave_unconfirmed(intent.id, "again") is None
+    assert writer.close_submit(intent.id, remote("batch_9"), START, action="reconcile") is None
