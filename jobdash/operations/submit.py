@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -19,6 +20,7 @@ from jobdash.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    StoreError,
     Unavailable,
     UsageError,
 )
@@ -36,6 +38,7 @@ DEADLINE_MS = 45 * MINUTE
 """An upload may take half an hour; after this long both requests have certainly ended."""
 _DOUBT = "the batch may or may not exist; the next syncs find it by its key, if it does"
 NO_ANSWER = f"no answer: {_DOUBT}"
+_GIVEN_UP = "given up meanwhile by another jobdash; look with jobdash sync"
 _KEY_BYTES = 6
 
 
@@ -130,6 +133,10 @@ async def submit(wanted: Order, account: OneAccount, work: Work) -> Submitted:
     return await _Submit(wanted, submission, account, work).run()
 
 
+class _GivenUp(JobdashError):
+    """Another process took this submit for dead and closed its intent."""
+
+
 class _Submit:
     """One submit under way."""
 
@@ -140,6 +147,8 @@ class _Submit:
         self._work = work
         self._row: JobRow | None = None
         self._intent: Intent | None = None
+        self._unwritten: str | None = None
+        """The uploaded file's id, while it could not be written."""
 
     async def run(self) -> Submitted:
         try:
@@ -148,6 +157,8 @@ class _Submit:
             )
         except NotSent:
             return await self._failed("stopped", SubmitEnd.STOPPED)
+        except _GivenUp as error:
+            return await self._given_up(str(error))
         except ProviderError as error:
             end = SubmitEnd.REJECTED if isinstance(error, AuthRejected) else SubmitEnd.FAILED
             return await self._failed(f"upload: {said(error)}", end)
@@ -158,6 +169,10 @@ class _Submit:
             remote = await self._caller.call(create, before=self._begin, stop=self._work.stop)
         except NotSent:
             return await self._failed(f"stopped; the uploaded file {file_id} stays at the provider")
+        except _GivenUp as error:
+            return await self._given_up(f"{error}; the uploaded file {file_id} stays there")
+        except StoreError as error:  # raised before it was sent
+            return await self._failed(f"not sent: {error}; the uploaded file {file_id} stays there")
         except ProviderError as error:
             if _certainly_not_created(error):
                 return await self._failed(f"{said(error)}; the uploaded file {file_id} stays there")
@@ -169,7 +184,8 @@ class _Submit:
         """Write the job and the intent, once; later sendings have their time anew."""
         deadline = self._work.clock() + DEADLINE_MS
         if self._intent is not None:
-            await renewed(self._intent, deadline, self._work)
+            if not await renewed(self._intent, deadline, self._work):
+                raise _GivenUp(_GIVEN_UP)
             return
         wanted, origin = self._wanted, self._caller.origin
         new = NewJob(
@@ -189,23 +205,51 @@ class _Submit:
         self._row, self._intent = begun
 
     async def _uploaded(self, file_id: str) -> None:
-        """Keep the file's id: without a batch that names it, nobody else knows of it."""
+        """Keep the file's id: without a batch that names it, nobody else knows of it.
+
+        Where it cannot be written it is tried again if there will be no batch.
+        """
         assert self._row is not None
         job_id = self._row.id
-        await self._work.store.write(lambda writer: writer.uploaded(job_id, file_id))
+        self._unwritten = file_id
+        with suppress(StoreError):
+            await self._work.store.write(lambda writer: writer.uploaded(job_id, file_id))
+            self._unwritten = None
 
     async def _created(self, remote: RemoteJob, asked_at: int) -> Submitted:
         assert self._intent is not None
         intent_id = self._intent.id
         row = await self._work.store.write(lambda writer: writer.close_submit(intent_id, remote, asked_at))
-        return Submitted(SubmitEnd.CREATED, "", row or self._row)
+        return Submitted(SubmitEnd.CREATED, "", row or await self._row_now())
 
     async def _failed(self, reason: str, end: SubmitEnd = SubmitEnd.FAILED) -> Submitted:
         if self._intent is None:  # it never had its turn: nothing was written, nothing was sent
             return Submitted(end, reason, None)
         intent_id = self._intent.id
-        row = await self._work.store.write(lambda writer: writer.fail_submit(intent_id, reason))
-        return Submitted(end, reason, row or self._row)
+        if self._unwritten is not None:
+            await self._uploaded(self._unwritten)
+        try:
+            row = await self._work.store.write(lambda writer: writer.fail_submit(intent_id, reason))
+        except StoreError as error:
+            return Submitted(end, f"{reason}; not yet written: {error}", self._row)
+        return Submitted(end, reason, row or await self._row_now())
+
+    async def _given_up(self, reason: str) -> Submitted:
+        """Nothing more was sent: what the other process, or a sync since then, says is the word."""
+        if self._unwritten is not None:
+            await self._uploaded(self._unwritten)
+        row = await self._row_now()
+        if row is not None and row.remote_id is not None:
+            return Submitted(SubmitEnd.CREATED, "", row)
+        return Submitted(SubmitEnd.UNCONFIRMED, reason, row)
+
+    async def _row_now(self) -> JobRow | None:
+        assert self._row is not None
+        job_id, fence = self._row.id, self._row.fence
+        found = await self._work.store.write(
+            lambda writer: writer.look_again(job_id, fence=fence, accept=None)
+        )
+        return found.row if isinstance(found, Refusal) else found
 
     async def _look_for_it(self, doubt: str) -> Submitted:
         """Ask for the newest batches once; what is not there yet is left to the syncs, never sent again."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from jobdash.demo.emulator import Answer, EmptyJson, Reset
 from jobdash.domain.plan import Action, Result
 from jobdash.domain.status import Status
 from jobdash.errors import UsageError
+from jobdash.operations.actor import current_actor
 from jobdash.operations.execute import execute
 from jobdash.operations.submit import NO_ANSWER, SubmitEnd, Submitted, order, submit
+from jobdash.store.writer import Writer
 
 
 @pytest.fixture
@@ -220,6 +224,89 @@ async def test_a_creation_that_was_sent_to_another_server_made_no_batch(
     assert done.end is SubmitEnd.FAILED
     assert done.reason.startswith("redirected to http://other.test, where no action follows (307)")
     assert world.open_intents() == []
+
+
+def given_up(world: World, path: str) -> None:
+    """While a request of this path waits out a 429, another process takes the submit for dead."""
+
+    def rival() -> None:
+        if world.open_intents() and world.calls("POST", path):
+            writer = Writer(world.config.database, world.ms, current_actor("rival"))
+            writer.leave_unconfirmed(world.open_intents()[0].id, "no list shows it")
+            writer.close()
+
+    world.fault(Answer(429, retry_after=5), path, "POST", times=1)
+    world.while_waiting = rival
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/batches"])
+async def test_a_submit_that_was_given_up_meanwhile_is_not_sent_again(
+    world: World, openai_file: Path, path: str
+) -> None:
+    given_up(world, path)
+
+    done = await submitted(world, openai_file)
+
+    assert done.end is SubmitEnd.UNCONFIRMED
+    assert done.reason.startswith("given up meanwhile by another jobdash; look with jobdash sync")
+    assert ("the uploaded file file-" in done.reason) is (path == "/v1/batches")
+    assert world.calls("POST", path) == 1
+    assert world.calls("POST", "/v1/batches") <= 1
+    assert done.row is not None
+    assert (done.row.status, done.row.raw_status) == (Status.UNKNOWN, "unconfirmed")
+
+
+def refusing(world: World, *whens: str) -> sqlite3.Connection:
+    """Let the store refuse some writes, as it does when it is full."""
+    connection = sqlite3.connect(world.config.database, isolation_level=None)
+    for number, when in enumerate(whens):
+        refuse = "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        connection.execute(f"CREATE TRIGGER refuse_{number} BEFORE UPDATE OF {when} {refuse}")
+    return connection
+
+
+NO_FILE = "files ON job WHEN new.remote_id IS NULL"
+
+
+async def test_a_file_whose_id_cannot_be_written_becomes_a_batch_all_the_same(
+    world: World, openai_file: Path
+) -> None:
+    with closing(refusing(world, NO_FILE)):
+        done = await submitted(world, openai_file)
+
+    assert done.end is SubmitEnd.CREATED
+    assert done.row is not None
+    job = world.browser.job(done.row.id)
+    assert job is not None
+    assert job.files["input"].startswith("file-")
+
+
+async def test_a_store_that_cannot_be_written_after_the_upload_sends_no_more_and_names_the_file(
+    world: World, openai_file: Path
+) -> None:
+    with closing(refusing(world, NO_FILE, "deadline ON intent")):
+        done = await submitted(world, openai_file)
+
+    assert done.end is SubmitEnd.FAILED
+    assert "no room" in done.reason
+    assert "the uploaded file file-" in done.reason
+    assert world.calls("POST", "/v1/batches") == 0
+
+
+async def test_a_file_whose_id_could_not_be_written_is_written_when_its_submit_fails(
+    world: World, openai_file: Path
+) -> None:
+    with closing(refusing(world, NO_FILE)) as connection:
+        world.fault(Answer(429, retry_after=5), "/v1/batches", "POST", times=1)
+        world.fault(Answer(400), "/v1/batches", "POST")
+        world.while_waiting = lambda: connection.execute("DROP TRIGGER IF EXISTS refuse_0") and None
+        done = await submitted(world, openai_file)
+
+    assert done.end is SubmitEnd.FAILED
+    assert done.row is not None
+    job = world.browser.job(done.row.id)
+    assert job is not None
+    assert job.files["input"].startswith("file-")
 
 
 async def test_a_stop_before_its_turn_leaves_nothing_behind(world: World, openai_file: Path) -> None:
