@@ -295,6 +295,7 @@ def test_orders_are_completed() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGTERM, None])
+@pytest.mark.slow
 def test_a_demo_that_is_ended_leaves_nothing(tmp_path: Path, how: signal.Signals | None) -> None:
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))

@@ -24,6 +24,8 @@ from jobdash.demo.emulator import (
     Timing,
 )
 
+pytestmark = pytest.mark.slow
+
 CANARY = "QX71zRk20aVb"
 OPENAI = f"sk-proj-{CANARY}-abcdefgh"
 GEMINI = f"AIza{CANARY}Gemini0123456789"

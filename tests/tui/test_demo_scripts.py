@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from test_terminal import Terminal, terminal
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 20.0
 
 

@@ -142,6 +142,7 @@ async def test_an_order_that_changes_by_itself_is_a_snapshot_until_sorted_again(
 @pytest.mark.parametrize(
     "seed", [0, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, *range(3, 12)))]
 )
+@pytest.mark.slow
 async def test_the_screen_equals_the_store_after_any_mixture(path: Path, seed: int) -> None:
     chance = random.Random(seed)
     async with dashboard(path, rows=MANY[:60], working=False, size=(110, 20)) as dash:

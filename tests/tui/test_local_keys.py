@@ -208,6 +208,7 @@ async def test_a_folder_that_cannot_be_written_is_said(
 
 
 @pytest.mark.parametrize("key", ["f", "X"])
+@pytest.mark.slow
 async def test_the_process_is_stopped_for_real_by_default(path: Path, key: str) -> None:
     """E-2, E-9"""
     with process(SLEEP) as child:

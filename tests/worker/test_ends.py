@@ -267,6 +267,7 @@ def forget(name: str) -> None:
     next(cycle[0])
 
 
+@pytest.mark.slow
 def test_a_loop_collected_inside_another_jobs_transaction_ends_behind_it(
     seen: Seen, collecting: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -282,6 +283,7 @@ def test_a_loop_collected_inside_another_jobs_transaction_ends_behind_it(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_loop_collected_while_another_job_is_claimed_ends_behind_it(
     seen: Seen, collecting: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
