@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from jobdash.worker.item import Item
     from jobdash.worker.job import Job
     from jobdash.worker.stopping import JobCancelled, LeaseLost, TooManyErrors
+    from jobdash.worker.threads import ItemOutcome
     from jobdash.worker.token import Token
     from jobdash.worker.track import Track, track
 
 __all__ = [
     "Item",
+    "ItemOutcome",
     "Job",
     "JobCancelled",
     "LeaseLost",
@@ -25,6 +27,7 @@ __all__ = [
 
 _PLACES = {
     "Item": "item",
+    "ItemOutcome": "threads",
     "Job": "job",
     "JobCancelled": "stopping",
     "LeaseLost": "stopping",

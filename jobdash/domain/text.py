@@ -111,10 +111,16 @@ def keep_secret(value: str) -> None:
         _known |= {value}
 
 
-def redact(text: str) -> str:
-    """Return ``text`` without keys: those of this process and whatever is shaped like one."""
+def hide_known_keys(text: str) -> str:
+    """Return ``text`` without the keys of this process; all else is exact."""
     for value in _known:
         text = text.replace(value, HIDDEN)
+    return text
+
+
+def redact(text: str) -> str:
+    """Return ``text`` without keys: those of this process and whatever is shaped like one."""
+    text = hide_known_keys(text)
     for shape in _SECRET_SHAPES:
         text = shape.sub(_hide, text)
     return text

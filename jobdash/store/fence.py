@@ -73,6 +73,11 @@ _FINISH = (
     " last_owner = NULL, owner = NULL, lease_until = NULL"
     " WHERE id = ?4 AND fence = ?5 AND status IN ('in_progress', 'cancelling') RETURNING status"
 )
+_FAIL_LEFT = (
+    "UPDATE job SET remote_status = 'failed', raw_status = 'failed', error = ?"
+    " WHERE id = ? AND fence = ? AND status = 'cancelled' AND cancel_requested_at IS NULL"
+    " AND removed_at IS NULL RETURNING id"
+)
 _END_ATTEMPT = "UPDATE attempt SET ended_at = now_ms(), ended = ? WHERE job_id = ? AND fence = ?"
 _EVENT = (
     "INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, account, result, detail)"
@@ -158,11 +163,9 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
     (known,) = connection.execute(f"{query} ('job', 'alembic_version')").fetchone()
     if known < _NEEDED_TABLES:
         raise StoreError(f"{path} is not a jobdash store. Name another file with {NAMED}.")
-    (found,) = connection.execute(f"{query} ('item', 'attempt')").fetchone()
-    if found < _NEEDED_TABLES:
+    if not connection.execute("SELECT 1 FROM pragma_table_info('attempt') WHERE name = 'work'").fetchone():
         raise StoreError(
-            f"The store {path} was made by an older jobdash, which knew no local jobs. "
-            "Run `jobdash list` once: it upgrades the store."
+            f"The store {path} was made by an older jobdash. Run `jobdash list` once: it upgrades the store."
         )
 
 
@@ -205,6 +208,14 @@ def pid_of(owner: str | None) -> int | None:
     """Return the process of an owner as it is kept; None for what cannot be read."""
     known = Owner.read(owner)
     return None if known is None else known.pid
+
+
+def fail_left_loop(connection: sqlite3.Connection, job_id: int, fence: int, actor: str, ended: str) -> None:
+    """Turn the end of a loop that was left early into a failure, unless something came in between."""
+    with immediate(connection):
+        if connection.execute(_FAIL_LEFT, (ended, job_id, fence)).fetchall():
+            connection.execute(_END_ATTEMPT, (ended, job_id, fence))
+            add_event(connection, job_id, actor, "end", "failed", ended)
 
 
 class Hold:

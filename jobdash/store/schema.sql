@@ -152,6 +152,7 @@ CREATE TABLE attempt (
 	started_at INTEGER NOT NULL,
 	ended_at INTEGER,
 	ended VARCHAR,
+	work VARCHAR,
 	PRIMARY KEY (job_id, fence),
 	FOREIGN KEY(job_id) REFERENCES job (id)
 )
@@ -261,4 +262,4 @@ END;
 
 INSERT INTO meta (id, revision) VALUES (1, 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('0002');
+INSERT INTO alembic_version (version_num) VALUES ('0003');

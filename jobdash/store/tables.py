@@ -247,6 +247,8 @@ class AttemptRecord(Base, table=True):
     ended_at: int | None = None
     ended: str | None = None
     """How it ended, in one sentence."""
+    work: str | None = None
+    """The script, function, line and arguments, by which the next run knows its job; see `continuation`."""
 
 
 class ItemRecord(Base, table=True):

@@ -7,13 +7,14 @@ most 0.1 s, and then it and those that follow are written by the thread beside t
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import TypeVar
 
+from jobdash.worker.ending import handled
 from jobdash.worker.item import Item
 from jobdash.worker.job import Job, Rules
 from jobdash.worker.run import Asked, Run
-from jobdash.worker.stopping import JobCancelled
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class AsyncJob(Job[T]):
 
 async def counted(asked: Asked, source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
     """Yield the values, and count each when the next is asked for."""
+    before = sys.exc_info()[1]
     run = await _begun(asked)
     token, total, done = run.token, run.total, 0
     try:
@@ -68,13 +70,15 @@ async def counted(asked: Asked, source: Iterable[T] | AsyncIterable[T]) -> Async
             await asyncio.to_thread(run.know_total, done)
         await _concluded(run, None, exhausted=True)
     except GeneratorExit:
-        await _abandoned(run)
+        await _left(run, handled(before), done + 1)
         raise
     except BaseException as error:
         await _concluded(run, error, exhausted=False)
+        if run.goes_on(error):
+            return
         raise
-    if run.word == "cancelled":
-        raise JobCancelled
+    if run.word == "cancelled" and not run.goes_on():
+        raise run.stop()
 
 
 async def enter(asked: Asked, source: Iterable[T] | AsyncIterable[T], rules: Rules) -> AsyncJob[T]:
@@ -113,12 +117,12 @@ async def _concluded(run: Run, error: BaseException | None, *, exhausted: bool) 
     await asyncio.to_thread(run.conclude, error, exhausted)
 
 
-async def _abandoned(run: Run) -> None:
+async def _left(run: Run, error: BaseException | None, given: int) -> None:
     run.listen_no_more()
     try:
-        await asyncio.to_thread(run.abandon)
+        await asyncio.to_thread(run.leave, error, given, None)
     except RuntimeError:  # no event loop runs any more that could stand still
-        run.abandon()
+        run.leave(error, given, None)
 
 
 async def _values(source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:

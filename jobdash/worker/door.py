@@ -46,10 +46,13 @@ class Door:
         """Whether there is a store to write to."""
         return self._hold is not None
 
-    def check_file(self) -> None:
-        """See whether the store is still the file that was opened; SQLite would write on into nothing."""
+    def check_file(self, then: str = RUNS_ON) -> None:
+        """See whether the store is still the file that was opened; SQLite would write on into nothing.
+
+        ``then`` is what that means for the job, as a sentence.
+        """
         if self._hold is not None and identity(self._path) != self._file:
-            self._give_up(f"The store {self._path} was deleted or replaced.")
+            self._give_up(f"The store {self._path} was deleted, moved or replaced.", then)
 
     def refused(self, refused: Refused) -> None:
         """Take note that the job is no longer ours."""

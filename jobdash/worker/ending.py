@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from types import CodeType, FrameType
+from typing import NamedTuple
+
 from jobdash.worker.keeping import sentence_of
 from jobdash.worker.stopping import JobCancelled
 
@@ -28,6 +32,37 @@ def verdict(error: BaseException | None, exhausted: bool, how_far: str) -> tuple
         return "failed", sentence_of(error)
     by = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
     return "cancelled", f"loop left at {how_far}: {by}"
+
+
+class Instruction(NamedTuple):
+    """Where code was: what tells the exception that left a loop from another of the same function."""
+
+    code: CodeType
+    offset: int
+
+
+def instruction(frame: FrameType | None) -> Instruction | None:
+    """Return where a frame is."""
+    return None if frame is None else Instruction(frame.f_code, frame.f_lasti)
+
+
+def uncaught(at: Instruction | None) -> BaseException | None:
+    """Return the exception that ended the script, if it came from there; None if there is none."""
+    error: BaseException | None = getattr(sys, "last_value", None)
+    trace = None if error is None else error.__traceback__
+    while trace is not None:
+        if at == (trace.tb_frame.f_code, trace.tb_lasti):
+            return error
+        trace = trace.tb_next
+    return None
+
+
+def handled(before: BaseException | None) -> BaseException | None:
+    """Return the exception that is being handled, unless it was handled ``before`` the loop as well."""
+    error = sys.exc_info()[1]
+    while isinstance(error, GeneratorExit):
+        error = error.__context__
+    return None if error is before else error
 
 
 def _is_a_stop(error: BaseException) -> bool:

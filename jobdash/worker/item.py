@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, Self, TypeVar
 
-from jobdash.worker.keeping import kept_detail
+from jobdash.worker.detail_json import DETAIL_BYTES, detail_json
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ class Item(Generic[T]):
     """
 
     __slots__ = (
-        *("_detail", "_enter", "_kept", "_settle", "__weakref__"),
+        *("_detail", "_enter", "_kept", "_limit", "_settle", "__weakref__"),
         *("entered", "key", "passed", "settled", "skipped", "value"),
     )
 
@@ -28,6 +28,7 @@ class Item(Generic[T]):
         key: str | None,
         settle: Callable[[Item[T], BaseException | None], bool],
         enter: Callable[[Item[T]], None] | None = None,
+        limit: int = DETAIL_BYTES,
     ) -> None:
         self.value = value
         """What the iterable gave."""
@@ -42,18 +43,20 @@ class Item(Generic[T]):
         self._kept: str | None = None
         self._settle = settle
         self._enter = enter
+        self._limit = limit
 
     @property
     def detail(self) -> object:
-        """What the script says of the item: text, or JSON of at most 16 KiB; kept with its outcome.
+        """The item's result, kept with its outcome: text, or what JSON can express.
 
-        Setting it raises TypeError for anything else, ValueError for more.
+        Setting it raises TypeError for anything else, naming the part, and ValueError for more than
+        ``max_detail`` bytes.
         """
         return self._detail
 
     @detail.setter
     def detail(self, value: object) -> None:
-        self._kept = kept_detail(value)
+        self._kept = detail_json(value, self._limit)
         self._detail = value
 
     @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from math import inf
 from time import monotonic
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from jobdash.domain.text import clean
 from jobdash.store.fence import Outcome, Standing
@@ -15,11 +15,16 @@ from jobdash.worker.given import Given
 from jobdash.worker.item import Item
 from jobdash.worker.keeping import kept_error, kept_key
 from jobdash.worker.run import Run
+from jobdash.worker.signals import uninterrupted
 from jobdash.worker.source import Source
-from jobdash.worker.stopping import JobCancelled, LeaseLost, TooManyErrors
+from jobdash.worker.stopping import TooManyErrors
 from jobdash.worker.token import Token
 
+if TYPE_CHECKING:
+    from jobdash.worker.threads import ItemOutcome
+
 T = TypeVar("T")
+V = TypeVar("V")
 
 SEEDED = 10_000
 """Up to so many items are written down as unprocessed before the first; of more only at a graceful end."""
@@ -60,6 +65,8 @@ class Job(Generic[T]):
         self._given: Given[T] = Given(run.count_passed)
         self._repeated = 0
         self._one_repeated = ""
+        self._mapping: Generator[Any, None, None] | None = None
+        """What `map` goes through, to be ended with the block."""
 
     @property
     def token(self) -> Token:
@@ -103,19 +110,38 @@ class Job(Generic[T]):
         """Return the counts as they are now."""
         return Summary(self.succeeded, self.failed, self.total)
 
-    def map(self, function: Callable[[T], object], *, workers: int = 4) -> Summary:
+    @overload
+    def map(
+        self, function: Callable[[T], object], *, workers: int = 4, outcomes: Literal[False] = False
+    ) -> Summary: ...
+
+    @overload
+    def map(
+        self, function: Callable[[T], V], *, workers: int = 4, outcomes: Literal[True]
+    ) -> Iterator[ItemOutcome[V]]: ...
+
+    def map(
+        self, function: Callable[[T], V], *, workers: int = 4, outcomes: bool = False
+    ) -> Summary | Iterator[ItemOutcome[V]]:
         """Call ``function`` with the value of each item, in threads, and return the counts when all is done.
 
-        What a call returns becomes its item's detail, where it is text or JSON of at most 16 KiB. There are
-        never more items under way than workers; after a cancel those that are finish, no new ones start, and
-        `JobCancelled` is raised. With ``on_error="raise"`` the first error does the same. Raises TypeError
-        for a coroutine function: nobody would await it, and its items would look done.
+        What a call returns becomes its item's detail; what cannot be kept is an error of that item (see
+        `Item.detail`). With ``outcomes=True`` an iterator hands the outcomes back as they come: key, value
+        and error of each item that this run does, at most twice as many in memory as there are workers.
+
+        There are never more items under way than workers; after a cancel those that are finish, no new ones
+        start, and `JobCancelled` is raised. With ``on_error="raise"`` the first error does the same. Raises
+        TypeError for a coroutine function: no event loop would await it, and its items would look done.
         """
         if getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE:
             raise TypeError("job.map calls functions; await coroutines in `async with`, item by item")
-        from jobdash.worker.threads import run_in_threads
+        from jobdash.worker.threads import outcomes_of_threads
 
-        run_in_threads(iter(self), function, workers)
+        found = self._mapping = outcomes_of_threads(iter(self), function, workers, self.token)
+        if outcomes:
+            return found
+        for _ in found:
+            pass
         return self.summary()
 
     def __iter__(self) -> Iterator[Item[T]]:
@@ -176,7 +202,7 @@ class Job(Generic[T]):
 
     def item(self, value: T, key: str | None) -> Item[T]:
         """Return an item that somebody begins to work at."""
-        item = Item(value, key, self.settle, self._enter)
+        item = Item(value, key, self.settle, self._enter, self._run.detail_bytes)
         self._given.give(item)
         return item
 
@@ -284,22 +310,38 @@ class Job(Generic[T]):
             raise self._run.stop()
         self._exhausted = True
 
+    @uninterrupted
     def conclude(self, error: BaseException | None) -> bool:
         """End the job as the block was left; whether ``error`` goes no further.
 
-        A cancel that means a job around this one too goes on to it: the item that it is at is not done.
-        Raises `LeaseLost` when the job turns out to be no longer ours.
+        A cancel goes on and ends the script, unless the job is told to continue behind it; one that means a
+        job around this one too always does: the item that it is at is not done. Raises `JobCancelled` for a
+        block that was left by itself after a cancel, and `LeaseLost` when the job turns out to be no longer
+        this run's.
         """
         run = self._run
         try:
+            if self._mapping is not None:
+                with contextlib.suppress(ValueError):  # it runs in another thread
+                    self._mapping.close()
+            if error is None and not self._exhausted:
+                self._exhausted = self._all_done()
             if run.recorder.recording and run.token.lost is None:
                 self._tell_total(completed=error is None and self._exhausted)
             self._remark(left=error is not None or not self._exhausted)
         finally:
             run.conclude(error, self._exhausted)
-        if not isinstance(error, JobCancelled) or isinstance(error, LeaseLost):
+        if error is None and run.token.stopped and run.word == "cancelled" and not run.goes_on():
+            raise run.stop()
+        return error is not None and run.goes_on(error)
+
+    def _all_done(self) -> bool:
+        """Whether the loop was left behind its last item: `zip` asks for no more than it needs."""
+        if self._run.token.stopped or not self._source.all_pulled():
             return False
-        return not around.told_to_end()
+        if self._rules.key is None and not self._given.used:
+            self._run.count_passed(self._source.pulled - self._run.done)
+        return self._run.done == self._source.length()
 
     def _tell_total(self, *, completed: bool) -> None:
         run = self._run

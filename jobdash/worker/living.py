@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import threading
+from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from jobdash.worker.run import Run
 
 live: set[Run] = set()
-"""Runs that have not ended."""
+"""Runs whose end is not written."""
+left: deque[Run] = deque(maxlen=100)
+"""Plain loops that were left early, for a reason that may show at the end of the script."""
 _fork_lock = threading.RLock()
 """Held from before a fork until after it: two threads may fork at once."""
 _left_alone: list[Hold] = []
@@ -41,9 +44,20 @@ def prepare_process() -> None:
         os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
 
 
+def end_interrupted() -> None:
+    """Write the ends of jobs that an interrupt has kept from being written."""
+    for run in tuple(live):
+        if run.ended:
+            run.write_end()
+
+
+@signals.uninterrupted
 def _abandon_all() -> None:
+    end_interrupted()
     for run in list(live):
         run.abandon()
+    for run in left:
+        run.fail_if_uncaught()
 
 
 def _before_fork() -> None:
@@ -73,3 +87,4 @@ def _in_child() -> None:
             _left_alone.append(hold)
     _mine.runs.clear()
     live.clear()
+    left.clear()

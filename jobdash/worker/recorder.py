@@ -5,22 +5,35 @@ A store that cannot be written never stops the work: it is said once, and the lo
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from jobdash.errors import JobdashError
 from jobdash.store.claim import Claimed, Wanted, claim
+from jobdash.store.continuation import CannotResumeError
 from jobdash.store.engine import BUSY_TIMEOUT_MS
-from jobdash.store.fence import MOST_ROWS, Hold, Outcome, Refused, Standing, open_store
+from jobdash.store.fence import (
+    MOST_ROWS,
+    Hold,
+    Outcome,
+    Refused,
+    Standing,
+    fail_left_loop,
+    open_store,
+)
 from jobdash.worker import door
 from jobdash.worker.door import Door, identity, told, while_busy
 from jobdash.worker.statement import statement
 from jobdash.worker.token import Token
 
+_END_IS_LOST = "How the job ended is not recorded."
 PATIENCE_MS = 250
 """How long an item waits for other writers before its outcome is kept for the next one."""
 T = TypeVar("T")
@@ -39,6 +52,8 @@ class Recorder(Door):
         self._counts: Callable[[], tuple[int, int]] | None = None
         self._counts_written = (0, 0)
         self._asked_told = False
+        self._claimed_as: tuple[int, int, str] | None = None
+        """The job, the fence and the actor of the claim."""
 
     @property
     def attempt(self) -> int:
@@ -48,7 +63,8 @@ class Recorder(Door):
     def begin(self, path: Path, want: Wanted, counts: Callable[[], tuple[int, int]] | None) -> Claimed | None:
         """Claim the job; None when the store cannot be written, which has been said then.
 
-        ``counts`` tells how many items succeeded and failed, where items have no keys and are only counted.
+        ``counts`` returns how many items succeeded and failed, where items have no keys and are only counted.
+        Raises `CannotResumeError` for a job that was named and cannot be continued.
         """
         try:
             with statement():
@@ -56,6 +72,8 @@ class Recorder(Door):
         except Refused as refused:
             self.refused(refused)
             return None
+        except CannotResumeError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a store, the work goes on
             self._give_up(told(path, error))
             return None
@@ -65,6 +83,7 @@ class Recorder(Door):
         self._counts = counts
         self._written_at = time.monotonic()
         self._hold = got.hold
+        self._claimed_as = got.job_id, got.fence, want.actor
         return got
 
     def _claimed(self, path: Path, want: Wanted) -> Claimed:
@@ -160,8 +179,9 @@ class Recorder(Door):
     def end(self, word: str, ended: str, error: str | None) -> None:
         """Write the rest and the end of the job, waiting for other writers; then let go of the store.
 
-        Raises `Refused` when the job is no longer ours.
+        An interrupt leaves all as it was, for another try. Raises `Refused` when the job is no longer ours.
         """
+        self.check_file(_END_IS_LOST)
         with self._held() as hold:
             if hold is None:
                 return
@@ -170,10 +190,20 @@ class Recorder(Door):
                 while_busy(lambda: self._write(hold))
                 asked = self._token.asked if word == "cancelled" else None
                 while_busy(lambda: hold.finish(word, ended, error, asked))
+                self.check_file(_END_IS_LOST)
             except sqlite3.Error as trouble:
-                self._give_up(told(self._path, trouble), "How the job ended is not recorded.")
-            finally:
-                self.let_go()
+                self._give_up(told(self._path, trouble), _END_IS_LOST)
+            self.let_go()
+
+    def fail_after_all(self, ended: str) -> None:
+        """Turn the end of a loop that was left into a failure; nothing when it is too late for that."""
+        if self._claimed_as is None or identity(self._path) != self._file:
+            return
+        job_id, fence, actor = self._claimed_as
+        with contextlib.suppress(sqlite3.Error, JobdashError), statement() as outermost:
+            if outermost:
+                with closing(open_store(self._path)) as connection:
+                    while_busy(lambda: fail_left_loop(connection, job_id, fence, actor, ended))
 
     def _write(self, hold: Hold) -> None:
         if self._counts is not None:

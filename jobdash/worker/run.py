@@ -5,20 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
-from typing import NamedTuple
+from types import FrameType
+from typing import Any, NamedTuple
+from weakref import ref
 
 from jobdash.domain.text import clean
 from jobdash.store.claim import Claimed, Wanted
+from jobdash.store.continuation import AUTO, MODES, CannotResumeError, Work
 from jobdash.store.fence import Hold, Outcome, Refused
 from jobdash.store.owner import current_owner
-from jobdash.worker import living, script, settings, signals
+from jobdash.worker import around, living, script, settings, signals
+from jobdash.worker.announcements import begin_line, end_line
+from jobdash.worker.detail_json import DETAIL_BYTES
 from jobdash.worker.door import sentence
-from jobdash.worker.ending import cancelled_sentence, so_far, verdict
+from jobdash.worker.ending import Instruction, cancelled_sentence, instruction, so_far, uncaught, verdict
 from jobdash.worker.keeper import Keeper
 from jobdash.worker.progress_line import Progress, ProgressLine, shown_here
 from jobdash.worker.recorder import PATIENCE_MS, Recorder
 from jobdash.worker.saying import say
+from jobdash.worker.signals import uninterrupted
 from jobdash.worker.statement import put_off
 from jobdash.worker.stopping import JobCancelled, LeaseLost
 from jobdash.worker.token import Token
@@ -46,6 +53,15 @@ class Asked(NamedTuple):
     on_a_loop: bool = False
     script: str | None = None
     """The whole path of the script, for a job without a name of its own."""
+    resume: str = AUTO
+    work: Work | None = None
+    keys: Callable[[], Iterable[str]] | None = None
+    """Gives the keys of the run, where they can be looked at ahead."""
+    detail_bytes: int = DETAIL_BYTES
+    go_on: bool = False
+    """A cancel ends the loop or block, and the script goes on behind it."""
+    thread: int | None = None
+    """The thread that asked for it."""
 
 
 class Run:
@@ -55,7 +71,7 @@ class Run:
     """
 
     def __init__(self, asked: Asked) -> None:
-        self.token = Token()
+        self.token = Token(asked.thread)
         self.name = asked.name
         self.unit = asked.unit
         self.keyed = asked.keyed
@@ -68,6 +84,7 @@ class Run:
         """None when there is no store to record it in."""
         self.word: str | None = None
         """How it ended: ``completed``, ``cancelled``, ``failed``, ``lost``; None while it runs."""
+        self.detail_bytes = asked.detail_bytes
         self._asked = asked
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -76,7 +93,10 @@ class Run:
         self._keeper: Keeper | None = None
         self._flush_s = asked.flush_s if asked.flush_s is not None else (0 if asked.keyed else COUNTS_FLUSH_S)
         self._begun = False
+        self._startable = False
+        self._left_at: Instruction | None = None
         self._end_as: tuple[str, str] | None = None
+        self._loop: ref[Generator[Any, None, None]] | None = None
 
     @property
     def recorder(self) -> Recorder:
@@ -96,15 +116,19 @@ class Run:
     def begin(self) -> None:
         """Claim the job and start the thread beside it.
 
-        `conclude` has to be called even if this is interrupted; another thread may do so meanwhile.
+        `conclude` has to be called even if this is interrupted; another thread may do so meanwhile. Raises
+        `CannotResumeError` when the job that was named cannot be continued.
         """
         living.prepare_process()
+        living.end_interrupted()
         living.live.add(self)
         lease_ms = settings.LEASE_MS
         try:
             found = settings.read(self._asked.db)
             lease_ms = found.lease_ms
             self._claim(found)
+        except CannotResumeError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a setting, the work goes on
             what = sentence(str(error) or type(error).__name__)
             say(f"jobdash: {what} The loop runs on; nothing of it is recorded.")
@@ -153,6 +177,9 @@ class Run:
             metadata=asked.metadata,
             tags=asked.tags,
             script=asked.script,
+            work=asked.work,
+            resume=asked.resume,
+            keys=asked.keys,
         )
         got = self._recorder.begin(found.database, want, None if asked.keyed else self._counts)
         if found.job is not None and (got is None or got.public_id == found.job):
@@ -163,17 +190,16 @@ class Run:
 
     def _claimed(self, got: Claimed, found: settings.Settings) -> None:
         self.public_id = got.public_id
+        if self._asked.resume not in MODES:
+            self.name = got.name
         self.succeeded, self.failed, self.total = got.succeeded, got.failed, got.total
         self.before = self.done
         self.token.belongs_to(found.database, got.job_id, got.fence)
         self.token.known_as = f"job {clean(self.name)} ({got.public_id})"
-        if got.other_pid is not None:
-            say(f"jobdash: another run of {self.name} is active, pid {got.other_pid}; this one is a new job")
-        if got.left is not None:
-            told = (
-                "counts only, and this run has key=" if self.keyed else "has keys, and this run has no key="
-            )
-            say(f"jobdash: job {self.name} ({got.left}) waits on: it {told}; this one is a new job")
+        self._startable = script.command_line() is not None
+        line = begin_line(clean(self.name), self.keyed, got)
+        if line is not None:
+            say(f"jobdash: {line}")
 
     def _counts(self) -> tuple[int, int]:
         return self.succeeded, self.failed
@@ -230,16 +256,15 @@ class Run:
 
     def stop(self) -> JobCancelled:
         """Return the exception that ends the loop, with what is done so far in its message."""
-        stop = self.token.stop()
-        return (
-            stop if isinstance(stop, LeaseLost) else JobCancelled(cancelled_sentence(self.done, self.total))
-        )
+        return self.token.stop(cancelled_sentence(self.done, self.total))
 
+    @uninterrupted
     def conclude(self, error: BaseException | None, exhausted: bool) -> None:
         """End the job as ``error`` (what left the block or the loop) says; None: it was left without one.
 
         Raises `LeaseLost` when the job turns out to be no longer ours, and ``error`` says nothing else.
         """
+        self.token.ending = True
         word, ended = verdict(error, exhausted, so_far(self.done, self.total))
         with self._lock:
             if self._end_as is not None:
@@ -248,31 +273,47 @@ class Run:
             if not self._begun:  # the thread that claims ends what it gets
                 return
         self._end(word, ended)
-        if self.token.lost is not None and (error is None or type(error) is JobCancelled):
+        is_cancel = isinstance(error, JobCancelled) and not isinstance(error, LeaseLost)
+        if self.token.lost is not None and (error is None or is_cancel):
             raise self.token.stop()
 
     def _end(self, word: str, ended: str) -> None:
         if put_off(partial(self._end, word, ended)):
             return
-        self.listen_no_more()
-        if self._keeper is not None:
-            self._keeper.stop()
         try:
-            if self._pid != os.getpid():
-                return
-            if self.token.lost is None:
-                self._recorder.end(word, ended, ended if word == "failed" else None)
-        except Refused as refused:
-            self._recorder.refused(refused)
+            if self._keeper is not None:
+                self._keeper.stop()
+            self.write_end()
         finally:
-            living.live.discard(self)  # a fork must not come between an open connection and this
+            self.listen_no_more()
+        if self._pid != os.getpid():
+            return
         if self._recorder.cancelled_elsewhere:
             word = "cancelled"
         if self._line is not None:
             self._line.draw(self.progress(), last=True)
-        self._tell(word)
+        self._announce(word)
 
-    def _tell(self, word: str) -> None:
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, also when an interrupt kept that from being written."""
+        return self._end_as is not None
+
+    def write_end(self) -> None:
+        """Write how the job ended, and give it back; once more if that was interrupted."""
+        assert self._end_as is not None
+        word, ended = self._end_as
+        try:
+            if self._pid == os.getpid() and self.token.lost is None:
+                self._recorder.end(word, ended, ended if word == "failed" else None)
+        except Refused as refused:
+            self._recorder.refused(refused)
+        # Not in the middle of a statement, which the end comes behind. And a fork must not come between an
+        # open connection and this.
+        if not self._recorder.recording:
+            living.live.discard(self)
+
+    def _announce(self, word: str) -> None:
         if self.token.lost is not None:
             self.word = "lost"
             say(f"jobdash: {self.token.known_as} {self.token.lost}, exiting")
@@ -280,10 +321,63 @@ class Run:
         self.word = word
         if word == "cancelled" and self.token.stopped:
             say(cancelled_sentence(self.done, self.total))
+        is_news = word != "cancelled" or self.token.stopped
+        line = end_line(
+            clean(self.name),
+            self.public_id if is_news or self.failed else None,
+            word,
+            self.failed,
+            self.total,
+            keyed=self.keyed,
+            startable=self._startable,
+        )
+        if line is not None:
+            say(f"jobdash: {line}")
+
+    def goes_on(self, error: BaseException | None = None) -> bool:
+        """Whether the script goes on behind a cancel; ``error`` is what left the loop or block, if anything.
+
+        Never when a job around this one is to end too: the item that it is at is not done.
+        """
+        is_cancel = error is None or (isinstance(error, JobCancelled) and not isinstance(error, LeaseLost))
+        return self._asked.go_on and is_cancel and self.token.lost is None and not around.told_to_end()
+
+    def runs_in(self, loop: ref[Generator[Any, None, None]]) -> None:
+        """Name the generator of a plain loop, by whose end the run ends."""
+        self._loop = loop
+
+    def leave(self, error: BaseException | None, given: int, at: FrameType | None) -> None:
+        """End a plain loop that was left, ``at`` the frame that looped.
+
+        ``error`` is the exception that is being handled, if there is one. ``given`` is how many items were
+        given out. A loop that has given out all of them is completed: `zip` asks for no more than it needs.
+        """
+        all_given = error is None and not self.token.stopped and given > 0 and given == self.total
+        if all_given:
+            self.succeeded = given
+        self._left_at = instruction(at)
+        with contextlib.suppress(LeaseLost):  # it has been reported
+            self.conclude(error, exhausted=all_given)
+        if self.word == "cancelled" and not self.token.stopped:
+            living.left.append(self)
+
+    def fail_if_uncaught(self) -> None:
+        """End a loop that was left as failed, when the exception that has ended the script came from it.
+
+        While an exception goes up, nothing tells the loop of it; at the end of the script Python knows.
+        """
+        error = uncaught(self._left_at)
+        word, ended = verdict(error, exhausted=False, how_far=so_far(self.done, self.total))
+        if word == "failed" and self._pid == os.getpid():
+            self._recorder.fail_after_all(ended)
 
     def abandon(self) -> None:
         """End a job whose loop was never ended: at the end of the interpreter."""
-        with contextlib.suppress(LeaseLost):  # it has been said
+        loop = None if self._loop is None else self._loop()
+        if loop is not None:
+            with contextlib.suppress(ValueError):  # it is running, in another thread
+                loop.close()
+        with contextlib.suppress(LeaseLost):  # it has been reported
             self.conclude(None, exhausted=False)
 
     def before_fork(self) -> None:

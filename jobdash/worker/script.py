@@ -9,6 +9,13 @@ from pathlib import Path
 from types import FrameType
 
 from jobdash.domain.text import encodable
+from jobdash.store.continuation import Work
+from jobdash.store.owner import current_owner, owner_of
+from jobdash.store.texts import distinct
+
+_DIGEST_LETTERS = 32
+_root: str | None = None
+"""What `_root_process` returned first."""
 
 
 def name_of(frame: FrameType) -> str:
@@ -25,6 +32,53 @@ def place_of(frame: FrameType) -> str:
         return str(Path(file).absolute())
     except OSError:  # the current folder has been deleted
         return file
+
+
+def work_of(frame: FrameType, *, named: bool) -> Work | None:
+    """Return what the code that calls `jobdash.track` works on; None for code without a file.
+
+    A prompt, a notebook's cell and ``python -c`` have none, and neither has what they call: two programs
+    would look alike.
+    """
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    file = frame.f_code.co_filename
+    if not isinstance(main, str) or not _is_in_a_file(main) or not _is_in_a_file(file):
+        return None
+    return Work(
+        script=distinct(os.path.realpath(main)),
+        file=distinct(os.path.realpath(file)),
+        function=distinct(frame.f_code.co_qualname),
+        line=None if named else frame.f_lineno,
+        arguments=_digest(sys.argv[1:]),
+        root=_root_process(),
+    )
+
+
+def _is_in_a_file(file: str) -> bool:
+    """Whether code is in a regular file, or in an archive that is one."""
+    path = Path(file)
+    try:
+        return any(one.is_file() for one in (path, *path.parents))
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(arguments: list[str]) -> str:
+    if not arguments:
+        return ""
+    from hashlib import sha256  # takes long to import, and most scripts have no arguments
+
+    return sha256("\0".join(arguments).encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LETTERS]
+
+
+def _root_process() -> str:
+    """Return the process that this one belongs to: a pool's parent, or the one that forked it."""
+    global _root  # noqa: PLW0603  a forked child inherits it
+    if _root is None:
+        process = sys.modules.get("multiprocessing.process")
+        parent = None if process is None else process.parent_process()
+        _root = (current_owner() if parent is None else owner_of(parent.pid)).encode()
+    return _root
 
 
 def user_at_host() -> str:

@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 from jobdash import config
 from jobdash.domain.duration import SECOND, parse_span
-from jobdash.domain.text import encodable
+from jobdash.domain.text import encodable, keep_secret, names_a_secret
 from jobdash.errors import ConfigError
 
 JOB = "JOBDASH_JOB"
 LEASE_MS = 30 * SECOND
 _SHORTEST_LEASE_MS = 100
+_SHORTEST_SECRET = 8
+"""Shorter values of variables that are named like a secret are words like any other."""
 
 
 class Settings(NamedTuple):
@@ -36,6 +38,9 @@ def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ)
 
     Raises `ConfigError` for what cannot be meant.
     """
+    for name, value in env.items():
+        if names_a_secret(name) and len(value) >= _SHORTEST_SECRET and not value.startswith(("/", "~")):
+            keep_secret(value)  # the path of a file with a key in it is none
     job, _, fence = (_writable(env.get(JOB)) or "").partition(":")
     return Settings(
         database=config.load(database=os.fspath(db) if db is not None else None, env=env).database,

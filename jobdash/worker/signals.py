@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM as a cancel request to oneself, as long as a job runs; the second one as Python has it.
 
 Handlers are installed in the main thread only, never over one of the user's own, and taken back when the
-last job has ended.
+last job has ended. The end of a job is written before a second Ctrl-C is raised, see `uninterrupted`.
 """
 
 from __future__ import annotations
@@ -9,26 +9,38 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
-from types import FrameType
+from functools import update_wrapper
+from types import CodeType, FrameType
+from typing import ParamSpec, TypeVar
 
 from jobdash.worker.token import Token
 
 Handler = Callable[[int, FrameType | None], object] | int | None
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 _STDERR = 2
+_DEFERRED_FOR_S = 3.0
+"""So long Ctrl-C waits for the end of a job to be written; then it is raised in the middle of it."""
 _active: list[Token] = []
 _inherited: list[Token] = []
 """In a forked child: the tokens of the parent's jobs, which Ctrl-C in the terminal means too."""
 _before: dict[int, Handler] = {}
+_uninterrupted: set[CodeType] = set()
+"""The code of functions that Ctrl-C waits for."""
+_deferred_at: float | None = None
+"""When the first Ctrl-C came that waits (`time.monotonic`)."""
 
 
 def listen(token: Token) -> None:
     """Let signals cancel a job from now on."""
     _active.append(token)
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         return
     for number in _REASONS:
         before = signal.getsignal(number)
@@ -41,11 +53,39 @@ def listen_no_more(token: Token) -> None:
     """Let signals cancel a job no longer."""
     with contextlib.suppress(ValueError):
         _active.remove(token)
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         return
     for number in list(_before):
         if not _meant_by(number):
             _restore(number)
+
+
+def uninterrupted(function: Callable[P, R]) -> Callable[P, R]:
+    """Let Ctrl-C wait until ``function`` has returned, for some seconds, while our handler is installed."""
+
+    def run_to_its_end(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _raise_deferred(sys._getframe().f_back)  # noqa: SLF001 - the caller may be another such function
+
+    _uninterrupted.add(run_to_its_end.__code__)
+    return update_wrapper(run_to_its_end, function)
+
+
+def _raise_deferred(caller: FrameType | None) -> None:
+    global _deferred_at  # noqa: PLW0603  signals are the process's
+    if _deferred_at is not None and _in_main_thread() and not _is_uninterrupted(caller):
+        _deferred_at = None
+        raise KeyboardInterrupt
+
+
+def _is_uninterrupted(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code in _uninterrupted:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def in_forked_child() -> None:
@@ -53,6 +93,10 @@ def in_forked_child() -> None:
     _inherited.extend(_active)
     _active.clear()
     _restore(signal.SIGTERM)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _meant_by(number: int) -> list[Token]:
@@ -77,13 +121,15 @@ def _may_replace(handler: Handler) -> bool:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    # Takes no lock: the interrupted code may hold it. The job's own thread tells the store.
-    waiting = [token for token in _meant_by(number) if token.asked is None]
+    # Takes no lock: the interrupted code may hold it. The job's own thread writes to the store.
+    waiting = [token for token in _meant_by(number) if token.asked is None and not token.ending]
     if waiting:
         for token in waiting:
             token.ask(_REASONS[signal.Signals(number)])
         if number == signal.SIGINT:
-            _say_that_it_was_heard()
+            _confirm(b"jobdash: stopping after what is under way; Ctrl-C again interrupts")
+        return
+    if number == signal.SIGINT and _is_uninterrupted(frame) and _defer():
         return
     before = _before.get(number)
     if callable(before):
@@ -93,8 +139,18 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
         os.kill(os.getpid(), number)
 
 
-def _say_that_it_was_heard() -> None:
+def _defer() -> bool:
+    """Let a Ctrl-C wait for the end of a job; whether it still may."""
+    global _deferred_at  # noqa: PLW0603  signals are the process's
+    now = time.monotonic()
+    if _deferred_at is None:
+        _deferred_at = now
+        _confirm(b"jobdash: writing down how the job ended, then Ctrl-C is heard")
+    return now - _deferred_at < _DEFERRED_FOR_S
+
+
+def _confirm(sentence: bytes) -> None:
     """Tell a person at a terminal, who would press again; without the streams that may be in use just now."""
     with contextlib.suppress(OSError):
         if os.isatty(_STDERR):
-            os.write(_STDERR, b"\r\x1b[Kjobdash: stopping after what is under way; Ctrl-C again interrupts\n")
+            os.write(_STDERR, b"\r\x1b[K" + sentence + b"\n")

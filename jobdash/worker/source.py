@@ -17,7 +17,7 @@ class Source(Generic[T]):
         self.values = values
         self.pulled = 0
         """Items that the loop has taken, done already or not."""
-        self.lies_there = _lies_there(values) and length(values) is not None
+        self.lies_there = lies_there(values)
         """Whether it is there as a whole and can be gone through again."""
         self._known = self.length() or 0
 
@@ -59,5 +59,6 @@ def length(values: object) -> int | None:
         return None
 
 
-def _lies_there(values: object) -> bool:
-    return isinstance(values, Collection) and not isinstance(values, Iterator)
+def lies_there(values: object) -> bool:
+    """Whether something is there as a whole, and can be gone through again."""
+    return isinstance(values, Collection) and not isinstance(values, Iterator) and length(values) is not None

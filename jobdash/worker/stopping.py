@@ -5,7 +5,9 @@ SystemExit             Python's own: uncaught, it ends a script without a traceb
     └── LeaseLost      the job is no longer this run's: removed, failed, taken over (75)
 TooManyErrors          more items failed than ``max_errors`` allows
 
-An ``except Exception`` around an item lets a cancel through.
+An ``except Exception`` around an item lets a cancel through. In a thread or process that a library runs
+(joblib, a pool, an executor) a cancel is a `CancelledInWorker` or `LeaseLostInWorker` as well: such libraries
+hand on to their caller what is an Exception, and lose or hang on anything else.
 """
 
 from __future__ import annotations
@@ -25,6 +27,14 @@ class LeaseLost(JobCancelled):
     """The job is no longer this run's, and nothing more of it will be recorded; the exit code is 75."""
 
     exit_code = 75
+
+
+class CancelledInWorker(JobCancelled, Exception):
+    """`JobCancelled` in a thread or process of a library, which hands it on as it hands on any Exception."""
+
+
+class LeaseLostInWorker(LeaseLost, Exception):
+    """`LeaseLost` in a thread or process of a library."""
 
 
 class TooManyErrors(Exception):

@@ -3,87 +3,132 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from jobdash.worker.item import Item
-from jobdash.worker.saying import say
 from jobdash.worker.stopping import JobCancelled
+from jobdash.worker.token import Token
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
-class _Pool(Generic[T]):
-    """The threads, and the first thing that went wrong in one of them."""
+class ItemOutcome(NamedTuple, Generic[V]):
+    """What became of one item of `Job.map`, as it is handed back."""
 
-    def __init__(self, function: Callable[[T], object], workers: int) -> None:
+    key: str | None
+    """The item's key as it is kept; None for a job without keys."""
+    value: V | None
+    """What the function returned; also where that cannot be kept, and `error` says why."""
+    error: Exception | None
+    """What the function raised, or why its result is not kept."""
+
+
+class _Pool(Generic[T, V]):
+    """Threads that call a function with the values of items, and hand the outcomes back."""
+
+    def __init__(self, function: Callable[[T], V], workers: int, token: Token) -> None:
         self.failure: BaseException | None = None
+        """The first thing that is to end the loop."""
         self._function = function
-        self._free = threading.Semaphore(workers)
+        self._token = token
         self._items: SimpleQueue[Item[T] | None] = SimpleQueue()
-        self._said = False
+        self._outcomes: SimpleQueue[ItemOutcome[V] | None] = SimpleQueue()
+        self._under_way = 0
+        self._exhausted = False
         self._workers = workers
         self._threads: list[threading.Thread] = []
 
-    def feed(self, items: Iterator[Item[T]]) -> None:
-        """Hand out items one by one, as threads get free; from the thread that owns the iterable."""
-        try:
-            self._start()
-            while self.failure is None:
-                self._free.acquire()
-                item = None if self.failure is not None else next(items, None)
-                if item is None:
-                    break
-                self._items.put(item)
-        finally:
-            for _ in range(self._workers):
-                self._items.put(None)
-
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the threads. They are daemons: a second Ctrl-C ends the script, whatever an item is at."""
         for number in range(self._workers):
-            # Daemons: the second Ctrl-C is meant to end the script, whatever an item is at.
             thread = threading.Thread(target=self._work, name=f"jobdash-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
-    def join(self) -> None:
-        """Wait for the items that are under way, in threads that could be started."""
+    def outcomes(self, items: Iterator[Item[T]]) -> Iterator[ItemOutcome[V]]:
+        """Give an item to each thread that is free, and yield what becomes of them; until `failure`, or all.
+
+        A thread gets its next item before an outcome is handed back, which may take its time.
+        """
+        outcome: ItemOutcome[V] | None = None
+        while True:
+            self._feed(items)
+            if outcome is not None:
+                yield outcome
+            if not self._under_way:
+                return
+            outcome = self._outcomes.get()
+            self._under_way -= 1
+
+    def _feed(self, items: Iterator[Item[T]]) -> None:
+        try:
+            while not self._exhausted and self.failure is None and self._under_way < self._workers:
+                item = next(items, None)
+                if item is None:
+                    self._exhausted = True
+                    return
+                self._under_way += 1
+                self._items.put(item)
+        except (Exception, JobCancelled) as error:  # noqa: BLE001 - raised again behind what is under way
+            self.failure = self.failure or error
+
+    def stop(self) -> None:
+        """Let the threads finish what is under way, and wait for them."""
+        for _ in self._threads:
+            self._items.put(None)
         for thread in self._threads:
             thread.join()
 
+    def release(self) -> None:
+        """Let the threads end behind what is under way, and do not wait for it."""
+        for _ in self._threads:
+            self._items.put(None)
+
     def _work(self) -> None:
+        self._token.add_thread()
         while (item := self._items.get()) is not None:
+            outcome = None
             try:
-                self._do(item)
+                outcome = self._do(item)
             except BaseException as error:  # noqa: BLE001 - raised again where the threads are waited for
                 self.failure = self.failure or error
-            self._free.release()
+            self._outcomes.put(outcome)
 
-    def _do(self, item: Item[T]) -> None:
+    def _do(self, item: Item[T]) -> ItemOutcome[V]:
+        value: V | None = None
+        error: Exception | None = None
         with item:
-            self._keep(item, self._function(item.value))
-
-    def _keep(self, item: Item[T], result: object) -> None:
-        try:
-            item.detail = result
-        except (TypeError, ValueError):
-            if not self._said:
-                self._said = True
-                what = type(result).__name__
-                say(f"jobdash: what is returned ({what}) is not text or JSON of at most 16 KiB: not kept")
+            try:
+                value = self._function(item.value)
+                item.detail = value
+            except Exception as raised:
+                error = raised
+                raise
+        return ItemOutcome(item.key, value, error)
 
 
-def run_in_threads(items: Iterator[Item[T]], function: Callable[[T], object], workers: int) -> None:
-    """Call ``function`` with each item's value; raise the first thing that is to end the loop."""
+def outcomes_of_threads(
+    items: Iterator[Item[T]], function: Callable[[T], V], workers: int, token: Token
+) -> Generator[ItemOutcome[V], None, None]:
+    """Call ``function`` with each item's value, and yield the outcomes as they come.
+
+    Raises the first thing that is to end the loop, behind the outcomes of what was under way then.
+    """
     if workers < 1:
         raise ValueError("workers has to be at least 1")
-    pool = _Pool(function, workers)
+    pool = _Pool(function, workers, token)
     try:
-        pool.feed(items)
-    except (Exception, JobCancelled):
-        pool.join()
+        pool.start()
+        yield from pool.outcomes(items)
+    except (Exception, GeneratorExit):
+        pool.stop()
         raise
-    pool.join()
+    except BaseException:  # a second Ctrl-C waits for nothing
+        pool.release()
+        raise
+    pool.stop()
     if pool.failure is not None:
         raise pool.failure

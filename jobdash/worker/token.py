@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import sys
 import time
 from pathlib import Path
+from threading import get_ident
 
 from jobdash.errors import StoreError
-from jobdash.worker.stopping import JobCancelled, LeaseLost
+from jobdash.worker.stopping import CancelledInWorker, JobCancelled, LeaseLost, LeaseLostInWorker
 
 _LOOK_EVERY_S = 0.05
+_SENT = 0
+"""The process of a token that was sent to another one."""
 _STATUS = "SELECT status FROM job WHERE id = ? AND fence = ?"
 
 
@@ -22,7 +26,8 @@ class Token:
     which it was sent) it looks into the store itself, 20 times a second at most, and never writes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, thread: int | None = None) -> None:
+        """Make the token of a job that was asked for in ``thread`` (`threading.get_ident`)."""
         self.stopped = False
         """Whether the loop has to end at its next item, for whatever reason."""
         self.lost: str | None = None
@@ -31,6 +36,10 @@ class Token:
         """Why this process asks for its own cancel (Ctrl-C), which is to be written to the store."""
         self.known_as = "the job"
         """What its job is called where something is said of it."""
+        self.ending = False
+        """The end of the job is being written: it is too late for a cancel."""
+        self._threads = {get_ident() if thread is None else thread}
+        """Those of the script and of `Job.map`; in others, a library calls."""
         self._pid = os.getpid()
         self._place: tuple[str, int, int] | None = None
         self._elsewhere: _Elsewhere | None = None
@@ -67,9 +76,23 @@ class Token:
         if self.cancelled:
             raise self.stop()
 
-    def stop(self) -> JobCancelled:
-        """Return the exception that ends the loop."""
-        return JobCancelled() if self.lost is None else LeaseLost(f"{self.known_as} {self.lost}")
+    def stop(self, message: str = "Job was cancelled") -> JobCancelled:
+        """Return the exception that ends the loop; one that libraries hand on, where a library calls."""
+        by_library = self._called_by_library()
+        if self.lost is None:
+            return CancelledInWorker(message) if by_library else JobCancelled(message)
+        lost = f"{self.known_as} {self.lost}"
+        return LeaseLostInWorker(lost) if by_library else LeaseLost(lost)
+
+    def _called_by_library(self) -> bool:
+        if self.here:
+            return get_ident() not in self._threads
+        process = sys.modules.get("multiprocessing.process")
+        return self._pid == _SENT or (process is not None and process.parent_process() is not None)
+
+    def add_thread(self) -> None:
+        """Let the present thread be one of ours, in which a cancel may be no Exception."""
+        self._threads.add(get_ident())
 
     def belongs_to(self, path: Path, job_id: int, fence: int) -> None:
         """Name the job, for a look from another process."""
@@ -90,7 +113,7 @@ class Token:
         self.stopped = True
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_elsewhere": None, "_pid": 0}
+        return {**self.__dict__, "_elsewhere": None, "_pid": _SENT}
 
 
 class _Elsewhere:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from itertools import chain
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from weakref import ref
 
+from jobdash.store.continuation import AUTO
 from jobdash.worker import script
+from jobdash.worker.detail_json import DETAIL_BYTES
+from jobdash.worker.ending import handled
 from jobdash.worker.job import Job, Rules
+from jobdash.worker.keeping import kept_key
 from jobdash.worker.run import Asked, Run
-from jobdash.worker.source import length
-from jobdash.worker.stopping import JobCancelled
+from jobdash.worker.signals import uninterrupted
+from jobdash.worker.source import length, lies_there
 
 if TYPE_CHECKING:
     from jobdash.worker.aio import AsyncJob
@@ -33,29 +41,45 @@ def track(
     metadata: Mapping[str, object] | None = None,
     tags: Mapping[str, object] | None = None,
     flush_interval: float | None = None,
+    max_detail: int = DETAIL_BYTES,
+    resume: str = AUTO,
+    on_cancel: Literal["exit", "continue"] = "exit",
     progress: bool = True,
     db: str | os.PathLike[str] | None = None,
 ) -> Track[T]:
     """Make the loop over ``iterable`` a job in the dashboard.
 
     ``for x in track(paths)`` gives the values themselves and counts them. ``with track(paths, key=str) as
-    job`` gives items whose outcome is kept: the next run of the same name does only what is missing. Under
+    job`` gives items whose outcome is kept: the next run of the same work does only what is missing. Under
     asyncio ``async for`` and ``async with`` do the same; in a child task, look at ``job.token.cancelled`` and
     return: `JobCancelled` raised in one ends the program, as asyncio has it for every `SystemExit`.
 
-    - ``name``: what the job is called; a run joins the newest job of that name unless that one is completed,
-      removed or held by a living process. Without one: the script and line, ``resize.py:12``.
+    - ``name``: what the job is called. Without one: the script and line, ``resize.py:12``.
     - ``key``: returns what tells an item from the others in every run, a path or a row's id. It is called
-      more than once for an item. Of two items with one key the second is not done, which is said at the end.
+      more than once for an item. Of two items with one key the second is not done, which is reported at the
+      end.
+    - ``resume``: which job is continued. What is continued is always reported on standard error.
+
+      - ``"auto"``: the newest job of this name and of the same work: the same script (file and folder),
+        function, arguments of the command and, without a name, line; if it is unfinished without a living
+        worker, failed or cancelled, was not run by this very process, and at least half of its keys are among
+        the new ones (they cannot be looked at ahead in a generator). Code without a file (a prompt, a
+        notebook, ``python -c``) continues nothing. Anything else is a new job.
+      - ``"failed"``: the same, and also a completed job with failures: its failed items are done again.
+      - ``"never"``: always a new job. ``"always"``: the newest job of this name alone decides.
+      - a job's id, or a unique prefix of one: that job. Raises ValueError when it cannot be continued.
     - ``on_error``: ``"raise"``: an item's exception is recorded and ends the loop; ``"record"``: the loop
       goes on, until more than ``max_errors`` items of this run failed.
+    - ``on_cancel``: ``"exit"``: a cancel raises `JobCancelled` where the loop is, which leaves the block and
+      ends the script (130). ``"continue"``: the loop or block ends, and the script goes on behind it.
     - ``total``: how many items there are, a whole number, where the iterable has no ``len``.
     - ``unit``: what an item is ("files").
     - ``metadata``, ``tags``: words kept with the job; the dashboard finds jobs by their tags. For a job
-      without a name the metadata tell the ``script`` too, by its whole path: only runs of that one join it.
+      without a name the metadata tell the ``script`` too, by its whole path.
     - ``flush_interval``: seconds. Outcomes of very small items are written together that often; those in
       between are done again after a crash. 0: each at once. By default items with a key are written at once
       and mere counts every 0.2 s.
+    - ``max_detail``: bytes of JSON that are kept of one item's result; more is an error of that item.
     - ``progress``: whether a terminal shows how far it is.
     - ``db``: the store; by default the one that the commands use.
 
@@ -63,6 +87,10 @@ def track(
     """
     if on_error not in {"raise", "record"}:
         raise ValueError(f"on_error has to be 'raise' or 'record', not {on_error!r}")
+    if on_cancel not in {"exit", "continue"}:
+        raise ValueError(f"on_cancel has to be 'exit' or 'continue', not {on_cancel!r}")
+    if not isinstance(resume, str):
+        raise TypeError(f"resume takes auto, never, always, failed or a job's id, not {resume!r}")
     if max_errors is not None and on_error != "record":
         raise ValueError("max_errors goes with on_error='record'")
     if flush_interval is not None and not flush_interval >= 0:  # which NaN is not either
@@ -81,9 +109,28 @@ def track(
         progress=progress,
         on_a_loop=isinstance(iterable, AsyncIterable),
         script=script.place_of(caller) if name is None else None,
+        resume=resume,
+        work=script.work_of(caller, named=name is not None),
+        keys=_keys_ahead(iterable, key),
+        detail_bytes=_whole("max_detail", max_detail) or 0,
+        go_on=on_cancel == "continue",
+        thread=get_ident(),
     )
     rules = Rules(cast("Callable[[object], object] | None", key), on_error == "record", max_errors)
     return Track(iterable, asked, rules)
+
+
+def _keys_ahead(iterable: object, key: Callable[[T], object] | None) -> Callable[[], Iterator[str]] | None:
+    """Return what gives the keys of items that lie there; None for a generator, which is not to be pulled."""
+    if key is None or not lies_there(iterable):
+        return None
+
+    def keys() -> Iterator[str]:
+        with contextlib.suppress(Exception):  # of key=; it is raised where the loop comes to it
+            for value in cast("Iterable[T]", iterable):
+                yield kept_key(key(value))
+
+    return keys
 
 
 class Track(Generic[T]):
@@ -95,10 +142,22 @@ class Track(Generic[T]):
         self._rules = rules
         self._job: Job[T] | None = None
 
+    def __len__(self) -> int:
+        """Return how many items there are. Raises TypeError where that is not known."""
+        if self._asked.total is None:
+            raise TypeError("what is tracked has no length, and no total= was given")
+        return self._asked.total
+
+    def __bool__(self) -> bool:
+        return self._asked.total != 0
+
     def __iter__(self) -> Iterator[T]:
         source = self._sync_source("for")
         self._only_counts()
-        return _counted(self._asked, source)
+        tail = _Tail()
+        loop = _counted(self._asked, source, tail)
+        tail.loop = ref(loop)
+        return chain(loop, tail)
 
     def __enter__(self) -> Job[T]:
         source = self._sync_source("with")
@@ -114,6 +173,7 @@ class Track(Generic[T]):
         job.entered()
         return job
 
+    @uninterrupted
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         assert self._job is not None
         self._job.left()
@@ -151,16 +211,38 @@ class Track(Generic[T]):
             )
 
 
-def _counted(asked: Asked, source: Iterable[T]) -> Iterator[T]:
+class _Tail(Iterator[Any]):
+    """What comes behind a plain loop: nothing, or once more the cancel that ended it.
+
+    A library that pulls items in a thread of its own may ask again behind an exception, and must not take the
+    loop for done.
+    """
+
+    def __init__(self) -> None:
+        self.loop: ref[Generator[Any, None, None]] | None = None
+        self.run: Run | None = None
+
+    def __next__(self) -> Any:
+        run = self.run
+        if run is not None and run.word in {"cancelled", "lost"} and run.token.stopped and not run.goes_on():
+            raise run.stop()
+        raise StopIteration
+
+
+def _counted(asked: Asked, source: Iterable[T], tail: _Tail) -> Generator[T, None, None]:
     """Yield the values, and count each when the next is asked for.
 
     What comes between two values is all that a loop costs: the store is the business of another thread.
     """
-    run = Run(asked)
+    run = tail.run = Run(asked)
+    if tail.loop is not None:
+        run.runs_in(tail.loop)
+    before = sys.exc_info()[1]
+    done = 0
     try:
         run.begin()
         run.listen()
-        token, total, done = run.token, run.total, 0
+        token, total = run.token, run.total
         for value in source:
             if token.stopped:
                 raise run.stop()
@@ -173,13 +255,15 @@ def _counted(asked: Asked, source: Iterable[T]) -> Iterator[T]:
         run.know_total(done)
         run.conclude(None, exhausted=True)
     except GeneratorExit:
-        run.abandon()
+        run.leave(handled(before), done + 1, sys._getframe().f_back)  # noqa: SLF001 - see `leave`
         raise
     except BaseException as error:
         run.conclude(error, exhausted=False)
+        if run.goes_on(error):
+            return
         raise
-    if run.word == "cancelled":
-        raise JobCancelled
+    if run.word == "cancelled" and not run.goes_on():
+        raise run.stop()
 
 
 def _whole(what: str, number: object) -> int | None:

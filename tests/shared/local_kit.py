@@ -73,7 +73,7 @@ def begin(
         total,
         argv=None if argv is None else tuple(argv),
         cwd=None if cwd is None else str(cwd),
-        **more,
+        **{"resume": "always", **more},
     )
     return Run(claim(open_store(path), wanted))
 

@@ -17,8 +17,9 @@ import pytest
 from store_kit import HOUR, MINUTE, SECOND, START, HandClock, raw
 
 from jobdash.store import claim as claims
-from jobdash.store import fence
+from jobdash.store import continuation, fence
 from jobdash.store.claim import Claimed, Wanted, claim
+from jobdash.store.continuation import Choice
 from jobdash.store.fence import Hold, Outcome, Refused, Standing, open_store
 from jobdash.store.owner import current_owner
 
@@ -44,7 +45,14 @@ def db(path: Path, clock: HandClock) -> Iterator[sqlite3.Connection]:
 
 def wanted(**more: Any) -> Wanted:
     values = {"name": "resize", "owner": ALIVE, "actor": "ann@desk", "keyed": True, "lease_ms": LEASE}
+    values["resume"] = "always"  # by the name alone; what else decides has its own tests
     return Wanted(**{**values, **more})
+
+
+def active_pid(claimed: Claimed) -> int | None:
+    """The process of the run that holds the job of this name."""
+    active = claimed.choice.active
+    return None if active is None else active.pid
 
 
 def ok(*keys: object) -> list[Outcome]:
@@ -99,7 +107,7 @@ def test_a_new_job_is_made_and_held_in_one(path: Path, db: sqlite3.Connection) -
     assert (provider, account, origin, raw_status) == ("local", "local", "elsewhere", "in_progress")
     assert (owner, lease, started, created) == (ALIVE.encode(), START + LEASE, START, START)
     assert raw(path, "SELECT * FROM attempt") == [
-        (1, 1, 1, owner, "ann@desk", 1, "files", '["python","x.py"]', "/x", "/x.log", START, None, None)
+        (1, 1, 1, owner, "ann@desk", 1, "files", '["python","x.py"]', "/x", "/x.log", START, None, None, None)
     ]
     assert raw(path, "SELECT face, action, result, detail FROM event") == [
         ("script", "start", "in_progress", "attempt 1")
@@ -189,11 +197,11 @@ def test_the_newest_job_of_a_name_decides(
 
 
 def test_only_a_living_holder_is_named(path: Path, db: sqlite3.Connection) -> None:
-    assert claim(db, wanted()).other_pid is None
-    assert claim(db, wanted(owner=HERE)).other_pid == 4711
-    assert claim(db, wanted()).other_pid == HERE.pid
+    assert active_pid(claim(db, wanted())) is None
+    assert active_pid(claim(db, wanted(owner=HERE))) == 4711
+    assert active_pid(claim(db, wanted())) == HERE.pid
     outside(path, "remove", 3)
-    assert claim(db, wanted()).other_pid is None
+    assert active_pid(claim(db, wanted())) is None
 
 
 @needs_proc
@@ -256,13 +264,13 @@ def test_very_many_failed_items_are_made_ready_in_pieces(
     got.hold.write_items([outcome for n in range(25) for outcome in error(n)])
     got.hold.finish("failed", "x")
     states = []
-    once = claims._claim_once
+    look = claims.look
 
-    def watched(connection: sqlite3.Connection, want: Wanted) -> Claimed | None:
+    def watched(connection: sqlite3.Connection, want: Wanted, *more: Any) -> Choice:
         states.append(counts(path)[:4] + counts(path)[5:])
-        return once(connection, want)
+        return look(connection, want, *more)
 
-    monkeypatch.setattr(claims, "_claim_once", watched)
+    monkeypatch.setattr(claims, "look", watched)
     again = claim(db, wanted(total=25))
     assert states == [
         ("failed", 25, 0, 25, 1),
@@ -297,7 +305,7 @@ def test_eight_that_want_the_same_job_get_one_each(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(one.job_id for one in got) == list(range(1, 9))
-    assert sum(one.other_pid is None for one in got) == 1
+    assert sum(active_pid(one) is None for one in got) == 1
 
 
 @pytest.fixture
@@ -485,14 +493,17 @@ def test_a_worker_works_with_a_newer_store(path: Path, clock: HandClock) -> None
 
 def test_finding_the_newest_of_a_name_scans_no_table(path: Path, db: sqlite3.Connection) -> None:
     for query, values in (
-        (claims._NEWEST, ("resize", None)),
-        (claims._NEWEST, ("resize", '"script":"/x.py"')),
-        (claims._NAMED, ("x", "resize")),
+        (continuation._BY_NAME, (1, "resize", "resize")),
+        (continuation._BY_ID, ("abc", "abd")),
+        (continuation._STARTED_FOR, ("x", "resize")),
+        (continuation._OF_A_LOOP, ("x.py:", "x.py;")),
+        (continuation._KEYS, (1, 100)),
         (fence._STANDING, (1, "x")),
         (fence._UPSERT, (1, "x", "ok", 1, None, None, None)),
     ):
         plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values))
         assert "SCAN" not in plan.replace("SCAN CONSTANT ROW", "")
+        assert "TEMP B-TREE" not in plan or query == continuation._OF_A_LOOP
 
 
 def test_what_is_asked_and_written_of_items_costs_the_same_in_a_large_job(

@@ -24,7 +24,7 @@ UNNAMED = """
 
 def left_at(name: str, number: int) -> list[int]:
     did = []
-    with track(range(5), name, key=str) as job:
+    with track(range(5), name, key=str, resume="always") as job:
         for item in job:
             if item.value == number:
                 break
@@ -75,13 +75,6 @@ def test_unnamed_jobs_of_two_scripts_with_one_file_name_are_two(
     assert [Path(words["script"]).parent.name for words in told] == ["a", "b"]
 
 
-def test_a_named_job_is_joined_from_any_script(scripts: Scripts, seen: Seen) -> None:
-    code = 'loop = iter(jobdash.track(range(9), "named")); next(loop)'
-    scripts.run(code)
-    scripts.start(code, name="other.py").finish()
-    assert seen.ask("SELECT attempt, remote_metadata FROM job") == [(2, None)]
-
-
 class Row:
     """An object whose text is its place in memory."""
 
@@ -105,7 +98,7 @@ def test_items_with_the_key_of_another_are_told_at_the_end(
     rows: list[object] = [None, None, 1, "1", 2]
     for again in range(2):
         did: list[object] = []
-        with track(rows, "none", key=lambda row: row) as job:
+        with track(rows, "none", key=lambda row: row, resume="always") as job:
             for item in job:
                 with item:
                     did.append(item.value)
@@ -116,7 +109,8 @@ def test_items_with_the_key_of_another_are_told_at_the_end(
         assert did == [[None], [1, 2]][again]
         err = capsys.readouterr().err
         told = "jobdash: 1 items of none have the key of another and were not done, one of them 1\n"
-        assert err == ("" if not again else told)
+        goes_on = f"jobdash: none ({job.id}) goes on: 1 of 5 done\n"
+        assert err == ("" if not again else goes_on + told)
     assert seen.counts("none") == ("completed", 3, 3, 0)
 
 
@@ -131,8 +125,9 @@ def test_a_job_that_cannot_be_gone_on_with_is_told(seen: Seen, capsys: pytest.Ca
         err = capsys.readouterr().err
         if err:
             assert err == (
-                f"jobdash: job mix ({waiting}) waits on: it counts only, and this run has key=;"
-                " this one is a new job\n"
+                f"jobdash: mix ({seen.job('mix')['public_id']}) is a new job. {waiting} was left at 0 of 9"
+                " and is not continued: it only counts, and this run has key=."
+                f' To go on with it: resume="{waiting}"\n'
             )
             waiting = ""
     assert waiting == ""

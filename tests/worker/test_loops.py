@@ -18,6 +18,9 @@ import jobdash
 from jobdash import Job, JobCancelled, LeaseLost, TooManyErrors, track
 from jobdash.worker import living
 
+CONTINUED: dict[str, Any] = {"resume": "always", "on_cancel": "continue"}
+"""A second run in this process goes on, and a cancel does not end the tests."""
+
 
 def test_a_plain_loop_gives_the_values_and_is_a_completed_job(seen: Seen) -> None:
     assert list(track("abc", "plain", unit="letters")) == ["a", "b", "c"]
@@ -150,7 +153,7 @@ def test_too_many_errors_fail_the_job(seen: Seen) -> None:
 def test_the_next_run_does_only_what_is_missing(seen: Seen) -> None:  # C-13 D-4 E-4
     def run(stop_at: int) -> list[int]:
         did = []
-        with track(range(10), "resumed", key=str, on_error="record") as job:
+        with track(range(10), "resumed", key=str, on_error="record", **CONTINUED) as job:
             for item in job:
                 if item.value == stop_at:
                     raise JobCancelled
@@ -171,11 +174,11 @@ def test_the_next_run_does_only_what_is_missing(seen: Seen) -> None:  # C-13 D-4
 
 
 def test_a_loop_without_keys_begins_again(seen: Seen) -> None:
-    for number in track(range(5), "again"):
+    for number in track(range(5), "again", resume="always"):
         if number == 3:
             break
     gc.collect()
-    assert list(track(range(5), "again")) == list(range(5))
+    assert list(track(range(5), "again", resume="always")) == list(range(5))
     assert seen.counts("again") == ("completed", 5, 5, 0)
     assert [number for number, _ in seen.attempts("again")] == [1, 2]
 
@@ -193,7 +196,7 @@ def test_of_two_items_with_one_key_the_second_is_not_done(seen: Seen) -> None:
 def test_keys_come_from_generators_too(seen: Seen) -> None:
     def run() -> list[int]:
         did = []
-        with track((n for n in range(4)), "generated", key=str) as job:
+        with track((n for n in range(4)), "generated", key=str, resume="always") as job:
             for item in job:
                 with item:
                     did.append(item.value)
@@ -263,12 +266,14 @@ def test_threads_finish_what_is_under_way_and_begin_nothing_after_a_cancel(seen:
         token.cancel()
         released.set()
 
-    with track(range(30), "stopped threads", key=str) as job:
-        canceller = threading.Thread(target=cancel, args=(job.token,))
-        canceller.start()
-        job.map(work, workers=2)
-        raise AssertionError("a cancelled map does not return")
-    canceller.join()
+    def run() -> None:
+        with track(range(30), "stopped threads", key=str) as job:
+            threading.Thread(target=cancel, args=(job.token,)).start()
+            job.map(work, workers=2)
+            raise AssertionError("a cancelled map does not return")
+
+    with pytest.raises(JobCancelled):
+        run()
     assert sorted(begun) == [0, 1]
     assert seen.counts("stopped threads") == ("cancelled", 30, 2, 0)
 
@@ -286,11 +291,17 @@ def test_an_error_in_a_thread_ends_the_loop_or_is_recorded(seen: Seen) -> None:
     assert seen.counts("recording") == ("completed", 100, 90, 10)
 
 
-def test_what_is_no_json_is_not_kept_of_a_thread(seen: Seen, capsys: pytest.CaptureFixture[str]) -> None:
-    with track(range(3), "objects", key=str) as job:
-        job.map(lambda _value: object())
-    assert seen.counts("objects") == ("completed", 3, 3, 0)
-    assert capsys.readouterr().err.count("not kept") == 1
+def test_what_cannot_be_kept_of_a_thread_is_an_error_of_its_item(seen: Seen) -> None:
+    with track(range(3), "objects", key=str, on_error="record") as job:
+        job.map(lambda value: object() if value == 1 else {"value": value})
+    assert seen.counts("objects") == ("completed", 3, 2, 1)
+    assert seen.ask("SELECT key, outcome, detail, error_type FROM item ORDER BY seq") == [
+        ("0", "ok", '{"value":0}', None),
+        ("1", "error", None, "TypeError"),
+        ("2", "ok", '{"value":2}', None),
+    ]
+    ((error,),) = seen.ask("SELECT error FROM item WHERE key = '1'")
+    assert error.startswith("the result is a object, which is no JSON and cannot be kept")
     with pytest.raises(ValueError, match="at least 1"), track([1], "no workers") as job:
         job.map(str, workers=0)
 
@@ -305,7 +316,7 @@ async def test_asyncio_has_the_same_loops(seen: Seen) -> None:  # D-8
     assert [value async for value in track([0, 1], "a plain list")] == [0, 1]
     for again in range(2):
         did = []
-        async with track(numbers(), "a items", key=str, on_error="record") as job:
+        async with track(numbers(), "a items", key=str, on_error="record", **CONTINUED) as job:
             async for item in job:
                 with item:
                     await asyncio.sleep(0)
@@ -327,13 +338,17 @@ async def cancelled_plain(seen: Seen) -> None:
 
 
 async def test_an_asynchronous_loop_that_is_cancelled_or_fails_says_so(seen: Seen) -> None:
-    async with track(range(5), "a cancelled", key=str) as job:
-        async for item in job:
-            with item:
-                job.token.cancel()
+    async def cancelled() -> None:
+        async with track(range(5), "a cancelled", key=str) as job:
+            async for item in job:
+                with item:
+                    job.token.cancel()
+
+    with pytest.raises(JobCancelled):
+        await cancelled()
     assert seen.counts("a cancelled") == ("cancelled", 5, 1, 0)
     with pytest.raises(OSError, match="x"):
-        async with track(range(5), "a failed", key=str) as job:
+        async with track(range(5), "a failed", key=str):
             raise OSError("x")
     assert seen.counts("a failed") == ("failed", 5, 0, 0)
     with pytest.raises(JobCancelled):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from worker_kit import Seen, until
@@ -13,6 +14,7 @@ from worker_kit import Seen, until
 from jobdash import Job, track
 
 FOLDERS = ["A", "B", "C"]
+CONTINUED: dict[str, Any] = {"resume": "always", "on_cancel": "continue"}
 Cancel = Callable[[Job[str], Job[str]], None]
 
 
@@ -28,7 +30,7 @@ def files_of(folder: str) -> list[str]:
 
 def files(outer: Job[str], folder: str, did: list[str], cancel: Cancel | None, at: str = "A2") -> None:
     """Do the files of a folder, up to the one with which a cancel comes."""
-    with track(files_of(folder), f"files of {folder}", key=str) as inner:
+    with track(files_of(folder), f"files of {folder}", key=str, **CONTINUED) as inner:
         for file in inner:
             with file:
                 did.append(file.value)
@@ -37,7 +39,7 @@ def files(outer: Job[str], folder: str, did: list[str], cancel: Cancel | None, a
 
 
 def in_items(did: list[str], cancel: Cancel | None) -> Job[str]:
-    with track(FOLDERS, "folders", key=str) as outer:
+    with track(FOLDERS, "folders", key=str, **CONTINUED) as outer:
         for folder in outer:
             with folder:
                 files(outer, folder.value, did, cancel)
@@ -45,21 +47,21 @@ def in_items(did: list[str], cancel: Cancel | None) -> Job[str]:
 
 
 def in_threads(did: list[str], cancel: Cancel | None) -> Job[str]:
-    with track(FOLDERS, "folders", key=str) as outer:
+    with track(FOLDERS, "folders", key=str, **CONTINUED) as outer:
         outer.map(lambda folder: files(outer, folder, did, cancel), workers=1)
     return outer
 
 
 def in_tasks(did: list[str], cancel: Cancel | None) -> Job[str]:
     async def main() -> Job[str]:
-        async with track(FOLDERS, "folders", key=str) as outer:
+        async with track(FOLDERS, "folders", key=str, **CONTINUED) as outer:
             async for folder in outer:
                 with folder:
                     await those_of(outer, folder.value)
         return outer
 
     async def those_of(outer: Job[str], folder: str) -> None:
-        async with track(files_of(folder), f"files of {folder}", key=str) as inner:
+        async with track(files_of(folder), f"files of {folder}", key=str, **CONTINUED) as inner:
             async for file in inner:
                 with file:
                     did.append(file.value)
@@ -107,7 +109,7 @@ def test_a_cancel_of_the_inner_job_alone_ends_that_one(seen: Seen) -> None:
 
 def test_behind_a_block_that_was_interrupted_a_job_is_a_job_of_its_own(seen: Seen) -> None:
     assert in_items([], interrupt).status == "cancelled"
-    with track(["D"], "behind", key=str) as outer:
+    with track(["D"], "behind", key=str, **CONTINUED) as outer:
         files(outer, "D", [], lambda _outer, inner: inner.token.cancel(), at="D4")
     assert seen.counts("files of D") == ("cancelled", 10, 5, 0)
     assert outer.status == "cancelled"  # nobody went through it
@@ -115,10 +117,10 @@ def test_behind_a_block_that_was_interrupted_a_job_is_a_job_of_its_own(seen: See
 
 
 def test_a_plain_loop_inside_an_item_leaves_the_item_too(seen: Seen) -> None:
-    with track(FOLDERS, "folders", key=str) as outer:
+    with track(FOLDERS, "folders", key=str, **CONTINUED) as outer:
         for folder in outer:
             with folder:
-                for file in track(files_of(folder.value), "plain"):
+                for file in track(files_of(folder.value), "plain", on_cancel="continue"):
                     if file == "A2":
                         os.kill(os.getpid(), signal.SIGINT)
                         until(lambda: outer.token.stopped, "Ctrl-C")

@@ -20,7 +20,9 @@ def meant(scripts: Scripts, seen: Seen) -> str:
 
 
 def test_it_takes_up_the_job_it_was_started_for(scripts: Scripts, seen: Seen, meant: str) -> None:  # E-4
-    assert scripts.run(DO, JOBDASH_JOB=meant) == (0, "", ["did all"])
+    code, err, out = scripts.run(DO, JOBDASH_JOB=meant)
+    assert (code, out) == (0, ["did all"])
+    assert err.startswith(f"jobdash: meant ({meant.partition(':')[0]}) begins again")
     assert seen.ask("SELECT status, attempt, fence FROM job") == [("completed", 2, 6)]
 
 

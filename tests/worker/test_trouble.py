@@ -110,7 +110,7 @@ def test_a_store_that_is_deleted_meanwhile_is_said(path: Path, capsys: pytest.Ca
                     path.unlink()
                     until(lambda: not job._run.recorder.recording, "the store is given up")
     assert did == [0, 1, 2, 3]
-    assert capsys.readouterr().err.count("was deleted or replaced") == 1
+    assert capsys.readouterr().err.count("was deleted, moved or replaced") == 1
 
 
 def test_a_store_that_turns_read_only_is_said_once(
@@ -234,7 +234,7 @@ def test_a_job_lost_at_the_very_end_says_so(path: Path, seen: Seen) -> None:
 
 
 def test_a_job_closed_as_cancelled_meanwhile_is_cancelled(path: Path, seen: Seen) -> None:
-    with track(range(3), "closed", key=str) as job:
+    with track(range(3), "closed", key=str, on_cancel="continue") as job:
         for item in job:
             with item:
                 seen.ask(

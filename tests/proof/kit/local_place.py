@@ -293,7 +293,7 @@ class Place:
 
 
 def _want(name: str, owner: str, keyed: bool, total: int | None) -> Wanted:
-    return Wanted(name, _OWNERS[owner], f"worker {owner}", keyed, TTL, total)
+    return Wanted(name, _OWNERS[owner], f"worker {owner}", keyed, TTL, total, resume="always")
 
 
 def _facts(held: Held | None) -> tuple[int, int, int]:

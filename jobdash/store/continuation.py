@@ -1,0 +1,338 @@
+"""Which job a run continues: the newest of its name and of the same work, or none, and then why.
+
+A run continues a job by itself (``resume="auto"``) only if everything that tells one work from another
+agrees: the script, the function, the loop, the arguments of the command, and the keys. `decide` is pure; the
+queries beside it find what it decides about.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
+from typing import NamedTuple
+
+from jobdash.domain.provider import LOCAL
+from jobdash.store.fence_acts import has_worker
+from jobdash.store.owner import Owner
+from jobdash.store.texts import distinct
+
+AUTO, NEVER, ALWAYS, FAILED = "auto", "never", "always", "failed"
+MODES = frozenset({AUTO, NEVER, ALWAYS, FAILED})
+"""What ``resume=`` takes beside a job's id."""
+SHORTEST_PREFIX = 3
+_SAMPLE = 2_000
+"""Known keys that are compared with the new ones, spread over all of them."""
+_OTHER_LINES = 20
+
+_COLUMNS = (
+    "SELECT job.id, public_id, job.name, status, removed_at, job.owner, job.fence, succeeded, failed, total,"
+    " last.keyed, last.owner, last.work FROM job LEFT JOIN attempt AS last ON last.job_id = job.id"
+    " AND last.fence = (SELECT max(fence) FROM attempt WHERE job_id = job.id)"
+)
+_BY_NAME = (
+    f"{_COLUMNS} WHERE shown = ? AND name_key = lower(?) AND job.name = ? AND provider = '{LOCAL}'"
+    " ORDER BY job.id DESC"
+)
+_BY_ID = f"{_COLUMNS} WHERE public_id >= ? AND public_id < ? AND provider = '{LOCAL}' LIMIT 2"
+_STARTED_FOR = f"{_COLUMNS} WHERE public_id = ? AND job.name = ? AND provider = '{LOCAL}'"
+_OF_A_LOOP = (
+    f"{_COLUMNS} WHERE shown = 1 AND name_key >= lower(?1) AND name_key < lower(?2) AND provider = '{LOCAL}'"
+    f" ORDER BY job.id DESC LIMIT {_OTHER_LINES}"
+)
+_KEYS = (
+    "SELECT key FROM item WHERE job_id = ?1"
+    " AND seq % max(1, (SELECT max(seq) + 1 FROM item WHERE job_id = ?1) / ?2) = 0"
+)
+
+
+class Work(NamedTuple):
+    """What a run works on, apart from the job's name: a job is continued by runs of the same work alone.
+
+    Its texts are as `distinct` returns them.
+    """
+
+    script: str
+    """The path of the main script."""
+    file: str
+    """The path of the file that calls `jobdash.track`."""
+    function: str
+    """The qualified name of the function that does."""
+    line: int | None
+    """The line of the call, for a job without a name of its own."""
+    arguments: str
+    """A digest of the command's arguments."""
+    root: str
+    """The process that the run belongs to, as the store keeps owners: its own, or the parent of a pool."""
+
+    def encode(self) -> str:
+        """Return the text that the store keeps."""
+        return json.dumps(self)
+
+    @classmethod
+    def decode(cls, text: str | None) -> Work | None:
+        """Read what `encode` wrote; None for None, and for what another version wrote."""
+        try:
+            return None if text is None else cls(*json.loads(text))
+        except (ValueError, TypeError, RecursionError):
+            return None
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """The script and function, which an edited line does not change."""
+        return self.script, self.file, self.function
+
+
+class Candidate(NamedTuple):
+    """A job that a run might continue."""
+
+    id: int
+    public_id: str
+    name: str
+    status: str
+    removed_at: int | None
+    owner: str | None
+    fence: int
+    succeeded: int | None
+    failed: int | None
+    total: int | None
+    keyed: int | None
+    """Whether its last run had keys; None for a job that was never run."""
+    last_owner: str | None
+    """The process of its last run."""
+    work: str | None
+    """The work of its last run, see `Work.encode`."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process that holds it; None where that is not known."""
+        known = Owner.read(self.owner)
+        return None if known is None else known.pid
+
+    @property
+    def may_be_expected(self) -> bool:
+        """Whether a person may expect that the next run goes on with it."""
+        return self.removed_at is None and (self.status in _LEFT or bool(self.failed))
+
+
+_LEFT = frozenset({"pending", "in_progress", "cancelling", "failed", "cancelled"})
+
+
+class Request(NamedTuple):
+    """What decides about a run's job."""
+
+    name: str
+    keyed: bool
+    resume: str = AUTO
+    work: Work | None = None
+    """None for code without a file, which never continues anything by itself."""
+    keys: Callable[[], Iterable[str]] | None = None
+    """Gives the keys of the run; None where they come as they come, and cannot be looked at ahead."""
+
+
+class Choice(NamedTuple):
+    """The job to continue, or why a new one is made."""
+
+    job: Candidate | None = None
+    active: Candidate | None = None
+    """The job of this work that another run is at."""
+    passed_over: Candidate | None = None
+    """A job that a person might expect to be continued, and that is not."""
+    reason: str = ""
+    """Why not, as a clause about that job."""
+    compare_keys: Candidate | None = None
+    """The job whose keys have to be compared with the new ones before anything can be decided."""
+
+
+class CannotResumeError(ValueError):
+    """The job that ``resume=`` names cannot be continued."""
+
+
+def choose(connection: sqlite3.Connection, request: Request, now: int, agreeing: dict[int, bool]) -> Choice:
+    """Return what a run does: continue a job, or make a new one, and why.
+
+    ``agreeing`` has, by job id, whether a job's keys agree with the new ones, as far as that is known. Raises
+    `CannotResumeError` when ``resume`` names a job that is not to be had.
+    """
+    if request.resume == NEVER:
+        return Choice()
+    if request.resume not in MODES:
+        return Choice(_named(connection, request, now))
+    if request.resume == ALWAYS:
+        newest = next(_by_name(connection, request.name), None)
+        return decide(newest, newest, request, held=is_held(connection, newest, now), agreeing=agreeing)
+    newest = same = None
+    encoded = None if request.work is None else _without_root(request.work)
+    for found in _by_name(connection, request.name):
+        newest = newest or found
+        work = Work.decode(found.work)
+        if encoded is not None and work is not None and _without_root(work) == encoded:
+            same = found
+            break
+        if encoded is None:
+            break
+    if newest is None and request.work is not None and request.work.line is not None:
+        newest = _of_another_line(connection, request)
+    return decide(same, newest, request, held=is_held(connection, same, now), agreeing=agreeing)
+
+
+def _without_root(work: Work) -> Work:
+    return work._replace(root="")
+
+
+def decide(
+    same: Candidate | None,
+    newest: Candidate | None,
+    request: Request,
+    *,
+    held: bool,
+    agreeing: dict[int, bool],
+) -> Choice:
+    """Decide about the newest job of the same work (``same``) and the newest of the name.
+
+    ``held`` says whether a living worker is at ``same``.
+    """
+    if same is not None:
+        if held:
+            return Choice(active=same)
+        reason = _why_not(same, request, agreeing)
+        if reason is None:
+            return Choice(compare_keys=same)
+        if not reason:
+            return Choice(same)
+        return Choice(passed_over=same, reason=reason) if same.may_be_expected else Choice()
+    if newest is None or not newest.may_be_expected or newest.status == "completed":
+        return Choice()
+    return Choice(passed_over=newest, reason=_difference(Work.decode(newest.work), request))
+
+
+def _why_not(job: Candidate, request: Request, agreeing: dict[int, bool]) -> str | None:
+    """Return why a job of the same work is not continued; "" if it is, None if its keys decide."""
+    if job.removed_at is not None:
+        return "it was removed"
+    if job.status in {"completed", "expired"} and not (
+        request.resume == FAILED and job.failed and job.keyed and job.status == "completed"
+    ):
+        return "it came to its end"
+    if job.keyed is not None and bool(job.keyed) != request.keyed:
+        # A job whose items are kept and one that only counts would contradict each other's numbers.
+        return f"it {'has keys' if job.keyed else 'only counts'}, and this run {_has_keys(request.keyed)}"
+    if request.resume == ALWAYS:
+        return ""
+    work, mine = Work.decode(job.work), request.work
+    if work is not None and mine is not None and work.root == mine.root:
+        return "it ended in this very process"
+    if request.keyed and request.keys is not None:
+        agrees = agreeing.get(job.id)
+        if agrees is None:
+            return None
+        if not agrees:
+            return "fewer than half of its keys are among those of this run"
+    return ""
+
+
+def _has_keys(keyed: bool) -> str:
+    return "has key=" if keyed else "has no key="
+
+
+def _difference(theirs: Work | None, request: Request) -> str:
+    """Return how the work of another job of this name differs, as a clause about that job."""
+    mine = request.work
+    if mine is None:
+        return "code without a file continues nothing by itself"
+    if theirs is None:
+        return "what it worked on is not known"
+    if theirs.script != mine.script:
+        return f"it is of another script, {theirs.script}"
+    if theirs.place != mine.place:
+        return f"it is of another loop, in {theirs.function} of {theirs.file}"
+    if theirs.arguments != mine.arguments:
+        return "its command had other arguments"
+    return f"it is of another line, {theirs.line}"
+
+
+def agrees(connection: sqlite3.Connection, job_id: int, keys: Iterable[str]) -> bool:
+    """Whether at least half of a job's known keys, or of a sample of them, are among ``keys``.
+
+    A job of which no key is known agrees with all. Stops reading ``keys`` as soon as it is sure.
+    """
+    known = {key for (key,) in connection.execute(_KEYS, (job_id, _SAMPLE))}
+    wanted = (len(known) + 1) // 2
+    if not wanted:
+        return True
+    for key in keys:
+        if key in known:
+            known.remove(key)
+            wanted -= 1
+            if not wanted:
+                return True
+    return False
+
+
+def _named(connection: sqlite3.Connection, request: Request, now: int) -> Candidate:
+    """Return the job that ``resume`` names by its id or a prefix of it. Raises `CannotResumeError`."""
+    word = request.resume.lower()
+    if len(word) < SHORTEST_PREFIX or not (word.isascii() and word.isalnum()):
+        raise CannotResumeError(
+            f"resume takes auto, never, always, failed or a job's id, not {request.resume!r}"
+        )
+    found = [Candidate(*row) for row in connection.execute(_BY_ID, (word, f"{word}\x7f"))]
+    if not found:
+        raise CannotResumeError(f"resume={request.resume!r}: no job of a script has this id")
+    if len(found) > 1:
+        ids = ", ".join(job.public_id for job in found)
+        raise CannotResumeError(f"resume={request.resume!r} is ambiguous: {ids}")
+    (job,) = found
+    if job.removed_at is not None:
+        raise CannotResumeError(
+            f"resume={request.resume!r}: the job was removed; jobdash undo {job.public_id} brings it back"
+        )
+    if job.keyed is not None and bool(job.keyed) != request.keyed:
+        raise CannotResumeError(
+            f"resume={request.resume!r}: the job {'has keys' if job.keyed else 'only counts'},"
+            f" and this run {_has_keys(request.keyed)}"
+        )
+    if is_held(connection, job, now):
+        raise CannotResumeError(f"resume={request.resume!r}: another run is at this job")
+    return job
+
+
+def started_for(connection: sqlite3.Connection, public_id: str, name: str) -> Candidate | None:
+    """Return the job that a start from the dashboard means, if it has this name."""
+    row = connection.execute(_STARTED_FOR, (public_id, distinct(name))).fetchone()
+    return None if row is None else Candidate(*row)
+
+
+def _by_name(connection: sqlite3.Connection, name: str) -> Iterator[Candidate]:
+    """Yield the jobs of a name, removed ones too, newest first; looks at no more of them than are wanted."""
+    kept = distinct(name)
+    # Each half of the index on (shown, name_key) has them in this order; both at once would be sorted first.
+    halves = [connection.execute(_BY_NAME, (shown, kept, kept)) for shown in (1, 0)]
+    try:
+        yield from map(Candidate._make, merge(*halves, key=lambda row: -row[0]))
+    finally:
+        for half in halves:
+            half.close()
+
+
+def _of_another_line(connection: sqlite3.Connection, request: Request) -> Candidate | None:
+    """Return the newest job of the same unnamed loop, whose line has moved since."""
+    assert request.work is not None
+    stem, _, _ = distinct(request.name).rpartition(":")
+    for row in connection.execute(_OF_A_LOOP, (f"{stem}:", f"{stem};")).fetchall():
+        found = Candidate(*row)
+        work = Work.decode(found.work)
+        if work is not None and work.line is not None and work.place == request.work.place:
+            return found if work.root != request.work.root and bool(found.keyed) == request.keyed else None
+    return None
+
+
+def is_held(connection: sqlite3.Connection, job: Candidate | None, now: int) -> bool:
+    """Whether a living worker is at a job; False for None."""
+    return (
+        job is not None
+        and job.removed_at is None
+        and job.status in {"in_progress", "cancelling"}
+        and has_worker(connection, job.id, now)
+    )

@@ -1,0 +1,79 @@
+"""The sentences on standard error about which job a run continues, and what is left at its end."""
+
+from __future__ import annotations
+
+from jobdash.store.claim import Claimed
+from jobdash.store.continuation import Candidate
+from jobdash.worker.ending import so_far
+
+_announced: set[tuple[str, str]] = set()
+"""Jobs of this process that were passed over, by name and reason: an inner loop would repeat it each time."""
+_SAME_PROCESS = "it ended in this very process"
+
+
+def begin_line(name: str, keyed: bool, got: Claimed) -> str | None:
+    """Return what is continued, or why a new job is made where a person might expect the other."""
+    if got.resumed is not None:
+        if not keyed:
+            return f"{name} ({got.public_id}) begins again: without key= nothing tells which items are done"
+        failed = got.resumed.failed
+        again = "" if not failed else f", {failed:,} failed {'is' if failed == 1 else 'are'} tried again"
+        return f"{name} ({got.public_id}) goes on: {so_far(got.resumed.done, got.total)} done{again}"
+    choice = got.choice
+    if choice.active is not None:
+        return f"another run of {name} is active, pid {choice.active.pid}; this one is a new job"
+    if choice.passed_over is None or _is_repeated(name, choice.reason):
+        return None
+    return f"{name} ({got.public_id}) is a new job. {_passed_over(name, choice.passed_over, choice.reason)}"
+
+
+def _is_repeated(name: str, reason: str) -> bool:
+    """Whether the same was said in this process; of other reasons each time may be about another job."""
+    if reason != _SAME_PROCESS:
+        return False
+    known = (name, reason) in _announced
+    _announced.add((name, reason))
+    return known
+
+
+def _passed_over(name: str, job: Candidate, reason: str) -> str:
+    known_as = job.public_id if job.name == name else f"{job.name} ({job.public_id})"
+    if job.status == "completed":
+        return (
+            f"{known_as} ended with {job.failed or 0:,} failed, and all is done again;"
+            f' only those are with resume="failed" or: jobdash retry {job.public_id}'
+        )
+    return (
+        f"{known_as} was left at {so_far(job.succeeded or 0, job.total)} and is not continued: {reason}."
+        f' To go on with it: resume="{job.public_id}"'
+    )
+
+
+def end_line(
+    name: str,
+    public_id: str | None,
+    word: str,
+    failed: int,
+    total: int | None,
+    *,
+    keyed: bool,
+    startable: bool,
+) -> str | None:
+    """Return what is left of a run that has ended, and what does it; None where nothing is.
+
+    ``startable`` says whether the script's command line is known, and can be started again.
+    """
+    if public_id is None:
+        return None
+    if not failed:
+        if word == "completed":
+            return None
+        rest = "does the rest" if keyed else "begins from the start: without key= nothing tells what is done"
+        return f"{name} ({public_id}) is {word}; the next run of this script {rest}"
+    some = f"{name} ({public_id}): {failed:,}{'' if total is None else f' of {total:,}'} failed"
+    if not keyed:
+        return f"{some}; without key= nothing tells which, and the next run does all again"
+    if word != "completed":
+        return f"{some}; the next run of this script tries them again and does the rest"
+    retry = f"jobdash retry {public_id} --start" if startable else f"jobdash retry {public_id}"
+    return f'{some}; again: {retry}, or run with resume="failed"'

@@ -1,0 +1,162 @@
+"""What a script returns of an item, as the JSON that is kept: exact, bounded, and never pickled.
+
+What is no JSON is taken where its text is plain (dates, paths, UUIDs, decimals, numpy scalars, dataclasses,
+pydantic models, sets); anything else is refused with the part that is in the way. Only keys of this process
+are replaced in it: those of its accounts, and of environment variables that are named like a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from math import isfinite
+from typing import Any
+
+from jobdash.domain.text import clean, hide_known_keys
+
+DETAIL_BYTES = 16 * 1024
+"""The most that is kept of one detail, as JSON, unless a script asks for more."""
+_NAMED_CHARACTERS = 80
+_OF_A_SET = object()
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def detail_json(value: object, limit: int = DETAIL_BYTES) -> str | None:
+    """Return a detail as JSON; None for None.
+
+    Raises TypeError for what is no JSON and ValueError for JSON of more than ``limit`` bytes, or without an
+    end; both name the part.
+    """
+    if value is None:
+        return None
+    try:
+        text = _encode(_plain(value, None))
+    except RecursionError:
+        raise ValueError("the result is nested too deeply, or contains itself, and cannot be kept") from None
+    if len(text) > limit:
+        raise ValueError(
+            f"the result is {len(text):,} bytes of JSON, and at most {limit:,} are kept: raise max_detail=,"
+            " or write it to a file and keep the file's name"
+        )
+    return text
+
+
+_Path = tuple[Any, object] | None
+"""Where a part stands: the path of what it is in, and its place there; None for the whole."""
+
+
+def _plain(value: Any, path: _Path) -> Any:
+    """Return a value in the types of JSON; ``path`` says where it stands in the whole."""
+    kind = type(value)
+    if kind is str:
+        return hide_known_keys(value)
+    if value is None or kind is bool or kind is int:
+        return value
+    if kind is float:
+        if isfinite(value):
+            return value
+        raise ValueError(f"{_place(path)} is {value!r}, for which JSON has no number; it cannot be kept")
+    if isinstance(value, dict):
+        return _mapping(value, path)
+    if isinstance(value, list | tuple):
+        return [_plain(some, (path, at)) for at, some in enumerate(value)]
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(some, (path, _OF_A_SET)) for some in value), key=_encode)
+    return _other(value, path)
+
+
+def _mapping(value: dict[Any, Any], path: _Path) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, some in value.items():
+        name = _name(key, path)
+        if name in plain:
+            raise ValueError(f"two keys of {_place(path)} are {name!r} as text; it cannot be kept")
+        plain[name] = _plain(some, (path, name))
+    return plain
+
+
+def _name(key: object, path: _Path) -> str:
+    plain = _plain(key, (path, key))
+    if isinstance(plain, str):
+        return plain
+    if plain is None or isinstance(plain, bool | int | float):
+        return _encode(plain)
+    raise TypeError(f"a key of {_place(path)} is a {_kind(key)}, which is no text; it cannot be kept")
+
+
+def _other(value: Any, path: _Path) -> Any:
+    """Return what is no JSON by itself: a subclass of one of its types, or what has a plain text."""
+    for known, convert in _subclasses():
+        if isinstance(value, known):
+            return _plain(convert(value), path)
+    for convert_by_shape in (_numpy_scalar, _pydantic_model, _dataclass):
+        converted = convert_by_shape(value)
+        if converted is not None:
+            return _plain(converted[0], path)
+    hint = "; use its tolist()" if hasattr(value, "tolist") else ""
+    raise TypeError(
+        f"{_place(path)} is a {_kind(value)}, which is no JSON and cannot be kept{hint};"
+        " return text, numbers, lists and dicts, or None"
+    )
+
+
+def _subclasses() -> Iterator[tuple[Any, Callable[[Any], Any]]]:
+    """Yield types and what makes JSON of them; of modules that are loaded, for no value has others."""
+    modules = sys.modules
+    if "enum" in modules:
+        yield modules["enum"].Enum, lambda value: value.value
+    yield str, str.__str__
+    yield bool, bool
+    yield int, int.__int__
+    yield float, float.__float__
+    if "datetime" in modules:
+        times = modules["datetime"]
+        yield (times.date, times.time), lambda value: value.isoformat()
+    if "pathlib" in modules:
+        yield modules["pathlib"].PurePath, str
+    if "uuid" in modules:
+        yield modules["uuid"].UUID, str
+    if "decimal" in modules:
+        yield modules["decimal"].Decimal, str
+
+
+def _numpy_scalar(value: Any) -> tuple[Any] | None:
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.generic):
+        return None
+    scalar = value.item()
+    return None if isinstance(scalar, numpy.generic) else (scalar,)
+
+
+def _pydantic_model(value: Any) -> tuple[Any] | None:
+    kind = type(value)
+    if hasattr(kind, "__pydantic_validator__") and callable(getattr(kind, "model_dump", None)):
+        return (value.model_dump(mode="json"),)
+    if hasattr(kind, "__fields__") and callable(getattr(kind, "__get_validators__", None)):  # version 1
+        return (json.loads(value.json()),)
+    return None
+
+
+def _dataclass(value: Any) -> tuple[Any] | None:
+    fields = getattr(type(value), "__dataclass_fields__", None)
+    if fields is None:
+        return None
+    return ({name: getattr(value, name) for name in fields if hasattr(value, name)},)
+
+
+def _place(path: _Path) -> str:
+    places: list[str] = []
+    while path is not None:
+        path, at = path
+        places.append("{…}" if at is _OF_A_SET else f"[{at!r}]")
+    if not places:
+        return "the result"
+    return f"the part {clean(''.join(reversed(places)), _NAMED_CHARACTERS)} of the result"
+
+
+def _kind(value: object) -> str:
+    kind = type(value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return clean(f"{module}{kind.__qualname__}", _NAMED_CHARACTERS)
