@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from jobdash.store.fence import Hold
-from jobdash.worker import signals
+from jobdash.worker import saying, signals
 
 if TYPE_CHECKING:
     from jobdash.worker.run import Run
@@ -81,6 +81,7 @@ def _in_child() -> None:
     global _fork_lock  # noqa: PLW0603  a process forks as a whole
     _fork_lock = threading.RLock()
     signals.in_forked_child()
+    saying.in_forked_child()
     for run in {*_mine.runs, *live}:
         hold = run.in_forked_child()
         if hold is not None:

@@ -10,7 +10,7 @@ from unicodedata import east_asian_width
 
 from jobdash.domain.duration import SECOND, short_span
 from jobdash.domain.text import clean
-from jobdash.worker.saying import write
+from jobdash.worker.saying import begin_progress, end_progress, raw, write
 
 _DRAW_EVERY_S = 0.1
 _FIRST_AFTER_S = 0.2
@@ -44,18 +44,28 @@ class ProgressLine:
         self._next = self._began + _FIRST_AFTER_S
         self._drawn = False
 
-    def draw(self, progress: Progress, *, last: bool = False) -> None:
-        """Draw the line if it is time; the last one stays, if there was one before."""
+    def close(self) -> None:
+        """Give the terminal back, where no last line is drawn."""
+        if self._drawn:
+            self._drawn = False
+            end_progress()
+
+    def draw(self, progress: Progress, *, last: bool = False, public_id: str | None = None) -> None:
+        """Draw the line if it is time; the last one stays, if one was drawn, and names the job."""
         now = time.monotonic()
         if now < self._next and not (last and self._drawn):
             return
         self._next = now + _DRAW_EVERY_S
-        text = _fitting(line(self._name, self._unit, progress, now - self._began), _width() - 1)
+        name = self._name if public_id is None else f"{self._name} ({public_id})"
+        text = _fitting(line(name, self._unit, progress, now - self._began), _width() - 1)
         if last and self._drawn:
             write(f"{text}\n", progress=True)
+            self.close()
         elif not last:
+            if not self._drawn:
+                self._drawn = True
+                begin_progress()
             write(text, progress=True)
-            self._drawn = True
 
 
 def line(name: str, unit: str, progress: Progress, seconds: float) -> str:
@@ -100,6 +110,6 @@ def _fitting(text: str, cells: int) -> str:
 
 def _width() -> int:
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        return os.get_terminal_size(raw(sys.stderr).fileno()).columns or 80
     except Exception:  # noqa: BLE001 - the same
         return 80

@@ -291,7 +291,7 @@ class Run:
         if self._recorder.cancelled_elsewhere:
             word = "cancelled"
         if self._line is not None:
-            self._line.draw(self.progress(), last=True)
+            self._line.draw(self.progress(), last=True, public_id=self.public_id)
         self._announce(word)
 
     @property

@@ -1,14 +1,113 @@
-"""The few lines that jobdash writes into a script's own terminal."""
+"""What jobdash writes to a script's standard error, and the script's own output above the progress line.
+
+While a progress line is shown, standard output and error are wrapped, where they are terminals: what a script
+prints takes the place of the line, which is drawn again below it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from jobdash.domain.text import clean
 
 ERASE_LINE = "\r\x1b[K"
+_STREAMS = ("stdout", "stderr")
+_lock = threading.RLock()
+"""Held while something is written: a script prints in one thread, and the line is drawn in another."""
 _progress_is_shown = False
+_in_a_line = False
+"""The script has printed the beginning of a line: the progress line waits for its end."""
+_lines = 0
+"""Progress lines that are shown in turn, of loops inside each other."""
+
+
+class _AboveProgress:
+    """A stream of a script whose text takes the place of the progress line."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, and erase the progress line first."""
+        global _progress_is_shown, _in_a_line  # noqa: PLW0603  the terminal is one
+        with _lock:
+            if _progress_is_shown and text:
+                _progress_is_shown = False
+                with contextlib.suppress(Exception):  # as in `write`
+                    raw(sys.stderr).write(ERASE_LINE)
+                    raw(sys.stderr).flush()
+            if text:
+                _in_a_line = not text.endswith(("\n", "\r"))
+            written: int = self._stream.write(text)
+            if _lines:
+                self._stream.flush()  # or a line that is drawn meanwhile stands above it
+            return written
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def raw(stream: Any) -> Any:
+    """Return the stream that is wrapped, or the stream itself."""
+    return stream._stream if isinstance(stream, _AboveProgress) else stream  # noqa: SLF001 - our own
+
+
+def begin_progress() -> None:
+    """Wrap the script's streams; to be called once for each progress line that is drawn."""
+    global _lines  # noqa: PLW0603  the terminal is one
+    with _lock:
+        _lines += 1
+        for name in _STREAMS:
+            stream = getattr(sys, name)
+            with contextlib.suppress(Exception):  # an object of the script's own
+                if not isinstance(stream, _AboveProgress) and stream is not None and stream.isatty():
+                    wrapped = _AboveProgress(stream)
+                    setattr(sys, name, wrapped)
+                    _swap_in_logging(stream, wrapped)
+
+
+def end_progress() -> None:
+    """Give the script its streams back, behind the last progress line; one that it has put there stays."""
+    global _lines  # noqa: PLW0603  the terminal is one
+    with _lock:
+        _lines = max(0, _lines - 1)
+        if _lines:
+            return
+        for name in _STREAMS:
+            stream = getattr(sys, name)
+            if isinstance(stream, _AboveProgress):
+                setattr(sys, name, raw(stream))
+                _swap_in_logging(stream, raw(stream))
+
+
+def _swap_in_logging(old: Any, new: Any) -> None:
+    """Let handlers of the root logger write to another stream: they keep the one they were made with."""
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        for handler in logging.root.handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+                handler.stream = new
+
+
+def in_forked_child() -> None:
+    """Let the child print as it likes; another thread of the parent may have held the lock."""
+    global _lock, _lines, _progress_is_shown  # noqa: PLW0603  a process forks as a whole
+    _lock = threading.RLock()
+    _lines = 0
+    _progress_is_shown = False
+    end_progress()
 
 
 def say(sentence: str) -> None:
@@ -18,14 +117,20 @@ def say(sentence: str) -> None:
 
 def write(text: str, *, progress: bool = False) -> None:
     """Write to standard error, in place of the progress line when there is one; ``text`` is gated already."""
-    global _progress_is_shown  # noqa: PLW0603  the terminal is one, whoever writes to it
-    stream = sys.stderr
+    global _progress_is_shown, _in_a_line  # noqa: PLW0603  the terminal is one, whoever writes to it
+    stream = raw(sys.stderr)
     if stream is None:  # pythonw
         return
     # Closed, a pipe nobody reads, or an object of the script's own, which may do anything.
-    with contextlib.suppress(Exception):
+    with _lock, contextlib.suppress(Exception):
+        begun = _in_a_line and _lines > 0
+        if begun and progress and not text.endswith("\n"):
+            return
         shown = _encodable(text, getattr(stream, "encoding", None))
-        stream.write(f"{ERASE_LINE}{shown}" if _progress_is_shown or progress else shown)
+        if begun:
+            shown = f"\n{shown}"
+            _in_a_line = False
+        stream.write(f"{ERASE_LINE}{shown}" if (_progress_is_shown or progress) and not begun else shown)
         stream.flush()
         _progress_is_shown = progress and not text.endswith("\n")
 
