@@ -68,6 +68,12 @@ def track(
       - ``"failed"``: the same, and also a completed job with failures: its failed items are done again.
       - ``"never"``: always a new job. ``"always"``: the newest job of this name alone decides.
       - a job's id, or a unique prefix of one: that job. Raises ValueError when it cannot be continued.
+
+      What each end of a run leads to with ``"auto"``: killed, crashed, cancelled or left by an exception: the
+      next run goes on with what is missing and what failed. Completed: a new job, which does everything, also
+      what had failed (``resume="failed"`` or ``jobdash retry`` does only that). Pending after a retry: what
+      is left. Still running, or removed: a new job. Without ``key`` a job that is continued begins from the
+      start.
     - ``on_error``: ``"raise"``: an item's exception is recorded and ends the loop; ``"record"``: the loop
       goes on, until more than ``max_errors`` items of this run failed.
     - ``on_cancel``: ``"exit"``: a cancel raises `JobCancelled` where the loop is, which leaves the block and

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sqlite3
 import threading
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -62,6 +63,58 @@ def test_a_plain_loop_left_early_is_cancelled(seen: Seen) -> None:
     gc.collect()
     assert seen.counts("left") == ("cancelled", 100, 25, 0)
     assert seen.attempts("left") == [(1, "loop left at 25 of 100")]
+
+
+@pytest.mark.parametrize("total", [None, 5])
+def test_a_loop_whose_last_item_was_given_out_is_completed(seen: Seen, total: int | None) -> None:
+    source = range(5) if total is None else iter(range(5))
+    assert list(zip(range(5), track(source, "zipped", total=total), strict=False))[-1] == (4, 4)
+    gc.collect()
+    assert seen.counts("zipped") == ("completed", 5, 5, 0)
+    with track(range(5), "zipped block", key=str) as job:
+        for _, item in zip(range(5), job, strict=False):
+            with item:
+                pass
+    assert seen.counts("zipped block") == ("completed", 5, 5, 0)
+    with track(range(5), "counted block") as job:
+        assert len(list(zip(range(5), job, strict=False))) == 5
+    assert seen.counts("counted block") == ("completed", 5, 5, 0)
+    with track(range(5), "too short", key=str) as job:
+        for _, item in zip(range(4), job, strict=False):
+            with item:
+                pass
+    assert seen.counts("too short") == ("cancelled", 5, 4, 0)
+
+
+def test_a_loop_has_the_length_of_what_it_goes_through() -> None:
+    assert len(track("abc")) == 3
+    assert len(track(iter("abc"), total=7)) == 7
+    assert track(iter("abc"))
+    assert not track([])
+    with pytest.raises(TypeError, match="has no length"):
+        len(track(iter("abc")))
+
+
+def test_an_exception_that_is_being_handled_when_a_loop_is_left_fails_it(seen: Seen) -> None:
+    def go() -> None:
+        loop = iter(track(range(5), "handled"))
+        for number in loop:
+            if number == 2:
+                raise ValueError("boom")
+
+    try:
+        go()
+    except ValueError as error:
+        traceback.clear_frames(error.__traceback__)
+    assert seen.counts("handled") == ("failed", 5, 2, 0)
+    assert seen.attempts("handled") == [(1, "ValueError: boom")]
+    try:
+        raise KeyError("another matter")
+    except KeyError:
+        for number in track(range(5), "unrelated"):
+            if number == 2:
+                break
+    assert seen.attempts("unrelated") == [(1, "loop left at 2 of 5")]
 
 
 def test_an_iterable_that_fails_fails_the_job(seen: Seen) -> None:
