@@ -88,12 +88,14 @@ HIDDEN = "[secret]"
 _HEADERS = r"x-goog-api-key|api-key|authorization"
 _SECRET_SHAPES = (
     # OpenAI and its kin, also half masked; but not sk-learn, nor the sk-SK of a file of translations: masked,
-    # long with a figure in it, or with many letters in a row.
-    re.compile(r"\b[srp]k-(?=[\w.\-]*\*|(?=[\w.\-]*\d)[\w.\-]{12}|[\w.\-]*[A-Za-z0-9]{12})[\w*.\-]{3,}"),
+    # long with a figure in it, or with many letters in a row, as far as a key is long.
+    re.compile(
+        r"\b[srp]k-(?=[\w.\-]{0,200}\*|(?=[\w.\-]{0,200}\d)[\w.\-]{12}|[\w.\-]{0,200}[A-Za-z0-9]{8})[\w*.\-]{3,}"
+    ),
     re.compile(r"\bAIza[\w*\-]{3,}"),  # Google API keys
     re.compile(r"\bya29\.[\w*.\-]{3,}"),  # Google access tokens
     re.compile(rf"(?i)((?:{_HEADERS})[\"']?\s*[:=]\s*(?:b?[\"'])?+(?:(?:basic|bearer)\s+)?+)[^\s\"',;&]+"),
-    re.compile(r"(?i)(\bbearer\s+)(?=[^\s\"',;]*[\d*]|[^\s\"',;]{16})[^\s\"',;]{4,}"),  # not the ring bearer
+    re.compile(r"(?i)(\bbearer\s+)(?=[^\s\"',;]{0,200}(?:[\d*]|\.\w)|[^\s\"',;]{8})[^\s\"',;]{4,}"),  # not: bearer of
     re.compile(r"(?i)([?&](?:key|api_key|access_token)=)[^\s&\"'#]+"),
 )
 _SECRET_NAME = re.compile(

@@ -13,7 +13,7 @@ from jobdash.store import claim, fence
 from jobdash.store.fence import Hold
 
 _WHERE: dict[str, tuple[Any, str]] = {
-    "claim._claim_once": (claim, "_claim_once"),
+    "claim.look": (claim, "look"),
     "claim._ready": (claim, "_ready"),
     "claim._insert": (claim, "_insert"),
     "claim._take": (claim, "_take"),

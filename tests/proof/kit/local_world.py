@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import time
@@ -38,6 +39,17 @@ _WRONG = {
 """Writes that ought not to be, whoever does them: what happens when, by what is told of it."""
 
 
+_EXPECTED = re.compile(
+    r"jobdash: [\w -]+ \(\w{8}\)(?:"
+    r" goes on: [\d,]+ of [\d,]+ done(?:, [\d,]+ failed (?:is|are) tried again)?"
+    r"| begins again: without key= nothing tells which items are done"
+    r"| is (?:cancelled|failed); the next run of this script .+"
+    r"| is a new job\. \w{8} (?:was left at|ended with) .+"
+    r"|: [\d,]+ of [\d,]+ failed; .+"
+    r")\n"
+)
+
+
 @dataclass
 class Running:
     """A script's process, and where its words go."""
@@ -47,8 +59,11 @@ class Running:
 
     @property
     def err(self) -> str:
+        """What it said on standard error, but for what it continues, and what its next run will do."""
         file = self.output / "stderr"
-        return file.read_text(encoding="utf-8") if file.exists() else ""  # killed before it had one
+        if not file.exists():  # killed before it had one
+            return ""
+        return _EXPECTED.sub("", file.read_text(encoding="utf-8"))
 
 
 class LocalWorld:
