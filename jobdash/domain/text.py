@@ -95,7 +95,9 @@ _SECRET_SHAPES = (
     re.compile(r"\bAIza[\w*\-]{3,}"),  # Google API keys
     re.compile(r"\bya29\.[\w*.\-]{3,}"),  # Google access tokens
     re.compile(rf"(?i)((?:{_HEADERS})[\"']?\s*[:=]\s*(?:b?[\"'])?+(?:(?:basic|bearer)\s+)?+)[^\s\"',;&]+"),
-    re.compile(r"(?i)(\bbearer\s+)(?=[^\s\"',;]{0,200}(?:[\d*]|\.\w)|[^\s\"',;]{8})[^\s\"',;]{4,}"),  # not: bearer of
+    re.compile(
+        r"(?i)(\bbearer\s+)(?=[^\s\"',;]{0,200}(?:[\d*]|\.\w)|[^\s\"',;]{8})[^\s\"',;]{4,}"
+    ),  # not: bearer of
     re.compile(r"(?i)([?&](?:key|api_key|access_token)=)[^\s&\"'#]+"),
 )
 _SECRET_NAME = re.compile(

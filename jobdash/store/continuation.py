@@ -65,6 +65,11 @@ class Work(NamedTuple):
     """A digest of the command's arguments."""
     root: str
     """The process that the run belongs to, as the store keeps owners: its own, or the parent of a pool."""
+    item: str = ""
+    """The items of other jobs that the loop is inside of; empty outside of any."""
+    turn: int = 0
+    """How many loops of this kind the process had begun before: a loop that is called for each of several
+    documents is another work each time."""
 
     def encode(self) -> str:
         """Return the text that the store keeps."""
@@ -113,9 +118,11 @@ class Candidate(NamedTuple):
     @property
     def may_be_expected(self) -> bool:
         """Whether a person may expect that the next run goes on with it."""
-        return self.removed_at is None and (self.status in _LEFT or bool(self.failed))
+        with_failures = self.status == "completed" and bool(self.failed) and bool(self.keyed)
+        return self.removed_at is None and (self.status in _LEFT or with_failures)
 
 
+SAME_PROCESS = "it ended in this very process"
 _LEFT = frozenset({"pending", "in_progress", "cancelling", "failed", "cancelled"})
 
 
@@ -222,7 +229,7 @@ def _why_not(job: Candidate, request: Request, agreeing: dict[int, bool]) -> str
         return ""
     work, mine = Work.decode(job.work), request.work
     if work is not None and mine is not None and work.root == mine.root:
-        return "it ended in this very process"
+        return SAME_PROCESS
     if request.keyed and request.keys is not None:
         agrees = agreeing.get(job.id)
         if agrees is None:
@@ -243,13 +250,21 @@ def _difference(theirs: Work | None, request: Request) -> str:
         return "code without a file continues nothing by itself"
     if theirs is None:
         return "what it worked on is not known"
+    if theirs.root == mine.root:
+        return SAME_PROCESS
     if theirs.script != mine.script:
         return f"it is of another script, {theirs.script}"
     if theirs.place != mine.place:
         return f"it is of another loop, in {theirs.function} of {theirs.file}"
     if theirs.arguments != mine.arguments:
         return "its command had other arguments"
-    return f"it is of another line, {theirs.line}"
+    if theirs.line != mine.line:
+        return f"it is of another line, {theirs.line}"
+    if theirs.item != mine.item:
+        return (
+            f"it belongs to another item, {theirs.item}" if theirs.item else "it was no loop inside an item"
+        )
+    return f"it was loop {theirs.turn + 1} of its kind in its run, and this is loop {mine.turn + 1}"
 
 
 def agrees(connection: sqlite3.Connection, job_id: int, keys: Iterable[str]) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from jobdash.store.claim import Claimed
-from jobdash.store.continuation import Candidate
+from jobdash.store.continuation import SAME_PROCESS, Candidate
 from jobdash.worker.ending import so_far
 
 _announced: set[tuple[str, str]] = set()
-"""Jobs of this process that were passed over, by name and reason: an inner loop would repeat it each time."""
-_SAME_PROCESS = "it ended in this very process"
+"""The jobs that were passed over in this process, with the reason: an inner loop would repeat them."""
 
 
 def begin_line(name: str, keyed: bool, got: Claimed) -> str | None:
@@ -22,18 +21,17 @@ def begin_line(name: str, keyed: bool, got: Claimed) -> str | None:
     choice = got.choice
     if choice.active is not None:
         return f"another run of {name} is active, pid {choice.active.pid}; this one is a new job"
-    if choice.passed_over is None or _is_repeated(name, choice.reason):
+    if choice.passed_over is None or _is_repeated(choice.passed_over, choice.reason):
         return None
     return f"{name} ({got.public_id}) is a new job. {_passed_over(name, choice.passed_over, choice.reason)}"
 
 
-def _is_repeated(name: str, reason: str) -> bool:
-    """Whether the same was said in this process; of other reasons each time may be about another job."""
-    if reason != _SAME_PROCESS:
-        return False
-    known = (name, reason) in _announced
-    _announced.add((name, reason))
-    return known
+def _is_repeated(job: Candidate, reason: str) -> bool:
+    """Whether the same was reported in this process; of its own jobs, once for each name."""
+    known = (job.name if reason == SAME_PROCESS else job.public_id, reason)
+    repeated = known in _announced
+    _announced.add(known)
+    return repeated
 
 
 def _passed_over(name: str, job: Candidate, reason: str) -> str:

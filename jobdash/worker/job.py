@@ -207,7 +207,7 @@ class Job(Generic[T]):
         return item
 
     def _enter(self, item: Item[T]) -> None:
-        around.enter(self._run)
+        around.enter(self._run, item.key)
         self._given.enter(item)
 
     def check(self) -> None:

@@ -177,7 +177,7 @@ class Run:
             metadata=asked.metadata,
             tags=asked.tags,
             script=asked.script,
-            work=asked.work,
+            work=None if asked.work is None else script.in_its_turn(asked.work, asked.name, around.items()),
             resume=asked.resume,
             keys=asked.keys,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +16,8 @@ from jobdash.store.owner import current_owner, owner_of
 from jobdash.store.texts import distinct
 
 _DIGEST_LETTERS = 32
+_turns: dict[tuple[str, Work], Iterator[int]] = {}
+"""The next number of each kind of loop in this process."""
 _root: str | None = None
 """What `_root_process` returned first."""
 
@@ -50,8 +54,15 @@ def work_of(frame: FrameType, *, named: bool) -> Work | None:
         function=distinct(frame.f_code.co_qualname),
         line=None if named else frame.f_lineno,
         arguments=_digest(sys.argv[1:]),
-        root=_root_process(),
+        root="",
     )
+
+
+def in_its_turn(work: Work, name: str, items: str) -> Work:
+    """Return the work of a loop that begins now, inside of ``items``."""
+    work = work._replace(item=distinct(items))
+    turn = next(_turns.setdefault((name, work), count()))
+    return work._replace(root=_root_process(), turn=turn)
 
 
 def _is_in_a_file(file: str) -> bool:

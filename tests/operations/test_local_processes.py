@@ -246,7 +246,7 @@ async def test_a_retried_script_is_started_again_detached_with_its_output_in_a_l
     if hasattr(os, "pidfd_open"):
         await _gone(pid)
     rest, first = log.read_text().splitlines()
-    assert first == f"jobdash: resize ({row.public_id}) goes on: 0 done"
+    assert first == f"jobdash: resize ({row.public_id}) goes on: 0 of 1 done"
     assert rest.split() == [f"{row.public_id}:{row.fence + 1}", str(tmp_path)]
     assert log.stat().st_mode & 0o777 == 0o600
 

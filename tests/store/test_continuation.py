@@ -64,6 +64,8 @@ def test_the_same_work_in_another_process_goes_on(db: sqlite3.Connection) -> Non
         (process(2)._replace(file="/a/lib.py"), "it is of another loop, in main of /a/run.py"),
         (process(2)._replace(arguments="digest"), "its command had other arguments"),
         (process(1), "it ended in this very process"),
+        (process(2)._replace(item="docs: b"), "it was no loop inside an item"),
+        (process(2)._replace(turn=2), "it was loop 1 of its kind in its run, and this is loop 3"),
         (None, "code without a file continues nothing by itself"),
     ],
 )

@@ -141,6 +141,41 @@ for document in "abc":
     assert err.count("it ended in this very process") == 1
 
 
+DOCUMENTS = """
+import jobdash, sys
+fails_at = sys.stdin.readline().strip()
+def pages(document):
+    with jobdash.track(range(3), {name}key=str) as job:
+        for item in job:
+            with item:
+                at = f"{document}{item.value}"
+                if at == fails_at: raise SystemExit(1)
+                print(at, end=" ")
+def plain():
+    for document in "abc": pages(document)
+def tracked():
+    with jobdash.track("abc", "documents", key=str) as documents:
+        for document in documents:
+            with document: pages(document.value)
+{more}()
+"""
+
+
+@pytest.mark.parametrize("name", ["", '"pages", '])
+def test_an_inner_loop_continues_that_of_its_own_document(runs: Runs, name: str) -> None:
+    assert runs.run("b2", "", code=DOCUMENTS, name=name, more="tracked")[0] == "a0 a1 a2 b0 b1"
+    assert runs.run("c1", "", code=DOCUMENTS, name=name, more="tracked")[0] == "b2 c0"
+    assert runs.run("", "", code=DOCUMENTS, name=name, more="tracked")[0] == "c1 c2"
+
+
+@pytest.mark.parametrize("name", ["", '"pages", '])
+def test_a_loop_that_is_called_again_and_again_continues_that_of_its_turn(runs: Runs, name: str) -> None:
+    assert runs.run("b2", "", code=DOCUMENTS, name=name, more="plain")[0] == "a0 a1 a2 b0 b1"
+    did, err = runs.run("", "", code=DOCUMENTS, name=name, more="plain")
+    assert did == "a0 a1 a2 b2 c0 c1 c2"  # a is done again, as it was completed
+    assert err.count("goes on: 2 of 3 done") == 1
+
+
 def test_the_children_of_a_pool_continue_nothing_of_each_other(runs: Runs) -> None:
     code = """
 import jobdash, sys
