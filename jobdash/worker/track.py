@@ -62,9 +62,10 @@ def track(
 
       - ``"auto"``: the newest job of this name and of the same work: the same script (file and folder),
         function, arguments of the command and, without a name, line, the same item around it, and as many
-        loops of its kind before it in its process; if it is unfinished without a living worker, failed or cancelled, was not run by this very process, and at least half of its keys are among
-        the new ones (they cannot be looked at ahead in a generator). Code without a file (a prompt, a
-        notebook, ``python -c``) continues nothing. Anything else is a new job.
+        loops of its kind before it in its process; if it is unfinished without a living worker, failed or
+        cancelled, was not run by this very process, and at least half of its keys are among the new ones
+        (they cannot be looked at ahead in a generator). Code without a file (a prompt, a notebook, ``python
+        -c``) continues nothing. Anything else is a new job.
       - ``"failed"``: the same, and also a completed job with failures: its failed items are done again.
       - ``"never"``: always a new job. ``"always"``: the newest job of this name alone decides.
       - a job's id, or a unique prefix of one: that job. Raises ValueError when it cannot be continued.
