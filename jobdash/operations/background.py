@@ -22,6 +22,7 @@ from jobdash.operations.session import AccountSession, Before, Request
 from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_words, tell_not_asked
 from jobdash.operations.work import Caller, Work
 from jobdash.operations.writing import Store
+from jobdash.providers.account import server_of
 from jobdash.providers.base import Capabilities
 from jobdash.store.reader import Reader
 
@@ -233,8 +234,8 @@ class AccountWorker:
 
     @property
     def origin(self) -> str:
-        """The server's identity; known once a call was answered."""
-        return self._session.result().origin
+        """The server's identity; ConfigError where the account's address cannot be read."""
+        return server_of(self.account)
 
     async def call(self, request: Request[T], *, before: Before | None = None, stop: Stop | None = None) -> T:
         """Send a request in the account's own loop, from any other; waits until the account is open."""

@@ -66,7 +66,10 @@ class Context:
 
     def situation(self, *, named: bool = True) -> Situation:
         """Return what a decision needs to know now."""
-        return Situation(self.clock(), self._accounts, named, self._instead)
+        from jobdash.operations.servers import servers
+
+        here = servers(self.config.accounts)
+        return Situation(self.clock(), self._accounts, named, self._instead, servers=here)
 
 
 @dataclass(frozen=True, slots=True)
