@@ -141,8 +141,7 @@ class Sync:
         return (self.account.name, *self.twins)
 
     def _health(self) -> AccountHealth | None:
-        name = self.account.name
-        return next((health for health in self.reader.accounts() if health.name == name), None)
+        return self.reader.health(self.account.name)
 
     # ── the list ───────────────────────────────────────────────────────────────────────────────────────────
 

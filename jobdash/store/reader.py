@@ -34,6 +34,10 @@ class Reader(PageReads, JobReads, ItemReads, LogReads):
             f"SELECT {COLUMNS} FROM job WHERE revision > ? ORDER BY revision LIMIT ?", (revision, limit)
         )
 
+    def health(self, account: str) -> AccountHealth | None:
+        """Return what the last poll of one account told; None where it never was polled."""
+        return next((health for health in self.accounts() if health.name == account), None)
+
     def accounts(self) -> list[AccountHealth]:
         """Return what the last polls told, by account name."""
         return [

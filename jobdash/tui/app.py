@@ -210,6 +210,7 @@ class JobdashApp(App[None]):
         They were sent to whatever had the focus before: letters after ``/`` belong to the filter, and what is
         pressed before a dialog is drawn belongs to nobody.
         """
+        self.runtime.attended()
         self.keys.arrived(event)
         entry = self.focused
         if self.opening_dialog and not self.dialog_open:
