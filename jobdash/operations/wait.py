@@ -11,6 +11,7 @@ from jobdash.domain.marks import stalled, starting, waits_for_script, worker_gon
 from jobdash.errors import ConfigError
 from jobdash.operations.limiter import Sleep
 from jobdash.operations.pace import overdue_at, rest_ms
+from jobdash.operations.resting import rest
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.sync_all import AccountSyncs, rejected
 
@@ -86,7 +87,7 @@ async def wait_until(waiting: Waiting, syncs: AccountSyncs) -> Waited:
             return Waited(waiting.rows(syncs), timed_out=True)
         if asked:
             continue
-        await _rest(_pause_ms(open_rows, waiting, syncs), waiting.sleep, syncs)
+        await rest(_pause_ms(open_rows, waiting, syncs) / 1000, waiting.sleep, stop)
 
 
 def _nobody_runs(row: JobRow, now: int) -> bool:
@@ -147,21 +148,3 @@ def _by_account(rows: Iterable[JobRow]) -> dict[str, list[JobRow]]:
         if not row.local:
             found.setdefault(row.account, []).append(row)
     return found
-
-
-async def _rest(ms: int, sleep: Sleep, syncs: AccountSyncs) -> None:
-    """Sleep, unless or until the stop is set."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-
-    def wake() -> None:
-        loop.call_soon_threadsafe(stopped.set)
-
-    resting = asyncio.ensure_future(sleep(ms / 1000))
-    waking = asyncio.ensure_future(stopped.wait())
-    with syncs.work.stop.calls(wake):
-        try:
-            await asyncio.wait((resting, waking), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            resting.cancel()
-            waking.cancel()

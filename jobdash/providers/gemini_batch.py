@@ -16,12 +16,14 @@ from google.genai import types
 from jobdash.config import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
+from jobdash.domain.text import redact
 from jobdash.errors import BadResponse, InvalidRequest
 from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import gemini_claims
 from jobdash.providers.reading import items, mapping, readable, rfc3339_ms, text, whole
 from jobdash.providers.results import answer, remote_error, result_line, unreadable
+from jobdash.providers.shapes import PENDING_FILE, REFUSED_FILE, shown
 from jobdash.providers.wire import Deadlines, Wire, opened
 
 BASE_URL = BASE_URLS["gemini"]
@@ -76,6 +78,8 @@ class GeminiBatches:
         self._key = key_of(account)
         self._version = account.api_version or API_VERSION
         self._deadlines = deadlines or Deadlines()
+        self._pending: set[str] = set()
+        """The uploaded files that are not processed yet."""
         self._clock = clock
         self.origin = origin_of(account.base_url or BASE_URL)
 
@@ -144,11 +148,30 @@ class GeminiBatches:
         config = types.UploadFileConfig(display_name=signed_name(submission), mime_type="jsonl")
         with opened(submission.path) as file:
             call = self._files.upload(file=file, config=config)
-            said = mapping(await self._wire.ask(call, deadline=self._deadlines.upload))
-        file_id = text(mapping(said.get("file")).get("name"))
+            said = await self._wire.ask(call, deadline=self._deadlines.upload)
+        uploaded = mapping(mapping(said).get("file")) or mapping(said)
+        file_id = text(uploaded.get("name"))
         if file_id is None:
-            raise BadResponse("the provider answered an upload without the file's name")
+            raise shown(BadResponse("the provider answered an upload without the file's name"), said)
+        if _file_state(uploaded) in PENDING_FILE:
+            self._pending.add(file_id)
         return file_id
+
+    async def file_ready(self, file_id: str) -> bool:
+        """Whether a batch can be made of a file; asks only for one whose upload was answered as pending.
+
+        InvalidRequest when the provider has refused the file meanwhile.
+        """
+        if file_id not in self._pending:
+            return True
+        told = mapping(await self._wire.ask(self._files.get(name=file_id)))
+        state = _file_state(told)
+        if state in REFUSED_FILE:
+            why = text(mapping(told.get("error")).get("message")) or state
+            raise InvalidRequest(f"the provider refused the uploaded file: {redact(why)}")
+        if state not in PENDING_FILE:
+            self._pending.discard(file_id)
+        return file_id not in self._pending
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from an uploaded file; our key goes into the display name, tags have no place."""
@@ -159,7 +182,11 @@ class GeminiBatches:
             src=file_id,
             config=types.CreateBatchJobConfig(display_name=signed_name(submission)),
         )
-        return read_job(await self._wire.ask(call))
+        said = await self._wire.ask(call)
+        try:
+            return read_job(said)
+        except BadResponse as error:
+            raise shown(error, said) from None
 
     async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
         """Stream the result file, or the answers that the batch carries inline."""
@@ -297,6 +324,10 @@ def _inline(value: object) -> list[object]:
 def _model(value: object) -> str | None:
     model = text(value)
     return model.removeprefix("models/") if model else None
+
+
+def _file_state(file: Mapping[str, object]) -> str:
+    return (text(file.get("state")) or "").lower()
 
 
 def _errors(value: object) -> tuple[RemoteError, ...]:
