@@ -110,13 +110,16 @@ class Accounts(Mapping[str, OneAccount]):
 
 
 def twins(accounts: Iterable[Account]) -> dict[str, str]:
-    """Return the accounts that are another name for an earlier one: same provider, server and key."""
-    first: dict[tuple[str, str, str], str] = {}
+    """Return the accounts that are another name for an earlier one: same provider, server, key and scope."""
+    first: dict[tuple[object, ...], str] = {}
     found: dict[str, str] = {}
     for account in accounts:
         if account.api_key is None:
             continue
-        identity = (account.provider, _server(account), account.api_key.reveal().strip())
+        key = account.api_key.reveal().strip()
+        headers = tuple((header.name.lower(), header.reveal()) for header in account.headers)
+        scope = (account.organization, account.project, headers)  # with another one it sees other batches
+        identity = (account.provider, _server(account), key, *scope)
         original = first.setdefault(identity, account.name)
         if original != account.name:
             found[account.name] = original

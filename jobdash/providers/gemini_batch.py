@@ -13,11 +13,12 @@ from typing import Self
 from google import genai
 from google.genai import types
 
+from jobdash.account_settings import query_of
 from jobdash.config import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import redact
-from jobdash.errors import BadResponse, InvalidRequest
+from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import gemini_claims
@@ -38,6 +39,7 @@ LONGEST_DELETABLE_FILE_ID = 40
 """Result files have longer ids, and the Files API refuses those (issues of googleapis/python-genai)."""
 
 _LONGEST_NAME = 400
+_VERSIONED = re.compile(r"/v\d+\w*$")
 _SIGNED = re.compile(r"(?P<name>.*?)\s*\[jobdash:(?P<key>[^\[\]\s]+)\]", re.DOTALL)
 
 STATUSES = {
@@ -75,6 +77,7 @@ class GeminiBatches:
     def __init__(
         self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
     ) -> None:
+        self._account = account
         self._key = key_of(account)
         self._version = account.api_version or API_VERSION
         self._deadlines = deadlines or Deadlines()
@@ -90,7 +93,13 @@ class GeminiBatches:
 
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""
-        self._wire = Wire(self.origin, deadlines=self._deadlines, clock=self._clock)
+        self._wire = Wire(
+            self.origin,
+            deadlines=self._deadlines,
+            clock=self._clock,
+            query=query_of(self._account.base_url),
+            headers=self._account.headers,
+        )
         self._sdk = genai.Client(
             api_key=self._key,
             vertexai=False,  # else GOOGLE_GENAI_USE_VERTEXAI in the environment would choose another API
@@ -113,7 +122,15 @@ class GeminiBatches:
     async def list(self, cursor: str | None = None, limit: int | None = None) -> RemotePage:
         """Return one page of batches; ``limit`` is at most 50."""
         config = types.ListBatchJobsConfig(page_size=min(limit or PAGE, PAGE), page_token=cursor)
-        page = await self._wire.ask(self._batches.list(config=config))
+        try:
+            page = await self._wire.ask(self._batches.list(config=config))
+        except NotFound as error:
+            if not _VERSIONED.search(self.origin):
+                raise
+            words = (
+                f"{error}; base_url {self._account.shown_url} names a version: leave it out, set api_version"
+            )
+            raise NotFound(words, status=error.status, detail=error.detail) from None
         if not isinstance(page, dict):
             raise BadResponse("the provider answered something that is not a list of batches")
         jobs = readable(items(page.get("operations")), read_job)

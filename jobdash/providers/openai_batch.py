@@ -5,21 +5,23 @@ Facts are from https://platform.openai.com/docs/api-reference/batch and the batc
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
 import openai
 
+from jobdash.account_settings import query_of
 from jobdash.config import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import redact
-from jobdash.errors import BadResponse, InvalidRequest
+from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import openai_claims
-from jobdash.providers.reading import items, mapping, readable, text, whole
+from jobdash.providers.reading import NotJson, items, mapping, readable, text, whole
 from jobdash.providers.results import answer, remote_error, result_line, unwrapped
 from jobdash.providers.shapes import (
     PENDING_FILE,
@@ -67,6 +69,7 @@ STATUSES = {
 }
 """Only words whose meaning is plain; every other one stays unknown and is shown raw."""
 
+_VERSIONED = re.compile(r"/v\d+(?:[a-z]+\d*)?(?:/|$)")
 _FINISHED = ("completed_at", "failed_at", "expired_at", "cancelled_at")
 _FILES = {"input": "input_file_id", "output": "output_file_id", "error": "error_file_id"}
 
@@ -109,10 +112,16 @@ class OpenAIBatches:
 
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""
-        self._wire = Wire(self.origin, deadlines=self._deadlines, clock=self._clock)
+        self._wire = Wire(
+            self.origin,
+            deadlines=self._deadlines,
+            clock=self._clock,
+            query=query_of(self._account.base_url),
+            headers=self._account.headers,
+        )
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
-            base_url=(self._account.base_url or BASE_URL).strip(),
+            base_url=self.origin,  # without a query, which the wire adds behind the path
             http_client=self._wire.client,
             # The SDK would re-send a create after a reset, with no idempotency key: two batches, two bills.
             max_retries=0,
@@ -120,6 +129,8 @@ class OpenAIBatches:
         if self._account.key_env != OWN_KEY_ENV:
             # OPENAI_ORG_ID and OPENAI_PROJECT_ID go with OPENAI_API_KEY, not with another account's key.
             self._client.organization = self._client.project = None
+        self._client.organization = self._account.organization or self._client.organization
+        self._client.project = self._account.project or self._client.project
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -130,7 +141,7 @@ class OpenAIBatches:
         """Return one page of batches, newest first; ``limit`` is at most 100."""
         size = min(limit or PAGE, PAGE)
         call = self._client.batches.list(after=cursor or openai.omit, limit=size)
-        return _page(await self._wire.ask(call))
+        return _page(await self._at_home(call))
 
     async def get(self, remote_id: str) -> RemoteJob:
         """Return one batch."""
@@ -158,7 +169,7 @@ class OpenAIBatches:
         """Upload the file of a submit, read piece by piece as it is sent."""
         with opened(submission.path) as file:
             call = self._client.files.create(file=(submission.path.name, file), purpose="batch")
-            said = await self._wire.ask(call, deadline=self._deadlines.upload)
+            said = await self._at_home(call, deadline=self._deadlines.upload)
         uploaded = unwrapped_object(said, "file")
         file_id = identifier(uploaded.get("id"))
         if file_id is None:
@@ -194,7 +205,7 @@ class OpenAIBatches:
             input_file_id=file_id,
             metadata=metadata_of(submission),
         )
-        said = await self._wire.ask(call)
+        said = await self._at_home(call)
         try:
             return read_job(said)
         except BadResponse as error:
@@ -212,6 +223,18 @@ class OpenAIBatches:
                     line = result_line(raw, where=f"line {number} of the {role} file", read=read_line)
                     if line is not None:
                         yield line
+
+    async def _at_home(self, call: Awaitable[object], *, deadline: float | None = None) -> object:
+        """Ask for what every server has; one that knows of no such path may have a wrong address."""
+        try:
+            return await self._wire.ask(call, deadline=deadline)
+        except (NotFound, BadResponse, InvalidRequest) as error:
+            unknown = isinstance(error, NotFound) or error.status == 405 or isinstance(error, NotJson)
+            if not unknown or _VERSIONED.search(self.origin) or query_of(self._account.base_url):
+                raise
+            address = self._account.shown_url or self.origin
+            words = f"{error}; base_url {address} has no /v1: is it {self.origin}/v1?"
+            raise type(error)(words, status=error.status, detail=error.detail) from None
 
     @asynccontextmanager
     async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
