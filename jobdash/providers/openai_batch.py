@@ -21,7 +21,7 @@ from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import openai_claims
-from jobdash.providers.reading import NotJson, items, mapping, readable, text, whole
+from jobdash.providers.reading import NOT_JSON, items, mapping, readable, text, whole
 from jobdash.providers.results import answer, remote_error, result_line, unwrapped
 from jobdash.providers.shapes import (
     PENDING_FILE,
@@ -229,7 +229,7 @@ class OpenAIBatches:
         try:
             return await self._wire.ask(call, deadline=deadline)
         except (NotFound, BadResponse, InvalidRequest) as error:
-            unknown = isinstance(error, NotFound) or error.status == 405 or isinstance(error, NotJson)
+            unknown = isinstance(error, NotFound) or error.status == 405 or str(error).startswith(NOT_JSON)
             if not unknown or _VERSIONED.search(self.origin) or query_of(self._account.base_url):
                 raise
             address = self._account.shown_url or self.origin

@@ -53,7 +53,7 @@ def command(
     if len(chosen) != 1:
         names = ", ".join(each.name for each in chosen or face.wanted_accounts(()))
         told = "" if chosen else f"{LOCAL} is where the jobs of your own scripts stand; "
-        raise UsageError(f"{told}--account has to say which (or default_account in the config): {names}")
+        raise UsageError(f"{told}--account has to say which: {names}; or default_account in the config")
     wanted = order(file, chosen[0], name=name, model=model, endpoint=endpoint, tags=read_tags(tags))
     return submit_file(face, wanted, dry_run=dry_run)
 
