@@ -199,7 +199,7 @@ class AccountWorker:
         if planned == 0 or planned - now > self._longest_ms:
             return 0.0, False
         due = min(planned, self._attended_due(own, now))
-        if due < planned and own.claimed_until is not None and now < own.claimed_until:
+        if due < planned and 0 < (own.claimed_until or 0) - now <= self._longest_ms:
             due = planned  # another process is at it
         due = max(due, min(self._rests_until, now + self._config.sync.fastest_ms))
         return (due - now) / 1000, due < planned

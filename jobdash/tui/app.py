@@ -193,6 +193,7 @@ class JobdashApp(App[None]):
         """Take note of keys before they are sent to anybody."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             self.keys.sent(event)
+            self.runtime.attended()
         await super().on_event(event)
 
     def may_act_at_once(self, key: events.Key) -> bool:
@@ -210,7 +211,6 @@ class JobdashApp(App[None]):
         They were sent to whatever had the focus before: letters after ``/`` belong to the filter, and what is
         pressed before a dialog is drawn belongs to nobody.
         """
-        self.runtime.attended()
         self.keys.arrived(event)
         entry = self.focused
         if self.opening_dialog and not self.dialog_open:
