@@ -19,6 +19,7 @@ UNUSED = {
     "gemini": {
         "organization": "Gemini knows none",
         "project": "Gemini knows none; the key belongs to one",
+        "list_history": "its list is in no known order, and is read whole",
     },
 }
 """By provider, the settings that it does not use, and why."""
@@ -87,7 +88,7 @@ class Account:
     api_version: str | None = None
     """Gemini: the API's version; ``v1beta`` when it is not named. OpenAI does not use it."""
     list_history_ms: int = 30 * DAY
-    """How far back a first sync reads."""
+    """OpenAI: how far back a first sync reads. Gemini's list is in no known order, and is read whole."""
     organization: str | None = None
     """OpenAI: the organization whose batches these are (``org-…``), for keys that see several."""
     project: str | None = None

@@ -306,11 +306,13 @@ def test_a_secret_shows_itself_to_nobody() -> None:
 def test_a_setting_that_its_provider_does_not_use_is_a_warning(tmp_path: Path) -> None:
     found = settings(
         tmp_path,
-        '[accounts.lab]\nprovider = "gemini"\napi_key_env = "LAB"\nproject = "p"\norganization = "o"\n',
+        "[accounts.lab]\nprovider = 'gemini'\napi_key_env = 'LAB'\nproject = 'p'\norganization = 'o'\n"
+        "list_history = '7d'\n",
     )
     assert [words.split("] ")[1].split(":")[0] for words in found.warnings] == [
         "organization is not used by gemini",
         "project is not used by gemini",
+        "list_history is not used by gemini",
     ]
 
 
