@@ -66,10 +66,7 @@ class Context:
 
     def situation(self, *, named: bool = True) -> Situation:
         """Return what a decision needs to know now."""
-        from jobdash.operations.servers import servers
-
-        here = servers(self.config.accounts)
-        return Situation(self.clock(), self._accounts, named, self._instead, servers=here)
+        return Situation(self.clock(), self._accounts, named, self._instead)
 
 
 @dataclass(frozen=True, slots=True)
