@@ -14,9 +14,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from jobdash.account_settings import ACCOUNT_SETTINGS, UNUSED, keep_keys_of, read_headers
+from jobdash.account_settings import Account as Account
+from jobdash.account_settings import Secret as Secret
 from jobdash.domain.duration import DAY, parse_span
 from jobdash.domain.provider import LOCAL
-from jobdash.domain.text import clean, keep_secret
+from jobdash.domain.text import clean
 from jobdash.errors import ConfigError
 
 PROVIDERS = ("openai", "gemini")
@@ -25,43 +28,8 @@ _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 
 
-class Secret:
-    """A key that shows itself to nobody who does not ask by name."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value.strip()  # a file read into a variable ends with a line break; no key does
-        keep_secret(self._value)
-
-    def reveal(self) -> str:
-        """Return the key itself."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    __str__ = __repr__
-
-
 COLUMNS = ("name", "account", "model", "status", "progress", "failed", "age", "left", "remote_id")
 """What ``[ui] columns`` can name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One key at one provider."""
-
-    name: str
-    provider: str
-    """``openai`` or ``gemini``."""
-    key_env: str
-    """The environment variable the key comes from, for messages."""
-    api_key: Secret | None = None
-    base_url: str | None = None
-    api_version: str | None = None
-    list_history_ms: int = 30 * DAY
-    """How far back a first sync reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +69,8 @@ class Config:
     keys: Mapping[str, str] = field(default_factory=dict)
     """Key by binding id, as Textual's keymap wants it."""
     sync: SyncSettings = field(default_factory=SyncSettings)
+    default_account: str | None = None
+    """The account that is meant where ``--account`` has to say which, and does not."""
     warnings: tuple[str, ...] = ()
     demo: bool = False
 
@@ -183,6 +153,7 @@ def load(
     ui = reader.ui(document.pop("ui", {}))
     keys = reader.keys(document.pop("keys", {}))
     sync = reader.sync(document.pop("sync", {}))
+    default_account = reader.default_account(document.pop("default_account", None), accounts)
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
     return Config(
@@ -193,6 +164,7 @@ def load(
         ui=ui,
         keys=keys,
         sync=sync,
+        default_account=default_account,
         warnings=tuple(reader.warnings),
     )
 
@@ -246,6 +218,17 @@ class _Reader:
             raise self.error("database has to be a text: the path of the store")
         return value
 
+    def default_account(self, value: object, accounts: tuple[Account, ...]) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise self.error("default_account has to be a text: the name of an account")
+        names = [account.name for account in accounts]
+        if value not in names:
+            self.warn(f"default_account: no account {value!r}; there are {', '.join(names) or 'none'}")
+            return None
+        return value
+
     def accounts(self, value: object) -> tuple[Account, ...]:
         if not isinstance(value, dict):
             raise self.error("[accounts] has to hold tables like [accounts.work]")
@@ -289,6 +272,7 @@ class _Reader:
         if user := _USER_IN_URL.match(url):
             self.warn(f"{place}: the user name or password in the address is left out; the key is sent")
             url = user[1] + url[user.end() :]
+        keep_keys_of(url)
         return url or None
 
     def account(self, name: str, entry: object, base: Account | None) -> Account | None:
@@ -298,15 +282,14 @@ class _Reader:
                 f"[{where}]: a key does not belong in the file; put it in the environment and name the "
                 f'variable: api_key_env="{name.upper()}_KEY"'
             )
-        known = ("provider", "api_key_env", "base_url", "api_version", "list_history", "enabled")
-        values = self.table(where, entry, known)
+        values = self.table(where, entry, ACCOUNT_SETTINGS)
         enabled = values.get("enabled", True)
         if not isinstance(enabled, bool):
             raise self.error(f"[{where}] enabled has to be true or false")
         if not enabled:
             return None
         for key, given in values.items():
-            if key != "enabled" and not isinstance(given, str):
+            if key not in {"enabled", "headers"} and not isinstance(given, str):
                 raise self.error(f"[{where}] {key} has to be a text")
         provider = values.get("provider", base.provider if base else "")
         if provider not in PROVIDERS:
@@ -314,6 +297,15 @@ class _Reader:
         key_env = str(values.get("api_key_env", base.key_env if base else ""))
         if not key_env:
             raise self.error(f"[{where}] wants api_key_env, the environment variable that holds the key")
+        for key, why in UNUSED[provider].items():
+            if key in values:
+                self.warn(f"[{where}] {key} is not used by {provider}: {why}")
+        try:
+            headers = read_headers(
+                values.get("headers", {}), self.env, lambda words: self.warn(f"[{where}] {words}")
+            )
+        except ValueError as error:
+            raise self.error(f"[{where}] {error}") from None
         url = values.get("base_url", base.base_url if base else None)
         return Account(
             name=name,
@@ -323,6 +315,9 @@ class _Reader:
             base_url=self.address(f"[{where}] base_url", url),
             api_version=values.get("api_version"),
             list_history_ms=self.span(where, "list_history", values, 30 * DAY),
+            organization=_given(values, "organization"),
+            project=_given(values, "project"),
+            headers=headers,
         )
 
     def span(self, table: str, key: str, values: Mapping[str, Any], default: int) -> int:
@@ -367,6 +362,10 @@ class _Reader:
         if fastest < 1000 or slowest < fastest:
             raise self.error("[sync] fastest has to be at least 1s, and slowest no less than fastest")
         return SyncSettings(fastest, slowest)
+
+
+def _given(values: Mapping[str, Any], key: str) -> str | None:
+    return str(values.get(key, "")).strip() or None
 
 
 def _key(env: Mapping[str, str], name: str) -> Secret | None:

@@ -76,9 +76,10 @@ def _print(face: Face, wanted: Order, done: Submitted) -> None:
             "job": job and job_json(job, system_clock()),
         }
         document(shape)
-    elif done.end is SubmitEnd.CREATED and row is not None:
-        say(f"{row.public_id}  {row.remote_id}", Tone.GOOD)
+    elif done.end in {SubmitEnd.CREATED, SubmitEnd.ENDED} and row is not None:
+        say(f"{row.public_id}  {row.remote_id}", Tone.GOOD if done.end is SubmitEnd.CREATED else Tone.BAD)
     if done.end is not SubmitEnd.CREATED:
-        how = "is not confirmed" if done.end is SubmitEnd.UNCONFIRMED else "was not submitted"
+        how = {SubmitEnd.UNCONFIRMED: "is not confirmed", SubmitEnd.ENDED: "was created, and is over at once"}
+        words = how.get(done.end, "was not submitted")
         where = f". See: jobdash show {row.public_id}" if row is not None else ""
-        tell(f"jobdash: {wanted.name} {how}: {done.reason}{where}", Tone.BAD)
+        tell(f"jobdash: {wanted.name} {words}: {done.reason.rstrip('.')}{where}", Tone.BAD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -12,10 +13,13 @@ from jobdash.cli.loop import run
 from jobdash.cli.moments import rfc3339
 from jobdash.cli.out import Tone, document, say, tell
 from jobdash.cli.workbench import open_workbench
+from jobdash.domain.decide import other_server
+from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
 from jobdash.operations.accounts import twins
 from jobdash.operations.cancel import said
 from jobdash.operations.limiter import Stop
+from jobdash.operations.servers import servers
 from jobdash.operations.sync import SyncReport, health_words
 from jobdash.operations.sync_all import rejected
 
@@ -23,6 +27,17 @@ from jobdash.operations.sync_all import rejected
 def sync_now(face: Face, names: Collection[str] | None = None) -> int:
     """Ask every account once, tell of those that failed, and return the exit code that means."""
     return failures(face, ask(face, names))
+
+
+def sync_for(face: Face, row: JobRow) -> int:
+    """Ask a job's account once, where that can tell anything of the job; return the exit code."""
+    if face.config.account(row.account) is None:
+        return 0
+    here = servers(face.config.accounts).get(row.account)
+    if row.origin and here is not None and here != row.origin:
+        tell(f"{other_server(row, here)}: not asked", Tone.BAD)
+        return FAILED
+    return sync_now(face, [row.account])
 
 
 def ask(face: Face, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
@@ -76,6 +91,10 @@ def notices(report: SyncReport, only: Collection[int] | None = None) -> Iterator
     for job_id, line in _notices(report):
         if only is None or job_id in only:
             yield line
+    apart = Counter(row.origin for row in report.elsewhere if only is None or row.id in only)
+    for origin, count in apart.items():
+        are = "1 job is" if count == 1 else f"{count:,} jobs are"
+        yield f"{are} at {origin}, where this account is not now: not asked"
 
 
 def _notices(report: SyncReport) -> Iterator[tuple[int, str]]:
@@ -104,6 +123,7 @@ def _as_json(report: SyncReport) -> dict[str, Any]:
         "finished": [row.public_id for row in report.finished],
         "gone": [row.public_id for row in report.gone],
         "not_asked": [row.public_id for row, _error in report.not_asked],
+        "elsewhere": [row.public_id for row in report.elsewhere],
         "removed": [outcome.job.public_id for outcome in report.removals],
         "error": None if report.error is None else str(report.error),
         "next_poll_at": rfc3339(report.next_poll_at),

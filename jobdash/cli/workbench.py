@@ -12,6 +12,7 @@ from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import Situation
 from jobdash.operations.accounts import Accounts
 from jobdash.operations.limiter import Stop
+from jobdash.operations.servers import servers
 from jobdash.operations.sync_all import AccountSyncs
 from jobdash.operations.work import Work
 from jobdash.operations.writing import DirectStore
@@ -49,7 +50,7 @@ def configured(face: Face) -> frozenset[str]:
 
 def situation(face: Face, *, named: bool) -> Situation:
     """Return what a plan's decisions need to know now."""
-    return Situation(system_clock(), configured(face), named)
+    return Situation(system_clock(), configured(face), named, servers=servers(face.config.accounts))
 
 
 def _tell_pause(name: str, until: int | None) -> None:

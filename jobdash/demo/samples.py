@@ -61,13 +61,18 @@ QUEUE_FULL = (
 )
 
 
+def plan_submitted(emulator: Emulator) -> None:
+    """Let batches that are submitted take about three minutes, whatever their size."""
+    plan = Plan(timing=Timing(validating=8, running=3 * MINUTE, finalizing=6, cancelling=25))
+    emulator.openai.plan = emulator.gemini.plan = plan
+
+
 def seed_emulator(emulator: Emulator, now: float) -> None:
     """Add the samples, as they stand at `now` (seconds since the epoch); they go on from there by themselves.
 
     Batches submitted in the demo take about three minutes.
     """
-    plan = Plan(timing=Timing(validating=8, running=3 * MINUTE, finalizing=6, cancelling=25))
-    emulator.openai.plan = emulator.gemini.plan = plan
+    plan_submitted(emulator)
     for script in _personal(now):
         emulator.openai.add_batch(script, key=OPENAI_KEY)
     for script in _work(now):

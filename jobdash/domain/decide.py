@@ -19,6 +19,17 @@ def decide(action: Action, job: JobRow, situation: Situation, choices: Choices) 
     return Decision(job, verdict, reason)
 
 
+def other_server(job: JobRow, here: str) -> str:
+    """Return the sentence for a job whose account is at another server now."""
+    return f"account {job.account} is now at {here}, and this job is at {job.origin}"
+
+
+def _elsewhere(job: JobRow, situation: Situation) -> str | None:
+    """Return why a job's account cannot be asked about it; None when it can."""
+    here = situation.servers.get(job.account)
+    return other_server(job, here) if here and job.origin and here != job.origin else None
+
+
 def _cancel(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdict, str]:
     del choices
     if job.gone:
@@ -34,6 +45,8 @@ def _cancel(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdic
         return Verdict.ALREADY, f"already {ago}"
     if job.account not in situation.accounts:
         return Verdict.REFUSED, f"account {job.account} is not configured any more"
+    if (elsewhere := _elsewhere(job, situation)) is not None:
+        return Verdict.REFUSED, elsewhere
     if job.remote_id is None:
         return Verdict.REFUSED, "its submit is not confirmed yet"
     return Verdict.ACT, ""
@@ -58,6 +71,9 @@ def _remove(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdic
     configured = job.account in situation.accounts
     if choices.remote and not configured:
         return Verdict.REFUSED, f"account {job.account} is not configured any more; remove the record only"
+    elsewhere = _elsewhere(job, situation)
+    if choices.remote and elsewhere is not None:
+        return Verdict.REFUSED, f"{elsewhere}; remove the record only"
     if job.terminal or job.gone or choices.force:
         return Verdict.ACT, ""
     if not choices.record:
@@ -68,6 +84,8 @@ def _remove(job: JobRow, situation: Situation, choices: Choices) -> tuple[Verdic
         return Verdict.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"
     if not configured:
         return Verdict.REFUSED, f"account {job.account} is not configured any more; force-fail it first"
+    if elsewhere is not None:
+        return Verdict.REFUSED, f"{elsewhere}; force-fail it first"
     if job.remote_id is None:
         return Verdict.REFUSED, "its submit is not confirmed yet; force-fail it first"
     return Verdict.ACT, ""

@@ -53,6 +53,8 @@ class JobRow:
     revision: int
     done_before: int | None = None
     """Local jobs: what earlier attempts had done when the present one began."""
+    origin: str = ""
+    """The provider's server that has the job; empty where that is not known."""
 
     @property
     def local(self) -> bool:
@@ -156,3 +158,5 @@ class AccountHealth:
     retry_after_until: int | None
     discovered: int
     first_sync_done: bool
+    claimed_until: int | None = None
+    """Until when a process may be polling it now; None when none is."""

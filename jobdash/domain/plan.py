@@ -207,6 +207,8 @@ class Situation:
     """What removes an unfinished job, as the face at hand offers it."""
     dead: frozenset[int] = frozenset()
     """Ids of local jobs whose worker is provably dead, however long its lease still runs."""
+    servers: Mapping[str, str] = field(default_factory=dict)
+    """By account, the server it is at now, where that is known."""
 
 
 def status_counts(

@@ -8,10 +8,11 @@ from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
 from jobdash.config import Account
-from jobdash.errors import ConfigError, JobdashError
+from jobdash.errors import JobdashError
 from jobdash.operations.limiter import OnWait, Stop
+from jobdash.operations.servers import servers
 from jobdash.operations.session import AccountSession, Before, Request
-from jobdash.providers.account import BASE_URLS, origin_of
+from jobdash.providers.account import server_of
 from jobdash.providers.base import Capabilities
 
 T = TypeVar("T")
@@ -57,8 +58,8 @@ class OneAccount:
 
     @property
     def origin(self) -> str:
-        """The server's identity; known once it is open."""
-        return self._opened.origin
+        """The server's identity, whether or not it is open; ConfigError where it cannot be."""
+        return server_of(self.account) if self._session is None else self._session.origin
 
     @property
     def _opened(self) -> AccountSession:
@@ -109,13 +110,16 @@ class Accounts(Mapping[str, OneAccount]):
 
 
 def twins(accounts: Iterable[Account]) -> dict[str, str]:
-    """Return the accounts that are another name for an earlier one: same provider, server and key."""
-    first: dict[tuple[str, str, str], str] = {}
+    """Return the accounts that are another name for an earlier one: same provider, server, key and scope."""
+    first: dict[tuple[object, ...], str] = {}
     found: dict[str, str] = {}
     for account in accounts:
         if account.api_key is None:
             continue
-        identity = (account.provider, _server(account), account.api_key.reveal().strip())
+        key = account.api_key.reveal().strip()
+        headers = tuple((header.name.lower(), header.reveal()) for header in account.headers)
+        scope = (account.organization, account.project, headers)  # with another one it sees other batches
+        identity = (account.provider, _server(account), key, *scope)
         original = first.setdefault(identity, account.name)
         if original != account.name:
             found[account.name] = original
@@ -136,8 +140,4 @@ def other_names(accounts: Iterable[Account], name: str) -> tuple[str, ...]:
 
 def _server(account: Account) -> str:
     """Return an account's server, however its address is written."""
-    written = account.base_url or BASE_URLS.get(account.provider, "")
-    try:
-        return origin_of(written)
-    except ConfigError:  # said when the account is opened
-        return written
+    return servers((account,)).get(account.name, account.base_url or "")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from jobdash.config import Account, Config
 from jobdash.domain.clock import Clock
+from jobdash.domain.duration import MINUTE
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import Plan
 from jobdash.errors import JobdashError, ProviderError, StoreBusy, StoreError, Unavailable
@@ -18,16 +19,20 @@ from jobdash.operations.accounts import other_names, twins
 from jobdash.operations.daemon_executor import DaemonExecutor
 from jobdash.operations.execute import Report, execute
 from jobdash.operations.limiter import Stop
+from jobdash.operations.pace import rest_ms
 from jobdash.operations.session import AccountSession, Before, Request
 from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_words, tell_not_asked
 from jobdash.operations.work import Caller, Work
 from jobdash.operations.writing import Store
+from jobdash.providers.account import server_of
 from jobdash.providers.base import Capabilities
 from jobdash.store.reader import Reader
 
 T = TypeVar("T")
 _LOOK_AGAIN_S = 5.0
 """The longest sleep between two looks at whose turn it is to poll: another process may have pressed F5."""
+ATTENDED_MS = MINUTE
+"""While somebody presses keys, an account is asked at least so often: batches are made elsewhere, too."""
 
 
 class AccountWorker:
@@ -63,6 +68,9 @@ class AccountWorker:
         self._main: asyncio.Task[Any] | None = None
         self._wake = asyncio.Event()
         self._stopped = False
+        self._attended_at: int | None = None
+        """When somebody last pressed a key, milliseconds UTC."""
+        self._rests_until = 0
 
     # ── in its own thread ──────────────────────────────────────────────────────────────────────────────────
 
@@ -158,12 +166,16 @@ class AccountWorker:
         polling. All but a busy store, which the next poll finds free, is told.
         """
         try:
-            if (wait := self._until_due(reader)) > 0:
+            wait, overdue = self._until_due(reader)
+            if wait > 0:
                 return wait
-            if await self._claim(work.store):
+            if await self._claim(work.store, overdue):
+                began = self._clock()
                 await self._sync(reader, work)
+                now = self._clock()
+                self._rests_until = now + rest_ms(now - began, self._config.sync)
                 self._trouble = ""
-            return self._until_due(reader)
+            return self._until_due(reader)[0]
         except StoreBusy:
             return _LOOK_AGAIN_S
         except StoreError as error:
@@ -175,25 +187,49 @@ class AccountWorker:
             )
             return _LOOK_AGAIN_S
 
-    def _until_due(self, reader: Reader) -> float:
-        """Return the seconds until this account is due."""
-        health: AccountHealth | None = next(
-            (health for health in reader.accounts() if health.name == self.account.name), None
-        )
-        if health is None:
-            return 0.0
-        wait = health.next_poll_at - self._clock()
-        return 0.0 if wait > self._longest_ms else wait / 1000
+    def _until_due(self, reader: Reader) -> tuple[float, bool]:
+        """Return the seconds until this account is due, and whether that is earlier than planned for it."""
+        names = (self.account.name, *self._twins)
+        known = [health for health in reader.accounts() if health.name in names]
+        own = next((health for health in known if health.name == self.account.name), None)
+        if own is None:
+            return 0.0, False
+        now = self._clock()
+        planned = min(health.next_poll_at for health in known)
+        if planned == 0 or planned - now > self._longest_ms:
+            return 0.0, False
+        due = min(planned, self._attended_due(own, now))
+        if due < planned and 0 < (own.claimed_until or 0) - now <= self._longest_ms:
+            due = planned  # another process is at it
+        due = max(due, min(self._rests_until, now + self._config.sync.fastest_ms))
+        return (due - now) / 1000, due < planned
+
+    def _attended_due(self, health: AccountHealth, now: int) -> int:
+        """Return when the account is due for the sake of somebody who sits here; never, where nobody does."""
+        attended, asked_at = self._attended_at, health.asked_at
+        never = now + self._longest_ms
+        if attended is None or now - attended >= ATTENDED_MS or health.error is not None:
+            return never
+        often = max(ATTENDED_MS - round(_LOOK_AGAIN_S * 1000), self._config.sync.fastest_ms)
+        return never if asked_at is None else asked_at + often
 
     @property
     def _longest_ms(self) -> int:
         return self._config.sync.slowest_ms + CLAIM_MS
 
-    async def _claim(self, store: Store) -> bool:
+    async def _claim(self, store: Store, overdue: bool) -> bool:
         account, now = self.account, self._clock()
         longest = self._longest_ms
         return await store.write(
-            lambda writer: writer.claim_poll(account.name, account.provider, now, now + CLAIM_MS, longest)
+            lambda writer: writer.claim_poll(
+                account.name,
+                account.provider,
+                now,
+                now + CLAIM_MS,
+                longest,
+                twins=self._twins,
+                overdue=overdue,
+            )
         )
 
     async def _sync(self, reader: Reader, work: Work) -> None:
@@ -217,6 +253,10 @@ class AccountWorker:
             self._close()
         self._call_soon(lambda: self._main.cancel() if self._main else None)
 
+    def attended(self) -> None:
+        """Somebody sits here and presses keys."""
+        self._attended_at = self._clock()
+
     def wake(self) -> None:
         """Look at once whether it is time to poll."""
         self._call_soon(self._wake.set)
@@ -233,8 +273,8 @@ class AccountWorker:
 
     @property
     def origin(self) -> str:
-        """The server's identity; known once a call was answered."""
-        return self._session.result().origin
+        """The server's identity; ConfigError where the account's address cannot be read."""
+        return server_of(self.account)
 
     async def call(self, request: Request[T], *, before: Before | None = None, stop: Stop | None = None) -> T:
         """Send a request in the account's own loop, from any other; waits until the account is open."""

@@ -109,7 +109,7 @@ async def _account(
         provider=account.provider,
         key_env=account.key_env,
         key_present=account.api_key is not None,
-        server=account.base_url,
+        server=account.shown_url,
         error=error,
         rejected=blamed,
         twin_of=doubles.get(account.name),

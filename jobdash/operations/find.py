@@ -78,8 +78,14 @@ async def _record(
     origin = accounts[account.name].origin
     await work.store.write(
         lambda writer: writer.upsert(
-            account.name, account.provider, origin, [remote], asked_at, configured=work.configured
+            account.name,
+            account.provider,
+            origin,
+            [remote],
+            asked_at,
+            configured=work.configured,
+            makes_due=True,
         )
     )
     rows = browser.by_remote(remote.remote_id)
-    return next(row for row in rows if row.provider == account.provider)
+    return next(row for row in rows if (row.provider, row.origin) == (account.provider, origin))

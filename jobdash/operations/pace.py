@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from jobdash.config import SyncSettings
 from jobdash.domain.duration import DAY, HOUR, MINUTE
-from jobdash.domain.job import JobRow
+from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.status import Status
 
 _BY_AGE = (
@@ -22,6 +22,8 @@ SLOW_MS = 15 * MINUTE
 """For what is old, force-failed, or in a state nobody knows for two days."""
 GONE_MS = DAY
 CANCELLING_MS = 15_000
+_SHORTEST_REST_MS = 2_000
+_REST_FACTOR = 5
 
 
 def pace(row: JobRow, now: int) -> int:
@@ -36,8 +38,28 @@ def pace(row: JobRow, now: int) -> int:
     return next((wait for limit, wait in _BY_AGE if age < limit), SLOW_MS)
 
 
+def rest_ms(took_ms: int, settings: SyncSettings) -> int:
+    """Return how long a process leaves an account alone after a poll that took so long, however due it is.
+
+    A bulk action makes it due with every job; the longer the list, the rarer it is read.
+    """
+    return max(_SHORTEST_REST_MS, min(_REST_FACTOR * took_ms, settings.fastest_ms))
+
+
+def overdue_at(health: AccountHealth, rows: Iterable[JobRow], now: int, settings: SyncSettings) -> int:
+    """Return when an account has to be asked for the sake of these jobs, whatever was planned for it.
+
+    Later only where its provider has asked for a pause.
+    """
+    asked_at = health.asked_at if health.asked_at is not None and health.asked_at <= now else 0
+    wait = min((pace(row, now) for row in rows), default=settings.slowest_ms)
+    wait = max(settings.fastest_ms, min(wait, settings.slowest_ms))
+    return max(asked_at + wait, health.retry_after_until or 0)
+
+
 def next_poll_ms(rows: Iterable[JobRow], now: int, settings: SyncSettings) -> int:
     """Return the milliseconds until an account with these unfinished jobs is polled again, jittered."""
     wait = min((pace(row, now) for row in rows), default=settings.slowest_ms)
     wait = max(settings.fastest_ms, min(wait, settings.slowest_ms))
-    return int(wait * random.uniform(0.9, 1.1))  # noqa: S311 - to spread load, nothing secret
+    # Earlier than it need be, never later: who waits for a job counts on its pace.
+    return int(wait * random.uniform(0.85, 1.0))  # noqa: S311 - to spread load, nothing secret

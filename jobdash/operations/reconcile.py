@@ -18,6 +18,9 @@ from jobdash.store.writer import Writer
 
 LISTING_LAG_MS = 10 * MINUTE
 """A submit that no list shows this long after its process was found dead is unconfirmed."""
+NOT_APPLIED = "its cancel got no answer, and the provider still runs it: not cancelled; press c again"
+_CLOSED_FOR_MS = DEADLINE_MS + MINUTE
+"""So long after it was asked for, a cancel has been applied or never will be."""
 INTERRUPTED = "cancel was interrupted, not confirmed; press c again"
 
 
@@ -39,6 +42,8 @@ async def reconcile(account: str, caller: Caller, reader: Reader, work: Work) ->
     for intent in reader.open_intents(account):
         if intent.kind is IntentKind.REMOVE or not intent.abandoned(work.clock()):
             continue
+        if _elsewhere(intent, caller, reader):  # this server knows nothing of it
+            continue
         deadline = work.clock() + DEADLINE_MS
         if intent.kind is IntentKind.SUBMIT:
             done = await _submit(intent, reader, work)
@@ -52,6 +57,21 @@ async def reconcile(account: str, caller: Caller, reader: Reader, work: Work) ->
         if done is not None:
             ended.append(done)
     return ended
+
+
+async def withdraw_unanswered(account: str, caller: Caller, work: Work) -> list[Reconciled]:
+    """End the doubt about cancels that got no answer: a job seen running long after was not cancelled."""
+    origin = caller.origin
+    rows = await work.store.write(
+        lambda writer: writer.withdraw_unanswered(account, origin, NOT_APPLIED, _CLOSED_FOR_MS)
+    )
+    return [Reconciled(row, NOT_APPLIED) for row in rows]
+
+
+def _elsewhere(intent: Intent, caller: Caller, reader: Reader) -> bool:
+    """Whether an intent is about a job at another server than the account's."""
+    row = reader.rows([intent.job_id]).get(intent.job_id)
+    return row is not None and row.origin != caller.origin
 
 
 def _take_over(intent: Intent, deadline: int, writer: Writer) -> bool:

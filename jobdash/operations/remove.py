@@ -223,7 +223,13 @@ async def _asked_first(job: JobRow, choices: Choices, work: Work) -> RemoteJob |
     account, configured = work.caller(job), work.configured
     await work.store.write(
         lambda writer: writer.upsert(
-            job.account, job.provider, account.origin, [remote], asked_at, configured=configured
+            job.account,
+            job.provider,
+            account.origin,
+            [remote],
+            asked_at,
+            configured=configured,
+            makes_due=True,
         )
     )
     return remote

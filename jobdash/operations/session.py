@@ -43,6 +43,7 @@ __all__ = [
     "Delete",
     "DeleteFile",
     "Errors",
+    "FileReady",
     "Get",
     "ListPage",
     "NotSent",
@@ -177,6 +178,18 @@ class Upload(Request[str]):
     async def send(self, adapter: Adapter) -> str:
         """Upload the file."""
         return await adapter.upload(self.submission)
+
+
+@dataclass(frozen=True, slots=True)
+class FileReady(Request[bool]):
+    """Whether a batch can be made of an uploaded file now."""
+
+    kind: ClassVar = Kind.QUESTION
+    file_id: str
+
+    async def send(self, adapter: Adapter) -> bool:
+        """Ask for the file, where its upload was answered as pending."""
+        return await adapter.file_ready(self.file_id)
 
 
 @dataclass(frozen=True, slots=True)

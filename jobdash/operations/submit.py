@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,12 +13,15 @@ from pathlib import Path
 from jobdash.config import Account
 from jobdash.domain.duration import MINUTE
 from jobdash.domain.job import JobRow
+from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.text import encodable
 from jobdash.errors import (
     AuthRejected,
     BadResponse,
     ConfigError,
+    InvalidRequest,
     JobdashError,
+    NotFound,
     ProviderError,
     QuotaExhausted,
     RateLimited,
@@ -26,8 +31,9 @@ from jobdash.errors import (
 )
 from jobdash.operations.accounts import OneAccount
 from jobdash.operations.cancel import renewed, said
-from jobdash.operations.limiter import NotSent
-from jobdash.operations.session import Create, ListPage, Upload
+from jobdash.operations.limiter import NotSent, Sleep
+from jobdash.operations.resting import rest
+from jobdash.operations.session import Create, FileReady, ListPage, Upload
 from jobdash.operations.work import Caller, Work
 from jobdash.providers.base import RemoteJob, Submission
 from jobdash.providers.jsonl import FileCheck, check_file
@@ -36,10 +42,19 @@ from jobdash.store.records import Intent, NewJob, Refusal
 
 DEADLINE_MS = 45 * MINUTE
 """An upload may take half an hour; after this long both requests have certainly ended."""
-_DOUBT = "the batch may or may not exist; the next syncs find it by its key, if it does"
+_DOUBT = "the batch may or may not exist; the next syncs find it by its key or its input file, if it does"
 NO_ANSWER = f"no answer: {_DOUBT}"
 _GIVEN_UP = "given up meanwhile by another jobdash; look with jobdash sync"
 _KEY_BYTES = 6
+PROCESSED_WITHIN_MS = 10 * MINUTE
+"""How long an uploaded file may be processed before its submit is given up."""
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 1.0, 15.0
+_NOT_PROCESSED = re.compile(
+    r"file.*(?:not (?:yet )?(?:in )?(?:\W?processed|ready|been processed)"
+    r"|still (?:being )?(?:process|import|upload|validat)|(?:is|status\W+) ?pending)",
+    re.IGNORECASE,
+)
+"""What is said of a file of which no batch can be made yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,8 @@ class SubmitEnd(Enum):
     """There certainly is no such batch."""
     REJECTED = auto()
     """There is none, for the account's key or settings let nobody in."""
+    ENDED = auto()
+    """There is one, and it had failed, expired or been cancelled when it was created."""
     UNCONFIRMED = auto()
     """Nobody can tell yet."""
     STOPPED = auto()
@@ -111,8 +128,10 @@ def order(
     )
 
 
-async def submit(wanted: Order, account: OneAccount, work: Work) -> Submitted:
-    """Upload the file and create the batch, each sent once.
+async def submit(
+    wanted: Order, account: OneAccount, work: Work, *, sleep: Sleep = asyncio.sleep
+) -> Submitted:
+    """Upload the file, wait until it is processed, and create the batch; nothing is sent twice.
 
     The job and the intent are on disk before the upload. A refusal fails the job; without an answer to the
     creation it stays pending until a sync finds its key, or ten minutes have passed.
@@ -130,7 +149,7 @@ async def submit(wanted: Order, account: OneAccount, work: Work) -> Submitted:
         endpoint=wanted.endpoint,
         tags=wanted.tags,
     )
-    return await _Submit(wanted, submission, account, work).run()
+    return await _Submit(wanted, submission, account, work, sleep).run()
 
 
 class _GivenUp(JobdashError):
@@ -140,11 +159,14 @@ class _GivenUp(JobdashError):
 class _Submit:
     """One submit under way."""
 
-    def __init__(self, wanted: Order, submission: Submission, caller: Caller, work: Work) -> None:
+    def __init__(
+        self, wanted: Order, submission: Submission, caller: Caller, work: Work, sleep: Sleep
+    ) -> None:
         self._wanted = wanted
         self._submission = submission
         self._caller = caller
         self._work = work
+        self._sleep = sleep
         self._row: JobRow | None = None
         self._intent: Intent | None = None
         self._unwritten: str | None = None
@@ -163,10 +185,8 @@ class _Submit:
             end = SubmitEnd.REJECTED if isinstance(error, AuthRejected) else SubmitEnd.FAILED
             return await self._failed(f"upload: {said(error)}", end)
         await self._uploaded(file_id)
-        asked_at = self._work.clock()
-        create = Create(self._submission, file_id)
         try:
-            remote = await self._caller.call(create, before=self._begin, stop=self._work.stop)
+            remote, asked_at = await self._create(file_id)
         except NotSent:
             return await self._failed(f"stopped; the uploaded file {file_id} stays at the provider")
         except _GivenUp as error:
@@ -176,9 +196,44 @@ class _Submit:
         except ProviderError as error:
             if _certainly_not_created(error):
                 return await self._failed(f"{said(error)}; the uploaded file {file_id} stays there")
-            answered = isinstance(error, BadResponse) and error.status is not None
-            return await self._look_for_it(f"{said(error)}: {_DOUBT}" if answered else NO_ANSWER)
+            answered = isinstance(error, BadResponse)
+            return await self._look_for_it(f"{said(error)}: {_DOUBT}" if answered else NO_ANSWER, file_id)
         return await self._created(remote, asked_at)
+
+    async def _create(self, file_id: str) -> tuple[RemoteJob, int]:
+        """Create the batch as soon as its file is processed; also return when that was asked for.
+
+        A server that will not have the file yet has refused, so that the same may be asked again.
+        """
+        create, until = Create(self._submission, file_id), self._work.clock() + PROCESSED_WITHIN_MS
+        pause = _FIRST_LOOK_S
+        while True:
+            if await self._processed(file_id):
+                asked_at = self._work.clock()
+                try:
+                    remote = await self._caller.call(create, before=self._begin, stop=self._work.stop)
+                except InvalidRequest as error:
+                    if not _NOT_PROCESSED.search(said(error)) or self._work.clock() >= until:
+                        raise
+                else:
+                    return remote, asked_at
+            elif self._work.clock() >= until:
+                minutes = PROCESSED_WITHIN_MS // MINUTE
+                raise InvalidRequest(f"its file was still not processed after {minutes} minutes")
+            await self._begin()  # nobody takes this submit for dead meanwhile
+            await rest(pause, self._sleep, self._work.stop)
+            pause = min(2 * pause, _LONGEST_LOOK_S)
+
+    async def _processed(self, file_id: str) -> bool:
+        """Whether the uploaded file is processed, or nobody can say."""
+        try:
+            return await self._caller.call(FileReady(file_id), stop=self._work.stop)
+        except (NotFound, BadResponse):
+            return True  # a server that tells nothing of files may make a batch of them all the same
+        except InvalidRequest as error:
+            if error.status is None:
+                raise
+            return True
 
     async def _begin(self) -> None:
         """Write the job and the intent, once; later sendings have their time anew."""
@@ -220,7 +275,11 @@ class _Submit:
         assert self._intent is not None
         intent_id = self._intent.id
         row = await self._work.store.write(lambda writer: writer.close_submit(intent_id, remote, asked_at))
-        return Submitted(SubmitEnd.CREATED, "", row or await self._row_now())
+        row = row or await self._row_now()
+        if remote.status in TERMINAL and remote.status is not Status.COMPLETED:
+            why = row.error if row is not None else None
+            return Submitted(SubmitEnd.ENDED, f"{LABELS[remote.status]}{f': {why}' if why else ''}", row)
+        return Submitted(SubmitEnd.CREATED, "", row)
 
     async def _failed(self, reason: str, end: SubmitEnd = SubmitEnd.FAILED) -> Submitted:
         if self._intent is None:  # it never had its turn: nothing was written, nothing was sent
@@ -251,14 +310,18 @@ class _Submit:
         )
         return found.row if isinstance(found, Refusal) else found
 
-    async def _look_for_it(self, doubt: str) -> Submitted:
+    async def _look_for_it(self, doubt: str, file_id: str) -> Submitted:
         """Ask for the newest batches once; what is not there yet is left to the syncs, never sent again."""
         asked_at = self._work.clock()
         try:
             page = await self._caller.call(ListPage())
         except (ProviderError, NotSent):
             return Submitted(SubmitEnd.UNCONFIRMED, doubt, self._row)
-        ours = next((job for job in page.jobs if job.submit_key == self._submission.key), None)
+        key = self._submission.key
+        # A server that keeps no metadata still names the file, which was uploaded for this batch alone.
+        ours = next((job for job in page.jobs if key == job.submit_key), None) or next(
+            (job for job in page.jobs if job.submit_key is None and job.files.get("input") == file_id), None
+        )
         if ours is None:
             return Submitted(SubmitEnd.UNCONFIRMED, doubt, self._row)
         return await self._created(ours, asked_at)

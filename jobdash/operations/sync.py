@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 from jobdash.config import Account, SyncSettings
 from jobdash.domain.duration import DAY, HOUR, MINUTE
-from jobdash.domain.job import AccountHealth, JobRow
-from jobdash.domain.plan import JobOutcome
+from jobdash.domain.job import AccountHealth
 from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.errors import (
     AuthRejected,
@@ -26,10 +25,12 @@ from jobdash.errors import (
 )
 from jobdash.operations.cancel import said
 from jobdash.operations.limiter import Sleep
-from jobdash.operations.pace import next_poll_ms, pace
-from jobdash.operations.reconcile import Reconciled, reconcile
+from jobdash.operations.pace import next_poll_ms
+from jobdash.operations.reconcile import reconcile, withdraw_unanswered
 from jobdash.operations.remove import finish_waiting, give_up_waiting
-from jobdash.operations.session import Get, ListPage
+from jobdash.operations.session import ListPage
+from jobdash.operations.singles import Singles
+from jobdash.operations.sync_report import SyncReport as SyncReport
 from jobdash.operations.work import Caller, Work
 from jobdash.operations.writing import Store
 from jobdash.providers.base import RemoteJob, RemotePage
@@ -46,43 +47,7 @@ FULL_EVERY_MS = HOUR
 STUCK_MS = 2 * DAY
 """An unfinished batch older than this is stuck; providers give a batch a day, or two."""
 _SETTLED_PAGES = 2
-_SINGLES_MOST = 200
-"""Single questions in one sync; the rest has its turn in the next."""
-_FAILURES_MOST = 3
-"""Single questions in a row that may fail where the list failed, too: then it is the server, not the jobs."""
-_UNANSWERED_MOST = 10
-"""Single questions in a row that may get no answer at all, whatever became of the list."""
 _BACKOFF_MS = (30_000, 60_000, 2 * MINUTE, 5 * MINUTE)
-
-
-@dataclass
-class SyncReport:
-    """What one sync of an account found."""
-
-    account: str
-    seen: int = 0
-    new: int = 0
-    changed: int = 0
-    finished: list[JobRow] = field(default_factory=list)
-    """Jobs that ended since they were last seen."""
-    lost_race: list[JobRow] = field(default_factory=list)
-    """Those of them that completed although a cancel had been asked for."""
-    gone: list[JobRow] = field(default_factory=list)
-    reconciled: list[Reconciled] = field(default_factory=list)
-    removals: list[JobOutcome] = field(default_factory=list)
-    """Removals that had waited for a cancel, carried out or given up."""
-    not_asked: list[tuple[JobRow, ProviderError]] = field(default_factory=list)
-    """Jobs whose own question failed; the account may be well."""
-    error: ProviderError | StoreError | None = None
-    """What the account or its list failed with."""
-    next_poll_at: int = 0
-
-    def add(self, result: UpsertResult) -> None:
-        """Count one page's answers."""
-        self.new += len(result.inserted)
-        self.changed += len(result.changed)
-        self.finished += result.finished
-        self.lost_race += result.lost_race
 
 
 @dataclass
@@ -103,8 +68,12 @@ class Sync:
     sleep: Sleep = asyncio.sleep
     """Waits until the claim is kept once more."""
     _kept_at: int = field(default=0, init=False)
-    _knows: bool = field(default=False, init=False)
-    """Whether the account has shown anything that was known."""
+
+    def __post_init__(self) -> None:
+        """Make the single questions ready."""
+        self._singles = Singles(
+            self._names, self.caller, self.reader, self.work, self.settings, self._keep_claim, self._upsert
+        )
 
     async def run(self) -> SyncReport:
         """Ask, write, and tell; a provider's error is in the report and on the account, never raised."""
@@ -121,7 +90,9 @@ class Sync:
 
     async def _look(self, report: SyncReport, started: int, health: AccountHealth | None) -> None:
         # What a strange key listed at the last sync is known by now: only the jobs in doubt can tell.
-        strange = await self._still_strange(report, started, health)
+        was_strange = health is not None and health.error_kind == SeesNone.__name__
+        singles, full = self._singles, self.full
+        strange = await singles.still_strange(report, started, full=full) if was_strange else None
         try:
             await self._list(report, started, health)
         except ProviderError as error:
@@ -130,9 +101,11 @@ class Sync:
             report.error = error  # single jobs can be asked all the same, and what waits has its turn
         if strange is not None:
             raise strange
-        await self._ask_singly(report, started)
+        await singles.ask(report, started, full=full)
+        await singles.ask_unchanged(report)
         for name in self._names:
             report.reconciled += await reconcile(name, self.caller, self.reader, self.work)
+            report.reconciled += await withdraw_unanswered(name, self.caller, self.work)
         await self._waiting_removals(report)
 
     @asynccontextmanager
@@ -159,19 +132,16 @@ class Sync:
         now = self.work.clock()
         if now - self._kept_at >= _KEEP_MS:
             self._kept_at = now
-            await self.work.store.write(lambda writer: writer.keep_poll(self.account.name, now + CLAIM_MS))
+            await self.work.store.write(
+                lambda writer: writer.keep_poll(self.account.name, now + CLAIM_MS, twins=self.twins)
+            )
 
     @property
     def _names(self) -> tuple[str, ...]:
         return (self.account.name, *self.twins)
 
-    def _unfinished(self, seen_before: int) -> list[tuple[JobRow, int]]:
-        """Return the jobs of all the key's names that may be asked singly, and when each was seen."""
-        return [found for name in self._names for found in self.reader.unfinished_remotely(name, seen_before)]
-
     def _health(self) -> AccountHealth | None:
-        name = self.account.name
-        return next((health for health in self.reader.accounts() if health.name == name), None)
+        return self.reader.health(self.account.name)
 
     # ── the list ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -191,12 +161,12 @@ class Sync:
             return await self.caller.call(ListPage(cursor))
 
         async for page in pages(ask):
-            result = await self._upsert(page.jobs, asked_at)
+            result = await self._upsert(page.jobs, asked_at, listed=True)
             report.add(result)
             report.seen += len(page.jobs)
             if self.on_progress is not None:
                 self.on_progress(report.seen)
-            self._knows |= len(result.inserted) < len(page.jobs)
+            self._singles.knows |= len(result.inserted) < len(page.jobs)
             settled = self._settled(page.jobs, result, started)
             settled_pages = settled_pages + 1 if settled else 0
             if first and not self.full and self._older_than_history(page.jobs, started):
@@ -231,76 +201,14 @@ class Sync:
             job.created_at is not None and job.created_at < oldest and job.status in TERMINAL for job in jobs
         )
 
-    async def _upsert(self, jobs: tuple[RemoteJob, ...], asked_at: int) -> UpsertResult:
+    async def _upsert(self, jobs: tuple[RemoteJob, ...], asked_at: int, listed: bool = False) -> UpsertResult:
         account, configured = self.account, self.work.configured
         origin = self.caller.origin
         return await self.work.store.write(
             lambda writer: writer.upsert(
-                account.name, account.provider, origin, jobs, asked_at, configured=configured
+                account.name, account.provider, origin, jobs, asked_at, configured=configured, listed=listed
             )
         )
-
-    # ── single questions ───────────────────────────────────────────────────────────────────────────────────
-
-    async def _ask_singly(self, report: SyncReport, started: int) -> None:
-        """Ask for the unfinished jobs the list did not show, each at its own pace."""
-        # A list that could not be read at all says nothing of whose key it is.
-        unread = report.error is not None and not report.seen
-        missing: list[tuple[JobRow, int]] = []
-        failures = 0
-        for row in self._due(started, everything=self.full or not (self._knows or unread)):
-            await self._keep_claim()
-            asked_at = self.work.clock()
-            assert row.remote_id is not None
-            try:
-                remote = await self.caller.call(Get(row.remote_id))
-            except NotFound:
-                missing.append((row, asked_at))
-                continue
-            except (Unavailable, InvalidRequest, BadResponse) as error:
-                report.not_asked.append((row, error))  # the others, and what waits, have their turn
-                failures += 1
-                if isinstance(report.error, Unavailable | BadResponse) and failures >= _FAILURES_MOST:
-                    break
-                if isinstance(error, Unavailable) and failures >= _UNANSWERED_MOST:
-                    report.error = report.error or error  # that is no matter of single jobs any more
-                    break
-                continue
-            failures = 0
-            self._knows = True
-            report.add(await self._upsert((remote,), asked_at))
-        if missing and not self._knows:
-            if unread:
-                return
-            raise SeesNone("this key sees none of the known jobs; is it another account's?")
-        for row, asked_at in missing:
-            if await self._mark_not_found(row, asked_at):
-                report.gone.append(row)
-
-    async def _mark_not_found(self, row: JobRow, asked_at: int) -> bool:
-        return await self.work.store.write(lambda writer: writer.mark_not_found(row.id, asked_at))
-
-    async def _still_strange(
-        self, report: SyncReport, started: int, health: AccountHealth | None
-    ) -> SeesNone | None:
-        """Return the error of a key that saw no known job last time, if it still sees none."""
-        if health is None or health.error_kind != SeesNone.__name__:
-            return None
-        try:
-            await self._ask_singly(report, started)
-        except SeesNone as error:
-            return error
-        return None
-
-    def _due(self, started: int, *, everything: bool) -> list[JobRow]:
-        """Return the jobs to ask singly: those whose pace says so, or all; the most overdue first."""
-        overdue: list[tuple[float, JobRow]] = []
-        for row, seen_at in self._unfinished(started):
-            wait, unseen = pace(row, started), started - seen_at
-            if everything or unseen > wait - self.settings.fastest_ms:
-                overdue.append((unseen / wait, row))
-        overdue.sort(key=lambda each: each[0], reverse=True)
-        return [row for _, row in overdue[:_SINGLES_MOST]]
 
     # ── what waits ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -324,7 +232,9 @@ class Sync:
         error = report.error
         retry_after = error.retry_after if isinstance(error, RateLimited | Unavailable) else None
         if error is None:
-            wait = next_poll_ms((row for row, _ in self._unfinished(now + 1)), now, self.settings)
+            origin = self.caller.origin
+            rows = [row for name in self._names for row in self.reader.pace_setters(name, origin)]
+            wait = next_poll_ms(rows, now, self.settings)
         else:
             wait = _backoff(before, error)
         if retry_after is not None:
@@ -344,7 +254,7 @@ class Sync:
                     retry_after_until=None if retry_after is None else now + int(retry_after * 1000),
                     discovered=seen,
                     first_sync_done=True if error is None else None,
-                    claimed=name == self.account.name,
+                    claimed=True,
                 )
 
         await self.work.store.write(tell)

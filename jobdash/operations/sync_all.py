@@ -57,9 +57,10 @@ class AccountSyncs:
             report = next((each for each in reports if each.account == row.account), reports[0])
             report.removals.append(JobOutcome(row, Result.FAILED, NOT_CONFIRMED, row.status))
 
-    async def if_due(self, account: Account) -> SyncReport | None:
-        """Sync an account when it is due and no other process is on it."""
-        return await self._sync(account, full=False) if await self._claim(account) else None
+    async def if_due(self, account: Account, *, overdue: bool = False) -> SyncReport | None:
+        """Sync an account when it is due, or ``overdue``, and no other process is on it."""
+        mine = await self._claim(account, overdue=overdue)
+        return await self._sync(account, full=False) if mine else None
 
     async def _reported(self, account: Account, *, full: bool) -> SyncReport:
         """Sync an account; what cannot be written of it is its own error and hides no other account."""
@@ -73,11 +74,19 @@ class AccountSyncs:
         await self._claim(account)  # so that a dashboard elsewhere leaves it alone meanwhile
         return await self._sync(account, full=full)
 
-    async def _claim(self, account: Account) -> bool:
+    async def _claim(self, account: Account, *, overdue: bool = False) -> bool:
         """Return whether it is this process's turn to poll an account; if so, nobody else's for a while."""
         now, longest = self.work.clock(), self.config.sync.slowest_ms + CLAIM_MS
         return await self.work.store.write(
-            lambda writer: writer.claim_poll(account.name, account.provider, now, now + CLAIM_MS, longest)
+            lambda writer: writer.claim_poll(
+                account.name,
+                account.provider,
+                now,
+                now + CLAIM_MS,
+                longest,
+                twins=other_names(self.config.accounts, account.name),
+                overdue=overdue,
+            )
         )
 
     async def _sync(self, account: Account, *, full: bool) -> SyncReport:

@@ -10,6 +10,8 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.marks import stalled, starting, waits_for_script, worker_gone
 from jobdash.errors import ConfigError
 from jobdash.operations.limiter import Sleep
+from jobdash.operations.pace import overdue_at, rest_ms
+from jobdash.operations.resting import rest
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.sync_all import AccountSyncs, rejected
 
@@ -44,6 +46,8 @@ class Waiting:
     on_sync: Callable[[SyncReport], None] = lambda _report: None
     sleep: Sleep = asyncio.sleep
     _told: dict[int, int] = field(default_factory=dict, init=False)
+    rests: dict[str, int] = field(default_factory=dict, init=False)
+    """By account: until when it is left alone, milliseconds UTC."""
 
     def rows(self, syncs: AccountSyncs) -> dict[int, JobRow]:
         """Read the jobs, and tell of those that changed since the last look."""
@@ -83,7 +87,7 @@ async def wait_until(waiting: Waiting, syncs: AccountSyncs) -> Waited:
             return Waited(waiting.rows(syncs), timed_out=True)
         if asked:
             continue
-        await _rest(_pause_ms(open_rows, waiting, syncs), waiting.sleep, syncs)
+        await rest(_pause_ms(open_rows, waiting, syncs) / 1000, waiting.sleep, stop)
 
 
 def _nobody_runs(row: JobRow, now: int) -> bool:
@@ -95,16 +99,25 @@ def _left_s(waiting: Waiting, now: int) -> float | None:
 
 
 async def _ask(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSyncs) -> bool:
-    """Sync the accounts that are due; return whether any was."""
+    """Sync the accounts that are due, or overdue for a job that is waited for; return whether any was."""
     asked = False
-    for name in sorted({row.account for row in open_rows if not row.local}):
+    clock, settings = syncs.work.clock, syncs.config.sync
+    for name, rows in sorted(_by_account(open_rows).items()):
         account = syncs.config.account(name)
         if account is None:
             raise ConfigError(f"account {name} is not configured any more: nobody can be asked")
-        report = await syncs.if_due(account)
+        for row in rows:
+            syncs.work.caller(row)
+        began = clock()
+        if began < waiting.rests.get(name, 0):
+            continue
+        health = syncs.browser.health(name)
+        overdue = health is None or overdue_at(health, rows, began, settings) <= began
+        report = await syncs.if_due(account, overdue=overdue)
         if report is None:
             continue
         asked = True
+        waiting.rests[name] = clock() + rest_ms(clock() - began, settings)
         waiting.on_sync(report)
         if rejected(report):
             raise ConfigError(f"{name}: {report.error}")
@@ -112,9 +125,15 @@ async def _ask(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSync
 
 
 def _pause_ms(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSyncs) -> int:
-    now = syncs.work.clock()
-    names = {row.account for row in open_rows if not row.local}
-    moments = [health.next_poll_at for health in syncs.browser.accounts() if health.name in names]
+    now, settings = syncs.work.clock(), syncs.config.sync
+    moments: list[int] = []
+    for name, rows in _by_account(open_rows).items():
+        if (health := syncs.browser.health(name)) is None:
+            continue
+        moment = min(health.next_poll_at, overdue_at(health, rows, now, settings))
+        # What is due and was not asked is on its way in another process.
+        moment = moment if moment > now else now + LOOK_AGAIN_MS
+        moments.append(max(moment, waiting.rests.get(name, 0)))
     if waiting.deadline is not None:
         moments.append(waiting.deadline)
     if any(row.local for row in open_rows):  # a look at the store is all it takes
@@ -123,19 +142,9 @@ def _pause_ms(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSyncs
     return max(_SHORTEST_MS, min(soonest, LOOK_AGAIN_MS))
 
 
-async def _rest(ms: int, sleep: Sleep, syncs: AccountSyncs) -> None:
-    """Sleep, unless or until the stop is set."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-
-    def wake() -> None:
-        loop.call_soon_threadsafe(stopped.set)
-
-    resting = asyncio.ensure_future(sleep(ms / 1000))
-    waking = asyncio.ensure_future(stopped.wait())
-    with syncs.work.stop.calls(wake):
-        try:
-            await asyncio.wait((resting, waking), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            resting.cancel()
-            waking.cancel()
+def _by_account(rows: Iterable[JobRow]) -> dict[str, list[JobRow]]:
+    found: dict[str, list[JobRow]] = {}
+    for row in rows:
+        if not row.local:
+            found.setdefault(row.account, []).append(row)
+    return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.decide import other_server
 from jobdash.domain.job import JobRow
 from jobdash.domain.local import GRACE_S
 from jobdash.domain.plan import Situation
@@ -53,11 +55,25 @@ class Work:
 
     def situation(self, *, named: bool = True) -> Situation:
         """Return what a decision needs to know now."""
-        return Situation(self.clock(), self.configured, named)
+        return Situation(self.clock(), self.configured, named, servers=self.servers())
+
+    def servers(self) -> dict[str, str]:
+        """Return the server of each account that can be asked, by name."""
+        found: dict[str, str] = {}
+        for name, caller in self.accounts.items():
+            with suppress(ConfigError):  # said when the account is opened
+                found[name] = caller.origin
+        return found
 
     def caller(self, job: JobRow) -> Caller:
-        """Return the account of a job; raises ConfigError when it cannot be asked."""
+        """Return the account of a job.
+
+        ConfigError when it cannot be asked: it is not configured, or is at another server than the job, where
+        a job of the same id would be somebody else's and a 404 would say nothing.
+        """
         caller = self.accounts.get(job.account)
         if caller is None:
             raise ConfigError(f"account {job.account} is not configured, or its key is missing")
+        if job.origin and (here := caller.origin) != job.origin:
+            raise ConfigError(other_server(job, here))
         return caller

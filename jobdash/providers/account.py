@@ -29,6 +29,11 @@ def key_of(account: Account) -> str:
     return key
 
 
+def server_of(account: Account) -> str:
+    """Return the identity of an account's server; ConfigError when its ``base_url`` is no web address."""
+    return origin_of(account.base_url or BASE_URLS[account.provider])
+
+
 def origin_of(base_url: str) -> str:
     """Return the server's identity: scheme, host, port if unusual, and path, always written the same way.
 

@@ -134,6 +134,9 @@ class Adapter(Protocol):
     async def upload(self, submission: Submission) -> str:
         """Upload the file of a submit; its provider's file id."""
 
+    async def file_ready(self, file_id: str) -> bool:
+        """Whether a batch can be made of an uploaded file; InvalidRequest when the provider refuses it."""
+
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from an uploaded file."""
 

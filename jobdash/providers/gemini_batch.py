@@ -13,15 +13,18 @@ from typing import Self
 from google import genai
 from google.genai import types
 
+from jobdash.account_settings import query_of
 from jobdash.config import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.errors import BadResponse, InvalidRequest
+from jobdash.domain.text import redact
+from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import gemini_claims
 from jobdash.providers.reading import items, mapping, readable, rfc3339_ms, text, whole
 from jobdash.providers.results import answer, remote_error, result_line, unreadable
+from jobdash.providers.shapes import PENDING_FILE, REFUSED_FILE, shown
 from jobdash.providers.wire import Deadlines, Wire, opened
 
 BASE_URL = BASE_URLS["gemini"]
@@ -36,6 +39,7 @@ LONGEST_DELETABLE_FILE_ID = 40
 """Result files have longer ids, and the Files API refuses those (issues of googleapis/python-genai)."""
 
 _LONGEST_NAME = 400
+_VERSIONED = re.compile(r"/v\d+\w*$")
 _SIGNED = re.compile(r"(?P<name>.*?)\s*\[jobdash:(?P<key>[^\[\]\s]+)\]", re.DOTALL)
 
 STATUSES = {
@@ -73,9 +77,12 @@ class GeminiBatches:
     def __init__(
         self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
     ) -> None:
+        self._account = account
         self._key = key_of(account)
         self._version = account.api_version or API_VERSION
         self._deadlines = deadlines or Deadlines()
+        self._pending: set[str] = set()
+        """The uploaded files that are not processed yet."""
         self._clock = clock
         self.origin = origin_of(account.base_url or BASE_URL)
 
@@ -86,7 +93,13 @@ class GeminiBatches:
 
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""
-        self._wire = Wire(self.origin, deadlines=self._deadlines, clock=self._clock)
+        self._wire = Wire(
+            self.origin,
+            deadlines=self._deadlines,
+            clock=self._clock,
+            query=query_of(self._account.base_url),
+            headers=self._account.headers,
+        )
         self._sdk = genai.Client(
             api_key=self._key,
             vertexai=False,  # else GOOGLE_GENAI_USE_VERTEXAI in the environment would choose another API
@@ -109,7 +122,15 @@ class GeminiBatches:
     async def list(self, cursor: str | None = None, limit: int | None = None) -> RemotePage:
         """Return one page of batches; ``limit`` is at most 50."""
         config = types.ListBatchJobsConfig(page_size=min(limit or PAGE, PAGE), page_token=cursor)
-        page = await self._wire.ask(self._batches.list(config=config))
+        try:
+            page = await self._wire.ask(self._batches.list(config=config))
+        except NotFound as error:
+            if not _VERSIONED.search(self.origin):
+                raise
+            words = (
+                f"{error}; base_url {self._account.shown_url} names a version: leave it out, set api_version"
+            )
+            raise NotFound(words, status=error.status, detail=error.detail) from None
         if not isinstance(page, dict):
             raise BadResponse("the provider answered something that is not a list of batches")
         jobs = readable(items(page.get("operations")), read_job)
@@ -144,11 +165,30 @@ class GeminiBatches:
         config = types.UploadFileConfig(display_name=signed_name(submission), mime_type="jsonl")
         with opened(submission.path) as file:
             call = self._files.upload(file=file, config=config)
-            said = mapping(await self._wire.ask(call, deadline=self._deadlines.upload))
-        file_id = text(mapping(said.get("file")).get("name"))
+            said = await self._wire.ask(call, deadline=self._deadlines.upload)
+        uploaded = mapping(mapping(said).get("file")) or mapping(said)
+        file_id = text(uploaded.get("name"))
         if file_id is None:
-            raise BadResponse("the provider answered an upload without the file's name")
+            raise shown(BadResponse("the provider answered an upload without the file's name"), said)
+        if _file_state(uploaded) in PENDING_FILE:
+            self._pending.add(file_id)
         return file_id
+
+    async def file_ready(self, file_id: str) -> bool:
+        """Whether a batch can be made of a file; asks only for one whose upload was answered as pending.
+
+        InvalidRequest when the provider has refused the file meanwhile.
+        """
+        if file_id not in self._pending:
+            return True
+        told = mapping(await self._wire.ask(self._files.get(name=file_id)))
+        state = _file_state(told)
+        if state in REFUSED_FILE:
+            why = text(mapping(told.get("error")).get("message")) or state
+            raise InvalidRequest(f"the provider refused the uploaded file: {redact(why)}")
+        if state not in PENDING_FILE:
+            self._pending.discard(file_id)
+        return file_id not in self._pending
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from an uploaded file; our key goes into the display name, tags have no place."""
@@ -159,7 +199,11 @@ class GeminiBatches:
             src=file_id,
             config=types.CreateBatchJobConfig(display_name=signed_name(submission)),
         )
-        return read_job(await self._wire.ask(call))
+        said = await self._wire.ask(call)
+        try:
+            return read_job(said)
+        except BadResponse as error:
+            raise shown(error, said) from None
 
     async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
         """Stream the result file, or the answers that the batch carries inline."""
@@ -297,6 +341,10 @@ def _inline(value: object) -> list[object]:
 def _model(value: object) -> str | None:
     model = text(value)
     return model.removeprefix("models/") if model else None
+
+
+def _file_state(file: Mapping[str, object]) -> str:
+    return (text(file.get("state")) or "").lower()
 
 
 def _errors(value: object) -> tuple[RemoteError, ...]:

@@ -5,21 +5,33 @@ Facts are from https://platform.openai.com/docs/api-reference/batch and the batc
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
 import openai
 
+from jobdash.account_settings import query_of
 from jobdash.config import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.errors import BadResponse, InvalidRequest
+from jobdash.domain.text import redact
+from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import openai_claims
-from jobdash.providers.reading import items, mapping, readable, text, unix_ms, whole
+from jobdash.providers.reading import NOT_JSON, items, mapping, readable, text, whole
 from jobdash.providers.results import answer, remote_error, result_line, unwrapped
+from jobdash.providers.shapes import (
+    PENDING_FILE,
+    REFUSED_FILE,
+    identifier,
+    moment_ms,
+    shown,
+    unwrapped_object,
+    yes_or_no,
+)
 from jobdash.providers.tags import LONGEST_VALUE, wrong_tags
 from jobdash.providers.wire import Deadlines, Wire, opened
 
@@ -57,12 +69,15 @@ STATUSES = {
 }
 """Only words whose meaning is plain; every other one stays unknown and is shown raw."""
 
+_VERSIONED = re.compile(r"/v\d+(?:[a-z]+\d*)?(?:/|$)")
 _FINISHED = ("completed_at", "failed_at", "expired_at", "cancelled_at")
 _FILES = {"input": "input_file_id", "output": "output_file_id", "error": "error_file_id"}
 
 
 def _plain_yes(said: object) -> bool:
     """Whether a 2xx is a yes without the batch; gateways answer errors and lists with 200, too."""
+    if identifier(unwrapped_object(said).get("id")) is not None:
+        return False
     return said is None or (isinstance(said, dict) and not said.keys() & {"id", "error", "errors", "data"})
 
 
@@ -83,6 +98,8 @@ class OpenAIBatches:
         self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
     ) -> None:
         self._account = account
+        self._pending: set[str] = set()
+        """The uploaded files that are not processed yet."""
         self._key = key_of(account)
         self._deadlines = deadlines or Deadlines()
         self._clock = clock
@@ -95,10 +112,16 @@ class OpenAIBatches:
 
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""
-        self._wire = Wire(self.origin, deadlines=self._deadlines, clock=self._clock)
+        self._wire = Wire(
+            self.origin,
+            deadlines=self._deadlines,
+            clock=self._clock,
+            query=query_of(self._account.base_url),
+            headers=self._account.headers,
+        )
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
-            base_url=(self._account.base_url or BASE_URL).strip(),
+            base_url=self.origin,  # without a query, which the wire adds behind the path
             http_client=self._wire.client,
             # The SDK would re-send a create after a reset, with no idempotency key: two batches, two bills.
             max_retries=0,
@@ -106,6 +129,8 @@ class OpenAIBatches:
         if self._account.key_env != OWN_KEY_ENV:
             # OPENAI_ORG_ID and OPENAI_PROJECT_ID go with OPENAI_API_KEY, not with another account's key.
             self._client.organization = self._client.project = None
+        self._client.organization = self._account.organization or self._client.organization
+        self._client.project = self._account.project or self._client.project
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -116,7 +141,7 @@ class OpenAIBatches:
         """Return one page of batches, newest first; ``limit`` is at most 100."""
         size = min(limit or PAGE, PAGE)
         call = self._client.batches.list(after=cursor or openai.omit, limit=size)
-        return _page(await self._wire.ask(call))
+        return _page(await self._at_home(call))
 
     async def get(self, remote_id: str) -> RemoteJob:
         """Return one batch."""
@@ -144,8 +169,30 @@ class OpenAIBatches:
         """Upload the file of a submit, read piece by piece as it is sent."""
         with opened(submission.path) as file:
             call = self._client.files.create(file=(submission.path.name, file), purpose="batch")
-            said = mapping(await self._wire.ask(call, deadline=self._deadlines.upload))
-        return _file_id(said.get("id"))
+            said = await self._at_home(call, deadline=self._deadlines.upload)
+        uploaded = unwrapped_object(said, "file")
+        file_id = identifier(uploaded.get("id"))
+        if file_id is None:
+            raise shown(BadResponse("the provider answered an upload without the file's id"), said)
+        if _file_state(uploaded) in PENDING_FILE:
+            self._pending.add(file_id)
+        return file_id
+
+    async def file_ready(self, file_id: str) -> bool:
+        """Whether a batch can be made of a file; asks only for one whose upload was answered as pending.
+
+        InvalidRequest when the provider has refused the file meanwhile.
+        """
+        if file_id not in self._pending:
+            return True
+        told = unwrapped_object(await self._wire.ask(self._client.files.retrieve(file_id)), "file")
+        state = _file_state(told)
+        if state in REFUSED_FILE:
+            why = text(told.get("status_details")) or text(mapping(told.get("error")).get("message")) or state
+            raise InvalidRequest(f"the provider refused the uploaded file: {redact(why)}")
+        if state not in PENDING_FILE:
+            self._pending.discard(file_id)
+        return file_id not in self._pending
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from an uploaded file; our key, its name and its tags go into the metadata."""
@@ -158,7 +205,11 @@ class OpenAIBatches:
             input_file_id=file_id,
             metadata=metadata_of(submission),
         )
-        return read_job(await self._wire.ask(call))
+        said = await self._at_home(call)
+        try:
+            return read_job(said)
+        except BadResponse as error:
+            raise shown(error, said) from None
 
     async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
         """Stream the output file, then the error file; their order is not the order of the requests."""
@@ -172,6 +223,18 @@ class OpenAIBatches:
                     line = result_line(raw, where=f"line {number} of the {role} file", read=read_line)
                     if line is not None:
                         yield line
+
+    async def _at_home(self, call: Awaitable[object], *, deadline: float | None = None) -> object:
+        """Ask for what every server has; one that knows of no such path may have a wrong address."""
+        try:
+            return await self._wire.ask(call, deadline=deadline)
+        except (NotFound, BadResponse, InvalidRequest) as error:
+            unknown = isinstance(error, NotFound) or error.status == 405 or str(error).startswith(NOT_JSON)
+            if not unknown or _VERSIONED.search(self.origin) or query_of(self._account.base_url):
+                raise
+            address = self._account.shown_url or self.origin
+            words = f"{error}; base_url {address} has no /v1: is it {self.origin}/v1?"
+            raise type(error)(words, status=error.status, detail=error.detail) from None
 
     @asynccontextmanager
     async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -189,8 +252,9 @@ def metadata_of(submission: Submission) -> dict[str, str]:
 
 def read_job(value: object) -> RemoteJob:
     """Return a batch object in common words; BadResponse when it is none."""
-    batch = mapping(value)
-    remote_id = text(batch.get("id"))
+    batch = unwrapped_object(value)
+    # A number alone may be anything's; with a status it is a batch's.
+    remote_id = text(batch.get("id")) or (identifier(batch.get("id")) if text(batch.get("status")) else None)
     if remote_id is None:
         raise BadResponse("the provider answered something that is not a batch")
     raw = text(batch.get("status")) or ""
@@ -202,11 +266,11 @@ def read_job(value: object) -> RemoteJob:
         status=status,
         raw_status=raw,
         name=metadata.get("name") or metadata.get("job") or metadata.get("description"),
-        created_at=unix_ms(batch.get("created_at")),
-        started_at=unix_ms(batch.get("in_progress_at")),
+        created_at=moment_ms(batch.get("created_at")),
+        started_at=moment_ms(batch.get("in_progress_at")),
         finished_at=_finished(batch) if status in TERMINAL else None,
-        expires_at=unix_ms(batch.get("expires_at")),
-        model=text(batch.get("model")),
+        expires_at=moment_ms(batch.get("expires_at")),
+        model=text(batch.get("model")) or text(batch.get("model_id")),
         endpoint=text(batch.get("endpoint")),
         total=total,
         succeeded=succeeded,
@@ -237,7 +301,9 @@ def read_line(line: Mapping[str, object]) -> ResultLine | None:
 
 def _page(value: object) -> RemotePage:
     page = mapping(value)
-    data, more = page.get("data"), page.get("has_more")
+    # A bare array is all there is, or a page of it: where nothing is promised, the next page tells.
+    data = value if isinstance(value, list) else page.get("data")
+    more = yes_or_no(page.get("has_more"))
     if data is None and more is False:  # an empty list, as some servers write it
         return RemotePage((), None)
     if not isinstance(data, list):
@@ -248,7 +314,10 @@ def _page(value: object) -> RemotePage:
     if jobs:
         # Servers that leave ``has_more`` out: an empty page, or the same again, says that the list is over.
         return RemotePage(jobs, jobs[-1].remote_id, promised=bool(more))
-    return RemotePage((), text(page.get("last_id")) if more else None)
+    cursor = identifier(page.get("last_id"))
+    if more and cursor is None:
+        raise BadResponse("the list promises more after an empty page, and does not say where")
+    return RemotePage((), cursor if more else None)
 
 
 def _expected(job: RemoteJob, remote_id: str) -> RemoteJob:
@@ -257,11 +326,8 @@ def _expected(job: RemoteJob, remote_id: str) -> RemoteJob:
     return job
 
 
-def _file_id(value: object) -> str:
-    file_id = text(value)
-    if file_id is None:
-        raise BadResponse("the provider answered an upload without the file's id")
-    return file_id
+def _file_state(file: Mapping[str, object]) -> str:
+    return (text(file.get("status")) or text(file.get("state")) or "").lower()
 
 
 def _counts(counts: Mapping[str, object]) -> tuple[int | None, int | None, int | None]:
@@ -271,7 +337,7 @@ def _counts(counts: Mapping[str, object]) -> tuple[int | None, int | None, int |
 
 
 def _finished(batch: Mapping[str, object]) -> int | None:
-    times = (unix_ms(batch.get(key)) for key in _FINISHED)
+    times = (moment_ms(batch.get(key)) for key in _FINISHED)
     return max((moment for moment in times if moment is not None), default=None)
 
 

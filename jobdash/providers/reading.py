@@ -13,6 +13,8 @@ from jobdash.errors import BadResponse
 
 T = TypeVar("T")
 
+NOT_JSON = "the answer is not JSON"
+
 _LARGEST = 2**63 - 1
 _LATEST_MS = 253_402_300_799_999
 """The end of the year 9999: no time a provider means lies behind it."""
@@ -26,7 +28,7 @@ def decode(content: bytes | str) -> object:
     try:
         value: object = json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise BadResponse(f"the answer is not JSON ({type(error).__name__})") from None
+        raise BadResponse(f"{NOT_JSON} ({type(error).__name__})") from None
     return value
 
 

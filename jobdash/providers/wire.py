@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx2
 
+from jobdash.account_settings import Header
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.text import redact
 from jobdash.errors import BadResponse, InvalidRequest, ProviderError, Unavailable
@@ -69,7 +70,15 @@ def trust() -> ssl.SSLContext:
 class Wire:
     """One account's HTTP client, to be used in the one event loop that made it."""
 
-    def __init__(self, base_url: str, *, deadlines: Deadlines, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        deadlines: Deadlines,
+        clock: Clock = system_clock,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Sequence[Header] = (),
+    ) -> None:
         self.trust = trust()
         self.client = httpx2.AsyncClient(
             verify=self.trust,
@@ -78,6 +87,8 @@ class Wire:
             event_hooks={"request": [self._before_request], "response": [self._after_response]},
         )
         self._home = httpx2.URL(base_url).origin
+        self._query = tuple(query)
+        self._headers = tuple(headers)
         self._deadlines = deadlines
         self._clock = clock
 
@@ -138,8 +149,15 @@ class Wire:
         # Here and not on the client, because google-genai replaces the client's own time-outs by none.
         request.extensions["timeout"] = self._deadlines.per_request()
         if request.url.origin != self._home:
-            for header in _KEY_HEADERS:
-                request.headers.pop(header, None)
+            for name in (*_KEY_HEADERS, *(header.name for header in self._headers)):
+                request.headers.pop(name, None)
+            return
+        for header in self._headers:
+            request.headers[header.name] = header.reveal()
+        asked = request.url.params.keys()
+        for name, value in self._query:
+            if name not in asked:
+                request.url = request.url.copy_add_param(name, value)
 
     async def _after_response(self, response: httpx2.Response) -> None:
         if response.has_redirect_location:

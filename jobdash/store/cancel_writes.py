@@ -5,13 +5,23 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import UNFINISHED
+from jobdash.domain.status import UNFINISHED, Status
 from jobdash.store.answers import Answers
+from jobdash.store.engine import translated
 from jobdash.store.observed import Observed
+from jobdash.store.prepared import driver_of
 from jobdash.store.records import Accept, Intent, IntentKind, Refusal
+from jobdash.store.rows import UNFINISHED_REMOTELY
 from jobdash.store.texts import stored
 
 DEFAULT_REASON = "Cancelled by user"
+_RUNNING = ", ".join(f"'{word}'" for word in sorted(UNFINISHED - {Status.CANCELLING, Status.UNKNOWN}))
+_UNANSWERED = (
+    f"SELECT id FROM job INDEXED BY job_unfinished WHERE {UNFINISHED_REMOTELY} AND account = ? AND origin = ?"
+    f" AND cancel_doubt = 1 AND remote_status IN ({_RUNNING}) AND removed_at IS NULL AND gone_at IS NULL"
+    " AND not_found_at IS NULL AND seen_at > cancel_requested_at + ? AND NOT EXISTS (SELECT 1 FROM intent"
+    f" WHERE intent.job_id = job.id AND intent.closed_at IS NULL AND intent.kind = '{IntentKind.CANCEL}')"
+)
 
 
 class CancelWrites(Answers):
@@ -48,6 +58,7 @@ class CancelWrites(Answers):
                 cancel_reason=stored(reason or DEFAULT_REASON),
                 cancel_doubt=0,
             )
+            self._make_due(connection, row.account)
             earlier = row.cancel_requested_at
             return self._open(connection, now, IntentKind.CANCEL, row, deadline, bulk=bulk, earlier=earlier)
 
@@ -134,6 +145,30 @@ class CancelWrites(Answers):
             self._answered(connection, intent, remote, asked_at)
             return self._ended(connection, intent, action, "failed", reason)
 
+    def withdraw_unanswered(self, account: str, origin: str, reason: str, after_ms: int) -> list[JobRow]:
+        """Withdraw the cancels that got no answer, where the provider was seen running the job long after.
+
+        ``after_ms`` milliseconds after it was asked for, a cancel has been applied or never will be. Returns
+        the jobs, which may be asked again.
+        """
+        with translated(self._path):
+            found = driver_of(self._looking).execute(_UNANSWERED, (account, origin, after_ms)).fetchall()
+        withdrawn: list[JobRow] = []
+        for (job_id,) in found:
+            with self._transaction() as connection:
+                if (
+                    driver_of(connection)
+                    .execute(f"{_UNANSWERED} AND id = ?", (account, origin, after_ms, job_id))
+                    .fetchone()
+                ):
+                    self._set(
+                        connection, job_id, cancel_requested_at=None, cancel_reason=None, cancel_doubt=0
+                    )
+                    row = self._row_now(connection, job_id)
+                    self._append(connection, self._clock(), "reconcile", row, "failed", reason)
+                    withdrawn.append(row)
+        return withdrawn
+
     def _answered(
         self, connection: Connection, intent: Intent, remote: Observed | None, asked_at: int | None
     ) -> None:
@@ -145,4 +180,8 @@ class CancelWrites(Answers):
     def _ended(self, connection: Connection, intent: Intent, action: str, result: str, detail: str) -> JobRow:
         row = self._row_now(connection, intent.job_id)
         self._append(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
+        if (
+            action == "cancel" and row.remote_status in UNFINISHED
+        ):  # a sync that reconciles plans its own next
+            self._make_due(connection, row.account)
         return row

@@ -23,7 +23,7 @@ from jobdash.store.intents import INTENT_COLUMNS, intent
 from jobdash.store.prepared import Prepared, driver_of
 from jobdash.store.records import Accept, Actor, Intent, IntentKind, Refusal
 from jobdash.store.rows import ROW_COLUMNS, job_row
-from jobdash.store.tables import EventRecord, IntentRecord, JobRecord, table
+from jobdash.store.tables import AccountRecord, EventRecord, IntentRecord, JobRecord, table
 from jobdash.store.texts import stored, stored_error
 
 WORDS_A_QUERY = 400
@@ -34,6 +34,7 @@ TAKEN_BACK = "its removal was taken back or carried out elsewhere"
 job = table(JobRecord)
 intents = table(IntentRecord)
 events = table(EventRecord)
+accounts = table(AccountRecord)
 
 _SELECT_ROW = Prepared(select(*(job.c[name] for name in ROW_COLUMNS)).where(job.c.id == bindparam("job_key")))
 UPDATE_JOB = update(job).where(job.c.id == bindparam("job_key"))
@@ -65,6 +66,7 @@ _CLOSE_INTENT = Prepared(
     .returning(*(intents.c[name] for name in INTENT_COLUMNS))
 )
 
+_MAKE_DUE = "UPDATE account SET next_poll_at = :now WHERE name = :name AND next_poll_at > :now"
 _WAITING = select(intents.c.id).where(
     intents.c.job_id == bindparam("job_key"),
     intents.c.kind == str(IntentKind.REMOVE),
@@ -232,6 +234,10 @@ class Desk:
 
     def _set_and_fence(self, connection: Connection, job_id: int, **columns: Any) -> None:
         _SET_AND_FENCE.run(connection, job_key=job_id, **columns)
+
+    def _make_due(self, connection: Connection, account: str) -> None:
+        """Let an account be polled now: one of its jobs has just become unfinished, or cancelling."""
+        driver_of(connection).execute(_MAKE_DUE, {"now": self._clock(), "name": account})
 
     @staticmethod
     def _new_public_ids(connection: Connection, count: int) -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The Alembic revision that ``schema.sql`` is at. Revisions are numbers, so that newer ones can be told."""
 SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 OLDEST_SQLITE = (3, 35, 0)

@@ -13,12 +13,12 @@ from jobdash.store.looking import COLUMNS, IDS_A_QUERY, Looking, marks
 from jobdash.store.rows import ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
 
 _DETAILS = (
-    "origin, cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
+    "cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
     " remote_metadata, seen_at, submit_key"
 )
 
 
-_RELATIVES = slice(len(ROW_COLUMNS) + 4, len(ROW_COLUMNS) + 6)
+_RELATIVES = slice(len(ROW_COLUMNS) + 3, len(ROW_COLUMNS) + 5)
 """Where a job's parent and successor stand behind the columns of its row."""
 
 
@@ -101,6 +101,49 @@ class JobReads(Looking):
         )
         return [(job_row(values[:-1]), values[-1]) for values in found]
 
+    def pace_setters(self, account: str, origin: str) -> list[JobRow]:
+        """Return those unfinished jobs of an account, at one server, of which one has the shortest pace.
+
+        That are the youngest, the one whose cancel was asked for last, and one that was force-failed; also
+        such as have no remote id yet, since a list may show their batch.
+        """
+        order = {
+            "verdict IS NULL AND status = 'cancelling'": (
+                "cancel_requested_at IS NULL DESC, cancel_requested_at DESC"
+            ),
+            "verdict IS NULL": "created_at DESC",
+            "verdict IS NOT NULL": "created_at DESC",
+        }
+        arms = [
+            f"SELECT * FROM (SELECT {COLUMNS} FROM job INDEXED BY job_unfinished"
+            f" WHERE {UNFINISHED_REMOTELY} AND account = ? AND origin = ? AND gone_at IS NULL AND {which}"
+            " AND (removed_at IS NULL OR EXISTS"
+            " (SELECT 1 FROM intent WHERE job_id = job.id AND closed_at IS NULL))"
+            f" ORDER BY {by} LIMIT 1)"
+            for which, by in order.items()
+        ]
+        return self._rows(" UNION ALL ".join(arms), (account, origin) * len(arms))
+
+    def unchanged_in_list(self, account: str, origin: str, polls: int, limit: int) -> list[JobRow]:
+        """Return unfinished jobs that the list has shown unchanged for so many polls, longest first."""
+        return self._rows(
+            f"SELECT {COLUMNS} FROM job INDEXED BY job_unfinished WHERE {UNFINISHED_REMOTELY}"
+            " AND account = ? AND origin = ? AND remote_id IS NOT NULL AND removed_at IS NULL"
+            " AND gone_at IS NULL AND unchanged_polls >= ? ORDER BY unchanged_polls DESC, created_at LIMIT ?",
+            (account, origin, polls, limit),
+        )
+
+    def answered_at(self, ids: Sequence[int]) -> dict[int, int]:
+        """Return when a provider last told anything but a 404 of the jobs that were submitted from here."""
+        found: dict[int, int] = {}
+        for some in chunks(ids, IDS_A_QUERY):
+            sql = (
+                "SELECT id, coalesce(not_found_at, seen_at, 0) FROM job"
+                f" WHERE submit_key IS NOT NULL AND id IN ({marks(some)})"
+            )
+            found |= dict(self._all(sql, some))
+        return found
+
 
 def _job(
     values: Sequence[Any],
@@ -109,11 +152,11 @@ def _job(
     public_ids: Mapping[int | None, str],
 ) -> Job:
     row, more = job_row(values[: len(ROW_COLUMNS)]), values[len(ROW_COLUMNS) :]
-    (origin, cancel_reason, verdict_reason, attempt, parent_id, superseded_by) = more[:6]
-    (usage, errors, files, metadata, seen_at, submit_key) = more[6:]
+    (cancel_reason, verdict_reason, attempt, parent_id, superseded_by) = more[:5]
+    (usage, errors, files, metadata, seen_at, submit_key) = more[5:]
     return Job(
         row=row,
-        origin=origin,
+        origin=row.origin,
         cancel_reason=cancel_reason,
         verdict_reason=verdict_reason,
         attempt=attempt,

@@ -34,12 +34,16 @@ class Reader(PageReads, JobReads, ItemReads, LogReads):
             f"SELECT {COLUMNS} FROM job WHERE revision > ? ORDER BY revision LIMIT ?", (revision, limit)
         )
 
+    def health(self, account: str) -> AccountHealth | None:
+        """Return what the last poll of one account told; None where it never was polled."""
+        return next((health for health in self.accounts() if health.name == account), None)
+
     def accounts(self) -> list[AccountHealth]:
         """Return what the last polls told, by account name."""
         return [
-            AccountHealth(*(*values[:-1], bool(values[-1])))
+            AccountHealth(*(*values[:-2], bool(values[-2]), values[-1]))
             for values in self._all(
                 "SELECT name, provider, asked_at, ok_at, error, error_kind, next_poll_at, retry_after_until,"
-                " discovered, first_sync_done FROM account ORDER BY name"
+                " discovered, first_sync_done, claimed_until FROM account ORDER BY name"
             )
         ]

@@ -93,6 +93,7 @@ class RemovalWrites(Desk):
             self._close_waiting(connection, job_id, now, "asked again")
             self._set(connection, job_id, removing=deadline)
             self._append(connection, now, Undone.WAITING_REMOVAL, row, "waiting", bulk=bulk)
+            self._make_due(connection, row.account)
             return self._open(connection, now, IntentKind.REMOVE, row, deadline, bulk=bulk, choices=choices)
 
     def end_waiting_removal(self, intent_id: int, reason: str) -> JobRow | None:

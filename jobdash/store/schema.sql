@@ -54,6 +54,7 @@ CREATE TABLE job (
 	failed_key INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(failed, -1)) VIRTUAL,
 	progress_key INTEGER NOT NULL GENERATED ALWAYS AS (CASE WHEN total > 0 AND coalesce(succeeded, failed) IS NOT NULL THEN 10000 * (coalesce(succeeded, 0) + coalesce(failed, 0)) / total ELSE -1 END) VIRTUAL,
 	done_before INTEGER,
+	unchanged_polls INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT remote_status_known CHECK (remote_status IN ('pending', 'validating', 'in_progress', 'finalizing', 'cancelling', 'completed', 'failed', 'expired', 'cancelled', 'unknown')),
 	CONSTRAINT verdict_known CHECK (verdict = 'force_failed'),
 	CONSTRAINT cancel_doubt_is_boolean CHECK (cancel_doubt IN (0, 1)),
@@ -72,6 +73,7 @@ CREATE TABLE account (
 	retry_after_until INTEGER,
 	discovered INTEGER DEFAULT 0 NOT NULL,
 	first_sync_done INTEGER DEFAULT 0 NOT NULL,
+	claimed_until INTEGER,
 	PRIMARY KEY (name)
 );
 
@@ -262,4 +264,4 @@ END;
 
 INSERT INTO meta (id, revision) VALUES (1, 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('0003');
+INSERT INTO alembic_version (version_num) VALUES ('0004');

@@ -66,6 +66,7 @@ class SubmitWrites(Answers):
             row = self._insert_new(connection, new, now)
             if new.parent_id is not None:
                 self._set(connection, new.parent_id, superseded_by=row.id)
+            self._make_due(connection, row.account)
             return row, self._open(connection, now, IntentKind.SUBMIT, row, deadline, bulk=bulk)
 
     def uploaded(self, job_id: int, file_id: str) -> None:
@@ -143,6 +144,8 @@ class SubmitWrites(Answers):
     def _told(self, connection: Connection, intent: Intent, action: str, result: str, detail: str) -> JobRow:
         row = self._row_now(connection, intent.job_id)
         self._append(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
+        if action == "submit" and row.unfinished:
+            self._make_due(connection, row.account)
         return row
 
     def _last_retry(self, connection: Connection, parent_id: int) -> JobRow | None:

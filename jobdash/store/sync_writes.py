@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import TERMINAL
+from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.store.answers import SELECT_KNOWN, Answers, Applied
 from jobdash.store.chunks import chunks
 from jobdash.store.desk import WORDS_A_QUERY, job
@@ -40,6 +41,14 @@ _BY_SUBMIT_KEY = SELECT_KNOWN.where(
     job.c.remote_id.is_(None),
     job.c.provider == bindparam("provider"),
 )
+# Only a submit that got no answer has no remote id: these rows are few, and lie together in the index.
+_BY_INPUT_FILE = SELECT_KNOWN.where(
+    job.c.remote_id.is_(None),
+    job.c.remote_status.in_(sorted(UNFINISHED)),
+    job.c.provider == bindparam("provider"),
+    job.c.origin == bindparam("origin"),
+    func.json_extract(job.c.files, "$.input").in_(bindparam("words", expanding=True)),
+)
 _SEEN = (
     update(job)
     .where(
@@ -50,8 +59,12 @@ _SEEN = (
             job.c.seen_at > bindparam("ahead"),
         ),
     )
-    .values(seen_at=bindparam("asked"))
+    .values(
+        seen_at=bindparam("asked"),
+        unchanged_polls=case((bindparam("unchanged"), job.c.unchanged_polls + 1), else_=0),
+    )
 )
+_ASKED_SINGLY = update(job).where(job.c.id == bindparam("job_key")).values(unchanged_polls=0)
 _IDS_BEHIND = select(job.c.id, job.c.remote_id).where(job.c.id > bindparam("last")).order_by(job.c.id)
 _LAST_ID = select(job.c.id).order_by(job.c.id.desc()).limit(1)
 _ALL_NONE = dict.fromkeys(
@@ -93,18 +106,24 @@ class SyncWrites(Answers):
         asked_at: int,
         *,
         configured: Collection[str] | None = None,
+        listed: bool = False,
+        makes_due: bool = False,
     ) -> UpsertResult:
         """Write what an account tells of its jobs.
 
         ``asked_at`` is when the request was sent, milliseconds UTC; ``configured`` names the accounts there
-        are, so that jobs of an account that is no more are adopted. ``removed_at`` is never touched.
+        are, so that jobs of an account that is no more are adopted; ``listed`` says that a poll's list told
+        of them, which counts how often in a row it told the same. ``makes_due`` is for whoever is no sync:
+        the account is polled soon when one of the jobs is unfinished. ``removed_at`` is never touched.
         """
         source = Source(account, asked_at, configured)
         by_id = {observed.remote_id: observed for observed in jobs}
         collected = _Collected()
         for some in chunks(list(by_id.values()), _JOBS_A_TRANSACTION):
             with self._transaction() as connection:
-                self._write_answers(connection, provider, origin, some, source, collected)
+                self._write_answers(connection, provider, origin, some, source, collected, listed=listed)
+                if makes_due and any(observed.status in UNFINISHED for observed in some):
+                    self._make_due(connection, account)
         return collected.result()
 
     def _write_answers(
@@ -115,14 +134,20 @@ class SyncWrites(Answers):
         jobs: Sequence[Observed],
         source: Source,
         collected: _Collected,
+        *,
+        listed: bool,
     ) -> None:
         known = _known(connection, provider, origin, jobs)
         unknown: list[Observed] = []
-        seen: list[dict[str, int]] = []
+        seen: list[dict[str, int | bool]] = []
         ahead = self._clock() + SET_BACK_MS
         for observed in jobs:
             # One submit is one batch: of two with its key, the other is a batch of its own.
-            before = known.get(observed.remote_id) or known.pop(_key_word(observed), None)
+            before = (
+                known.get(observed.remote_id)
+                or known.pop(_key_word(observed), None)
+                or known.pop(_file_word(observed), None)
+            )
             if before is None:
                 unknown.append(observed)
                 continue
@@ -131,7 +156,10 @@ class SyncWrites(Answers):
             settled = observed.remote_id in collected.settled
             # A sync in which nothing happened leaves the file alone: not even ``seen_at`` is written.
             if applied.believed and (applied.changed or not settled):
-                seen.append({"job_key": before["id"], "asked": source.asked_at, "ahead": ahead})
+                same = listed and not applied.changed and not settled
+                seen.append(
+                    {"job_key": before["id"], "asked": source.asked_at, "ahead": ahead, "unchanged": same}
+                )
         if seen:
             connection.execute(_SEEN, seen)
         if unknown:
@@ -186,6 +214,11 @@ class SyncWrites(Answers):
             connection.execute(sqlite_insert(tags).on_conflict_do_nothing(), words)
         return sorted(made.values())
 
+    def asked_singly(self, job_id: int) -> None:
+        """Begin anew to count how often a list tells the same of a job: it was asked for alone."""
+        with self._transaction() as connection:
+            connection.execute(_ASKED_SINGLY, {"job_key": job_id})
+
     def mark_not_found(self, job_id: int, asked_at: int) -> bool:
         """Write down that the provider knows no such job; return whether that makes it gone now.
 
@@ -232,11 +265,21 @@ def _known(
     for some in chunks(keys, WORDS_A_QUERY):
         for row in connection.execute(_BY_SUBMIT_KEY, {"words": some, "provider": provider}):
             found[f"key {row.submit_key}"] = _as_dict(row)
+    # A server that keeps no metadata still names the file, which was uploaded for this one batch.
+    files = [word for observed in jobs if not observed.submit_key and (word := observed.files.get("input"))]
+    for some in chunks(files, WORDS_A_QUERY):
+        for row in connection.execute(_BY_INPUT_FILE, {"words": some, **place}):
+            before = _as_dict(row)
+            found[f"file {json.loads(before['files'])['input']}"] = before
     return found
 
 
 def _key_word(observed: Observed) -> str:
     return f"key {observed.submit_key}"
+
+
+def _file_word(observed: Observed) -> str:
+    return f"file {observed.files.get('input')}"
 
 
 def _as_dict(row: Row[Any]) -> dict[str, Any]:

@@ -126,6 +126,8 @@ class JobRecord(Base, table=True):
     progress_key: int = _generated("progress_key", _PROGRESS)
     done_before: int | None = None
     """What earlier attempts had done when the present one began; no part of its pace."""
+    unchanged_polls: int = Field(default=0, sa_column_kwargs=_default("0"))
+    """How often in a row a list showed it unfinished and unchanged, since it was last asked for singly."""
 
     __table_args__ = (
         CheckConstraint(f"remote_status IN ({_words(Status)})", name="remote_status_known"),
@@ -175,6 +177,8 @@ class AccountRecord(Base, table=True):
     retry_after_until: int | None = None
     discovered: int = Field(default=0, sa_column_kwargs=_default("0"))
     first_sync_done: bool = Field(default=False, sa_type=Integer, sa_column_kwargs=_default("0"))
+    claimed_until: int | None = None
+    """Until when a process may be polling it now; None when none is."""
 
 
 class IntentRecord(Base, table=True):

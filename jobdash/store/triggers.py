@@ -10,7 +10,9 @@ from sqlalchemy import DDL, MetaData, Table, event
 
 from jobdash.store.tables import NOW_MS
 
-SILENT = frozenset({"id", "public_id", "seen_at", "not_found_at", "updated_at", "revision", "done_before"})
+SILENT = frozenset(
+    {"id", "public_id", "seen_at", "not_found_at", "updated_at", "revision", "done_before", "unchanged_polls"}
+)
 """Columns of a job whose change is no change: nobody reads the row again for them."""
 UNSEEN = SILENT | {"fence", "owner", "last_owner", "lease_until", "submit_key", "origin"}
 """Columns a person does not see: their change makes a revision, and leaves ``updated_at`` alone."""

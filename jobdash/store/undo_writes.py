@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.status import UNFINISHED
 from jobdash.store.chunks import chunks
 from jobdash.store.desk import Desk
 from jobdash.store.records import Undoable, Undone, UndoOutcome
@@ -39,7 +40,10 @@ class UndoWrites(Desk):
             self._close_waiting(connection, row.id, now, "undone")
         self._set(connection, row.id, **_CLEARED[what])
         self._append(connection, now, "undo", row, "done", f"took back: {what}", bulk=bulk)
-        return UndoOutcome(self._row_now(connection, row.id), None)
+        after = self._row_now(connection, row.id)
+        if after.remote_status in UNFINISHED:
+            self._make_due(connection, after.account)
+        return UndoOutcome(after, None)
 
 
 def _mark(row: JobRow) -> tuple[object, ...]:

@@ -193,6 +193,7 @@ class JobdashApp(App[None]):
         """Take note of keys before they are sent to anybody."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             self.keys.sent(event)
+            self.runtime.attended()
         await super().on_event(event)
 
     def may_act_at_once(self, key: events.Key) -> bool:

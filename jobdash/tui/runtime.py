@@ -137,6 +137,11 @@ class Runtime:
         configured = frozenset(account.name for account in self._context.config.accounts)
         return Work(self._accounts, self._store, configured, self._context.clock, stop or Stop())
 
+    def attended(self) -> None:
+        """Somebody presses keys: batches that are made elsewhere are looked for more often."""
+        for worker in self._accounts.values():
+            worker.attended()
+
     def sync_now(self) -> None:
         """Ask every account now."""
         if self._store is None or self._stopped:

@@ -191,3 +191,61 @@ def test_a_million_samples_in_a_minute(cli: Cli) -> None:
     cli("demo", "--jobs", "1000000", "--db", str(cli.folder / "many.db"))
 
     assert time.monotonic() - started < 90
+
+
+def test_a_batch_that_failed_when_it_was_created_is_no_success(cli: Cli, batch_file: Path) -> None:
+    answer = {"id": "batch_1", "object": "batch", "status": "failed", "created_at": 1_700_000_000}
+    answer |= {"errors": {"data": [{"code": "empty_file", "message": "The batch is empty."}]}}
+    cli.fault(Answer(200, json.dumps(answer)), "/v1/batches", "POST")
+
+    ran = cli("submit", str(batch_file), "--account", "openai")
+    document = cli("submit", str(batch_file), "--account", "openai", "--json")
+
+    assert (ran.code, document.code) == (1, 1)
+    assert "batch_1" in ran.out
+    assert "was created, and is over at once: failed: The batch is empty. See: jobdash show" in ran.err
+    assert document.json["result"] == "failed"
+    assert document.json["reason"] == "failed: The batch is empty."
+
+
+def test_a_default_account_ends_the_question_for_one(cli: Cli, batch_file: Path) -> None:
+    said = cli.config.read_text() if cli.config.exists() else ""
+    cli.config.write_text(f'default_account = "work"\n{said}')
+
+    assert cli.json("submit", str(batch_file), "--dry-run")["account"] == "work"
+    assert cli.json("submit", str(batch_file), "--dry-run", "--account", "openai")["account"] == "openai"
+    assert cli.json("config", "show")["default_account"] == "work"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("--speed", "60"), ("--empty",), ("--emulator-only", "--speed", "0"), ("--jobs", "3", "--empty")],
+)
+def test_speed_and_empty_are_for_the_emulator_alone(cli: Cli, args: tuple[str, ...]) -> None:
+    assert cli("demo", *args).code == 2
+
+
+@pytest.mark.slow
+def test_an_emulator_at_speed_ends_a_tiny_batch_in_seconds(cli: Cli, batch_file: Path) -> None:
+    import openai
+
+    process = cli.start("demo", "--emulator-only", "--empty", "--speed", "60")
+    assert process.stdout is not None
+    lines = [process.stdout.readline().strip() for _ in range(4)]
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+    client = openai.OpenAI(api_key=exports["OPENAI_API_KEY"], base_url=exports["OPENAI_BASE_URL"])
+    try:
+        assert client.batches.list().data == []
+        file = client.files.create(file=batch_file, purpose="batch")
+        made = client.batches.create(input_file_id=file.id, endpoint="/v1/responses", completion_window="24h")
+        began = time.monotonic()
+        while (now := client.batches.retrieve(made.id)).status != "completed":
+            assert time.monotonic() - began < 10
+            time.sleep(0.05)
+        assert time.monotonic() - began < 6
+        assert now.output_file_id is not None
+        assert now.completed_at is not None
+        assert made.created_at <= now.completed_at <= time.time() + 1
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)

@@ -163,7 +163,7 @@ def test_a_password_in_an_address_is_left_out_and_shuts_nobody_out(tmp_path: Pat
     found = settings(tmp_path, work, OPENAI_API_KEY="sk-one", OPENAI_BASE_URL=url)
     addresses = {account.name: account.base_url for account in found.accounts}
     assert addresses == {"openai": "https://gateway.example/v1", "work": "http://work/v1"}
-    assert len(found.warnings) == 2
+    assert len([words for words in found.warnings if "user name" in words]) == 2
     assert "OPENAI_BASE_URL: the user name or password in the address is left out" in found.warnings[0]
     assert not any("hunter2" in warning for warning in found.warnings)
 
@@ -188,8 +188,12 @@ def test_a_setting_nobody_knows_is_a_warning(tmp_path: Path) -> None:
     place = tmp_path / "config.toml"
     assert sorted(found.warnings) == [
         (
+            f"{place}: [accounts.work] api_version is not used by openai: the version is a part of base_url"
+            " (…/v1, or …?api-version=…)"
+        ),
+        (
             f"{place}: [accounts.work] speed is not known; there are provider, api_key_env, base_url,"
-            " api_version, list_history, enabled"
+            " api_version, organization, project, headers, list_history, enabled"
         ),
         f"{place}: [colour] is not known",
         f"{place}: [ui] font is not known; there are theme, columns, sort, ascii",
@@ -297,3 +301,72 @@ def test_a_secret_shows_itself_to_nobody() -> None:
     for shown in (repr(secret), str(secret), f"{secret}", repr(account), f"{account!r}", f"{[secret]}"):
         assert "very" not in shown
     assert secret.reveal() == "sk-very-secret"
+
+
+def test_a_setting_that_its_provider_does_not_use_is_a_warning(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path,
+        "[accounts.lab]\nprovider = 'gemini'\napi_key_env = 'LAB'\nproject = 'p'\norganization = 'o'\n"
+        "list_history = '7d'\n",
+    )
+    assert [words.split("] ")[1].split(":")[0] for words in found.warnings] == [
+        "organization is not used by gemini",
+        "project is not used by gemini",
+        "list_history is not used by gemini",
+    ]
+
+
+def test_headers_organization_project_and_the_default_account(tmp_path: Path) -> None:
+    text = f"""default_account = "work"
+{WORK}organization = "org-1"
+project = "proj_1"
+headers = {{ "X-Team" = "search", "api-key" = "env:GATEWAY", "X-Missing" = "env:NOWHERE" }}
+"""
+    found = settings(tmp_path, text, GATEWAY="canary-0123456789")
+    account = found.account("work")
+    assert found.default_account == "work"
+    assert account is not None
+    assert (account.organization, account.project) == ("org-1", "proj_1")
+    assert [(header.name, header.reveal()) for header in account.headers] == [
+        ("X-Team", "search"),
+        ("api-key", "canary-0123456789"),
+    ]
+    assert "canary" not in repr(account)
+    assert "canary" not in redact("said: canary-0123456789")
+    assert any("NOWHERE is not set, so that X-Missing is not sent" in words for words in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ('"X-Api-Key" = "abc"', '"X-Api-Key" = "env:NAME"'),
+        ('"Authorization" = "Basic abc"', "a key does not belong in the file"),
+        ('"X-Thing" = "sk-abcdefghijklmnop"', "a key does not belong in the file"),
+        ('"X-Thing" = "a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6"', "a key does not belong in the file"),
+        ('"Cookie" = "a=b"', "a key does not belong in the file"),
+        ('"X Y" = "a"', "is no header that can be set"),
+        ('"Host" = "elsewhere"', "is no header that can be set"),
+        ('"X-Y" = "a\\nb"', "characters that no header can have"),
+        ('"X-Y" = 3', "headers has to be a table of texts"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_or_is_a_key_is_refused(tmp_path: Path, header: str, words: str) -> None:
+    told = complaint(tmp_path, f"{WORK}headers = {{ {header} }}")
+    assert words in told
+    assert told.startswith("[accounts.work] headers")
+
+
+def test_a_default_account_that_there_is_not_is_a_warning(tmp_path: Path) -> None:
+    found = settings(tmp_path, f'default_account = "home"\n{WORK}')
+    assert found.default_account is None
+    assert any("default_account: no account 'home'; there are work" in words for words in found.warnings)
+
+
+def test_a_key_in_the_query_of_an_address_is_sent_and_never_shown(tmp_path: Path) -> None:
+    url = "https://host/openai?api-version=2025-01-01&subscription-key=canary-555"
+    found = settings(tmp_path, OPENAI_API_KEY="sk-one", OPENAI_BASE_URL=url)
+    account = found.account("openai")
+    assert account is not None
+    assert account.base_url == url
+    assert account.shown_url == "https://host/openai?api-version=2025-01-01&subscription-key=[secret]"
+    assert "canary-555" not in redact("refused: canary-555")

@@ -217,3 +217,79 @@ async def test_a_store_that_cannot_be_opened_at_first_is_polled_for_later(thread
     worker.wake()
 
     await asyncio.to_thread(until, lambda: bool(threads.syncs))
+
+
+def planned(world: World, asked_ago_s: int, **columns: object) -> None:
+    """Let the account have been asked so long ago, and be due in a quarter of an hour."""
+    now = system_clock()
+    values = {"asked_at": now - asked_ago_s * 1000, "next_poll_at": now + 900_000, "claimed_until": None}
+    values |= columns  # type: ignore[arg-type]
+    with closing(sqlite3.connect(world.config.database)) as connection, connection:
+        wanted = ", ".join(f"{name} = ?" for name in values)
+        connection.execute(f"UPDATE account SET {wanted} WHERE name = 'openai'", list(values.values()))
+
+
+async def first_sync(threads: Threads) -> AccountWorker:
+    worker = threads.account()
+    threads.serve(worker)
+    assert await asyncio.to_thread(threads.synced.wait, PATIENCE_S)
+    await asked(worker)
+    return worker
+
+
+async def looked(worker: AccountWorker) -> None:
+    """Let the worker look whose turn it is, and have looked."""
+    worker.wake()
+    await asyncio.sleep(0.1)
+    await asked(worker)
+
+
+@pytest.mark.parametrize(
+    ("pressed", "asked_ago_s", "more", "asks"),
+    [
+        (True, 70, {}, True),
+        (False, 70, {}, False),
+        (True, 20, {}, False),
+        (True, 70, {"error": "key rejected", "error_kind": "AuthRejected"}, False),
+        (True, 70, {"claimed_until": 2**52}, True),  # a clock that was set back since
+    ],
+)
+async def test_while_somebody_presses_keys_batches_made_elsewhere_are_looked_for_every_minute(
+    threads: Threads, pressed: bool, asked_ago_s: int, more: dict[str, object], asks: bool
+) -> None:
+    worker = await first_sync(threads)
+    planned(threads.world, asked_ago_s, **more)
+    threads.synced.clear()
+    if pressed:
+        worker.attended()
+
+    await looked(worker)
+
+    assert await asyncio.to_thread(threads.synced.wait, PATIENCE_S if asks else 0.3) is asks
+
+
+async def test_an_attended_account_that_another_process_polls_is_left_to_it(threads: Threads) -> None:
+    worker = await first_sync(threads)
+    until_ms = system_clock() + 100_000
+    planned(threads.world, 70, claimed_until=until_ms, next_poll_at=until_ms)
+    threads.synced.clear()
+    worker.attended()
+
+    await looked(worker)
+
+    assert not await asyncio.to_thread(threads.synced.wait, 0.3)
+
+
+async def test_an_action_elsewhere_wakes_an_idle_account(threads: Threads) -> None:
+    worker = await first_sync(threads)
+    planned(threads.world, 70)
+    threads.synced.clear()
+
+    def make_due(writer: Any) -> None:
+        with writer._transaction() as connection:
+            writer._make_due(connection, "openai")
+
+    await threads.store.write(make_due)
+    await looked(worker)
+
+    assert await asyncio.to_thread(threads.synced.wait, PATIENCE_S)

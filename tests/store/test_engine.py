@@ -20,12 +20,20 @@ from store_kit import HandClock, actor, put, raw, remote
 from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
 from jobdash.store import engine, fresh
 from jobdash.store.claim import Wanted, claim
-from jobdash.store.engine import connect_reader, ensure_store, open_engines, read_only_reason
+from jobdash.store.engine import (
+    SCHEMA_VERSION,
+    connect_reader,
+    ensure_store,
+    open_engines,
+    read_only_reason,
+)
 from jobdash.store.fence import Outcome, open_store
 from jobdash.store.migrate import MIGRATIONS, upgrade
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.writer import Writer
+
+NEXT_VERSION = f"{int(SCHEMA_VERSION) + 1:04}"
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -229,8 +237,8 @@ def test_each_engine_keeps_its_promise_of_durability(path: Path) -> None:
 def _chain(folder: Path, upgrade_body: str, header: str = "") -> Path:
     scripts = folder / "migrations"
     shutil.copytree(MIGRATIONS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "0004_next.py").write_text(
-        f"from alembic import op\nrevision = '0004'\ndown_revision = '0003'\n{header}\n"
+    (scripts / "versions" / f"{NEXT_VERSION}_next.py").write_text(
+        f"from alembic import op\nrevision = '{NEXT_VERSION}'\ndown_revision = '{SCHEMA_VERSION}'\n{header}\n"
         f"def upgrade():\n    {upgrade_body}\n"
     )
     return scripts
@@ -242,7 +250,7 @@ def test_an_older_store_is_upgraded_and_keeps_its_jobs(path: Path, writer: Write
     upgrade(path, scripts)
     upgrade(path, scripts)
     assert raw(path, "SELECT remote_id, note FROM job") == [("batch_1", None)]
-    assert raw(path, "SELECT version_num FROM alembic_version") == [("0004",)]
+    assert raw(path, "SELECT version_num FROM alembic_version") == [(NEXT_VERSION,)]
 
 
 def test_an_upgrade_that_fails_leaves_the_store_as_it_was(path: Path, tmp_path: Path) -> None:
@@ -266,14 +274,14 @@ def test_a_table_is_not_rewritten_under_a_running_job(path: Path, writer: Writer
 def test_an_older_store_that_cannot_be_written_is_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "SCHEMA_VERSION", "0004")
+    monkeypatch.setattr(engine, "SCHEMA_VERSION", NEXT_VERSION)
     with pytest.raises(StoreReadOnly, match="needs an upgrade"):
         ensure_store(path, read_only=True)
 
 
 def test_ensure_store_upgrades_an_older_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upgraded: list[Path] = []
-    monkeypatch.setattr(engine, "SCHEMA_VERSION", "0004")
+    monkeypatch.setattr(engine, "SCHEMA_VERSION", NEXT_VERSION)
     monkeypatch.setattr("jobdash.store.migrate.upgrade", upgraded.append)
     assert ensure_store(path) is None
     assert upgraded == [path]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from tui_kit import Dash, account, change, dashboard
 
 from jobdash.demo.emulator import (
@@ -285,3 +286,26 @@ async def test_refresh_errors_of_the_failed_jobs_shown(
         change(path, "UPDATE job SET errors = NULL, error = NULL")
         dash.app.acts.ask_errors(dash.app.main.view.failed_jobs())
         await dash.until(lambda: "line is bad" in dash.toast)
+
+
+async def test_every_key_says_that_somebody_sits_here(
+    emulator: Emulator, server: EmulatorServer, path: Path
+) -> None:
+    async with over(emulator, server, path, running("one"), running("two")) as dash:
+        worker = dash.app.runtime.accounts["openai"]
+        for key in ("down", "j", "2", "1", "pagedown", "question_mark", "escape", "slash", "n", "escape"):
+            worker._attended_at = None
+            await dash.press(key)
+            assert worker._attended_at is not None, key
+
+
+@pytest.mark.slow
+async def test_while_keys_are_pressed_batches_made_elsewhere_are_found(
+    emulator: Emulator, server: EmulatorServer, path: Path
+) -> None:
+    async with over(emulator, server, path, ended("one")) as dash:
+        emulator.openai.add_batch(running("two"))
+        now = round(time.time() * 1000)
+        change(path, "UPDATE account SET asked_at = ?, next_poll_at = ?", now - 70_000, now + 900_000)
+        await dash.press("down")
+        await dash.until(lambda: set(dash.names) == {"one", "two"}, 20)

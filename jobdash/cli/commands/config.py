@@ -41,7 +41,9 @@ def show(face: Face) -> None:
     if face.as_json:
         document(_as_json(config))
         return
-    facts([("Config", _where(config)), ("Store", str(config.database))])
+    where = [("Config", _where(config)), ("Store", str(config.database))]
+    default = [("default_account", config.default_account)] if config.default_account else []
+    facts(where + default)
     for account in config.accounts:
         say("")
         say(f"[accounts.{account.name}]")
@@ -79,8 +81,11 @@ def _account_facts(account: Account) -> list[tuple[str, str]]:
     return [
         ("provider", account.provider),
         ("key", f"{account.key_env} is {'set' if account.api_key else 'not set'}"),
-        ("base_url", account.base_url or ""),
+        ("base_url", account.shown_url or ""),
         ("api_version", account.api_version or ""),
+        ("organization", account.organization or ""),
+        ("project", account.project or ""),
+        ("headers", ", ".join(f"{header.name} ({header.shown})" for header in account.headers)),
         ("list_history", _span(account.list_history_ms)),
     ]
 
@@ -96,8 +101,11 @@ def _as_json(config: Config) -> dict[str, Any]:
                 "provider": account.provider,
                 "api_key_env": account.key_env,
                 "key_present": account.api_key is not None,
-                "base_url": account.base_url,
+                "base_url": account.shown_url,
                 "api_version": account.api_version,
+                "organization": account.organization,
+                "project": account.project,
+                "headers": {header.name: header.shown for header in account.headers},
                 "list_history_ms": account.list_history_ms,
             }
             for account in config.accounts
@@ -110,6 +118,7 @@ def _as_json(config: Config) -> dict[str, Any]:
         },
         "sync": {"fastest_ms": config.sync.fastest_ms, "slowest_ms": config.sync.slowest_ms},
         "keys": dict(config.keys),
+        "default_account": config.default_account,
         "warnings": list(config.warnings),
     }
 

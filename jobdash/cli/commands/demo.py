@@ -16,6 +16,7 @@ from jobdash.errors import JobdashError, UsageError
     "demo",
     "jobdash demo",
     "jobdash demo --emulator-only --port 8080 > env.sh &",
+    "jobdash demo --emulator-only --empty --speed 60",
     "jobdash demo --jobs 1000000 --db many.db && jobdash --db many.db",
 )
 @click.option(
@@ -23,23 +24,33 @@ from jobdash.errors import JobdashError, UsageError
 )
 @click.option("--port", type=click.IntRange(0, 65_535), help="The emulator's port; else a free one.")
 @click.option(
+    "--speed",
+    type=click.FloatRange(min=0.01, max=100_000),
+    metavar="N",
+    help="The emulator's batches move on N times as fast: 60 makes a minute a second.",
+)
+@click.option("--empty", is_flag=True, help="The emulator begins without sample batches.")
+@click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Fill a new store (--db) with N sample jobs."
 )
 @pass_face
-def command(face: Face, emulator_only: bool, port: int | None, jobs: int | None) -> int:
+def command(
+    face: Face, emulator_only: bool, port: int | None, speed: float | None, empty: bool, jobs: int | None
+) -> int:
     """Try the dashboard on a built-in emulator of the providers: no key, no network, no config.
 
     All of it is thrown away at the end, but for results that are fetched. With --jobs, a store is
     filled instead, and kept.
     """
-    if port is not None and not emulator_only:
-        raise UsageError("--port goes with --emulator-only")
+    for name, given in {"--port": port is not None, "--speed": speed is not None, "--empty": empty}.items():
+        if given and not emulator_only:
+            raise UsageError(f"{name} goes with --emulator-only")
     if jobs is not None:
         if emulator_only:
             raise UsageError("--emulator-only or --jobs, not both")
         _fill(face, jobs)
     elif emulator_only:
-        _serve(port or 0)
+        _serve(port or 0, speed or 1.0, empty=empty)
     else:
         return _dashboard(face)
     return 0
@@ -62,13 +73,16 @@ def _fill(face: Face, count: int) -> None:
         say(f"{made:,} sample jobs in {path}")
 
 
-def _serve(port: int) -> None:
+def _serve(port: int, speed: float, *, empty: bool) -> None:
     from jobdash.demo.emulator import Emulator
     from jobdash.demo.emulator.process import serve
-    from jobdash.demo.samples import seed_emulator
+    from jobdash.demo.samples import plan_submitted, seed_emulator
 
-    emulator = Emulator()
-    seed_emulator(emulator, emulator.clock.now())
+    emulator = Emulator(speed=speed)
+    if empty:
+        plan_submitted(emulator)
+    else:
+        seed_emulator(emulator, emulator.clock.now())
     try:
         serve(emulator, port=port)
     except OSError as error:

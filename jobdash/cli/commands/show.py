@@ -61,10 +61,9 @@ def command(
     row = select_one(face, word, accounts, removed=True)
     code = 0
     if sync_first:
-        from jobdash.cli.syncing import sync_now
+        from jobdash.cli.syncing import sync_for
 
-        known = face.config.account(row.account) is not None
-        code = sync_now(face, [row.account]) if known else 0
+        code = sync_for(face, row)
     shown = _Items(outcome, limit or None) if items else None
     if face.as_json:
         _document(face, row.id, events, shown)

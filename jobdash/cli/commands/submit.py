@@ -19,7 +19,10 @@ from jobdash.errors import UsageError
 )
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option(
-    "--account", type=AccountName(), metavar="NAME", help="The account; needed if there are several."
+    "--account",
+    type=AccountName(),
+    metavar="NAME",
+    help="The account; else default_account of the config, or the only one.",
 )
 @click.option("--name", help="What it is called; else the file's name.")
 @click.option("--model", help="Gemini: the model. (OpenAI's lines name it themselves.)")
@@ -45,11 +48,12 @@ def command(
     from jobdash.cli.submitting import submit_file
     from jobdash.operations.submit import order
 
+    account = account or face.config.default_account
     chosen = face.wanted_accounts((account,) if account else ())
     if len(chosen) != 1:
         names = ", ".join(each.name for each in chosen or face.wanted_accounts(()))
         told = "" if chosen else f"{LOCAL} is where the jobs of your own scripts stand; "
-        raise UsageError(f"{told}--account has to say which: {names}")
+        raise UsageError(f"{told}--account has to say which: {names}; or default_account in the config")
     wanted = order(file, chosen[0], name=name, model=model, endpoint=endpoint, tags=read_tags(tags))
     return submit_file(face, wanted, dry_run=dry_run)
 

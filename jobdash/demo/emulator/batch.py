@@ -10,7 +10,10 @@ from itertools import accumulate
 
 from jobdash.demo.emulator import timeline
 from jobdash.demo.emulator.plan import BatchScript, Failure, Phase, Plan, Switches
+from jobdash.demo.emulator.speed import Speed
 from jobdash.demo.emulator.timeline import Snapshot
+
+_AS_PLANNED = Speed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +63,19 @@ class Batch:
         own = self.plan.timing.expires_after
         return self.created + (self.window if own is None else own)
 
-    def at(self, now: float, switches: Switches) -> Snapshot:
+    def at(self, now: float, switches: Switches, speed: Speed = _AS_PLANNED) -> Snapshot:
         """How it looks at that moment."""
-        return timeline.look(
+        created = self.created
+        snapshot = timeline.look(
             self.plan,
             total=self.requests.count,
             created=self.created,
             window=self.expires - self.created,
-            cancelled=self.cancelled,
+            cancelled=None if self.cancelled is None else speed.planned(self.cancelled, created),
             cancel=switches.cancel,
-            now=now,
+            now=speed.planned(now, created),
         )
+        return speed.in_real_time(snapshot, created)
 
     def outcomes(self, snapshot: Snapshot, *, shuffled: bool = False) -> Iterator[Outcome]:
         """What became of every request that has an outcome, in the order of the result file."""

@@ -9,6 +9,7 @@ from jobdash.demo.emulator.faults import Faults
 from jobdash.demo.emulator.ids import IdMaker
 from jobdash.demo.emulator.journal import Journal
 from jobdash.demo.emulator.provider import GEMINI, OPENAI, Provider
+from jobdash.demo.emulator.speed import Speed
 
 OPENAI_KEY = "sk-emulated-openai"
 GEMINI_KEY = "emulated-gemini"
@@ -18,7 +19,8 @@ class Emulator:
     """Everything an emulated world consists of; `EmulatorServer` puts it on a port.
 
     `keys` are the only API keys accepted (None: any); a batch belongs to the key that made it. `latency` is
-    the time every answer takes, in real seconds. The same `seed` gives the same ids and the same chances.
+    the time every answer takes, in real seconds. Batches move on ``speed`` times as fast as planned, from now
+    on. The same `seed` gives the same ids and the same chances.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class Emulator:
         keys: AbstractSet[str] | None = None,
         latency: float = 0.0,
         seed: int = 0,
+        speed: float = 1.0,
     ) -> None:
         self.clock = clock if clock is not None else RealClock()
         self.keys = keys
@@ -35,8 +38,9 @@ class Emulator:
         self.journal = Journal()
         self.faults = Faults(seed)
         ids = IdMaker(seed)
-        self.openai = Provider(OPENAI, clock=self.clock, ids=ids, key=OPENAI_KEY)
-        self.gemini = Provider(GEMINI, clock=self.clock, ids=ids, key=GEMINI_KEY)
+        pace = Speed(speed, self.clock.now())
+        self.openai = Provider(OPENAI, clock=self.clock, ids=ids, key=OPENAI_KEY, speed=pace)
+        self.gemini = Provider(GEMINI, clock=self.clock, ids=ids, key=GEMINI_KEY, speed=pace)
 
     def accepts(self, key: str) -> bool:
         """Whether a request with that key is served."""

@@ -20,6 +20,7 @@ def batch_json(provider: Provider, batch: Batch) -> JsonObject:
     """The batch object."""
     snapshot = provider.look(batch)
     switches = provider.switches_of(batch)
+    expires = provider.expires(batch)
     return {
         "id": batch.id,
         "object": "batch",
@@ -33,7 +34,7 @@ def batch_json(provider: Provider, batch: Batch) -> JsonObject:
         "error_file_id": _result_id(provider, batch, snapshot, Role.ERRORS),
         "created_at": int(batch.created),
         "in_progress_at": _entered(snapshot, Phase.IN_PROGRESS),
-        "expires_at": int(batch.expires) if math.isfinite(batch.expires) else None,
+        "expires_at": int(expires) if math.isfinite(expires) else None,
         "finalizing_at": _entered(snapshot, Phase.FINALIZING),
         "completed_at": _entered(snapshot, Phase.COMPLETED),
         "failed_at": _entered(snapshot, Phase.FAILED),

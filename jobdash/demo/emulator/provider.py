@@ -11,9 +11,11 @@ from jobdash.demo.emulator.files import BatchFile, FileBook, Role
 from jobdash.demo.emulator.ids import IdMaker, derived
 from jobdash.demo.emulator.ledger import Ledger
 from jobdash.demo.emulator.plan import BatchScript, Listing, Plan, Switches
+from jobdash.demo.emulator.speed import Speed
 from jobdash.demo.emulator.timeline import Snapshot
 
 HOUR = 3600.0
+_AS_PLANNED = Speed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,13 @@ class Provider:
     then on, the other two for the next answer.
     """
 
-    def __init__(self, traits: Traits, *, clock: Clock, ids: IdMaker, key: str) -> None:
+    def __init__(
+        self, traits: Traits, *, clock: Clock, ids: IdMaker, key: str, speed: Speed = _AS_PLANNED
+    ) -> None:
         self.traits = traits
         self.clock = clock
         self.ids = ids
+        self.speed = speed
         self.key = key
         """The key whose account is meant when none is named."""
         self.plan = Plan()
@@ -137,7 +142,11 @@ class Provider:
 
     def look(self, batch: Batch) -> Snapshot:
         """How a batch looks now."""
-        return batch.at(self.clock.now(), self.switches_of(batch))
+        return batch.at(self.clock.now(), self.switches_of(batch), self.speed)
+
+    def expires(self, batch: Batch) -> float:
+        """When a batch's window closes."""
+        return self.speed.real(batch.expires, batch.created)
 
     def switches_of(self, batch: Batch) -> Switches:
         """The batch's own switches, else the provider's."""

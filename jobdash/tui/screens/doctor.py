@@ -134,8 +134,8 @@ def _account_lines(
     head: TextLine = ((clean(account.name, 18).ljust(20), "strong"), (f"{mark} {words}", tone))
     key = "is set" if account.api_key is not None else "is not set"
     more = [("", f"{account.provider}, key {clean(account.key_env)} {key}")]
-    if account.base_url:
-        more.append(("", f"at {clean(account.base_url)}"))
+    if account.shown_url:
+        more.append(("", f"at {clean(account.shown_url)}"))
     if facts is not None and facts.twin_of:
         more.append(("", f"the same key as {clean(facts.twin_of)}: asked once"))
     return [head, *pairs(more, width), ()]

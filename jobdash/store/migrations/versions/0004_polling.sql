@@ -1,0 +1,3 @@
+ALTER TABLE job ADD COLUMN unchanged_polls INTEGER DEFAULT 0 NOT NULL;
+
+ALTER TABLE account ADD COLUMN claimed_until INTEGER;
