@@ -28,6 +28,7 @@ from jobdash.errors import StoreError
 from jobdash.operations.browse import Order
 from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.context import Context
+from jobdash.tui.guard import display_error
 from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, Waiting
 from jobdash.tui.news import Severity, toasts
 from jobdash.tui.prompt_keys import KeysUnderWay
@@ -76,6 +77,8 @@ class JobdashApp(App[None]):
         self.keys = KeysUnderWay()
         self.behind_first_paint: Callable[[], None] = lambda: None
         """What else begins when the first rows are drawn."""
+        self.display_errors: list[str] = []
+        """What could not be shown so far, as sentences."""
         self.last_words = ""
         """What to print when the terminal is the shell's again."""
         if context.config.keys:
@@ -176,6 +179,13 @@ class JobdashApp(App[None]):
         """Say that the store cannot be read any more."""
         self.main.show_banner(str(error))
 
+    def cannot_show(self, error: Exception) -> None:
+        """Report, once each, that something cannot be shown; the rest of the screen goes on."""
+        words = display_error(error)
+        if words not in self.display_errors:
+            self.display_errors.append(words)
+            self.notify(words, severity="error")
+
     async def run_action(
         self,
         action: str | ActionParseResult,
@@ -187,6 +197,9 @@ class JobdashApp(App[None]):
             return await super().run_action(action, default_namespace, namespaces)
         except StoreError as error:
             self.store_unreadable(error)
+            return True
+        except Exception as error:  # noqa: BLE001 - the data of one job must not end the dashboard
+            self.cannot_show(error)
             return True
 
     async def on_event(self, event: events.Event) -> None:
