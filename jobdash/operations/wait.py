@@ -46,7 +46,11 @@ class Waiting:
     _told: dict[int, int] = field(default_factory=dict, init=False)
 
     def rows(self, syncs: AccountSyncs) -> dict[int, JobRow]:
-        """Read the jobs, and tell of those that changed since the last look."""
+        """Read the jobs, and tell of those that changed since the last look.
+
+        StoreError when the store was deleted, moved or replaced: no change would ever be seen.
+        """
+        syncs.browser.refuse_replaced()
         rows = syncs.browser.rows(self.ids)
         for row in rows.values():
             if self._told.get(row.id) != row.revision:

@@ -248,6 +248,8 @@ class JobdashApp(App[None]):
         self.runs.failed(reason)
         self.main.show_banner(reason)
         self.main.draw()
+        if self.screen is not self.main:  # which hides the banner
+            self.notify(reason, severity="error")
 
     @on(Waiting)
     def _account_waits(self, event: Waiting) -> None:

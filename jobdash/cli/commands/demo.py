@@ -46,7 +46,7 @@ def command(face: Face, emulator_only: bool, port: int | None, jobs: int | None)
 
 
 def _fill(face: Face, count: int) -> None:
-    from jobdash.cli.out import document, say
+    from jobdash.cli.out import document, say, tell
     from jobdash.config import database_path
     from jobdash.demo.many import sample_rows
     from jobdash.domain.clock import system_clock
@@ -55,7 +55,7 @@ def _fill(face: Face, count: int) -> None:
     if face.database is None:
         raise UsageError("--jobs wants --db, the new store to fill")
     path: Path = database_path(face.database)
-    made = fill_store(path, sample_rows(count, system_clock()))
+    made = fill_store(path, sample_rows(count, system_clock()), tell)
     if face.as_json:
         document({"jobs": made, "database": str(path)})
     else:
