@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,7 +12,8 @@ import click
 from jobdash.cli.command import shared_options
 from jobdash.cli.exit_codes import FAILED, INTERRUPTED, READER_LEFT
 from jobdash.cli.face import Face
-from jobdash.cli.out import Tone, prepare, say, tell
+from jobdash.cli.out import Tone, forget_output, output_error, prepare, say, tell
+from jobdash.cli.require_terminal import require_terminal
 from jobdash.errors import FilterError, JobdashError, UsageError
 
 COMMANDS = {
@@ -131,8 +131,7 @@ def dashboard(face: Face) -> int:
     """Open the dashboard; return its exit code."""
     if face.as_json:
         raise UsageError("the dashboard prints no JSON; jobdash list --json does")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("the dashboard wants a terminal; jobdash list prints the jobs")
+    require_terminal("the dashboard wants a terminal", "jobdash list prints the jobs")
     from jobdash.tui.run import run_dashboard
 
     return run_dashboard(face.config, demo=False)
@@ -140,8 +139,10 @@ def dashboard(face: Face) -> int:
 
 def run(args: Sequence[str]) -> int:
     """Run one command line; return its exit code. No traceback leaves this function."""
-    prepare()
     face = Face()
+    if not prepare():
+        tell("jobdash: standard output is closed: nothing can be printed, so nothing was done", Tone.BAD)
+        return FAILED
     try:
         return _invoke(list(args), face)
     except click.ClickException as error:
@@ -154,22 +155,23 @@ def run(args: Sequence[str]) -> int:
         tell("interrupted")
         return INTERRUPTED
     except (ReaderLeft, BrokenPipeError):
-        _forget_stdout()
+        forget_output()
         return READER_LEFT
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
-        _show_crash(error, face)
+        if isinstance(error, OSError) and (reason := output_error()) is not None:
+            tell(f"jobdash: standard output cannot be written: {reason}", Tone.BAD)
+        else:
+            _show_crash(error, face)
         return FAILED
+    finally:
+        if output_error() is not None:
+            forget_output()
 
 
 def _invoke(args: list[str], face: Face) -> int:
     code: Any = group.main(args, prog_name="jobdash", standalone_mode=False, obj=face)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
-
-
-def _forget_stdout() -> None:
-    # Python flushes stdout once more when it exits, and would complain there.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_usage_error(error: click.ClickException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -26,11 +27,45 @@ class Tone(Enum):
     STRONG = "1"
 
 
-def prepare() -> None:
-    """Let no character that the terminal's encoding lacks end a command."""
+def prepare() -> bool:
+    """Make the standard streams usable; returns whether there is a standard output.
+
+    No character that the terminal's encoding lacks ends a command. Where one is closed (``>&-``), its number
+    is taken, so that no file is opened under it and written to by mistake.
+    """
+    has_output = sys.stdout is not None
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            _open_nothing(number)
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    return has_output
+
+
+def _open_nothing(number: int) -> None:
+    try:
+        os.fstat(number)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+
+
+def output_error() -> str | None:
+    """Return why standard output cannot be written, a full disk for one; None when it can."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return None
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+def forget_output() -> None:
+    """Drop what is still to be written: Python would try once more when it exits, and complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str, tone: Tone = Tone.PLAIN) -> None:
@@ -39,8 +74,9 @@ def say(text: str, tone: Tone = Tone.PLAIN) -> None:
 
 
 def tell(text: str, tone: Tone = Tone.PLAIN) -> None:
-    """Print one line of diagnostics, on stderr."""
-    _write(sys.stderr, text, tone)
+    """Print one line of diagnostics, on stderr; nothing ends because it cannot be written there."""
+    with contextlib.suppress(OSError, ValueError):
+        _write(sys.stderr, text, tone)
 
 
 def _write(stream: TextIO, text: str, tone: Tone) -> None:

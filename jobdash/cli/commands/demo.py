@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import errno
 from pathlib import Path
 
 import click
 
 from jobdash.cli.command import face_command, pass_face
 from jobdash.cli.face import Face
+from jobdash.cli.require_terminal import require_terminal
 from jobdash.errors import JobdashError, UsageError
+
+_PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.EPERM})
 
 
 @face_command(
@@ -72,14 +75,15 @@ def _serve(port: int) -> None:
     try:
         serve(emulator, port=port)
     except OSError as error:
+        if error.errno not in _PORT_ERRORS:
+            raise
         raise JobdashError(f"port {port} cannot be used: {error.strerror}") from error
 
 
 def _dashboard(face: Face) -> int:
     if face.as_json or face.database is not None:
         raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("the demo wants a terminal; jobdash demo --emulator-only does without")
+    require_terminal("the demo wants a terminal", "jobdash demo --emulator-only does without")
     from jobdash.demo.hangup import ends_when_told
     from jobdash.demo.local_jobs import LocalJobs
     from jobdash.demo.start import demo_world
