@@ -15,10 +15,10 @@ def main() -> None:
         try:
             sys.stdout.flush()
         except OSError as error:
-            from jobdash.cli.out import forget_output, tell
+            from jobdash.cli.out import Output, tell
 
             tell(f"jobdash: standard output cannot be written: {error.strerror}")
-            forget_output()
+            Output(sys.stdout).forget()
             sys.exit(1)
         return
     try:

@@ -12,7 +12,7 @@ import click
 from jobdash.cli.command import shared_options
 from jobdash.cli.exit_codes import FAILED, INTERRUPTED, READER_LEFT
 from jobdash.cli.face import Face
-from jobdash.cli.out import Tone, forget_output, output_error, prepare, say, tell
+from jobdash.cli.out import Output, Tone, prepared, say, tell
 from jobdash.cli.require_terminal import require_terminal
 from jobdash.errors import FilterError, JobdashError, UsageError
 
@@ -139,10 +139,22 @@ def dashboard(face: Face) -> int:
 
 def run(args: Sequence[str]) -> int:
     """Run one command line; return its exit code. No traceback leaves this function."""
+    with prepared() as output:
+        if output is None:
+            tell("jobdash: standard output is closed: nothing can be printed, so nothing was done", Tone.BAD)
+            return FAILED
+        code = _run(args, output)
+        if output.error is None:
+            return code
+        output.forget()
+        if isinstance(output.error, BrokenPipeError):
+            return READER_LEFT
+        tell(f"jobdash: standard output cannot be written: {output.error.strerror}", Tone.BAD)
+        return code or FAILED
+
+
+def _run(args: Sequence[str], output: Output) -> int:
     face = Face()
-    if not prepare():
-        tell("jobdash: standard output is closed: nothing can be printed, so nothing was done", Tone.BAD)
-        return FAILED
     try:
         return _invoke(list(args), face)
     except click.ClickException as error:
@@ -154,18 +166,12 @@ def run(args: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         tell("interrupted")
         return INTERRUPTED
-    except (ReaderLeft, BrokenPipeError):
-        forget_output()
+    except ReaderLeft:
         return READER_LEFT
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
-        if isinstance(error, OSError) and (reason := output_error()) is not None:
-            tell(f"jobdash: standard output cannot be written: {reason}", Tone.BAD)
-        else:
+        if output.error is None:
             _show_crash(error, face)
         return FAILED
-    finally:
-        if output_error() is not None:
-            forget_output()
 
 
 def _invoke(args: list[str], face: Face) -> int:

@@ -6,9 +6,9 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from jobdash.domain.text import clean, redact
 
@@ -27,13 +27,45 @@ class Tone(Enum):
     STRONG = "1"
 
 
-def prepare() -> bool:
-    """Make the standard streams usable; returns whether there is a standard output.
+class Output:
+    """Standard output that remembers why it could not be written, so that this is no other error."""
 
-    No character that the terminal's encoding lacks ends a command. Where one is closed (``>&-``), its number
-    is taken, so that no file is opened under it and written to by mistake.
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write a text; raises OSError."""
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """Write what is buffered; raises OSError."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self.error = error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def forget(self) -> None:
+        """Drop what is still to be written: Python would try once more when it exits, and complain."""
+        _forget(self._stream)
+
+
+@contextlib.contextmanager
+def prepared() -> Iterator[Output | None]:
+    """Make the standard streams usable; yields standard output, None where there is none (``>&-``).
+
+    No character that the terminal's encoding lacks ends a command. Where a stream is closed, its number is
+    taken, so that no file is opened under it and written to by mistake.
     """
-    has_output = sys.stdout is not None
+    before = sys.stdout
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             _open_nothing(number)
@@ -41,7 +73,21 @@ def prepare() -> bool:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    return has_output
+    output = Output(sys.stdout)
+    sys.stdout = cast("TextIO", output)
+    try:
+        yield output if before is not None else None
+    finally:
+        sys.stdout = before
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):  # a terminal that is gone
+            _forget(sys.stderr)
+
+
+def _forget(stream: TextIO) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _open_nothing(number: int) -> None:
@@ -49,23 +95,6 @@ def _open_nothing(number: int) -> None:
         os.fstat(number)
     except OSError:
         os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
-
-
-def output_error() -> str | None:
-    """Return why standard output cannot be written, a full disk for one; None when it can."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return None
-    except (OSError, ValueError) as error:
-        return getattr(error, "strerror", None) or str(error)
-    return None
-
-
-def forget_output() -> None:
-    """Drop what is still to be written: Python would try once more when it exits, and complain."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str, tone: Tone = Tone.PLAIN) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import events, on
 from textual.actions import ActionParseResult
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType, Keymap
 from textual.dom import DOMNode
 from textual.filter import LineFilter
@@ -28,7 +28,6 @@ from jobdash.errors import StoreError
 from jobdash.operations.browse import Order
 from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.context import Context
-from jobdash.tui.guard import display_error
 from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, Waiting
 from jobdash.tui.news import Severity, toasts
 from jobdash.tui.prompt_keys import KeysUnderWay
@@ -36,6 +35,7 @@ from jobdash.tui.runs import Run, Runs, single_toast, summary_line
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.screens.main import MainScreen
 from jobdash.tui.symbols import not_utf8
+from jobdash.tui.terminal_app import TerminalApp
 from jobdash.tui.theme import DARK, LIGHT
 from jobdash.tui.widgets.filter_bar import FilterInput
 
@@ -50,7 +50,7 @@ _TOAST_MOST = 600
 """Characters of a toast."""
 
 
-class JobdashApp(App[None]):
+class JobdashApp(TerminalApp):
     """The dashboard."""
 
     TITLE = "jobdash"
@@ -59,6 +59,7 @@ class JobdashApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=False),
         Binding("ctrl+c", "interrupt", "Quit", show=False, system=True, priority=True),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, system=True, priority=True),
     ]
 
     def __init__(self, context: Context) -> None:
@@ -77,8 +78,8 @@ class JobdashApp(App[None]):
         self.keys = KeysUnderWay()
         self.behind_first_paint: Callable[[], None] = lambda: None
         """What else begins when the first rows are drawn."""
-        self.display_errors: list[str] = []
-        """What could not be shown so far, as sentences."""
+        self.notices: list[str] = []
+        """What opening the store had to report."""
         self.last_words = ""
         """What to print when the terminal is the shell's again."""
         if context.config.keys:
@@ -102,7 +103,8 @@ class JobdashApp(App[None]):
 
     def on_mount(self) -> None:
         """Say what is wrong with the settings."""
-        for warning in [*self.context.config.warnings, *self._unknown_settings()]:
+        self.leave_running_to_signals()
+        for warning in [*self.notices, *self.context.config.warnings, *self._unknown_settings()]:
             self.notify(warning, severity="warning")
 
     def _unknown_settings(self) -> Iterator[str]:
@@ -178,13 +180,6 @@ class JobdashApp(App[None]):
     def store_unreadable(self, error: StoreError) -> None:
         """Say that the store cannot be read any more."""
         self.main.show_banner(str(error))
-
-    def cannot_show(self, error: Exception) -> None:
-        """Report, once each, that something cannot be shown; the rest of the screen goes on."""
-        words = display_error(error)
-        if words not in self.display_errors:
-            self.display_errors.append(words)
-            self.notify(words, severity="error")
 
     async def run_action(
         self,

@@ -12,6 +12,7 @@ from cli_kit import ROOT, Cli
 
 COMMANDS = (
     "list", "list --json", "list --csv", "show JOB", "show JOB --json", "log --json", "sync", "--version",
+    "--json --version",
     "cancel JOB --yes", "cancel JOB --dry-run", "wait DONE", "doctor", "doctor --json", "config path",
     "config show", "--help", "list --help", "fetch DONE --out -", "undo --json --yes", "refresh-errors",
     "demo --emulator-only", "demo --jobs 3 --db NEW",

@@ -84,12 +84,12 @@ def _dashboard(face: Face) -> int:
     if face.as_json or face.database is not None:
         raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
     require_terminal("the demo wants a terminal", "jobdash demo --emulator-only does without")
-    from jobdash.demo.hangup import ends_when_told
     from jobdash.demo.local_jobs import LocalJobs
     from jobdash.demo.start import demo_world
+    from jobdash.tui.exit_signals import ExitSignals
     from jobdash.tui.run import run_dashboard
 
-    with ends_when_told() as leftovers, demo_world() as config:
-        leftovers.folder = config.database.parent
+    with ExitSignals() as signals, demo_world() as config:
+        signals.leftovers = config.database.parent
         with LocalJobs(config.database.parent) as scripts:
-            return run_dashboard(config, demo=True, behind=scripts.begin)
+            return run_dashboard(config, demo=True, behind=scripts.begin, signals=signals)
