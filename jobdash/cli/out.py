@@ -12,8 +12,8 @@ from typing import Any, TextIO, cast
 
 from jobdash.domain.text import clean, redact
 
-LINE_LIMIT = 8_000
-"""Characters of one printed line."""
+LINE_LIMIT = 64 * 1024
+"""Characters of one printed line: a whole command line, and what stands around it."""
 
 
 class Tone(Enum):

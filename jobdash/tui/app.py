@@ -22,7 +22,6 @@ from textual.widgets import Input
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Plan
-from jobdash.domain.status import TAB_OF
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 from jobdash.operations.browse import Order
@@ -263,7 +262,7 @@ class JobdashApp(TerminalApp):
     def _synced(self, event: Synced) -> None:
         self.context.under_way.found.pop(event.news.account, None)
         for row in event.news.finished:
-            self.main.view.tell_news(TAB_OF[row.status])
+            self.main.view.tell_news(row)
         for toast in toasts(self._without_own(event.news)):
             self.notify(toast.text, severity=toast.severity)
         self.main.view.draw_lines()

@@ -41,6 +41,11 @@ _MEANINGS = {
     Status.UNKNOWN: "a word of the provider we do not know, shown raw",
 }
 
+_MOVED = (
+    "beside the order: so many rows would stand elsewhere by now; they keep their lines while you look,"
+    " Home sorts again"
+)
+
 
 class HelpScreen(ModalScreen[None]):
     """Keys and words; any of its keys closes it."""
@@ -100,6 +105,7 @@ class HelpScreen(ModalScreen[None]):
         words.append(
             (f"  {symbols.warning} stalled", "its script has not been heard of; f fails it, r retries it")
         )
+        words.append(("  3 moved", _MOVED))
         return [*found, *pairs(words, width, 16)]
 
     def action_close(self) -> None:
