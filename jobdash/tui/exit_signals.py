@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import threading
 import time
@@ -96,6 +95,8 @@ class ExitSignals:
 
     def _end_hard(self, code: int) -> None:
         if self.leftovers is not None:
+            import shutil
+
             shutil.rmtree(self.leftovers, ignore_errors=True)
         if self.drawing:
             # In a thread: a terminal that is gone or stopped can hold up a write for ever.

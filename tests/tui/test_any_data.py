@@ -114,6 +114,17 @@ async def test_what_the_code_itself_cannot_draw_hides_one_line(path: Path) -> No
         dash.app.display_errors.clear()
 
 
+async def test_whatever_the_store_holds_one_can_leave(path: Path) -> None:
+    async with dashboard(path, rows=jobs("in_progress"), working=False) as dash:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(
+                "INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline, choices)"
+                " VALUES ('remove', 'openai', 1, 'nobody', 'x', 1, 1, '{')"
+            )
+        await dash.press("q")
+        await dash.until_exit()
+
+
 async def test_an_action_that_fails_unforeseen_ends_nothing(path: Path) -> None:
     wrong = display_error(KeyError("x"))
     async with dashboard(path, rows=jobs("in_progress"), working=False) as dash:

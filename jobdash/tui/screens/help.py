@@ -91,6 +91,7 @@ class HelpScreen(ModalScreen[None]):
             found += [*pairs(rows, width, 14), ()]
         moves = [("  ↑ ↓ j k", "one line"), ("  PgUp PgDn", "one screen"), ("  Home End g G", "first, last")]
         moves += [("  0 … 7", "tabs"), ("  ctrl+p", "palette: what has no key")]
+        moves += [("  ctrl+z", "back to the shell; fg comes back here")]
         moves += [("  1 … 5", "on a job's own screen: its pages"), ("  o", "there: items by outcome")]
         found += [(("Moving", "accent"),), *pairs(moves, width, 16), ()]
         found.append((("Filter", "accent"),))
