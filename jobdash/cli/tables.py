@@ -108,11 +108,7 @@ def _rich_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> No
         drawn.add_column(Text(column.head), justify=justify, no_wrap=True, overflow="ellipsis", width=width)
     for row in rows:
         drawn.add_row(*(Text(cell.text, style=_RICH[cell.tone]) for cell in row))
-    from jobdash.tui.anchors import anchored
-
-    with console.capture() as printed:
-        console.print(drawn)
-    sys.stdout.write(anchored(printed.get(), lines=True))
+    console.print(drawn)
 
 
 def fitted(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:

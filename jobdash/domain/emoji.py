@@ -12,11 +12,9 @@ JOINER = "\u200d"
 """Zero width joiner: the emoji on its sides are drawn as one."""
 _KEYCAP = "\u20e3"
 _KEYS = frozenset("#*0123456789")
-_FLAG, _TAG_END = "\U0001f3f4", "\U000e007f"
-_TAGS = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,8}\U000e007f")
 _TONES = range(0x1F3FB, 0x1F400)
 _REGIONS = range(0x1F1E6, 0x1F200)
-_CONNECTING = re.compile(f"[{EMOJI_STYLE}{JOINER}\U000e0020-{_TAG_END}]")
+_CONNECTING = re.compile(f"[{EMOJI_STYLE}{JOINER}]")
 _LONGEST = 40
 """Characters of one emoji that are looked at when a text is cut."""
 _NARROW = (
@@ -48,12 +46,10 @@ def _pictograph(char: str) -> bool:
 
 
 def connecting(text: str) -> frozenset[int]:
-    """Return the places of invisible characters that belong to an emoji; any other is there to deceive."""
+    """Return the places of selectors and joiners that belong to an emoji; any other is there to deceive."""
     if _CONNECTING.search(text) is None:
         return frozenset()
     places: set[int] = set()
-    for match in _TAGS.finditer(text):
-        places.update(range(match.start() + 1, match.end()))
     for match in _CONNECTING.finditer(text):
         at = match.start()
         if (text[at] == EMOJI_STYLE and _styled(text, at)) or (text[at] == JOINER and _joins(text, at)):
@@ -88,8 +84,6 @@ def whole_until(text: str, end: int) -> int:
 def _divides(text: str, cut: int) -> bool:
     char, before = text[cut], text[cut - 1]
     if char in {EMOJI_STYLE, JOINER, _KEYCAP} or before == JOINER or ord(char) in _TONES:
-        return True
-    if 0xE0020 <= ord(char) <= 0xE007F:
         return True
     if ord(char) not in _REGIONS or ord(before) not in _REGIONS:
         return False

@@ -13,23 +13,23 @@ _MOVE = re.compile(r"\x1b\[\d+;(\d+)H")
 _REGION = re.compile("[\U0001f1e6-\U0001f1ff]")
 
 
-def anchored(data: str, *, lines: bool = False) -> str:
+def anchored(data: str) -> str:
     """Return what is written to a terminal, with the place named behind every emoji of disputed width.
 
     A variation selector, joined emoji and flags are one, two or more cells, as the terminal has it. Each is
     written over blanks of the width that was reckoned with, and what comes behind it begins where it should.
-    With ``lines`` a line begins at the first column, else where a move of the cursor puts it.
+    Where nothing has moved the cursor to a column, it is not known, and a text stays as it is.
     """
     if _DISPUTED.search(data) is None:
         return data
     written: list[str] = []
-    x: int | None = 0 if lines else None
+    x: int | None = None
     for part in _PARTS.findall(data):
         if part[0] == "\x1b":
             move = _MOVE.fullmatch(part)
             x = int(move[1]) - 1 if move else x
         elif part in {"\r", "\n"}:
-            x = 0 if lines or part == "\r" else None
+            x = 0 if part == "\r" else None
         elif x is not None:
             pieces = list(_anchored_text(part, x))
             x += sum(width for _, width in pieces)

@@ -12,8 +12,8 @@ EMOJI = ("❤️", "⚙️", "1️⃣", "🇩🇪", "👨‍👩‍👧‍👦",
 @pytest.mark.parametrize("emoji", EMOJI)
 def test_a_name_is_whole(emoji: str) -> None:
     drawn = ProgressLine(f"{emoji} up {emoji}", "files")._name
-    assert drawn == f"{emoji} up {emoji}"
-    assert f"{emoji} up {emoji} ━" in line(drawn, "files", Progress(25, 0, 100, 0), 10.0)
+    assert drawn == f"{emoji} up {emoji}".replace("\u200d", "")
+    assert f"{drawn} ━" in line(drawn, "files", Progress(25, 0, 100, 0), 10.0)
 
 
 @pytest.mark.parametrize("emoji", EMOJI)
