@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
@@ -89,7 +90,7 @@ def _folder_reasons(folder: Path) -> Iterator[str]:
     elif _may_write(found) and not found.st_mode & stat.S_ISVTX:
         yield (
             f"{_writers(found)} may write to its folder {name}, and so replace it. If the folder is yours"
-            f" alone: chmod go-w {name}. {_ANOTHER}"
+            f" alone: chmod go-w {quote(name)}. {_ANOTHER}"
         )
 
 
@@ -104,8 +105,8 @@ def _file_reasons(file: Path) -> Iterator[str]:
         yield f"{name} belongs to {owner_name(found.st_uid)}. {_ANOTHER}"
     elif not is_link and _may_write(found):
         yield (
-            f"{_writers(found)} may write to {name}. If nobody else has written to it: chmod go-w {name}."
-            f" {_ANOTHER}"
+            f"{_writers(found)} may write to {name}. If nobody else has written to it:"
+            f" chmod go-w {quote(name)}. {_ANOTHER}"
         )
 
 

@@ -95,3 +95,20 @@ def test_the_dashboard_wants_a_terminal(cli: Cli, args: tuple[str, ...], redirec
     if "2>" not in redirect:
         assert "wants a terminal" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_terminal_that_is_closed_at_the_question_is_a_no(cli: Cli, filled: dict[str, str]) -> None:
+    master, slave = os.openpty()
+    process = cli.start("cancel", filled["JOB"], stdin=slave)
+    os.close(slave)
+    assert process.stderr is not None
+    told = ""
+    while "[y/N]" not in told:
+        piece = process.stderr.read(1)
+        assert piece, told
+        told += piece
+    os.close(master)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 4
+    assert "not confirmed; nothing was changed" in err
+    assert cli.job(filled["JOB"])["status"] == "in_progress"
