@@ -65,6 +65,9 @@ def ask(what: str) -> None:
 
 
 def _typed(question: str) -> str:
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    try:
+        sys.stderr.write(question)
+        sys.stderr.flush()
+        return sys.stdin.readline().strip()
+    except OSError:  # the terminal was closed, or the question cannot be seen
+        return ""

@@ -12,7 +12,7 @@ from jobdash.cli.out import Tone, document, say
 from jobdash.cli.workbench import open_accounts
 from jobdash.config import Config, default_config_path
 from jobdash.errors import ConfigError, StoreError
-from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, store_facts
+from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
 from jobdash.operations.limiter import Stop
 
 
@@ -25,6 +25,8 @@ def diagnose(face: Face) -> int:
         document(_as_json(face, store, store_error, config_error, accounts))
     else:
         _print_store(store, store_error)
+        if config is not None:
+            _print_owners(config)
         _print_config(face, config, config_error)
         _print_accounts(accounts)
         _print_scripts(store)
@@ -94,6 +96,17 @@ def _print_store(store: StoreFacts | None, error: StoreError | None) -> None:
         _warn(f"unknown status words, taken for unfinished: {words}. Please report them.")
 
 
+def _owners(config: Config) -> list[dict[str, str]]:
+    found = file_owners(config.database)
+    return [{"path": path, "owner": owner, "mode": mode} for path, owner, mode in found]
+
+
+def _print_owners(config: Config) -> None:
+    """Print who owns what: also of a store that is not used because it is somebody else's."""
+    for path, owner, mode in file_owners(config.database):
+        _good(f"owner: {path}: {owner}, mode {mode}")
+
+
 def _print_config(face: Face, config: Config | None, error: ConfigError | None) -> None:
     if error is not None:
         _bad(f"config: {error}")
@@ -141,7 +154,7 @@ def _as_json(
     path = face.config_path or default_config_path()
     known = config_error is None
     return {
-        "store": None if store is None else asdict(store),
+        "store": None if store is None else {**asdict(store), "owners": _owners(face.config)},
         "store_error": None if store_error is None else str(store_error),
         "config": {
             "path": str(path),

@@ -17,6 +17,10 @@ NO_ACCOUNT = (
 )
 
 
+def _notice(sentence: str) -> None:
+    tell(f"jobdash: {sentence}", Tone.WARN)
+
+
 @dataclass
 class Face:
     """The shared options of one command line."""
@@ -43,7 +47,7 @@ class Face:
         # What is not absolute is the URL of another database, which the store refuses by its name.
         if self.reading and self.database is not None and path.is_absolute() and not path.exists():
             raise StoreError(f"no store at {path}")
-        return open_browser(path)
+        return open_browser(path, notice=_notice)
 
     def writable(self) -> None:
         """Make sure that the store can be written; raises StoreReadOnly."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,7 +12,8 @@ import click
 from jobdash.cli.command import shared_options
 from jobdash.cli.exit_codes import FAILED, INTERRUPTED, READER_LEFT
 from jobdash.cli.face import Face
-from jobdash.cli.out import Tone, prepare, say, tell
+from jobdash.cli.out import Output, Tone, prepared, say, tell
+from jobdash.cli.require_terminal import require_terminal
 from jobdash.errors import FilterError, JobdashError, UsageError
 
 COMMANDS = {
@@ -131,8 +131,7 @@ def dashboard(face: Face) -> int:
     """Open the dashboard; return its exit code."""
     if face.as_json:
         raise UsageError("the dashboard prints no JSON; jobdash list --json does")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("the dashboard wants a terminal; jobdash list prints the jobs")
+    require_terminal("the dashboard wants a terminal", "jobdash list prints the jobs")
     from jobdash.tui.run import run_dashboard
 
     return run_dashboard(face.config, demo=False)
@@ -140,7 +139,21 @@ def dashboard(face: Face) -> int:
 
 def run(args: Sequence[str]) -> int:
     """Run one command line; return its exit code. No traceback leaves this function."""
-    prepare()
+    with prepared() as output:
+        if output is None:
+            tell("jobdash: standard output is closed: nothing can be printed, so nothing was done", Tone.BAD)
+            return FAILED
+        code = _run(args, output)
+        if output.error is None:
+            return code
+        output.forget()
+        if isinstance(output.error, BrokenPipeError):
+            return READER_LEFT
+        tell(f"jobdash: standard output cannot be written: {output.error.strerror}", Tone.BAD)
+        return code or FAILED
+
+
+def _run(args: Sequence[str], output: Output) -> int:
     face = Face()
     try:
         return _invoke(list(args), face)
@@ -153,11 +166,11 @@ def run(args: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         tell("interrupted")
         return INTERRUPTED
-    except (ReaderLeft, BrokenPipeError):
-        _forget_stdout()
+    except ReaderLeft:
         return READER_LEFT
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
-        _show_crash(error, face)
+        if output.error is None:
+            _show_crash(error, face)
         return FAILED
 
 
@@ -165,11 +178,6 @@ def _invoke(args: list[str], face: Face) -> int:
     code: Any = group.main(args, prog_name="jobdash", standalone_mode=False, obj=face)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
-
-
-def _forget_stdout() -> None:
-    # Python flushes stdout once more when it exits, and would complain there.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_usage_error(error: click.ClickException) -> None:

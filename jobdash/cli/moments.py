@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
+from jobdash.domain.calendar import local_date, utc_date
 from jobdash.domain.duration import short_span
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def rfc3339(ms: int | None) -> str | None:
     """Return milliseconds UTC as ``2026-11-05T12:00:00.000Z``; None for what no calendar holds."""
-    moment = _moment(ms)
+    moment = utc_date(ms)
     return None if moment is None else f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def local(ms: int | None, *, seconds: bool = False) -> str:
     """Return milliseconds UTC as the local time, ``2026-11-05 13:00``; empty when unknown."""
-    moment = _moment(ms)
+    moment = local_date(ms)
     shape = "%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M"
-    return "" if moment is None else moment.astimezone().strftime(shape)
+    return "" if moment is None else moment.strftime(shape)
 
 
 def ago(ms: int, now: int) -> str:
     """Return ``3 min ago`` in the short form: ``3m ago``."""
     return f"{short_span(now - ms)} ago"
-
-
-def _moment(ms: int | None) -> datetime | None:
-    try:
-        return None if ms is None else _EPOCH + timedelta(milliseconds=ms)
-    except OverflowError:
-        return None

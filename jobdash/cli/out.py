@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from jobdash.domain.text import clean, redact
 
-LINE_LIMIT = 8_000
-"""Characters of one printed line."""
+LINE_LIMIT = 64 * 1024
+"""Characters of one printed line: a whole command line, and what stands around it."""
 
 
 class Tone(Enum):
@@ -26,11 +27,74 @@ class Tone(Enum):
     STRONG = "1"
 
 
-def prepare() -> None:
-    """Let no character that the terminal's encoding lacks end a command."""
+class Output:
+    """Standard output that remembers why it could not be written, so that this is no other error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write a text; raises OSError."""
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """Write what is buffered; raises OSError."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self.error = error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def forget(self) -> None:
+        """Drop what is still to be written: Python would try once more when it exits, and complain."""
+        _forget(self._stream)
+
+
+@contextlib.contextmanager
+def prepared() -> Iterator[Output | None]:
+    """Make the standard streams usable; yields standard output, None where there is none (``>&-``).
+
+    No character that the terminal's encoding lacks ends a command. Where a stream is closed, its number is
+    taken, so that no file is opened under it and written to by mistake.
+    """
+    before = sys.stdout
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            _open_nothing(number)
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    output = Output(sys.stdout)
+    sys.stdout = cast("TextIO", output)
+    try:
+        yield output if before is not None else None
+    finally:
+        sys.stdout = before
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):  # a terminal that is gone
+            _forget(sys.stderr)
+
+
+def _forget(stream: TextIO) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _open_nothing(number: int) -> None:
+    try:
+        os.fstat(number)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
 
 
 def say(text: str, tone: Tone = Tone.PLAIN) -> None:
@@ -39,8 +103,9 @@ def say(text: str, tone: Tone = Tone.PLAIN) -> None:
 
 
 def tell(text: str, tone: Tone = Tone.PLAIN) -> None:
-    """Print one line of diagnostics, on stderr."""
-    _write(sys.stderr, text, tone)
+    """Print one line of diagnostics, on stderr; nothing ends because it cannot be written there."""
+    with contextlib.suppress(OSError, ValueError):
+        _write(sys.stderr, text, tone)
 
 
 def _write(stream: TextIO, text: str, tone: Tone) -> None:

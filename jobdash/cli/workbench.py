@@ -32,7 +32,7 @@ async def open_workbench(face: Face, stop: Stop) -> AsyncIterator[Workbench]:
     """Open the writer, and the accounts as they are asked; StoreReadOnly when the store cannot be written."""
     face.writable()
     config = face.config
-    with DirectStore(config.database) as store:
+    with DirectStore(config.database, same_as=face.opened.browser.identity) as store:
         async with open_accounts(face) as accounts:
             work = Work(accounts, store, configured(face), stop=stop)
             yield Workbench(accounts, work, AccountSyncs(config, accounts, face.opened.browser, work))

@@ -12,7 +12,8 @@ from jobdash.domain.plan import Action, Decision, Plan
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 
-_COMMAND_WIDTH = 200
+_COMMAND_MOST = 32 * 1024
+"""Characters of a command line that are shown: all of it, before somebody starts it."""
 _PIDS_TOLD = 5
 
 
@@ -163,8 +164,8 @@ def _start(plan: Plan, workers: list[Worker]) -> Iterator[Note]:
     if plan.choices.restart and startable:
         if len(startable) == 1:
             (one,) = startable
-            where = f" in {clean(one.cwd, 80)}" if one.cwd else ""
-            yield Note("Started", f"{clean(one.command, _COMMAND_WIDTH)}{where}; output in a log file")
+            where = f" in {clean(one.cwd, _COMMAND_MOST)}" if one.cwd else ""
+            yield Note("Started", f"{clean(one.command, _COMMAND_MOST)}{where}; output in a log file")
         else:
             yield Note("Started", f"{len(startable):,} scripts, detached; their output goes to log files")
     waiting = len(workers) - (len(startable) if plan.choices.restart else 0)
@@ -176,7 +177,7 @@ def _start(plan: Plan, workers: list[Worker]) -> Iterator[Note]:
     if plan.choices.restart and reasons:
         text += f" (not started: {'; '.join(map(str, reasons))})"
     elif startable and alone:
-        text += f"; last started as {clean(startable[0].command, 80)}"
+        text += f"; last started as {clean(startable[0].command, _COMMAND_MOST)}"
     yield Note("Then", text)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from jobdash.domain.emoji import EMOJI_STYLE, connecting, whole_until
+
 SCREEN_LIMIT = 2_000
 """Characters of one text that any face ever looks at; a longer one is cut before it is examined."""
 
@@ -25,16 +27,23 @@ def clean(text: str, limit: int = SCREEN_LIMIT) -> str:
     """Return one line of printable text for a terminal, a log, or a table.
 
     White space of every kind becomes one plain space each; a control character becomes its picture (``␛``);
-    what is invisible, directional, unassigned or half a character becomes ``\N{REPLACEMENT CHARACTER}``;
-    more than two marks stacked on one letter are dropped. Longer than ``limit`` characters is cut with ``…``.
+    what is invisible, directional, unassigned or half a character becomes ``\N{REPLACEMENT CHARACTER}``; more
+    than two marks stacked on one letter are dropped. What makes a character an emoji stays; emoji that a
+    joiner connects are drawn side by side. Longer than ``limit`` characters is cut with ``…``, in front of an
+    emoji that would be divided.
     """
     if len(text) > limit:
-        text = text[: limit - 1] + "…"
+        text = text[: whole_until(text, limit - 1)] + "…"
     if text.isascii() and text.isprintable():
         return text
+    connected = connecting(text)
     out: list[str] = []
     marks = 0
-    for char in text:
+    for place, char in enumerate(text):
+        if place in connected:
+            # A joiner moves what stands behind it in one terminal and not in the other: the parts are drawn.
+            out += [char] if char == EMOJI_STYLE else []
+            continue
         if unicodedata.category(char) in {"Mn", "Me"} and char not in _INVISIBLE:
             marks += 1
             if marks <= _MARKS_A_LETTER and out:

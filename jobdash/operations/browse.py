@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +46,14 @@ class Opened:
     read_only: str | None
 
 
-def open_browser(path: Path, clock: Clock = system_clock) -> Opened:
-    """Open a store for reading, making or upgrading it first; raises StoreError."""
-    reason = ensure_store(path)
+def open_browser(
+    path: Path, clock: Clock = system_clock, notice: Callable[[str], None] | None = None
+) -> Opened:
+    """Open a store for reading, making or upgrading it first; raises StoreError.
+
+    ``notice`` is given a sentence when files of an earlier store had to be moved away.
+    """
+    reason = ensure_store(path, notice=notice)
     return Opened(Browser(path, clock), reason)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobdash.config import Account, Config
@@ -75,6 +76,13 @@ def store_facts(config: Config, browser: Browser, read_only: str | None) -> Stor
         scripts=scripts,
         stalled=stalled,
     )
+
+
+def file_owners(path: Path) -> tuple[tuple[str, str, str], ...]:
+    """Return path, owner and group, and mode of each file of a store, and of its folder."""
+    from jobdash.store.files import owners
+
+    return owners(path)
 
 
 def _unknown_words(browser: Browser) -> tuple[str, ...]:

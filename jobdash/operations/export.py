@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from jobdash.domain.calendar import utc_date
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean, redact
@@ -56,7 +57,8 @@ def _cell(row: JobRow, field: str) -> str | int:
     if isinstance(value, str):
         return safe_text(value)
     if field in _TIMES:
-        return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="seconds")
+        date = utc_date(value)
+        return "" if date is None else date.isoformat(timespec="seconds")
     return value
 
 

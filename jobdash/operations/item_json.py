@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jobdash.domain.calendar import utc_date
 from jobdash.domain.local import Item
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def item_json(item: Item) -> dict[str, Any]:
@@ -32,8 +30,5 @@ def _detail(text: str) -> Any:
 
 
 def _rfc3339(ms: int) -> str | None:
-    try:
-        moment = _EPOCH + timedelta(milliseconds=ms)
-    except OverflowError:
-        return None
-    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
+    moment = utc_date(ms)
+    return None if moment is None else f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobdash.domain.local import Attempt
+from jobdash.errors import StoreError
 from jobdash.operations.workers import LOGS as LOGS
 from jobdash.operations.workers import log_file, why_not_startable
+from jobdash.store.files import refuse_foreign
 from jobdash.store.records import Retried
 
 
@@ -31,6 +33,10 @@ async def start_again(retried: Retried, database: Path) -> Started:
     """Start the script of a job that was retried; it takes the very job up, and writes to ``database``."""
     if retried.last is None:
         return Started(error="its command line is not known")
+    try:
+        refuse_foreign(database)  # looked at once more: what is started now is what the store says
+    except StoreError as error:
+        return Started(error=str(error))
     reason = why_not_startable(retried.last)
     if reason is not None:
         return Started(error=reason)

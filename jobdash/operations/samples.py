@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from jobdash.store.bulk import BULK_COLUMNS, BulkRow, build_sample_store
@@ -14,9 +14,13 @@ SAMPLE_COLUMNS = BULK_COLUMNS
 __all__ = ["SAMPLE_COLUMNS", "SampleRow", "fill_store"]
 
 
-def fill_store(path: Path, rows: Iterable[SampleRow]) -> int:
+def fill_store(
+    path: Path, rows: Iterable[SampleRow], notice: Callable[[str], None] = lambda _sentence: None
+) -> int:
     """Make a store at ``path`` with one job a row, and return how many.
+
+    ``notice`` is given a sentence when files of an earlier store had to be moved away.
 
     Raises `StoreError` when there is anything at ``path`` already: samples never mix with somebody's jobs.
     """
-    return build_sample_store(path, rows)
+    return build_sample_store(path, rows, notice)

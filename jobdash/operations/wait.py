@@ -50,7 +50,11 @@ class Waiting:
     """By account: until when it is left alone, milliseconds UTC."""
 
     def rows(self, syncs: AccountSyncs) -> dict[int, JobRow]:
-        """Read the jobs, and tell of those that changed since the last look."""
+        """Read the jobs, and tell of those that changed since the last look.
+
+        StoreError when the store was deleted, moved or replaced: no change would ever be seen.
+        """
+        syncs.browser.refuse_replaced()
         rows = syncs.browser.rows(self.ids)
         for row in rows.values():
             if self._told.get(row.id) != row.revision:

@@ -16,6 +16,8 @@ from jobdash.domain.clock import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.store.desk import Done
+from jobdash.store.files import Identity, refuse_replaced, replaced
+from jobdash.store.records import Actor
 from jobdash.store.writer import Writer
 
 T = TypeVar("T")
@@ -76,12 +78,30 @@ def _tell(answers: list[tuple[_Asked, Done]]) -> None:
             asked.answer.set_result(done.value)
 
 
+def _opened(path: Path, clock: Clock, actor: Actor, same_as: Identity | None) -> Writer:
+    if same_as is not None:
+        refuse_replaced(path, same_as)
+    writer = Writer(path, clock, actor)
+    if same_as not in {None, writer.identity}:
+        writer.close()
+        raise replaced(path)
+    return writer
+
+
 class DirectStore:
     """For commands: a thread writes, so that requests go on while the disk is waited for."""
 
-    def __init__(self, path: Path, face: str = "cli", clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        face: str = "cli",
+        clock: Clock = system_clock,
+        *,
+        same_as: Identity | None = None,
+    ) -> None:
+        """Open the writer; StoreError when it opens another file than ``same_as``, which was read so far."""
         self.actor = current_actor(face)
-        self._writer = Writer(path, clock, self.actor)
+        self._writer = _opened(path, clock, self.actor, same_as)
         self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="jobdash-store", daemon=True)
         self._thread.start()
@@ -118,8 +138,16 @@ class DirectStore:
 class StoreWorker:
     """For the dashboard: one thread with an event loop of its own holds the writer."""
 
-    def __init__(self, path: Path, face: str = "tui", clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        face: str = "tui",
+        clock: Clock = system_clock,
+        *,
+        same_as: Identity | None = None,
+    ) -> None:
         self._path = path
+        self._same_as = same_as
         self._clock = clock
         self.actor = current_actor(face)
         self._writer: Writer | None = None
@@ -129,11 +157,14 @@ class StoreWorker:
         self._ended = False
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Hold the writer until `stop`; ``ready`` is called, in this thread, when one may write."""
+        """Hold the writer until `stop`; ``ready`` is called, in this thread, when one may write.
+
+        Raises StoreError when the store cannot be written, or is another file than the one read so far.
+        """
         self._loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
         with (
-            Writer(self._path, self._clock, self.actor) as writer,
+            _opened(self._path, self._clock, self.actor, self._same_as) as writer,
             contextlib.suppress(asyncio.CancelledError),
         ):
             self._writer = writer

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.errors import ConfigError
 from jobdash.providers.ids import gemini_claims, openai_claims
+from jobdash.providers.silence import silence_sdks
 
 if TYPE_CHECKING:
     from jobdash.config import Account
@@ -37,5 +38,6 @@ def open_adapter(account: Account) -> Adapter:
         module, name = ADAPTERS[account.provider].split(":")
     except KeyError:
         raise ConfigError(f"{account.name}: no provider is called {account.provider!r}") from None
+    silence_sdks()
     adapter: Adapter = getattr(import_module(module), name)(account)
     return adapter

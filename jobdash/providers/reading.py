@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import TypeVar
 
+from jobdash.domain.calendar import LATEST_MS, in_calendar
 from jobdash.errors import BadResponse
 
 T = TypeVar("T")
@@ -16,10 +17,10 @@ T = TypeVar("T")
 NOT_JSON = "the answer is not JSON"
 
 _LARGEST = 2**63 - 1
-_LATEST_MS = 253_402_300_799_999
-"""The end of the year 9999: no time a provider means lies behind it."""
-_MILLISECONDS_FROM = 100_000_000_000
-"""Unix times from here on are milliseconds (as seconds: the year 5138)."""
+_MILLISECONDS_FROM = 1_000_000_000_000
+"""Unix times from here on are milliseconds: as such September 2001, before any batch, and no year as seconds.
+
+The end of the year 9999 lies below it: written in seconds it means "never", and is no day in 1978."""
 _WHOLE = re.compile(r"\d{1,19}", re.ASCII)
 
 
@@ -87,22 +88,30 @@ def whole(value: object) -> int | None:
 
 
 def unix_ms(value: object) -> int | None:
-    """Return a Unix time, in seconds or (from some servers) in milliseconds, as milliseconds UTC."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _LATEST_MS:
+    """Return a Unix time, in seconds or (from some servers) in milliseconds, as milliseconds UTC.
+
+    None for what is not a date in every time zone: the end of the year 9999 means "never".
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LATEST_MS:
         return None
-    milliseconds = round(value if value >= _MILLISECONDS_FROM else value * 1000)
-    return milliseconds if milliseconds <= _LATEST_MS else None
+    return _dated(round(value if value >= _MILLISECONDS_FROM else value * 1000))
+
+
+def _dated(milliseconds: int) -> int | None:
+    return milliseconds if milliseconds > 0 and in_calendar(milliseconds) else None
 
 
 def rfc3339_ms(value: object) -> int | None:
-    """Return an RFC 3339 time as milliseconds UTC; one without a zone is taken for UTC."""
+    """Return an RFC 3339 time as milliseconds UTC; one without a zone is taken for UTC.
+
+    None for what is not a date in every time zone, like `unix_ms`.
+    """
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        milliseconds = round(moment.timestamp() * 1000)
+        return _dated(round(moment.timestamp() * 1000))
     except (ValueError, OverflowError):
         return None
-    return milliseconds if milliseconds > 0 else None

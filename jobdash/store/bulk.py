@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobdash.errors import StoreError
 from jobdash.store.engine import SCHEMA_FILE, translated
-from jobdash.store.fresh import make_folder, new_file, publish
+from jobdash.store.fresh import Notice, ignore, make_way, new_file, publish
 from jobdash.store.ids import public_id
 from jobdash.store.script import statements
 
@@ -34,7 +34,7 @@ _INSERT = (
 _FAST = ("journal_mode = OFF", "synchronous = OFF", "cache_size = -262144", "temp_store = MEMORY")
 
 
-def build_sample_store(path: Path, rows: Iterable[BulkRow]) -> int:
+def build_sample_store(path: Path, rows: Iterable[BulkRow], notice: Notice = ignore) -> int:
     """Make a store at ``path`` with one job for each row; return how many.
 
     Nobody sees the store before it is complete: that is why its indexes and triggers may come last. Raises
@@ -42,13 +42,13 @@ def build_sample_store(path: Path, rows: Iterable[BulkRow]) -> int:
     """
     if path.exists():
         raise StoreError(f"{path} exists already: samples go into a new store.")
-    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     try:
+        make_way(path)
         new_file(temporary)
         with closing(sqlite3.connect(temporary, isolation_level=None)) as connection, translated(path):
             count = _fill(connection, rows)
-        publish(temporary, path)
+        publish(temporary, path, notice)
     except FileExistsError:
         raise StoreError(f"{path} was made meanwhile by somebody else.") from None
     except OSError as error:

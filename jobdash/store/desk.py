@@ -18,6 +18,7 @@ from jobdash.domain.job import JobRow
 from jobdash.errors import StoreError, StoreTooNew
 from jobdash.store.chunks import chunks
 from jobdash.store.engine import SCHEMA_VERSION, open_engines, store_error
+from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.ids import public_id
 from jobdash.store.intents import INTENT_COLUMNS, intent
 from jobdash.store.prepared import Prepared, driver_of
@@ -124,9 +125,12 @@ class Desk:
         self._path = path
         self._clock = clock
         self._actor = actor
+        self.identity = identity(path)
+        """The file that is written."""
         durable, quick = open_engines(path)
         self._durable = durable.connect()
         self._quick = quick.connect()
+        self._refuse_replaced()
         self._joined: _Joined | None = None
         """The transaction that several writes share, while they do."""
 
@@ -194,18 +198,23 @@ class Desk:
                 with joined.part():
                     yield joined.connection
                 return
+            self._refuse_replaced()
             with connection.begin():
                 if _version(connection) != SCHEMA_VERSION:
                     raise StoreTooNew(
                         f"The store {self._path} was upgraded by a newer jobdash. Restart to go on."
                     )
                 yield connection
+            self._refuse_replaced()  # what was committed into a deleted file is not written
         except sqlite3.DatabaseError as error:
             raise store_error(self._path, error) from error
         except DBAPIError as error:
             if isinstance(error.orig, sqlite3.DatabaseError):
                 raise store_error(self._path, error.orig) from error
             raise
+
+    def _refuse_replaced(self) -> None:
+        refuse_replaced(self._path, self.identity)
 
     def _row(self, connection: Connection, job_id: int) -> JobRow | None:
         values = _SELECT_ROW.run(connection, job_key=job_id).fetchone()

@@ -15,9 +15,10 @@ from urllib.parse import quote
 
 from jobdash.domain.text import clean
 from jobdash.errors import StoreBusy, StoreError, StoreReadOnly, StoreTooNew
+from jobdash.store.files import real_path, refuse_foreign, side_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
 
@@ -35,19 +36,22 @@ _WRITER_CACHE_KIB = 512
 """A write touches some twenty pages; a dashboard holds a writer and a reader for each account all day."""
 
 
-def ensure_store(path: Path, *, read_only: bool = False) -> str | None:
+def ensure_store(
+    path: Path, *, read_only: bool = False, notice: Callable[[str], None] | None = None
+) -> str | None:
     """Make the store if there is none, upgrade an older one; return why it can only be read, or None.
 
-    ``read_only`` is for a caller who must not write. Raises `StoreTooNew` for the store of a newer jobdash,
+    ``read_only`` is for a caller who must not write; ``notice`` is given a sentence when files of an earlier
+    store had to be moved away. Raises `StoreTooNew` for the store of a newer jobdash,
     which stays untouched, and `StoreError` for whatever else cannot be used.
     """
     refuse_unusable(path)
     if not path.exists():
         if read_only:
             raise StoreReadOnly(f"There is no store at {path}, and none may be made.")
-        from jobdash.store.fresh import create_store
+        from jobdash.store.fresh import create_store, ignore
 
-        create_store(path)
+        create_store(path, notice or ignore)
     reason = "opened for reading only" if read_only else read_only_reason(path)
     version = stored_version(path)
     if version == SCHEMA_VERSION:
@@ -66,7 +70,11 @@ def ensure_store(path: Path, *, read_only: bool = False) -> str | None:
 
 
 def refuse_unusable(path: Path) -> None:
-    """Raise `StoreError` for the URL of another database, a name no file can have, and too old an SQLite."""
+    """Raise `StoreError` for what cannot be, or must not be, used as a store.
+
+    That is the URL of another database, a name no file can have, too old an SQLite, and a file that somebody
+    else owns or may write (`refuse_foreign`).
+    """
     if scheme := _URL.match(str(path)):
         raise StoreError(f"{scheme[1]}://… cannot be used: only SQLite for now.")
     try:
@@ -75,6 +83,7 @@ def refuse_unusable(path: Path) -> None:
         raise StoreError(f"{clean(str(path), 80)} cannot be used: {error.strerror}.") from None
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: jobdash needs 3.35 or newer.")
+    refuse_foreign(path)
 
 
 def read_only_reason(path: Path) -> str | None:
@@ -126,8 +135,14 @@ def _sentence(path: Path, error: sqlite3.DatabaseError, named: str) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB or "no such table" in str(error):
         return f"{path} is not a jobdash store. Name another file with {named}."
+    if code == sqlite3.SQLITE_CANTOPEN and not path.exists():
+        return f"There is no store at {path} any more. Name another file with {named}."
     if code == sqlite3.SQLITE_CORRUPT:
-        return f"The store {path} is damaged ({error}). Move it away; the next start makes a fresh one."
+        beside = " and ".join(file.name for file in side_files(real_path(path)))
+        along = f", together with {beside}" if beside else ""
+        return (
+            f"The store {path} is damaged ({error}). Move it away{along}; the next start makes a fresh one."
+        )
     if code == sqlite3.SQLITE_BUSY:
         return f"The store {path} is busy: another program has been writing for {BUSY_TIMEOUT_MS // 1000} s."
     if code == sqlite3.SQLITE_FULL:

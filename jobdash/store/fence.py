@@ -9,7 +9,7 @@ import contextlib
 import math
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,20 +129,21 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_store(path: Path) -> sqlite3.Connection:
+def open_store(path: Path, notice: Callable[[str], None] | None = None) -> sqlite3.Connection:
     """Open the store for a worker, make it if there is none; it is never upgraded in a user's process.
 
     All is written with ``synchronous=NORMAL``: a power cut may take the last moments, also of a claim or of
     an end, and with them goes the process; the items that were lost are then done again. FULL would cost the
     start and the end of each script a wait for the disk, and save nothing else.
 
-    Raises `StoreError` for a store that cannot be written by this version.
+    ``notice`` is given a sentence when files of an earlier store had to be moved away. Raises `StoreError`
+    for a store that cannot be written by this version, or that somebody else owns or may write.
     """
     refuse_unusable(path)
     if not path.exists():
-        from jobdash.store.fresh import create_store
+        from jobdash.store.fresh import create_store, ignore
 
-        create_store(path)
+        create_store(path, notice or ignore)
     connection = connect_writer(path, "NORMAL", NAMED)
     try:
         connection.create_function("now_ms", 0, _now_ms)

@@ -78,8 +78,10 @@ class JobReads(Looking):
         found = self._all("SELECT errors FROM job WHERE id = ? AND errors IS NOT NULL", (job_id,))
         if not found:
             return []
-        errors = json.loads(found[0][0])
-        return Counter(error.get("code") or error["message"] for error in errors).most_common()
+        errors = _dicts(found[0][0])
+        return Counter(
+            str(error.get("code") or error.get("message") or "error") for error in errors
+        ).most_common()
 
     def unfinished_remotely(
         self, account: str, seen_before: int, limit: int = 10_000
@@ -164,10 +166,36 @@ def _job(
         children=tuple(children.get(row.id, ())),
         superseded_by=public_ids.get(superseded_by),
         tags=tags.get(row.id, {}),
-        usage=json.loads(usage) if usage else None,
-        errors=tuple(json.loads(errors)) if errors else (),
-        files=json.loads(files) if files else {},
+        usage=_dict(usage) or None,
+        errors=_dicts(errors),
+        files=_texts(files),
         seen_at=seen_at,
         submit_key=submit_key,
-        metadata=json.loads(metadata) if metadata else {},
+        metadata=_dict(metadata),
     )
+
+
+# What is not the JSON that it should be is left out: it must not hide the rest of the job.
+
+
+def _json(text: Any) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _dict(text: Any) -> dict[str, Any]:
+    value = _json(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(text: Any) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in _dict(text).items()
+    }
+
+
+def _dicts(text: Any) -> tuple[dict[str, Any], ...]:
+    value = _json(text)
+    return tuple(entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else ()

@@ -12,6 +12,7 @@ from jobdash.domain.job import JobRow
 from jobdash.errors import StoreError
 from jobdash.store.chunks import chunks
 from jobdash.store.engine import connect_reader, translated
+from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.rows import ROW_COLUMNS, job_row
 
 COLUMNS = ", ".join(ROW_COLUMNS)
@@ -33,6 +34,8 @@ class Looking:
     def __init__(self, path: Path, clock: Clock = system_clock) -> None:
         self._path = path
         self._clock = clock
+        self.identity = identity(path)
+        """The file that is read."""
         self._connection = connect_reader(path)
 
     def close(self) -> None:
@@ -44,6 +47,10 @@ class Looking:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def refuse_replaced(self) -> None:
+        """Raise `StoreError` when the store's path leads to another file by now, or to none; 3 µs."""
+        refuse_replaced(self._path, self.identity)
 
     def interrupt(self) -> None:
         """Stop the query that runs now, if one does: it raises `Interrupted`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.store.files import replaced
 from jobdash.store.item_reads import ItemReads
 from jobdash.store.job_reads import JobReads
 from jobdash.store.log_reads import LogReads
@@ -15,6 +16,14 @@ __all__ = ["Interrupted", "Key", "Order", "Reader", "Scope", "Sort"]
 
 class Reader(PageReads, JobReads, ItemReads, LogReads):
     """One read-only connection to a store, and all that can be asked of it."""
+
+    def again(self) -> Reader:
+        """Open one more connection, for another thread; `StoreError` when the path leads elsewhere by now."""
+        made = Reader(self._path, self._clock)
+        if made.identity != self.identity:
+            made.close()
+            raise replaced(self._path)
+        return made
 
     def data_version(self) -> int:
         """Return a number that moves when another connection has committed; 3 µs."""

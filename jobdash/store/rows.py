@@ -32,7 +32,7 @@ and counts for nothing: waiting for it could take years."""
 def job_row(values: Sequence[Any]) -> JobRow:
     """Make a `JobRow` of the values of `ROW_COLUMNS`."""
     cells = list(values)
-    cells[_STATUS] = _BY_WORD[cells[_STATUS]]
-    cells[_REMOTE_STATUS] = _BY_WORD[cells[_REMOTE_STATUS]]
+    cells[_STATUS] = _BY_WORD.get(cells[_STATUS], Status.UNKNOWN)
+    cells[_REMOTE_STATUS] = _BY_WORD.get(cells[_REMOTE_STATUS], Status.UNKNOWN)
     cells[_CANCEL_DOUBT] = bool(cells[_CANCEL_DOUBT])
     return JobRow(*cells)

@@ -150,6 +150,8 @@ class Acts:
             await flow
         except StoreError as error:  # busy for too long, or gone: said, and nothing ends for it
             self._app.notify(str(error), severity="error")
+        except Exception as error:  # noqa: BLE001 - the data of one job must not end the dashboard
+            self._app.cannot_show(error)
         finally:
             self._asking = self._app.opening_dialog = False
 

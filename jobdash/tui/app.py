@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import events, on
 from textual.actions import ActionParseResult
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType, Keymap
 from textual.dom import DOMNode
 from textual.filter import LineFilter
@@ -22,7 +22,6 @@ from textual.widgets import Input
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Plan
-from jobdash.domain.status import TAB_OF
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 from jobdash.operations.browse import Order
@@ -35,6 +34,7 @@ from jobdash.tui.runs import Run, Runs, single_toast, summary_line
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.screens.main import MainScreen
 from jobdash.tui.symbols import not_utf8
+from jobdash.tui.terminal_app import TerminalApp
 from jobdash.tui.theme import DARK, LIGHT
 from jobdash.tui.widgets.filter_bar import FilterInput
 
@@ -49,7 +49,7 @@ _TOAST_MOST = 600
 """Characters of a toast."""
 
 
-class JobdashApp(App[None]):
+class JobdashApp(TerminalApp):
     """The dashboard."""
 
     TITLE = "jobdash"
@@ -58,6 +58,7 @@ class JobdashApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=False),
         Binding("ctrl+c", "interrupt", "Quit", show=False, system=True, priority=True),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, system=True, priority=True),
     ]
 
     def __init__(self, context: Context) -> None:
@@ -76,6 +77,8 @@ class JobdashApp(App[None]):
         self.keys = KeysUnderWay()
         self.behind_first_paint: Callable[[], None] = lambda: None
         """What else begins when the first rows are drawn."""
+        self.notices: list[str] = []
+        """What opening the store had to report."""
         self.last_words = ""
         """What to print when the terminal is the shell's again."""
         if context.config.keys:
@@ -99,7 +102,8 @@ class JobdashApp(App[None]):
 
     def on_mount(self) -> None:
         """Say what is wrong with the settings."""
-        for warning in [*self.context.config.warnings, *self._unknown_settings()]:
+        self.leave_running_to_signals()
+        for warning in [*self.notices, *self.context.config.warnings, *self._unknown_settings()]:
             self.notify(warning, severity="warning")
 
     def _unknown_settings(self) -> Iterator[str]:
@@ -188,6 +192,9 @@ class JobdashApp(App[None]):
         except StoreError as error:
             self.store_unreadable(error)
             return True
+        except Exception as error:  # noqa: BLE001 - the data of one job must not end the dashboard
+            self.cannot_show(error)
+            return True
 
     async def on_event(self, event: events.Event) -> None:
         """Take note of keys before they are sent to anybody."""
@@ -236,6 +243,8 @@ class JobdashApp(App[None]):
         self.runs.failed(reason)
         self.main.show_banner(reason)
         self.main.draw()
+        if self.screen is not self.main:  # which hides the banner
+            self.notify(reason, severity="error")
 
     @on(Waiting)
     def _account_waits(self, event: Waiting) -> None:
@@ -254,7 +263,7 @@ class JobdashApp(App[None]):
     def _synced(self, event: Synced) -> None:
         self.context.under_way.found.pop(event.news.account, None)
         for row in event.news.finished:
-            self.main.view.tell_news(TAB_OF[row.status])
+            self.main.view.tell_news(row)
         for toast in toasts(self._without_own(event.news)):
             self.notify(toast.text, severity=toast.severity)
         self.main.view.draw_lines()

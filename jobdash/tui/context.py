@@ -57,7 +57,7 @@ class Context:
         return cls(
             config=config,
             browser=browser,
-            open_browser=lambda: Browser(config.database, clock),
+            open_browser=browser.again,
             read_only=read_only,
             symbols=choose(config.ui.ascii),
             clock=clock,

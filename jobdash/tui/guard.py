@@ -1,4 +1,4 @@
-"""Reading in a handler: a store that cannot be read any more is said in a banner, and ends nothing."""
+"""Reading and drawing in a handler: neither an unreadable store nor the data of one job ends anything."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from textual.widget import Widget
 
+from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 W = TypeVar("W", bound=Widget)
+
+
+def display_error(error: Exception) -> str:
+    """Return a sentence for something that cannot be shown."""
+    return clean(f"This cannot be shown: {type(error).__name__}: {error}", 200)
 
 
 def reading(handler: Callable[Concatenate[W, P], None]) -> Callable[Concatenate[W, P], None]:
@@ -26,5 +32,7 @@ def reading(handler: Callable[Concatenate[W, P], None]) -> Callable[Concatenate[
             handler(self, *args, **more)
         except StoreError as error:
             cast("JobdashApp", self.app).store_unreadable(error)
+        except Exception as error:  # noqa: BLE001 - the data of one job must not end a screen
+            cast("JobdashApp", self.app).cannot_show(error)
 
     return guarded

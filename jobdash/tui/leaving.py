@@ -11,7 +11,6 @@ from jobdash.domain.local import LOCAL
 from jobdash.domain.local_wording import stopped_pids
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
-from jobdash.errors import StoreError
 from jobdash.operations.browse import waiting_removals
 from jobdash.tui.runs import Run
 from jobdash.tui.screens.ask import QuitScreen
@@ -82,7 +81,7 @@ class Leaving:
             at_providers = counts.unfinished - sum(local.get(tab, 0) for tab in _UNFINISHED)
             scripts, _ = context.browser.leases(context.clock())
             waiting = waiting_removals(context.browser)
-        except StoreError:
+        except Exception:  # noqa: BLE001 - whatever the store holds, one can leave
             return ""
         return "\n".join(last_words(at_providers, waiting, scripts))
 

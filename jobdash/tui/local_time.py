@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
+from jobdash.domain.calendar import local_date
 from jobdash.domain.duration import short_span
 
 
 def local_time(ms: int | None) -> str:
-    """Return a moment on the person's own clock, or a dash."""
-    if ms is None:
-        return "—"
-    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Return a moment on the person's own clock, or a dash where no calendar holds it."""
+    date = local_date(ms)
+    return "—" if date is None else f"{date:%Y-%m-%d %H:%M:%S}"
 
 
 def moment(ms: int | None, now: int) -> str:
     """Return a moment, and how long it is past."""
-    return f"{local_time(ms)}  ({short_span(now - ms)} ago)" if ms is not None else "—"
+    told = local_time(ms)
+    return told if ms is None or local_date(ms) is None else f"{told}  ({short_span(now - ms)} ago)"

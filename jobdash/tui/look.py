@@ -94,10 +94,9 @@ class Look:
             self.show()
 
     def sort_next(self) -> None:
-        """Sort by the next order; in an order that has moved on, sort again first."""
-        if not self._table.moved:
-            order = _ORDERS[(_ORDERS.index(self.sort.order) + 1) % len(_ORDERS)]
-            self.sort = _natural(order)
+        """Sort by the next order."""
+        order = _ORDERS[(_ORDERS.index(self.sort.order) + 1) % len(_ORDERS)]
+        self.sort = _natural(order)
         self.show()
 
     def sort_by(self, order: Order) -> None:

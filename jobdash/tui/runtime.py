@@ -56,7 +56,10 @@ class Runtime:
 
             context = self._context
             self._store = StoreWorker(
-                context.config.database, "demo" if context.demo else "tui", context.clock
+                context.config.database,
+                "demo" if context.demo else "tui",
+                context.clock,
+                same_as=context.browser.identity,
             )
             await self._store.serve(self._store_is_ready)
         except JobdashError as error:

@@ -17,6 +17,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from jobdash.tui import cells
+from jobdash.tui.guard import display_error
+
 
 class _Tone(NamedTuple):
     """A colour of the theme at some strength, on the ground or on a colour of its own."""
@@ -83,13 +86,21 @@ class Toned(Widget):
 
         Textual draws every visible widget at each partial update, and its own way costs ten times as much.
         """
-        strips = [self.render_line(y) for y in crop.line_range]
+        strips = [self._line(y) for y in crop.line_range]
         for line_filter in self.get_line_filters():
             ground = self.background_colors[1]
             strips = [strip.apply_filter(line_filter, ground) for strip in strips]
         if crop.column_span != (0, self.size.width):
             strips = [strip.crop(*crop.column_span) for strip in strips]
         return strips
+
+    def _line(self, y: int) -> Strip:
+        """Return a line, or why it cannot be drawn: the data of one job must not end the dashboard."""
+        try:
+            return self.render_line(y)
+        except Exception as error:  # noqa: BLE001 - as the docstring says
+            words = cells.fit(display_error(error), self.size.width)
+            return self.strip([(words, "error")])
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return the filters there are, less that for a terminal's palette: no tone is one of its colours."""

@@ -13,6 +13,8 @@ from typing import TypeVar
 from jobdash.errors import JobdashError
 from jobdash.store.engine import store_error
 from jobdash.store.fence import NAMED, Hold, Refused
+from jobdash.store.files import Identity
+from jobdash.store.files import identity as identity
 from jobdash.worker.saying import say
 from jobdash.worker.statement import statement
 from jobdash.worker.token import Token
@@ -35,7 +37,7 @@ class Door:
         self._lock = threading.RLock()
         self._hold: Hold | None = None
         self._path = Path()
-        self._file: tuple[int, int] | None = None
+        self._file: Identity | None = None
         self._trouble_since: float | None = None
         self._said_trouble = False
         self.cancelled_elsewhere = False
@@ -169,12 +171,3 @@ def while_busy(do: Callable[[], T]) -> T:
         except sqlite3.OperationalError as error:
             if not is_busy(error) or time.monotonic() >= until:
                 raise
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of the same name; None when it cannot be asked."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

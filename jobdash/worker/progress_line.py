@@ -9,6 +9,7 @@ from typing import NamedTuple
 from unicodedata import east_asian_width
 
 from jobdash.domain.duration import SECOND, short_span
+from jobdash.domain.emoji import whole_until
 from jobdash.domain.text import clean
 from jobdash.worker.saying import begin_progress, end_progress, raw, write
 
@@ -104,7 +105,7 @@ def _fitting(text: str, cells: int) -> str:
     for at, char in enumerate(text):
         cells -= 2 if east_asian_width(char) in {"W", "F"} else 1
         if cells < 0:
-            return text[:at]
+            return text[: whole_until(text, at)]
     return text
 
 

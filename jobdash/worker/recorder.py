@@ -30,6 +30,7 @@ from jobdash.store.fence import (
 )
 from jobdash.worker import door
 from jobdash.worker.door import Door, identity, told, while_busy
+from jobdash.worker.saying import say
 from jobdash.worker.statement import statement
 from jobdash.worker.token import Token
 
@@ -87,7 +88,7 @@ class Recorder(Door):
         return got
 
     def _claimed(self, path: Path, want: Wanted) -> Claimed:
-        connection = open_store(path)
+        connection = open_store(path, lambda sentence: say(f"jobdash: {sentence}"))
         try:
             got = while_busy(lambda: claim(connection, want))
             got.hold.be_patient(self._patience_ms)

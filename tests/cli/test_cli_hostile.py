@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import time
 import unicodedata
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,7 @@ HOSTILE = (
     "😀 wide 商品 \udcff",
 )
 ALLOWED = {"\n"}
+FAR = (253_402_300_799_999, -62_135_596_800_000, 2**63 - 1, -(2**63))
 
 
 def harmless(text: str) -> bool:
@@ -135,3 +139,25 @@ def test_no_key_shows_up_anywhere(hostile: Cli, tmp_path: Path) -> None:
     files = [path for path in tmp_path.rglob("*") if path.is_file() and path != cli.config]
     assert files
     assert not any(key.encode() in path.read_bytes() for key in KEYS.values() for path in files)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "Etc/GMT+12", "Pacific/Kiritimati"])
+def test_times_beyond_every_calendar(cli: Cli, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    """A batch that never expires, and whatever else a store may hold."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    ids = [cli.add(name=f"far-{number}") for number in range(len(FAR))]
+    assert cli("sync").code == 0
+    try:
+        with closing(sqlite3.connect(cli.database, isolation_level=None)) as store:
+            for remote_id, ms in zip(ids, FAR, strict=True):
+                columns = ("created_at", "started_at", "finished_at", "expires_at", "cancel_requested_at")
+                sets = ", ".join(f"{column} = {ms}" for column in columns)
+                store.execute(f"UPDATE job SET {sets} WHERE remote_id = ?", (remote_id,))
+        for args in (("list",), ("list", "--csv"), ("list", "--json"), *(("show", one) for one in ids)):
+            ran = cli(*args, "--events") if args[0] == "show" else cli(*args)
+            assert ran.code == 0, ran.err
+            assert "should not" not in ran.err
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -17,6 +17,13 @@ from jobdash.providers.wire import Deadlines
 CANARY = "sk-canary0123456789canary"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make every warning an error here: what an SDK warns of is either avoided or known."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("error"))
+
+
 @dataclass(frozen=True)
 class World:
     """The emulated providers, and how to reach them."""

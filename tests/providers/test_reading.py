@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobdash.domain.calendar import local_date
 from jobdash.errors import BadResponse
 from jobdash.providers import gemini_batch, openai_batch
 from jobdash.providers.reading import decode, items, mapping, readable, rfc3339_ms, text, unix_ms, whole
@@ -49,6 +50,8 @@ def test_whole(value: object, read: int | None) -> None:
     ("value", "read"),
     [(1_700_000_000, 1_700_000_000_000), (1_700_000_000.5, 1_700_000_000_500),
      (1_700_000_000_123, 1_700_000_000_123), (0, None), (-1, None), (True, None), ("1700000000", None),
+     (253_402_300_799, None), (253_402_300_799_999, None), (253_402_214_399, 253_402_214_399_000),
+     (253_402_214_400, None),
      (10**20, None), (10**400, None), (float("nan"), None), (float("inf"), None)],
 )  # fmt: skip
 def test_unix_ms(value: object, read: int | None) -> None:
@@ -63,6 +66,17 @@ def test_unix_ms(value: object, read: int | None) -> None:
 )  # fmt: skip
 def test_rfc3339_ms(value: object, read: int | None) -> None:
     assert rfc3339_ms(value) == read
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999-14:00", "9999-12-31T00:00:00+14:00",
+     "9999-12-31T00:00:00", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "10000-01-01T00:00:00Z"],
+)  # fmt: skip
+def test_a_time_that_is_no_date_in_every_zone_is_not_told(value: str) -> None:
+    read = rfc3339_ms(value)
+    assert read is None or local_date(read) is not None
+    assert value.endswith("+14:00") or read is None
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,10 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.screen.display)
+        try:
+            return "\n".join(self.screen.display)
+        except IndexError:  # pyte, where only the first half of a wide character is overwritten so far
+            return ""
 
     def until(self, condition: Callable[[], object], seconds: float = DEADLINE_S) -> None:
         deadline = time.monotonic() + seconds

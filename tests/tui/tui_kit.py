@@ -261,6 +261,7 @@ async def dashboard(
             dash.pilot = pilot
             await dash.until(lambda: app.main.query_one("#accounts", Line).plain)
             yield dash
+            assert not app.display_errors, app.display_errors
     finally:
         opened.browser.close()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import errno
 from pathlib import Path
 
 import click
 
 from jobdash.cli.command import face_command, pass_face
 from jobdash.cli.face import Face
+from jobdash.cli.require_terminal import require_terminal
 from jobdash.errors import JobdashError, UsageError
+
+_PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.EPERM})
 
 
 @face_command(
@@ -57,7 +60,7 @@ def command(
 
 
 def _fill(face: Face, count: int) -> None:
-    from jobdash.cli.out import document, say
+    from jobdash.cli.out import document, say, tell
     from jobdash.config import database_path
     from jobdash.demo.many import sample_rows
     from jobdash.domain.clock import system_clock
@@ -66,7 +69,7 @@ def _fill(face: Face, count: int) -> None:
     if face.database is None:
         raise UsageError("--jobs wants --db, the new store to fill")
     path: Path = database_path(face.database)
-    made = fill_store(path, sample_rows(count, system_clock()))
+    made = fill_store(path, sample_rows(count, system_clock()), tell)
     if face.as_json:
         document({"jobs": made, "database": str(path)})
     else:
@@ -86,20 +89,21 @@ def _serve(port: int, speed: float, *, empty: bool) -> None:
     try:
         serve(emulator, port=port)
     except OSError as error:
+        if error.errno not in _PORT_ERRORS:
+            raise
         raise JobdashError(f"port {port} cannot be used: {error.strerror}") from error
 
 
 def _dashboard(face: Face) -> int:
     if face.as_json or face.database is not None:
         raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("the demo wants a terminal; jobdash demo --emulator-only does without")
-    from jobdash.demo.hangup import ends_when_told
+    require_terminal("the demo wants a terminal", "jobdash demo --emulator-only does without")
     from jobdash.demo.local_jobs import LocalJobs
     from jobdash.demo.start import demo_world
+    from jobdash.tui.exit_signals import ExitSignals
     from jobdash.tui.run import run_dashboard
 
-    with ends_when_told() as leftovers, demo_world() as config:
-        leftovers.folder = config.database.parent
+    with ExitSignals() as signals, demo_world() as config:
+        signals.leftovers = config.database.parent
         with LocalJobs(config.database.parent) as scripts:
-            return run_dashboard(config, demo=True, behind=scripts.begin)
+            return run_dashboard(config, demo=True, behind=scripts.begin, signals=signals)

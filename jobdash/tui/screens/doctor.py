@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from jobdash.config import Account, Config
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
-from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, store_facts
+from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
 from jobdash.tui import chrome
 from jobdash.tui.context import Context
 from jobdash.tui.exact_updates import ExactScreen
@@ -108,6 +108,10 @@ def doctor_lines(
         ("store", f"{clean(store.path)}  {store.size / _MEGABYTE:,.1f} MB, schema {store.schema}"),
         ("", f"{store.jobs:,} jobs, {store.unfinished:,} unfinished"),
         ("", f"read only: {clean(store.read_only)}" if store.read_only else "can be written"),
+        *(
+            ("" if place else "owners", f"{clean(file)}: {who}, mode {mode}")
+            for place, (file, who, mode) in enumerate(file_owners(config.database))
+        ),
         ("settings", f"{clean(str(config.path))}{where}"),
         *(("warning", clean(warning)) for warning in config.warnings),
     ]

@@ -41,6 +41,11 @@ _MEANINGS = {
     Status.UNKNOWN: "a word of the provider we do not know, shown raw",
 }
 
+_MOVED = (
+    "beside the order: so many rows would stand elsewhere by now; they keep their lines while you look,"
+    " Home sorts again"
+)
+
 
 class HelpScreen(ModalScreen[None]):
     """Keys and words; any of its keys closes it."""
@@ -86,6 +91,7 @@ class HelpScreen(ModalScreen[None]):
             found += [*pairs(rows, width, 14), ()]
         moves = [("  ↑ ↓ j k", "one line"), ("  PgUp PgDn", "one screen"), ("  Home End g G", "first, last")]
         moves += [("  0 … 7", "tabs"), ("  ctrl+p", "palette: what has no key")]
+        moves += [("  ctrl+z", "back to the shell; fg comes back here")]
         moves += [("  1 … 5", "on a job's own screen: its pages"), ("  o", "there: items by outcome")]
         found += [(("Moving", "accent"),), *pairs(moves, width, 16), ()]
         found.append((("Filter", "accent"),))
@@ -100,6 +106,7 @@ class HelpScreen(ModalScreen[None]):
         words.append(
             (f"  {symbols.warning} stalled", "its script has not been heard of; f fails it, r retries it")
         )
+        words.append(("  3 moved", _MOVED))
         return [*found, *pairs(words, width, 16)]
 
     def action_close(self) -> None:

@@ -11,10 +11,11 @@ from textual.binding import Binding, BindingType
 from jobdash.domain.job import Job, JobRow
 from jobdash.domain.local import Errors, ItemOutcome
 from jobdash.domain.plan import Action, Choices
+from jobdash.errors import StoreError
 from jobdash.tui import chrome, job_story, local_story
 from jobdash.tui.context import Context, Selection
 from jobdash.tui.exact_updates import ExactScreen
-from jobdash.tui.guard import reading
+from jobdash.tui.guard import display_error, reading
 from jobdash.tui.job_keys import hints
 from jobdash.tui.local_words import start_failure
 from jobdash.tui.script_tail import ScriptTail
@@ -155,22 +156,38 @@ class JobScreen(ExactScreen):
     @reading
     def draw(self) -> None:
         """Draw every line where it differs."""
-        job, symbols, now = self.job, self.context.symbols, self.context.clock()
-        if job is None:
-            return
-        width, row = self.size.width, job.row
-        left, right = job_story.head_spans(row, now, symbols)
+        if self.job is not None:
+            self._draw_head(self.job.row)
+            self._draw_progress(self.job.row)
+            self._draw_story(self.job.row)
+            self.query_one("#job-pages", Line).put(self._page_spans(self.job))
+            self._draw_page()
+            self._draw_keys(self.job)
+
+    # Each is guarded by itself: a fact that cannot be drawn hides none of the others.
+
+    @reading
+    def _draw_head(self, row: JobRow) -> None:
+        left, right = job_story.head_spans(row, self.context.clock(), self.context.symbols)
         self.query_one("#job-head", Line).put(left, right)
-        unit = self._facts.unit if row.local else ""
-        self.query_one("#job-progress", Line).put(job_story.progress_spans(row, width, now, symbols, unit))
-        story = self._story(row, now)
+
+    @reading
+    def _draw_progress(self, row: JobRow) -> None:
+        unit, symbols = self._facts.unit if row.local else "", self.context.symbols
+        spans = job_story.progress_spans(row, self.size.width, self.context.clock(), symbols, unit)
+        self.query_one("#job-progress", Line).put(spans)
+
+    @reading
+    def _draw_story(self, row: JobRow) -> None:
+        story = self._story(row, self.context.clock())
         if row.removed_at is not None:
             story = [gap(1), Span("removed from the table; u in the table takes it back", "warning")]
         self.query_one("#job-story", Line).put(story)
-        self.query_one("#job-pages", Line).put(self._page_spans(job))
-        self._draw_page()
+
+    @reading
+    def _draw_keys(self, job: Job) -> None:
         keys = hints(self.BINDINGS, job, self.context, items=self.page == "items", keyed=self._facts.keyed)
-        self.query_one("#keys", Line).put(chrome.key_spans(keys, width))
+        self.query_one("#keys", Line).put(chrome.key_spans(keys, self.size.width))
 
     def _story(self, row: JobRow, now: int) -> list[Span]:
         symbols, width, browser = self.context.symbols, self.size.width, self.context.browser
@@ -198,7 +215,12 @@ class JobScreen(ExactScreen):
         if self.page == "items":
             self.query_one("#items-page", ItemsPage).put(job.row, keyed=self._facts.keyed)
             return
-        lines = self._lines(job, self.size.width - 4, self.context.clock())
+        try:
+            lines = self._lines(job, self.size.width - 4, self.context.clock())
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other pages of the job can still be shown
+            lines = [((display_error(error), "error"),)]
         self.query_one("#job-lines", LinesView).put(lines)
 
     def _lines(self, job: Job, width: int, now: int) -> list[TextLine]:

@@ -17,6 +17,7 @@ from jobdash.domain.local import LOCAL
 from jobdash.domain.marks import waits_for_script
 from jobdash.domain.plan import Action, Choices
 from jobdash.domain.text import clean
+from jobdash.errors import StoreError
 from jobdash.tui import chrome
 from jobdash.tui.context import Context
 from jobdash.tui.ended_scripts import EndedScripts
@@ -137,6 +138,7 @@ class MainScreen(ExactScreen):
     def _look(self) -> None:
         self._schedule()
         now = asyncio.get_running_loop().time()
+        self._check_file()
         if self.view.look():
             self._check_schema()
             self._tell_ended()
@@ -158,6 +160,15 @@ class MainScreen(ExactScreen):
         if self._schema != self.context.browser.schema_version() and not self._replaced:
             self._replaced = True
             self.app.stop_writing("the store was upgraded by a newer jobdash; restart")
+
+    def _check_file(self) -> None:
+        """Write no more once the store was deleted, moved or replaced: it would go into the void."""
+        if not self._replaced:
+            try:
+                self.context.browser.refuse_replaced()
+            except StoreError as error:
+                self._replaced = True
+                self.app.stop_writing(str(error))
 
     def _anything_young(self) -> bool:
         now = self.context.clock()

@@ -19,7 +19,7 @@ from jobdash.domain.job import JobRow
 from jobdash.operations.browse import Browser, Key, Scope, Sort
 from jobdash.tui import cells
 from jobdash.tui.columns import MARGIN, Layout, fit
-from jobdash.tui.guard import reading
+from jobdash.tui.guard import display_error, reading
 from jobdash.tui.prompt_keys import PromptKeys
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.tones import Toned
@@ -321,15 +321,12 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         if row is None:
             return None
         now = self._time
-        return _Look(
-            row.id,
-            row.revision,
-            marks.age(row, now),
-            marks.left(row, now),
-            index == self.cursor,
-            row.id in self.marks,
-            "queued" if row.id in self.queued else cells.status_words(row, now, self._symbols)[1],
-        )
+        try:
+            age, left = marks.age(row, now), marks.left(row, now)
+            word = "queued" if row.id in self.queued else cells.status_words(row, now, self._symbols)[1]
+        except Exception as error:  # noqa: BLE001 - the data of one job must not end the table
+            age, left, word = "", "", display_error(error)
+        return _Look(row.id, row.revision, age, left, index == self.cursor, row.id in self.marks, word)
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the screen."""

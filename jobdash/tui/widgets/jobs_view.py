@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import Tab
+from jobdash.domain.status import TAB_OF, Tab
 from jobdash.domain.text import clean
 from jobdash.domain.wording import jobs
 from jobdash.operations.browse import Counts, Order, Scope
@@ -30,6 +30,8 @@ RESORT_AFTER_MS = 5_000
 """How long nobody touches a key before an order that is a snapshot is sorted again under the first row."""
 FAILED_MOST = 200
 _CHANGES_MOST = 1_000
+_NEWS_MOST = 200
+"""Jobs of a tab that its mark is kept for."""
 
 
 class JobsView(Vertical):
@@ -62,7 +64,8 @@ class JobsView(Vertical):
         self.bar = FilterBar(context.symbols, id="filter-line")
         self.marks = Marks(self.browser, self.table.marks)
         self.look_at = Look(context, self.table, self.call_later, self.draw_lines)
-        self.news: set[Tab] = set()
+        self.news: dict[Tab, set[int]] = {}
+        """By tab, the jobs that ended in it while another was looked at."""
         self.paused = False
         self.held_changes = 0
         self._version = self.browser.data_version()
@@ -125,15 +128,25 @@ class JobsView(Vertical):
         before = self.counts
         now = self.look_at.counts = self.browser.counts()
         self.held_changes = 0
-        self.news = {tab for tab in self.news if now.by_tab[tab]}
         if before.by_account.keys() != now.by_account.keys():
             self._fit_accounts()
         if before.revision != now.revision:
+            self._forget_old_news()
             changed = self._changed(before.revision)
             complete = len(changed) < _CHANGES_MOST
             self.marks.follow(changed, complete=complete)
             self.look_at.follow(changed, complete=complete)
         self.draw_lines()
+
+    def _forget_old_news(self) -> None:
+        """Take the mark off a tab when none of its jobs is there any more: undone, removed or retried."""
+        for tab, ids in list(self.news.items()):
+            rows = self.browser.rows(sorted(ids)).values()
+            there = {row.id for row in rows if row.removed_at is None and TAB_OF[row.status] is tab}
+            if there:
+                self.news[tab] = there
+            else:
+                del self.news[tab]
 
     def _changed(self, since: int) -> list[JobRow]:
         if not self.scope.filtered and not self.marks:
@@ -171,11 +184,11 @@ class JobsView(Vertical):
     def action_tab(self, number: int) -> None:
         """Turn to a tab."""
         tab = list(Tab)[number]
-        self.news.discard(tab)
+        self.news.pop(tab, None)
         self.look_at.turn(tab)
 
     def action_sort(self) -> None:
-        """Sort by the next order; in an order that has moved on, sort again first."""
+        """Sort by the next order."""
         self.look_at.sort_next()
 
     def action_sort_by(self, order: str) -> None:
@@ -294,10 +307,13 @@ class JobsView(Vertical):
 
     # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def tell_news(self, tab: Tab) -> None:
-        """Put a mark on a tab that something ended in."""
+    def tell_news(self, row: JobRow) -> None:
+        """Put a mark on the tab that a job has ended in."""
+        tab = TAB_OF[row.status]
         if self.scope.tab is not tab:
-            self.news.add(tab)
+            ids = self.news.setdefault(tab, set())
+            if len(ids) < _NEWS_MOST:
+                ids.add(row.id)
             self.draw_lines()
 
     @reading

@@ -13,6 +13,8 @@ from jobdash.tui.tones import Toned
 from jobdash.tui.widgets.lines_view import TextLine, wrapped
 
 _TOPIC = 17
+_TEXT_MOST = 64 * 1024
+"""Characters of a note: a whole command line, and what stands around it."""
 
 
 class Notes(Toned):
@@ -25,12 +27,17 @@ class Notes(Toned):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._notes: tuple[Note, ...] = ()
+        self._wrapped: tuple[int, list[TextLine]] = (0, [])
+        """The lines, and the width that they are wrapped for."""
 
     def put(self, notes: Sequence[Note]) -> None:
         """Show these notes, gated: a reason may name an account or quote a server."""
-        gated = tuple(Note(clean(note.topic, 40), clean(note.text), note.warning) for note in notes)
+        gated = tuple(
+            Note(clean(note.topic, 40), clean(note.text, _TEXT_MOST), note.warning) for note in notes
+        )
         if gated != self._notes:
             self._notes = gated
+            self._wrapped = (0, [])
             self.refresh(layout=True)
 
     @property
@@ -39,6 +46,11 @@ class Notes(Toned):
         return "\n".join(f"{note.topic}: {note.text}" for note in self._notes)
 
     def _lines(self, width: int) -> list[TextLine]:
+        if self._wrapped[0] != width:
+            self._wrapped = (width, self._wrap(width))
+        return self._wrapped[1]
+
+    def _wrap(self, width: int) -> list[TextLine]:
         lines: list[TextLine] = []
         above = ""
         for note in self._notes:

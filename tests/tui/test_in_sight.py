@@ -1,0 +1,132 @@
+"""What has to be in sight: each order in turn, the detail lines, a whole command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from shared.local_kit import begin
+from textual.widgets._toast import Toast
+from tui_kit import Dash, add, change, dashboard, job, jobs, make_store
+
+from jobdash.operations.browse import Order
+
+
+async def test_s_goes_on_although_rows_move_all_the_time(path: Path) -> None:
+    async with dashboard(path, rows=jobs(*["in_progress"] * 4), working=False) as dash:
+        seen = []
+        for number in range(2 * len(Order)):
+            await dash.press("s")
+            seen.append(dash.app.main.view.look_at.sort.order)
+            change(
+                path, "UPDATE job SET succeeded = (id * 7 + ?) % 90, failed = (id * ?) % 5", number, number
+            )
+            change(path, "UPDATE job SET updated_at = updated_at + (id * ?) % 7", number)
+            await dash.until(
+                lambda: dash.app.main.view.counts.revision == dash.app.context.browser.revision()
+            )
+        assert seen == [*list(Order)[1:], *list(Order), Order.CREATED]
+
+
+async def test_the_help_says_what_moved_means(path: Path) -> None:
+    async with dashboard(path, rows=jobs("pending"), working=False, size=(120, 80)) as dash:
+        await dash.press("question_mark")
+        await dash.until(lambda: "3 moved" in dash.screen)
+        assert "Home sorts again" in dash.screen
+
+
+async def test_the_doctor_says_who_owns_what(path: Path) -> None:
+    async with dashboard(path, rows=jobs("pending"), working=False) as dash:
+        dash.app.open_doctor()
+        await dash.until(lambda: f"{path}: " in dash.screen.replace("\n", ""))
+        assert "mode 0600" in dash.screen
+        assert "mode 0700" in dash.screen
+
+
+def toast_rows(dash: Dash) -> set[int]:
+    return {y for toast in dash.app.screen.query(Toast) for y in toast.region.line_range}
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 15), (200, 50)])
+@pytest.mark.parametrize("number", [1, 3, 12])
+async def test_a_toast_covers_neither_the_detail_lines_nor_the_keys(
+    path: Path, size: tuple[int, int], number: int
+) -> None:
+    async with dashboard(path, rows=jobs("failed", "in_progress"), working=False, size=size) as dash:
+        lines = {name: dash.app.main.query_one(f"#{name}").region.y for name in ("title", "story", "keys")}
+        before = dash.screen.splitlines()
+        for each in range(number):
+            dash.app.notify(f"toast {each} " + "long words " * (each % 3 * 20))
+        await dash.until(lambda: toast_rows(dash))
+        after = dash.screen.splitlines()
+        assert "long" in dash.screen or "toast" in dash.screen
+        assert all(before[y] == after[y] for y in lines.values()), dash.screen
+
+
+async def test_the_mark_of_a_tab_goes_with_what_it_was_for(path: Path) -> None:
+    rows = jobs("in_progress", "in_progress", "failed")
+    async with dashboard(path, rows=rows, working=False) as dash:
+        news = dash.app.context.symbols.news
+
+        def marked() -> bool:
+            return (
+                f"Failed {dash.app.main.view.counts.by_tab[list(dash.app.main.view.counts.by_tab)[5]]}{news}"
+                in (dash.line("tabs"))
+            )
+
+        change(path, "UPDATE job SET verdict = 'force_failed', verdict_at = 1 WHERE name < 'job-003'")
+        await dash.until(lambda: "Failed 3" in dash.line("tabs"))
+        for row in dash.app.context.browser.rows([1, 2]).values():
+            dash.app.main.view.tell_news(row)
+        assert marked()
+        change(path, "UPDATE job SET verdict = NULL, verdict_at = NULL WHERE name = 'job-001'")
+        await dash.until(lambda: "Failed 2" in dash.line("tabs"))
+        assert marked()
+        change(path, "UPDATE job SET verdict = NULL, verdict_at = NULL WHERE name = 'job-002'")
+        await dash.until(lambda: "Failed 1" in dash.line("tabs"))
+        assert not marked()
+        assert news not in dash.line("tabs")
+
+
+async def test_the_mark_goes_with_a_removal_too(path: Path) -> None:
+    async with dashboard(path, rows=jobs("failed", "failed"), working=False) as dash:
+        (row,) = dash.app.context.browser.rows([1]).values()
+        dash.app.main.view.tell_news(row)
+        assert dash.app.context.symbols.news in dash.line("tabs")
+        change(path, "UPDATE job SET removed_at = 1 WHERE id = 1")
+        await dash.until(lambda: "Failed 1" in dash.line("tabs"))
+        assert dash.app.context.symbols.news not in dash.line("tabs")
+        add(path, job(9, "failed"))
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+async def test_the_retry_dialog_shows_the_whole_command(path: Path, size: tuple[int, int]) -> None:
+    run = begin(make_store(path), total=10)
+    run.expects(10)
+    run.did("ok", "error")
+    run.ends("failed")
+    words = [
+        sys.executable,
+        "work.py",
+        *(f"--option-{n}=value-{n}" for n in range(150)),
+        "--last",
+        "rm -rf /",
+    ]
+    change(path, "UPDATE attempt SET argv = ?, cwd = ?", json.dumps(words), str(path.parent))
+    async with dashboard(path, size=size) as dash:
+        await dash.until(lambda: dash.app.runs._ready)
+        await dash.press("r")
+        await dash.until_dialog()
+        notes = dash.app.screen.query_one("#notes").plain
+        assert all(word in notes for word in words[:-1])
+        seen = dash.screen
+        for _ in range(40):
+            if "rm -rf /" in seen:
+                break
+            await dash.press("pagedown")
+            seen += dash.screen
+        assert "--option-149=value-149" in seen.replace("\n", "")
+        assert "rm -rf /" in seen
+        await dash.press("escape")
