@@ -21,6 +21,7 @@ from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import gemini_claims
 from jobdash.providers.reading import items, mapping, readable, rfc3339_ms, text, whole
+from jobdash.providers.refusal import not_expected
 from jobdash.providers.results import answer, remote_error, result_line, unreadable
 from jobdash.providers.wire import Deadlines, Wire, opened
 
@@ -111,7 +112,7 @@ class GeminiBatches:
         config = types.ListBatchJobsConfig(page_size=min(limit or PAGE, PAGE), page_token=cursor)
         page = await self._wire.ask(self._batches.list(config=config))
         if not isinstance(page, dict):
-            raise BadResponse("the provider answered something that is not a list of batches")
+            raise not_expected("a list of batches", page)
         jobs = readable(items(page.get("operations")), read_job)
         return RemotePage(jobs, text(page.get("nextPageToken")))
 
@@ -205,7 +206,7 @@ def read_job(value: object) -> RemoteJob:
     operation = mapping(value)
     remote_id = text(operation.get("name"))
     if remote_id is None or not remote_id.startswith("batches/"):
-        raise BadResponse("the provider answered something that is not a batch")
+        raise not_expected("a batch", value)
     told = mapping(operation.get("metadata"))
     status, raw = _status(operation, told)
     name, submit_key = unsigned_name(text(told.get("displayName")))

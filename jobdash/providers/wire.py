@@ -23,7 +23,7 @@ from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.text import redact
 from jobdash.errors import BadResponse, InvalidRequest, ProviderError, Unavailable
 from jobdash.providers.reading import decode
-from jobdash.providers.refusal import refusal
+from jobdash.providers.refusal import answered_error, refusal
 
 _kept: ContextVar[list[bytes]] = ContextVar("_kept")
 """The bodies answered to the call under way; many calls share one client, each in a context of its own."""
@@ -105,7 +105,10 @@ class Wire:
             _kept.reset(mark)
         if not answers:
             raise BadResponse("no answer was read")
-        return decode(answers[-1]) if answers[-1].strip() else None
+        value = decode(answers[-1]) if answers[-1].strip() else None
+        if (refused := answered_error(value)) is not None:
+            raise refused
+        return value
 
     async def lines(
         self, opening: AbstractAsyncContextManager[AsyncIterator[bytes]], *, longest: int = _LONGEST_LINE
