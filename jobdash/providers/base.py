@@ -99,6 +99,14 @@ class ResultLine:
     error: RemoteError | None
 
 
+@dataclass(frozen=True, slots=True)
+class FailedRequest:
+    """One request of a batch that failed: its key (OpenAI's ``custom_id``), and why."""
+
+    key: str
+    error: RemoteError
+
+
 class Adapter(Protocol):
     """One account of one provider, open in one event loop.
 

@@ -224,7 +224,8 @@ def read_job(value: object) -> RemoteJob:
         total=total,
         succeeded=succeeded,
         failed=failed,
-        errors=_errors(operation.get("error")),
+        # That it was cancelled is no error of a cancelled batch.
+        errors=() if status is Status.CANCELLED else _errors(operation.get("error")),
         files=_file_ids(operation, told),
         submit_key=submit_key,
     )

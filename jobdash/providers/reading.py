@@ -85,8 +85,9 @@ _DEEPEST = 5
 def error_words(value: object, depth: int = _DEEPEST) -> str:
     """Return what an error says in its own words, on one line; empty where it says nothing.
 
-    Reads OpenAI's and Google's ``{message}``, FastAPI's ``{"detail": text}`` and ``{"detail": [{loc, msg}]}``,
-    a plain text, a list of any of these, and the same wrapped into ``error`` or ``errors``.
+    Reads OpenAI's and Google's ``{message}``, FastAPI's ``{"detail": text}`` and
+    ``{"detail": [{loc, msg}]}``, a plain text, a list of any of these, and the same wrapped into ``error``
+    or ``errors``.
     """
     if isinstance(value, str):
         return " ".join((text(value) or "").split())

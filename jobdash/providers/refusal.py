@@ -111,9 +111,9 @@ def answered_error(value: object, status: int = 200) -> BadResponse | None:
     None for an answer that has anything of its own: a batch may well tell of its errors.
     """
     fields = mapping(value)
-    if fields.get("object") != "error":
-        if fields.keys() & _CONTENT or not any(fields.get(name) for name in ("error", "errors", "detail")):
-            return None
+    error = any(fields.get(name) for name in ("error", "errors", "detail")) and not fields.keys() & _CONTENT
+    if not (error or fields.get("object") == "error"):
+        return None
     return _unexpected("the provider answered an error", value, status)
 
 

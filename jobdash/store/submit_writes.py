@@ -12,7 +12,7 @@ from jobdash.store.answers import Answers
 from jobdash.store.desk import intents, job
 from jobdash.store.observed import Observed
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
-from jobdash.store.tables import TagRecord, table
+from jobdash.store.tables import ItemRecord, TagRecord, table
 from jobdash.store.texts import distinct, stored, stored_error, stored_named, stored_words
 
 NOT_SUBMITTED = "not submitted"
@@ -22,6 +22,7 @@ SUBMITTING = "submitting"
 _LATE = "answered after it was given up"
 
 tags = table(TagRecord)
+items = table(ItemRecord)
 _SUPERSEDED_BY = select(job.c.superseded_by).where(job.c.id == bindparam("job_key"))
 _child = job.alias()
 _PARENT = select(_child.c.parent_id).where(_child.c.id == bindparam("child_key")).scalar_subquery()
@@ -187,5 +188,6 @@ class SubmitWrites(Answers):
         provider = self._row_now(connection, job_id).provider
         double = connection.execute(_DOUBLE, {**place, "provider": provider}).scalar()
         if double is not None:
+            connection.execute(delete(items).where(items.c.job_id == double))
             connection.execute(update(intents).where(intents.c.job_id == double).values(job_id=job_id))
             connection.execute(delete(job).where(job.c.id == double))

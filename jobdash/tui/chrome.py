@@ -260,7 +260,7 @@ def story_spans(
     if errors and row.failed:
         some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
         told.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])
-    elif errors:
+    elif errors and row.status is not Status.CANCELLED:
         told.append([Span(clean(errors[0][0], 100), "error")])
     elif row.failed:
         told.append([Span(f"{row.failed:,} failed", "error")])

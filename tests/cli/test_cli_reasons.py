@@ -7,6 +7,7 @@ import json
 import pytest
 from cli_kit import KEYS, Cli
 
+from jobdash.demo.emulator import Failure
 from jobdash.demo.emulator.faults import Answer
 
 _SCOPES = "Missing scopes: api.batch.read.\nAsk an owner of the project."
@@ -46,3 +47,36 @@ def test_an_error_inside_a_200_is_told(cli: Cli) -> None:
 
     assert ran.code == 1
     assert "work: the provider answered an error: maintenance until 9" in ran.err
+
+
+def test_show_names_the_requests_that_failed(cli: Cli) -> None:
+    failures = (Failure(2, "context_length_exceeded", "Too long."), Failure(30, "boom", "No [bold]."))
+    batch = cli.add_finished(total=40, failures=failures)
+    cli("sync")
+    before = cli("show", batch)
+    assert "32 of 32" not in before.out
+    hint = f"jobdash refresh-errors {cli.id_of(batch)} asks for them"
+    assert hint in before.out
+    assert cli.job(batch)["errors_truncated"] is True
+
+    ran = cli("refresh-errors")  # of all that failed or completed with failures
+
+    assert ran.code == 0
+    assert "Done: 1" in ran.out
+    job = cli.job(batch)
+    assert job["errors_truncated"] is False
+    assert [(g["code"], g["count"], len(g["custom_ids"])) for g in job["error_groups"]] == [
+        ("boom", 30, 12),
+        ("context_length_exceeded", 2, 2),
+    ]
+    ids = [error["custom_id"] for error in job["errors"]]
+    assert len(set(ids)) == 32
+    shown = cli("show", batch, "--events")
+    assert "Errors (32)" in shown.out
+    assert "  2 × Too long. [context_length_exceeded]" in shown.out
+    assert ", ".join(job["error_groups"][1]["custom_ids"]) in shown.out
+    assert "and 18 more" in shown.out
+    assert hint not in shown.out
+    assert "refresh-errors" in shown.out
+    items = cli("show", batch, "--items", "--limit", "0").out
+    assert all(f"error    {key}  " in items for key in ids)

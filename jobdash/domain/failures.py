@@ -1,0 +1,70 @@
+"""The errors of a batch and of its failed requests, grouped by code and message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jobdash.domain.job import Job
+
+KEYS_OF_A_GROUP = 12
+"""Keys of failed requests that are shown of one group."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRequests:
+    """The failed requests of a batch that are known one by one."""
+
+    kept: int = 0
+    keys: Mapping[tuple[str | None, str], tuple[str, ...]] = field(default_factory=dict)
+    """By code and message, the keys of the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Errors of one code and message."""
+
+    code: str | None
+    message: str
+    count: int
+    lines: tuple[int, ...] = ()
+    """Where they stand in the input file, for those of a file that was refused."""
+    keys: tuple[str, ...] = ()
+    """Keys of failed requests, the first of them."""
+
+
+def failure_groups(job: Job, failed: FailedRequests) -> list[FailureGroup]:
+    """Return a batch's errors by code and message, the most frequent first."""
+    counts: dict[tuple[str | None, str], int] = {}
+    lines: dict[tuple[str | None, str], list[int]] = {}
+    for error in job.errors:
+        group = (error.get("code"), error.get("message") or "")
+        counts[group] = counts.get(group, 0) + error.get("count", 1)
+        if error.get("line") is not None:
+            lines.setdefault(group, []).append(error["line"])
+    found = [
+        FailureGroup(*group, count, tuple(lines.get(group, ())), failed.keys.get(group, ()))
+        for group, count in counts.items()
+    ]
+    return sorted(found, key=lambda group: group.count, reverse=True)
+
+
+def error_count(job: Job) -> int:
+    """Return how many errors are known: those of the batch, and its failed requests."""
+    return sum(error.get("count", 1) for error in job.errors)
+
+
+def truncated(job: Job, failed: FailedRequests) -> bool:
+    """Whether not every failed request of a batch is known: more failed than are kept here, or none was asked
+    for yet.
+    """
+    return failed.kept < (job.row.failed or 0) or any(error.get("incomplete") for error in job.errors)
+
+
+def worth_asking(job: Job) -> bool:
+    """Whether the provider may tell more of a batch's errors than is known here."""
+    row = job.row
+    if row.local or row.remote_id is None or row.unfinished:
+        return False
+    known = sum(error["count"] for error in job.errors if "count" in error)
+    return known < (row.failed or 0) or ("error" in job.files and not job.errors)
