@@ -8,8 +8,9 @@ from collections.abc import Callable
 from jobdash.cli.job_words import done_words, short_name
 from jobdash.cli.out import Tone, tell
 from jobdash.cli.tables import cells
+from jobdash.domain.clock import system_clock
+from jobdash.domain.marks import shown_status
 from jobdash.domain.plan import Decision, Plan
-from jobdash.domain.status import LABELS
 from jobdash.domain.wording import danger_button, notes, title
 from jobdash.errors import NotConfirmed
 
@@ -36,7 +37,7 @@ def show_plan(plan: Plan, out: Print = tell, most: int | None = MOST_SHOWN) -> N
 
 def _job_words(decision: Decision) -> str:
     job = decision.job
-    words = (job.public_id, short_name(job), job.account, LABELS[job.status], done_words(job))
+    words = (job.public_id, short_name(job), job.account, shown_status(job, system_clock()), done_words(job))
     return "  ".join(filter(None, words))
 
 

@@ -143,7 +143,7 @@ def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
         ("provider's id", clean(row.remote_id or "—")),
         ("account", f"{clean(row.account)} ({row.provider})"),
         ("server", clean(job.origin)),
-        ("status", LABELS[row.status]),
+        ("status", marks.shown_status(row, now)),
         ("provider says", remote),
         ("model", clean(row.model or "—")),
         ("endpoint", clean(row.endpoint or "—")),

@@ -10,7 +10,6 @@ from jobdash.domain import marks
 from jobdash.domain.duration import short_span
 from jobdash.domain.job import Job, JobRow
 from jobdash.domain.local import Attempt, Errors, Worker
-from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser
 from jobdash.operations.workers import log_file, worker_of
@@ -139,8 +138,8 @@ def detail_lines(job: Job, facts: LocalFacts, width: int, now: int) -> list[Text
 
 
 def _status(row: JobRow, now: int) -> str:
-    remark = marks.remark(row, now)
-    return f"{LABELS[row.status]} ({remark})" if remark else LABELS[row.status]
+    word, remark = marks.shown_status(row, now), marks.remark(row, now)
+    return f"{word} ({remark})" if remark and remark != word else word
 
 
 def _counts(row: JobRow) -> str:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from cli_kit import KEYS, Cli
+from shared.local_kit import LAPSED, begin
 
 from jobdash.demo.emulator import Failure
 from jobdash.demo.emulator.faults import Answer
@@ -80,3 +81,30 @@ def test_show_names_the_requests_that_failed(cli: Cli) -> None:
     assert "refresh-errors" in shown.out
     items = cli("show", batch, "--items", "--limit", "0").out
     assert all(f"error    {key}  " in items for key in ids)
+
+
+def test_a_job_has_one_word_in_every_command(cli: Cli) -> None:
+    words = {
+        "partial": cli.id_of(cli.add_finished(total=4, failures=(Failure(1, "boom", "No."),))),
+        "all failed": cli.id_of(cli.add_finished(total=4, failures=(Failure(4, "boom", "No."),))),
+        "completed": cli.id_of(cli.add_finished(total=4)),
+        "running": cli.id_of(cli.add()),
+    }
+    run = begin(cli.database, "resize", lease_ms=LAPSED, total=9)
+    words["stalled"] = next(job["id"] for job in cli.json("list")["jobs"] if job["name"] == "resize")
+    del run
+    shown = {job["id"]: job["shown_status"] for job in cli.json("list")["jobs"]}
+    assert shown == {public: word for word, public in words.items()}
+    lines = {line.split()[0]: line for line in cli("list").out.splitlines()}
+    for word, public in words.items():
+        assert f"  {word}  " in lines[public]
+        facts = [line.split(maxsplit=1) for line in cli("show", public).out.splitlines()]
+        assert ["Status", word] in facts
+        assert cli.job(public)["shown_status"] == word
+    for text in ("partial", "all_failed", '"all failed"', "stalled"):
+        (found,) = cli.json("list", "-f", f"status:{text}")["jobs"]
+        assert found["id"] == words[text.strip('"').replace("_", " ")]
+    assert len(cli.json("list", "-f", "status:partial,stalled")["jobs"]) == 2
+    assert len(cli.json("list", "-f", "status:completed")["jobs"]) == 3  # which is what its provider says
+    for word in ("partial", "all_failed", "stalled", "local time"):
+        assert word in cli("list", "--help").out
