@@ -88,6 +88,8 @@ class Submission:
     model: str | None
     endpoint: str | None
     tags: dict[str, str]
+    embeddings: bool = False
+    """Gemini: the file asks for embeddings, which have a call of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,17 @@ class JobReads(Looking):
         kept = int(self._value(sql, (job_id,))) if keys else 0
         return FailedRequests(kept, {group: tuple(some) for group, some in keys.items()})
 
+    def submitted_before(self, digest: str, limit: int = 5) -> list[JobRow]:
+        """Return the jobs that were submitted from a file of this content, newest first.
+
+        Those that certainly never came to be at their provider are left out.
+        """
+        return self._rows(
+            f"SELECT {COLUMNS} FROM job WHERE raw_status != 'not submitted' AND id IN"
+            " (SELECT job_id FROM intent WHERE kind = 'submit' AND choices LIKE ?) ORDER BY id DESC LIMIT ?",
+            (f'%"digest": "{digest}"%', limit),
+        )
+
     def unfinished_remotely(
         self, account: str, seen_before: int, limit: int = 10_000
     ) -> list[tuple[JobRow, int]]:

@@ -67,7 +67,9 @@ class SubmitWrites(Answers):
             row = self._insert_new(connection, new, now)
             if new.parent_id is not None:
                 self._set(connection, new.parent_id, superseded_by=row.id)
-            return row, self._open(connection, now, IntentKind.SUBMIT, row, deadline, bulk=bulk)
+            digest = {"digest": new.digest} if new.digest else None
+            kind = IntentKind.SUBMIT
+            return row, self._open(connection, now, kind, row, deadline, bulk=bulk, choices=digest)
 
     def uploaded(self, job_id: int, file_id: str) -> None:
         """Write where a submit's file lies, so that it can be deleted though no batch is made of it."""
