@@ -229,10 +229,7 @@ def title_spans(
     """
     parts = [
         ("" if configured else f"account {clean(row.account, 40)} is not configured", "warning"),
-        (
-            clean(row.remote_id or (row.public_id if row.local else f"{row.public_id} (not submitted)"), 60),
-            "muted",
-        ),
+        ("" if row.remote_id == row.name else _id(row), "muted"),
         (clean(row.model or "", 40), "muted"),
         (clean(row.endpoint or "", 40), "muted"),
         (marks.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
@@ -246,6 +243,10 @@ def title_spans(
             spans.append(Span(told, tone))
             room -= cell_len(told)
     return spans
+
+
+def _id(row: JobRow) -> str:
+    return clean(row.remote_id or (row.public_id if row.local else f"{row.public_id} (not submitted)"), 60)
 
 
 def _expires_soon(row: JobRow, now: int) -> bool:

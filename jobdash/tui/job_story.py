@@ -152,7 +152,7 @@ def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
         ("started", moment(row.started_at, now)),
         ("finished", moment(row.finished_at, now)),
         ("expires", local_time(row.expires_at)),
-        ("changed here", moment(row.updated_at, now)),
+        ("last change", moment(row.updated_at, now)),
         ("last asked", moment(job.seen_at, now)),
     ]
     if row.cancel_requested_at:
