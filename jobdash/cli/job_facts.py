@@ -54,8 +54,10 @@ def _print_errors(job: Job, failed: FailedRequests) -> None:
         say(f"Errors ({error_count(job):,})")
     for group in groups[:MOST_ERRORS]:
         code = f" [{group.code}]" if group.code else ""
-        say(f"  {group.count:,} × {clean(group.message, 1000)}{code}")
-        if group.lines:
+        alone = group.count == len(group.lines) == 1
+        head = f"line {group.lines[0]:,}: " if alone else f"{group.count:,} × "
+        say(f"  {head}{clean(group.message, 1000)}{code}")
+        if group.lines and not alone:
             say(f"      line {_some(map(str, group.lines), len(group.lines))}")
         if group.keys:
             say(f"      {_some((clean(key, 80) for key in group.keys), group.count)}")
@@ -65,14 +67,19 @@ def _print_errors(job: Job, failed: FailedRequests) -> None:
     if failed.kept:
         say(f"  each of them: jobdash show {public} --items --limit 0")
     if worth_asking(job):
-        known = (
-            f"{failed.kept:,} of {job.row.failed:,} failed requests are" if failed.kept else "they are not"
-        )
-        which = f"{known} known here" if job.row.failed else "its error file was not read yet"
         say("")
-        say(f"Which requests failed, and why: {which}; jobdash refresh-errors {public} asks for them")
+        say(f"{_unknown(job, failed)}; jobdash refresh-errors {public} asks for them")
     elif truncated(job, failed):
         say(f"  not all of them: the first {failed.kept:,} are kept here")
+
+
+def _unknown(job: Job, failed: FailedRequests) -> str:
+    number = job.row.failed
+    if not number:
+        return "The reasons of its failure are not known here"
+    if failed.kept:
+        return f"Only {failed.kept:,} of {number:,} failed requests are known here"
+    return f"Which {number:,} {'request' if number == 1 else 'requests'} failed, and why, is not known here"
 
 
 def _some(words: Iterable[str], number: int) -> str:

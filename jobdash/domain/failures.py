@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jobdash.domain.job import Job
+from jobdash.domain.status import Status
 
 KEYS_OF_A_GROUP = 12
 """Keys of failed requests that are shown of one group."""
@@ -67,4 +68,5 @@ def worth_asking(job: Job) -> bool:
     if row.local or row.remote_id is None or row.unfinished:
         return False
     known = sum(error["count"] for error in job.errors if "count" in error)
-    return known < (row.failed or 0) or ("error" in job.files and not job.errors)
+    unknown = row.remote_status is Status.FAILED or "error" in job.files
+    return known < (row.failed or 0) or (unknown and not job.errors)

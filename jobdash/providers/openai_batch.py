@@ -280,7 +280,8 @@ def _errors(value: object) -> tuple[RemoteError, ...]:
     """Read ``errors``: documented as a list object with ``data``; at some servers a bare list, one error,
     or a plain text.
     """
-    entries = items(mapping(value).get("data")) or items(value)
-    if not entries and error_words(value):
-        entries = (value,)
+    data = mapping(value).get("data")
+    entries = items(data) or items(value)
+    if not entries:
+        entries = [told for told in (data, value) if error_words(told)][:1]
     return tuple(remote_error(entry, fallback="an error without a reason") for entry in entries)

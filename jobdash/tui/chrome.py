@@ -254,9 +254,18 @@ def _expires_soon(row: JobRow, now: int) -> bool:
 
 
 def story_spans(
-    row: JobRow, errors: Sequence[tuple[str, int]], width: int, now: int, symbols: Symbols
+    row: JobRow,
+    errors: Sequence[tuple[str, int]],
+    width: int,
+    now: int,
+    symbols: Symbols,
+    *,
+    trouble: str = "",
 ) -> list[Span]:
-    """Return the second detail line: what is worth saying of this job now."""
+    """Return the second detail line: what is worth saying of this job now.
+
+    ``trouble`` is why its account cannot be asked.
+    """
     told = [_left_behind(row, symbols), local_words.story(row, now) if row.local else _story(row, now)]
     if errors and row.failed:
         some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
@@ -265,6 +274,8 @@ def story_spans(
         told.append([Span(clean(errors[0][0], 100), "error")])
     elif row.failed:
         told.append([Span(f"{row.failed:,} failed", "error")])
+    if trouble:
+        told.append([Span(f"{clean(row.account, 32)}: {clean(trouble, 300)}", "warning")])
     return _line_of(told, width, symbols)
 
 

@@ -108,6 +108,7 @@ def test_a_batch_of_nonsense_is_read_as_not_told() -> None:
         ({"detail": "the file is empty"}, ["the file is empty"]),
         (["one", {"message": "two"}], ["one", "two"]),
         ({"data": [{"detail": [{"msg": "one"}]}]}, ["one"]),
+        ({"object": "list", "data": "one"}, ["one"]),
         ("", []),
         ({}, []),
         ([], []),
