@@ -39,10 +39,11 @@ def failure_groups(job: Job, failed: FailedRequests) -> list[FailureGroup]:
     counts: dict[tuple[str | None, str], int] = {}
     lines: dict[tuple[str | None, str], list[int]] = {}
     for error in job.errors:
-        group = (error.get("code"), error.get("message") or "")
-        counts[group] = counts.get(group, 0) + error.get("count", 1)
-        if error.get("line") is not None:
-            lines.setdefault(group, []).append(error["line"])
+        code, line = error.get("code"), error.get("line")
+        group = (None if code is None else str(code), str(error.get("message") or ""))
+        counts[group] = counts.get(group, 0) + _count(error)
+        if isinstance(line, int):
+            lines.setdefault(group, []).append(line)
     found = [
         FailureGroup(*group, count, tuple(lines.get(group, ())), failed.keys.get(group, ()))
         for group, count in counts.items()
@@ -52,7 +53,13 @@ def failure_groups(job: Job, failed: FailedRequests) -> list[FailureGroup]:
 
 def error_count(job: Job) -> int:
     """Return how many errors are known: those of the batch, and its failed requests."""
-    return sum(error.get("count", 1) for error in job.errors)
+    return sum(map(_count, job.errors))
+
+
+def _count(error: Mapping[str, object]) -> int:
+    """Return how many errors an entry stands for; those of the batch itself stand for one."""
+    count = error.get("count")
+    return count if isinstance(count, int) else 1
 
 
 def truncated(job: Job, failed: FailedRequests) -> bool:
@@ -67,6 +74,6 @@ def worth_asking(job: Job) -> bool:
     row = job.row
     if row.local or row.remote_id is None or row.unfinished:
         return False
-    known = sum(error["count"] for error in job.errors if "count" in error)
+    known = sum(_count(error) for error in job.errors if "count" in error)
     unknown = row.remote_status is Status.FAILED or "error" in job.files
     return known < (row.failed or 0) or (unknown and not job.errors)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobdash.domain.job import Job, JobRow
 from jobdash.store.chunks import chunks
 from jobdash.store.looking import COLUMNS, IDS_A_QUERY, Looking, marks
 from jobdash.store.rows import ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
-
-if TYPE_CHECKING:  # a list of jobs does without
-    from jobdash.domain.failures import FailedRequests
 
 _DETAILS = (
     "origin, cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
@@ -21,8 +18,6 @@ _DETAILS = (
 )
 
 
-_FAILED_LOOKED_AT = 10_000
-"""Failed requests among which the keys of a group are looked for."""
 _RELATIVES = slice(len(ROW_COLUMNS) + 4, len(ROW_COLUMNS) + 6)
 """Where a job's parent and successor stand behind the columns of its row."""
 
@@ -87,34 +82,6 @@ class JobReads(Looking):
         for error in json.loads(found[0][0]):
             counted[error.get("code") or error["message"]] += error.get("count", 1)
         return counted.most_common()
-
-    def failed_requests(self, job_id: int) -> FailedRequests:
-        """Return how many failed requests of a batch are kept, and the first keys of each group."""
-        from jobdash.domain.failures import KEYS_OF_A_GROUP, FailedRequests
-
-        keys: dict[tuple[str | None, str], list[str]] = defaultdict(list)
-        sql = (
-            "SELECT error_type, error, key FROM item INDEXED BY item_outcome"
-            " WHERE job_id = ? AND outcome = 'error' ORDER BY seq LIMIT ?"
-        )
-        for code, message, key in self._all(sql, (job_id, _FAILED_LOOKED_AT)):
-            some = keys[code, message]
-            if len(some) < KEYS_OF_A_GROUP:
-                some.append(key)
-        sql = "SELECT count(*) FROM item INDEXED BY item_outcome WHERE job_id = ? AND outcome = 'error'"
-        kept = int(self._value(sql, (job_id,))) if keys else 0
-        return FailedRequests(kept, {group: tuple(some) for group, some in keys.items()})
-
-    def submitted_before(self, digest: str, limit: int = 5) -> list[JobRow]:
-        """Return the jobs that were submitted from a file of this content, newest first.
-
-        Those that certainly never came to be at their provider are left out.
-        """
-        return self._rows(
-            f"SELECT {COLUMNS} FROM job WHERE raw_status != 'not submitted' AND id IN"
-            " (SELECT job_id FROM intent WHERE kind = 'submit' AND choices LIKE ?) ORDER BY id DESC LIMIT ?",
-            (f'%"digest": "{digest}"%', limit),
-        )
 
     def unfinished_remotely(
         self, account: str, seen_before: int, limit: int = 10_000

@@ -96,4 +96,8 @@ def error_entries(errors: Sequence[ObservedError]) -> list[dict[str, Any]]:
 def _groups_of(known: str | None) -> list[dict[str, Any]]:
     if known is None or '"count":' not in known:
         return []
-    return [entry for entry in json.loads(known) if "count" in entry]
+    try:
+        entries = json.loads(known)
+    except (ValueError, RecursionError):  # whoever wrote that, it was not this program
+        return []
+    return [entry for entry in entries if isinstance(entry, dict) and "count" in entry]
