@@ -74,6 +74,8 @@ def worth_asking(job: Job) -> bool:
     row = job.row
     if row.local or row.remote_id is None or row.unfinished:
         return False
+    if any(error.get("incomplete") for error in job.errors):
+        return False  # more than are kept
     known = sum(_count(error) for error in job.errors if "count" in error)
     unknown = row.remote_status is Status.FAILED or "error" in job.files
     return known < (row.failed or 0) or (unknown and not job.errors)

@@ -21,7 +21,7 @@ from store_kit import (
     remote_error,
 )
 
-from jobdash.domain.failures import truncated
+from jobdash.domain.failures import truncated, worth_asking
 from jobdash.domain.status import Status, Tab
 from jobdash.providers.base import FailedRequest, RemoteError
 from jobdash.store import error_writes
@@ -336,6 +336,7 @@ def test_more_failed_requests_than_are_kept_are_said_to_be_more(
         assert failed.kept == 7
         assert job is not None
         assert truncated(job, failed)
+        assert not worth_asking(job)  # no more would be kept
     writer.set_errors(row.id, remote("batch_1"), failures("a"))
     job = reader.job(row.id)
     assert job is not None
