@@ -91,13 +91,14 @@ def error_words(value: object, depth: int = _DEEPEST) -> str:
     """
     if isinstance(value, str):
         return " ".join((text(value) or "").split())
-    if depth == 0:
+    if depth == 0 or not value:
         return ""
     if isinstance(value, list):
         found = (error_words(entry, depth - 1) for entry in value[:_MOST_ENTRIES])
         return "; ".join(dict.fromkeys(words for words in found if words))
     fields = mapping(value)
-    words = next((words for name in _WORDS if (words := error_words(fields.get(name), depth - 1))), "")
+    told = (error_words(fields[name], depth - 1) for name in _WORDS if name in fields)
+    words = next((words for words in told if words), "")
     place = ".".join(str(part) for part in items(fields.get("loc")) if isinstance(part, (str, int)))
     return f"{place}: {words}" if place and words else words
 
