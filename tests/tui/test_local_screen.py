@@ -91,7 +91,7 @@ async def test_bar_counts_and_items_follow_the_script(path: Path) -> None:
             resize.go("ok", "ok", "ok", "ok")
             await dash.until(lambda: "partial" in dash.line("job-head"))
             await dash.press("escape")
-            await dash.until(lambda: any("resize: completed, 1 failed" in toast for toast in dash.toasts))
+            await dash.until(lambda: any("resize: partial, 1 failed" in toast for toast in dash.toasts))
 
 
 async def test_a_cancel_lets_the_item_finish_and_lists_what_was_not_processed(path: Path) -> None:
