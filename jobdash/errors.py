@@ -2,7 +2,8 @@
 
 JobdashError                     a sentence for a person and an exit code for a script
 ├── UsageError                   the request itself is malformed (2)
-│   └── FilterError              a filter that cannot be read; knows the place (2)
+│   ├── FilterError              a filter that cannot be read; knows the place (2)
+│   └── FileFaults               a file that cannot be sent; knows the lines (2)
 ├── JobNotFound                  no job of that name or id (3)
 │   └── JobAmbiguous             several jobs fit (3)
 ├── NotConfirmed                 an action nobody said yes to (4)
@@ -23,6 +24,8 @@ JobdashError                     a sentence for a person and an exit code for a 
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class JobdashError(Exception):
@@ -50,6 +53,18 @@ class FilterError(UsageError):
         super().__init__(message)
         self.text = text
         self.position = position
+
+
+class FileFaults(UsageError):
+    """The file cannot be sent.
+
+    ``head`` says which file and how much is wrong with it; ``faults`` are the lines, each with what is wrong.
+    """
+
+    def __init__(self, head: str, faults: Sequence[str]) -> None:
+        super().__init__(f"{head}: {'; '.join(faults)}")
+        self.head = head
+        self.faults = tuple(faults)
 
 
 class JobNotFound(JobdashError):

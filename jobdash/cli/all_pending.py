@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobdash.cli.acting import Manner, carry_out, close_what_is_abandoned
-from jobdash.cli.asof import as_of, as_of_words
+from jobdash.cli.asof import as_of_words
 from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.face import Face
 from jobdash.cli.out import tell
@@ -28,7 +28,7 @@ def cancel_all_pending(
         names = [account.name for account in asked] if wanted.accounts else None
         worst = FAILED if sync_now(face, names) else 0
     if asked and (worst or not sync_first):
-        tell(as_of_words(as_of(face.opened.browser, face.config), system_clock()))
+        tell(as_of_words(face.opened.browser, face.config, system_clock()))
     if not manner.dry_run:
         close_what_is_abandoned(face)
     plan = plan_cancel_all(face.opened.browser, scope, situation(face, named=False), choices)

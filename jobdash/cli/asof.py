@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from jobdash.cli.moments import ago
 from jobdash.config import Config
+from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser
+
+_REASON = 120
+"""Characters of an account's error that are told."""
 
 
 def as_of(browser: Browser, config: Config) -> int | None:
@@ -15,8 +19,22 @@ def as_of(browser: Browser, config: Config) -> int | None:
     return min(known) if known and len(known) == len(moments) else None
 
 
-def as_of_words(moment: int | None, now: int) -> str:
-    """Return ``as of 3m ago``."""
-    if moment is None:
-        return "some account was never asked yet; jobdash sync does it"
-    return f"as of {ago(moment, now)}"
+def as_of_words(browser: Browser, config: Config, now: int) -> str:
+    """Return ``as of 3m ago``, and which accounts have told nothing yet: not asked, or failed so far."""
+    known = {health.name: health for health in browser.accounts()}
+    asked = [known.get(account.name) for account in config.accounts]
+    moments = [health.ok_at for health in asked if health is not None and health.ok_at is not None]
+    told = [f"as of {ago(min(moments), now)}"] if moments else []
+    never = [
+        account.name
+        for account, health in zip(config.accounts, asked, strict=True)
+        if health is None or health.asked_at is None
+    ]
+    for health in asked:
+        if health is not None and health.ok_at is None and health.asked_at is not None:
+            when = ago(health.asked_at, now)
+            why = f": {clean(health.error, _REASON)}" if health.error else ""
+            told.append(f"{health.name} was asked {when} and has never answered{why}")
+    if never:
+        told.append(f"never asked yet: {', '.join(never)} (jobdash sync does it)")
+    return "; ".join(told)

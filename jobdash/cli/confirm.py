@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable
 
 from jobdash.cli.job_words import done_words, short_name
-from jobdash.cli.out import Tone, tell
-from jobdash.cli.tables import cells
+from jobdash.cli.out import Tone, say, tell
+from jobdash.cli.tables import cells, terminal_width, wrapped
+from jobdash.domain.clock import system_clock
+from jobdash.domain.marks import shown_status
 from jobdash.domain.plan import Decision, Plan
-from jobdash.domain.status import LABELS
 from jobdash.domain.wording import danger_button, notes, title
 from jobdash.errors import NotConfirmed
 
@@ -23,20 +24,24 @@ Print = Callable[[str, Tone], None]
 
 def show_plan(plan: Plan, out: Print = tell, most: int | None = MOST_SHOWN) -> None:
     """Print what a plan would do, with at most so many of its jobs."""
+    width = terminal_width(sys.stdout if out is say else sys.stderr)
     out(title(plan), Tone.STRONG)
     for decision in plan.acting[:most]:
-        out(f"  {_job_words(decision)}", Tone.PLAIN)
+        for line in wrapped(_job_words(decision), width, "  ", "    "):
+            out(line, Tone.PLAIN)
     if most is not None and (rest := len(plan.acting) - most) > 0:
         out(f"  … and {rest:,} more", Tone.PLAIN)
     lines = notes(plan)
-    width = max(cells(note.topic) for note in lines)
+    topics = max(cells(note.topic) for note in lines)
     for note in lines:
-        out(f"  {note.topic.ljust(width)}  {note.text}", Tone.WARN if note.warning else Tone.PLAIN)
+        head = f"  {note.topic.ljust(topics)}  "
+        for line in wrapped(note.text, width, head, " " * len(head)):
+            out(line, Tone.WARN if note.warning else Tone.PLAIN)
 
 
 def _job_words(decision: Decision) -> str:
     job = decision.job
-    words = (job.public_id, short_name(job), job.account, LABELS[job.status], done_words(job))
+    words = (job.public_id, short_name(job), job.account, shown_status(job, system_clock()), done_words(job))
     return "  ".join(filter(None, words))
 
 

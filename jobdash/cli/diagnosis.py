@@ -69,6 +69,13 @@ def _exit_code(
     return FAILED if failed else 0
 
 
+def _warnings(config: Config) -> list[str]:
+    """Return what is odd in the settings, also what only the dashboard stumbles over."""
+    from jobdash.tui.settings_check import settings_warnings
+
+    return [*config.warnings, *settings_warnings(config)]
+
+
 def _good(text: str) -> None:
     say(f"✔ {text}", Tone.GOOD)
 
@@ -116,7 +123,7 @@ def _print_config(face: Face, config: Config | None, error: ConfigError | None) 
         _good(f"config: {config.path}")
     else:
         _good(f"config: no file at {config.path}; the defaults hold")
-    for warning in config.warnings:
+    for warning in _warnings(config):
         _warn(f"config: {warning}")
     if not config.accounts:
         _warn(NO_ACCOUNT)
@@ -159,7 +166,7 @@ def _as_json(
         "config": {
             "path": str(path),
             "exists": path.exists(),
-            "warnings": list(face.config.warnings) if known else [],
+            "warnings": _warnings(face.config) if known else [],
             "error": None if config_error is None else str(config_error),
         },
         "accounts": [asdict(facts) for facts in accounts],

@@ -3,34 +3,90 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from jobdash.cli.job_json import results_available, status_reason
 from jobdash.cli.job_words import done_words, status_word
 from jobdash.cli.moments import ago, local
 from jobdash.cli.out import say
 from jobdash.cli.tables import facts
+from jobdash.domain.failures import (
+    KEYS_OF_A_GROUP,
+    FailedRequests,
+    error_count,
+    failure_groups,
+    truncated,
+    worth_asking,
+)
 from jobdash.domain.job import Job, JobRow
 from jobdash.domain.local import Attempt
 from jobdash.domain.marks import expires_in, left
-from jobdash.domain.status import LABELS, UNFINISHED
+from jobdash.domain.status import LABELS, UNFINISHED, Status
+from jobdash.domain.text import clean
+
+_NO_FAULT = frozenset({Status.COMPLETED, Status.CANCELLED})
 
 MOST_ERRORS = 20
+"""Groups of errors that are printed."""
 
 
-def print_job(job: Job, now: int, attempts: Sequence[Attempt] = ()) -> None:
-    """Print a job, a fact a line; ``attempts`` are the runs of a local job, newest first."""
+def print_job(
+    job: Job, now: int, attempts: Sequence[Attempt] = (), failed: FailedRequests | None = None
+) -> None:
+    """Print a job, a fact a line.
+
+    ``attempts`` are the runs of a local job, newest first; ``failed`` the failed requests of a batch.
+    """
     facts(_facts(job, now, keyed=not attempts or attempts[0].keyed))
     if attempts:
         say("")
         facts(_script_facts(job, attempts, now))
-    if job.errors:
+    if not job.row.local:
+        _print_errors(job, failed or FailedRequests())
+
+
+def _print_errors(job: Job, failed: FailedRequests) -> None:
+    """Print a batch's errors by code and message, and which requests they are of."""
+    groups = failure_groups(job, failed)
+    if groups:
         say("")
-        say(f"Errors ({len(job.errors):,})")
-        for error in job.errors[:MOST_ERRORS]:
-            say(f"  {_error_words(error)}")
-        if (rest := len(job.errors) - MOST_ERRORS) > 0:
-            say(f"  … and {rest:,} more; --json has them all")
+        say(f"Errors ({error_count(job):,})")
+    for group in groups[:MOST_ERRORS]:
+        code = f" [{group.code}]" if group.code else ""
+        alone = group.count == len(group.lines) == 1
+        head = f"line {group.lines[0]:,}: " if alone else f"{group.count:,} × "
+        say(f"  {head}{clean(group.message, 1000)}{code}")
+        if group.lines and not alone:
+            say(f"      line {_some(map(str, group.lines), len(group.lines))}")
+        if group.keys:
+            say(f"      {_some((clean(key, 80) for key in group.keys), group.count)}")
+    if (rest := len(groups) - MOST_ERRORS) > 0:
+        say(f"  … and {rest:,} more kinds of error; --json has them all")
+    public = job.row.public_id
+    if failed.kept:
+        say(f"  each of them: jobdash show {public} --items --limit 0")
+    if worth_asking(job):
+        say("")
+        say(f"{_unknown(job, failed)}; jobdash refresh-errors {public} asks for them")
+    elif truncated(job, failed):
+        say(f"  not all of them: the first {failed.kept:,} are kept here")
+
+
+def _unknown(job: Job, failed: FailedRequests) -> str:
+    number = job.row.failed
+    if not number:
+        return "The reasons of its failure are not known here"
+    if failed.kept:
+        return f"Only {failed.kept:,} of {number:,} failed requests are known here"
+    return f"Which {number:,} {'request' if number == 1 else 'requests'} failed, and why, is not known here"
+
+
+def _some(words: Iterable[str], number: int) -> str:
+    """Return the first of some words, and how many more there are."""
+    first = list(islice(words, KEYS_OF_A_GROUP))
+    more = number - len(first)
+    return ", ".join(first) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _facts(job: Job, now: int, *, keyed: bool) -> Iterator[tuple[str, str]]:
@@ -55,7 +111,8 @@ def _facts(job: Job, now: int, *, keyed: bool) -> Iterator[tuple[str, str]]:
     yield "Removed", _time(row.removed_at, now)
     yield "Gone", _time(row.gone_at, now)
     yield "Results", _results(job) if keyed else ""
-    yield "Error", row.error or ""
+    # Of failed requests, and of what a cancel ended, nothing went wrong with the batch itself.
+    yield "Error", row.error or "" if row.local or row.status not in _NO_FAULT else ""
     yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
     yield "Tags", ", ".join(f"{key}={value}" for key, value in job.tags.items())
     yield "Files", ", ".join(f"{role} {file_id}" for role, file_id in job.files.items())
@@ -114,9 +171,3 @@ def _time(ms: int | None, now: int) -> str:
 
 def _numbers(job: Job) -> dict[str, int]:
     return {key: value for key, value in (job.usage or {}).items() if isinstance(value, int)}
-
-
-def _error_words(error: dict[str, object]) -> str:
-    place = f"line {error['line']}: " if error.get("line") is not None else ""
-    code = f" [{error['code']}]" if error.get("code") else ""
-    return f"{place}{error.get('message')}{code}"

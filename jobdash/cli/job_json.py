@@ -6,14 +6,14 @@ from typing import Any
 
 from jobdash.cli.moments import rfc3339
 from jobdash.domain.job import Job, JobRow
-from jobdash.domain.marks import stalled
+from jobdash.domain.marks import shown_status, stalled
 from jobdash.domain.status import Status
 
 CSV_FIELDS = (
     "id", "name", "account", "provider", "remote_id", "status", "outcome", "status_reason", "model",
     "endpoint", "total", "succeeded", "failed", "cancelled", "expired", "remaining", "created_at",
     "started_at", "finished_at", "updated_at", "expires_at", "cancel_requested_at", "removed_at", "gone_at",
-    "raw_status", "error", "left_behind",
+    "raw_status", "error", "left_behind", "shown_status",
 )  # fmt: skip
 """The fields of `job_json` that fit a cell."""
 
@@ -58,6 +58,7 @@ def job_json(job: Job, now: int) -> dict[str, Any]:
         "files": job.files,
         "left_behind": row.left_behind,
         "stalled": stalled(row, now),
+        "shown_status": "removed" if row.removed_at is not None else shown_status(row, now),
     }
 
 

@@ -6,8 +6,8 @@ from jobdash.cli.out import Tone
 from jobdash.cli.tables import Cell, Column
 from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import age, left, local_status
-from jobdash.domain.status import LABELS, Outcome, Status
+from jobdash.domain.marks import age, left, local_status, shown_status, stalled
+from jobdash.domain.status import Outcome, Status
 from jobdash.domain.text import clean
 
 NAME_WIDTH = 60
@@ -32,24 +32,24 @@ _TONES = {
 
 
 def status_word(row: JobRow) -> str:
-    """Return the status as a person reads it; a word nobody knows as its provider wrote it, with ``?``.
+    """Return the status as every face shows it; a word nobody knows as its provider wrote it, with ``?``.
 
-    With what the clock says of a local job: ``running · stalled``.
+    With what else the clock says of a local job: ``pending · waits for its script``.
     """
+    now = system_clock()
     if row.removed_at is not None:
         return "removed"
+    word = shown_status(row, now)
     if row.gone:
-        return "? gone"
-    if row.removing is not None:
-        return f"{LABELS[row.status]}, then removed"
-    if row.status is Status.UNKNOWN and row.raw_status:
-        return f"{clean(row.raw_status, 20)}?"
-    return local_status(row, system_clock()) if row.local else LABELS[row.status]
+        return f"? {word}"
+    if row.status is Status.UNKNOWN and row.removing is None:
+        return f"{word.removesuffix('?')}?"
+    return local_status(row, now) if row.local else word
 
 
 def status_tone(row: JobRow) -> Tone:
     """Return what the status means at a glance; what ended well is quiet."""
-    if row.outcome in {Outcome.PARTIAL, Outcome.ALL_FAILED}:
+    if row.outcome in {Outcome.PARTIAL, Outcome.ALL_FAILED} or stalled(row, system_clock()):
         return Tone.WARN
     return _TONES.get(row.status, Tone.STRONG)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.cli.asof import as_of, as_of_words
+from jobdash.cli.asof import as_of_words
 from jobdash.cli.face import NO_ACCOUNT, Face
 from jobdash.cli.job_json import CSV_FIELDS, job_json
 from jobdash.cli.job_words import COLUMNS, NONE_PASSES, line
@@ -41,4 +41,4 @@ def print_age(face: Face) -> None:
         if not face.opened.browser.counts().by_account.get(LOCAL):
             tell(NO_ACCOUNT)
     else:
-        tell(as_of_words(as_of(face.opened.browser, face.config), system_clock()))
+        tell(as_of_words(face.opened.browser, face.config, system_clock()))

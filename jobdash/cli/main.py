@@ -14,7 +14,7 @@ from jobdash.cli.exit_codes import FAILED, INTERRUPTED, READER_LEFT
 from jobdash.cli.face import Face
 from jobdash.cli.out import Output, Tone, prepared, say, tell
 from jobdash.cli.require_terminal import require_terminal
-from jobdash.errors import FilterError, JobdashError, UsageError
+from jobdash.errors import FileFaults, FilterError, JobdashError, UsageError
 
 COMMANDS = {
     "list": "list_jobs",
@@ -192,6 +192,11 @@ def _show_usage_error(error: click.ClickException) -> None:
 
 
 def _show_error(error: JobdashError) -> None:
+    if isinstance(error, FileFaults):
+        tell(f"jobdash: {error.head}:", Tone.BAD)
+        for fault in error.faults:
+            tell(f"  {fault}")
+        return
     tell(f"jobdash: {error}", Tone.BAD)
     if isinstance(error, FilterError) and error.text:
         from jobdash.cli.caret import caret_lines

@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from jobdash.cli.confirm import ask
 from jobdash.cli.exit_codes import FAILED, INTERRUPTED
 from jobdash.cli.face import Face
 from jobdash.cli.job_json import job_json
+from jobdash.cli.job_words import short_name, status_word
 from jobdash.cli.loop import run_stoppable
+from jobdash.cli.moments import ago, rfc3339
 from jobdash.cli.out import Tone, document, say, tell
 from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
-from jobdash.errors import ConfigError
+from jobdash.domain.job import JobRow
+from jobdash.errors import ConfigError, UsageError
 from jobdash.operations.limiter import Stop
 from jobdash.operations.submit import Order, SubmitEnd, Submitted, submit
 
+STDIN = "standard input"
+_COPIED = 1024 * 1024
 
-def submit_file(face: Face, wanted: Order, *, dry_run: bool) -> int:
+
+@contextmanager
+def on_disk(file: Path) -> Iterator[tuple[Path, str | None]]:
+    """Return a file as it is, or a copy of standard input for ``-``, with what to call it."""
+    if str(file) != "-":
+        yield file, None
+        return
+    with tempfile.TemporaryDirectory(prefix="jobdash-") as folder:
+        copy = Path(folder) / "stdin.jsonl"
+        try:
+            with copy.open("wb") as out:
+                shutil.copyfileobj(sys.stdin.buffer, out, _COPIED)
+        except OSError as error:
+            raise UsageError(f"{STDIN} cannot be read: {error.strerror or error}") from None
+        yield copy, STDIN
+
+
+def submit_file(face: Face, wanted: Order, *, dry_run: bool, yes: bool = False) -> int:
     """Submit; return the exit code."""
+    before = _sent_before(face, wanted, dry_run=dry_run)
+    doubts = [*wanted.doubts, *map(_same_file, before)]
+    for doubt in doubts:
+        tell(doubt, Tone.WARN)
     if dry_run:
-        return _dry_run(face, wanted)
+        return _dry_run(face, wanted, before)
+    if doubts and not yes:
+        ask("Submit it all the same")
     if not face.as_json:
         tell(f"Submitting {_what(wanted)}")
 
@@ -34,14 +70,28 @@ def submit_file(face: Face, wanted: Order, *, dry_run: bool) -> int:
     return 0 if done.end is SubmitEnd.CREATED else FAILED
 
 
+def _sent_before(face: Face, wanted: Order, *, dry_run: bool) -> list[JobRow]:
+    """Return the jobs that came of the identical file; a dry run makes no store to look."""
+    if dry_run and not face.config.database.exists():
+        return []
+    return face.opened.browser.submitted_before(wanted.check.digest)
+
+
+def _same_file(row: JobRow) -> str:
+    when = ago(row.created_at, system_clock())
+    what = f"{row.public_id} {short_name(row)} ({row.account}), {status_word(row)}"
+    return f"the identical file was sent {when}: {what}"
+
+
 def _what(wanted: Order) -> str:
     check = wanted.check
     where = " · ".join(filter(None, (wanted.account.name, wanted.model, wanted.endpoint)))
-    requests = f"{check.requests:,} {'request' if check.requests == 1 else 'requests'}"
+    kind = "embeddings request" if check.embeddings else "request"
+    requests = f"{check.requests:,} {kind if check.requests == 1 else f'{kind}s'}"
     return f"{wanted.name}: {requests}, {check.size:,} bytes, to {where}"
 
 
-def _dry_run(face: Face, wanted: Order) -> int:
+def _dry_run(face: Face, wanted: Order, before: Sequence[JobRow]) -> int:
     if not face.as_json:
         say(_what(wanted))
         tell("dry run: the file is sound, nothing was sent")
@@ -58,6 +108,18 @@ def _dry_run(face: Face, wanted: Order) -> int:
             "requests": wanted.check.requests,
             "bytes": wanted.check.size,
             "tags": wanted.tags,
+            "embeddings": wanted.check.embeddings,
+            "sha256": wanted.check.digest,
+            "sent_before": [
+                {
+                    "id": row.public_id,
+                    "account": row.account,
+                    "name": row.name,
+                    "status": str(row.status),
+                    "created_at": rfc3339(row.created_at),
+                }
+                for row in before
+            ],
         }
     )
     return 0

@@ -68,7 +68,9 @@ def failure_words(face: Face, report: SyncReport) -> str:
     assert account is not None
     assert error is not None
     words = health_words(error, account)
-    return f"{words}. Set {account.key_env}." if words.startswith("key rejected") else words
+    # Where the provider says more, the key may be right, and something else is to be done.
+    wrong_key = words.startswith("key rejected") and ": " not in words
+    return f"{words}. Set {account.key_env}." if wrong_key else words
 
 
 def show_reports(face: Face, reports: Collection[SyncReport]) -> None:

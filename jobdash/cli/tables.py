@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TextIO
 
 from jobdash.cli.out import LINE_LIMIT, Tone, say
 from jobdash.domain.text import clean, redact
@@ -56,18 +57,37 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
     if sys.stdout.isatty():
         _rich_table(columns, gated)
     else:
-        for line in _plain_lines(columns, gated):
+        for line in plain_lines(columns, gated):
             sys.stdout.write(f"{line}\n")
 
 
-def _plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Iterator[str]:
+def plain_lines(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], room: int | None = None
+) -> Iterator[str]:
+    """Yield the lines of a table, the heads first; in ``room`` cells what is too long is cut with ``…``."""
     widths = _widths(columns, rows)
+    if room is not None:
+        widths = fitted(columns, widths, room)
     for line in ([column.head for column in columns], *([cell.text for cell in row] for row in rows)):
         padded = [
-            " " * (width - cells(text)) + text if column.right else text + " " * (width - cells(text))
+            _padded(text, width, right=column.right)
             for text, width, column in zip(line, widths, columns, strict=True)
         ]
         yield (" " * _GAP).join(padded).rstrip()
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    if cells(text) > width:
+        from rich.cells import set_cell_size
+
+        text = f"{set_cell_size(text, max(0, width - 1)).rstrip()}…"
+    blank = " " * (width - cells(text))
+    return f"{blank}{text}" if right else f"{text}{blank}"
+
+
+def table_width(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> int:
+    """Return how many cells the longest line of a table has."""
+    return sum(_widths(columns, rows)) + _GAP * (len(columns) - 1)
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[int]:
@@ -84,6 +104,31 @@ def cells(text: str) -> int:
     from rich.cells import cell_len
 
     return cell_len(text)
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """Return how many cells a line has where a stream is a terminal, else None: there no line is broken."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def wrapped(text: str, width: int | None, first: str = "", rest: str = "") -> list[str]:
+    """Return a text in lines of at most ``width`` cells, broken between words where that can be.
+
+    ``first`` stands in front of the first line, ``rest`` in front of the others. Without a width nothing is
+    broken.
+    """
+    if width is None or cells(first) + cells(text) <= width:
+        return [f"{first}{text}"]
+    lines: list[str] = []
+    line, room = "", width - cells(first)
+    for word in text.split(" "):
+        if line and cells(line) + 1 + cells(word) > max(room, _LEAST_WIDTH):
+            lines.append(line)
+            line, room = word, width - cells(rest)
+        else:
+            line = f"{line} {word}" if line else word
+    lines.append(line)
+    return [f"{rest if place else first}{part}" for place, part in enumerate(lines)]
 
 
 _RICH = {

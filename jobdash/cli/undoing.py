@@ -11,9 +11,10 @@ from jobdash.cli.naming import named_job
 from jobdash.cli.out import Tone, say, tell
 from jobdash.cli.summary import Line, print_line, print_summary, tone_of
 from jobdash.cli.workbench import open_workbench
+from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
+from jobdash.domain.marks import shown_status
 from jobdash.domain.plan import Result
-from jobdash.domain.status import LABELS
 from jobdash.operations.actor import current_actor
 from jobdash.operations.limiter import Stop
 from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words
@@ -93,7 +94,7 @@ def _print(face: Face, lines: list[Line]) -> None:
     for line in lines:
         word, told = str(line.result), line.reason
         if line.after is not None and line.result is Result.DONE:
-            word, told = "taken back", f"{LABELS[line.after.status]} again"
+            word, told = "taken back", f"{shown_status(line.after, system_clock())} again"
         print_line(word, line.before, told, tone_of(line.result))
     if lines:
         say(f"Taken back: {sum(line.result is Result.DONE for line in lines):,}")

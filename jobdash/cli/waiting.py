@@ -106,7 +106,5 @@ def _words(row: JobRow) -> str:
 
 def _counts(row: JobRow) -> str:
     """Return how many are done, and how many of them failed: ``40 of 40 done, 2 failed``."""
-    failed = ""
-    if row.failed:
-        failed = "all failed" if row.outcome is Outcome.ALL_FAILED else f"{row.failed:,} failed"
+    failed = f"{row.failed:,} failed" if row.failed else ""
     return ", ".join(filter(None, (done_words(row), failed)))

@@ -55,4 +55,5 @@ def situation(face: Face, *, named: bool) -> Situation:
 
 def _tell_pause(name: str, until: int | None) -> None:
     if until is not None:
-        tell(f"{name}: waiting {max(1, (until - system_clock()) // 1000)} s, as its provider asks", Tone.WARN)
+        seconds = max(1, (until - system_clock()) // 1000)
+        tell(f"{name}: waiting {seconds} s, its provider takes no more requests now", Tone.WARN)

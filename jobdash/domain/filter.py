@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from jobdash.domain.clock import system_clock
-from jobdash.domain.duration import parse_span
+from jobdash.domain.duration import DAY, MINUTE, parse_span
 from jobdash.domain.job import JobRow
+from jobdash.domain.marks import stalled
 from jobdash.domain.status import TERMINAL, UNFINISHED, Outcome, Status
 from jobdash.domain.text import encodable
 from jobdash.errors import FilterError
@@ -283,20 +284,24 @@ def _id(word: _Word) -> Condition:
 def _status(word: _Word) -> Condition:
     _only(word, ":", "=", "!=")
     wanted: set[Status] = set()
-    gone = False
+    derived: set[str] = set()
     for value in word.values:
-        if value == "gone":
-            gone = True
+        spelled = value.replace("-", "_").replace(" ", "_")
+        if spelled in _DERIVED:
+            derived.add(spelled)
         elif value in _STATUS_WORDS:
             wanted |= _STATUS_WORDS[value]
         else:
-            raise word.error(f"no status {value!r}; there are {', '.join([*_STATUS_WORDS, 'gone'])}")
+            raise word.error(f"no status {value!r}; there are {', '.join([*_STATUS_WORDS, *_DERIVED])}")
     quoted = ", ".join(f"'{status}'" for status in sorted(wanted))
-    fragment = f"status IN ({quoted})" if wanted else "0"
-    if gone:
-        unfinished = ", ".join(f"'{status}'" for status in sorted(UNFINISHED))
-        fragment += f" OR (gone_at IS NOT NULL AND status IN ({unfinished}))"
-    return Condition(_fixed(fragment, []), lambda s: s.row.status in wanted or (gone and s.row.gone))
+    fragments = [f"status IN ({quoted})" if wanted else "0"]
+    fragments += [f"({_DERIVED[name][0]})" for name in sorted(derived)]
+    fragment = " OR ".join(fragments)
+    times = fragment.count("?")
+    return Condition(
+        lambda now: (fragment, [now] * times),
+        lambda s: s.row.status in wanted or any(_DERIVED[name][1](s) for name in derived),
+    )
 
 
 _OUTCOME_SQL = {
@@ -304,6 +309,22 @@ _OUTCOME_SQL = {
     Outcome.PARTIAL: "status = 'completed' AND coalesce(failed, -1) > 0 AND coalesce(succeeded, 0) > 0",
     Outcome.ALL_FAILED: "status = 'completed' AND coalesce(failed, -1) > 0 AND coalesce(succeeded, 0) = 0",
 }
+
+
+_UNFINISHED_SQL = ", ".join(f"'{status}'" for status in sorted(UNFINISHED))
+_DERIVED: dict[str, tuple[str, Callable[[Subject], bool]]] = {
+    "gone": (
+        f"gone_at IS NOT NULL AND status IN ({_UNFINISHED_SQL})",
+        lambda s: s.row.gone,
+    ),
+    "partial": (_OUTCOME_SQL[Outcome.PARTIAL], lambda s: s.row.outcome is Outcome.PARTIAL),
+    "all_failed": (_OUTCOME_SQL[Outcome.ALL_FAILED], lambda s: s.row.outcome is Outcome.ALL_FAILED),
+    "stalled": (
+        f"status = '{Status.IN_PROGRESS}' AND lease_until IS NOT NULL AND lease_until < ?",
+        lambda s: stalled(s.row, s.now),
+    ),
+}
+"""Words that are shown for a status and derived from more than that; ``?`` is the time now."""
 
 
 def _outcome(word: _Word) -> Condition:
@@ -401,10 +422,12 @@ def _age(word: _Word) -> Condition:
 
 
 def _created(word: _Word) -> Condition:
-    """Read ``created>2026-11-01`` (UTC) or ``created:2026-11-01``, which means that whole day."""
+    """Read ``created>2026-11-01`` (local time, as every time is shown) or ``created:2026-11-01``, which means
+    that whole day; ``2026-11-01T12:00+02:00`` and ``…Z`` name their own zone.
+    """
     try:
         moments = [_moment(value) for value in word.values]
-    except ValueError:
+    except (ValueError, OverflowError, OSError):  # the last two: beyond what this computer's calendar holds
         raise word.error("created wants a date like 2026-11-01 or 2026-11-01T12:00") from None
     if word.op in _MIRRORED:
         compare = _COMPARE[word.op]
@@ -424,10 +447,13 @@ def _created(word: _Word) -> Condition:
 def _moment(value: str) -> tuple[int, int]:
     """Return the milliseconds at which a date begins and ends (a time of day is one minute long)."""
     parsed = datetime.fromisoformat(value)
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=UTC)
-    start = int(parsed.timestamp() * 1000)
-    return start, start + (60_000 if len(value) > len("2026-11-01") else 86_400_000)
+    start = int(parsed.timestamp() * 1000)  # without a zone: local
+    if len(value) > len("2026-11-01"):
+        return start, start + MINUTE
+    try:  # a day on which the clocks change is not 24 hours long
+        return start, int((parsed + timedelta(days=1)).timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        return start, start + DAY
 
 
 def _only(word: _Word, *ops: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jobdash.domain.duration import HOUR, short_span
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import LABELS, Status
+from jobdash.domain.status import LABELS, Outcome, Status
+from jobdash.domain.text import clean
 
 _RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
 EXPIRES_SOON_MS = 2 * HOUR
@@ -74,12 +75,38 @@ def remark(row: JobRow, now: int) -> str:
     return "stalled" if stalled(row, now) else ""
 
 
-def local_status(row: JobRow, now: int) -> str:
-    """Return the status of a local job with what the clock says of it: ``running · stalled``.
+OUTCOME_WORDS = {Outcome.PARTIAL: "partial", Outcome.ALL_FAILED: "all failed"}
+"""What a completed job is called in which requests failed."""
 
-    A cancel that no worker lives to answer is drawn as what it is about to become.
+
+def ended_word(row: JobRow) -> str:
+    """Return the word for a job's status, whatever the clock says: ``partial`` where requests failed."""
+    outcome = row.outcome
+    return LABELS[row.status] if outcome is None else OUTCOME_WORDS.get(outcome, LABELS[row.status])
+
+
+def shown_status(row: JobRow, now: int) -> str:
+    """Return the one word that every face has for a job: its status as a person reads it, else ``partial``,
+    ``all failed``, ``stalled``, ``gone``, ``removing``, or a word nobody knows as its provider wrote it.
+
+    A cancel that no worker lives to answer is shown as what it is about to become.
     """
-    told = remark(row, now)
+    if row.gone:
+        return "gone"
+    if row.removing is not None:
+        return "removing"
+    if stalled(row, now):
+        return "stalled"
     if worker_gone(row, now):
-        return f"{LABELS[Status.CANCELLED]} ({told})"
-    return f"{LABELS[row.status]} · {told}" if told else LABELS[row.status]
+        return LABELS[Status.CANCELLED]
+    if row.status is Status.UNKNOWN:
+        return clean(row.raw_status or "unknown", 24)
+    return ended_word(row)
+
+
+def local_status(row: JobRow, now: int) -> str:
+    """Return the word for a local job, with what else the clock says of it: ``cancelled (worker gone)``."""
+    word, told = shown_status(row, now), remark(row, now)
+    if worker_gone(row, now):
+        return f"{word} ({told})"
+    return f"{word} · {told}" if told and told != word else word

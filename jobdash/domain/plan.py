@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.local import RETRIED, Worker
-from jobdash.domain.status import LABELS, Status
+from jobdash.domain.marks import ended_word
+from jobdash.domain.status import Status
 
 TYPED_ABOVE = 20
 """More jobs than this, and the number has to be typed."""
@@ -218,7 +219,9 @@ def status_counts(
 
     ``stalled`` are the ids of those that nobody runs, whatever their status says.
     """
-    counts = Counter(decision.job.status for decision in decisions if decision.job.id not in stalled)
-    found = [(LABELS[status], counts[status]) for status in Status if counts[status]]
+    order = list(Status)
+    jobs = [decision.job for decision in decisions if decision.job.id not in stalled]
+    counts = Counter((order.index(job.status), ended_word(job)) for job in jobs)
+    found = [(word, number) for (_, word), number in sorted(counts.items())]
     lost = sum(1 for decision in decisions if decision.job.id in stalled)
     return [*found, ("stalled", lost)] if lost else found

@@ -97,9 +97,10 @@ HIDDEN = "[secret]"
 _HEADERS = r"x-goog-api-key|api-key|authorization"
 _SECRET_SHAPES = (
     # OpenAI and its kin, also half masked; but not sk-learn, nor the sk-SK of a file of translations: masked,
-    # long with a figure in it, or with many letters in a row, as far as a key is long.
+    # or as long as no word is, or with a figure in it.
     re.compile(
-        r"\b[srp]k-(?=[\w.\-]{0,200}\*|(?=[\w.\-]{0,200}\d)[\w.\-]{12}|[\w.\-]{0,200}[A-Za-z0-9]{8})[\w*.\-]{3,}"
+        r"\b(?:sk(?!-(?i:sk)(?![\w*\-]))|rk|pk)"
+        r"-(?=[\w.\-]{0,200}\*|(?=[\w\-]{0,200}\d)[\w\-]{7}|[\w\-]{8})[\w*.\-]{3,}"
     ),
     re.compile(r"\bAIza[\w*\-]{3,}"),  # Google API keys
     re.compile(r"\bya29\.[\w*.\-]{3,}"),  # Google access tokens

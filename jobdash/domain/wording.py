@@ -206,8 +206,9 @@ def _remove(plan: Plan) -> list[Note]:
         text = f"{jobs(len(unfinished))} not finished: left running at the provider, and billed"
         found.append(Note("Not cancelled", text, warning=True))
     if choices.remote:
-        text = "input, output and error files and Gemini batches are deleted there; this cannot be undone"
-        found.append(Note("Deleted", text, warning=True))
+        found.append(
+            Note("Deleted", f"{_what_goes(plan)} are deleted there; this cannot be undone", warning=True)
+        )
         if unfinished and choices.force:
             found.append(Note("Stays", "what unfinished batches use at the provider"))
     else:
@@ -217,6 +218,15 @@ def _remove(plan: Plan) -> list[Note]:
     if not choices.record:
         found.append(Note("Stays", "the record here"))
     return found
+
+
+def _what_goes(plan: Plan) -> str:
+    """Return what a clean-up deletes at the providers of a plan."""
+    providers = {decision.job.provider for decision in plan.acting}
+    if providers == {"gemini"}:
+        return "the batches and their files"
+    files = "input, output and error files"
+    return f"{files} and Gemini batches" if "gemini" in providers else files
 
 
 def _asked_to_stop(unfinished: Sequence[Decision]) -> str:

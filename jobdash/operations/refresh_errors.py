@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Result
 from jobdash.domain.status import LABELS, TERMINAL, Status
-from jobdash.errors import JobdashError, NotFound
+from jobdash.errors import JobdashError, NotFound, ProviderError
+from jobdash.operations.cancel import said
 from jobdash.operations.session import Errors, Get
 from jobdash.operations.work import Work
-from jobdash.providers.base import RemoteJob
+from jobdash.providers.base import FailedRequest, RemoteJob
+from jobdash.store.error_writes import MOST_FAILED
 
-ERRORS_MOST = 1_000
-"""Errors read of one job: what they say repeats itself."""
 AT_ONCE = 16
 """Questions under way at once; each account's own limiter admits fewer if it must."""
 
@@ -33,7 +33,10 @@ class Refreshed:
 async def refresh_errors(
     rows: Sequence[JobRow], work: Work, report: Callable[[Refreshed], None]
 ) -> list[Refreshed]:
-    """Ask for each job once and keep what its provider says of its errors; one failure stops no other."""
+    """Ask for each job once and keep what its provider says of its errors; one failure stops no other.
+
+    Of failed requests the keys are kept, too, so that a person finds out which ones they were.
+    """
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def one(row: JobRow) -> Refreshed:
@@ -55,29 +58,44 @@ async def _refresh(row: JobRow, work: Work) -> Refreshed:
     if row.remote_status not in TERMINAL:
         reason = f"still {LABELS[row.remote_status]}; its provider tells errors when it has ended"
         return Refreshed(row, row, Result.SKIPPED, reason)
-    if row.remote_status is not Status.FAILED and not row.failed:
+    if row.remote_status is Status.COMPLETED and row.failed == 0:
         return Refreshed(row, row, Result.SKIPPED, "no request of it failed")
     if row.remote_id is None:
         return Refreshed(row, row, Result.SKIPPED, "it never reached its provider")
     if work.stop.is_set():
         return Refreshed(row, row, Result.SKIPPED, "stopped")
     try:
-        remote = await _with_errors(row.remote_id, row, work)
+        remote, failed = await _with_failed(row.remote_id, row, work)
     except NotFound:
-        return Refreshed(row, row, Result.FAILED, "the provider keeps it no more (404)")
-    after = await work.store.write(lambda writer: writer.set_errors(row.id, remote))
-    told = f"{len(remote.errors):,} errors" if len(remote.errors) != 1 else "1 error"
+        return await _not_told(row, "the provider keeps it no more (404)", work)
+    except ProviderError as error:
+        return await _not_told(row, said(error), work)
+    complete = failed is None or len(failed) <= MOST_FAILED
+    after = await work.store.write(
+        lambda writer: writer.set_errors(row.id, remote, failed, complete=complete)
+    )
+    number = len(remote.errors) + min(len(failed or ()), MOST_FAILED)
+    told = f"{number:,} errors" if number != 1 else "1 error"
+    if not complete:
+        told = f"the first {MOST_FAILED:,} failed requests; there are more"
     why = after.error if row.remote_status is Status.FAILED else None
     return Refreshed(row, after, Result.DONE, why or told)
 
 
-async def _with_errors(remote_id: str, row: JobRow, work: Work) -> RemoteJob:
-    """Return a batch with its errors: those of the batch itself, else those of its failed requests."""
+async def _not_told(row: JobRow, reason: str, work: Work) -> Refreshed:
+    after = await work.store.write(lambda writer: writer.errors_not_told(row.id, reason))
+    return Refreshed(row, after, Result.FAILED, reason)
+
+
+async def _with_failed(
+    remote_id: str, row: JobRow, work: Work
+) -> tuple[RemoteJob, tuple[FailedRequest, ...] | None]:
+    """Return a batch with its own errors, and its failed requests; None where it certainly has none."""
     caller = work.caller(row)
     remote = await caller.call(Get(remote_id), stop=work.stop)
-    if remote.errors or not remote.failed:
-        return remote
     # Where errors have a file of their own, the results need not be read to find them.
-    files = {role: file_id for role, file_id in remote.files.items() if role == "error"} or remote.files
-    errors = await caller.call(Errors(replace(remote, files=files), ERRORS_MOST), stop=work.stop)
-    return replace(remote, errors=errors)
+    files = {role: file_id for role, file_id in remote.files.items() if role == "error"}
+    if not (files or remote.failed or (remote.failed is None and "output" in remote.files)):
+        return remote, None
+    asked = Errors(replace(remote, files=files or remote.files), MOST_FAILED + 1)
+    return remote, await caller.call(asked, stop=work.stop)

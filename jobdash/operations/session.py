@@ -7,7 +7,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, Self, TypeVar
 
 import stamina
@@ -30,7 +30,7 @@ from jobdash.providers import open_adapter
 from jobdash.providers.base import (
     Adapter,
     Capabilities,
-    RemoteError,
+    FailedRequest,
     RemoteJob,
     RemotePage,
     Submission,
@@ -62,6 +62,8 @@ ACTION_TRIES = 6
 """The first and five more (rule 14)."""
 LONGEST_PAUSE_S = 60.0
 _BACKOFF_S, _LONGEST_BACKOFF_S = 1.0, 20.0
+_LONGEST_MESSAGE = 4_000
+"""Characters held of one failed request's error; the store keeps less."""
 
 Before = Callable[[], Awaitable[None]]
 """Awaited when a request has its turn, right before it is sent, and again before each further sending."""
@@ -107,8 +109,8 @@ class Get(Request[RemoteJob]):
 
 
 @dataclass(frozen=True, slots=True)
-class Errors(Request[tuple[RemoteError, ...]]):
-    """What the failed requests of one batch say, read from its results; at most ``most`` of them."""
+class Errors(Request[tuple[FailedRequest, ...]]):
+    """The failed requests of one batch, read from its results; at most ``most`` of them."""
 
     kind: ClassVar = Kind.QUESTION
     job: RemoteJob
@@ -116,14 +118,15 @@ class Errors(Request[tuple[RemoteError, ...]]):
     within: float = 300.0
     """Seconds for all of it: a download that drips would hold its place in the account's queue for ever."""
 
-    async def send(self, adapter: Adapter) -> tuple[RemoteError, ...]:
+    async def send(self, adapter: Adapter) -> tuple[FailedRequest, ...]:
         """Read the results until there are enough errors."""
-        found: list[RemoteError] = []
+        found: list[FailedRequest] = []
         try:
             async with asyncio.timeout(self.within), aclosing(adapter.results(self.job)) as lines:
                 async for line in lines:
                     if line.error is not None:
-                        found.append(line.error)
+                        message = line.error.message[:_LONGEST_MESSAGE]
+                        found.append(FailedRequest(line.key, replace(line.error, message=message)))
                     if len(found) >= self.most:
                         break
         except TimeoutError:

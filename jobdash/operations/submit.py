@@ -36,6 +36,7 @@ from jobdash.operations.resting import rest
 from jobdash.operations.session import Create, FileReady, ListPage, Upload
 from jobdash.operations.work import Caller, Work
 from jobdash.providers.base import RemoteJob, Submission
+from jobdash.providers.endpoints import at_openai, unknown_endpoint
 from jobdash.providers.jsonl import FileCheck, check_file
 from jobdash.providers.tags import wrong_tags
 from jobdash.store.records import Intent, NewJob, Refusal
@@ -67,6 +68,8 @@ class Order:
     model: str | None
     endpoint: str | None
     tags: dict[str, str] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+    """What a person should say yes to before it is sent."""
 
 
 class SubmitEnd(Enum):
@@ -103,9 +106,14 @@ def order(
     model: str | None = None,
     endpoint: str | None = None,
     tags: dict[str, str] | None = None,
+    file_name: str | None = None,
 ) -> Order:
-    """Check a file and the wishes that come with it; UsageError says what is wrong, and where."""
-    check = check_file(path, account.provider)
+    """Check a file and the wishes that come with it; UsageError says what is wrong, and where.
+
+    ``file_name`` is what to call the file where its path tells a person nothing.
+    """
+    check = check_file(path, account.provider, name=file_name)
+    doubts: list[str] = []
     if account.provider == "gemini":
         if not model:
             raise UsageError("a Gemini batch wants --model: its lines name none")
@@ -116,6 +124,10 @@ def order(
             raise UsageError(f"--model {model!r}: the lines name the model themselves ({check.model!r})")
         if endpoint and endpoint != check.endpoint:
             raise UsageError(f"--endpoint {endpoint!r}: the lines say {check.endpoint!r}")
+        if check.endpoint and (odd := unknown_endpoint(check.endpoint, account.base_url)):
+            if at_openai(account.base_url):
+                raise UsageError(f"{file_name or path}: {odd}")
+            doubts.append(odd)
         if wrong := wrong_tags(tags or {}):  # said now, not after the file was uploaded
             raise UsageError(wrong)
     return Order(
@@ -125,6 +137,7 @@ def order(
         model=model or check.model,
         endpoint=endpoint or check.endpoint,
         tags={encodable(key): encodable(value) for key, value in (tags or {}).items()},
+        doubts=tuple(doubts),
     )
 
 
@@ -147,6 +160,7 @@ async def submit(
         name=wanted.name,
         model=wanted.model,
         endpoint=wanted.endpoint,
+        embeddings=wanted.check.embeddings,
         tags=wanted.tags,
     )
     return await _Submit(wanted, submission, account, work, sleep).run()
@@ -252,6 +266,7 @@ class _Submit:
             model=wanted.model,
             endpoint=wanted.endpoint,
             total=wanted.check.requests,
+            digest=wanted.check.digest,
             tags=wanted.tags,
         )
         begun = await self._work.store.write(lambda writer: writer.begin_submit(new, deadline=deadline))

@@ -296,13 +296,10 @@ def health_words(error: ProviderError | StoreError, account: Account) -> str:
     """Return what the account line says: short, and with the way out."""
     if isinstance(error, StoreError):
         return str(error)
-    code = f" ({error.status})" if error.status else ""
-    if isinstance(error, AuthRejected) and error.status is not None:
-        return f"key rejected{code}"
-    if isinstance(error, QuotaExhausted):
-        return f"quota used up{code}"
     if isinstance(error, RateLimited):
-        return f"too many requests{code}"
+        return f"too many requests ({error.status})" if error.status else "too many requests"
+    if isinstance(error, AuthRejected | QuotaExhausted) and error.status is not None:
+        return str(error)
     if isinstance(error, AuthRejected):
         return str(error) if account.api_key else f"no key: set {account.key_env}"
     return said(error)

@@ -88,6 +88,8 @@ class Submission:
     model: str | None
     endpoint: str | None
     tags: dict[str, str]
+    embeddings: bool = False
+    """Gemini: the file asks for embeddings, which have a call of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,14 @@ class ResultLine:
     key: str
     body: Any
     error: RemoteError | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRequest:
+    """One request of a batch that failed: its key (OpenAI's ``custom_id``), and why."""
+
+    key: str
+    error: RemoteError
 
 
 class Adapter(Protocol):

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Self
+from urllib.parse import quote
 
 from google import genai
 from google.genai import types
@@ -23,6 +24,7 @@ from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import gemini_claims
 from jobdash.providers.reading import items, mapping, readable, rfc3339_ms, text, whole
+from jobdash.providers.refusal import not_expected
 from jobdash.providers.results import answer, remote_error, result_line, unreadable
 from jobdash.providers.shapes import PENDING_FILE, REFUSED_FILE, shown
 from jobdash.providers.wire import Deadlines, Wire, opened
@@ -132,7 +134,7 @@ class GeminiBatches:
             )
             raise NotFound(words, status=error.status, detail=error.detail) from None
         if not isinstance(page, dict):
-            raise BadResponse("the provider answered something that is not a list of batches")
+            raise not_expected("a list of batches", page)
         jobs = readable(items(page.get("operations")), read_job)
         return RemotePage(jobs, text(page.get("nextPageToken")))
 
@@ -194,6 +196,8 @@ class GeminiBatches:
         """Create the batch from an uploaded file; our key goes into the display name, tags have no place."""
         if not submission.model:
             raise InvalidRequest("not sent: a Gemini batch needs a model")
+        if submission.embeddings:
+            return read_job(await self._wire.ask(self._create_embeddings(submission, file_id)))
         call = self._batches.create(
             model=submission.model,
             src=file_id,
@@ -204,6 +208,16 @@ class GeminiBatches:
             return read_job(said)
         except BadResponse as error:
             raise shown(error, said) from None
+
+    async def _create_embeddings(self, submission: Submission, file_id: str) -> None:
+        # The SDK's own call for it warns on standard error that it is experimental.
+        model = (submission.model or "").removeprefix("models/")
+        batch = {"displayName": signed_name(submission), "inputConfig": {"fileName": file_id}}
+        await self._wire.client.post(
+            f"{self.origin}/{self._version}/models/{quote(model, safe='')}:asyncBatchEmbedContent",
+            json={"batch": batch},
+            headers={"x-goog-api-key": self._key},
+        )
 
     async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
         """Stream the result file, or the answers that the batch carries inline."""
@@ -249,7 +263,7 @@ def read_job(value: object) -> RemoteJob:
     operation = mapping(value)
     remote_id = text(operation.get("name"))
     if remote_id is None or not remote_id.startswith("batches/"):
-        raise BadResponse("the provider answered something that is not a batch")
+        raise not_expected("a batch", value)
     told = mapping(operation.get("metadata"))
     status, raw = _status(operation, told)
     name, submit_key = unsigned_name(text(told.get("displayName")))
@@ -267,7 +281,8 @@ def read_job(value: object) -> RemoteJob:
         total=total,
         succeeded=succeeded,
         failed=failed,
-        errors=_errors(operation.get("error")),
+        # That it was cancelled is no error of a cancelled batch.
+        errors=() if status is Status.CANCELLED else _errors(operation.get("error")),
         files=_file_ids(operation, told),
         submit_key=submit_key,
     )

@@ -21,7 +21,8 @@ from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.ids import openai_claims
-from jobdash.providers.reading import NOT_JSON, items, mapping, readable, text, whole
+from jobdash.providers.reading import NOT_JSON, error_words, items, mapping, readable, text, whole
+from jobdash.providers.refusal import not_expected
 from jobdash.providers.results import answer, remote_error, result_line, unwrapped
 from jobdash.providers.shapes import (
     PENDING_FILE,
@@ -256,7 +257,7 @@ def read_job(value: object) -> RemoteJob:
     # A number alone may be anything's; with a status it is a batch's.
     remote_id = text(batch.get("id")) or (identifier(batch.get("id")) if text(batch.get("status")) else None)
     if remote_id is None:
-        raise BadResponse("the provider answered something that is not a batch")
+        raise not_expected("a batch", value)
     raw = text(batch.get("status")) or ""
     status = STATUSES.get(raw.lower(), Status.UNKNOWN)
     metadata = {key: word for key, value in mapping(batch.get("metadata")).items() if (word := text(value))}
@@ -275,7 +276,7 @@ def read_job(value: object) -> RemoteJob:
         total=total,
         succeeded=succeeded,
         failed=failed,
-        errors=_errors(batch.get("errors")),
+        errors=_errors(batch.get("errors")) or _errors(batch.get("error")),
         usage=dict(mapping(batch.get("usage"))) or None,
         files={role: word for role, key in _FILES.items() if (word := text(batch.get(key)))},
         metadata=metadata,
@@ -307,7 +308,7 @@ def _page(value: object) -> RemotePage:
     if data is None and more is False:  # an empty list, as some servers write it
         return RemotePage((), None)
     if not isinstance(data, list):
-        raise BadResponse("the provider answered something that is not a list of batches")
+        raise not_expected("a list of batches", value)
     jobs = readable(items(data), read_job)
     if more is False:
         return RemotePage(jobs, None)
@@ -342,6 +343,11 @@ def _finished(batch: Mapping[str, object]) -> int | None:
 
 
 def _errors(value: object) -> tuple[RemoteError, ...]:
-    """Read ``errors``: documented as a list object with ``data``, a bare list at some servers."""
-    entries = items(mapping(value).get("data")) or items(value)
+    """Read ``errors``: documented as a list object with ``data``; at some servers a bare list, one error,
+    or a plain text.
+    """
+    data = mapping(value).get("data")
+    entries = items(data) or items(value)
+    if not entries:
+        entries = [told for told in (data, value) if error_words(told)][:1]
     return tuple(remote_error(entry, fallback="an error without a reason") for entry in entries)

@@ -76,6 +76,36 @@ def text(value: object) -> str | None:
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+_WORDS = (
+    "message", "detail", "error", "errors", "error_description", "error_message", "description", "msg",
+    "title", "reason",
+)  # fmt: skip
+"""The fields that hold an error's own words, the plainest first."""
+_MOST_ENTRIES = 20
+_DEEPEST = 5
+
+
+def error_words(value: object, depth: int = _DEEPEST) -> str:
+    """Return what an error says in its own words, on one line; empty where it says nothing.
+
+    Reads OpenAI's and Google's ``{message}``, FastAPI's ``{"detail": text}`` and
+    ``{"detail": [{loc, msg}]}``, a plain text, a list of any of these, and the same wrapped into ``error``
+    or ``errors``.
+    """
+    if isinstance(value, str):
+        return " ".join((text(value) or "").split())
+    if depth == 0 or not value:
+        return ""
+    if isinstance(value, list):
+        found = (error_words(entry, depth - 1) for entry in value[:_MOST_ENTRIES])
+        return "; ".join(dict.fromkeys(words for words in found if words))
+    fields = mapping(value)
+    told = (error_words(fields[name], depth - 1) for name in _WORDS if name in fields)
+    words = next((words for words in told if words), "")
+    place = ".".join(str(part) for part in items(fields.get("loc")) if isinstance(part, (str, int)))
+    return f"{place}: {words}" if place and words else words
+
+
 def whole(value: object) -> int | None:
     """Return a count: a number ≥ 0, also one written as text (as Google writes 64-bit numbers)."""
     if isinstance(value, bool):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from html import unescape
 
 from jobdash.domain.text import redact
 from jobdash.errors import (
@@ -20,7 +21,7 @@ from jobdash.errors import (
     RateLimited,
     Unavailable,
 )
-from jobdash.providers.reading import items, mapping, text
+from jobdash.providers.reading import error_words, items, mapping, text
 
 LONGEST_WAIT_S = 24 * 3600.0
 """A Retry-After beyond this is taken for a mistake: nobody waits longer than a day for a request."""
@@ -37,6 +38,15 @@ _IN_MESSAGE = 300
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _BAD_KEY = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "invalid_api_key"})
+_WRONG_KEY = frozenset({"API_KEY_INVALID", "invalid_api_key"})
+_WRONG_KEY_WORDS = re.compile(
+    r"(?i)(?:(?:incorrect|invalid) api[ _-]?key(?: provided)?(?:[.:!]|$)|api key not valid\b)"
+)
+"""What is said of a key that is simply wrong: the code says as much, and the words may hold a piece of it."""
+_PAGE = re.compile(r"(?i)<(?:!doctype|html|head|body|title)\b")
+_TITLE = re.compile(r"(?is)<title[^>]{0,200}>(.{0,500}?)</title>")
+_UNSEEN = re.compile(r"(?is)<(script|style)\b.*?(?:</\1>|$)")
+_MARK = re.compile(r"(?s)<[^>]{0,2000}>")
 _PHRASES: dict[type[ProviderError], str] = {
     AuthRejected: "key rejected",
     NotFound: "not found",
@@ -67,7 +77,7 @@ def refusal(status: int, headers: Mapping[str, str], content: bytes, *, now: flo
     detail = redact(said.message[:_LOOKED_AT])[:_DETAIL]
     kind = _kind(status, said)
     message = f"{_PHRASES[kind]} ({status})"
-    if detail and kind is not AuthRejected:
+    if detail and not (kind is AuthRejected and _is_wrong_key(said)):
         message += f": {detail[:_IN_MESSAGE]}"
     if kind is RateLimited:
         return RateLimited(message, status=status, detail=detail, retry_after=_wait(headers, said, now))
@@ -95,26 +105,69 @@ def _kind(status: int, said: _Said) -> type[ProviderError]:
     return InvalidRequest if 400 <= status < 500 else BadResponse
 
 
+def answered_error(value: object, status: int = 200) -> BadResponse | None:
+    """Return the error that an answer inside 2xx holds in the place of what was asked for.
+
+    None for an answer that has anything of its own: a batch may well tell of its errors.
+    """
+    fields = mapping(value)
+    error = any(fields.get(name) for name in ("error", "errors", "detail")) and not fields.keys() & _CONTENT
+    if not (error or fields.get("object") == "error"):
+        return None
+    return _unexpected("the provider answered an error", value, status)
+
+
+def not_expected(what: str, value: object) -> BadResponse:
+    """Return the error for an answer that is not ``what`` it should be, with the words it has."""
+    return _unexpected(f"the provider answered something that is not {what}", value, None)
+
+
+def _unexpected(sentence: str, value: object, status: int | None) -> BadResponse:
+    detail = redact(error_words(value)[:_LOOKED_AT])[:_DETAIL] if isinstance(value, dict) else ""
+    told = f": {detail[:_IN_MESSAGE]}" if detail else ""
+    return BadResponse(f"{sentence}{told}", status=status, detail=detail)
+
+
+_CONTENT = frozenset(
+    {"id", "name", "data", "object", "operations", "metadata", "response", "done", "file", "files", "job"}
+)
+"""Fields of answers that say what was asked for."""
+
+
+def _is_wrong_key(said: _Said) -> bool:
+    return bool(said.codes & _WRONG_KEY) or _WRONG_KEY_WORDS.match(said.message) is not None
+
+
 def _read(content: bytes) -> _Said:
     """Read OpenAI's ``{"error": {message, type, code}}``, Google's ``{"error": {message, status, details}}``,
-    the same in a list of one, or whatever text there is.
+    the same in a list of one, FastAPI's ``{"detail": …}``, or whatever text there is.
     """
     try:
         body: object = json.loads(content)
     except (ValueError, RecursionError):
         told = content[:_LOOKED_AT].decode("utf-8", "replace")
-        return _Said(" ".join(told.split()), frozenset(), None)
+        return _Said(" ".join(_seen_of(told).split()), frozenset(), None)
     if isinstance(body, list) and body:
         body = body[0]
-    error = mapping(body).get("error", body)
-    fields = mapping(error)
-    details = [mapping(detail) for detail in items(fields.get("details"))]
-    words = [fields.get(name) for name in ("code", "type", "status")] + [d.get("reason") for d in details]
+    outer = mapping(body)
+    inner = next((error for name in ("error", "detail") if (error := mapping(outer.get(name)))), outer)
+    details = [mapping(detail) for detail in items(inner.get("details"))]
+    words = [fields.get(name) for fields in (inner, outer) for name in ("code", "type", "status")]
+    words += [detail.get("reason") for detail in details]
     return _Said(
-        message=text(fields.get("message")) or text(error) or text(mapping(body).get("message")) or "",
+        message=error_words(body),
         codes=frozenset(word for word in words if isinstance(word, str)),
         retry_delay=next((d for detail in details if (d := text(detail.get("retryDelay")))), None),
     )
+
+
+def _seen_of(told: str) -> str:
+    """Return what a person would see of a page of HTML: its title, else its text."""
+    if _PAGE.search(told) is None:
+        return told
+    title = _TITLE.search(told)
+    seen = title[1] if title is not None and title[1].strip() else _MARK.sub(" ", _UNSEEN.sub(" ", told))
+    return unescape(seen)
 
 
 def _wait(headers: Mapping[str, str], said: _Said, now: float) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from jobdash.errors import BadResponse
 from jobdash.providers.base import RemoteError, ResultLine
-from jobdash.providers.reading import decode, mapping, text, whole
+from jobdash.providers.reading import decode, error_words, mapping, text, whole
 
 UNREADABLE = "unreadable_line"
 """The code of an error that jobdash made up for a line it could not read."""
@@ -60,7 +60,7 @@ def remote_error(value: object, *, fallback: str) -> RemoteError:
     fields = mapping(value)
     code = fields.get("code")
     return RemoteError(
-        message=text(fields.get("message")) or text(value) or fallback,
+        message=text(fields.get("message")) or error_words(value) or fallback,
         code=text(code) or text(fields.get("type")) or text(fields.get("status")) or _number(code),
         line=whole(fields.get("line")),
         param=text(fields.get("param")),

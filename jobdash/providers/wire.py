@@ -8,6 +8,7 @@ translated while its headers and words are still whole.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -22,9 +23,9 @@ import httpx2
 from jobdash.account_settings import Header
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.text import redact
-from jobdash.errors import BadResponse, InvalidRequest, ProviderError, Unavailable
+from jobdash.errors import BadResponse, ConfigError, InvalidRequest, ProviderError, Unavailable
 from jobdash.providers.reading import decode
-from jobdash.providers.refusal import refusal
+from jobdash.providers.refusal import answered_error, refusal
 
 _kept: ContextVar[list[bytes]] = ContextVar("_kept")
 """The bodies answered to the call under way; many calls share one client, each in a context of its own."""
@@ -63,8 +64,20 @@ class Deadlines:
 
 @cache
 def trust() -> ssl.SSLContext:
-    """Return the certificates this process trusts, read once: they take 0.7 MiB for each client."""
-    return httpx2.create_ssl_context()
+    """Return the certificates this process trusts, read once: they take 0.7 MiB for each client.
+
+    ConfigError, naming the variable, when those that the environment names cannot be read.
+    """
+    try:
+        return httpx2.create_ssl_context()
+    except OSError as error:  # an SSLError is one
+        named = [f"{name}={value}" for name in _TRUST if (value := os.environ.get(name))]
+        where = f" ({', '.join(named)})" if named else ""
+        raise ConfigError(f"its certificates cannot be read{where}: {error.strerror or error}") from None
+
+
+_TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that name the certificates to trust."""
 
 
 class Wire:
@@ -116,7 +129,10 @@ class Wire:
             _kept.reset(mark)
         if not answers:
             raise BadResponse("no answer was read")
-        return decode(answers[-1]) if answers[-1].strip() else None
+        value = decode(answers[-1]) if answers[-1].strip() else None
+        if (refused := answered_error(value)) is not None:
+            raise refused
+        return value
 
     async def lines(
         self, opening: AbstractAsyncContextManager[AsyncIterator[bytes]], *, longest: int = _LONGEST_LINE
@@ -210,6 +226,8 @@ class Wire:
                 return Unavailable("no answer in time", detail=detail)
             case httpx2.ConnectError():
                 words = redact(str(cause)) or type(cause).__name__
+                if "CERTIFICATE_VERIFY_FAILED" in words:
+                    words += "; SSL_CERT_FILE names the certificates to trust"
                 return Unavailable(f"cannot connect: {words}", detail=words, sent=False)
             case httpx2.TransportError() | ConnectionError() | ssl.SSLError():
                 return Unavailable("the connection broke", detail=detail)

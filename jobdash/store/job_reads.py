@@ -78,10 +78,12 @@ class JobReads(Looking):
         found = self._all("SELECT errors FROM job WHERE id = ? AND errors IS NOT NULL", (job_id,))
         if not found:
             return []
-        errors = _dicts(found[0][0])
-        return Counter(
-            str(error.get("code") or error.get("message") or "error") for error in errors
-        ).most_common()
+        counted: Counter[str] = Counter()
+        for error in _dicts(found[0][0]):
+            count = error.get("count", 1)
+            word = str(error.get("code") or error.get("message") or "error")
+            counted[word] += count if isinstance(count, int) else 1
+        return counted.most_common()
 
     def unfinished_remotely(
         self, account: str, seen_before: int, limit: int = 10_000

@@ -73,7 +73,7 @@ def told(observed: Observed, known: dict[str, Any] = _NOTHING) -> dict[str, Any]
         if words and as_json(words) != known.get(column):
             columns[column] = stored_words(words)
     if observed.errors:
-        columns["errors"] = stored_errors(observed.errors)
+        columns["errors"] = stored_errors(observed.errors, known.get("errors"))
         columns["error"] = stored_error(observed.errors[0].message)
     return {
         column: value for column, value in columns.items() if value is not None and value != known.get(column)

@@ -25,6 +25,15 @@ class ObservedError(Protocol):
     def param(self) -> str | None: ...
 
 
+class ObservedFailure(Protocol):
+    """One failed request of a batch; `jobdash.providers.base.FailedRequest` is one."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def error(self) -> ObservedError: ...
+
+
 class Observed(Protocol):
     """A batch as its provider told it; `jobdash.providers.base.RemoteJob` is one.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.store.failure_reads import FailureReads
 from jobdash.store.files import replaced
 from jobdash.store.item_reads import ItemReads
 from jobdash.store.job_reads import JobReads
@@ -14,7 +15,7 @@ from jobdash.store.page_reads import PageReads
 __all__ = ["Interrupted", "Key", "Order", "Reader", "Scope", "Sort"]
 
 
-class Reader(PageReads, JobReads, ItemReads, LogReads):
+class Reader(PageReads, JobReads, ItemReads, FailureReads, LogReads):
     """One read-only connection to a store, and all that can be asked of it."""
 
     def again(self) -> Reader:

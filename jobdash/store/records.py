@@ -162,3 +162,5 @@ class NewJob:
     tags: dict[str, str] = field(default_factory=dict)
     parent_id: int | None = None
     """Retry: the job whose missing requests this one does."""
+    digest: str | None = None
+    """The SHA-256 of its input file, by which the same file is known again."""

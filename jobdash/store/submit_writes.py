@@ -12,7 +12,7 @@ from jobdash.store.answers import Answers
 from jobdash.store.desk import intents, job
 from jobdash.store.observed import Observed
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
-from jobdash.store.tables import TagRecord, table
+from jobdash.store.tables import ItemRecord, TagRecord, table
 from jobdash.store.texts import distinct, stored, stored_error, stored_named, stored_words
 
 NOT_SUBMITTED = "not submitted"
@@ -22,6 +22,7 @@ SUBMITTING = "submitting"
 _LATE = "answered after it was given up"
 
 tags = table(TagRecord)
+items = table(ItemRecord)
 _SUPERSEDED_BY = select(job.c.superseded_by).where(job.c.id == bindparam("job_key"))
 _child = job.alias()
 _PARENT = select(_child.c.parent_id).where(_child.c.id == bindparam("child_key")).scalar_subquery()
@@ -67,7 +68,9 @@ class SubmitWrites(Answers):
             if new.parent_id is not None:
                 self._set(connection, new.parent_id, superseded_by=row.id)
             self._make_due(connection, row.account)
-            return row, self._open(connection, now, IntentKind.SUBMIT, row, deadline, bulk=bulk)
+            digest = {"digest": new.digest} if new.digest else None
+            kind = IntentKind.SUBMIT
+            return row, self._open(connection, now, kind, row, deadline, bulk=bulk, choices=digest)
 
     def uploaded(self, job_id: int, file_id: str) -> None:
         """Write where a submit's file lies, so that it can be deleted though no batch is made of it."""
@@ -190,5 +193,6 @@ class SubmitWrites(Answers):
         provider = self._row_now(connection, job_id).provider
         double = connection.execute(_DOUBLE, {**place, "provider": provider}).scalar()
         if double is not None:
+            connection.execute(delete(items).where(items.c.job_id == double))
             connection.execute(update(intents).where(intents.c.job_id == double).values(job_id=job_id))
             connection.execute(delete(job).where(job.c.id == double))

@@ -243,14 +243,6 @@ class SyncWrites(Answers):
             self._set(connection, job_id, gone_at=asked_at, seen_at=asked_at)
             return True
 
-    def set_errors(self, job_id: int, observed: Observed) -> JobRow:
-        """Replace the error details of a job by those just fetched."""
-        columns = {name: value for name, value in told(observed).items() if name in {"error", "errors"}}
-        with self._transaction() as connection:
-            if columns:
-                self._set(connection, job_id, **columns)
-            return self._row_now(connection, job_id)
-
 
 def _known(
     connection: Connection, provider: str, origin: str, jobs: Sequence[Observed]

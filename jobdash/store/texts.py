@@ -70,18 +70,34 @@ def stored_json(value: Mapping[str, Any] | None) -> str | None:
     return text if 0 < len(text) <= ERROR_BYTES else None
 
 
-def stored_errors(errors: Sequence[ObservedError]) -> str | None:
-    """Return errors as JSON; None when there are none."""
+def stored_errors(errors: Sequence[ObservedError], known: str | None = None) -> str | None:
+    """Return errors as JSON; None when there are none.
+
+    The groups of failed requests that the JSON kept so far has (``known``) stay behind them.
+    """
     if not errors:
         return None
-    return as_json(
-        [
-            {
-                "message": stored(error.message),
-                "code": None if error.code is None else stored(error.code),
-                "line": error.line,
-                "param": None if error.param is None else stored(error.param),
-            }
-            for error in errors[:MOST_ERRORS]
-        ]
-    )
+    return as_json([*error_entries(errors), *_groups_of(known)])
+
+
+def error_entries(errors: Sequence[ObservedError]) -> list[dict[str, Any]]:
+    """Return errors as they are kept."""
+    return [
+        {
+            "message": stored(error.message),
+            "code": None if error.code is None else stored(error.code),
+            "line": error.line,
+            "param": None if error.param is None else stored(error.param),
+        }
+        for error in errors[:MOST_ERRORS]
+    ]
+
+
+def _groups_of(known: str | None) -> list[dict[str, Any]]:
+    if known is None or '"count":' not in known:
+        return []
+    try:
+        entries = json.loads(known)
+    except (ValueError, RecursionError):  # whoever wrote that, it was not this program
+        return []
+    return [entry for entry in entries if isinstance(entry, dict) and "count" in entry]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobdash.store.account_writes import AccountWrites
 from jobdash.store.cancel_writes import CancelWrites
+from jobdash.store.error_writes import ErrorWrites
 from jobdash.store.intent_writes import IntentWrites
 from jobdash.store.local_writes import LocalWrites
 from jobdash.store.removal_writes import RemovalWrites
@@ -15,6 +16,7 @@ from jobdash.store.verdict_writes import VerdictWrites
 
 class Writer(
     SyncWrites,
+    ErrorWrites,
     AccountWrites,
     CancelWrites,
     VerdictWrites,

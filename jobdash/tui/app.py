@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -24,7 +23,6 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Plan
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
-from jobdash.operations.browse import Order
 from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.context import Context
 from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, Waiting
@@ -102,29 +100,13 @@ class JobdashApp(TerminalApp):
 
     def on_mount(self) -> None:
         """Say what is wrong with the settings."""
+        from jobdash.tui.settings_check import settings_warnings
+
         self.leave_running_to_signals()
-        for warning in [*self.notices, *self.context.config.warnings, *self._unknown_settings()]:
-            self.notify(warning, severity="warning")
 
-    def _unknown_settings(self) -> Iterator[str]:
-        """Yield what only the dashboard can know to be a mistake: themes and keys."""
         config = self.context.config
-        if config.ui.theme and config.ui.theme not in self.available_themes:
-            known = ", ".join(sorted(self.available_themes))
-            yield f"{config.path}: [ui] theme {config.ui.theme} is not known; there are {known}"
-        if config.ui.sort.lstrip("+-") not in set(Order):
-            yield f"{config.path}: [ui] sort {config.ui.sort} is not known; there are {', '.join(Order)}"
-        if config.keys:
-            from jobdash.tui.palette import binding_ids, clashes
-
-            known_ids = binding_ids()
-            for name in config.keys:
-                if name not in known_ids:
-                    near = get_close_matches(name, known_ids, 1, 0.4)
-                    hint = f"; do you mean {near[0]}?" if near else ""
-                    yield f"{config.path}: [keys] {name} is not known{hint}"
-            for clash in clashes(self.own_keymap):
-                yield f"{config.path}: [keys] {clash}"
+        for warning in [*self.notices, *config.warnings, *settings_warnings(config)]:
+            self.notify(warning, severity="warning")
 
     def first_rows_drawn(self) -> None:
         """Start everything that stands behind the first paint."""

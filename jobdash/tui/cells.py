@@ -6,7 +6,7 @@ from rich.cells import cell_len, set_cell_size
 
 from jobdash.domain import marks
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import LABELS, Outcome, Status
+from jobdash.domain.status import Outcome, Status
 from jobdash.domain.text import clean
 from jobdash.tui.columns import RIGHT, Column
 from jobdash.tui.symbols import Symbols
@@ -59,23 +59,21 @@ def status_style(row: JobRow, now: int | None = None) -> str:
 
 def status_words(row: JobRow, now: int, symbols: Symbols) -> tuple[str, str]:
     """Return a job's glyph and word; a completed job in which something failed says so in its word, too."""
+    return _glyph(row, now, symbols), marks.shown_status(row, now)
+
+
+def _glyph(row: JobRow, now: int, symbols: Symbols) -> str:
     if row.gone:
-        return symbols.gone, "gone"
+        return symbols.gone
     if row.removing is not None:
-        return symbols.status[Status.CANCELLING], "removing"
+        return symbols.status[Status.CANCELLING]
     if marks.stalled(row, now):
-        return symbols.warning, "stalled"
+        return symbols.warning
     if marks.worker_gone(row, now):
-        return symbols.status[Status.CANCELLED], LABELS[Status.CANCELLED]
+        return symbols.status[Status.CANCELLED]
     if row.stuck_cancelling(now):
-        return symbols.warning, "cancelling"
-    if row.status is Status.UNKNOWN:
-        return symbols.status[Status.UNKNOWN], clean(row.raw_status or "unknown", 24)
-    if row.outcome is Outcome.ALL_FAILED:
-        return symbols.status[Status.FAILED], "all failed"
-    if row.outcome is Outcome.PARTIAL:
-        return symbols.status[row.status], "partial"
-    return symbols.status[row.status], LABELS[row.status]
+        return symbols.warning
+    return symbols.status[Status.FAILED if row.outcome is Outcome.ALL_FAILED else row.status]
 
 
 def name_style(row: JobRow) -> str:

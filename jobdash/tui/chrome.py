@@ -50,7 +50,7 @@ _SHORTEST_TABS = {tab: word[:1] for tab, word in _SHORT_TABS.items()} | {
 }
 
 
-_REASON_CELLS = (60, 30, 20, 12, 1)
+_REASON_CELLS = (100, 60, 30, 20, 12, 1)
 """How much of an account's health is told, as long as there is no room for more."""
 
 
@@ -68,14 +68,18 @@ def account_spans(
     The account of a person's own scripts, which comes last, is well as long as the store can be written.
     ``room`` is the number of cells there are for all of them; reasons are cut before an account is left out.
     """
-    told = [(name, _health(name, health.get(name), under_way, now, symbols)) for name in accounts]
     own = Span(symbols.ok, "success") if read_only is None else Span(f"{symbols.bad} read-only", "error")
-    told.append((LOCAL, own))
     for longest in _REASON_CELLS:
+        whole = longest == _REASON_CELLS[0]
+        told = [
+            (name, *_health(name, health.get(name), under_way, now, symbols, whole=whole))
+            for name in accounts
+        ]
         spans: list[Span] = []
-        for place, (name, how) in enumerate(told):
-            words = Span(cells.cut(how.text, longest, symbols.more), how.tone)
-            spans += [gap(3 if place else 2), Span(f"{clean(name, 20)} ", "text"), words]
+        for place, (name, how, age) in enumerate([*told, (LOCAL, own, "")]):
+            words = cells.cut(how.text, max(longest - cell_len(age), longest // 2), symbols.more)
+            words = cells.cut(f"{words}{age}", longest, symbols.more)
+            spans += [gap(3 if place else 2), Span(f"{clean(name, 20)} ", "text"), Span(words, how.tone)]
         if sum(span.cells for span in spans) <= room:
             return spans
     while spans and sum(span.cells for span in spans) > room:
@@ -83,14 +87,28 @@ def account_spans(
     return spans
 
 
-def _health(name: str, health: AccountHealth | None, under_way: UnderWay, now: int, symbols: Symbols) -> Span:
+def _health(
+    name: str,
+    health: AccountHealth | None,
+    under_way: UnderWay,
+    now: int,
+    symbols: Symbols,
+    *,
+    whole: bool,
+) -> tuple[Span, str]:
+    """Return how an account is, and the age of what is known where it could not be asked."""
+    if health is not None and health.error is not None and under_way.waiting.get(name, 0) <= now:
+        old = health.ok_at is not None and now - health.ok_at > MINUTE
+        age = f" {symbols.dot} as of {short_span(now - (health.ok_at or 0))} ago" if old else ""
+        reason = health.error if whole else _short_reason(health.error)
+        return Span(f"{symbols.bad} {clean(reason, _REASON_CELLS[0])}", "error"), age
+    return _well(name, health, under_way, now, symbols), ""
+
+
+def _well(name: str, health: AccountHealth | None, under_way: UnderWay, now: int, symbols: Symbols) -> Span:
     waiting_until, found = under_way.waiting.get(name, 0), under_way.found.get(name, 0)
     if waiting_until > now:
         return Span(f"waiting {short_span(waiting_until - now)}", "warning")
-    if health is not None and health.error is not None:
-        old = health.ok_at is not None and now - health.ok_at > MINUTE
-        age = f" {symbols.dot} as of {short_span(now - (health.ok_at or 0))} ago" if old else ""
-        return Span(f"{symbols.bad} {short_reason(health)}{age}", "error")
     if health is None or not health.first_sync_done:
         return Span(f"{symbols.more} {found:,} found" if found else symbols.more, "muted")
     age_ms = now - (health.ok_at or 0)
@@ -99,9 +117,9 @@ def _health(name: str, health: AccountHealth | None, under_way: UnderWay, now: i
     return Span(symbols.ok, "success")
 
 
-def short_reason(health: AccountHealth) -> str:
-    """Return why an account failed, without what the server said of it."""
-    return clean((health.error or "").partition(": ")[0], 60)
+def _short_reason(error: str) -> str:
+    """Return why an account failed, without the details, but for those of a key that may well be right."""
+    return error if error.startswith("key rejected") else error.partition(": ")[0]
 
 
 def tab_spans(
@@ -211,10 +229,7 @@ def title_spans(
     """
     parts = [
         ("" if configured else f"account {clean(row.account, 40)} is not configured", "warning"),
-        (
-            clean(row.remote_id or (row.public_id if row.local else f"{row.public_id} (not submitted)"), 60),
-            "muted",
-        ),
+        ("" if row.remote_id == row.name else _id(row), "muted"),
         (clean(row.model or "", 40), "muted"),
         (clean(row.endpoint or "", 40), "muted"),
         (marks.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
@@ -230,22 +245,37 @@ def title_spans(
     return spans
 
 
+def _id(row: JobRow) -> str:
+    return clean(row.remote_id or (row.public_id if row.local else f"{row.public_id} (not submitted)"), 60)
+
+
 def _expires_soon(row: JobRow, now: int) -> bool:
     return row.unfinished and row.expires_at is not None and row.expires_at - now < marks.EXPIRES_SOON_MS
 
 
 def story_spans(
-    row: JobRow, errors: Sequence[tuple[str, int]], width: int, now: int, symbols: Symbols
+    row: JobRow,
+    errors: Sequence[tuple[str, int]],
+    width: int,
+    now: int,
+    symbols: Symbols,
+    *,
+    trouble: str = "",
 ) -> list[Span]:
-    """Return the second detail line: what is worth saying of this job now."""
+    """Return the second detail line: what is worth saying of this job now.
+
+    ``trouble`` is why its account cannot be asked.
+    """
     told = [_left_behind(row, symbols), local_words.story(row, now) if row.local else _story(row, now)]
     if errors and row.failed:
         some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
         told.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])
-    elif errors:
+    elif errors and row.status is not Status.CANCELLED:
         told.append([Span(clean(errors[0][0], 100), "error")])
     elif row.failed:
         told.append([Span(f"{row.failed:,} failed", "error")])
+    if trouble:
+        told.append([Span(f"{clean(row.account, 32)}: {clean(trouble, 300)}", "warning")])
     return _line_of(told, width, symbols)
 
 

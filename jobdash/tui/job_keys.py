@@ -31,7 +31,8 @@ def hints(
             continue
         enabled = name not in off
         if name == "job.errors":
-            enabled = job.row.terminal and bool(job.row.failed or job.errors or job.row.error)
+            wrong = job.row.failed or job.errors or job.row.error or "error" in job.files
+            enabled = job.row.terminal and bool(wrong)
         tone = "error" if name == "job.cancel" and enabled else "text"
         keys = context.config.keys
         key, always = key_name(binding, keys), name == "job.close"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 
 from jobdash.domain import marks
 from jobdash.domain.duration import HOUR, MINUTE, SECOND
+from jobdash.domain.failures import (
+    KEYS_OF_A_GROUP,
+    FailedRequests,
+    failure_groups,
+    truncated,
+    worth_asking,
+)
 from jobdash.domain.job import Event, Job, JobRow
-from jobdash.domain.status import LABELS, label
+from jobdash.domain.status import LABELS, Status, label
 from jobdash.domain.text import clean
 from jobdash.tui import cells
 from jobdash.tui.local_time import local_time, moment
@@ -88,26 +94,37 @@ def ending(row: JobRow) -> list[TextLine]:
     return [((text, "warning"),), ()]
 
 
-def error_lines(job: Job, width: int) -> list[TextLine]:
-    """Return the errors grouped by message, the most frequent first, with where they are."""
+def error_lines(job: Job, width: int, failed: FailedRequests | None = None) -> list[TextLine]:
+    """Return the errors grouped by code and message, the most frequent first, with where they are.
+
+    ``failed`` are the failed requests that are known.
+    """
+    failed = failed or FailedRequests()
     lines = ending(job.row)
-    groups = Counter((error.get("code") or "", error.get("message") or "") for error in job.errors)
-    for (code, message), number in groups.most_common():
-        title = clean(code or "error")
-        lines.append(((f"{number:,} × ", "error"), (title, "strong")))
-        lines += [((f"    {part}", "text"),) for part in wrapped(clean(message), width - 6)]
-        places = [str(e["line"]) for e in job.errors if e.get("line") and e.get("message") == message]
-        if places:
-            some = ", ".join(places[:12]) + (", …" if len(places) > 12 else "")
-            lines.append(((f"    line {some}", "muted"),))
+    groups = failure_groups(job, failed)
+    if groups and truncated(job, failed) and failed.kept:
+        lines += [((f"Not all of them: {failed.kept:,} failed requests are known here", "muted"),), ()]
+    for group in groups:
+        lines.append(((f"{group.count:,} × ", "error"), (clean(group.code or "error"), "strong")))
+        lines += [((f"    {part}", "text"),) for part in wrapped(clean(group.message), width - 6)]
+        if group.lines:
+            some = ", ".join(map(str, group.lines[:KEYS_OF_A_GROUP]))
+            more = ", …" if len(group.lines) > KEYS_OF_A_GROUP else ""
+            lines.append(((f"    line {some}{more}", "muted"),))
+        if group.keys:
+            more = f" and {group.count - len(group.keys):,} more" if group.count > len(group.keys) else ""
+            told = ", ".join(clean(key, 80) for key in group.keys) + more
+            lines += [((f"    {part}", "muted"),) for part in wrapped(told, width - 6)]
         lines.append(())
     if not groups:
         lines += _no_errors(job.row)
+    elif worth_asking(job):
+        lines.append((("e asks which requests failed", "muted"),))
     return lines
 
 
 def _no_errors(row: JobRow) -> list[TextLine]:
-    if row.error:
+    if row.error and row.status is not Status.CANCELLED:
         return [((clean(row.error), "error"),)]
     if row.failed:
         return [
@@ -126,7 +143,7 @@ def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
         ("provider's id", clean(row.remote_id or "—")),
         ("account", f"{clean(row.account)} ({row.provider})"),
         ("server", clean(job.origin)),
-        ("status", LABELS[row.status]),
+        ("status", marks.shown_status(row, now)),
         ("provider says", remote),
         ("model", clean(row.model or "—")),
         ("endpoint", clean(row.endpoint or "—")),
@@ -135,7 +152,7 @@ def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
         ("started", moment(row.started_at, now)),
         ("finished", moment(row.finished_at, now)),
         ("expires", local_time(row.expires_at)),
-        ("changed here", moment(row.updated_at, now)),
+        ("last change", moment(row.updated_at, now)),
         ("last asked", moment(job.seen_at, now)),
     ]
     if row.cancel_requested_at:

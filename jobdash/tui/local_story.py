@@ -10,7 +10,6 @@ from jobdash.domain import marks
 from jobdash.domain.duration import short_span
 from jobdash.domain.job import Job, JobRow
 from jobdash.domain.local import Attempt, Errors, Worker
-from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser
 from jobdash.operations.workers import log_file, worker_of
@@ -111,7 +110,7 @@ def detail_lines(job: Job, facts: LocalFacts, width: int, now: int) -> list[Text
         (clean(facts.unit, 19), _counts(row)),
         ("created", moment(row.created_at, now)),
         ("finished", moment(row.finished_at, now)),
-        ("changed here", moment(row.updated_at, now)),
+        ("last change", moment(row.updated_at, now)),
     ]
     if row.cancel_requested_at:
         asked = f"{moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}"
@@ -122,7 +121,7 @@ def detail_lines(job: Job, facts: LocalFacts, width: int, now: int) -> list[Text
         rows.append(("error", clean(row.error)))
     rows += [
         ("worker", _worker(row, facts.worker)),
-        ("lease", _lease(row, now)),
+        ("its script", _heard_of(row, now)),
         ("machine", clean(job.origin)),
     ]
     rows += [(clean(f"{role} file", 19), clean(file)) for role, file in job.files.items()]
@@ -139,8 +138,8 @@ def detail_lines(job: Job, facts: LocalFacts, width: int, now: int) -> list[Text
 
 
 def _status(row: JobRow, now: int) -> str:
-    remark = marks.remark(row, now)
-    return f"{LABELS[row.status]} ({remark})" if remark else LABELS[row.status]
+    word, remark = marks.shown_status(row, now), marks.remark(row, now)
+    return f"{word} ({remark})" if remark and remark != word else word
 
 
 def _counts(row: JobRow) -> str:
@@ -158,13 +157,14 @@ def _worker(row: JobRow, worker: Worker) -> str:
     return f"pid {worker.pid}, {clean(worker.fenced_only, 120)}"
 
 
-def _lease(row: JobRow, now: int) -> str:
+def _heard_of(row: JobRow, now: int) -> str:
     if row.lease_until is None:
-        return "none: nobody holds it"
-    until = local_time(row.lease_until)
+        return "nobody runs it now"
     if row.lease_until >= now:
-        return f"until {until}, renewed with every item; {short_span(row.lease_until - now)} left"
-    return f"ran out {short_span(now - row.lease_until)} ago, at {until}"
+        return (
+            f"is at it; shown as stalled when nothing is heard of it for {short_span(row.lease_until - now)}"
+        )
+    return f"not heard of for {short_span(now - row.lease_until)}, since {local_time(row.lease_until)}"
 
 
 def _attempt_lines(attempt: Attempt, width: int, now: int) -> Sequence[TextLine]:

@@ -22,7 +22,7 @@ def story(row: JobRow, now: int) -> list[Span]:
     if marks.worker_gone(row, now):
         return [Span("its worker is gone: closed as cancelled", "muted")]
     if row.lease_until is not None and marks.stalled(row, now):
-        told = f"silent: its lease ran out {short_span(now - row.lease_until)} ago"
+        told = f"its script has not been heard of for {short_span(now - row.lease_until)}"
         return [Span(f"{told}; f fails it, r lets it start again, c cancels it", "warning")]
     if row.status is Status.CANCELLING:
         return [Span("Cancelling… items under way finish, no new ones start", "warning")]

@@ -7,7 +7,8 @@ from typing import Literal
 
 from jobdash.domain import wording
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import LABELS, Status
+from jobdash.domain.marks import ended_word
+from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 from jobdash.tui.messages import News
 
@@ -47,6 +48,6 @@ def _ended(account: str, rows: list[JobRow]) -> list[Toast]:
     for row in rows:
         failed = f", {row.failed:,} failed" if row.failed else ""
         well = row.status is Status.COMPLETED and not row.failed
-        text = f"{clean(row.name, 60)}: {LABELS[row.status]}{failed}"
+        text = f"{clean(row.name, 60)}: {ended_word(row)}{failed}"
         found.append(Toast(text, "information" if well else "warning"))
     return found

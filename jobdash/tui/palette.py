@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from textual.app import SystemCommand
-from textual.binding import Binding
 from textual.screen import Screen
 
 from jobdash.domain.plan import Action, Choices
-from jobdash.tui.keys import bindings_by_id
 from jobdash.tui.screens.main import MainScreen
-from jobdash.tui.widgets.job_table import JobTable
-from jobdash.tui.widgets.jobs_view import JobsView
 
 if TYPE_CHECKING:
     from jobdash.tui.app import JobdashApp
@@ -77,29 +73,3 @@ def _of_job(app: JobdashApp, screen: Screen[object]) -> Iterator[SystemCommand]:
         "Delete its files and batch there; the record stays here",
         screen.action_clean_up,
     )
-
-
-def binding_ids() -> list[str]:
-    """Return the ids that ``[keys]`` can name."""
-    return [name for bindings in _by_screen() for name in bindings]
-
-
-def clashes(keymap: Mapping[str, str]) -> Iterator[str]:
-    """Yield what is wrong with keys of a person's own that another action of the same screen has as well."""
-    for bindings in _by_screen():
-        holders: dict[str, list[str]] = {}
-        for name, binding in bindings.items():
-            for key in keymap.get(name, binding.key).split(","):
-                holders.setdefault(key.strip(), []).append(name)
-        for key, names in holders.items():
-            own = next((name for name in names if name in keymap), None)
-            if own is not None and len(names) > 1:
-                others = ", ".join(name for name in names if name != own)
-                yield f"{own}: {key} is also the key of {others}"
-
-
-def _by_screen() -> list[dict[str, Binding]]:
-    """Return the bindings that can be given other keys: the table's, and those of a job's own screen."""
-    from jobdash.tui.screens.job import JobScreen
-
-    return [bindings_by_id(MainScreen, JobsView, JobTable), bindings_by_id(JobScreen)]

@@ -270,7 +270,7 @@ def test_a_list_knows_local_jobs_by_account_and_by_what_the_clock_says(cli: Cli,
     stalled = run_script("stalled", owner=ELSEWHERE, lease_ms=LAPSED)
     run_script("moving")
     ran = cli("list", "-f", "provider:local")
-    assert "running · stalled" in ran.out
+    assert "  stalled  " in ran.out
     assert ran.out.count("local") == 2
     assert len(cli.json("list", "-f", "account:local")["jobs"]) == 2
     assert cli.job(jid(stalled))["stalled"] is True

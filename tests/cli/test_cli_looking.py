@@ -177,7 +177,11 @@ def test_wait_for_a_job_whose_every_request_failed(cli: Cli) -> None:
 
 @pytest.mark.parametrize(
     ("failed", "code", "told"),
-    [(0, 0, "40 of 40 done\n"), (2, 0, "40 of 40 done, 2 failed\n"), (40, 1, "40 of 40 done, all failed\n")],
+    [
+        (0, 0, "completed  40 of 40 done\n"),
+        (2, 0, "partial  40 of 40 done, 2 failed\n"),
+        (40, 1, "all failed  40 of 40 done, 40 failed\n"),
+    ],
 )
 def test_wait_says_how_many_failed(cli: Cli, failed: int, code: int, told: str) -> None:
     batch = cli.add_finished(total=40, failures=(Failure(failed),) if failed else ())
@@ -185,7 +189,7 @@ def test_wait_says_how_many_failed(cli: Cli, failed: int, code: int, told: str) 
     ran = cli("wait", batch)
 
     assert ran.code == code
-    assert ran.out.endswith(f"completed  {told}")
+    assert ran.out.endswith(f"  {told}")
 
 
 def test_wait_says_that_there_is_nothing_to_wait_for(cli: Cli) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import subprocess
 import time
 import urllib.request
 from pathlib import Path
@@ -91,6 +93,89 @@ def test_submit_of_a_broken_file_names_the_line(cli: Cli, tmp_path: Path) -> Non
     assert ran.code == 2
     assert "broken.jsonl, line 1: " in ran.err
     assert cli("submit", str(tmp_path / "nothing.jsonl"), "--account", "openai").code == 2
+
+
+def test_submit_names_every_wrong_line(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text('{"custom_id": "r1"}\nnonsense\n\n')
+
+    ran = cli("submit", str(path), "--account", "openai")
+
+    assert ran.code == 2
+    assert f"jobdash: {path} has 3 wrong lines:" in ran.err
+    for line in ("  line 1: ", "  line 2: not JSON", "  line 3: the line is empty"):
+        assert f"\n{line}" in ran.err
+
+
+def test_submit_asks_before_the_identical_file_is_sent_again(cli: Cli, batch_file: Path) -> None:
+    args = ("submit", str(batch_file), "--account", "openai")
+    first = cli(*args).out.split()[0]
+    other = batch_file.with_name("copy.jsonl")
+    other.write_bytes(batch_file.read_bytes())
+
+    unasked = cli("submit", str(other), "--account", "openai")
+
+    assert unasked.code == 4
+    assert re.search(r"the identical file was sent \d+s ago: ", unasked.err)
+    assert f"{first} nightly (openai), validating" in unasked.err
+    assert cli.calls("POST", "/v1/batches") == 1
+    assert cli.json(*args, "--dry-run")["sent_before"][0]["id"] == first
+    assert cli.at_terminal("n\n", *args).code == 4
+    assert cli.at_terminal("y\n", *args).code == 0
+    assert cli(*args, "--yes").code == 0
+    assert cli.calls("POST", "/v1/batches") == 3
+
+
+def test_what_was_certainly_not_created_may_be_sent_again_without_a_question(
+    cli: Cli, batch_file: Path
+) -> None:
+    cli.fault(Answer(400, '{"error": {"message": "no"}}'), "/v1/batches", "POST", times=1)
+    assert cli("submit", str(batch_file), "--account", "openai").code == 1
+
+    assert cli("submit", str(batch_file), "--account", "openai").code == 0
+
+
+def test_submit_reads_standard_input(cli: Cli, batch_file: Path) -> None:
+    with cli.start(
+        "submit", "-", "--account", "openai", "--name", "piped", stdin=batch_file.open("rb")
+    ) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert cli.job(out.split()[0])["name"] == "piped"
+    with cli.start("submit", "-", "--account", "openai", stdin=subprocess.PIPE) as process:
+        out, err = process.communicate("{}\n", timeout=60)
+    assert process.returncode == 2
+    assert "standard input, line 1: " in err
+
+
+def test_submit_asks_about_an_endpoint_nobody_knows(cli: Cli, tmp_path: Path) -> None:
+    body = {"custom_id": "r1", "method": "POST", "url": "/v1/chat/completion", "body": {"model": "gpt-x"}}
+    path = tmp_path / "slip.jsonl"
+    path.write_text(json.dumps(body) + "\n")
+
+    ran = cli("submit", str(path), "--account", "openai")
+
+    assert ran.code == 4
+    assert "'/v1/chat/completion'; do you mean /v1/chat/completions?" in ran.err
+    assert cli.calls("POST") == 0
+
+
+def test_embeddings_go_to_their_own_call(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "embed.jsonl"
+    request = {"content": {"parts": [{"text": "t"}]}, "output_dimensionality": 8}
+    path.write_text("".join(json.dumps({"key": key, "request": request}) + "\n" for key in "abc"))
+    wishes = ("submit", str(path), "--account", "gemini", "--model", "gemini-x-embedding")
+
+    assert "3 embeddings requests" in cli(*wishes, "--dry-run").out
+    ran = cli(*wishes)
+
+    assert ran.code == 0
+    assert cli.calls("POST", "*asyncBatchEmbedContent") == 1
+    job = cli.job(ran.out.split()[0])
+    assert (job["model"], job["total"], job["status"]) == ("gemini-x-embedding", 3, "pending")
+    wrong = cli(*wishes[:-1], "gemini-x-flash", "--yes")
+    assert wrong.code == 1
+    assert "is not supported for asyncBatchEmbedContent" in wrong.err
 
 
 def test_a_refused_submit(cli: Cli, batch_file: Path) -> None:
@@ -199,7 +284,7 @@ def test_a_batch_that_failed_when_it_was_created_is_no_success(cli: Cli, batch_f
     cli.fault(Answer(200, json.dumps(answer)), "/v1/batches", "POST")
 
     ran = cli("submit", str(batch_file), "--account", "openai")
-    document = cli("submit", str(batch_file), "--account", "openai", "--json")
+    document = cli("submit", str(batch_file), "--account", "openai", "--json", "--yes")
 
     assert (ran.code, document.code) == (1, 1)
     assert "batch_1" in ran.out

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from domain_kit import DAY, HOUR, MINUTE, NOW, job
@@ -156,11 +158,27 @@ def test_what_nobody_told_passes_no_comparison_and_every_negation() -> None:
         assert passes(f"-{text}", BARE, {})
 
 
-def test_a_day_is_a_whole_day_in_utc() -> None:
-    day = datetime(2026, 11, 1, tzinfo=UTC)
+@pytest.fixture(params=["UTC", "Asia/Tokyo", "America/New_York", "Europe/Berlin"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_day_is_a_whole_day_in_local_time(zone: str) -> None:
+    day = datetime(2026, 11, 1, tzinfo=ZoneInfo(zone))
     start = int(day.timestamp() * 1000)
-    for created, inside in ((start - 1, False), (start, True), (start + DAY - 1, True), (start + DAY, False)):
+    end = start + DAY + (HOUR if zone == "America/New_York" else 0)  # where the clocks go back that day
+    for created, inside in ((start - 1, False), (start, True), (end - 1, True), (end, False)):
         assert passes("created:2026-11-01", job(created_at=created)) is inside
+    assert passes("created>2026-10-31", job(created_at=start))
+    assert not passes("created>=2026-11-01", job(created_at=start - 1))
+    utc = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1000)
+    for text in ("created>=2026-11-01T00:00Z", "created>=2026-11-01T02:00+02:00"):
+        assert passes(text, job(created_at=utc))
+        assert not passes(text, job(created_at=utc - 1))
     for created, inside in ((start, True), (start + MINUTE - 1, True), (start + MINUTE, False)):
         assert passes("created:2026-11-01T00:00", job(created_at=created)) is inside
 
@@ -311,6 +329,7 @@ def _record(number: int, dice: random.Random) -> dict[str, Any]:
         "created_at": NOW - dice.choice([-HOUR, 0, MINUTE, HOUR, 2 * HOUR, DAY, 40 * DAY, 400 * DAY]),
         "gone_at": dice.choice([None, None, NOW]),
         "removed_at": dice.choice([None, None, NOW]),
+        "lease_until": dice.choice([None, NOW - 1, NOW, NOW + 1]),
     }
 
 
@@ -355,7 +374,17 @@ VALUES = st.one_of(
     st.sampled_from(["a=b=c", "team=search", "=", "http://x", "-a"]).map(quoted),
 )
 WORDS_OF = {
-    "status": [*map(str, Status), "running", "unfinished", "finished", "gone"],
+    "status": [
+        *map(str, Status),
+        "running",
+        "unfinished",
+        "finished",
+        "gone",
+        "partial",
+        "all_failed",
+        '"all failed"',
+        "stalled",
+    ],
     "outcome": ["ok", "partial", "all_failed", "all-failed"],
     "provider": ["openai", "gemini", "other"],
     "account": [*filter(None, ACCOUNTS), "other"],

@@ -240,7 +240,7 @@ def test_a_retry_has_words_of_its_own() -> None:
     ("row", "words"),
     [
         (RUNNING, "running"),
-        (STALLED, "running · stalled"),
+        (STALLED, "stalled"),
         (PENDING, "pending · waits for its script"),
         (CANCELLING, "cancelling"),
         (ABANDONED, "cancelled (worker gone)"),

@@ -159,7 +159,7 @@ SECRET = "[secret]"
         ("task-1 is risky", "task-1 is risky"),
         ("sk-SK.json and sk-sk", "sk-SK.json and sk-sk"),
         ("sk-SKab0123456789 sk-sk_x12345678", f"{SECRET} {SECRET}"),
-        ("pip install sk-learn-extra", "pip install sk-learn-extra"),
+        ("pip install sk-learn", "pip install sk-learn"),
         ("row pk-100 of sk-2024.csv", "row pk-100 of sk-2024.csv"),
         ("The ring bearer went on, bearer of bad news", "The ring bearer went on, bearer of bad news"),
         ("the keyboard", "the keyboard"),

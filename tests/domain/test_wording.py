@@ -126,9 +126,25 @@ def test_what_is_deleted_for_good_is_a_warning() -> None:  # B-9 A-12
     made = plan(REMOVE, DONE, remote=True, local_files=True)
     texts = [note.text for note in notes(made) if note.warning]
     assert texts == [
-        "input, output and error files and Gemini batches are deleted there; this cannot be undone",
+        "input, output and error files are deleted there; this cannot be undone",
         "fetched files on this computer; this cannot be undone",
     ]
+
+
+def test_only_what_the_providers_of_a_plan_have_is_named() -> None:
+    gemini = job(Status.COMPLETED, id=2, provider="gemini", account="gemini")
+    alone, both = plan(REMOVE, gemini, remote=True), plan(REMOVE, DONE, gemini, remote=True)
+    assert told(alone)["Deleted"] == "the batches and their files are deleted there; this cannot be undone"
+    assert "error files and Gemini batches are deleted there" in told(both)["Deleted"]
+    for action in Action:
+        assert "Gemini" not in " ".join(told(plan(action, DONE, job(id=3), remote=True)).values())
+
+
+def test_a_plan_counts_jobs_by_the_words_they_are_shown_with() -> None:
+    partial = [job(Status.COMPLETED, id=n, succeeded=5, failed=1) for n in (2, 3)]
+    ok = job(Status.COMPLETED, id=4, succeeded=5, failed=0)
+    none = job(Status.COMPLETED, id=5, succeeded=0, failed=5)
+    assert told(plan(REMOVE, *partial, ok, none))["Jobs"] == "1 all failed · 1 completed · 2 partial"
 
 
 def test_cleaning_up_only_says_that_the_record_stays() -> None:

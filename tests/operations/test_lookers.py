@@ -9,6 +9,7 @@ from operations_kit import KEYS, World, made_accounts
 
 from jobdash.demo.emulator import Answer, Ending, Failure, LineError, Phase, Switches
 from jobdash.demo.many import sample_rows
+from jobdash.domain.failures import failure_groups, truncated, worth_asking
 from jobdash.domain.plan import Result
 from jobdash.errors import AuthRejected, ConfigError, StoreError
 from jobdash.operations.accounts import Accounts, twins
@@ -47,6 +48,53 @@ async def test_what_failed_requests_of_a_completed_job_say_is_read_from_its_resu
 
     assert (done.result, done.reason) == (Result.DONE, "12 errors")
     assert world.browser.errors_summary(done.row.id) == [("rate_limit_exceeded", 9), ("invalid_image", 3)]
+
+
+async def test_the_keys_of_failed_requests_are_kept_by_code_and_message(world: World) -> None:
+    failures = (Failure(9, "rate_limit_exceeded", "Slow down."), Failure(3, "invalid_image", "No image."))
+    batch = world.add_finished(total=100, failures=failures)
+    await world.sync()
+
+    (done,) = await refreshed(world, batch)
+    again = await refreshed(world, batch)
+
+    assert again[0].reason == done.reason
+    failed = world.browser.failed_requests(done.row.id)
+    assert failed.kept == 12
+    assert len(failed.keys["rate_limit_exceeded", "Slow down."]) == 9
+    job = world.browser.job(done.row.id)
+    assert job is not None
+    assert [group.count for group in failure_groups(job, failed)] == [9, 3]
+    assert not truncated(job, failed)
+    assert not worth_asking(job)
+    event = world.browser.events(done.row.id, 1)[0]
+    assert (event.action, event.result) == ("refresh-errors", "done")
+    assert event.detail == "12 failed: 9 × rate_limit_exceeded, 3 × invalid_image"
+    # A later sync, which tells nothing of single requests, takes nothing away.
+    await world.sync()
+    assert world.browser.errors_summary(done.row.id) == [("rate_limit_exceeded", 9), ("invalid_image", 3)]
+
+
+@pytest.mark.parametrize("account", ["openai", "gemini"])
+async def test_failed_requests_of_either_provider(world: World, account: str) -> None:
+    batch = world.add_finished(account, total=10, failures=(Failure(10, "boom", "All failed."),))
+    await world.sync()
+
+    (done,) = await refreshed(world, batch)
+
+    assert done.result is Result.DONE
+    assert world.browser.failed_requests(done.row.id).kept == 10
+
+
+async def test_a_refresh_that_failed_is_logged_as_well(world: World) -> None:
+    batch = world.add(ending=Ending.FAILS)
+    await world.sync()
+    world.forget(batch)
+
+    (done,) = await refreshed(world, batch)
+
+    event = world.browser.events(done.row.id, 1)[0]
+    assert (event.action, event.result, event.detail) == ("refresh-errors", "failed", done.reason)
 
 
 async def test_refreshing_skips_what_has_no_errors_and_one_failure_stops_no_other(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from jobdash.errors import UsageError
+from jobdash.errors import FileFaults, UsageError
 from jobdash.providers import jsonl
+from jobdash.providers.endpoints import unknown_endpoint
 from jobdash.providers.jsonl import check_file
 
 
@@ -78,6 +80,8 @@ def test_other_line_breaks_inside_a_text_are_no_lines(write: Any) -> None:
         (openai("b", body=[]), 'line 2: "body" has to be an object'),
         (openai("b", body={"model": "n"}), "line 2: a file has one model: 'n' here, 'm' in line 1"),
         (openai("b", body={"model": 5}), 'line 2: "body.model"'),
+        (openai("b", body={"messages": []}), 'line 2: "body" names no "model"'),
+        (openai("b", body={"model": ""}), 'line 2: "body" names no "model"'),
     ],
 )
 def test_what_is_wrong_in_an_openai_line(write: Any, second: object, what: str) -> None:
@@ -129,6 +133,102 @@ def test_too_large(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "line 3: a batch takes 2 requests" in refused(path, "openai")
     monkeypatch.setattr(jsonl._OpenAIChecker, "max_bytes", 10)
     assert "split it" in refused(path, "openai")
+
+
+def test_up_to_fifty_wrong_lines_are_told_at_once(write: Any) -> None:
+    lines = [openai(f"k{number}") for number in range(200)]
+    lines[3] = openai("k2")  # twice
+    lines[7] = b"{"  # type: ignore[assignment]
+    lines[150] = openai("x", body={})
+    with pytest.raises(FileFaults) as caught:
+        check_file(write(*lines), "openai", name="mine")
+    assert caught.value.head == "mine has 3 wrong lines"
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["line 4", "line 8", "line 151"]
+    assert "line 151" in str(caught.value)
+    with pytest.raises(FileFaults) as caught:
+        check_file(write(*(openai(f"k{number}", method="GET") for number in range(200))), "openai")
+    assert len(caught.value.faults) == 50
+    assert "at least 50 wrong lines" in caught.value.head
+
+
+RESULTS = [
+    {"id": "r", "custom_id": "a", "response": {"status_code": 200, "body": {}}, "error": None},
+    {"id": "r", "custom_id": "a", "response": None, "error": {"message": "no"}},
+    {"key": "a", "response": {"candidates": []}},
+    {"key": "a", "error": {"code": 3}},
+    {"custom_id": "a", "result": {"type": "succeeded", "message": {}}},
+]
+
+
+@pytest.mark.parametrize("provider", ["openai", "gemini"])
+@pytest.mark.parametrize("line", RESULTS)
+def test_a_file_of_results_is_one(write: Any, provider: str, line: object) -> None:
+    words = refused(write(line, line, line), provider)
+    assert "line 1: this is a file of results" in words
+    assert "line 2" not in words
+
+
+@pytest.mark.parametrize("provider", ["openai", "gemini"])
+def test_lines_for_anthropic_are_refused_by_name(write: Any, provider: str) -> None:
+    line = {"custom_id": "a", "params": {"model": "claude", "max_tokens": 5, "messages": []}}
+    words = refused(write(line, line), provider)
+    assert "one for Anthropic" in words
+    assert "line 2" not in words
+
+
+@pytest.mark.parametrize("indent", [1, 2, 4, "\t"])
+def test_json_that_is_no_jsonl_is_said_to_be_that(tmp_path: Path, indent: Any) -> None:
+    path = tmp_path / "batch.json"
+    for text, what in (
+        (json.dumps(openai(), indent=indent), "pretty-printed JSON"),
+        (
+            json.dumps(openai(), indent=indent) + "\n" + json.dumps(openai("b"), indent=indent),
+            "pretty-printed",
+        ),
+        (json.dumps([openai(), openai("b")], indent=indent), "one JSON array"),
+        (json.dumps([openai(), openai("b")]), "one JSON array"),
+    ):
+        path.write_text(text)
+        words = refused(path, "openai")
+        assert what in words
+        assert "jq" in words
+    path.write_text('{\n"x": broken\n}\n')
+    assert "pretty" not in refused(path, "openai")
+
+
+def test_moderations_need_no_model(write: Any) -> None:
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/moderations", "body": {"input": "x"}}
+    assert check_file(write(line), "openai").model is None
+
+
+def test_embeddings_of_gemini_are_known(write: Any) -> None:
+    lines = [gemini(key, request={"content": {"parts": []}}) for key in "ab"]
+    assert check_file(write(*lines), "gemini").embeddings
+    assert not check_file(write(gemini("a")), "gemini").embeddings
+    words = refused(write(*lines, gemini("c")), "gemini")
+    assert "line 3: a file is for one kind of request: no embeddings here, embeddings in line 1" in words
+
+
+def test_the_digest_is_of_the_content(write: Any) -> None:
+    path = write(openai("a"), openai("b"))
+    digest = check_file(path, "openai").digest
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "base_url", "what"),
+    [
+        ("/v1/chat/completions", None, None),
+        ("/v1/chat/completion", None, "do you mean /v1/chat/completions?"),
+        ("/chat/completions", None, "do you mean /v1/chat/completions?"),
+        ("/chat/completions", "https://x.azure.com/openai/v1", None),
+        ("/v1/embedding", "http://127.0.0.1:1/v1", "do you mean /v1/embeddings?"),
+        ("/nothing", "https://api.openai.com/v1", "there are /v1/responses"),
+    ],
+)
+def test_endpoints(endpoint: str, base_url: str | None, what: str | None) -> None:
+    told = unknown_endpoint(endpoint, base_url)
+    assert (told is None) if what is None else (told is not None and what in told)
 
 
 def test_a_provider_nobody_knows(tmp_path: Path) -> None:

@@ -101,6 +101,26 @@ def test_a_batch_of_nonsense_is_read_as_not_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("errors", "messages"),
+    [
+        ("the file is empty", ["the file is empty"]),
+        ({"message": "the file is empty", "code": "empty_file"}, ["the file is empty"]),
+        ({"detail": "the file is empty"}, ["the file is empty"]),
+        (["one", {"message": "two"}], ["one", "two"]),
+        ({"data": [{"detail": [{"msg": "one"}]}]}, ["one"]),
+        ({"object": "list", "data": "one"}, ["one"]),
+        ("", []),
+        ({}, []),
+        ([], []),
+    ],
+)
+def test_errors_of_a_batch_in_any_shape(errors: object, messages: list[str]) -> None:
+    for shape in ({"errors": errors}, {"errors": None, "error": errors}):
+        job = read_job({"id": "b", "status": "failed"} | shape)
+        assert [error.message for error in job.errors] == messages
+
+
+@pytest.mark.parametrize(
     ("counts", "read"),
     [
         (None, (None, None, None)),

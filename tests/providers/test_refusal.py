@@ -22,7 +22,7 @@ from jobdash.errors import (
     RateLimited,
     Unavailable,
 )
-from jobdash.providers.refusal import LONGEST_WAIT_S, parse_retry_after, refusal
+from jobdash.providers.refusal import LONGEST_WAIT_S, answered_error, parse_retry_after, refusal
 
 NOW = 1_800_000_000.0
 
@@ -88,6 +88,17 @@ def test_kinds(status: int, body: object, kind: type[ProviderError]) -> None:
         ({"error": "their words"}, "their words"),
         ({"message": "their words"}, "their words"),
         (b"their\n  words", "their words"),
+        ({"detail": "their words"}, "their words"),
+        ({"detail": {"error": "their words"}}, "their words"),
+        ({"detail": [{"loc": ["query", "limit"], "msg": "too large"}]}, "query.limit: too large"),
+        ({"detail": [{"loc": ["body", 0], "msg": "a"}, {"msg": "b"}]}, "body.0: a; b"),
+        ({"error": {"detail": "their words"}}, "their words"),
+        ({"errors": "their words"}, "their words"),
+        ({"errors": ["their", {"message": "words"}]}, "their; words"),
+        ({"error": "invalid", "error_description": "their words"}, "invalid"),
+        ({"object": "error", "message": "their\nwords"}, "their words"),
+        (b"<!DOCTYPE html><html><head><title>413 Too &amp; Large</title></head></html>", "413 Too & Large"),
+        (b"<html><script>no</script><body><h1>Sorry</h1> blocked</body></html>", "Sorry blocked"),
         ({"error": {"message": None}}, ""),
         ([], ""),
         (b"[" * 100_000, None),
@@ -102,10 +113,77 @@ def test_their_own_words_are_kept(body: object, detail: str | None) -> None:
         assert str(error) == (f"server error (500): {detail}" if detail else "server error (500)")
 
 
-def test_a_rejected_key_says_only_that() -> None:
-    error = refused(401, openai("Incorrect API key provided: sk-abc***xyz."))
+@pytest.mark.parametrize(
+    "body",
+    [
+        openai("Incorrect API key provided: sk-abc***xyz."),
+        openai("anything", code="invalid_api_key"),
+        {"detail": "Invalid API key"},
+        google("API key not valid. Please pass a valid API key.", "API_KEY_INVALID"),
+        b"",
+    ],
+)
+def test_a_wrong_key_says_only_that(body: object) -> None:
+    error = refused(401, body)
     assert str(error) == "key rejected (401)"
     assert "sk-" not in error.detail
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (openai("Missing scopes: api.batch.read.", code=None), "Missing scopes: api.batch.read."),
+        (
+            openai("Country not supported", code="unsupported_country_region_territory"),
+            "Country not supported",
+        ),
+        (openai("Your IP address 203.0.113.7 is not allowed.\nSorry"), "Your IP address 203.0.113.7 is not"),
+        (google("The API is disabled.", "SERVICE_DISABLED"), "The API is disabled."),
+        (google("API key expired. Renew it.", "API_KEY_EXPIRED"), "API key expired. Renew it."),
+        ({"detail": "Token expired"}, "Token expired"),
+        (openai("Invalid API key or IP address"), "Invalid API key or IP address"),
+    ],
+)
+def test_a_key_that_is_not_simply_wrong_goes_with_the_reason(status: int, body: object, words: str) -> None:
+    error = refused(status, body)
+    assert isinstance(error, AuthRejected)
+    assert str(error).startswith(f"key rejected ({status}): {words}")
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": {"message": "sk-abc1234 is blocked"}}, "[secret] is blocked"),
+        ({"error": "their words"}, "their words"),
+        ({"errors": "their words"}, "their words"),
+        ({"detail": "their words"}, "their words"),
+        ({"object": "error", "message": "their words", "code": 400}, "their words"),
+    ],
+)
+def test_an_error_inside_a_200_is_one(body: object, words: str) -> None:
+    error = answered_error(body)
+    assert error is not None
+    assert str(error) == f"the provider answered an error: {words}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        {},
+        [],
+        "text",
+        {"id": "batch_1", "error": "its own"},
+        {"data": [], "error": "partly"},
+        {"name": "batches/1", "error": {"code": 3}},
+        {"error": None},
+        {"message": "ok"},
+    ],
+)
+def test_what_has_anything_of_its_own_is_no_error(body: object) -> None:
+    assert answered_error(body) is None
 
 
 @pytest.mark.parametrize(

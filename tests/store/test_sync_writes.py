@@ -21,7 +21,10 @@ from store_kit import (
     remote_error,
 )
 
+from jobdash.domain.failures import truncated, worth_asking
 from jobdash.domain.status import Status, Tab
+from jobdash.providers.base import FailedRequest, RemoteError
+from jobdash.store import error_writes
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.records import Actor, NewJob
@@ -295,3 +298,46 @@ def test_error_details_are_replaced(writer: Writer, reader: Reader) -> None:  # 
     assert now.error == "new"
     assert reader.errors_summary(row.id) == [("c", 2)]
     assert writer.set_errors(row.id, remote("batch_1", Status.FAILED)).error == "new"
+
+
+def failures(*keys: str, code: str | None = "c", message: str = "m") -> list[FailedRequest]:
+    return [FailedRequest(key, RemoteError(message, code)) for key in keys]
+
+
+def test_failed_requests_are_replaced_and_counted(writer: Writer, reader: Reader) -> None:
+    row = one(writer, reader, Status.COMPLETED, total=9, succeeded=5, failed=4)
+    other = failures("d", code=None, message="odd")
+    assert writer.set_errors(row.id, remote("batch_1"), failures("a", "b", "a") + other).error == "m"
+    assert reader.failed_requests(row.id).keys == {("c", "m"): ("a", "b", "a (3)"), (None, "odd"): ("d",)}
+    assert reader.errors_summary(row.id) == [("c", 3), ("odd", 1)]
+    writer.set_errors(row.id, remote("batch_1"), failures("x"))
+    assert reader.failed_requests(row.id).keys == {("c", "m"): ("x",)}
+    job = reader.job(row.id)
+    assert job is not None
+    assert truncated(job, reader.failed_requests(row.id))
+
+
+def test_what_a_sync_tells_of_the_batch_leaves_its_failed_requests(writer: Writer, reader: Reader) -> None:
+    row = one(writer, reader, Status.COMPLETED, total=9, succeeded=5, failed=4)
+    writer.set_errors(row.id, remote("batch_1"), failures("a", "b", "c", "d"))
+    put(writer, remote("batch_1", Status.COMPLETED, errors=(remote_error("own"),)), at=START + 50)
+    assert reader.errors_summary(row.id) == [("c", 4), ("own", 1)]
+
+
+def test_more_failed_requests_than_are_kept_are_said_to_be_more(
+    writer: Writer, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = one(writer, reader, Status.EXPIRED)
+    monkeypatch.setattr(error_writes, "MOST_FAILED", 7)
+    monkeypatch.setattr(error_writes, "_ROWS_A_TRANSACTION", 3)
+    for keys in ("abcdefghi", "abcdefgh"):
+        writer.set_errors(row.id, remote("batch_1"), failures(*keys))
+        failed, job = reader.failed_requests(row.id), reader.job(row.id)
+        assert failed.kept == 7
+        assert job is not None
+        assert truncated(job, failed)
+        assert not worth_asking(job)  # no more would be kept
+    writer.set_errors(row.id, remote("batch_1"), failures("a"))
+    job = reader.job(row.id)
+    assert job is not None
+    assert not truncated(job, reader.failed_requests(row.id))

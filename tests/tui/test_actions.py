@@ -173,7 +173,7 @@ async def test_remove_with_what_the_provider_keeps(
         await dash.press("x")
         await dash.until_dialog()
         await dash.pilot.click("#choice-remote")
-        await dash.until(lambda: "files and Gemini batches are deleted there" in dash.screen)
+        await dash.until(lambda: "and error files are deleted there" in dash.screen)
         await dash.press("y")
         await dash.until(lambda: dash.count(Tab.ALL) == 0)
         assert emulator.journal.calls("DELETE", "*/files/*")

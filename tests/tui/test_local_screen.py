@@ -91,7 +91,7 @@ async def test_bar_counts_and_items_follow_the_script(path: Path) -> None:
             resize.go("ok", "ok", "ok", "ok")
             await dash.until(lambda: "partial" in dash.line("job-head"))
             await dash.press("escape")
-            await dash.until(lambda: any("resize: completed, 1 failed" in toast for toast in dash.toasts))
+            await dash.until(lambda: any("resize: partial, 1 failed" in toast for toast in dash.toasts))
 
 
 async def test_a_cancel_lets_the_item_finish_and_lists_what_was_not_processed(path: Path) -> None:
@@ -333,7 +333,7 @@ async def test_a_stalled_job_says_so_and_what_to_do(path: Path) -> None:
     change(path, "UPDATE job SET lease_until = lease_until - 3600000")
     async with dashboard(path, working=False) as dash:
         await dash.until(lambda: "⚠ stalled" in dash.screen)
-        assert "its lease ran out 1h ago" in dash.line("story")
+        assert "its script has not been heard of for 1h" in dash.line("story")
         assert "f fails it" in dash.line("story")
         await opened(dash)
         assert "⚠ stalled" in dash.line("job-head")

@@ -10,12 +10,21 @@ from textual.command import CommandPalette
 from tui_kit import account, change, dashboard, job, jobs
 
 from jobdash.demo.emulator import Answer, BatchScript, Delay, Emulator, EmulatorServer, FaultRule
+from jobdash.domain.clock import system_clock
+from jobdash.domain.status import Status
+from jobdash.operations.actor import current_actor
+from jobdash.providers.base import FailedRequest, RemoteError, RemoteJob
+from jobdash.store.writer import Writer
 from jobdash.tui.palette import commands
 from jobdash.tui.screens.job import JobScreen
 from jobdash.tui.screens.main import BINDINGS_BY_ID
 from jobdash.tui.widgets.lines_view import LinesView
 
 OPENAI = account("openai")
+
+
+def open_writer(path: Path) -> Writer:
+    return Writer(path, system_clock, current_actor("cli"))
 
 
 def event(path: Path, detail: str, action: str = "cancel") -> None:
@@ -95,6 +104,41 @@ async def test_a_jobs_own_screen_follows_it(path: Path) -> None:
         await dash.until(lambda: "removed from the table" in dash.line("job-story"))
         await dash.press("escape")
         await dash.until(lambda: dash.app.screen is dash.app.main)
+
+
+async def test_a_batch_without_a_name_has_its_id_once(path: Path) -> None:
+    rows = [
+        job(1, "completed", name="batch_x", remote_id="batch_x"),
+        job(2, name="named", remote_id="batch_y"),
+    ]
+    async with dashboard(path, [OPENAI], rows=rows, working=False) as dash:
+        dash.select("batch_x")
+        await dash.until(lambda: "batch_x · gpt-x" in dash.line("title"))
+        dash.select("named")
+        await dash.until(lambda: "named · batch_y · gpt-x" in dash.line("title"))
+
+
+async def test_which_requests_failed_stands_on_a_jobs_own_screen(path: Path) -> None:
+    async with dashboard(
+        path, [OPENAI], rows=[job(1, "completed", succeeded=97, failed=3)], working=False
+    ) as dash:
+        await dash.press("enter")
+        await dash.until(lambda: "e asks for it" in dash.screen)
+        assert "4 Items" not in dash.line("job-pages")
+        errors = [RemoteError("Too long.", "too_long"), RemoteError("Too long.", "too_long")]
+        failed = [FailedRequest(f"row-{n}", error) for n, error in enumerate([*errors, RemoteError("No.")])]
+        remote = RemoteJob("batch_1", Status.COMPLETED, "completed", None, None)
+        with open_writer(path) as writer:
+            writer.set_errors(1, remote, failed)
+        await dash.until(lambda: "2 × too_long" in dash.screen)
+        assert "row-0, row-1" in dash.screen
+        assert "1 × error" in dash.screen
+        assert "row-2" in dash.screen
+        await dash.press("4")
+        await dash.until(lambda: "refresh-errors" not in dash.screen and "row-2" in dash.screen)
+        await dash.press("3")
+        await dash.until(lambda: "refresh-errors" in dash.screen)
+        assert "3 failed: 2 × too_long, 1 × No." in dash.screen
 
 
 async def test_a_job_can_be_acted_on_from_its_own_screen(path: Path) -> None:

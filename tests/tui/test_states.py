@@ -63,6 +63,27 @@ async def test_all_accounts_rejected(path: Path) -> None:
         assert "openai ✗ key rejected (401)" in dash.line("accounts")
 
 
+@pytest.mark.parametrize("rows", [(), ("completed",)])
+async def test_why_a_key_is_refused_stands_beside_the_account(path: Path, rows: tuple[str, ...]) -> None:
+    make_store(path, jobs(*rows))
+    told(path, "key rejected (403): Country, region, or territory not supported")
+    async with dashboard(path, [OPENAI], working=False) as dash:
+        words = "openai ✗ key rejected (403): Country, region, or territory not supported"
+        assert words in dash.line("accounts")
+    async with dashboard(path, [OPENAI], working=False, size=(72, 24)) as dash:
+        assert "openai ✗ key rejected (403): C" in dash.line("accounts")
+
+
+async def test_why_a_key_is_refused_stands_below_an_unfinished_job_of_the_account(path: Path) -> None:
+    make_store(path, jobs("completed", "pending"))
+    told(path, "key rejected (403): Country, region, or territory not supported")
+    async with dashboard(path, [OPENAI], working=False, size=(100, 24)) as dash:
+        words = "openai: key rejected (403): Country, region, or territory not supported"
+        await dash.until(lambda: words in dash.line("story"))
+        await dash.press("down")
+        await dash.until(lambda: "key rejected" not in dash.line("story"))
+
+
 async def test_an_empty_tab_says_where_the_jobs_are(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("completed"), working=False) as dash:
         await dash.press("2")

@@ -34,12 +34,16 @@ def path(face: Face) -> None:
 @pass_face
 def show(face: Face) -> None:
     """Print the settings as they are in force; keys are never printed."""
-    from jobdash.cli.out import document, say
+    from jobdash.cli.out import Tone, document, say, tell
     from jobdash.cli.tables import facts
+    from jobdash.tui.settings_check import settings_warnings
 
     config = face.config
+    more = list(settings_warnings(config))
+    for warning in more:  # those that loading alone finds were told then
+        tell(f"warning: {warning}", Tone.WARN)
     if face.as_json:
-        document(_as_json(config))
+        document(_as_json(config) | {"warnings": [*config.warnings, *more]})
         return
     where = [("Config", _where(config)), ("Store", str(config.database))]
     default = [("default_account", config.default_account)] if config.default_account else []

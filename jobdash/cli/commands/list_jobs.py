@@ -55,7 +55,9 @@ def command(
     """Show jobs, the newest first.
 
     A filter is one quoted text: free text (found in name and ids), field:value, -field:value or
-    field!=value, "," for or, > and < for numbers and ages, older:2h and newer:2h.
+    field!=value, "," for or, > and < for numbers and ages, older:2h and newer:2h. status: takes every word
+    that is shown as one, also partial, all_failed, stalled and gone. created> reads local time, or a zone
+    that is named: created>2026-11-01T12:00+02:00.
     """
     if face.as_json and as_csv:
         raise UsageError("--json or --csv, not both")

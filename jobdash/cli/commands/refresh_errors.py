@@ -6,6 +6,8 @@ from jobdash.cli.actions import jobs_options
 from jobdash.cli.command import face_command, pass_face
 from jobdash.cli.face import Face
 
+_ALL = "status:failed,partial,all_failed account!=local"
+
 
 @face_command(
     "refresh-errors",
@@ -16,12 +18,14 @@ from jobdash.cli.face import Face
 @jobs_options
 @pass_face
 def command(face: Face, words: tuple[str, ...], expr: str | None, accounts: tuple[str, ...]) -> int:
-    """Ask the providers again for the error details of failed jobs.
+    """Ask the providers again why jobs failed, or which of their requests did, and why.
 
-    Without a JOB or a filter: of all failed jobs.
+    Of each failed request its custom_id (Gemini: key) is kept, too: show, show --json and the dashboard
+    have them, by code and message. Without a JOB or a filter: of all jobs that failed, and of those that
+    completed with failures.
     """
     from jobdash.cli.refreshing import refresh
     from jobdash.cli.selecting import Wanted
 
     everything = not words and expr is None
-    return refresh(face, Wanted(words, "status:failed" if everything else expr, accounts))
+    return refresh(face, Wanted(words, _ALL if everything else expr, accounts))

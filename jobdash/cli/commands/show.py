@@ -26,7 +26,7 @@ DEFAULT_LIMIT = 100
 @click.argument("word", metavar="JOB", type=JobWord())
 @account_option()
 @click.option("--events", is_flag=True, help="What was done to it, too.")
-@click.option("--items", is_flag=True, help="The items of a local job, too.")
+@click.option("--items", is_flag=True, help="The items of a local job, or a batch's failed requests, too.")
 @click.option(
     "--outcome",
     type=click.Choice(["waiting", "ok", "error", "skipped"]),
@@ -95,7 +95,8 @@ def _print(face: Face, job_id: int, events: bool, items: _Items | None) -> None:
     job = browser.job(job_id)
     assert job is not None, "jobs are never deleted"
     attempts = browser.attempts(job_id)
-    print_job(job, now, attempts)
+    failed = None if job.row.local else browser.failed_requests(job_id)
+    print_job(job, now, attempts, failed)
     # That a job has counts only stands among its facts.
     if items is not None and (not attempts or attempts[0].keyed or browser.have_items([job_id])):
         from jobdash.cli.item_lines import print_items
@@ -116,8 +117,13 @@ def _document(face: Face, job_id: int, events: bool, items: _Items | None) -> No
     browser = face.opened.browser
     job = browser.job(job_id)
     assert job is not None, "jobs are never deleted"
-    shape: dict[str, Any] = job_json(job, system_clock()) | {"errors": list(job.errors)}
-    if job.row.local:
+    shape: dict[str, Any] = job_json(job, system_clock())
+    if not job.row.local:
+        from jobdash.cli.failure_json import failures_json
+
+        shape |= failures_json(job, browser)
+    else:
+        shape["errors"] = list(job.errors)
         from jobdash.cli.item_lines import attempts_json
 
         shape["attempts"] = attempts_json(browser, job_id)

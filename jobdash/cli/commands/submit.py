@@ -16,8 +16,9 @@ from jobdash.errors import UsageError
     "submit",
     "jobdash submit nightly.jsonl --name nightly-eval --tag team=search",
     "jobdash submit questions.jsonl --account gemini --model gemini-x-flash --dry-run",
+    "python make_requests.py | jobdash submit - --name nightly-eval",
 )
-@click.argument("file", type=click.Path(path_type=Path, readable=False))
+@click.argument("file", type=click.Path(path_type=Path, readable=False, allow_dash=True))
 @click.option(
     "--account",
     type=AccountName(),
@@ -29,6 +30,7 @@ from jobdash.errors import UsageError
 @click.option("--endpoint", help="OpenAI: the endpoint; else read from the lines.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check the file, send nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask, be the same file sent before or not.")
 @pass_face
 def command(
     face: Face,
@@ -39,13 +41,16 @@ def command(
     endpoint: str | None,
     tags: tuple[str, ...],
     dry_run: bool,
+    yes: bool,
 ) -> int:
-    """Check a JSONL file, upload it, and create a batch from it.
+    """Check a JSONL file (- reads it from standard input), upload it, and create a batch from it.
 
-    The file is checked line by line before anything is sent. A batch is created once and never sent again:
-    after a lost answer the next syncs find it by a key it carries.
+    The file is checked line by line before anything is sent, and up to 50 wrong lines are named at once.
+    It asks first when the identical file was sent before, or when its endpoint is unknown. A batch is
+    created once and never sent again: after a lost answer the next syncs find it by a key it carries.
+    Gemini: lines with "content" ask for embeddings, and go to the call for those.
     """
-    from jobdash.cli.submitting import submit_file
+    from jobdash.cli.submitting import on_disk, submit_file
     from jobdash.operations.submit import order
 
     account = account or face.config.default_account
@@ -54,8 +59,12 @@ def command(
         names = ", ".join(each.name for each in chosen or face.wanted_accounts(()))
         told = "" if chosen else f"{LOCAL} is where the jobs of your own scripts stand; "
         raise UsageError(f"{told}--account has to say which: {names}; or default_account in the config")
-    wanted = order(file, chosen[0], name=name, model=model, endpoint=endpoint, tags=read_tags(tags))
-    return submit_file(face, wanted, dry_run=dry_run)
+    read = read_tags(tags)
+    with on_disk(file) as (path, called):
+        wanted = order(
+            path, chosen[0], name=name, model=model, endpoint=endpoint, tags=read, file_name=called
+        )
+        return submit_file(face, wanted, dry_run=dry_run, yes=yes)
 
 
 def read_tags(words: tuple[str, ...]) -> dict[str, str]:

@@ -17,7 +17,7 @@ class Answer:
 
     status: int
     body: str | None = None
-    """None is an error in the provider's form."""
+    """None is an error in the provider's form; for a 401, that of a wrong key."""
     headers: Mapping[str, str] = field(default_factory=dict)
     retry_after: int | dt.datetime | None = None
     """The Retry-After header, in seconds or as a date."""

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from jobdash.demo.emulator.errors import ApiError, JsonObject, gemini_form
 from jobdash.demo.emulator.files import BatchFile, Upload
-from jobdash.demo.emulator.gemini_input import read_file, read_inline
+from jobdash.demo.emulator.gemini_input import is_embedding, read_file, read_inline
 from jobdash.demo.emulator.gemini_upload import Session, Uploads
 from jobdash.demo.emulator.gemini_view import file_content, file_json, operation_json
 from jobdash.demo.emulator.plan import BatchScript, Ending
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jobdash.demo.emulator.batch import Batch
     from jobdash.demo.emulator.provider import Account, Provider
 
-MODELS = ("gemini-x-flash", "gemini-x-pro")
+MODELS = ("gemini-x-flash", "gemini-x-pro", "gemini-x-embedding")
 LONGEST_FILE_ID = 40
 
 _KEY_HEADER = "x-goog-api-key"
@@ -46,6 +46,9 @@ def gemini_app(provider: Provider, accepts: Callable[[str], bool]) -> Starlette:
             Route(f"/{version}/files/{{id}}", api.delete_file, methods=["DELETE"]),
             Route(f"/{version}/models", api.list_models),
             Route(f"/{version}/models/{{model}}:batchGenerateContent", api.create_batch, methods=["POST"]),
+            Route(
+                f"/{version}/models/{{model}}:asyncBatchEmbedContent", api.create_embeddings, methods=["POST"]
+            ),
             Route(f"/{version}/batches", api.list_batches),
             Route(f"/{version}/batches/{{id}}:cancel", api.cancel_batch, methods=["POST"]),
             Route(f"/{version}/batches/{{id}}", api.get_batch, methods=["GET"]),
@@ -114,7 +117,17 @@ class _Gemini:
         return Response(content, media_type="application/octet-stream")
 
     async def create_batch(self, request: Request) -> Response:
+        return await self._create(request, "batchGenerateContent", embeddings=False)
+
+    async def create_embeddings(self, request: Request) -> Response:
+        return await self._create(request, "asyncBatchEmbedContent", embeddings=True)
+
+    async def _create(self, request: Request, method: str, *, embeddings: bool) -> Response:
         account = self._account(request)
+        model = str(request.path_params["model"])
+        if is_embedding(model) is not embeddings:
+            unknown = "is not found for API version v1beta, or is not supported for"
+            raise ApiError(404, f"models/{model} {unknown} {method}.")
         batch_wanted = _object(await read_object(request), "batch")
         config = _object(batch_wanted, "inputConfig")
         plan, file_name = self._provider.plan, config.get("fileName")
@@ -123,14 +136,14 @@ class _Gemini:
             content = None if file is None else file_content(self._provider, file)
             if content is None:
                 raise ApiError(404, f"File not found: {file_name}.")
-            requests, errors = read_file(content)
+            requests, errors = read_file(content, embeddings=embeddings)
             if errors:
                 plan = replace(plan, ending=Ending.FAILS, line_errors=errors)
         else:
             requests = read_inline(config)
         script = BatchScript(
             name=str(batch_wanted.get("displayName", "")),
-            model=request.path_params["model"],
+            model=model,
             inline=not isinstance(file_name, str),
             plan=plan,
         )

@@ -9,8 +9,14 @@ from jobdash.demo.emulator.errors import ApiError
 from jobdash.demo.emulator.plan import LineError
 
 
-def read_file(content: bytes) -> tuple[Requests, tuple[LineError, ...]]:
+def is_embedding(model: str) -> bool:
+    """Whether a model makes embeddings, and nothing else."""
+    return "embedding" in model
+
+
+def read_file(content: bytes, *, embeddings: bool = False) -> tuple[Requests, tuple[LineError, ...]]:
     """The requests of an input file, and what is wrong with it."""
+    wrong, without = ("contents", "content") if embeddings else ("content", "contents")
     keys: list[str] = []
     errors: list[LineError] = []
     for number, line in enumerate(content.splitlines(), start=1):
@@ -20,6 +26,8 @@ def read_file(content: bytes) -> tuple[Requests, tuple[LineError, ...]]:
             item = None
         if not isinstance(item, dict) or not isinstance(item.get("request"), dict):
             errors.append(LineError("INVALID_ARGUMENT", "not a JSON object with a request", number))
+        elif wrong in item["request"] and without not in item["request"]:
+            errors.append(LineError("INVALID_ARGUMENT", f'Unknown name "{wrong}" at request', number))
         else:
             keys.append(str(item.get("key", "")))
     if not keys and not errors:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from jobdash.demo.emulator.batch import Batch, Outcome
 from jobdash.demo.emulator.errors import JsonObject
 from jobdash.demo.emulator.files import Role
+from jobdash.demo.emulator.gemini_input import is_embedding
 from jobdash.demo.emulator.ids import derived
 from jobdash.demo.emulator.lines import to_jsonl
 from jobdash.demo.emulator.plan import Failure, Switches
@@ -49,6 +50,8 @@ def _result(batch: Batch, outcome: Outcome, switches: Switches) -> JsonObject:
     if outcome.failure is not None:
         return {"error": _status(outcome.failure, details=switches.detail_objects)}
     key = batch.requests.id(outcome.index)
+    if is_embedding(batch.script.model):
+        return {"response": {"embedding": {"values": [0.1, -0.2, 0.3]}, "tokenCount": "4"}}
     content = {"role": "model", "parts": [{"text": f"An answer to {key}."}]}
     response: JsonObject = {
         "candidates": [{"content": content, "finishReason": "STOP", "index": 0}],
@@ -69,5 +72,7 @@ def _status(failure: Failure, *, details: bool) -> JsonObject:
 
 def _request(batch: Batch, index: int) -> JsonObject:
     key = batch.requests.id(index)
+    if is_embedding(batch.script.model):
+        return {"key": key, "request": {"content": {"parts": [{"text": f"What about {key}?"}]}}}
     contents = [{"role": "user", "parts": [{"text": f"What about {key}?"}]}]
     return {"key": key, "request": {"contents": contents}}

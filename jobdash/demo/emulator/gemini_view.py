@@ -8,6 +8,7 @@ import hashlib
 from jobdash.demo.emulator.batch import Batch
 from jobdash.demo.emulator.errors import JsonObject
 from jobdash.demo.emulator.files import BatchFile, Role, Upload
+from jobdash.demo.emulator.gemini_input import is_embedding
 from jobdash.demo.emulator.gemini_results import inline_responses, render
 from jobdash.demo.emulator.plan import Phase
 from jobdash.demo.emulator.provider import HOUR, Provider
@@ -91,7 +92,7 @@ def timestamp(moment: float) -> str:
 def _metadata(provider: Provider, batch: Batch, snapshot: Snapshot, output: JsonObject | None) -> JsonObject:
     switches = provider.switches_of(batch)
     metadata: JsonObject = {
-        "@type": f"{_TYPE}GenerateContentBatch",
+        "@type": f"{_TYPE}{'Embed' if is_embedding(batch.script.model) else 'Generate'}ContentBatch",
         "name": batch.id,
         "displayName": batch.script.name,
         "model": f"models/{batch.script.model}",

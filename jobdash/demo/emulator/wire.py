@@ -139,7 +139,10 @@ def _made_up(answer: Answer, *, gemini: bool) -> _Reply:
     """The answer of a fault."""
     body = answer.body
     if body is None:
-        error = ApiError(answer.status, f"The emulator was told to answer {answer.status}.", code=answer.code)
+        code = answer.code
+        if answer.status == 401 and code is None:  # what a 401 mostly is: a wrong key
+            code = "API_KEY_INVALID" if gemini else "invalid_api_key"
+        error = ApiError(answer.status, f"The emulator was told to answer {answer.status}.", code=code)
         body = json.dumps(gemini_form(error) if gemini else openai_form(error))
     headers = {"content-type": "application/json", **answer.all_headers()}
     return _Reply(

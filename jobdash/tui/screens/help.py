@@ -34,7 +34,7 @@ _MEANINGS = {
     Status.IN_PROGRESS: "requests are being answered, items worked on",
     Status.FINALIZING: "results are being put together",
     Status.CANCELLING: "a cancel was asked, the provider or the script has not confirmed it",
-    Status.COMPLETED: "ended; partial or all failed where requests failed",
+    Status.COMPLETED: "ended",
     Status.FAILED: "ended without results, its script ended with an error, or force-failed here",
     Status.EXPIRED: "not done in its time; finished requests are billed",
     Status.CANCELLED: "the provider or the script confirmed the cancel, or nobody ran it any more",
@@ -99,10 +99,16 @@ class HelpScreen(ModalScreen[None]):
             ("  words", "in name and ids; all must hold, - in front negates, commas mean or"),
             ("  field:value", f"fields: {', '.join(FIELDS)}"),
             ("  for example", "status:failed,expired account!=work older:2h failed>0 tag:nightly"),
+            ("  status", "any word of those below; all failed is written all_failed"),
+            ("  created", "2026-11-01 or 2026-11-01T12:00 in local time, or with +02:00, or Z"),
         ]
         found += [*pairs(rows, width, 16), (), (("Words", "accent"),)]
         symbols = self.context.symbols
         words = [(f"  {symbols.status[s]} {LABELS[s]}", meaning) for s, meaning in _MEANINGS.items()]
+        words += [
+            (f"  {symbols.status[Status.COMPLETED]} partial", "completed; some of its requests failed"),
+            (f"  {symbols.status[Status.FAILED]} all failed", "completed; every request of it failed"),
+        ]
         words.append(
             (f"  {symbols.warning} stalled", "its script has not been heard of; f fails it, r retries it")
         )

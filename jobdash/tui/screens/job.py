@@ -8,6 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from jobdash.domain.failures import FailedRequests, error_count
 from jobdash.domain.job import Job, JobRow
 from jobdash.domain.local import Errors, ItemOutcome
 from jobdash.domain.plan import Action, Choices
@@ -63,6 +64,7 @@ class JobScreen(ExactScreen):
         self.job: Job | None = None
         self._facts = local_story.LocalFacts()
         self._errors: tuple[int, Errors] = (-1, _NO_ERRORS)
+        self._failed = FailedRequests()
         self._output = ScriptTail()
         self._seen: tuple[int, int] | None = None
         self._looks = 0
@@ -121,6 +123,8 @@ class JobScreen(ExactScreen):
     @reading
     def _read(self) -> None:
         self.job = self.context.browser.job(self.job_id)
+        if self.job is not None and not self.job.row.local:
+            self._failed = self.context.browser.failed_requests(self.job_id)
         self._read_facts()
 
     def _read_facts(self) -> None:
@@ -147,9 +151,12 @@ class JobScreen(ExactScreen):
 
     @property
     def pages(self) -> tuple[str, ...]:
-        """The pages there are: items of a script's job, and its own output where that goes to a file."""
+        """The pages there are: items of a script's job, and its own output where that goes to a file; of a
+        batch the failed requests that are known.
+        """
         if self.job is None or not self.job.row.local:
-            return ("errors", "details", "log")
+            items = ("items",) if self._failed.kept else ()  # its failed requests, one by one
+            return ("errors", "details", "log", *items)
         output = ("output",) if self._facts.log_file else ()
         return ("items", "errors", "details", "log", *output)
 
@@ -203,7 +210,7 @@ class JobScreen(ExactScreen):
             spans.append(Span(f"{place + 1} ", "muted", action))
             spans.append(Span(page.capitalize(), "accent" if page == self.page else "text", action))
             if page == "errors" and (job.errors or job.row.failed):
-                spans.append(Span(f" {job.row.failed or len(job.errors):,}", "error", action))
+                spans.append(Span(f" {job.row.failed or error_count(job):,}", "error", action))
             spans.append(gap(3))
         return spans
 
@@ -236,7 +243,7 @@ class JobScreen(ExactScreen):
             return job_story.detail_lines(job, width, now)
         if job.row.local:
             return local_story.error_lines(job.row, self._item_errors(job), width)
-        return job_story.error_lines(job, width)
+        return job_story.error_lines(job, width, self._failed)
 
     def _item_errors(self, job: Job) -> Errors:
         """Return the errors of the items; they are read only when the job has changed."""

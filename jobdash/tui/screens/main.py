@@ -12,7 +12,7 @@ from textual.geometry import Size
 
 from jobdash.domain import wording
 from jobdash.domain.duration import MINUTE
-from jobdash.domain.job import JobRow
+from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.local import LOCAL
 from jobdash.domain.marks import waits_for_script
 from jobdash.domain.plan import Action, Choices
@@ -86,6 +86,7 @@ class MainScreen(ExactScreen):
         self._width = 0
         self._footer = Footer(BINDINGS_BY_ID, context)
         self._errors: dict[tuple[int, int], list[tuple[str, int]]] = {}
+        self._health: dict[str, AccountHealth] = {}
         self._keys_drawn: tuple[tuple[chrome.KeyHint, ...], int] = ((), 0)
         self._ages_at = 0.0
         self._tick: asyncio.TimerHandle | None = None
@@ -204,7 +205,7 @@ class MainScreen(ExactScreen):
             right = [Span(f"{symbols.paused} paused, {held} {symbols.dot} ", "warning"), *right]
         right = [*self._run_spans(), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
-        health = {account.name: account for account in context.browser.accounts()}
+        health = self._health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
         left += chrome.account_spans(names, health, context.under_way, now, symbols, room, context.read_only)
         self._accounts.put(left, right)
@@ -238,7 +239,9 @@ class MainScreen(ExactScreen):
             configured = row.account in self.context.config.account_names
             spans = chrome.title_spans(row, self._width, now, symbols, configured=configured)
             self._title.put(spans)
-            self._story.put(chrome.story_spans(row, errors, self._width, now, symbols))
+            health = self._health.get(row.account) if row.unfinished else None
+            trouble = (health.error or "") if health is not None else ""
+            self._story.put(chrome.story_spans(row, errors, self._width, now, symbols, trouble=trouble))
         self._draw_keys()
 
     def _draw_move(self) -> None:

@@ -53,7 +53,7 @@ def empty_store_words(
     if len(failing) == len(names):
         return "No account could be asked", [
             "",
-            *(f"{clean(name, 32)}: {clean(error, 100)}" for name, error in failing.items()),
+            *(f"{clean(name, 32)}: {clean(error, 300)}" for name, error in failing.items()),
             "",
             "F5 asks again   ·   ctrl+p Doctor looks closer",
         ]

@@ -15,7 +15,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import TAB_OF, Tab
 from jobdash.domain.text import clean
 from jobdash.domain.wording import jobs
-from jobdash.operations.browse import Counts, Order, Scope
+from jobdash.operations.browse import Counts, Order, Scope, Sort
 from jobdash.tui import chrome
 from jobdash.tui.context import Context, Selection
 from jobdash.tui.guard import reading
@@ -295,15 +295,21 @@ class JobsView(Vertical):
         return self.marks.selection(self.scope, self.table.current)
 
     def failed_jobs(self) -> list[JobRow]:
-        """Return the marked jobs, else the failed ones of tab and filter, as many as are asked at once."""
+        """Return the marked jobs, else those of tab and filter that failed, or completed with failures; as
+        many as are asked at once.
+        """
         if self.marks:
             return list(self.selection().rows)
         scope = self.scope
-        if scope.tab is Tab.ALL:
-            scope = Scope(Tab.FAILED, scope.conditions)
-        if scope.tab is not Tab.FAILED:
-            return []
-        return self.browser.page(scope, self.look_at.sort, None, FAILED_MOST)
+        found: list[JobRow] = []
+        if scope.tab in {Tab.ALL, Tab.FAILED}:
+            failed = Scope(Tab.FAILED, scope.conditions)
+            found += self.browser.page(failed, self.look_at.sort, None, FAILED_MOST)
+        if scope.tab in {Tab.ALL, Tab.COMPLETED}:
+            completed = Scope(Tab.COMPLETED, scope.conditions)
+            page = self.browser.page(completed, Sort(Order.FAILED, descending=True), None, FAILED_MOST)
+            found += [row for row in page if row.failed]
+        return found[:FAILED_MOST]
 
     # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────
 
