@@ -51,8 +51,7 @@ async def test_a_change_of_the_job_writes_its_own_cells(path: Path, monkeypatch:
         await dash.until(lambda: "40 / 100" in dash.line("job-progress"))
         updates = written(dash, monkeypatch)
         change(path, "UPDATE job SET succeeded = 41")
-        await dash.until(lambda: "41 / 100" in dash.screen)
-        assert updates
+        await dash.until(lambda: updates and "41 / 100" in dash.screen)
         assert all(isinstance(update, ExactUpdate) for update in updates)
 
 

@@ -220,7 +220,7 @@ async def test_details_name_attempts_worker_and_lease(path: Path, tmp_path: Path
         await dash.press("3")
         for told in ("attempt 2", "attempt 1", "resize.py --all", "tag kind", str(tmp_path), "it is jobdash"):
             assert told in dash.screen, told
-        assert "renewed with every item" in dash.screen
+        assert "is at it; shown as stalled" in dash.screen
 
 
 async def test_the_output_of_a_script_is_followed(path: Path, tmp_path: Path) -> None:
