@@ -10,6 +10,7 @@ from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Situation
 from jobdash.operations.browse import Browser
+from jobdash.operations.servers import servers
 from jobdash.tui.symbols import Symbols, choose
 
 
@@ -40,6 +41,7 @@ class Context:
 
     def __post_init__(self) -> None:
         self._accounts = frozenset(account.name for account in self.config.accounts)
+        self._servers = servers(self.config.accounts)
         key = self.config.keys.get("job.cancel_delete", "X").split(",")[0]
         self._instead = f"cancel & delete it ({key})"
 
@@ -66,7 +68,7 @@ class Context:
 
     def situation(self, *, named: bool = True) -> Situation:
         """Return what a decision needs to know now."""
-        return Situation(self.clock(), self._accounts, named, self._instead)
+        return Situation(self.clock(), self._accounts, named, self._instead, servers=self._servers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tui_kit import Dash, account, change, dashboard
+from tui_kit import Dash, account, change, dashboard, job
 
 from jobdash.demo.emulator import (
     GEMINI_KEY,
@@ -309,3 +309,17 @@ async def test_while_keys_are_pressed_batches_made_elsewhere_are_found(
         change(path, "UPDATE account SET asked_at = ?, next_poll_at = ?", now - 70_000, now + 900_000)
         await dash.press("down")
         await dash.until(lambda: set(dash.names) == {"one", "two"}, 20)
+
+
+@pytest.mark.parametrize(("key", "acts"), [("c", False), ("x", True)])
+async def test_a_job_at_another_server_is_refused_in_the_plan_with_both_names(
+    path: Path, key: str, acts: bool
+) -> None:
+    row = job(1, "in_progress" if key == "c" else "completed", origin="https://old.example/v1")
+    async with dashboard(path, [account("openai")], rows=[row], working=False) as dash:
+        await dash.press(key)
+        both = "openai is now at https://api.openai.com/v1, and this job is at https://old.example/v1"
+        if acts:  # the record can go
+            await dash.until(lambda: "Remove" in dash.screen)
+        else:
+            await dash.until(lambda: both in " ".join(dash.toast.split()))

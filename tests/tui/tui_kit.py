@@ -42,7 +42,7 @@ def job(number: int, status: str = "in_progress", **more: Any) -> BulkRow:
     facts: dict[str, Any] = {
         "provider": "openai",
         "account": "openai",
-        "origin": "https://api.example/v1",
+        "origin": "https://api.openai.com/v1",
         "remote_id": f"batch_{number:024d}",
         "name": f"job-{number:03d}",
         "remote_status": status,
