@@ -86,6 +86,17 @@ def test_the_newest_job_of_the_same_work_decides_behind_others_of_the_name(db: s
     assert again.job_id == monday.job_id
 
 
+@pytest.mark.parametrize("item", ["", '", "', '"', "\\", "process 1", '", "", 0]', "docs: Ä%_", "a\0b"])
+def test_what_tells_works_apart_is_not_taken_for_what_stands_between(
+    db: sqlite3.Connection, item: str
+) -> None:
+    mine = WORK._replace(item=item, turn=3)
+    first = left(run(db, work=mine))
+    for other in (mine._replace(item=f"{item}x"), mine._replace(item=f"x{item}"), mine._replace(turn=33)):
+        assert run(db, work=other._replace(root="process 2")).job_id != first.job_id
+    assert run(db, work=mine._replace(root='process "2')).job_id == first.job_id
+
+
 def test_keys_that_share_fewer_than_half_are_another_work(db: sqlite3.Connection) -> None:
     first = left(run(db), "ok", "ok")
     for keys, continues in ((["a", "x", "y"], False), (["c", "d", "x", "y", "z"], True)):

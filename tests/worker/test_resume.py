@@ -228,6 +228,24 @@ def test_failures_are_reported_with_the_way_to_do_only_them_again(runs: Runs, se
     ] == [{"answer": key} for key in "abcd"]
 
 
+def test_failures_that_are_not_done_again_though_asked_for_are_explained(runs: Runs, seen: Seen) -> None:
+    """Neither those of other keys, nor those that ended in this very process."""
+    code = """
+import jobdash, sys
+_, *keys = sys.stdin.readline().split()
+for _ in range(2):
+    with jobdash.track(keys, "nightly", key=str, on_error="record", resume="failed") as job:
+        for item in job:
+            with item: raise ValueError("no such colour")
+"""
+    _, err = runs.run("-", "a b", code=code)
+    first = seen.ask("SELECT public_id FROM job ORDER BY id")[0][0]
+    assert f"{first} ended with 2 failed and is not continued: it ended in this very process. To go on" in err
+    _, err = runs.run("-", "x y", code=code)
+    assert f"{first} ended with 2 failed and is not continued: fewer than half of its keys" in err
+    assert 'only those are with resume="failed"' not in err
+
+
 def test_a_resume_that_names_no_job_stops_before_anything_is_done(path: Path, seen: Seen) -> None:
     with (
         pytest.raises(ValueError, match="no job of a script has this id"),
