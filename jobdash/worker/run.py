@@ -95,6 +95,7 @@ class Run:
         self._begun = False
         self._startable = False
         self._left_at: Instruction | None = None
+        self._all_given = False
         self._end_as: tuple[str, str] | None = None
         self._loop: ref[Generator[Any, None, None]] | None = None
 
@@ -358,7 +359,8 @@ class Run:
         self._left_at = instruction(at)
         with contextlib.suppress(LeaseLost):  # it has been reported
             self.conclude(error, exhausted=all_given)
-        if self.word == "cancelled" and not self.token.stopped:
+        self._all_given = all_given
+        if self.word == "completed" or (self.word == "cancelled" and not self.token.stopped):
             living.left.append(self)
 
     def fail_if_uncaught(self) -> None:
@@ -369,7 +371,7 @@ class Run:
         error = uncaught(self._left_at)
         word, ended = verdict(error, exhausted=False, how_far=so_far(self.done, self.total))
         if word == "failed" and self._pid == os.getpid():
-            self._recorder.fail_after_all(ended)
+            self._recorder.fail_after_all(ended, self.succeeded - self._all_given)
 
     def abandon(self) -> None:
         """End a job whose loop was never ended: at the end of the interpreter."""
