@@ -181,6 +181,8 @@ def choose(connection: sqlite3.Connection, request: Request, now: int, agreeing:
     same = None if newest is None or request.work is None else _same_work(connection, request)
     if newest is None and request.work is not None and request.work.line is not None:
         newest = _of_another_line(connection, request)
+    if same is None and is_held(connection, newest, now):  # nobody expects that another work's is continued
+        newest = None
     return decide(same, newest, request, held=is_held(connection, same, now), agreeing=agreeing)
 
 
