@@ -67,6 +67,9 @@ class Work(NamedTuple):
     """A digest of the command's arguments."""
     root: str
     """The process that the run belongs to, as the store keeps owners: its own, or the parent of a pool."""
+    given: str = ""
+    """A digest of what the function was given, for a loop that is not the first of its kind: the process may
+    leave out what it did before, and its turns are those of other documents then."""
     item: str = ""
     """The items of other jobs that the loop is inside of; empty outside of any."""
     turn: int = 0
@@ -77,10 +80,10 @@ class Work(NamedTuple):
         """Return the text that the store keeps."""
         return json.dumps(self)
 
-    def around_root(self) -> tuple[str, str]:
-        """Return what stands before and behind the root in that text: the same for runs of the same work."""
-        at = self._fields.index("root")
-        return f'{json.dumps(self[:at])[:-1]}, "', f'", {json.dumps(self[at + 1 :])[1:]}'
+    def around_run(self) -> tuple[str, str]:
+        """Return what stands before and behind the root and what was given: the same for the same loop."""
+        before, behind = self[: self._fields.index("root")], self[self._fields.index("item") :]
+        return f'{json.dumps(before)[:-1]}, "', f'", {json.dumps(behind)[1:]}'
 
     @classmethod
     def decode(cls, text: str | None) -> Work | None:
@@ -230,6 +233,8 @@ def _why_not(job: Candidate, request: Request, agreeing: dict[int, bool]) -> str
     work, mine = Work.decode(job.work), request.work
     if work is not None and mine is not None and work.root == mine.root:
         return SAME_PROCESS
+    if work is not None and mine is not None and work.given != mine.given:
+        return f"its function, {work.function}, was given something else"
     if request.keyed and request.keys is not None:
         agrees = agreeing.get(job.id)
         if agrees is None:
@@ -337,7 +342,7 @@ def _same_work(connection: sqlite3.Connection, request: Request) -> Candidate | 
     Found by SQLite alone: a loop inside each of thousands of items has as many jobs of one name.
     """
     assert request.work is not None
-    kept, around = distinct(request.name), request.work.around_root()
+    kept, around = distinct(request.name), request.work.around_run()
     found = (
         row
         for shown in (1, 0)

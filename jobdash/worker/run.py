@@ -55,6 +55,8 @@ class Asked(NamedTuple):
     """The whole path of the script, for a job without a name of its own."""
     resume: str = AUTO
     work: Work | None = None
+    given: tuple[object, ...] = ()
+    """What the function around it was given."""
     keys: Callable[[], Iterable[str]] | None = None
     """Gives the keys of the run, where they can be looked at ahead."""
     detail_bytes: int = DETAIL_BYTES
@@ -161,7 +163,7 @@ class Run:
         signals.listen_no_more(self.token)
 
     def _claim(self, found: settings.Settings) -> None:
-        asked = self._asked
+        asked, work = self._asked, self._asked.work
         want = Wanted(
             name=asked.name,
             owner=current_owner(),
@@ -178,7 +180,7 @@ class Run:
             metadata=asked.metadata,
             tags=asked.tags,
             script=asked.script,
-            work=None if asked.work is None else script.in_its_turn(asked.work, asked.name, around.items()),
+            work=asked.work and script.in_its_turn(asked.work, asked.name, around.items(), asked.given),
             resume=asked.resume,
             keys=asked.keys,
         )

@@ -176,6 +176,16 @@ def test_a_loop_that_is_called_again_and_again_continues_that_of_its_turn(runs: 
     assert err.count("goes on: 2 of 3 done") == 1
 
 
+def test_a_turn_that_is_another_document_s_skips_nothing_of_it(runs: Runs) -> None:
+    """The next run leaves out the documents that are done, so that its turns are those of others."""
+    code = DOCUMENTS.replace('document in "abc"', "document in sys.stdin.readline().strip()")
+    fed = "from io import StringIO; import sys\nsys.stdin = StringIO({!r})\n"
+    assert runs.run("", "", code=fed.format("b2\nabc\n") + code, more="plain")[0] == "a0 a1 a2 b0 b1"
+    did, err = runs.run("", "", code=fed.format("-\nbcd\n") + code, more="plain")
+    assert did == "b0 b1 b2 c0 c1 c2 d0 d1 d2"
+    assert "was left at 2 of 3 and is not continued: its function, pages, was given something else" in err
+
+
 def test_the_children_of_a_pool_continue_nothing_of_each_other(runs: Runs) -> None:
     code = """
 import jobdash, sys
