@@ -56,7 +56,6 @@ class Asked(NamedTuple):
     resume: str = AUTO
     work: Work | None = None
     given: tuple[object, ...] = ()
-    """What the function around it was given."""
     keys: Callable[[], Iterable[str]] | None = None
     """Gives the keys of the run, where they can be looked at ahead."""
     detail_bytes: int = DETAIL_BYTES
@@ -163,7 +162,7 @@ class Run:
         signals.listen_no_more(self.token)
 
     def _claim(self, found: settings.Settings) -> None:
-        asked, work = self._asked, self._asked.work
+        asked = self._asked
         want = Wanted(
             name=asked.name,
             owner=current_owner(),
