@@ -31,9 +31,11 @@ _COLUMNS = (
     " last.keyed, last.owner, last.work FROM job LEFT JOIN attempt AS last ON last.job_id = job.id"
     " AND last.fence = (SELECT max(fence) FROM attempt WHERE job_id = job.id)"
 )
-_BY_NAME = (
-    f"{_COLUMNS} WHERE shown = ? AND name_key = lower(?) AND job.name = ? AND provider = '{LOCAL}'"
-    " ORDER BY job.id DESC"
+_OF_NAME = f"{_COLUMNS} WHERE shown = ? AND name_key = lower(?) AND job.name = ? AND provider = '{LOCAL}'"
+_BY_NAME = f"{_OF_NAME} ORDER BY job.id DESC"
+_SAME_WORK = (
+    f"{_OF_NAME} AND substr(last.work, 1, length(?4)) = ?4 AND substr(last.work, -length(?5)) = ?5"
+    " ORDER BY job.id DESC LIMIT 1"
 )
 _BY_ID = f"{_COLUMNS} WHERE public_id >= ? AND public_id < ? AND provider = '{LOCAL}' LIMIT 2"
 _STARTED_FOR = f"{_COLUMNS} WHERE public_id = ? AND job.name = ? AND provider = '{LOCAL}'"
@@ -65,6 +67,9 @@ class Work(NamedTuple):
     """A digest of the command's arguments."""
     root: str
     """The process that the run belongs to, as the store keeps owners: its own, or the parent of a pool."""
+    given: str = ""
+    """A digest of what the function was given, for a loop that is not the first of its kind: the process may
+    leave out what it did before, and its turns are those of other documents then."""
     item: str = ""
     """The items of other jobs that the loop is inside of; empty outside of any."""
     turn: int = 0
@@ -74,6 +79,11 @@ class Work(NamedTuple):
     def encode(self) -> str:
         """Return the text that the store keeps."""
         return json.dumps(self)
+
+    def around_run(self) -> tuple[str, str]:
+        """Return what stands before and behind the root and what was given: the same for the same loop."""
+        before, behind = self[: self._fields.index("root")], self[self._fields.index("item") :]
+        return f'{json.dumps(before)[:-1]}, "', f'", {json.dumps(behind)[1:]}'
 
     @classmethod
     def decode(cls, text: str | None) -> Work | None:
@@ -123,6 +133,7 @@ class Candidate(NamedTuple):
 
 
 SAME_PROCESS = "it ended in this very process"
+AT_ITS_END = "it came to its end"
 _LEFT = frozenset({"pending", "in_progress", "cancelling", "failed", "cancelled"})
 
 
@@ -169,23 +180,13 @@ def choose(connection: sqlite3.Connection, request: Request, now: int, agreeing:
     if request.resume == ALWAYS:
         newest = next(_by_name(connection, request.name), None)
         return decide(newest, newest, request, held=is_held(connection, newest, now), agreeing=agreeing)
-    newest = same = None
-    encoded = None if request.work is None else _without_root(request.work)
-    for found in _by_name(connection, request.name):
-        newest = newest or found
-        work = Work.decode(found.work)
-        if encoded is not None and work is not None and _without_root(work) == encoded:
-            same = found
-            break
-        if encoded is None:
-            break
+    newest = next(_by_name(connection, request.name), None)
+    same = None if newest is None or request.work is None else _same_work(connection, request)
     if newest is None and request.work is not None and request.work.line is not None:
         newest = _of_another_line(connection, request)
+    if same is None and is_held(connection, newest, now):  # nobody expects that another work's is continued
+        newest = None
     return decide(same, newest, request, held=is_held(connection, same, now), agreeing=agreeing)
-
-
-def _without_root(work: Work) -> Work:
-    return work._replace(root="")
 
 
 def decide(
@@ -209,7 +210,9 @@ def decide(
         if not reason:
             return Choice(same)
         return Choice(passed_over=same, reason=reason) if same.may_be_expected else Choice()
-    if newest is None or not newest.may_be_expected or newest.status == "completed":
+    if newest is None or not newest.may_be_expected:
+        return Choice()
+    if newest.status == "completed" and request.resume != FAILED:
         return Choice()
     return Choice(passed_over=newest, reason=_difference(Work.decode(newest.work), request))
 
@@ -221,7 +224,7 @@ def _why_not(job: Candidate, request: Request, agreeing: dict[int, bool]) -> str
     if job.status in {"completed", "expired"} and not (
         request.resume == FAILED and job.failed and job.keyed and job.status == "completed"
     ):
-        return "it came to its end"
+        return AT_ITS_END
     if job.keyed is not None and bool(job.keyed) != request.keyed:
         # A job whose items are kept and one that only counts would contradict each other's numbers.
         return f"it {'has keys' if job.keyed else 'only counts'}, and this run {_has_keys(request.keyed)}"
@@ -230,6 +233,8 @@ def _why_not(job: Candidate, request: Request, agreeing: dict[int, bool]) -> str
     work, mine = Work.decode(job.work), request.work
     if work is not None and mine is not None and work.root == mine.root:
         return SAME_PROCESS
+    if work is not None and mine is not None and work.given != mine.given:
+        return f"its function, {work.function}, was given something else"
     if request.keyed and request.keys is not None:
         agrees = agreeing.get(job.id)
         if agrees is None:
@@ -329,6 +334,22 @@ def _by_name(connection: sqlite3.Connection, name: str) -> Iterator[Candidate]:
     finally:
         for half in halves:
             half.close()
+
+
+def _same_work(connection: sqlite3.Connection, request: Request) -> Candidate | None:
+    """Return the newest job of this name and work, removed or not.
+
+    Found by SQLite alone: a loop inside each of thousands of items has as many jobs of one name.
+    """
+    assert request.work is not None
+    kept, around = distinct(request.name), request.work.around_run()
+    found = (
+        row
+        for shown in (1, 0)
+        for row in connection.execute(_SAME_WORK, (shown, kept, kept, *around)).fetchall()
+    )
+    newest = max(found, default=None)
+    return None if newest is None else Candidate(*newest)
 
 
 def _of_another_line(connection: sqlite3.Connection, request: Request) -> Candidate | None:

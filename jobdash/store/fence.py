@@ -74,8 +74,8 @@ _FINISH = (
     " WHERE id = ?4 AND fence = ?5 AND status IN ('in_progress', 'cancelling') RETURNING status"
 )
 _FAIL_LEFT = (
-    "UPDATE job SET remote_status = 'failed', raw_status = 'failed', error = ?"
-    " WHERE id = ? AND fence = ? AND status = 'cancelled' AND cancel_requested_at IS NULL"
+    "UPDATE job SET remote_status = 'failed', raw_status = 'failed', error = ?1, succeeded = ?4"
+    " WHERE id = ?2 AND fence = ?3 AND status IN ('cancelled', 'completed') AND cancel_requested_at IS NULL"
     " AND removed_at IS NULL RETURNING id"
 )
 _END_ATTEMPT = "UPDATE attempt SET ended_at = now_ms(), ended = ? WHERE job_id = ? AND fence = ?"
@@ -211,10 +211,12 @@ def pid_of(owner: str | None) -> int | None:
     return None if known is None else known.pid
 
 
-def fail_left_loop(connection: sqlite3.Connection, job_id: int, fence: int, actor: str, ended: str) -> None:
-    """Turn the end of a loop that was left early into a failure, unless something came in between."""
+def fail_left_loop(
+    connection: sqlite3.Connection, job_id: int, fence: int, actor: str, ended: str, done: int
+) -> None:
+    """Turn the end of a loop that was left into a failure at so many items, unless something came between."""
     with immediate(connection):
-        if connection.execute(_FAIL_LEFT, (ended, job_id, fence)).fetchall():
+        if connection.execute(_FAIL_LEFT, (ended, job_id, fence, done)).fetchall():
             connection.execute(_END_ATTEMPT, (ended, job_id, fence))
             add_event(connection, job_id, actor, "end", "failed", ended)
 

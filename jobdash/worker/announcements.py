@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobdash.store.claim import Claimed
-from jobdash.store.continuation import SAME_PROCESS, Candidate
+from jobdash.store.continuation import AT_ITS_END, SAME_PROCESS, Candidate
 from jobdash.worker.ending import so_far
 
 _announced: set[tuple[str, str]] = set()
@@ -36,15 +36,16 @@ def _is_repeated(job: Candidate, reason: str) -> bool:
 
 def _passed_over(name: str, job: Candidate, reason: str) -> str:
     known_as = job.public_id if job.name == name else f"{job.name} ({job.public_id})"
-    if job.status == "completed":
+    if job.status != "completed":
+        left = f"was left at {so_far(job.succeeded or 0, job.total)}"
+    else:
+        left = f"ended with {job.failed or 0:,} failed"
+    if reason == AT_ITS_END:
         return (
-            f"{known_as} ended with {job.failed or 0:,} failed, and all is done again;"
+            f"{known_as} {left}, and all is done again;"
             f' only those are with resume="failed" or: jobdash retry {job.public_id}'
         )
-    return (
-        f"{known_as} was left at {so_far(job.succeeded or 0, job.total)} and is not continued: {reason}."
-        f' To go on with it: resume="{job.public_id}"'
-    )
+    return f'{known_as} {left} and is not continued: {reason}. To go on with it: resume="{job.public_id}"'
 
 
 def end_line(

@@ -126,6 +126,8 @@ def _numpy_scalar(value: Any) -> tuple[Any] | None:
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, numpy.generic):
         return None
+    if isinstance(value, numpy.datetime64 | numpy.timedelta64):  # item() of nanoseconds is a bare number
+        return (str(value),) if isinstance(value, numpy.datetime64) else None
     scalar = value.item()
     return None if isinstance(scalar, numpy.generic) else (scalar,)
 
@@ -140,10 +142,10 @@ def _pydantic_model(value: Any) -> tuple[Any] | None:
 
 
 def _dataclass(value: Any) -> tuple[Any] | None:
-    fields = getattr(type(value), "__dataclass_fields__", None)
-    if fields is None:
+    if not hasattr(type(value), "__dataclass_fields__"):
         return None
-    return ({name: getattr(value, name) for name in fields if hasattr(value, name)},)
+    fields = sys.modules["dataclasses"].fields(value)  # not those of the class itself (`ClassVar`)
+    return ({field.name: getattr(value, field.name) for field in fields if hasattr(value, field.name)},)
 
 
 def _place(path: _Path) -> str:

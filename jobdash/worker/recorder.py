@@ -196,15 +196,15 @@ class Recorder(Door):
                 self._give_up(told(self._path, trouble), _END_IS_LOST)
             self.let_go()
 
-    def fail_after_all(self, ended: str) -> None:
-        """Turn the end of a loop that was left into a failure; nothing when it is too late for that."""
+    def fail_after_all(self, ended: str, done: int) -> None:
+        """Turn the end of a loop that was left into a failure at ``done``; nothing when it is too late."""
         if self._claimed_as is None or identity(self._path) != self._file:
             return
         job_id, fence, actor = self._claimed_as
         with contextlib.suppress(sqlite3.Error, JobdashError), statement() as outermost:
             if outermost:
                 with closing(open_store(self._path)) as connection:
-                    while_busy(lambda: fail_left_loop(connection, job_id, fence, actor, ended))
+                    while_busy(lambda: fail_left_loop(connection, job_id, fence, actor, ended, done))
 
     def _write(self, hold: Hold) -> None:
         if self._counts is not None:

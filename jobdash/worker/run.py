@@ -55,6 +55,7 @@ class Asked(NamedTuple):
     """The whole path of the script, for a job without a name of its own."""
     resume: str = AUTO
     work: Work | None = None
+    given: tuple[object, ...] = ()
     keys: Callable[[], Iterable[str]] | None = None
     """Gives the keys of the run, where they can be looked at ahead."""
     detail_bytes: int = DETAIL_BYTES
@@ -95,6 +96,7 @@ class Run:
         self._begun = False
         self._startable = False
         self._left_at: Instruction | None = None
+        self._all_given = False
         self._end_as: tuple[str, str] | None = None
         self._loop: ref[Generator[Any, None, None]] | None = None
 
@@ -177,7 +179,7 @@ class Run:
             metadata=asked.metadata,
             tags=asked.tags,
             script=asked.script,
-            work=None if asked.work is None else script.in_its_turn(asked.work, asked.name, around.items()),
+            work=asked.work and script.in_its_turn(asked.work, asked.name, around.items(), asked.given),
             resume=asked.resume,
             keys=asked.keys,
         )
@@ -358,7 +360,8 @@ class Run:
         self._left_at = instruction(at)
         with contextlib.suppress(LeaseLost):  # it has been reported
             self.conclude(error, exhausted=all_given)
-        if self.word == "cancelled" and not self.token.stopped:
+        self._all_given = all_given
+        if self.word == "completed" or (self.word == "cancelled" and not self.token.stopped):
             living.left.append(self)
 
     def fail_if_uncaught(self) -> None:
@@ -369,7 +372,7 @@ class Run:
         error = uncaught(self._left_at)
         word, ended = verdict(error, exhausted=False, how_far=so_far(self.done, self.total))
         if word == "failed" and self._pid == os.getpid():
-            self._recorder.fail_after_all(ended)
+            self._recorder.fail_after_all(ended, self.succeeded - self._all_given)
 
     def abandon(self) -> None:
         """End a job whose loop was never ended: at the end of the interpreter."""

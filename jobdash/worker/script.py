@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import FrameType
 
 from jobdash.domain.text import encodable
@@ -58,11 +58,22 @@ def work_of(frame: FrameType, *, named: bool) -> Work | None:
     )
 
 
-def in_its_turn(work: Work, name: str, items: str) -> Work:
-    """Return the work of a loop that begins now, inside of ``items``."""
+def given_to(frame: FrameType) -> tuple[object, ...]:
+    """Return what a function was given: texts, whole numbers and paths, of which runs have the same."""
+    code = frame.f_code
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if not names:
+        return ()
+    values = (frame.f_locals.get(name) for name in names)
+    return tuple(value if isinstance(value, str | int | PurePath) else None for value in values)
+
+
+def in_its_turn(work: Work, name: str, items: str, given: tuple[object, ...]) -> Work:
+    """Return the work of a loop that begins now, inside of ``items``, in a function that was given this."""
     work = work._replace(item=distinct(items))
     turn = next(_turns.setdefault((name, work), count()))
-    return work._replace(root=_root_process(), turn=turn)
+    known = _digest([str(value) for value in given]) if turn else ""
+    return work._replace(root=_root_process(), turn=turn, given=known)
 
 
 def _is_in_a_file(file: str) -> bool:

@@ -62,7 +62,8 @@ def track(
 
       - ``"auto"``: the newest job of this name and of the same work: the same script (file and folder),
         function, arguments of the command and, without a name, line, the same item around it, and as many
-        loops of its kind before it in its process; if it is unfinished without a living worker, failed or
+        loops of its kind before it in its process (and behind the first, the same texts, whole numbers and
+        paths given to the function); if it is unfinished without a living worker, failed or
         cancelled, was not run by this very process, and at least half of its keys are among the new ones
         (they cannot be looked at ahead in a generator). Code without a file (a prompt, a notebook, ``python
         -c``) continues nothing. Anything else is a new job.
@@ -118,6 +119,7 @@ def track(
         script=script.place_of(caller) if name is None else None,
         resume=resume,
         work=script.work_of(caller, named=name is not None),
+        given=script.given_to(caller),
         keys=_keys_ahead(iterable, key),
         detail_bytes=_whole("max_detail", max_detail) or 0,
         go_on=on_cancel == "continue",

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobdash.store.claim import Claimed, Wanted, claim
-from jobdash.store.continuation import CannotResumeError, Work, agrees
+from jobdash.store.continuation import CannotResumeError, Choice, Work, agrees
 from jobdash.store.engine import ensure_store
 from jobdash.store.fence import Outcome, open_store
 from jobdash.store.owner import current_owner
@@ -84,6 +84,27 @@ def test_the_newest_job_of_the_same_work_decides_behind_others_of_the_name(db: s
     left(run(db, work=WORK._replace(arguments="tuesday")), *["ok"] * 4, word="completed")
     again = run(db, work=process(2)._replace(arguments="monday"))
     assert again.job_id == monday.job_id
+
+
+@pytest.mark.parametrize("item", ["", '", "', '"', "\\", "process 1", '", "", 0]', "docs: Ä%_", "a\0b"])
+def test_what_tells_works_apart_is_not_taken_for_what_stands_between(
+    db: sqlite3.Connection, item: str
+) -> None:
+    mine = WORK._replace(item=item, turn=3)
+    first = left(run(db, work=mine))
+    for other in (mine._replace(item=f"{item}x"), mine._replace(item=f"x{item}"), mine._replace(turn=33)):
+        assert run(db, work=other._replace(root="process 2")).job_id != first.job_id
+    assert run(db, work=mine._replace(root='process "2')).job_id == first.job_id
+
+
+@pytest.mark.parametrize("work", [None, WORK._replace(arguments="--day 2"), WORK._replace(turn=1)])
+def test_a_job_of_another_work_that_runs_is_not_called_left(
+    db: sqlite3.Connection, work: Work | None
+) -> None:
+    first = run(db)
+    again = run(db, work=work)
+    assert again.job_id != first.job_id
+    assert again.choice == Choice()
 
 
 def test_keys_that_share_fewer_than_half_are_another_work(db: sqlite3.Connection) -> None:

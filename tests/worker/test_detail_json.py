@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 import json
+import threading
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -118,6 +119,16 @@ def test_what_has_a_plain_text_is_taken(value: object, expected: object) -> None
     assert kept(value) == expected
 
 
+def test_of_a_dataclass_the_fields_are_kept_and_not_those_of_the_class() -> None:
+    @dataclass
+    class Answer:
+        lock: ClassVar[object] = threading.Lock()
+        seed: InitVar[object] = threading.Lock
+        words: str = "x"
+
+    assert kept(Answer()) == {"words": "x"}
+
+
 def test_numpy_scalars_are_taken_and_arrays_are_refused_with_the_way_out() -> None:
     numpy = pytest.importorskip("numpy")
     assert kept({"a": numpy.float32(0.5), "b": numpy.int64(7), "c": numpy.bool_(True)}) == {
@@ -130,6 +141,11 @@ def test_numpy_scalars_are_taken_and_arrays_are_refused_with_the_way_out() -> No
         "x",
         "2026-01-02",
     ]
+    nanoseconds = numpy.datetime64("2026-01-02T03:04:05.000000006")
+    assert kept([nanoseconds]) == ["2026-01-02T03:04:05.000000006"]
+    for span in (numpy.timedelta64(1, "ns"), numpy.timedelta64(1, "D")):
+        with pytest.raises(TypeError, match=r"is a numpy\.timedelta64"):
+            detail_json(span)
     with pytest.raises(TypeError, match=r"is a numpy\.ndarray, .*use its tolist\(\)"):
         detail_json(numpy.zeros(3))
     with pytest.raises(ValueError, match="is nan"):

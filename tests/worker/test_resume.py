@@ -176,6 +176,16 @@ def test_a_loop_that_is_called_again_and_again_continues_that_of_its_turn(runs: 
     assert err.count("goes on: 2 of 3 done") == 1
 
 
+def test_a_turn_that_is_another_document_s_skips_nothing_of_it(runs: Runs) -> None:
+    """The next run leaves out the documents that are done, so that its turns are those of others."""
+    code = DOCUMENTS.replace('document in "abc"', "document in sys.stdin.readline().strip()")
+    fed = "from io import StringIO; import sys\nsys.stdin = StringIO({!r})\n"
+    assert runs.run("", "", code=fed.format("b2\nabc\n") + code, more="plain")[0] == "a0 a1 a2 b0 b1"
+    did, err = runs.run("", "", code=fed.format("-\nbcd\n") + code, more="plain")
+    assert did == "b0 b1 b2 c0 c1 c2 d0 d1 d2"
+    assert "was left at 2 of 3 and is not continued: its function, pages, was given something else" in err
+
+
 def test_the_children_of_a_pool_continue_nothing_of_each_other(runs: Runs) -> None:
     code = """
 import jobdash, sys
@@ -226,6 +236,24 @@ def test_failures_are_reported_with_the_way_to_do_only_them_again(runs: Runs, se
     assert [
         json.loads(one) for (one,) in seen.ask("SELECT detail FROM item WHERE job_id = 2 ORDER BY key")
     ] == [{"answer": key} for key in "abcd"]
+
+
+def test_failures_that_are_not_done_again_though_asked_for_are_explained(runs: Runs, seen: Seen) -> None:
+    """Neither those of other keys, nor those that ended in this very process."""
+    code = """
+import jobdash, sys
+_, *keys = sys.stdin.readline().split()
+for _ in range(2):
+    with jobdash.track(keys, "nightly", key=str, on_error="record", resume="failed") as job:
+        for item in job:
+            with item: raise ValueError("no such colour")
+"""
+    _, err = runs.run("-", "a b", code=code)
+    first = seen.ask("SELECT public_id FROM job ORDER BY id")[0][0]
+    assert f"{first} ended with 2 failed and is not continued: it ended in this very process. To go on" in err
+    _, err = runs.run("-", "x y", code=code)
+    assert f"{first} ended with 2 failed and is not continued: fewer than half of its keys" in err
+    assert 'only those are with resume="failed"' not in err
 
 
 def test_a_resume_that_names_no_job_stops_before_anything_is_done(path: Path, seen: Seen) -> None:

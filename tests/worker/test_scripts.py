@@ -257,6 +257,29 @@ def test_a_script_that_fails_in_a_plain_loop_leaves_it_early(scripts: Scripts, s
     assert seen.job("raises")["error"] == "ValueError: of the script's own"
 
 
+def test_a_script_that_fails_at_the_last_item_has_not_done_it(scripts: Scripts, seen: Seen) -> None:
+    code, _, _ = scripts.run(
+        """
+        for number in jobdash.track(range(3), "last"):
+            if number == 2: raise ValueError("of the script's own")
+        """
+    )
+    assert code == 1
+    assert seen.counts("last") == ("failed", 3, 2, 0)
+    assert seen.attempts("last") == [(1, "ValueError: of the script's own")]
+
+
+def test_a_completed_loop_is_not_failed_by_a_later_exception(scripts: Scripts, seen: Seen) -> None:
+    code, _, _ = scripts.run(
+        """
+        for pair in zip(range(3), jobdash.track(range(3), "zipped")): pass
+        raise ValueError("of something else")
+        """
+    )
+    assert code == 1
+    assert seen.counts("zipped") == ("completed", 3, 3, 0)
+
+
 def test_a_loop_that_was_left_is_not_failed_by_a_later_exception(scripts: Scripts, seen: Seen) -> None:
     code, _, _ = scripts.run(
         """
