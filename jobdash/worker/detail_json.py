@@ -83,7 +83,7 @@ def _name(key: object, path: _Path) -> str:
         return plain
     if plain is None or isinstance(plain, bool | int | float):
         return _encode(plain)
-    raise TypeError(f"a key of {_place(path)} is a {_kind(key)}, which is no text; it cannot be kept")
+    raise TypeError(f"a key of {_place(path)} is {_kind(key)}, which is no text; it cannot be kept")
 
 
 def _other(value: Any, path: _Path) -> Any:
@@ -97,7 +97,7 @@ def _other(value: Any, path: _Path) -> Any:
             return _plain(converted[0], path)
     hint = "; use its tolist()" if hasattr(value, "tolist") else ""
     raise TypeError(
-        f"{_place(path)} is a {_kind(value)}, which is no JSON and cannot be kept{hint};"
+        f"{_place(path)} is {_kind(value)}, which is no JSON and cannot be kept{hint};"
         " return text, numbers, lists and dicts, or None"
     )
 
@@ -161,4 +161,5 @@ def _place(path: _Path) -> str:
 def _kind(value: object) -> str:
     kind = type(value)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return clean(f"{module}{kind.__qualname__}", _NAMED_CHARACTERS)
+    name = clean(f"{module}{kind.__qualname__}", _NAMED_CHARACTERS)
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

@@ -207,6 +207,8 @@ class Job(Generic[T]):
         return item
 
     def _enter(self, item: Item[T]) -> None:
+        if self._run.token.stopped and not self._run.on_a_loop:  # a library comes to it long after
+            raise self._run.stop()
         around.enter(self._run, item.key)
         self._given.enter(item)
 

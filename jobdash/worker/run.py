@@ -86,6 +86,8 @@ class Run:
         self.word: str | None = None
         """How it ended: ``completed``, ``cancelled``, ``failed``, ``lost``; None while it runs."""
         self.detail_bytes = asked.detail_bytes
+        self.on_a_loop = asked.on_a_loop
+        """It runs under asyncio, whose tasks look at the token: a cancel raised in one ends the program."""
         self._asked = asked
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -331,6 +333,7 @@ class Run:
             self.failed,
             self.total,
             keyed=self.keyed,
+            has_file=self._asked.work is not None,
             startable=self._startable,
         )
         if line is not None:

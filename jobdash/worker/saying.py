@@ -6,6 +6,7 @@ prints takes the place of the line, which is drawn again below it.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import sys
 import threading
@@ -21,6 +22,9 @@ _lock = threading.RLock()
 _progress_is_shown = False
 _in_a_line = False
 """The script has printed the beginning of a line: the progress line waits for its end."""
+_asking = False
+"""The script waits for an answer: no progress line is drawn."""
+_input = builtins.input
 _lines = 0
 """Progress lines that are shown in turn, of loops inside each other."""
 
@@ -69,6 +73,8 @@ def begin_progress() -> None:
     global _lines  # noqa: PLW0603  the terminal is one
     with _lock:
         _lines += 1
+        if builtins.input is _input:
+            builtins.input = _input_without_progress
         for name in _STREAMS:
             stream = getattr(sys, name)
             with contextlib.suppress(Exception):  # an object of the script's own
@@ -85,11 +91,29 @@ def end_progress() -> None:
         _lines = max(0, _lines - 1)
         if _lines:
             return
+        if builtins.input is _input_without_progress:
+            builtins.input = _input
         for name in _STREAMS:
             stream = getattr(sys, name)
             if isinstance(stream, _AboveProgress):
                 setattr(sys, name, raw(stream))
                 _swap_in_logging(stream, raw(stream))
+
+
+def _input_without_progress(prompt: object = "", /) -> str:
+    """Ask as `input` does, while no progress line is drawn: its prompt is written past our streams."""
+    global _asking, _progress_is_shown  # noqa: PLW0603  the terminal is one
+    with _lock:
+        _asking = True
+        if _progress_is_shown:
+            _progress_is_shown = False
+            with contextlib.suppress(Exception):  # as in `write`
+                raw(sys.stderr).write(ERASE_LINE)
+                raw(sys.stderr).flush()
+    try:
+        return _input(prompt)
+    finally:
+        _asking = False
 
 
 def _swap_in_logging(old: Any, new: Any) -> None:
@@ -124,7 +148,7 @@ def write(text: str, *, progress: bool = False) -> None:
     # Closed, a pipe nobody reads, or an object of the script's own, which may do anything.
     with _lock, contextlib.suppress(Exception):
         begun = _in_a_line and _lines > 0
-        if begun and progress and not text.endswith("\n"):
+        if (begun or _asking) and progress and not text.endswith("\n"):
             return
         shown = _encodable(text, getattr(stream, "encoding", None))
         if begun:

@@ -160,8 +160,8 @@ def test_no_detail_is_none() -> None:
     ("value", "message"),
     [
         (b"bytes", "the result is a bytes, which is no JSON"),
-        (object(), "the result is a object, which is no JSON"),
-        ({"a": [1, object()]}, r"the part \['a'\]\[1\] of the result is a object"),
+        (object(), "the result is an object, which is no JSON"),
+        ({"a": [1, object()]}, r"the part \['a'\]\[1\] of the result is an object"),
         ({"a": {2, b"x"}}, r"the part \['a'\]\{…\} of the result is a bytes"),
         ({(1, 2): 3}, "a key of the result is a tuple"),
         (1j, "is a complex"),

@@ -60,6 +60,18 @@ results = joblib.Parallel(n_jobs=2, backend="threading")(joblib.delayed(abs)(val
 joblib = __import__("joblib")
 results = joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(abs)(value) for value in numbers())
 """,
+    "items in an executor": """
+from concurrent.futures import ThreadPoolExecutor
+with jobdash.track(range(60), "loop", key=str) as job:
+    def careful(item):
+        with item:
+            if item.value == 20:
+                print("at 20", flush=True)
+                sys.stdin.readline()
+                heard()
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(careful, list(job)))
+""",
     "token in a pool's threads": """
 from multiprocessing.pool import ThreadPool
 with jobdash.track(range(60), "loop", key=str) as job:

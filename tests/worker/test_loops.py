@@ -354,7 +354,7 @@ def test_what_cannot_be_kept_of_a_thread_is_an_error_of_its_item(seen: Seen) -> 
         ("2", "ok", '{"value":2}', None),
     ]
     ((error,),) = seen.ask("SELECT error FROM item WHERE key = '1'")
-    assert error.startswith("the result is a object, which is no JSON and cannot be kept")
+    assert error.startswith("the result is an object, which is no JSON and cannot be kept")
     with pytest.raises(ValueError, match="at least 1"), track([1], "no workers") as job:
         job.map(str, workers=0)
 

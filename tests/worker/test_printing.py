@@ -28,8 +28,14 @@ PRINTS = """
     """
 
 
-def on_a_terminal(path: Path, folder: Path, code: str, columns: int = 100) -> list[str]:
-    """Run a script in a terminal; return the lines that stand there in the end."""
+def on_a_terminal(
+    path: Path, folder: Path, code: str, columns: int = 100, answers: dict[str, str] | None = None
+) -> list[str]:
+    """Run a script in a terminal; return the lines that stand there in the end.
+
+    ``answers`` has what is typed when a text stands at the end of a line.
+    """
+    answers = dict(answers or {})
     file = folder / "prints.py"
     file.write_text(textwrap.dedent(code), encoding="utf-8")
     ours, theirs = pty.openpty()
@@ -50,6 +56,8 @@ def on_a_terminal(path: Path, folder: Path, code: str, columns: int = 100) -> li
         try:
             while some := os.read(ours, 4096):
                 stream.feed(some)
+                for prompt in [one for one in answers if screen.display[screen.cursor.y].strip() == one]:
+                    os.write(ours, answers.pop(prompt).encode())
         except OSError:  # the other end is closed
             pass
         os.close(ours)
@@ -64,3 +72,18 @@ def test_prints_stand_above_the_progress_line(path: Path, seen: Seen, tmp_path: 
     assert last.startswith(f"prints ({seen.job('prints')['public_id']}) ━")
     assert "8/8 items  100 %" in last
     assert behind == "behind TextIOWrapper TextIOWrapper"
+
+
+def test_a_question_of_the_script_stands_alone(path: Path, tmp_path: Path) -> None:
+    code = """
+        import builtins, time
+        import jobdash
+        before = builtins.input
+        for number in jobdash.track(range(3), "asks"):
+            time.sleep(0.4)
+            if number == 1: answer = input("go on? ")
+        print("answer", answer, builtins.input is before)
+        """
+    lines = on_a_terminal(path, tmp_path, code, answers={"go on?": "yes\n"})
+    assert lines[0] == "go on? yes"
+    assert lines[-1] == "answer yes True"
