@@ -40,6 +40,8 @@ class RowWindow:
         self.rows: list[JobRow] = []
         self._keys: list[Key] = []
         self._found: Found | None = None
+        self.moved = 0
+        """How many loaded rows would stand on another line by now."""
 
     @property
     def end(self) -> int:
@@ -69,6 +71,7 @@ class RowWindow:
         self._found = found
         self.start = 0
         self.rows, self._keys = [], []
+        self.moved = 0
 
     def key_of(self, row: JobRow) -> Key:
         """Return a row's place in the order shown."""
@@ -124,8 +127,8 @@ class RowWindow:
         self.start += shift
         return shift
 
-    def refresh_rows(self) -> int:
-        """Read the loaded rows again, each staying on its line; returns how many keys changed.
+    def refresh_rows(self) -> None:
+        """Read the loaded rows again, each staying on its line; `moved` is how many keys have changed.
 
         Rows that left the scope go, and the rows behind them close up.
         """
@@ -138,7 +141,7 @@ class RowWindow:
         self.total = max(self.total, len(kept))
         self.rows = [row for row, _ in kept]
         self._keys = [key for _, key in kept]
-        return sum(1 for row, key in kept if self.key_of(row) != key)
+        self.moved = sum(1 for row, key in kept if self.key_of(row) != key)
 
     def _belongs(self, row: JobRow) -> bool:
         if self.scope.filtered:

@@ -130,3 +130,19 @@ async def test_the_retry_dialog_shows_the_whole_command(path: Path, size: tuple[
         assert "--option-149=value-149" in seen.replace("\n", "")
         assert "rm -rf /" in seen
         await dash.press("escape")
+
+
+async def test_a_job_that_comes_back_into_a_snapshot_is_counted_and_found_by_home(path: Path) -> None:
+    async with dashboard(path, rows=jobs(*["completed"] * 5), working=False) as dash:
+        await dash.press("s", "j")
+        assert dash.app.main.view.look_at.sort.order is Order.UPDATED
+        gone = dash.names[0]
+        change(path, "UPDATE job SET removed_at = 1 WHERE name = ?", gone)
+        await dash.until(lambda: gone not in dash.names)
+        change(path, "UPDATE job SET removed_at = NULL WHERE name = ?", gone)
+        await dash.until(lambda: "1 moved" in dash.screen)
+        assert gone not in dash.names
+        await dash.press("home")
+        await dash.until(lambda: dash.names[0] == gone)
+        assert len(dash.names) == 5
+        assert "moved" not in dash.screen

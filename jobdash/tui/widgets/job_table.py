@@ -89,7 +89,8 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         self.moved_at = 0
         """When a person last did, milliseconds UTC."""
         self.moved = 0
-        """In an order that is a snapshot: rows that would stand elsewhere by now."""
+        """In an order that is a snapshot: rows that would stand elsewhere by now, or have no line in it."""
+        self._newcomers = 0
         self._clock = clock
         self._time = clock()
         """The moment that ages are drawn for: that of the last look. What is written of a line is what
@@ -119,7 +120,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         keep = self.current if self.touched else None
         line = max(0, min(self.cursor - round(self.scroll_y), self._height - 1))
         self.window.show(scope, sort, total, found)
-        self.moved = 0
+        self.moved = self._newcomers = 0
         self.cursor = 0
         place = 0
         if keep is not None and total:
@@ -136,8 +137,8 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         """Read the visible rows again; everything stays on its job and only lines that differ are drawn."""
         window = self.window
         if window.snapshot and found is None:
-            window.total = total
-            self.moved = window.refresh_rows()
+            self._newcomers = self._count_newcomers(total)
+            self.moved = window.moved + self._newcomers
             self._settle(round(self.scroll_y))
             return
         top = round(self.scroll_y)
@@ -155,6 +156,19 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         self.cursor += shift
         stays_at_top = top == 0 and self.cursor < self._height
         self._settle(0 if stays_at_top else top + shift)
+
+    def _count_newcomers(self, total: int) -> int:
+        """Read the loaded rows again; return how many of ``total`` jobs came since this order was taken.
+
+        They have no line in it until it is taken again: an undone removal, or a job that came into the tab.
+        """
+        window = self.window
+        before, loaded = window.total, len(window.rows)
+        window.total = total
+        window.refresh_rows()
+        if window.start == 0 and loaded >= before:
+            return max(0, total - len(window.rows))
+        return self._newcomers + max(0, total - (before - (loaded - len(window.rows))))
 
     def counted(self, job_id: int, exact: int) -> None:
         """Take the exact place of a job; nothing moves on the screen but the scroll bar."""
