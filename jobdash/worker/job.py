@@ -363,11 +363,15 @@ class Job(Generic[T]):
         run, keyed = self._run, self._rules.key is not None
         if self._given.never_entered and not left and (keyed or self._given.used):
             run.remark(
-                f"{self._given.never_entered:,} items of {run.name} are not recorded: "
+                f"{_items(self._given.never_entered)} of {run.name} not recorded: "
                 "the work at an item belongs inside `with item:`"
             )
         if self._repeated:
             run.remark(
-                f"{self._repeated:,} items of {run.name} have the key of another and were not done, "
+                f"{_items(self._repeated)} of {run.name} with the key of another not done, "
                 f"one of them {clean(self._one_repeated, 80)}"
             )
+
+
+def _items(number: int) -> str:
+    return "1 item" if number == 1 else f"{number:,} items"

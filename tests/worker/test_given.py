@@ -115,7 +115,7 @@ def test_a_queue_that_was_dropped_is_not_done(seen: Seen, capsys: pytest.Capture
         with items[0]:
             pass
     assert job.summary() == (1, 0, 4)
-    assert "3 items of dropped are not recorded" in capsys.readouterr().err
+    assert "3 items of dropped not recorded" in capsys.readouterr().err
     assert seen.counts("dropped") == ("completed", 4, 1, 0)
 
 

@@ -108,7 +108,7 @@ def test_items_with_the_key_of_another_are_told_at_the_end(
                 assert list(job) == []  # a second time through is no news
         assert did == [[None], [1, 2]][again]
         err = capsys.readouterr().err
-        told = "jobdash: 1 items of none have the key of another and were not done, one of them 1\n"
+        told = "jobdash: 1 item of none with the key of another not done, one of them 1\n"
         goes_on = f"jobdash: none ({job.id}) goes on: 1 of 5 done\n"
         assert err == ("" if not again else goes_on + told)
     assert seen.counts("none") == ("completed", 3, 3, 0)
