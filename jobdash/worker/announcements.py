@@ -57,22 +57,28 @@ def end_line(
     *,
     keyed: bool,
     startable: bool,
+    continues: bool = True,
 ) -> str | None:
     """Return what is left of a run that has ended, and what does it; None where nothing is.
 
-    ``startable`` says whether the script's command line is known, and can be started again.
+    ``startable`` says whether the script's command line is known, and can be started again; ``continues``
+    whether the next run goes on with the job by itself.
     """
     if public_id is None:
         return None
     if not failed:
         if word == "completed":
             return None
+        if keyed and not continues:
+            return f'{name} ({public_id}) is {word}; to go on with it: resume="{public_id}"'
         rest = "does the rest" if keyed else "begins from the start: without key= nothing tells what is done"
         return f"{name} ({public_id}) is {word}; the next run of this script {rest}"
     some = f"{name} ({public_id}): {failed:,}{'' if total is None else f' of {total:,}'} failed"
     if not keyed:
         return f"{some}; without key= nothing tells which, and the next run does all again"
+    if word != "completed" and not continues:
+        return f'{some}; to try them again and do the rest: resume="{public_id}"'
     if word != "completed":
         return f"{some}; the next run of this script tries them again and does the rest"
     retry = f"jobdash retry {public_id} --start" if startable else f"jobdash retry {public_id}"
-    return f'{some}; again: {retry}, or run with resume="failed"'
+    return f'{some}; again: {retry}, or run with resume="{"failed" if continues else public_id}"'
