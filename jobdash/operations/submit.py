@@ -39,6 +39,7 @@ from jobdash.providers.base import RemoteJob, Submission
 from jobdash.providers.endpoints import at_openai, unknown_endpoint
 from jobdash.providers.jsonl import FileCheck, check_file
 from jobdash.providers.tags import wrong_tags
+from jobdash.store.merge import is_older
 from jobdash.store.records import Intent, NewJob, Refusal
 
 DEADLINE_MS = 45 * MINUTE
@@ -335,11 +336,16 @@ class _Submit:
         key = self._submission.key
         # A server that keeps no metadata still names the file, which was uploaded for this batch alone.
         ours = next((job for job in page.jobs if key == job.submit_key), None) or next(
-            (job for job in page.jobs if job.submit_key is None and job.files.get("input") == file_id), None
+            (job for job in page.jobs if job.submit_key is None and self._is_of_file(job, file_id)), None
         )
         if ours is None:
             return Submitted(SubmitEnd.UNCONFIRMED, doubt, self._row)
         return await self._created(ours, asked_at)
+
+    def _is_of_file(self, job: RemoteJob, file_id: str) -> bool:
+        """Whether a batch was made of the file; an older one of the same file is of another submit."""
+        assert self._row is not None
+        return job.files.get("input") == file_id and not is_older(job.created_at, self._row.created_at)
 
 
 def _certainly_not_created(error: ProviderError) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from jobdash.domain.duration import MINUTE
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.store.observed import Observed
 from jobdash.store.texts import (
@@ -30,6 +31,17 @@ KNOWN_COLUMNS = (
     "cancel_doubt", "seen_at", "not_found_at", "gone_at", "removed_at",
 )  # fmt: skip
 """The columns that `merge` looks at."""
+
+_CLOCKS_APART_MS = 10 * MINUTE
+"""A server's clock may be wrong by so much."""
+
+
+def is_older(created_at: int | None, submitted_at: int | None) -> bool:
+    """Whether a batch was created clearly before a submit (milliseconds UTC); False where not known."""
+    return (
+        created_at is not None and submitted_at is not None and created_at < submitted_at - _CLOCKS_APART_MS
+    )
+
 
 _numbers = attrgetter(*NUMBERS)
 _texts = attrgetter(*_TEXTS)

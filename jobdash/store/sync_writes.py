@@ -16,7 +16,7 @@ from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.store.answers import SELECT_KNOWN, Answers, Applied
 from jobdash.store.chunks import chunks
 from jobdash.store.desk import WORDS_A_QUERY, job
-from jobdash.store.merge import KNOWN_COLUMNS, Source, told
+from jobdash.store.merge import KNOWN_COLUMNS, Source, is_older, told
 from jobdash.store.observed import Observed
 from jobdash.store.records import UpsertResult
 from jobdash.store.rows import SET_BACK_MS
@@ -146,7 +146,7 @@ class SyncWrites(Answers):
             before = (
                 known.get(observed.remote_id)
                 or known.pop(_key_word(observed), None)
-                or known.pop(_file_word(observed), None)
+                or _submitted(known, observed)
             )
             if before is None:
                 unknown.append(observed)
@@ -272,6 +272,17 @@ def _key_word(observed: Observed) -> str:
 
 def _file_word(observed: Observed) -> str:
     return f"file {observed.files.get('input')}"
+
+
+def _submitted(known: dict[str, dict[str, Any]], observed: Observed) -> dict[str, Any] | None:
+    """Return the submit whose batch this is by its input file; a batch made before it is another's.
+
+    Some servers give the same file to every upload of the same content.
+    """
+    before = known.get(_file_word(observed))
+    if before is None or is_older(observed.created_at, before["created_at"]):
+        return None
+    return known.pop(_file_word(observed))
 
 
 def _as_dict(row: Row[Any]) -> dict[str, Any]:

@@ -48,10 +48,6 @@ def _passed_over(name: str, job: Candidate, reason: str) -> str:
     return f'{known_as} {left} and is not continued: {reason}. To go on with it: resume="{job.public_id}"'
 
 
-def _next(public_id: str, has_file: bool) -> str:
-    return "the next run of this script" if has_file else f'a run with resume="{public_id}"'
-
-
 def end_line(
     name: str,
     public_id: str | None,
@@ -60,28 +56,28 @@ def end_line(
     total: int | None,
     *,
     keyed: bool,
-    has_file: bool,
     startable: bool,
+    continues: bool = True,
 ) -> str | None:
     """Return what is left of a run that has ended, and what does it; None where nothing is.
 
-    ``has_file`` says whether the next run is known as one of the same work, and ``startable`` whether the
-    script's command line is known, and can be started again.
+    ``startable`` says whether the script's command line is known, and can be started again; ``continues``
+    whether the next run goes on with the job by itself.
     """
     if public_id is None:
         return None
+    run = "the next run of this script" if continues else f'a run with resume="{public_id}"'
     if not failed:
         if word == "completed":
             return None
         rest = "does the rest" if keyed else "begins from the start: without key= nothing tells what is done"
-        return f"{name} ({public_id}) is {word}; {_next(public_id, has_file)} {rest}"
+        return f"{name} ({public_id}) is {word}; {run} {rest}"
     some = f"{name} ({public_id}): {failed:,}{'' if total is None else f' of {total:,}'} failed"
     if not keyed:
         return f"{some}; without key= nothing tells which, and the next run does all again"
     if word != "completed":
-        which = "it" if failed == 1 else "them"
-        return f"{some}; {_next(public_id, has_file)} tries {which} again and does the rest"
-    if not has_file:
-        return f'{some}; again: run with resume="{public_id}"'
-    retry = f"jobdash retry {public_id} --start" if startable else f"jobdash retry {public_id}"
-    return f'{some}; again: {retry}, or run with resume="failed"'
+        return f"{some}; {run} tries {'it' if failed == 1 else 'them'} again and does the rest"
+    again = f'run with resume="{"failed" if continues else public_id}"'
+    if startable:
+        return f"{some}; again: jobdash retry {public_id} --start, or {again}"
+    return f"{some}; again: {f'jobdash retry {public_id}, or ' if continues else ''}{again}"

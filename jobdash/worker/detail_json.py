@@ -35,12 +35,21 @@ def detail_json(value: object, limit: int = DETAIL_BYTES) -> str | None:
         text = _encode(_plain(value, None))
     except RecursionError:
         raise ValueError("the result is nested too deeply, or contains itself, and cannot be kept") from None
-    if len(text) > limit:
+    if len(text) > limit and (size := _size(text)) > limit:
         raise ValueError(
-            f"the result is {len(text):,} bytes of JSON, and at most {limit:,} are kept: raise max_detail=,"
+            f"the result is {size:,} bytes of JSON, and at most {limit:,} are kept: raise max_detail=,"
             " or write it to a file and keep the file's name"
         )
     return text
+
+
+def _size(text: str) -> int:
+    """Return the bytes of a JSON text in UTF-8; kept in ASCII, a letter of other scripts takes six."""
+    return len(
+        json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "surrogatepass"
+        )
+    )
 
 
 _Path = tuple[Any, object] | None

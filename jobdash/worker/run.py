@@ -13,7 +13,7 @@ from weakref import ref
 
 from jobdash.domain.text import clean
 from jobdash.store.claim import Claimed, Wanted
-from jobdash.store.continuation import AUTO, MODES, CannotResumeError, Work
+from jobdash.store.continuation import AUTO, MODES, NEVER, CannotResumeError, Work
 from jobdash.store.fence import Hold, Outcome, Refused
 from jobdash.store.owner import current_owner
 from jobdash.worker import around, living, script, settings, signals
@@ -81,13 +81,12 @@ class Run:
         self.failed = 0
         self.before = 0
         """What earlier attempts had done."""
-        self.public_id: str | None = None
-        """None when there is no store to record it in."""
+        self.public_id: str | None = None  # as long as there is no store to record it in
         self.word: str | None = None
         """How it ended: ``completed``, ``cancelled``, ``failed``, ``lost``; None while it runs."""
         self.detail_bytes = asked.detail_bytes
         self.on_a_loop = asked.on_a_loop
-        """It runs under asyncio, whose tasks look at the token: a cancel raised in one ends the program."""
+        """Under asyncio tasks look at the token: a cancel raised in one ends the program."""
         self._asked = asked
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -333,8 +332,8 @@ class Run:
             self.failed,
             self.total,
             keyed=self.keyed,
-            has_file=self._asked.work is not None,
             startable=self._startable,
+            continues=self._asked.work is not None and self._asked.resume != NEVER,
         )
         if line is not None:
             say(f"jobdash: {line}")
@@ -357,13 +356,12 @@ class Run:
         ``error`` is the exception that is being handled, if there is one. ``given`` is how many items were
         given out. A loop that has given out all of them is completed: `zip` asks for no more than it needs.
         """
-        all_given = error is None and not self.token.stopped and given > 0 and given == self.total
-        if all_given:
+        self._all_given = error is None and not self.token.stopped and given > 0 and given == self.total
+        if self._all_given:
             self.succeeded = given
         self._left_at = instruction(at)
         with contextlib.suppress(LeaseLost):  # it has been reported
-            self.conclude(error, exhausted=all_given)
-        self._all_given = all_given
+            self.conclude(error, exhausted=self._all_given)
         if self.word == "completed" or (self.word == "cancelled" and not self.token.stopped):
             living.left.append(self)
 
@@ -373,7 +371,7 @@ class Run:
         While an exception goes up, nothing tells the loop of it; at the end of the script Python knows.
         """
         error = uncaught(self._left_at)
-        word, ended = verdict(error, exhausted=False, how_far=so_far(self.done, self.total))
+        word, ended = verdict(error, False, so_far(self.done, self.total))
         if word == "failed" and self._pid == os.getpid():
             self._recorder.fail_after_all(ended, self.succeeded - self._all_given)
 

@@ -89,6 +89,12 @@ class _Pool(Generic[T, V]):
 
     def _work(self) -> None:
         self._token.add_thread()
+        try:
+            self._do_all()
+        finally:
+            self._token.remove_thread()
+
+    def _do_all(self) -> None:
         while (item := self._items.get()) is not None:
             outcome = None
             try:

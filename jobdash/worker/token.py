@@ -94,6 +94,10 @@ class Token:
         """Let the present thread be one of ours, in which a cancel may be no Exception."""
         self._threads.add(get_ident())
 
+    def remove_thread(self) -> None:
+        """Let the present thread be none of ours any more: it ends, and another may get its number."""
+        self._threads.discard(get_ident())
+
     def belongs_to(self, path: Path, job_id: int, fence: int) -> None:
         """Name the job, for a look from another process."""
         self._place = (str(path), job_id, fence)

@@ -210,6 +210,32 @@ async def test_a_lost_answer_is_found_by_its_input_file(
     assert server.count("POST /v1/batches") == 1
 
 
+@pytest.mark.parametrize("listed_at_once", [True, False])
+async def test_an_older_batch_of_the_same_file_is_not_ours(
+    world: World, openai_file: Path, listed_at_once: bool
+) -> None:
+    """Some servers give one file id to every upload of the same content."""
+    old = batch(1, "completed", input_file_id="file-77")
+    old["created_at"] -= 24 * 3600
+    lists = {"empty": not listed_at_once}
+
+    def answer(asked: Asked) -> Any:
+        if asked.line == "POST /v1/files":
+            return {"id": "file-77", "status": "processed"}
+        if asked.line == "POST /v1/batches":
+            return None
+        return page() if lists["empty"] else page(old)
+
+    async with at(world, answer):
+        done = await submitted(world, openai_file)
+        assert done.end is SubmitEnd.UNCONFIRMED
+        lists["empty"] = False
+        world.pass_time(30)
+        await world.sync("openai")
+        assert done.row is not None
+        assert world.row("batch_1").id != done.row.id
+
+
 async def test_a_batch_of_the_same_file_id_elsewhere_is_not_ours(world: World, openai_file: Path) -> None:
     def answer(asked: Asked) -> Any:
         if asked.line == "POST /v1/files":

@@ -180,12 +180,16 @@ def test_what_is_no_json_is_refused_by_name(value: object, message: str) -> None
         ({"loss": [float("inf")]}, r"the part \['loss'\]\[0\] of the result is inf"),
         ({1: "a", "1": "b"}, "two keys of the result are '1' as text"),
         ("x" * 20_000, "the result is 20,002 bytes of JSON, and at most 16,384 are kept: raise max_detail="),
-        (["ä" * 4_000], "is 24,004 bytes"),
+        (["ä" * 9_000], "is 18,004 bytes"),
     ],
 )
 def test_what_cannot_be_kept_whole_is_refused_with_the_reason(value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         detail_json(value)
+
+
+def test_letters_of_every_script_count_as_they_are_in_utf_8() -> None:
+    assert kept("語" * 5_000) == "語" * 5_000
 
 
 def test_the_limit_can_be_raised() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import threading
+from pathlib import Path
 
 import pytest
 from worker_kit import Scripts, Seen
 
-from jobdash import JobCancelled, LeaseLost
+from jobdash import JobCancelled, LeaseLost, track
 from jobdash.worker.stopping import CancelledInWorker, LeaseLostInWorker
 
 HEAD = """
@@ -131,3 +133,21 @@ def test_what_is_handed_on_is_an_exception_and_still_ends_a_script() -> None:
         assert isinstance(error, Exception)
         assert isinstance(error, base)
         assert (error.code, str(error)) == (code, "why")
+
+
+def test_a_library_s_thread_with_the_number_of_one_of_ours_that_ended_is_the_library_s(path: Path) -> None:
+    """The system gives the number of a thread that has ended to the next one."""
+    ours: set[int] = set()
+    with track(range(8), "numbers", key=str, db=path) as job:
+        job.map(lambda _: ours.add(threading.get_ident()), workers=2)
+        raised: list[tuple[int, type]] = []
+
+        def look() -> None:
+            raised.append((threading.get_ident(), type(job.token.stop())))
+
+        for _ in range(20):
+            one = threading.Thread(target=look)
+            one.start()
+            one.join()
+    assert ours & {number for number, _ in raised}, "no number was given again"
+    assert {kind for _, kind in raised} == {CancelledInWorker}

@@ -13,6 +13,7 @@ import pytest
 from worker_kit import REPOSITORY, Seen
 
 from jobdash import track
+from jobdash.worker.announcements import end_line
 
 KEYED = """
 import jobdash, sys
@@ -110,6 +111,20 @@ def test_code_without_a_file_continues_nothing(runs: Runs, seen: Seen) -> None:
     for _ in range(2):
         runs.start(["-"], given)
     assert seen.ask("SELECT count(*), max(attempt) FROM job WHERE name = 'heredoc'") == [(2, 1)]
+
+
+def test_the_end_of_code_without_a_file_promises_no_next_run(runs: Runs, seen: Seen) -> None:
+    code = FAILING.replace("{more}", "")
+    _, err = runs.start(["-c", code], "b\n")
+    assert 'resume="failed"' not in err
+    assert f'resume="{seen.job("paid")["public_id"]}"' in err
+    for word, failed, rest in (
+        ("cancelled", 0, 'is cancelled; a run with resume="k3f9" does the rest'),
+        ("failed", 1, '1 of 4 failed; a run with resume="k3f9" tries it again and does the rest'),
+    ):
+        line = end_line("cells", "k3f9", word, failed, 4, keyed=True, startable=False, continues=False)
+        assert line is not None
+        assert line.endswith(rest)
 
 
 def test_an_unnamed_loop_in_another_line_is_named(runs: Runs, seen: Seen) -> None:
