@@ -26,6 +26,7 @@ _ON_ONE_LINE = "Missing scopes: api.batch.read. Ask an owner of the project."
         {"error": _SCOPES},
     ],
 )
+@pytest.mark.slow
 def test_why_a_key_is_refused_is_said_wherever_the_account_is(cli: Cli, status: int, body: object) -> None:
     cli.fault(Answer(status, json.dumps(body)), key=KEYS["work"])
     words = f"key rejected ({status}): {_ON_ONE_LINE}"

@@ -78,6 +78,7 @@ def test_nothing_is_done_without_an_output(cli: Cli, filled: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full", "<&-", "<&- 2>&-"])
+@pytest.mark.slow
 def test_diagnostics_that_cannot_be_written_end_nothing(
     cli: Cli, filled: dict[str, str], redirect: str
 ) -> None:

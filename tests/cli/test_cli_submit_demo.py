@@ -135,6 +135,7 @@ def test_what_was_certainly_not_created_may_be_sent_again_without_a_question(
     assert cli("submit", str(batch_file), "--account", "openai").code == 0
 
 
+@pytest.mark.slow
 def test_submit_reads_standard_input(cli: Cli, batch_file: Path) -> None:
     with cli.start(
         "submit", "-", "--account", "openai", "--name", "piped", stdin=batch_file.open("rb")

@@ -50,6 +50,7 @@ def test_an_account_that_failed_was_asked_all_the_same(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("command", ["sync", "doctor"])
+@pytest.mark.slow
 def test_certificates_that_cannot_be_read_are_named(cli: Cli, command: str) -> None:
     missing = str(cli.folder / "no-such.pem")
     with cli.start(command, env={**os.environ, "SSL_CERT_FILE": missing}) as process:

@@ -254,6 +254,7 @@ async def looked(worker: AccountWorker) -> None:
         (True, 70, {"claimed_until": 2**52}, True),  # a clock that was set back since
     ],
 )
+@pytest.mark.slow
 async def test_while_somebody_presses_keys_batches_made_elsewhere_are_looked_for_every_minute(
     threads: Threads, pressed: bool, asked_ago_s: int, more: dict[str, object], asks: bool
 ) -> None:

@@ -86,6 +86,7 @@ async def test_a_wait_sees_it_in_time(world: World) -> None:
         assert not (await wait_until(waiting, world.syncs)).timed_out
 
 
+@pytest.mark.slow
 async def test_of_many_that_do_not_change_a_few_are_asked_in_turn(world: World) -> None:
     known = [batch(number) for number in range(100)]
 
@@ -292,6 +293,7 @@ async def test_a_server_that_will_not_have_the_file_yet_is_asked_again(
 
 
 @pytest.mark.parametrize("never", ["upload", "create"])
+@pytest.mark.slow
 async def test_a_file_that_is_never_processed_ends_in_a_sentence(
     world: World, openai_file: Path, never: str
 ) -> None:

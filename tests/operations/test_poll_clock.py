@@ -182,6 +182,7 @@ ACTS: dict[str, Act] = {
 
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.slow
 async def test_the_next_question_comes_within_the_pace_of_the_job(
     world: World, tmp_path: Path, clock: str, act: str
 ) -> None:

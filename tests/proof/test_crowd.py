@@ -117,6 +117,7 @@ def crowd(world: World, nursery: Nursery, seconds: float) -> None:
     assert len(world.rows()) == JOBS
 
 
+@pytest.mark.slow
 def test_two_dashboards_and_a_script_get_along(busy: World, nursery: Nursery) -> None:
     # F-1 F-3
     crowd(busy, nursery, 4.0)

@@ -129,6 +129,7 @@ def test_a_job_removed_by_force_while_its_removal_waits_is_removed_once(
     "point",
     ["before end_waiting_removal", "commit end_waiting_removal", "before hide", "commit hide", "after hide"],
 )
+@pytest.mark.slow
 def test_a_sync_killed_while_it_carries_out_a_removal_leaves_it_to_the_next(
     world: World, nursery: Nursery, point: str
 ) -> None:

@@ -32,6 +32,7 @@ OPENAI = f'{{"object": "list", "data": [{{"id": "batch_1", "status": "{STATE}"}}
 
 @pytest.mark.parametrize(("provider", "body"), [("gemini", GEMINI), ("openai", OPENAI)])
 @pytest.mark.parametrize("asked", [{}, {"PYTHONWARNINGS": "always", "OPENAI_LOG": "debug"}])
+@pytest.mark.slow
 def test_nothing_an_sdk_says_reaches_the_terminal(
     provider: str, body: str, asked: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ def _start(path: Path) -> None:
         store.execute(_EVENT)
 
 
+@pytest.mark.slow
 def test_racing_starters_move_the_old_log_away_once(path: Path) -> None:
     """The log of the store that the first of them makes is never taken for an old one."""
     context = multiprocessing.get_context("fork")

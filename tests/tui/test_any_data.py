@@ -72,6 +72,7 @@ async def test_a_batch_that_never_expires_east_of_utc(path: Path, monkeypatch: p
         time.tzset()
 
 
+@pytest.mark.slow
 async def test_columns_of_json_that_hold_none(path: Path) -> None:
     cases = [
         (column, value) for column in ("usage", "errors", "files", "remote_metadata") for value in NO_JSON
@@ -82,6 +83,7 @@ async def test_columns_of_json_that_hold_none(path: Path) -> None:
     await look_at_all(path, len(cases))
 
 
+@pytest.mark.slow
 async def test_words_and_counts_that_do_not_add_up(path: Path) -> None:
     cases: list[tuple[str, Any]] = [
         ("raw_status", ""), ("total", -5), ("succeeded", 2**62), ("failed", 2**62),

@@ -278,6 +278,7 @@ async def test_a_choice_that_leaves_nothing_to_do_turns_the_red_button_off(path:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (60, 16), (40, 10)])
 @pytest.mark.parametrize("key", ["C", "X", "x", "f", "c"])
+@pytest.mark.slow
 async def test_the_buttons_are_always_in_sight(path: Path, size: tuple[int, int], key: str) -> None:
     statuses = ("pending", "validating", "in_progress", "completed", "failed", "cancelled", "expired")
     rows = [job(number, statuses[number % 7], succeeded=number * 1000) for number in range(1, 90)]

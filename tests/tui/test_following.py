@@ -19,6 +19,7 @@ async def caught_up(dash: Dash, number: int) -> None:
 
 
 @pytest.mark.parametrize("order", [0, 2, 3])
+@pytest.mark.slow
 async def test_cursor_line_and_marks_stay_through_insertions_and_removals(path: Path, order: int) -> None:
     async with dashboard(path, rows=MANY, working=False, size=(110, 24)) as dash:
         await dash.press(*["s"] * order, "pagedown", "pagedown", "down", "space")

@@ -227,6 +227,7 @@ async def test_the_real_screen_over_all_of_them(store: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(0, len(HOSTILE), 61))
+@pytest.mark.slow
 async def test_dialog_toast_job_screen_and_log_of_one(path: Path, number: int) -> None:
     text = HOSTILE[number]
     row = list(hostile_job(2, text))

@@ -14,6 +14,7 @@ from tui_kit import Dash, add, change, dashboard, job, jobs, make_store
 from jobdash.operations.browse import Order
 
 
+@pytest.mark.slow
 async def test_s_goes_on_although_rows_move_all_the_time(path: Path) -> None:
     async with dashboard(path, rows=jobs(*["in_progress"] * 4), working=False) as dash:
         seen = []
@@ -51,6 +52,7 @@ def toast_rows(dash: Dash) -> set[int]:
 
 @pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 15), (200, 50)])
 @pytest.mark.parametrize("number", [1, 3, 12])
+@pytest.mark.slow
 async def test_a_toast_covers_neither_the_detail_lines_nor_the_keys(
     path: Path, size: tuple[int, int], number: int
 ) -> None:

@@ -116,6 +116,7 @@ async def screens(dash: Dash) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [(120, 36), (80, 24), (40, 10)])
+@pytest.mark.slow
 async def test_ascii_everywhere(path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     monkeypatch.setenv("LC_ALL", "C")
     rows = [*jobs(*ALL_STATES), job(50, name="商品説明 naïve 🎉", remote_status="in_progress")]
@@ -183,6 +184,7 @@ async def test_without_colours_a_bar_still_tells(path: Path, monkeypatch: pytest
         *(((80, 24), theme) for theme in ("jobdash-dark", "jobdash-light", "textual-light", "ansi-dark")),
     ],
 )
+@pytest.mark.slow
 async def test_every_screen_at_every_size_and_theme(path: Path, size: tuple[int, int], theme: str) -> None:
     ui = UiSettings(theme=theme, ascii=False)
     async with dashboard(path, [OPENAI], rows=jobs(*ALL_STATES), working=False, size=size, ui=ui) as dash:

@@ -39,6 +39,7 @@ async def end_of(path: Path, keys: list[str], *, burst: bool) -> tuple[Any, ...]
 
 
 @pytest.mark.parametrize("seed", range(6))
+@pytest.mark.slow
 async def test_a_burst_ends_where_the_same_keys_end_one_by_one(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     keys = chance.choices(KEYS, k=12)
@@ -59,6 +60,7 @@ async def test_a_burst_ends_where_the_same_keys_end_one_by_one(tmp_path: Path, s
         ),
     ],
 )
+@pytest.mark.slow
 async def test_no_move_overtakes_a_key_that_was_sent_to_something_in_front(
     path: Path, opens: str, closes: str, acts: str
 ) -> None:

@@ -188,6 +188,7 @@ sys.exit(code)
 
 
 @pytest.mark.parametrize("after", [0.0, 0.3, 3.0])
+@pytest.mark.slow
 def test_quitting_with_every_call_hanging(tmp_path: Path, after: float) -> None:
     """C-5"""
     path = make_store(tmp_path / "d" / "j.db", jobs("in_progress", "pending", "completed"))
