@@ -81,9 +81,9 @@ def test_rows_that_cannot_be_leave_nothing_behind(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def million(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     path = tmp_path_factory.mktemp("million") / "jobs.db"
-    started = time.perf_counter()
+    started = time.process_time()  # of this process: what else the machine is at does not count
     build_sample_store(path, sample_rows(1_000_000))
-    return path, time.perf_counter() - started
+    return path, time.process_time() - started
 
 
 @pytest.mark.slow
