@@ -354,6 +354,7 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_is_sent(cli: Cli
     assert cli.calls("POST") == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_sends_nothing_more_and_still_tells(cli: Cli) -> None:
     # C-6
     for _ in range(150):

@@ -126,6 +126,7 @@ def test_sync_exit_codes(cli: Cli) -> None:
     assert cli("sync", "--account", "nobody").code == 2
 
 
+@pytest.mark.slow
 def test_an_interrupted_cancel_is_told_by_the_next_sync(cli: Cli) -> None:
     batch = cli.add(name="nightly")
     cli("sync")

@@ -281,6 +281,7 @@ async def test_an_attended_account_that_another_process_polls_is_left_to_it(thre
     assert not await asyncio.to_thread(threads.synced.wait, 0.3)
 
 
+@pytest.mark.slow
 async def test_an_action_elsewhere_wakes_an_idle_account(threads: Threads) -> None:
     worker = await first_sync(threads)
     planned(threads.world, 70)

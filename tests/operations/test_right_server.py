@@ -91,6 +91,7 @@ ACTIONS: dict[str, tuple[Action, dict[str, object]]] = {
 @pytest.mark.parametrize("how", [_planned, _meant_before])
 @pytest.mark.parametrize("name", ACTIONS)
 @pytest.mark.parametrize("account", ["openai", "gemini"])
+@pytest.mark.slow
 async def test_no_action_on_an_unfinished_job_asks_the_wrong_server(
     moved: Moved, name: str, how: Callable[..., Awaitable[str]], account: str
 ) -> None:

@@ -138,6 +138,7 @@ def test_one_job_in_full_is_printable(nursery: Nursery, hostile: World) -> None:
         assert shape["errors"][0]["message"] in {exact(text) for text in STRINGS}
 
 
+@pytest.mark.slow
 def test_an_actions_lines_and_the_log_are_printable(nursery: Nursery, hostile: World) -> None:
     env = hostile.environment()
     outputs = []

@@ -94,6 +94,7 @@ def test_claims(word: str, claimants: set[str]) -> None:
         ("jobdash.providers.gemini_batch", ("openai",)),
     ],
 )
+@pytest.mark.slow
 def test_what_an_import_does_not_load(module: str, absent: tuple[str, ...]) -> None:
     script = f"import sys, {module}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

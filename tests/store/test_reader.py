@@ -69,6 +69,7 @@ def one_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
 
 @settings(max_examples=40, deadline=None)
 @given(jobs=jobs_with_ties, size=st.integers(1, 4), data=st.data())
+@pytest.mark.slow
 def test_pages_put_together_are_the_sorted_list(
     one_store: tuple[Path, Writer, Reader], jobs: list[dict[str, object]], size: int, data: st.DataObject
 ) -> None:

@@ -35,6 +35,7 @@ async def test_ctrl_c_twice_quits_and_once_says_so(path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [("slash",), ("c",), ("question_mark",), ("l",), ("enter",), ("ctrl+p",)])
+@pytest.mark.slow
 async def test_ctrl_c_twice_quits_from_everywhere(path: Path, before: tuple[str, ...]) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
         await dash.press(*before)

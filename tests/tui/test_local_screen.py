@@ -240,6 +240,7 @@ async def test_the_output_of_a_script_is_followed(path: Path, tmp_path: Path) ->
         await dash.until(lambda: "cannot be read" in dash.screen)
 
 
+@pytest.mark.slow
 async def test_the_output_is_followed_until_somebody_scrolls_up(path: Path, tmp_path: Path) -> None:
     log = tmp_path / "out.log"
     log.write_text("".join(f"line {number}\n" for number in range(100)))
@@ -384,6 +385,7 @@ def model(path: Path, outcome: ItemOutcome | None) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 async def test_the_list_equals_the_store_wherever_it_is(path: Path, seed: int) -> None:
     chance = random.Random(seed)
     fill(make_store(path), 3_000)

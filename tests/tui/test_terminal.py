@@ -142,6 +142,7 @@ def test_cancel_a_job_in_the_demo_and_quit(demo: Terminal) -> None:
     assert b"go on at" not in demo.raw
 
 
+@pytest.mark.slow
 def test_filter_and_clear_in_the_demo(demo: Terminal) -> None:
     demo.send("/status:fail")
     demo.shows("no status 'fail'")
@@ -155,6 +156,7 @@ def test_filter_and_clear_in_the_demo(demo: Terminal) -> None:
     assert demo.ended(6.0) == 0
 
 
+@pytest.mark.slow
 def test_resize_in_the_demo(demo: Terminal) -> None:
     for columns, lines in ((80, 24), (40, 10), (200, 50), (120, 34)):
         demo.resize(columns, lines)

@@ -426,6 +426,7 @@ def test_an_interrupt_while_a_fork_waits_does_not_hold_up_the_next_one(scripts: 
     assert seen.counts("in a thread") == ("completed", 2, 2, 0)
 
 
+@pytest.mark.slow
 def test_threads_may_fork_at_once_while_jobs_begin_and_end(scripts: Scripts) -> None:
     code, err, out = scripts.run(
         """

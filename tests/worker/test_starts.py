@@ -36,6 +36,7 @@ def test_it_takes_up_the_job_it_was_started_for(scripts: Scripts, seen: Seen, me
         ("fence = 6", 75, "was set back to pending, exiting"),
     ],
 )
+@pytest.mark.slow
 def test_one_that_is_not_to_be_had_any_more_is_neither_done_nor_made_anew(
     meanwhile: str, code: int, told: str, scripts: Scripts, seen: Seen, meant: str
 ) -> None:
