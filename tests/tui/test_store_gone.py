@@ -75,7 +75,7 @@ async def test_a_yes_in_the_same_moment_is_not_done(path: Path, gone: Callable[[
         await dash.until_dialog()
         gone(path)
         await dash.press("y")
-        # With what reason depends on who looks first: the plan, the write, the look at the file, the connection.
+        # The reason depends on who looks first: the plan, the write, the look at the file, the connection.
         why = (WORDS, "the store was closed", "There is no store")
         await dash.until(
             lambda: WORDS in dash.line("banner") or any(one in t for t in dash.toasts for one in why)
