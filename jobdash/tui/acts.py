@@ -149,7 +149,7 @@ class Acts:
         try:
             await flow
         except StoreError as error:  # busy for too long, or gone: said, and nothing ends for it
-            self._app.notify(str(error), severity="error")
+            self._app.notify(str(self._context.store_error(error)), severity="error")
         except Exception as error:  # noqa: BLE001 - the data of one job must not end the dashboard
             self._app.cannot_show(error)
         finally:
@@ -236,7 +236,7 @@ class Acts:
         try:
             work = self._app.runtime.work()
         except StoreError as error:
-            self._app.notify(str(error), severity="warning")
+            self._app.notify(str(self._context.store_error(error)), severity="warning")
             return
         self._app.notify(f"Asking for the errors of {wording.jobs(len(rows))}", timeout=2)
         told = await refresh_errors(rows, work, lambda _one: None)

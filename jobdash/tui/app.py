@@ -16,6 +16,7 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType, Keymap
 from textual.dom import DOMNode
 from textual.filter import LineFilter
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -25,7 +26,7 @@ from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.context import Context
-from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, Waiting
+from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, ThreadMessage, Waiting
 from jobdash.tui.news import Severity, toasts
 from jobdash.tui.prompt_keys import KeysUnderWay
 from jobdash.tui.runs import Run, Runs, single_toast, summary_line
@@ -160,7 +161,7 @@ class JobdashApp(TerminalApp):
 
     def store_unreadable(self, error: StoreError) -> None:
         """Say that the store cannot be read any more."""
-        self.main.show_banner(str(error))
+        self.main.show_banner(str(self.context.store_error(error)))
 
     async def run_action(
         self,
@@ -207,6 +208,11 @@ class JobdashApp(TerminalApp):
         elif isinstance(entry, FilterInput) and event.is_printable and event.character:
             event.prevent_default()
             entry.take(event.character)
+
+    async def _on_message(self, message: Message) -> None:
+        """Handle a message; what a thread has posted finds no screens any more once they are closed."""
+        if self._running or not isinstance(message, ThreadMessage):
+            await super()._on_message(message)
 
     # ── what threads tell ──────────────────────────────────────────────────────────────────────────────────
 

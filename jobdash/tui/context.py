@@ -9,6 +9,7 @@ from jobdash.config import Config
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Situation
+from jobdash.errors import StoreError
 from jobdash.operations.browse import Browser
 from jobdash.operations.servers import servers
 from jobdash.tui.symbols import Symbols, choose
@@ -65,6 +66,14 @@ class Context:
             clock=clock,
             demo=demo,
         )
+
+    def store_error(self, error: StoreError) -> StoreError:
+        """Return why the store could not be used: that its file was replaced, where it was, else ``error``."""
+        try:
+            self.browser.refuse_replaced()
+        except StoreError as replaced:
+            return replaced
+        return error
 
     def situation(self, *, named: bool = True) -> Situation:
         """Return what a decision needs to know now."""

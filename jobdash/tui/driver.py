@@ -41,14 +41,23 @@ class TerminalDriver(linux_driver.LinuxDriver):
     def stop_application_mode(self) -> None:
         """Give the terminal back, once."""
         if self.drawing:
+            # The attributes come last: where Ctrl-C is a signal, the kernel drops what is not yet read with it.
+            attributes, self.attrs_before = self.attrs_before, None
             super().stop_application_mode()
+            self.attrs_before = attributes
             self.drawing = False
 
     def close(self) -> None:
-        """Let everything be written."""
+        """Let everything be written, then restore the terminal's attributes."""
         super().close()
         if not self.drawing:
+            self._restore_attributes()
             self.on_mode(False)
+
+    def _restore_attributes(self) -> None:
+        if self.attrs_before is not None:
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
 
     def write(self, data: str) -> None:
         """Write to the terminal; nothing, when that has gone: the queue would fill up and hold up the end."""

@@ -19,7 +19,11 @@ class News:
     notices: tuple[str, ...] = field(default=())
 
 
-class Synced(Message):
+class ThreadMessage(Message):
+    """A message from a thread that may outlive the screens; dropped once these are closed."""
+
+
+class Synced(ThreadMessage):
     """A sync has ended."""
 
     def __init__(self, news: News) -> None:
@@ -27,7 +31,7 @@ class Synced(Message):
         self.news = news
 
 
-class Waiting(Message):
+class Waiting(ThreadMessage):
     """An account waits because its provider asked for it, until a time (ms UTC); None: no more."""
 
     def __init__(self, account: str, until: int | None) -> None:
@@ -36,7 +40,7 @@ class Waiting(Message):
         self.until = until
 
 
-class Progress(Message):
+class Progress(ThreadMessage):
     """A sync under way has seen so many batches of an account so far."""
 
     def __init__(self, account: str, seen: int) -> None:
@@ -45,11 +49,11 @@ class Progress(Message):
         self.seen = seen
 
 
-class StoreReady(Message):
+class StoreReady(ThreadMessage):
     """From now on things can be written."""
 
 
-class StoreFailed(Message):
+class StoreFailed(ThreadMessage):
     """The store cannot be written."""
 
     def __init__(self, reason: str) -> None:

@@ -115,6 +115,12 @@ class Runtime:
 
     def begin(self, run: Run) -> None:
         """Carry out a run in the store's loop; raises StoreError when it is not open, or no more."""
+        try:
+            self._begin(run)
+        except StoreError as error:
+            raise self._context.store_error(error) from error
+
+    def _begin(self, run: Run) -> None:
         from jobdash.operations.background import execute_and_tell
         from jobdash.operations.limiter import Stop
 
@@ -126,6 +132,8 @@ class Runtime:
             stop.set()
 
         def ended(error: BaseException | None) -> None:
+            if isinstance(error, StoreError):
+                error = self._context.store_error(error)
             run.end(None if error is None else clean(str(error) or type(error).__name__))
 
         self._store.start(execute_and_tell(run.plan, work, run.outcomes.append, ended))

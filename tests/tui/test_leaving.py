@@ -11,6 +11,7 @@ from tui_kit import account, dashboard, jobs
 from jobdash.domain.plan import Action
 from jobdash.operations.plan import plan_jobs
 from jobdash.tui.leaving import last_words
+from jobdash.tui.messages import News, StoreFailed, StoreReady, Synced, Waiting
 from jobdash.tui.runs import Run
 
 OPENAI = account("openai")
@@ -99,3 +100,18 @@ def test_last_words_count_right() -> None:
         "1 removal goes on when the provider confirms",
     ]
     assert last_words(1_200, 3)[1] == "3 removals go on when the provider confirms"
+
+
+async def test_what_a_thread_still_posts_while_the_screens_are_closed_is_dropped(path: Path) -> None:
+    news = News("openai", finished=(), notices=("one more thing",))
+    async with dashboard(path, rows=jobs("pending"), working=False) as dash:
+        app = dash.app
+        close_screens = app._close_all
+
+        async def close_and_post() -> None:
+            await close_screens()
+            for message in (Synced(news), StoreReady(), StoreFailed("gone"), Waiting("openai", 1)):
+                app.post_message(message)
+
+        app._close_all = close_and_post  # type: ignore[method-assign]
+    assert app._exception is None

@@ -34,6 +34,9 @@ class Terminal:
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.resize(*size, tell=False)
+        attributes = termios.tcgetattr(slave)
+        attributes[3] |= termios.NOFLSH  # a Ctrl-C sent to it drops nothing that was not read yet
+        termios.tcsetattr(slave, termios.TCSANOW, attributes)
         self.process = subprocess.Popen(
             [sys.executable, *arguments],
             stdin=slave,
