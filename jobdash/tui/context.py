@@ -68,7 +68,7 @@ class Context:
         )
 
     def store_error(self, error: StoreError) -> StoreError:
-        """Return why the store could not be used: that its file was replaced, where it was, else ``error``."""
+        """Return why the store could not be used: its file was replaced, or else ``error`` itself."""
         try:
             self.browser.refuse_replaced()
         except StoreError as replaced:

@@ -41,7 +41,7 @@ class TerminalDriver(linux_driver.LinuxDriver):
     def stop_application_mode(self) -> None:
         """Give the terminal back, once."""
         if self.drawing:
-            # The attributes come last: where Ctrl-C is a signal, the kernel drops what is not yet read with it.
+            # The attributes come last: with a Ctrl-C that is a signal the kernel drops what is unread.
             attributes, self.attrs_before = self.attrs_before, None
             super().stop_application_mode()
             self.attrs_before = attributes
