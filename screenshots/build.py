@@ -25,7 +25,7 @@ from own_scripts import add_scripts
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
-from jobdash.config import Account, Config, Secret, UiSettings
+from jobdash.config.settings import Account, Config, Secret, UiSettings
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
 from jobdash.demo.samples import KEYS, seed_emulator
 from jobdash.operations.browse import open_browser

@@ -15,10 +15,18 @@ from jobdash.cli.selecting import Selection, Wanted, select
 from jobdash.cli.summary import lines_of, plan_lines, print_outcome, print_skipped, print_summary
 from jobdash.cli.syncing import notices
 from jobdash.cli.workbench import Workbench, open_workbench, situation
+from jobdash.domain.describe.plan_text import result_counts
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, JobOutcome, Plan, Result, Summary, Verdict
+from jobdash.domain.plan import (
+    Action,
+    ActionOutcome,
+    ActionResult,
+    ActionSummary,
+    Choices,
+    DecisionKind,
+    Plan,
+)
 from jobdash.domain.status import Status
-from jobdash.domain.wording import result_counts
 from jobdash.errors import ConfigError
 from jobdash.operations.abandoned import NOT_CONFIRMED, give_up_removals
 from jobdash.operations.execute import execute
@@ -70,7 +78,7 @@ def plan_selection(face: Face, action: Action, selection: Selection, choices: Ch
 
 def carry_out(face: Face, plan: Plan, manner: Manner, *, worst: int = 0) -> int:
     """Ask, act, and tell; return the exit code, which is ``worst`` where all goes well."""
-    refused = any(decision.verdict is Verdict.REFUSED for decision in plan.skipped)
+    refused = any(decision.verdict is DecisionKind.REFUSED for decision in plan.skipped)
     worst = worst or (FAILED if refused else 0)
     if not face.as_json:
         _print_head(face, plan)
@@ -116,7 +124,7 @@ def _only_tell(face: Face, plan: Plan, manner: Manner, worst: int) -> int:
         show_plan(plan, say, most=None)
         tell("dry run: nothing was changed")
     else:
-        _print_counts(Summary(plan, _skips(plan)))
+        _print_counts(ActionSummary(plan, _skips(plan)))
     return worst
 
 
@@ -126,19 +134,21 @@ def _fetchable(face: Face, plan: Plan) -> set[int]:
     return face.opened.browser.have_items(local)
 
 
-def _skips(plan: Plan) -> tuple[JobOutcome, ...]:
-    return tuple(JobOutcome(decision.job, Result.SKIPPED, decision.reason) for decision in plan.skipped)
+def _skips(plan: Plan) -> tuple[ActionOutcome, ...]:
+    return tuple(
+        ActionOutcome(decision.job, ActionResult.SKIPPED, decision.reason) for decision in plan.skipped
+    )
 
 
-def _execute(face: Face, plan: Plan, manner: Manner) -> tuple[Summary, int]:
+def _execute(face: Face, plan: Plan, manner: Manner) -> tuple[ActionSummary, int]:
     """Carry out a plan, and wait if that is wanted; return the summary and the waiting's exit code."""
     planned_skips = {decision.job.id for decision in plan.skipped}
 
-    def report(outcome: JobOutcome) -> None:
+    def report(outcome: ActionOutcome) -> None:
         if not face.as_json and outcome.job.id not in planned_skips and not outcome.stopped:
             print_outcome(plan, outcome)
 
-    async def work(stop: Stop) -> tuple[Summary, int]:
+    async def work(stop: Stop) -> tuple[ActionSummary, int]:
         async with open_workbench(face, stop) as bench:
             summary = await execute(plan, bench.work, report)
             if manner.wait_ms is None or stop.is_set():
@@ -148,10 +158,10 @@ def _execute(face: Face, plan: Plan, manner: Manner) -> tuple[Summary, int]:
     return run_stoppable(work)
 
 
-async def _confirmed(summary: Summary, manner: Manner, bench: Workbench) -> tuple[Summary, int]:
+async def _confirmed(summary: ActionSummary, manner: Manner, bench: Workbench) -> tuple[ActionSummary, int]:
     """Wait until what was accepted is confirmed; return the summary as it is then."""
     assert manner.wait_ms is not None
-    done = tuple(outcome.job.id for outcome in summary.outcomes if outcome.result is Result.DONE)
+    done = tuple(outcome.job.id for outcome in summary.outcomes if outcome.result is ActionResult.DONE)
     awaited = {*done, *_under_way(summary.plan)}
     told: set[str] = set()
 
@@ -188,11 +198,11 @@ async def _confirmed(summary: Summary, manner: Manner, bench: Workbench) -> tupl
     return replace(summary, outcomes=now, interrupted=waited.stopped), code
 
 
-def _print_counts(summary: Summary) -> None:
+def _print_counts(summary: ActionSummary) -> None:
     say(" · ".join(f"{word}: {number:,}" for word, number in result_counts(summary)))
 
 
-def _exit_code(summary: Summary, waited: int, worst: int) -> int:
+def _exit_code(summary: ActionSummary, waited: int, worst: int) -> int:
     if summary.interrupted:
         return INTERRUPTED
     return worst or (0 if summary.clean else FAILED) or waited

@@ -10,7 +10,7 @@ from jobdash.cli.out import tell
 from jobdash.cli.selecting import Wanted
 from jobdash.cli.syncing import sync_now
 from jobdash.cli.workbench import situation
-from jobdash.config import Account
+from jobdash.config.settings import Account
 from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import Choices
 from jobdash.domain.provider import LOCAL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobdash.cli.moments import ago
-from jobdash.config import Config
+from jobdash.config.settings import Config
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from jobdash.cli.face import Face
-from jobdash.domain.duration import parse_span
 from jobdash.domain.text import clean, encodable
+from jobdash.domain.time import parse_span
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

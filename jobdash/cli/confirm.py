@@ -9,9 +9,9 @@ from jobdash.cli.job_words import done_words, short_name
 from jobdash.cli.out import Tone, say, tell
 from jobdash.cli.tables import cells, terminal_width, wrapped
 from jobdash.domain.clock import system_clock
-from jobdash.domain.marks import shown_status
+from jobdash.domain.describe.job_text import shown_status
+from jobdash.domain.describe.plan_text import danger_button, notes, title
 from jobdash.domain.plan import Decision, Plan
-from jobdash.domain.wording import danger_button, notes, title
 from jobdash.errors import NotConfirmed
 
 MOST_SHOWN = 20

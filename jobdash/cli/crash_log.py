@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jobdash.cli.face import Face
-from jobdash.config import default_database_path
+from jobdash.config.settings import default_database_path
 from jobdash.domain.text import redact
 from jobdash.errors import JobdashError
 

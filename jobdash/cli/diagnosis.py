@@ -10,7 +10,7 @@ from jobdash.cli.face import NO_ACCOUNT, Face
 from jobdash.cli.loop import run
 from jobdash.cli.out import Tone, document, say
 from jobdash.cli.workbench import open_accounts
-from jobdash.config import Config, default_config_path
+from jobdash.config.settings import Config, default_config_path
 from jobdash.errors import ConfigError, StoreError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
 from jobdash.operations.limiter import Stop

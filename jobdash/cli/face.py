@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from jobdash.cli.out import Tone, tell
-from jobdash.config import Account, Config, load
+from jobdash.config.settings import Account, Config, load
 from jobdash.domain.provider import LOCAL
 from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
 from jobdash.operations.browse import Opened, open_browser

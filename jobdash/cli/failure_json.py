@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from jobdash.domain.failures import failure_groups, truncated
-from jobdash.domain.job import Job
+from jobdash.domain.job import JobDetails
 from jobdash.operations.browse import Browser
 
 
-def failures_json(job: Job, browser: Browser) -> dict[str, Any]:
+def failures_json(job: JobDetails, browser: Browser) -> dict[str, Any]:
     """Return every error that is known, the groups they fall into, and whether there are more.
 
     ``errors`` has those of the batch itself (with ``line``), then those of its failed requests (with

@@ -12,7 +12,7 @@ from jobdash.cli.out import document, say
 from jobdash.cli.selecting import Wanted, select
 from jobdash.cli.summary import print_line, tone_of
 from jobdash.cli.workbench import open_workbench
-from jobdash.domain.plan import Result
+from jobdash.domain.plan import ActionResult
 from jobdash.operations.browse import Browser
 from jobdash.operations.collect import Fetched, fetch
 from jobdash.operations.limiter import Stop
@@ -24,14 +24,14 @@ def fetch_jobs(face: Face, wanted: Wanted, folder: Path, *, partial: bool) -> in
     face.writable()
 
     def hint(done: Fetched) -> str:
-        refused = done.result is Result.FAILED and done.row.unfinished and not partial
+        refused = done.result is ActionResult.FAILED and done.row.unfinished and not partial
         there = refused and face.opened.browser.have_items([done.row.id])
         return "; --partial fetches what there is" if there else ""
 
     def report(done: Fetched) -> None:
         if not face.as_json:
             where = f"{done.reason}: {done.file}" if done.file is not None else f"{done.reason}{hint(done)}"
-            word = "fetched" if done.result is Result.DONE else str(done.result)
+            word = "fetched" if done.result is ActionResult.DONE else str(done.result)
             print_line(word, done.row, where, tone_of(done.result))
 
     async def work(stop: Stop) -> tuple[list[Fetched], bool]:
@@ -51,12 +51,12 @@ def fetch_jobs(face: Face, wanted: Wanted, folder: Path, *, partial: bool) -> in
     if face.as_json:
         document({"jobs": [_as_json(done) for done in fetched]})
     else:
-        counts = {word: sum(done.result is word for done in fetched) for word in Result}
-        heads = {Result.DONE: "Fetched", Result.SKIPPED: "Skipped", Result.FAILED: "Failed"}
+        counts = {word: sum(done.result is word for done in fetched) for word in ActionResult}
+        heads = {ActionResult.DONE: "Fetched", ActionResult.SKIPPED: "Skipped", ActionResult.FAILED: "Failed"}
         say(" · ".join(f"{heads[word]}: {number:,}" for word, number in counts.items()))
     if stopped:
         return INTERRUPTED
-    failed = any(done.refused or done.result is Result.FAILED for done in fetched)
+    failed = any(done.refused or done.result is ActionResult.FAILED for done in fetched)
     return FAILED if failed or selection.bad_words else 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobdash.cli.moments import rfc3339
 from jobdash.cli.out import Tone, say, tell
-from jobdash.domain.local import NO_ITEM, Errors, Item, ItemOutcome
+from jobdash.domain.items import NO_ITEM, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser
 from jobdash.operations.item_json import item_json
@@ -16,26 +16,28 @@ from jobdash.operations.item_json import item_json
 MOST_ERROR_GROUPS = 5
 _PAGE = 1_000
 _TONES = {
-    ItemOutcome.OK: Tone.QUIET,
-    ItemOutcome.ERROR: Tone.BAD,
-    ItemOutcome.SKIPPED: Tone.QUIET,
-    ItemOutcome.WAITING: Tone.PLAIN,
+    ItemStatus.OK: Tone.QUIET,
+    ItemStatus.ERROR: Tone.BAD,
+    ItemStatus.SKIPPED: Tone.QUIET,
+    ItemStatus.WAITING: Tone.PLAIN,
 }
 
 
-def items_of(browser: Browser, job_id: int, outcome: ItemOutcome | None, limit: int | None) -> Iterator[Item]:
+def items_of(
+    browser: Browser, job_id: int, outcome: ItemStatus | None, limit: int | None
+) -> Iterator[ItemRow]:
     """Yield a job's items (of one outcome), in order, page by page, at most ``limit``."""
     return islice(_all_items(browser, job_id, outcome), limit)
 
 
-def _all_items(browser: Browser, job_id: int, outcome: ItemOutcome | None) -> Iterator[Item]:
+def _all_items(browser: Browser, job_id: int, outcome: ItemStatus | None) -> Iterator[ItemRow]:
     after = -1
     while page := browser.items(job_id, outcome, after, _PAGE):
         yield from page
         after = page[-1].seq
 
 
-def print_items(browser: Browser, job_id: int, outcome: ItemOutcome | None, limit: int | None) -> None:
+def print_items(browser: Browser, job_id: int, outcome: ItemStatus | None, limit: int | None) -> None:
     """Print a job's items, a line each, under their counts and the commonest errors."""
     counts = browser.item_counts(job_id)
     say("")
@@ -55,7 +57,7 @@ def print_items(browser: Browser, job_id: int, outcome: ItemOutcome | None, limi
         tell(f"{number:,} of {there:,} items; --limit 0 shows all")
 
 
-def _print_errors(errors: Errors) -> None:
+def _print_errors(errors: ItemErrors) -> None:
     for group in errors.groups[:MOST_ERROR_GROUPS]:
         say(f"  {group.count:,} × {_error_words(group.error_type, group.error)}", Tone.WARN)
     if (rest := len(errors.groups) - MOST_ERROR_GROUPS) > 0:
@@ -66,13 +68,13 @@ def _error_words(error_type: str | None, error: str | None) -> str:
     return ": ".join(filter(None, (error_type, clean(error or "", 200))))
 
 
-def _line(item: Item) -> str:
+def _line(item: ItemRow) -> str:
     told = _error_words(item.error_type, item.error) or clean(item.detail or "", 200)
     return "  ".join(filter(None, (f"{item.outcome:<7}", clean(item.key, 200), told)))
 
 
 def items_json(
-    browser: Browser, job_id: int, outcome: ItemOutcome | None, limit: int | None
+    browser: Browser, job_id: int, outcome: ItemStatus | None, limit: int | None
 ) -> Iterator[dict[str, Any]]:
     """Yield a job's items as ``--json`` prints them."""
     return map(item_json, items_of(browser, job_id, outcome, limit))

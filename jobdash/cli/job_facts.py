@@ -11,6 +11,7 @@ from jobdash.cli.job_words import done_words, status_word
 from jobdash.cli.moments import ago, local
 from jobdash.cli.out import say
 from jobdash.cli.tables import facts
+from jobdash.domain.describe.job_text import expires_in, left
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -19,9 +20,8 @@ from jobdash.domain.failures import (
     truncated,
     worth_asking,
 )
-from jobdash.domain.job import Job, JobRow
-from jobdash.domain.local import Attempt
-from jobdash.domain.marks import expires_in, left
+from jobdash.domain.items import Attempt
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.status import LABELS, UNFINISHED, Status
 from jobdash.domain.text import clean
 
@@ -32,7 +32,7 @@ MOST_ERRORS = 20
 
 
 def print_job(
-    job: Job, now: int, attempts: Sequence[Attempt] = (), failed: FailedRequests | None = None
+    job: JobDetails, now: int, attempts: Sequence[Attempt] = (), failed: FailedRequests | None = None
 ) -> None:
     """Print a job, a fact a line.
 
@@ -46,7 +46,7 @@ def print_job(
         _print_errors(job, failed or FailedRequests())
 
 
-def _print_errors(job: Job, failed: FailedRequests) -> None:
+def _print_errors(job: JobDetails, failed: FailedRequests) -> None:
     """Print a batch's errors by code and message, and which requests they are of."""
     groups = failure_groups(job, failed)
     if groups:
@@ -73,7 +73,7 @@ def _print_errors(job: Job, failed: FailedRequests) -> None:
         say(f"  not all of them: the first {failed.kept:,} are kept here")
 
 
-def _unknown(job: Job, failed: FailedRequests) -> str:
+def _unknown(job: JobDetails, failed: FailedRequests) -> str:
     number = job.row.failed
     if not number:
         return "The reasons of its failure are not known here"
@@ -89,7 +89,7 @@ def _some(words: Iterable[str], number: int) -> str:
     return ", ".join(first) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _facts(job: Job, now: int, *, keyed: bool) -> Iterator[tuple[str, str]]:
+def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str]]:
     row = job.row
     yield "Name", row.name
     yield "Id", row.public_id
@@ -121,7 +121,7 @@ def _facts(job: Job, now: int, *, keyed: bool) -> Iterator[tuple[str, str]]:
     yield "Retried by", ", ".join(job.children)
 
 
-def _status(job: Job, now: int) -> str:
+def _status(job: JobDetails, now: int) -> str:
     row = job.row
     words = [status_word(row)]
     if row.force_failed and not row.local:
@@ -137,7 +137,7 @@ def _status(job: Job, now: int) -> str:
     return " · ".join(words)
 
 
-def _results(job: Job) -> str:
+def _results(job: JobDetails) -> str:
     row = job.row
     if row.local:
         return f"jobdash fetch {row.public_id}" if row.done and row.terminal else ""
@@ -145,7 +145,7 @@ def _results(job: Job) -> str:
     return "at the provider" if results_available(row) and kept else ""
 
 
-def _script_facts(job: Job, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:
+def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:
     last = attempts[0]
     begun = "" if last.number == job.attempt else f", not begun; this is of number {last.number}"
     yield "Attempt", f"{job.attempt} ({len(attempts):,} so far{begun})"
@@ -169,5 +169,5 @@ def _time(ms: int | None, now: int) -> str:
     return "" if ms is None else f"{local(ms)} ({ago(ms, now)})"
 
 
-def _numbers(job: Job) -> dict[str, int]:
+def _numbers(job: JobDetails) -> dict[str, int]:
     return {key: value for key, value in (job.usage or {}).items() if isinstance(value, int)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from jobdash.cli.moments import rfc3339
-from jobdash.domain.job import Job, JobRow
-from jobdash.domain.marks import shown_status, stalled
+from jobdash.domain.describe.job_text import shown_status, stalled
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.status import Status
 
 CSV_FIELDS = (
@@ -18,7 +18,7 @@ CSV_FIELDS = (
 """The fields of `job_json` that fit a cell."""
 
 
-def job_json(job: Job, now: int) -> dict[str, Any]:
+def job_json(job: JobDetails, now: int) -> dict[str, Any]:
     """Return a job as every ``--json`` prints it; what is unknown is None, never 0."""
     row = job.row
     return {
@@ -62,7 +62,7 @@ def job_json(job: Job, now: int) -> dict[str, Any]:
     }
 
 
-def status_reason(job: Job) -> str | None:
+def status_reason(job: JobDetails) -> str | None:
     """Return a person's reason for the status: of the force-fail, or of the cancel."""
     row = job.row
     if row.force_failed:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from jobdash.cli.out import Tone
 from jobdash.cli.tables import Cell, Column
 from jobdash.domain.clock import system_clock
+from jobdash.domain.describe.job_text import age, left, local_status, shown_status, stalled
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import age, left, local_status, shown_status, stalled
-from jobdash.domain.status import Outcome, Status
+from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
 
 NAME_WIDTH = 60
@@ -49,7 +49,7 @@ def status_word(row: JobRow) -> str:
 
 def status_tone(row: JobRow) -> Tone:
     """Return what the status means at a glance; what ended well is quiet."""
-    if row.outcome in {Outcome.PARTIAL, Outcome.ALL_FAILED} or stalled(row, system_clock()):
+    if row.outcome in {Completeness.PARTIAL, Completeness.ALL_FAILED} or stalled(row, system_clock()):
         return Tone.WARN
     return _TONES.get(row.status, Tone.STRONG)
 

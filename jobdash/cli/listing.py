@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from jobdash.domain.job import Job, JobRow
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.errors import UsageError
 from jobdash.operations.browse import Browser, Order, Scope, Sort
 
@@ -24,7 +24,7 @@ class Listing(NamedTuple):
         """Yield the rows, in order."""
         return islice(self._all(browser), self.limit)
 
-    def jobs(self, browser: Browser) -> Iterator[Job]:
+    def jobs(self, browser: Browser) -> Iterator[JobDetails]:
         """Yield everything known of each row's job."""
         rows = self.rows(browser)
         while ids := [row.id for row in islice(rows, _PAGE)]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobdash.domain.calendar import local_date, utc_date
-from jobdash.domain.duration import short_span
+from jobdash.domain.time import short_span
 
 
 def rfc3339(ms: int | None) -> str | None:

@@ -9,7 +9,7 @@ from jobdash.cli.out import say
 from jobdash.cli.selecting import Wanted, select
 from jobdash.cli.summary import Line, print_line, print_summary, tone_of
 from jobdash.cli.workbench import open_workbench
-from jobdash.domain.plan import Result
+from jobdash.domain.plan import ActionResult
 from jobdash.operations.limiter import Stop
 from jobdash.operations.refresh_errors import Refreshed, refresh_errors
 
@@ -31,9 +31,9 @@ def refresh(face: Face, wanted: Wanted) -> int:
     if face.as_json:
         print_summary("refresh-errors", lines)
     else:
-        counts = {word: sum(line.result is word for line in lines) for word in Result}
+        counts = {word: sum(line.result is word for line in lines) for word in ActionResult}
         say(" · ".join(f"{word.capitalize()}: {number:,}" for word, number in counts.items()))
     if stopped:
         return INTERRUPTED
-    failed = any(line.result is Result.FAILED for line in lines)
+    failed = any(line.result is ActionResult.FAILED for line in lines)
     return FAILED if failed or selection.bad_words else 0

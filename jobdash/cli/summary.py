@@ -11,14 +11,14 @@ from typing import Any
 from jobdash.cli.job_json import results_available
 from jobdash.cli.job_words import done_words, short_name
 from jobdash.cli.out import Tone, document, say
+from jobdash.domain.describe.plan_text import waits
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, JobOutcome, Plan, Result
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Plan
 from jobdash.domain.status import LABELS
-from jobdash.domain.wording import waits
 
 MOST_SKIPPED = 20
 """Skipped jobs of a filter that are printed one by one; more are counted by their reasons."""
-_TONES = {Result.DONE: Tone.GOOD, Result.SKIPPED: Tone.QUIET, Result.FAILED: Tone.BAD}
+_TONES = {ActionResult.DONE: Tone.GOOD, ActionResult.SKIPPED: Tone.QUIET, ActionResult.FAILED: Tone.BAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Line:
     """One job of a summary."""
 
     before: JobRow
-    result: Result
+    result: ActionResult
     reason: str
     after: JobRow | None
     not_sent: bool = False
@@ -34,7 +34,7 @@ class Line:
     """Dry run: whether the action would be for this job."""
 
 
-def lines_of(outcomes: Iterable[JobOutcome], after: Mapping[int, JobRow]) -> list[Line]:
+def lines_of(outcomes: Iterable[ActionOutcome], after: Mapping[int, JobRow]) -> list[Line]:
     """Return outcomes with the jobs as they are now."""
     return [
         Line(outcome.job, outcome.result, outcome.reason, after.get(outcome.job.id), outcome.stopped)
@@ -44,9 +44,9 @@ def lines_of(outcomes: Iterable[JobOutcome], after: Mapping[int, JobRow]) -> lis
 
 def plan_lines(plan: Plan) -> list[Line]:
     """Return what a plan would do, as if it were done."""
-    acting = [Line(decision.job, Result.DONE, "", None, planned=True) for decision in plan.acting]
+    acting = [Line(decision.job, ActionResult.DONE, "", None, planned=True) for decision in plan.acting]
     return acting + [
-        Line(decision.job, Result.SKIPPED, decision.reason, decision.job, planned=False)
+        Line(decision.job, ActionResult.SKIPPED, decision.reason, decision.job, planned=False)
         for decision in plan.skipped
     ]
 
@@ -56,7 +56,7 @@ def print_summary(
 ) -> None:
     """Print a summary as JSON; ``fetchable`` are the ids of local jobs with results."""
     results = Counter(line.result for line in lines)
-    counts = {str(result): results[result] for result in Result}
+    counts = {str(result): results[result] for result in ActionResult}
     counts["not_sent"] = sum(line.not_sent for line in lines)
     document(
         {
@@ -86,18 +86,18 @@ def _as_json(line: Line, fetchable: Collection[int], *, dry_run: bool) -> dict[s
     } | planned
 
 
-def tone_of(result: Result) -> Tone:
+def tone_of(result: ActionResult) -> Tone:
     """Return how a line with this result looks."""
     return _TONES[result]
 
 
-def print_outcome(plan: Plan, outcome: JobOutcome) -> None:
+def print_outcome(plan: Plan, outcome: ActionOutcome) -> None:
     """Print one job's end, as it happens."""
-    word = _done_word(plan, outcome) if outcome.result is Result.DONE else str(outcome.result)
+    word = _done_word(plan, outcome) if outcome.result is ActionResult.DONE else str(outcome.result)
     print_line(word, outcome.job, outcome.reason, tone_of(outcome.result))
 
 
-def _done_word(plan: Plan, outcome: JobOutcome) -> str:
+def _done_word(plan: Plan, outcome: ActionOutcome) -> str:
     if plan.action is Action.REMOVE and not waits(plan, outcome):
         return "removed" if plan.choices.record else "cleaned up"
     return LABELS[outcome.status_after] if outcome.status_after is not None else str(outcome.result)

@@ -12,9 +12,9 @@ from jobdash.cli.out import Tone, say, tell
 from jobdash.cli.summary import Line, print_line, print_summary, tone_of
 from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
+from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import shown_status
-from jobdash.domain.plan import Result
+from jobdash.domain.plan import ActionResult
 from jobdash.operations.actor import current_actor
 from jobdash.operations.limiter import Stop
 from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words
@@ -35,7 +35,7 @@ def undo_last(face: Face, word: str | None, *, dry_run: bool, yes: bool) -> int:
         ask(f"Take back {action.what}")
     lines = _take_back(face, action)
     _print(face, lines)
-    return 0 if any(line.result is Result.DONE for line in lines) else FAILED
+    return 0 if any(line.result is ActionResult.DONE for line in lines) else FAILED
 
 
 def _show(action: Undoable, out: Print) -> None:
@@ -51,7 +51,9 @@ def _show(action: Undoable, out: Print) -> None:
 def _dry_run(face: Face, action: Undoable) -> int:
     if face.as_json:
         print_summary(
-            "undo", [Line(row, Result.DONE, "", None, planned=True) for row in action.jobs], dry_run=True
+            "undo",
+            [Line(row, ActionResult.DONE, "", None, planned=True) for row in action.jobs],
+            dry_run=True,
         )
     else:
         _show(action, say)
@@ -67,7 +69,7 @@ def _take_back(face: Face, action: Undoable) -> list[Line]:
         return [
             Line(
                 seen[outcome.row.id],
-                Result.DONE if outcome.reason is None else Result.SKIPPED,
+                ActionResult.DONE if outcome.reason is None else ActionResult.SKIPPED,
                 outcome.reason or f"took back: {action.what}",
                 outcome.row,
             )
@@ -93,8 +95,8 @@ def _print(face: Face, lines: list[Line]) -> None:
         return
     for line in lines:
         word, told = str(line.result), line.reason
-        if line.after is not None and line.result is Result.DONE:
+        if line.after is not None and line.result is ActionResult.DONE:
             word, told = "taken back", f"{shown_status(line.after, system_clock())} again"
         print_line(word, line.before, told, tone_of(line.result))
     if lines:
-        say(f"Taken back: {sum(line.result is Result.DONE for line in lines):,}")
+        say(f"Taken back: {sum(line.result is ActionResult.DONE for line in lines):,}")

@@ -12,9 +12,9 @@ from jobdash.cli.selecting import Wanted, select
 from jobdash.cli.syncing import failure_words
 from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
+from jobdash.domain.describe.job_text import WAITS, waits_for_script
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import WAITS, waits_for_script
-from jobdash.domain.status import Outcome, Status
+from jobdash.domain.status import Completeness, Status
 from jobdash.operations.limiter import Stop
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.wait import Waited, Waiting, wait_until
@@ -72,7 +72,7 @@ def _over(row: JobRow) -> bool:
 
 def ended_well(row: JobRow) -> bool:
     """Whether a job completed, and not with failures alone."""
-    return row.status is Status.COMPLETED and row.outcome is not Outcome.ALL_FAILED
+    return row.status is Status.COMPLETED and row.outcome is not Completeness.ALL_FAILED
 
 
 def _print(face: Face, waited: Waited) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jobdash.cli.face import Face
 from jobdash.cli.out import Tone, tell
 from jobdash.domain.clock import system_clock
-from jobdash.domain.plan import Situation
+from jobdash.domain.plan import DecisionContext
 from jobdash.operations.accounts import Accounts
 from jobdash.operations.limiter import Stop
 from jobdash.operations.servers import servers
@@ -48,9 +48,9 @@ def configured(face: Face) -> frozenset[str]:
     return frozenset(account.name for account in face.config.accounts)
 
 
-def situation(face: Face, *, named: bool) -> Situation:
+def situation(face: Face, *, named: bool) -> DecisionContext:
     """Return what a plan's decisions need to know now."""
-    return Situation(system_clock(), configured(face), named, servers=servers(face.config.accounts))
+    return DecisionContext(system_clock(), configured(face), named, servers=servers(face.config.accounts))
 
 
 def _tell_pause(name: str, until: int | None) -> None:

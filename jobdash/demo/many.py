@@ -9,8 +9,8 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from jobdash.demo.samples import BROKEN_IMAGE, LONG_NAME, RATE_LIMIT, TOO_LONG
-from jobdash.domain.duration import DAY, HOUR, MINUTE
 from jobdash.domain.status import FORCE_FAILED, TERMINAL, Status
+from jobdash.domain.time import DAY, HOUR, MINUTE
 from jobdash.operations.samples import SAMPLE_COLUMNS, SampleRow
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobdash.config import Account, Config, Secret
+from jobdash.config.settings import Account, Config, Secret
 from jobdash.demo.emulator import Emulator, EmulatorServer
 from jobdash.demo.samples import KEYS, seed_emulator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobdash.domain.job import Job
+from jobdash.domain.job import JobDetails
 from jobdash.domain.status import Status
 
 KEYS_OF_A_GROUP = 12
@@ -34,7 +34,7 @@ class FailureGroup:
     """Keys of failed requests, the first of them."""
 
 
-def failure_groups(job: Job, failed: FailedRequests) -> list[FailureGroup]:
+def failure_groups(job: JobDetails, failed: FailedRequests) -> list[FailureGroup]:
     """Return a batch's errors by code and message, the most frequent first."""
     counts: dict[tuple[str | None, str], int] = {}
     lines: dict[tuple[str | None, str], list[int]] = {}
@@ -51,7 +51,7 @@ def failure_groups(job: Job, failed: FailedRequests) -> list[FailureGroup]:
     return sorted(found, key=lambda group: group.count, reverse=True)
 
 
-def error_count(job: Job) -> int:
+def error_count(job: JobDetails) -> int:
     """Return how many errors are known: those of the batch, and its failed requests."""
     return sum(map(_count, job.errors))
 
@@ -62,14 +62,14 @@ def _count(error: Mapping[str, object]) -> int:
     return count if isinstance(count, int) else 1
 
 
-def truncated(job: Job, failed: FailedRequests) -> bool:
+def truncated(job: JobDetails, failed: FailedRequests) -> bool:
     """Whether not every failed request of a batch is known: more failed than are kept here, or none was asked
     for yet.
     """
     return failed.kept < (job.row.failed or 0) or any(error.get("incomplete") for error in job.errors)
 
 
-def worth_asking(job: Job) -> bool:
+def worth_asking(job: JobDetails) -> bool:
     """Whether the provider may tell more of a batch's errors than is known here."""
     row = job.row
     if row.local or row.remote_id is None or row.unfinished:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jobdash.domain.clock import system_clock
-from jobdash.domain.duration import DAY, MINUTE, parse_span
+from jobdash.domain.describe.job_text import stalled
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import stalled
-from jobdash.domain.status import TERMINAL, UNFINISHED, Outcome, Status
+from jobdash.domain.status import TERMINAL, UNFINISHED, Completeness, Status
 from jobdash.domain.text import encodable
+from jobdash.domain.time import DAY, MINUTE, parse_span
 from jobdash.errors import FilterError
 
 FIELDS = (
@@ -305,9 +305,11 @@ def _status(word: _Word) -> Condition:
 
 
 _OUTCOME_SQL = {
-    Outcome.OK: "status = 'completed' AND coalesce(failed, -1) = 0",
-    Outcome.PARTIAL: "status = 'completed' AND coalesce(failed, -1) > 0 AND coalesce(succeeded, 0) > 0",
-    Outcome.ALL_FAILED: "status = 'completed' AND coalesce(failed, -1) > 0 AND coalesce(succeeded, 0) = 0",
+    Completeness.OK: "status = 'completed' AND coalesce(failed, -1) = 0",
+    Completeness.PARTIAL: "status = 'completed' AND coalesce(failed, -1) > 0 AND coalesce(succeeded, 0) > 0",
+    Completeness.ALL_FAILED: (
+        "status = 'completed' AND coalesce(failed, -1) > 0 AND coalesce(succeeded, 0) = 0"
+    ),
 }
 
 
@@ -317,8 +319,8 @@ _DERIVED: dict[str, tuple[str, Callable[[Subject], bool]]] = {
         f"gone_at IS NOT NULL AND status IN ({_UNFINISHED_SQL})",
         lambda s: s.row.gone,
     ),
-    "partial": (_OUTCOME_SQL[Outcome.PARTIAL], lambda s: s.row.outcome is Outcome.PARTIAL),
-    "all_failed": (_OUTCOME_SQL[Outcome.ALL_FAILED], lambda s: s.row.outcome is Outcome.ALL_FAILED),
+    "partial": (_OUTCOME_SQL[Completeness.PARTIAL], lambda s: s.row.outcome is Completeness.PARTIAL),
+    "all_failed": (_OUTCOME_SQL[Completeness.ALL_FAILED], lambda s: s.row.outcome is Completeness.ALL_FAILED),
     "stalled": (
         f"status = '{Status.IN_PROGRESS}' AND lease_until IS NOT NULL AND lease_until < ?",
         lambda s: stalled(s.row, s.now),
@@ -330,9 +332,11 @@ _DERIVED: dict[str, tuple[str, Callable[[Subject], bool]]] = {
 def _outcome(word: _Word) -> Condition:
     _only(word, ":", "=", "!=")
     try:
-        wanted = tuple(Outcome(value.replace("-", "_").replace(" ", "_")) for value in word.values)
+        wanted = tuple(Completeness(value.replace("-", "_").replace(" ", "_")) for value in word.values)
     except ValueError:
-        raise word.error(f"no outcome {','.join(word.values)!r}; there are {', '.join(Outcome)}") from None
+        raise word.error(
+            f"no outcome {','.join(word.values)!r}; there are {', '.join(Completeness)}"
+        ) from None
     fragment = " OR ".join(f"({_OUTCOME_SQL[outcome]})" for outcome in wanted)
     return Condition(_fixed(fragment, []), lambda s: s.row.outcome in wanted)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobdash.domain.provider import LOCAL
-from jobdash.domain.status import FORCE_FAILED, TERMINAL, UNFINISHED, Outcome, Status, outcome_of
+from jobdash.domain.status import FORCE_FAILED, TERMINAL, UNFINISHED, Completeness, Status, outcome_of
 
 CANCEL_STUCK_MS = 15 * 60 * 1000
 """A cancel asked longer ago than this may be asked again."""
@@ -82,7 +82,7 @@ class JobRow:
         return self.verdict == FORCE_FAILED
 
     @property
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> Completeness | None:
         """How well a completed job went."""
         return outcome_of(self.status, self.succeeded, self.failed)
 
@@ -107,7 +107,7 @@ class JobRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class JobDetails:
     """Everything known of one job."""
 
     row: JobRow

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from jobdash.domain.describe.job_text import ended_word
+from jobdash.domain.items import RETRIED, WorkerProcess
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import RETRIED, Worker
-from jobdash.domain.marks import ended_word
 from jobdash.domain.status import Status
 
 TYPED_ABOVE = 20
@@ -28,7 +28,7 @@ class Action(StrEnum):
     REMOVE = "remove"
 
 
-class Verdict(StrEnum):
+class DecisionKind(StrEnum):
     """What a plan decides for one job."""
 
     ACT = "act"
@@ -66,13 +66,13 @@ class Decision:
     """One job of a plan, as it was seen when the key was pressed."""
 
     job: JobRow
-    verdict: Verdict
+    verdict: DecisionKind
     reason: str = ""
 
     @property
     def acts(self) -> bool:
         """Whether the plan acts on this job."""
-        return self.verdict is Verdict.ACT
+        return self.verdict is DecisionKind.ACT
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Plan:
     """One id for all events of this plan."""
     at: int = 0
     """When it was made, milliseconds UTC."""
-    workers: Mapping[int, Worker] = field(default_factory=dict)
+    workers: Mapping[int, WorkerProcess] = field(default_factory=dict)
     """By id of a local job, what is known here of its script."""
 
     @property
@@ -148,7 +148,7 @@ class Plan:
         return len(self.acting) > TYPED_ABOVE
 
 
-class Result(StrEnum):
+class ActionResult(StrEnum):
     """What became of one job."""
 
     DONE = "done"
@@ -157,12 +157,12 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class JobOutcome:
+class ActionOutcome:
     """One job's end of an action."""
 
     job: JobRow
     """As planned: what it was before."""
-    result: Result
+    result: ActionResult
     reason: str = ""
     status_after: Status | None = None
     refused: bool = False
@@ -172,14 +172,14 @@ class JobOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class ActionSummary:
     """All outcomes of one action."""
 
     plan: Plan
-    outcomes: tuple[JobOutcome, ...]
+    outcomes: tuple[ActionOutcome, ...]
     interrupted: bool = False
 
-    def count(self, result: Result) -> int:
+    def count(self, result: ActionResult) -> int:
         """How many ended so; those not sent are counted apart."""
         return sum(1 for outcome in self.outcomes if outcome.result is result and not outcome.stopped)
 
@@ -191,11 +191,11 @@ class Summary:
     @property
     def clean(self) -> bool:
         """Whether nothing failed and nothing was refused."""
-        return not any(outcome.result is Result.FAILED or outcome.refused for outcome in self.outcomes)
+        return not any(outcome.result is ActionResult.FAILED or outcome.refused for outcome in self.outcomes)
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class DecisionContext:
     """What a decision needs to know besides the job."""
 
     now: int

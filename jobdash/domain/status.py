@@ -122,7 +122,7 @@ def tab_sql(status: str) -> str:
     )
 
 
-class Outcome(StrEnum):
+class Completeness(StrEnum):
     """How well a completed job went; None where the counts do not tell."""
 
     OK = "ok"
@@ -130,10 +130,10 @@ class Outcome(StrEnum):
     ALL_FAILED = "all_failed"
 
 
-def outcome_of(status: Status, succeeded: int | None, failed: int | None) -> Outcome | None:
+def outcome_of(status: Status, succeeded: int | None, failed: int | None) -> Completeness | None:
     """Derive the outcome of a completed job from its counts."""
     if status is not Status.COMPLETED or failed is None:
         return None
     if failed == 0:
-        return Outcome.OK
-    return Outcome.PARTIAL if succeeded else Outcome.ALL_FAILED
+        return Completeness.OK
+    return Completeness.PARTIAL if succeeded else Completeness.ALL_FAILED

@@ -119,14 +119,14 @@ _SHORTEST_TOKEN = 16
 _known: frozenset[str] = frozenset()
 
 
-def keep_secret(value: str) -> None:
+def register_secret(value: str) -> None:
     """Remember a key of this process: `redact` takes it out wherever it turns up, whatever its shape."""
     global _known  # noqa: PLW0603  replaced whole, so that another thread never reads it half changed
     if len(value) >= 6:
         _known |= {value}
 
 
-def hide_known_keys(text: str) -> str:
+def redact_known(text: str) -> str:
     """Return ``text`` without the keys of this process; all else is exact."""
     for value in _known:
         text = text.replace(value, HIDDEN)
@@ -135,7 +135,7 @@ def hide_known_keys(text: str) -> str:
 
 def redact(text: str) -> str:
     """Return ``text`` without keys: those of this process and whatever is shaped like one."""
-    text = hide_known_keys(text)
+    text = redact_known(text)
     for shape in _SECRET_SHAPES:
         text = shape.sub(_hide, text)
     return text

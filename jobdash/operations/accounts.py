@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
-from jobdash.config import Account
+from jobdash.config.settings import Account
 from jobdash.errors import JobdashError
 from jobdash.operations.limiter import OnWait, Stop
 from jobdash.operations.servers import servers

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
-from jobdash.config import Account, Config
+from jobdash.config.settings import Account, Config
 from jobdash.domain.clock import Clock
-from jobdash.domain.duration import MINUTE
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import Plan
+from jobdash.domain.time import MINUTE
 from jobdash.errors import JobdashError, ProviderError, StoreBusy, StoreError, Unavailable
 from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.accounts import other_names, twins

@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import (
     AuthRejected,
@@ -67,7 +67,7 @@ class Changed(JobdashError):
         self.refusal = refusal
 
 
-async def cancel_job(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+async def cancel_job(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
     """Carry out a planned cancel of one job."""
     job = decision.job
 
@@ -78,12 +78,12 @@ async def cancel_job(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
     asked = await ask_cancel(job, work, accept, bulk=plan.bulk, reason=plan.choices.reason)
     after = asked.row.status if asked.row is not None else None
     result = {
-        End.ACCEPTED: Result.DONE,
-        End.FINISHED: Result.SKIPPED,
-        End.CHANGED: Result.SKIPPED,
-        End.STOPPED: Result.SKIPPED,
-    }.get(asked.end, Result.FAILED)
-    return JobOutcome(job, result, asked.reason, after, stopped=asked.end is End.STOPPED)
+        End.ACCEPTED: ActionResult.DONE,
+        End.FINISHED: ActionResult.SKIPPED,
+        End.CHANGED: ActionResult.SKIPPED,
+        End.STOPPED: ActionResult.SKIPPED,
+    }.get(asked.end, ActionResult.FAILED)
+    return ActionOutcome(job, result, asked.reason, after, stopped=asked.end is End.STOPPED)
 
 
 async def ask_cancel(

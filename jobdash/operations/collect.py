@@ -11,10 +11,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobdash.domain.describe.script_text import done_words
+from jobdash.domain.items import ItemRow
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import Item
-from jobdash.domain.local_wording import done_words
-from jobdash.domain.plan import Result
+from jobdash.domain.plan import ActionResult
 from jobdash.domain.status import LABELS, Status
 from jobdash.domain.text import file_name
 from jobdash.errors import JobdashError
@@ -32,7 +32,7 @@ class Fetched:
     """What fetching one job's results came to."""
 
     row: JobRow
-    result: Result
+    result: ActionResult
     reason: str
     file: Path | None = None
     items: int = 0
@@ -61,7 +61,7 @@ async def fetch(
     told: list[Fetched] = []
     for row in rows:
         if stop is not None and stop.is_set():
-            done = Fetched(row, Result.SKIPPED, "stopped")
+            done = Fetched(row, ActionResult.SKIPPED, "stopped")
         else:
             done = await _fetch(row, folder, open_browser, store, partial=partial)
         told.append(done)
@@ -74,9 +74,9 @@ async def _fetch(
 ) -> Fetched:
     if not row.local:
         reason = "results at providers cannot be fetched yet, only those of your own scripts"
-        return Fetched(row, Result.SKIPPED, reason, refused=True)
+        return Fetched(row, ActionResult.SKIPPED, reason, refused=True)
     if row.unfinished and not partial:
-        return Fetched(row, Result.FAILED, f"not finished: {done_words(row, 'so far')}")
+        return Fetched(row, ActionResult.FAILED, f"not finished: {done_words(row, 'so far')}")
     file = folder / f"{file_name(row.name, _NAME_LENGTH)}-{row.public_id}.jsonl"
 
     def write() -> tuple[JobRow, int] | None:
@@ -94,23 +94,23 @@ async def _fetch(
         row, items = written
         await store.write(lambda writer: writer.fetched(row.id, file.absolute()))
     except OSError as error:
-        return Fetched(row, Result.FAILED, f"{folder} cannot be written: {error.strerror or error}")
+        return Fetched(row, ActionResult.FAILED, f"{folder} cannot be written: {error.strerror or error}")
     except JobdashError as error:
-        return Fetched(row, Result.FAILED, str(error))
+        return Fetched(row, ActionResult.FAILED, str(error))
     missing = row.status is not Status.COMPLETED or bool(row.remaining)
     results = f"{items:,} result{'' if items == 1 else 's'}"
     kind = f", partial: {LABELS[row.status]}, {done_words(row)}" if missing else ""
-    return Fetched(row, Result.DONE, f"{results}{kind}", file.absolute(), items, missing)
+    return Fetched(row, ActionResult.DONE, f"{results}{kind}", file.absolute(), items, missing)
 
 
 def _without_items(row: JobRow) -> Fetched:
     if row.done:
         reason = "it has counts only: its items have no keys, so nothing of them is kept"
-        return Fetched(row, Result.SKIPPED, reason, refused=True)
-    return Fetched(row, Result.SKIPPED, "no item of it is done")
+        return Fetched(row, ActionResult.SKIPPED, reason, refused=True)
+    return Fetched(row, ActionResult.SKIPPED, "no item of it is done")
 
 
-def write_items(items: Iterable[Item], file: Path) -> int:
+def write_items(items: Iterable[ItemRow], file: Path) -> int:
     """Write items as JSONL, one object each, for their owner's eyes only; return how many. Raises OSError.
 
     The folder is made if it is missing.
@@ -132,6 +132,6 @@ def write_items(items: Iterable[Item], file: Path) -> int:
     return number
 
 
-def _lines(items: Iterable[Item]) -> Iterator[str]:
+def _lines(items: Iterable[ItemRow]) -> Iterator[str]:
     for item in items:
         yield json.dumps(item_json(item)).replace("\x7f", "\\u007f") + "\n"

@@ -6,7 +6,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 
-from jobdash.domain.plan import Action, Decision, JobOutcome, Plan, Result, Summary, Verdict
+from jobdash.domain.plan import (
+    Action,
+    ActionOutcome,
+    ActionResult,
+    ActionSummary,
+    Decision,
+    DecisionKind,
+    Plan,
+)
 from jobdash.errors import JobdashError
 from jobdash.operations.cancel import cancel_job
 from jobdash.operations.force_fail import force_fail_job
@@ -17,8 +25,8 @@ from jobdash.operations.work import Work
 AT_ONCE = 64
 """Jobs of one account under way at once; the account's own limiter admits fewer requests than that."""
 
-Step = Callable[[Decision, Plan, Work], Awaitable[JobOutcome]]
-Report = Callable[[JobOutcome], None]
+Step = Callable[[Decision, Plan, Work], Awaitable[ActionOutcome]]
+Report = Callable[[ActionOutcome], None]
 _STEPS: dict[Action, Step] = {
     Action.CANCEL: cancel_job,
     Action.FORCE_FAIL: force_fail_job,
@@ -26,21 +34,25 @@ _STEPS: dict[Action, Step] = {
 }
 
 
-async def execute(plan: Plan, work: Work, report: Report) -> Summary:
+async def execute(plan: Plan, work: Work, report: Report) -> ActionSummary:
     """Do what a plan says; ``report`` hears of every outcome as it happens.
 
     One failure never stops the rest. After ``work.stop`` is set nothing more is sent, what is under way is
     awaited, and what waits is reported as skipped.
     """
-    outcomes: list[JobOutcome] = []
+    outcomes: list[ActionOutcome] = []
 
-    def told(outcome: JobOutcome) -> None:
+    def told(outcome: ActionOutcome) -> None:
         outcomes.append(outcome)
         report(outcome)
 
     for decision in plan.skipped:
-        refused = decision.verdict is Verdict.REFUSED
-        told(JobOutcome(decision.job, Result.SKIPPED, decision.reason, decision.job.status, refused=refused))
+        refused = decision.verdict is DecisionKind.REFUSED
+        told(
+            ActionOutcome(
+                decision.job, ActionResult.SKIPPED, decision.reason, decision.job.status, refused=refused
+            )
+        )
     by_account: dict[str, list[Decision]] = defaultdict(list)
     for decision in plan.acting:
         by_account[decision.job.account].append(decision)
@@ -49,19 +61,19 @@ async def execute(plan: Plan, work: Work, report: Report) -> Summary:
             waiting = iter(decisions)
             for _ in range(min(AT_ONCE, len(decisions))):
                 group.create_task(_work_off(waiting, plan, work, told))
-    return Summary(plan, tuple(outcomes), interrupted=work.stop.is_set())
+    return ActionSummary(plan, tuple(outcomes), interrupted=work.stop.is_set())
 
 
 async def _work_off(waiting: Iterator[Decision], plan: Plan, work: Work, told: Report) -> None:
     for decision in waiting:
         if work.stop.is_set():
-            told(JobOutcome(decision.job, Result.SKIPPED, "stopped", stopped=True))
+            told(ActionOutcome(decision.job, ActionResult.SKIPPED, "stopped", stopped=True))
             continue
         step = LOCAL_STEPS[plan.action] if decision.job.local else _STEPS[plan.action]
         try:
             outcome = await step(decision, plan, work)
         except JobdashError as error:
-            outcome = JobOutcome(decision.job, Result.FAILED, str(error))
+            outcome = ActionOutcome(decision.job, ActionResult.FAILED, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs have their turn
-            outcome = JobOutcome(decision.job, Result.FAILED, f"{type(error).__name__}: {error}")
+            outcome = ActionOutcome(decision.job, ActionResult.FAILED, f"{type(error).__name__}: {error}")
         told(outcome)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from jobdash.config import Account, Config
+from jobdash.config.settings import Account, Config
 from jobdash.domain.job import JobRow
 from jobdash.errors import AuthRejected, ConfigError, JobdashError, JobNotFound, NotFound, ProviderError
 from jobdash.operations.accounts import Accounts, twins

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
 from jobdash.domain.status import TERMINAL
 from jobdash.operations.cancel import Asked, End, ask_cancel
 from jobdash.operations.work import Work
@@ -13,11 +13,11 @@ from jobdash.store.records import Refusal
 _STILL = "it may still run and be billed"
 
 
-async def force_fail_job(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+async def force_fail_job(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
     """Carry out a planned force-fail of one job; the outcome tells both sides."""
     job = decision.job
     if work.stop.is_set():
-        return JobOutcome(job, Result.SKIPPED, "stopped", stopped=True)
+        return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
 
     def accept(row: JobRow) -> str | None:
         again = decide(Action.FORCE_FAIL, row, work.situation(), Choices())
@@ -29,9 +29,11 @@ async def force_fail_job(decision: Decision, plan: Plan, work: Work) -> JobOutco
         )
     )
     if isinstance(failed, Refusal):
-        return JobOutcome(job, Result.SKIPPED, failed.reason, failed.row.status if failed.row else None)
+        return ActionOutcome(
+            job, ActionResult.SKIPPED, failed.reason, failed.row.status if failed.row else None
+        )
     told = await tell_provider(failed, plan, work)
-    return JobOutcome(job, Result.DONE, f"failed here; provider: {told}", failed.status)
+    return ActionOutcome(job, ActionResult.DONE, f"failed here; provider: {told}", failed.status)
 
 
 async def tell_provider(row: JobRow, plan: Plan, work: Work) -> str:

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from jobdash.domain.calendar import utc_date
-from jobdash.domain.local import Item
+from jobdash.domain.items import ItemRow
 
 
-def item_json(item: Item) -> dict[str, Any]:
+def item_json(item: ItemRow) -> dict[str, Any]:
     """Return an item as files and ``--json`` have it; what is unknown is None."""
     return {
         "key": item.key,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.decide import decide
+from jobdash.domain.describe.script_text import done_words
 from jobdash.domain.job import JobRow
-from jobdash.domain.local_wording import done_words
-from jobdash.domain.plan import Action, Decision, JobOutcome, Plan, Result
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Decision, Plan
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
@@ -37,7 +37,7 @@ class _CleanedUp:
     kept: tuple[str, ...] = ()
 
 
-async def cancel_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+async def cancel_local(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
     """Carry out a planned cancel: the worker is told, a job without one is cancelled at once."""
     if work.stop.is_set():
         return _stopped(decision.job)
@@ -53,10 +53,10 @@ async def cancel_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome
         told = "items under way finish"
     else:
         told = "nobody ran it" if job.status is Status.PENDING else "its script was not heard of"
-    return JobOutcome(job, Result.DONE, f"{told}; {done_words(row)}", row.status)
+    return ActionOutcome(job, ActionResult.DONE, f"{told}; {done_words(row)}", row.status)
 
 
-async def force_fail_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+async def force_fail_local(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
     """Carry out a planned force-fail; whatever the worker still writes is refused."""
     if work.stop.is_set():
         return _stopped(decision.job)
@@ -73,10 +73,10 @@ async def force_fail_local(decision: Decision, plan: Plan, work: Work) -> JobOut
         told.append(await _stop(ended, plan, work))
     elif job.lease_until is not None and job.lease_until >= work.clock():
         told.append("its script ends at its next item")
-    return JobOutcome(job, Result.DONE, "; ".join(told), ended.row.status)
+    return ActionOutcome(job, ActionResult.DONE, "; ".join(told), ended.row.status)
 
 
-async def remove_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+async def remove_local(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
     """Carry out a planned removal: files on this computer if that was chosen, then the record."""
     if work.stop.is_set():
         return _stopped(decision.job)
@@ -91,7 +91,9 @@ async def remove_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome
     hides = choices.record and (choices.force or not cleaned.kept)
     told = _told(cleaned, "record removed" if hides else "record kept", files=choices.local_files)
     if not hides:
-        return JobOutcome(job, Result.FAILED if cleaned.kept else Result.DONE, told, job.status)
+        return ActionOutcome(
+            job, ActionResult.FAILED if cleaned.kept else ActionResult.DONE, told, job.status
+        )
     ended = await work.store.write(
         lambda writer: writer.remove_local(
             job.id, fence=job.fence, accept=accept, bulk=plan.bulk, detail=told
@@ -101,7 +103,9 @@ async def remove_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome
         return _refused(job, ended)
     if choices.stop_process and job.unfinished:
         told += "; " + await _stop(ended, plan, work)
-    return JobOutcome(job, Result.FAILED if cleaned.kept else Result.DONE, told, ended.row.status)
+    return ActionOutcome(
+        job, ActionResult.FAILED if cleaned.kept else ActionResult.DONE, told, ended.row.status
+    )
 
 
 async def _stop(ended: Ended, plan: Plan, work: Work) -> str:
@@ -112,7 +116,7 @@ async def _stop(ended: Ended, plan: Plan, work: Work) -> str:
     return told
 
 
-async def retry_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+async def retry_local(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
     """Carry out a planned retry: pending with the items that are left, and started again if that is meant."""
     job = decision.job
     accept: Accept | None = _accept(decision, plan, work)
@@ -129,7 +133,7 @@ async def retry_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
         fence, accept = retried.row.fence, None
     told = left_words(retried.row)
     if not plan.choices.restart:
-        return JobOutcome(job, Result.DONE, f"{told}; waits for its script", retried.row.status)
+        return ActionOutcome(job, ActionResult.DONE, f"{told}; waits for its script", retried.row.status)
     path = await work.store.write(lambda writer: writer.path)
     started = await start_again(retried, path)
     owner = None if started.pid is None else owner_of(started.pid)
@@ -139,7 +143,7 @@ async def retry_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
     )
     if started.error is not None:
         reason = f"{told}; not started: {started.error}; it waits for its script"
-        return JobOutcome(job, Result.FAILED, reason, retried.row.status)
+        return ActionOutcome(job, ActionResult.FAILED, reason, retried.row.status)
     status, code = await _taken_up(job.id, started, work)
     if status is Status.PENDING and code is not None:
         ended = f"its script ended with exit code {code} before it began; see {started.log_file}"
@@ -147,10 +151,10 @@ async def retry_local(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
             lambda writer: writer.started(job.id, fence=retried.row.fence, owner=None, detail=ended)
         )
         reason = f"{told}; its script ended with exit code {code} before it began; see {started.log_file}"
-        return JobOutcome(job, Result.FAILED, reason, status)
+        return ActionOutcome(job, ActionResult.FAILED, reason, status)
     begun = f"started as pid {started.pid}"
     how = f"{begun} and {LABELS[status]} since" if status in TERMINAL else f"{told}; {begun}"
-    return JobOutcome(job, Result.DONE, f"{how}, its output is in {started.log_file}", status)
+    return ActionOutcome(job, ActionResult.DONE, f"{how}, its output is in {started.log_file}", status)
 
 
 async def _taken_up(job_id: int, started: Started, work: Work) -> tuple[Status, int | None]:
@@ -206,12 +210,14 @@ def _accept(decision: Decision, plan: Plan, work: Work) -> Accept:
     return accept
 
 
-def _refused(job: JobRow, refusal: Refusal) -> JobOutcome:
-    return JobOutcome(job, Result.SKIPPED, refusal.reason, refusal.row.status if refusal.row else None)
+def _refused(job: JobRow, refusal: Refusal) -> ActionOutcome:
+    return ActionOutcome(
+        job, ActionResult.SKIPPED, refusal.reason, refusal.row.status if refusal.row else None
+    )
 
 
-def _stopped(job: JobRow) -> JobOutcome:
-    return JobOutcome(job, Result.SKIPPED, "stopped", stopped=True)
+def _stopped(job: JobRow) -> ActionOutcome:
+    return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
 
 
 async def _clean_up(job: JobRow, work: Work) -> _CleanedUp:

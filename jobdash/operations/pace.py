@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from jobdash.config import SyncSettings
-from jobdash.domain.duration import DAY, HOUR, MINUTE
+from jobdash.config.settings import SyncSettings
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.status import Status
+from jobdash.domain.time import DAY, HOUR, MINUTE
 
 _BY_AGE = (
     (10 * MINUTE, 15_000),

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Decision, Plan, Situation, Verdict
+from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Plan
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser, Scope
@@ -21,7 +21,7 @@ _CANCELLABLE_TABS = (Tab.PENDING, Tab.RUNNING)
 def plan_jobs(
     action: Action,
     rows: Iterable[JobRow],
-    situation: Situation,
+    situation: DecisionContext,
     choices: Choices | None = None,
     *,
     hidden: frozenset[int] = frozenset(),
@@ -36,7 +36,7 @@ def plan_jobs(
     known = {} if browser is None else workers(browser, found, starting=action is Action.RETRY)
     plan = Plan(
         action,
-        tuple(Decision(row, Verdict.ACT) for row in found),
+        tuple(Decision(row, DecisionKind.ACT) for row in found),
         meant,
         scope,
         hidden,
@@ -47,7 +47,7 @@ def plan_jobs(
     return plan_again(plan, situation, meant)
 
 
-def plan_again(plan: Plan, situation: Situation, choices: Choices) -> Plan:
+def plan_again(plan: Plan, situation: DecisionContext, choices: Choices) -> Plan:
     """Decide the same jobs, as they were seen, for other choices."""
     here = replace(situation, dead=plan.dead)
     decisions = tuple(decide(plan.action, decision.job, here, choices) for decision in plan.decisions)
@@ -55,7 +55,7 @@ def plan_again(plan: Plan, situation: Situation, choices: Choices) -> Plan:
 
 
 def plan_cancel_all(
-    browser: Browser, scope: Scope, situation: Situation, choices: Choices | None = None
+    browser: Browser, scope: Scope, situation: DecisionContext, choices: Choices | None = None
 ) -> Plan:
     """Freeze a cancel of everything unfinished in a tab and filter, except cancelling and gone jobs."""
     meant = choices or Choices()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from jobdash.domain.duration import MINUTE
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
+from jobdash.domain.time import MINUTE
 from jobdash.errors import NotFound, ProviderError
 from jobdash.operations.cancel import DEADLINE_MS
 from jobdash.operations.session import Get

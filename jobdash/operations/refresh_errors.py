@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Result
+from jobdash.domain.plan import ActionResult
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import JobdashError, NotFound, ProviderError
 from jobdash.operations.cancel import said
@@ -26,7 +26,7 @@ class Refreshed:
 
     before: JobRow
     row: JobRow
-    result: Result
+    result: ActionResult
     reason: str
 
 
@@ -44,7 +44,7 @@ async def refresh_errors(
             try:
                 done = await _refresh(row, work)
             except JobdashError as error:
-                done = Refreshed(row, row, Result.FAILED, str(error))
+                done = Refreshed(row, row, ActionResult.FAILED, str(error))
         report(done)
         return done
 
@@ -54,16 +54,16 @@ async def refresh_errors(
 async def _refresh(row: JobRow, work: Work) -> Refreshed:
     if row.local:
         reason = f"its errors are kept with its items: jobdash show {row.public_id} --items"
-        return Refreshed(row, row, Result.SKIPPED, reason)
+        return Refreshed(row, row, ActionResult.SKIPPED, reason)
     if row.remote_status not in TERMINAL:
         reason = f"still {LABELS[row.remote_status]}; its provider tells errors when it has ended"
-        return Refreshed(row, row, Result.SKIPPED, reason)
+        return Refreshed(row, row, ActionResult.SKIPPED, reason)
     if row.remote_status is Status.COMPLETED and row.failed == 0:
-        return Refreshed(row, row, Result.SKIPPED, "no request of it failed")
+        return Refreshed(row, row, ActionResult.SKIPPED, "no request of it failed")
     if row.remote_id is None:
-        return Refreshed(row, row, Result.SKIPPED, "it never reached its provider")
+        return Refreshed(row, row, ActionResult.SKIPPED, "it never reached its provider")
     if work.stop.is_set():
-        return Refreshed(row, row, Result.SKIPPED, "stopped")
+        return Refreshed(row, row, ActionResult.SKIPPED, "stopped")
     try:
         remote, failed = await _with_failed(row.remote_id, row, work)
     except NotFound:
@@ -79,12 +79,12 @@ async def _refresh(row: JobRow, work: Work) -> Refreshed:
     if not complete:
         told = f"the first {MOST_FAILED:,} failed requests; there are more"
     why = after.error if row.remote_status is Status.FAILED else None
-    return Refreshed(row, after, Result.DONE, why or told)
+    return Refreshed(row, after, ActionResult.DONE, why or told)
 
 
 async def _not_told(row: JobRow, reason: str, work: Work) -> Refreshed:
     after = await work.store.write(lambda writer: writer.errors_not_told(row.id, reason))
-    return Refreshed(row, after, Result.FAILED, reason)
+    return Refreshed(row, after, ActionResult.FAILED, reason)
 
 
 async def _with_failed(

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Decision, JobOutcome, Plan, Result
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import ConfigError, InvalidRequest, JobdashError, NotFound, ProviderError
 from jobdash.operations.cancel import DEADLINE_MS, NO_ANSWER, Changed, End, ask_cancel, renewed, said
@@ -40,10 +40,10 @@ class _Kept(JobdashError):
         """Whether it may go another time."""
 
 
-async def remove_job(decision: Decision, plan: Plan, work: Work) -> JobOutcome:
+async def remove_job(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
     """Carry out a planned removal of one job."""
     if work.stop.is_set():
-        return JobOutcome(decision.job, Result.SKIPPED, "stopped", stopped=True)
+        return ActionOutcome(decision.job, ActionResult.SKIPPED, "stopped", stopped=True)
     waits = decision.job.unfinished and not decision.job.gone and plan.choices.cancel_first
     if waits and plan.choices.force:
         return await _cancel_and_remove(decision.job, plan, work)
@@ -60,7 +60,7 @@ def _accept(choices: Choices, work: Work) -> Accept:
     return accept
 
 
-async def _cancel_and_remove(job: JobRow, plan: Plan, work: Work) -> JobOutcome:
+async def _cancel_and_remove(job: JobRow, plan: Plan, work: Work) -> ActionOutcome:
     """Ask for a cancel as far as that goes, then remove the job whatever came of it; both are told."""
     accept = _accept(plan.choices, work)
     row = await work.store.write(lambda writer: writer.look_again(job.id, fence=job.fence, accept=accept))
@@ -71,7 +71,7 @@ async def _cancel_and_remove(job: JobRow, plan: Plan, work: Work) -> JobOutcome:
     return replace(outcome, reason=f"{outcome.reason}; provider: {told}")
 
 
-async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> JobOutcome:
+async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> ActionOutcome:
     """Write that the removal waits, then ask for the cancel; whichever sync sees it confirmed goes on."""
     begun = await work.store.write(
         lambda writer: writer.begin_waiting_removal(
@@ -86,66 +86,68 @@ async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> JobOutcome:
     if isinstance(begun, Refusal):
         return _refused(job, begun)
     if job.status is Status.CANCELLING and not job.cancel_doubt:
-        return JobOutcome(job, Result.DONE, "removed when the cancel is confirmed", job.status)
+        return ActionOutcome(job, ActionResult.DONE, "removed when the cancel is confirmed", job.status)
     asked = await ask_cancel(job, work, None, bulk=plan.bulk, reason=plan.choices.reason)
     ended = asked.row is not None and asked.row.terminal
     if asked.end in {End.ACCEPTED, End.DOUBT} and not ended:
         after = asked.row.status if asked.row else Status.CANCELLING
         if asked.end is End.DOUBT:
-            return JobOutcome(job, Result.FAILED, f"{asked.reason}; removed if it turns out so", after)
-        return JobOutcome(job, Result.DONE, "cancel asked; removed when it is confirmed", after)
+            return ActionOutcome(
+                job, ActionResult.FAILED, f"{asked.reason}; removed if it turns out so", after
+            )
+        return ActionOutcome(job, ActionResult.DONE, "cancel asked; removed when it is confirmed", after)
     if asked.row is not None and ended:
         return await finish_waiting(begun, asked.row, work, planned=job)
     reason = asked.reason or NO_ANSWER
     await work.store.write(lambda writer: writer.end_waiting_removal(begun.id, reason))
     stopped = asked.end is End.STOPPED
-    result = Result.SKIPPED if stopped else Result.FAILED
-    return JobOutcome(job, result, reason, asked.row.status if asked.row else job.status, stopped=stopped)
+    result = ActionResult.SKIPPED if stopped else ActionResult.FAILED
+    return ActionOutcome(job, result, reason, asked.row.status if asked.row else job.status, stopped=stopped)
 
 
 async def finish_waiting(
     intent: Intent, row: JobRow, work: Work, planned: JobRow | None = None
-) -> JobOutcome:
+) -> ActionOutcome:
     """End a removal that waited, now that the job has ended; a completed job stays."""
     job = planned or row
     if row.remote_status is Status.COMPLETED:  # also when it was force-failed meanwhile: there are results
         reason = "finished before the cancel; x removes it"
         await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, reason))
-        return JobOutcome(job, Result.SKIPPED, reason, row.status)
+        return ActionOutcome(job, ActionResult.SKIPPED, reason, row.status)
     known = {field.name for field in fields(Choices)}
     choices = Choices(**{name: value for name, value in intent.choices.items() if name in known})
     outcome = await _remove_now(row, choices, intent.bulk or "", work, waiting=intent.id)
-    if outcome.result is Result.FAILED:
+    if outcome.result is ActionResult.FAILED:
         await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, outcome.reason))
     return outcome
 
 
-async def give_up_waiting(intent: Intent, row: JobRow, work: Work) -> JobOutcome:
+async def give_up_waiting(intent: Intent, row: JobRow, work: Work) -> ActionOutcome:
     """End a removal whose cancel nobody confirmed in time; the job stays."""
     reason = "the cancel was not confirmed in time; the job stays"
     await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, reason))
-    return JobOutcome(row, Result.FAILED, reason, row.status)
+    return ActionOutcome(row, ActionResult.FAILED, reason, row.status)
 
 
 async def _remove_now(
     job: JobRow, choices: Choices, bulk: str, work: Work, waiting: int | None = None
-) -> JobOutcome:
+) -> ActionOutcome:
     """Clean up what was chosen, then hide the record, last and only if all parts went (or by force)."""
     try:
         fresh = await _asked_first(job, choices, work)
     except NotSent:
-        return JobOutcome(job, Result.SKIPPED, "stopped", stopped=True)
+        return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
     except JobdashError as error:
-        return JobOutcome(
-            job, Result.FAILED, f"could not ask {job.account}: {error}; --force skips the question"
+        return ActionOutcome(
+            job, ActionResult.FAILED, f"could not ask {job.account}: {error}; --force skips the question"
         )
     if isinstance(fresh, NotFound):
         cleaned = CleanedUp(kept=(f"what {job.account} keeps (its batch is not known to have ended)",))
     elif isinstance(fresh, ProviderError):
         cleaned = CleanedUp(kept=(f"what {job.account} keeps (could not ask: {said(fresh)})",))
     elif fresh is not None and fresh.status not in TERMINAL and not choices.force:
-        return JobOutcome(
-            job, Result.SKIPPED, f"the provider says it is {LABELS[fresh.status]}", refused=True
+        return ActionOutcome(
+            job, ActionResult.SKIPPED, f"the provider says it is {LABELS[fresh.status]}", refused=True
         )
     elif choices.remote:
         cleaned = await _CleanUp(job, choices, bulk, work, waiting).run(fresh)
@@ -157,15 +159,15 @@ async def _remove_now(
         left = ", ".join(cleaned.kept) or None
         await work.store.write(lambda writer: writer.left_behind(job.id, left and f"{left} not deleted"))
     if cleaned.kept and not (choices.force and choices.record):
-        return JobOutcome(job, Result.FAILED, _told(cleaned, "record kept", choices), job.status)
+        return ActionOutcome(job, ActionResult.FAILED, _told(cleaned, "record kept", choices), job.status)
     if not choices.record:
-        return JobOutcome(job, Result.DONE, _told(cleaned, "record kept", choices), job.status)
+        return ActionOutcome(job, ActionResult.DONE, _told(cleaned, "record kept", choices), job.status)
     return await _hide(job, choices, cleaned, bulk, work, waiting)
 
 
 async def _hide(
     job: JobRow, choices: Choices, cleaned: CleanedUp, bulk: str, work: Work, waiting: int | None
-) -> JobOutcome:
+) -> ActionOutcome:
     told = _told(cleaned, "record removed", choices)
     accept = None if waiting is not None else _accept(choices, work)
     hidden = await work.store.write(
@@ -175,15 +177,15 @@ async def _hide(
     )
     if isinstance(hidden, Refusal):
         return _refused(job, hidden, cleaned.deleted)
-    result = Result.FAILED if cleaned.kept else Result.DONE
-    return JobOutcome(job, result, told, hidden.status)
+    result = ActionResult.FAILED if cleaned.kept else ActionResult.DONE
+    return ActionOutcome(job, result, told, hidden.status)
 
 
-def _refused(job: JobRow, refusal: Refusal, deleted: tuple[str, ...] = ()) -> JobOutcome:
+def _refused(job: JobRow, refusal: Refusal, deleted: tuple[str, ...] = ()) -> ActionOutcome:
     """Return the outcome for a job that is not what was planned for any more, and what went before that."""
-    result = Result.FAILED if deleted else Result.SKIPPED
+    result = ActionResult.FAILED if deleted else ActionResult.SKIPPED
     reason = f"{refusal.reason}; deleted before that: {', '.join(deleted)}" if deleted else refusal.reason
-    return JobOutcome(job, result, reason, refusal.row.status if refusal.row else None)
+    return ActionOutcome(job, result, reason, refusal.row.status if refusal.row else None)
 
 
 def _told(cleaned: CleanedUp, record: str, choices: Choices) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobdash.domain.local import Attempt
+from jobdash.domain.items import Attempt
 from jobdash.errors import StoreError
 from jobdash.operations.workers import LOGS as LOGS
 from jobdash.operations.workers import log_file, why_not_startable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
-from jobdash.config import Account
+from jobdash.config.settings import Account
 from jobdash.errors import ConfigError
 from jobdash.providers.account import server_of
 

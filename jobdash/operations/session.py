@@ -13,7 +13,7 @@ from typing import ClassVar, Generic, Self, TypeVar
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
-from jobdash.config import Account
+from jobdash.config.settings import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.text import redact
 from jobdash.errors import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from jobdash.config import SyncSettings
-from jobdash.domain.duration import MINUTE
+from jobdash.config.settings import SyncSettings
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import MINUTE
 from jobdash.errors import BadResponse, InvalidRequest, NotFound, SeesNone, Unavailable
 from jobdash.operations.pace import pace
 from jobdash.operations.session import Get

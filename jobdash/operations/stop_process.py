@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobdash.domain.local import ENDED, GRACE_S
+from jobdash.domain.items import ENDED, GRACE_S
 from jobdash.operations.limiter import Stop
 from jobdash.operations.workers import cannot_stop
 from jobdash.store.owner import Owner

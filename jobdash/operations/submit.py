@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
-from jobdash.config import Account
-from jobdash.domain.duration import MINUTE
+from jobdash.config.settings import Account
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.text import encodable
+from jobdash.domain.time import MINUTE
 from jobdash.errors import (
     AuthRejected,
     BadResponse,

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from jobdash.config import Account, SyncSettings
-from jobdash.domain.duration import DAY, HOUR, MINUTE
+from jobdash.config.settings import Account, SyncSettings
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.status import TERMINAL, UNFINISHED
+from jobdash.domain.time import DAY, HOUR, MINUTE
 from jobdash.errors import (
     AuthRejected,
     BadResponse,

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from jobdash.config import Account, Config
-from jobdash.domain.plan import JobOutcome, Result
+from jobdash.config.settings import Account, Config
+from jobdash.domain.plan import ActionOutcome, ActionResult
 from jobdash.errors import AuthRejected, ConfigError, ProviderError, StoreError
 from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.abandoned import asked as askable
@@ -55,7 +55,7 @@ class AccountSyncs:
         names = askable(self.config.accounts)
         for row in await self.work.store.write(lambda writer: writer.give_up_removals(names)):
             report = next((each for each in reports if each.account == row.account), reports[0])
-            report.removals.append(JobOutcome(row, Result.FAILED, NOT_CONFIRMED, row.status))
+            report.removals.append(ActionOutcome(row, ActionResult.FAILED, NOT_CONFIRMED, row.status))
 
     async def if_due(self, account: Account, *, overdue: bool = False) -> SyncReport | None:
         """Sync an account when it is due, or ``overdue``, and no other process is on it."""

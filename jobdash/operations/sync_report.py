@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import JobOutcome
+from jobdash.domain.plan import ActionOutcome
 from jobdash.errors import ProviderError, StoreError
 from jobdash.operations.reconcile import Reconciled
 from jobdash.store.records import UpsertResult
@@ -25,7 +25,7 @@ class SyncReport:
     """Those of them that completed although a cancel had been asked for."""
     gone: list[JobRow] = field(default_factory=list)
     reconciled: list[Reconciled] = field(default_factory=list)
-    removals: list[JobOutcome] = field(default_factory=list)
+    removals: list[ActionOutcome] = field(default_factory=list)
     """Removals that had waited for a cancel, carried out or given up."""
     not_asked: list[tuple[JobRow, ProviderError]] = field(default_factory=list)
     """Jobs whose own question failed; the account may be well."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from jobdash.domain.describe.plan_text import jobs
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
-from jobdash.domain.wording import jobs
 from jobdash.store.reader import Reader
 from jobdash.store.records import Undoable, Undone, UndoOutcome
 

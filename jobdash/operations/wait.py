@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from jobdash.domain.describe.job_text import stalled, starting, waits_for_script, worker_gone
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import stalled, starting, waits_for_script, worker_gone
 from jobdash.errors import ConfigError
 from jobdash.operations.limiter import Sleep
 from jobdash.operations.pace import overdue_at, rest_ms

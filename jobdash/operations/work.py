@@ -9,9 +9,9 @@ from typing import Protocol, TypeVar
 
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.decide import other_server
+from jobdash.domain.items import GRACE_S
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import GRACE_S
-from jobdash.domain.plan import Situation
+from jobdash.domain.plan import DecisionContext
 from jobdash.errors import ConfigError
 from jobdash.operations.limiter import Stop
 from jobdash.operations.session import Before, Request
@@ -53,9 +53,9 @@ class Work:
     grace_s: float = GRACE_S
     """How long a script's process has to end by itself, and again after SIGTERM, before it is killed."""
 
-    def situation(self, *, named: bool = True) -> Situation:
+    def situation(self, *, named: bool = True) -> DecisionContext:
         """Return what a decision needs to know now."""
-        return Situation(self.clock(), self.configured, named, servers=self.servers())
+        return DecisionContext(self.clock(), self.configured, named, servers=self.servers())
 
     def servers(self) -> dict[str, str]:
         """Return the server of each account that can be asked, by name."""

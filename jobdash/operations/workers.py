@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+from jobdash.domain.items import ENDED, Attempt, WorkerProcess
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import ENDED, Attempt, Worker
 from jobdash.operations.actor import current_actor
 from jobdash.operations.browse import Browser
 from jobdash.store.owner import Owner
@@ -28,7 +28,7 @@ def log_file(database: Path, public_id: str, attempt: int) -> Path:
     return database.absolute().parent / LOGS / f"{public_id}-{attempt}.log"
 
 
-def workers(browser: Browser, rows: Iterable[JobRow], *, starting: bool = True) -> dict[int, Worker]:
+def workers(browser: Browser, rows: Iterable[JobRow], *, starting: bool = True) -> dict[int, WorkerProcess]:
     """Return, by id, what is known here of the scripts of the first local jobs among some.
 
     Whether they can be started again is looked at only for ``starting``: their folders may lie on a disk that
@@ -51,7 +51,7 @@ def workers(browser: Browser, rows: Iterable[JobRow], *, starting: bool = True) 
 
 def worker_of(
     owner: str | None, attempt: Attempt | None, also: Iterable[str] = (), *, starting: bool = True
-) -> Worker:
+) -> WorkerProcess:
     """Return what is known here of one script, from its job's owner (the last one) and its last attempt.
 
     ``also`` are the names of other jobs that the same process runs.
@@ -61,7 +61,7 @@ def worker_of(
     cannot_start: str | None = "its command line is not known"
     if attempt is not None and starting:
         cannot_start = why_not_startable(attempt)
-    return Worker(
+    return WorkerProcess(
         pid=None if decoded is None else decoded.pid,
         alive=reason is None,
         dead=decoded is not None and decoded.provably_dead(),

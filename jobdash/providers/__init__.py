@@ -10,7 +10,7 @@ from jobdash.providers.ids import gemini_claims, openai_claims
 from jobdash.providers.silence import silence_sdks
 
 if TYPE_CHECKING:
-    from jobdash.config import Account
+    from jobdash.config.settings import Account
     from jobdash.providers.base import Adapter
     from jobdash.providers.gemini_batch import GeminiBatches
     from jobdash.providers.openai_batch import OpenAIBatches

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from jobdash.config import Account
+from jobdash.config.settings import Account
 from jobdash.errors import AuthRejected, ConfigError
 
 BASE_URLS = {

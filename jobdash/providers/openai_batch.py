@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import openai
 
-from jobdash.account_settings import query_of
-from jobdash.config import Account
+from jobdash.config.accounts import query_of
+from jobdash.config.settings import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import redact

@@ -13,7 +13,7 @@ from jobdash.store.engine import translated
 from jobdash.store.looking import IDS_A_QUERY, Looking, marks
 
 if TYPE_CHECKING:  # a list of jobs, the leanest of all commands, does without
-    from jobdash.domain.local import Attempt, Errors, Item, ItemOutcome
+    from jobdash.domain.items import Attempt, ItemErrors, ItemRow, ItemStatus
 
 _ERRORS_LOOKED_AT = 10_000
 _MOST_GROUPS = 100
@@ -28,21 +28,21 @@ class ItemReads(Looking):
     """
 
     def items(
-        self, job_id: int, outcome: ItemOutcome | None = None, after: int = -1, limit: int = 100
-    ) -> list[Item]:
+        self, job_id: int, outcome: ItemStatus | None = None, after: int = -1, limit: int = 100
+    ) -> list[ItemRow]:
         """Return the items (of one outcome) strictly behind a ``seq``, or from the start."""
         return self._items(job_id, outcome, "seq > ? ORDER BY seq", after, limit)
 
     def items_before(
-        self, job_id: int, outcome: ItemOutcome | None = None, before: int | None = None, limit: int = 100
-    ) -> list[Item]:
+        self, job_id: int, outcome: ItemStatus | None = None, before: int | None = None, limit: int = 100
+    ) -> list[ItemRow]:
         """Return the items just in front of a ``seq``, or the last ones, in the order of ``seq``."""
         place = 2**63 - 1 if before is None else before
         return self._items(job_id, outcome, "seq < ? ORDER BY seq DESC", place, limit)[::-1]
 
     def items_at(
-        self, job_id: int, outcome: ItemOutcome | None, offset: int, total: int, limit: int = 100
-    ) -> list[Item]:
+        self, job_id: int, outcome: ItemStatus | None, offset: int, total: int, limit: int = 100
+    ) -> list[ItemRow]:
         """Return the items from a far place on: ``offset`` of ``total``.
 
         Of all items the place is the ``seq``; of one outcome it is counted on the index, from the nearer end.
@@ -59,14 +59,14 @@ class ItemReads(Looking):
         first = self._seq_at(job_id, outcome, offset, "ASC")
         return [] if first is None else self.items(job_id, outcome, first - 1, limit)
 
-    def item_position(self, job_id: int, outcome: ItemOutcome | None, seq: int) -> int:
+    def item_position(self, job_id: int, outcome: ItemStatus | None, seq: int) -> int:
         """Return how many items (of one outcome) are in front of a ``seq``; of one outcome it counts."""
         if outcome is None:
             return seq
         sql = "SELECT count(*) FROM item INDEXED BY item_outcome WHERE job_id = ? AND outcome = ? AND seq < ?"
         return int(self._value(sql, (job_id, str(outcome), seq)))
 
-    def item_counts(self, job_id: int) -> dict[ItemOutcome, int]:
+    def item_counts(self, job_id: int) -> dict[ItemStatus, int]:
         """Return how many items a job has of each outcome.
 
         Told by the job's own counts, which every item changes in its transaction. Where they are not the
@@ -103,7 +103,7 @@ class ItemReads(Looking):
             found |= {job_id for (job_id,) in self._all(sql, some)}
         return found
 
-    def iter_items(self, job_id: int, *, waiting: bool = False) -> Iterator[Item]:
+    def iter_items(self, job_id: int, *, waiting: bool = False) -> Iterator[ItemRow]:
         """Yield a job's items in order, page by page; those not processed yet only if ``waiting``."""
         after = -1
         while page := self.items(job_id, None, after, _PAGE):
@@ -112,7 +112,7 @@ class ItemReads(Looking):
                     yield item
             after = page[-1].seq
 
-    def item_errors(self, job_id: int, most: int = _ERRORS_LOOKED_AT) -> Errors:
+    def item_errors(self, job_id: int, most: int = _ERRORS_LOOKED_AT) -> ItemErrors:
         """Return a job's errors, grouped by type and message; looks at the first ``most`` of them."""
         from jobdash.store.item_rows import errors
 
@@ -190,8 +190,8 @@ class ItemReads(Looking):
         return live, lost
 
     def _items(
-        self, job_id: int, outcome: ItemOutcome | None, where: str, place: int, limit: int
-    ) -> list[Item]:
+        self, job_id: int, outcome: ItemStatus | None, where: str, place: int, limit: int
+    ) -> list[ItemRow]:
         from jobdash.store.item_rows import ITEM_COLUMNS, item
 
         if outcome is None:
@@ -203,7 +203,7 @@ class ItemReads(Looking):
         )
         return [item(values) for values in self._all(sql, (job_id, str(outcome), place, limit))]
 
-    def _seq_at(self, job_id: int, outcome: ItemOutcome, offset: int, direction: str) -> int | None:
+    def _seq_at(self, job_id: int, outcome: ItemStatus, offset: int, direction: str) -> int | None:
         sql = (
             "SELECT seq FROM item INDEXED BY item_outcome WHERE job_id = ? AND outcome = ?"
             f" ORDER BY seq {direction} LIMIT 1 OFFSET ?"

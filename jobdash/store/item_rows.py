@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobdash.domain.local import Attempt, ErrorGroup, Errors, Item, ItemOutcome
+from jobdash.domain.items import Attempt, ItemErrorGroup, ItemErrors, ItemRow, ItemStatus
 from jobdash.store.owner import Owner
 
 ATTEMPT_COLUMNS = "number, fence, owner, actor, keyed, unit, argv, cwd, log_file, started_at, ended_at, ended"
 """What `attempt` is made of, in this order."""
 ITEM_COLUMNS = "seq, key, outcome, attempt, detail, error_type, error, at"
 """What `item` is made of, in this order."""
-_BY_WORD = {str(outcome): outcome for outcome in ItemOutcome}
+_BY_WORD = {str(outcome): outcome for outcome in ItemStatus}
 
 
 def attempt(values: Sequence[Any]) -> Attempt:
@@ -48,20 +48,20 @@ def _words(argv: str | None) -> tuple[str, ...] | None:
     return tuple(words)
 
 
-def item(values: Sequence[Any]) -> Item:
-    """Make an `Item` of the values of `ITEM_COLUMNS`."""
+def item(values: Sequence[Any]) -> ItemRow:
+    """Make an `ItemRow` of the values of `ITEM_COLUMNS`."""
     seq, key, outcome, number, detail, error_type, error, at = values
-    return Item(seq, key, _BY_WORD[outcome], number, detail, error_type, error, at)
+    return ItemRow(seq, key, _BY_WORD[outcome], number, detail, error_type, error, at)
 
 
-def counts(by_word: Mapping[str, int]) -> dict[ItemOutcome, int]:
+def counts(by_word: Mapping[str, int]) -> dict[ItemStatus, int]:
     """Return counts by outcome, of which none is missing."""
     return {outcome: by_word.get(word, 0) for word, outcome in _BY_WORD.items()}
 
 
 def errors(
     grouped: Sequence[tuple[Any, ...]], looked_at: int, most_groups: int, *, all_of_them: bool
-) -> Errors:
-    """Make `Errors` of rows of type, message, count and first place, the most frequent first."""
-    groups = tuple(ErrorGroup(*values) for values in grouped[:most_groups])
-    return Errors(groups, looked_at, complete=all_of_them and len(groups) == len(grouped))
+) -> ItemErrors:
+    """Make `ItemErrors` of rows of type, message, count and first place, the most frequent first."""
+    groups = tuple(ItemErrorGroup(*values) for values in grouped[:most_groups])
+    return ItemErrors(groups, looked_at, complete=all_of_them and len(groups) == len(grouped))

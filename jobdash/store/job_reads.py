@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobdash.domain.job import Job, JobRow
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.store.chunks import chunks
 from jobdash.store.looking import COLUMNS, IDS_A_QUERY, Looking, marks
 from jobdash.store.rows import ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
@@ -37,18 +37,18 @@ class JobReads(Looking):
         """Return the jobs a provider calls so, removed ones too."""
         return self._rows(f"SELECT {COLUMNS} FROM job WHERE remote_id = ?", (remote_id,))
 
-    def job(self, job_id: int) -> Job | None:
+    def job(self, job_id: int) -> JobDetails | None:
         """Return everything known of a job, removed or not."""
         return self.jobs([job_id]).get(job_id)
 
-    def jobs(self, ids: Sequence[int]) -> dict[int, Job]:
+    def jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         """Return everything known of jobs by id, removed ones too; ids nobody has are left out."""
-        found: dict[int, Job] = {}
+        found: dict[int, JobDetails] = {}
         for some in chunks(ids, IDS_A_QUERY):
             found |= self._some_jobs(some)
         return found
 
-    def _some_jobs(self, ids: Sequence[int]) -> dict[int, Job]:
+    def _some_jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         these = marks(ids)
         told = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id IN ({these})", ids)
         tags: dict[int, dict[str, str]] = defaultdict(dict)
@@ -154,11 +154,11 @@ def _job(
     tags: Mapping[int, dict[str, str]],
     children: Mapping[int, list[str]],
     public_ids: Mapping[int | None, str],
-) -> Job:
+) -> JobDetails:
     row, more = job_row(values[: len(ROW_COLUMNS)]), values[len(ROW_COLUMNS) :]
     (cancel_reason, verdict_reason, attempt, parent_id, superseded_by) = more[:5]
     (usage, errors, files, metadata, seen_at, submit_key) = more[5:]
-    return Job(
+    return JobDetails(
         row=row,
         origin=row.origin,
         cancel_reason=cancel_reason,

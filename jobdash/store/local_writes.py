@@ -10,10 +10,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from jobdash.domain.duration import MINUTE, SECOND
+from jobdash.domain.items import RETRIED, Attempt
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import RETRIED, Attempt
 from jobdash.domain.status import LABELS, Status
+from jobdash.domain.time import MINUTE, SECOND
 from jobdash.store import fence_acts
 from jobdash.store.chunks import chunks
 from jobdash.store.desk import Desk

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from jobdash.domain.duration import MINUTE
 from jobdash.domain.status import TERMINAL, Status
+from jobdash.domain.time import MINUTE
 from jobdash.store.observed import Observed
 from jobdash.store.texts import (
     as_json,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from jobdash.domain.items import Attempt
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import Attempt
 from jobdash.store.owner import Owner
 
 

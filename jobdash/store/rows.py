@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from jobdash.domain.duration import MINUTE
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
+from jobdash.domain.time import MINUTE
 
 ROW_COLUMNS = tuple(field.name for field in fields(JobRow))
 """The columns of a `JobRow`, in the order of its fields, under their own names."""

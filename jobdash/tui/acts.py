@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobdash.domain import wording
+from jobdash.domain.describe import plan_text
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Plan, Result
+from jobdash.domain.plan import Action, ActionResult, Choices, Plan
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
@@ -76,7 +76,7 @@ class Acts:
         """Say that there is nothing left to cancel, and which key removes what has ended."""
         remove = self._context.config.keys.get("job.remove", "x").split(",")[0]
         if len(plan.acting) > 1:
-            return f"Nothing to cancel: {wording.jobs(len(plan.acting))} have ended; {remove} removes them"
+            return f"Nothing to cancel: {plan_text.jobs(len(plan.acting))} have ended; {remove} removes them"
         (only,) = plan.acting
         return f"{clean(only.job.name, 60)}: already {LABELS[only.job.status]}; {remove} removes it"
 
@@ -99,7 +99,7 @@ class Acts:
             return
         plan = plan_cancel_all(view.browser, view.scope, self._context.situation(named=False))
         remark = (
-            wording.Note("Marks", "ignored: C is for everything in tab and filter") if view.marks else None
+            plan_text.Note("Marks", "ignored: C is for everything in tab and filter") if view.marks else None
         )
         self._begin(self._ask(plan, remark))
 
@@ -155,9 +155,9 @@ class Acts:
         finally:
             self._asking = self._app.opening_dialog = False
 
-    async def _ask(self, plan: Plan, remark: wording.Note | None = None) -> None:
+    async def _ask(self, plan: Plan, remark: plan_text.Note | None = None) -> None:
         if not plan.acting:
-            self._app.notify(wording.nothing_to_do(plan), severity="warning")
+            self._app.notify(plan_text.nothing_to_do(plan), severity="warning")
             return
         agreed = await self._app.push_screen_wait(ConfirmScreen(plan, self._context, remark))
         if agreed is None:
@@ -177,9 +177,9 @@ class Acts:
             return
         outcomes = await self._app.with_store(lambda store: undo(action, store))
         kept = [outcome for outcome in outcomes if outcome.reason is not None]
-        text = f"Taken back: {wording.jobs(len(outcomes) - len(kept))}"
+        text = f"Taken back: {plan_text.jobs(len(outcomes) - len(kept))}"
         if kept:
-            text += f"; not {wording.jobs(len(kept))}: {kept[0].reason}"
+            text += f"; not {plan_text.jobs(len(kept))}: {kept[0].reason}"
         self._app.notify(text, severity="warning" if kept else "information")
 
     async def _ask_fetch(self, rows: Sequence[JobRow]) -> None:
@@ -190,7 +190,7 @@ class Acts:
         if going:
             first, more = going[0], len(going) - 1
             so_far = f"{first.done:,}" + ("" if first.total is None else f" of {first.total:,}")
-            others = f", and {wording.jobs(more, 'other')}" if more else ""
+            others = f", and {plan_text.jobs(more, 'other')}" if more else ""
             words = f"{clean(first.name, 60)} is not finished: {so_far} so far{others}. Fetch what there is?"
             names = [row.name for row in going]
             if not await self._app.push_screen_wait(
@@ -221,10 +221,10 @@ class Acts:
             self._app.notify(text, severity=SEVERITY[only.result])
             return
         counts = Counter(one.result for one in told)
-        words = f"Fetched: {counts[Result.DONE]:,} · Failed: {counts[Result.FAILED]:,}"
-        words += f" · Skipped: {counts[Result.SKIPPED]:,}"
-        reasons = [one.reason for one in told if one.result is not Result.DONE]
-        if counts[Result.DONE]:
+        words = f"Fetched: {counts[ActionResult.DONE]:,} · Failed: {counts[ActionResult.FAILED]:,}"
+        words += f" · Skipped: {counts[ActionResult.SKIPPED]:,}"
+        reasons = [one.reason for one in told if one.result is not ActionResult.DONE]
+        if counts[ActionResult.DONE]:
             words += f", in {clean(str(Path.cwd()), 200)}"
         if reasons:
             words += f". {clean(reasons[0], 200)}"
@@ -238,7 +238,7 @@ class Acts:
         except StoreError as error:
             self._app.notify(str(self._context.store_error(error)), severity="warning")
             return
-        self._app.notify(f"Asking for the errors of {wording.jobs(len(rows))}", timeout=2)
+        self._app.notify(f"Asking for the errors of {plan_text.jobs(len(rows))}", timeout=2)
         told = await refresh_errors(rows, work, lambda _one: None)
         if len(told) == 1:
             (only,) = told
@@ -246,9 +246,9 @@ class Acts:
             self._app.notify(text, severity=SEVERITY[only.result])
             return
         counts = Counter(one.result for one in told)
-        words = f"Errors asked: {counts[Result.DONE]:,} · Failed: {counts[Result.FAILED]:,}"
-        words += f" · Skipped: {counts[Result.SKIPPED]:,}"
-        self._app.notify(words, severity="warning" if counts[Result.FAILED] else "information")
+        words = f"Errors asked: {counts[ActionResult.DONE]:,} · Failed: {counts[ActionResult.FAILED]:,}"
+        words += f" · Skipped: {counts[ActionResult.SKIPPED]:,}"
+        self._app.notify(words, severity="warning" if counts[ActionResult.FAILED] else "information")
 
     async def _export(self, scope: Scope, sort: Sort) -> None:
         from jobdash.operations.export import export_csv
@@ -262,4 +262,4 @@ class Acts:
         except (OSError, StoreError) as error:
             self._app.notify(f"Not exported: {clean(str(error), 200)}", severity="error")
             return
-        self._app.notify(f"{wording.jobs(number)} in {clean(str(path), 300)}")
+        self._app.notify(f"{plan_text.jobs(number)} in {clean(str(path), 300)}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.cells import cell_len, set_cell_size
 
-from jobdash.domain import marks
+from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import Outcome, Status
+from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
 from jobdash.tui.columns import RIGHT, Column
 from jobdash.tui.symbols import Symbols
@@ -26,7 +26,7 @@ _STATUS_STYLE = {
     Status.CANCELLED: "muted",
     Status.UNKNOWN: "warning",
 }
-_OUTCOME_STYLE = {Outcome.OK: "muted", Outcome.PARTIAL: "warning", Outcome.ALL_FAILED: "error"}
+_OUTCOME_STYLE = {Completeness.OK: "muted", Completeness.PARTIAL: "warning", Completeness.ALL_FAILED: "error"}
 
 
 def fit(text: str, width: int, more: str = "…") -> str:
@@ -48,9 +48,9 @@ def status_style(row: JobRow, now: int | None = None) -> str:
 
     With ``now`` it also tells what the clock says: a job nobody has heard of.
     """
-    if row.gone or (now is not None and marks.stalled(row, now)):
+    if row.gone or (now is not None and job_text.stalled(row, now)):
         return "warning"
-    if now is not None and marks.worker_gone(row, now):
+    if now is not None and job_text.worker_gone(row, now):
         return "muted"
     if row.outcome is not None:
         return _OUTCOME_STYLE[row.outcome]
@@ -59,7 +59,7 @@ def status_style(row: JobRow, now: int | None = None) -> str:
 
 def status_words(row: JobRow, now: int, symbols: Symbols) -> tuple[str, str]:
     """Return a job's glyph and word; a completed job in which something failed says so in its word, too."""
-    return _glyph(row, now, symbols), marks.shown_status(row, now)
+    return _glyph(row, now, symbols), job_text.shown_status(row, now)
 
 
 def _glyph(row: JobRow, now: int, symbols: Symbols) -> str:
@@ -67,13 +67,13 @@ def _glyph(row: JobRow, now: int, symbols: Symbols) -> str:
         return symbols.gone
     if row.removing is not None:
         return symbols.status[Status.CANCELLING]
-    if marks.stalled(row, now):
+    if job_text.stalled(row, now):
         return symbols.warning
-    if marks.worker_gone(row, now):
+    if job_text.worker_gone(row, now):
         return symbols.status[Status.CANCELLED]
     if row.stuck_cancelling(now):
         return symbols.warning
-    return symbols.status[Status.FAILED if row.outcome is Outcome.ALL_FAILED else row.status]
+    return symbols.status[Status.FAILED if row.outcome is Completeness.ALL_FAILED else row.status]
 
 
 def name_style(row: JobRow) -> str:
@@ -135,7 +135,7 @@ def bar(row: JobRow, width: int, symbols: Symbols, now: int | None = None) -> li
 
 
 def _bar_style(row: JobRow, now: int | None) -> str:
-    if row.outcome is Outcome.OK:
+    if row.outcome is Completeness.OK:
         return "done"
     style = status_style(row, now)
     return "muted" if style == "text" else style
@@ -162,8 +162,8 @@ def line(
             "text" if row.unfinished else "muted",
         ),
         Column.FAILED: (failed, "error" if row.failed else "muted"),
-        Column.AGE: (marks.age(row, now), "muted"),
-        Column.LEFT: (marks.left(row, now) or symbols.none, "muted"),
+        Column.AGE: (job_text.age(row, now), "muted"),
+        Column.LEFT: (job_text.left(row, now) or symbols.none, "muted"),
         Column.REMOTE_ID: (clean(row.remote_id or ""), "muted"),
     }
     drawn: dict[Column, list[Piece]] = {}

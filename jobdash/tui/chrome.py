@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from jobdash.domain import marks
-from jobdash.domain.duration import MINUTE, short_span
+from jobdash.domain.describe import job_text
+from jobdash.domain.items import LOCAL
 from jobdash.domain.job import AccountHealth, JobRow
-from jobdash.domain.local import LOCAL
 from jobdash.domain.status import Status, Tab
 from jobdash.domain.text import clean
+from jobdash.domain.time import MINUTE, short_span
 from jobdash.operations.browse import Counts, Sort
 from jobdash.tui import cells, local_words
 from jobdash.tui.cells import short_count
@@ -232,7 +232,7 @@ def title_spans(
         ("" if row.remote_id == row.name else _id(row), "muted"),
         (clean(row.model or "", 40), "muted"),
         (clean(row.endpoint or "", 40), "muted"),
-        (marks.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
+        (job_text.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
     ]
     name = cells.fit(clean(row.name), min(width // 2, 60), symbols.more).rstrip()
     spans = [gap(1), Span(name, "strong")]
@@ -250,7 +250,7 @@ def _id(row: JobRow) -> str:
 
 
 def _expires_soon(row: JobRow, now: int) -> bool:
-    return row.unfinished and row.expires_at is not None and row.expires_at - now < marks.EXPIRES_SOON_MS
+    return row.unfinished and row.expires_at is not None and row.expires_at - now < job_text.EXPIRES_SOON_MS
 
 
 def story_spans(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jobdash.config import Config
+from jobdash.config.settings import Config
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Situation
+from jobdash.domain.plan import DecisionContext
 from jobdash.errors import StoreError
 from jobdash.operations.browse import Browser
 from jobdash.operations.servers import servers
@@ -75,9 +75,9 @@ class Context:
             return replaced
         return error
 
-    def situation(self, *, named: bool = True) -> Situation:
+    def situation(self, *, named: bool = True) -> DecisionContext:
         """Return what a decision needs to know now."""
-        return Situation(self.clock(), self._accounts, named, self._instead, servers=self._servers)
+        return DecisionContext(self.clock(), self._accounts, named, self._instead, servers=self._servers)
 
 
 @dataclass(frozen=True, slots=True)

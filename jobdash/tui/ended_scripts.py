@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jobdash.domain.items import LOCAL
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import LOCAL
 from jobdash.operations.browse import Browser
 
 _MOST = 50

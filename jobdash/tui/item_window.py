@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.domain.local import Item, ItemOutcome
+from jobdash.domain.items import ItemRow, ItemStatus
 from jobdash.operations.browse import Browser
 
 SLACK = 60
@@ -19,17 +19,17 @@ class ItemWindow:
     def __init__(self, browser: Browser, job_id: int) -> None:
         self._browser = browser
         self._job_id = job_id
-        self.outcome: ItemOutcome | None = None
+        self.outcome: ItemStatus | None = None
         self.total = 0
         self.start = 0
-        self.items: list[Item] = []
+        self.items: list[ItemRow] = []
 
-    def show(self, outcome: ItemOutcome | None, total: int) -> None:
+    def show(self, outcome: ItemStatus | None, total: int) -> None:
         """Turn to an outcome; nothing is loaded yet."""
         self.outcome, self.total = outcome, total
         self.start, self.items = 0, []
 
-    def item(self, index: int) -> Item | None:
+    def item(self, index: int) -> ItemRow | None:
         """Return the loaded item at an index."""
         place = index - self.start
         return self.items[place] if 0 <= place < len(self.items) else None

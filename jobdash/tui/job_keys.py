@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.binding import Binding, BindingType
 
-from jobdash.domain.job import Job, JobRow
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.tui.chrome import KeyHint
 from jobdash.tui.context import Context
 from jobdash.tui.keys import key_name, unavailable
@@ -15,7 +15,7 @@ _ENDING = frozenset({"job.cancel", "job.force_fail", "job.cancel_delete"})
 
 
 def hints(
-    bindings: Sequence[BindingType], job: Job, context: Context, *, items: bool, keyed: bool = True
+    bindings: Sequence[BindingType], job: JobDetails, context: Context, *, items: bool, keyed: bool = True
 ) -> list[KeyHint]:
     """Return the keys to show.
 

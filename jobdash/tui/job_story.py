@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 
-from jobdash.domain import marks
-from jobdash.domain.duration import HOUR, MINUTE, SECOND
+from jobdash.domain.describe import job_text
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -15,9 +14,10 @@ from jobdash.domain.failures import (
     truncated,
     worth_asking,
 )
-from jobdash.domain.job import Event, Job, JobRow
+from jobdash.domain.job import Event, JobDetails, JobRow
 from jobdash.domain.status import LABELS, Status, label
 from jobdash.domain.text import clean
+from jobdash.domain.time import HOUR, MINUTE, SECOND
 from jobdash.tui import cells
 from jobdash.tui.local_time import local_time, moment
 from jobdash.tui.symbols import Symbols
@@ -42,9 +42,9 @@ def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], lis
 
 def _remark(row: JobRow, now: int, symbols: Symbols) -> str:
     """Return what stands behind the status in the header: ``cancelled (worker gone)``."""
-    if marks.waits_for_script(row):
-        return f" {symbols.dot} {marks.remark(row, now)}"
-    return " (worker gone)" if marks.worker_gone(row, now) else ""
+    if job_text.waits_for_script(row):
+        return f" {symbols.dot} {job_text.remark(row, now)}"
+    return " (worker gone)" if job_text.worker_gone(row, now) else ""
 
 
 def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: str = "") -> list[Span]:
@@ -59,7 +59,7 @@ def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: st
         words.append((f"  {row.failed:,} failed", "error"))
     if rate := _rate(row, now):
         words.append((f"  {rate}", "muted"))
-    if left := marks.left(row, now):
+    if left := job_text.left(row, now):
         words.append((f"  {left} left", "muted"))
     room = max(10, min(60, width - sum(len(text) for text, _ in words) - 3))
     pieces = [*cells.bar(row, room, symbols, now), *words]
@@ -67,7 +67,7 @@ def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: st
 
 
 def _rate(row: JobRow, now: int) -> str:
-    if not row.unfinished or not row.done or marks.stalled(row, now) or marks.waits_for_script(row):
+    if not row.unfinished or not row.done or job_text.stalled(row, now) or job_text.waits_for_script(row):
         return ""
     elapsed, done = now - (row.started_at or row.created_at), row.done - (row.done_before or 0)
     if elapsed <= 0 or done <= 0:
@@ -94,7 +94,7 @@ def ending(row: JobRow) -> list[TextLine]:
     return [((text, "warning"),), ()]
 
 
-def error_lines(job: Job, width: int, failed: FailedRequests | None = None) -> list[TextLine]:
+def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = None) -> list[TextLine]:
     """Return the errors grouped by code and message, the most frequent first, with where they are.
 
     ``failed`` are the failed requests that are known.
@@ -134,7 +134,7 @@ def _no_errors(row: JobRow) -> list[TextLine]:
     return [(("No error known", "muted"),)]
 
 
-def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
+def detail_lines(job: JobDetails, width: int, now: int) -> list[TextLine]:
     """Return every field."""
     row = job.row
     remote = clean(row.raw_status) if row.raw_status else "—"
@@ -143,7 +143,7 @@ def detail_lines(job: Job, width: int, now: int) -> list[TextLine]:
         ("provider's id", clean(row.remote_id or "—")),
         ("account", f"{clean(row.account)} ({row.provider})"),
         ("server", clean(job.origin)),
-        ("status", marks.shown_status(row, now)),
+        ("status", job_text.shown_status(row, now)),
         ("provider says", remote),
         ("model", clean(row.model or "—")),
         ("endpoint", clean(row.endpoint or "—")),

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jobdash.domain import wording
-from jobdash.domain.local import LOCAL
-from jobdash.domain.local_wording import stopped_pids
+from jobdash.domain.describe import plan_text
+from jobdash.domain.describe.script_text import stopped_pids
+from jobdash.domain.items import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.browse import waiting_removals
@@ -93,10 +93,10 @@ def under_way(runs: Sequence[Run]) -> str:
 
 def _how_far(run: Run) -> str:
     if not run.stops_process:
-        return f"{run.done:,} of {wording.counted(run.plan, run.total)} sent."
+        return f"{run.done:,} of {plan_text.counted(run.plan, run.total)} sent."
     pids = stopped_pids(run.plan)
     if run.bulk:
-        ended = f"{run.done:,} of {wording.counted(run.plan, run.total)} ended"
+        ended = f"{run.done:,} of {plan_text.counted(run.plan, run.total)} ended"
         return f"{ended}; being stopped: {pids}. Without us each sees at its next item that it is over."
     name = clean(run.plan.acting[0].job.name, 60)
     told = f"{name}: its process is being stopped ({pids})"
@@ -108,7 +108,7 @@ def last_words(unfinished: int, waiting: int, scripts: int = 0) -> list[str]:
     going: list[str] = []
     if unfinished:
         goes, theirs = ("goes", "its provider") if unfinished == 1 else ("go", "their providers")
-        going.append(f"{wording.jobs(unfinished)} {goes} on at {theirs}")
+        going.append(f"{plan_text.jobs(unfinished)} {goes} on at {theirs}")
     if scripts:
         going.append(f"{scripts:,} script{' goes' if scripts == 1 else 's go'} on here")
     words = [f"{'; '.join(going)}; see them with: jobdash list"] if going else []

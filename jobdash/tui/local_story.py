@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobdash.domain import marks
-from jobdash.domain.duration import short_span
-from jobdash.domain.job import Job, JobRow
-from jobdash.domain.local import Attempt, Errors, Worker
+from jobdash.domain.describe import job_text
+from jobdash.domain.items import Attempt, ItemErrors, WorkerProcess
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean
+from jobdash.domain.time import short_span
 from jobdash.operations.browse import Browser
 from jobdash.operations.workers import log_file, worker_of
 from jobdash.tui.cells import cut
@@ -28,7 +28,7 @@ class LocalFacts:
 
     attempts: tuple[Attempt, ...] = ()
     """Newest first."""
-    worker: Worker = field(default_factory=Worker)
+    worker: WorkerProcess = field(default_factory=WorkerProcess)
     log_file: str | None = None
     """Where the newest start's own output goes, be it one that never came to begin."""
 
@@ -43,7 +43,7 @@ class LocalFacts:
         return not self.attempts or self.attempts[0].keyed
 
 
-def local_facts(browser: Browser, job: Job, database: Path) -> LocalFacts:
+def local_facts(browser: Browser, job: JobDetails, database: Path) -> LocalFacts:
     """Look at a job's attempts, and at the process behind it."""
     row = job.row
     # Without the attempt: whether its folder is still there is a question to a disk, which may take its time.
@@ -52,7 +52,7 @@ def local_facts(browser: Browser, job: Job, database: Path) -> LocalFacts:
     return LocalFacts(attempts, worker, _log_file(job, attempts, database))
 
 
-def _log_file(job: Job, attempts: Sequence[Attempt], database: Path) -> str | None:
+def _log_file(job: JobDetails, attempts: Sequence[Attempt], database: Path) -> str | None:
     """Return where the newest start wrote to; a script that died at once has no attempt to say so."""
     newest = attempts[0] if attempts else None
     if newest is None or newest.number < job.attempt:
@@ -62,7 +62,7 @@ def _log_file(job: Job, attempts: Sequence[Attempt], database: Path) -> str | No
     return None if newest is None else newest.log_file
 
 
-def error_lines(row: JobRow, errors: Errors, width: int) -> list[TextLine]:
+def error_lines(row: JobRow, errors: ItemErrors, width: int) -> list[TextLine]:
     """Return the errors of the items, grouped by type and message, and the one that ended the job."""
     lines: list[TextLine] = []
     if row.error:
@@ -86,7 +86,7 @@ def error_lines(row: JobRow, errors: Errors, width: int) -> list[TextLine]:
     return lines
 
 
-def _not_all(errors: Errors, failed: int) -> str:
+def _not_all(errors: ItemErrors, failed: int) -> str:
     if errors.looked_at < failed:
         return f"Of {failed:,} failed items the first {errors.looked_at:,}:"
     return f"The {len(errors.groups):,} most frequent errors:"
@@ -100,7 +100,7 @@ def _message(message: str, width: int) -> list[TextLine]:
     return [((f"    {part}", "text"),) for part in parts]
 
 
-def detail_lines(job: Job, facts: LocalFacts, width: int, now: int) -> list[TextLine]:
+def detail_lines(job: JobDetails, facts: LocalFacts, width: int, now: int) -> list[TextLine]:
     """Return every field."""
     row = job.row
     rows = [
@@ -138,7 +138,7 @@ def detail_lines(job: Job, facts: LocalFacts, width: int, now: int) -> list[Text
 
 
 def _status(row: JobRow, now: int) -> str:
-    word, remark = marks.shown_status(row, now), marks.remark(row, now)
+    word, remark = job_text.shown_status(row, now), job_text.remark(row, now)
     return f"{word} ({remark})" if remark and remark != word else word
 
 
@@ -149,7 +149,7 @@ def _counts(row: JobRow) -> str:
     return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
 
 
-def _worker(row: JobRow, worker: Worker) -> str:
+def _worker(row: JobRow, worker: WorkerProcess) -> str:
     if worker.pid is None:
         return "nobody runs it"
     if worker.alive:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from jobdash.domain import wording
+from jobdash.domain.describe import plan_text
+from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import ended_word
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 from jobdash.tui.messages import News
@@ -36,14 +36,14 @@ def toasts(news: News) -> list[Toast]:
 
 def _lost_races(rows: tuple[JobRow, ...]) -> list[Toast]:
     if len(rows) > AT_ONCE:
-        return [Toast(f"{wording.jobs(len(rows))} finished before the cancel took effect", "warning")]
+        return [Toast(f"{plan_text.jobs(len(rows))} finished before the cancel took effect", "warning")]
     told = "finished before the cancel took effect"
     return [Toast(f"{clean(row.name, 60)}: {told}", "warning") for row in rows]
 
 
 def _ended(account: str, rows: list[JobRow]) -> list[Toast]:
     if len(rows) > AT_ONCE:
-        return [Toast(f"{wording.jobs(len(rows))} of {clean(account, 32)} ended")]
+        return [Toast(f"{plan_text.jobs(len(rows))} of {clean(account, 32)} ended")]
     found: list[Toast] = []
     for row in rows:
         failed = f", {row.failed:,} failed" if row.failed else ""

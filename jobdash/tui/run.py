@@ -7,7 +7,7 @@ import gc
 import sys
 from collections.abc import Callable
 
-from jobdash.config import Config
+from jobdash.config.settings import Config
 from jobdash.tui.exit_signals import ExitSignals
 
 

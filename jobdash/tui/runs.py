@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobdash.domain.plan import Action, JobOutcome, Plan, Result, Summary
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, ActionSummary, Plan
 from jobdash.errors import StoreError
 from jobdash.tui.news import Severity
 
@@ -23,7 +23,7 @@ class Run:
     """One plan being carried out. ``outcomes`` grows from another thread; everything else is the screen's."""
 
     plan: Plan
-    outcomes: list[JobOutcome] = field(default_factory=list)
+    outcomes: list[ActionOutcome] = field(default_factory=list)
     stop: Stop | None = None
     """There once it has begun."""
     stopping: bool = False
@@ -63,9 +63,9 @@ class Run:
         """Whether it ends a script's process for real, which leaving would cut short."""
         return self.plan.choices.stop_process and self.plan.can_stop
 
-    def summary(self) -> Summary:
+    def summary(self) -> ActionSummary:
         """Return what has become of it so far."""
-        return Summary(self.plan, tuple(self.outcomes), self.stopping)
+        return ActionSummary(self.plan, tuple(self.outcomes), self.stopping)
 
     async def wait(self) -> None:
         """Return when it is over."""
@@ -87,7 +87,7 @@ def summary_line(run: Run) -> str:
 
 def summary_parts(run: Run) -> list[str]:
     """Return the parts of `summary_line`, each of which stands on one line."""
-    from jobdash.domain.wording import result_counts
+    from jobdash.domain.describe.plan_text import result_counts
 
     return [f"{word}: {number:,}" for word, number in result_counts(run.summary())]
 
@@ -141,21 +141,21 @@ class Runs:
         self._waiting.clear()
 
 
-SEVERITY: dict[Result, Severity] = {
-    Result.DONE: "information",
-    Result.SKIPPED: "warning",
-    Result.FAILED: "error",
+SEVERITY: dict[ActionResult, Severity] = {
+    ActionResult.DONE: "information",
+    ActionResult.SKIPPED: "warning",
+    ActionResult.FAILED: "error",
 }
 
 
 def single_toast(run: Run) -> tuple[str, Severity]:
     """Return the toast of a run over one job: its words, and how bad it is."""
-    from jobdash.domain import wording
+    from jobdash.domain.describe import plan_text
     from jobdash.domain.status import LABELS
     from jobdash.domain.text import clean
 
     if run.error is not None:
-        verb = wording.verb(run.plan).lower()
+        verb = plan_text.verb(run.plan).lower()
         return (
             f"Failed to {verb} {clean(run.plan.acting[0].job.name, 60)}: {clean(run.error, 300)}; try again",
             "error",
@@ -167,6 +167,6 @@ def single_toast(run: Run) -> tuple[str, Severity]:
     name = clean(outcome.job.name, 60)
     status = LABELS[outcome.status_after] if outcome.status_after is not None else ""
     words = clean(outcome.reason or status, 300)
-    if outcome.result is Result.FAILED and outcome.job.local and run.plan.action is not Action.RETRY:
-        return f"Failed to {wording.verb(run.plan).lower()} {name}: {words}; try again", "error"
+    if outcome.result is ActionResult.FAILED and outcome.job.local and run.plan.action is not Action.RETRY:
+        return f"Failed to {plan_text.verb(run.plan).lower()} {name}: {words}; try again", "error"
     return f"{name}: {words}", SEVERITY[outcome.result]

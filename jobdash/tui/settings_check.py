@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from jobdash.config import Config
+from jobdash.config.settings import Config
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Order
 

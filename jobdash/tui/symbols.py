@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from jobdash.domain.local import ItemOutcome
+from jobdash.domain.items import ItemStatus
 from jobdash.domain.status import Status
 
 
@@ -16,7 +16,7 @@ class Symbols:
     """One cell each, and in the common terminal fonts; a word always stands beside them."""
 
     status: dict[Status, str]
-    items: dict[ItemOutcome, str]
+    items: dict[ItemStatus, str]
     cursor: str = "▸"
     mark: str = "◆"
     bar: str = "━"
@@ -55,10 +55,10 @@ UNICODE = Symbols(
         Status.UNKNOWN: "?",
     },
     items={
-        ItemOutcome.OK: "✔",
-        ItemOutcome.ERROR: "✖",
-        ItemOutcome.SKIPPED: "↷",
-        ItemOutcome.WAITING: "◌",
+        ItemStatus.OK: "✔",
+        ItemStatus.ERROR: "✖",
+        ItemStatus.SKIPPED: "↷",
+        ItemStatus.WAITING: "◌",
     },
 )
 
@@ -76,10 +76,10 @@ ASCII = Symbols(
         Status.UNKNOWN: "?",
     },
     items={
-        ItemOutcome.OK: "+",
-        ItemOutcome.ERROR: "x",
-        ItemOutcome.SKIPPED: "/",
-        ItemOutcome.WAITING: ".",
+        ItemStatus.OK: "+",
+        ItemStatus.ERROR: "x",
+        ItemStatus.SKIPPED: "/",
+        ItemStatus.WAITING: ".",
     },
     cursor=">",
     mark="*",

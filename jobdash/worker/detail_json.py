@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from math import isfinite
 from typing import Any
 
-from jobdash.domain.text import clean, hide_known_keys
+from jobdash.domain.text import clean, redact_known
 
 DETAIL_BYTES = 16 * 1024
 """The most that is kept of one detail, as JSON, unless a script asks for more."""
@@ -60,7 +60,7 @@ def _plain(value: Any, path: _Path) -> Any:
     """Return a value in the types of JSON; ``path`` says where it stands in the whole."""
     kind = type(value)
     if kind is str:
-        return hide_known_keys(value)
+        return redact_known(value)
     if value is None or kind is bool or kind is int:
         return value
     if kind is float:

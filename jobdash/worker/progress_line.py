@@ -8,9 +8,9 @@ import time
 from typing import NamedTuple
 from unicodedata import east_asian_width
 
-from jobdash.domain.duration import SECOND, short_span
 from jobdash.domain.emoji import whole_until
 from jobdash.domain.text import clean
+from jobdash.domain.time import SECOND, short_span
 from jobdash.worker.saying import begin_progress, end_progress, raw, write
 
 _DRAW_EVERY_S = 0.1

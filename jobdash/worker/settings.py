@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from jobdash import config
-from jobdash.domain.duration import SECOND, parse_span
-from jobdash.domain.text import encodable, keep_secret, names_a_secret
+from jobdash.config import settings
+from jobdash.domain.text import encodable, names_a_secret, register_secret
+from jobdash.domain.time import SECOND, parse_span
 from jobdash.errors import ConfigError
 
 JOB = "JOBDASH_JOB"
@@ -40,10 +40,10 @@ def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ)
     """
     for name, value in env.items():
         if names_a_secret(name) and len(value) >= _SHORTEST_SECRET and not value.startswith(("/", "~")):
-            keep_secret(value)  # the path of a file with a key in it is none
+            register_secret(value)  # the path of a file with a key in it is none
     job, _, fence = (_writable(env.get(JOB)) or "").partition(":")
     return Settings(
-        database=config.load(database=os.fspath(db) if db is not None else None, env=env).database,
+        database=settings.load(database=os.fspath(db) if db is not None else None, env=env).database,
         lease_ms=_lease(env),
         job=job or None,
         fence=int(fence) if fence.isascii() and fence.isdecimal() else None,

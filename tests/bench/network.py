@@ -14,9 +14,9 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
-from jobdash.config import Account, Secret
+from jobdash.config.settings import Account, Secret
 from jobdash.demo.emulator import OPENAI_KEY
-from jobdash.domain.plan import Result, Situation
+from jobdash.domain.plan import ActionResult, DecisionContext
 from jobdash.operations.browse import Browser, Scope, open_browser
 from jobdash.operations.execute import execute
 from jobdash.operations.plan import plan_cancel_all
@@ -80,12 +80,12 @@ async def account(url: str, folder: Path) -> AsyncIterator[tuple[Counting, Work,
 async def _cancel_with_jobdash(url: str, folder: Path) -> float:
     async with account(url, folder) as (session, work, browser, name):
         await Sync(name, session, browser, work, full=True).run()
-        plan = plan_cancel_all(browser, Scope(), Situation(work.clock(), work.configured, named=False))
+        plan = plan_cancel_all(browser, Scope(), DecisionContext(work.clock(), work.configured, named=False))
         assert len(plan.acting) == BATCHES, len(plan.acting)
         begun = time.perf_counter()
         summary = await execute(plan, work, lambda outcome: None)
         took = time.perf_counter() - begun
-        assert summary.count(Result.DONE) == BATCHES
+        assert summary.count(ActionResult.DONE) == BATCHES
         return took
 
 

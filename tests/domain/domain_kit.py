@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from jobdash.domain.decide import decide
-from jobdash.domain.duration import DAY, HOUR, MINUTE
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Plan, Situation
+from jobdash.domain.plan import Action, Choices, DecisionContext, Plan
 from jobdash.domain.status import Status, effective
+from jobdash.domain.time import DAY, HOUR, MINUTE
 
 NOW = 1_800_000_000_000
 ACCOUNTS = frozenset({"openai", "gemini"})
@@ -57,8 +57,8 @@ def job(status: Status = Status.IN_PROGRESS, **facts: Any) -> JobRow:
     return replace(row, status=effective(row.remote_status, row.cancel_requested_at, row.verdict))
 
 
-def situation(*, named: bool = True) -> Situation:
-    return Situation(NOW, ACCOUNTS, named)
+def situation(*, named: bool = True) -> DecisionContext:
+    return DecisionContext(NOW, ACCOUNTS, named)
 
 
 def plan(action: Action, *jobs: JobRow, scope: str | None = None, **choices: Any) -> Plan:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, JobOutcome, Plan, Summary
+from jobdash.domain.plan import Action, ActionOutcome, ActionSummary, Choices, Plan
 from jobdash.operations.browse import Browser
 from jobdash.operations.execute import execute
 from jobdash.operations.limiter import Stop
@@ -38,12 +38,12 @@ class LocalWorld:
         meant = Choices(**choices)  # type: ignore[arg-type]
         return plan_jobs(action, rows, self.work.situation(), meant, browser=self.browser)
 
-    async def do(self, action: Action, *job_ids: int, **choices: object) -> Summary:
+    async def do(self, action: Action, *job_ids: int, **choices: object) -> ActionSummary:
         """Plan an action over jobs as they are now, and carry it out."""
         plan = self.plan(action, [self.row(job_id) for job_id in job_ids], **choices)
         return await execute(plan, self.work, lambda _outcome: None)
 
-    async def one(self, action: Action, job_id: int, **choices: object) -> JobOutcome:
+    async def one(self, action: Action, job_id: int, **choices: object) -> ActionOutcome:
         """Do an action to one job; return its outcome."""
         (outcome,) = (await self.do(action, job_id, **choices)).outcomes
         return outcome

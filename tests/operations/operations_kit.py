@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jobdash.config import Account, Config, Secret
+from jobdash.config.settings import Account, Config, Secret
 from jobdash.demo.emulator import (
     GEMINI_KEY,
     OPENAI_KEY,
@@ -23,7 +23,7 @@ from jobdash.demo.emulator import (
 from jobdash.demo.emulator.faults import Effect
 from jobdash.demo.emulator.provider import Provider
 from jobdash.domain.job import Event, JobRow
-from jobdash.domain.plan import Action, Choices, JobOutcome, Summary
+from jobdash.domain.plan import Action, ActionOutcome, ActionSummary, Choices
 from jobdash.domain.plan import Plan as ActionPlan
 from jobdash.operations.accounts import Accounts
 from jobdash.operations.browse import Browser
@@ -178,14 +178,14 @@ class World:
         self,
         action: Action,
         *remote_ids: str,
-        report: Callable[[JobOutcome], None] = lambda _outcome: None,
+        report: Callable[[ActionOutcome], None] = lambda _outcome: None,
         **choices: object,
-    ) -> Summary:
+    ) -> ActionSummary:
         """Plan an action over jobs as the store has them now, and carry it out."""
         rows = [self.row(remote_id) for remote_id in remote_ids]
         return await execute(self.plan(action, rows, **choices), self.work, report)
 
-    async def one(self, action: Action, remote_id: str, **choices: object) -> JobOutcome:
+    async def one(self, action: Action, remote_id: str, **choices: object) -> ActionOutcome:
         """Do an action to one job; return its outcome."""
         (outcome,) = (await self.do(action, remote_id, **choices)).outcomes
         return outcome

@@ -11,7 +11,7 @@ import pytest
 from operations_kit import CANCEL, GEMINI_CANCEL, World
 
 from jobdash.demo.emulator import Answer, Cancel, MalformedJson, Reset, Switches
-from jobdash.domain.plan import Action, JobOutcome, Result
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.browse import Scope
 from jobdash.operations.cancel import NO_ANSWER
@@ -31,7 +31,7 @@ async def test_a_job_is_cancelled_when_its_provider_says_so_and_not_before(
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.status_after) == (Result.DONE, Status.CANCELLING)
+    assert (outcome.result, outcome.status_after) == (ActionResult.DONE, Status.CANCELLING)
     assert world.row(batch).status is Status.CANCELLING
     world.pass_time(60)
     await world.sync()
@@ -51,7 +51,7 @@ async def test_a_finished_batch_is_skipped_whatever_code_says_so(world: World, r
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "already completed")
+    assert (outcome.result, outcome.reason) == (ActionResult.SKIPPED, "already completed")
     assert world.row(batch).status is Status.COMPLETED
 
 
@@ -63,7 +63,7 @@ async def test_a_finished_gemini_batch_is_skipped(world: World) -> None:
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "already completed")
+    assert (outcome.result, outcome.reason) == (ActionResult.SKIPPED, "already completed")
 
 
 async def test_a_job_already_cancelled_is_skipped_without_a_call(world: World) -> None:
@@ -74,7 +74,7 @@ async def test_a_job_already_cancelled_is_skipped_without_a_call(world: World) -
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "already asked 0s ago")
+    assert (outcome.result, outcome.reason) == (ActionResult.SKIPPED, "already asked 0s ago")
     assert world.calls("POST", CANCEL) == 1
 
 
@@ -87,7 +87,7 @@ async def test_two_at_once_send_one_cancel(world: World) -> None:
     summaries = await asyncio.gather(*(execute(plan, world.work, lambda _outcome: None) for plan in plans))
 
     results = sorted(summary.outcomes[0].result for summary in summaries)
-    assert results == [Result.DONE, Result.SKIPPED]
+    assert results == [ActionResult.DONE, ActionResult.SKIPPED]
     assert world.calls("POST", CANCEL) == 1
 
 
@@ -97,7 +97,7 @@ async def test_a_cancel_stuck_for_15_minutes_may_be_asked_again(world: World) ->
     await world.one(Action.CANCEL, batch)
     world.pass_time(16 * 60)
 
-    assert (await world.one(Action.CANCEL, batch)).result is Result.DONE
+    assert (await world.one(Action.CANCEL, batch)).result is ActionResult.DONE
     assert world.calls("POST", CANCEL) == 2
 
 
@@ -109,7 +109,7 @@ async def test_429_waits_as_long_as_asked_and_goes_again(world: World) -> None:
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert world.ms() - before == 14_000
     assert world.calls("POST", CANCEL) == 3
     assert world.open_intents() == []
@@ -125,7 +125,7 @@ async def test_503_that_names_a_time_goes_again_and_one_that_names_none_does_not
     summary = await world.do(Action.CANCEL, named, silent)
 
     ended = {outcome.job.remote_id: outcome.result for outcome in summary.outcomes}
-    assert ended == {named: Result.DONE, silent: Result.FAILED}
+    assert ended == {named: ActionResult.DONE, silent: ActionResult.FAILED}
     assert world.calls("POST", f"*{silent}/cancel") == 1
 
 
@@ -137,10 +137,10 @@ async def test_a_reset_before_the_cancel_was_applied_leaves_the_job_as_it_was(wo
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     row = world.row(batch)
     assert (row.status, row.cancel_requested_at) == (Status.IN_PROGRESS, None)
-    assert (await world.one(Action.CANCEL, batch)).result is Result.DONE
+    assert (await world.one(Action.CANCEL, batch)).result is ActionResult.DONE
 
 
 async def test_a_reset_after_the_cancel_was_applied_is_a_cancel(world: World) -> None:
@@ -150,7 +150,7 @@ async def test_a_reset_after_the_cancel_was_applied_is_a_cancel(world: World) ->
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.status_after) == (Result.DONE, Status.CANCELLING)
+    assert (outcome.result, outcome.status_after) == (ActionResult.DONE, Status.CANCELLING)
     assert world.calls("POST", CANCEL) == 1
 
 
@@ -164,10 +164,12 @@ async def test_gemini_tells_nobody_whether_an_unanswered_cancel_was_applied(
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.reason) == (Result.FAILED, NO_ANSWER)
+    assert (outcome.result, outcome.reason) == (ActionResult.FAILED, NO_ANSWER)
     row = world.row(batch)
     assert (row.status, row.cancel_doubt) == (Status.CANCELLING, True)
-    assert (await world.one(Action.CANCEL, batch)).result is Result.DONE, "it may be asked again at once"
+    assert (await world.one(Action.CANCEL, batch)).result is ActionResult.DONE, (
+        "it may be asked again at once"
+    )
     assert not world.row(batch).cancel_doubt
 
 
@@ -178,7 +180,7 @@ async def test_no_answer_to_cancel_and_question_stays_cancelling(world: World) -
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.reason) == (Result.FAILED, NO_ANSWER)
+    assert (outcome.result, outcome.reason) == (ActionResult.FAILED, NO_ANSWER)
     assert world.row(batch).status is Status.CANCELLING
     assert world.open_intents() == []
 
@@ -192,7 +194,7 @@ async def test_a_refusal_is_passed_on_in_the_providers_own_words(world: World) -
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert "400" in outcome.reason
     assert "The moon is in the wrong phase." in outcome.reason
     assert world.row(batch).status is Status.IN_PROGRESS
@@ -216,7 +218,7 @@ async def test_a_yes_without_the_batch_is_a_yes(world: World, answer: Answer) ->
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.status_after) == (Result.DONE, Status.CANCELLING)
+    assert (outcome.result, outcome.status_after) == (ActionResult.DONE, Status.CANCELLING)
     row = world.row(batch)
     assert (row.status, row.cancel_doubt) == (Status.CANCELLING, False)
 
@@ -229,7 +231,7 @@ async def test_a_200_that_is_no_yes_is_asked_about(world: World, body: str) -> N
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.status_after) == (Result.FAILED, Status.IN_PROGRESS)
+    assert (outcome.result, outcome.status_after) == (ActionResult.FAILED, Status.IN_PROGRESS)
     assert world.row(batch).cancel_requested_at is None
 
 
@@ -241,7 +243,7 @@ async def test_a_batch_its_provider_lost_is_not_cancelled(world: World) -> None:
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.reason) == (Result.FAILED, "the provider knows no such batch (404)")
+    assert (outcome.result, outcome.reason) == (ActionResult.FAILED, "the provider knows no such batch (404)")
     assert world.row(batch).cancel_requested_at is None
 
 
@@ -254,7 +256,7 @@ async def test_a_rejected_key_is_not_asked_again_and_again(world: World) -> None
 
     summary = await world.do(Action.CANCEL, *batches)
 
-    assert summary.count(Result.FAILED) == 5
+    assert summary.count(ActionResult.FAILED) == 5
     assert world.calls("POST", CANCEL) == 1
     reasons = sorted(outcome.reason for outcome in summary.outcomes)
     assert reasons[1:] == ["not sent: key rejected (401)"] * 4
@@ -268,7 +270,7 @@ async def test_a_used_up_quota_is_no_rate_limit(world: World) -> None:
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert "quota used up (429)" in outcome.reason
     assert world.calls("POST", CANCEL) == 1
 
@@ -281,7 +283,7 @@ async def test_one_failure_never_stops_the_rest(world: World) -> None:
 
     summary = await world.do(Action.CANCEL, *batches)
 
-    assert (summary.count(Result.DONE), summary.count(Result.FAILED)) == (17, 1)
+    assert (summary.count(ActionResult.DONE), summary.count(ActionResult.FAILED)) == (17, 1)
     assert len(summary.outcomes) == 18
 
 
@@ -291,7 +293,7 @@ async def test_stop_sends_nothing_more_and_tells_of_every_job(world: World) -> N
     batches = world.add_many(60)
     await world.sync()
 
-    def stop_after_three(_outcome: JobOutcome) -> None:
+    def stop_after_three(_outcome: ActionOutcome) -> None:
         if world.calls("POST", CANCEL) >= 3:
             world.stop.set()
 
@@ -299,7 +301,7 @@ async def test_stop_sends_nothing_more_and_tells_of_every_job(world: World) -> N
 
     sent = world.calls("POST", CANCEL)
     assert sent < 6
-    assert (summary.count(Result.DONE), summary.stopped) == (sent, 60 - sent)
+    assert (summary.count(ActionResult.DONE), summary.stopped) == (sent, 60 - sent)
     assert summary.interrupted
     assert world.open_intents() == []
     assert sum(world.row(batch).status is Status.CANCELLING for batch in batches) == sent
@@ -313,7 +315,7 @@ async def test_a_stop_while_the_provider_makes_us_wait_takes_the_intent_back(wor
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert (outcome.result, outcome.stopped) == (Result.SKIPPED, True)
+    assert (outcome.result, outcome.stopped) == (ActionResult.SKIPPED, True)
     row = world.row(batch)
     assert (row.status, row.cancel_requested_at) == (Status.IN_PROGRESS, None)
     assert world.open_intents() == []
@@ -326,7 +328,7 @@ async def test_429_without_end_fails_after_six_tries(world: World) -> None:
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert world.calls("POST", CANCEL) == 6
     assert world.row(batch).status is Status.IN_PROGRESS
 
@@ -338,8 +340,8 @@ async def test_what_a_plan_skips_or_refuses_is_in_the_summary(world: World) -> N
     summary = await world.do(Action.REMOVE, ended, running)
 
     by_job = {outcome.job.remote_id: outcome for outcome in summary.outcomes}
-    assert by_job[ended].result is Result.DONE
-    assert (by_job[running].result, by_job[running].refused) == (Result.SKIPPED, True)
+    assert by_job[ended].result is ActionResult.DONE
+    assert (by_job[running].result, by_job[running].refused) == (ActionResult.SKIPPED, True)
     assert not summary.clean
 
 
@@ -351,7 +353,7 @@ async def test_a_job_removed_meanwhile_is_skipped_with_the_reason(world: World) 
 
     (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
 
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "was removed meanwhile")
+    assert (outcome.result, outcome.reason) == (ActionResult.SKIPPED, "was removed meanwhile")
     assert world.calls("POST", CANCEL) == 0
 
 
@@ -364,7 +366,7 @@ async def test_a_job_that_finished_meanwhile_is_skipped(world: World) -> None:
 
     (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
 
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "already completed")
+    assert (outcome.result, outcome.reason) == (ActionResult.SKIPPED, "already completed")
     assert world.calls("POST", CANCEL) == 0
 
 
@@ -417,7 +419,7 @@ async def test_a_cancel_that_reached_nobody_leaves_the_job_as_it_was(world: Worl
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert "cannot connect" in outcome.reason
     row = world.row(batch)
     assert (row.status, row.cancel_requested_at, row.cancel_doubt) == (Status.IN_PROGRESS, None, False)
@@ -440,7 +442,7 @@ async def test_a_cancel_that_is_still_being_sent_is_nobody_elses_to_take_back(wo
     outcome = await world.one(Action.CANCEL, batch)
 
     assert late == [False] * 5
-    assert (outcome.result, outcome.status_after) == (Result.DONE, Status.CANCELLING)
+    assert (outcome.result, outcome.status_after) == (ActionResult.DONE, Status.CANCELLING)
 
 
 async def test_a_redirected_cancel_of_a_running_job_is_withdrawn_and_says_what_to_set(world: World) -> None:
@@ -451,6 +453,6 @@ async def test_a_redirected_cancel_of_a_running_job_is_withdrawn_and_says_what_t
     outcome = await world.one(Action.CANCEL, batch)
 
     row = world.row(batch)
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert outcome.reason.startswith("redirected to /login, where no action follows (302); set base_url")
     assert (row.status, row.cancel_requested_at, world.open_intents()) == (Status.IN_PROGRESS, None, [])

@@ -7,7 +7,7 @@ from pathlib import Path
 from operations_kit import CANCEL, World
 
 from jobdash.demo.emulator import Answer
-from jobdash.domain.plan import Action, Result
+from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
 from jobdash.operations.execute import execute
@@ -44,7 +44,7 @@ async def test_a_job_changed_since_the_plan_loses_nothing(world: World) -> None:
 
     (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
 
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "was changed meanwhile; look again")
+    assert (outcome.result, outcome.reason) == (ActionResult.SKIPPED, "was changed meanwhile; look again")
     assert world.calls("DELETE") == 0
     assert world.row(batch).left_behind is None
 
@@ -60,7 +60,7 @@ async def test_a_waiting_removal_that_was_taken_back_deletes_nothing(world: Worl
 
     outcome = await finish_waiting(intent, world.row(batch), world.work)
 
-    assert (outcome.result, "taken back" in outcome.reason) == (Result.SKIPPED, True)
+    assert (outcome.result, "taken back" in outcome.reason) == (ActionResult.SKIPPED, True)
     assert world.calls("DELETE") == 0
 
 
@@ -71,7 +71,7 @@ async def test_the_input_of_a_running_batch_stays(world: World) -> None:
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert f"also the input of {world.row(second).public_id}, which is not finished" in outcome.reason
     assert "deleted output file-" in outcome.reason
     assert world.row(batch).removed_at is None
@@ -79,7 +79,7 @@ async def test_the_input_of_a_running_batch_stays(world: World) -> None:
     world.pass_time(30 * 3600)
     await world.sync()
     assert world.row(second).terminal
-    assert (await world.one(Action.REMOVE, batch, remote=True)).result is Result.DONE
+    assert (await world.one(Action.REMOVE, batch, remote=True)).result is ActionResult.DONE
 
 
 async def test_nothing_is_deleted_under_an_unfinished_batch_even_by_force(world: World) -> None:
@@ -89,7 +89,7 @@ async def test_nothing_is_deleted_under_an_unfinished_batch_even_by_force(world:
     summary = await world.do(Action.REMOVE, ours, theirs, remote=True, force=True)
 
     assert world.calls("DELETE") == 0
-    assert [outcome.result for outcome in summary.outcomes] == [Result.FAILED] * 2
+    assert [outcome.result for outcome in summary.outcomes] == [ActionResult.FAILED] * 2
     for batch in (ours, theirs):
         row = world.row(batch)
         assert row.removed_at is not None
@@ -116,7 +116,7 @@ async def test_the_files_of_a_batch_its_provider_has_lost_are_deleted(world: Wor
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert "deleted input file-" in outcome.reason
     assert world.calls("DELETE", "/v1/files/*") == 2
 
@@ -131,7 +131,7 @@ async def test_what_cannot_be_deleted_is_not_forgotten_with_its_record(world: Wo
 
     second = await world.one(Action.REMOVE, batch, remote=True)
 
-    assert second.result is Result.FAILED
+    assert second.result is ActionResult.FAILED
     assert world.row(batch).left_behind == left
     assert world.row(batch).removed_at is None
 
@@ -153,4 +153,4 @@ async def test_a_delete_answered_without_a_word_is_done(world: World) -> None:
     await world.sync()
     world.fault(Answer(204, ""), "/v1/files/*", "DELETE")
 
-    assert (await world.one(Action.REMOVE, batch, remote=True)).result is Result.DONE
+    assert (await world.one(Action.REMOVE, batch, remote=True)).result is ActionResult.DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operations_kit import CANCEL, WORK_KEY, World, made_accounts
 
 from jobdash.demo.emulator import Answer, Cancel, Reset, Switches
-from jobdash.domain.plan import Action, JobOutcome, Result
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
 from jobdash.operations.undo import find_undoable, undo, undo_words
@@ -18,7 +18,7 @@ async def test_both_sides_are_told(world: World) -> None:
 
     outcome = await world.one(Action.FORCE_FAIL, batch, reason="stuck")
 
-    assert (outcome.result, outcome.reason) == (Result.DONE, "failed here; provider: cancel accepted")
+    assert (outcome.result, outcome.reason) == (ActionResult.DONE, "failed here; provider: cancel accepted")
     job = world.browser.job(world.row(batch).id)
     assert job is not None
     assert (job.row.status, job.verdict_reason) == (Status.FAILED, "stuck")
@@ -43,7 +43,7 @@ async def test_a_refused_cancel_is_told(world: World) -> None:
 
     outcome = await world.one(Action.FORCE_FAIL, batch)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert outcome.reason.startswith("failed here; provider: key rejected (401)")
     assert outcome.reason.endswith("; it may still run and be billed")
 
@@ -54,7 +54,7 @@ async def test_a_finished_job_is_skipped(world: World) -> None:
 
     outcome = await world.one(Action.FORCE_FAIL, batch)
 
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "already completed")
+    assert (outcome.result, outcome.reason) == (ActionResult.SKIPPED, "already completed")
 
 
 async def test_no_sync_revives_it_but_its_end_at_the_provider_is_seen(world: World) -> None:
@@ -78,7 +78,7 @@ async def test_a_force_failed_job_can_still_be_cancelled_at_the_provider(world: 
 
     outcome = await world.one(Action.CANCEL, batch)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert world.row(batch).status is Status.FAILED
 
 
@@ -89,7 +89,7 @@ async def test_an_account_that_is_configured_no_more_cannot_be_told(world: World
 
     outcome = await world.one(Action.FORCE_FAIL, batch)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert "account work is not configured" in outcome.reason
     assert WORK_KEY not in outcome.reason
 
@@ -99,7 +99,7 @@ async def test_stop_leaves_what_waits_alone(world: World) -> None:
     batches = world.add_many(90)
     await world.sync()
 
-    def stop_at_once(_outcome: JobOutcome) -> None:
+    def stop_at_once(_outcome: ActionOutcome) -> None:
         world.stop.set()
 
     summary = await world.do(Action.FORCE_FAIL, *batches, report=stop_at_once)

@@ -7,7 +7,7 @@ import asyncio
 from operations_kit import KEYS, World, made_accounts
 
 from jobdash.demo.emulator import Answer, Cancel, Switches
-from jobdash.domain.plan import Action, Result
+from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.abandoned import NOT_CONFIRMED, asked, give_up_removals
 from jobdash.operations.background import close_abandoned
@@ -20,7 +20,7 @@ async def waiting(world: World, account: str = "work") -> str:
     batch = world.add(account, running=36_000.0, switches=Switches(cancel=Cancel.STICKS))
     await world.sync(account)
     outcome = await world.one(Action.REMOVE, batch, cancel_first=True)
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     return batch
 
 
@@ -108,7 +108,7 @@ async def test_an_overdue_one_may_be_asked_for_again_and_waits_once(world: World
 
     outcome = await world.one(Action.REMOVE, batch, cancel_first=True)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert len(world.open_intents()) == 1
     await world.sync("work")
     assert waits(world, batch)

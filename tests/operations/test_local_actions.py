@@ -12,9 +12,9 @@ import pytest
 from local_world import LocalWorld
 from shared.local_kit import ELSEWHERE, LAPSED, SLEEP, begin, owner_of, process
 
-from jobdash.domain import marks
 from jobdash.domain.clock import system_clock
-from jobdash.domain.plan import Action, Result
+from jobdash.domain.describe import job_text
+from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
@@ -38,7 +38,7 @@ async def test_a_running_script_is_told_and_what_is_done_stays(local: LocalWorld
 
     outcome = await local.one(Action.CANCEL, run.id)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert outcome.reason == "items under way finish; 2 of 4 done"
     assert outcome.status_after is Status.CANCELLING
     assert run.did("ok", first=2) == "cancelling"  # the item under way is taken
@@ -84,7 +84,7 @@ async def test_the_lease_of_a_dead_worker_ends_at_once_and_no_other(local: Local
         assert writer.end_leases_of_dead() == 2
         assert writer.end_leases_of_dead() == 0
     now = system_clock()
-    stalled = {run.id for run in (alive, away, dead, mine) if marks.stalled(local.row(run.id), now)}
+    stalled = {run.id for run in (alive, away, dead, mine) if job_text.stalled(local.row(run.id), now)}
     assert stalled == {alive.id, dead.id}  # both were run by the process that has ended since
 
 
@@ -93,7 +93,7 @@ async def test_a_second_cancel_says_that_it_was_asked(local: LocalWorld) -> None
     run = begin(local.path)
     await local.one(Action.CANCEL, run.id)
     outcome = await local.one(Action.CANCEL, run.id)
-    assert outcome.result is Result.SKIPPED
+    assert outcome.result is ActionResult.SKIPPED
     assert outcome.reason == "already asked 0s ago; force-fail it to wait no longer"
 
 
@@ -103,7 +103,7 @@ async def test_a_job_that_finished_under_the_open_dialog_is_left_alone(local: Lo
     plan = local.plan(Action.CANCEL, [local.row(run.id)])
     run.ends()
     (outcome,) = (await execute(plan, local.work, lambda _one: None)).outcomes
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "already completed")
+    assert (outcome.result, outcome.reason) == (ActionResult.SKIPPED, "already completed")
 
 
 async def test_cancel_all_pending_takes_local_jobs_along(local: LocalWorld) -> None:
@@ -209,7 +209,7 @@ async def test_a_completed_job_with_failures_is_retried_and_a_whole_one_is_not(l
     whole.ends()
     assert (await local.one(Action.RETRY, some.id)).status_after is Status.PENDING
     outcome = await local.one(Action.RETRY, whole.id)
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "nothing failed and nothing is missing")
+    assert (outcome.result, outcome.reason) == (ActionResult.SKIPPED, "nothing failed and nothing is missing")
     outcome = await local.one(Action.RETRY, some.id)
     assert outcome.reason == "already pending: it waits for its script"
 
@@ -220,7 +220,7 @@ async def test_a_stalled_job_is_retried_and_its_zombie_refused(local: LocalWorld
 
     outcome = await local.one(Action.RETRY, run.id)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert local.row(run.id).status is Status.PENDING
     with pytest.raises(Refused, match="was set back to pending by"):
         run.did("ok")
@@ -232,7 +232,7 @@ async def test_a_stalled_job_is_retried_and_its_zombie_refused(local: LocalWorld
 async def test_a_running_job_is_not_retried(local: LocalWorld) -> None:
     run = begin(local.path)
     outcome = await local.one(Action.RETRY, run.id)
-    assert (outcome.result, outcome.reason) == (Result.SKIPPED, "still running; cancel it first")
+    assert (outcome.result, outcome.reason) == (ActionResult.SKIPPED, "still running; cancel it first")
 
 
 async def test_a_job_without_keys_begins_again_from_nothing(local: LocalWorld) -> None:
@@ -250,7 +250,7 @@ async def test_more_failed_items_than_one_transaction_takes_are_all_retried(loca
         run.did(*["error"] * min(4_000, 12_001 - start), first=start)
     run.ends("failed")
     outcome = await local.one(Action.RETRY, run.id)
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert local.row(run.id).failed == 0
     assert local.browser.item_errors(run.id).groups == ()
 
@@ -302,7 +302,7 @@ async def test_cancel_and_delete_goes_at_once_and_no_late_write_brings_it_back(
 
     outcome = await local.one(Action.REMOVE, run.id, **{choice: True})
 
-    assert (outcome.result, outcome.status_after) == (Result.DONE, Status.CANCELLED)
+    assert (outcome.result, outcome.status_after) == (ActionResult.DONE, Status.CANCELLED)
     with pytest.raises(Refused, match="was removed"):
         run.did("ok", first=1)
     with pytest.raises(Refused, match="was removed"):
@@ -369,7 +369,7 @@ async def test_a_file_that_cannot_be_deleted_keeps_the_record(local: LocalWorld,
 
     outcome = await local.one(Action.REMOVE, run.id, local_files=True)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert outcome.reason.startswith("record kept; not deleted: ")
     row = local.row(run.id)
     assert row.removed_at is None
@@ -427,10 +427,10 @@ async def test_a_store_that_cannot_be_written_is_said_and_the_job_goes_on(local:
 
     work = replace(local.work, store=Busy())
     (outcome,) = (await execute(plan, work, lambda _one: None)).outcomes
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert outcome.reason == "The store is busy: another program has been writing for 5 s."
     assert run.did("ok") == "in_progress"
-    assert (await local.one(Action.CANCEL, run.id)).result is Result.DONE
+    assert (await local.one(Action.CANCEL, run.id)).result is ActionResult.DONE
 
 
 async def test_the_log_says_who_did_what(local: LocalWorld) -> None:

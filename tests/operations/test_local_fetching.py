@@ -13,7 +13,7 @@ from operations_kit import World
 from shared.local_kit import ELSEWHERE, LAPSED, begin
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Result
+from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.browse import Browser
 from jobdash.operations.collect import Fetched, fetch
@@ -42,7 +42,7 @@ async def test_results_of_a_finished_job_are_all_there(local: LocalWorld, tmp_pa
 
     done = await fetched(local, run.id, tmp_path / "out")
 
-    assert (done.result, done.reason, done.items, done.partial) == (Result.DONE, "3 results", 3, False)
+    assert (done.result, done.reason, done.items, done.partial) == (ActionResult.DONE, "3 results", 3, False)
     assert done.file == tmp_path / "out" / f"résize-me-{run.claimed.public_id}.jsonl"
     assert [line["outcome"] for line in lines(done.file)] == ["ok", "error", "skipped"]
     assert done.file.stat().st_mode & 0o777 == 0o600
@@ -69,10 +69,10 @@ async def test_an_unfinished_job_says_how_far_it_is(local: LocalWorld, tmp_path:
     run = begin(local.path, total=100)
     run.did(*["ok"] * 42)
     done = await fetched(local, run.id, tmp_path)
-    assert (done.result, done.reason) == (Result.FAILED, "not finished: 42 of 100 so far")
+    assert (done.result, done.reason) == (ActionResult.FAILED, "not finished: 42 of 100 so far")
     assert done.file is None
     done = await fetched(local, run.id, tmp_path, partial=True)
-    assert (done.result, done.items, done.partial) == (Result.DONE, 42, True)
+    assert (done.result, done.items, done.partial) == (ActionResult.DONE, 42, True)
 
 
 async def test_counts_alone_are_no_results(local: LocalWorld, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ async def test_counts_alone_are_no_results(local: LocalWorld, tmp_path: Path) ->
     run.claimed.hold.write_counts(3, 0)
     run.ends()
     done = await fetched(local, run.id, tmp_path)
-    assert (done.result, done.refused) == (Result.SKIPPED, True)
+    assert (done.result, done.refused) == (ActionResult.SKIPPED, True)
     assert done.reason.startswith("it has counts only")
     nothing = begin(local.path, "nothing")
     nothing.ends("cancelled")
@@ -94,7 +94,7 @@ async def test_a_folder_that_cannot_be_written_is_said(local: LocalWorld, tmp_pa
     blocked = tmp_path / "file"
     blocked.write_text("x")
     done = await fetched(local, run.id, blocked / "out")
-    assert done.result is Result.FAILED
+    assert done.result is ActionResult.FAILED
     assert "cannot be written" in done.reason
 
 
@@ -113,7 +113,7 @@ async def test_a_failure_leaves_neither_half_a_file_nor_the_old_one_broken(
 
     monkeypatch.setattr("os.fsync", full)
     done = await fetched(local, run.id, tmp_path / "out")
-    assert done.result is Result.FAILED
+    assert done.result is ActionResult.FAILED
     assert list((tmp_path / "out").iterdir()) == [before.file]
     assert before.file.read_text() == kept
 

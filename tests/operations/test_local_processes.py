@@ -16,9 +16,9 @@ import pytest
 from local_world import LocalWorld
 from shared.local_kit import DEAF, ELSEWHERE, ROOT, SLEEP, TAKES_UP, begin, owner_of, process
 
-from jobdash.domain import marks
-from jobdash.domain.plan import Action, Result
-from jobdash.domain.wording import notes
+from jobdash.domain.describe import job_text
+from jobdash.domain.describe.plan_text import notes
+from jobdash.domain.plan import Action, ActionResult
 from jobdash.operations import local_jobs
 from jobdash.operations.limiter import Stop
 from jobdash.operations.stop_process import stop_process
@@ -189,7 +189,7 @@ async def test_a_script_that_ends_before_it_begins_is_said_to_have_failed(
     run.ends("failed")
     outcome = await local.one(Action.RETRY, run.id, restart=True)
     log = local.path.parent / "logs" / f"{run.claimed.public_id}-2.log"
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert outcome.reason == f"0 done stay; its script ended with exit code 3 before it began; see {log}"
     again = local.plan(Action.RETRY, [local.row(run.id)], restart=True)
     assert again.acting
@@ -204,11 +204,11 @@ async def test_a_script_that_is_coming_up_is_not_started_again(
     run.ends("failed")
     first = await local.one(Action.RETRY, run.id, restart=True)
     row = local.row(run.id)
-    assert first.result is Result.DONE
-    assert marks.remark(row, local.work.clock()) == "its script is starting"
+    assert first.result is ActionResult.DONE
+    assert job_text.remark(row, local.work.clock()) == "its script is starting"
     again = await local.one(Action.RETRY, run.id, restart=True)
     assert (again.result, again.reason) == (
-        Result.SKIPPED,
+        ActionResult.SKIPPED,
         "its script was started a moment ago and has not begun yet",
     )
     plan = local.plan(Action.CANCEL, [row])
@@ -216,7 +216,7 @@ async def test_a_script_that_is_coming_up_is_not_started_again(
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
     await _gone(worker.pid)
-    assert (await local.one(Action.RETRY, run.id, restart=True)).result is Result.DONE
+    assert (await local.one(Action.RETRY, run.id, restart=True)).result is ActionResult.DONE
     (worker,) = local.plan(Action.CANCEL, [row]).workers.values()
     assert worker.pid is not None
     local.grace_s = SHORT
@@ -240,7 +240,7 @@ async def test_a_retried_script_is_started_again_detached_with_its_output_in_a_l
     outcome = await local.one(Action.RETRY, run.id, restart=True)
 
     log = local.path.parent / "logs" / f"{row.public_id}-2.log"
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert outcome.reason.endswith(f"its output is in {log}")
     pid = int(re.findall(r"pid (\d+)", outcome.reason)[0])  # which may have ended since, and be said to
     if hasattr(os, "pidfd_open"):
@@ -286,7 +286,7 @@ async def test_what_cannot_be_started_again_says_why(
 
     outcome = await local.one(Action.RETRY, run.id, restart=True)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert outcome.reason == f"0 done stay; not started: {reason}; it waits for its script"
 
 

@@ -10,7 +10,7 @@ from operations_kit import KEYS, World, made_accounts
 from jobdash.demo.emulator import Answer, Ending, Failure, LineError, Phase, Switches
 from jobdash.demo.many import sample_rows
 from jobdash.domain.failures import failure_groups, truncated, worth_asking
-from jobdash.domain.plan import Result
+from jobdash.domain.plan import ActionResult
 from jobdash.errors import AuthRejected, ConfigError, StoreError
 from jobdash.operations.accounts import Accounts, twins
 from jobdash.operations.browse import Browser, Scope, Sort
@@ -32,7 +32,7 @@ async def test_the_errors_of_a_failed_job_are_asked_for_again(world: World) -> N
 
     (done,) = await refreshed(world, batch)
 
-    assert (done.result, done.reason) == (Result.DONE, "This line is not JSON.")
+    assert (done.result, done.reason) == (ActionResult.DONE, "This line is not JSON.")
     job = world.browser.job(done.row.id)
     assert job is not None
     assert job.errors[0]["line"] == 17
@@ -46,7 +46,7 @@ async def test_what_failed_requests_of_a_completed_job_say_is_read_from_its_resu
 
     (done,) = await refreshed(world, batch)
 
-    assert (done.result, done.reason) == (Result.DONE, "12 errors")
+    assert (done.result, done.reason) == (ActionResult.DONE, "12 errors")
     assert world.browser.errors_summary(done.row.id) == [("rate_limit_exceeded", 9), ("invalid_image", 3)]
 
 
@@ -82,7 +82,7 @@ async def test_failed_requests_of_either_provider(world: World, account: str) ->
 
     (done,) = await refreshed(world, batch)
 
-    assert done.result is Result.DONE
+    assert done.result is ActionResult.DONE
     assert world.browser.failed_requests(done.row.id).kept == 10
 
 
@@ -105,7 +105,7 @@ async def test_refreshing_skips_what_has_no_errors_and_one_failure_stops_no_othe
 
     results = [done.result for done in await refreshed(world, running, lost, failed)]
 
-    assert results == [Result.SKIPPED, Result.FAILED, Result.DONE]
+    assert results == [ActionResult.SKIPPED, ActionResult.FAILED, ActionResult.DONE]
 
 
 async def test_the_doctor_sees_each_account_and_never_a_key(world: World) -> None:

@@ -15,7 +15,7 @@ from operations_kit import CANCEL, World
 from shared.answering import Answering, Asked, answering, batch, page
 
 from jobdash.demo.emulator import Answer, Reset
-from jobdash.domain.plan import Action, Result
+from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
 from jobdash.operations.reconcile import NOT_APPLIED
@@ -132,7 +132,7 @@ async def test_a_cancel_without_an_answer_is_withdrawn_when_its_job_is_seen_runn
     world.fault(Reset(applied=False), path)
     if account == "openai":  # neither is the question behind it answered
         world.fault(Answer(500), "/v1/batches/batch_*", "GET", times=3)
-    assert (await world.one(Action.CANCEL, remote_id)).result is Result.FAILED
+    assert (await world.one(Action.CANCEL, remote_id)).result is ActionResult.FAILED
     assert world.row(remote_id).cancel_doubt
     sent = world.calls("POST", path)
 
@@ -150,7 +150,7 @@ async def test_a_cancel_without_an_answer_is_withdrawn_when_its_job_is_seen_runn
     assert world.calls("POST", path) == sent, "never sent again by itself"
     assert (await world.sync(account))[account].reconciled == []
     world.emulator.faults.clear()
-    assert (await world.one(Action.CANCEL, remote_id)).result is Result.DONE
+    assert (await world.one(Action.CANCEL, remote_id)).result is ActionResult.DONE
 
 
 async def test_a_cancel_that_was_applied_after_all_is_not_withdrawn(world: World) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from operations_kit import CANCEL, HOUR, World, made_accounts
 
-from jobdash.config import SyncSettings
+from jobdash.config.settings import SyncSettings
 from jobdash.demo.emulator import Answer, Reset
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from operations_kit import CANCEL, World
 
-from jobdash.domain.plan import Action, Result
+from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.reconcile import INTERRUPTED
 from jobdash.operations.writing import DirectStore
@@ -73,7 +73,7 @@ async def test_a_cancel_that_was_accepted_and_could_not_be_written_is_told_and_m
         outcome = await world.one(Action.CANCEL, batch)
         connection.execute("DROP TRIGGER refuse")
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert outcome.reason.startswith("cancel accepted, not yet written: ")
     world.pass_time(7 * 60)
     await world.sync()

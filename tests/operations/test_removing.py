@@ -9,7 +9,7 @@ import pytest
 from operations_kit import CANCEL, KEYS, World, made_accounts
 
 from jobdash.demo.emulator import Answer, Cancel, Reset, Switches
-from jobdash.domain.plan import Action, Result, Verdict
+from jobdash.domain.plan import Action, ActionResult, DecisionKind
 from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
 from jobdash.operations.undo import find_undoable, undo
@@ -23,7 +23,7 @@ async def test_a_finished_job_goes_without_a_single_delete(world: World) -> None
 
     outcome = await world.one(Action.REMOVE, batch)
 
-    assert (outcome.result, outcome.reason) == (Result.DONE, "record removed")
+    assert (outcome.result, outcome.reason) == (ActionResult.DONE, "record removed")
     assert world.row(batch).removed_at == world.ms()
     assert world.calls("DELETE") == 0
 
@@ -36,7 +36,7 @@ async def test_an_unfinished_job_is_refused_with_the_way_out(world: World) -> No
     (decision,) = world.plan(Action.REMOVE, [row]).decisions
 
     assert (decision.verdict, decision.reason) == (
-        Verdict.REFUSED,
+        DecisionKind.REFUSED,
         "still running; cancel & delete it with --cancel, or --force",
     )
 
@@ -49,12 +49,12 @@ async def test_files_go_at_openai_and_the_batch_too_at_gemini(world: World) -> N
     summary = await world.do(Action.REMOVE, ours, theirs, remote=True)
 
     by_account = {outcome.job.account: outcome for outcome in summary.outcomes}
-    assert by_account["openai"].result is Result.DONE
+    assert by_account["openai"].result is ActionResult.DONE
     assert "deleted input file-" in by_account["openai"].reason
     assert world.calls("DELETE", "/v1/files/*") == 2
     # A result file of Gemini's has an id too long to be deleted: said, and the record stays.
     gemini = by_account["gemini"]
-    assert (gemini.result, world.row(theirs).removed_at) == (Result.FAILED, None)
+    assert (gemini.result, world.row(theirs).removed_at) == (ActionResult.FAILED, None)
     assert "Gemini cannot delete files/batch-" in gemini.reason
     assert "record kept" in gemini.reason
     left = world.row(theirs).left_behind
@@ -69,7 +69,7 @@ async def test_what_is_gone_already_counts_as_deleted(world: World) -> None:
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
 
 
 async def test_what_could_not_be_deleted_keeps_the_record_and_is_said(world: World) -> None:
@@ -80,14 +80,14 @@ async def test_what_could_not_be_deleted_keeps_the_record_and_is_said(world: Wor
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert "record kept; deleted output file-" in outcome.reason
     assert "not deleted: input file-" in outcome.reason
     assert world.row(batch).removed_at is None
     assert world.open_intents() == []
 
     world.emulator.faults.clear()
-    assert (await world.one(Action.REMOVE, batch, remote=True)).result is Result.DONE
+    assert (await world.one(Action.REMOVE, batch, remote=True)).result is ActionResult.DONE
     assert world.row(batch).left_behind is None
 
 
@@ -110,7 +110,7 @@ async def test_clean_up_only_keeps_the_record(world: World) -> None:
 
     outcome = await world.one(Action.REMOVE, batch, remote=True, record=False)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert outcome.reason.startswith("record kept; deleted input file-")
     row = world.row(batch)
     assert row.removed_at is None
@@ -128,9 +128,9 @@ async def test_a_provider_that_cannot_be_asked_keeps_the_record_unless_forced(wo
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert outcome.reason.startswith("could not ask openai: ")
-    assert (await world.one(Action.REMOVE, batch, force=True)).result is Result.DONE
+    assert (await world.one(Action.REMOVE, batch, force=True)).result is ActionResult.DONE
 
 
 async def test_a_removed_job_never_comes_back(world: World) -> None:
@@ -173,13 +173,16 @@ async def test_the_removal_waits_for_the_cancel_and_a_later_sync_carries_it_out(
 
     outcome = await world.one(Action.REMOVE, batch, cancel_first=True)
 
-    assert (outcome.result, outcome.reason) == (Result.DONE, "cancel asked; removed when it is confirmed")
+    assert (outcome.result, outcome.reason) == (
+        ActionResult.DONE,
+        "cancel asked; removed when it is confirmed",
+    )
     row = world.row(batch)
     assert (row.removed_at, row.status) == (None, Status.CANCELLING)
     assert row.removing is not None
     world.pass_time(60)
     (removal,) = (await world.sync())[account].removals
-    assert removal.result is Result.DONE
+    assert removal.result is ActionResult.DONE
     row = world.row(batch)
     assert row.removed_at is not None
     assert row.removing is None
@@ -197,7 +200,7 @@ async def test_a_removal_waits_also_for_a_cancel_that_was_accepted_and_could_not
         outcome = await world.one(Action.REMOVE, batch, cancel_first=True)
         connection.execute("DROP TRIGGER refuse")
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert outcome.reason == "cancel asked; removed when it is confirmed"
     world.pass_time(60)
     await world.sync()
@@ -212,7 +215,10 @@ async def test_a_job_that_completes_in_spite_of_it_stays(world: World) -> None:
 
     (removal,) = (await world.sync())["openai"].removals
 
-    assert (removal.result, removal.reason) == (Result.SKIPPED, "finished before the cancel; x removes it")
+    assert (removal.result, removal.reason) == (
+        ActionResult.SKIPPED,
+        "finished before the cancel; x removes it",
+    )
     row = world.row(batch)
     assert (row.removed_at, row.removing, row.status) == (None, None, Status.COMPLETED)
 
@@ -227,7 +233,7 @@ async def test_a_cancel_nobody_confirms_lets_the_job_stay_after_a_quarter_of_an_
 
     (removal,) = (await world.sync())["openai"].removals
 
-    assert removal.result is Result.FAILED
+    assert removal.result is ActionResult.FAILED
     assert "not confirmed in time" in removal.reason
     assert world.row(batch).removing is None
 
@@ -239,7 +245,7 @@ async def test_a_refused_cancel_ends_the_waiting_at_once(world: World) -> None:
 
     outcome = await world.one(Action.REMOVE, batch, cancel_first=True)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert (world.row(batch).removing, world.row(batch).status) == (None, Status.IN_PROGRESS)
     assert world.open_intents() == []
 
@@ -251,11 +257,11 @@ async def test_an_unanswered_cancel_goes_on_waiting(world: World) -> None:
 
     outcome = await world.one(Action.REMOVE, batch, cancel_first=True)
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert outcome.reason.endswith("removed if it turns out so")
     world.pass_time(60)
     (removal,) = (await world.sync())["gemini"].removals
-    assert removal.result is Result.DONE
+    assert removal.result is ActionResult.DONE
 
 
 async def test_a_job_cancelled_before_only_waits(world: World) -> None:
@@ -296,7 +302,7 @@ async def test_a_removal_of_an_account_that_is_no_more(world: World) -> None:
     }
 
     assert all("account work is not configured any more" in reason for reason in reasons.values())
-    assert (await world.one(Action.REMOVE, batch, force=True)).result is Result.DONE
+    assert (await world.one(Action.REMOVE, batch, force=True)).result is ActionResult.DONE
 
 
 async def test_a_forced_removal_says_what_it_could_not_ask_about(world: World) -> None:
@@ -308,7 +314,7 @@ async def test_a_forced_removal_says_what_it_could_not_ask_about(world: World) -
     outcome = await world.one(Action.REMOVE, batch, remote=True, force=True)
 
     row = world.row(batch)
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert row.removed_at is not None
     assert "what openai keeps (could not ask: server error (500): boom)" in str(row.left_behind)
 
@@ -349,7 +355,7 @@ async def test_a_forced_removal_that_cannot_reach_its_provider_goes_on_and_says_
 
     outcome = await world.one(Action.REMOVE, batch, cancel_first=True, force=True)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert "it may still run and be billed" in outcome.reason
     assert world.row(batch).removed_at is not None
 
@@ -362,7 +368,7 @@ async def test_one_404_deletes_nothing_of_a_batch_that_may_run_on(world: World) 
     outcome = await world.one(Action.REMOVE, batch, remote=True, force=True)
 
     row = world.row(batch)
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert "its batch is not known to have ended" in str(row.left_behind)
     assert (row.removed_at is not None, world.calls("DELETE")) == (True, 0)
 
@@ -378,7 +384,7 @@ async def test_a_batch_that_is_gone_leaves_no_file_behind(world: World) -> None:
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
-    assert (outcome.result, world.calls("DELETE", "/v1/files/*")) == (Result.DONE, 1)
+    assert (outcome.result, world.calls("DELETE", "/v1/files/*")) == (ActionResult.DONE, 1)
 
 
 async def test_a_404_that_makes_a_batch_gone_lets_its_file_go(world: World) -> None:
@@ -392,4 +398,4 @@ async def test_a_404_that_makes_a_batch_gone_lets_its_file_go(world: World) -> N
 
     outcome = await world.one(Action.REMOVE, batch, remote=True, force=True)
 
-    assert (outcome.result, world.calls("DELETE", "/v1/files/*")) == (Result.DONE, 1)
+    assert (outcome.result, world.calls("DELETE", "/v1/files/*")) == (ActionResult.DONE, 1)

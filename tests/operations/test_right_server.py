@@ -10,7 +10,7 @@ import pytest
 from operations_kit import CANCEL, World, made_accounts
 
 from jobdash.demo.emulator import BatchScript, Emulator, EmulatorServer, Ending, Reset
-from jobdash.domain.plan import Action, Choices, Result
+from jobdash.domain.plan import Action, ActionResult, Choices
 from jobdash.domain.status import Status
 from jobdash.errors import ConfigError
 from jobdash.operations.actor import current_actor
@@ -64,7 +64,7 @@ async def _planned(moved: Moved, action: Action, batch: str, **choices: object) 
     """Do an action as the faces do; return what was said of the job."""
     (outcome,) = (await moved.world.do(action, batch, **choices)).outcomes
     # What is done here alone is done: the verdict, and the record that is removed by force.
-    assert outcome.result is not Result.DONE or action is Action.FORCE_FAIL or choices.get("force")
+    assert outcome.result is not ActionResult.DONE or action is Action.FORCE_FAIL or choices.get("force")
     return outcome.reason
 
 
@@ -139,7 +139,7 @@ async def test_the_record_of_a_finished_job_can_be_removed_wherever_its_account_
 
     outcome = await moved.world.one(Action.REMOVE, batch)
 
-    assert outcome.result is Result.DONE
+    assert outcome.result is ActionResult.DONE
     assert moved.asked() == []
     action = find_undoable(moved.world.browser, current_actor("test").name)
     assert action is not None
@@ -155,7 +155,7 @@ async def test_refresh_errors_does_not_ask_the_wrong_server(moved: Moved) -> Non
 
     (done,) = await refresh_errors([moved.world.row(batch)], moved.world.work, lambda _done: None)
 
-    assert done.result is Result.FAILED
+    assert done.result is ActionResult.FAILED
     assert moved.names_both(done.reason)
     assert moved.asked() == []
 
@@ -216,7 +216,7 @@ async def test_a_removal_that_waits_is_not_carried_out_at_another_server(moved: 
 
     (outcome,) = (await world.sync("openai"))["openai"].removals
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert moved.names_both(outcome.reason)
     assert moved.asked() == []
     assert world.row(batch).removed_at is None
@@ -273,7 +273,7 @@ async def test_one_id_at_two_servers_is_two_jobs(moved: Moved) -> None:
     assert found.row.id != old.id
     assert found.row.origin == moved.origins[1]
     (done,) = (await execute(world.plan(Action.CANCEL, [found.row]), world.work, lambda _o: None)).outcomes
-    assert done.result is Result.DONE
+    assert done.result is ActionResult.DONE
     assert world.browser.rows([old.id])[old.id].cancel_requested_at is None
 
 
@@ -284,5 +284,5 @@ async def test_an_address_written_another_way_is_the_same_server(world: World) -
     written = f"{first.base_url}/?tenant=1".replace("http://", "HTTP://")
     await world.with_accounts((replace(first, base_url=written), *others))
 
-    assert (await world.one(Action.CANCEL, batch)).result is Result.DONE
+    assert (await world.one(Action.CANCEL, batch)).result is ActionResult.DONE
     assert world.calls("POST", CANCEL) == 1

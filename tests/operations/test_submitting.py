@@ -12,7 +12,7 @@ import pytest
 from operations_kit import World, made_accounts
 
 from jobdash.demo.emulator import Answer, EmptyJson, Reset
-from jobdash.domain.plan import Action, Result
+from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.errors import UsageError
 from jobdash.operations.actor import current_actor
@@ -118,7 +118,7 @@ async def test_the_file_of_a_failed_submit_can_be_cleaned_up(world: World, opena
 
     (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
 
-    assert (outcome.result, "deleted input file-" in outcome.reason) == (Result.DONE, True)
+    assert (outcome.result, "deleted input file-" in outcome.reason) == (ActionResult.DONE, True)
     assert world.calls("DELETE", "/v1/files/*") == 1
 
 
@@ -136,7 +136,7 @@ async def test_the_file_of_a_failed_submit_can_be_cleaned_up_by_a_later_command(
 
     (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
 
-    assert (outcome.result, "deleted input file" in outcome.reason) == (Result.DONE, True)
+    assert (outcome.result, "deleted input file" in outcome.reason) == (ActionResult.DONE, True)
     assert world.calls("DELETE") == 1
 
 
@@ -150,7 +150,7 @@ async def test_a_clean_up_with_settings_that_cannot_be_used_says_so(world: World
 
     (outcome,) = (await execute(plan, world.work, lambda _outcome: None)).outcomes
 
-    assert outcome.result is Result.FAILED
+    assert outcome.result is ActionResult.FAILED
     assert "base_url is not a web address" in outcome.reason
     assert "record kept" in outcome.reason
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from operations_kit import HOUR, KEYS, World, made_accounts
 
-from jobdash.config import Account, Secret
+from jobdash.config.settings import Account, Secret
 from jobdash.demo.emulator import Answer, Ending, Listing, Phase, Reset, Switches
-from jobdash.domain.duration import HOUR as HOUR_MS
 from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
+from jobdash.domain.time import HOUR as HOUR_MS
 from jobdash.errors import StoreError
 from jobdash.operations.accounts import twins
 from jobdash.operations.session import AccountSession

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobdash.config import Account, Secret
+from jobdash.config.settings import Account, Secret
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
 from jobdash.providers import open_adapter
 from jobdash.providers.base import Adapter, Submission

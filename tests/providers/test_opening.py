@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobdash.config import Account, Secret
+from jobdash.config.settings import Account, Secret
 from jobdash.errors import AuthRejected, ConfigError
 from jobdash.providers import ADAPTERS, CLAIMS, open_adapter
 from jobdash.providers.account import key_of, origin_of

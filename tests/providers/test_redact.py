@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobdash.domain import text as gate
-from jobdash.domain.text import keep_secret, redact
+from jobdash.domain.text import redact, register_secret
 
 KEY_CHARACTERS = string.ascii_letters + string.digits + "_-"
 TAIL = st.text(KEY_CHARACTERS, min_size=8, max_size=60)
@@ -55,7 +55,7 @@ def _forget_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_own_key_whatever_it_looks_like() -> None:
-    keep_secret("plain-word-0123")
+    register_secret("plain-word-0123")
     assert redact("a plain-word-0123, twice: plain-word-0123") == "a [secret], twice: [secret]"
 
 

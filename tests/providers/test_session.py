@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobdash.config import Account, Secret
+from jobdash.config.settings import Account, Secret
 from jobdash.demo.emulator import Answer, BatchScript, FaultRule, Reset
 from jobdash.domain.status import Status
 from jobdash.errors import (

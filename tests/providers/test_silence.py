@@ -12,7 +12,7 @@ from jobdash.demo.emulator import Answer, Emulator, EmulatorServer, FaultRule
 
 _SYNC = """
 import asyncio, logging, sys, warnings
-from jobdash.config import Account, Secret
+from jobdash.config.settings import Account, Secret
 from jobdash.providers import open_adapter
 
 async def main():

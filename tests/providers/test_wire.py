@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobdash.domain.text import keep_secret
+from jobdash.domain.text import register_secret
 from jobdash.errors import BadResponse, InvalidRequest, RateLimited, Unavailable
 from jobdash.providers.wire import Deadlines, Wire
 
 KEY = "canary-key-0123"
-keep_secret(KEY)
+register_secret(KEY)
 
 Answer = Callable[[bytes], Awaitable[bytes] | bytes]
 

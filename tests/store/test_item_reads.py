@@ -11,10 +11,10 @@ import pytest
 from shared.local_kit import ELSEWHERE, LAPSED, Run, begin
 from store_kit import raw
 
-from jobdash.domain.local import Item, ItemOutcome
+from jobdash.domain.items import ItemRow, ItemStatus
 from jobdash.store.reader import Reader
 
-OK, ERROR, SKIPPED, WAITING = ItemOutcome.OK, ItemOutcome.ERROR, ItemOutcome.SKIPPED, ItemOutcome.WAITING
+OK, ERROR, SKIPPED, WAITING = ItemStatus.OK, ItemStatus.ERROR, ItemStatus.SKIPPED, ItemStatus.WAITING
 MIXED = ["ok", "error", "ok", "skipped", "ok", "error"]
 
 
@@ -32,7 +32,7 @@ def run(path: Path) -> Run:
     return made
 
 
-def seqs(items: Sequence[Item]) -> list[int]:
+def seqs(items: Sequence[ItemRow]) -> list[int]:
     return [item.seq for item in items]
 
 

@@ -184,23 +184,23 @@ def test_every_line_widget_says_only_printable_text(browser: Browser) -> None:
 
 
 def test_dialogs_and_toasts_say_only_printable_text(browser: Browser) -> None:
-    from jobdash.domain import wording
-    from jobdash.domain.plan import Choices, JobOutcome, Result, Situation
+    from jobdash.domain.describe import plan_text
+    from jobdash.domain.plan import ActionOutcome, ActionResult, Choices, DecisionContext
 
     rows = browser.page(Scope(), Sort(), None, 10_000)
-    situation = Situation(rows[0].created_at, frozenset(row.account for row in rows))
+    situation = DecisionContext(rows[0].created_at, frozenset(row.account for row in rows))
     for row in rows:
         plans = [
             plan_jobs(action, [row], situation, Choices(cancel_first=True))
             for action in (Action.CANCEL, Action.FORCE_FAIL, Action.REMOVE)
         ]
         for plan in plans:
-            texts = [wording.title(plan), *(note.text for note in wording.notes(plan)), *_toast(plan)]
+            texts = [plan_text.title(plan), *(note.text for note in plan_text.notes(plan)), *_toast(plan)]
             texts += [entry.words for entry in plan_entries(plan, situation.now, UNICODE)]
             if not plan.acting:
-                texts.append(wording.nothing_to_do(plan))
+                texts.append(plan_text.nothing_to_do(plan))
             else:
-                run = Run(plan, [JobOutcome(row, Result.FAILED, row.name)])
+                run = Run(plan, [ActionOutcome(row, ActionResult.FAILED, row.name)])
                 texts.append(single_toast(run)[0])
             for text in texts:
                 assert not improper(text), (row.name, text)

@@ -13,7 +13,7 @@ HEAVY = ("openai", "google.genai", "sqlalchemy", "sqlmodel", "pydantic", "alembi
 _PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path
-from jobdash.config import Account, Config, Secret
+from jobdash.config.settings import Account, Config, Secret
 from jobdash.operations.browse import open_browser
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import Context

@@ -10,7 +10,7 @@ from shared.local_kit import ELSEWHERE, begin
 from textual.filter import LineFilter
 from tui_kit import MINUTE, Dash, account, dashboard, job, jobs, make_store, now_ms
 
-from jobdash.config import UiSettings
+from jobdash.config.settings import UiSettings
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.status import Tab
 from jobdash.operations.browse import Counts, Sort

@@ -14,9 +14,9 @@ from scripts_kit import script
 from shared.local_kit import ELSEWHERE, LAPSED, begin
 from tui_kit import Dash, account, change, dashboard, jobs, make_store
 
-from jobdash.config import UiSettings
+from jobdash.config.settings import UiSettings
+from jobdash.domain.items import ItemErrorGroup, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import ErrorGroup, Errors, Item, ItemOutcome
 from jobdash.domain.status import Status
 from jobdash.tui.local_story import error_lines
 from jobdash.tui.screens.job import JobScreen
@@ -51,7 +51,7 @@ def items(dash: Dash) -> ItemList:
     return dash.app.screen.query_one("#items", ItemList)
 
 
-def on_screen(view: ItemList) -> list[Item]:
+def on_screen(view: ItemList) -> list[ItemRow]:
     first = round(view.scroll_y)
     found = (view.window.item(index) for index in range(first, first + view.size.height))
     return [item for item in found if item is not None]
@@ -379,7 +379,7 @@ def fill(path: Path, count: int) -> int:
     return run.id
 
 
-def model(path: Path, outcome: ItemOutcome | None) -> list[str]:
+def model(path: Path, outcome: ItemStatus | None) -> list[str]:
     where = "" if outcome is None else f"WHERE outcome = '{outcome}'"
     return [str(key) for (key,) in look_at(path, f"SELECT key FROM item {where} ORDER BY seq")]
 
@@ -421,14 +421,14 @@ async def test_scrolled_items_stay_in_place_when_others_leave(path: Path) -> Non
     fill(make_store(path), 2_000)
     async with dashboard(path, working=False, size=(90, 24)) as dash:
         await opened(dash)
-        dash.app.screen.query_one(ItemsPage).turn(ItemOutcome.ERROR)
+        dash.app.screen.query_one(ItemsPage).turn(ItemStatus.ERROR)
         view = items(dash)
         await dash.press("pagedown", "pagedown", "pagedown")
         top = on_screen(view)[0].key
         change(path, "UPDATE item SET outcome = 'ok' WHERE seq IN (7, 14)")
         change(path, "UPDATE job SET failed = failed - 2, succeeded = succeeded + 2")
         await dash.until(
-            lambda: "key 0000014" not in model(path, ItemOutcome.ERROR) and view.window.total < 260
+            lambda: "key 0000014" not in model(path, ItemStatus.ERROR) and view.window.total < 260
         )
         await dash.settle()
         assert on_screen(view)[0].key == top
@@ -478,10 +478,8 @@ async def test_a_list_at_its_end_stays_there(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("outcome", [None, ItemOutcome.OK])
-async def test_a_million_items_open_and_scroll_like_a_hundred(
-    path: Path, outcome: ItemOutcome | None
-) -> None:
+@pytest.mark.parametrize("outcome", [None, ItemStatus.OK])
+async def test_a_million_items_open_and_scroll_like_a_hundred(path: Path, outcome: ItemStatus | None) -> None:
     """C-1: what is loaded does not grow with the items."""
     fill(make_store(path), 1_000_000)
     async with dashboard(path, working=False) as dash:
@@ -535,10 +533,10 @@ async def test_a_part_of_the_errors_says_so_first_and_long_messages_are_cut(path
 
 
 def test_what_the_errors_are_of_stands_above_them() -> None:
-    groups = (ErrorGroup("E", "m", 201, 343, "photo 344"),)
+    groups = (ItemErrorGroup("E", "m", 201, 343, "photo 344"),)
     row = next(iter(local_rows(failed=14_286)))
     lines = [
-        "".join(text for text, _ in line) for line in error_lines(row, Errors(groups, 10_000, False), 80)
+        "".join(text for text, _ in line) for line in error_lines(row, ItemErrors(groups, 10_000, False), 80)
     ]
     assert lines[0] == "Of 14,286 failed items the first 10,000:"
     assert "    first: photo 344" in lines

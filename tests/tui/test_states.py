@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tui_kit import HOUR, account, change, dashboard, jobs, make_store, now_ms
 
-from jobdash.config import Account, UiSettings
+from jobdash.config.settings import Account, UiSettings
 from jobdash.demo.emulator import Answer, BatchScript, Delay, Emulator, EmulatorServer, FaultRule
 from jobdash.domain.status import Tab
 from jobdash.tui.messages import Progress, Waiting

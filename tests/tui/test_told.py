@@ -8,8 +8,8 @@ import pytest
 from textual.widgets import Button, Checkbox
 from tui_kit import Dash, account, change, dashboard, job, jobs
 
-from jobdash.config import COLUMNS, UiSettings, load
-from jobdash.domain.plan import Action, Choices, JobOutcome, Result
+from jobdash.config.settings import COLUMNS, UiSettings, load
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices
 from jobdash.operations.browse import Order, Sort
 from jobdash.operations.plan import plan_jobs
 from jobdash.tui import chrome
@@ -50,9 +50,9 @@ async def test_the_counts_of_a_run_are_never_cut(path: Path, size: tuple[int, in
     async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False, size=size) as dash:
         run = Run(plan_jobs(Action.CANCEL, dash.table.visible_rows, dash.app.context.situation()))
         row = dash.table.visible_rows[0]
-        run.outcomes = [JobOutcome(row, Result.FAILED, "500")] * 1_234
-        run.outcomes += [JobOutcome(row, Result.SKIPPED, "done", stopped=True)] * 1_000
-        run.outcomes += [JobOutcome(row, Result.SKIPPED, "already completed")] * 4_418
+        run.outcomes = [ActionOutcome(row, ActionResult.FAILED, "500")] * 1_234
+        run.outcomes += [ActionOutcome(row, ActionResult.SKIPPED, "done", stopped=True)] * 1_000
+        run.outcomes += [ActionOutcome(row, ActionResult.SKIPPED, "already completed")] * 4_418
         run.end()
         dash.app.push_screen(ProgressScreen(run, dash.app.context))
         await dash.until(lambda: "Failed to cancel: 1,234" in dash.screen)
@@ -164,7 +164,7 @@ async def test_the_quit_question_follows_the_run_and_ends_with_it(path: Path) ->
         await dash.press("q")
         await dash.until_dialog()
         assert "0 of 2 removals sent." in dash.screen
-        run.outcomes.append(JobOutcome(rows[0], Result.DONE))
+        run.outcomes.append(ActionOutcome(rows[0], ActionResult.DONE))
         await dash.until(lambda: "1 of 2 removals sent." in dash.screen)
         run.end()
         await dash.until_exit()

@@ -16,7 +16,7 @@ from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
-from jobdash.config import Account, Config, Secret, SyncSettings, UiSettings
+from jobdash.config.settings import Account, Config, Secret, SyncSettings, UiSettings
 from jobdash.demo.emulator import EmulatorServer
 from jobdash.domain.status import Tab
 from jobdash.operations.browse import open_browser

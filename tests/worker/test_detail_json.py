@@ -60,7 +60,7 @@ def test_a_persons_own_results_are_not_redacted(words: object) -> None:
 
 
 def test_only_keys_of_this_process_are_replaced() -> None:
-    text.keep_secret("key-of-an-account")
+    text.register_secret("key-of-an-account")
     assert kept({"a key-of-an-account": ["x key-of-an-account y", 1]}) == {"a [secret]": ["x [secret] y", 1]}
 
 

@@ -8,7 +8,7 @@ import click
 
 from jobdash.cli.command import face_command, pass_face
 from jobdash.cli.face import Face
-from jobdash.config import Account, Config
+from jobdash.config.settings import Account, Config
 
 
 @click.group("config")
@@ -21,7 +21,7 @@ def command() -> None:
 def path(face: Face) -> None:
     """Print where the config file is looked for."""
     from jobdash.cli.out import document, say
-    from jobdash.config import default_config_path
+    from jobdash.config.settings import default_config_path
 
     where = face.config_path or default_config_path()
     if face.as_json:
@@ -76,7 +76,7 @@ def _where(config: Config) -> str:
 
 
 def _span(ms: int) -> str:
-    from jobdash.domain.duration import short_span
+    from jobdash.domain.time import short_span
 
     return short_span(ms)
 

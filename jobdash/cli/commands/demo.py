@@ -61,7 +61,7 @@ def command(
 
 def _fill(face: Face, count: int) -> None:
     from jobdash.cli.out import document, say, tell
-    from jobdash.config import database_path
+    from jobdash.config.settings import database_path
     from jobdash.demo.many import sample_rows
     from jobdash.domain.clock import system_clock
     from jobdash.operations.samples import fill_store

@@ -9,7 +9,7 @@ import click
 from jobdash.cli.actions import action_options
 from jobdash.cli.command import face_command, pass_face
 from jobdash.cli.face import Face
-from jobdash.domain.local import RETRIED
+from jobdash.domain.items import RETRIED
 
 
 class Parts(click.ParamType[tuple[str, ...]]):

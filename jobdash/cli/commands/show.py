@@ -11,7 +11,7 @@ from jobdash.cli.face import Face
 from jobdash.errors import UsageError
 
 if TYPE_CHECKING:
-    from jobdash.domain.local import ItemOutcome
+    from jobdash.domain.items import ItemStatus
 
 DEFAULT_LIMIT = 100
 
@@ -79,10 +79,10 @@ class _Items(NamedTuple):
     limit: int | None
 
     @property
-    def outcome(self) -> ItemOutcome | None:
-        from jobdash.domain.local import ItemOutcome
+    def outcome(self) -> ItemStatus | None:
+        from jobdash.domain.items import ItemStatus
 
-        return None if self.word is None else ItemOutcome(self.word)
+        return None if self.word is None else ItemStatus(self.word)
 
 
 def _print(face: Face, job_id: int, events: bool, items: _Items | None) -> None:

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Input, Static
 
-from jobdash.domain import wording
+from jobdash.domain.describe import plan_text
 from jobdash.domain.plan import Action, Plan
 from jobdash.operations.plan import plan_again
 from jobdash.tui.context import Context
@@ -84,7 +84,7 @@ class ConfirmScreen(Dialog[Plan | None]):
         Binding("y", "act", "Act", show=False),
     ]
 
-    def __init__(self, plan: Plan, context: Context, remark: wording.Note | None = None) -> None:
+    def __init__(self, plan: Plan, context: Context, remark: plan_text.Note | None = None) -> None:
         super().__init__()
         self.plan = plan
         self.context = context
@@ -111,7 +111,7 @@ class ConfirmScreen(Dialog[Plan | None]):
 
     def buttons(self) -> Iterator[Button]:
         """Yield the safe button and the red one."""
-        yield Button(Content(wording.safe_button(self.plan)), id="keep")
+        yield Button(Content(plan_text.safe_button(self.plan)), id="keep")
         variant: Literal["primary", "error"] = "primary" if self.plan.action is Action.RETRY else "error"
         yield Button(Content(""), id="act", variant=variant)
 
@@ -136,15 +136,15 @@ class ConfirmScreen(Dialog[Plan | None]):
 
     def _say(self) -> None:
         plan = self.plan
-        self.set_title(wording.title(plan))
+        self.set_title(plan_text.title(plan))
         self.query_one("#dialog").set_class(plan.severe, "severe")
-        self.query_one("#notes", Notes).put([*self._remarks, *wording.notes(plan)])
+        self.query_one("#notes", Notes).put([*self._remarks, *plan_text.notes(plan)])
         keep = self.query_one("#keep", Button)
-        keep.label = Content(wording.safe_button(plan))
+        keep.label = Content(plan_text.safe_button(plan))
         act = self.query_one("#act", Button)
         # A retry ends nothing: neither red nor crossed out.
         mark = "" if plan.action is Action.RETRY else f"{self.context.symbols.act} "
-        act.label = Content(f"{mark}{wording.danger_button(plan)}")
+        act.label = Content(f"{mark}{plan_text.danger_button(plan)}")
         for button in (keep, act):  # a label alone does not make room for itself
             button.refresh(layout=True)
         self.query_one("#typed").display = plan.typed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from jobdash.config import Account, Config
+from jobdash.config.settings import Account, Config
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts

@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from jobdash.domain.failures import FailedRequests, error_count
-from jobdash.domain.job import Job, JobRow
-from jobdash.domain.local import Errors, ItemOutcome
+from jobdash.domain.items import ItemErrors, ItemStatus
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices
 from jobdash.errors import StoreError
 from jobdash.tui import chrome, job_story, local_story
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LOOK_EVERY = 0.25
 _CLOCK_EVERY, _OUTPUT_EVERY = 4, 2
 """Of so many looks, one draws what the clock changes, and one reads the script's output."""
-_NO_ERRORS = Errors((), 0, True)
+_NO_ERRORS = ItemErrors((), 0, True)
 
 
 class JobScreen(ExactScreen):
@@ -61,9 +61,9 @@ class JobScreen(ExactScreen):
         self.context = context
         self.job_id = job_id
         self.page = "errors"
-        self.job: Job | None = None
+        self.job: JobDetails | None = None
         self._facts = local_story.LocalFacts()
-        self._errors: tuple[int, Errors] = (-1, _NO_ERRORS)
+        self._errors: tuple[int, ItemErrors] = (-1, _NO_ERRORS)
         self._failed = FailedRequests()
         self._output = ScriptTail()
         self._seen: tuple[int, int] | None = None
@@ -192,7 +192,7 @@ class JobScreen(ExactScreen):
         self.query_one("#job-story", Line).put(story)
 
     @reading
-    def _draw_keys(self, job: Job) -> None:
+    def _draw_keys(self, job: JobDetails) -> None:
         keys = hints(self.BINDINGS, job, self.context, items=self.page == "items", keyed=self._facts.keyed)
         self.query_one("#keys", Line).put(chrome.key_spans(keys, self.size.width))
 
@@ -203,7 +203,7 @@ class JobScreen(ExactScreen):
         # How many failed stands beside the bar; the sentence about the job has this line to itself.
         return chrome.local_story_spans(row, start_failure(browser, row), width, now, symbols)
 
-    def _page_spans(self, job: Job) -> list[Span]:
+    def _page_spans(self, job: JobDetails) -> list[Span]:
         spans = [gap(1)]
         for place, page in enumerate(self.pages):
             action = f"page({place})"
@@ -230,7 +230,7 @@ class JobScreen(ExactScreen):
             lines = [((display_error(error), "error"),)]
         self.query_one("#job-lines", LinesView).put(lines)
 
-    def _lines(self, job: Job, width: int, now: int) -> list[TextLine]:
+    def _lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
         if self.page == "output":
             return self._output.lines(width)
         if self.page == "log":
@@ -245,7 +245,7 @@ class JobScreen(ExactScreen):
             return local_story.error_lines(job.row, self._item_errors(job), width)
         return job_story.error_lines(job, width, self._failed)
 
-    def _item_errors(self, job: Job) -> Errors:
+    def _item_errors(self, job: JobDetails) -> ItemErrors:
         """Return the errors of the items; they are read only when the job has changed."""
         if not job.row.failed:
             return _NO_ERRORS
@@ -288,7 +288,7 @@ class JobScreen(ExactScreen):
 
     def action_outcome(self, word: str) -> None:
         """Show the items of one outcome; of all when it is empty."""
-        self.query_one("#items-page", ItemsPage).turn(ItemOutcome(word) if word else None)
+        self.query_one("#items-page", ItemsPage).turn(ItemStatus(word) if word else None)
 
     def action_cancel(self) -> None:
         """Cancel this job."""

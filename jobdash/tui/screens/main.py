@@ -10,13 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 
-from jobdash.domain import wording
-from jobdash.domain.duration import MINUTE
+from jobdash.domain.describe import plan_text
+from jobdash.domain.describe.job_text import waits_for_script
+from jobdash.domain.items import LOCAL
 from jobdash.domain.job import AccountHealth, JobRow
-from jobdash.domain.local import LOCAL
-from jobdash.domain.marks import waits_for_script
 from jobdash.domain.plan import Action, Choices
 from jobdash.domain.text import clean
+from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
 from jobdash.tui import chrome
 from jobdash.tui.context import Context
@@ -220,7 +220,7 @@ class MainScreen(ExactScreen):
         if not hidden:
             return []
         run, more = hidden[0], f" +{len(hidden) - 1}" if len(hidden) > 1 else ""
-        told = f"{wording.doing(run.plan)} {min(run.done, run.total):,}/{run.total:,}{more} "
+        told = f"{plan_text.doing(run.plan)} {min(run.done, run.total):,}/{run.total:,}{more} "
         return [Span(told, "accent", "show_run"), Span(f"{self.context.symbols.dot} ", "muted")]
 
     def _draw_rule(self) -> None:
@@ -333,7 +333,7 @@ class MainScreen(ExactScreen):
         if row is not None:
             self.app.copy_id(row, field)
         else:
-            self.app.notify(wording.NO_JOB, severity="warning")
+            self.app.notify(plan_text.NO_JOB, severity="warning")
 
     def action_show_run(self) -> None:
         """Bring back the box of what is running."""

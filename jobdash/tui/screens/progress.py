@@ -11,8 +11,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button
 
-from jobdash.domain import wording
-from jobdash.domain.local_wording import stopped_pids
+from jobdash.domain.describe import plan_text
+from jobdash.domain.describe.script_text import stopped_pids
 from jobdash.domain.plan import Action
 from jobdash.tui.context import Context
 from jobdash.tui.guard import reading
@@ -51,7 +51,7 @@ class ProgressScreen(Dialog[None]):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self.set_title(wording.danger_button(self.run.plan))
+        self.set_title(plan_text.danger_button(self.run.plan))
         self.query_one("#dialog").add_class("progress")
         self.set_interval(0.1, self.look)
         self.call_after_refresh(self.look)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from textual.content import Content
 from textual.widgets import Static
 
-from jobdash.config import Config
+from jobdash.config.settings import Config
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.text import clean
 

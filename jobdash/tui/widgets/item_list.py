@@ -12,7 +12,7 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from jobdash.domain.local import Item, ItemOutcome
+from jobdash.domain.items import ItemRow, ItemStatus
 from jobdash.domain.text import clean
 from jobdash.operations.browse import Browser
 from jobdash.tui import cells
@@ -22,10 +22,10 @@ from jobdash.tui.symbols import Symbols
 from jobdash.tui.tones import Toned
 
 OUTCOME_TONES = {
-    ItemOutcome.OK: "success",
-    ItemOutcome.ERROR: "error",
-    ItemOutcome.SKIPPED: "warning",
-    ItemOutcome.WAITING: "muted",
+    ItemStatus.OK: "success",
+    ItemStatus.ERROR: "error",
+    ItemStatus.SKIPPED: "warning",
+    ItemStatus.WAITING: "muted",
 }
 _TEXT_MOST = 400
 _KEY_LEAST, _KEY_COMFORT, _KEY_MOST = 16, 40, 64
@@ -55,12 +55,12 @@ class ItemList(Toned, ScrollView, can_focus=True):
         self.touched = False
         """A person has scrolled in it."""
         self._symbols = symbols
-        self._drawn: list[Item | None] = []
+        self._drawn: list[ItemRow | None] = []
         self._placing = False
 
     # ── what is shown ──────────────────────────────────────────────────────────────────────────────────────
 
-    def show(self, outcome: ItemOutcome | None, total: int, work_at: int | None) -> None:
+    def show(self, outcome: ItemStatus | None, total: int, work_at: int | None) -> None:
         """Turn to an outcome, from the top, or where the script works if that is known."""
         self.window.show(outcome, total)
         self.touched = False
@@ -164,18 +164,18 @@ class ItemList(Toned, ScrollView, can_focus=True):
         return self.strip(item_pieces(item, width, self._symbols)).adjust_cell_length(width, self.blank())
 
 
-def item_pieces(item: Item, width: int, symbols: Symbols) -> list[cells.Piece]:
+def item_pieces(item: ItemRow, width: int, symbols: Symbols) -> list[cells.Piece]:
     """Return the line of an item: its mark, its key, and what is said of it."""
     tone, text = OUTCOME_TONES[item.outcome], item_words(item)
     room = max(1, width - 4)
-    key_tone = "muted" if item.outcome is ItemOutcome.WAITING else "text"
+    key_tone = "muted" if item.outcome is ItemStatus.WAITING else "text"
     pieces = [(f" {symbols.items[item.outcome]} ", tone)]
     key = clean(item.key, _TEXT_MOST)
     if not text:
         return [*pieces, (_end_of(key, room, symbols.more), key_tone)]
     wide = max(_KEY_LEAST, min(_KEY_MOST, max(room * 2 // 5, min(room // 2, _KEY_COMFORT))))
     shown = set_cell_size(_end_of(key, wide, symbols.more), wide)
-    said = "error" if item.outcome is ItemOutcome.ERROR else "muted"
+    said = "error" if item.outcome is ItemStatus.ERROR else "muted"
     return [
         *pieces,
         (shown, key_tone),
@@ -194,9 +194,9 @@ def _end_of(key: str, width: int, more: str) -> str:
     return f"{more}{end}"
 
 
-def item_words(item: Item) -> str:
+def item_words(item: ItemRow) -> str:
     """Return what is said of an item, gated: the error, or the detail its script gave."""
-    if item.outcome is ItemOutcome.ERROR:
+    if item.outcome is ItemStatus.ERROR:
         return clean(": ".join(filter(None, (item.error_type, item.error))), _TEXT_MOST)
     if item.detail is None:
         return ""

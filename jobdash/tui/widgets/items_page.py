@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from jobdash.domain.items import NO_ITEM, ItemStatus
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import NO_ITEM, ItemOutcome
 from jobdash.domain.status import Status
 from jobdash.tui.context import Context
 from jobdash.tui.widgets.empty import EmptyState
@@ -16,12 +16,12 @@ from jobdash.tui.widgets.item_list import OUTCOME_TONES, ItemList
 from jobdash.tui.widgets.line import Line, Span, gap
 
 OUTCOME_WORDS = {
-    ItemOutcome.OK: "ok",
-    ItemOutcome.ERROR: "error",
-    ItemOutcome.SKIPPED: "skipped",
-    ItemOutcome.WAITING: "unprocessed",
+    ItemStatus.OK: "ok",
+    ItemStatus.ERROR: "error",
+    ItemStatus.SKIPPED: "skipped",
+    ItemStatus.WAITING: "unprocessed",
 }
-_CYCLE: tuple[ItemOutcome | None, ...] = (None, *OUTCOME_WORDS)
+_CYCLE: tuple[ItemStatus | None, ...] = (None, *OUTCOME_WORDS)
 _WORKING = frozenset({Status.IN_PROGRESS, Status.CANCELLING})
 
 
@@ -32,11 +32,11 @@ class ItemsPage(Vertical):
         super().__init__(id=id)
         self.context = context
         self._job_id = job_id
-        self.outcome: ItemOutcome | None = None
+        self.outcome: ItemStatus | None = None
         self._row: JobRow | None = None
         self._keyed = True
-        self._seen: tuple[int, ItemOutcome | None] | None = None
-        self._counts: Mapping[ItemOutcome, int] = {}
+        self._seen: tuple[int, ItemStatus | None] | None = None
+        self._counts: Mapping[ItemStatus, int] = {}
 
     def compose(self) -> ComposeResult:
         """Lay out the filter and the list."""
@@ -59,7 +59,7 @@ class ItemsPage(Vertical):
         self._counts = self.context.browser.item_counts(self._job_id)
         self._show(row, turned=turned)
 
-    def turn(self, outcome: ItemOutcome | None) -> None:
+    def turn(self, outcome: ItemStatus | None) -> None:
         """Show the items of one outcome, or all."""
         self.outcome = outcome
         if self._row is not None:
@@ -92,14 +92,14 @@ class ItemsPage(Vertical):
             return None
         if self.outcome is None:
             return min(total, row.done or 0)
-        return 0 if self.outcome is ItemOutcome.WAITING else total
+        return 0 if self.outcome is ItemStatus.WAITING else total
 
     def _why_empty(self, row: JobRow) -> tuple[str, list[str]]:
         if not self._keyed:
             return "Counts only", ["give track() a key= and items appear here"]
         if self.outcome is None:
             return "No item yet", []
-        if self.outcome is ItemOutcome.WAITING and row.remaining:
+        if self.outcome is ItemStatus.WAITING and row.remaining:
             left = f"{row.remaining:,} not begun; their keys are known when the run comes to them"
             return "No unprocessed item is known by its key", [left]
         return NO_ITEM[self.outcome], ["o shows the others"]

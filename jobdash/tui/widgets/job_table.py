@@ -13,8 +13,8 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from jobdash.domain import marks
 from jobdash.domain.clock import Clock
+from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
 from jobdash.operations.browse import Browser, Key, Scope, Sort
 from jobdash.tui import cells
@@ -336,7 +336,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
             return None
         now = self._time
         try:
-            age, left = marks.age(row, now), marks.left(row, now)
+            age, left = job_text.age(row, now), job_text.left(row, now)
             word = "queued" if row.id in self.queued else cells.status_words(row, now, self._symbols)[1]
         except Exception as error:  # noqa: BLE001 - the data of one job must not end the table
             age, left, word = "", "", display_error(error)

@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 
+from jobdash.domain.describe.plan_text import jobs
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TAB_OF, Tab
 from jobdash.domain.text import clean
-from jobdash.domain.wording import jobs
 from jobdash.operations.browse import Counts, Order, Scope, Sort
 from jobdash.tui import chrome
 from jobdash.tui.context import Context, Selection

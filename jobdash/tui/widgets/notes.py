@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from textual.geometry import Size
 from textual.strip import Strip
 
+from jobdash.domain.describe.plan_text import Note
 from jobdash.domain.text import clean
-from jobdash.domain.wording import Note
 from jobdash.tui.tones import Toned
 from jobdash.tui.widgets.lines_view import TextLine, wrapped
 

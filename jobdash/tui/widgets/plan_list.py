@@ -10,9 +10,9 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from jobdash.domain.items import ItemStatus
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import ItemOutcome
-from jobdash.domain.plan import JobOutcome, Plan, Result
+from jobdash.domain.plan import ActionOutcome, ActionResult, Plan
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.tui import cells
@@ -55,12 +55,12 @@ def _done(job: JobRow) -> str:
     return f"{job.done:,} of {job.total:,} done" if job.total is not None else f"{job.done:,} done"
 
 
-def outcome_entry(outcome: JobOutcome, symbols: Symbols) -> Entry:
+def outcome_entry(outcome: ActionOutcome, symbols: Symbols) -> Entry:
     """Return what became of one job."""
     glyph, tone = {
-        Result.DONE: (symbols.items[ItemOutcome.OK], "success"),
-        Result.SKIPPED: (symbols.none[0], "muted"),
-        Result.FAILED: (symbols.items[ItemOutcome.ERROR], "error"),
+        ActionResult.DONE: (symbols.items[ItemStatus.OK], "success"),
+        ActionResult.SKIPPED: (symbols.none[0], "muted"),
+        ActionResult.FAILED: (symbols.items[ItemStatus.ERROR], "error"),
     }[outcome.result]
     status = LABELS[outcome.status_after] if outcome.status_after else ""
     reason = outcome.reason

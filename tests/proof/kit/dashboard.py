@@ -7,7 +7,7 @@ import signal
 import threading
 from typing import Any
 
-from jobdash.config import SyncSettings
+from jobdash.config.settings import SyncSettings
 from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab

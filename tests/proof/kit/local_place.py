@@ -13,7 +13,7 @@ import pytest
 
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Choices, Situation
+from jobdash.domain.plan import Action, Choices, DecisionContext
 from jobdash.store import fence
 from jobdash.store.claim import Wanted, claim
 from jobdash.store.fence import Hold, Outcome, Refused, open_store
@@ -241,7 +241,7 @@ class Place:
         self._step()
 
     def _act(self, writer: Writer, act: str, job_id: int, seen: int) -> Any:
-        situation = Situation(self.clock.now, frozenset())
+        situation = DecisionContext(self.clock.now, frozenset())
 
         def accept(row: JobRow) -> str | None:
             decision = decide(Action(act), row, situation, _CHOICES)

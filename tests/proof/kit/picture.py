@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from jobdash.config import load
+from jobdash.config.settings import load
 from jobdash.operations.browse import open_browser
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import Context

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobdash.config import Account, Config, Secret
+from jobdash.config.settings import Account, Config, Secret
 
 
 @dataclass(frozen=True)

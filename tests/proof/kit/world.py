@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from jobdash.config import Account
+from jobdash.config.settings import Account
 from jobdash.demo.emulator import (
     GEMINI_KEY,
     OPENAI_KEY,
@@ -30,7 +30,7 @@ from jobdash.demo.emulator import (
 )
 from jobdash.demo.emulator.faults import Effect, Faults
 from jobdash.demo.emulator.journal import Entry, Journal
-from jobdash.domain.job import Job, JobRow
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.operations.accounts import Accounts
 from jobdash.operations.browse import Browser, Scope, Sort
 from jobdash.operations.session import AccountSession
@@ -234,7 +234,7 @@ class World:
         (row,) = (row for row in self.rows() if row.remote_id == remote_id)
         return row
 
-    def job(self, row: JobRow) -> Job:
+    def job(self, row: JobRow) -> JobDetails:
         with closing(Browser(self.path, self.ms)) as browser:
             job = browser.job(row.id)
         assert job is not None

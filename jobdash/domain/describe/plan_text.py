@@ -6,9 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jobdash.domain.local_wording import local_notes, only_local, stalled_in
-from jobdash.domain.note import Note as Note
-from jobdash.domain.plan import Action, Decision, JobOutcome, Plan, Result, Summary, status_counts
+from jobdash.domain.describe.note import Note as Note
+from jobdash.domain.describe.script_text import local_notes, only_local, stalled_in
+from jobdash.domain.plan import (
+    Action,
+    ActionOutcome,
+    ActionResult,
+    ActionSummary,
+    Decision,
+    Plan,
+    status_counts,
+)
 from jobdash.domain.status import UNFINISHED, Status
 from jobdash.domain.text import clean
 
@@ -278,11 +286,11 @@ def _done_word(plan: Plan) -> str:
     return _DONE_WORDS[plan.action]
 
 
-def result_counts(summary: Summary) -> list[tuple[str, int]]:
+def result_counts(summary: ActionSummary) -> list[tuple[str, int]]:
     """Return the counts of a summary in the action's own words, in the order they are printed."""
     action = summary.plan.action
-    failed, skipped = summary.count(Result.FAILED), summary.count(Result.SKIPPED)
-    done = [outcome for outcome in summary.outcomes if outcome.result is Result.DONE]
+    failed, skipped = summary.count(ActionResult.FAILED), summary.count(ActionResult.SKIPPED)
+    done = [outcome for outcome in summary.outcomes if outcome.result is ActionResult.DONE]
     if action is Action.CANCEL:
         cancelled = sum(1 for outcome in done if outcome.status_after is Status.CANCELLED)
         counts = [("Cancelled", cancelled), ("Cancelling", len(done) - cancelled)]
@@ -298,7 +306,7 @@ def result_counts(summary: Summary) -> list[tuple[str, int]]:
     return counts
 
 
-def waits(plan: Plan, outcome: JobOutcome) -> bool:
+def waits(plan: Plan, outcome: ActionOutcome) -> bool:
     """Whether a removal went no further than the request to cancel."""
     waiting = plan.choices.cancel_first and not plan.choices.force
     return waiting and not outcome.job.local and outcome.status_after in UNFINISHED

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobdash.domain.duration import DAY, HOUR, MINUTE, SECOND, parse_span, short_span
+from jobdash.domain.time import DAY, HOUR, MINUTE, SECOND, parse_span, short_span
 
 
 @pytest.mark.parametrize(

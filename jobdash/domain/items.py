@@ -13,7 +13,7 @@ GRACE_S = 5.0
 """How long a process has to end by itself, and again after SIGTERM, before it is killed."""
 
 
-class ItemOutcome(StrEnum):
+class ItemStatus(StrEnum):
     """What became of one item."""
 
     WAITING = "waiting"
@@ -23,22 +23,22 @@ class ItemOutcome(StrEnum):
 
 
 NO_ITEM = {
-    ItemOutcome.WAITING: "No item is unprocessed",
-    ItemOutcome.OK: "No item has succeeded",
-    ItemOutcome.ERROR: "No item has failed",
-    ItemOutcome.SKIPPED: "No item was skipped",
+    ItemStatus.WAITING: "No item is unprocessed",
+    ItemStatus.OK: "No item has succeeded",
+    ItemStatus.ERROR: "No item has failed",
+    ItemStatus.SKIPPED: "No item was skipped",
 }
 """What is said where nothing has this outcome."""
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ItemRow:
     """One item of a local job; times are milliseconds UTC."""
 
     seq: int
     """Its place, counted from 0 without a gap."""
     key: str
-    outcome: ItemOutcome
+    outcome: ItemStatus
     attempt: int
     """The attempt that wrote it."""
     detail: str | None
@@ -49,7 +49,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorGroup:
+class ItemErrorGroup:
     """Items that failed in the same words."""
 
     error_type: str | None
@@ -61,10 +61,10 @@ class ErrorGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Errors:
+class ItemErrors:
     """The errors of a job, grouped, the most frequent first."""
 
-    groups: tuple[ErrorGroup, ...]
+    groups: tuple[ItemErrorGroup, ...]
     looked_at: int
     """How many failed items were looked at."""
     complete: bool
@@ -101,7 +101,7 @@ ENDED = "its process has ended already"
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerProcess:
     """What is known here of the script behind a local job: who held it last, and how it was started."""
 
     pid: int | None = None

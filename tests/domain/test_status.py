@@ -17,7 +17,7 @@ from jobdash.domain.status import (
     TAB_REMOVED,
     TERMINAL,
     UNFINISHED,
-    Outcome,
+    Completeness,
     Status,
     Tab,
     effective,
@@ -106,16 +106,18 @@ def test_a_person_reads_running_and_a_question_mark() -> None:
 @pytest.mark.parametrize(
     ("succeeded", "failed", "outcome"),
     [
-        (10, 0, Outcome.OK),
-        (None, 0, Outcome.OK),
-        (9, 1, Outcome.PARTIAL),
-        (0, 10, Outcome.ALL_FAILED),
-        (None, 10, Outcome.ALL_FAILED),
+        (10, 0, Completeness.OK),
+        (None, 0, Completeness.OK),
+        (9, 1, Completeness.PARTIAL),
+        (0, 10, Completeness.ALL_FAILED),
+        (None, 10, Completeness.ALL_FAILED),
         (10, None, None),
         (None, None, None),
     ],
 )
-def test_completed_is_not_success(succeeded: int | None, failed: int | None, outcome: Outcome | None) -> None:
+def test_completed_is_not_success(
+    succeeded: int | None, failed: int | None, outcome: Completeness | None
+) -> None:
     assert outcome_of(Status.COMPLETED, succeeded, failed) is outcome
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from domain_kit import DAY, HOUR, MINUTE, NOW, job
 
+from jobdash.domain.describe.job_text import age, expires_in, left, left_ms, stalled
 from jobdash.domain.job import JobRow
-from jobdash.domain.marks import age, expires_in, left, left_ms, stalled
 from jobdash.domain.status import FORCE_FAILED, Status
 
 LATER = NOW + DAY

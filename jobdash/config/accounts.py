@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from jobdash.domain.duration import DAY
-from jobdash.domain.text import HIDDEN, keep_secret, names_a_secret, redact
+from jobdash.domain.text import HIDDEN, names_a_secret, redact, register_secret
+from jobdash.domain.time import DAY
 
 ACCOUNT_SETTINGS = (
     "provider", "api_key_env", "base_url", "api_version", "organization", "project", "headers",
@@ -41,7 +41,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value.strip()  # a file read into a variable ends with a line break; no key does
-        keep_secret(self._value)
+        register_secret(self._value)
 
     def reveal(self) -> str:
         """Return the key itself."""
@@ -125,7 +125,7 @@ def keep_keys_of(base_url: str) -> None:
     """Remember the keys in an address, so that no message shows them."""
     for name, value in query_of(base_url):
         if _KEY_LIKE_NAME.search(name):
-            keep_secret(value)
+            register_secret(value)
 
 
 def read_headers(value: object, env: Mapping[str, str], warn: Callable[[str], object]) -> tuple[Header, ...]:

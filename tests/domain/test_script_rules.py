@@ -9,12 +9,8 @@ import pytest
 from domain_kit import MINUTE, NOW, job, situation
 
 from jobdash.domain.decide import decide
-from jobdash.domain.job import JobRow
-from jobdash.domain.local import Worker
-from jobdash.domain.marks import local_status
-from jobdash.domain.plan import Action, Choices, JobOutcome, Plan, Result, Summary, Verdict
-from jobdash.domain.status import FORCE_FAILED, Status
-from jobdash.domain.wording import (
+from jobdash.domain.describe.job_text import local_status
+from jobdash.domain.describe.plan_text import (
     counted,
     danger_button,
     doing,
@@ -24,8 +20,20 @@ from jobdash.domain.wording import (
     safe_button,
     title,
 )
+from jobdash.domain.items import WorkerProcess
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import (
+    Action,
+    ActionOutcome,
+    ActionResult,
+    ActionSummary,
+    Choices,
+    DecisionKind,
+    Plan,
+)
+from jobdash.domain.status import FORCE_FAILED, Status
 
-ACT, ALREADY, REFUSED = Verdict.ACT, Verdict.ALREADY, Verdict.REFUSED
+ACT, ALREADY, REFUSED = DecisionKind.ACT, DecisionKind.ALREADY, DecisionKind.REFUSED
 
 
 def local(status: Status = Status.IN_PROGRESS, **facts: Any) -> JobRow:
@@ -47,7 +55,7 @@ PARTLY = local(Status.COMPLETED, succeeded=97, failed=3)
 SHORT = local(Status.COMPLETED, succeeded=90, failed=0)
 
 
-def decided(action: Action, row: JobRow, **choices: Any) -> tuple[Verdict, str]:
+def decided(action: Action, row: JobRow, **choices: Any) -> tuple[DecisionKind, str]:
     decision = decide(action, row, situation(), Choices(**choices))
     return decision.verdict, decision.reason
 
@@ -68,7 +76,12 @@ def decided(action: Action, row: JobRow, **choices: Any) -> tuple[Verdict, str]:
     ],
 )
 def test_what_is_offered_depends_on_the_state(
-    row: JobRow, cancel: Verdict, force_fail: Verdict, retry: Verdict, remove: Verdict, cancel_delete: Verdict
+    row: JobRow,
+    cancel: DecisionKind,
+    force_fail: DecisionKind,
+    retry: DecisionKind,
+    remove: DecisionKind,
+    cancel_delete: DecisionKind,
 ) -> None:
     assert decided(Action.CANCEL, row)[0] is cancel
     assert decided(Action.FORCE_FAIL, row)[0] is force_fail
@@ -115,12 +128,12 @@ def test_what_is_offered_depends_on_the_state(
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_way_out(
-    action: Action, row: JobRow, choices: dict[str, Any], verdict: Verdict, reason: str
+    action: Action, row: JobRow, choices: dict[str, Any], verdict: DecisionKind, reason: str
 ) -> None:
     assert decided(action, row, **choices) == (verdict, reason)
 
 
-def planned(action: Action, *rows: JobRow, worker: Worker | None = None, **choices: Any) -> Plan:
+def planned(action: Action, *rows: JobRow, worker: WorkerProcess | None = None, **choices: Any) -> Plan:
     meant = Choices(**choices)
     rows = tuple(replace(row, id=number) for number, row in enumerate(rows, 1))
     decisions = tuple(decide(action, row, situation(), meant) for row in rows)
@@ -132,9 +145,11 @@ def told(plan: Plan) -> dict[str, str]:
     return {note.topic: note.text for note in notes(plan)}
 
 
-HERE = Worker(pid=4711, alive=True, fenced_only="", command="python resize.py photos", cwd="/home/ann",
+HERE = WorkerProcess(pid=4711, alive=True, fenced_only="", command="python resize.py photos", cwd="/home/ann",
               cannot_start=None)  # fmt: skip
-AWAY = Worker(pid=4711, fenced_only="it runs on another machine", cannot_start="it ran on another machine")
+AWAY = WorkerProcess(
+    pid=4711, fenced_only="it runs on another machine", cannot_start="it ran on another machine"
+)
 
 
 def test_a_cancel_says_what_stops_when() -> None:  # C-3 C-6 D-7
@@ -231,8 +246,8 @@ def test_a_retry_has_words_of_its_own() -> None:
     assert title(plan) == "Retry 2 jobs?"
     assert (safe_button(plan), danger_button(plan)) == ("Don't retry", "Retry 2 jobs")
     assert (counted(plan, 1), counted(plan, 2), doing(plan)) == ("1 retry", "2 retries", "retrying")
-    done = tuple(JobOutcome(each.job, Result.DONE, "", Status.PENDING) for each in plan.acting)
-    assert result_counts(Summary(plan, done)) == [("Retried", 2), ("Failed", 0), ("Skipped", 0)]
+    done = tuple(ActionOutcome(each.job, ActionResult.DONE, "", Status.PENDING) for each in plan.acting)
+    assert result_counts(ActionSummary(plan, done)) == [("Retried", 2), ("Failed", 0), ("Skipped", 0)]
     assert nothing_to_do(planned(Action.RETRY, RUNNING)) == "nightly: still running; cancel it first"
 
 

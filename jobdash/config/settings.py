@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from jobdash.account_settings import ACCOUNT_SETTINGS, UNUSED, keep_keys_of, read_headers
-from jobdash.account_settings import Account as Account
-from jobdash.account_settings import Secret as Secret
-from jobdash.domain.duration import DAY, parse_span
+from jobdash.config.accounts import ACCOUNT_SETTINGS, UNUSED, keep_keys_of, read_headers
+from jobdash.config.accounts import Account as Account
+from jobdash.config.accounts import Secret as Secret
 from jobdash.domain.provider import LOCAL
 from jobdash.domain.text import clean
+from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError
 
 PROVIDERS = ("openai", "gemini")
@@ -147,7 +147,7 @@ def load(
     path = config_path or default_config_path(env)
     named = config_path is not None or bool(env.get("JOBDASH_CONFIG"))
     document = _read(path, named)
-    reader = _Reader(path, env)
+    reader = _SettingsReader(path, env)
     accounts = reader.accounts(document.pop("accounts", {}))
     stored = reader.database(document.pop("database", None))
     ui = reader.ui(document.pop("ui", {}))
@@ -191,7 +191,7 @@ def _read(path: Path, named: bool) -> dict[str, Any]:
         raise ConfigError(f"{clean(str(path))}: {clean(str(error))}") from None
 
 
-class _Reader:
+class _SettingsReader:
     """Reads the tables of one file, each mistake with its place."""
 
     def __init__(self, path: Path, env: Mapping[str, str]) -> None:

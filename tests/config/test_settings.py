@@ -7,7 +7,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from jobdash.config import (
+from jobdash.config.settings import (
     Account,
     Config,
     Secret,
@@ -17,8 +17,8 @@ from jobdash.config import (
     default_database_path,
     load,
 )
-from jobdash.domain.duration import DAY
 from jobdash.domain.text import redact
+from jobdash.domain.time import DAY
 from jobdash.errors import ConfigError
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jobdash.domain.duration import HOUR, short_span
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import LABELS, Outcome, Status
+from jobdash.domain.status import LABELS, Completeness, Status
 from jobdash.domain.text import clean
+from jobdash.domain.time import HOUR, short_span
 
 _RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
 EXPIRES_SOON_MS = 2 * HOUR
@@ -75,7 +75,7 @@ def remark(row: JobRow, now: int) -> str:
     return "stalled" if stalled(row, now) else ""
 
 
-OUTCOME_WORDS = {Outcome.PARTIAL: "partial", Outcome.ALL_FAILED: "all failed"}
+OUTCOME_WORDS = {Completeness.PARTIAL: "partial", Completeness.ALL_FAILED: "all failed"}
 """What a completed job is called in which requests failed."""
 
 

@@ -192,8 +192,8 @@ def test_the_name_of_a_secret_is_known(name: str, secret: bool) -> None:
 
 def test_a_key_of_this_process_is_hidden_whatever_its_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "_known", frozenset())
-    gate.keep_secret("plain words")
-    gate.keep_secret("abc")
+    gate.register_secret("plain words")
+    gate.register_secret("abc")
     assert redact("said: plain words, abc") == f"said: {SECRET}, abc"
 
 

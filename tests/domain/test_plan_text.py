@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 from domain_kit import MINUTE, NOW, job, plan
 
-from jobdash.domain.plan import Action, JobOutcome, Plan, Result, Summary
-from jobdash.domain.status import FORCE_FAILED, Status
-from jobdash.domain.wording import (
+from jobdash.domain.describe.plan_text import (
     danger_button,
     jobs,
     notes,
@@ -18,6 +16,8 @@ from jobdash.domain.wording import (
     verb,
     waits,
 )
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, ActionSummary, Plan
+from jobdash.domain.status import FORCE_FAILED, Status
 
 CANCEL, FORCE_FAIL, REMOVE = Action.CANCEL, Action.FORCE_FAIL, Action.REMOVE
 DONE = job(Status.COMPLETED, id=9)
@@ -212,14 +212,14 @@ ASKED = job(cancel_requested_at=NOW - MINUTE)
 
 
 def test_a_cancel_is_summed_up_in_its_own_words() -> None:
-    summary = Summary(
+    summary = ActionSummary(
         plan(CANCEL, RUNNING),
         (
-            JobOutcome(RUNNING, Result.DONE, status_after=Status.CANCELLED),
-            JobOutcome(RUNNING, Result.DONE, status_after=Status.CANCELLING),
-            JobOutcome(RUNNING, Result.FAILED, "500"),
-            JobOutcome(DONE, Result.SKIPPED, "already completed"),
-            JobOutcome(RUNNING, Result.SKIPPED, "stopped", stopped=True),
+            ActionOutcome(RUNNING, ActionResult.DONE, status_after=Status.CANCELLED),
+            ActionOutcome(RUNNING, ActionResult.DONE, status_after=Status.CANCELLING),
+            ActionOutcome(RUNNING, ActionResult.FAILED, "500"),
+            ActionOutcome(DONE, ActionResult.SKIPPED, "already completed"),
+            ActionOutcome(RUNNING, ActionResult.SKIPPED, "stopped", stopped=True),
         ),
     )
     assert result_counts(summary) == [
@@ -233,11 +233,11 @@ def test_a_cancel_is_summed_up_in_its_own_words() -> None:  # A-5
 
 def test_a_removal_that_waits_is_not_counted_as_removed() -> None:  # E-2
     made = plan(REMOVE, RUNNING, cancel_first=True)
-    waiting = JobOutcome(RUNNING, Result.DONE, status_after=Status.CANCELLING)
-    gone = JobOutcome(RUNNING, Result.DONE, status_after=Status.CANCELLED)
+    waiting = ActionOutcome(RUNNING, ActionResult.DONE, status_after=Status.CANCELLING)
+    gone = ActionOutcome(RUNNING, ActionResult.DONE, status_after=Status.CANCELLED)
     assert waits(made, waiting)
     assert not waits(made, gone)
-    assert result_counts(Summary(made, (waiting, gone))) == [
+    assert result_counts(ActionSummary(made, (waiting, gone))) == [
         ("Removed", 1),
         ("Removed when cancelled", 1),
         ("Failed", 0),
@@ -247,13 +247,16 @@ def test_a_removal_that_waits_is_not_counted_as_removed() -> None:  # E-2
 
 def test_what_keeps_the_record_is_cleaned_up_and_not_removed() -> None:
     made = plan(REMOVE, DONE, record=False, remote=True)
-    assert result_counts(Summary(made, (JobOutcome(DONE, Result.DONE),)))[0] == ("Cleaned up", 1)
+    assert result_counts(ActionSummary(made, (ActionOutcome(DONE, ActionResult.DONE),)))[0] == (
+        "Cleaned up",
+        1,
+    )
     assert told(made)["Meaning"] == "Clean up deletes what the provider keeps; the record stays here"
 
 
 def test_a_force_fail_is_summed_up_in_its_own_words() -> None:
-    outcome = JobOutcome(RUNNING, Result.DONE, status_after=Status.FAILED)
-    assert result_counts(Summary(plan(FORCE_FAIL, RUNNING), (outcome,))) == [
+    outcome = ActionOutcome(RUNNING, ActionResult.DONE, status_after=Status.FAILED)
+    assert result_counts(ActionSummary(plan(FORCE_FAIL, RUNNING), (outcome,))) == [
         ("Force-failed", 1),
         ("Failed", 0),
         ("Skipped", 0),

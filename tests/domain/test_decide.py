@@ -11,16 +11,16 @@ from jobdash.domain.decide import decide, may_ask_again
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import (
     Action,
+    ActionOutcome,
+    ActionResult,
+    ActionSummary,
     Choices,
-    JobOutcome,
-    Result,
-    Summary,
-    Verdict,
+    DecisionKind,
     status_counts,
 )
 from jobdash.domain.status import FORCE_FAILED, LABELS, TERMINAL, UNFINISHED, Status
 
-ACT, ALREADY, REFUSED = Verdict.ACT, Verdict.ALREADY, Verdict.REFUSED
+ACT, ALREADY, REFUSED = DecisionKind.ACT, DecisionKind.ALREADY, DecisionKind.REFUSED
 RUNNING = job()
 PENDING = job(Status.PENDING)
 GONE = job(gone_at=NOW - HOUR)
@@ -41,7 +41,7 @@ NOT_CONFIGURED = "account old is not configured any more"
 UNDO = "removed 2h ago; jobdash undo k3f9a2bc"
 
 
-def decided(action: Action, row: JobRow, *, named: bool = True, **choices: Any) -> tuple[Verdict, str]:
+def decided(action: Action, row: JobRow, *, named: bool = True, **choices: Any) -> tuple[DecisionKind, str]:
     decision = decide(action, row, situation(named=named), Choices(**choices))
     assert decision.job is row
     assert decision.acts is (decision.verdict is ACT)
@@ -85,7 +85,7 @@ def test_what_has_ended_is_skipped_without_an_error(status: Status, named: bool)
         (REMOVED, True, ALREADY, UNDO),
     ],
 )
-def test_cancel(row: JobRow, named: bool, verdict: Verdict, reason: str) -> None:
+def test_cancel(row: JobRow, named: bool, verdict: DecisionKind, reason: str) -> None:
     assert decided(Action.CANCEL, row, named=named) == (verdict, reason)
 
 
@@ -150,7 +150,7 @@ FORCED = {"force": True}
         (REMOVED, FORCED, ALREADY, UNDO),
     ],
 )
-def test_remove(row: JobRow, choices: dict[str, bool], verdict: Verdict, reason: str) -> None:
+def test_remove(row: JobRow, choices: dict[str, bool], verdict: DecisionKind, reason: str) -> None:
     assert decided(Action.REMOVE, row, **choices) == (verdict, reason)
 
 
@@ -206,25 +206,28 @@ def test_bulk_cancels_and_removals_of_unfinished_jobs_look_severe() -> None:
 
 def test_jobs_that_were_never_sent_are_counted_apart() -> None:  # A-3 A-5
     made = plan(Action.CANCEL, RUNNING)
-    summary = Summary(
+    summary = ActionSummary(
         made,
         (
-            JobOutcome(RUNNING, Result.DONE),
-            JobOutcome(RUNNING, Result.SKIPPED, "stopped", stopped=True),
-            JobOutcome(RUNNING, Result.SKIPPED, "already completed"),
+            ActionOutcome(RUNNING, ActionResult.DONE),
+            ActionOutcome(RUNNING, ActionResult.SKIPPED, "stopped", stopped=True),
+            ActionOutcome(RUNNING, ActionResult.SKIPPED, "already completed"),
         ),
     )
-    assert [summary.count(result) for result in Result] == [1, 1, 0]
+    assert [summary.count(result) for result in ActionResult] == [1, 1, 0]
     assert summary.stopped == 1
     assert summary.clean
 
 
 @pytest.mark.parametrize(
     "outcome",
-    [JobOutcome(RUNNING, Result.FAILED, "no"), JobOutcome(RUNNING, Result.SKIPPED, "no", refused=True)],
+    [
+        ActionOutcome(RUNNING, ActionResult.FAILED, "no"),
+        ActionOutcome(RUNNING, ActionResult.SKIPPED, "no", refused=True),
+    ],
 )
-def test_a_failure_or_a_refusal_is_not_clean(outcome: JobOutcome) -> None:
-    assert not Summary(plan(Action.CANCEL, RUNNING), (outcome,)).clean
+def test_a_failure_or_a_refusal_is_not_clean(outcome: ActionOutcome) -> None:
+    assert not ActionSummary(plan(Action.CANCEL, RUNNING), (outcome,)).clean
 
 
 def test_the_reason_of_a_removed_job_speaks_in_days_where_it_is_long_ago() -> None:

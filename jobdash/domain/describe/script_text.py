@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from jobdash.domain.describe.job_text import stalled, worker_gone
+from jobdash.domain.describe.note import Note
+from jobdash.domain.items import ENDED, GRACE_S, WorkerProcess
 from jobdash.domain.job import JobRow
-from jobdash.domain.local import ENDED, GRACE_S, Worker
-from jobdash.domain.marks import stalled, worker_gone
-from jobdash.domain.note import Note
 from jobdash.domain.plan import Action, Decision, Plan
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
@@ -50,8 +50,8 @@ def _succeeded(plan: Plan) -> int:
     return sum(decision.job.succeeded or 0 for decision in plan.local)
 
 
-def _workers(plan: Plan) -> list[tuple[Decision, Worker]]:
-    return [(decision, plan.workers.get(decision.job.id, Worker())) for decision in plan.local]
+def _workers(plan: Plan) -> list[tuple[Decision, WorkerProcess]]:
+    return [(decision, plan.workers.get(decision.job.id, WorkerProcess())) for decision in plan.local]
 
 
 def _kept(plan: Plan) -> Note:
@@ -66,7 +66,7 @@ def _kept(plan: Plan) -> Note:
 
 def _cancel(plan: Plan) -> Iterator[Note]:
     waiting = sum(1 for decision in plan.local if decision.job.status is Status.PENDING)
-    lost = [plan.workers.get(job_id, Worker()) for job_id in sorted(stalled_in(plan))]
+    lost = [plan.workers.get(job_id, WorkerProcess()) for job_id in sorted(stalled_in(plan))]
     asked = len(plan.local) - waiting - len(lost)
     if asked:
         text = f"{asked:,} told to stop: items under way finish, no new ones start"
@@ -104,7 +104,7 @@ def _force_fail(plan: Plan) -> Iterator[Note]:
 
 def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
     """Say what becomes of the processes behind unfinished jobs."""
-    workers = [plan.workers.get(decision.job.id, Worker()) for decision in decisions]
+    workers = [plan.workers.get(decision.job.id, WorkerProcess()) for decision in decisions]
     alive = [worker for worker in workers if worker.alive]
     if alive and plan.choices.stop_process:
         yield from _stopping(alive)
@@ -120,7 +120,7 @@ def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
         yield Note("Process", ENDED if [*reasons] == [ENDED] else f"fenced only: {'; '.join(reasons)}")
 
 
-def _stopping(alive: list[Worker]) -> Iterator[Note]:
+def _stopping(alive: list[WorkerProcess]) -> Iterator[Note]:
     suspended = [worker for worker in alive if worker.suspended]
     others = [worker for worker in alive if not worker.suspended]
     if others:
@@ -131,12 +131,12 @@ def _stopping(alive: list[Worker]) -> Iterator[Note]:
         yield Note("Process", text, warning=True)
 
 
-def _pids(workers: list[Worker]) -> str:
+def _pids(workers: list[WorkerProcess]) -> str:
     told = (f"pid {each.pid}{' (suspended)' if each.suspended else ''}" for each in workers[:_PIDS_TOLD])
     return f"{', '.join(told)}{_more(workers)}"
 
 
-def _more(workers: list[Worker]) -> str:
+def _more(workers: list[WorkerProcess]) -> str:
     more = len(workers) - _PIDS_TOLD
     return f" and {more:,} more" if more > 0 else ""
 
@@ -159,7 +159,7 @@ def _retry(plan: Plan) -> Iterator[Note]:
     yield from _start(plan, [worker for _, worker in workers])
 
 
-def _start(plan: Plan, workers: list[Worker]) -> Iterator[Note]:
+def _start(plan: Plan, workers: list[WorkerProcess]) -> Iterator[Note]:
     startable = [worker for worker in workers if worker.cannot_start is None]
     if plan.choices.restart and startable:
         if len(startable) == 1:

@@ -1,0 +1,1 @@
+"""Sentences about jobs and plans, for both faces."""
