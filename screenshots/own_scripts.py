@@ -9,8 +9,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 from jobdash.operations.actor import current_actor
-from jobdash.store.claim import Wanted, claim
-from jobdash.store.fence import Outcome, open_store
+from jobdash.store.claims import ClaimRequest, claim
+from jobdash.store.leases import ItemWrite, open_store
 from jobdash.store.owner import Owner, current_owner
 
 MINUTE = 60_000
@@ -27,7 +27,7 @@ _PRICELESS = ("ValueError", "no price in column 7")
 @contextmanager
 def clock_at(now: int) -> Iterator[None]:
     """Let the store's own clock stand still."""
-    with patch("jobdash.store.fence.now_ms", lambda: now):
+    with patch("jobdash.store.leases.now_ms", lambda: now):
         yield
 
 
@@ -59,7 +59,7 @@ def _job(
     owner = current_owner() if end else ELSEWHERE
     command = ("/usr/bin/python3", f"{name.replace('-', '_')}.py", "--all")
     with clock_at(began):
-        wanted = Wanted(
+        wanted = ClaimRequest(
             name,
             owner,
             current_actor("script").name,
@@ -79,7 +79,7 @@ def _job(
         hold.close()
 
 
-def _outcome(key: str, number: int, wrong: tuple[str, str] | None) -> Outcome:
+def _outcome(key: str, number: int, wrong: tuple[str, str] | None) -> ItemWrite:
     if wrong is not None:
-        return Outcome(key, "error", None, *wrong)
-    return Outcome(key, "ok", f'"{(number * 37) % 90 + 8} KB"')
+        return ItemWrite(key, "error", None, *wrong)
+    return ItemWrite(key, "ok", f'"{(number * 37) % 90 + 8} KB"')

@@ -187,9 +187,9 @@ class OrderWord(click.ParamType[str]):
         del ctx, param
         from click.shell_completion import CompletionItem
 
-        from jobdash.operations.browse import Order
+        from jobdash.operations.browse import SortOrder
 
-        words = (f"{sign}{order}" for sign in ("", "-") for order in Order)
+        words = (f"{sign}{order}" for sign in ("", "-") for order in SortOrder)
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.errors import UsageError
-from jobdash.operations.browse import Browser, Order, Scope, Sort
+from jobdash.operations.browse import Browser, Scope, Sort, SortOrder
 
 _PAGE = 500
 
@@ -51,6 +51,6 @@ def read_scope(expr: str, *, removed: bool) -> Scope:
 def read_sort(text: str) -> Sort:
     """Read ``name`` or ``-created``; UsageError names the orders there are."""
     word = text.removeprefix("-")
-    if word not in list(Order):
-        raise UsageError(f"no order {text!r}; there are {', '.join(Order)}")
-    return Sort(Order(word), descending=text.startswith("-"))
+    if word not in list(SortOrder):
+        raise UsageError(f"no order {text!r}; there are {', '.join(SortOrder)}")
+    return Sort(SortOrder(word), descending=text.startswith("-"))

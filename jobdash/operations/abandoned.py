@@ -10,8 +10,8 @@ from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.operations.actor import current_actor
 from jobdash.operations.browse import Browser
+from jobdash.store.commands.remove import NOT_CONFIRMED
 from jobdash.store.records import IntentKind
-from jobdash.store.removal_writes import NOT_CONFIRMED
 from jobdash.store.writer import Writer
 
 __all__ = ["NOT_CONFIRMED", "asked", "give_up_removals"]

@@ -10,10 +10,10 @@ from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean, encodable
 from jobdash.errors import JobAmbiguous, JobNotFound
+from jobdash.store.connections import ensure_store, read_only_reason
 from jobdash.store.counts import Counts
-from jobdash.store.engine import ensure_store, read_only_reason
-from jobdash.store.orders import Key, Order, Scope, Sort
 from jobdash.store.reader import Interrupted, Reader
+from jobdash.store.sort_orders import Scope, Sort, SortKey, SortOrder
 
 Browser = Reader
 """All reads of the faces; see `jobdash.store.reader`."""
@@ -25,11 +25,11 @@ __all__ = [
     "Browser",
     "Counts",
     "Interrupted",
-    "Key",
     "Opened",
-    "Order",
     "Scope",
     "Sort",
+    "SortKey",
+    "SortOrder",
     "known_job",
     "open_browser",
     "read_only_reason",

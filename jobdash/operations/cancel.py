@@ -25,7 +25,7 @@ from jobdash.operations.limiter import NotSent
 from jobdash.operations.session import Cancel, Get
 from jobdash.operations.work import Work
 from jobdash.providers.base import RemoteJob
-from jobdash.store.records import Accept, Intent, Refusal
+from jobdash.store.records import Intent, Precondition, Refusal
 
 DEADLINE_MS = 5 * 60 * 1000
 """After this long a request has certainly ended, one way or the other."""
@@ -87,7 +87,7 @@ async def cancel_job(decision: Decision, plan: Plan, work: Work) -> ActionOutcom
 
 
 async def ask_cancel(
-    job: JobRow, work: Work, accept: Accept | None, *, bulk: str, reason: str | None = None
+    job: JobRow, work: Work, accept: Precondition | None, *, bulk: str, reason: str | None = None
 ) -> Asked:
     """Ask a job's provider to cancel it, once, with an intent written right before the request."""
     intent: Intent | None = None

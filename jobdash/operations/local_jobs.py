@@ -22,7 +22,7 @@ from jobdash.operations.stop_process import stop_process
 from jobdash.operations.work import Work
 from jobdash.operations.workers import log_file
 from jobdash.store.owner import owner_of
-from jobdash.store.records import Accept, Ended, Refusal, Retried
+from jobdash.store.records import EndedLocally, Precondition, Refusal, Retried
 from jobdash.store.writer import Writer
 
 _LOOKS_AT_A_START, _BETWEEN_LOOKS_S = 50, 0.1
@@ -108,7 +108,7 @@ async def remove_local(decision: Decision, plan: Plan, work: Work) -> ActionOutc
     )
 
 
-async def _stop(ended: Ended, plan: Plan, work: Work) -> str:
+async def _stop(ended: EndedLocally, plan: Plan, work: Work) -> str:
     """End the process of a job that was taken from it; return what became of it, which the log keeps too."""
     told = await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop)
     with suppress(StoreError):  # what was done to the process is done all the same
@@ -119,7 +119,7 @@ async def _stop(ended: Ended, plan: Plan, work: Work) -> str:
 async def retry_local(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
     """Carry out a planned retry: pending with the items that are left, and started again if that is meant."""
     job = decision.job
-    accept: Accept | None = _accept(decision, plan, work)
+    accept: Precondition | None = _accept(decision, plan, work)
     fence = job.fence
     while True:
         if work.stop.is_set():
@@ -170,7 +170,7 @@ async def _taken_up(job_id: int, started: Started, work: Work) -> tuple[Status, 
 
 
 def _retry(
-    job_id: int, fence: int, accept: Accept | None, plan: Plan
+    job_id: int, fence: int, accept: Precondition | None, plan: Plan
 ) -> Callable[[Writer], Retried | Refusal]:
     return lambda writer: writer.retry_local(
         job_id,
@@ -201,7 +201,7 @@ def left_words(row: JobRow) -> str:
     return f"{row.remaining:,} of {row.total:,} left"
 
 
-def _accept(decision: Decision, plan: Plan, work: Work) -> Accept:
+def _accept(decision: Decision, plan: Plan, work: Work) -> Precondition:
     def accept(row: JobRow) -> str | None:
         here = replace(work.situation(named=plan.scope is None), dead=plan.dead)
         again = decide(plan.action, row, here, plan.choices)

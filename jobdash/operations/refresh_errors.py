@@ -14,7 +14,7 @@ from jobdash.operations.cancel import said
 from jobdash.operations.session import Errors, Get
 from jobdash.operations.work import Work
 from jobdash.providers.base import FailedRequest, RemoteJob
-from jobdash.store.error_writes import MOST_FAILED
+from jobdash.store.commands.errors import MOST_FAILED
 
 AT_ONCE = 16
 """Questions under way at once; each account's own limiter admits fewer if it must."""
@@ -83,7 +83,7 @@ async def _refresh(row: JobRow, work: Work) -> Refreshed:
 
 
 async def _not_told(row: JobRow, reason: str, work: Work) -> Refreshed:
-    after = await work.store.write(lambda writer: writer.errors_not_told(row.id, reason))
+    after = await work.store.write(lambda writer: writer.errors_withheld(row.id, reason))
     return Refreshed(row, after, ActionResult.FAILED, reason)
 
 

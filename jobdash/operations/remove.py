@@ -15,7 +15,7 @@ from jobdash.operations.limiter import NotSent
 from jobdash.operations.session import Delete, DeleteFile, Get, Request
 from jobdash.operations.work import Work
 from jobdash.providers.base import RemoteJob
-from jobdash.store.records import Accept, Intent, InUse, Refusal
+from jobdash.store.records import Intent, InUse, Precondition, Refusal
 
 WAIT_MS = 15 * 60 * 1000
 """How long a removal waits for its cancel to be confirmed."""
@@ -52,7 +52,7 @@ async def remove_job(decision: Decision, plan: Plan, work: Work) -> ActionOutcom
     return await _remove_now(decision.job, plan.choices, plan.bulk, work)
 
 
-def _accept(choices: Choices, work: Work) -> Accept:
+def _accept(choices: Choices, work: Work) -> Precondition:
     def accept(row: JobRow) -> str | None:
         again = decide(Action.REMOVE, row, work.situation(), choices)
         return None if again.acts else again.reason

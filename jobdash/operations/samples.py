@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from jobdash.store.bulk import BULK_COLUMNS, BulkRow, build_sample_store
-
-SampleRow = BulkRow
-"""The values of `SAMPLE_COLUMNS`."""
-SAMPLE_COLUMNS = BULK_COLUMNS
+from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store
 
 __all__ = ["SAMPLE_COLUMNS", "SampleRow", "fill_store"]
 

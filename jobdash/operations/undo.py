@@ -9,7 +9,7 @@ from jobdash.domain.describe.plan_text import jobs
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 from jobdash.store.reader import Reader
-from jobdash.store.records import Undoable, Undone, UndoOutcome
+from jobdash.store.records import Undoable, UndoKind, UndoOutcome
 
 if TYPE_CHECKING:
     from jobdash.operations.writing import Store
@@ -19,9 +19,9 @@ __all__ = ["Undoable", "find_undoable", "undo", "undo_words"]
 
 NOTHING_TO_UNDO = "you removed nothing, and force-failed no provider's job, in the last 24 hours"
 _NOUNS = {
-    Undone.REMOVAL: "the removal",
-    Undone.FORCE_FAIL: "the force-fail",
-    Undone.WAITING_REMOVAL: "cancel & delete",
+    UndoKind.REMOVAL: "the removal",
+    UndoKind.FORCE_FAIL: "the force-fail",
+    UndoKind.WAITING_REMOVAL: "cancel & delete",
 }
 
 
@@ -39,7 +39,7 @@ def undo_words(action: Undoable) -> str:
     """Return what an undo takes back, and what it cannot, in one or two sentences."""
     first = clean(action.jobs[0].name, 60) if len(action.jobs) == 1 else jobs(len(action.jobs))
     words = f"Take back: {_NOUNS[action.what]} of {first}."
-    if action.what is Undone.REMOVAL:
+    if action.what is UndoKind.REMOVAL:
         return " ".join((words, *_brought_back(action)))
     if any(row.cancel_requested_at is not None for row in action.jobs):
         return f"{words} A cancel was accepted: it will show cancelling."

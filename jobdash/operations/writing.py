@@ -15,9 +15,9 @@ from typing import Any, Protocol, TypeVar, cast
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
-from jobdash.store.desk import Done
 from jobdash.store.files import Identity, refuse_replaced, replaced
 from jobdash.store.records import Actor
+from jobdash.store.unit_of_work import WriteResult
 from jobdash.store.writer import Writer
 
 T = TypeVar("T")
@@ -52,15 +52,15 @@ def _carry_out(writer: Writer, asked: list[_Asked]) -> None:
     """Run what has piled up in one transaction, and answer when it is on disk."""
     asked = [each for each in asked if not each.answer.cancelled()]
     try:
-        done = writer.together([each.act for each in asked])
+        done = writer.batch([each.act for each in asked])
     except Exception as error:  # noqa: BLE001 - every one of those who wait hears of it
-        done = [Done(error=error)] * len(asked)
+        done = [WriteResult(error=error)] * len(asked)
     _answer(list(zip(asked, done, strict=True)))
 
 
-def _answer(answers: list[tuple[_Asked, Done]]) -> None:
+def _answer(answers: list[tuple[_Asked, WriteResult]]) -> None:
     """Tell those who wait: each loop is woken once, however many wait in it."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Asked, Done]]] = defaultdict(list)
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Asked, WriteResult]]] = defaultdict(list)
     for asked, done in answers:
         by_loop[asked.answer.get_loop()].append((asked, done))
     for loop, told in by_loop.items():
@@ -68,7 +68,7 @@ def _answer(answers: list[tuple[_Asked, Done]]) -> None:
             loop.call_soon_threadsafe(_tell, told)
 
 
-def _tell(answers: list[tuple[_Asked, Done]]) -> None:
+def _tell(answers: list[tuple[_Asked, WriteResult]]) -> None:
     for asked, done in answers:
         if asked.answer.done():  # whoever waited was cancelled
             continue
@@ -212,4 +212,4 @@ class StoreWorker:
         with contextlib.suppress(IndexError):
             while True:
                 turned_away.append(self._asked.popleft())
-        _answer([(each, Done(error=StoreError(_ENDING))) for each in turned_away])
+        _answer([(each, WriteResult(error=StoreError(_ENDING))) for each in turned_away])

@@ -14,9 +14,9 @@ from heapq import merge
 from typing import NamedTuple
 
 from jobdash.domain.provider import LOCAL
-from jobdash.store.fence_acts import has_worker
+from jobdash.store.lease_transitions import has_worker
 from jobdash.store.owner import Owner
-from jobdash.store.texts import distinct
+from jobdash.store.sanitize import distinct
 
 AUTO, NEVER, ALWAYS, FAILED = "auto", "never", "always", "failed"
 MODES = frozenset({AUTO, NEVER, ALWAYS, FAILED})
@@ -49,7 +49,7 @@ _KEYS = (
 )
 
 
-class Work(NamedTuple):
+class WorkIdentity(NamedTuple):
     """What a run works on, apart from the job's name: a job is continued by runs of the same work alone.
 
     Its texts are as `distinct` returns them.
@@ -86,7 +86,7 @@ class Work(NamedTuple):
         return f'{json.dumps(before)[:-1]}, "', f'", {json.dumps(behind)[1:]}'
 
     @classmethod
-    def decode(cls, text: str | None) -> Work | None:
+    def decode(cls, text: str | None) -> WorkIdentity | None:
         """Read what `encode` wrote; None for None, and for what another version wrote."""
         try:
             return None if text is None else cls(*json.loads(text))
@@ -99,7 +99,7 @@ class Work(NamedTuple):
         return self.script, self.file, self.function
 
 
-class Candidate(NamedTuple):
+class ResumeCandidate(NamedTuple):
     """A job that a run might continue."""
 
     id: int
@@ -117,7 +117,7 @@ class Candidate(NamedTuple):
     last_owner: str | None
     """The process of its last run."""
     work: str | None
-    """The work of its last run, see `Work.encode`."""
+    """The work of its last run, see `WorkIdentity.encode`."""
 
     @property
     def pid(self) -> int | None:
@@ -137,29 +137,29 @@ AT_ITS_END = "it came to its end"
 _LEFT = frozenset({"pending", "in_progress", "cancelling", "failed", "cancelled"})
 
 
-class Request(NamedTuple):
+class ResumeRequest(NamedTuple):
     """What decides about a run's job."""
 
     name: str
     keyed: bool
     resume: str = AUTO
-    work: Work | None = None
+    work: WorkIdentity | None = None
     """None for code without a file, which never continues anything by itself."""
     keys: Callable[[], Iterable[str]] | None = None
     """Gives the keys of the run; None where they come as they come, and cannot be looked at ahead."""
 
 
-class Choice(NamedTuple):
+class Continuation(NamedTuple):
     """The job to continue, or why a new one is made."""
 
-    job: Candidate | None = None
-    active: Candidate | None = None
+    job: ResumeCandidate | None = None
+    active: ResumeCandidate | None = None
     """The job of this work that another run is at."""
-    passed_over: Candidate | None = None
+    passed_over: ResumeCandidate | None = None
     """A job that a person might expect to be continued, and that is not."""
     reason: str = ""
     """Why not, as a clause about that job."""
-    compare_keys: Candidate | None = None
+    compare_keys: ResumeCandidate | None = None
     """The job whose keys have to be compared with the new ones before anything can be decided."""
 
 
@@ -167,16 +167,18 @@ class CannotResumeError(ValueError):
     """The job that ``resume=`` names cannot be continued."""
 
 
-def choose(connection: sqlite3.Connection, request: Request, now: int, agreeing: dict[int, bool]) -> Choice:
+def choose(
+    connection: sqlite3.Connection, request: ResumeRequest, now: int, agreeing: dict[int, bool]
+) -> Continuation:
     """Return what a run does: continue a job, or make a new one, and why.
 
     ``agreeing`` has, by job id, whether a job's keys agree with the new ones, as far as that is known. Raises
     `CannotResumeError` when ``resume`` names a job that is not to be had.
     """
     if request.resume == NEVER:
-        return Choice()
+        return Continuation()
     if request.resume not in MODES:
-        return Choice(_named(connection, request, now))
+        return Continuation(_named(connection, request, now))
     if request.resume == ALWAYS:
         newest = next(_by_name(connection, request.name), None)
         return decide(newest, newest, request, held=is_held(connection, newest, now), agreeing=agreeing)
@@ -190,34 +192,34 @@ def choose(connection: sqlite3.Connection, request: Request, now: int, agreeing:
 
 
 def decide(
-    same: Candidate | None,
-    newest: Candidate | None,
-    request: Request,
+    same: ResumeCandidate | None,
+    newest: ResumeCandidate | None,
+    request: ResumeRequest,
     *,
     held: bool,
     agreeing: dict[int, bool],
-) -> Choice:
+) -> Continuation:
     """Decide about the newest job of the same work (``same``) and the newest of the name.
 
     ``held`` says whether a living worker is at ``same``.
     """
     if same is not None:
         if held:
-            return Choice(active=same)
+            return Continuation(active=same)
         reason = _why_not(same, request, agreeing)
         if reason is None:
-            return Choice(compare_keys=same)
+            return Continuation(compare_keys=same)
         if not reason:
-            return Choice(same)
-        return Choice(passed_over=same, reason=reason) if same.may_be_expected else Choice()
+            return Continuation(same)
+        return Continuation(passed_over=same, reason=reason) if same.may_be_expected else Continuation()
     if newest is None or not newest.may_be_expected:
-        return Choice()
+        return Continuation()
     if newest.status == "completed" and request.resume != FAILED:
-        return Choice()
-    return Choice(passed_over=newest, reason=_difference(Work.decode(newest.work), request))
+        return Continuation()
+    return Continuation(passed_over=newest, reason=_difference(WorkIdentity.decode(newest.work), request))
 
 
-def _why_not(job: Candidate, request: Request, agreeing: dict[int, bool]) -> str | None:
+def _why_not(job: ResumeCandidate, request: ResumeRequest, agreeing: dict[int, bool]) -> str | None:
     """Return why a job of the same work is not continued; "" if it is, None if its keys decide."""
     if job.removed_at is not None:
         return "it was removed"
@@ -230,7 +232,7 @@ def _why_not(job: Candidate, request: Request, agreeing: dict[int, bool]) -> str
         return f"it {'has keys' if job.keyed else 'only counts'}, and this run {_has_keys(request.keyed)}"
     if request.resume == ALWAYS:
         return ""
-    work, mine = Work.decode(job.work), request.work
+    work, mine = WorkIdentity.decode(job.work), request.work
     if work is not None and mine is not None and work.root == mine.root:
         return SAME_PROCESS
     if work is not None and mine is not None and work.given != mine.given:
@@ -248,7 +250,7 @@ def _has_keys(keyed: bool) -> str:
     return "has key=" if keyed else "has no key="
 
 
-def _difference(theirs: Work | None, request: Request) -> str:
+def _difference(theirs: WorkIdentity | None, request: ResumeRequest) -> str:
     """Return how the work of another job of this name differs, as a clause about that job."""
     mine = request.work
     if mine is None:
@@ -290,14 +292,14 @@ def agrees(connection: sqlite3.Connection, job_id: int, keys: Iterable[str]) -> 
     return False
 
 
-def _named(connection: sqlite3.Connection, request: Request, now: int) -> Candidate:
+def _named(connection: sqlite3.Connection, request: ResumeRequest, now: int) -> ResumeCandidate:
     """Return the job that ``resume`` names by its id or a prefix of it. Raises `CannotResumeError`."""
     word = request.resume.lower()
     if len(word) < SHORTEST_PREFIX or not (word.isascii() and word.isalnum()):
         raise CannotResumeError(
             f"resume takes auto, never, always, failed or a job's id, not {request.resume!r}"
         )
-    found = [Candidate(*row) for row in connection.execute(_BY_ID, (word, f"{word}\x7f"))]
+    found = [ResumeCandidate(*row) for row in connection.execute(_BY_ID, (word, f"{word}\x7f"))]
     if not found:
         raise CannotResumeError(f"resume={request.resume!r}: no job of a script has this id")
     if len(found) > 1:
@@ -318,25 +320,25 @@ def _named(connection: sqlite3.Connection, request: Request, now: int) -> Candid
     return job
 
 
-def started_for(connection: sqlite3.Connection, public_id: str, name: str) -> Candidate | None:
+def started_for(connection: sqlite3.Connection, public_id: str, name: str) -> ResumeCandidate | None:
     """Return the job that a start from the dashboard means, if it has this name."""
     row = connection.execute(_STARTED_FOR, (public_id, distinct(name))).fetchone()
-    return None if row is None else Candidate(*row)
+    return None if row is None else ResumeCandidate(*row)
 
 
-def _by_name(connection: sqlite3.Connection, name: str) -> Iterator[Candidate]:
+def _by_name(connection: sqlite3.Connection, name: str) -> Iterator[ResumeCandidate]:
     """Yield the jobs of a name, removed ones too, newest first; looks at no more of them than are wanted."""
     kept = distinct(name)
     # Each half of the index on (shown, name_key) has them in this order; both at once would be sorted first.
     halves = [connection.execute(_BY_NAME, (shown, kept, kept)) for shown in (1, 0)]
     try:
-        yield from map(Candidate._make, merge(*halves, key=lambda row: -row[0]))
+        yield from map(ResumeCandidate._make, merge(*halves, key=lambda row: -row[0]))
     finally:
         for half in halves:
             half.close()
 
 
-def _same_work(connection: sqlite3.Connection, request: Request) -> Candidate | None:
+def _same_work(connection: sqlite3.Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of this name and work, removed or not.
 
     Found by SQLite alone: a loop inside each of thousands of items has as many jobs of one name.
@@ -349,22 +351,22 @@ def _same_work(connection: sqlite3.Connection, request: Request) -> Candidate | 
         for row in connection.execute(_SAME_WORK, (shown, kept, kept, *around)).fetchall()
     )
     newest = max(found, default=None)
-    return None if newest is None else Candidate(*newest)
+    return None if newest is None else ResumeCandidate(*newest)
 
 
-def _of_another_line(connection: sqlite3.Connection, request: Request) -> Candidate | None:
+def _of_another_line(connection: sqlite3.Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of the same unnamed loop, whose line has moved since."""
     assert request.work is not None
     stem, _, _ = distinct(request.name).rpartition(":")
     for row in connection.execute(_OF_A_LOOP, (f"{stem}:", f"{stem};")).fetchall():
-        found = Candidate(*row)
-        work = Work.decode(found.work)
+        found = ResumeCandidate(*row)
+        work = WorkIdentity.decode(found.work)
         if work is not None and work.line is not None and work.place == request.work.place:
             return found if work.root != request.work.root and bool(found.keyed) == request.keyed else None
     return None
 
 
-def is_held(connection: sqlite3.Connection, job: Candidate | None, now: int) -> bool:
+def is_held(connection: sqlite3.Connection, job: ResumeCandidate | None, now: int) -> bool:
     """Whether a living worker is at a job; False for None."""
     return (
         job is not None

@@ -9,8 +9,8 @@ from typing import Any
 
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import MINUTE
-from jobdash.store.observed import Observed
-from jobdash.store.texts import (
+from jobdash.store.remote_snapshot import RemoteSnapshot
+from jobdash.store.sanitize import (
     as_json,
     stored,
     stored_error,
@@ -53,7 +53,7 @@ FILES_DELETED = "{}"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SnapshotSource:
     """Where an answer comes from, and when it was asked for."""
 
     account: str
@@ -63,7 +63,7 @@ class Source:
     """The accounts there are now; None when that is not known."""
 
 
-def told(observed: Observed, known: dict[str, Any] = _NOTHING) -> dict[str, Any]:
+def changed_columns(observed: RemoteSnapshot, known: dict[str, Any] = _NOTHING) -> dict[str, Any]:
     """Return the columns that an answer tells and that differ from ``known``, as they are kept.
 
     None and empty things are not told, except the provider's word: that it has none is news, too. What stands
@@ -92,7 +92,7 @@ def told(observed: Observed, known: dict[str, Any] = _NOTHING) -> dict[str, Any]
     }
 
 
-def merge(known: dict[str, Any], observed: Observed, source: Source) -> dict[str, Any] | None:
+def merge(known: dict[str, Any], observed: RemoteSnapshot, source: SnapshotSource) -> dict[str, Any] | None:
     """Return the columns of a known job that an answer changes, ``seen_at`` apart.
 
     None when the answer must not be believed: a newer one is there, or it would take a job back from a
@@ -104,7 +104,7 @@ def merge(known: dict[str, Any], observed: Observed, source: Source) -> dict[str
     ended = known["remote_id"] is not None and known["remote_status"] in TERMINAL
     if ended and observed.status not in TERMINAL:
         return None
-    changes = told(observed, known)
+    changes = changed_columns(observed, known)
     if known["files"] == FILES_DELETED:
         changes.pop("files", None)
     if known["remote_id"] is None:
@@ -120,7 +120,7 @@ def merge(known: dict[str, Any], observed: Observed, source: Source) -> dict[str
     return changes
 
 
-def _adopts(known: dict[str, Any], source: Source) -> bool:
+def _adopts(known: dict[str, Any], source: SnapshotSource) -> bool:
     """Whether the job's account is not configured any more, or no longer sees it."""
     if known["account"] == source.account or source.configured is None:
         return False

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from jobdash.domain.job import AccountHealth, JobRow
-from jobdash.store.failure_reads import FailureReads
 from jobdash.store.files import replaced
-from jobdash.store.item_reads import ItemReads
-from jobdash.store.job_reads import JobReads
-from jobdash.store.log_reads import LogReads
-from jobdash.store.looking import COLUMNS, Interrupted
-from jobdash.store.orders import Key, Order, Scope, Sort
-from jobdash.store.page_reads import PageReads
+from jobdash.store.queries.events import EventReads
+from jobdash.store.queries.failures import FailureReads
+from jobdash.store.queries.items import ItemReads
+from jobdash.store.queries.jobs import JobReads
+from jobdash.store.queries.pages import PageReads
+from jobdash.store.read_connection import COLUMNS, Interrupted
+from jobdash.store.sort_orders import Scope, Sort, SortKey, SortOrder
 
-__all__ = ["Interrupted", "Key", "Order", "Reader", "Scope", "Sort"]
+__all__ = ["Interrupted", "Reader", "Scope", "Sort", "SortKey", "SortOrder"]
 
 
-class Reader(PageReads, JobReads, ItemReads, FailureReads, LogReads):
+class Reader(PageReads, JobReads, ItemReads, FailureReads, EventReads):
     """One read-only connection to a store, and all that can be asked of it."""
 
     def again(self) -> Reader:

@@ -60,7 +60,7 @@ class InUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedLocally:
     """A local job that was taken from its worker."""
 
     row: JobRow
@@ -81,7 +81,7 @@ class Retried:
     """Not all of its failed items are unprocessed yet."""
 
 
-Accept = Callable[[JobRow], str | None]
+Precondition = Callable[[JobRow], str | None]
 """Looks at a job at the moment of acting and returns why it does not accept the action, or None."""
 
 
@@ -119,7 +119,7 @@ class Intent:
         return now > self.deadline + grace_ms or self.owner.provably_dead()
 
 
-class Undone(StrEnum):
+class UndoKind(StrEnum):
     """What an undo takes back."""
 
     REMOVAL = "remove"
@@ -131,7 +131,7 @@ class Undone(StrEnum):
 class Undoable:
     """One action, over one or more jobs, that can still be taken back."""
 
-    what: Undone
+    what: UndoKind
     bulk: str | None
     at: int
     """When it was done, milliseconds UTC."""

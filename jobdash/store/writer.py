@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from jobdash.store.account_writes import AccountWrites
-from jobdash.store.cancel_writes import CancelWrites
-from jobdash.store.error_writes import ErrorWrites
-from jobdash.store.intent_writes import IntentWrites
-from jobdash.store.local_writes import LocalWrites
-from jobdash.store.removal_writes import RemovalWrites
-from jobdash.store.submit_writes import SubmitWrites
-from jobdash.store.sync_writes import SyncWrites
-from jobdash.store.undo_writes import UndoWrites
-from jobdash.store.verdict_writes import VerdictWrites
+from jobdash.store.commands.accounts import AccountWrites
+from jobdash.store.commands.cancel import CancelWrites
+from jobdash.store.commands.errors import ErrorWrites
+from jobdash.store.commands.force_fail import ForceFailWrites
+from jobdash.store.commands.intents import IntentWrites
+from jobdash.store.commands.remove import RemoveWrites
+from jobdash.store.commands.script_jobs import ScriptJobWrites
+from jobdash.store.commands.submit import SubmitWrites
+from jobdash.store.commands.sync import SyncWrites
+from jobdash.store.commands.undo import UndoWrites
 
 
 class Writer(
@@ -19,10 +19,10 @@ class Writer(
     ErrorWrites,
     AccountWrites,
     CancelWrites,
-    VerdictWrites,
-    RemovalWrites,
+    ForceFailWrites,
+    RemoveWrites,
     SubmitWrites,
-    LocalWrites,
+    ScriptJobWrites,
     UndoWrites,
     IntentWrites,
 ):

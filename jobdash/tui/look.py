@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.operations.browse import Counts, Order, Scope, Sort
+from jobdash.operations.browse import Counts, Scope, Sort, SortOrder
 from jobdash.tui.context import Context
 from jobdash.tui.matches import Matches
 from jobdash.tui.search import Answer, Searcher
@@ -17,8 +17,8 @@ from jobdash.tui.window import Found
 if TYPE_CHECKING:
     from jobdash.domain.filter import Conditions
 
-_ORDERS = list(Order)
-_ASCENDING = frozenset({Order.NAME, Order.ACCOUNT})
+_ORDERS = list(SortOrder)
+_ASCENDING = frozenset({SortOrder.NAME, SortOrder.ACCOUNT})
 
 
 class Look:
@@ -99,7 +99,7 @@ class Look:
         self.sort = _natural(order)
         self.show()
 
-    def sort_by(self, order: Order) -> None:
+    def sort_by(self, order: SortOrder) -> None:
         """Sort by an order, or turn it round when it is that already."""
         if self.sort.order is order:
             self.reverse()
@@ -151,14 +151,14 @@ class Look:
         self._searcher.locate(self.scope, self.sort, key, lambda at: self._later(table.counted, job_id, at))
 
 
-def _natural(order: Order) -> Sort:
+def _natural(order: SortOrder) -> Sort:
     return Sort(order, order not in _ASCENDING)
 
 
 def first_sort(setting: str) -> Sort:
     """Return the order a setting names, like ``-name``, ``+total``; created for any other word."""
     word = setting.lstrip("+-")
-    order = Order(word) if word in set(Order) else Order.CREATED
+    order = SortOrder(word) if word in set(SortOrder) else SortOrder.CREATED
     if setting[:1] in "+-" and setting:
         return Sort(order, setting.startswith("-"))
     return _natural(order)

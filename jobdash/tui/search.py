@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from jobdash.errors import StoreError
-from jobdash.operations.browse import Browser, Interrupted, Key, Scope, Sort
+from jobdash.operations.browse import Browser, Interrupted, Scope, Sort, SortKey
 
 FOUND_MOST = 10_000
 """A filter that finds more is read in pages like any order."""
@@ -54,7 +54,7 @@ class Searcher:
         """Look for a scope; the answers go to ``tell``, from the thread, first matches first."""
         self._pool.submit(self._search, self._turn(), scope, sort)
 
-    def locate(self, scope: Scope, sort: Sort, key: Key, tell: Callable[[int], None]) -> None:
+    def locate(self, scope: Scope, sort: Sort, key: SortKey, tell: Callable[[int], None]) -> None:
         """Count the rows in front of a key."""
         self._pool.submit(self._locate, self._turn(), scope, sort, key, tell)
 
@@ -106,7 +106,7 @@ class Searcher:
             count = browser.count(scope)
             self._say(turn, Answer(scope, sort, None, count, True, time.perf_counter() - started))
 
-    def _locate(self, turn: int, scope: Scope, sort: Sort, key: Key, tell: Callable[[int], None]) -> None:
+    def _locate(self, turn: int, scope: Scope, sort: Sort, key: SortKey, tell: Callable[[int], None]) -> None:
         try:
             browser = self._mine(turn)
             place = browser.position(scope, sort, key) if browser is not None else None

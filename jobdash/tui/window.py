@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab, tab_number
-from jobdash.operations.browse import Browser, Key, Order, Scope, Sort
+from jobdash.operations.browse import Browser, Scope, Sort, SortKey, SortOrder
 
 SLACK = 40
 """Rows read beyond what is asked for, in the direction of travel."""
 MOST = 800
 """Rows kept; the far ones are let go."""
-SNAPSHOT_ORDERS = frozenset({Order.UPDATED, Order.PROGRESS, Order.FAILED, Order.TOTAL})
+SNAPSHOT_ORDERS = frozenset({SortOrder.UPDATED, SortOrder.PROGRESS, SortOrder.FAILED, SortOrder.TOTAL})
 """Orders whose key changes by itself: rows keep their lines until sorted again."""
 
 
@@ -34,11 +34,11 @@ class RowWindow:
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self.scope = Scope()
-        self.sort = Sort(Order.CREATED)
+        self.sort = Sort(SortOrder.CREATED)
         self.total = 0
         self.start = 0
         self.rows: list[JobRow] = []
-        self._keys: list[Key] = []
+        self._keys: list[SortKey] = []
         self._found: Found | None = None
         self.moved = 0
         """How many loaded rows would stand on another line by now."""
@@ -73,7 +73,7 @@ class RowWindow:
         self.rows, self._keys = [], []
         self.moved = 0
 
-    def key_of(self, row: JobRow) -> Key:
+    def key_of(self, row: JobRow) -> SortKey:
         """Return a row's place in the order shown."""
         return self._browser.key_of(row, self.sort)
 
@@ -95,14 +95,14 @@ class RowWindow:
         self._trim(first + shift, last + shift)
         return shift
 
-    def load_around(self, anchor: JobRow | Key, place: int, above: int, below: int) -> int:
+    def load_around(self, anchor: JobRow | SortKey, place: int, above: int, below: int) -> int:
         """Load rows around a job (or where it stood), ``place`` being the caller's idea of its index.
 
         Returns the index of the first row not in front of the anchor, exact wherever an end was reached.
         """
         if self._found is not None:
             return self._around_found(anchor, place, above, below)
-        key = anchor if isinstance(anchor, Key) else self.key_of(anchor)
+        key = anchor if isinstance(anchor, SortKey) else self.key_of(anchor)
         before = self._browser.page_before(self.scope, self.sort, key, above)
         behind = self.key_of(before[-1]) if before else None
         after = self._browser.page(self.scope, self.sort, behind, below)
@@ -164,7 +164,7 @@ class RowWindow:
         rows = self._browser.rows(ids)
         self._take([rows[job_id] for job_id in ids if job_id in rows], first)
 
-    def _around_found(self, anchor: JobRow | Key, place: int, above: int, below: int) -> int:
+    def _around_found(self, anchor: JobRow | SortKey, place: int, above: int, below: int) -> int:
         assert self._found is not None
         ids = self._found.ids
         index = ids.index(anchor.id) if anchor.id in ids else max(0, min(place, len(ids) - 1))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from jobdash.store.claim import Claimed
-from jobdash.store.continuation import AT_ITS_END, SAME_PROCESS, Candidate
+from jobdash.store.claims import Claim
+from jobdash.store.continuation import AT_ITS_END, SAME_PROCESS, ResumeCandidate
 from jobdash.worker.ending import so_far
 
 _announced: set[tuple[str, str]] = set()
 """The jobs that were passed over in this process, with the reason: an inner loop would repeat them."""
 
 
-def begin_line(name: str, keyed: bool, got: Claimed) -> str | None:
+def begin_line(name: str, keyed: bool, got: Claim) -> str | None:
     """Return what is continued, or why a new job is made where a person might expect the other."""
     if got.resumed is not None:
         if not keyed:
@@ -26,7 +26,7 @@ def begin_line(name: str, keyed: bool, got: Claimed) -> str | None:
     return f"{name} ({got.public_id}) is a new job. {_passed_over(name, choice.passed_over, choice.reason)}"
 
 
-def _is_repeated(job: Candidate, reason: str) -> bool:
+def _is_repeated(job: ResumeCandidate, reason: str) -> bool:
     """Whether the same was reported in this process; of its own jobs, once for each name."""
     known = (job.name if reason == SAME_PROCESS else job.public_id, reason)
     repeated = known in _announced
@@ -34,7 +34,7 @@ def _is_repeated(job: Candidate, reason: str) -> bool:
     return repeated
 
 
-def _passed_over(name: str, job: Candidate, reason: str) -> str:
+def _passed_over(name: str, job: ResumeCandidate, reason: str) -> str:
     known_as = job.public_id if job.name == name else f"{job.name} ({job.public_id})"
     if job.status != "completed":
         left = f"was left at {so_far(job.succeeded or 0, job.total)}"

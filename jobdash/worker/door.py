@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from jobdash.errors import JobdashError
-from jobdash.store.engine import store_error
-from jobdash.store.fence import NAMED, Hold, Refused
+from jobdash.store.connections import store_error
 from jobdash.store.files import Identity
 from jobdash.store.files import identity as identity
+from jobdash.store.leases import NAMED, Lease, LeaseRefused
 from jobdash.worker.saying import say
 from jobdash.worker.statement import statement
 from jobdash.worker.token import Token
@@ -35,7 +35,7 @@ class Door:
     def __init__(self, token: Token) -> None:
         self._token = token
         self._lock = threading.RLock()
-        self._hold: Hold | None = None
+        self._hold: Lease | None = None
         self._path = Path()
         self._file: Identity | None = None
         self._trouble_since: float | None = None
@@ -56,7 +56,7 @@ class Door:
         if self._hold is not None and identity(self._path) != self._file:
             self._give_up(f"The store {self._path} was deleted, moved or replaced.", then)
 
-    def refused(self, refused: Refused) -> None:
+    def refused(self, refused: LeaseRefused) -> None:
         """Take note that the job is no longer ours."""
         if refused.cancelled:
             self.cancelled_elsewhere = True
@@ -81,14 +81,14 @@ class Door:
         """Go on in the parent."""
         self._lock.release()
 
-    def in_forked_child(self) -> Hold | None:
+    def in_forked_child(self) -> Lease | None:
         """Write nothing in the child; returns what has to stay untouched there, the parent's connection."""
         self._lock = threading.RLock()
         hold, self._hold = self._hold, None
         return hold
 
     @contextlib.contextmanager
-    def _held(self, wait_s: float = -1) -> Iterator[Hold | None]:
+    def _held(self, wait_s: float = -1) -> Iterator[Lease | None]:
         """Hold the connection; None when there is none, or it cannot be had in time.
 
         By default it is waited for: nobody has it for long. In the middle of a statement it cannot be had.
@@ -107,7 +107,7 @@ class Door:
         """Go on when the store cannot be written; the end of our right to write is told to the token."""
         try:
             yield
-        except Refused as refused:
+        except LeaseRefused as refused:
             self.refused(refused)
         except sqlite3.Error as error:
             self._trouble(error)

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from jobdash.domain.text import clean
-from jobdash.store.fence import Outcome, Standing
+from jobdash.store.leases import ItemWrite, LeaseState
 from jobdash.worker import around
 from jobdash.worker.given import Given
 from jobdash.worker.item import Item
@@ -256,13 +256,13 @@ class Job(Generic[T]):
         if self._run.token.stopped:
             raise self._run.stop()
 
-    def _is_done(self, standing: Standing | None) -> bool:
+    def _is_done(self, standing: LeaseState | None) -> bool:
         """Whether an item is not to be done (again): done in any run, or failed in this one."""
         if standing is None or standing.outcome == "waiting":
             return False
         return standing.outcome != "error" or self._done_now(standing)
 
-    def _done_now(self, standing: Standing | None) -> bool:
+    def _done_now(self, standing: LeaseState | None) -> bool:
         return standing is not None and standing.attempt == self._run.recorder.attempt
 
     def _repeat(self, key: str) -> None:
@@ -294,11 +294,11 @@ class Job(Generic[T]):
             self._given.settle(item)
         return self._rules.record and self._let_pass(error)
 
-    def _outcome(self, item: Item[T], word: str, error: Exception | None = None) -> Outcome | None:
+    def _outcome(self, item: Item[T], word: str, error: Exception | None = None) -> ItemWrite | None:
         if item.key is None:
             return None
         kind, message = (None, None) if error is None else kept_error(error)
-        return Outcome(item.key, word, item.kept, kind, message)
+        return ItemWrite(item.key, word, item.kept, kind, message)
 
     def _let_pass(self, error: Exception) -> bool:
         most, failed = self._rules.max_errors, self._run.failed

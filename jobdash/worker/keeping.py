@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from jobdash.domain.text import clean
-from jobdash.store.texts import distinct, stored, stored_error
+from jobdash.store.sanitize import distinct, stored, stored_error
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}>")
 """Where the text of an object is no more than its place in memory."""

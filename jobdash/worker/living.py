@@ -10,7 +10,7 @@ from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING
 
-from jobdash.store.fence import Hold
+from jobdash.store.leases import Lease
 from jobdash.worker import saying, signals
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ left: deque[Run] = deque(maxlen=100)
 """Plain loops that were left early, for a reason that may show at the end of the script."""
 _fork_lock = threading.RLock()
 """Held from before a fork until after it: two threads may fork at once."""
-_left_alone: list[Hold] = []
+_left_alone: list[Lease] = []
 """Connections of a parent process: closing one in a child could disturb the parent's."""
 
 

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from jobdash.errors import JobdashError
-from jobdash.store.claim import Claimed, Wanted, claim
+from jobdash.store.claims import Claim, ClaimRequest, claim
+from jobdash.store.connections import BUSY_TIMEOUT_MS
 from jobdash.store.continuation import CannotResumeError
-from jobdash.store.engine import BUSY_TIMEOUT_MS
-from jobdash.store.fence import (
+from jobdash.store.leases import (
     MOST_ROWS,
-    Hold,
-    Outcome,
-    Refused,
-    Standing,
+    ItemWrite,
+    Lease,
+    LeaseRefused,
+    LeaseState,
     fail_left_loop,
     open_store,
 )
@@ -49,7 +49,7 @@ class Recorder(Door):
         self._lease_s = 0.0
         self._written_at = 0.0
         self._seen_version = -1
-        self._unwritten: dict[str, Outcome] = {}
+        self._unwritten: dict[str, ItemWrite] = {}
         self._counts: Callable[[], tuple[int, int]] | None = None
         self._counts_written = (0, 0)
         self._asked_told = False
@@ -61,7 +61,9 @@ class Recorder(Door):
         """The number of this attempt; 0 without a store."""
         return self._hold.attempt if self._hold is not None else 0
 
-    def begin(self, path: Path, want: Wanted, counts: Callable[[], tuple[int, int]] | None) -> Claimed | None:
+    def begin(
+        self, path: Path, want: ClaimRequest, counts: Callable[[], tuple[int, int]] | None
+    ) -> Claim | None:
         """Claim the job; None when the store cannot be written, which has been said then.
 
         ``counts`` returns how many items succeeded and failed, where items have no keys and are only counted.
@@ -70,7 +72,7 @@ class Recorder(Door):
         try:
             with statement():
                 got = self._claimed(path, want)
-        except Refused as refused:
+        except LeaseRefused as refused:
             self.refused(refused)
             return None
         except CannotResumeError:
@@ -87,7 +89,7 @@ class Recorder(Door):
         self._claimed_as = got.job_id, got.fence, want.actor
         return got
 
-    def _claimed(self, path: Path, want: Wanted) -> Claimed:
+    def _claimed(self, path: Path, want: ClaimRequest) -> Claim:
         connection = open_store(path, lambda sentence: say(f"jobdash: {sentence}"))
         try:
             got = while_busy(lambda: claim(connection, want))
@@ -97,18 +99,18 @@ class Recorder(Door):
             raise
         return got
 
-    def keep(self, outcome: Outcome) -> int:
+    def keep(self, outcome: ItemWrite) -> int:
         """Remember what became of an item until it is written; return how many wait for that."""
         self._unwritten[outcome.key] = outcome
         return len(self._unwritten)
 
-    def known(self, keys: list[str]) -> dict[str, Standing]:
+    def known(self, keys: list[str]) -> dict[str, LeaseState]:
         """Return what is known of items, written or not.
 
         Waits for it as long as it takes: an item of which nothing is known is done again. Nothing is known
         where there is no store; one that cannot be read is given up.
         """
-        found: dict[str, Standing] = {}
+        found: dict[str, LeaseState] = {}
         # Looked at first: what another thread writes meanwhile is found in the store then.
         kept = {key: outcome for key in keys if (outcome := self._unwritten.get(key))}
         with self._held() as hold:
@@ -117,7 +119,7 @@ class Recorder(Door):
                     found = while_busy(lambda: hold.standing(keys))
                 except sqlite3.Error as error:
                     self._give_up(told(self._path, error))
-        return found | {key: Standing(one.outcome, self.attempt) for key, one in kept.items()}
+        return found | {key: LeaseState(one.outcome, self.attempt) for key, one in kept.items()}
 
     def flush(self) -> None:
         """Write what is to be written, if the store lets us; else it goes with the next one.
@@ -162,13 +164,13 @@ class Recorder(Door):
 
     def count_total(self) -> int | None:
         """Make what is written down the job's total, and return it; None when it cannot be written."""
-        return self._waiting_for_others(Hold.count_total)
+        return self._waiting_for_others(Lease.count_total)
 
     def set_total(self, total: int) -> None:
         """Keep a total that has become known."""
         self._waiting_for_others(partial(_set_total, total))
 
-    def _waiting_for_others(self, do: Callable[[Hold], T], *, in_trouble: bool = False) -> T | None:
+    def _waiting_for_others(self, do: Callable[[Lease], T], *, in_trouble: bool = False) -> T | None:
         """Do something in its time; what is not an item's is not waited for in a store that is in trouble."""
         found: T | None = None
         with self._held() as hold:
@@ -180,7 +182,7 @@ class Recorder(Door):
     def end(self, word: str, ended: str, error: str | None) -> None:
         """Write the rest and the end of the job, waiting for other writers; then let go of the store.
 
-        An interrupt leaves all as it was, for another try. Raises `Refused` when the job is no longer ours.
+        An interrupt leaves all as it was, for another try. Raises `LeaseRefused` when the lease is lost.
         """
         self.check_file(_END_IS_LOST)
         with self._held() as hold:
@@ -206,7 +208,7 @@ class Recorder(Door):
                 with closing(open_store(self._path)) as connection:
                     while_busy(lambda: fail_left_loop(connection, job_id, fence, actor, ended, done))
 
-    def _write(self, hold: Hold) -> None:
+    def _write(self, hold: Lease) -> None:
         if self._counts is not None:
             counts = self._counts()
             if counts != self._counts_written:
@@ -226,7 +228,7 @@ class Recorder(Door):
         self._written_at = time.monotonic()
         self._trouble_since = None
 
-    def _tell_asked(self, hold: Hold) -> None:
+    def _tell_asked(self, hold: Lease) -> None:
         if self._token.asked is not None and not self._asked_told:
             hold.ask_cancel(self._token.asked)
             self._asked_told = True
@@ -242,10 +244,10 @@ class Recorder(Door):
         self._unwritten.clear()
 
 
-def _expect(keys: list[str], hold: Hold) -> bool:
+def _expect(keys: list[str], hold: Lease) -> bool:
     hold.expect(keys)
     return True
 
 
-def _set_total(total: int, hold: Hold) -> None:
+def _set_total(total: int, hold: Lease) -> None:
     hold.set_total(total)

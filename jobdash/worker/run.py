@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from jobdash.domain.text import clean
-from jobdash.store.claim import Claimed, Wanted
-from jobdash.store.continuation import AUTO, MODES, NEVER, CannotResumeError, Work
-from jobdash.store.fence import Hold, Outcome, Refused
+from jobdash.store.claims import Claim, ClaimRequest
+from jobdash.store.continuation import AUTO, MODES, NEVER, CannotResumeError, WorkIdentity
+from jobdash.store.leases import ItemWrite, Lease, LeaseRefused
 from jobdash.store.owner import current_owner
 from jobdash.worker import around, living, script, settings, signals
 from jobdash.worker.announcements import begin_line, end_line
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
     script: str | None = None
     """The whole path of the script, for a job without a name of its own."""
     resume: str = AUTO
-    work: Work | None = None
+    work: WorkIdentity | None = None
     given: tuple[object, ...] = ()
     keys: Callable[[], Iterable[str]] | None = None
     """Gives the keys of the run, where they can be looked at ahead."""
@@ -164,7 +164,7 @@ class Run:
 
     def _claim(self, found: settings.Settings) -> None:
         asked = self._asked
-        want = Wanted(
+        want = ClaimRequest(
             name=asked.name,
             owner=current_owner(),
             actor=script.user_at_host(),
@@ -191,7 +191,7 @@ class Run:
         if got is not None:
             self._claimed(got, found)
 
-    def _claimed(self, got: Claimed, found: settings.Settings) -> None:
+    def _claimed(self, got: Claim, found: settings.Settings) -> None:
         self.public_id = got.public_id
         if self._asked.resume not in MODES:
             self.name = got.name
@@ -236,7 +236,7 @@ class Run:
         if self._pid == os.getpid():
             say(f"jobdash: {what}")
 
-    def count(self, outcome: str, kept: Outcome | None) -> None:
+    def count(self, outcome: str, kept: ItemWrite | None) -> None:
         """Count what became of an item and, where it has a key, keep it.
 
         Raises `LeaseLost` when the store refuses it.
@@ -309,7 +309,7 @@ class Run:
         try:
             if self._pid == os.getpid() and self.token.lost is None:
                 self._recorder.end(word, ended, ended if word == "failed" else None)
-        except Refused as refused:
+        except LeaseRefused as refused:
             self._recorder.refused(refused)
         # Not in the middle of a statement, which the end comes behind. And a fork must not come between an
         # open connection and this.
@@ -392,7 +392,7 @@ class Run:
         """Go on in the parent."""
         self._recorder.after_fork()
 
-    def in_forked_child(self) -> Hold | None:
+    def in_forked_child(self) -> Lease | None:
         """Do nothing any more in the child, but for the token."""
         self._keeper = None
         self._line = None

@@ -11,12 +11,12 @@ from pathlib import Path, PurePath
 from types import FrameType
 
 from jobdash.domain.text import encodable
-from jobdash.store.continuation import Work
+from jobdash.store.continuation import WorkIdentity
 from jobdash.store.owner import current_owner, owner_of
-from jobdash.store.texts import distinct
+from jobdash.store.sanitize import distinct
 
 _DIGEST_LETTERS = 32
-_turns: dict[tuple[str, Work], Iterator[int]] = {}
+_turns: dict[tuple[str, WorkIdentity], Iterator[int]] = {}
 """The next number of each kind of loop in this process."""
 _root: str | None = None
 """What `_root_process` returned first."""
@@ -38,7 +38,7 @@ def place_of(frame: FrameType) -> str:
         return file
 
 
-def work_of(frame: FrameType, *, named: bool) -> Work | None:
+def work_of(frame: FrameType, *, named: bool) -> WorkIdentity | None:
     """Return what the code that calls `jobdash.track` works on; None for code without a file.
 
     A prompt, a notebook's cell and ``python -c`` have none, and neither has what they call: two programs
@@ -48,7 +48,7 @@ def work_of(frame: FrameType, *, named: bool) -> Work | None:
     file = frame.f_code.co_filename
     if not isinstance(main, str) or not _is_in_a_file(main) or not _is_in_a_file(file):
         return None
-    return Work(
+    return WorkIdentity(
         script=distinct(os.path.realpath(main)),
         file=distinct(os.path.realpath(file)),
         function=distinct(frame.f_code.co_qualname),
@@ -68,7 +68,7 @@ def given_to(frame: FrameType) -> tuple[object, ...]:
     return tuple(value if isinstance(value, str | int | PurePath) else None for value in values)
 
 
-def in_its_turn(work: Work, name: str, items: str, given: tuple[object, ...]) -> Work:
+def in_its_turn(work: WorkIdentity, name: str, items: str, given: tuple[object, ...]) -> WorkIdentity:
     """Return the work of a loop that begins now, inside of ``items``, in a function that was given this."""
     work = work._replace(item=distinct(items))
     turn = next(_turns.setdefault((name, work), count()))

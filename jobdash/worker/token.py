@@ -148,15 +148,15 @@ class _Elsewhere:
                     self.status = row[0]
 
     def _ask_what_became_of_it(self, connection: sqlite3.Connection) -> None:
-        from jobdash.store.fence import Hold
+        from jobdash.store.leases import Lease
 
-        truth = Hold(connection, *self._key, attempt=0, lease_ms=0, actor="").truth()
+        truth = Lease(connection, *self._key, attempt=0, lease_ms=0, actor="").truth()
         self.status = "cancelled"
         self.lost = None if truth.cancelled else str(truth)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            from jobdash.store.engine import connect_reader
+            from jobdash.store.connections import connect_reader
 
             self._connection = connect_reader(Path(self._path))
         return self._connection

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import jobdash
 from jobdash.domain.clock import system_clock
-from jobdash.store.engine import ensure_store
-from jobdash.store.fence import open_store
+from jobdash.store.connections import ensure_store
+from jobdash.store.leases import open_store
 from jobdash.store.owner import current_owner
 from jobdash.store.records import Actor
 from jobdash.store.writer import Writer

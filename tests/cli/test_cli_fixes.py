@@ -25,7 +25,7 @@ from jobdash.demo.emulator import Cancel, Switches
 from jobdash.demo.many import sample_rows
 from jobdash.operations.browse import Browser, Scope, Sort
 from jobdash.operations.samples import SAMPLE_COLUMNS
-from jobdash.store.job_reads import JobReads
+from jobdash.store.queries.jobs import JobReads
 
 HALF = "x\udcff\udcfe"
 

@@ -14,7 +14,7 @@ import pytest
 from cli_kit import ROOT, Cli
 from shared.local_kit import ELSEWHERE, LAPSED, SLEEP, TAKES_UP, Run, begin, owner_of, process
 
-from jobdash.store.fence import Outcome, Refused
+from jobdash.store.leases import ItemWrite, LeaseRefused
 
 Begin = Callable[..., Run]
 
@@ -98,7 +98,7 @@ def test_force_fail_and_retry(cli: Cli, run_script: Begin) -> None:  # E-1 E-3 E
     ran = cli("force-fail", jid(run), "--reason", "stuck", "--yes")
     assert ran.code == 0
     assert "Force-failed: 1" in ran.out
-    with pytest.raises(Refused, match="was failed by"):
+    with pytest.raises(LeaseRefused, match="was failed by"):
         run.did("ok", first=2)
     assert cli.job(jid(run))["status_reason"] == "stuck"
     assert cli("undo").err.startswith("nothing to take back")
@@ -175,7 +175,7 @@ def test_cancel_and_delete_goes_at_once_and_can_be_taken_back(  # E-2 E-7
     ran = cli("remove", jid(run), *flags, "--yes")
     assert ran.code == 0, ran.err
     assert f"removed     {jid(run)}  resize (local)  record removed" in ran.out
-    with pytest.raises(Refused, match="was removed"):
+    with pytest.raises(LeaseRefused, match="was removed"):
         run.did("ok", first=1)
     assert cli("show", jid(run), "--items").out.count("key 0") == 1
     ran = cli("undo", "--yes")
@@ -310,7 +310,7 @@ def test_local_is_an_account_that_nobody_has_to_ask(cli: Cli, run_script: Begin)
 def test_what_a_script_says_cannot_play_tricks_on_the_terminal(cli: Cli, run_script: Begin) -> None:
     run = run_script("evil\x1b[2J")
     key = "a\x1b[31m\u202eb\n"
-    run.claimed.hold.write_items([Outcome(key, "error", None, "E\x1b", "boom\r\x00")])
+    run.claimed.hold.write_items([ItemWrite(key, "error", None, "E\x1b", "boom\r\x00")])
     run.ends("failed", "\x1b]0;title\x07")
     for args in (["show", jid(run), "--items"], ["list"], ["retry", jid(run), "--dry-run"]):
         told = cli(*args).out

@@ -20,9 +20,9 @@ from jobdash.domain.filter import FIELDS, parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
 from jobdash.errors import FilterError
-from jobdash.store.engine import ensure_store
-from jobdash.store.orders import Scope, Sort
+from jobdash.store.connections import ensure_store
 from jobdash.store.reader import Reader
+from jobdash.store.sort_orders import Scope, Sort
 
 # ── what a filter means, job by job ────────────────────────────────────────────────────────────────────────
 

@@ -13,7 +13,7 @@ from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
 from jobdash.operations.accounts import Accounts
 from jobdash.operations.browse import Browser
 from jobdash.operations.writing import DirectStore
-from jobdash.store.engine import ensure_store
+from jobdash.store.connections import ensure_store
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from jobdash.operations.background import AccountWorker
 from jobdash.operations.session import ListPage
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.writing import StoreWorker
-from jobdash.store.engine import ensure_store
+from jobdash.store.connections import ensure_store
 from jobdash.store.reader import Reader
 
 PATIENCE_S = 10.0

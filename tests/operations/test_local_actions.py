@@ -23,7 +23,7 @@ from jobdash.operations.execute import execute
 from jobdash.operations.local_jobs import close_abandoned
 from jobdash.operations.plan import plan_cancel_all
 from jobdash.operations.undo import find_undoable, undo
-from jobdash.store.fence import Refused
+from jobdash.store.leases import LeaseRefused
 from jobdash.store.writer import Writer
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ async def test_a_job_whose_worker_is_gone_is_cancelled_at_once(local: LocalWorld
             owner = owner_of(child.pid)
         run = begin(local.path, owner=owner)
     assert (await local.one(Action.CANCEL, run.id)).status_after is Status.CANCELLED
-    with pytest.raises(Refused, match="was cancelled"):  # D-2
+    with pytest.raises(LeaseRefused, match="was cancelled"):  # D-2
         run.did("ok")
 
 
@@ -161,7 +161,7 @@ async def test_a_force_failed_jobs_worker_can_write_no_more(local: LocalWorld) -
     outcome = await local.one(Action.FORCE_FAIL, run.id, reason="stuck")
 
     assert outcome.reason == "failed here; 1 of 4 done; its script ends at its next item"
-    with pytest.raises(Refused, match=f"was failed by {current_actor('cli').name}"):
+    with pytest.raises(LeaseRefused, match=f"was failed by {current_actor('cli').name}"):
         run.did("ok", first=1)
     job = local.browser.job(run.id)
     assert job is not None
@@ -222,7 +222,7 @@ async def test_a_stalled_job_is_retried_and_its_zombie_refused(local: LocalWorld
 
     assert outcome.result is ActionResult.DONE
     assert local.row(run.id).status is Status.PENDING
-    with pytest.raises(Refused, match="was set back to pending by"):
+    with pytest.raises(LeaseRefused, match="was set back to pending by"):
         run.did("ok")
     job = local.browser.job(run.id)
     assert job is not None
@@ -303,9 +303,9 @@ async def test_cancel_and_delete_goes_at_once_and_no_late_write_brings_it_back(
     outcome = await local.one(Action.REMOVE, run.id, **{choice: True})
 
     assert (outcome.result, outcome.status_after) == (ActionResult.DONE, Status.CANCELLED)
-    with pytest.raises(Refused, match="was removed"):
+    with pytest.raises(LeaseRefused, match="was removed"):
         run.did("ok", first=1)
-    with pytest.raises(Refused, match="was removed"):
+    with pytest.raises(LeaseRefused, match="was removed"):
         run.ends()
     row = local.row(run.id)
     assert row.removed_at is not None

@@ -13,7 +13,7 @@ from jobdash.domain.plan import Action, ActionResult, DecisionKind
 from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
 from jobdash.operations.undo import find_undoable, undo
-from jobdash.store.records import Undone
+from jobdash.store.records import UndoKind
 
 
 async def test_a_finished_job_goes_without_a_single_delete(world: World) -> None:
@@ -281,7 +281,7 @@ async def test_undo_of_a_waiting_removal_lets_the_job_stay(world: World) -> None
     await world.one(Action.REMOVE, batch, cancel_first=True)
     action = find_undoable(world.browser, current_actor("test").name)
     assert action is not None
-    assert action.what is Undone.WAITING_REMOVAL
+    assert action.what is UndoKind.WAITING_REMOVAL
     await undo(action, world.store)
     world.pass_time(60)
 

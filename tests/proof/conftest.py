@@ -10,7 +10,7 @@ from kit.lives import Nursery
 from kit.local_world import LocalWorld
 from kit.world import World
 
-from jobdash.store.engine import ensure_store
+from jobdash.store.connections import ensure_store
 
 
 @pytest.fixture(scope="session")

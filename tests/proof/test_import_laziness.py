@@ -69,7 +69,7 @@ def test_list_json_is_the_leanest_of_all(made: Path) -> None:
         "csv",
         "tomllib",
         "concurrent.futures",
-        "jobdash.store.tables",
+        "jobdash.store.schema.tables",
     }
 
 

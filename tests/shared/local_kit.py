@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from jobdash.operations.actor import current_actor
-from jobdash.store.claim import Claimed, Wanted, claim
-from jobdash.store.fence import Outcome, open_store
+from jobdash.store.claims import Claim, ClaimRequest, claim
+from jobdash.store.leases import ItemWrite, open_store
 from jobdash.store.owner import Owner, current_owner, start_time
 
 LIVE = 3_600_000
@@ -25,7 +25,7 @@ ELSEWHERE = Owner("another machine", "another boot", 1, 4711, 99)
 class Run:
     """One attempt of a script's job."""
 
-    claimed: Claimed
+    claimed: Claim
 
     @property
     def id(self) -> int:
@@ -35,7 +35,7 @@ class Run:
         """Write items ``key 0``, ``key 1``, … with these outcomes; return the job's status."""
         return self.claimed.hold.write_items(
             [
-                Outcome(f"key {number}", word, '"12 KB"', *(_WRONG if word == "error" else ()))
+                ItemWrite(f"key {number}", word, '"12 KB"', *(_WRONG if word == "error" else ()))
                 for number, word in enumerate(outcomes, first)
             ]
         )
@@ -64,7 +64,7 @@ def begin(
     **more: Any,
 ) -> Run:
     """Claim a job of that name, as a script does."""
-    wanted = Wanted(
+    wanted = ClaimRequest(
         name,
         owner or current_owner(),
         current_actor("script").name,

@@ -12,10 +12,10 @@ from typing import Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
 from jobdash.providers.base import RemoteError, RemoteJob
-from jobdash.store.orders import Scope, Sort
 from jobdash.store.owner import Owner, current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.records import Actor, UpsertResult
+from jobdash.store.sort_orders import Scope, Sort
 from jobdash.store.writer import Writer
 
 START = 1_800_000_000_000

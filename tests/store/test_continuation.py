@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobdash.store.claim import Claimed, Wanted, claim
-from jobdash.store.continuation import CannotResumeError, Choice, Work, agrees
-from jobdash.store.engine import ensure_store
-from jobdash.store.fence import Outcome, open_store
+from jobdash.store.claims import Claim, ClaimRequest, claim
+from jobdash.store.connections import ensure_store
+from jobdash.store.continuation import CannotResumeError, Continuation, WorkIdentity, agrees
+from jobdash.store.leases import ItemWrite, open_store
 from jobdash.store.owner import current_owner
 
 HERE = current_owner()
-WORK = Work("/a/run.py", "/a/run.py", "main", None, "", "process 1")
+WORK = WorkIdentity("/a/run.py", "/a/run.py", "main", None, "", "process 1")
 KEYS = ["a", "b", "c", "d"]
 
 
@@ -30,21 +30,21 @@ def db(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def run(db: sqlite3.Connection, name: str = "nightly", **more: object) -> Claimed:
+def run(db: sqlite3.Connection, name: str = "nightly", **more: object) -> Claim:
     values = {"work": WORK, "keys": lambda: KEYS, "total": len(KEYS), **more}
-    return claim(db, Wanted(name, HERE, "ann@desk", True, 60_000, **values))  # type: ignore[arg-type]
+    return claim(db, ClaimRequest(name, HERE, "ann@desk", True, 60_000, **values))  # type: ignore[arg-type]
 
 
-def left(claimed: Claimed, *outcomes: str, word: str = "failed") -> Claimed:
+def left(claimed: Claim, *outcomes: str, word: str = "failed") -> Claim:
     """Let a run do its first items, and end."""
     hold = claimed.hold
     hold.expect(KEYS)
-    hold.write_items([Outcome(key, what) for key, what in zip(KEYS, outcomes, strict=False)])
+    hold.write_items([ItemWrite(key, what) for key, what in zip(KEYS, outcomes, strict=False)])
     hold.finish(word, f"{word} by the test")
     return claimed
 
 
-def process(number: int) -> Work:
+def process(number: int) -> WorkIdentity:
     return WORK._replace(root=f"process {number}")
 
 
@@ -70,7 +70,7 @@ def test_the_same_work_in_another_process_goes_on(db: sqlite3.Connection) -> Non
     ],
 )
 def test_another_work_is_a_new_job_and_says_why(
-    db: sqlite3.Connection, work: Work | None, reason: str
+    db: sqlite3.Connection, work: WorkIdentity | None, reason: str
 ) -> None:
     first = left(run(db), "ok")
     other = run(db, work=work)
@@ -99,12 +99,12 @@ def test_what_tells_works_apart_is_not_taken_for_what_stands_between(
 
 @pytest.mark.parametrize("work", [None, WORK._replace(arguments="--day 2"), WORK._replace(turn=1)])
 def test_a_job_of_another_work_that_runs_is_not_called_left(
-    db: sqlite3.Connection, work: Work | None
+    db: sqlite3.Connection, work: WorkIdentity | None
 ) -> None:
     first = run(db)
     again = run(db, work=work)
     assert again.job_id != first.job_id
-    assert again.choice == Choice()
+    assert again.choice == Continuation()
 
 
 def test_keys_that_share_fewer_than_half_are_another_work(db: sqlite3.Connection) -> None:
@@ -261,11 +261,11 @@ def test_no_run_continues_the_work_of_another(
     with closing(open_store(path)) as db:
         for step in history:
             number += not step.same_process
-            work = Work(step.script, step.script, "main", None, step.arguments, f"process {number}")
+            work = WorkIdentity(step.script, step.script, "main", None, step.arguments, f"process {number}")
             expected = model.expected(step, number)
             claimed = claim(
                 db,
-                Wanted(
+                ClaimRequest(
                     "nightly",
                     replace(HERE, pid=1),
                     "ann@desk",
@@ -285,9 +285,9 @@ def test_no_run_continues_the_work_of_another(
             skipped = {key for key, standing in known.items() if standing.outcome == "ok"}
             assert skipped <= job.done, "an item was skipped that this job has not done"
             todo = [key for key in step.keys if key not in skipped][: step.done]
-            outcomes = [Outcome(key, "ok") for key in todo]
+            outcomes = [ItemWrite(key, "ok") for key in todo]
             if outcomes and step.fails:
-                outcomes[-1] = Outcome(todo[-1], "error")
+                outcomes[-1] = ItemWrite(todo[-1], "error")
             claimed.hold.expect(step.keys)
             claimed.hold.write_items(outcomes)
             claimed.hold.finish(step.end, "x")
@@ -301,6 +301,6 @@ def test_no_run_continues_the_work_of_another(
 
 
 def test_what_another_version_wrote_is_no_work() -> None:
-    assert Work.decode(WORK.encode()) == WORK
+    assert WorkIdentity.decode(WORK.encode()) == WORK
     for text in (None, "", "[]", "{}", "[1]", '["a"]', "[" * 9999):
-        assert Work.decode(text) is None
+        assert WorkIdentity.decode(text) is None

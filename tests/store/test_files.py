@@ -18,12 +18,12 @@ import pytest
 from store_kit import everything, one, put, raw, remote
 
 from jobdash.errors import StoreError
-from jobdash.store import files, fresh
-from jobdash.store.bulk import build_sample_store
-from jobdash.store.engine import connect_reader, ensure_store, store_error
-from jobdash.store.fence import open_store
+from jobdash.store import bootstrap, files
+from jobdash.store.connections import connect_reader, ensure_store, store_error
 from jobdash.store.files import identity, owners, refuse_foreign
+from jobdash.store.leases import open_store
 from jobdash.store.reader import Reader
+from jobdash.store.sample_loader import build_sample_store
 from jobdash.store.writer import Writer
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -190,10 +190,10 @@ def test_no_writer_reports_success_once_its_store_is_gone(
         put(writer, remote("batch_2"))
     with pytest.raises(StoreError, match="was deleted, moved or replaced"):
         writer.poll_now()
-    done = [writer.together([lambda w: put(w, remote("batch_3"))])]
+    done = [writer.batch([lambda w: put(w, remote("batch_3"))])]
     assert isinstance(done[0][0].error, StoreError)
     with pytest.raises(StoreError, match="was deleted, moved or replaced"):
-        writer.together([lambda w: put(w, remote("batch_3")), lambda w: put(w, remote("batch_4"))])
+        writer.batch([lambda w: put(w, remote("batch_3")), lambda w: put(w, remote("batch_4"))])
     with pytest.raises(StoreError, match="was deleted, moved or replaced"):
         reader.refuse_replaced()
 
@@ -205,7 +205,7 @@ def test_a_store_that_goes_while_it_is_written_is_not_written(path: Path, writer
         return found
 
     with pytest.raises(StoreError, match="was deleted, moved or replaced"):
-        writer.together([act, lambda _writer: None])
+        writer.batch([act, lambda _writer: None])
 
 
 def test_a_store_that_stays_is_the_same_file(path: Path, writer: Writer, reader: Reader) -> None:
@@ -328,7 +328,7 @@ def test_who_owns_what(path: Path) -> None:
 def test_a_fresh_store_is_ones_own_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        fresh.create_store(tmp_path / "a" / "b" / "jobs.db")
+        bootstrap.create_store(tmp_path / "a" / "b" / "jobs.db")
         refuse_foreign(tmp_path / "a" / "b" / "jobs.db")
     finally:
         os.umask(before)

@@ -8,10 +8,10 @@ import pytest
 from store_kit import START, remote, remote_error
 
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.store.merge import KNOWN_COLUMNS, Source, merge, told
-from jobdash.store.texts import MOST_ERRORS, stored, stored_errors
+from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, merge
+from jobdash.store.sanitize import MOST_ERRORS, stored, stored_errors
 
-SOURCE = Source("openai", START, frozenset({"openai", "work"}))
+SOURCE = SnapshotSource("openai", START, frozenset({"openai", "work"}))
 
 
 def known(**more: Any) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def known(**more: Any) -> dict[str, Any]:
         "cancel_doubt": 0,
         "seen_at": START - 1,
     }
-    job |= told(remote()) | {"remote_id": "batch_1", "name": "BATCH_1"}
+    job |= changed_columns(remote()) | {"remote_id": "batch_1", "name": "BATCH_1"}
     return job | more
 
 
@@ -94,7 +94,7 @@ def test_a_job_is_adopted_only_from_an_account_that_lost_it(
     account: str, not_found_at: int | None, configured: set[str] | None, adopted: bool
 ) -> None:
     job = known(account=account, not_found_at=not_found_at)
-    changes = merge(job, remote(), Source("openai", START, configured))
+    changes = merge(job, remote(), SnapshotSource("openai", START, configured))
     assert changes is not None
     assert changes.get("account") == ("openai" if adopted else None)
 
@@ -128,7 +128,7 @@ def test_long_texts_are_cut_secrets_hidden_and_half_characters_replaced() -> Non
         errors=(remote_error("key AIzaabcdefghijklmnop " + "e" * 50_000),),
         metadata={f"key{n}": "sk-abcdefghijklmnop" for n in range(100)},
     )
-    columns = told(answer)
+    columns = changed_columns(answer)
     assert len(columns["raw_status"].encode()) == 1024
     assert columns["raw_status"].endswith("… (cut)")
     assert columns["model"] == "[secret]"
@@ -146,5 +146,5 @@ def test_no_more_errors_are_kept_than_anybody_reads() -> None:
 
 
 def test_an_enormous_usage_is_not_kept() -> None:
-    assert "usage" not in told(remote(usage={"x": "y" * 20_000}))
+    assert "usage" not in changed_columns(remote(usage={"x": "y" * 20_000}))
     assert stored("ä" * 3, 100) == "äää"

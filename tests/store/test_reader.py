@@ -19,12 +19,12 @@ from jobdash.domain.filter import Conditions, parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status, Tab, tab_number
 from jobdash.errors import StoreError
-from jobdash.store.engine import connect_reader, ensure_store
-from jobdash.store.orders import Key, Walk, walks
-from jobdash.store.reader import Interrupted, Order, Reader, Scope, Sort
+from jobdash.store.connections import connect_reader, ensure_store
+from jobdash.store.reader import Interrupted, Reader, Scope, Sort, SortOrder
+from jobdash.store.sort_orders import KeysetWalk, SortKey, walks
 from jobdash.store.writer import Writer
 
-SORTS = [Sort(order, descending) for order in Order for descending in (True, False)]
+SORTS = [Sort(order, descending) for order in SortOrder for descending in (True, False)]
 SCOPES = [*(Scope(tab) for tab in Tab), Scope(removed=True)]
 
 
@@ -95,7 +95,7 @@ def test_pages_put_together_are_the_sorted_list(
 
 def _forwards(reader: Reader, scope: Scope, sort: Sort, size: int) -> list[int]:
     ids: list[int] = []
-    after: Key | None = None
+    after: SortKey | None = None
     while found := reader.page(scope, sort, after, size):
         ids += [row.id for row in found]
         assert len(ids) < 100, "a page that never moves on"
@@ -128,9 +128,9 @@ def test_every_page_is_read_by_key(path: Path, scope: Scope, sort: Sort) -> None
     for walk in _all_walks(scope, sort):
         for sql, values in (
             walk.page("id, name", None, 50),
-            walk.page("id, name", Key(1, 1), 50),
+            walk.page("id, name", SortKey(1, 1), 50),
             walk.page("id", None, 50, 1000),
-            walk.count_in_front(Key(1, 1)),
+            walk.count_in_front(SortKey(1, 1)),
         ):
             plan = _plan(path, sql, values)
             assert f"USING INDEX {walk.index}" in plan or f"USING COVERING INDEX {walk.index}" in plan
@@ -138,13 +138,13 @@ def test_every_page_is_read_by_key(path: Path, scope: Scope, sort: Sort) -> None
             assert "TEMP B-TREE" not in plan
 
 
-def _all_walks(scope: Scope, sort: Sort) -> list[Walk]:
+def _all_walks(scope: Scope, sort: Sort) -> list[KeysetWalk]:
     return walks(scope, sort, START) + walks(scope, sort, START, backwards=True)
 
 
 def test_a_far_jump_reads_ids_from_the_index_alone(path: Path) -> None:
     """SQLite opens the table, but every column it reads is one of the index's."""
-    (walk,) = walks(Scope(), Sort(Order.CREATED), START)
+    (walk,) = walks(Scope(), Sort(SortOrder.CREATED), START)
     sql, values = walk.page("id", None, 50, 500_000)
     with closing(connect_reader(path)) as connection:
         program = [(code, p1) for _, code, p1, *_ in connection.execute(f"EXPLAIN {sql}", values)]
@@ -234,7 +234,7 @@ def test_a_search_for_text_takes_the_newest_matches_and_draws_them_in_order(
     put(writer, *(remote(f"batch_{n}", name=name) for n, name in enumerate(names)))
     first, _, third, fourth = sorted(row.id for row in everything(reader))
     scope = Scope(Tab.ALL, parse("needle"))
-    by_name = Sort(Order.NAME, descending=False)
+    by_name = Sort(SortOrder.NAME, descending=False)
     assert reader.search(scope, by_name, limit=3) == [fourth, first, third]
     assert reader.search(scope, by_name, limit=2) == [fourth, third]
 

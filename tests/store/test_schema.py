@@ -13,15 +13,15 @@ from sqlmodel import Session, select
 from store_kit import ORIGIN, START, one, put, raw, remote, remote_error
 
 from jobdash.domain.status import FORCE_FAILED, Status, effective, tab_number
-from jobdash.store.engine import SCHEMA_FILE, SCHEMA_VERSION, open_engine
-from jobdash.store.fresh import build_store
-from jobdash.store.migrate import upgrade
-from jobdash.store.orders import Order, Sort, key_of
+from jobdash.store.bootstrap import build_store
+from jobdash.store.connections import SCHEMA_FILE, SCHEMA_VERSION, open_engine
 from jobdash.store.reader import Reader
 from jobdash.store.rows import ROW_COLUMNS
-from jobdash.store.schema import main, schema_sql
-from jobdash.store.tables import Base, JobRecord, table
-from jobdash.store.triggers import SILENT, UNSEEN
+from jobdash.store.schema.generate import main, schema_sql
+from jobdash.store.schema.migrate import upgrade
+from jobdash.store.schema.tables import Base, JobRecord, table
+from jobdash.store.schema.triggers import SILENT, UNSEEN
+from jobdash.store.sort_orders import Sort, SortOrder, key_of
 from jobdash.store.writer import Writer
 
 
@@ -140,9 +140,9 @@ def test_status_and_tab_equal_the_domain_for_every_input(path: Path) -> None:
         assert (status, tab, shown) == (expected, number, int(removed is None))
 
 
-@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("order", SortOrder)
 def test_the_key_of_a_row_is_the_key_of_its_index(
-    path: Path, writer: Writer, reader: Reader, order: Order
+    path: Path, writer: Writer, reader: Reader, order: SortOrder
 ) -> None:
     put(
         writer,
@@ -158,8 +158,8 @@ def test_the_key_of_a_row_is_the_key_of_its_index(
         assert key_of(row, Sort(order)).value == walk_key
 
 
-def _key_column(order: Order) -> str:
-    from jobdash.store.orders import SORT_COLUMNS
+def _key_column(order: SortOrder) -> str:
+    from jobdash.store.sort_orders import SORT_COLUMNS
 
     return SORT_COLUMNS[order]
 

@@ -11,14 +11,14 @@ from shared.local_kit import begin
 from textual.widgets._toast import Toast
 from tui_kit import Dash, add, change, dashboard, job, jobs, make_store
 
-from jobdash.operations.browse import Order
+from jobdash.operations.browse import SortOrder
 
 
 @pytest.mark.slow
 async def test_s_goes_on_although_rows_move_all_the_time(path: Path) -> None:
     async with dashboard(path, rows=jobs(*["in_progress"] * 4), working=False) as dash:
         seen = []
-        for number in range(2 * len(Order)):
+        for number in range(2 * len(SortOrder)):
             await dash.press("s")
             seen.append(dash.app.main.view.look_at.sort.order)
             change(
@@ -28,7 +28,7 @@ async def test_s_goes_on_although_rows_move_all_the_time(path: Path) -> None:
             await dash.until(
                 lambda: dash.app.main.view.counts.revision == dash.app.context.browser.revision()
             )
-        assert seen == [*list(Order)[1:], *list(Order), Order.CREATED]
+        assert seen == [*list(SortOrder)[1:], *list(SortOrder), SortOrder.CREATED]
 
 
 async def test_the_help_says_what_moved_means(path: Path) -> None:
@@ -137,7 +137,7 @@ async def test_the_retry_dialog_shows_the_whole_command(path: Path, size: tuple[
 async def test_a_job_that_comes_back_into_a_snapshot_is_counted_and_found_by_home(path: Path) -> None:
     async with dashboard(path, rows=jobs(*["completed"] * 5), working=False) as dash:
         await dash.press("s", "j")
-        assert dash.app.main.view.look_at.sort.order is Order.UPDATED
+        assert dash.app.main.view.look_at.sort.order is SortOrder.UPDATED
         gone = dash.names[0]
         change(path, "UPDATE job SET removed_at = 1 WHERE name = ?", gone)
         await dash.until(lambda: gone not in dash.names)

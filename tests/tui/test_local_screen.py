@@ -313,12 +313,12 @@ async def test_ascii_has_marks_for_items_too(path: Path) -> None:
 
 async def test_hostile_keys_are_text(path: Path) -> None:
     run = begin(make_store(path))
-    from jobdash.store.fence import Outcome
+    from jobdash.store.leases import ItemWrite
 
     run.claimed.hold.write_items(
         [
-            Outcome("[/] \x1b[31m\u202ekey", "error", None, "Err[b]", "\x00\nmessage"),
-            Outcome("k" * 5_000, "ok"),
+            ItemWrite("[/] \x1b[31m\u202ekey", "error", None, "Err[b]", "\x00\nmessage"),
+            ItemWrite("k" * 5_000, "ok"),
         ]
     )
     async with dashboard(path, working=False, size=(80, 24)) as dash:
@@ -520,10 +520,10 @@ async def test_ages_on_the_details_page_go_on_when_the_job_has_ended(path: Path,
 
 async def test_a_part_of_the_errors_says_so_first_and_long_messages_are_cut(path: Path) -> None:
     run = begin(make_store(path), total=3)
-    from jobdash.store.fence import Outcome
+    from jobdash.store.leases import ItemWrite
 
-    run.claimed.hold.write_items([Outcome("a", "error", None, "Long", "word " * 800)])
-    run.claimed.hold.write_items([Outcome("b", "error", None, "Other", "short")])
+    run.claimed.hold.write_items([ItemWrite("a", "error", None, "Long", "word " * 800)])
+    run.claimed.hold.write_items([ItemWrite("b", "error", None, "Other", "short")])
     async with dashboard(path, working=False) as dash:
         await opened(dash)
         await dash.press("2")

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tui_kit import add, job, make_store
 
-from jobdash.operations.browse import Browser, Order, Scope, Sort
+from jobdash.operations.browse import Browser, Scope, Sort, SortOrder
 from jobdash.tui.window import Found, RowWindow
 
 HEIGHT = 7
-_SORTS = [Sort(order, descending) for order in Order for descending in (True, False)]
+_SORTS = [Sort(order, descending) for order in SortOrder for descending in (True, False)]
 
 
 class WindowMachine(RuleBasedStateMachine):

@@ -10,7 +10,7 @@ from tui_kit import Dash, account, change, dashboard, job, jobs
 
 from jobdash.config.settings import COLUMNS, UiSettings, load
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices
-from jobdash.operations.browse import Order, Sort
+from jobdash.operations.browse import Sort, SortOrder
 from jobdash.operations.plan import plan_jobs
 from jobdash.tui import chrome
 from jobdash.tui.columns import Column
@@ -111,8 +111,8 @@ async def test_a_key_that_two_actions_have_is_told(path: Path) -> None:
 async def test_an_order_without_a_column_stands_out(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
         layout = dash.table.plan
-        created = chrome.sort_spans(layout, Sort(Order.CREATED, True), 0, UNICODE)
-        updated = chrome.sort_spans(layout, Sort(Order.UPDATED, True), 0, UNICODE)
+        created = chrome.sort_spans(layout, Sort(SortOrder.CREATED, True), 0, UNICODE)
+        updated = chrome.sort_spans(layout, Sort(SortOrder.UPDATED, True), 0, UNICODE)
         assert (created[1].tone, updated[1].tone) == ("text", "accent")
 
 

@@ -20,7 +20,7 @@ from jobdash.config.settings import Account, Config, Secret, SyncSettings, UiSet
 from jobdash.demo.emulator import EmulatorServer
 from jobdash.domain.status import Tab
 from jobdash.operations.browse import open_browser
-from jobdash.store.bulk import BULK_COLUMNS, BulkRow, build_sample_store
+from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import Context
 from jobdash.tui.widgets.job_table import JobTable
@@ -36,7 +36,7 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def job(number: int, status: str = "in_progress", **more: Any) -> BulkRow:
+def job(number: int, status: str = "in_progress", **more: Any) -> SampleRow:
     """One job as the store keeps it; the higher the number, the newer. Its name is ``job-007``."""
     created = more.pop("created_at", now_ms() - HOUR * 1000 + number * MINUTE)
     facts: dict[str, Any] = {
@@ -60,15 +60,15 @@ def job(number: int, status: str = "in_progress", **more: Any) -> BulkRow:
     if status == "cancelling":
         facts["cancel_requested_at"] = now_ms() - MINUTE
     facts |= more
-    return tuple(facts.get(column) for column in BULK_COLUMNS)
+    return tuple(facts.get(column) for column in SAMPLE_COLUMNS)
 
 
-def jobs(*statuses: str) -> list[BulkRow]:
+def jobs(*statuses: str) -> list[SampleRow]:
     """Jobs 1, 2, …, the last one on top of the table."""
     return [job(number, status) for number, status in enumerate(statuses, start=1)]
 
 
-def make_store(path: Path, rows: Iterable[BulkRow] = ()) -> Path:
+def make_store(path: Path, rows: Iterable[SampleRow] = ()) -> Path:
     build_sample_store(path, rows)
     return path
 
@@ -79,10 +79,10 @@ def change(path: Path, sql: str, *values: Any) -> None:
         connection.execute(sql, values)
 
 
-def add(path: Path, *rows: BulkRow) -> None:
+def add(path: Path, *rows: SampleRow) -> None:
     """Add jobs to a store in use."""
-    columns = ", ".join(BULK_COLUMNS)
-    marks = ", ".join("?" * len(BULK_COLUMNS))
+    columns = ", ".join(SAMPLE_COLUMNS)
+    marks = ", ".join("?" * len(SAMPLE_COLUMNS))
     with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
         for row in rows:
             public = f"z{abs(hash(row)) % 10**7:07d}"
@@ -234,7 +234,7 @@ async def dashboard(
     path: Path,
     accounts: Sequence[Account] = (),
     *,
-    rows: Iterable[BulkRow] | None = None,
+    rows: Iterable[SampleRow] | None = None,
     size: tuple[int, int] = (120, 36),
     working: bool = True,
     demo: bool = False,

@@ -20,8 +20,8 @@ import pytest
 from worker_kit import Scripts, Seen, until
 
 from jobdash import JobCancelled, LeaseLost, track
-from jobdash.store import fence
-from jobdash.store.fence import Hold
+from jobdash.store import leases
+from jobdash.store.leases import Lease
 from jobdash.worker import door, living
 from jobdash.worker import job as jobs
 
@@ -216,9 +216,9 @@ def test_an_exception_of_the_scripts_own_is_a_failure_whatever_its_base(seen: Se
 def test_a_loop_collected_inside_its_own_statement_ends_behind_it(
     seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version, collected = Hold.data_version, threading.Event()
+    version, collected = Lease.data_version, threading.Event()
 
-    def collecting(hold: Hold) -> int:
+    def collecting(hold: Lease) -> int:
         if threading.current_thread().name == "jobdash" and not collected.is_set():
             gc.collect()
             collected.set()
@@ -230,7 +230,7 @@ def test_a_loop_collected_inside_its_own_statement_ends_behind_it(
         cycle.append(cycle)
         next(cycle[0])
         del cycle
-        monkeypatch.setattr(Hold, "data_version", collecting)
+        monkeypatch.setattr(Lease, "data_version", collecting)
         assert collected.wait(20)
     finally:
         gc.enable()
@@ -243,7 +243,7 @@ def test_a_loop_collected_inside_its_own_statement_ends_behind_it(
 @pytest.fixture
 def collecting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Collect garbage when the store is asked for the time by this thread, which is inside a transaction."""
-    now_ms = fence.now_ms
+    now_ms = leases.now_ms
 
     def collect() -> int:
         if threading.current_thread() is threading.main_thread():
@@ -252,7 +252,7 @@ def collecting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     monkeypatch.setattr(door, "LAST_WAIT_S", 0.5)
     gc.disable()
-    yield lambda: monkeypatch.setattr(fence, "now_ms", collect)
+    yield lambda: monkeypatch.setattr(leases, "now_ms", collect)
     gc.enable()
 
 

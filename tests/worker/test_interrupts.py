@@ -11,7 +11,7 @@ import pytest
 from worker_kit import Scripts, Seen, until
 
 from jobdash import track
-from jobdash.store.fence import Hold
+from jobdash.store.leases import Lease
 
 # A notebook: the process goes on behind whatever ends a cell.
 NOTEBOOK = """
@@ -61,13 +61,13 @@ def test_a_second_interrupt_waits_for_the_end_to_be_written(scripts: Scripts, se
 def test_an_end_that_was_interrupted_is_written_by_the_next_run_of_the_process(
     seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = Hold.finish
+    finish = Lease.finish
 
-    def interrupted(self: Hold, *args: object) -> None:
-        monkeypatch.setattr(Hold, "finish", finish)
+    def interrupted(self: Lease, *args: object) -> None:
+        monkeypatch.setattr(Lease, "finish", finish)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Hold, "finish", interrupted)
+    monkeypatch.setattr(Lease, "finish", interrupted)
     with pytest.raises(KeyboardInterrupt), track(range(3), "first", key=str):
         pass
     assert seen.counts("first")[0] == "in_progress"
@@ -81,7 +81,7 @@ def test_an_end_that_was_interrupted_is_written_at_the_end_of_the_script(
 ) -> None:
     code, _, _ = scripts.run(
         """
-        from jobdash.store.fence import Hold
+        from jobdash.store.leases import Hold
         finish = Hold.finish
         def interrupted(self, *args):
             Hold.finish = finish

@@ -15,8 +15,8 @@ import pytest
 from worker_kit import Seen, until
 
 from jobdash import Job, LeaseLost, track
-from jobdash.store import fence
-from jobdash.store.fence import Hold
+from jobdash.store import leases
+from jobdash.store.leases import Lease
 from jobdash.worker import door, living, recorder
 from jobdash.worker import run as runs
 
@@ -171,7 +171,7 @@ def test_a_full_disk_is_said_at_once_and_tried_again(
 ) -> None:
     full = sqlite3.OperationalError("database or disk is full")
     full.sqlite_errorcode = sqlite3.SQLITE_FULL
-    commit = fence.commit
+    commit = leases.commit
     with track(range(4), "full", key=str) as job:
         for item in job:
             if item.value == 1:
@@ -179,9 +179,9 @@ def test_a_full_disk_is_said_at_once_and_tried_again(
                 def fail(connection: sqlite3.Connection) -> None:
                     raise full
 
-                monkeypatch.setattr(fence, "commit", fail)
+                monkeypatch.setattr(leases, "commit", fail)
             if item.value == 3:
-                monkeypatch.setattr(fence, "commit", commit)
+                monkeypatch.setattr(leases, "commit", commit)
             with item:
                 pass
     assert seen.counts("full") == ("completed", 4, 4, 0)
@@ -204,13 +204,13 @@ def test_the_heartbeat_keeps_a_lease_while_an_item_takes_long(
 
 def test_a_flush_interval_writes_together(path: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    write = Hold.write_items
+    write = Lease.write_items
 
-    def counted(hold: Hold, outcomes: list[object]) -> str:
+    def counted(hold: Lease, outcomes: list[object]) -> str:
         sizes.append(len(outcomes))
         return write(hold, outcomes)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Hold, "write_items", counted)
+    monkeypatch.setattr(Lease, "write_items", counted)
     with track(range(2500), "together", key=str, flush_interval=3600) as job:
         for item in job:
             with item:
@@ -335,7 +335,7 @@ def test_an_end_that_cannot_be_written_speaks_of_no_loop(
     def fail(*_: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(Hold, "finish", fail)
+    monkeypatch.setattr(Lease, "finish", fail)
     assert list(track([1], "x")) == [1]
     err = capsys.readouterr().err
     assert err.endswith("How the job ended is not recorded.\n")
@@ -385,15 +385,15 @@ def test_whatever_one_turn_of_the_heartbeat_meets_the_next_one_comes(
     path: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOBDASH_LEASE", "0.3")
-    renew, failed = Hold.renew, threading.Event()
+    renew, failed = Lease.renew, threading.Event()
 
-    def once(hold: Hold) -> str:
+    def once(hold: Lease) -> str:
         if not failed.is_set():
             failed.set()
             raise RuntimeError("whatever")
         return renew(hold)
 
-    monkeypatch.setattr(Hold, "renew", once)
+    monkeypatch.setattr(Lease, "renew", once)
     for _ in track([1], "beats"):
         before = int(seen.job("beats")["lease_until"])
         assert failed.wait(20)

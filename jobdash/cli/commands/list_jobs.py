@@ -16,7 +16,7 @@ from jobdash.cli.moments import rfc3339
 from jobdash.cli.out import document_with
 from jobdash.domain.clock import system_clock
 from jobdash.errors import UsageError
-from jobdash.operations.browse import Order
+from jobdash.operations.browse import SortOrder
 
 DEFAULT_LIMIT = 100
 
@@ -37,7 +37,7 @@ DEFAULT_LIMIT = 100
     default="-created",
     show_default=True,
     metavar="ORDER",
-    help=f"{', '.join(Order)}; a leading - means descending.",
+    help=f"{', '.join(SortOrder)}; a leading - means descending.",
 )
 @click.option(
     "--limit",

@@ -16,7 +16,7 @@ from textual.strip import Strip
 from jobdash.domain.clock import Clock
 from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
-from jobdash.operations.browse import Browser, Key, Scope, Sort
+from jobdash.operations.browse import Browser, Scope, Sort, SortKey
 from jobdash.tui import cells
 from jobdash.tui.columns import MARGIN, Layout, fit
 from jobdash.tui.guard import display_error, reading
@@ -202,7 +202,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
     def _height(self) -> int:
         return max(1, self.size.height)
 
-    def _anchor(self) -> tuple[JobRow | Key | None, int]:
+    def _anchor(self) -> tuple[JobRow | SortKey | None, int]:
         """Return the job everything else stays in place around, and its index."""
         top = round(self.scroll_y)
         current = self.current

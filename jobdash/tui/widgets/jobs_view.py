@@ -15,7 +15,7 @@ from jobdash.domain.describe.plan_text import jobs
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TAB_OF, Tab
 from jobdash.domain.text import clean
-from jobdash.operations.browse import Counts, Order, Scope, Sort
+from jobdash.operations.browse import Counts, Scope, Sort, SortOrder
 from jobdash.tui import chrome
 from jobdash.tui.context import Context, Selection
 from jobdash.tui.guard import reading
@@ -193,7 +193,7 @@ class JobsView(Vertical):
 
     def action_sort_by(self, order: str) -> None:
         """Sort by an order, or turn it round when it is that already."""
-        self.look_at.sort_by(Order(order))
+        self.look_at.sort_by(SortOrder(order))
 
     def action_reverse(self) -> None:
         """Turn the order round."""
@@ -307,7 +307,7 @@ class JobsView(Vertical):
             found += self.browser.page(failed, self.look_at.sort, None, FAILED_MOST)
         if scope.tab in {Tab.ALL, Tab.COMPLETED}:
             completed = Scope(Tab.COMPLETED, scope.conditions)
-            page = self.browser.page(completed, Sort(Order.FAILED, descending=True), None, FAILED_MOST)
+            page = self.browser.page(completed, Sort(SortOrder.FAILED, descending=True), None, FAILED_MOST)
             found += [row for row in page if row.failed]
         return found[:FAILED_MOST]
 

@@ -9,21 +9,21 @@ from functools import wraps
 from itertools import count
 from typing import Any
 
-from jobdash.store import claim, fence
-from jobdash.store.fence import Hold
+from jobdash.store import claims, leases
+from jobdash.store.leases import Lease
 
 _WHERE: dict[str, tuple[Any, str]] = {
-    "claim.look": (claim, "look"),
-    "claim._ready": (claim, "_ready"),
-    "claim._insert": (claim, "_insert"),
-    "claim._take": (claim, "_take"),
-    "Hold.expect": (Hold, "expect"),
-    "fence.begin": (fence, "begin"),
-    "Hold._difference": (Hold, "_difference"),
-    "Hold._add": (Hold, "_add"),
-    "Hold._upsert": (Hold, "_upsert"),
-    "fence.commit": (fence, "commit"),
-    "Hold.finish": (Hold, "finish"),
+    "claim.look": (claims, "look"),
+    "claim._ready": (claims, "_ready"),
+    "claim._insert": (claims, "_insert"),
+    "claim._take": (claims, "_take"),
+    "Hold.expect": (Lease, "expect"),
+    "fence.begin": (leases, "begin"),
+    "Hold._difference": (Lease, "_difference"),
+    "Hold._add": (Lease, "_add"),
+    "Hold._upsert": (Lease, "_upsert"),
+    "fence.commit": (leases, "commit"),
+    "Hold.finish": (Lease, "finish"),
 }
 POINTS = tuple(f"{when} {name}" for name in _WHERE for when in ("before", "after"))
 OUTSIDE = frozenset(

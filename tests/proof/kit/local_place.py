@@ -14,9 +14,9 @@ import pytest
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext
-from jobdash.store import fence
-from jobdash.store.claim import Wanted, claim
-from jobdash.store.fence import Hold, Outcome, Refused, open_store
+from jobdash.store import leases
+from jobdash.store.claims import ClaimRequest, claim
+from jobdash.store.leases import ItemWrite, Lease, LeaseRefused, open_store
 from jobdash.store.owner import Owner, current_owner
 from jobdash.store.records import Actor, Refusal, Retried
 from jobdash.store.writer import Writer
@@ -68,7 +68,7 @@ class Place:
 
     def __init__(self, path: Path) -> None:
         self.clock = Clock()
-        self._before, fence.now_ms = fence.now_ms, self.clock
+        self._before, leases.now_ms = leases.now_ms, self.clock
         self._connections = [open_store(path) for _ in range(2)]
         self._writers = [
             Writer(path, self.clock, Actor(user, "desk", "tui", current_owner())) for user in ("ann", "bob")
@@ -79,7 +79,7 @@ class Place:
         self.clear()
 
     def close(self) -> None:
-        fence.now_ms = self._before
+        leases.now_ms = self._before
         for opened in (*self._connections, *self._writers, self._looking):
             opened.close()
 
@@ -89,7 +89,7 @@ class Place:
         self.clock.now = START
         self.model = Model(START)
         self.held: list[Held | None] = [None, None]
-        self._holds: list[Hold | None] = [None, None]
+        self._holds: list[Lease | None] = [None, None]
         self.views: list[dict[int, int]] = [{}, {}]
 
     # Everybody's steps.
@@ -116,7 +116,9 @@ class Place:
         self._step()
 
     def items(self, who: int, outcomes: list[tuple[str, str]]) -> None:
-        kept = [Outcome(key, word, None, *(("E", "e") if word == "error" else ())) for key, word in outcomes]
+        kept = [
+            ItemWrite(key, word, None, *(("E", "e") if word == "error" else ())) for key, word in outcomes
+        ]
         self._work(who, lambda hold: hold.write_items(kept), lambda held: self.model.items(held, outcomes))
 
     def counts(self, who: int, ok: int, failed: int) -> None:
@@ -130,13 +132,13 @@ class Place:
         )
 
     def count_total(self, who: int) -> None:
-        self._work(who, Hold.count_total, self.model.count_total)
+        self._work(who, Lease.count_total, self.model.count_total)
 
     def set_total(self, who: int, total: int) -> None:
         self._work(who, lambda hold: hold.set_total(total), lambda held: self.model.set_total(held, total))
 
     def renew(self, who: int) -> None:
-        self._work(who, Hold.renew, self.model.renew)
+        self._work(who, Lease.renew, self.model.renew)
 
     def ask(self, who: int) -> None:
         self._work(who, lambda hold: hold.ask_cancel("Ctrl-C"), self.model.ask)
@@ -199,7 +201,7 @@ class Place:
         for who, held in enumerate(self.held):
             hold = None
             if held is not None:
-                hold = Hold(
+                hold = Lease(
                     self._connections[who], held.job_id, held.fence, held.attempt, TTL, f"worker {who}"
                 )
                 hold._room = moment.room[who]
@@ -224,7 +226,7 @@ class Place:
     # Doing and comparing.
 
     def _work(
-        self, who: int, do: Callable[[Hold], Any], ought: Callable[[Held], Any], told: bool = True
+        self, who: int, do: Callable[[Lease], Any], ought: Callable[[Held], Any], told: bool = True
     ) -> None:
         """A worker's transaction: through if it holds the job, and else refused with the right sentence."""
         hold, held = self._holds[who], self.held[who]
@@ -235,7 +237,7 @@ class Place:
             assert not told or found == expected, (found, expected)
         else:
             sentence = self.model.refusal(held)
-            with pytest.raises(Refused, match=f"^{sentence}") as caught:
+            with pytest.raises(LeaseRefused, match=f"^{sentence}") as caught:
                 do(hold)
             assert caught.value.cancelled is (sentence == "was cancelled")
         self._step()
@@ -292,8 +294,8 @@ class Place:
         assert open_ == (1 if job["owner"] is not None else 0), "an attempt is open as long as it is held"
 
 
-def _want(name: str, owner: str, keyed: bool, total: int | None) -> Wanted:
-    return Wanted(name, _OWNERS[owner], f"worker {owner}", keyed, TTL, total, resume="always")
+def _want(name: str, owner: str, keyed: bool, total: int | None) -> ClaimRequest:
+    return ClaimRequest(name, _OWNERS[owner], f"worker {owner}", keyed, TTL, total, resume="always")
 
 
 def _facts(held: Held | None) -> tuple[int, int, int]:

@@ -1,0 +1,251 @@
+"""Getting a job to work on: look, decide, insert or claim, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from jobdash.domain.provider import LOCAL
+from jobdash.domain.text import names_a_secret, redact
+from jobdash.store.continuation import (
+    ALWAYS,
+    AUTO,
+    Continuation,
+    ResumeCandidate,
+    ResumeRequest,
+    WorkIdentity,
+    agrees,
+    choose,
+    decide,
+    is_held,
+    started_for,
+)
+from jobdash.store.ids import public_id
+from jobdash.store.lease_transitions import (
+    abandoned_cancels,
+    cancelled,
+    end_attempts,
+    errors_to_waiting,
+    pending_again,
+)
+from jobdash.store.leases import MOST_ROWS, Lease, add_event, immediate
+from jobdash.store.owner import Owner
+from jobdash.store.sanitize import as_json, distinct, stored, stored_named, stored_words
+
+_INSERT = (
+    "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status,"
+    " succeeded, failed, created_at, done_before)"
+    f" VALUES (?, '{LOCAL}', '{LOCAL}', ?, ?, 'pending', 'pending', 0, 0, ?, 0)"
+)
+_TAKEN = "SELECT 1 FROM job WHERE public_id = ?"
+_CLAIM = (
+    "UPDATE job SET remote_status = 'in_progress', raw_status = 'in_progress', owner = ?, fence = fence + 1,"
+    " lease_until = now_ms() + ?, started_at = now_ms(), finished_at = NULL, {counts}"
+    " remote_metadata = coalesce(?, remote_metadata)"
+    " WHERE id = ? AND removed_at IS NULL AND status = 'pending'"
+    " RETURNING fence, attempt, succeeded, failed, total"
+)
+_CLAIM_KEYED = _CLAIM.format(
+    counts=(
+        " succeeded = coalesce(succeeded, 0), failed = coalesce(failed, 0),"
+        " done_before = coalesce(succeeded, 0) + coalesce(failed, 0),"
+        # What was recorded before counts too: this run may be given less than an earlier one.
+        " total = max(?, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = job.id)),"
+    )
+)
+_CLAIM_COUNTING = _CLAIM.format(counts=" succeeded = 0, failed = 0, done_before = 0, total = ?,")
+_ATTEMPT = (
+    "INSERT INTO attempt"
+    " (job_id, fence, number, owner, actor, keyed, unit, argv, cwd, log_file, work, started_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now_ms())"
+)
+_TAG = (
+    "INSERT INTO job_tag (job_id, key, value) VALUES (?, ?, ?)"
+    " ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value"
+)
+_WORKER_GONE = "worker gone"
+_SCRIPT = "script"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+# Named tuples in what a script loads: to make a dataclass takes up to 2 ms of its start.
+class ClaimRequest(NamedTuple):
+    """The job a run asks for, and what it says of itself."""
+
+    name: str
+    owner: Owner
+    actor: str
+    """``user@host``."""
+    keyed: bool
+    lease_ms: int
+    total: int | None = None
+    unit: str = "items"
+    public_id: str | None = None
+    """A job to be taken if it has this name: a start from the dashboard means that very one."""
+    fence: int | None = None
+    """The fence it had then; with it no other job is taken, and none is made in its place."""
+    argv: tuple[str, ...] | None = None
+    cwd: str | None = None
+    log_file: str | None = None
+    metadata: Mapping[str, str] = _NOTHING
+    tags: Mapping[str, str] = _NOTHING
+    script: str | None = None
+    """The whole path of the script of a job without a name of its own; kept with its metadata."""
+    work: WorkIdentity | None = None
+    """What it works on; None for code without a file."""
+    resume: str = AUTO
+    """Which job is continued: a mode of `continuation`, or a job's id."""
+    keys: Callable[[], Iterable[str]] | None = None
+    """Gives the keys of the run; None where they cannot be looked at ahead."""
+
+    @property
+    def words(self) -> str | None:
+        """The metadata as they are kept."""
+        if self.script is None:
+            return stored_words(self.metadata)
+        others = {word: value for word, value in self.metadata.items() if word != _SCRIPT}
+        return stored_words({_SCRIPT: distinct(self.script), **others})
+
+
+class ResumedWork(NamedTuple):
+    """What a job that is continued had come to."""
+
+    done: int
+    failed: int
+    """Failed items that are tried again."""
+
+
+class Claim(NamedTuple):
+    """A job that is now held."""
+
+    hold: Lease
+    job_id: int
+    fence: int
+    public_id: str
+    attempt: int
+    succeeded: int
+    failed: int
+    total: int | None
+    name: str
+    """The job's name: the run's own, unless ``resume`` names a job of another."""
+    choice: Continuation = Continuation()
+    """Which job was there to be continued, and why another is not."""
+    resumed: ResumedWork | None = None
+    """None for a new job."""
+
+
+def claim(connection: sqlite3.Connection, want: ClaimRequest) -> Claim:
+    """Continue the job that is this run's, or make a new one, and hold it.
+
+    A job with very many failed items is made ready in several transactions, each of which looks and decides
+    anew, so that no other writer waits long; in between it is pending. Keys are compared between two
+    transactions: a script's own ``key=`` may take long. Raises ``sqlite3.Error``, `Refused` when this script
+    was started for a job that is not to be had any more, and `CannotResumeError`.
+    """
+    agreeing: dict[int, bool] = {}
+    resumed: ResumedWork | None = None
+    while True:
+        with immediate(connection):
+            (now,) = connection.execute("SELECT now_ms()").fetchone()
+            _close_abandoned(connection, want.actor, now)
+            choice = look(connection, want, now, agreeing)
+            job = choice.job
+            if job is not None and resumed is None:
+                resumed = ResumedWork(job.succeeded or 0, job.failed or 0)
+            if choice.compare_keys is None and (job is None or _ready(connection, job, want.keyed, now)):
+                return _take(connection, want, choice, now)._replace(resumed=resumed if job else None)
+        if choice.compare_keys is not None:
+            assert want.keys is not None
+            other = choice.compare_keys.id
+            agreeing[other] = agrees(connection, other, want.keys())
+
+
+def _close_abandoned(connection: sqlite3.Connection, actor: str, now: int) -> None:
+    """Close whatever was told to stop and has no worker any more to do so."""
+    for job_id in abandoned_cancels(connection, now):
+        end_attempts(connection, job_id, now, _WORKER_GONE)
+        cancelled(connection, job_id, now, _WORKER_GONE)
+        add_event(connection, job_id, actor, "end", "cancelled", _WORKER_GONE)
+
+
+def look(
+    connection: sqlite3.Connection, want: ClaimRequest, now: int, agreeing: dict[int, bool]
+) -> Continuation:
+    """Return the job to continue, if there is one, or why none is."""
+    if want.public_id is not None:
+        meant = started_for(connection, want.public_id, want.name)
+        if meant is not None:
+            if want.fence is not None:
+                _check_still_meant(connection, meant, want)
+            as_named = ResumeRequest(want.name, want.keyed, ALWAYS)
+            held = is_held(connection, meant, now)
+            found = decide(meant, meant, as_named, held=held, agreeing=agreeing)
+            if found.job is not None:
+                return found
+    request = ResumeRequest(want.name, want.keyed, want.resume, want.work, want.keys)
+    return choose(connection, request, now, agreeing)
+
+
+def _check_still_meant(connection: sqlite3.Connection, meant: ResumeCandidate, want: ClaimRequest) -> None:
+    """Raise `Refused` unless the job still is what it was when this script was started for it."""
+    assert want.fence is not None
+    if meant.removed_at is not None or meant.status != "pending" or meant.fence != want.fence:
+        raise Lease(connection, meant.id, want.fence, 0, want.lease_ms, want.actor).truth()
+
+
+def _ready(connection: sqlite3.Connection, found: ResumeCandidate, keyed: bool, now: int) -> bool:
+    """Make a job pending, its failed items unprocessed; whether it can be claimed in this transaction."""
+    end_attempts(connection, found.id, now, _WORKER_GONE)
+    if found.status != "pending":
+        pending_again(connection, found.id, keyed=keyed)
+    return errors_to_waiting(connection, found.id, now, MOST_ROWS) < MOST_ROWS
+
+
+def _insert(connection: sqlite3.Connection, want: ClaimRequest, now: int) -> int:
+    known_as = public_id()
+    while connection.execute(_TAKEN, (known_as,)).fetchone():
+        known_as = public_id()
+    made = connection.execute(_INSERT, (known_as, want.owner.machine, distinct(want.name), now))
+    assert made.lastrowid is not None
+    return made.lastrowid
+
+
+def _take(connection: sqlite3.Connection, want: ClaimRequest, choice: Continuation, now: int) -> Claim:
+    job_id = _insert(connection, want, now) if choice.job is None else choice.job.id
+    statement = _CLAIM_KEYED if want.keyed else _CLAIM_COUNTING
+    owner = want.owner.encode()
+    values = (owner, want.lease_ms, want.total, want.words, job_id)
+    ((fence, attempt, succeeded, failed, total),) = connection.execute(statement, values).fetchall()
+    connection.execute(
+        _ATTEMPT,
+        (
+            job_id,
+            fence,
+            attempt,
+            owner,
+            stored(want.actor),
+            want.keyed,
+            stored(want.unit),
+            _kept_argv(want.argv),
+            want.cwd,
+            want.log_file,
+            None if want.work is None else want.work.encode(),
+        ),
+    )
+    tags = ((job_id, stored(key), stored_named(key, value)) for key, value in want.tags.items())
+    connection.executemany(_TAG, tags)
+    add_event(connection, job_id, want.actor, "start", "in_progress", f"attempt {attempt}")
+    known_as, name = connection.execute("SELECT public_id, name FROM job WHERE id = ?", (job_id,)).fetchone()
+    hold = Lease(connection, job_id, fence, attempt, want.lease_ms, want.actor)
+    return Claim(hold, job_id, fence, known_as, attempt, succeeded, failed, total, name, choice)
+
+
+def _kept_argv(argv: tuple[str, ...] | None) -> str | None:
+    """Return a command line as it is kept; one with a key in it could only be run with the key cut out."""
+    named = (word.partition("=")[0].lstrip("-") for word in argv or () if word.startswith("-") or "=" in word)
+    if not argv or any(map(names_a_secret, named)):
+        return None
+    kept = as_json(list(argv))
+    return kept if redact(kept) == kept else None

@@ -1,0 +1,1 @@
+"""What the store writes: one module for each kind of action."""

@@ -1,0 +1,187 @@
+"""Cancel: the intent before the request, and the four ways in which it ends."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import UNFINISHED, Status
+from jobdash.store.commands.snapshots import SnapshotWrites
+from jobdash.store.compiled_statement import driver_of
+from jobdash.store.connections import translated
+from jobdash.store.records import Intent, IntentKind, Precondition, Refusal
+from jobdash.store.remote_snapshot import RemoteSnapshot
+from jobdash.store.rows import UNFINISHED_REMOTELY
+from jobdash.store.sanitize import stored
+
+DEFAULT_REASON = "Cancelled by user"
+_RUNNING = ", ".join(f"'{word}'" for word in sorted(UNFINISHED - {Status.CANCELLING, Status.UNKNOWN}))
+_UNANSWERED = (
+    f"SELECT id FROM job INDEXED BY job_unfinished WHERE {UNFINISHED_REMOTELY} AND account = ? AND origin = ?"
+    f" AND cancel_doubt = 1 AND remote_status IN ({_RUNNING}) AND removed_at IS NULL AND gone_at IS NULL"
+    " AND not_found_at IS NULL AND seen_at > cancel_requested_at + ? AND NOT EXISTS (SELECT 1 FROM intent"
+    f" WHERE intent.job_id = job.id AND intent.closed_at IS NULL AND intent.kind = '{IntentKind.CANCEL}')"
+)
+
+
+class CancelWrites(SnapshotWrites):
+    """The store's part of a cancel.
+
+    The closing methods return the job as it is afterwards, or None when somebody else (a reconciling sync)
+    has closed the intent; ``action`` is the word for the log: ``cancel``, or ``reconcile``.
+    """
+
+    def begin_cancel(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Precondition | None,
+        deadline: int,
+        bulk: str | None = None,
+        reason: str | None = None,
+    ) -> Intent | Refusal:
+        """Write, before the request is sent, that a cancel is asked for; on disk when this returns.
+
+        ``fence`` is that of the plan, ``accept`` looks at the job once more, ``deadline`` (milliseconds UTC)
+        is when the request has certainly ended.
+        """
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now = self._clock()
+            self._set(
+                connection,
+                job_id,
+                cancel_requested_at=now,
+                cancel_reason=stored(reason or DEFAULT_REASON),
+                cancel_doubt=0,
+            )
+            self._make_due(connection, row.account)
+            earlier = row.cancel_requested_at
+            return self._open(connection, now, IntentKind.CANCEL, row, deadline, bulk=bulk, earlier=earlier)
+
+    def close_cancel(
+        self,
+        intent_id: int,
+        *,
+        result: str = "done",
+        detail: str = "",
+        remote: RemoteSnapshot | None = None,
+        asked_at: int | None = None,
+        action: str = "cancel",
+    ) -> JobRow | None:
+        """The provider has answered: the cancel is accepted, or the job had ended already.
+
+        That holds also where a rival took the one who asked for dead and closed the intent.
+        """
+        with self._transaction() as connection:
+            intent = self._close(connection, intent_id, self._clock(), result)
+            if intent is None:
+                return self._answered_late(connection, intent_id, result, remote, asked_at, action)
+            self._answered(connection, intent, remote, asked_at)
+            return self._ended(connection, intent, action, result, detail)
+
+    def _answered_late(
+        self,
+        connection: Connection,
+        intent_id: int,
+        result: str,
+        remote: RemoteSnapshot | None,
+        asked_at: int | None,
+        action: str,
+    ) -> JobRow | None:
+        """Take in the answer to whoever asked, though it is closed; None for a rival's second look."""
+        intent = self._closed(connection, intent_id)
+        if intent is None or action != "cancel":
+            return None
+        row = self._row_now(connection, intent.job_id)
+        accepted = result == "done"  # else the job had ended by itself
+        if accepted and row.cancel_requested_at is None and row.remote_status in UNFINISHED:
+            self._set(connection, row.id, cancel_requested_at=intent.opened_at, cancel_doubt=0)
+        elif row.cancel_requested_at == intent.opened_at:
+            self._set(connection, row.id, cancel_doubt=0)
+        self._answered(connection, intent, remote, asked_at)
+        return self._ended(connection, intent, action, result, "answered after it was given up")
+
+    def withdraw_cancel(
+        self,
+        intent_id: int,
+        reason: str,
+        *,
+        remote: RemoteSnapshot | None = None,
+        asked_at: int | None = None,
+        action: str = "cancel",
+    ) -> JobRow | None:
+        """The cancel was certainly not applied: the job is again what it was before it was asked."""
+        with self._transaction() as connection:
+            intent = self._close(connection, intent_id, self._clock(), "withdrawn")
+            if intent is None:
+                return None
+            job_id = intent.job_id
+            if self._row_now(connection, job_id).cancel_requested_at == intent.opened_at:
+                earlier = intent.earlier_cancel_requested_at
+                again = {"cancel_requested_at": earlier, "cancel_doubt": int(earlier is not None)}
+                self._set(connection, job_id, **again if earlier else {**again, "cancel_reason": None})
+            self._answered(connection, intent, remote, asked_at)
+            return self._ended(connection, intent, action, "failed", reason)
+
+    def leave_cancelling(
+        self,
+        intent_id: int,
+        reason: str,
+        *,
+        remote: RemoteSnapshot | None = None,
+        asked_at: int | None = None,
+        action: str = "cancel",
+    ) -> JobRow | None:
+        """Nobody can tell whether the cancel was applied: the job stays ``cancelling``, in doubt."""
+        with self._transaction() as connection:
+            intent = self._close(connection, intent_id, self._clock(), "no answer")
+            if intent is None:
+                return None
+            self._set(connection, intent.job_id, cancel_doubt=1)
+            self._answered(connection, intent, remote, asked_at)
+            return self._ended(connection, intent, action, "failed", reason)
+
+    def withdraw_unanswered(self, account: str, origin: str, reason: str, after_ms: int) -> list[JobRow]:
+        """Withdraw the cancels that got no answer, where the provider was seen running the job long after.
+
+        ``after_ms`` milliseconds after it was asked for, a cancel has been applied or never will be. Returns
+        the jobs, which may be asked again.
+        """
+        with translated(self._path):
+            found = driver_of(self._looking).execute(_UNANSWERED, (account, origin, after_ms)).fetchall()
+        withdrawn: list[JobRow] = []
+        for (job_id,) in found:
+            with self._transaction() as connection:
+                if (
+                    driver_of(connection)
+                    .execute(f"{_UNANSWERED} AND id = ?", (account, origin, after_ms, job_id))
+                    .fetchone()
+                ):
+                    self._set(
+                        connection, job_id, cancel_requested_at=None, cancel_reason=None, cancel_doubt=0
+                    )
+                    row = self._row_now(connection, job_id)
+                    self._append(connection, self._clock(), "reconcile", row, "failed", reason)
+                    withdrawn.append(row)
+        return withdrawn
+
+    def _answered(
+        self, connection: Connection, intent: Intent, remote: RemoteSnapshot | None, asked_at: int | None
+    ) -> None:
+        if remote is not None:
+            self._apply_to(
+                connection, intent.job_id, remote, intent.opened_at if asked_at is None else asked_at
+            )
+
+    def _ended(self, connection: Connection, intent: Intent, action: str, result: str, detail: str) -> JobRow:
+        row = self._row_now(connection, intent.job_id)
+        self._append(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
+        if (
+            action == "cancel" and row.remote_status in UNFINISHED
+        ):  # a sync that reconciles plans its own next
+            self._make_due(connection, row.account)
+        return row

@@ -1,0 +1,128 @@
+"""Removal: the record that is hidden, what could not be deleted, and removals that wait for a cancel."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from jobdash.domain.job import JobRow
+from jobdash.store.connections import translated
+from jobdash.store.merge import FILES_DELETED
+from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
+from jobdash.store.sanitize import stored_error
+from jobdash.store.unit_of_work import TAKEN_BACK, UnitOfWork, job
+
+NOT_CONFIRMED = "the cancel was not confirmed in time; the job stays"
+_OVERDUE = (
+    "SELECT intent.id, intent.account, intent.deadline, coalesce(account.asked_at, 0)"
+    " FROM intent INDEXED BY intent_open LEFT JOIN account ON account.name = intent.account"
+    f" WHERE intent.closed_at IS NULL AND intent.kind = '{IntentKind.REMOVE}' AND intent.deadline < ?"
+)
+_FILES = select(job.c.files).where(job.c.id == bindparam("job_key"))
+
+
+class RemoveWrites(UnitOfWork):
+    """The store's part of remove, and of cancel & delete."""
+
+    def hide(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Precondition | None,
+        bulk: str | None = None,
+        detail: str = "",
+        waiting: int | None = None,
+    ) -> JobRow | Refusal:
+        """Remove the record: it stays as a tombstone, because its provider lists the job for ever.
+
+        ``waiting`` is the intent of a waiting removal that ends with it.
+        """
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now = self._clock()
+            if waiting is not None and self._close(connection, waiting, now, "done") is None:
+                return Refusal(TAKEN_BACK, row)
+            self._close_waiting(connection, job_id, now, "removed otherwise")
+            self._set_and_fence(connection, job_id, removed_at=now, removing=None)
+            self._append(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
+            return self._row_now(connection, job_id)
+
+    def left_behind(self, job_id: int, what: str | None) -> JobRow:
+        """Write what could not be deleted, so that the row goes on saying so; None when nothing is left."""
+        with self._transaction() as connection:
+            self._set(connection, job_id, left_behind=None if what is None else stored_error(what))
+            return self._row_now(connection, job_id)
+
+    def known_files(self, job_id: int) -> dict[str, str]:
+        """Return the files that the provider keeps of a job, by role, as far as it was ever told."""
+        with self._transaction() as connection:
+            files = connection.execute(_FILES, {"job_key": job_id}).scalar()
+            return json.loads(files) if files else {}
+
+    def files_deleted(self, job_id: int) -> None:
+        """Write that the provider keeps no file of the job any more, whatever its answers go on naming."""
+        with self._transaction() as connection:
+            self._set(connection, job_id, files=FILES_DELETED)
+
+    def begin_waiting_removal(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Precondition | None,
+        choices: dict[str, Any],
+        deadline: int,
+        bulk: str | None = None,
+    ) -> Intent | Refusal:
+        """Let a removal wait until the provider confirms the cancel; whichever sync sees that carries it out.
+
+        ``choices`` (JSON) is how it is meant, ``deadline`` (milliseconds UTC) when to give up.
+        """
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now = self._clock()
+            self._close_waiting(connection, job_id, now, "asked again")
+            self._set(connection, job_id, removing=deadline)
+            self._append(connection, now, UndoKind.WAITING_REMOVAL, row, "waiting", bulk=bulk)
+            self._make_due(connection, row.account)
+            return self._open(connection, now, IntentKind.REMOVE, row, deadline, bulk=bulk, choices=choices)
+
+    def end_waiting_removal(self, intent_id: int, reason: str) -> JobRow | None:
+        """Give up a waiting removal: the job stays. None when it was ended elsewhere."""
+        with self._transaction() as connection:
+            now = self._clock()
+            intent = self._close(connection, intent_id, now, reason)
+            if intent is None:
+                return None
+            self._set(connection, intent.job_id, removing=None)
+            row = self._row_now(connection, intent.job_id)
+            self._append(connection, now, UndoKind.REMOVAL, row, "failed", reason, bulk=intent.bulk)
+            return row
+
+    def give_up_removals(self, asked: Collection[str]) -> list[JobRow]:
+        """Give up the waiting removals that no sync will end any more; return their jobs.
+
+        That are those whose deadline has passed and whose account is none of ``asked``, or was asked since
+        then: such a sync would have seen the cancel confirmed. To be called now and then: it takes the store
+        for writing only when there is one.
+        """
+        with translated(self._path):
+            looking = self._quick.connection.driver_connection
+            assert isinstance(looking, sqlite3.Connection)
+            overdue = looking.execute(_OVERDUE, (self._clock(),)).fetchall()
+        nobodys = [
+            intent_id
+            for intent_id, account, deadline, asked_at in overdue
+            if account not in asked or asked_at > deadline
+        ]
+        ended = [self.end_waiting_removal(intent_id, NOT_CONFIRMED) for intent_id in nobodys]
+        return [row for row in ended if row is not None]

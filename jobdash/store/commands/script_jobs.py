@@ -1,0 +1,272 @@
+"""What is done to local jobs from outside their scripts, each in one transaction with its event."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from jobdash.domain.items import RETRIED, Attempt
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import LABELS, Status
+from jobdash.domain.time import MINUTE, SECOND
+from jobdash.store import lease_transitions
+from jobdash.store.chunks import chunks
+from jobdash.store.compiled_statement import driver_of
+from jobdash.store.item_rows import ATTEMPT_COLUMNS, attempt
+from jobdash.store.leases import MOST_ROWS
+from jobdash.store.owner import Owner
+from jobdash.store.records import EndedLocally, Precondition, Refusal, Retried, UndoKind
+from jobdash.store.sanitize import as_json, stored
+from jobdash.store.unit_of_work import UnitOfWork
+
+CANCELLED_BY_USER = "Cancelled by user"
+LOST_WORKER = "its worker was gone"
+_STARTING_MS = 10 * SECOND
+_COMING_UP_MS = MINUTE
+_WRITES_A_TRANSACTION = 100
+"""As many writes as may share one; together they keep to the limit."""
+
+
+class ScriptJobWrites(UnitOfWork):
+    """Cancel, force-fail, remove and retry of local jobs; nobody else has to be asked."""
+
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._path
+
+    def status(self, job_id: int) -> Status:
+        """Return the status a job shows now; takes nothing for writing."""
+        looking = driver_of(self._looking)
+        (word,) = looking.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
+        return Status(word)
+
+    def look_again(self, job_id: int, *, fence: int, accept: Precondition | None) -> JobRow | Refusal:
+        """Return a job if it still is what the plan saw, as every act below does first."""
+        with self._transaction() as connection:
+            return self._checked(connection, job_id, fence, accept)
+
+    def cancel_local(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Precondition | None,
+        reason: str | None = None,
+        bulk: str | None = None,
+    ) -> JobRow | Refusal:
+        """Tell a job's worker to stop; one that nobody runs is cancelled at once."""
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now, driver, kept = self._clock(), driver_of(connection), stored(reason or CANCELLED_BY_USER)
+            if row.status is not Status.PENDING and lease_transitions.has_worker(driver, job_id, now):
+                lease_transitions.ask_to_stop(driver, job_id, now, kept)
+                told = "its worker was told"
+            else:
+                lease_transitions.end_attempts(driver, job_id, now, f"cancelled by {self._actor.name}")
+                lease_transitions.cancelled(driver, job_id, now, kept)
+                told = "nobody ran it" if row.status is Status.PENDING else "its worker was not heard of"
+            self._append(connection, now, "cancel", row, "done", told, bulk=bulk)
+            return self._row_now(connection, job_id)
+
+    def force_fail_local(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Precondition | None,
+        reason: str | None = None,
+        bulk: str | None = None,
+    ) -> EndedLocally | Refusal:
+        """Declare a job failed; whatever its worker still writes is refused from now on."""
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now, driver = self._clock(), driver_of(connection)
+            lease_transitions.end_attempts(driver, job_id, now, f"force-failed by {self._actor.name}")
+            lease_transitions.force_failed(driver, job_id, now, stored(reason) if reason else None)
+            self._append(connection, now, UndoKind.FORCE_FAIL, row, "done", reason or "", bulk=bulk)
+            return self._taken(connection, job_id)
+
+    def remove_local(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Precondition | None,
+        bulk: str | None = None,
+        detail: str = "",
+    ) -> EndedLocally | Refusal:
+        """Hide a job with its items; an unfinished one is cancelled first, and an undo shows it so."""
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now, driver = self._clock(), driver_of(connection)
+            if row.unfinished:
+                lease_transitions.end_attempts(driver, job_id, now, f"removed by {self._actor.name}")
+                lease_transitions.cancelled(driver, job_id, now, CANCELLED_BY_USER)
+            lease_transitions.removed(driver, job_id, now)
+            self._append(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
+            return self._taken(connection, job_id)
+
+    def retry_local(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Precondition | None,
+        only: tuple[str, ...] = RETRIED,
+        starting: bool = False,
+        bulk: str | None = None,
+    ) -> Retried | Refusal:
+        """Make a job wait for its script's next run, its failed items unprocessed again, the others kept.
+
+        One that waits already stays as it is. A job with many failed items takes several transactions:
+        `Retried.more` says to call again, with the fence of the row that is returned. It is pending after the
+        last one. With ``starting`` it is then ours to start, and nobody else's; see `started`.
+        """
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now, driver = self._clock(), driver_of(connection)
+            last = _last_attempt(driver, job_id)
+            if row.status is Status.PENDING:
+                if starting and lease_transitions.is_starting(driver, job_id, now):
+                    return Refusal("its script was started a moment ago and has not begun yet", row)
+                return self._retried(connection, job_id, last, now, starting=starting)
+            if row.unfinished:
+                if lease_transitions.has_worker(driver, job_id, now):
+                    return Refusal(f"still {LABELS[row.status]}", row)
+                lease_transitions.end_attempts(driver, job_id, now, LOST_WORKER)
+                lease_transitions.lost(driver, job_id, now, LOST_WORKER)
+            most = MOST_ROWS if self._joined is None else MOST_ROWS // _WRITES_A_TRANSACTION
+            if "failed" in only and lease_transitions.errors_to_waiting(driver, job_id, now, most) == most:
+                return Retried(self._row_now(connection, job_id), last, 0, more=True)
+            lease_transitions.pending_again(driver, job_id, keyed=last is None or last.keyed)
+            self._append(connection, now, "retry", row, "done", bulk=bulk)
+            return self._retried(connection, job_id, last, now, starting=starting)
+
+    def _retried(
+        self, connection: Connection, job_id: int, last: Attempt | None, now: int, *, starting: bool
+    ) -> Retried:
+        driver = driver_of(connection)
+        if starting:
+            lease_transitions.will_start(driver, job_id, None, now + _STARTING_MS)
+        number = _attempt_number(driver, job_id)
+        return Retried(self._row_now(connection, job_id), last, number, more=False)
+
+    def started(self, job_id: int, *, fence: int, owner: Owner | None, detail: str) -> JobRow:
+        """Write which process was started for a pending job, or (None) that none came up.
+
+        ``detail`` is for the log. Until that process takes the job up, is dead, or a minute has passed,
+        nobody starts another.
+        """
+        with self._transaction() as connection:
+            now, driver = self._clock(), driver_of(connection)
+            row = self._row_now(connection, job_id)
+            if row.fence == fence and row.status is Status.PENDING:
+                lease_transitions.will_start(
+                    driver, job_id, owner, None if owner is None else now + _COMING_UP_MS
+                )
+            result = "failed" if owner is None else "done"
+            self._append(connection, now, "start", row, result, detail)
+            return self._row_now(connection, job_id)
+
+    def process_stopped(self, job_id: int, detail: str, *, bulk: str | None = None) -> None:
+        """Write into the log what became of the process behind a job that was taken from it."""
+        with self._transaction() as connection:
+            row = self._row_now(connection, job_id)
+            self._append(connection, self._clock(), "stop process", row, "done", detail, bulk=bulk)
+
+    def close_abandoned_cancels(self) -> list[JobRow]:
+        """End, as cancelled, the jobs that are told to stop and whose worker is gone; return them.
+
+        To be called now and then: it takes the store for writing only when there is such a job.
+        """
+        looking = driver_of(self._looking)
+        closed: list[JobRow] = []
+        for some in chunks(lease_transitions.abandoned_cancels(looking, self._clock()), MOST_ROWS):
+            with self._transaction() as connection:
+                now, driver = self._clock(), driver_of(connection)
+                for job_id in set(some).intersection(lease_transitions.abandoned_cancels(driver, now)):
+                    lease_transitions.end_attempts(driver, job_id, now, LOST_WORKER)
+                    lease_transitions.cancelled(driver, job_id, now, CANCELLED_BY_USER)
+                    row = self._row_now(connection, job_id)
+                    self._append(connection, now, "end", row, str(Status.CANCELLED), LOST_WORKER)
+                    closed.append(row)
+        return closed
+
+    def end_leases_of_dead(self) -> int:
+        """Let the leases of processes that are provably dead run out now; return how many there were.
+
+        So every reader sees at once what only this machine can know. To be called now and then, too.
+        """
+        looking = driver_of(self._looking)
+        ended = 0
+        for some in chunks(lease_transitions.leased_to_dead(looking, self._clock()), MOST_ROWS):
+            with self._transaction() as connection:
+                now, driver = self._clock(), driver_of(connection)
+                for job_id in set(some).intersection(lease_transitions.leased_to_dead(driver, now)):
+                    lease_transitions.end_lease(driver, job_id, now)
+                    ended += 1
+        return ended
+
+    def local_files(self, job_id: int) -> dict[str, str]:
+        """Return the files that were fetched of a local job, by role."""
+        return _local_files(driver_of(self._looking), job_id)
+
+    def fetched(self, job_id: int, file: Path) -> JobRow:
+        """Write where a local job's results lie now, so that a removal can delete them."""
+        with self._transaction() as connection:
+            files = _local_files(driver_of(connection), job_id)
+            if str(file) not in files.values():
+                role = next(role for role in _roles() if role not in files)
+                self._set(connection, job_id, files=as_json(files | {role: str(file)}))
+            row = self._row_now(connection, job_id)
+            self._append(connection, self._clock(), "fetch", row, "done", str(file))
+            return row
+
+    def set_local_files(self, job_id: int, files: dict[str, str]) -> None:
+        """Write which fetched files of a local job are left."""
+        with self._transaction() as connection:
+            self._set(connection, job_id, files=as_json(files) if files else None)
+
+    def _taken(self, connection: Connection, job_id: int) -> EndedLocally:
+        """Return a job without a worker, and the process that held it last."""
+        (owner,) = (
+            driver_of(connection).execute("SELECT last_owner FROM job WHERE id = ?", (job_id,)).fetchone()
+        )
+        return EndedLocally(self._row_now(connection, job_id), Owner.read(owner))
+
+
+def _last_attempt(driver: sqlite3.Connection, job_id: int) -> Attempt | None:
+    sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY fence DESC LIMIT 1"
+    values = driver.execute(sql, (job_id,)).fetchone()
+    return None if values is None else attempt(values)
+
+
+def _attempt_number(driver: sqlite3.Connection, job_id: int) -> int:
+    (number,) = driver.execute("SELECT attempt FROM job WHERE id = ?", (job_id,)).fetchone()
+    return int(number)
+
+
+def _local_files(driver: sqlite3.Connection, job_id: int) -> dict[str, str]:
+    (files,) = driver.execute("SELECT files FROM job WHERE id = ?", (job_id,)).fetchone()
+    return json.loads(files) if files else {}
+
+
+def _roles() -> Iterator[str]:
+    """Yield the names that fetched files are kept by: ``fetched``, ``fetched 2``, …"""
+    yield "fetched"
+    for number in count(2):
+        yield f"fetched {number}"

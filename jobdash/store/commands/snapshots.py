@@ -1,0 +1,84 @@
+"""Applying one provider's answer to one known job, inside whatever transaction asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import TERMINAL, Status
+from jobdash.store.compiled_statement import CompiledStatement
+from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, merge
+from jobdash.store.remote_snapshot import RemoteSnapshot
+from jobdash.store.rows import SET_BACK_MS
+from jobdash.store.unit_of_work import UnitOfWork, intents, job
+
+SELECT_KNOWN = select(*(job.c[name] for name in KNOWN_COLUMNS))
+_KNOWN_BY_ID = CompiledStatement(SELECT_KNOWN.where(job.c.id == bindparam("job_key")))
+_MOVE_INTENTS = (
+    update(intents)
+    .where(intents.c.job_id == bindparam("job_key"), intents.c.closed_at.is_(None))
+    .values(account=bindparam("adopter"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedSnapshot:
+    """What an answer changed in a job; ``finished`` is the job if its provider has just ended it."""
+
+    believed: bool
+    changed: bool
+    finished: JobRow | None = None
+
+    @property
+    def lost_race(self) -> bool:
+        """Whether it completed although a cancel had been asked for."""
+        return self.finished is not None and _lost_race(self.finished)
+
+
+def _lost_race(row: JobRow) -> bool:
+    return row.remote_status is Status.COMPLETED and row.cancel_requested_at is not None
+
+
+class SnapshotWrites(UnitOfWork):
+    """What writes answers: syncs, and the actions whose request was answered."""
+
+    def _apply(
+        self,
+        connection: Connection,
+        known: dict[str, Any],
+        observed: RemoteSnapshot,
+        source: SnapshotSource,
+        **more: int,
+    ) -> AppliedSnapshot:
+        """Write what an answer changes; ``more`` is written with it if the answer is believed."""
+        changes = merge({**known, "seen_at": self._not_ahead(known["seen_at"])}, observed, source)
+        if changes is None:
+            return AppliedSnapshot(believed=False, changed=False)
+        if changes or more:
+            self._set(connection, known["id"], **changes, **more)
+        if not changes:
+            return AppliedSnapshot(believed=True, changed=False)
+        if "account" in changes:
+            # What waits for the job's account has to wait for the one that is asked from now on.
+            connection.execute(_MOVE_INTENTS, {"job_key": known["id"], "adopter": changes["account"]})
+        ends = changes.get("remote_status") in TERMINAL and known["remote_status"] not in TERMINAL
+        if not ends or known["removed_at"] is not None:
+            return AppliedSnapshot(believed=True, changed=True)
+        row = self._row_now(connection, known["id"])
+        detail = "finished before the cancel took effect" if _lost_race(row) else ""
+        self._append(connection, self._clock(), "finished", row, str(row.remote_status), detail)
+        return AppliedSnapshot(believed=True, changed=True, finished=row)
+
+    def _not_ahead(self, moment: int | None) -> int | None:
+        """Return a time of our own, or None for one that a clock wrote which has been set back since."""
+        return None if moment is None or moment > self._clock() + SET_BACK_MS else moment
+
+    def _apply_to(self, connection: Connection, job_id: int, observed: RemoteSnapshot, asked_at: int) -> None:
+        """Write the answer to a question about one job."""
+        values = _KNOWN_BY_ID.run(connection, job_key=job_id).fetchone()
+        known = dict(zip(KNOWN_COLUMNS, values, strict=True))
+        source = SnapshotSource(known["account"], asked_at)
+        self._apply(connection, known, observed, source, seen_at=asked_at)

@@ -1,0 +1,198 @@
+"""Submit: the job and the intent before the request, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import LABELS, Status
+from jobdash.store.commands.snapshots import SnapshotWrites
+from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
+from jobdash.store.remote_snapshot import RemoteSnapshot
+from jobdash.store.sanitize import distinct, stored, stored_error, stored_named, stored_words
+from jobdash.store.schema.tables import ItemRecord, TagRecord, table
+from jobdash.store.unit_of_work import intents, job
+
+NOT_SUBMITTED = "not submitted"
+UNCONFIRMED = "unconfirmed"
+SUBMITTING = "submitting"
+"""Our own words in ``raw_status``, where no provider has said anything."""
+_LATE = "answered after it was given up"
+
+tags = table(TagRecord)
+items = table(ItemRecord)
+_SUPERSEDED_BY = select(job.c.superseded_by).where(job.c.id == bindparam("job_key"))
+_child = job.alias()
+_PARENT = select(_child.c.parent_id).where(_child.c.id == bindparam("child_key")).scalar_subquery()
+_NO_LONGER_SUPERSEDED = (
+    update(job)
+    .where(job.c.id == _PARENT, job.c.superseded_by == bindparam("child_key"))
+    .values(superseded_by=None)
+)
+_LISTED_BY = (
+    update(intents)
+    .where(
+        intents.c.id == bindparam("intent_key"),
+        intents.c.closed_at.is_(None),
+        intents.c.deadline > bindparam("until"),
+    )
+    .values(deadline=bindparam("until"))
+)
+_DOUBLE = select(job.c.id).where(
+    job.c.remote_id == bindparam("remote"),
+    job.c.provider == bindparam("provider"),
+    job.c.origin == select(job.c.origin).where(job.c.id == bindparam("job_key")).scalar_subquery(),
+    job.c.id != bindparam("job_key"),
+)
+
+
+class SubmitWrites(SnapshotWrites):
+    """The store's part of a submit; a retry at a provider is one with a parent."""
+
+    def begin_submit(
+        self, new: NewJob, *, deadline: int, bulk: str | None = None
+    ) -> tuple[JobRow, Intent] | Refusal:
+        """Write a pending job and the intent to submit it; on disk when this returns.
+
+        Refused when the parent's last retry is still unfinished.
+        """
+        with self._transaction(durable=True) as connection:
+            if new.parent_id is not None:
+                child = self._last_retry(connection, new.parent_id)
+                if child is not None and child.unfinished:
+                    return Refusal(f"its retry {child.public_id} is still {LABELS[child.status]}", child)
+            now = self._clock()
+            row = self._insert_new(connection, new, now)
+            if new.parent_id is not None:
+                self._set(connection, new.parent_id, superseded_by=row.id)
+            self._make_due(connection, row.account)
+            digest = {"digest": new.digest} if new.digest else None
+            kind = IntentKind.SUBMIT
+            return row, self._open(connection, now, kind, row, deadline, bulk=bulk, choices=digest)
+
+    def uploaded(self, job_id: int, file_id: str) -> None:
+        """Write where a submit's file lies, so that it can be deleted though no batch is made of it."""
+        with self._transaction(durable=True) as connection:
+            self._set(connection, job_id, files=stored_words({"input": file_id}))
+
+    def close_submit(
+        self, intent_id: int, remote: RemoteSnapshot, asked_at: int, *, action: str = "submit"
+    ) -> JobRow | None:
+        """The provider has the batch; None when somebody else has closed the intent.
+
+        The answer to whoever asked is taken in all the same when the submit was only given up.
+        """
+        with self._transaction() as connection:
+            intent = self._close(connection, intent_id, self._clock(), "done")
+            late = intent is None
+            intent = intent or self._given_up(connection, intent_id, action)
+            if intent is None:
+                return None
+            self._absorb_double(connection, intent.job_id, remote)
+            self._apply_to(connection, intent.job_id, remote, asked_at)
+            return self._told(connection, intent, action, "done", _LATE if late else "")
+
+    def fail_submit(self, intent_id: int, reason: str, *, action: str = "submit") -> JobRow | None:
+        """The provider certainly has no such batch: the job failed, and its parent may be retried again.
+
+        None when somebody else has closed the intent, unless the submit was only given up.
+        """
+        return self._end_submit(
+            intent_id,
+            reason,
+            action,
+            {
+                "remote_status": str(Status.FAILED),
+                "raw_status": NOT_SUBMITTED,
+                "error": stored_error(reason),
+                "finished_at": self._clock(),
+            },
+        )
+
+    def listed_by(self, intent_id: int, until: int) -> None:
+        """Bring forward the deadline of a dead process's submit: by then a list shows its batch, if any.
+
+        Said again later, it changes nothing.
+        """
+        with self._transaction() as connection:
+            connection.execute(_LISTED_BY, {"intent_key": intent_id, "until": until})
+
+    def leave_unconfirmed(self, intent_id: int, reason: str, *, action: str = "reconcile") -> JobRow | None:
+        """Nobody can tell whether the provider has the batch; a sync that finds its key will say."""
+        columns = {"remote_status": str(Status.UNKNOWN), "raw_status": UNCONFIRMED}
+        return self._end_submit(intent_id, reason, action, columns)
+
+    def _end_submit(self, intent_id: int, reason: str, action: str, columns: dict[str, Any]) -> JobRow | None:
+        with self._transaction() as connection:
+            intent = self._close(connection, intent_id, self._clock(), reason)
+            intent = intent or self._given_up(connection, intent_id, action)
+            if intent is None:
+                return None
+            if self._row_now(connection, intent.job_id).remote_id is None:
+                self._set(connection, intent.job_id, **columns)
+                if columns["remote_status"] == Status.FAILED:
+                    connection.execute(_NO_LONGER_SUPERSEDED, {"child_key": intent.job_id})
+            return self._told(connection, intent, action, "failed", reason)
+
+    def _given_up(self, connection: Connection, intent_id: int, action: str) -> Intent | None:
+        """Return a submit nobody could confirm, for the late word of whoever sent it; None for others."""
+        intent = self._closed(connection, intent_id) if action == "submit" else None
+        if intent is None or intent.job_id is None:
+            return None
+        row = self._row_now(connection, intent.job_id)
+        return intent if row.remote_id is None and row.raw_status == UNCONFIRMED else None
+
+    def _told(self, connection: Connection, intent: Intent, action: str, result: str, detail: str) -> JobRow:
+        row = self._row_now(connection, intent.job_id)
+        self._append(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
+        if action == "submit" and row.unfinished:
+            self._make_due(connection, row.account)
+        return row
+
+    def _last_retry(self, connection: Connection, parent_id: int) -> JobRow | None:
+        child = connection.execute(_SUPERSEDED_BY, {"job_key": parent_id}).scalar()
+        return None if child is None else self._row(connection, child)
+
+    def _insert_new(self, connection: Connection, new: NewJob, now: int) -> JobRow:
+        (public_id,) = self._new_public_ids(connection, 1)
+        made = connection.execute(
+            insert(job),
+            {
+                "public_id": public_id,
+                "provider": new.provider,
+                "account": new.account,
+                "origin": new.origin,
+                "submit_key": new.key,
+                "name": stored(new.name),
+                "remote_status": str(Status.PENDING),
+                "raw_status": SUBMITTING,
+                "model": new.model and stored(new.model),
+                "endpoint": new.endpoint and stored(new.endpoint),
+                "total": new.total,
+                "created_at": now,
+                "parent_id": new.parent_id,
+            },
+        )
+        job_id = made.lastrowid
+        words = [
+            {"job_id": job_id, "key": distinct(key), "value": stored_named(key, value)}
+            for key, value in new.tags.items()
+        ]
+        if words:
+            connection.execute(insert(tags), words)
+        return self._row_now(connection, job_id)
+
+    def _absorb_double(self, connection: Connection, job_id: int, remote: RemoteSnapshot) -> None:
+        """Take in the row that a sync made of the same batch in between, where the provider dropped our key.
+
+        The older row stays: its id is the one that was printed. Nothing but a discovery is lost.
+        """
+        place = {"job_key": job_id, "remote": remote.remote_id}
+        provider = self._row_now(connection, job_id).provider
+        double = connection.execute(_DOUBLE, {**place, "provider": provider}).scalar()
+        if double is not None:
+            connection.execute(delete(items).where(items.c.job_id == double))
+            connection.execute(update(intents).where(intents.c.job_id == double).values(job_id=job_id))
+            connection.execute(delete(job).where(job.c.id == double))

@@ -1,0 +1,303 @@
+"""What a sync writes of jobs: answers and 404s."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, case, func, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import TERMINAL, UNFINISHED
+from jobdash.store.chunks import chunks
+from jobdash.store.commands.snapshots import SELECT_KNOWN, AppliedSnapshot, SnapshotWrites
+from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, is_older
+from jobdash.store.records import UpsertResult
+from jobdash.store.remote_snapshot import RemoteSnapshot
+from jobdash.store.rows import SET_BACK_MS
+from jobdash.store.sanitize import distinct, stored, stored_named
+from jobdash.store.schema.tables import TagRecord, table
+from jobdash.store.unit_of_work import WORDS_A_QUERY, job
+
+GONE_AFTER_MS = 5 * 60 * 1000
+"""Two 404s at least this far apart mean that a job is gone."""
+_JOBS_A_TRANSACTION = 250
+_TAGS_A_JOB = 16
+"""OpenAI allows 16 entries of metadata; together this is under 5,000 rows a transaction."""
+
+tags = table(TagRecord)
+
+_BY_REMOTE_ID = SELECT_KNOWN.where(
+    job.c.remote_id.in_(bindparam("words", expanding=True)),
+    job.c.provider == bindparam("provider"),
+    job.c.origin == bindparam("origin"),
+)
+_BY_SUBMIT_KEY = SELECT_KNOWN.where(
+    job.c.submit_key.in_(bindparam("words", expanding=True)),
+    job.c.remote_id.is_(None),
+    job.c.provider == bindparam("provider"),
+)
+# Only a submit that got no answer has no remote id: these rows are few, and lie together in the index.
+_BY_INPUT_FILE = SELECT_KNOWN.where(
+    job.c.remote_id.is_(None),
+    job.c.remote_status.in_(sorted(UNFINISHED)),
+    job.c.provider == bindparam("provider"),
+    job.c.origin == bindparam("origin"),
+    func.json_extract(job.c.files, "$.input").in_(bindparam("words", expanding=True)),
+)
+_SEEN = (
+    update(job)
+    .where(
+        job.c.id == bindparam("job_key"),
+        or_(
+            job.c.seen_at.is_(None),
+            job.c.seen_at < bindparam("asked"),
+            job.c.seen_at > bindparam("ahead"),
+        ),
+    )
+    .values(
+        seen_at=bindparam("asked"),
+        unchanged_polls=case((bindparam("unchanged"), job.c.unchanged_polls + 1), else_=0),
+    )
+)
+_ASKED_SINGLY = update(job).where(job.c.id == bindparam("job_key")).values(unchanged_polls=0)
+_IDS_BEHIND = select(job.c.id, job.c.remote_id).where(job.c.id > bindparam("last")).order_by(job.c.id)
+_LAST_ID = select(job.c.id).order_by(job.c.id.desc()).limit(1)
+_ALL_NONE = dict.fromkeys(
+    column.name
+    for column in job.columns
+    if column.computed is None and column.server_default is None and column.name != "id"
+)
+
+
+@dataclass
+class _Batch:
+    """An `UpsertResult` in the making."""
+
+    inserted: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+    finished: list[JobRow] = field(default_factory=list)
+    lost_race: list[JobRow] = field(default_factory=list)
+    settled: set[str] = field(default_factory=set)
+    """Remote ids that are known, unchanged and terminal (or removed): nothing at all is written of them."""
+
+    def result(self) -> UpsertResult:
+        return UpsertResult(
+            tuple(self.inserted),
+            tuple(self.changed),
+            tuple(self.finished),
+            tuple(self.lost_race),
+        )
+
+
+class SyncWrites(SnapshotWrites):
+    """Answers of providers, written so that no older one undoes a newer one."""
+
+    def upsert(
+        self,
+        account: str,
+        provider: str,
+        origin: str,
+        jobs: Sequence[RemoteSnapshot],
+        asked_at: int,
+        *,
+        configured: Collection[str] | None = None,
+        listed: bool = False,
+        makes_due: bool = False,
+    ) -> UpsertResult:
+        """Write what an account tells of its jobs.
+
+        ``asked_at`` is when the request was sent, milliseconds UTC; ``configured`` names the accounts there
+        are, so that jobs of an account that is no more are adopted; ``listed`` says that a poll's list told
+        of them, which counts how often in a row it told the same. ``makes_due`` is for whoever is no sync:
+        the account is polled soon when one of the jobs is unfinished. ``removed_at`` is never touched.
+        """
+        source = SnapshotSource(account, asked_at, configured)
+        by_id = {observed.remote_id: observed for observed in jobs}
+        collected = _Batch()
+        for some in chunks(list(by_id.values()), _JOBS_A_TRANSACTION):
+            with self._transaction() as connection:
+                self._write_answers(connection, provider, origin, some, source, collected, listed=listed)
+                if makes_due and any(observed.status in UNFINISHED for observed in some):
+                    self._make_due(connection, account)
+        return collected.result()
+
+    def _write_answers(
+        self,
+        connection: Connection,
+        provider: str,
+        origin: str,
+        jobs: Sequence[RemoteSnapshot],
+        source: SnapshotSource,
+        collected: _Batch,
+        *,
+        listed: bool,
+    ) -> None:
+        known = _known(connection, provider, origin, jobs)
+        unknown: list[RemoteSnapshot] = []
+        seen: list[dict[str, int | bool]] = []
+        ahead = self._clock() + SET_BACK_MS
+        for observed in jobs:
+            # One submit is one batch: of two with its key, the other is a batch of its own.
+            before = (
+                known.get(observed.remote_id)
+                or known.pop(_key_word(observed), None)
+                or _submitted(known, observed)
+            )
+            if before is None:
+                unknown.append(observed)
+                continue
+            applied = self._apply(connection, before, observed, source)
+            self._collect(before, observed, applied, collected)
+            settled = observed.remote_id in collected.settled
+            # A sync in which nothing happened leaves the file alone: not even ``seen_at`` is written.
+            if applied.believed and (applied.changed or not settled):
+                same = listed and not applied.changed and not settled
+                seen.append(
+                    {"job_key": before["id"], "asked": source.asked_at, "ahead": ahead, "unchanged": same}
+                )
+        if seen:
+            connection.execute(_SEEN, seen)
+        if unknown:
+            collected.inserted += self._insert(connection, provider, origin, unknown, source)
+
+    @staticmethod
+    def _collect(
+        before: dict[str, Any], observed: RemoteSnapshot, applied: AppliedSnapshot, collected: _Batch
+    ) -> None:
+        """Sort a known job into the result: what happens to a removed one is nobody's news."""
+        if before["removed_at"] is not None:
+            collected.settled.add(observed.remote_id)
+        elif applied.changed:
+            collected.changed.append(before["id"])
+        elif before["remote_status"] in TERMINAL:
+            collected.settled.add(observed.remote_id)
+        if applied.finished is not None:
+            collected.finished.append(applied.finished)
+            if applied.lost_race:
+                collected.lost_race.append(applied.finished)
+
+    def _insert(
+        self,
+        connection: Connection,
+        provider: str,
+        origin: str,
+        jobs: Sequence[RemoteSnapshot],
+        source: SnapshotSource,
+    ) -> list[int]:
+        now = self._clock()
+        last = connection.execute(_LAST_ID).scalar() or 0
+        ids = self._new_public_ids(connection, len(jobs))
+        rows = [
+            {
+                **_ALL_NONE,
+                **_discovered(observed, now),
+                "public_id": public,
+                "provider": provider,
+                "origin": origin,
+                "account": source.account,
+                "seen_at": source.asked_at,
+            }
+            for public, observed in zip(ids, jobs, strict=True)
+        ]
+        connection.execute(insert(job), rows)
+        made = {remote: id_ for id_, remote in connection.execute(_IDS_BEHIND, {"last": last})}
+        words = [
+            {"job_id": made[observed.remote_id], "key": distinct(key), "value": stored_named(key, value)}
+            for observed in jobs
+            for key, value in islice(observed.metadata.items(), _TAGS_A_JOB)
+            if value != observed.submit_key
+        ]
+        if words:
+            connection.execute(sqlite_insert(tags).on_conflict_do_nothing(), words)
+        return sorted(made.values())
+
+    def asked_singly(self, job_id: int) -> None:
+        """Begin anew to count how often a list tells the same of a job: it was asked for alone."""
+        with self._transaction() as connection:
+            connection.execute(_ASKED_SINGLY, {"job_key": job_id})
+
+    def mark_not_found(self, job_id: int, asked_at: int) -> bool:
+        """Write down that the provider knows no such job; return whether that makes it gone now.
+
+        The first 404 is only noted, since a list may lag; a second one at least 5 minutes later decides.
+        Jobs whose remote word is terminal stay what they are.
+        """
+        with self._transaction() as connection:
+            statement = SELECT_KNOWN.where(job.c.id == job_id)
+            known = connection.execute(statement).mappings().one_or_none()
+            if known is None or known["remote_status"] in TERMINAL or known["gone_at"] is not None:
+                return False
+            seen_at = self._not_ahead(known["seen_at"])
+            if seen_at is not None and asked_at < seen_at:
+                return False
+            first = self._not_ahead(known["not_found_at"])
+            if first is None:
+                self._set(connection, job_id, not_found_at=asked_at, seen_at=asked_at)
+                return False
+            if asked_at - first < GONE_AFTER_MS:
+                self._set(connection, job_id, seen_at=asked_at)
+                return False
+            self._set(connection, job_id, gone_at=asked_at, seen_at=asked_at)
+            return True
+
+
+def _known(
+    connection: Connection, provider: str, origin: str, jobs: Sequence[RemoteSnapshot]
+) -> dict[str, dict[str, Any]]:
+    """Return the known jobs among ``jobs``: by remote id, or by the key of a submit not yet confirmed."""
+    found: dict[str, dict[str, Any]] = {}
+    place = {"provider": provider, "origin": origin}
+    for words in chunks([observed.remote_id for observed in jobs], WORDS_A_QUERY):
+        for row in connection.execute(_BY_REMOTE_ID, {"words": words, **place}):
+            found[row.remote_id] = _as_dict(row)
+    keys = [observed.submit_key for observed in jobs if observed.submit_key]
+    for some in chunks(keys, WORDS_A_QUERY):
+        for row in connection.execute(_BY_SUBMIT_KEY, {"words": some, "provider": provider}):
+            found[f"key {row.submit_key}"] = _as_dict(row)
+    # A server that keeps no metadata still names the file, which was uploaded for this one batch.
+    files = [word for observed in jobs if not observed.submit_key and (word := observed.files.get("input"))]
+    for some in chunks(files, WORDS_A_QUERY):
+        for row in connection.execute(_BY_INPUT_FILE, {"words": some, **place}):
+            before = _as_dict(row)
+            found[f"file {json.loads(before['files'])['input']}"] = before
+    return found
+
+
+def _key_word(observed: RemoteSnapshot) -> str:
+    return f"key {observed.submit_key}"
+
+
+def _file_word(observed: RemoteSnapshot) -> str:
+    return f"file {observed.files.get('input')}"
+
+
+def _submitted(known: dict[str, dict[str, Any]], observed: RemoteSnapshot) -> dict[str, Any] | None:
+    """Return the submit whose batch this is by its input file; a batch made before it is another's.
+
+    Some servers give the same file to every upload of the same content.
+    """
+    before = known.get(_file_word(observed))
+    if before is None or is_older(observed.created_at, before["created_at"]):
+        return None
+    return known.pop(_file_word(observed))
+
+
+def _as_dict(row: Row[Any]) -> dict[str, Any]:
+    return dict(zip(KNOWN_COLUMNS, row, strict=True))
+
+
+def _discovered(observed: RemoteSnapshot, now: int) -> dict[str, Any]:
+    """Return the columns of a job seen for the first time; if it ended long ago, it was not updated now."""
+    columns = changed_columns(observed)
+    columns["remote_id"] = observed.remote_id
+    columns["submit_key"] = observed.submit_key
+    columns["name"] = stored(observed.name or observed.remote_id)
+    columns.setdefault("created_at", columns.get("started_at", now))
+    ended = columns.get("finished_at", columns["created_at"])
+    columns["updated_at"] = min(ended, now) if observed.status in TERMINAL else now
+    return columns

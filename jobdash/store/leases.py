@@ -1,0 +1,422 @@
+"""What a worker writes about the job it holds, each statement refused by the store once it holds it no more.
+
+DB-API only: this runs in a user's own script.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jobdash.errors import StoreError
+from jobdash.store.connections import connect_writer, refuse_unusable, translated
+from jobdash.store.owner import Owner
+
+HELD = "id = ? AND fence = ? AND status IN ('in_progress', 'cancelling')"
+"""True of a job as long as the worker with this fence may write."""
+MOST_ROWS = 5_000
+"""Items written in one transaction; other processes wait for its end."""
+_NEEDED_TABLES = 2
+
+_RENEW = f"UPDATE job SET lease_until = now_ms() + ? WHERE {HELD} RETURNING status"
+_ADD = (
+    "UPDATE job SET lease_until = now_ms() + ?, succeeded = coalesce(succeeded, 0) + ?,"
+    " failed = coalesce(failed, 0) + ?,"
+    # A scalar max with NULL is NULL: a total nobody knows stays unknown.
+    " total = max(total, coalesce(succeeded, 0) + coalesce(failed, 0) + ?)"
+    f" WHERE {HELD} RETURNING status, total, succeeded + failed"
+)
+# Of a column that is set, all indexes are written anew, whether it changes or not.
+_ADD_SUCCEEDED = (
+    "UPDATE job SET lease_until = now_ms() + ?, succeeded = coalesce(succeeded, 0) + ?"
+    f" WHERE {HELD} RETURNING status"
+)
+_SET_COUNTS = (
+    "UPDATE job SET lease_until = now_ms() + ?, succeeded = ?, failed = ?, total = max(total, ?)"
+    f" WHERE {HELD} RETURNING status"
+)
+_UPSERT = (
+    "INSERT INTO item (job_id, seq, key, outcome, attempt, detail, error_type, error, at)"
+    " VALUES (?1, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?1), ?2, ?3, ?4, ?5, ?6, ?7,"
+    " now_ms())"
+    " ON CONFLICT (job_id, key) DO UPDATE SET outcome = excluded.outcome, attempt = excluded.attempt,"
+    " detail = excluded.detail, error_type = excluded.error_type, error = excluded.error, at = excluded.at"
+)
+_EXPECT = (
+    "INSERT INTO item (job_id, seq, key, outcome, attempt, at)"
+    " VALUES (?1, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?1), ?2, 'waiting', ?3,"
+    " now_ms()) ON CONFLICT (job_id, key) DO NOTHING"
+)
+_COUNT_TOTAL = (
+    "UPDATE job SET lease_until = now_ms() + ?,"
+    " total = (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = job.id)"
+    f" WHERE {HELD} RETURNING total"
+)
+_SET_TOTAL = f"UPDATE job SET total = ? WHERE {HELD} RETURNING status"
+_STANDING = "SELECT outcome FROM item WHERE job_id = ? AND key = ?"
+_STATUS = f"SELECT status FROM job WHERE {HELD}"
+_ASK_CANCEL = (
+    "UPDATE job SET cancel_requested_at = now_ms(), cancel_reason = ?"
+    " WHERE id = ? AND fence = ? AND status = 'in_progress' RETURNING status"
+)
+_FINISH = (
+    "UPDATE job SET remote_status = ?1, raw_status = ?1, finished_at = now_ms(), error = ?2,"
+    " cancel_requested_at = CASE WHEN ?3 IS NULL THEN cancel_requested_at"
+    " ELSE coalesce(cancel_requested_at, now_ms()) END,"
+    " cancel_reason = coalesce(cancel_reason, ?3),"
+    # A process that has given its job back is nobody to be stopped for it: it may be at something else.
+    " last_owner = NULL, owner = NULL, lease_until = NULL"
+    " WHERE id = ?4 AND fence = ?5 AND status IN ('in_progress', 'cancelling') RETURNING status"
+)
+_FAIL_LEFT = (
+    "UPDATE job SET remote_status = 'failed', raw_status = 'failed', error = ?1, succeeded = ?4"
+    " WHERE id = ?2 AND fence = ?3 AND status IN ('cancelled', 'completed') AND cancel_requested_at IS NULL"
+    " AND removed_at IS NULL RETURNING id"
+)
+_END_ATTEMPT = "UPDATE attempt SET ended_at = now_ms(), ended = ? WHERE job_id = ? AND fence = ?"
+_EVENT = (
+    "INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, account, result, detail)"
+    " SELECT now_ms(), ?, 'script', ?, id, public_id, name, account, ?, ? FROM job WHERE id = ?"
+)
+_TRUTH = (
+    "SELECT removed_at, status, verdict, fence,"
+    " (SELECT owner FROM attempt WHERE job_id = job.id ORDER BY fence DESC LIMIT 1) FROM job WHERE id = ?"
+)
+_WHO = "SELECT actor FROM event WHERE job_id = ? AND action = ? ORDER BY id DESC LIMIT 1"
+NAMED = "db= or JOBDASH_DATABASE"
+"""How a script names another store."""
+
+
+class ItemWrite(NamedTuple):
+    """What became of one item, as it is kept."""
+
+    key: str
+    outcome: str
+    """``ok``, ``error`` or ``skipped``."""
+    detail: str | None = None
+    """JSON."""
+    error_type: str | None = None
+    error: str | None = None
+
+
+class LeaseState(NamedTuple):
+    """What is already there of an item."""
+
+    outcome: str
+    attempt: int
+    """The attempt that wrote it."""
+
+
+class LeaseRefused(Exception):
+    """The store takes nothing more from this worker.
+
+    Its text goes on where a sentence began with the job ("was removed"); ``cancelled`` when somebody else has
+    ended the job as cancelled, which is no loss.
+    """
+
+    def __init__(self, sentence: str, *, cancelled: bool = False) -> None:
+        super().__init__(sentence)
+        self.cancelled = cancelled
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds UTC: what ``now_ms()`` is in every statement; tests replace it."""
+    return time.time_ns() // 1_000_000
+
+
+def open_store(path: Path, notice: Callable[[str], None] | None = None) -> sqlite3.Connection:
+    """Open the store for a worker, make it if there is none; it is never upgraded in a user's process.
+
+    All is written with ``synchronous=NORMAL``: a power cut may take the last moments, also of a claim or of
+    an end, and with them goes the process; the items that were lost are then done again. FULL would cost the
+    start and the end of each script a wait for the disk, and save nothing else.
+
+    ``notice`` is given a sentence when files of an earlier store had to be moved away. Raises `StoreError`
+    for a store that cannot be written by this version, or that somebody else owns or may write.
+    """
+    refuse_unusable(path)
+    if not path.exists():
+        from jobdash.store.bootstrap import create_store, ignore
+
+        create_store(path, notice or ignore)
+    connection = connect_writer(path, "NORMAL", NAMED)
+    try:
+        connection.create_function("now_ms", 0, _now_ms)
+        with translated(path, NAMED):
+            _check_tables(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _now_ms() -> int:
+    return now_ms()  # looked up each time, so that replacing it reaches open connections
+
+
+def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
+    query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
+    (known,) = connection.execute(f"{query} ('job', 'alembic_version')").fetchone()
+    if known < _NEEDED_TABLES:
+        raise StoreError(f"{path} is not a jobdash store. Name another file with {NAMED}.")
+    if not connection.execute("SELECT 1 FROM pragma_table_info('attempt') WHERE name = 'work'").fetchone():
+        raise StoreError(
+            f"The store {path} was made by an older jobdash. Run `jobdash list` once: it upgrades the store."
+        )
+
+
+@contextlib.contextmanager
+def immediate(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the store for writing; whatever goes wrong leaves it as it was."""
+    try:
+        begin(connection)  # an interrupt may come right behind it
+        yield
+        commit(connection)
+    except BaseException:
+        roll_back(connection)
+        raise
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Begin a transaction that will write; waits for other writers as long as the connection's patience."""
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def commit(connection: sqlite3.Connection) -> None:
+    """Make what was written so."""
+    connection.execute("COMMIT")
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """Undo what was written; SQLite may have done so by itself, when the disk was full for one."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def add_event(
+    connection: sqlite3.Connection, job_id: int, actor: str, action: str, result: str, detail: str
+) -> None:
+    """Append a line to the log, on an open transaction."""
+    connection.execute(_EVENT, (actor, action, result, detail, job_id))
+
+
+def pid_of(owner: str | None) -> int | None:
+    """Return the process of an owner as it is kept; None for what cannot be read."""
+    known = Owner.read(owner)
+    return None if known is None else known.pid
+
+
+def fail_left_loop(
+    connection: sqlite3.Connection, job_id: int, fence: int, actor: str, ended: str, done: int
+) -> None:
+    """Turn the end of a loop that was left into a failure at so many items, unless something came between."""
+    with immediate(connection):
+        if connection.execute(_FAIL_LEFT, (ended, job_id, fence, done)).fetchall():
+            connection.execute(_END_ATTEMPT, (ended, job_id, fence))
+            add_event(connection, job_id, actor, "end", "failed", ended)
+
+
+class Lease:
+    """A claimed job: what its worker may do as long as nobody else was given it.
+
+    Every method is one transaction and raises `LeaseRefused` when the job is no longer this worker's, and
+    ``sqlite3.Error`` as it comes. Not for two threads at once.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, job_id: int, fence: int, attempt: int, lease_ms: int, actor: str
+    ) -> None:
+        self._connection = connection
+        self._job_id = job_id
+        self._fence = fence
+        self._attempt = attempt
+        self._lease_ms = lease_ms
+        self._actor = actor
+        self._room: float = 0
+        """How many more items may be done before they are more than the total; known after the first."""
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, as items carry it."""
+        return self._attempt
+
+    def write_items(self, outcomes: Sequence[ItemWrite]) -> str:
+        """Keep what became of items, with their counts, and renew the lease; return the job's status.
+
+        Counts change by the difference to what stood there, so that saying a thing twice counts once.
+        """
+        connection = self._connection
+        try:
+            begin(connection)
+            succeeded, failed = self._difference(outcomes)
+            status = self._add(succeeded, failed)
+            if status is None:
+                roll_back(connection)
+            else:
+                self._upsert(outcomes)
+                commit(connection)
+        except BaseException:
+            roll_back(connection)
+            raise
+        return self._or_refused(status)
+
+    def _difference(self, outcomes: Sequence[ItemWrite]) -> tuple[int, int]:
+        """Return by how much the counts of done and failed items change."""
+        stands: dict[str, str | None] = {}
+        succeeded = failed = 0
+        for item in outcomes:
+            if item.key in stands:
+                before = stands[item.key]
+            else:
+                row = self._connection.execute(_STANDING, (self._job_id, item.key)).fetchone()
+                before = row and row[0]
+            stands[item.key] = item.outcome
+            succeeded += (item.outcome != "error") - (before in _SUCCEEDED)
+            failed += (item.outcome == "error") - (before == "error")
+        return succeeded, failed
+
+    def _add(self, succeeded: int, failed: int) -> str | None:
+        change = succeeded + failed
+        self._room -= change
+        if not failed and self._room >= 0:
+            return self._status_of(_ADD_SUCCEEDED, (self._lease_ms, succeeded, self._job_id, self._fence))
+        rows = self._connection.execute(
+            _ADD, (self._lease_ms, succeeded, failed, change, self._job_id, self._fence)
+        ).fetchall()
+        if not rows:
+            return None
+        status, total, done = rows[0]
+        self._room = math.inf if total is None else total - done
+        return str(status)
+
+    def _upsert(self, outcomes: Sequence[ItemWrite]) -> None:
+        number = self._attempt
+        rows = [(self._job_id, key, what, number, *rest) for key, what, *rest in outcomes]
+        self._connection.executemany(_UPSERT, rows)
+
+    def write_counts(self, succeeded: int, failed: int) -> str:
+        """Keep the counts of a job without keys, and renew the lease; return the job's status."""
+        values = (self._lease_ms, succeeded, failed, succeeded + failed, self._job_id, self._fence)
+        return self._written(_SET_COUNTS, values)
+
+    def renew(self) -> str:
+        """Renew the lease; return the job's status."""
+        return self._written(_RENEW, (self._lease_ms, self._job_id, self._fence))
+
+    def expect(self, keys: Sequence[str]) -> None:
+        """Write items down as unprocessed where nothing is known of them, in several transactions."""
+        for start in range(0, len(keys), MOST_ROWS):
+            with immediate(self._connection):
+                held = self._status_of(_RENEW, (self._lease_ms, self._job_id, self._fence))
+                if held is not None:
+                    rows = [(self._job_id, key, self._attempt) for key in keys[start : start + MOST_ROWS]]
+                    self._connection.executemany(_EXPECT, rows)
+            self._or_refused(held)
+
+    def count_total(self) -> int:
+        """Make the items that are written down the job's total, and return it."""
+        self._room = 0
+        with immediate(self._connection):
+            found = self._status_of(_COUNT_TOTAL, (self._lease_ms, self._job_id, self._fence))
+        return int(self._or_refused(found))
+
+    def set_total(self, total: int) -> None:
+        """Keep a total that has become known."""
+        self._room = 0
+        with immediate(self._connection):
+            found = self._status_of(_SET_TOTAL, (total, self._job_id, self._fence))
+        self._or_refused(found)
+
+    def standing(self, keys: Sequence[str]) -> dict[str, LeaseState]:
+        """Return what is there of items, by key; at most some hundreds of them, the limit of SQLite."""
+        if not keys:
+            return {}
+        # Of so many keys in an IN, SQLite thinks that going through all items of the job is less work.
+        query = (
+            f"WITH asked (name) AS (VALUES {', '.join(['(?)'] * len(keys))})"
+            " SELECT key, outcome, attempt FROM asked CROSS JOIN item ON job_id = ? AND key = name"
+        )
+        rows = self._connection.execute(query, (*keys, self._job_id))
+        return {key: LeaseState(outcome, attempt) for key, outcome, attempt in rows}
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection has written to the store; takes 3 µs."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def status(self) -> str:
+        """Return the job's status as long as it is this worker's."""
+        row = self._connection.execute(_STATUS, (self._job_id, self._fence)).fetchone()
+        return self._or_refused(row and row[0])
+
+    def ask_cancel(self, reason: str) -> None:
+        """Ask for one's own cancel, so that it shows; nothing if it was asked for already."""
+        with immediate(self._connection):
+            if self._status_of(_ASK_CANCEL, (reason, self._job_id, self._fence)) is not None:
+                add_event(self._connection, self._job_id, self._actor, "cancel", "done", reason)
+        self.status()
+
+    def finish(self, word: str, ended: str, error: str | None = None, asked: str | None = None) -> None:
+        """End the job with ``completed``, ``cancelled`` or ``failed``, and give it back.
+
+        ``ended`` says how, in one sentence; ``asked`` is the reason of a cancel to oneself.
+        """
+        with immediate(self._connection):
+            found = self._status_of(_FINISH, (word, error, asked, self._job_id, self._fence))
+            if found is not None:
+                self._connection.execute(_END_ATTEMPT, (ended, self._job_id, self._fence))
+                add_event(self._connection, self._job_id, self._actor, "end", word, ended)
+        self._or_refused(found)
+
+    def be_patient(self, ms: int) -> None:
+        """Set how long a statement waits for other writers."""
+        self._connection.execute(f"PRAGMA busy_timeout = {ms:d}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _written(self, statement: str, values: tuple[object, ...]) -> str:
+        with immediate(self._connection):
+            status = self._status_of(statement, values)
+        return self._or_refused(status)
+
+    def _status_of(self, statement: str, values: tuple[object, ...]) -> str | None:
+        # All rows are fetched: a statement that is not at its end would hold up the commit.
+        rows = self._connection.execute(statement, values).fetchall()
+        return rows[0][0] if rows else None
+
+    def _or_refused(self, status: str | None) -> str:
+        if status is None:
+            raise self.truth()
+        return status
+
+    def truth(self) -> LeaseRefused:
+        """Return what has happened to a job that takes nothing from this worker."""
+        row = self._connection.execute(_TRUTH, (self._job_id,)).fetchone()
+        if row is None:
+            return LeaseRefused("is not in the store any more")
+        removed_at, status, verdict, fence, owner = row
+        if removed_at is not None:
+            return LeaseRefused("was removed")
+        if verdict is not None:
+            return LeaseRefused(f"was failed{self._by('force-fail')}")
+        if status == "cancelled":
+            return LeaseRefused("was cancelled", cancelled=True)
+        if status == "pending":
+            return LeaseRefused(f"was set back to pending{self._by('retry')}")
+        if fence == self._fence:
+            return LeaseRefused(f"is {status} already")
+        pid = pid_of(owner)
+        return LeaseRefused(f"was taken over by {f'pid {pid}' if pid else 'another run'}")
+
+    def _by(self, action: str) -> str:
+        row = self._connection.execute(_WHO, (self._job_id, action)).fetchone()
+        return f" by {row[0]}" if row else ""
+
+
+_SUCCEEDED = frozenset({"ok", "skipped"})

@@ -1,0 +1,212 @@
+"""The items of a local job, in pages and as counts, and the attempts that made them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from jobdash.domain.provider import LOCAL
+from jobdash.domain.status import Tab
+from jobdash.store.chunks import chunks
+from jobdash.store.connections import translated
+from jobdash.store.read_connection import IDS_A_QUERY, ReadConnection, marks
+
+if TYPE_CHECKING:  # a list of jobs, the leanest of all commands, does without
+    from jobdash.domain.items import Attempt, ItemErrors, ItemRow, ItemStatus
+
+_ERRORS_LOOKED_AT = 10_000
+_MOST_GROUPS = 100
+_PAGE = 1_000
+_DONE = ("ok", "error", "skipped")
+
+
+class ItemReads(ReadConnection):
+    """What the screen of a local job, and a command that fetches its results, ask.
+
+    Items are in the order of ``seq``, which is counted without a gap: a page costs the same at every place.
+    """
+
+    def items(
+        self, job_id: int, outcome: ItemStatus | None = None, after: int = -1, limit: int = 100
+    ) -> list[ItemRow]:
+        """Return the items (of one outcome) strictly behind a ``seq``, or from the start."""
+        return self._items(job_id, outcome, "seq > ? ORDER BY seq", after, limit)
+
+    def items_before(
+        self, job_id: int, outcome: ItemStatus | None = None, before: int | None = None, limit: int = 100
+    ) -> list[ItemRow]:
+        """Return the items just in front of a ``seq``, or the last ones, in the order of ``seq``."""
+        place = 2**63 - 1 if before is None else before
+        return self._items(job_id, outcome, "seq < ? ORDER BY seq DESC", place, limit)[::-1]
+
+    def items_at(
+        self, job_id: int, outcome: ItemStatus | None, offset: int, total: int, limit: int = 100
+    ) -> list[ItemRow]:
+        """Return the items from a far place on: ``offset`` of ``total``.
+
+        Of all items the place is the ``seq``; of one outcome it is counted on the index, from the nearer end.
+        """
+        if outcome is None:
+            return self.items(job_id, None, offset - 1, limit)
+        limit = max(0, min(limit, total - offset))
+        if not limit:
+            return []
+        behind = total - offset - limit
+        if behind < offset:
+            last = self._seq_at(job_id, outcome, behind, "DESC")
+            return [] if last is None else self.items_before(job_id, outcome, last + 1, limit)
+        first = self._seq_at(job_id, outcome, offset, "ASC")
+        return [] if first is None else self.items(job_id, outcome, first - 1, limit)
+
+    def item_position(self, job_id: int, outcome: ItemStatus | None, seq: int) -> int:
+        """Return how many items (of one outcome) are in front of a ``seq``; of one outcome it counts."""
+        if outcome is None:
+            return seq
+        sql = "SELECT count(*) FROM item INDEXED BY item_outcome WHERE job_id = ? AND outcome = ? AND seq < ?"
+        return int(self._value(sql, (job_id, str(outcome), seq)))
+
+    def item_counts(self, job_id: int) -> dict[ItemStatus, int]:
+        """Return how many items a job has of each outcome.
+
+        Told by the job's own counts, which every item changes in its transaction. Where they are not the
+        items' (those of a run without keys), the items are counted.
+        """
+        found = self._all(
+            "SELECT coalesce(succeeded, 0), coalesce(failed, 0),"
+            " coalesce((SELECT max(seq) + 1 FROM item WHERE job_id = job.id), 0),"
+            " (SELECT count(*) FROM item INDEXED BY item_outcome"
+            "   WHERE job_id = job.id AND outcome = 'skipped'),"
+            " coalesce((SELECT keyed FROM attempt WHERE job_id = job.id ORDER BY fence DESC LIMIT 1), 0)"
+            " FROM job WHERE id = ?",
+            (job_id,),
+        )
+        from jobdash.store.item_rows import counts
+
+        if not found or not found[0][2]:
+            return counts({})
+        succeeded, failed, rows, skipped, keyed = found[0]
+        ok, waiting = succeeded - skipped, rows - succeeded - failed
+        if not keyed or ok < 0 or waiting < 0:
+            sql = "SELECT outcome, count(*) FROM item WHERE job_id = ? GROUP BY outcome"
+            return counts(dict(self._all(sql, (job_id,))))
+        return counts({"waiting": waiting, "ok": ok, "error": failed, "skipped": skipped})
+
+    def have_items(self, job_ids: Sequence[int]) -> set[int]:
+        """Return which jobs have items that are done, whose outcomes can be fetched."""
+        found: set[int] = set()
+        for some in chunks(job_ids, IDS_A_QUERY):
+            done = " OR ".join(
+                f"EXISTS (SELECT 1 FROM item WHERE job_id = job.id AND outcome = '{word}')" for word in _DONE
+            )
+            sql = f"SELECT id FROM job WHERE id IN ({marks(some)}) AND ({done})"
+            found |= {job_id for (job_id,) in self._all(sql, some)}
+        return found
+
+    def iter_items(self, job_id: int, *, waiting: bool = False) -> Iterator[ItemRow]:
+        """Yield a job's items in order, page by page; those not processed yet only if ``waiting``."""
+        after = -1
+        while page := self.items(job_id, None, after, _PAGE):
+            for item in page:
+                if waiting or item.outcome in _DONE:
+                    yield item
+            after = page[-1].seq
+
+    def item_errors(self, job_id: int, most: int = _ERRORS_LOOKED_AT) -> ItemErrors:
+        """Return a job's errors, grouped by type and message; looks at the first ``most`` of them."""
+        from jobdash.store.item_rows import errors
+
+        sql = (
+            "SELECT error_type, error, seq, key FROM item INDEXED BY item_outcome"
+            " WHERE job_id = ? AND outcome = 'error' ORDER BY seq"
+        )
+        grouped = self._all(
+            f"SELECT error_type, error, count(*), min(seq), key FROM ({sql} LIMIT ?)"
+            " GROUP BY error_type, error ORDER BY count(*) DESC, min(seq)",
+            (job_id, most + 1),
+        )
+        looked_at = sum(count for _, _, count, *_ in grouped)
+        return errors(grouped, min(looked_at, most), _MOST_GROUPS, all_of_them=looked_at <= most)
+
+    def attempts(self, job_id: int, limit: int = 100) -> list[Attempt]:
+        """Return the runs of a job, newest first."""
+        from jobdash.store.item_rows import ATTEMPT_COLUMNS, attempt
+
+        sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY fence DESC LIMIT ?"
+        return [attempt(values) for values in self._all(sql, (job_id, limit))]
+
+    def last_attempts(self, job_ids: Sequence[int]) -> dict[int, Attempt]:
+        """Return the newest run of each of these jobs; those nobody ever ran are left out."""
+        from jobdash.store.item_rows import ATTEMPT_COLUMNS, attempt
+
+        found: dict[int, Attempt] = {}
+        for some in chunks(job_ids, IDS_A_QUERY):
+            sql = (
+                f"SELECT job_id, {ATTEMPT_COLUMNS} FROM attempt AS this WHERE job_id IN ({marks(some)})"
+                " AND fence = (SELECT max(fence) FROM attempt WHERE job_id = this.job_id)"
+            )
+            found |= {values[0]: attempt(values[1:]) for values in self._all(sql, some)}
+        return found
+
+    def owners(self, job_ids: Sequence[int]) -> dict[int, str]:
+        """Return, as the store keeps it, the process that holds each job, or held it last."""
+        found: dict[int, str] = {}
+        for some in chunks(job_ids, IDS_A_QUERY):
+            sql = (
+                f"SELECT id, coalesce(owner, last_owner) FROM job WHERE id IN ({marks(some)})"
+                " AND coalesce(owner, last_owner) IS NOT NULL"
+            )
+            found |= dict(self._all(sql, some))
+        return found
+
+    def held_by(self, owners: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+        """Return, by owner, the id and name of each job that one of these processes holds now."""
+        found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for some in chunks(sorted(set(owners)), IDS_A_QUERY):
+            sql = (
+                "SELECT owner, id, name FROM job"
+                f" WHERE tab IN ({Tab.RUNNING.number}, {Tab.CANCELLING.number}) AND provider = '{LOCAL}'"
+                f" AND owner IN ({marks(some)}) ORDER BY id"
+            )
+            for owner, job_id, name in self._all(sql, some):
+                found[owner].append((job_id, name))
+        return found
+
+    def abandoned_cancels(self) -> list[int]:
+        """Return the ids of local jobs that are told to stop and whose worker is gone."""
+        from jobdash.store.lease_transitions import abandoned_cancels  # which a list of jobs does without
+
+        with translated(self._path):
+            return abandoned_cancels(self._connection, self._clock())
+
+    def leases(self, now: int) -> tuple[int, int]:
+        """Return how many local jobs a worker holds at ``now`` (ms UTC), and how many have lost theirs."""
+        live, lost = self._all(
+            "SELECT count(CASE WHEN lease_until >= ? THEN 1 END),"
+            " count(CASE WHEN coalesce(lease_until, 0) < ? THEN 1 END) FROM job"
+            f" WHERE tab IN ({Tab.RUNNING.number}, {Tab.CANCELLING.number}) AND provider = '{LOCAL}'",
+            (now, now),
+        )[0]
+        return live, lost
+
+    def _items(
+        self, job_id: int, outcome: ItemStatus | None, where: str, place: int, limit: int
+    ) -> list[ItemRow]:
+        from jobdash.store.item_rows import ITEM_COLUMNS, item
+
+        if outcome is None:
+            sql = f"SELECT {ITEM_COLUMNS} FROM item WHERE job_id = ? AND {where} LIMIT ?"
+            return [item(values) for values in self._all(sql, (job_id, place, limit))]
+        sql = (
+            f"SELECT {ITEM_COLUMNS} FROM item INDEXED BY item_outcome"
+            f" WHERE job_id = ? AND outcome = ? AND {where} LIMIT ?"
+        )
+        return [item(values) for values in self._all(sql, (job_id, str(outcome), place, limit))]
+
+    def _seq_at(self, job_id: int, outcome: ItemStatus, offset: int, direction: str) -> int | None:
+        sql = (
+            "SELECT seq FROM item INDEXED BY item_outcome WHERE job_id = ? AND outcome = ?"
+            f" ORDER BY seq {direction} LIMIT 1 OFFSET ?"
+        )
+        found = self._all(sql, (job_id, str(outcome), offset))
+        return found[0][0] if found else None

@@ -1,0 +1,203 @@
+"""Single jobs: by their ids, in full, and those a sync ought to ask for."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobdash.domain.job import JobDetails, JobRow
+from jobdash.store.chunks import chunks
+from jobdash.store.read_connection import COLUMNS, IDS_A_QUERY, ReadConnection, marks
+from jobdash.store.rows import ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
+
+_DETAILS = (
+    "cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
+    " remote_metadata, seen_at, submit_key"
+)
+
+
+_RELATIVES = slice(len(ROW_COLUMNS) + 3, len(ROW_COLUMNS) + 5)
+"""Where a job's parent and successor stand behind the columns of its row."""
+
+
+class JobReads(ReadConnection):
+    """What a job's own screen, a command that names a job, and a sync ask."""
+
+    def by_public(self, prefix: str) -> list[JobRow]:
+        """Return the jobs whose public id begins so (in either case), removed ones too."""
+        low = prefix.lower()
+        return self._rows(
+            f"SELECT {COLUMNS} FROM job WHERE public_id >= ? AND public_id < ? ORDER BY public_id",
+            (low, low + "\x7f"),
+        )
+
+    def by_remote(self, remote_id: str) -> list[JobRow]:
+        """Return the jobs a provider calls so, removed ones too."""
+        return self._rows(f"SELECT {COLUMNS} FROM job WHERE remote_id = ?", (remote_id,))
+
+    def job(self, job_id: int) -> JobDetails | None:
+        """Return everything known of a job, removed or not."""
+        return self.jobs([job_id]).get(job_id)
+
+    def jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
+        """Return everything known of jobs by id, removed ones too; ids nobody has are left out."""
+        found: dict[int, JobDetails] = {}
+        for some in chunks(ids, IDS_A_QUERY):
+            found |= self._some_jobs(some)
+        return found
+
+    def _some_jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
+        these = marks(ids)
+        told = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id IN ({these})", ids)
+        tags: dict[int, dict[str, str]] = defaultdict(dict)
+        for job_id, key, value in self._all(
+            f"SELECT job_id, key, value FROM job_tag WHERE job_id IN ({these}) ORDER BY key", ids
+        ):
+            tags[job_id][key] = value
+        children: dict[int, list[str]] = defaultdict(list)
+        for parent_id, public in self._all(
+            f"SELECT parent_id, public_id FROM job WHERE parent_id IN ({these}) ORDER BY id", ids
+        ):
+            children[parent_id].append(public)
+        public_ids = self._public_ids({job_id for values in told for job_id in values[_RELATIVES]})
+        jobs = (_job(values, tags, children, public_ids) for values in told)
+        return {job.row.id: job for job in jobs}
+
+    def _public_ids(self, wanted: set[int | None]) -> dict[int | None, str]:
+        ids = [job_id for job_id in wanted if job_id is not None]
+        found: dict[int | None, str] = {}
+        for some in chunks(ids, IDS_A_QUERY):
+            sql = f"SELECT id, public_id FROM job WHERE id IN ({marks(some)})"
+            found |= dict(self._all(sql, some))
+        return found
+
+    def errors_summary(self, job_id: int) -> list[tuple[str, int]]:
+        """Return a job's errors by code (or message, where there is none), the most frequent first."""
+        found = self._all("SELECT errors FROM job WHERE id = ? AND errors IS NOT NULL", (job_id,))
+        if not found:
+            return []
+        counted: Counter[str] = Counter()
+        for error in _dicts(found[0][0]):
+            count = error.get("count", 1)
+            word = str(error.get("code") or error.get("message") or "error")
+            counted[word] += count if isinstance(count, int) else 1
+        return counted.most_common()
+
+    def unfinished_remotely(
+        self, account: str, seen_before: int, limit: int = 10_000
+    ) -> list[tuple[JobRow, int]]:
+        """Return an account's jobs that may be asked singly, and when each was seen, longest unseen first.
+
+        These are the jobs whose remote word is unfinished (force-failed and gone ones too) and whose last
+        answer was asked for before ``seen_before``, milliseconds UTC; 0 is never. Removed ones are asked no
+        more, except for an open intent.
+        """
+        seen_at = "CASE WHEN seen_at <= ? THEN seen_at ELSE 0 END"
+        found = self._all(
+            f"SELECT {COLUMNS}, {seen_at} AS seen FROM job INDEXED BY job_unfinished"
+            f" WHERE {UNFINISHED_REMOTELY} AND account = ? AND remote_id IS NOT NULL"
+            " AND seen < ? AND (removed_at IS NULL OR EXISTS"
+            " (SELECT 1 FROM intent WHERE job_id = job.id AND closed_at IS NULL))"
+            " ORDER BY seen LIMIT ?",
+            (self._clock() + SET_BACK_MS, account, seen_before, limit),
+        )
+        return [(job_row(values[:-1]), values[-1]) for values in found]
+
+    def pace_setters(self, account: str, origin: str) -> list[JobRow]:
+        """Return those unfinished jobs of an account, at one server, of which one has the shortest pace.
+
+        That are the youngest, the one whose cancel was asked for last, and one that was force-failed; also
+        such as have no remote id yet, since a list may show their batch.
+        """
+        order = {
+            "verdict IS NULL AND status = 'cancelling'": (
+                "cancel_requested_at IS NULL DESC, cancel_requested_at DESC"
+            ),
+            "verdict IS NULL": "created_at DESC",
+            "verdict IS NOT NULL": "created_at DESC",
+        }
+        arms = [
+            f"SELECT * FROM (SELECT {COLUMNS} FROM job INDEXED BY job_unfinished"
+            f" WHERE {UNFINISHED_REMOTELY} AND account = ? AND origin = ? AND gone_at IS NULL AND {which}"
+            " AND (removed_at IS NULL OR EXISTS"
+            " (SELECT 1 FROM intent WHERE job_id = job.id AND closed_at IS NULL))"
+            f" ORDER BY {by} LIMIT 1)"
+            for which, by in order.items()
+        ]
+        return self._rows(" UNION ALL ".join(arms), (account, origin) * len(arms))
+
+    def unchanged_in_list(self, account: str, origin: str, polls: int, limit: int) -> list[JobRow]:
+        """Return unfinished jobs that the list has shown unchanged for so many polls, longest first."""
+        return self._rows(
+            f"SELECT {COLUMNS} FROM job INDEXED BY job_unfinished WHERE {UNFINISHED_REMOTELY}"
+            " AND account = ? AND origin = ? AND remote_id IS NOT NULL AND removed_at IS NULL"
+            " AND gone_at IS NULL AND unchanged_polls >= ? ORDER BY unchanged_polls DESC, created_at LIMIT ?",
+            (account, origin, polls, limit),
+        )
+
+    def answered_at(self, ids: Sequence[int]) -> dict[int, int]:
+        """Return when a provider last told anything but a 404 of the jobs that were submitted from here."""
+        found: dict[int, int] = {}
+        for some in chunks(ids, IDS_A_QUERY):
+            sql = (
+                "SELECT id, coalesce(not_found_at, seen_at, 0) FROM job"
+                f" WHERE submit_key IS NOT NULL AND id IN ({marks(some)})"
+            )
+            found |= dict(self._all(sql, some))
+        return found
+
+
+def _job(
+    values: Sequence[Any],
+    tags: Mapping[int, dict[str, str]],
+    children: Mapping[int, list[str]],
+    public_ids: Mapping[int | None, str],
+) -> JobDetails:
+    row, more = job_row(values[: len(ROW_COLUMNS)]), values[len(ROW_COLUMNS) :]
+    (cancel_reason, verdict_reason, attempt, parent_id, superseded_by) = more[:5]
+    (usage, errors, files, metadata, seen_at, submit_key) = more[5:]
+    return JobDetails(
+        row=row,
+        origin=row.origin,
+        cancel_reason=cancel_reason,
+        verdict_reason=verdict_reason,
+        attempt=attempt,
+        parent=public_ids.get(parent_id),
+        children=tuple(children.get(row.id, ())),
+        superseded_by=public_ids.get(superseded_by),
+        tags=tags.get(row.id, {}),
+        usage=_dict(usage) or None,
+        errors=_dicts(errors),
+        files=_texts(files),
+        seen_at=seen_at,
+        submit_key=submit_key,
+        metadata=_dict(metadata),
+    )
+
+
+# What is not the JSON that it should be is left out: it must not hide the rest of the job.
+
+
+def _json(text: Any) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _dict(text: Any) -> dict[str, Any]:
+    value = _json(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(text: Any) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in _dict(text).items()
+    }
+
+
+def _dicts(text: Any) -> tuple[dict[str, Any], ...]:
+    value = _json(text)
+    return tuple(entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else ()

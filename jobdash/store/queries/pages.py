@@ -1,0 +1,150 @@
+"""Pages of jobs in every order, their number, and the search for those a filter lets through."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Tab
+from jobdash.store.chunks import chunks
+from jobdash.store.counts import Counts
+from jobdash.store.read_connection import COLUMNS, IDS_A_QUERY, ReadConnection, marks
+from jobdash.store.rows import job_row
+from jobdash.store.sort_orders import KeysetWalk, Scope, Sort, SortKey, key_of, walks
+
+
+class PageReads(ReadConnection):
+    """What a table of jobs asks."""
+
+    def page(self, scope: Scope, sort: Sort, after: SortKey | None = None, limit: int = 100) -> list[JobRow]:
+        """Return rows in drawn order, strictly behind ``after``, or from the start."""
+        return self._page(scope, sort, after, limit, backwards=False)
+
+    def page_before(self, scope: Scope, sort: Sort, before: SortKey, limit: int = 100) -> list[JobRow]:
+        """Return the rows just in front of a key, in drawn order."""
+        return self._page(scope, sort, before, limit, backwards=True)[::-1]
+
+    def page_from_end(self, scope: Scope, sort: Sort, limit: int = 100) -> list[JobRow]:
+        """Return the last rows, in drawn order."""
+        return self._page(scope, sort, None, limit, backwards=True)[::-1]
+
+    def page_at(self, scope: Scope, sort: Sort, offset: int, total: int, limit: int = 100) -> list[JobRow]:
+        """Return the rows from a far place on: ``offset`` of ``total``.
+
+        Ids are skipped on an index, from the nearer end; only the rows of the page are read.
+        """
+        limit = max(0, min(limit, total - offset))
+        behind = total - offset - limit
+        backwards = behind < offset
+        ids = self._ids(scope, sort, limit, behind if backwards else offset, backwards=backwards)
+        found = self.rows(ids)
+        return [found[id_] for id_ in (reversed(ids) if backwards else ids) if id_ in found]
+
+    def _page(
+        self, scope: Scope, sort: Sort, behind: SortKey | None, limit: int, *, backwards: bool
+    ) -> list[JobRow]:
+        walked = self._walks(scope, sort, backwards=backwards)
+        found = _merged([self._all(*walk.page(COLUMNS, behind, limit)) for walk in walked], walked[0])
+        return [job_row(values[:-1]) for values in found[:limit]]
+
+    def _ids(
+        self, scope: Scope, sort: Sort, limit: int, offset: int = 0, *, backwards: bool = False
+    ) -> list[int]:
+        """Return ids in an order (or against it), read from an index alone when there is no filter."""
+        walked = self._walks(scope, sort, backwards=backwards)
+        if len(walked) == 1:
+            return [id_ for id_, _ in self._all(*walked[0].page("id", None, limit, offset))]
+        found = _merged([self._all(*walk.page("id", None, offset + limit)) for walk in walked], walked[0])
+        return [id_ for id_, _ in found[offset : offset + limit]]
+
+    def _walks(self, scope: Scope, sort: Sort | None = None, *, backwards: bool = False) -> list[KeysetWalk]:
+        return walks(scope, sort or Sort(), self._clock(), backwards=backwards)
+
+    def key_of(self, row: JobRow, sort: Sort) -> SortKey:
+        """Return a row's place in an order."""
+        return key_of(row, sort)
+
+    def position(self, scope: Scope, sort: Sort, key: SortKey) -> int:
+        """Return how many rows are in front of a key; counts, so keep it off the UI thread."""
+        return sum(self._value(*walk.count_in_front(key)) for walk in self._walks(scope, sort))
+
+    def search(self, scope: Scope, sort: Sort, limit: int = 10_000) -> list[int]:
+        """Return up to ``limit`` ids of a filtered scope, in drawn order.
+
+        A piece of text is answered by no index: the newest ``limit`` matches are collected in the order of
+        the table and then sorted. Can be stopped with `interrupt`.
+        """
+        if not scope.scans or self.count(replace(scope, conditions=None)) <= limit:
+            return self._ids(scope, sort, limit)
+        found: list[tuple[Any, ...]] = []
+        for walk in self._walks(scope, sort):
+            found += self._all(*walk.newest(limit))
+        found.sort(reverse=True)
+        del found[limit:]
+        ids = [id_ for (id_,) in found]
+        return self._sorted(ids, sort)
+
+    def _sorted(self, ids: Sequence[int], sort: Sort) -> list[int]:
+        column = walks(Scope(), sort, 0)[0].key
+        keyed: list[tuple[Any, ...]] = []
+        for some in chunks(ids, IDS_A_QUERY):
+            keyed += self._all(f"SELECT {column}, id FROM job WHERE id IN ({marks(some)})", some)
+        keyed.sort(reverse=sort.descending)
+        return [id_ for _, id_ in keyed]
+
+    def iter_ids(self, scope: Scope, batch: int = 5000) -> Iterator[list[int]]:
+        """Yield all ids of a scope, newest first, for a plan over it."""
+        sort = Sort()
+        behind: SortKey | None = None
+        while True:
+            walked = self._walks(scope, sort)
+            found = _merged([self._all(*walk.page("id", behind, batch)) for walk in walked], walked[0])[
+                :batch
+            ]
+            if not found:
+                return
+            yield [id_ for id_, _ in found]
+            last_id, place = found[-1]
+            behind = SortKey(place, last_id)
+
+    def matches(self, row_id: int, scope: Scope) -> bool:
+        """Return whether one job is in a scope."""
+        return any(self._all(*walk.one(row_id)) for walk in self._walks(scope))
+
+    def counts(self) -> Counts:
+        """Return the kept counts, without counting."""
+        by_tab = dict.fromkeys(Tab, 0)
+        by_account: dict[str, dict[Tab, int]] = {}
+        tabs = {tab.number: tab for tab in Tab if tab is not Tab.ALL}
+        kept = self._all(
+            "SELECT meta.revision, account, tab, n FROM meta LEFT JOIN tally ON tab >= 0 AND n > 0"
+        )
+        for _, account, number, n in kept:
+            if account is None:
+                continue
+            mine = by_account.setdefault(account, dict.fromkeys(Tab, 0))
+            for counted in (by_tab, mine):
+                counted[Tab.ALL] += n
+                if number in tabs:
+                    counted[tabs[number]] += n
+        return Counts(by_tab, by_account, revision=kept[0][0])
+
+    def count(self, scope: Scope) -> int:
+        """Return how many jobs a scope has: from the kept counts, or counted when there is a filter."""
+        if scope.filtered:
+            return sum(self._value(*walk.count(scan=scope.scans)) for walk in self._walks(scope))
+        if scope.tab is not Tab.ALL:
+            tally = "SELECT coalesce(sum(n), 0) FROM tally WHERE tab = ?"
+            return int(self._value(tally, (scope.tab.number,)))
+        lowest = -1 if scope.removed else 0
+        return int(self._value("SELECT coalesce(sum(n), 0) FROM tally WHERE tab >= ?", (lowest,)))
+
+
+def _merged(parts: list[list[tuple[Any, ...]]], walk: KeysetWalk) -> list[tuple[Any, ...]]:
+    """Return the rows of several partitions in one order; each row has its id first and its key last."""
+    if len(parts) == 1:
+        return parts[0]
+    return list(heapq.merge(*parts, key=lambda values: (values[-1], values[0]), reverse=walk.descending))

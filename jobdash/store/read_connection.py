@@ -1,0 +1,86 @@
+"""The one connection of a reader, and how it asks."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.job import JobRow
+from jobdash.errors import StoreError
+from jobdash.store.chunks import chunks
+from jobdash.store.connections import connect_reader, translated
+from jobdash.store.files import identity, refuse_replaced
+from jobdash.store.rows import ROW_COLUMNS, job_row
+
+COLUMNS = ", ".join(ROW_COLUMNS)
+IDS_A_QUERY = 500
+"""SQLite's oldest limit of parameters is 999."""
+
+
+class Interrupted(StoreError):
+    """A query was stopped by `ReadConnection.interrupt`."""
+
+
+class ReadConnection:
+    """A read-only connection.
+
+    Every query is one consistent look at the store and raises `StoreError` when it cannot be read. To be
+    used from one thread at a time, whichever; `interrupt` from any thread at any time.
+    """
+
+    def __init__(self, path: Path, clock: Clock = system_clock) -> None:
+        self._path = path
+        self._clock = clock
+        self.identity = identity(path)
+        """The file that is read."""
+        self._connection = connect_reader(path)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def refuse_replaced(self) -> None:
+        """Raise `StoreError` when the store's path leads to another file by now, or to none; 3 µs."""
+        refuse_replaced(self._path, self.identity)
+
+    def interrupt(self) -> None:
+        """Stop the query that runs now, if one does: it raises `Interrupted`."""
+        self._connection.interrupt()
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            with translated(self._path):
+                return self._connection.execute(sql, values).fetchall()
+        except StoreError as error:
+            code = getattr(error.__cause__, "sqlite_errorcode", None)
+            if code == sqlite3.SQLITE_INTERRUPT:
+                raise Interrupted from None
+            raise
+
+    def _value(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        return self._all(sql, values)[0][0]
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[JobRow]:
+        return [job_row(values) for values in self._all(sql, values)]
+
+    def rows(self, ids: Sequence[int]) -> dict[int, JobRow]:
+        """Return rows by id, removed ones too; ids nobody has are left out."""
+        found: dict[int, JobRow] = {}
+        for some in chunks(ids, IDS_A_QUERY):
+            sql = f"SELECT {COLUMNS} FROM job WHERE id IN ({marks(some)})"
+            found |= {row.id: row for row in self._rows(sql, some)}
+        return found
+
+
+def marks(values: Sequence[object]) -> str:
+    """Return as many ``?`` as there are values."""
+    return ", ".join("?" * len(values))

@@ -1,0 +1,103 @@
+"""Values from outside as the store keeps them: bounded, without secrets, and writable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from jobdash.domain.text import ERROR_BYTES, HIDDEN, NAME_BYTES, bounded, is_secret, redact
+from jobdash.store.remote_snapshot import SnapshotError
+
+MOST_ERRORS = 1000
+"""Errors kept of one job; a file of 50,000 bad lines says the same thing 50,000 times."""
+_MOST_ENTRIES = 64
+"""Entries kept of metadata and the like; OpenAI allows 16."""
+_MOST = 2**63 - 1
+_HASH_LETTERS = 16
+
+as_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str).encode
+"""Return a value as the JSON that the store keeps: ASCII, and the same for equal values."""
+
+
+def stored(text: str, limit: int = NAME_BYTES) -> str:
+    """Return a text as it is kept: without keys, at most ``limit`` bytes, and encodable."""
+    kept = bounded(redact(text), limit)
+    return kept if kept.isascii() else kept.encode("utf-8", "replace").decode("utf-8")
+
+
+def distinct(text: str) -> str:
+    """Return a text that tells a thing from others, as it is kept: two that differ stay two.
+
+    One that cannot be kept as it is (too long, with a key in it, with half a character) ends in a hash.
+    """
+    kept = stored(text)
+    if kept == text:
+        return text
+    from hashlib import sha256
+
+    mark = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LETTERS]
+    return f"{stored(text, NAME_BYTES - _HASH_LETTERS - 1)}#{mark}"
+
+
+def stored_error(text: str) -> str:
+    """Return an error's message as it is kept."""
+    return stored(text, ERROR_BYTES)
+
+
+def stored_number(value: int | None) -> int | None:
+    """Return a count or a time, or None for one that cannot be."""
+    return value if value is not None and 0 <= value <= _MOST else None
+
+
+def stored_words(words: Mapping[str, str]) -> str | None:
+    """Return a mapping of texts (metadata, files) as JSON; None when it is empty."""
+    if not words:
+        return None
+    some = islice(words.items(), _MOST_ENTRIES)
+    return as_json({stored(key): stored_named(key, value) for key, value in some})
+
+
+def stored_named(name: str, text: str) -> str:
+    """Return a text as it is kept, hidden where the name it goes by says that it is a key."""
+    return HIDDEN if text and is_secret(name, text) else stored(text)
+
+
+def stored_json(value: Mapping[str, Any] | None) -> str | None:
+    """Return what a provider tells in its own structure as JSON; None when it is empty or enormous."""
+    text = redact(as_json(value)) if value else ""
+    return text if 0 < len(text) <= ERROR_BYTES else None
+
+
+def stored_errors(errors: Sequence[SnapshotError], known: str | None = None) -> str | None:
+    """Return errors as JSON; None when there are none.
+
+    The groups of failed requests that the JSON kept so far has (``known``) stay behind them.
+    """
+    if not errors:
+        return None
+    return as_json([*error_entries(errors), *_groups_of(known)])
+
+
+def error_entries(errors: Sequence[SnapshotError]) -> list[dict[str, Any]]:
+    """Return errors as they are kept."""
+    return [
+        {
+            "message": stored(error.message),
+            "code": None if error.code is None else stored(error.code),
+            "line": error.line,
+            "param": None if error.param is None else stored(error.param),
+        }
+        for error in errors[:MOST_ERRORS]
+    ]
+
+
+def _groups_of(known: str | None) -> list[dict[str, Any]]:
+    if known is None or '"count":' not in known:
+        return []
+    try:
+        entries = json.loads(known)
+    except (ValueError, RecursionError):  # whoever wrote that, it was not this program
+        return []
+    return [entry for entry in entries if isinstance(entry, dict) and "count" in entry]

@@ -1,0 +1,1 @@
+"""The schema: tables, triggers, the SQL made of them, and migrations."""

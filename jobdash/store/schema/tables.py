@@ -1,0 +1,314 @@
+"""The tables, as SQLModel classes: the schema's only definition, from which ``schema.sql`` is made.
+
+Columns keep to what every database has: integers (times are milliseconds UTC), text, JSON as text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Computed,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    text,
+)
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from jobdash.domain.status import FORCE_FAILED, Status, effective_sql, tab_sql
+from jobdash.store.rows import UNFINISHED_REMOTELY
+from jobdash.store.sort_orders import SORT_COLUMNS
+
+NOW_MS = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+"""The time in milliseconds UTC, in nothing but SQL: triggers must work in any process."""
+
+_COUNTS = ("total", "succeeded", "failed", "cancelled", "expired")
+_PROGRESS = (
+    "CASE WHEN total > 0 AND coalesce(succeeded, failed) IS NOT NULL "
+    "THEN 10000 * (coalesce(succeeded, 0) + coalesce(failed, 0)) / total ELSE -1 END"
+)
+
+
+def _generated(name: str, expression: str, kind: type[Integer] | type[String] = Integer) -> Any:
+    column = Column(name, kind, Computed(expression, persisted=False), nullable=False)
+    return Field(default=None, sa_column=column)
+
+
+def _default(value: str) -> dict[str, Any]:
+    return {"server_default": text(value)}
+
+
+def _words(words: type[Status]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
+
+
+class Base(SQLModel, registry=registry(metadata=MetaData())):
+    """The root of all tables, with a metadata of its own: a user's SQLModel classes are none of ours."""
+
+    metadata: ClassVar[MetaData]
+
+
+class JobRecord(Base, table=True):
+    """One job, from whatever source; removed ones stay as tombstones."""
+
+    __tablename__ = "job"
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str
+    provider: str
+    account: str
+    origin: str
+    """The provider's server: with ``provider`` and ``remote_id`` it names a job, not the account."""
+    remote_id: str | None = None
+    submit_key: str | None = None
+    name: str
+
+    remote_status: str
+    """The provider's word in ours; written by answers alone (for local jobs by the fence)."""
+    raw_status: str
+    cancel_requested_at: int | None = None
+    cancel_reason: str | None = None
+    cancel_doubt: bool = Field(default=False, sa_type=Integer, sa_column_kwargs=_default("0"))
+    verdict: str | None = None
+    verdict_at: int | None = None
+    verdict_reason: str | None = None
+
+    model: str | None = None
+    endpoint: str | None = None
+    total: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+    cancelled: int | None = None
+    expired: int | None = None
+    error: str | None = None
+    errors: str | None = None
+    usage: str | None = None
+    files: str | None = None
+    remote_metadata: str | None = None
+
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    expires_at: int | None = None
+    updated_at: int = Field(sa_column_kwargs=_default(f"({NOW_MS})"))
+    seen_at: int | None = None
+    """When the request was sent whose answer is written here."""
+    not_found_at: int | None = None
+    """The first of a row of 404s."""
+    gone_at: int | None = None
+    removed_at: int | None = None
+    removing: int | None = None
+    """The deadline of a removal that waits for its cancel."""
+    left_behind: str | None = None
+
+    parent_id: int | None = Field(default=None, foreign_key="job.id")
+    superseded_by: int | None = None
+    attempt: int = Field(default=1, sa_column_kwargs=_default("1"))
+    fence: int = Field(default=0, sa_column_kwargs=_default("0"))
+    owner: str | None = None
+    last_owner: str | None = None
+    lease_until: int | None = None
+    revision: int = Field(default=0, sa_column_kwargs=_default("0"))
+
+    status: str = _generated("status", effective_sql(), String)
+    tab: int = _generated("tab", tab_sql(f"({effective_sql()})"))
+    shown: int = _generated("shown", "removed_at IS NULL")
+    name_key: str = _generated("name_key", "lower(name)", String)
+    total_key: int = _generated("total_key", "coalesce(total, -1)")
+    failed_key: int = _generated("failed_key", "coalesce(failed, -1)")
+    progress_key: int = _generated("progress_key", _PROGRESS)
+    done_before: int | None = None
+    """What earlier attempts had done when the present one began; no part of its pace."""
+    unchanged_polls: int = Field(default=0, sa_column_kwargs=_default("0"))
+    """How often in a row a list showed it unfinished and unchanged, since it was last asked for singly."""
+
+    __table_args__ = (
+        CheckConstraint(f"remote_status IN ({_words(Status)})", name="remote_status_known"),
+        CheckConstraint(f"verdict = '{FORCE_FAILED}'", name="verdict_known"),
+        CheckConstraint("cancel_doubt IN (0, 1)", name="cancel_doubt_is_boolean"),
+        CheckConstraint(
+            " AND ".join(f"coalesce({column}, 0) >= 0" for column in _COUNTS), name="counts_not_negative"
+        ),
+        # Every index ends in the row's id by itself, which is what breaks ties in a sort order.
+        *(Index(f"job_tab_{order}", "tab", column) for order, column in SORT_COLUMNS.items()),
+        *(Index(f"job_shown_{order}", "shown", column) for order, column in SORT_COLUMNS.items()),
+        Index("job_public_id", "public_id", unique=True),
+        Index("job_identity", "remote_id", "provider", "origin", unique=True),
+        Index("job_submit_key", "submit_key", sqlite_where=text("submit_key IS NOT NULL")),
+        Index("job_parent", "parent_id"),
+        Index("job_revision", "revision"),
+        Index("job_unfinished", "account", sqlite_where=text(UNFINISHED_REMOTELY)),
+        # In the order of the table and without its long texts: what a search for a piece of text reads.
+        Index("job_text", "id", "shown", "name", "public_id", "remote_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class TagRecord(Base, table=True):
+    """One tag of a job."""
+
+    __tablename__ = "job_tag"
+    __table_args__ = (Index("job_tag_key", "key", "value"), Index("job_tag_value", "value"))
+
+    job_id: int = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    key: str = Field(primary_key=True)
+    value: str
+
+
+class AccountRecord(Base, table=True):
+    """What is known of one account: its health, and who may poll it when."""
+
+    __tablename__ = "account"
+
+    name: str = Field(primary_key=True)
+    provider: str
+    asked_at: int | None = None
+    ok_at: int | None = None
+    error: str | None = None
+    error_kind: str | None = None
+    next_poll_at: int = Field(default=0, sa_column_kwargs=_default("0"))
+    retry_after_until: int | None = None
+    discovered: int = Field(default=0, sa_column_kwargs=_default("0"))
+    first_sync_done: bool = Field(default=False, sa_type=Integer, sa_column_kwargs=_default("0"))
+    claimed_until: int | None = None
+    """Until when a process may be polling it now; None when none is."""
+
+
+class IntentRecord(Base, table=True):
+    """Something about to change outside, written before it is sent."""
+
+    __tablename__ = "intent"
+    __table_args__ = (
+        CheckConstraint("kind IN ('submit', 'upload', 'cancel', 'delete', 'remove')", name="kind_known"),
+        Index("intent_open", "account", sqlite_where=text("closed_at IS NULL")),
+        Index("intent_open_job", "job_id", sqlite_where=text("closed_at IS NULL")),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    account: str
+    job_id: int = Field(foreign_key="job.id")
+    owner: str
+    actor: str
+    opened_at: int
+    deadline: int
+    earlier_cancel_requested_at: int | None = None
+    target: str | None = None
+    choices: str | None = None
+    bulk: str | None = None
+    closed_at: int | None = None
+    result: str | None = None
+
+
+class EventRecord(Base, table=True):
+    """One line of the log; appended, never changed."""
+
+    __tablename__ = "event"
+    __table_args__ = (Index("event_job", "job_id"), Index("event_at", "at"), Index("event_bulk", "bulk"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: int
+    actor: str
+    face: str
+    action: str
+    job_id: int | None = None
+    """No foreign key: the log outlives the jobs."""
+    job_public_id: str | None = None
+    job_name: str | None = None
+    account: str | None = None
+    result: str
+    detail: str = Field(sa_column_kwargs=_default("''"))
+    bulk: str | None = None
+
+
+class AttemptRecord(Base, table=True):
+    """One run of a local job by a script; ``(job_id, fence)`` names it for ever."""
+
+    __tablename__ = "attempt"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    job_id: int = Field(primary_key=True, foreign_key="job.id")
+    fence: int = Field(primary_key=True)
+    number: int
+    """As the job's ``attempt`` was when this run began."""
+    owner: str
+    actor: str
+    keyed: bool = Field(sa_type=Integer)
+    """Its items have keys: they are kept, and the next run skips those that are done."""
+    unit: str = Field(sa_column_kwargs=_default("'items'"))
+    argv: str | None = None
+    """The command line as a JSON list, where it can be started again."""
+    cwd: str | None = None
+    log_file: str | None = None
+    started_at: int
+    ended_at: int | None = None
+    ended: str | None = None
+    """How it ended, in one sentence."""
+    work: str | None = None
+    """The script, function, line and arguments, by which the next run knows its job; see `continuation`."""
+
+
+class ItemRecord(Base, table=True):
+    """One item of a local job by its key; rows of one job lie together, in the order of ``seq``."""
+
+    __tablename__ = "item"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('waiting', 'ok', 'error', 'skipped')", name="outcome_known"),
+        Index("item_key", "job_id", "key", unique=True),
+        Index("item_outcome", "job_id", "outcome", "seq"),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: int = Field(primary_key=True, foreign_key="job.id")
+    seq: int = Field(primary_key=True)
+    """Counted from 0 without a gap, so that a far jump in a long list is one lookup."""
+    key: str
+    outcome: str
+    attempt: int
+    """The attempt that wrote it."""
+    detail: str | None = None
+    """What the script said of it, as JSON."""
+    error_type: str | None = None
+    error: str | None = None
+    at: int
+
+
+class TallyRecord(Base, table=True):
+    """How many jobs an account has in a tab; kept by triggers, so that no face ever counts."""
+
+    __tablename__ = "tally"
+
+    account: str = Field(primary_key=True)
+    tab: int = Field(primary_key=True)
+    n: int
+
+
+class MetaRecord(Base, table=True):
+    """The one row that holds the store's revision."""
+
+    __tablename__ = "meta"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: int = Field(primary_key=True)
+    revision: int
+
+
+class VersionRecord(Base, table=True):
+    """Alembic's own table, declared here so that a fresh store has it too."""
+
+    __tablename__ = "alembic_version"
+    __table_args__ = (PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),)
+
+    version_num: str = Field(primary_key=True, max_length=32)
+
+
+def table(record: type[Base]) -> Table:
+    """Return the Core table of a class, whose columns know their SQL types."""
+    return Base.metadata.tables[str(record.__tablename__)]

@@ -1,0 +1,204 @@
+"""The sort orders, and the SQL that reads one page of an order by key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from jobdash.domain.status import Tab
+
+if TYPE_CHECKING:
+    from jobdash.domain.filter import Conditions
+    from jobdash.domain.job import JobRow
+
+UNKNOWN_KEY = -1
+"""The sort key of a number nobody told us; drawn "—"."""
+TEXT_INDEX = "job_text"
+"""Ids, names and ids of providers in the order of the table, without its long texts."""
+Values = list[str | int]
+
+
+class SortOrder(StrEnum):
+    """What a table can be sorted by."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    NAME = "name"
+    ACCOUNT = "account"
+    TOTAL = "total"
+    FAILED = "failed"
+    PROGRESS = "progress"
+
+
+SORT_COLUMNS: dict[SortOrder, str] = {
+    SortOrder.CREATED: "created_at",
+    SortOrder.UPDATED: "updated_at",
+    SortOrder.NAME: "name_key",
+    SortOrder.ACCOUNT: "account",
+    SortOrder.TOTAL: "total_key",
+    SortOrder.FAILED: "failed_key",
+    SortOrder.PROGRESS: "progress_key",
+}
+"""By order, the column that holds its key, never NULL and indexed behind ``tab`` and behind ``shown``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """An order and its direction; ties are broken by id in the same direction."""
+
+    order: SortOrder = SortOrder.CREATED
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A row's place in an order."""
+
+    value: int | str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a face looks at: a tab, and the filter over it."""
+
+    tab: Tab = Tab.ALL
+    conditions: Conditions | None = None
+    removed: bool = False
+    """Removed jobs too. They are in no tab, so the tab must be All."""
+
+    @property
+    def filtered(self) -> bool:
+        """Whether there is a condition besides the tab."""
+        return self.conditions is not None and not self.conditions.empty
+
+    @property
+    def scans(self) -> bool:
+        """Whether some condition looks for a piece of text, which no index answers."""
+        return self.conditions is not None and self.conditions.free_text
+
+    def partitions(self) -> tuple[tuple[str, str, int], ...]:
+        """Return the parts of the scope that one index can read, as (index prefix, column, value).
+
+        Only a scope with removed jobs has two: those shown, and those removed.
+        """
+        if self.tab is not Tab.ALL:
+            return (("job_tab", "tab", self.tab.number),)
+        if self.removed or (self.conditions is not None and self.conditions.removed):
+            return (("job_shown", "shown", 1), ("job_shown", "shown", 0))
+        return (("job_shown", "shown", 1),)
+
+    def condition(self, now: int) -> tuple[str, Values]:
+        """Return the filter as `` AND …`` (or nothing) and its parameters."""
+        if self.conditions is None or self.conditions.empty:
+            return "", []
+        fragment, values = self.conditions.sql(now)
+        return f" AND ({fragment})", values
+
+
+def key_of(row: JobRow, sort: Sort) -> SortKey:
+    """Return a row's place in an order: equal to what the store's columns hold."""
+    return SortKey(_KEYS[sort.order](row), row.id)
+
+
+def _progress(row: JobRow) -> int:
+    if not row.total or row.done is None:
+        return UNKNOWN_KEY
+    return 10_000 * row.done // row.total
+
+
+_ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+_KEYS = {
+    SortOrder.CREATED: lambda row: row.created_at,
+    SortOrder.UPDATED: lambda row: row.updated_at,
+    SortOrder.NAME: lambda row: row.name.translate(_ASCII_LOWER),
+    SortOrder.ACCOUNT: lambda row: row.account,
+    SortOrder.TOTAL: lambda row: UNKNOWN_KEY if row.total is None else row.total,
+    SortOrder.FAILED: lambda row: UNKNOWN_KEY if row.failed is None else row.failed,
+    SortOrder.PROGRESS: _progress,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeysetWalk:
+    """One way through one partition of a scope: an index, read forwards or backwards."""
+
+    index: str
+    column: str
+    value: int
+    key: str
+    descending: bool
+    condition: str
+    values: Values
+
+    def page(self, columns: str, behind: SortKey | None, limit: int, offset: int = 0) -> tuple[str, Values]:
+        """Return the query of up to ``limit`` rows strictly behind a key, or from the start.
+
+        ``columns`` must hold ``id``; the key comes last. Two arms, because a comparison of (key, id) as one
+        value would walk through all ties of the key; each is in order, so that SQLite only merges them.
+        """
+        way = "DESC" if self.descending else "ASC"
+        order = f"ORDER BY place {way}, id {way} LIMIT ?"
+        source = (
+            f"SELECT {columns}, {self.key} AS place FROM job INDEXED BY {self.index} WHERE {self.column} = ?"
+        )
+        if behind is None:
+            return f"{source}{self.condition} {order} OFFSET ?", [self.value, *self.values, limit, offset]
+        beyond = "<" if self.descending else ">"
+        ties = f"{source} AND {self.key} = ? AND id {beyond} ?{self.condition}"
+        rest = f"{source} AND {self.key} {beyond} ?{self.condition}"
+        return f"{ties} UNION ALL {rest} {order}", [*self._around(behind), limit]
+
+    def _around(self, key: SortKey) -> Values:
+        """Return the parameters of two arms: the ties of a key, and the rest."""
+        return [self.value, key.value, key.id, *self.values, self.value, key.value, *self.values]
+
+    def _whole(self, columns: str, *, scan: bool) -> tuple[str, Values]:
+        source = TEXT_INDEX if scan else self.index
+        return (
+            f"SELECT {columns} FROM job INDEXED BY {source} WHERE {self.column} = ?{self.condition}",
+            [self.value, *self.values],
+        )
+
+    def count(self, *, scan: bool) -> tuple[str, Values]:
+        """Return the query that counts all rows; ``scan`` when they are found by a piece of text."""
+        return self._whole("count(*)", scan=scan)
+
+    def newest(self, limit: int) -> tuple[str, Values]:
+        """Return the query of up to ``limit`` ids, newest first, reading in the order of the table."""
+        sql, values = self._whole("id", scan=True)
+        return f"{sql} ORDER BY id DESC LIMIT ?", [*values, limit]
+
+    def one(self, row_id: int) -> tuple[str, Values]:
+        """Return the query that finds one row if it is in the scope."""
+        return (
+            f"SELECT id FROM job WHERE id = ? AND {self.column} = ?{self.condition}",
+            [row_id, self.value, *self.values],
+        )
+
+    def count_in_front(self, key: SortKey) -> tuple[str, Values]:
+        """Return the query that counts the rows in front of a key."""
+        nearer = ">" if self.descending else "<"
+        source = f"SELECT count(*) FROM job INDEXED BY {self.index} WHERE {self.column} = ?"
+        ties = f"{source} AND {self.key} = ? AND id {nearer} ?{self.condition}"
+        rest = f"{source} AND {self.key} {nearer} ?{self.condition}"
+        return f"SELECT ({ties}) + ({rest})", self._around(key)
+
+
+def walks(scope: Scope, sort: Sort, now: int, *, backwards: bool = False) -> list[KeysetWalk]:
+    """Return how to read a scope in an order (or against it): one walk for each partition."""
+    condition, values = scope.condition(now)
+    return [
+        KeysetWalk(
+            f"{prefix}_{sort.order}",
+            column,
+            value,
+            SORT_COLUMNS[sort.order],
+            sort.descending is not backwards,
+            condition,
+            values,
+        )
+        for prefix, column, value in scope.partitions()
+    ]
