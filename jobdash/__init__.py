@@ -5,11 +5,11 @@ __version__ = "0.1.0"
 # Spelled out, for `typing` would cost more than everything else here; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from jobdash.worker.cancellation import Token
+    from jobdash.worker.exceptions import JobCancelled, LeaseLost, TooManyErrors
     from jobdash.worker.item import Item
     from jobdash.worker.job import Job
-    from jobdash.worker.stopping import JobCancelled, LeaseLost, TooManyErrors
     from jobdash.worker.threads import ItemOutcome
-    from jobdash.worker.token import Token
     from jobdash.worker.track import Track, track
 
 __all__ = [
@@ -29,10 +29,10 @@ _PLACES = {
     "Item": "item",
     "ItemOutcome": "threads",
     "Job": "job",
-    "JobCancelled": "stopping",
-    "LeaseLost": "stopping",
-    "Token": "token",
-    "TooManyErrors": "stopping",
+    "JobCancelled": "exceptions",
+    "LeaseLost": "exceptions",
+    "Token": "cancellation",
+    "TooManyErrors": "exceptions",
     "Track": "track",
     "track": "track",
 }

@@ -11,10 +11,10 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import TypeVar
 
-from jobdash.worker.ending import handled
+from jobdash.worker.exit_status import handled
 from jobdash.worker.item import Item
-from jobdash.worker.job import Job, Rules
-from jobdash.worker.run import Asked, Run
+from jobdash.worker.job import Job, JobOptions
+from jobdash.worker.job_run import JobRun, TrackOptions
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class AsyncJob(Job[T]):
     """A running job; ``async for item in job`` gives what is still to be done."""
 
-    def __init__(self, run: Run, source: Iterable[T] | AsyncIterable[T], rules: Rules) -> None:
+    def __init__(self, run: JobRun, source: Iterable[T] | AsyncIterable[T], rules: JobOptions) -> None:
         sync_source: Iterable[T] = source if isinstance(source, Iterable) else iter(())
         super().__init__(run, sync_source, rules)
         self._async_source = source
@@ -51,7 +51,7 @@ class AsyncJob(Job[T]):
         self._run.listen_no_more()
 
 
-async def counted(asked: Asked, source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+async def counted(asked: TrackOptions, source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
     """Yield the values, and count each when the next is asked for."""
     before = sys.exc_info()[1]
     run = await _begun(asked)
@@ -81,7 +81,9 @@ async def counted(asked: Asked, source: Iterable[T] | AsyncIterable[T]) -> Async
         raise run.stop()
 
 
-async def enter(asked: Asked, source: Iterable[T] | AsyncIterable[T], rules: Rules) -> AsyncJob[T]:
+async def enter(
+    asked: TrackOptions, source: Iterable[T] | AsyncIterable[T], rules: JobOptions
+) -> AsyncJob[T]:
     """Claim a job for an ``async with`` block."""
     run = await _begun(asked)
     job = AsyncJob(run, source, rules)
@@ -101,8 +103,8 @@ async def leave(job: AsyncJob[T], error: BaseException | None) -> bool:
     return await asyncio.to_thread(job.conclude, error)
 
 
-async def _begun(asked: Asked) -> Run:
-    run = Run(asked._replace(on_a_loop=True))
+async def _begun(asked: TrackOptions) -> JobRun:
+    run = JobRun(asked._replace(on_a_loop=True))
     try:
         await asyncio.to_thread(run.begin)
         run.listen()
@@ -112,12 +114,12 @@ async def _begun(asked: Asked) -> Run:
     return run
 
 
-async def _concluded(run: Run, error: BaseException | None, *, exhausted: bool) -> None:
+async def _concluded(run: JobRun, error: BaseException | None, *, exhausted: bool) -> None:
     run.listen_no_more()
     await asyncio.to_thread(run.conclude, error, exhausted)
 
 
-async def _left(run: Run, error: BaseException | None, given: int) -> None:
+async def _left(run: JobRun, error: BaseException | None, given: int) -> None:
     run.listen_no_more()
     try:
         await asyncio.to_thread(run.leave, error, given, None)

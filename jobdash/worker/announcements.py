@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobdash.store.claims import Claim
 from jobdash.store.continuation import AT_ITS_END, SAME_PROCESS, ResumeCandidate
-from jobdash.worker.ending import so_far
+from jobdash.worker.exit_status import so_far
 
 _announced: set[tuple[str, str]] = set()
 """The jobs that were passed over in this process, with the reason: an inner loop would repeat them."""

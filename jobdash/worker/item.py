@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, Self, TypeVar
 
-from jobdash.worker.detail_json import DETAIL_BYTES, detail_json
+from jobdash.worker.item_encoding import DETAIL_BYTES, detail_json
 
 T = TypeVar("T")
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, ov
 
 from jobdash.domain.text import clean
 from jobdash.store.leases import ItemWrite, LeaseState
-from jobdash.worker import around
-from jobdash.worker.given import Given
+from jobdash.worker import job_context
+from jobdash.worker.cancellation import Token
+from jobdash.worker.exceptions import TooManyErrors
 from jobdash.worker.item import Item
-from jobdash.worker.keeping import kept_error, kept_key
-from jobdash.worker.run import Run
+from jobdash.worker.item_text import kept_error, kept_key
+from jobdash.worker.job_run import JobRun
+from jobdash.worker.outstanding import OutstandingItems
 from jobdash.worker.signals import uninterrupted
-from jobdash.worker.source import Source
-from jobdash.worker.stopping import TooManyErrors
-from jobdash.worker.token import Token
+from jobdash.worker.source import ItemSource
 
 if TYPE_CHECKING:
     from jobdash.worker.threads import ItemOutcome
@@ -34,7 +34,7 @@ _LISTING_S = 0.5
 """So long the end of a job may take to write down what is unprocessed."""
 
 
-class Rules(NamedTuple):
+class JobOptions(NamedTuple):
     """How items are told apart, and what an error does."""
 
     key: Callable[[object], object] | None
@@ -43,7 +43,7 @@ class Rules(NamedTuple):
     max_errors: int | None
 
 
-class Summary(NamedTuple):
+class JobSummary(NamedTuple):
     """What a job has come to, over all its runs."""
 
     succeeded: int
@@ -54,15 +54,15 @@ class Summary(NamedTuple):
 class Job(Generic[T]):
     """A running job; ``for item in job`` gives what is still to be done."""
 
-    def __init__(self, run: Run, source: Iterable[T], rules: Rules) -> None:
+    def __init__(self, run: JobRun, source: Iterable[T], rules: JobOptions) -> None:
         self._run = run
-        self._source = Source(source)
+        self._source = ItemSource(source)
         self._rules = rules
         self._passes = 0
         self._exhausted = False
         self._listed = 0
         """How many items are written down as unprocessed."""
-        self._given: Given[T] = Given(run.count_passed)
+        self._given: OutstandingItems[T] = OutstandingItems(run.count_passed)
         self._repeated = 0
         self._one_repeated = ""
         self._mapping: Generator[Any, None, None] | None = None
@@ -106,14 +106,14 @@ class Job(Generic[T]):
         """
         return self._run.word or "in_progress"
 
-    def summary(self) -> Summary:
+    def summary(self) -> JobSummary:
         """Return the counts as they are now."""
-        return Summary(self.succeeded, self.failed, self.total)
+        return JobSummary(self.succeeded, self.failed, self.total)
 
     @overload
     def map(
         self, function: Callable[[T], object], *, workers: int = 4, outcomes: Literal[False] = False
-    ) -> Summary: ...
+    ) -> JobSummary: ...
 
     @overload
     def map(
@@ -122,7 +122,7 @@ class Job(Generic[T]):
 
     def map(
         self, function: Callable[[T], V], *, workers: int = 4, outcomes: bool = False
-    ) -> Summary | Iterator[ItemOutcome[V]]:
+    ) -> JobSummary | Iterator[ItemOutcome[V]]:
         """Call ``function`` with the value of each item, in threads, and return the counts when all is done.
 
         What a call returns becomes its item's detail; what cannot be kept is an error of that item (see
@@ -156,11 +156,11 @@ class Job(Generic[T]):
 
     def entered(self) -> None:
         """Take note that the block begins; in the thread or task that it is in."""
-        around.enter(self._run)
+        job_context.enter(self._run)
 
     def left(self) -> None:
         """Take note that the block was left."""
-        around.leave(self._run)
+        job_context.leave(self._run)
 
     def begin_pass(self) -> None:
         """Take note that the loop begins, maybe once more; without keys it is counted anew then."""
@@ -209,7 +209,7 @@ class Job(Generic[T]):
     def _enter(self, item: Item[T]) -> None:
         if self._run.token.stopped and not self._run.on_a_loop:  # a library comes to it long after
             raise self._run.stop()
-        around.enter(self._run, item.key)
+        job_context.enter(self._run, item.key)
         self._given.enter(item)
 
     def check(self) -> None:
@@ -279,7 +279,7 @@ class Job(Generic[T]):
 
         Raises `LeaseLost` when the job is no longer ours, `TooManyErrors` when it was one too many.
         """
-        around.leave(self._run)
+        job_context.leave(self._run)
         if item.settled:
             return False
         item.settled = True

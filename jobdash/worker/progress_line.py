@@ -11,7 +11,7 @@ from unicodedata import east_asian_width
 from jobdash.domain.emoji import whole_until
 from jobdash.domain.text import clean
 from jobdash.domain.time import SECOND, short_span
-from jobdash.worker.saying import begin_progress, end_progress, raw, write
+from jobdash.worker.stderr import begin_progress, end_progress, raw, write
 
 _DRAW_EVERY_S = 0.1
 _FIRST_AFTER_S = 0.2
@@ -20,7 +20,7 @@ _NAME_WIDTH = 40
 _BAR_WIDTH = 20
 
 
-class Progress(NamedTuple):
+class ProgressState(NamedTuple):
     """How far a job is."""
 
     succeeded: int
@@ -51,7 +51,7 @@ class ProgressLine:
             self._drawn = False
             end_progress()
 
-    def draw(self, progress: Progress, *, last: bool = False, public_id: str | None = None) -> None:
+    def draw(self, progress: ProgressState, *, last: bool = False, public_id: str | None = None) -> None:
         """Draw the line if it is time; the last one stays, if one was drawn, and names the job."""
         now = time.monotonic()
         if now < self._next and not (last and self._drawn):
@@ -69,7 +69,7 @@ class ProgressLine:
             write(text, progress=True)
 
 
-def line(name: str, unit: str, progress: Progress, seconds: float) -> str:
+def line(name: str, unit: str, progress: ProgressState, seconds: float) -> str:
     """Return ``resize ━━━━━╌╌╌ 25/100 files  25 %  3.1/s  ~24s  2 errors``."""
     done, total = progress.done, progress.total
     now_done = done - progress.before

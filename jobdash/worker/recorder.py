@@ -28,11 +28,11 @@ from jobdash.store.leases import (
     fail_left_loop,
     open_store,
 )
-from jobdash.worker import door
-from jobdash.worker.door import Door, identity, told, while_busy
-from jobdash.worker.saying import say
-from jobdash.worker.statement import statement
-from jobdash.worker.token import Token
+from jobdash.worker import store_connection
+from jobdash.worker.cancellation import Token
+from jobdash.worker.reentrancy import exclusive
+from jobdash.worker.stderr import print_line
+from jobdash.worker.store_connection import StoreConnection, error_text, identity, while_busy
 
 _END_IS_LOST = "How the job ended is not recorded."
 PATIENCE_MS = 250
@@ -40,7 +40,7 @@ PATIENCE_MS = 250
 T = TypeVar("T")
 
 
-class Recorder(Door):
+class Recorder(StoreConnection):
     """The store's side of one run; may be used from several threads."""
 
     def __init__(self, token: Token, patience_ms: int = PATIENCE_MS) -> None:
@@ -70,7 +70,7 @@ class Recorder(Door):
         Raises `CannotResumeError` for a job that was named and cannot be continued.
         """
         try:
-            with statement():
+            with exclusive():
                 got = self._claimed(path, want)
         except LeaseRefused as refused:
             self.refused(refused)
@@ -78,7 +78,7 @@ class Recorder(Door):
         except CannotResumeError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a store, the work goes on
-            self._give_up(told(path, error))
+            self._give_up(error_text(path, error))
             return None
         self._path = path
         self._file = identity(path)
@@ -90,7 +90,7 @@ class Recorder(Door):
         return got
 
     def _claimed(self, path: Path, want: ClaimRequest) -> Claim:
-        connection = open_store(path, lambda sentence: say(f"jobdash: {sentence}"))
+        connection = open_store(path, lambda sentence: print_line(f"jobdash: {sentence}"))
         try:
             got = while_busy(lambda: claim(connection, want))
             got.hold.be_patient(self._patience_ms)
@@ -118,7 +118,7 @@ class Recorder(Door):
                 try:
                     found = while_busy(lambda: hold.standing(keys))
                 except sqlite3.Error as error:
-                    self._give_up(told(self._path, error))
+                    self._give_up(error_text(self._path, error))
         return found | {key: LeaseState(one.outcome, self.attempt) for key, one in kept.items()}
 
     def flush(self) -> None:
@@ -127,7 +127,7 @@ class Recorder(Door):
         While the store is in trouble that is left to the thread beside the loop, which tries again and again;
         unless very much waits already, and then the loop waits too.
         """
-        if self._trouble_since is not None and len(self._unwritten) < door.MOST_KEPT:
+        if self._trouble_since is not None and len(self._unwritten) < store_connection.MOST_KEPT:
             return
         with self._held(self._patience_ms / 1000) as hold:
             if hold is not None:
@@ -195,7 +195,7 @@ class Recorder(Door):
                 while_busy(lambda: hold.finish(word, ended, error, asked))
                 self.check_file(_END_IS_LOST)
             except sqlite3.Error as trouble:
-                self._give_up(told(self._path, trouble), _END_IS_LOST)
+                self._give_up(error_text(self._path, trouble), _END_IS_LOST)
             self.let_go()
 
     def fail_after_all(self, ended: str, done: int) -> None:
@@ -203,7 +203,7 @@ class Recorder(Door):
         if self._claimed_as is None or identity(self._path) != self._file:
             return
         job_id, fence, actor = self._claimed_as
-        with contextlib.suppress(sqlite3.Error, JobdashError), statement() as outermost:
+        with contextlib.suppress(sqlite3.Error, JobdashError), exclusive() as outermost:
             if outermost:
                 with closing(open_store(self._path)) as connection:
                     while_busy(lambda: fail_left_loop(connection, job_id, fence, actor, ended, done))

@@ -19,7 +19,7 @@ _SHORTEST_SECRET = 8
 """Shorter values of variables that are named like a secret are words like any other."""
 
 
-class Settings(NamedTuple):
+class WorkerSettings(NamedTuple):
     """What a run goes by."""
 
     database: Path
@@ -33,7 +33,7 @@ class Settings(NamedTuple):
     """Where a restart from the dashboard puts the script's output."""
 
 
-def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ) -> Settings:
+def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ) -> WorkerSettings:
     """Read the settings; the store is found as the commands find it.
 
     Raises `ConfigError` for what cannot be meant.
@@ -42,7 +42,7 @@ def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ)
         if names_a_secret(name) and len(value) >= _SHORTEST_SECRET and not value.startswith(("/", "~")):
             register_secret(value)  # the path of a file with a key in it is none
     job, _, fence = (_writable(env.get(JOB)) or "").partition(":")
-    return Settings(
+    return WorkerSettings(
         database=settings.load(database=os.fspath(db) if db is not None else None, env=env).database,
         lease_ms=_lease(env),
         job=job or None,

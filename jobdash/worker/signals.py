@@ -17,7 +17,7 @@ from functools import update_wrapper
 from types import CodeType, FrameType
 from typing import ParamSpec, TypeVar
 
-from jobdash.worker.token import Token
+from jobdash.worker.cancellation import Token
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 P = ParamSpec("P")

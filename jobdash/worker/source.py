@@ -10,7 +10,7 @@ T = TypeVar("T")
 _LOOK_AHEAD = 256
 
 
-class Source(Generic[T]):
+class ItemSource(Generic[T]):
     """An iterable, and how far a loop has come in it."""
 
     def __init__(self, values: Iterable[T]) -> None:

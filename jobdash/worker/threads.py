@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
+from jobdash.worker.cancellation import Token
+from jobdash.worker.exceptions import JobCancelled
 from jobdash.worker.item import Item
-from jobdash.worker.stopping import JobCancelled
-from jobdash.worker.token import Token
 
 T = TypeVar("T")
 V = TypeVar("V")

@@ -14,11 +14,11 @@ from weakref import ref
 
 from jobdash.store.continuation import AUTO
 from jobdash.worker import script
-from jobdash.worker.detail_json import DETAIL_BYTES
-from jobdash.worker.ending import handled
-from jobdash.worker.job import Job, Rules
-from jobdash.worker.keeping import kept_key
-from jobdash.worker.run import Asked, Run
+from jobdash.worker.exit_status import handled
+from jobdash.worker.item_encoding import DETAIL_BYTES
+from jobdash.worker.item_text import kept_key
+from jobdash.worker.job import Job, JobOptions
+from jobdash.worker.job_run import JobRun, TrackOptions
 from jobdash.worker.signals import uninterrupted
 from jobdash.worker.source import length, lies_there
 
@@ -105,7 +105,7 @@ def track(
         raise ValueError(f"flush_interval has to be at least 0, not {flush_interval!r}")
     max_errors = _whole("max_errors", max_errors)
     caller = sys._getframe(1)  # noqa: SLF001 - the line that tracks is a job's name
-    asked = Asked(
+    asked = TrackOptions(
         name=script.name_of(caller) if name is None else str(name),
         keyed=key is not None,
         total=_whole("total", total) if total is not None else length(iterable),
@@ -125,7 +125,7 @@ def track(
         go_on=on_cancel == "continue",
         thread=get_ident(),
     )
-    rules = Rules(cast("Callable[[object], object] | None", key), on_error == "record", max_errors)
+    rules = JobOptions(cast("Callable[[object], object] | None", key), on_error == "record", max_errors)
     return Track(iterable, asked, rules)
 
 
@@ -145,7 +145,9 @@ def _keys_ahead(iterable: object, key: Callable[[T], object] | None) -> Callable
 class Track(Generic[T]):
     """A job that has not begun: to be looped over, or entered. See `track`."""
 
-    def __init__(self, source: Iterable[T] | AsyncIterable[T], asked: Asked, rules: Rules) -> None:
+    def __init__(
+        self, source: Iterable[T] | AsyncIterable[T], asked: TrackOptions, rules: JobOptions
+    ) -> None:
         self._source = source
         self._asked = asked
         self._rules = rules
@@ -170,7 +172,7 @@ class Track(Generic[T]):
 
     def __enter__(self) -> Job[T]:
         source = self._sync_source("with")
-        run = Run(self._asked)
+        run = JobRun(self._asked)
         job = self._job = Job(run, source, self._rules)
         try:
             run.begin()
@@ -214,7 +216,7 @@ class Track(Generic[T]):
         return self._source
 
     def _only_counts(self) -> None:
-        if self._rules != Rules(None, False, None):
+        if self._rules != JobOptions(None, False, None):
             raise ValueError(
                 "key, on_error and max_errors need items: `with jobdash.track(…) as job: for item in job: …`"
             )
@@ -229,7 +231,7 @@ class _Tail(Iterator[Any]):
 
     def __init__(self) -> None:
         self.loop: ref[Generator[Any, None, None]] | None = None
-        self.run: Run | None = None
+        self.run: JobRun | None = None
 
     def __next__(self) -> Any:
         run = self.run
@@ -238,12 +240,12 @@ class _Tail(Iterator[Any]):
         raise StopIteration
 
 
-def _counted(asked: Asked, source: Iterable[T], tail: _Tail) -> Generator[T, None, None]:
+def _counted(asked: TrackOptions, source: Iterable[T], tail: _Tail) -> Generator[T, None, None]:
     """Yield the values, and count each when the next is asked for.
 
     What comes between two values is all that a loop costs: the store is the business of another thread.
     """
-    run = tail.run = Run(asked)
+    run = tail.run = JobRun(asked)
     if tail.loop is not None:
         run.runs_in(tail.loop)
     before = sys.exc_info()[1]

@@ -54,9 +54,9 @@ def stop_at(place: LocalWorld, name: str, point: str, chance: random.Random) -> 
     """Start a script that stops itself at a point."""
     items = FEW if "finish" in point else ITEMS
     if "_ready" in point:  # which takes somebody who was there before
-        first = place.start(name, items, crash="before Hold._upsert 3", signal=9)
+        first = place.start(name, items, crash="before Lease._upsert 3", signal=9)
         assert first.life.code() == -9
-    once = any(word in point for word in ("claim.", "Hold.expect", "Hold.finish"))
+    once = any(word in point for word in ("claim.", "Lease.expect", "Lease.finish"))
     number = 1 if once else chance.randint(1, 6) + (BEFORE_ITEMS if "fence." in point else 0)
     running = place.start(name, items, lease=LEASE, item_s=ITEM_S, crash=f"{point} {number}", signal=STOP)
     running.life.wait("stopped")
@@ -172,9 +172,9 @@ def told_well(act: str, code: int, err: str) -> None:
 def proof(place: LocalWorld, name: str, point: str, act: str, chance: random.Random) -> None:
     zombie = stop_at(place, name, point, chance)
     try:
-        if point == "after Hold.finish":
+        if point == "after Lease.finish":
             after_the_end(zombie, act)
-        elif point == "before Hold.finish" and act == "cancel":
+        elif point == "before Lease.finish" and act == "cancel":
             too_late(zombie)
         elif point in OUTSIDE:
             outside_a_transaction(zombie, act)

@@ -81,12 +81,12 @@ def test_an_end_that_was_interrupted_is_written_at_the_end_of_the_script(
 ) -> None:
     code, _, _ = scripts.run(
         """
-        from jobdash.store.leases import Hold
-        finish = Hold.finish
+        from jobdash.store.leases import Lease
+        finish = Lease.finish
         def interrupted(self, *args):
-            Hold.finish = finish
+            Lease.finish = finish
             raise KeyboardInterrupt
-        Hold.finish = interrupted
+        Lease.finish = interrupted
         try:
             with jobdash.track(range(3), "only", key=str) as job: next(iter(job))
         except KeyboardInterrupt: pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobdash.worker.progress_line import Progress, ProgressLine, _fitting, line
+from jobdash.worker.progress_line import ProgressLine, ProgressState, _fitting, line
 
 EMOJI = ("❤️", "⚙️", "1️⃣", "🇩🇪", "👨‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽")
 
@@ -13,7 +13,7 @@ EMOJI = ("❤️", "⚙️", "1️⃣", "🇩🇪", "👨‍👩‍👧‍👦",
 def test_a_name_is_whole(emoji: str) -> None:
     drawn = ProgressLine(f"{emoji} up {emoji}", "files")._name
     assert drawn == f"{emoji} up {emoji}".replace("\u200d", "")
-    assert f"{drawn} ━" in line(drawn, "files", Progress(25, 0, 100, 0), 10.0)
+    assert f"{drawn} ━" in line(drawn, "files", ProgressState(25, 0, 100, 0), 10.0)
 
 
 @pytest.mark.parametrize("emoji", EMOJI)

@@ -17,18 +17,18 @@ _WHERE: dict[str, tuple[Any, str]] = {
     "claim._ready": (claims, "_ready"),
     "claim._insert": (claims, "_insert"),
     "claim._take": (claims, "_take"),
-    "Hold.expect": (Lease, "expect"),
+    "Lease.expect": (Lease, "expect"),
     "fence.begin": (leases, "begin"),
-    "Hold._difference": (Lease, "_difference"),
-    "Hold._add": (Lease, "_add"),
-    "Hold._upsert": (Lease, "_upsert"),
+    "Lease._difference": (Lease, "_difference"),
+    "Lease._add": (Lease, "_add"),
+    "Lease._upsert": (Lease, "_upsert"),
     "fence.commit": (leases, "commit"),
-    "Hold.finish": (Lease, "finish"),
+    "Lease.finish": (Lease, "finish"),
 }
 POINTS = tuple(f"{when} {name}" for name in _WHERE for when in ("before", "after"))
 OUTSIDE = frozenset(
     {
-        *(f"{when} Hold.{name}" for when in ("before", "after") for name in ("expect", "finish")),
+        *(f"{when} Lease.{name}" for when in ("before", "after") for name in ("expect", "finish")),
         "before fence.begin",
         "after fence.commit",
     }

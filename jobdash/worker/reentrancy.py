@@ -19,7 +19,7 @@ _here = _Here()
 
 
 @contextlib.contextmanager
-def statement() -> Iterator[bool]:
+def exclusive() -> Iterator[bool]:
     """Be in the store; whether this thread was not there already, whichever job it was for.
 
     The garbage collector may end a forgotten loop in the middle of any statement. Written there, that end
@@ -34,7 +34,7 @@ def statement() -> Iterator[bool]:
             _here.waiting.pop(0)()
 
 
-def put_off(do: Callable[[], None]) -> bool:
+def defer(do: Callable[[], None]) -> bool:
     """Let something wait for the end of the statement in the middle of which we are; whether there is one."""
     if _here.depth:
         _here.waiting.append(do)

@@ -13,7 +13,7 @@ _LOOK_EVERY_S = 0.05
 _CHECK_FILE_EVERY_S = 1.0
 
 
-class Keeper:
+class Heartbeat:
     """A daemon thread from a job's claim to its end."""
 
     def __init__(self, recorder: Recorder, flush_s: float, lease_s: float, draw: Callable[[], None]) -> None:

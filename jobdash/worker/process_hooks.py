@@ -11,14 +11,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from jobdash.store.leases import Lease
-from jobdash.worker import saying, signals
+from jobdash.worker import signals, stderr
 
 if TYPE_CHECKING:
-    from jobdash.worker.run import Run
+    from jobdash.worker.job_run import JobRun
 
-live: set[Run] = set()
+live: set[JobRun] = set()
 """Runs whose end is not written."""
-left: deque[Run] = deque(maxlen=100)
+left: deque[JobRun] = deque(maxlen=100)
 """Plain loops that were left early, for a reason that may show at the end of the script."""
 _fork_lock = threading.RLock()
 """Held from before a fork until after it: two threads may fork at once."""
@@ -30,7 +30,7 @@ class _Mine(threading.local):
     """The runs that this thread holds still for its fork."""
 
     def __init__(self) -> None:
-        self.runs: list[Run] = []
+        self.runs: list[JobRun] = []
 
 
 _mine = _Mine()
@@ -81,7 +81,7 @@ def _in_child() -> None:
     global _fork_lock  # noqa: PLW0603  a process forks as a whole
     _fork_lock = threading.RLock()
     signals.in_forked_child()
-    saying.in_forked_child()
+    stderr.in_forked_child()
     for run in {*_mine.runs, *live}:
         hold = run.in_forked_child()
         if hold is not None:

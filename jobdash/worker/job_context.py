@@ -9,13 +9,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from jobdash.worker.run import Run
+    from jobdash.worker.job_run import JobRun
 
 
 class _Block(NamedTuple):
     """The block of a job, or of one of its items."""
 
-    run: Run
+    run: JobRun
     key: str | None
     """The item's key; None for a job's own block, and for an item without one."""
 
@@ -23,13 +23,13 @@ class _Block(NamedTuple):
 _around: ContextVar[tuple[_Block, ...]] = ContextVar("jobdash_around", default=())
 
 
-def enter(run: Run, key: str | None = None) -> None:
+def enter(run: JobRun, key: str | None = None) -> None:
     """Begin the block of a job, or of one of its items."""
     # Those that have ended were left elsewhere: by the garbage collector, or in another task.
     _around.set((*[one for one in _around.get() if one.run.word is None], _Block(run, key)))
 
 
-def leave(run: Run) -> None:
+def leave(run: JobRun) -> None:
     """End the innermost block of a job or its items."""
     around = _around.get()
     for at in range(len(around) - 1, -1, -1):
@@ -38,12 +38,12 @@ def leave(run: Run) -> None:
             return
 
 
-def told_to_end() -> bool:
+def is_cancelled() -> bool:
     """Whether one of the jobs was told to end."""
     return any(block.run.told_to_end for block in _around.get())
 
 
-def items() -> str:
+def current_items() -> str:
     """Return the items around this code as one text, ``folders: A``; empty outside of any."""
     inside = (block for block in _around.get() if block.key is not None and block.run.word is None)
     return ", ".join(f"{block.run.name}: {block.key}" for block in inside)

@@ -16,19 +16,26 @@ from jobdash.store.claims import Claim, ClaimRequest
 from jobdash.store.continuation import AUTO, MODES, NEVER, CannotResumeError, WorkIdentity
 from jobdash.store.leases import ItemWrite, Lease, LeaseRefused
 from jobdash.store.owner import current_owner
-from jobdash.worker import around, living, script, settings, signals
+from jobdash.worker import job_context, process_hooks, script, settings, signals
 from jobdash.worker.announcements import begin_line, end_line
-from jobdash.worker.detail_json import DETAIL_BYTES
-from jobdash.worker.door import sentence
-from jobdash.worker.ending import Instruction, cancelled_sentence, instruction, so_far, uncaught, verdict
-from jobdash.worker.keeper import Keeper
-from jobdash.worker.progress_line import Progress, ProgressLine, shown_here
+from jobdash.worker.cancellation import Token
+from jobdash.worker.exceptions import JobCancelled, LeaseLost
+from jobdash.worker.exit_status import (
+    LoopInstruction,
+    cancelled_sentence,
+    exit_outcome,
+    instruction,
+    so_far,
+    uncaught,
+)
+from jobdash.worker.heartbeat import Heartbeat
+from jobdash.worker.item_encoding import DETAIL_BYTES
+from jobdash.worker.progress_line import ProgressLine, ProgressState, shown_here
 from jobdash.worker.recorder import PATIENCE_MS, Recorder
-from jobdash.worker.saying import say
+from jobdash.worker.reentrancy import defer
 from jobdash.worker.signals import uninterrupted
-from jobdash.worker.statement import put_off
-from jobdash.worker.stopping import JobCancelled, LeaseLost
-from jobdash.worker.token import Token
+from jobdash.worker.stderr import print_line
+from jobdash.worker.store_connection import sentence
 
 COUNTS_FLUSH_S = 0.2
 """How often the counts of a loop without keys are written, when nobody says otherwise."""
@@ -38,7 +45,7 @@ _MOST_UNWRITTEN = 1_000
 """Outcomes of a flush interval that are written at once, interval or not."""
 
 
-class Asked(NamedTuple):
+class TrackOptions(NamedTuple):
     """What `jobdash.track` was asked for."""
 
     name: str
@@ -65,13 +72,13 @@ class Asked(NamedTuple):
     """The thread that asked for it."""
 
 
-class Run:
+class JobRun:
     """The counts, the token, and everything that has to begin and end with a job.
 
     In a forked child it neither writes nor says anything.
     """
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: TrackOptions) -> None:
         self.token = Token(asked.thread)
         self.name = asked.name
         self.unit = asked.unit
@@ -92,11 +99,11 @@ class Run:
         self._lock = threading.Lock()
         self._recorder = Recorder(self.token, PATIENCE_ON_A_LOOP_MS if asked.on_a_loop else PATIENCE_MS)
         self._line: ProgressLine | None = None
-        self._keeper: Keeper | None = None
+        self._keeper: Heartbeat | None = None
         self._flush_s = asked.flush_s if asked.flush_s is not None else (0 if asked.keyed else COUNTS_FLUSH_S)
         self._begun = False
         self._startable = False
-        self._left_at: Instruction | None = None
+        self._left_at: LoopInstruction | None = None
         self._all_given = False
         self._end_as: tuple[str, str] | None = None
         self._loop: ref[Generator[Any, None, None]] | None = None
@@ -122,9 +129,9 @@ class Run:
         `conclude` has to be called even if this is interrupted; another thread may do so meanwhile. Raises
         `CannotResumeError` when the job that was named cannot be continued.
         """
-        living.prepare_process()
-        living.end_interrupted()
-        living.live.add(self)
+        process_hooks.prepare_process()
+        process_hooks.end_interrupted()
+        process_hooks.live.add(self)
         lease_ms = settings.LEASE_MS
         try:
             found = settings.read(self._asked.db)
@@ -134,7 +141,7 @@ class Run:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a setting, the work goes on
             what = sentence(str(error) or type(error).__name__)
-            say(f"jobdash: {what} The loop runs on; nothing of it is recorded.")
+            print_line(f"jobdash: {what} The loop runs on; nothing of it is recorded.")
         finally:
             with self._lock:
                 self._begun = True
@@ -149,7 +156,7 @@ class Run:
                 self._start_keeper(lease_ms)
 
     def _start_keeper(self, lease_ms: int) -> None:
-        self._keeper = Keeper(self._recorder, self._flush_s, lease_ms / 1000, self._draw)
+        self._keeper = Heartbeat(self._recorder, self._flush_s, lease_ms / 1000, self._draw)
         # At the end of the interpreter no thread can be started; what there is to write waits for the end.
         with contextlib.suppress(RuntimeError):
             self._keeper.start()
@@ -162,7 +169,7 @@ class Run:
         """Give Ctrl-C and SIGTERM back."""
         signals.listen_no_more(self.token)
 
-    def _claim(self, found: settings.Settings) -> None:
+    def _claim(self, found: settings.WorkerSettings) -> None:
         asked = self._asked
         want = ClaimRequest(
             name=asked.name,
@@ -180,7 +187,8 @@ class Run:
             metadata=asked.metadata,
             tags=asked.tags,
             script=asked.script,
-            work=asked.work and script.in_its_turn(asked.work, asked.name, around.items(), asked.given),
+            work=asked.work
+            and script.in_its_turn(asked.work, asked.name, job_context.current_items(), asked.given),
             resume=asked.resume,
             keys=asked.keys,
         )
@@ -191,7 +199,7 @@ class Run:
         if got is not None:
             self._claimed(got, found)
 
-    def _claimed(self, got: Claim, found: settings.Settings) -> None:
+    def _claimed(self, got: Claim, found: settings.WorkerSettings) -> None:
         self.public_id = got.public_id
         if self._asked.resume not in MODES:
             self.name = got.name
@@ -202,7 +210,7 @@ class Run:
         self._startable = script.command_line() is not None
         line = begin_line(clean(self.name), self.keyed, got)
         if line is not None:
-            say(f"jobdash: {line}")
+            print_line(f"jobdash: {line}")
 
     def _counts(self) -> tuple[int, int]:
         return self.succeeded, self.failed
@@ -211,9 +219,9 @@ class Run:
         if self._line is not None:
             self._line.draw(self.progress())
 
-    def progress(self) -> Progress:
+    def progress(self) -> ProgressState:
         """Return how far it is."""
-        return Progress(self.succeeded, self.failed, self.total, self.before)
+        return ProgressState(self.succeeded, self.failed, self.total, self.before)
 
     def count_passed(self, number: int) -> None:
         """Count items as done that nobody entered, or take that back."""
@@ -234,7 +242,7 @@ class Run:
     def remark(self, what: str) -> None:
         """Say something about the run, but not once more in a forked child."""
         if self._pid == os.getpid():
-            say(f"jobdash: {what}")
+            print_line(f"jobdash: {what}")
 
     def count(self, outcome: str, kept: ItemWrite | None) -> None:
         """Count what became of an item and, where it has a key, keep it.
@@ -268,7 +276,7 @@ class Run:
         Raises `LeaseLost` when the job turns out to be no longer ours, and ``error`` says nothing else.
         """
         self.token.ending = True
-        word, ended = verdict(error, exhausted, so_far(self.done, self.total))
+        word, ended = exit_outcome(error, exhausted, so_far(self.done, self.total))
         with self._lock:
             if self._end_as is not None:
                 return
@@ -281,7 +289,7 @@ class Run:
             raise self.token.stop()
 
     def _end(self, word: str, ended: str) -> None:
-        if put_off(partial(self._end, word, ended)):
+        if defer(partial(self._end, word, ended)):
             return
         try:
             if self._keeper is not None:
@@ -314,16 +322,16 @@ class Run:
         # Not in the middle of a statement, which the end comes behind. And a fork must not come between an
         # open connection and this.
         if not self._recorder.recording:
-            living.live.discard(self)
+            process_hooks.live.discard(self)
 
     def _announce(self, word: str) -> None:
         if self.token.lost is not None:
             self.word = "lost"
-            say(f"jobdash: {self.token.known_as} {self.token.lost}, exiting")
+            print_line(f"jobdash: {self.token.known_as} {self.token.lost}, exiting")
             return
         self.word = word
         if word == "cancelled" and self.token.stopped:
-            say(cancelled_sentence(self.done, self.total))
+            print_line(cancelled_sentence(self.done, self.total))
         is_news = word != "cancelled" or self.token.stopped
         line = end_line(
             clean(self.name),
@@ -336,7 +344,7 @@ class Run:
             continues=self._asked.work is not None and self._asked.resume != NEVER,
         )
         if line is not None:
-            say(f"jobdash: {line}")
+            print_line(f"jobdash: {line}")
 
     def goes_on(self, error: BaseException | None = None) -> bool:
         """Whether the script goes on behind a cancel; ``error`` is what left the loop or block, if anything.
@@ -344,7 +352,7 @@ class Run:
         Never when a job around this one is to end too: the item that it is at is not done.
         """
         is_cancel = error is None or (isinstance(error, JobCancelled) and not isinstance(error, LeaseLost))
-        return self._asked.go_on and is_cancel and self.token.lost is None and not around.told_to_end()
+        return self._asked.go_on and is_cancel and self.token.lost is None and not job_context.is_cancelled()
 
     def runs_in(self, loop: ref[Generator[Any, None, None]]) -> None:
         """Name the generator of a plain loop, by whose end the run ends."""
@@ -363,7 +371,7 @@ class Run:
         with contextlib.suppress(LeaseLost):  # it has been reported
             self.conclude(error, exhausted=self._all_given)
         if self.word == "completed" or (self.word == "cancelled" and not self.token.stopped):
-            living.left.append(self)
+            process_hooks.left.append(self)
 
     def fail_if_uncaught(self) -> None:
         """End a loop that was left as failed, when the exception that has ended the script came from it.
@@ -371,7 +379,7 @@ class Run:
         While an exception goes up, nothing tells the loop of it; at the end of the script Python knows.
         """
         error = uncaught(self._left_at)
-        word, ended = verdict(error, False, so_far(self.done, self.total))
+        word, ended = exit_outcome(error, False, so_far(self.done, self.total))
         if word == "failed" and self._pid == os.getpid():
             self._recorder.fail_after_all(ended, self.succeeded - self._all_given)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import get_ident
 
 from jobdash.errors import StoreError
-from jobdash.worker.stopping import CancelledInWorker, JobCancelled, LeaseLost, LeaseLostInWorker
+from jobdash.worker.exceptions import CancelledInWorker, JobCancelled, LeaseLost, LeaseLostInWorker
 
 _LOOK_EVERY_S = 0.05
 _SENT = 0
@@ -42,7 +42,7 @@ class Token:
         """Those of the script and of `Job.map`; in others, a library calls."""
         self._pid = os.getpid()
         self._place: tuple[str, int, int] | None = None
-        self._elsewhere: _Elsewhere | None = None
+        self._elsewhere: _StoreWatch | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -62,12 +62,12 @@ class Token:
         elsewhere = self._looked()
         return elsewhere is not None and elsewhere.status not in {"in_progress", "cancelling"}
 
-    def _looked(self) -> _Elsewhere | None:
+    def _looked(self) -> _StoreWatch | None:
         """Look into the store; None in the process that runs the job, which knows better."""
         if self.here or self._place is None:
             return None
         if self._elsewhere is None or self._elsewhere.pid != os.getpid():
-            self._elsewhere = _Elsewhere(*self._place)
+            self._elsewhere = _StoreWatch(*self._place)
         self._elsewhere.look()
         return self._elsewhere
 
@@ -120,7 +120,7 @@ class Token:
         return {**self.__dict__, "_elsewhere": None, "_pid": _SENT}
 
 
-class _Elsewhere:
+class _StoreWatch:
     """The look into the store from a process that does not run the job."""
 
     def __init__(self, path: str, job_id: int, fence: int) -> None:

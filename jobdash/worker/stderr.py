@@ -134,7 +134,7 @@ def in_forked_child() -> None:
     end_progress()
 
 
-def say(sentence: str) -> None:
+def print_line(sentence: str) -> None:
     """Write one line to standard error; never an exception, whatever has become of it."""
     write(f"{clean(sentence)}\n")
 

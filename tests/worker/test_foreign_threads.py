@@ -10,7 +10,7 @@ import pytest
 from worker_kit import Scripts, Seen
 
 from jobdash import JobCancelled, LeaseLost, track
-from jobdash.worker.stopping import CancelledInWorker, LeaseLostInWorker
+from jobdash.worker.exceptions import CancelledInWorker, LeaseLostInWorker
 
 HEAD = """
 import os, time
@@ -22,9 +22,9 @@ def source():
             heard()
         yield value
 def heard():
-    from jobdash.worker import living
+    from jobdash.worker import process_hooks
     until = time.monotonic() + float(os.environ["HEARD_WITHIN_S"])
-    while time.monotonic() < until and not any(run.token.stopped for run in living.live): time.sleep(0.01)
+    while time.monotonic() < until and not any(run.token.stopped for run in process_hooks.live): time.sleep(0.01)
 def numbers(): return jobdash.track(source(), "loop", total=60)
 """
 WAYS = {

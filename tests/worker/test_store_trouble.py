@@ -17,8 +17,8 @@ from worker_kit import Seen, until
 from jobdash import Job, LeaseLost, track
 from jobdash.store import leases
 from jobdash.store.leases import Lease
-from jobdash.worker import door, living, recorder
-from jobdash.worker import run as runs
+from jobdash.worker import job_run as runs
+from jobdash.worker import process_hooks, recorder, store_connection
 
 
 def did_all(name: str, count: int = 5) -> list[int]:
@@ -154,7 +154,7 @@ def test_a_store_that_stays_busy_is_said_once_and_the_last_flush_gives_up(
     monkeypatch.setattr(recorder, "BUSY_TIMEOUT_MS", 10)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         with track(range(6), "busy", key=str) as job:
-            monkeypatch.setattr(door, "LAST_WAIT_S", 0.05)
+            monkeypatch.setattr(store_connection, "LAST_WAIT_S", 0.05)
             other.execute("BEGIN IMMEDIATE")
             for item in job:
                 with item:
@@ -250,7 +250,7 @@ def test_nothing_of_a_finished_job_stays_behind(path: Path) -> None:
     before = len(list(opened.iterdir())) if opened.exists() else 0
     for number in range(20):
         list(track([1], f"job {number}"))
-    assert not living.live
+    assert not process_hooks.live
     if before:
         assert len(list(opened.iterdir())) <= before
 
@@ -300,7 +300,7 @@ def test_a_store_that_is_only_busy_is_never_given_up(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "PATIENCE_MS", 1)
-    monkeypatch.setattr(door, "MOST_KEPT", 20)
+    monkeypatch.setattr(store_connection, "MOST_KEPT", 20)
     with (
         closing(sqlite3.connect(path, isolation_level=None)) as other,
         track(range(100), "very busy", key=str) as job,
@@ -324,7 +324,7 @@ def test_a_store_that_is_busy_at_the_start_is_said_with_the_time_waited(
         raise busy
 
     monkeypatch.setattr(recorder, "claim", fail)
-    monkeypatch.setattr(door, "LAST_WAIT_S", 0.5)
+    monkeypatch.setattr(store_connection, "LAST_WAIT_S", 0.5)
     assert list(track([1], "x")) == [1]
     assert "have been writing for 0.5 s. The loop runs on; nothing" in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ from jobdash.worker.item import Item
 T = TypeVar("T")
 
 
-class Given(Generic[T]):
+class OutstandingItems(Generic[T]):
     """Who is at which item: the loop itself, a thread or a task that gets to it later, or nobody any more.
 
     Whether an item is never entered shows only at the end. A script that enters none at all, and has no keys,

@@ -15,9 +15,9 @@ from jobdash.store.connections import store_error
 from jobdash.store.files import Identity
 from jobdash.store.files import identity as identity
 from jobdash.store.leases import NAMED, Lease, LeaseRefused
-from jobdash.worker.saying import say
-from jobdash.worker.statement import statement
-from jobdash.worker.token import Token
+from jobdash.worker.cancellation import Token
+from jobdash.worker.reentrancy import exclusive
+from jobdash.worker.stderr import print_line
 
 LAST_WAIT_S = 30.0
 """How long a claim and the last flush wait for other writers; and after which time the waiting is said."""
@@ -29,7 +29,7 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 T = TypeVar("T")
 
 
-class Door:
+class StoreConnection:
     """The one connection of a run, and what becomes of it."""
 
     def __init__(self, token: Token) -> None:
@@ -67,7 +67,7 @@ class Door:
 
     def let_go(self) -> None:
         """Close the connection; nothing more is written."""
-        with statement(), self._lock:
+        with exclusive(), self._lock:
             hold, self._hold = self._hold, None
             if hold is not None:
                 with contextlib.suppress(sqlite3.Error):
@@ -93,7 +93,7 @@ class Door:
 
         By default it is waited for: nobody has it for long. In the middle of a statement it cannot be had.
         """
-        with statement() as outermost:
+        with exclusive() as outermost:
             if not outermost or not self._lock.acquire(timeout=wait_s):
                 yield None
                 return
@@ -116,16 +116,19 @@ class Door:
         now = time.monotonic()
         busy = is_busy(error)
         if _code(error) not in _MAY_PASS or (not busy and self._kept() > MOST_KEPT):
-            self._give_up(told(self._path, error))
+            self._give_up(error_text(self._path, error))
             return
         if self._trouble_since is None:
             self._trouble_since = now
         if not self._said_trouble and (not busy or now - self._trouble_since >= LAST_WAIT_S):
             self._said_trouble = True
-            say(f"jobdash: {told(self._path, error)} The loop runs on; its outcomes are kept until it can.")
+            print_line(
+                f"jobdash: {error_text(self._path, error)}"
+                " The loop runs on; its outcomes are kept until it can."
+            )
 
     def _give_up(self, why: str, then: str = RUNS_ON) -> None:
-        say(f"jobdash: {why} {then}")
+        print_line(f"jobdash: {why} {then}")
         self._forget()
         self.let_go()
 
@@ -146,7 +149,7 @@ def _code(error: BaseException) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def told(path: Path, error: Exception) -> str:
+def error_text(path: Path, error: Exception) -> str:
     """Return what is wrong with a store, as a sentence."""
     if is_busy(error):
         return f"The store {path} is busy: other programs have been writing for {LAST_WAIT_S:g} s."

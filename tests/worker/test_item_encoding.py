@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from jobdash.domain import text
-from jobdash.worker.detail_json import DETAIL_BYTES, detail_json
+from jobdash.worker.item_encoding import DETAIL_BYTES, detail_json
 
 
 @pytest.fixture(autouse=True)

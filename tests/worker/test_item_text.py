@@ -13,10 +13,10 @@ import pytest
 from worker_kit import Scripts, Seen, until
 
 from jobdash import JobCancelled, LeaseLost, Token, track
-from jobdash.worker import progress_line, saying
+from jobdash.worker import progress_line, stderr
 from jobdash.worker.item import Item
-from jobdash.worker.keeping import kept_error, kept_key, sentence_of
-from jobdash.worker.progress_line import Progress, line
+from jobdash.worker.item_text import kept_error, kept_key, sentence_of
+from jobdash.worker.progress_line import ProgressState, line
 
 
 def test_a_key_stays_itself_and_unique() -> None:
@@ -84,14 +84,24 @@ def test_a_token_sent_elsewhere_looks_into_the_store(seen: Seen) -> None:  # D-8
 @pytest.mark.parametrize(
     ("progress", "seconds", "text"),
     [
-        (Progress(20, 5, 100, 0), 10.0, "x ━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  25/100 files  25 %  2.5/s  ~30s  5 errors"),
-        (Progress(49, 1, 100, 40), 1.0, "x ━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌  50/100 files  50 %  10/s  ~5s  1 error"),
-        (Progress(100, 0, 100, 0), 1.0, "x ━━━━━━━━━━━━━━━━━━━━  100/100 files  100 %  100/s"),
-        (Progress(1_200, 0, None, 0), 1.0, "x  1,200 files  1,200/s"),
-        (Progress(0, 0, 0, 0), 0.0, "x  0 files"),
+        (
+            ProgressState(20, 5, 100, 0),
+            10.0,
+            "x ━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  25/100 files  25 %  2.5/s  ~30s  5 errors",
+        ),
+        (
+            ProgressState(49, 1, 100, 40),
+            1.0,
+            "x ━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌  50/100 files  50 %  10/s  ~5s  1 error",
+        ),
+        (ProgressState(100, 0, 100, 0), 1.0, "x ━━━━━━━━━━━━━━━━━━━━  100/100 files  100 %  100/s"),
+        (ProgressState(1_200, 0, None, 0), 1.0, "x  1,200 files  1,200/s"),
+        (ProgressState(0, 0, 0, 0), 0.0, "x  0 files"),
     ],
 )
-def test_the_progress_line_says_how_far_it_is(progress: Progress, seconds: float, text: str) -> None:  # C-1
+def test_the_progress_line_says_how_far_it_is(
+    progress: ProgressState, seconds: float, text: str
+) -> None:  # C-1
     assert line("x", "files", progress, seconds) == text
 
 
@@ -128,11 +138,11 @@ def test_the_line_is_shown_in_a_terminal_only(scripts: Scripts) -> None:
 
 def test_no_standard_error_is_no_trouble(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
     monkeypatch.setattr(sys, "stderr", None)
-    saying.say("x")
+    stderr.print_line("x")
     assert not progress_line.shown_here()
     assert list(track([1], "silent")) == [1]
     with Path(os.devnull).open("w") as closed:
         pass
     monkeypatch.setattr(sys, "stderr", closed)
-    saying.say("x")
+    stderr.print_line("x")
     assert not progress_line.shown_here()

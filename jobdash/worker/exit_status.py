@@ -6,8 +6,8 @@ import sys
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from jobdash.worker.keeping import sentence_of
-from jobdash.worker.stopping import JobCancelled
+from jobdash.worker.exceptions import JobCancelled
+from jobdash.worker.item_text import sentence_of
 
 
 def so_far(done: int, total: int | None) -> str:
@@ -22,7 +22,7 @@ def cancelled_sentence(done: int, total: int | None) -> str:
     return f"Job was cancelled: {done:,} of {total:,} done, {max(0, total - done):,} not processed"
 
 
-def verdict(error: BaseException | None, exhausted: bool, how_far: str) -> tuple[str, str]:
+def exit_outcome(error: BaseException | None, exhausted: bool, how_far: str) -> tuple[str, str]:
     """Return how a job ends that ``error`` has left, None if nothing has, and the sentence for it."""
     if error is None:
         return ("completed", f"{how_far} done") if exhausted else ("cancelled", f"loop left at {how_far}")
@@ -34,19 +34,19 @@ def verdict(error: BaseException | None, exhausted: bool, how_far: str) -> tuple
     return "cancelled", f"loop left at {how_far}: {by}"
 
 
-class Instruction(NamedTuple):
+class LoopInstruction(NamedTuple):
     """Where code was: what tells the exception that left a loop from another of the same function."""
 
     code: CodeType
     offset: int
 
 
-def instruction(frame: FrameType | None) -> Instruction | None:
+def instruction(frame: FrameType | None) -> LoopInstruction | None:
     """Return where a frame is."""
-    return None if frame is None else Instruction(frame.f_code, frame.f_lasti)
+    return None if frame is None else LoopInstruction(frame.f_code, frame.f_lasti)
 
 
-def uncaught(at: Instruction | None) -> BaseException | None:
+def uncaught(at: LoopInstruction | None) -> BaseException | None:
     """Return the exception that ended the script, if it came from there; None if there is none."""
     error: BaseException | None = getattr(sys, "last_value", None)
     trace = None if error is None else error.__traceback__
