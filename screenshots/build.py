@@ -28,7 +28,7 @@ from textual.pilot import Pilot
 from jobdash.config.settings import Account, Config, Secret, UiSettings
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
 from jobdash.demo.samples import KEYS, seed_emulator
-from jobdash.operations.browse import open_browser
+from jobdash.operations.job_lookup import open_browser
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import Context
 

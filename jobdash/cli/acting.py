@@ -29,12 +29,12 @@ from jobdash.domain.plan import (
 from jobdash.domain.status import Status
 from jobdash.errors import ConfigError
 from jobdash.operations.abandoned import NOT_CONFIRMED, give_up_removals
-from jobdash.operations.execute import execute
-from jobdash.operations.limiter import Stop
-from jobdash.operations.local_jobs import close_abandoned
-from jobdash.operations.plan import plan_jobs, scope_words
+from jobdash.operations.execution import execute
+from jobdash.operations.planning import plan_jobs, scope_words
+from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.script_jobs import close_abandoned
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.wait import Waiting, wait_until
+from jobdash.operations.wait import WaitProgress, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def _execute(face: Face, plan: Plan, manner: Manner) -> tuple[ActionSummary, int
         if not face.as_json and outcome.job.id not in planned_skips and not outcome.stopped:
             print_outcome(plan, outcome)
 
-    async def work(stop: Stop) -> tuple[ActionSummary, int]:
+    async def work(stop: CancelToken) -> tuple[ActionSummary, int]:
         async with open_workbench(face, stop) as bench:
             summary = await execute(plan, bench.work, report)
             if manner.wait_ms is None or stop.is_set():
@@ -174,7 +174,7 @@ async def _confirmed(summary: ActionSummary, manner: Manner, bench: Workbench) -
         for line in notices(report, awaited):
             news(line)
 
-    waiting = Waiting(
+    waiting = WaitProgress(
         ids=tuple(awaited),
         ended=manner.ended,
         deadline=bench.work.clock() + manner.wait_ms,

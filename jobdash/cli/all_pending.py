@@ -14,7 +14,7 @@ from jobdash.config.settings import Account
 from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import Choices
 from jobdash.domain.provider import LOCAL
-from jobdash.operations.plan import plan_cancel_all
+from jobdash.operations.planning import plan_cancel_all
 
 
 def cancel_all_pending(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobdash.cli.moments import ago
 from jobdash.config.settings import Config
 from jobdash.domain.text import clean
-from jobdash.operations.browse import Browser
+from jobdash.operations.job_lookup import Browser
 
 _REASON = 120
 """Characters of an account's error that are told."""

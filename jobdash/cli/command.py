@@ -142,7 +142,7 @@ class JobWord(click.ParamType[str]):
         from click.shell_completion import CompletionItem
 
         from jobdash.errors import JobdashError
-        from jobdash.operations.browse import Browser, Scope, Sort
+        from jobdash.operations.job_lookup import Browser, Scope, Sort
 
         try:
             face = ctx.find_root().ensure_object(Face)
@@ -187,7 +187,7 @@ class OrderWord(click.ParamType[str]):
         del ctx, param
         from click.shell_completion import CompletionItem
 
-        from jobdash.operations.browse import SortOrder
+        from jobdash.operations.job_lookup import SortOrder
 
         words = (f"{sign}{order}" for sign in ("", "-") for order in SortOrder)
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]

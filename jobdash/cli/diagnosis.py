@@ -13,7 +13,7 @@ from jobdash.cli.workbench import open_accounts
 from jobdash.config.settings import Config, default_config_path
 from jobdash.errors import ConfigError, StoreError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
-from jobdash.operations.limiter import Stop
+from jobdash.operations.rate_limiter import CancelToken
 
 
 def diagnose(face: Face) -> int:
@@ -49,7 +49,7 @@ def _store(face: Face) -> tuple[StoreFacts | None, StoreError | None]:
 
 
 def _accounts(face: Face) -> list[AccountFacts]:
-    async def work(_stop: Stop) -> list[AccountFacts]:
+    async def work(_stop: CancelToken) -> list[AccountFacts]:
         async with open_accounts(face) as accounts:
             return await account_facts(face.config, accounts)
 

@@ -10,7 +10,7 @@ from jobdash.cli.out import Tone, tell
 from jobdash.config.settings import Account, Config, load
 from jobdash.domain.provider import LOCAL
 from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
-from jobdash.operations.browse import Opened, open_browser
+from jobdash.operations.job_lookup import OpenedStore, open_browser
 
 NO_ACCOUNT = (
     "No account yet. export OPENAI_API_KEY=… or GEMINI_API_KEY=…, or try: jobdash demo · jobdash doctor"
@@ -41,7 +41,7 @@ class Face:
         return config
 
     @cached_property
-    def opened(self) -> Opened:
+    def opened(self) -> OpenedStore:
         """The store, opened for reading."""
         path = self.config.database
         # What is not absolute is the URL of another database, which the store refuses by its name.

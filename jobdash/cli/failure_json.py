@@ -6,7 +6,7 @@ from typing import Any
 
 from jobdash.domain.failures import failure_groups, truncated
 from jobdash.domain.job import JobDetails
-from jobdash.operations.browse import Browser
+from jobdash.operations.job_lookup import Browser
 
 
 def failures_json(job: JobDetails, browser: Browser) -> dict[str, Any]:

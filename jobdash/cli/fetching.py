@@ -13,9 +13,9 @@ from jobdash.cli.selecting import Wanted, select
 from jobdash.cli.summary import print_line, tone_of
 from jobdash.cli.workbench import open_workbench
 from jobdash.domain.plan import ActionResult
-from jobdash.operations.browse import Browser
-from jobdash.operations.collect import Fetched, fetch
-from jobdash.operations.limiter import Stop
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.results import FetchedResults, fetch
 
 
 def fetch_jobs(face: Face, wanted: Wanted, folder: Path, *, partial: bool) -> int:
@@ -23,18 +23,18 @@ def fetch_jobs(face: Face, wanted: Wanted, folder: Path, *, partial: bool) -> in
     selection = select(face, wanted)
     face.writable()
 
-    def hint(done: Fetched) -> str:
+    def hint(done: FetchedResults) -> str:
         refused = done.result is ActionResult.FAILED and done.row.unfinished and not partial
         there = refused and face.opened.browser.have_items([done.row.id])
         return "; --partial fetches what there is" if there else ""
 
-    def report(done: Fetched) -> None:
+    def report(done: FetchedResults) -> None:
         if not face.as_json:
             where = f"{done.reason}: {done.file}" if done.file is not None else f"{done.reason}{hint(done)}"
             word = "fetched" if done.result is ActionResult.DONE else str(done.result)
             print_line(word, done.row, where, tone_of(done.result))
 
-    async def work(stop: Stop) -> tuple[list[Fetched], bool]:
+    async def work(stop: CancelToken) -> tuple[list[FetchedResults], bool]:
         async with open_workbench(face, stop) as bench:
             fetched = await fetch(
                 selection.rows,
@@ -60,7 +60,7 @@ def fetch_jobs(face: Face, wanted: Wanted, folder: Path, *, partial: bool) -> in
     return FAILED if failed or selection.bad_words else 0
 
 
-def _as_json(done: Fetched) -> dict[str, Any]:
+def _as_json(done: FetchedResults) -> dict[str, Any]:
     row = done.row
     return {
         "id": row.public_id,

@@ -10,8 +10,8 @@ from jobdash.cli.moments import rfc3339
 from jobdash.cli.out import Tone, say, tell
 from jobdash.domain.items import NO_ITEM, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.text import clean
-from jobdash.operations.browse import Browser
 from jobdash.operations.item_json import item_json
+from jobdash.operations.job_lookup import Browser
 
 MOST_ERROR_GROUPS = 5
 _PAGE = 1_000

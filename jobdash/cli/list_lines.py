@@ -11,7 +11,7 @@ from jobdash.cli.out import tell
 from jobdash.cli.tables import csv_lines, table
 from jobdash.domain.clock import system_clock
 from jobdash.domain.provider import LOCAL
-from jobdash.operations.browse import Browser
+from jobdash.operations.job_lookup import Browser
 
 
 def print_csv(listing: Listing, browser: Browser) -> None:

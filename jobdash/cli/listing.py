@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.errors import UsageError
-from jobdash.operations.browse import Browser, Scope, Sort, SortOrder
+from jobdash.operations.job_lookup import Browser, Scope, Sort, SortOrder
 
 _PAGE = 500
 

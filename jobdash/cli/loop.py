@@ -11,19 +11,19 @@ from typing import Any, TypeVar
 
 from jobdash.cli.out import tell
 from jobdash.operations.daemon_executor import DaemonExecutor
-from jobdash.operations.limiter import Stop
+from jobdash.operations.rate_limiter import CancelToken
 
 T = TypeVar("T")
 
 
-def run(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
+def run(work: Callable[[CancelToken], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine to its end; Ctrl-C ends it at once, as a KeyboardInterrupt."""
-    return asyncio.run(_with_own_threads(work(Stop())))
+    return asyncio.run(_with_own_threads(work(CancelToken())))
 
 
-def run_stoppable(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine whose ``Stop`` the first Ctrl-C sets; the second one ends it at once."""
-    stop = Stop()
+def run_stoppable(work: Callable[[CancelToken], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine whose ``CancelToken`` the first Ctrl-C sets; the second one ends it at once."""
+    stop = CancelToken()
 
     async def main() -> T:
         with _ctrl_c(stop):
@@ -43,7 +43,7 @@ async def _with_own_threads(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextlib.contextmanager
-def _ctrl_c(stop: Stop) -> Iterator[None]:
+def _ctrl_c(stop: CancelToken) -> Iterator[None]:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def pressed() -> None:
@@ -53,7 +53,7 @@ def _ctrl_c(stop: Stop) -> Iterator[None]:
         tell("stopping: nothing more is sent, what is under way is awaited (Ctrl-C again ends at once)")
         stop.set()
 
-    # Only inside the loop: a plain signal handler could interrupt whoever holds the lock of `Stop`.
+    # Only inside the loop: a plain signal handler could interrupt whoever holds the lock of `CancelToken`.
     before = signal.getsignal(signal.SIGINT)
     try:
         loop.add_signal_handler(signal.SIGINT, pressed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.errors import FilterError, JobNotFound
-from jobdash.operations.browse import SHORTEST_PREFIX, Browser, Scope, Sort, known_job
+from jobdash.operations.job_lookup import SHORTEST_PREFIX, Browser, Scope, Sort, known_job
 
 
 def named_job(browser: Browser, word: str) -> JobRow:

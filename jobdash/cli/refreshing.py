@@ -10,7 +10,7 @@ from jobdash.cli.selecting import Wanted, select
 from jobdash.cli.summary import Line, print_line, print_summary, tone_of
 from jobdash.cli.workbench import open_workbench
 from jobdash.domain.plan import ActionResult
-from jobdash.operations.limiter import Stop
+from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.refresh_errors import Refreshed, refresh_errors
 
 
@@ -22,7 +22,7 @@ def refresh(face: Face, wanted: Wanted) -> int:
         if not face.as_json:
             print_line(str(done.result), done.row, done.reason, tone_of(done.result))
 
-    async def work(stop: Stop) -> tuple[list[Refreshed], bool]:
+    async def work(stop: CancelToken) -> tuple[list[Refreshed], bool]:
         async with open_workbench(face, stop) as bench:
             return await refresh_errors(selection.rows, bench.work, report), stop.is_set()
 

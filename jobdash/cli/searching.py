@@ -10,8 +10,8 @@ from jobdash.cli.workbench import open_workbench
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
-from jobdash.operations.find import Found, candidates, find
-from jobdash.operations.limiter import Stop
+from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.remote_lookup import RemoteMatch, candidates, find_remote
 
 
 def looked_for(
@@ -22,11 +22,11 @@ def looked_for(
     if not asked:
         return {}
 
-    async def work(stop: Stop) -> dict[str, Found]:
+    async def work(stop: CancelToken) -> dict[str, RemoteMatch]:
         async with open_workbench(face, stop) as bench:
             browser = face.opened.browser
             return {
-                word: await find(word, accounts, bench.accounts, browser, bench.work)
+                word: await find_remote(word, accounts, bench.accounts, browser, bench.work)
                 for word, accounts in asked.items()
             }
 

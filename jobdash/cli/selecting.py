@@ -14,7 +14,7 @@ from jobdash.domain.filter import parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.errors import JobAmbiguous, JobdashError, JobNotFound, UsageError
-from jobdash.operations.browse import Scope, known_job
+from jobdash.operations.job_lookup import Scope, known_job
 
 
 @dataclass(frozen=True, slots=True)

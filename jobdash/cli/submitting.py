@@ -21,8 +21,8 @@ from jobdash.cli.workbench import open_workbench
 from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError, UsageError
-from jobdash.operations.limiter import Stop
-from jobdash.operations.submit import Order, SubmitEnd, Submitted, submit
+from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.submit import SubmitEnd, SubmitRequest, Submitted, submit
 
 STDIN = "standard input"
 _COPIED = 1024 * 1024
@@ -44,7 +44,7 @@ def on_disk(file: Path) -> Iterator[tuple[Path, str | None]]:
         yield copy, STDIN
 
 
-def submit_file(face: Face, wanted: Order, *, dry_run: bool, yes: bool = False) -> int:
+def submit_file(face: Face, wanted: SubmitRequest, *, dry_run: bool, yes: bool = False) -> int:
     """Submit; return the exit code."""
     before = _sent_before(face, wanted, dry_run=dry_run)
     doubts = [*wanted.doubts, *map(_same_file, before)]
@@ -57,7 +57,7 @@ def submit_file(face: Face, wanted: Order, *, dry_run: bool, yes: bool = False) 
     if not face.as_json:
         tell(f"Submitting {_what(wanted)}")
 
-    async def work(stop: Stop) -> Submitted:
+    async def work(stop: CancelToken) -> Submitted:
         async with open_workbench(face, stop) as bench:
             return await submit(wanted, bench.accounts[wanted.account.name], bench.work)
 
@@ -70,7 +70,7 @@ def submit_file(face: Face, wanted: Order, *, dry_run: bool, yes: bool = False) 
     return 0 if done.end is SubmitEnd.CREATED else FAILED
 
 
-def _sent_before(face: Face, wanted: Order, *, dry_run: bool) -> list[JobRow]:
+def _sent_before(face: Face, wanted: SubmitRequest, *, dry_run: bool) -> list[JobRow]:
     """Return the jobs that came of the identical file; a dry run makes no store to look."""
     if dry_run and not face.config.database.exists():
         return []
@@ -83,7 +83,7 @@ def _same_file(row: JobRow) -> str:
     return f"the identical file was sent {when}: {what}"
 
 
-def _what(wanted: Order) -> str:
+def _what(wanted: SubmitRequest) -> str:
     check = wanted.check
     where = " · ".join(filter(None, (wanted.account.name, wanted.model, wanted.endpoint)))
     kind = "embeddings request" if check.embeddings else "request"
@@ -91,7 +91,7 @@ def _what(wanted: Order) -> str:
     return f"{wanted.name}: {requests}, {check.size:,} bytes, to {where}"
 
 
-def _dry_run(face: Face, wanted: Order, before: Sequence[JobRow]) -> int:
+def _dry_run(face: Face, wanted: SubmitRequest, before: Sequence[JobRow]) -> int:
     if not face.as_json:
         say(_what(wanted))
         tell("dry run: the file is sound, nothing was sent")
@@ -125,7 +125,7 @@ def _dry_run(face: Face, wanted: Order, before: Sequence[JobRow]) -> int:
     return 0
 
 
-def _print(face: Face, wanted: Order, done: Submitted) -> None:
+def _print(face: Face, wanted: SubmitRequest, done: Submitted) -> None:
     row = done.row
     if face.as_json:
         job = row and face.opened.browser.job(row.id)

@@ -16,12 +16,12 @@ from jobdash.cli.workbench import open_workbench
 from jobdash.domain.decide import other_server
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
-from jobdash.operations.accounts import twins
-from jobdash.operations.cancel import said
-from jobdash.operations.limiter import Stop
+from jobdash.operations.account_clients import duplicate_accounts
+from jobdash.operations.cancel import error_text
+from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.servers import servers
-from jobdash.operations.sync import SyncReport, health_words
-from jobdash.operations.sync_all import rejected
+from jobdash.operations.sync import SyncReport, health_error_text
+from jobdash.operations.sync_accounts import rejected
 
 
 def sync_now(face: Face, names: Collection[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def ask(face: Face, names: Collection[str] | None = None, *, full: bool = False)
     if not face.config.accounts:
         raise ConfigError(NO_ACCOUNT)
 
-    async def work(stop: Stop) -> list[SyncReport]:
+    async def work(stop: CancelToken) -> list[SyncReport]:
         async with open_workbench(face, stop) as bench:
             return await bench.syncs.run(names, full=full)
 
@@ -67,7 +67,7 @@ def failure_words(face: Face, report: SyncReport) -> str:
     account, error = face.config.account(report.account), report.error
     assert account is not None
     assert error is not None
-    words = health_words(error, account)
+    words = health_error_text(error, account)
     # Where the provider says more, the key may be right, and something else is to be done.
     wrong_key = words.startswith("key rejected") and ": " not in words
     return f"{words}. Set {account.key_env}." if wrong_key else words
@@ -83,7 +83,7 @@ def show_reports(face: Face, reports: Collection[SyncReport]) -> None:
         say(f"{report.account}: {counts}" + (" · failed" if report.error else ""))
         for line in notices(report):
             say(f"  {line}")
-    doubles = twins(face.config.accounts)
+    doubles = duplicate_accounts(face.config.accounts)
     for name in doubles.keys() - {report.account for report in reports}:
         tell(f"{name}: has the same key as {doubles[name]}, and was asked as that")
 
@@ -107,7 +107,7 @@ def _notices(report: SyncReport) -> Iterator[tuple[int, str]]:
     for row in report.gone:
         yield row.id, f"{row.public_id} {short_name(row)}: gone, its provider knows it no more"
     for row, error in report.not_asked:
-        yield row.id, f"{row.public_id} {short_name(row)}: could not be asked: {said(error)}"
+        yield row.id, f"{row.public_id} {short_name(row)}: could not be asked: {error_text(error)}"
     for reconciled in report.reconciled:
         if reconciled.row is not None and reconciled.notice:
             told = reconciled.row

@@ -16,7 +16,7 @@ from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.operations.actor import current_actor
-from jobdash.operations.limiter import Stop
+from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words
 
 
@@ -62,7 +62,7 @@ def _dry_run(face: Face, action: Undoable) -> int:
 
 
 def _take_back(face: Face, action: Undoable) -> list[Line]:
-    async def work(stop: Stop) -> list[Line]:
+    async def work(stop: CancelToken) -> list[Line]:
         async with open_workbench(face, stop) as bench:
             outcomes = await undo(action, bench.work.store)
         seen = {row.id: row for row in action.jobs}

@@ -15,9 +15,9 @@ from jobdash.domain.clock import system_clock
 from jobdash.domain.describe.job_text import WAITS, waits_for_script
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
-from jobdash.operations.limiter import Stop
+from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.wait import Waited, Waiting, wait_until
+from jobdash.operations.wait import WaitProgress, WaitResult, wait_until
 
 
 def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
@@ -43,7 +43,7 @@ def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
             told.add(words)
             tell(f"{report.account}: {words}", Tone.WARN)
 
-    waiting = Waiting(
+    waiting = WaitProgress(
         ids=tuple(row.id for row in selection.rows),
         ended=_over,
         deadline=deadline,
@@ -51,7 +51,7 @@ def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
         on_sync=on_sync,
     )
 
-    async def work(stop: Stop) -> Waited:
+    async def work(stop: CancelToken) -> WaitResult:
         async with open_workbench(face, stop) as bench:
             return await wait_until(waiting, bench.syncs)
 
@@ -75,7 +75,7 @@ def ended_well(row: JobRow) -> bool:
     return row.status is Status.COMPLETED and row.outcome is not Completeness.ALL_FAILED
 
 
-def _print(face: Face, waited: Waited) -> None:
+def _print(face: Face, waited: WaitResult) -> None:
     rows = list(waited.rows.values())
     if face.as_json:
         browser, now = face.opened.browser, system_clock()
@@ -90,7 +90,7 @@ def _print(face: Face, waited: Waited) -> None:
         tell(f"the time is up; {unfinished:,} of {len(rows):,} not finished", Tone.WARN)
 
 
-def _tell_left(waited: Waited) -> None:
+def _tell_left(waited: WaitResult) -> None:
     """Say of the jobs that nobody runs how they would go on."""
     for row in waited.rows.values():
         if not _over(row):

@@ -10,37 +10,37 @@ from jobdash.cli.face import Face
 from jobdash.cli.out import Tone, tell
 from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import DecisionContext
-from jobdash.operations.accounts import Accounts
-from jobdash.operations.limiter import Stop
+from jobdash.operations.account_clients import AccountClients
+from jobdash.operations.context import OperationContext
+from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.servers import servers
-from jobdash.operations.sync_all import AccountSyncs
-from jobdash.operations.work import Work
-from jobdash.operations.writing import DirectStore
+from jobdash.operations.sync_accounts import AccountSyncs
+from jobdash.operations.writer_thread import WriterThread
 
 
 @dataclass(frozen=True)
 class Workbench:
     """Lives in one event loop."""
 
-    accounts: Accounts
-    work: Work
+    accounts: AccountClients
+    work: OperationContext
     syncs: AccountSyncs
 
 
 @asynccontextmanager
-async def open_workbench(face: Face, stop: Stop) -> AsyncIterator[Workbench]:
+async def open_workbench(face: Face, stop: CancelToken) -> AsyncIterator[Workbench]:
     """Open the writer, and the accounts as they are asked; StoreReadOnly when the store cannot be written."""
     face.writable()
     config = face.config
-    with DirectStore(config.database, same_as=face.opened.browser.identity) as store:
+    with WriterThread(config.database, same_as=face.opened.browser.identity) as store:
         async with open_accounts(face) as accounts:
-            work = Work(accounts, store, configured(face), stop=stop)
+            work = OperationContext(accounts, store, configured(face), stop=stop)
             yield Workbench(accounts, work, AccountSyncs(config, accounts, face.opened.browser, work))
 
 
-def open_accounts(face: Face) -> Accounts:
+def open_accounts(face: Face) -> AccountClients:
     """Return the configured accounts, to be entered; their pauses are told on stderr."""
-    return Accounts(face.config.accounts, on_pause=_tell_pause)
+    return AccountClients(face.config.accounts, on_pause=_tell_pause)
 
 
 def configured(face: Face) -> frozenset[str]:

@@ -9,7 +9,7 @@ from jobdash.config.settings import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.operations.actor import current_actor
-from jobdash.operations.browse import Browser
+from jobdash.operations.job_lookup import Browser
 from jobdash.store.commands.remove import NOT_CONFIRMED
 from jobdash.store.records import IntentKind
 from jobdash.store.writer import Writer

@@ -21,9 +21,9 @@ from jobdash.errors import (
     StoreError,
     Unavailable,
 )
-from jobdash.operations.limiter import NotSent
-from jobdash.operations.session import Cancel, Get
-from jobdash.operations.work import Work
+from jobdash.operations.account_session import CancelBatch, GetBatch
+from jobdash.operations.context import OperationContext
+from jobdash.operations.rate_limiter import NotSent
 from jobdash.providers.base import RemoteJob
 from jobdash.store.records import Intent, Precondition, Refusal
 
@@ -32,7 +32,7 @@ DEADLINE_MS = 5 * 60 * 1000
 NO_ANSWER = "no answer: it may or may not be cancelled"
 
 
-class End(Enum):
+class CancelEnd(Enum):
     """How the asking ended."""
 
     ACCEPTED = auto()
@@ -50,16 +50,16 @@ class End(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CancelAttempt:
     """What came of asking a provider to cancel one job."""
 
-    end: End
+    end: CancelEnd
     reason: str
     row: JobRow | None
     """The job afterwards, where it was read."""
 
 
-class Changed(JobdashError):
+class JobChanged(JobdashError):
     """The store refused the action at the moment of acting."""
 
     def __init__(self, refusal: Refusal) -> None:
@@ -67,7 +67,7 @@ class Changed(JobdashError):
         self.refusal = refusal
 
 
-async def cancel_job(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
+async def cancel_job(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Carry out a planned cancel of one job."""
     job = decision.job
 
@@ -78,17 +78,17 @@ async def cancel_job(decision: Decision, plan: Plan, work: Work) -> ActionOutcom
     asked = await ask_cancel(job, work, accept, bulk=plan.bulk, reason=plan.choices.reason)
     after = asked.row.status if asked.row is not None else None
     result = {
-        End.ACCEPTED: ActionResult.DONE,
-        End.FINISHED: ActionResult.SKIPPED,
-        End.CHANGED: ActionResult.SKIPPED,
-        End.STOPPED: ActionResult.SKIPPED,
+        CancelEnd.ACCEPTED: ActionResult.DONE,
+        CancelEnd.FINISHED: ActionResult.SKIPPED,
+        CancelEnd.CHANGED: ActionResult.SKIPPED,
+        CancelEnd.STOPPED: ActionResult.SKIPPED,
     }.get(asked.end, ActionResult.FAILED)
-    return ActionOutcome(job, result, asked.reason, after, stopped=asked.end is End.STOPPED)
+    return ActionOutcome(job, result, asked.reason, after, stopped=asked.end is CancelEnd.STOPPED)
 
 
 async def ask_cancel(
-    job: JobRow, work: Work, accept: Precondition | None, *, bulk: str, reason: str | None = None
-) -> Asked:
+    job: JobRow, work: OperationContext, accept: Precondition | None, *, bulk: str, reason: str | None = None
+) -> CancelAttempt:
     """Ask a job's provider to cancel it, once, with an intent written right before the request."""
     intent: Intent | None = None
     asked_at = work.clock()
@@ -105,34 +105,36 @@ async def ask_cancel(
             )
         )
         if isinstance(begun, Refusal):
-            raise Changed(begun)
+            raise JobChanged(begun)
         intent = begun
 
     assert job.remote_id is not None, "a plan lets no job without a remote id pass"
     try:
-        answer = await work.caller(job).call(Cancel(job.remote_id), before=before, stop=work.stop)
+        answer = await work.caller(job).call(CancelBatch(job.remote_id), before=before, stop=work.stop)
     except NotSent:
         if intent is not None:  # it waited out a 429 and was stopped: certainly not applied
             await _withdraw(intent, "stopped", work)
-        return Asked(End.STOPPED, "stopped", None)
-    except Changed as error:
-        return Asked(End.CHANGED, str(error), error.refusal.row)
+        return CancelAttempt(CancelEnd.STOPPED, "stopped", None)
+    except JobChanged as error:
+        return CancelAttempt(CancelEnd.CHANGED, str(error), error.refusal.row)
     except ConfigError as error:
-        return Asked(End.REFUSED, f"not sent: {error}", None)
+        return CancelAttempt(CancelEnd.REFUSED, f"not sent: {error}", None)
     except ProviderError as error:
         if intent is None:
-            return Asked(End.REFUSED, str(error), None)
+            return CancelAttempt(CancelEnd.REFUSED, str(error), None)
         return await _after_error(job, intent, error, work)
     assert intent is not None
     return await _answered(intent, answer, asked_at, work)
 
 
-async def renewed(intent: Intent, deadline: int, work: Work) -> bool:
+async def renewed(intent: Intent, deadline: int, work: OperationContext) -> bool:
     """Give an intent its time anew before its request goes out again; False when a rival has closed it."""
     return await work.store.write(lambda writer: writer.renew_intent(intent.id, deadline))
 
 
-async def _answered(intent: Intent, answer: RemoteJob | None, asked_at: int, work: Work) -> Asked:
+async def _answered(
+    intent: Intent, answer: RemoteJob | None, asked_at: int, work: OperationContext
+) -> CancelAttempt:
     status = answer.status if answer is not None else None
     finished = status in TERMINAL and status is not Status.CANCELLED
     try:
@@ -145,30 +147,32 @@ async def _answered(intent: Intent, answer: RemoteJob | None, asked_at: int, wor
         if finished:
             raise
         # The provider has said yes; the intent stays open, and a sync finds out and writes it.
-        return Asked(End.ACCEPTED, f"cancel accepted, not yet written: {error}", None)
+        return CancelAttempt(CancelEnd.ACCEPTED, f"cancel accepted, not yet written: {error}", None)
     if finished and status is not None:
-        return Asked(End.FINISHED, f"already {LABELS[status]}", row)
-    return Asked(End.ACCEPTED, "", row)
+        return CancelAttempt(CancelEnd.FINISHED, f"already {LABELS[status]}", row)
+    return CancelAttempt(CancelEnd.ACCEPTED, "", row)
 
 
-async def _after_error(job: JobRow, intent: Intent, error: ProviderError, work: Work) -> Asked:
+async def _after_error(
+    job: JobRow, intent: Intent, error: ProviderError, work: OperationContext
+) -> CancelAttempt:
     """Decide what an error means: certainly not applied, or a question."""
-    told = said(error)
+    told = error_text(error)
     unsent = isinstance(error, Unavailable) and not error.sent
     if unsent or isinstance(error, AuthRejected | QuotaExhausted | RateLimited):
-        return Asked(End.REFUSED, told, await _withdraw(intent, told, work))
+        return CancelAttempt(CancelEnd.REFUSED, told, await _withdraw(intent, told, work))
     assert job.remote_id is not None
     unclear = isinstance(error, Unavailable | BadResponse)
     asked_at = work.clock()
     try:
-        remote = await work.caller(job).call(Get(job.remote_id))
+        remote = await work.caller(job).call(GetBatch(job.remote_id))
     except NotFound:
         await work.store.write(lambda writer: writer.mark_not_found(job.id, asked_at))
         reason = "the provider knows no such batch (404)"
-        return Asked(End.REFUSED, reason, await _withdraw(intent, reason, work))
+        return CancelAttempt(CancelEnd.REFUSED, reason, await _withdraw(intent, reason, work))
     except (ProviderError, NotSent):
         if not unclear:
-            return Asked(End.REFUSED, told, await _withdraw(intent, told, work))
+            return CancelAttempt(CancelEnd.REFUSED, told, await _withdraw(intent, told, work))
         return await _doubt(intent, None, asked_at, work)
     if remote.status in TERMINAL or remote.status is Status.CANCELLING:
         return await _answered(intent, remote, asked_at, work)
@@ -177,21 +181,23 @@ async def _after_error(job: JobRow, intent: Intent, error: ProviderError, work: 
     row = await work.store.write(
         lambda writer: writer.withdraw_cancel(intent.id, told, remote=remote, asked_at=asked_at)
     )
-    return Asked(End.REFUSED, told, row)
+    return CancelAttempt(CancelEnd.REFUSED, told, row)
 
 
-async def _withdraw(intent: Intent, reason: str, work: Work) -> JobRow | None:
+async def _withdraw(intent: Intent, reason: str, work: OperationContext) -> JobRow | None:
     return await work.store.write(lambda writer: writer.withdraw_cancel(intent.id, reason))
 
 
-async def _doubt(intent: Intent, remote: RemoteJob | None, asked_at: int, work: Work) -> Asked:
+async def _doubt(
+    intent: Intent, remote: RemoteJob | None, asked_at: int, work: OperationContext
+) -> CancelAttempt:
     row = await work.store.write(
         lambda writer: writer.leave_cancelling(intent.id, NO_ANSWER, remote=remote, asked_at=asked_at)
     )
-    return Asked(End.DOUBT, NO_ANSWER, row)
+    return CancelAttempt(CancelEnd.DOUBT, NO_ANSWER, row)
 
 
-def said(error: ProviderError) -> str:
+def error_text(error: ProviderError) -> str:
     """Return an error's sentence with the provider's own words, where it does not hold them already."""
     text = str(error)
     return f"{text}: {error.detail}" if error.detail and error.detail not in text else text

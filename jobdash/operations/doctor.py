@@ -13,10 +13,10 @@ from jobdash.config.settings import Account, Config
 from jobdash.domain.clock import system_clock
 from jobdash.domain.status import Status, Tab
 from jobdash.errors import AuthRejected, ConfigError, ProviderError
-from jobdash.operations.browse import Browser, Scope, Sort
+from jobdash.operations.job_lookup import Browser, Scope, Sort
 
 if TYPE_CHECKING:  # the dashboard's screen imports this in the thread that draws
-    from jobdash.operations.work import Caller
+    from jobdash.operations.context import AccountClient
 
 _UNKNOWN_LOOKED_AT = 1_000
 
@@ -90,26 +90,26 @@ def _unknown_words(browser: Browser) -> tuple[str, ...]:
     return tuple(sorted({row.raw_status for row in running if row.status is Status.UNKNOWN}))
 
 
-async def account_facts(config: Config, accounts: Mapping[str, Caller]) -> list[AccountFacts]:
+async def account_facts(config: Config, accounts: Mapping[str, AccountClient]) -> list[AccountFacts]:
     """Ask every account for the shortest page of its list."""
-    from jobdash.operations.accounts import twins
+    from jobdash.operations.account_clients import duplicate_accounts
 
-    doubles = twins(config.accounts)
+    doubles = duplicate_accounts(config.accounts)
     return list(await asyncio.gather(*(_account(account, accounts, doubles) for account in config.accounts)))
 
 
 async def _account(
-    account: Account, accounts: Mapping[str, Caller], doubles: Mapping[str, str]
+    account: Account, accounts: Mapping[str, AccountClient], doubles: Mapping[str, str]
 ) -> AccountFacts:
-    from jobdash.operations.session import ListPage
-    from jobdash.operations.sync import health_words
+    from jobdash.operations.account_session import ListPage
+    from jobdash.operations.sync import health_error_text
 
     error: str | None = None
     blamed = False
     try:
         await accounts[account.name].call(ListPage(limit=1))
     except ProviderError as refused:
-        error, blamed = health_words(refused, account), isinstance(refused, AuthRejected)
+        error, blamed = health_error_text(refused, account), isinstance(refused, AuthRejected)
     except ConfigError as wrong:
         error, blamed = str(wrong), True
     return AccountFacts(

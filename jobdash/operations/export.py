@@ -11,7 +11,7 @@ from jobdash.domain.calendar import utc_date
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean, redact
-from jobdash.operations.browse import Browser, Scope, Sort
+from jobdash.operations.job_lookup import Browser, Scope, Sort
 
 FIELDS = (
     "id", "name", "account", "provider", "remote_id", "status", "raw_status", "outcome", "model", "endpoint",

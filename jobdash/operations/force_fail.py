@@ -6,14 +6,14 @@ from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
 from jobdash.domain.status import TERMINAL
-from jobdash.operations.cancel import Asked, End, ask_cancel
-from jobdash.operations.work import Work
+from jobdash.operations.cancel import CancelAttempt, CancelEnd, ask_cancel
+from jobdash.operations.context import OperationContext
 from jobdash.store.records import Refusal
 
 _STILL = "it may still run and be billed"
 
 
-async def force_fail_job(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
+async def force_fail_job(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Carry out a planned force-fail of one job; the outcome tells both sides."""
     job = decision.job
     if work.stop.is_set():
@@ -32,11 +32,11 @@ async def force_fail_job(decision: Decision, plan: Plan, work: Work) -> ActionOu
         return ActionOutcome(
             job, ActionResult.SKIPPED, failed.reason, failed.row.status if failed.row else None
         )
-    told = await tell_provider(failed, plan, work)
+    told = await cancel_at_provider(failed, plan, work)
     return ActionOutcome(job, ActionResult.DONE, f"failed here; provider: {told}", failed.status)
 
 
-async def tell_provider(row: JobRow, plan: Plan, work: Work) -> str:
+async def cancel_at_provider(row: JobRow, plan: Plan, work: OperationContext) -> str:
     """Ask for a cancel as far as that goes; return what came of it."""
     if row.remote_id is None:
         return "nothing to cancel, its submit is not confirmed"
@@ -50,13 +50,13 @@ async def tell_provider(row: JobRow, plan: Plan, work: Work) -> str:
     return _words(asked)
 
 
-def _words(asked: Asked) -> str:
-    if asked.end is End.ACCEPTED:
+def _words(asked: CancelAttempt) -> str:
+    if asked.end is CancelEnd.ACCEPTED:
         return "cancel accepted"
-    if asked.end is End.FINISHED:
+    if asked.end is CancelEnd.FINISHED:
         return asked.reason
-    if asked.end is End.DOUBT:
+    if asked.end is CancelEnd.DOUBT:
         return f"no answer: {_STILL}"
-    if asked.end is End.STOPPED:
+    if asked.end is CancelEnd.STOPPED:
         return f"not asked: {_STILL}"
     return f"{asked.reason}; {_STILL}"

@@ -9,9 +9,9 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import MINUTE
 from jobdash.errors import NotFound, ProviderError
+from jobdash.operations.account_session import GetBatch
 from jobdash.operations.cancel import DEADLINE_MS
-from jobdash.operations.session import Get
-from jobdash.operations.work import Caller, Work
+from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.store.reader import Reader
 from jobdash.store.records import Intent, IntentKind
 from jobdash.store.writer import Writer
@@ -32,7 +32,9 @@ class Reconciled:
     notice: str
 
 
-async def reconcile(account: str, caller: Caller, reader: Reader, work: Work) -> list[Reconciled]:
+async def reconcile(
+    account: str, caller: AccountClient, reader: Reader, work: OperationContext
+) -> list[Reconciled]:
     """End the intents of an account that nobody is on any more.
 
     Asks for the state; never sends a cancel, a delete or a submit again. Run by whoever polls the account,
@@ -59,7 +61,9 @@ async def reconcile(account: str, caller: Caller, reader: Reader, work: Work) ->
     return ended
 
 
-async def withdraw_unanswered(account: str, caller: Caller, work: Work) -> list[Reconciled]:
+async def withdraw_unanswered(
+    account: str, caller: AccountClient, work: OperationContext
+) -> list[Reconciled]:
     """End the doubt about cancels that got no answer: a job seen running long after was not cancelled."""
     origin = caller.origin
     rows = await work.store.write(
@@ -68,7 +72,7 @@ async def withdraw_unanswered(account: str, caller: Caller, work: Work) -> list[
     return [Reconciled(row, NOT_APPLIED) for row in rows]
 
 
-def _elsewhere(intent: Intent, caller: Caller, reader: Reader) -> bool:
+def _elsewhere(intent: Intent, caller: AccountClient, reader: Reader) -> bool:
     """Whether an intent is about a job at another server than the account's."""
     row = reader.rows([intent.job_id]).get(intent.job_id)
     return row is not None and row.origin != caller.origin
@@ -82,7 +86,7 @@ def _interrupted(intent: Intent, writer: Writer) -> bool:
     return writer.close_intent(intent.id, "interrupted")
 
 
-async def _submit(intent: Intent, reader: Reader, work: Work) -> Reconciled | None:
+async def _submit(intent: Intent, reader: Reader, work: OperationContext) -> Reconciled | None:
     row = reader.rows([intent.job_id]).get(intent.job_id) if intent.job_id is not None else None
     if row is None or row.remote_id is not None:
         await work.store.write(lambda writer: writer.close_intent(intent.id, "found by its key"))
@@ -97,14 +101,16 @@ async def _submit(intent: Intent, reader: Reader, work: Work) -> Reconciled | No
     return Reconciled(left, reason)
 
 
-async def _cancel(intent: Intent, caller: Caller, reader: Reader, work: Work) -> Reconciled | None:
+async def _cancel(
+    intent: Intent, caller: AccountClient, reader: Reader, work: OperationContext
+) -> Reconciled | None:
     row = reader.rows([intent.job_id]).get(intent.job_id) if intent.job_id is not None else None
     if row is None or row.remote_id is None:
         await work.store.write(lambda writer: writer.close_intent(intent.id, "no job"))
         return None
     asked_at = work.clock()
     try:
-        remote = await caller.call(Get(row.remote_id))
+        remote = await caller.call(GetBatch(row.remote_id))
     except NotFound:
         reason = "the provider knows no such batch (404)"
         left = await work.store.write(

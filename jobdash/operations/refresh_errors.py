@@ -10,9 +10,9 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import JobdashError, NotFound, ProviderError
-from jobdash.operations.cancel import said
-from jobdash.operations.session import Errors, Get
-from jobdash.operations.work import Work
+from jobdash.operations.account_session import GetBatch, GetErrors
+from jobdash.operations.cancel import error_text
+from jobdash.operations.context import OperationContext
 from jobdash.providers.base import FailedRequest, RemoteJob
 from jobdash.store.commands.errors import MOST_FAILED
 
@@ -31,7 +31,7 @@ class Refreshed:
 
 
 async def refresh_errors(
-    rows: Sequence[JobRow], work: Work, report: Callable[[Refreshed], None]
+    rows: Sequence[JobRow], work: OperationContext, report: Callable[[Refreshed], None]
 ) -> list[Refreshed]:
     """Ask for each job once and keep what its provider says of its errors; one failure stops no other.
 
@@ -51,7 +51,7 @@ async def refresh_errors(
     return list(await asyncio.gather(*(one(row) for row in rows)))
 
 
-async def _refresh(row: JobRow, work: Work) -> Refreshed:
+async def _refresh(row: JobRow, work: OperationContext) -> Refreshed:
     if row.local:
         reason = f"its errors are kept with its items: jobdash show {row.public_id} --items"
         return Refreshed(row, row, ActionResult.SKIPPED, reason)
@@ -69,7 +69,7 @@ async def _refresh(row: JobRow, work: Work) -> Refreshed:
     except NotFound:
         return await _not_told(row, "the provider keeps it no more (404)", work)
     except ProviderError as error:
-        return await _not_told(row, said(error), work)
+        return await _not_told(row, error_text(error), work)
     complete = failed is None or len(failed) <= MOST_FAILED
     after = await work.store.write(
         lambda writer: writer.set_errors(row.id, remote, failed, complete=complete)
@@ -82,20 +82,20 @@ async def _refresh(row: JobRow, work: Work) -> Refreshed:
     return Refreshed(row, after, ActionResult.DONE, why or told)
 
 
-async def _not_told(row: JobRow, reason: str, work: Work) -> Refreshed:
+async def _not_told(row: JobRow, reason: str, work: OperationContext) -> Refreshed:
     after = await work.store.write(lambda writer: writer.errors_withheld(row.id, reason))
     return Refreshed(row, after, ActionResult.FAILED, reason)
 
 
 async def _with_failed(
-    remote_id: str, row: JobRow, work: Work
+    remote_id: str, row: JobRow, work: OperationContext
 ) -> tuple[RemoteJob, tuple[FailedRequest, ...] | None]:
     """Return a batch with its own errors, and its failed requests; None where it certainly has none."""
     caller = work.caller(row)
-    remote = await caller.call(Get(remote_id), stop=work.stop)
+    remote = await caller.call(GetBatch(remote_id), stop=work.stop)
     # Where errors have a file of their own, the results need not be read to find them.
     files = {role: file_id for role, file_id in remote.files.items() if role == "error"}
     if not (files or remote.failed or (remote.failed is None and "output" in remote.files)):
         return remote, None
-    asked = Errors(replace(remote, files=files or remote.files), MOST_FAILED + 1)
+    asked = GetErrors(replace(remote, files=files or remote.files), MOST_FAILED + 1)
     return remote, await caller.call(asked, stop=work.stop)

@@ -9,11 +9,19 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import ConfigError, InvalidRequest, JobdashError, NotFound, ProviderError
-from jobdash.operations.cancel import DEADLINE_MS, NO_ANSWER, Changed, End, ask_cancel, renewed, said
-from jobdash.operations.force_fail import tell_provider
-from jobdash.operations.limiter import NotSent
-from jobdash.operations.session import Delete, DeleteFile, Get, Request
-from jobdash.operations.work import Work
+from jobdash.operations.account_session import DeleteBatch, DeleteFile, GetBatch, Request
+from jobdash.operations.cancel import (
+    DEADLINE_MS,
+    NO_ANSWER,
+    CancelEnd,
+    JobChanged,
+    ask_cancel,
+    error_text,
+    renewed,
+)
+from jobdash.operations.context import OperationContext
+from jobdash.operations.force_fail import cancel_at_provider
+from jobdash.operations.rate_limiter import NotSent
 from jobdash.providers.base import RemoteJob
 from jobdash.store.records import Intent, InUse, Precondition, Refusal
 
@@ -31,7 +39,7 @@ class CleanedUp:
     """Why it went no further: the job was not what was planned for any more."""
 
 
-class _Kept(JobdashError):
+class _FilesKept(JobdashError):
     """One thing that is still there, and why."""
 
     def __init__(self, reason: str, *, again: bool) -> None:
@@ -40,7 +48,7 @@ class _Kept(JobdashError):
         """Whether it may go another time."""
 
 
-async def remove_job(decision: Decision, plan: Plan, work: Work) -> ActionOutcome:
+async def remove_job(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Carry out a planned removal of one job."""
     if work.stop.is_set():
         return ActionOutcome(decision.job, ActionResult.SKIPPED, "stopped", stopped=True)
@@ -52,7 +60,7 @@ async def remove_job(decision: Decision, plan: Plan, work: Work) -> ActionOutcom
     return await _remove_now(decision.job, plan.choices, plan.bulk, work)
 
 
-def _accept(choices: Choices, work: Work) -> Precondition:
+def _accept(choices: Choices, work: OperationContext) -> Precondition:
     def accept(row: JobRow) -> str | None:
         again = decide(Action.REMOVE, row, work.situation(), choices)
         return None if again.acts else again.reason
@@ -60,18 +68,18 @@ def _accept(choices: Choices, work: Work) -> Precondition:
     return accept
 
 
-async def _cancel_and_remove(job: JobRow, plan: Plan, work: Work) -> ActionOutcome:
+async def _cancel_and_remove(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Ask for a cancel as far as that goes, then remove the job whatever came of it; both are told."""
     accept = _accept(plan.choices, work)
     row = await work.store.write(lambda writer: writer.look_again(job.id, fence=job.fence, accept=accept))
     if isinstance(row, Refusal):
         return _refused(job, row)
-    told = await tell_provider(row, plan, work)
+    told = await cancel_at_provider(row, plan, work)
     outcome = await _remove_now(job, plan.choices, plan.bulk, work)
     return replace(outcome, reason=f"{outcome.reason}; provider: {told}")
 
 
-async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> ActionOutcome:
+async def _cancel_first(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Write that the removal waits, then ask for the cancel; whichever sync sees it confirmed goes on."""
     begun = await work.store.write(
         lambda writer: writer.begin_waiting_removal(
@@ -89,9 +97,9 @@ async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> ActionOutcome:
         return ActionOutcome(job, ActionResult.DONE, "removed when the cancel is confirmed", job.status)
     asked = await ask_cancel(job, work, None, bulk=plan.bulk, reason=plan.choices.reason)
     ended = asked.row is not None and asked.row.terminal
-    if asked.end in {End.ACCEPTED, End.DOUBT} and not ended:
+    if asked.end in {CancelEnd.ACCEPTED, CancelEnd.DOUBT} and not ended:
         after = asked.row.status if asked.row else Status.CANCELLING
-        if asked.end is End.DOUBT:
+        if asked.end is CancelEnd.DOUBT:
             return ActionOutcome(
                 job, ActionResult.FAILED, f"{asked.reason}; removed if it turns out so", after
             )
@@ -100,13 +108,13 @@ async def _cancel_first(job: JobRow, plan: Plan, work: Work) -> ActionOutcome:
         return await finish_waiting(begun, asked.row, work, planned=job)
     reason = asked.reason or NO_ANSWER
     await work.store.write(lambda writer: writer.end_waiting_removal(begun.id, reason))
-    stopped = asked.end is End.STOPPED
+    stopped = asked.end is CancelEnd.STOPPED
     result = ActionResult.SKIPPED if stopped else ActionResult.FAILED
     return ActionOutcome(job, result, reason, asked.row.status if asked.row else job.status, stopped=stopped)
 
 
 async def finish_waiting(
-    intent: Intent, row: JobRow, work: Work, planned: JobRow | None = None
+    intent: Intent, row: JobRow, work: OperationContext, planned: JobRow | None = None
 ) -> ActionOutcome:
     """End a removal that waited, now that the job has ended; a completed job stays."""
     job = planned or row
@@ -122,7 +130,7 @@ async def finish_waiting(
     return outcome
 
 
-async def give_up_waiting(intent: Intent, row: JobRow, work: Work) -> ActionOutcome:
+async def give_up_waiting(intent: Intent, row: JobRow, work: OperationContext) -> ActionOutcome:
     """End a removal whose cancel nobody confirmed in time; the job stays."""
     reason = "the cancel was not confirmed in time; the job stays"
     await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, reason))
@@ -130,7 +138,7 @@ async def give_up_waiting(intent: Intent, row: JobRow, work: Work) -> ActionOutc
 
 
 async def _remove_now(
-    job: JobRow, choices: Choices, bulk: str, work: Work, waiting: int | None = None
+    job: JobRow, choices: Choices, bulk: str, work: OperationContext, waiting: int | None = None
 ) -> ActionOutcome:
     """Clean up what was chosen, then hide the record, last and only if all parts went (or by force)."""
     try:
@@ -144,7 +152,7 @@ async def _remove_now(
     if isinstance(fresh, NotFound):
         cleaned = CleanedUp(kept=(f"what {job.account} keeps (its batch is not known to have ended)",))
     elif isinstance(fresh, ProviderError):
-        cleaned = CleanedUp(kept=(f"what {job.account} keeps (could not ask: {said(fresh)})",))
+        cleaned = CleanedUp(kept=(f"what {job.account} keeps (could not ask: {error_text(fresh)})",))
     elif fresh is not None and fresh.status not in TERMINAL and not choices.force:
         return ActionOutcome(
             job, ActionResult.SKIPPED, f"the provider says it is {LABELS[fresh.status]}", refused=True
@@ -166,7 +174,7 @@ async def _remove_now(
 
 
 async def _hide(
-    job: JobRow, choices: Choices, cleaned: CleanedUp, bulk: str, work: Work, waiting: int | None
+    job: JobRow, choices: Choices, cleaned: CleanedUp, bulk: str, work: OperationContext, waiting: int | None
 ) -> ActionOutcome:
     told = _told(cleaned, "record removed", choices)
     accept = None if waiting is not None else _accept(choices, work)
@@ -199,7 +207,9 @@ def _told(cleaned: CleanedUp, record: str, choices: Choices) -> str:
     return "; ".join(parts)
 
 
-async def _asked_first(job: JobRow, choices: Choices, work: Work) -> RemoteJob | ProviderError | None:
+async def _asked_first(
+    job: JobRow, choices: Choices, work: OperationContext
+) -> RemoteJob | ProviderError | None:
     """Ask how the job stands where that could have changed, or where its files have to be known.
 
     None when there is nothing to ask: its provider's word is final and only the record goes, it is gone, or
@@ -213,7 +223,7 @@ async def _asked_first(job: JobRow, choices: Choices, work: Work) -> RemoteJob |
         return None
     asked_at = work.clock()
     try:
-        remote = await work.caller(job).call(Get(job.remote_id), stop=work.stop)
+        remote = await work.caller(job).call(GetBatch(job.remote_id), stop=work.stop)
     except NotFound as error:
         gone = await work.store.write(lambda writer: writer.mark_not_found(job.id, asked_at))
         may_run = job.remote_status not in TERMINAL and not (gone or job.gone_at is not None)
@@ -244,7 +254,7 @@ class _CleanUp:
     job: JobRow
     choices: Choices
     bulk: str
-    work: Work
+    work: OperationContext
     waiting: int | None
 
     async def run(self, remote: RemoteJob | None) -> CleanedUp:
@@ -267,7 +277,7 @@ class _CleanUp:
         if deletes_files:
             parts += [(f"{role} {file_id}", DeleteFile(file_id)) for role, file_id in files.items()]
         if can is not None and can.deletes_records and remote is not None:
-            parts.append((f"batch {remote.remote_id}", Delete(remote.remote_id)))
+            parts.append((f"batch {remote.remote_id}", DeleteBatch(remote.remote_id)))
         cleaned = await self._delete_all(parts)
         if files and deletes_files and not cleaned.kept and cleaned.refusal is None:
             await self.work.store.write(lambda writer: writer.files_deleted(job.id))
@@ -278,14 +288,14 @@ class _CleanUp:
         kept: list[str] = []
         again = False
         for what, request in parts:
-            if again and isinstance(request, Delete):  # it is how its files are found
+            if again and isinstance(request, DeleteBatch):  # it is how its files are found
                 kept.append(f"{what} (its files are still there)")
                 continue
             try:
                 await self._delete(what, request)
-            except Changed as error:
+            except JobChanged as error:
                 return CleanedUp(tuple(deleted), tuple(kept), error.refusal)
-            except _Kept as error:
+            except _FilesKept as error:
                 kept.append(f"{what} ({error})")
                 again = again or error.again
             else:
@@ -293,7 +303,7 @@ class _CleanUp:
         return CleanedUp(tuple(deleted), tuple(kept))
 
     async def _delete(self, what: str, request: Request[None]) -> None:
-        """Delete one thing; raises `_Kept` when it is still there, `Changed` when it was not to go."""
+        """Delete one thing. Raises `_FilesKept` when it is still there, `JobChanged` when it must stay."""
         intent: Intent | None = None
 
         async def before() -> None:
@@ -302,18 +312,18 @@ class _CleanUp:
             if intent is None or not await renewed(intent, deadline, self.work):
                 intent = await self._begin(what, request, deadline)
 
-        wrong: _Kept | None = None
+        wrong: _FilesKept | None = None
         try:
             await self.work.caller(self.job).call(request, before=before, stop=self.work.stop)
         except NotFound:
             wrong = None
         except NotSent:
-            wrong = _Kept("stopped", again=True)
+            wrong = _FilesKept("stopped", again=True)
         except ProviderError as error:
             never = isinstance(error, InvalidRequest) and error.status is None
-            wrong = _Kept(said(error), again=not never)
+            wrong = _FilesKept(error_text(error), again=not never)
         except ConfigError as error:  # it could not even be opened
-            wrong = _Kept(str(error), again=True)
+            wrong = _FilesKept(str(error), again=True)
         if intent is not None:
             intent_id, result = intent.id, str(wrong or "done")
             await self.work.store.write(lambda writer: writer.close_intent(intent_id, result))
@@ -334,7 +344,7 @@ class _CleanUp:
             )
         )
         if isinstance(begun, Refusal):
-            raise Changed(begun)
+            raise JobChanged(begun)
         if isinstance(begun, InUse):
-            raise _Kept(f"also the input of {begun.by}, which is not finished", again=False)
+            raise _FilesKept(f"also the input of {begun.by}, which is not finished", again=False)
         return begun

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from jobdash.domain.items import Attempt
 from jobdash.errors import StoreError
-from jobdash.operations.workers import LOGS as LOGS
-from jobdash.operations.workers import log_file, why_not_startable
+from jobdash.operations.script_processes import LOGS as LOGS
+from jobdash.operations.script_processes import log_file, why_not_startable
 from jobdash.store.files import refuse_foreign
 from jobdash.store.records import Retried
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartedScript:
     """A script that was started, or why it was not."""
 
     pid: int | None = None
@@ -29,26 +29,26 @@ class Started:
     """Returns with what it ended; None while it runs."""
 
 
-async def start_again(retried: Retried, database: Path) -> Started:
+async def start_again(retried: Retried, database: Path) -> StartedScript:
     """Start the script of a job that was retried; it takes the very job up, and writes to ``database``."""
     if retried.last is None:
-        return Started(error="its command line is not known")
+        return StartedScript(error="its command line is not known")
     try:
         refuse_foreign(database)  # looked at once more: what is started now is what the store says
     except StoreError as error:
-        return Started(error=str(error))
+        return StartedScript(error=str(error))
     reason = why_not_startable(retried.last)
     if reason is not None:
-        return Started(error=reason)
+        return StartedScript(error=reason)
     log = log_file(database, retried.row.public_id, retried.number)
     try:
         row = retried.row
         return await asyncio.to_thread(_start, retried.last, row.public_id, row.fence, log, database)
     except OSError as error:
-        return Started(error=f"{error.strerror or error}")
+        return StartedScript(error=f"{error.strerror or error}")
 
 
-def _start(attempt: Attempt, job: str, fence: int, log: Path, database: Path) -> Started:
+def _start(attempt: Attempt, job: str, fence: int, log: Path, database: Path) -> StartedScript:
     assert attempt.argv is not None
     log.parent.mkdir(mode=0o700, exist_ok=True)
     given = os.environ | {
@@ -71,4 +71,4 @@ def _start(attempt: Attempt, job: str, fence: int, log: Path, database: Path) ->
         os.close(output)
     # Somebody has to ask what became of it, or it stays in the table of processes for as long as we run.
     threading.Thread(target=process.wait, name="jobdash-script", daemon=True).start()
-    return Started(process.pid, str(log), exit_code=process.poll)
+    return StartedScript(process.pid, str(log), exit_code=process.poll)

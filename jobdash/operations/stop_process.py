@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from jobdash.domain.items import ENDED, GRACE_S
-from jobdash.operations.limiter import Stop
-from jobdash.operations.workers import cannot_stop
+from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.script_processes import cannot_stop
 from jobdash.store.owner import Owner
 
 
-async def stop_process(owner: Owner | None, *, grace_s: float = GRACE_S, stop: Stop | None = None) -> str:
+async def stop_process(
+    owner: Owner | None, *, grace_s: float = GRACE_S, stop: CancelToken | None = None
+) -> str:
     """End a process that was fenced off, and return in words what became of it.
 
     It has ``grace_s`` seconds to see that by itself, as long again after SIGTERM, and is then killed. When
@@ -31,7 +33,7 @@ async def stop_process(owner: Owner | None, *, grace_s: float = GRACE_S, stop: S
     except OSError as error:
         return f"fenced only: process {owner.pid} cannot be reached ({error.strerror})"
     try:
-        return await _end(owner, pidfd, grace_s, stop or Stop())
+        return await _end(owner, pidfd, grace_s, stop or CancelToken())
     except PermissionError:
         return f"fenced only: process {owner.pid} is another user's"
     except ProcessLookupError:
@@ -40,14 +42,14 @@ async def stop_process(owner: Owner | None, *, grace_s: float = GRACE_S, stop: S
         os.close(pidfd)
 
 
-async def _end(owner: Owner, pidfd: int, grace_s: float, stop: Stop) -> str:
+async def _end(owner: Owner, pidfd: int, grace_s: float, stop: CancelToken) -> str:
     # The pid may have been given again until it was opened; what is open now stays one and the same.
     if owner.provably_dead():
         return ENDED
     name = f"process {owner.pid}"
     if owner.suspended():
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        await _ended(pidfd, grace_s, Stop())
+        await _ended(pidfd, grace_s, CancelToken())
         return f"{name} was stopped (SIGSTOP), so it was killed at once"
     if await _ended(pidfd, grace_s, stop):
         return f"{name} ended by itself"
@@ -59,12 +61,12 @@ async def _end(owner: Owner, pidfd: int, grace_s: float, stop: Stop) -> str:
     if stop.is_set():
         return f"{name} was sent SIGTERM and has not ended yet"
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    if await _ended(pidfd, grace_s, Stop()):
+    if await _ended(pidfd, grace_s, CancelToken()):
         return f"{name} was killed"
     return f"{name} was sent SIGKILL and has not ended yet"
 
 
-async def _ended(pidfd: int, seconds: float, stop: Stop) -> bool:
+async def _ended(pidfd: int, seconds: float, stop: CancelToken) -> bool:
     """Wait until the process ends, the time is up or ``stop`` is set; whether it has ended."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[bool] = loop.create_future()

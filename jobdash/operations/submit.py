@@ -29,12 +29,12 @@ from jobdash.errors import (
     Unavailable,
     UsageError,
 )
-from jobdash.operations.accounts import OneAccount
-from jobdash.operations.cancel import renewed, said
-from jobdash.operations.limiter import NotSent, Sleep
-from jobdash.operations.resting import rest
-from jobdash.operations.session import Create, FileReady, ListPage, Upload
-from jobdash.operations.work import Caller, Work
+from jobdash.operations.account_clients import LazyAccountClient
+from jobdash.operations.account_session import CreateBatch, FileReady, ListPage, UploadFile
+from jobdash.operations.cancel import error_text, renewed
+from jobdash.operations.cancellable_sleep import sleep_until_cancelled
+from jobdash.operations.context import AccountClient, OperationContext
+from jobdash.operations.rate_limiter import NotSent, Sleep
 from jobdash.providers.base import RemoteJob, Submission
 from jobdash.providers.endpoints import at_openai, unknown_endpoint
 from jobdash.providers.jsonl import FileCheck, check_file
@@ -60,7 +60,7 @@ _NOT_PROCESSED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SubmitRequest:
     """What a person wants submitted, after the file was checked."""
 
     account: Account
@@ -108,7 +108,7 @@ def order(
     endpoint: str | None = None,
     tags: dict[str, str] | None = None,
     file_name: str | None = None,
-) -> Order:
+) -> SubmitRequest:
     """Check a file and the wishes that come with it; UsageError says what is wrong, and where.
 
     ``file_name`` is what to call the file where its path tells a person nothing.
@@ -131,7 +131,7 @@ def order(
             doubts.append(odd)
         if wrong := wrong_tags(tags or {}):  # said now, not after the file was uploaded
             raise UsageError(wrong)
-    return Order(
+    return SubmitRequest(
         account=account,
         check=check,
         name=encodable(name or path.stem),
@@ -143,7 +143,7 @@ def order(
 
 
 async def submit(
-    wanted: Order, account: OneAccount, work: Work, *, sleep: Sleep = asyncio.sleep
+    wanted: SubmitRequest, account: LazyAccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
 ) -> Submitted:
     """Upload the file, wait until it is processed, and create the batch; nothing is sent twice.
 
@@ -167,7 +167,7 @@ async def submit(
     return await _Submit(wanted, submission, account, work, sleep).run()
 
 
-class _GivenUp(JobdashError):
+class _SubmitAbandoned(JobdashError):
     """Another process took this submit for dead and closed its intent."""
 
 
@@ -175,7 +175,12 @@ class _Submit:
     """One submit under way."""
 
     def __init__(
-        self, wanted: Order, submission: Submission, caller: Caller, work: Work, sleep: Sleep
+        self,
+        wanted: SubmitRequest,
+        submission: Submission,
+        caller: AccountClient,
+        work: OperationContext,
+        sleep: Sleep,
     ) -> None:
         self._wanted = wanted
         self._submission = submission
@@ -190,29 +195,31 @@ class _Submit:
     async def run(self) -> Submitted:
         try:
             file_id = await self._caller.call(
-                Upload(self._submission), before=self._begin, stop=self._work.stop
+                UploadFile(self._submission), before=self._begin, stop=self._work.stop
             )
         except NotSent:
             return await self._failed("stopped", SubmitEnd.STOPPED)
-        except _GivenUp as error:
+        except _SubmitAbandoned as error:
             return await self._given_up(str(error))
         except ProviderError as error:
             end = SubmitEnd.REJECTED if isinstance(error, AuthRejected) else SubmitEnd.FAILED
-            return await self._failed(f"upload: {said(error)}", end)
+            return await self._failed(f"upload: {error_text(error)}", end)
         await self._uploaded(file_id)
         try:
             remote, asked_at = await self._create(file_id)
         except NotSent:
             return await self._failed(f"stopped; the uploaded file {file_id} stays at the provider")
-        except _GivenUp as error:
+        except _SubmitAbandoned as error:
             return await self._given_up(f"{error}; the uploaded file {file_id} stays there")
         except StoreError as error:  # raised before it was sent
             return await self._failed(f"not sent: {error}; the uploaded file {file_id} stays there")
         except ProviderError as error:
             if _certainly_not_created(error):
-                return await self._failed(f"{said(error)}; the uploaded file {file_id} stays there")
+                return await self._failed(f"{error_text(error)}; the uploaded file {file_id} stays there")
             answered = isinstance(error, BadResponse)
-            return await self._look_for_it(f"{said(error)}: {_DOUBT}" if answered else NO_ANSWER, file_id)
+            return await self._look_for_it(
+                f"{error_text(error)}: {_DOUBT}" if answered else NO_ANSWER, file_id
+            )
         return await self._created(remote, asked_at)
 
     async def _create(self, file_id: str) -> tuple[RemoteJob, int]:
@@ -220,7 +227,7 @@ class _Submit:
 
         A server that will not have the file yet has refused, so that the same may be asked again.
         """
-        create, until = Create(self._submission, file_id), self._work.clock() + PROCESSED_WITHIN_MS
+        create, until = CreateBatch(self._submission, file_id), self._work.clock() + PROCESSED_WITHIN_MS
         pause = _FIRST_LOOK_S
         while True:
             if await self._processed(file_id):
@@ -228,7 +235,7 @@ class _Submit:
                 try:
                     remote = await self._caller.call(create, before=self._begin, stop=self._work.stop)
                 except InvalidRequest as error:
-                    if not _NOT_PROCESSED.search(said(error)) or self._work.clock() >= until:
+                    if not _NOT_PROCESSED.search(error_text(error)) or self._work.clock() >= until:
                         raise
                 else:
                     return remote, asked_at
@@ -236,7 +243,7 @@ class _Submit:
                 minutes = PROCESSED_WITHIN_MS // MINUTE
                 raise InvalidRequest(f"its file was still not processed after {minutes} minutes")
             await self._begin()  # nobody takes this submit for dead meanwhile
-            await rest(pause, self._sleep, self._work.stop)
+            await sleep_until_cancelled(pause, self._sleep, self._work.stop)
             pause = min(2 * pause, _LONGEST_LOOK_S)
 
     async def _processed(self, file_id: str) -> bool:
@@ -255,7 +262,7 @@ class _Submit:
         deadline = self._work.clock() + DEADLINE_MS
         if self._intent is not None:
             if not await renewed(self._intent, deadline, self._work):
-                raise _GivenUp(_GIVEN_UP)
+                raise _SubmitAbandoned(_GIVEN_UP)
             return
         wanted, origin = self._wanted, self._caller.origin
         new = NewJob(

@@ -23,16 +23,16 @@ from jobdash.errors import (
     StoreError,
     Unavailable,
 )
-from jobdash.operations.cancel import said
-from jobdash.operations.limiter import Sleep
-from jobdash.operations.pace import next_poll_ms
+from jobdash.operations.account_session import ListPage
+from jobdash.operations.cancel import error_text
+from jobdash.operations.context import AccountClient, OperationContext
+from jobdash.operations.poll_interval import next_poll_ms
+from jobdash.operations.rate_limiter import Sleep
 from jobdash.operations.reconcile import reconcile, withdraw_unanswered
 from jobdash.operations.remove import finish_waiting, give_up_waiting
-from jobdash.operations.session import ListPage
-from jobdash.operations.singles import Singles
+from jobdash.operations.single_requests import SingleRequests
 from jobdash.operations.sync_report import SyncReport as SyncReport
-from jobdash.operations.work import Caller, Work
-from jobdash.operations.writing import Store
+from jobdash.operations.writer_thread import StoreWriter
 from jobdash.providers.base import RemoteJob, RemotePage
 from jobdash.providers.paging import pages
 from jobdash.store.reader import Reader
@@ -55,12 +55,12 @@ class Sync:
     """One sync of one account; `run` once."""
 
     account: Account
-    caller: Caller
+    caller: AccountClient
     reader: Reader
-    work: Work
+    work: OperationContext
     settings: SyncSettings = field(default_factory=SyncSettings)
     full: bool = False
-    twins: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
     """Other names for the account's key: what is told of the account is true of them as well, and what waits
     for one of them waits for this sync."""
     on_progress: Callable[[int], None] | None = None
@@ -71,7 +71,7 @@ class Sync:
 
     def __post_init__(self) -> None:
         """Make the single questions ready."""
-        self._singles = Singles(
+        self._singles = SingleRequests(
             self._names, self.caller, self.reader, self.work, self.settings, self._keep_claim, self._upsert
         )
 
@@ -133,12 +133,12 @@ class Sync:
         if now - self._kept_at >= _KEEP_MS:
             self._kept_at = now
             await self.work.store.write(
-                lambda writer: writer.keep_poll(self.account.name, now + CLAIM_MS, twins=self.twins)
+                lambda writer: writer.keep_poll(self.account.name, now + CLAIM_MS, duplicates=self.duplicates)
             )
 
     @property
     def _names(self) -> tuple[str, ...]:
-        return (self.account.name, *self.twins)
+        return (self.account.name, *self.duplicates)
 
     def _health(self) -> AccountHealth | None:
         return self.reader.health(self.account.name)
@@ -249,7 +249,7 @@ class Sync:
                     self.account.provider,
                     asked_at=started,
                     next_poll_at=next_poll_at,
-                    error=None if error is None else health_words(error, self.account),
+                    error=None if error is None else health_error_text(error, self.account),
                     error_kind=None if error is None else type(error).__name__,
                     retry_after_until=None if retry_after is None else now + int(retry_after * 1000),
                     discovered=seen,
@@ -268,8 +268,15 @@ def _of_the_list_alone(error: ProviderError) -> bool:
     return isinstance(error, NotFound | InvalidRequest | BadResponse)
 
 
-async def tell_not_asked(
-    names: Iterable[str], provider: str, store: Store, *, now: int, next_poll_at: int, words: str, kind: str
+async def record_not_asked(
+    names: Iterable[str],
+    provider: str,
+    store: StoreWriter,
+    *,
+    now: int,
+    next_poll_at: int,
+    words: str,
+    kind: str,
 ) -> None:
     """Write on an account, under all its names, why it could not be asked."""
 
@@ -292,7 +299,7 @@ def _backoff(before: AccountHealth | None, error: ProviderError | StoreError) ->
     return next((wait for wait in _BACKOFF_MS if failing < 2 * wait), _BACKOFF_MS[-1])
 
 
-def health_words(error: ProviderError | StoreError, account: Account) -> str:
+def health_error_text(error: ProviderError | StoreError, account: Account) -> str:
     """Return what the account line says: short, and with the way out."""
     if isinstance(error, StoreError):
         return str(error)
@@ -302,4 +309,4 @@ def health_words(error: ProviderError | StoreError, account: Account) -> str:
         return str(error)
     if isinstance(error, AuthRejected):
         return str(error) if account.api_key else f"no key: set {account.key_env}"
-    return said(error)
+    return error_text(error)

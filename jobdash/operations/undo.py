@@ -12,7 +12,7 @@ from jobdash.store.reader import Reader
 from jobdash.store.records import Undoable, UndoKind, UndoOutcome
 
 if TYPE_CHECKING:
-    from jobdash.operations.writing import Store
+    from jobdash.operations.writer_thread import StoreWriter
 
 __all__ = ["Undoable", "find_undoable", "undo", "undo_words"]
 
@@ -30,7 +30,7 @@ def find_undoable(reader: Reader, actor: str, job_id: int | None = None) -> Undo
     return reader.last_undoable(actor, job_id)
 
 
-async def undo(action: Undoable, store: Store) -> list[UndoOutcome]:
+async def undo(action: Undoable, store: StoreWriter) -> list[UndoOutcome]:
     """Take an action back, job by job; jobs that changed meanwhile are left alone."""
     return await store.write(lambda writer: writer.undo(action, bulk=action.bulk))
 

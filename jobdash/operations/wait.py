@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from jobdash.domain.describe.job_text import stalled, starting, waits_for_script, worker_gone
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
-from jobdash.operations.limiter import Sleep
-from jobdash.operations.pace import overdue_at, rest_ms
-from jobdash.operations.resting import rest
+from jobdash.operations.cancellable_sleep import sleep_until_cancelled
+from jobdash.operations.poll_interval import overdue_at, rest_ms
+from jobdash.operations.rate_limiter import Sleep
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.sync_all import AccountSyncs, rejected
+from jobdash.operations.sync_accounts import AccountSyncs, rejected
 
 LOOK_AGAIN_MS = 2_000
 """The longest time between two looks at the store: a dashboard elsewhere may have the news."""
@@ -22,7 +22,7 @@ _LOCAL_LOOK_MS = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Waited:
+class WaitResult:
     """How the waiting ended."""
 
     rows: Mapping[int, JobRow]
@@ -34,7 +34,7 @@ class Waited:
 
 
 @dataclass
-class Waiting:
+class WaitProgress:
     """What to wait for, and who hears of it."""
 
     ids: tuple[int, ...]
@@ -63,7 +63,7 @@ class Waiting:
         return rows
 
 
-async def wait_until(waiting: Waiting, syncs: AccountSyncs) -> Waited:
+async def wait_until(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult:
     """Wait until all jobs have ended, the deadline has passed, or ``work.stop`` is set.
 
     ConfigError when an account that has to be asked rejects its key: waiting on would be for ever.
@@ -73,36 +73,36 @@ async def wait_until(waiting: Waiting, syncs: AccountSyncs) -> Waited:
         rows = waiting.rows(syncs)
         open_rows = [row for row in rows.values() if not waiting.ended(row)]
         if not open_rows:
-            return Waited(rows)
+            return WaitResult(rows)
         if all(_nobody_runs(row, clock()) for row in open_rows):
-            return Waited(rows, nobody_runs=True)
+            return WaitResult(rows, nobody_runs=True)
         if any(worker_gone(row, clock()) for row in open_rows):
             await syncs.work.store.write(lambda writer: writer.close_abandoned_cancels())
             continue
         if stop.is_set():
-            return Waited(rows, stopped=True)
+            return WaitResult(rows, stopped=True)
         if waiting.deadline is not None and clock() >= waiting.deadline:
-            return Waited(rows, timed_out=True)
+            return WaitResult(rows, timed_out=True)
         try:
             # A provider that hangs has its own patience; the deadline is a person's.
             async with asyncio.timeout(_left_s(waiting, clock())):
                 asked = await _ask(open_rows, waiting, syncs)
         except TimeoutError:
-            return Waited(waiting.rows(syncs), timed_out=True)
+            return WaitResult(waiting.rows(syncs), timed_out=True)
         if asked:
             continue
-        await rest(_pause_ms(open_rows, waiting, syncs) / 1000, waiting.sleep, stop)
+        await sleep_until_cancelled(_pause_ms(open_rows, waiting, syncs) / 1000, waiting.sleep, stop)
 
 
 def _nobody_runs(row: JobRow, now: int) -> bool:
     return stalled(row, now) or (waits_for_script(row) and not starting(row, now))
 
 
-def _left_s(waiting: Waiting, now: int) -> float | None:
+def _left_s(waiting: WaitProgress, now: int) -> float | None:
     return None if waiting.deadline is None else (waiting.deadline - now) / 1000
 
 
-async def _ask(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSyncs) -> bool:
+async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: AccountSyncs) -> bool:
     """Sync the accounts that are due, or overdue for a job that is waited for; return whether any was."""
     asked = False
     clock, settings = syncs.work.clock, syncs.config.sync
@@ -128,7 +128,7 @@ async def _ask(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSync
     return asked
 
 
-def _pause_ms(open_rows: Iterable[JobRow], waiting: Waiting, syncs: AccountSyncs) -> int:
+def _pause_ms(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: AccountSyncs) -> int:
     now, settings = syncs.work.clock(), syncs.config.sync
     moments: list[int] = []
     for name, rows in _by_account(open_rows).items():

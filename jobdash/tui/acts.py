@@ -17,8 +17,8 @@ from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
-from jobdash.operations.browse import Scope, Sort
-from jobdash.operations.plan import plan_again, plan_cancel_all, plan_jobs
+from jobdash.operations.job_lookup import Scope, Sort
+from jobdash.operations.planning import plan_again, plan_cancel_all, plan_jobs
 from jobdash.operations.undo import NOTHING_TO_UNDO, find_undoable, undo, undo_words
 from jobdash.tui.context import Context, Selection
 from jobdash.tui.runs import SEVERITY
@@ -28,8 +28,8 @@ from jobdash.tui.screens.progress import ProgressScreen
 from jobdash.tui.widgets.jobs_view import JobsView
 
 if TYPE_CHECKING:
-    from jobdash.operations.collect import Fetched
-    from jobdash.operations.writing import Store
+    from jobdash.operations.results import FetchedResults
+    from jobdash.operations.writer_thread import StoreWriter
     from jobdash.tui.app import JobdashApp
 
 
@@ -201,8 +201,8 @@ class Acts:
         self._app.run_worker(self._fetch(rows), name="fetch")
 
     async def _fetch(self, rows: Sequence[JobRow]) -> None:
-        async def write(store: Store) -> list[Fetched]:
-            from jobdash.operations.collect import fetch
+        async def write(store: StoreWriter) -> list[FetchedResults]:
+            from jobdash.operations.results import fetch
 
             return await fetch(rows, Path.cwd(), self._context.open_browser, store, partial=True)
 
@@ -213,7 +213,7 @@ class Acts:
                 f"Failed to fetch: {clean(str(error), 300)}; you may try again", severity="error"
             )
 
-    def _tell_fetched(self, told: Sequence[Fetched]) -> None:
+    def _tell_fetched(self, told: Sequence[FetchedResults]) -> None:
         if len(told) == 1:
             (only,) = told
             where = f" in {only.file}" if only.file is not None else ""

@@ -38,7 +38,7 @@ from jobdash.tui.theme import DARK, LIGHT
 from jobdash.tui.widgets.filter_bar import FilterInput
 
 if TYPE_CHECKING:
-    from jobdash.operations.writing import StoreWorker
+    from jobdash.operations.writer_thread import WriterLoop
     from jobdash.tui.acts import Acts
     from jobdash.tui.leaving import Leaving
 
@@ -306,7 +306,7 @@ class JobdashApp(TerminalApp):
             self.notify(run.error or summary_line(run), severity="information" if clean_end else "warning")
         self.main.view.forget_marks(decision.job.id for decision in run.plan.acting)
 
-    async def with_store(self, act: Callable[[StoreWorker], Awaitable[T]]) -> T:
+    async def with_store(self, act: Callable[[WriterLoop], Awaitable[T]]) -> T:
         """Await something in the store's thread."""
         return await self.runtime.with_store(act)
 

@@ -14,7 +14,7 @@ from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.status import Status, Tab
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE, short_span
-from jobdash.operations.browse import Counts, Sort
+from jobdash.operations.job_lookup import Counts, Sort
 from jobdash.tui import cells, local_words
 from jobdash.tui.cells import short_count
 from jobdash.tui.columns import GAP, HEADERS, RIGHT, SORT_OF, Column, Layout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobdash.domain.items import LOCAL
 from jobdash.domain.job import JobRow
-from jobdash.operations.browse import Browser
+from jobdash.operations.job_lookup import Browser
 
 _MOST = 50
 """Events looked at; so many between two looks are not read one by one by anybody."""

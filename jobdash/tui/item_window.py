@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobdash.domain.items import ItemRow, ItemStatus
-from jobdash.operations.browse import Browser
+from jobdash.operations.job_lookup import Browser
 
 SLACK = 60
 """Items read above and below what is asked for."""

@@ -11,7 +11,7 @@ from jobdash.domain.describe.script_text import stopped_pids
 from jobdash.domain.items import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
-from jobdash.operations.browse import waiting_removals
+from jobdash.operations.job_lookup import waiting_removals
 from jobdash.tui.runs import Run
 from jobdash.tui.screens.ask import QuitScreen
 

@@ -11,8 +11,8 @@ from jobdash.domain.items import Attempt, ItemErrors, WorkerProcess
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
-from jobdash.operations.browse import Browser
-from jobdash.operations.workers import log_file, worker_of
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.script_processes import log_file, worker_of
 from jobdash.tui.cells import cut
 from jobdash.tui.local_time import local_time, moment
 from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped

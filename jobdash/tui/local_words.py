@@ -7,7 +7,7 @@ from jobdash.domain.items import ItemErrors
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, Status
 from jobdash.domain.time import short_span
-from jobdash.operations.browse import Browser
+from jobdash.operations.job_lookup import Browser
 from jobdash.tui.widgets.line import Span
 
 

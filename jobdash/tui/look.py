@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.operations.browse import Counts, Scope, Sort, SortOrder
+from jobdash.operations.job_lookup import Counts, Scope, Sort, SortOrder
 from jobdash.tui.context import Context
 from jobdash.tui.matches import Matches
 from jobdash.tui.search import Answer, Searcher

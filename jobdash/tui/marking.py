@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab, tab_number
-from jobdash.operations.browse import Browser, Scope
+from jobdash.operations.job_lookup import Browser, Scope
 from jobdash.tui.context import Selection
 
 MARKS_MOST = 50_000

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from jobdash.domain.clock import Clock
 from jobdash.domain.job import JobRow
-from jobdash.operations.browse import Browser, Scope
+from jobdash.operations.job_lookup import Browser, Scope
 from jobdash.tui.search import AGAIN_AFTER, Answer
 from jobdash.tui.window import Found
 

@@ -13,7 +13,7 @@ from jobdash.errors import StoreError
 from jobdash.tui.news import Severity
 
 if TYPE_CHECKING:
-    from jobdash.operations.limiter import Stop
+    from jobdash.operations.rate_limiter import CancelToken
 
 _LOOK_EVERY_S = 0.05
 
@@ -24,7 +24,7 @@ class Run:
 
     plan: Plan
     outcomes: list[ActionOutcome] = field(default_factory=list)
-    stop: Stop | None = None
+    stop: CancelToken | None = None
     """There once it has begun."""
     stopping: bool = False
     error: str | None = None

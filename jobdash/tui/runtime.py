@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from textual.app import App
     from textual.message import Message
 
-    from jobdash.operations.background import AccountWorker
-    from jobdash.operations.limiter import Stop
+    from jobdash.operations.account_worker import AccountWorker
+    from jobdash.operations.context import OperationContext
+    from jobdash.operations.rate_limiter import CancelToken
     from jobdash.operations.sync import SyncReport
-    from jobdash.operations.work import Work
-    from jobdash.operations.writing import StoreWorker
+    from jobdash.operations.writer_thread import WriterLoop
 
 T = TypeVar("T")
 SPARE_THREADS = 16
@@ -35,7 +35,7 @@ class Runtime:
         self._app = app
         self._context = context
         self._tell = tell
-        self._store: StoreWorker | None = None
+        self._store: WriterLoop | None = None
         self._accounts: dict[str, AccountWorker] = {}
         self._stopped = False
 
@@ -52,10 +52,10 @@ class Runtime:
 
     async def _serve_store(self) -> None:
         try:
-            from jobdash.operations.writing import StoreWorker
+            from jobdash.operations.writer_thread import WriterLoop
 
             context = self._context
-            self._store = StoreWorker(
+            self._store = WriterLoop(
                 context.config.database,
                 "demo" if context.demo else "tui",
                 context.clock,
@@ -67,7 +67,7 @@ class Runtime:
 
     def _store_is_ready(self) -> None:
         from jobdash.operations.abandoned import asked
-        from jobdash.operations.background import AccountWorker, close_abandoned
+        from jobdash.operations.account_worker import AccountWorker, close_abandoned
 
         context = self._context
         for account in context.config.accounts:
@@ -121,10 +121,10 @@ class Runtime:
             raise self._context.store_error(error) from error
 
     def _begin(self, run: Run) -> None:
-        from jobdash.operations.background import execute_and_tell
-        from jobdash.operations.limiter import Stop
+        from jobdash.operations.account_worker import execute_and_report
+        from jobdash.operations.rate_limiter import CancelToken
 
-        stop = Stop()
+        stop = CancelToken()
         work = self.work(stop)
         assert self._store is not None
         run.stop = stop
@@ -136,17 +136,19 @@ class Runtime:
                 error = self._context.store_error(error)
             run.end(None if error is None else clean(str(error) or type(error).__name__))
 
-        self._store.start(execute_and_tell(run.plan, work, run.outcomes.append, ended))
+        self._store.start(execute_and_report(run.plan, work, run.outcomes.append, ended))
 
-    def work(self, stop: Stop | None = None) -> Work:
+    def work(self, stop: CancelToken | None = None) -> OperationContext:
         """Return what operations work with; raises StoreError while nothing can be written."""
-        from jobdash.operations.limiter import Stop
-        from jobdash.operations.work import Work
+        from jobdash.operations.context import OperationContext
+        from jobdash.operations.rate_limiter import CancelToken
 
         if self._store is None or self._stopped:
             raise StoreError("the store is not open for writing; try again")
         configured = frozenset(account.name for account in self._context.config.accounts)
-        return Work(self._accounts, self._store, configured, self._context.clock, stop or Stop())
+        return OperationContext(
+            self._accounts, self._store, configured, self._context.clock, stop or CancelToken()
+        )
 
     def attended(self) -> None:
         """Somebody presses keys: batches that are made elsewhere are looked for more often."""
@@ -158,14 +160,14 @@ class Runtime:
         if self._store is None or self._stopped:
             return
 
-        async def due(store: StoreWorker) -> None:
+        async def due(store: WriterLoop) -> None:
             await store.write(lambda writer: writer.poll_now())
             for worker in self._accounts.values():
                 worker.wake()
 
         self._store.start(due(self._store))
 
-    async def with_store(self, act: Callable[[StoreWorker], Awaitable[T]]) -> T:
+    async def with_store(self, act: Callable[[WriterLoop], Awaitable[T]]) -> T:
         """Await something in the store's thread; raises StoreError while there is none."""
         if self._store is None or self._stopped:
             raise StoreError("the store is not open for writing; try again")

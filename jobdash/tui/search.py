@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from jobdash.errors import StoreError
-from jobdash.operations.browse import Browser, Interrupted, Scope, Sort, SortKey
+from jobdash.operations.job_lookup import Browser, Interrupted, Scope, Sort, SortKey
 
 FOUND_MOST = 10_000
 """A filter that finds more is read in pages like any order."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.config.settings import Config
 from jobdash.domain.text import clean
-from jobdash.operations.browse import SortOrder
+from jobdash.operations.job_lookup import SortOrder
 
 if TYPE_CHECKING:
     from textual.binding import Binding

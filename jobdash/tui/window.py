@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab, tab_number
-from jobdash.operations.browse import Browser, Scope, Sort, SortKey, SortOrder
+from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey, SortOrder
 
 SLACK = 40
 """Rows read beyond what is asked for, in the direction of travel."""

@@ -17,13 +17,13 @@ from openai import AsyncOpenAI
 from jobdash.config.settings import Account, Secret
 from jobdash.demo.emulator import OPENAI_KEY
 from jobdash.domain.plan import ActionResult, DecisionContext
-from jobdash.operations.browse import Browser, Scope, open_browser
-from jobdash.operations.execute import execute
-from jobdash.operations.plan import plan_cancel_all
-from jobdash.operations.session import AccountSession, ListPage
+from jobdash.operations.account_session import AccountSession, ListPage
+from jobdash.operations.context import OperationContext
+from jobdash.operations.execution import execute
+from jobdash.operations.job_lookup import Browser, Scope, open_browser
+from jobdash.operations.planning import plan_cancel_all
 from jobdash.operations.sync import Sync
-from jobdash.operations.work import Work
-from jobdash.operations.writing import DirectStore
+from jobdash.operations.writer_thread import WriterThread
 from tests.bench.report import Finding, ratio
 from tests.bench.terminal import clean_environment, python
 
@@ -66,14 +66,21 @@ class Counting:
 
 
 @contextlib.asynccontextmanager
-async def account(url: str, folder: Path) -> AsyncIterator[tuple[Counting, Work, Browser, Account]]:
+async def account(
+    url: str, folder: Path
+) -> AsyncIterator[tuple[Counting, OperationContext, Browser, Account]]:
     """Open an account, a fresh store, and what an operation works with."""
     name = Account("openai", "openai", "", Secret(OPENAI_KEY), url)
     opened = open_browser(folder / "bench.db")
-    with DirectStore(folder / "bench.db") as store:
+    with WriterThread(folder / "bench.db") as store:
         async with AccountSession(name, in_flight=IN_FLIGHT) as session:
             counting = Counting(session)
-            yield counting, Work({"openai": counting}, store, frozenset({"openai"})), opened.browser, name
+            yield (
+                counting,
+                OperationContext({"openai": counting}, store, frozenset({"openai"})),
+                opened.browser,
+                name,
+            )
     opened.browser.close()
 
 

@@ -38,7 +38,7 @@ def bare() -> dict[str, str]:
 
 def first_name(path: Path) -> bytes:
     """Return the name that stands in the cursor row."""
-    from jobdash.operations.browse import Browser, Scope, Sort
+    from jobdash.operations.job_lookup import Browser, Scope, Sort
 
     browser = Browser(path)
     name = browser.page(Scope(), Sort(), None, 1)[0].name

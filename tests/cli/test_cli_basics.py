@@ -184,7 +184,7 @@ def test_a_crash_is_a_sentence_and_with_debug_a_log_without_keys(cli: Cli) -> No
     def broken(*_args: object) -> None:
         raise RuntimeError(f"the key was {KEYS['openai']}")
 
-    cli.patch.setattr("jobdash.operations.browse.Browser.page", broken)
+    cli.patch.setattr("jobdash.operations.job_lookup.Browser.page", broken)
 
     ran = cli("list")
     assert ran.code == 1

@@ -345,7 +345,9 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_is_sent(cli: Cli
     # B-13
     batch = cli.add()
     cli("sync")
-    cli.patch.setattr("jobdash.operations.browse.ensure_store", lambda _path, **_: "jobs.db is not writable")
+    cli.patch.setattr(
+        "jobdash.operations.job_lookup.ensure_store", lambda _path, **_: "jobs.db is not writable"
+    )
 
     ran = cli("cancel", batch, "--yes")
 

@@ -23,7 +23,7 @@ from click.shell_completion import ShellComplete
 from jobdash.cli.main import group
 from jobdash.demo.emulator import Cancel, Switches
 from jobdash.demo.many import sample_rows
-from jobdash.operations.browse import Browser, Scope, Sort
+from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.samples import SAMPLE_COLUMNS
 from jobdash.store.queries.jobs import JobReads
 

@@ -18,7 +18,7 @@ from jobdash.cli.face import Face
 from jobdash.cli.syncing import ask
 from jobdash.demo.emulator import Answer, Reset
 from jobdash.demo.start import demo_world
-from jobdash.operations.browse import Scope, Sort
+from jobdash.operations.job_lookup import Scope, Sort
 
 
 @pytest.fixture

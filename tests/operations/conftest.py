@@ -10,9 +10,9 @@ from local_world import LocalWorld
 from operations_kit import World, made_accounts, made_config
 
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
-from jobdash.operations.accounts import Accounts
-from jobdash.operations.browse import Browser
-from jobdash.operations.writing import DirectStore
+from jobdash.operations.account_clients import AccountClients
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.connections import ensure_store
 
 
@@ -27,10 +27,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         def ms() -> int:
             return round(clock.now() * 1000)
 
-        with DirectStore(config.database, "test", ms) as store:
+        with WriterThread(config.database, "test", ms) as store:
             browser = Browser(config.database, ms)
-            made = World(clock, emulator, server, config, store, browser, Accounts(()))
-            made.accounts = Accounts(config.accounts, open_session=made.session)
+            made = World(clock, emulator, server, config, store, browser, AccountClients(()))
+            made.accounts = AccountClients(config.accounts, open_session=made.session)
             yield made
             await made.accounts.__aexit__()
             browser.close()
@@ -40,5 +40,5 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 def local(tmp_path: Path) -> Iterator[LocalWorld]:
     path = tmp_path / "data" / "jobs.db"
     ensure_store(path)
-    with DirectStore(path, "test") as store, Browser(path) as browser:
+    with WriterThread(path, "test") as store, Browser(path) as browser:
         yield LocalWorld(path, store, browser)

@@ -9,12 +9,12 @@ from pathlib import Path
 from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionSummary, Choices, Plan
-from jobdash.operations.browse import Browser
-from jobdash.operations.execute import execute
-from jobdash.operations.limiter import Stop
-from jobdash.operations.plan import plan_jobs
-from jobdash.operations.work import Work
-from jobdash.operations.writing import DirectStore
+from jobdash.operations.context import OperationContext
+from jobdash.operations.execution import execute
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.planning import plan_jobs
+from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.writer_thread import WriterThread
 
 
 @dataclass
@@ -22,14 +22,14 @@ class LocalWorld:
     """What a command has, once it is open."""
 
     path: Path
-    store: DirectStore
+    store: WriterThread
     browser: Browser
-    stop: Stop = field(default_factory=Stop)
+    stop: CancelToken = field(default_factory=CancelToken)
     grace_s: float = 5.0
 
     @property
-    def work(self) -> Work:
-        return Work({}, self.store, frozenset(), system_clock, self.stop, self.grace_s)
+    def work(self) -> OperationContext:
+        return OperationContext({}, self.store, frozenset(), system_clock, self.stop, self.grace_s)
 
     def row(self, job_id: int) -> JobRow:
         return self.browser.rows([job_id])[job_id]

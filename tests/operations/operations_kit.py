@@ -25,16 +25,16 @@ from jobdash.demo.emulator.provider import Provider
 from jobdash.domain.job import Event, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionSummary, Choices
 from jobdash.domain.plan import Plan as ActionPlan
-from jobdash.operations.accounts import Accounts
-from jobdash.operations.browse import Browser
-from jobdash.operations.execute import execute
-from jobdash.operations.limiter import Stop
-from jobdash.operations.plan import plan_jobs
-from jobdash.operations.session import AccountSession
+from jobdash.operations.account_clients import AccountClients
+from jobdash.operations.account_session import AccountSession
+from jobdash.operations.context import OperationContext
+from jobdash.operations.execution import execute
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.planning import plan_jobs
+from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.sync_all import AccountSyncs
-from jobdash.operations.work import Work
-from jobdash.operations.writing import DirectStore
+from jobdash.operations.sync_accounts import AccountSyncs
+from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.records import Intent
 
 WORK_KEY = "sk-canary-work-0123456789"
@@ -67,11 +67,11 @@ class World:
     emulator: Emulator
     server: EmulatorServer
     config: Config
-    store: DirectStore
+    store: WriterThread
     browser: Browser
-    accounts: Accounts
+    accounts: AccountClients
     in_flight: int = 32
-    stop: Stop = field(default_factory=Stop)
+    stop: CancelToken = field(default_factory=CancelToken)
     used: set[str] = field(default_factory=set)
     """The accounts that have batches: a sync asks no other, since opening a client takes its time."""
     while_waiting: Callable[[], None] = lambda: None
@@ -153,9 +153,9 @@ class World:
     # ── work ──────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def work(self) -> Work:
+    def work(self) -> OperationContext:
         names = frozenset(account.name for account in self.config.accounts)
-        return Work(self.accounts, self.store, names, self.ms, self.stop)
+        return OperationContext(self.accounts, self.store, names, self.ms, self.stop)
 
     @property
     def syncs(self) -> AccountSyncs:
@@ -208,7 +208,7 @@ class World:
         """Go on with other accounts, as after a change of the settings."""
         await self.accounts.__aexit__()
         self.config = replace(self.config, accounts=accounts)
-        self.accounts = Accounts(accounts, open_session=self.session)
+        self.accounts = AccountClients(accounts, open_session=self.session)
 
 
 def made_config(folder: Path, accounts: tuple[Account, ...]) -> Config:

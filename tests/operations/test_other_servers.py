@@ -20,7 +20,7 @@ from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
 from jobdash.operations.reconcile import NOT_APPLIED
 from jobdash.operations.submit import NO_ANSWER, SubmitEnd, Submitted, order, submit
-from jobdash.operations.wait import Waiting, wait_until
+from jobdash.operations.wait import WaitProgress, wait_until
 from jobdash.store.writer import Writer
 
 
@@ -81,7 +81,7 @@ async def test_a_wait_sees_it_in_time(world: World) -> None:
 
     async with at(world, answer):
         await world.sync("openai")
-        waiting = Waiting((world.row("batch_1").id,), lambda row: row.terminal, world.ms() + 90_000)
+        waiting = WaitProgress((world.row("batch_1").id,), lambda row: row.terminal, world.ms() + 90_000)
         waiting.sleep = world.sleep
         assert not (await wait_until(waiting, world.syncs)).timed_out
 

@@ -18,12 +18,12 @@ from jobdash.demo.emulator import Answer, Reset
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action
 from jobdash.operations.actor import current_actor
-from jobdash.operations.find import find
-from jobdash.operations.pace import CANCELLING_MS, next_poll_ms, overdue_at, pace, rest_ms
+from jobdash.operations.poll_interval import CANCELLING_MS, next_poll_ms, overdue_at, poll_interval, rest_ms
+from jobdash.operations.remote_lookup import find_remote
 from jobdash.operations.submit import order, submit
 from jobdash.operations.sync import CLAIM_MS
 from jobdash.operations.undo import find_undoable, undo
-from jobdash.operations.wait import Waiting, wait_until
+from jobdash.operations.wait import WaitProgress, wait_until
 from jobdash.store.writer import Writer
 
 IDLE_MS = 15 * 60_000
@@ -162,7 +162,7 @@ async def _find(world: World, _batch: str, _folder: Path) -> JobRow | None:
     unknown = world.add(running=math.inf)
     account = world.config.account("openai")
     assert account is not None
-    return (await find(unknown, [account], world.accounts, world.browser, world.work)).row
+    return (await find_remote(unknown, [account], world.accounts, world.browser, world.work)).row
 
 
 ACTS: dict[str, Act] = {
@@ -204,7 +204,11 @@ async def test_the_next_question_comes_within_the_pace_of_the_job(
     assert await world.syncs.if_due(account) is not None
     health = world.browser.health("openai")
     assert health is not None
-    assert 0 < health.next_poll_at - world.ms() <= pace(world.browser.rows([row.id])[row.id], world.ms())
+    assert (
+        0
+        < health.next_poll_at - world.ms()
+        <= poll_interval(world.browser.rows([row.id])[row.id], world.ms())
+    )
 
 
 async def test_an_action_during_a_poll_is_not_forgotten_at_its_end(world: World) -> None:
@@ -215,7 +219,7 @@ async def test_an_action_during_a_poll_is_not_forgotten_at_its_end(world: World)
     running = world.add(running=math.inf)
     account = world.config.account("openai")
     assert account is not None
-    await find(running, [account], world.accounts, world.browser, world.work)
+    await find_remote(running, [account], world.accounts, world.browser, world.work)
     with rival(world) as other:
         other.keep_poll("openai", world.ms() + CLAIM_MS)
         other.set_health(
@@ -275,7 +279,7 @@ async def test_whoever_waits_asks_at_the_pace_of_its_job_whatever_the_clock_says
     CLOCKS[clock](world)
     world.pass_time(20)
     began = world.ms()
-    waiting = Waiting(
+    waiting = WaitProgress(
         ids=(world.row(batch).id,),
         ended=lambda row: row.terminal,
         deadline=began + 90_000,
@@ -294,7 +298,7 @@ async def test_whoever_waits_leaves_the_account_to_whoever_is_polling_it(world: 
     world.pass_time(60)
     claimed(world)
     asked = world.calls("GET", "/v1/batches")
-    waiting = Waiting(
+    waiting = WaitProgress(
         ids=(world.row(batch).id,),
         ended=lambda row: row.terminal,
         deadline=world.ms() + 60_000,
@@ -323,7 +327,7 @@ async def test_an_account_that_is_due_all_the_time_is_given_a_rest(world: World)
     asked = world.calls("GET", "/v1/batches")
 
     world.while_waiting = lambda: made_due(world)
-    waiting = Waiting(
+    waiting = WaitProgress(
         ids=(world.row(batch).id,),
         ended=lambda row: row.terminal,
         deadline=world.ms() + 20_000,

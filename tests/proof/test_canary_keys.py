@@ -46,7 +46,7 @@ base_url = "{url}"
 CRASH = f"""
 import sys
 from jobdash.cli.main import run
-from jobdash.operations.browse import Browser
+from jobdash.operations.job_lookup import Browser
 
 def broken(*_):
     key = {WORK!r}

@@ -88,12 +88,14 @@ def test_the_dashboard_imports_neither_database_nor_sdk() -> None:
         if path.name != "__init__.py"
     ]
     assert len(modules) > 20
-    found = loaded("import jobdash.tui.run, jobdash.tui.app, jobdash.tui.context, jobdash.operations.browse")
+    found = loaded(
+        "import jobdash.tui.run, jobdash.tui.app, jobdash.tui.context, jobdash.operations.job_lookup"
+    )
     assert not found & (SDKS | DATABASE | SERVER)
     assert not loaded("\n".join(modules)) & (SDKS | DATABASE | SERVER)
 
 
-@pytest.mark.parametrize("module", ["jobdash.operations.browse", "jobdash.operations.plan"])
+@pytest.mark.parametrize("module", ["jobdash.operations.job_lookup", "jobdash.operations.planning"])
 def test_what_the_faces_read_and_plan_with_needs_the_standard_library_only(module: str) -> None:
     assert not loaded(f"import {module}") & (SDKS | DATABASE | FACES | SERVER | {"asyncio"})
 

@@ -89,7 +89,7 @@ def test_claims(word: str, claimants: set[str]) -> None:
     [
         ("jobdash.providers", ("openai", "google", "httpx2", "stamina", "pydantic")),
         ("jobdash.providers.jsonl", ("openai", "google", "httpx2", "stamina", "pydantic")),
-        ("jobdash.operations.session", ("openai", "google", "httpx2", "pydantic")),
+        ("jobdash.operations.account_session", ("openai", "google", "httpx2", "pydantic")),
         ("jobdash.providers.openai_batch", ("google",)),
         ("jobdash.providers.gemini_batch", ("openai",)),
     ],

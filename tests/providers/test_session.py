@@ -23,20 +23,20 @@ from jobdash.errors import (
     RateLimited,
     Unavailable,
 )
-from jobdash.operations.limiter import Kind, Limiter
-from jobdash.operations.session import (
+from jobdash.operations.account_session import (
     AccountSession,
-    Cancel,
-    Create,
-    Delete,
+    CancelBatch,
+    CancelToken,
+    CreateBatch,
+    DeleteBatch,
     DeleteFile,
-    Errors,
-    Get,
+    GetBatch,
+    GetErrors,
     ListPage,
     NotSent,
-    Stop,
-    Upload,
+    UploadFile,
 )
+from jobdash.operations.rate_limiter import RateLimiter, RequestKind
 from jobdash.providers.base import RemoteJob, RemotePage
 
 ACCOUNT = Account("work", "openai", "WORK_KEY", Secret("sk-x"))
@@ -139,7 +139,15 @@ async def settle() -> None:
 async def test_actions_before_questions_before_pages(adapter: Scripted, time: Time) -> None:
     async with opened(adapter, time, in_flight=1) as session:
         adapter.gate = asyncio.Event()
-        requests = [Get("0"), ListPage("p"), Get("1"), Cancel("2"), ListPage("q"), Cancel("3"), Get("4")]
+        requests = [
+            GetBatch("0"),
+            ListPage("p"),
+            GetBatch("1"),
+            CancelBatch("2"),
+            ListPage("q"),
+            CancelBatch("3"),
+            GetBatch("4"),
+        ]
         calls = [asyncio.create_task(session.call(request)) for request in requests]
         await settle()
         adapter.gate.set()
@@ -149,7 +157,7 @@ async def test_actions_before_questions_before_pages(adapter: Scripted, time: Ti
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("request_of", "most"), [(Cancel, 4), (Get, 4), (ListPage, 1)])
+@pytest.mark.parametrize(("request_of", "most"), [(CancelBatch, 4), (GetBatch, 4), (ListPage, 1)])
 async def test_how_many_at_once(
     adapter: Scripted, time: Time, request_of: Callable[[str], Any], most: int
 ) -> None:
@@ -164,7 +172,9 @@ async def test_how_many_at_once(
 
 async def test_a_page_under_way_holds_up_no_action(session: AccountSession, adapter: Scripted) -> None:
     adapter.gate = asyncio.Event()
-    calls = [asyncio.create_task(session.call(request)) for request in (ListPage(), ListPage(), Cancel("a"))]
+    calls = [
+        asyncio.create_task(session.call(request)) for request in (ListPage(), ListPage(), CancelBatch("a"))
+    ]
     await settle()
     assert adapter.asked == ["list None", "cancel a"]
     adapter.gate.set()
@@ -176,10 +186,10 @@ async def test_a_read_is_tried_three_times(
     session: AccountSession, adapter: Scripted, failure: ProviderError
 ) -> None:
     adapter.failures = [failure, failure]
-    assert await session.call(Get("a")) == JOB
+    assert await session.call(GetBatch("a")) == JOB
     adapter.failures = [failure] * 5
     with pytest.raises(type(failure)):
-        await session.call(Get("a"))
+        await session.call(GetBatch("a"))
     assert adapter.asked == ["get a"] * 6
 
 
@@ -187,9 +197,9 @@ async def test_the_wait_grows_and_a_named_one_is_honoured_up_to_a_minute(
     session: AccountSession, adapter: Scripted, time: Time
 ) -> None:
     adapter.failures = [Unavailable(), Unavailable()]
-    await session.call(Get("a"))
+    await session.call(GetBatch("a"))
     adapter.failures = [RateLimited(retry_after=7.0), RateLimited(retry_after=3600.0)]
-    await session.call(Get("a"))
+    await session.call(GetBatch("a"))
     assert time.slept == [2.0, 4.0, 7.0, 60.0]
 
 
@@ -197,7 +207,7 @@ async def test_the_wait_grows_and_a_named_one_is_honoured_up_to_a_minute(
 async def test_a_plain_no_is_not_asked_again(
     session: AccountSession, adapter: Scripted, failure: ProviderError
 ) -> None:
-    for request in (Get("a"), Cancel("a")):
+    for request in (GetBatch("a"), CancelBatch("a")):
         session.reset()
         adapter.failures = [failure]
         with pytest.raises(type(failure)):
@@ -210,7 +220,7 @@ async def test_an_action_that_may_have_been_applied_is_never_sent_again(
 ) -> None:
     adapter.failures = [Unavailable()]
     with pytest.raises(Unavailable):
-        await session.call(Cancel("a"))
+        await session.call(CancelBatch("a"))
     assert adapter.asked == ["cancel a"]
 
 
@@ -226,10 +236,10 @@ async def test_an_action_that_was_not_applied_goes_again_five_times(
         committed.append(len(adapter.asked))
 
     adapter.failures = [failure] * 5
-    await session.call(Cancel("a"), before=commit)
+    await session.call(CancelBatch("a"), before=commit)
     adapter.failures = [failure] * 9
     with pytest.raises(type(failure)):
-        await session.call(Cancel("b"), before=commit)
+        await session.call(CancelBatch("b"), before=commit)
     assert adapter.asked == ["cancel a"] * 6 + ["cancel b"] * 6
     assert committed == list(range(12))
 
@@ -239,10 +249,11 @@ async def test_a_pause_holds_the_whole_account_and_is_told(adapter: Scripted, ti
     async with opened(adapter, time, on_wait=told.append) as session:
         time.held = asyncio.Event()
         adapter.failures = [RateLimited(retry_after=20.0)]
-        first = asyncio.create_task(session.call(Cancel("a")))
+        first = asyncio.create_task(session.call(CancelBatch("a")))
         await settle()
         others = [
-            asyncio.create_task(session.call(request)) for request in (ListPage(), Get("c"), Cancel("b"))
+            asyncio.create_task(session.call(request))
+            for request in (ListPage(), GetBatch("c"), CancelBatch("b"))
         ]
         await settle()
         assert adapter.asked == ["cancel a"]
@@ -260,7 +271,7 @@ async def test_a_longer_pause_wins(adapter: Scripted, time: Time) -> None:
         time.held = asyncio.Event()
         adapter.failures = [RateLimited(retry_after=float(wait)) for wait in (20, 50, 5)]
         adapter.gate = asyncio.Event()
-        calls = [asyncio.create_task(session.call(Cancel(str(number)))) for number in range(3)]
+        calls = [asyncio.create_task(session.call(CancelBatch(str(number)))) for number in range(3)]
         await settle()
         adapter.gate.set()
         await settle()
@@ -278,8 +289,8 @@ async def test_before_comes_with_the_turn_and_not_earlier(adapter: Scripted, tim
         async def commit() -> None:
             done.append("committed")
 
-        first = asyncio.create_task(session.call(Cancel("a")))
-        second = asyncio.create_task(session.call(Cancel("b"), before=commit))
+        first = asyncio.create_task(session.call(CancelBatch("a")))
+        second = asyncio.create_task(session.call(CancelBatch("b"), before=commit))
         await settle()
         assert done == []
         adapter.gate.set()
@@ -292,16 +303,18 @@ async def test_what_before_raises_keeps_it_unsent(session: AccountSession, adapt
         raise LookupError("changed")
 
     with pytest.raises(LookupError):
-        await session.call(Cancel("a"), before=changed_meanwhile)
-    await session.call(Cancel("b"))
+        await session.call(CancelBatch("a"), before=changed_meanwhile)
+    await session.call(CancelBatch("b"))
     assert adapter.asked == ["cancel b"]
 
 
 async def test_stop_leaves_what_waits_unsent_and_awaits_what_is_out(adapter: Scripted, time: Time) -> None:
-    stop = Stop()
+    stop = CancelToken()
     async with opened(adapter, time, in_flight=2) as session:
         adapter.gate = asyncio.Event()
-        calls = [asyncio.create_task(session.call(Cancel(str(number)), stop=stop)) for number in range(5)]
+        calls = [
+            asyncio.create_task(session.call(CancelBatch(str(number)), stop=stop)) for number in range(5)
+        ]
         await settle()
         await asyncio.to_thread(stop.set)
         await settle()
@@ -309,8 +322,8 @@ async def test_stop_leaves_what_waits_unsent_and_awaits_what_is_out(adapter: Scr
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [RemoteJob] * 2 + [NotSent] * 3
         with pytest.raises(NotSent):
-            await session.call(Cancel("late"), stop=stop)
-        await session.call(Cancel("free"))
+            await session.call(CancelBatch("late"), stop=stop)
+        await session.call(CancelBatch("free"))
     assert adapter.asked == ["cancel 0", "cancel 1", "cancel free", "closed"]
 
 
@@ -318,7 +331,7 @@ async def test_what_is_made_ready_ahead_is_neither_sent_behind_a_stop_nor_in_a_p
     adapter: Scripted, time: Time
 ) -> None:
     """Three places in flight have one request made ready: written down, and not sent."""
-    stop, ready = Stop(), list[int]()
+    stop, ready = CancelToken(), list[int]()
 
     def before(number: int) -> Callable[[], Awaitable[None]]:
         async def note() -> None:
@@ -329,7 +342,7 @@ async def test_what_is_made_ready_ahead_is_neither_sent_behind_a_stop_nor_in_a_p
     async with opened(adapter, time, in_flight=3) as session:
         adapter.gate = asyncio.Event()
         calls = [
-            asyncio.create_task(session.call(Cancel(str(number)), before=before(number), stop=stop))
+            asyncio.create_task(session.call(CancelBatch(str(number)), before=before(number), stop=stop))
             for number in range(6)
         ]
         await settle()
@@ -350,10 +363,10 @@ async def test_what_is_made_ready_ahead_is_neither_sent_behind_a_stop_nor_in_a_p
 async def test_stop_during_a_pause_leaves_it_unsent(
     session: AccountSession, adapter: Scripted, time: Time
 ) -> None:
-    stop = Stop()
+    stop = CancelToken()
     time.held = asyncio.Event()
     adapter.failures = [RateLimited(retry_after=20.0)]
-    call = asyncio.create_task(session.call(Cancel("a"), stop=stop))
+    call = asyncio.create_task(session.call(CancelBatch("a"), stop=stop))
     await settle()
     stop.set()
     with pytest.raises(NotSent):
@@ -364,7 +377,7 @@ async def test_stop_during_a_pause_leaves_it_unsent(
 async def test_a_cancelled_call_gives_its_place_back(adapter: Scripted, time: Time) -> None:
     async with opened(adapter, time, in_flight=1) as session:
         adapter.gate = asyncio.Event()
-        calls = [asyncio.create_task(session.call(Cancel(str(number)))) for number in range(3)]
+        calls = [asyncio.create_task(session.call(CancelBatch(str(number)))) for number in range(3)]
         await settle()
         for call in calls[:2]:
             call.cancel()
@@ -374,13 +387,13 @@ async def test_a_cancelled_call_gives_its_place_back(adapter: Scripted, time: Ti
 
 
 async def test_a_turn_that_comes_with_the_cancellation_is_given_back(time: Time) -> None:
-    limiter = Limiter(in_flight=1, clock=time, sleep=time.sleep)
+    limiter = RateLimiter(in_flight=1, clock=time, sleep=time.sleep)
 
     async def hold() -> None:
-        async with limiter.turn(limiter.ticket(Kind.ACTION)):
+        async with limiter.turn(limiter.ticket(RequestKind.ACTION)):
             pass
 
-    async with limiter.turn(limiter.ticket(Kind.ACTION)):
+    async with limiter.turn(limiter.ticket(RequestKind.ACTION)):
         second, third = asyncio.create_task(hold()), asyncio.create_task(hold())
         await settle()
     second.cancel()
@@ -397,13 +410,13 @@ async def test_a_rejected_key_fails_later_actions_at_once(
 ) -> None:
     adapter.failures = [failure]
     with pytest.raises(type(failure)):
-        await session.call(Cancel("a"))
+        await session.call(CancelBatch("a"))
     with pytest.raises(type(failure), match=f"not sent: {str(failure)[:8]}") as caught:
-        await session.call(Cancel("b"))
+        await session.call(CancelBatch("b"))
     assert caught.value.status == failure.status
     assert adapter.asked == ["cancel a"]
-    await session.call(Get("c"))
-    await session.call(Cancel("d"))
+    await session.call(GetBatch("c"))
+    await session.call(CancelBatch("d"))
     assert adapter.asked == ["cancel a", "get c", "cancel d"]
 
 
@@ -411,28 +424,28 @@ async def test_a_rejected_key_fails_also_those_that_wait_already(adapter: Script
     async with opened(adapter, time, in_flight=1) as session:
         adapter.failures = [AuthRejected()]
         adapter.gate = asyncio.Event()
-        calls = [asyncio.create_task(session.call(Cancel(str(number)))) for number in range(3)]
+        calls = [asyncio.create_task(session.call(CancelBatch(str(number)))) for number in range(3)]
         await settle()
         adapter.gate.set()
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [AuthRejected] * 3
         assert adapter.asked == ["cancel 0"]
         session.reset()
-        await session.call(Cancel("again"))
+        await session.call(CancelBatch("again"))
 
 
 async def test_a_read_that_is_rejected_stops_no_action(session: AccountSession, adapter: Scripted) -> None:
     adapter.failures = [AuthRejected()]
     with pytest.raises(AuthRejected):
-        await session.call(Get("a"))
-    assert await session.call(Cancel("a")) == JOB
+        await session.call(GetBatch("a"))
+    assert await session.call(CancelBatch("a")) == JOB
 
 
 async def test_closing_sends_away_what_waits(adapter: Scripted, time: Time) -> None:
     time.held = asyncio.Event()
     async with opened(adapter, time) as session:
         adapter.failures = [RateLimited(retry_after=20.0)]
-        call = asyncio.create_task(session.call(Cancel("a")))
+        call = asyncio.create_task(session.call(CancelBatch("a")))
         await settle()
     with pytest.raises(NotSent):
         await call
@@ -445,7 +458,7 @@ def test_a_session_stays_in_its_loop(adapter: Scripted, time: Time) -> None:
 
     async def use(session: AccountSession) -> None:
         with pytest.raises(RuntimeError, match="loop"):
-            await session.call(Get("a"))
+            await session.call(GetBatch("a"))
 
     asyncio.run(use(asyncio.run(enter())))
 
@@ -463,7 +476,7 @@ async def test_retries_are_silent(
     session: AccountSession, adapter: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     adapter.failures = [Unavailable()]
-    await session.call(Get("a"))
+    await session.call(GetBatch("a"))
     assert not [record for record in caplog.records if record.name.startswith("stamina")]
 
 
@@ -472,15 +485,15 @@ async def test_a_real_account(world: Any, time: Time, submission: Any, provider:
     submit = submission(provider)
     async with AccountSession(world.account(provider), clock=time, sleep=time.sleep) as session:
         assert session.origin == world.account(provider).base_url
-        job = await session.call(Create(submit, await session.call(Upload(submit))))
+        job = await session.call(CreateBatch(submit, await session.call(UploadFile(submit))))
         world.clock.advance(3600)
         page = await session.call(ListPage(limit=5))
         assert [found.submit_key for found in page.jobs] == [submit.key]
-        ended = await session.call(Get(job.remote_id))
-        assert await session.call(Errors(ended, most=5)) == ()
+        ended = await session.call(GetBatch(job.remote_id))
+        assert await session.call(GetErrors(ended, most=5)) == ()
         await session.call(DeleteFile(ended.files["input"]))
         if session.capabilities.deletes_records:
-            await session.call(Delete(job.remote_id))
+            await session.call(DeleteBatch(job.remote_id))
 
 
 @pytest.mark.parametrize("provider", ["openai", "gemini"])
@@ -493,17 +506,17 @@ async def test_real_refusals_are_waited_for_and_real_resets_are_not_repeated(
     )
     async with AccountSession(world.account(provider), clock=time, sleep=time.sleep) as session:
         faults.add(FaultRule(effect=Answer(429, retry_after=20), path="*cancel", times=2))
-        await session.call(Cancel(first))
+        await session.call(CancelBatch(first))
         assert time.slept == [20.0, 20.0]
         faults.clear()
         journal.clear()
         faults.add(FaultRule(effect=Reset(applied=True), path="*cancel"))
         with pytest.raises(Unavailable):
-            await session.call(Cancel(second))
+            await session.call(CancelBatch(second))
         faults.clear()
         assert len(journal.calls(path="*cancel")) == 1
         faults.add(FaultRule(effect=Answer(503), times=2))
-        assert (await session.call(Get(second))).remote_id == second
+        assert (await session.call(GetBatch(second))).remote_id == second
         faults.clear()
 
 
@@ -523,7 +536,7 @@ async def test_a_download_that_drips_ends_at_its_deadline_and_is_closed(time: Ti
     job = RemoteJob("batch_1", Status.COMPLETED, "completed", None, None, files={"error": "file-1"})
     async with AccountSession(account, clock=time, sleep=time.sleep) as session:
         with pytest.raises(BadResponse, match=r"not read within 0\.1 s"):
-            await session.call(Errors(job, most=5, within=0.1))
+            await session.call(GetErrors(job, most=5, within=0.1))
         async with asyncio.timeout(5):
             await closed.wait()
     server.close()

@@ -14,7 +14,7 @@ from tui_kit import account, dashboard, jobs
 from jobdash.demo.emulator import EmulatorServer
 from jobdash.domain.plan import Action
 from jobdash.errors import StoreError
-from jobdash.operations.plan import plan_jobs
+from jobdash.operations.planning import plan_jobs
 
 
 async def test_an_undo_while_the_store_is_busy_is_said_and_ends_nothing(

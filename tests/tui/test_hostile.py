@@ -15,8 +15,8 @@ from tui_kit import account, change, dashboard, job, make_store
 from jobdash.domain.job import Event
 from jobdash.domain.plan import Action, Plan
 from jobdash.domain.text import clean
-from jobdash.operations.browse import Browser, Scope, Sort
-from jobdash.operations.plan import plan_jobs
+from jobdash.operations.job_lookup import Browser, Scope, Sort
+from jobdash.operations.planning import plan_jobs
 from jobdash.tui import cells, chrome, job_story
 from jobdash.tui.columns import fit
 from jobdash.tui.runs import Run, single_toast

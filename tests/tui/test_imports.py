@@ -14,7 +14,7 @@ _PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path
 from jobdash.config.settings import Account, Config, Secret
-from jobdash.operations.browse import open_browser
+from jobdash.operations.job_lookup import open_browser
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import Context
 

@@ -11,7 +11,7 @@ from shared.local_kit import begin
 from textual.widgets._toast import Toast
 from tui_kit import Dash, add, change, dashboard, job, jobs, make_store
 
-from jobdash.operations.browse import SortOrder
+from jobdash.operations.job_lookup import SortOrder
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from tui_kit import MINUTE, Dash, account, dashboard, job, jobs, make_store, now
 from jobdash.config.settings import UiSettings
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.status import Tab
-from jobdash.operations.browse import Counts, Sort
+from jobdash.operations.job_lookup import Counts, Sort
 from jobdash.tui import cells, chrome
 from jobdash.tui.ascii_filter import to_ascii
 from jobdash.tui.columns import Column, fit

@@ -9,7 +9,7 @@ import pytest
 from tui_kit import account, dashboard, jobs
 
 from jobdash.domain.plan import Action
-from jobdash.operations.plan import plan_jobs
+from jobdash.operations.planning import plan_jobs
 from jobdash.tui.leaving import last_words
 from jobdash.tui.messages import News, StoreFailed, StoreReady, Synced, Waiting
 from jobdash.tui.runs import Run

@@ -19,7 +19,7 @@ from textual.widgets import Static
 from tui_kit import Dash, account, add, change, dashboard, job, jobs, make_store
 
 from jobdash.domain.plan import Action, Choices
-from jobdash.operations.plan import plan_again, plan_jobs
+from jobdash.operations.planning import plan_again, plan_jobs
 from jobdash.tui.leaving import last_words
 from jobdash.tui.runs import Run as ActionRun
 from jobdash.tui.runs import single_toast

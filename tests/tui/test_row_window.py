@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tui_kit import add, job, make_store
 
-from jobdash.operations.browse import Browser, Scope, Sort, SortOrder
+from jobdash.operations.job_lookup import Browser, Scope, Sort, SortOrder
 from jobdash.tui.window import Found, RowWindow
 
 HEIGHT = 7

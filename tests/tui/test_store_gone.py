@@ -12,7 +12,7 @@ from tui_kit import account, dashboard, jobs, make_store
 
 from jobdash.demo.emulator import EmulatorServer
 from jobdash.errors import StoreError
-from jobdash.operations.browse import Browser, Scope, Sort
+from jobdash.operations.job_lookup import Browser, Scope, Sort
 
 WORDS = "was deleted, moved or replaced"
 

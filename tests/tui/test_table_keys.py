@@ -8,7 +8,7 @@ import pytest
 from tui_kit import HOUR, add, change, dashboard, job, jobs, now_ms
 
 from jobdash.domain.status import Tab
-from jobdash.operations.browse import SortOrder
+from jobdash.operations.job_lookup import SortOrder
 from jobdash.tui.widgets.job_table import JobTable
 
 MIXED = ("in_progress", "pending", "completed", "failed", "cancelled", "expired", "cancelling", "validating")

@@ -10,8 +10,8 @@ from tui_kit import Dash, account, change, dashboard, job, jobs
 
 from jobdash.config.settings import COLUMNS, UiSettings, load
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices
-from jobdash.operations.browse import Sort, SortOrder
-from jobdash.operations.plan import plan_jobs
+from jobdash.operations.job_lookup import Sort, SortOrder
+from jobdash.operations.planning import plan_jobs
 from jobdash.tui import chrome
 from jobdash.tui.columns import Column
 from jobdash.tui.runs import Run

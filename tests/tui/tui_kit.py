@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from jobdash.config.settings import Account, Config, Secret, SyncSettings, UiSettings
 from jobdash.demo.emulator import EmulatorServer
 from jobdash.domain.status import Tab
-from jobdash.operations.browse import open_browser
+from jobdash.operations.job_lookup import open_browser
 from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import Context

@@ -24,7 +24,8 @@ def source():
 def heard():
     from jobdash.worker import process_hooks
     until = time.monotonic() + float(os.environ["HEARD_WITHIN_S"])
-    while time.monotonic() < until and not any(run.token.stopped for run in process_hooks.live): time.sleep(0.01)
+    while time.monotonic() < until and not any(run.token.stopped for run in process_hooks.live):
+        time.sleep(0.01)
 def numbers(): return jobdash.track(source(), "loop", total=60)
 """
 WAYS = {

@@ -16,7 +16,7 @@ from jobdash.cli.moments import rfc3339
 from jobdash.cli.out import document_with
 from jobdash.domain.clock import system_clock
 from jobdash.errors import UsageError
-from jobdash.operations.browse import SortOrder
+from jobdash.operations.job_lookup import SortOrder
 
 DEFAULT_LIMIT = 100
 

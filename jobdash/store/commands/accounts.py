@@ -30,17 +30,17 @@ class AccountWrites(UnitOfWork):
         until: int,
         longest_ms: int,
         *,
-        twins: Sequence[str] = (),
+        duplicates: Sequence[str] = (),
         overdue: bool = False,
     ) -> bool:
         """Return whether this process polls the account now; if so, nobody else does before ``until``.
 
-        ``twins`` are other names of the same key: the account is due when one of them is, and they are
+        ``duplicates`` are other names of the same key: the account is due when one of them is, and they are
         claimed together. With ``overdue`` it is claimed before its time as well, unless another process is
         polling it. A time beyond the longest interval was written by a clock that has been set back since:
         it counts for nothing.
         """
-        names = (account, *twins)
+        names = (account, *duplicates)
         free = or_(
             accounts.c.claimed_until.is_(None),
             accounts.c.claimed_until <= now,
@@ -58,9 +58,9 @@ class AccountWrites(UnitOfWork):
             connection.execute(claim)
             return True
 
-    def keep_poll(self, account: str, until: int, *, twins: Sequence[str] = ()) -> None:
+    def keep_poll(self, account: str, until: int, *, duplicates: Sequence[str] = ()) -> None:
         """Keep a claimed poll that takes its time: nobody else polls before ``until``, unless asked."""
-        mine = (accounts.c.name.in_((account, *twins)), ~_REQUESTED)
+        mine = (accounts.c.name.in_((account, *duplicates)), ~_REQUESTED)
         keep = update(accounts).where(*mine).values(next_poll_at=until, claimed_until=until)
         with self._transaction() as connection:
             connection.execute(keep)

@@ -15,7 +15,7 @@ from textual.widgets import Button, Checkbox, Input, Static
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.plan import Action, Plan
-from jobdash.operations.plan import plan_again
+from jobdash.operations.planning import plan_again
 from jobdash.tui.context import Context
 from jobdash.tui.screens.dialog import Dialog
 from jobdash.tui.widgets.line import Line, Span

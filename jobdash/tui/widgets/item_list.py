@@ -14,7 +14,7 @@ from textual.strip import Strip
 
 from jobdash.domain.items import ItemRow, ItemStatus
 from jobdash.domain.text import clean
-from jobdash.operations.browse import Browser
+from jobdash.operations.job_lookup import Browser
 from jobdash.tui import cells
 from jobdash.tui.guard import reading
 from jobdash.tui.item_window import ItemWindow

@@ -16,7 +16,7 @@ from textual.strip import Strip
 from jobdash.domain.clock import Clock
 from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
-from jobdash.operations.browse import Browser, Scope, Sort, SortKey
+from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey
 from jobdash.tui import cells
 from jobdash.tui.columns import MARGIN, Layout, fit
 from jobdash.tui.guard import display_error, reading

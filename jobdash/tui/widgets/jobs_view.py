@@ -15,7 +15,7 @@ from jobdash.domain.describe.plan_text import jobs
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TAB_OF, Tab
 from jobdash.domain.text import clean
-from jobdash.operations.browse import Counts, Scope, Sort, SortOrder
+from jobdash.operations.job_lookup import Counts, Scope, Sort, SortOrder
 from jobdash.tui import chrome
 from jobdash.tui.context import Context, Selection
 from jobdash.tui.guard import reading

@@ -12,10 +12,10 @@ from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
 from jobdash.operations.abandoned import asked
-from jobdash.operations.background import AccountWorker, close_abandoned
-from jobdash.operations.browse import Browser, Scope, Sort
+from jobdash.operations.account_worker import AccountWorker, close_abandoned
+from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.writing import StoreWorker
+from jobdash.operations.writer_thread import WriterLoop
 from kit.tasks import Task
 
 FASTEST_MS = 400
@@ -36,7 +36,7 @@ def live(task: Task) -> dict[str, Any]:
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     errors: list[str] = []
     syncs: list[SyncReport] = []
-    store = StoreWorker(config.database, "proof")
+    store = WriterLoop(config.database, "proof")
     workers = {
         account.name: AccountWorker(
             account,

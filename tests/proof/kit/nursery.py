@@ -11,14 +11,14 @@ from typing import Any
 
 from jobdash.cli.main import COMMANDS, run
 from jobdash.domain.plan import Action, Choices
-from jobdash.operations.accounts import Accounts
-from jobdash.operations.browse import Browser
-from jobdash.operations.execute import execute
-from jobdash.operations.plan import plan_jobs
-from jobdash.operations.session import AccountSession
+from jobdash.operations.account_clients import AccountClients
+from jobdash.operations.account_session import AccountSession
+from jobdash.operations.context import OperationContext
+from jobdash.operations.execution import execute
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.planning import plan_jobs
 from jobdash.operations.submit import order, submit
-from jobdash.operations.sync_all import AccountSyncs
-from jobdash.operations.work import Work
+from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.providers import ADAPTERS
 from kit import dashboard
 from kit.births import next_birth, tell
@@ -79,11 +79,11 @@ async def _work(task: Task) -> dict[str, Any]:
     store = GatedStore(config.database, clock, Gate(task.gate, lambda: tell("gate")))
     browser = Browser(config.database, clock)
     names = frozenset(account.name for account in config.accounts)
-    async with Accounts(
+    async with AccountClients(
         config.accounts,
         open_session=lambda account, on_wait: AccountSession(account, clock=clock, on_wait=on_wait),
     ) as accounts:
-        work = Work(accounts, store, names, clock)
+        work = OperationContext(accounts, store, names, clock)
         if task.action == "poll":
             account = config.account(task.account)
             assert account is not None

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from jobdash.config.settings import load
-from jobdash.operations.browse import open_browser
+from jobdash.operations.job_lookup import open_browser
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import Context
 

@@ -31,14 +31,14 @@ from jobdash.demo.emulator import (
 from jobdash.demo.emulator.faults import Effect, Faults
 from jobdash.demo.emulator.journal import Entry, Journal
 from jobdash.domain.job import JobDetails, JobRow
-from jobdash.operations.accounts import Accounts
-from jobdash.operations.browse import Browser, Scope, Sort
-from jobdash.operations.session import AccountSession
+from jobdash.operations.account_clients import AccountClients
+from jobdash.operations.account_session import AccountSession
+from jobdash.operations.context import OperationContext
+from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.sync_all import AccountSyncs
+from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.operations.undo import find_undoable, undo
-from jobdash.operations.work import Work
-from jobdash.operations.writing import DirectStore
+from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.owner import Owner
 from kit.lives import TIMEOUT_S
 from kit.tasks import Task
@@ -110,7 +110,7 @@ class World:
         self.faults = self.emulator.faults = WatchedFaults()
         self._server = EmulatorServer(self.emulator)
         self._loop = asyncio.Runner()
-        self._accounts: dict[str, Accounts] = {}
+        self._accounts: dict[str, AccountClients] = {}
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -190,11 +190,11 @@ class World:
     async def _sync(self, account: str) -> SyncReport:
         config = self.task("sync", account).config
         with (
-            DirectStore(self.path, "next", self.ms) as store,
+            WriterThread(self.path, "next", self.ms) as store,
             closing(Browser(self.path, self.ms)) as browser,
         ):
             accounts = self._opened(config.accounts)
-            work = Work(accounts, store, frozenset(KEYS), self.ms)
+            work = OperationContext(accounts, store, frozenset(KEYS), self.ms)
             (report,) = await AccountSyncs(config, accounts, browser, work).run([account])
         assert report.error is None, report.error
         return report
@@ -202,7 +202,7 @@ class World:
     def undo(self) -> None:
         """Take back the last action that can be taken back, whoever did it."""
         with (
-            DirectStore(self.path, "next", self.ms) as store,
+            WriterThread(self.path, "next", self.ms) as store,
             closing(Browser(self.path, self.ms)) as browser,
         ):
             action = find_undoable(browser, store.actor.name)
@@ -210,11 +210,11 @@ class World:
             (outcome,) = self._loop.run(undo(action, store))
             assert outcome.reason is None, outcome.reason
 
-    def _opened(self, accounts: tuple[Account, ...]) -> Accounts:
+    def _opened(self, accounts: tuple[Account, ...]) -> AccountClients:
         """The clients of this process; opening them takes longer than a sync, so they are kept."""
         (account,) = accounts
         if account.name not in self._accounts:
-            self._accounts[account.name] = Accounts(
+            self._accounts[account.name] = AccountClients(
                 accounts,
                 open_session=lambda one, on_wait: AccountSession(one, clock=self.ms, on_wait=on_wait),
             )

@@ -1,0 +1,328 @@
+"""What the dashboard's threads run: one loop holds the writer, one loop an account each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, InvalidStateError
+from typing import Any, TypeVar
+
+from jobdash.config.settings import Account, Config
+from jobdash.domain.clock import Clock
+from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.domain.plan import Plan
+from jobdash.domain.time import MINUTE
+from jobdash.errors import JobdashError, ProviderError, StoreBusy, StoreError, Unavailable
+from jobdash.operations.abandoned import NOT_CONFIRMED
+from jobdash.operations.account_clients import duplicate_accounts, other_names
+from jobdash.operations.account_session import AccountSession, PreSendHook, Request
+from jobdash.operations.context import AccountClient, OperationContext
+from jobdash.operations.daemon_executor import DaemonExecutor
+from jobdash.operations.execution import Report, execute
+from jobdash.operations.poll_interval import rest_ms
+from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_text, record_not_asked
+from jobdash.operations.writer_thread import StoreWriter
+from jobdash.providers.account import server_of
+from jobdash.providers.base import Capabilities
+from jobdash.store.reader import Reader
+
+T = TypeVar("T")
+_LOOK_AGAIN_S = 5.0
+"""The longest sleep between two looks at whose turn it is to poll: another process may have pressed F5."""
+ATTENDED_MS = MINUTE
+"""While somebody presses keys, an account is asked at least so often: batches are made elsewhere, too."""
+
+
+class AccountWorker:
+    """One account in a thread and event loop of its own; to everybody else a `AccountClient`.
+
+    One that is another name for an earlier account's key is not polled: the earlier one is.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        config: Config,
+        clock: Clock,
+        *,
+        on_wait: Callable[[str, int | None], None],
+        on_sync: Callable[[SyncReport], None],
+        on_progress: Callable[[str, int], None],
+        on_trouble: Callable[[str, str], None] = lambda _name, _words: None,
+    ) -> None:
+        self.account = account
+        self._config = config
+        self._clock = clock
+        self._polls = account.name not in duplicate_accounts(config.accounts)
+        self._twins = other_names(config.accounts, account.name)
+        self._on_wait = on_wait
+        self._on_sync = on_sync
+        self._on_progress = on_progress
+        self._on_trouble = on_trouble
+        """Hears what cannot be written on the account, since the store cannot be written."""
+        self._trouble = ""
+        self._session: Future[AccountSession] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[Any] | None = None
+        self._wake = asyncio.Event()
+        self._stopped = False
+        self._attended_at: int | None = None
+        """When somebody last pressed a key, milliseconds UTC."""
+        self._rests_until = 0
+
+    # ── in its own thread ──────────────────────────────────────────────────────────────────────────────────
+
+    async def serve(self, store: StoreWriter, others: Mapping[str, AccountClient]) -> None:
+        """Open the account and poll it until `stop`."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(DaemonExecutor())
+        self._main = asyncio.current_task()
+        try:
+            if not self._stopped:  # before this thread had begun
+                await self._serve(store, others)
+        finally:
+            self._close()
+
+    async def _serve(self, store: StoreWriter, others: Mapping[str, AccountClient]) -> None:
+        configured = frozenset(account.name for account in self._config.accounts)
+        work = OperationContext(others, store, configured, self._clock)
+        with contextlib.suppress(asyncio.CancelledError):
+            try:
+                name = self.account.name
+                session = AccountSession(
+                    self.account, clock=self._clock, on_wait=lambda until: self._on_wait(name, until)
+                )
+                async with session:
+                    self._session.set_result(session)
+                    await self._poll(work)
+            except JobdashError as error:
+                await self._could_not_open(error, store)
+
+    def _close(self, error: JobdashError | None = None) -> None:
+        """Let nobody wait for a session that will never be there; one that is there stays."""
+        with contextlib.suppress(InvalidStateError):  # another thread was faster
+            if not self._session.done():
+                self._session.set_exception(error or self._closed())
+
+    def _closed(self) -> Unavailable:
+        return Unavailable(f"not sent: {self.account.name} is asked no more, jobdash is ending")
+
+    async def _could_not_open(self, error: JobdashError, store: StoreWriter) -> None:
+        self._close(error)
+        words = health_error_text(error, self.account) if isinstance(error, ProviderError) else str(error)
+        await self._tell_failure(words, type(error).__name__, store)
+
+    async def _tell_failure(self, words: str, kind: str, store: StoreWriter) -> None:
+        """Write on the account why it was not asked; where even that cannot be written, say it, once."""
+        account, now = self.account, self._clock()
+        try:
+            await record_not_asked(
+                (account.name, *self._twins),
+                account.provider,
+                store,
+                now=now,
+                next_poll_at=now + self._config.sync.fastest_ms,
+                words=words,
+                kind=kind,
+            )
+        except StoreBusy:
+            return
+        except StoreError as error:
+            if self._trouble != str(error):
+                self._trouble = str(error)
+                self._on_trouble(account.name, str(error))
+
+    async def _poll(self, work: OperationContext) -> None:
+        reader = await self._open_reader(work.store)
+        try:
+            while True:
+                wait = await self._poll_if_due(reader, work) if self._polls else _LOOK_AGAIN_S
+                await self._rest(wait)
+        finally:
+            reader.close()
+
+    async def _open_reader(self, store: StoreWriter) -> Reader:
+        """Return a reader, as soon as the store can be read."""
+        while True:
+            try:
+                return Reader(self._config.database, self._clock)
+            except StoreError as error:
+                await self._tell_failure(str(error), type(error).__name__, store)
+                await self._rest(_LOOK_AGAIN_S)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait until it is worth looking again, or somebody asks for it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0.05, min(seconds, _LOOK_AGAIN_S)))
+            self._wake.clear()
+            self._session.result().reset()
+
+    async def _poll_if_due(self, reader: Reader, work: OperationContext) -> float:
+        """Sync if it is time and this process's turn; returns the seconds until it is worth looking again.
+
+        A store that is busy or cannot be read, or an answer nobody thought of, ends one sync and never the
+        polling. All but a busy store, which the next poll finds free, is told.
+        """
+        try:
+            wait, overdue = self._until_due(reader)
+            if wait > 0:
+                return wait
+            if await self._claim(work.store, overdue):
+                began = self._clock()
+                await self._sync(reader, work)
+                now = self._clock()
+                self._rests_until = now + rest_ms(now - began, self._config.sync)
+                self._trouble = ""
+            return self._until_due(reader)[0]
+        except StoreBusy:
+            return _LOOK_AGAIN_S
+        except StoreError as error:
+            await self._tell_failure(str(error), type(error).__name__, work.store)
+            return _LOOK_AGAIN_S
+        except Exception as error:  # noqa: BLE001 - said on the account, where a person sees it
+            await self._tell_failure(
+                f"unexpected: {type(error).__name__}: {error}", type(error).__name__, work.store
+            )
+            return _LOOK_AGAIN_S
+
+    def _until_due(self, reader: Reader) -> tuple[float, bool]:
+        """Return the seconds until this account is due, and whether that is earlier than planned for it."""
+        names = (self.account.name, *self._twins)
+        known = [health for health in reader.accounts() if health.name in names]
+        own = next((health for health in known if health.name == self.account.name), None)
+        if own is None:
+            return 0.0, False
+        now = self._clock()
+        planned = min(health.next_poll_at for health in known)
+        if planned == 0 or planned - now > self._longest_ms:
+            return 0.0, False
+        due = min(planned, self._attended_due(own, now))
+        if due < planned and 0 < (own.claimed_until or 0) - now <= self._longest_ms:
+            due = planned  # another process is at it
+        due = max(due, min(self._rests_until, now + self._config.sync.fastest_ms))
+        return (due - now) / 1000, due < planned
+
+    def _attended_due(self, health: AccountHealth, now: int) -> int:
+        """Return when the account is due for the sake of somebody who sits here; never, where nobody does."""
+        attended, asked_at = self._attended_at, health.asked_at
+        never = now + self._longest_ms
+        if attended is None or now - attended >= ATTENDED_MS or health.error is not None:
+            return never
+        often = max(ATTENDED_MS - round(_LOOK_AGAIN_S * 1000), self._config.sync.fastest_ms)
+        return never if asked_at is None else asked_at + often
+
+    @property
+    def _longest_ms(self) -> int:
+        return self._config.sync.slowest_ms + CLAIM_MS
+
+    async def _claim(self, store: StoreWriter, overdue: bool) -> bool:
+        account, now = self.account, self._clock()
+        longest = self._longest_ms
+        return await store.write(
+            lambda writer: writer.claim_poll(
+                account.name,
+                account.provider,
+                now,
+                now + CLAIM_MS,
+                longest,
+                duplicates=self._twins,
+                overdue=overdue,
+            )
+        )
+
+    async def _sync(self, reader: Reader, work: OperationContext) -> None:
+        sync = Sync(
+            self.account,
+            self._session.result(),
+            reader,
+            work,
+            self._config.sync,
+            duplicates=self._twins,
+            on_progress=lambda seen: self._on_progress(self.account.name, seen),
+        )
+        self._on_sync(await sync.run())
+
+    # ── from other threads ─────────────────────────────────────────────────────────────────────────────────
+
+    def stop(self) -> None:
+        """End `serve`; what is under way is cancelled, and its intents say so."""
+        self._stopped = True
+        if self._loop is None:  # and it never will be: whoever waits is told now
+            self._close()
+        self._call_soon(lambda: self._main.cancel() if self._main else None)
+
+    def attended(self) -> None:
+        """Somebody sits here and presses keys."""
+        self._attended_at = self._clock()
+
+    def wake(self) -> None:
+        """Look at once whether it is time to poll."""
+        self._call_soon(self._wake.set)
+
+    def _call_soon(self, call: Callable[[], object]) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(call)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the source can do; known once a call was answered."""
+        return self._session.result().capabilities
+
+    @property
+    def origin(self) -> str:
+        """The server's identity; ConfigError where the account's address cannot be read."""
+        return server_of(self.account)
+
+    async def call(
+        self, request: Request[T], *, before: PreSendHook | None = None, stop: CancelToken | None = None
+    ) -> T:
+        """Send a request in the account's own loop, from any other; waits until the account is open."""
+        # Shielded: a caller who gives up, like a screen that is closed, must not take the session along.
+        session = await asyncio.shield(asyncio.wrap_future(self._session))
+        assert self._loop is not None
+        sending = session.call(request, before=before, stop=stop)
+        if asyncio.get_running_loop() is self._loop:
+            return await sending
+        try:
+            sent = asyncio.run_coroutine_threadsafe(sending, self._loop)
+        except RuntimeError:  # the loop has ended
+            sending.close()
+            raise self._closed() from None
+        return await asyncio.wrap_future(sent)
+
+
+async def close_abandoned(
+    store: StoreWriter,
+    asked: Collection[str],
+    on_given_up: Callable[[JobRow, str], None] = lambda _row, _why: None,
+) -> None:
+    """End, again and again, what nobody else will: local jobs without a worker, removals that wait in vain.
+
+    ``asked`` are the accounts that are asked for what waits for them. Runs in the store's loop until that
+    ends; a store that is busy is tried again.
+    """
+    while True:
+        with contextlib.suppress(StoreError):
+            await store.write(lambda writer: writer.close_abandoned_cancels())
+            await store.write(lambda writer: writer.end_leases_of_dead())
+            for row in await store.write(lambda writer: writer.give_up_removals(asked)):
+                on_given_up(row, NOT_CONFIRMED)
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def execute_and_report(
+    plan: Plan, work: OperationContext, report: Report, ended: Callable[[BaseException | None], None]
+) -> None:
+    """Carry out a plan in the store's loop; ``ended`` hears of its end, with what went wrong if anything."""
+    try:
+        await execute(plan, work, report)
+    except asyncio.CancelledError:
+        ended(StoreError("stopped: the store was closed; the next start looks after what was sent"))
+        raise
+    except BaseException as error:  # a run that dies unheard would look like one that hangs
+        ended(error)
+        raise
+    ended(None)

@@ -1,0 +1,81 @@
+"""What an operation works with: the accounts it may ask, the store it writes, the time, and a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.decide import other_server
+from jobdash.domain.items import GRACE_S
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import DecisionContext
+from jobdash.errors import ConfigError
+from jobdash.operations.account_session import PreSendHook, Request
+from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.writer_thread import StoreWriter
+from jobdash.providers.base import Capabilities
+
+T = TypeVar("T")
+
+
+class AccountClient(Protocol):
+    """One account that requests can be sent to; an `AccountSession`, or the way to one in another loop."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the source can do."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """The server's identity."""
+        ...
+
+    async def call(
+        self, request: Request[T], *, before: PreSendHook | None = None, stop: CancelToken | None = None
+    ) -> T:
+        """Send a request; see `AccountSession.call`."""
+        ...
+
+
+@dataclass(frozen=True)
+class OperationContext:
+    """Handed to every operation."""
+
+    accounts: Mapping[str, AccountClient]
+    """The accounts that can be asked, by name."""
+    store: StoreWriter
+    configured: frozenset[str]
+    """The names of all configured accounts, also of those that cannot be asked."""
+    clock: Clock = system_clock
+    stop: CancelToken = field(default_factory=CancelToken)
+    grace_s: float = GRACE_S
+    """How long a script's process has to end by itself, and again after SIGTERM, before it is killed."""
+
+    def situation(self, *, named: bool = True) -> DecisionContext:
+        """Return what a decision needs to know now."""
+        return DecisionContext(self.clock(), self.configured, named, servers=self.servers())
+
+    def servers(self) -> dict[str, str]:
+        """Return the server of each account that can be asked, by name."""
+        found: dict[str, str] = {}
+        for name, caller in self.accounts.items():
+            with suppress(ConfigError):  # said when the account is opened
+                found[name] = caller.origin
+        return found
+
+    def caller(self, job: JobRow) -> AccountClient:
+        """Return the account of a job.
+
+        ConfigError when it cannot be asked: it is not configured, or is at another server than the job, where
+        a job of the same id would be somebody else's and a 404 would say nothing.
+        """
+        caller = self.accounts.get(job.account)
+        if caller is None:
+            raise ConfigError(f"account {job.account} is not configured, or its key is missing")
+        if job.origin and (here := caller.origin) != job.origin:
+            raise ConfigError(other_server(job, here))
+        return caller

@@ -1,0 +1,79 @@
+"""Carrying out a plan: each job re-checked at the moment of acting, one outcome each as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+
+from jobdash.domain.plan import (
+    Action,
+    ActionOutcome,
+    ActionResult,
+    ActionSummary,
+    Decision,
+    DecisionKind,
+    Plan,
+)
+from jobdash.errors import JobdashError
+from jobdash.operations.cancel import cancel_job
+from jobdash.operations.context import OperationContext
+from jobdash.operations.force_fail import force_fail_job
+from jobdash.operations.remove import remove_job
+from jobdash.operations.script_jobs import LOCAL_STEPS
+
+AT_ONCE = 64
+"""Jobs of one account under way at once; the account's own limiter admits fewer requests than that."""
+
+Step = Callable[[Decision, Plan, OperationContext], Awaitable[ActionOutcome]]
+Report = Callable[[ActionOutcome], None]
+_STEPS: dict[Action, Step] = {
+    Action.CANCEL: cancel_job,
+    Action.FORCE_FAIL: force_fail_job,
+    Action.REMOVE: remove_job,
+}
+
+
+async def execute(plan: Plan, work: OperationContext, report: Report) -> ActionSummary:
+    """Do what a plan says; ``report`` hears of every outcome as it happens.
+
+    One failure never stops the rest. After ``work.stop`` is set nothing more is sent, what is under way is
+    awaited, and what waits is reported as skipped.
+    """
+    outcomes: list[ActionOutcome] = []
+
+    def told(outcome: ActionOutcome) -> None:
+        outcomes.append(outcome)
+        report(outcome)
+
+    for decision in plan.skipped:
+        refused = decision.verdict is DecisionKind.REFUSED
+        told(
+            ActionOutcome(
+                decision.job, ActionResult.SKIPPED, decision.reason, decision.job.status, refused=refused
+            )
+        )
+    by_account: dict[str, list[Decision]] = defaultdict(list)
+    for decision in plan.acting:
+        by_account[decision.job.account].append(decision)
+    async with asyncio.TaskGroup() as group:
+        for decisions in by_account.values():
+            waiting = iter(decisions)
+            for _ in range(min(AT_ONCE, len(decisions))):
+                group.create_task(_work_off(waiting, plan, work, told))
+    return ActionSummary(plan, tuple(outcomes), interrupted=work.stop.is_set())
+
+
+async def _work_off(waiting: Iterator[Decision], plan: Plan, work: OperationContext, told: Report) -> None:
+    for decision in waiting:
+        if work.stop.is_set():
+            told(ActionOutcome(decision.job, ActionResult.SKIPPED, "stopped", stopped=True))
+            continue
+        step = LOCAL_STEPS[plan.action] if decision.job.local else _STEPS[plan.action]
+        try:
+            outcome = await step(decision, plan, work)
+        except JobdashError as error:
+            outcome = ActionOutcome(decision.job, ActionResult.FAILED, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs have their turn
+            outcome = ActionOutcome(decision.job, ActionResult.FAILED, f"{type(error).__name__}: {error}")
+        told(outcome)

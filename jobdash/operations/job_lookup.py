@@ -1,0 +1,89 @@
+"""Looking: opening a store for reading, and finding the job a person means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.job import JobRow
+from jobdash.domain.text import clean, encodable
+from jobdash.errors import JobAmbiguous, JobNotFound
+from jobdash.store.connections import ensure_store, read_only_reason
+from jobdash.store.counts import Counts
+from jobdash.store.reader import Interrupted, Reader
+from jobdash.store.sort_orders import Scope, Sort, SortKey, SortOrder
+
+Browser = Reader
+"""All reads of the faces; see `jobdash.store.reader`."""
+
+SHORTEST_PREFIX = 3
+_NAMED_IN_AMBIGUITY = 5
+
+__all__ = [
+    "Browser",
+    "Counts",
+    "Interrupted",
+    "OpenedStore",
+    "Scope",
+    "Sort",
+    "SortKey",
+    "SortOrder",
+    "known_job",
+    "open_browser",
+    "read_only_reason",
+    "resolve",
+    "waiting_removals",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStore:
+    """A store that was opened, and why it cannot be written (None when it can)."""
+
+    browser: Browser
+    read_only: str | None
+
+
+def open_browser(
+    path: Path, clock: Clock = system_clock, notice: Callable[[str], None] | None = None
+) -> OpenedStore:
+    """Open a store for reading, making or upgrading it first; raises StoreError.
+
+    ``notice`` is given a sentence when files of an earlier store had to be moved away.
+    """
+    reason = ensure_store(path, notice=notice)
+    return OpenedStore(Browser(path, clock), reason)
+
+
+def waiting_removals(browser: Browser) -> int:
+    """Return how many removals wait for their provider to confirm a cancel."""
+    from jobdash.store.records import IntentKind
+
+    return len(browser.open_intents(kind=IntentKind.REMOVE))
+
+
+def known_job(browser: Browser, word: str) -> JobRow | None:
+    """Return the job a word names: an id, a provider's id, or a unique prefix (≥ 3) of an id.
+
+    None when nothing fits; raises `JobAmbiguous` when several do.
+    """
+    text = encodable(word.strip())
+    found = browser.by_remote(text)
+    if not found and len(text) >= SHORTEST_PREFIX:
+        found = browser.by_public(text)
+    living = [row for row in found if row.removed_at is None] or found
+    if len(living) > 1:
+        some = ", ".join(row.public_id for row in living[:_NAMED_IN_AMBIGUITY])
+        more = ", …" if len(living) > _NAMED_IN_AMBIGUITY else ""
+        raise JobAmbiguous(f"{clean(text, 80)} is ambiguous: {some}{more}")
+    return living[0] if living else None
+
+
+def resolve(browser: Browser, word: str) -> JobRow:
+    """Return the job a word names; raises `JobNotFound` or `JobAmbiguous`."""
+    row = known_job(browser, word)
+    if row is None:
+        raise JobNotFound(f"no job {clean(word, 80)!r}")
+    return row

@@ -1,0 +1,88 @@
+"""Planning: which jobs an action is for, decided on what the store says now, and frozen."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+
+from jobdash.domain.decide import decide
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Plan
+from jobdash.domain.status import Tab
+from jobdash.domain.text import clean
+from jobdash.operations.job_lookup import Browser, Scope
+from jobdash.operations.script_processes import workers
+
+_CANCELLABLE_TABS = (Tab.PENDING, Tab.RUNNING)
+"""Where a bulk cancel looks: everything unfinished, except cancelling and gone."""
+
+
+def plan_jobs(
+    action: Action,
+    rows: Iterable[JobRow],
+    situation: DecisionContext,
+    choices: Choices | None = None,
+    *,
+    hidden: frozenset[int] = frozenset(),
+    scope: str | None = None,
+    browser: Browser | None = None,
+) -> Plan:
+    """Freeze an action over jobs that were named, marked, or found.
+
+    ``browser`` tells of the scripts behind local jobs: which run here, and how they were started.
+    """
+    meant, found = choices or Choices(), tuple(rows)
+    known = {} if browser is None else workers(browser, found, starting=action is Action.RETRY)
+    plan = Plan(
+        action,
+        tuple(Decision(row, DecisionKind.ACT) for row in found),
+        meant,
+        scope,
+        hidden,
+        bulk=secrets.token_hex(6),
+        at=situation.now,
+        workers=known,
+    )
+    return plan_again(plan, situation, meant)
+
+
+def plan_again(plan: Plan, situation: DecisionContext, choices: Choices) -> Plan:
+    """Decide the same jobs, as they were seen, for other choices."""
+    here = replace(situation, dead=plan.dead)
+    decisions = tuple(decide(plan.action, decision.job, here, choices) for decision in plan.decisions)
+    return replace(plan, decisions=decisions, choices=choices)
+
+
+def plan_cancel_all(
+    browser: Browser, scope: Scope, situation: DecisionContext, choices: Choices | None = None
+) -> Plan:
+    """Freeze a cancel of everything unfinished in a tab and filter, except cancelling and gone jobs."""
+    meant = choices or Choices()
+    decisions: dict[int, Decision] = {}  # a job that turns from pending to running meanwhile is seen twice
+    for tab in _CANCELLABLE_TABS:
+        if scope.tab not in {Tab.ALL, tab}:
+            continue
+        for ids in browser.iter_ids(Scope(tab, scope.conditions)):
+            rows = browser.rows(ids)
+            decisions |= {i: decide(Action.CANCEL, rows[i], situation, meant) for i in ids if i in rows}
+    words = scope_words(scope)
+    return Plan(
+        Action.CANCEL,
+        tuple(decisions.values()),
+        meant,
+        words,
+        bulk=secrets.token_hex(6),
+        at=situation.now,
+        workers=workers(browser, (each.job for each in decisions.values() if each.acts), starting=False),
+    )
+
+
+def scope_words(scope: Scope) -> str:
+    """Return where the jobs of a bulk action come from: ``in ALL accounts``, ``in tab pending``."""
+    words: list[str] = []
+    if scope.tab is not Tab.ALL:
+        words.append(f"tab {scope.tab}")
+    if scope.conditions is not None and not scope.conditions.empty:
+        words.append(f"filter {clean(scope.conditions.text, 60)}")
+    return f"in {', '.join(words)}" if words else "in ALL accounts"

@@ -1,0 +1,65 @@
+"""How often a job deserves to be asked for, and so how often its account is polled."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from jobdash.config.settings import SyncSettings
+from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.domain.status import Status
+from jobdash.domain.time import DAY, HOUR, MINUTE
+
+_BY_AGE = (
+    (10 * MINUTE, 15_000),
+    (HOUR, 30_000),
+    (6 * HOUR, MINUTE),
+    (DAY, 2 * MINUTE),
+    (2 * DAY, 5 * MINUTE),
+)
+"""A job younger than the first is asked every second (milliseconds)."""
+SLOW_MS = 15 * MINUTE
+"""For what is old, force-failed, or in a state nobody knows for two days."""
+GONE_MS = DAY
+CANCELLING_MS = 15_000
+_SHORTEST_REST_MS = 2_000
+_REST_FACTOR = 5
+
+
+def poll_interval(row: JobRow, now: int) -> int:
+    """Return the milliseconds between two questions for a job whose remote word is unfinished."""
+    if row.gone_at is not None:
+        return GONE_MS
+    if row.force_failed:
+        return SLOW_MS
+    if row.status is Status.CANCELLING and not row.stuck_cancelling(now):
+        return CANCELLING_MS
+    age = now - row.created_at
+    return next((wait for limit, wait in _BY_AGE if age < limit), SLOW_MS)
+
+
+def rest_ms(took_ms: int, settings: SyncSettings) -> int:
+    """Return how long a process leaves an account alone after a poll that took so long, however due it is.
+
+    A bulk action makes it due with every job; the longer the list, the rarer it is read.
+    """
+    return max(_SHORTEST_REST_MS, min(_REST_FACTOR * took_ms, settings.fastest_ms))
+
+
+def overdue_at(health: AccountHealth, rows: Iterable[JobRow], now: int, settings: SyncSettings) -> int:
+    """Return when an account has to be asked for the sake of these jobs, whatever was planned for it.
+
+    Later only where its provider has asked for a pause.
+    """
+    asked_at = health.asked_at if health.asked_at is not None and health.asked_at <= now else 0
+    wait = min((poll_interval(row, now) for row in rows), default=settings.slowest_ms)
+    wait = max(settings.fastest_ms, min(wait, settings.slowest_ms))
+    return max(asked_at + wait, health.retry_after_until or 0)
+
+
+def next_poll_ms(rows: Iterable[JobRow], now: int, settings: SyncSettings) -> int:
+    """Return the milliseconds until an account with these unfinished jobs is polled again, jittered."""
+    wait = min((poll_interval(row, now) for row in rows), default=settings.slowest_ms)
+    wait = max(settings.fastest_ms, min(wait, settings.slowest_ms))
+    # Earlier than it need be, never later: who waits for a job counts on its pace.
+    return int(wait * random.uniform(0.85, 1.0))  # noqa: S311 - to spread load, nothing secret

@@ -1,0 +1,266 @@
+"""Cancel, force-fail, retry and remove one job that a script runs here: the store alone has to be told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.decide import decide
+from jobdash.domain.describe.script_text import done_words
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Decision, Plan
+from jobdash.domain.status import LABELS, TERMINAL, Status
+from jobdash.errors import StoreError
+from jobdash.operations.actor import current_actor
+from jobdash.operations.context import OperationContext
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.restart import StartedScript, start_again
+from jobdash.operations.script_processes import log_file
+from jobdash.operations.stop_process import stop_process
+from jobdash.store.owner import owner_of
+from jobdash.store.records import EndedLocally, Precondition, Refusal, Retried
+from jobdash.store.writer import Writer
+
+_LOOKS_AT_A_START, _BETWEEN_LOOKS_S = 50, 0.1
+"""For five seconds; importing can take long, and one that takes longer is not waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CleanedUp:
+    """What was deleted on this computer, and what was not, with reasons."""
+
+    deleted: int = 0
+    kept: tuple[str, ...] = ()
+
+
+async def cancel_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
+    """Carry out a planned cancel: the worker is told, a job without one is cancelled at once."""
+    if work.stop.is_set():
+        return _stopped(decision.job)
+    job, accept = decision.job, _accept(decision, plan, work)
+    row = await work.store.write(
+        lambda writer: writer.cancel_local(
+            job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
+        )
+    )
+    if isinstance(row, Refusal):
+        return _refused(job, row)
+    if row.status is Status.CANCELLING:
+        told = "items under way finish"
+    else:
+        told = "nobody ran it" if job.status is Status.PENDING else "its script was not heard of"
+    return ActionOutcome(job, ActionResult.DONE, f"{told}; {done_words(row)}", row.status)
+
+
+async def force_fail_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
+    """Carry out a planned force-fail; whatever the worker still writes is refused."""
+    if work.stop.is_set():
+        return _stopped(decision.job)
+    job, accept = decision.job, _accept(decision, plan, work)
+    ended = await work.store.write(
+        lambda writer: writer.force_fail_local(
+            job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
+        )
+    )
+    if isinstance(ended, Refusal):
+        return _refused(job, ended)
+    told = [f"failed here; {done_words(ended.row)}"]
+    if plan.choices.stop_process:
+        told.append(await _stop(ended, plan, work))
+    elif job.lease_until is not None and job.lease_until >= work.clock():
+        told.append("its script ends at its next item")
+    return ActionOutcome(job, ActionResult.DONE, "; ".join(told), ended.row.status)
+
+
+async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
+    """Carry out a planned removal: files on this computer if that was chosen, then the record."""
+    if work.stop.is_set():
+        return _stopped(decision.job)
+    job, choices = decision.job, plan.choices
+    accept, cleaned = _accept(decision, plan, work), _CleanedUp()
+    if choices.local_files:
+        # What is deleted does not come back, so the job is looked at before that as well.
+        row = await work.store.write(lambda writer: writer.look_again(job.id, fence=job.fence, accept=accept))
+        if isinstance(row, Refusal):
+            return _refused(job, row)
+        cleaned = await _clean_up(job, work)
+    hides = choices.record and (choices.force or not cleaned.kept)
+    told = _told(cleaned, "record removed" if hides else "record kept", files=choices.local_files)
+    if not hides:
+        return ActionOutcome(
+            job, ActionResult.FAILED if cleaned.kept else ActionResult.DONE, told, job.status
+        )
+    ended = await work.store.write(
+        lambda writer: writer.remove_local(
+            job.id, fence=job.fence, accept=accept, bulk=plan.bulk, detail=told
+        )
+    )
+    if isinstance(ended, Refusal):
+        return _refused(job, ended)
+    if choices.stop_process and job.unfinished:
+        told += "; " + await _stop(ended, plan, work)
+    return ActionOutcome(
+        job, ActionResult.FAILED if cleaned.kept else ActionResult.DONE, told, ended.row.status
+    )
+
+
+async def _stop(ended: EndedLocally, plan: Plan, work: OperationContext) -> str:
+    """End the process of a job that was taken from it; return what became of it, which the log keeps too."""
+    told = await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop)
+    with suppress(StoreError):  # what was done to the process is done all the same
+        await work.store.write(lambda writer: writer.process_stopped(ended.row.id, told, bulk=plan.bulk))
+    return told
+
+
+async def retry_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
+    """Carry out a planned retry: pending with the items that are left, and started again if that is meant."""
+    job = decision.job
+    accept: Precondition | None = _accept(decision, plan, work)
+    fence = job.fence
+    while True:
+        if work.stop.is_set():
+            return _stopped(job)
+        retried = await work.store.write(_retry(job.id, fence, accept, plan))
+        if isinstance(retried, Refusal):
+            return _refused(job, retried)
+        if not retried.more:
+            break
+        # Looked at once is enough: that it still is what it was, its fence says.
+        fence, accept = retried.row.fence, None
+    told = left_words(retried.row)
+    if not plan.choices.restart:
+        return ActionOutcome(job, ActionResult.DONE, f"{told}; waits for its script", retried.row.status)
+    path = await work.store.write(lambda writer: writer.path)
+    started = await start_again(retried, path)
+    owner = None if started.pid is None else owner_of(started.pid)
+    how = f"pid {started.pid}, output in {started.log_file}" if owner else f"not started: {started.error}"
+    await work.store.write(
+        lambda writer: writer.started(job.id, fence=retried.row.fence, owner=owner, detail=how)
+    )
+    if started.error is not None:
+        reason = f"{told}; not started: {started.error}; it waits for its script"
+        return ActionOutcome(job, ActionResult.FAILED, reason, retried.row.status)
+    status, code = await _taken_up(job.id, started, work)
+    if status is Status.PENDING and code is not None:
+        ended = f"its script ended with exit code {code} before it began; see {started.log_file}"
+        await work.store.write(
+            lambda writer: writer.started(job.id, fence=retried.row.fence, owner=None, detail=ended)
+        )
+        reason = f"{told}; its script ended with exit code {code} before it began; see {started.log_file}"
+        return ActionOutcome(job, ActionResult.FAILED, reason, status)
+    begun = f"started as pid {started.pid}"
+    how = f"{begun} and {LABELS[status]} since" if status in TERMINAL else f"{told}; {begun}"
+    return ActionOutcome(job, ActionResult.DONE, f"{how}, its output is in {started.log_file}", status)
+
+
+async def _taken_up(job_id: int, started: StartedScript, work: OperationContext) -> tuple[Status, int | None]:
+    """Give a started script a moment to take its job up; return the job's status, and how it ended if so."""
+    for _ in range(_LOOKS_AT_A_START):
+        # In this order: a script that takes the job up and is done with it at once did not fail.
+        code = started.exit_code()
+        status = await work.store.write(lambda writer: writer.status(job_id))
+        if status is not Status.PENDING or code is not None:
+            break
+        await asyncio.sleep(_BETWEEN_LOOKS_S)
+    return status, code
+
+
+def _retry(
+    job_id: int, fence: int, accept: Precondition | None, plan: Plan
+) -> Callable[[Writer], Retried | Refusal]:
+    return lambda writer: writer.retry_local(
+        job_id,
+        fence=fence,
+        accept=accept,
+        only=plan.choices.only,
+        starting=plan.choices.restart,
+        bulk=plan.bulk,
+    )
+
+
+def close_abandoned(path: Path, browser: Browser, face: str, clock: Clock = system_clock) -> list[JobRow]:
+    """End, as cancelled, the jobs that are told to stop and whose worker is gone; return them.
+
+    For commands, before they look at jobs; a dashboard has its store worker call
+    `Writer.close_abandoned_cancels` now and then. Raises StoreError when the store cannot be written.
+    """
+    if not browser.abandoned_cancels():
+        return []
+    with Writer(path, clock, current_actor(face)) as writer:
+        return writer.close_abandoned_cancels()
+
+
+def left_words(row: JobRow) -> str:
+    """Return what a retried job has left: ``62 of 100 left``."""
+    if row.total is None or row.remaining is None:
+        return f"{row.done or 0:,} done stay"
+    return f"{row.remaining:,} of {row.total:,} left"
+
+
+def _accept(decision: Decision, plan: Plan, work: OperationContext) -> Precondition:
+    def accept(row: JobRow) -> str | None:
+        here = replace(work.situation(named=plan.scope is None), dead=plan.dead)
+        again = decide(plan.action, row, here, plan.choices)
+        return None if again.acts else again.reason
+
+    return accept
+
+
+def _refused(job: JobRow, refusal: Refusal) -> ActionOutcome:
+    return ActionOutcome(
+        job, ActionResult.SKIPPED, refusal.reason, refusal.row.status if refusal.row else None
+    )
+
+
+def _stopped(job: JobRow) -> ActionOutcome:
+    return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
+
+
+async def _clean_up(job: JobRow, work: OperationContext) -> _CleanedUp:
+    """Delete the fetched files of a job, and the logs that jobdash itself had its script write."""
+    files = await work.store.write(lambda writer: writer.local_files(job.id))
+    folder = log_file(await work.store.write(lambda writer: writer.path), job.public_id, 1).parent
+    # By their names: one that a run of this job wrote to may be another job's, whose script runs both.
+    ours = await asyncio.to_thread(lambda: [str(log) for log in folder.glob(f"{job.public_id}-*.log")])
+    wrong = await asyncio.to_thread(_delete, [*files.values(), *ours])
+    left = {role: file for role, file in files.items() if file in wrong}
+    kept = tuple(f"{file} ({reason})" for file, reason in wrong.items())
+    behind = f"{', '.join(kept)} not deleted" if kept else None
+    await work.store.write(lambda writer: writer.set_local_files(job.id, left))
+    await work.store.write(lambda writer: writer.left_behind(job.id, behind))
+    return _CleanedUp(len(files) + len(ours) - len(kept), kept)
+
+
+def _delete(files: Iterable[str]) -> dict[str, str]:
+    """Delete files; return those that are still there, each with the reason."""
+    wrong: dict[str, str] = {}
+    for file in files:
+        try:
+            Path(file).unlink(missing_ok=True)
+        except OSError as error:
+            wrong[file] = error.strerror or str(error)
+    return wrong
+
+
+def _told(cleaned: _CleanedUp, record: str, *, files: bool) -> str:
+    parts = [record]
+    if files and not cleaned.kept and not cleaned.deleted:
+        parts.append("no fetched files here")
+    if cleaned.deleted:
+        parts.append(f"deleted {cleaned.deleted:,} file{'' if cleaned.deleted == 1 else 's'} here")
+    if cleaned.kept:
+        parts.append(f"not deleted: {', '.join(cleaned.kept)}")
+    return "; ".join(parts)
+
+
+LOCAL_STEPS = {
+    Action.CANCEL: cancel_local,
+    Action.FORCE_FAIL: force_fail_local,
+    Action.RETRY: retry_local,
+    Action.REMOVE: remove_local,
+}
+"""What carries out each action for a local job."""

@@ -1,0 +1,104 @@
+"""Looking at the scripts behind local jobs: which run on this machine, and how they were started."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from jobdash.domain.items import ENDED, Attempt, WorkerProcess
+from jobdash.domain.job import JobRow
+from jobdash.operations.actor import current_actor
+from jobdash.operations.job_lookup import Browser
+from jobdash.store.owner import Owner
+
+ELSEWHERE = "it runs on another machine"
+LOGS = "logs"
+"""The folder beside the store in which the output of scripts lies that were started from here."""
+MOST_LOOKED_AT = 500
+"""Scripts of one plan that are looked at; a dialog has no room for more."""
+
+
+def log_file(database: Path, public_id: str, attempt: int) -> Path:
+    """Return where the output of an attempt goes that is started from here; it need not be there."""
+    return database.absolute().parent / LOGS / f"{public_id}-{attempt}.log"
+
+
+def workers(browser: Browser, rows: Iterable[JobRow], *, starting: bool = True) -> dict[int, WorkerProcess]:
+    """Return, by id, what is known here of the scripts of the first local jobs among some.
+
+    Whether they can be started again is looked at only for ``starting``: their folders may lie on a disk that
+    hangs.
+    """
+    ids = [row.id for row in islice((row for row in rows if row.local), MOST_LOOKED_AT)]
+    attempts = browser.last_attempts(ids)
+    owners = browser.owners(ids)
+    held = browser.held_by(owners.values())
+    return {
+        job_id: worker_of(
+            owners.get(job_id),
+            attempts.get(job_id),
+            [name for other, name in held.get(owners.get(job_id, ""), ()) if other not in ids],
+            starting=starting,
+        )
+        for job_id in ids
+    }
+
+
+def worker_of(
+    owner: str | None, attempt: Attempt | None, also: Iterable[str] = (), *, starting: bool = True
+) -> WorkerProcess:
+    """Return what is known here of one script, from its job's owner (the last one) and its last attempt.
+
+    ``also`` are the names of other jobs that the same process runs.
+    """
+    decoded = Owner.read(owner)
+    reason = "its process is not known" if decoded is None else cannot_stop(decoded)
+    cannot_start: str | None = "its command line is not known"
+    if attempt is not None and starting:
+        cannot_start = why_not_startable(attempt)
+    return WorkerProcess(
+        pid=None if decoded is None else decoded.pid,
+        alive=reason is None,
+        dead=decoded is not None and decoded.provably_dead(),
+        suspended=reason is None and decoded is not None and decoded.suspended(),
+        also=tuple(also),
+        fenced_only=reason or "",
+        keyed=attempt is None or attempt.keyed,
+        unit="items" if attempt is None else attempt.unit,
+        command="" if attempt is None or attempt.argv is None else shlex.join(attempt.argv),
+        cwd="" if attempt is None else attempt.cwd or "",
+        log_file=None if attempt is None else attempt.log_file,
+        cannot_start=cannot_start,
+    )
+
+
+def cannot_stop(owner: Owner) -> str | None:
+    """Return why a process cannot be ended for real; None when it runs here and can be."""
+    if not owner.here():
+        return ELSEWHERE
+    if owner.provably_dead():
+        return ENDED
+    if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
+        return "processes can be stopped on Linux only"
+    return "it is jobdash itself" if owner.pid == os.getpid() else None
+
+
+def why_not_startable(attempt: Attempt) -> str | None:
+    """Return why an attempt's script cannot be started again from here; None when it can."""
+    if not attempt.argv or not attempt.cwd:
+        return "its command line is not known"
+    ran = Owner.read(attempt.owner)
+    if ran is None or not ran.same_machine():
+        return "it ran on another machine"
+    if attempt.actor != current_actor("cli").name:
+        return f"it was run by {attempt.actor}"
+    if not Path(attempt.cwd).is_dir():
+        return f"its folder {attempt.cwd} is not there any more"
+    program = attempt.argv[0]
+    found = Path(attempt.cwd, program).is_file() if os.sep in program else shutil.which(program) is not None
+    return None if found else f"{program} is not there any more"

@@ -1,0 +1,215 @@
+"""The door to the writer: one way to write, from whichever event loop one is in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol, TypeVar, cast
+
+from jobdash.domain.clock import Clock, system_clock
+from jobdash.errors import StoreError
+from jobdash.operations.actor import current_actor
+from jobdash.store.files import Identity, refuse_replaced, replaced
+from jobdash.store.records import Actor
+from jobdash.store.unit_of_work import WriteResult
+from jobdash.store.writer import Writer
+
+T = TypeVar("T")
+_ENDING = "the store is closed: jobdash is ending"
+
+
+class StoreWriter(Protocol):
+    """Writes, one at a time, in the order they are asked for."""
+
+    async def write(self, act: Callable[[Writer], T]) -> T:
+        """Run ``act`` with the writer; raises what it raises."""
+        ...
+
+
+AT_ONCE = 100
+"""Writes that share a transaction, at most."""
+
+
+@dataclass(frozen=True)
+class _PendingWrite:
+    """A write somebody waits for, in whichever event loop."""
+
+    act: Callable[[Writer], Any]
+    answer: asyncio.Future[Any]
+
+
+def _asked(act: Callable[[Writer], Any]) -> _PendingWrite:
+    return _PendingWrite(act, asyncio.get_running_loop().create_future())
+
+
+def _carry_out(writer: Writer, asked: list[_PendingWrite]) -> None:
+    """Run what has piled up in one transaction, and answer when it is on disk."""
+    asked = [each for each in asked if not each.answer.cancelled()]
+    try:
+        done = writer.batch([each.act for each in asked])
+    except Exception as error:  # noqa: BLE001 - every one of those who wait hears of it
+        done = [WriteResult(error=error)] * len(asked)
+    _answer(list(zip(asked, done, strict=True)))
+
+
+def _answer(answers: list[tuple[_PendingWrite, WriteResult]]) -> None:
+    """Tell those who wait: each loop is woken once, however many wait in it."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_PendingWrite, WriteResult]]] = defaultdict(list)
+    for asked, done in answers:
+        by_loop[asked.answer.get_loop()].append((asked, done))
+    for loop, told in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # a loop that is closed has nobody who waits
+            loop.call_soon_threadsafe(_tell, told)
+
+
+def _tell(answers: list[tuple[_PendingWrite, WriteResult]]) -> None:
+    for asked, done in answers:
+        if asked.answer.done():  # whoever waited was cancelled
+            continue
+        if done.error is not None:
+            asked.answer.set_exception(done.error)
+        else:
+            asked.answer.set_result(done.value)
+
+
+def _opened(path: Path, clock: Clock, actor: Actor, same_as: Identity | None) -> Writer:
+    if same_as is not None:
+        refuse_replaced(path, same_as)
+    writer = Writer(path, clock, actor)
+    if same_as not in {None, writer.identity}:
+        writer.close()
+        raise replaced(path)
+    return writer
+
+
+class WriterThread:
+    """For commands: a thread writes, so that requests go on while the disk is waited for."""
+
+    def __init__(
+        self,
+        path: Path,
+        face: str = "cli",
+        clock: Clock = system_clock,
+        *,
+        same_as: Identity | None = None,
+    ) -> None:
+        """Open the writer; StoreError when it opens another file than ``same_as``, which was read so far."""
+        self.actor = current_actor(face)
+        self._writer = _opened(path, clock, self.actor, same_as)
+        self._asked: SimpleQueue[_PendingWrite | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="jobdash-store", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> WriterThread:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._asked.put(None)
+        self._thread.join()
+        self._writer.close()
+
+    async def write(self, act: Callable[[Writer], T]) -> T:
+        """Run ``act`` in the store's thread."""
+        asked = _asked(act)
+        self._asked.put(asked)
+        return cast("T", await asked.answer)
+
+    def _serve(self) -> None:
+        while (first := self._asked.get()) is not None:
+            asked, last = [first], False
+            with contextlib.suppress(Empty):
+                while len(asked) < AT_ONCE and not last:
+                    more = self._asked.get_nowait()
+                    if more is None:
+                        last = True
+                    else:
+                        asked.append(more)
+            _carry_out(self._writer, asked)
+            if last:
+                return
+
+
+class WriterLoop:
+    """For the dashboard: one thread with an event loop of its own holds the writer."""
+
+    def __init__(
+        self,
+        path: Path,
+        face: str = "tui",
+        clock: Clock = system_clock,
+        *,
+        same_as: Identity | None = None,
+    ) -> None:
+        self._path = path
+        self._same_as = same_as
+        self._clock = clock
+        self.actor = current_actor(face)
+        self._writer: Writer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[Any] | None = None
+        self._asked: deque[_PendingWrite] = deque()
+        self._ended = False
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Hold the writer until `stop`; ``ready`` is called, in this thread, when one may write.
+
+        Raises StoreError when the store cannot be written, or is another file than the one read so far.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._main = asyncio.current_task()
+        with (
+            _opened(self._path, self._clock, self.actor, self._same_as) as writer,
+            contextlib.suppress(asyncio.CancelledError),
+        ):
+            self._writer = writer
+            ready()
+            await asyncio.Event().wait()
+        self._writer = None
+        self._ended = True  # from here on whoever asks turns themselves away
+        self._turn_away()
+
+    def stop(self) -> None:
+        """End `serve`; from any thread, at any time."""
+        if self._loop is not None and self._main is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._main.cancel)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine in the store's loop, from any thread, after `serve` is ready."""
+        assert self._loop is not None
+        try:
+            asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise StoreError(_ENDING) from None
+
+    async def write(self, act: Callable[[Writer], T]) -> T:
+        """Run ``act`` in the store's thread, from any loop; what piles up there shares a transaction."""
+        assert self._loop is not None
+        asked = _asked(act)
+        self._asked.append(asked)
+        if self._ended:
+            self._turn_away()
+        with contextlib.suppress(RuntimeError):  # the loop has ended: what is asked was turned away
+            self._loop.call_soon_threadsafe(self._flush)
+        return cast("T", await asked.answer)
+
+    def _flush(self) -> None:
+        if self._writer is None:
+            return
+        asked = [self._asked.popleft() for _ in range(min(AT_ONCE, len(self._asked)))]
+        if asked:
+            _carry_out(self._writer, asked)
+
+    def _turn_away(self) -> None:
+        turned_away: list[_PendingWrite] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                turned_away.append(self._asked.popleft())
+        _answer([(each, WriteResult(error=StoreError(_ENDING))) for each in turned_away])
