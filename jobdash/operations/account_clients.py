@@ -12,8 +12,8 @@ from jobdash.errors import JobdashError
 from jobdash.operations.account_session import AccountSession, PreSendHook, Request
 from jobdash.operations.rate_limiter import CancelToken, OnWait
 from jobdash.operations.servers import servers
-from jobdash.providers.account import server_of
 from jobdash.providers.base import Capabilities
+from jobdash.providers.servers import server_of
 
 T = TypeVar("T")
 

@@ -26,7 +26,6 @@ from jobdash.errors import (
     Unavailable,
 )
 from jobdash.operations.rate_limiter import CancelToken, NotSent, OnWait, RateLimiter, RequestKind, Sleep
-from jobdash.providers import open_adapter
 from jobdash.providers.base import (
     Adapter,
     Capabilities,
@@ -35,6 +34,7 @@ from jobdash.providers.base import (
     RemotePage,
     Submission,
 )
+from jobdash.providers.registry import open_adapter
 
 __all__ = [
     "AccountSession",

@@ -24,8 +24,8 @@ from jobdash.operations.poll_interval import rest_ms
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_text, record_not_asked
 from jobdash.operations.writer_thread import StoreWriter
-from jobdash.providers.account import server_of
 from jobdash.providers.base import Capabilities
+from jobdash.providers.servers import server_of
 from jobdash.store.reader import Reader
 
 T = TypeVar("T")

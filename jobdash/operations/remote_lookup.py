@@ -13,8 +13,8 @@ from jobdash.operations.account_clients import AccountClients, duplicate_account
 from jobdash.operations.account_session import GetBatch
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
-from jobdash.providers import CLAIMS
 from jobdash.providers.base import RemoteJob
+from jobdash.providers.registry import CLAIMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from jobdash.config.settings import Account
 from jobdash.errors import ConfigError
-from jobdash.providers.account import server_of
+from jobdash.providers.servers import server_of
 
 
 def servers(accounts: Iterable[Account]) -> dict[str, str]:

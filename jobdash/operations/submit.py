@@ -36,9 +36,9 @@ from jobdash.operations.cancellable_sleep import sleep_until_cancelled
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.rate_limiter import NotSent, Sleep
 from jobdash.providers.base import RemoteJob, Submission
-from jobdash.providers.endpoints import at_openai, unknown_endpoint
-from jobdash.providers.jsonl import FileCheck, check_file
-from jobdash.providers.tags import wrong_tags
+from jobdash.providers.input_check import FileCheck, check_file
+from jobdash.providers.openai.endpoints import at_openai, unknown_endpoint
+from jobdash.providers.openai.tags import wrong_tags
 from jobdash.store.merge import is_older
 from jobdash.store.records import Intent, NewJob, Refusal
 

@@ -34,7 +34,7 @@ from jobdash.operations.single_requests import SingleRequests
 from jobdash.operations.sync_report import SyncReport as SyncReport
 from jobdash.operations.writer_thread import StoreWriter
 from jobdash.providers.base import RemoteJob, RemotePage
-from jobdash.providers.paging import pages
+from jobdash.providers.pagination import pages
 from jobdash.store.reader import Reader
 from jobdash.store.records import IntentKind, UpsertResult
 from jobdash.store.writer import Writer

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from jobdash.errors import BadResponse
 from jobdash.providers.base import RemoteError, ResultLine
-from jobdash.providers.reading import decode, error_words, mapping, text, whole
+from jobdash.providers.json_values import decode, error_words, mapping, text, whole
 
 UNREADABLE = "unreadable_line"
 """The code of an error that jobdash made up for a line it could not read."""

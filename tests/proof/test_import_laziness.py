@@ -102,7 +102,7 @@ def test_what_the_faces_read_and_plan_with_needs_the_standard_library_only(modul
 
 @pytest.mark.parametrize("provider", ["openai", "gemini"])
 def test_one_providers_sdk_does_not_load_the_others(provider: str) -> None:
-    found = loaded(f"import jobdash.providers.{provider}_batch")
+    found = loaded(f"import jobdash.providers.registry.{provider}_batch")
     other = {"openai": "google.genai", "gemini": "openai"}[provider]
     assert other not in found
     assert not found & (DATABASE - {"pydantic"})

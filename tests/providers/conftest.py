@@ -10,9 +10,9 @@ import pytest
 
 from jobdash.config.settings import Account, Secret
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
-from jobdash.providers import open_adapter
 from jobdash.providers.base import Adapter, Submission
-from jobdash.providers.wire import Deadlines
+from jobdash.providers.http import Deadlines
+from jobdash.providers.registry import open_adapter
 
 CANARY = "sk-canary0123456789canary"
 

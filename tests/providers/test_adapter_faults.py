@@ -29,7 +29,7 @@ from jobdash.errors import (
     Unavailable,
 )
 from jobdash.providers.base import Adapter
-from jobdash.providers.wire import Deadlines
+from jobdash.providers.http import Deadlines
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

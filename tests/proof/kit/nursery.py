@@ -19,7 +19,7 @@ from jobdash.operations.job_lookup import Browser
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.submit import order, submit
 from jobdash.operations.sync_accounts import AccountSyncs
-from jobdash.providers import ADAPTERS
+from jobdash.providers.registry import ADAPTERS
 from kit import dashboard
 from kit.births import next_birth, tell
 from kit.gate import Gate, GatedStore

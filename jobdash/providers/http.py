@@ -24,8 +24,8 @@ from jobdash.config.accounts import Header
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.text import redact
 from jobdash.errors import BadResponse, ConfigError, InvalidRequest, ProviderError, Unavailable
-from jobdash.providers.reading import decode
-from jobdash.providers.refusal import answered_error, refusal
+from jobdash.providers.json_values import decode
+from jobdash.providers.refusals import answered_error, refusal
 
 _kept: ContextVar[list[bytes]] = ContextVar("_kept")
 """The bodies answered to the call under way; many calls share one client, each in a context of its own."""
@@ -80,7 +80,7 @@ _TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """The variables that name the certificates to trust."""
 
 
-class Wire:
+class HttpClient:
     """One account's HTTP client, to be used in the one event loop that made it."""
 
     def __init__(

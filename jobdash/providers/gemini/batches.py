@@ -20,14 +20,14 @@ from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import redact
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.http import Deadlines, HttpClient, opened
 from jobdash.providers.ids import gemini_claims
-from jobdash.providers.reading import items, mapping, readable, rfc3339_ms, text, whole
-from jobdash.providers.refusal import not_expected
+from jobdash.providers.json_values import items, mapping, readable, rfc3339_ms, text, whole
+from jobdash.providers.refusals import not_expected
+from jobdash.providers.response_shapes import PENDING_FILE, REFUSED_FILE, shown
 from jobdash.providers.results import answer, remote_error, result_line, unreadable
-from jobdash.providers.shapes import PENDING_FILE, REFUSED_FILE, shown
-from jobdash.providers.wire import Deadlines, Wire, opened
+from jobdash.providers.servers import BASE_URLS, key_of, origin_of
 
 BASE_URL = BASE_URLS["gemini"]
 API_VERSION = "v1beta"
@@ -95,7 +95,7 @@ class GeminiBatches:
 
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""
-        self._wire = Wire(
+        self._wire = HttpClient(
             self.origin,
             deadlines=self._deadlines,
             clock=self._clock,

@@ -9,7 +9,7 @@ import pytest
 from jobdash.domain.status import Status
 from jobdash.errors import BadResponse
 from jobdash.providers.base import RemoteJob, RemotePage
-from jobdash.providers.paging import EMPTY_CAP, pages
+from jobdash.providers.pagination import EMPTY_CAP, pages
 
 
 def page(ids: str, cursor: str | None, *, promised: bool = True) -> RemotePage:

@@ -18,13 +18,13 @@ from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import redact
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.account import BASE_URLS, key_of, origin_of
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.http import Deadlines, HttpClient, opened
 from jobdash.providers.ids import openai_claims
-from jobdash.providers.reading import NOT_JSON, error_words, items, mapping, readable, text, whole
-from jobdash.providers.refusal import not_expected
-from jobdash.providers.results import answer, remote_error, result_line, unwrapped
-from jobdash.providers.shapes import (
+from jobdash.providers.json_values import NOT_JSON, error_words, items, mapping, readable, text, whole
+from jobdash.providers.openai.tags import LONGEST_VALUE, wrong_tags
+from jobdash.providers.refusals import not_expected
+from jobdash.providers.response_shapes import (
     PENDING_FILE,
     REFUSED_FILE,
     identifier,
@@ -33,8 +33,8 @@ from jobdash.providers.shapes import (
     unwrapped_object,
     yes_or_no,
 )
-from jobdash.providers.tags import LONGEST_VALUE, wrong_tags
-from jobdash.providers.wire import Deadlines, Wire, opened
+from jobdash.providers.results import answer, remote_error, result_line, unwrapped
+from jobdash.providers.servers import BASE_URLS, key_of, origin_of
 
 BASE_URL = BASE_URLS["openai"]
 OWN_KEY_ENV = "OPENAI_API_KEY"
@@ -113,7 +113,7 @@ class OpenAIBatches:
 
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""
-        self._wire = Wire(
+        self._wire = HttpClient(
             self.origin,
             deadlines=self._deadlines,
             clock=self._clock,

@@ -13,7 +13,7 @@ from jobdash.demo.emulator import Answer, Emulator, EmulatorServer, FaultRule
 _SYNC = """
 import asyncio, logging, sys, warnings
 from jobdash.config.settings import Account, Secret
-from jobdash.providers import open_adapter
+from jobdash.providers.registry import open_adapter
 
 async def main():
     async with open_adapter(Account("g", sys.argv[1], "K", Secret("sk-test-key"), sys.argv[2])) as adapter:

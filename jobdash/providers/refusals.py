@@ -21,7 +21,7 @@ from jobdash.errors import (
     RateLimited,
     Unavailable,
 )
-from jobdash.providers.reading import error_words, items, mapping, text
+from jobdash.providers.json_values import error_words, items, mapping, text
 
 LONGEST_WAIT_S = 24 * 3600.0
 """A Retry-After beyond this is taken for a mistake: nobody waits longer than a day for a request."""
@@ -59,7 +59,7 @@ _PHRASES: dict[type[ProviderError], str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _ErrorBody:
     """What an error body says, whichever provider wrote it."""
 
     message: str
@@ -87,7 +87,7 @@ def refusal(status: int, headers: Mapping[str, str], content: bytes, *, now: flo
     return kind(message, status=status, detail=detail)
 
 
-def _kind(status: int, said: _Said) -> type[ProviderError]:
+def _kind(status: int, said: _ErrorBody) -> type[ProviderError]:
     if said.codes & _QUOTA or status == 402:
         return QuotaExhausted
     if status == 403 and "may not exist" in said.message:
@@ -134,11 +134,11 @@ _CONTENT = frozenset(
 """Fields of answers that say what was asked for."""
 
 
-def _is_wrong_key(said: _Said) -> bool:
+def _is_wrong_key(said: _ErrorBody) -> bool:
     return bool(said.codes & _WRONG_KEY) or _WRONG_KEY_WORDS.match(said.message) is not None
 
 
-def _read(content: bytes) -> _Said:
+def _read(content: bytes) -> _ErrorBody:
     """Read OpenAI's ``{"error": {message, type, code}}``, Google's ``{"error": {message, status, details}}``,
     the same in a list of one, FastAPI's ``{"detail": …}``, or whatever text there is.
     """
@@ -146,7 +146,7 @@ def _read(content: bytes) -> _Said:
         body: object = json.loads(content)
     except (ValueError, RecursionError):
         told = content[:_LOOKED_AT].decode("utf-8", "replace")
-        return _Said(" ".join(_seen_of(told).split()), frozenset(), None)
+        return _ErrorBody(" ".join(_seen_of(told).split()), frozenset(), None)
     if isinstance(body, list) and body:
         body = body[0]
     outer = mapping(body)
@@ -154,7 +154,7 @@ def _read(content: bytes) -> _Said:
     details = [mapping(detail) for detail in items(inner.get("details"))]
     words = [fields.get(name) for fields in (inner, outer) for name in ("code", "type", "status")]
     words += [detail.get("reason") for detail in details]
-    return _Said(
+    return _ErrorBody(
         message=error_words(body),
         codes=frozenset(word for word in words if isinstance(word, str)),
         retry_delay=next((d for detail in details if (d := text(detail.get("retryDelay")))), None),
@@ -170,7 +170,7 @@ def _seen_of(told: str) -> str:
     return unescape(seen)
 
 
-def _wait(headers: Mapping[str, str], said: _Said, now: float) -> float | None:
+def _wait(headers: Mapping[str, str], said: _ErrorBody, now: float) -> float | None:
     """The seconds to wait, from the header (OpenAI's and Azure's own is finer), else from Google's
     ``RetryInfo`` ("20s").
     """

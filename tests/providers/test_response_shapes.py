@@ -13,10 +13,10 @@ from jobdash.config.accounts import Header
 from jobdash.config.settings import Account, Secret
 from jobdash.domain.status import Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound, ProviderError
-from jobdash.providers import open_adapter
 from jobdash.providers.base import Submission
-from jobdash.providers.openai_batch import read_job
-from jobdash.providers.paging import pages
+from jobdash.providers.openai.batches import read_job
+from jobdash.providers.pagination import pages
+from jobdash.providers.registry import open_adapter
 
 
 def account(url: str, provider: str = "openai", **more: Any) -> Account:

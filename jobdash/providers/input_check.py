@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from jobdash.errors import FileFaults, UsageError
-from jobdash.providers.endpoints import WITHOUT_MODEL
-from jobdash.providers.foreign import HEAD, not_a_request, not_lines
+from jobdash.providers.foreign_files import HEAD, not_a_request, not_lines
+from jobdash.providers.openai.endpoints import WITHOUT_MODEL
 
 OPENAI_MAX_REQUESTS = 50_000
 OPENAI_MAX_BYTES = 200 * 1000 * 1000
@@ -60,7 +60,7 @@ def check_file(path: Path, provider: str, *, name: str | None = None) -> FileChe
     return rules(path, name or str(path)).check()
 
 
-class _Wrong(Exception):
+class _LineFault(Exception):
     """What is wrong with a line; ``last``: the lines behind it need not be looked at."""
 
     def __init__(self, what: str, *, last: bool = False) -> None:
@@ -111,7 +111,7 @@ class _Checker(ABC):
                     self.refuse(foreign, last=True)
                 self._note_key(request)
                 self.check_request(request)
-            except _Wrong as wrong:
+            except _LineFault as wrong:
                 faults.append(f"line {self._number:,}: {wrong}")
                 if wrong.last or len(faults) == MOST_FAULTS:
                     break
@@ -126,7 +126,7 @@ class _Checker(ABC):
     def check_request(self, request: Mapping[str, object]) -> None: ...
 
     def refuse(self, what: str, *, last: bool = False) -> NoReturn:
-        raise _Wrong(what, last=last)
+        raise _LineFault(what, last=last)
 
     def want_object(self, request: Mapping[str, object], field: str) -> Mapping[str, object]:
         value = request.get(field)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from jobdash.domain.calendar import local_date
 from jobdash.errors import BadResponse
-from jobdash.providers import gemini_batch, openai_batch
-from jobdash.providers.reading import decode, items, mapping, readable, rfc3339_ms, text, unix_ms, whole
+from jobdash.providers.gemini import batches
+from jobdash.providers.json_values import decode, items, mapping, readable, rfc3339_ms, text, unix_ms, whole
 
 OPENAI_BATCH = {"id": "batch_1", "status": "completed"}
 GEMINI_BATCH = {"name": "batches/1", "metadata": {"state": "BATCH_STATE_RUNNING"}}
@@ -95,7 +95,7 @@ def test_anything_is_read_without_an_error(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "batch"), [(openai_batch.read_job, OPENAI_BATCH), (gemini_batch.read_job, GEMINI_BATCH)]
+    ("read", "batch"), [(batches.read_job, OPENAI_BATCH), (batches.read_job, GEMINI_BATCH)]
 )
 def test_an_entry_nobody_can_read_does_not_hide_the_others(read: Any, batch: dict[str, Any]) -> None:
     page = [None, batch, {}, "text"]

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from jobdash.errors import FileFaults, UsageError
-from jobdash.providers import jsonl
-from jobdash.providers.endpoints import unknown_endpoint
-from jobdash.providers.jsonl import check_file
+from jobdash.providers.input_check import check_file
+from jobdash.providers.openai.endpoints import unknown_endpoint
+from jobdash.providers.registry import input_check
 
 
 def openai(key: object = "a", **changes: object) -> dict[str, object]:
@@ -129,9 +129,9 @@ def test_what_is_wrong_with_the_file(tmp_path: Path) -> None:
 
 def test_too_large(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(openai("a"), openai("b"), openai("c"))
-    monkeypatch.setattr(jsonl._OpenAIChecker, "max_requests", 2)
+    monkeypatch.setattr(input_check._OpenAIChecker, "max_requests", 2)
     assert "line 3: a batch takes 2 requests" in refused(path, "openai")
-    monkeypatch.setattr(jsonl._OpenAIChecker, "max_bytes", 10)
+    monkeypatch.setattr(input_check._OpenAIChecker, "max_bytes", 10)
     assert "split it" in refused(path, "openai")
 
 

@@ -22,8 +22,8 @@ from jobdash.demo.emulator import (
 from jobdash.domain.status import Status
 from jobdash.errors import AuthRejected, BadResponse, ConfigError, InvalidRequest, NotFound
 from jobdash.providers.base import RemoteError, ResultLine
-from jobdash.providers.openai_batch import OpenAIBatches, metadata_of, read_job, read_line
-from jobdash.providers.paging import pages
+from jobdash.providers.openai.batches import OpenAIBatches, metadata_of, read_job, read_line
+from jobdash.providers.pagination import pages
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from jobdash.domain.text import redact
 from jobdash.errors import BadResponse
-from jobdash.providers.reading import mapping, rfc3339_ms, text, unix_ms
+from jobdash.providers.json_values import mapping, rfc3339_ms, text, unix_ms
 
 _WRAPPERS = ("job", "batch", "data", "result", "response")
 """Fields in which servers put the one object that was asked for."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jobdash.domain.text import register_secret
 from jobdash.errors import BadResponse, InvalidRequest, RateLimited, Unavailable
-from jobdash.providers.wire import Deadlines, Wire
+from jobdash.providers.http import Deadlines, HttpClient
 
 KEY = "canary-key-0123"
 register_secret(KEY)
@@ -47,8 +47,8 @@ async def serving(answer: Answer) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def wired(base_url: str, **deadlines: float) -> AsyncIterator[Wire]:
-    wire = Wire(base_url, deadlines=Deadlines(**deadlines))
+async def wired(base_url: str, **deadlines: float) -> AsyncIterator[HttpClient]:
+    wire = HttpClient(base_url, deadlines=Deadlines(**deadlines))
     try:
         yield wire
     finally:
@@ -70,14 +70,14 @@ async def chunks(*pieces: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
 
 @given(st.lists(st.binary(max_size=12)))
 async def test_lines_do_not_depend_on_how_they_arrive(pieces: list[bytes]) -> None:
-    wire = Wire.__new__(Wire)  # splitting needs no client
+    wire = HttpClient.__new__(HttpClient)  # splitting needs no client
     lines = [line async for line in wire.lines(chunks(*pieces))]
     whole = b"".join(pieces).split(b"\n")
     assert lines == (whole if whole[-1] else whole[:-1])
 
 
 async def test_a_line_that_never_ends_is_given_up() -> None:
-    wire = Wire.__new__(Wire)
+    wire = HttpClient.__new__(HttpClient)
     lines = wire.lines(chunks(b"12345678\n1234", b"5678", b"9"), longest=8)
     assert await anext(lines) == b"12345678"
     with pytest.raises(BadResponse, match="longer than 8 bytes"):

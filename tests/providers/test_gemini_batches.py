@@ -11,7 +11,7 @@ from jobdash.demo.emulator import BatchScript, Ending, Failure, LineError, Listi
 from jobdash.domain.status import Status
 from jobdash.errors import AuthRejected, BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import RemoteError, ResultLine, Submission
-from jobdash.providers.gemini_batch import (
+from jobdash.providers.gemini.batches import (
     WINDOW_MS,
     GeminiBatches,
     read_job,
@@ -19,7 +19,7 @@ from jobdash.providers.gemini_batch import (
     signed_name,
     unsigned_name,
 )
-from jobdash.providers.paging import pages
+from jobdash.providers.pagination import pages
 
 
 @pytest.fixture

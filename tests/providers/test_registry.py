@@ -10,8 +10,8 @@ import pytest
 
 from jobdash.config.settings import Account, Secret
 from jobdash.errors import AuthRejected, ConfigError
-from jobdash.providers import ADAPTERS, CLAIMS, open_adapter
-from jobdash.providers.account import key_of, origin_of
+from jobdash.providers.registry import ADAPTERS, CLAIMS, open_adapter
+from jobdash.providers.servers import key_of, origin_of
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_claims(word: str, claimants: set[str]) -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("jobdash.providers", ("openai", "google", "httpx2", "stamina", "pydantic")),
-        ("jobdash.providers.jsonl", ("openai", "google", "httpx2", "stamina", "pydantic")),
+        ("jobdash.providers.registry", ("openai", "google", "httpx2", "stamina", "pydantic")),
+        ("jobdash.providers.input_check", ("openai", "google", "httpx2", "stamina", "pydantic")),
         ("jobdash.operations.account_session", ("openai", "google", "httpx2", "pydantic")),
-        ("jobdash.providers.openai_batch", ("google",)),
-        ("jobdash.providers.gemini_batch", ("openai",)),
+        ("jobdash.providers.openai.batches", ("google",)),
+        ("jobdash.providers.gemini.batches", ("openai",)),
     ],
 )
 @pytest.mark.slow

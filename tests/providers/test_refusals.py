@@ -22,7 +22,7 @@ from jobdash.errors import (
     RateLimited,
     Unavailable,
 )
-from jobdash.providers.refusal import LONGEST_WAIT_S, answered_error, parse_retry_after, refusal
+from jobdash.providers.refusals import LONGEST_WAIT_S, answered_error, parse_retry_after, refusal
 
 NOW = 1_800_000_000.0
 
