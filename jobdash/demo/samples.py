@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from jobdash.demo.emulator import (
     GEMINI_KEY,
     OPENAI_KEY,
+    BatchFailure,
+    BatchPlan,
     BatchScript,
-    Cancel,
+    CancelBehaviour,
     Emulator,
     Ending,
-    Failure,
     LineError,
     Phase,
-    Plan,
     Switches,
     Timing,
 )
@@ -63,7 +63,7 @@ QUEUE_FULL = (
 
 def plan_submitted(emulator: Emulator) -> None:
     """Let batches that are submitted take about three minutes, whatever their size."""
-    plan = Plan(timing=Timing(validating=8, running=3 * MINUTE, finalizing=6, cancelling=25))
+    plan = BatchPlan(timing=Timing(validating=8, running=3 * MINUTE, finalizing=6, cancelling=25))
     emulator.openai.plan = emulator.gemini.plan = plan
 
 
@@ -82,7 +82,7 @@ def seed_emulator(emulator: Emulator, now: float) -> None:
 
 
 @dataclass(frozen=True)
-class _Maker:
+class _SampleMaker:
     """Makes samples. All ages and durations are in seconds; an age counts back from `now`."""
 
     now: float
@@ -91,58 +91,58 @@ class _Maker:
 
     def pending(self, name: str, total: int, *, age: float, left: float) -> BatchScript:
         """Not started: at OpenAI still being validated."""
-        return self._script(name, total, age, Plan(timing=Timing(validating=age + left, running=HOUR)))
+        return self._script(name, total, age, BatchPlan(timing=Timing(validating=age + left, running=HOUR)))
 
     def moving(
-        self, name: str, total: int, *, age: float, left: float, failures: tuple[Failure, ...] = ()
+        self, name: str, total: int, *, age: float, left: float, failures: tuple[BatchFailure, ...] = ()
     ) -> BatchScript:
         """Under way, and done after another `left` seconds."""
         timing = Timing(validating=VALIDATING, running=age - VALIDATING + left, cancelling=40)
-        return self._script(name, total, age, Plan(timing=timing, failures=failures))
+        return self._script(name, total, age, BatchPlan(timing=timing, failures=failures))
 
     def finalizing(self, name: str, total: int, *, age: float, left: float) -> BatchScript:
         """Every request has its result; the output file is still being written."""
         timing = Timing(validating=VALIDATING, running=age - VALIDATING - MINUTE, finalizing=MINUTE + left)
-        return self._script(name, total, age, Plan(timing=timing))
+        return self._script(name, total, age, BatchPlan(timing=timing))
 
     def stalled(self, name: str, total: int, *, age: float, reached: int) -> BatchScript:
         """Still running by its word, though nothing has happened for long."""
         timing = Timing(validating=VALIDATING, running=HOUR, cancelling=40)
-        return self._script(name, total, age, Plan(timing=timing, ending=Ending.STALLS, reached=reached))
+        return self._script(name, total, age, BatchPlan(timing=timing, ending=Ending.STALLS, reached=reached))
 
     def cancelling(self, name: str, total: int, *, asked: float, left: float, done: int) -> BatchScript:
         """A cancel was asked for `asked` seconds ago; without end if `left` is infinite."""
         sticks = math.isinf(left)
-        switches = Switches(cancel=Cancel.STICKS) if sticks else self.switches
+        switches = Switches(cancel=CancelBehaviour.STICKS) if sticks else self.switches
         timing = _cut_short(total, done, 0.0 if sticks else asked + left)
         return self._script(
-            name, total, asked + VALIDATING + WORKED, Plan(timing=timing, switches=switches), asked=asked
+            name, total, asked + VALIDATING + WORKED, BatchPlan(timing=timing, switches=switches), asked=asked
         )
 
     def completed(
-        self, name: str, total: int, *, age: float, failures: tuple[Failure, ...] = ()
+        self, name: str, total: int, *, age: float, failures: tuple[BatchFailure, ...] = ()
     ) -> BatchScript:
         """Over, in three quarters of an hour, or of its age if that is less."""
         timing = Timing(validating=VALIDATING, running=0.75 * min(HOUR, age))
-        return self._script(name, total, age, Plan(timing=timing, failures=failures))
+        return self._script(name, total, age, BatchPlan(timing=timing, failures=failures))
 
     def failed(self, name: str, total: int, *, age: float, errors: tuple[LineError, ...]) -> BatchScript:
         """Did not pass validation."""
-        return self._script(name, total, age, Plan(ending=Ending.FAILS, line_errors=errors))
+        return self._script(name, total, age, BatchPlan(ending=Ending.FAILS, line_errors=errors))
 
     def expired(self, name: str, total: int, *, age: float, done: int) -> BatchScript:
         """Not finished within its window."""
-        return self._script(name, total, age, Plan(ending=Ending.EXPIRES, reached=done))
+        return self._script(name, total, age, BatchPlan(ending=Ending.EXPIRES, reached=done))
 
     def cancelled(
-        self, name: str, total: int, *, age: float, done: int, failures: tuple[Failure, ...] = ()
+        self, name: str, total: int, *, age: float, done: int, failures: tuple[BatchFailure, ...] = ()
     ) -> BatchScript:
         """Cancelled after half an hour, with `done` requests processed."""
-        plan = Plan(timing=_cut_short(total, done, MINUTE), failures=failures)
+        plan = BatchPlan(timing=_cut_short(total, done, MINUTE), failures=failures)
         return self._script(name, total, age, plan, asked=age - VALIDATING - WORKED)
 
     def _script(
-        self, name: str, total: int, age: float, plan: Plan, *, asked: float | None = None
+        self, name: str, total: int, age: float, plan: BatchPlan, *, asked: float | None = None
     ) -> BatchScript:
         if plan.switches is None:
             plan = replace(plan, switches=self.switches)
@@ -165,11 +165,11 @@ def _cut_short(total: int, done: int, cancelling: float) -> Timing:
 
 def _personal(now: float) -> Iterable[BatchScript]:
     """The account "openai"."""
-    make = _Maker(now, "gpt-x")
-    mini = _Maker(now, "gpt-x-mini")
-    embed = _Maker(now, "embed-x")
-    images = (Failure(9, message=RATE_LIMIT), Failure(3, "invalid_image", BROKEN_IMAGE, 400))
-    yield make.moving("nightly-eval", 10_000, age=2 * HOUR, left=72.5 * MINUTE, failures=(Failure(20),))
+    make = _SampleMaker(now, "gpt-x")
+    mini = _SampleMaker(now, "gpt-x-mini")
+    embed = _SampleMaker(now, "embed-x")
+    images = (BatchFailure(9, message=RATE_LIMIT), BatchFailure(3, "invalid_image", BROKEN_IMAGE, 400))
+    yield make.moving("nightly-eval", 10_000, age=2 * HOUR, left=72.5 * MINUTE, failures=(BatchFailure(20),))
     yield mini.moving("rewrite-headlines", 900, age=7 * MINUTE, left=3 * MINUTE)
     yield mini.moving("商品説明の翻訳 2026年11月", 3_200, age=16 * MINUTE, left=24 * MINUTE)
     yield make.pending("reindex-faq", 1_500, age=15, left=75)
@@ -179,9 +179,14 @@ def _personal(now: float) -> Iterable[BatchScript]:
     )
     yield make.cancelling("catalogue-tags", 1_000, asked=40, left=2 * MINUTE, done=120)
     yield make.cancelling("ledger-cleanup", 6_000, asked=26 * MINUTE, left=math.inf, done=2_310)
-    yield make.completed("summaries-v2", 10_000, age=26 * HOUR, failures=(Failure(31, message=RATE_LIMIT),))
     yield make.completed(
-        "summaries-v1", 10_000, age=27 * HOUR, failures=(Failure(10_000, "context_length", TOO_LONG, 400),)
+        "summaries-v2", 10_000, age=26 * HOUR, failures=(BatchFailure(31, message=RATE_LIMIT),)
+    )
+    yield make.completed(
+        "summaries-v1",
+        10_000,
+        age=27 * HOUR,
+        failures=(BatchFailure(10_000, "context_length", TOO_LONG, 400),),
     )
     yield mini.completed("caption-photos", 2_400, age=9 * HOUR, failures=images)
     yield mini.completed("eval-smoke", 50, age=25 * HOUR)
@@ -190,30 +195,32 @@ def _personal(now: float) -> Iterable[BatchScript]:
     yield mini.completed("", 20, age=4 * DAY)
     yield make.failed("ticket-routing", 1_200, age=5 * HOUR, errors=LINE_ERRORS)
     yield make.expired("weekly-digest", 12_000, age=3 * DAY, done=8_800)
-    yield make.cancelled("sentiment-q3", 2_000, age=2 * DAY + HOUR, done=655, failures=(Failure(20),))
+    yield make.cancelled("sentiment-q3", 2_000, age=2 * DAY + HOUR, done=655, failures=(BatchFailure(20),))
 
 
 def _work(now: float) -> Iterable[BatchScript]:
     """The account "work": its server has a word of its own for waiting."""
-    make = _Maker(now, "gpt-x", Switches(words={Phase.VALIDATING: "scheduling"}))
-    silent = _Maker(now, "gpt-x", Switches(null_counts=True))
-    yield make.moving("crm-dedupe", 7_500, age=35 * MINUTE, left=9 * MINUTE, failures=(Failure(4),))
+    make = _SampleMaker(now, "gpt-x", Switches(words={Phase.VALIDATING: "scheduling"}))
+    silent = _SampleMaker(now, "gpt-x", Switches(null_counts=True))
+    yield make.moving("crm-dedupe", 7_500, age=35 * MINUTE, left=9 * MINUTE, failures=(BatchFailure(4),))
     yield make.moving("invoice-fields", 18_000, age=3 * HOUR, left=2 * HOUR)
     yield silent.moving("onboarding-mails", 350, age=6 * MINUTE, left=30 * MINUTE)
     yield make.pending("support-triage", 4_200, age=3 * MINUTE, left=HOUR)
     yield make.pending("churn-reasons", 1_100, age=40, left=4 * MINUTE)
     yield make.completed("labels-batch-07", 4_000, age=4 * DAY)
     yield make.completed("labels-batch-06", 4_000, age=4 * DAY + 2 * HOUR)
-    yield make.completed("labels-batch-05", 4_000, age=5 * DAY, failures=(Failure(10, message=RATE_LIMIT),))
+    yield make.completed(
+        "labels-batch-05", 4_000, age=5 * DAY, failures=(BatchFailure(10, message=RATE_LIMIT),)
+    )
     yield make.failed("contract-clauses", 900, age=8 * HOUR, errors=QUEUE_FULL)
     yield make.cancelled("résumé-parsing (naïve)", 600, age=3 * DAY, done=0)
 
 
 def _gemini(now: float) -> Iterable[BatchScript]:
     """The account "gemini"."""
-    make = _Maker(now, "gemini-x-flash")
-    pro = _Maker(now, "gemini-x-pro")
-    overloaded = Failure(6, "unavailable", OVERLOADED, 503)
+    make = _SampleMaker(now, "gemini-x-flash")
+    pro = _SampleMaker(now, "gemini-x-pro")
+    overloaded = BatchFailure(6, "unavailable", OVERLOADED, 503)
     yield make.moving("embed-articles-2026-11", 1_000, age=25 * MINUTE, left=56 * MINUTE)
     yield make.moving("transcripts-summary", 240, age=3 * MINUTE, left=5 * MINUTE)
     yield pro.moving("обзор-отзывов", 5_400, age=70 * MINUTE, left=80 * MINUTE, failures=(overloaded,))
@@ -227,5 +234,5 @@ def _gemini(now: float) -> Iterable[BatchScript]:
         "glossary-check", 300, age=11 * HOUR, errors=(LineError("INVALID_ARGUMENT", "no request", 42),)
     )
     yield make.expired("patent-abstracts", 9_000, age=4 * DAY, done=0)
-    yield make.cancelled("translate-help-centre", 2_000, age=2 * DAY, done=412, failures=(Failure(15),))
+    yield make.cancelled("translate-help-centre", 2_000, age=2 * DAY, done=412, failures=(BatchFailure(15),))
     yield make.completed("labels-spot-check", 200, age=6 * DAY)

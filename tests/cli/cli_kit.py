@@ -18,13 +18,13 @@ import pytest
 
 from jobdash.cli.main import run
 from jobdash.demo.emulator import (
+    BatchPlan,
     BatchScript,
     Emulator,
     EmulatorServer,
     Ending,
     FaultRule,
     ManualClock,
-    Plan,
     Switches,
     Timing,
 )
@@ -134,7 +134,7 @@ class Cli:
             total=total,
             metadata=metadata or {},
             created_at=self.clock.now() - age,
-            plan=Plan(timing=timing, ending=ending, switches=switches, **plan),
+            plan=BatchPlan(timing=timing, ending=ending, switches=switches, **plan),
         )
         provider = self.emulator.gemini if account == "gemini" else self.emulator.openai
         return provider.add_batch(script, key=KEYS[account])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cli_kit import HOUR, KEYS, Cli
 
-from jobdash.demo.emulator import Answer, Cancel, Reset, Switches
+from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
 
 
 def test_it_says_what_it_uses_finds_and_does(cli: Cli) -> None:
@@ -103,7 +103,7 @@ def test_all_pending_without_a_sync_knows_what_the_store_knows(cli: Cli) -> None
 def test_an_account_that_fails_to_sync_does_not_keep_the_known_jobs_from_it(cli: Cli) -> None:
     cli.add("openai"), cli.add("work")
     cli("sync")
-    cli.fault(Answer(401), "/v1/batches", "GET", key=KEYS["work"])
+    cli.fault(ErrorAnswer(401), "/v1/batches", "GET", key=KEYS["work"])
 
     ran = cli("cancel", "--all-pending", "--yes")
 
@@ -195,7 +195,7 @@ def test_one_failure_is_said_and_stops_no_other(cli: Cli) -> None:
     # A-7 B-7 C-8 C-10
     good, bad = cli.add(name="good"), cli.add(name="bad")
     cli("sync")
-    cli.fault(Answer(400, '{"error": {"message": "not today"}}'), f"/v1/batches/{bad}/cancel")
+    cli.fault(ErrorAnswer(400, '{"error": {"message": "not today"}}'), f"/v1/batches/{bad}/cancel")
 
     ran = cli("cancel", good, bad, "--yes")
 
@@ -208,7 +208,7 @@ def test_one_failure_is_said_and_stops_no_other(cli: Cli) -> None:
 def test_a_rejected_key_is_named(cli: Cli) -> None:
     batch = cli.add()
     cli("sync")
-    cli.fault(Answer(401), "*/cancel")
+    cli.fault(ErrorAnswer(401), "*/cancel")
 
     ran = cli("cancel", batch, "--yes")
 
@@ -277,10 +277,10 @@ def test_a_removed_job_says_how_to_get_it_back(cli: Cli) -> None:
 
 
 def test_an_account_that_cannot_be_asked_for_an_unknown_id(cli: Cli) -> None:
-    cli.fault(Answer(400), key=KEYS["work"])
+    cli.fault(ErrorAnswer(400), key=KEYS["work"])
     assert cli("cancel", "batch_nobody", "--yes").code == 1
     cli.emulator.faults.clear()
-    cli.fault(Answer(401))
+    cli.fault(ErrorAnswer(401))
     assert cli("cancel", "batch_nobody", "--yes").code == 5
 
 
@@ -319,7 +319,7 @@ def test_waiting_for_the_confirmation(cli: Cli, account: str) -> None:
 
 
 def test_waiting_ends_when_the_time_is_up(cli: Cli) -> None:
-    batch = cli.add(switches=Switches(cancel=Cancel.STICKS))
+    batch = cli.add(switches=Switches(cancel=CancelBehaviour.STICKS))
 
     ran = cli("cancel", "--yes", "--wait=0.2s", batch)
 

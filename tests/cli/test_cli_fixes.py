@@ -21,8 +21,8 @@ from cli_kit import ROOT, Cli
 from click.shell_completion import ShellComplete
 
 from jobdash.cli.main import group
-from jobdash.demo.emulator import Cancel, Switches
-from jobdash.demo.many import sample_rows
+from jobdash.demo.emulator import CancelBehaviour, Switches
+from jobdash.demo.generated_jobs import sample_rows
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.samples import SAMPLE_COLUMNS
 from jobdash.store.queries.jobs import JobReads
@@ -95,7 +95,7 @@ def test_cancel_waits_for_what_was_asked_before(cli: Cli) -> None:
 
 
 def test_waiting_for_what_was_asked_before_runs_out_of_time(cli: Cli) -> None:
-    batch = cli.add(switches=Switches(cancel=Cancel.STICKS))
+    batch = cli.add(switches=Switches(cancel=CancelBehaviour.STICKS))
     cli("cancel", batch, "--yes")
 
     ran = cli("cancel", batch, "--wait=0.2s")
@@ -105,7 +105,7 @@ def test_waiting_for_what_was_asked_before_runs_out_of_time(cli: Cli) -> None:
 
 
 def test_cancel_and_delete_waits_for_what_was_asked_before(cli: Cli) -> None:
-    batch = cli.add(switches=Switches(cancel=Cancel.STICKS))
+    batch = cli.add(switches=Switches(cancel=CancelBehaviour.STICKS))
     cli("remove", batch, "--cancel", "--yes")
 
     assert cli("remove", batch, "--cancel", "--wait=0.2s").code == 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cli_kit import KEYS, Cli
 
-from jobdash.demo.emulator import Answer, Cancel, Reset, Switches
+from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
 
 
 def test_force_fail_tells_both_sides_and_keeps_the_reason(cli: Cli) -> None:
@@ -172,7 +172,7 @@ def test_cancel_and_delete_waits_on_request(cli: Cli) -> None:
 
 
 def test_cancel_and_delete_waits_no_longer_than_it_is_told(cli: Cli) -> None:
-    batch = cli.add(switches=Switches(cancel=Cancel.STICKS))
+    batch = cli.add(switches=Switches(cancel=CancelBehaviour.STICKS))
 
     ran = cli("remove", batch, "--cancel", "--wait=0.1s", "--yes")
 
@@ -249,7 +249,7 @@ def test_an_account_that_is_no_more_keeps_its_jobs(cli: Cli) -> None:
 def test_a_provider_that_cannot_be_asked(cli: Cli) -> None:
     batch = cli.add_finished()
     cli("sync")
-    cli.fault(Answer(400), f"/v1/batches/{batch}")
+    cli.fault(ErrorAnswer(400), f"/v1/batches/{batch}")
 
     ran = cli("remove", batch, "--remote", "--yes")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cli_kit import KEYS, Cli, Ran
 
-from jobdash.demo.emulator import Answer, Ending, LineError
+from jobdash.demo.emulator import Ending, ErrorAnswer, LineError
 
 HOSTILE = (
     "ansi \x1b[31;5mred\x1b[0m \x1b]0;title\x07 \x9b31m end",
@@ -116,7 +116,7 @@ def test_no_argument_gets_through_either(cli: Cli, word: str) -> None:
 def test_a_providers_words_are_gated(cli: Cli) -> None:
     batch = cli.add()
     cli("sync")
-    cli.fault(Answer(400, json.dumps({"error": {"message": HOSTILE[0] + HOSTILE[1] + HOSTILE[2]}})))
+    cli.fault(ErrorAnswer(400, json.dumps({"error": {"message": HOSTILE[0] + HOSTILE[1] + HOSTILE[2]}})))
 
     for ran in (cli("cancel", batch, "--yes"), cli("sync"), cli("doctor"), cli("show", "batch_nobody")):
         assert ran.code == 1
@@ -128,10 +128,10 @@ def test_no_key_shows_up_anywhere(hostile: Cli, tmp_path: Path) -> None:
     cli = hostile
     told = [*every_human_output(cli), cli("list", "--json"), cli("log", "--json"), cli("config", "show")]
     echoed = json.dumps({"error": {"message": f"bad key {KEYS['openai']} and {KEYS['work']}"}})
-    cli.fault(Answer(401, echoed))
+    cli.fault(ErrorAnswer(401, echoed))
     told += [cli("sync"), cli("doctor"), cli("doctor", "--json"), cli("cancel", "batch_nobody"), cli("log")]
     cli.emulator.faults.clear()
-    cli.fault(Answer(400, echoed))
+    cli.fault(ErrorAnswer(400, echoed))
     told += [cli("sync"), cli("sync", "--json"), cli("cancel", "--all-pending", "--yes")]
     told += [cli("list", "--json")]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cli_kit import HOUR, KEYS, Cli
 
-from jobdash.demo.emulator import Answer, Ending, Switches
+from jobdash.demo.emulator import Ending, ErrorAnswer, Switches
 
 FIELDS = (
     "id, provider, account, remote_id, name, status, raw_status, remote_status, outcome, status_reason,"
@@ -168,7 +168,7 @@ def test_sync_first(cli: Cli) -> None:
 
 def test_a_failing_account_is_said_and_the_rest_is_shown(cli: Cli) -> None:
     cli.add(name="nightly")
-    cli.fault(Answer(401), key=KEYS["work"])
+    cli.fault(ErrorAnswer(401), key=KEYS["work"])
 
     ran = cli("list", "--sync")
 

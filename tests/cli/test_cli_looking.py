@@ -9,13 +9,13 @@ from contextlib import closing
 import pytest
 from cli_kit import HOUR, KEYS, Cli
 
-from jobdash.demo.emulator import Answer, Ending, Failure, LineError, Phase, Reset, Switches
+from jobdash.demo.emulator import BatchFailure, Ending, ErrorAnswer, LineError, Phase, Reset, Switches
 
 # ── show, log ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_show_tells_everything(cli: Cli) -> None:
-    batch = cli.add(name="nightly", age=30 * 60.0, failures=(Failure(10),))
+    batch = cli.add(name="nightly", age=30 * 60.0, failures=(BatchFailure(10),))
     cli("sync")
 
     ran = cli("show", batch)
@@ -116,12 +116,12 @@ def test_sync_as_json(cli: Cli) -> None:
 
 
 def test_sync_exit_codes(cli: Cli) -> None:
-    cli.fault(Answer(401), key=KEYS["work"])
+    cli.fault(ErrorAnswer(401), key=KEYS["work"])
     some = cli("sync")
     assert some.code == 1
     assert "work: key rejected (401). Set WORK_KEY." in some.err
     assert "openai: 0 seen" in some.out
-    cli.fault(Answer(401))
+    cli.fault(ErrorAnswer(401))
     assert cli("sync").code == 5
     assert cli("sync", "--account", "nobody").code == 2
 
@@ -167,7 +167,7 @@ def test_wait_for_what_does_not_end_well(cli: Cli, ending: Ending) -> None:
 
 
 def test_wait_for_a_job_whose_every_request_failed(cli: Cli) -> None:
-    batch = cli.add_finished(total=5, failures=(Failure(5),))
+    batch = cli.add_finished(total=5, failures=(BatchFailure(5),))
 
     ran = cli("wait", batch, "--json")
 
@@ -185,7 +185,7 @@ def test_wait_for_a_job_whose_every_request_failed(cli: Cli) -> None:
     ],
 )
 def test_wait_says_how_many_failed(cli: Cli, failed: int, code: int, told: str) -> None:
-    batch = cli.add_finished(total=40, failures=(Failure(failed),) if failed else ())
+    batch = cli.add_finished(total=40, failures=(BatchFailure(failed),) if failed else ())
 
     ran = cli("wait", batch)
 
@@ -213,7 +213,7 @@ def test_wait_with_bad_names_and_bad_keys(cli: Cli) -> None:
     assert cli("wait", "nope").code == 3
     assert cli("wait", "nope", ended).code == 1
     cli("show", batch)
-    cli.fault(Answer(401))
+    cli.fault(ErrorAnswer(401))
     assert cli("wait", batch).code == 5
 
 
@@ -274,7 +274,7 @@ def test_the_doctor_finds_nothing_wrong(cli: Cli) -> None:
 def test_the_doctor_names_what_is_wrong(cli: Cli) -> None:
     cli.add(age=1.0, switches=Switches(words={Phase.VALIDATING: "marinating"}))
     cli("sync")
-    cli.fault(Answer(401), key=KEYS["work"])
+    cli.fault(ErrorAnswer(401), key=KEYS["work"])
     cli.config.write_text(
         cli.config.read_text()
         + "[accounts.twin]\nprovider='openai'\n"
@@ -315,7 +315,7 @@ def test_the_doctors_help_names_its_exit_codes(cli: Cli) -> None:
 
 
 def test_the_doctor_as_json(cli: Cli) -> None:
-    cli.fault(Answer(401))
+    cli.fault(ErrorAnswer(401))
 
     ran = cli("doctor", "--json")
 
@@ -344,8 +344,8 @@ def test_config(cli: Cli) -> None:
 def test_a_job_that_cannot_be_asked_is_said_and_fails_no_account(cli: Cli) -> None:
     batch = cli.add(name="odd")
     cli("sync")
-    cli.fault(Answer(200, '{"object": "list", "data": [], "has_more": false}'), "/v1/batches")
-    cli.fault(Answer(400, '{"error": {"message": "no such id"}}'), f"/v1/batches/{batch}")
+    cli.fault(ErrorAnswer(200, '{"object": "list", "data": [], "has_more": false}'), "/v1/batches")
+    cli.fault(ErrorAnswer(400, '{"error": {"message": "no such id"}}'), f"/v1/batches/{batch}")
 
     ran = cli("sync", "--account", "openai", "--full")
 

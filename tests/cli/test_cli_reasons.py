@@ -8,8 +8,8 @@ import pytest
 from cli_kit import KEYS, Cli
 from shared.local_kit import LAPSED, begin
 
-from jobdash.demo.emulator import Failure
-from jobdash.demo.emulator.faults import Answer
+from jobdash.demo.emulator import BatchFailure
+from jobdash.demo.emulator.faults import ErrorAnswer
 
 _SCOPES = "Missing scopes: api.batch.read.\nAsk an owner of the project."
 _ON_ONE_LINE = "Missing scopes: api.batch.read. Ask an owner of the project."
@@ -28,7 +28,7 @@ _ON_ONE_LINE = "Missing scopes: api.batch.read. Ask an owner of the project."
 )
 @pytest.mark.slow
 def test_why_a_key_is_refused_is_said_wherever_the_account_is(cli: Cli, status: int, body: object) -> None:
-    cli.fault(Answer(status, json.dumps(body)), key=KEYS["work"])
+    cli.fault(ErrorAnswer(status, json.dumps(body)), key=KEYS["work"])
     words = f"key rejected ({status}): {_ON_ONE_LINE}"
 
     synced = cli("sync", "--account", "work")
@@ -43,7 +43,7 @@ def test_why_a_key_is_refused_is_said_wherever_the_account_is(cli: Cli, status: 
 
 
 def test_an_error_inside_a_200_is_told(cli: Cli) -> None:
-    cli.fault(Answer(200, json.dumps({"error": {"message": "maintenance until 9"}})), key=KEYS["work"])
+    cli.fault(ErrorAnswer(200, json.dumps({"error": {"message": "maintenance until 9"}})), key=KEYS["work"])
 
     ran = cli("sync", "--account", "work")
 
@@ -52,7 +52,10 @@ def test_an_error_inside_a_200_is_told(cli: Cli) -> None:
 
 
 def test_show_names_the_requests_that_failed(cli: Cli) -> None:
-    failures = (Failure(2, "context_length_exceeded", "Too long."), Failure(30, "boom", "No [bold]."))
+    failures = (
+        BatchFailure(2, "context_length_exceeded", "Too long."),
+        BatchFailure(30, "boom", "No [bold]."),
+    )
     batch = cli.add_finished(total=40, failures=failures)
     cli("sync")
     before = cli("show", batch)
@@ -86,8 +89,8 @@ def test_show_names_the_requests_that_failed(cli: Cli) -> None:
 
 def test_a_job_has_one_word_in_every_command(cli: Cli) -> None:
     words = {
-        "partial": cli.id_of(cli.add_finished(total=4, failures=(Failure(1, "boom", "No."),))),
-        "all failed": cli.id_of(cli.add_finished(total=4, failures=(Failure(4, "boom", "No."),))),
+        "partial": cli.id_of(cli.add_finished(total=4, failures=(BatchFailure(1, "boom", "No."),))),
+        "all failed": cli.id_of(cli.add_finished(total=4, failures=(BatchFailure(4, "boom", "No."),))),
         "completed": cli.id_of(cli.add_finished(total=4)),
         "running": cli.id_of(cli.add()),
     }

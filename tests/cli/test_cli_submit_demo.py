@@ -16,8 +16,8 @@ from cli_kit import Cli
 
 from jobdash.cli.face import Face
 from jobdash.cli.syncing import ask
-from jobdash.demo.emulator import Answer, Reset
-from jobdash.demo.start import demo_world
+from jobdash.demo.emulator import ErrorAnswer, Reset
+from jobdash.demo.environment import demo_world
 from jobdash.operations.job_lookup import Scope, Sort
 
 
@@ -129,7 +129,7 @@ def test_submit_asks_before_the_identical_file_is_sent_again(cli: Cli, batch_fil
 def test_what_was_certainly_not_created_may_be_sent_again_without_a_question(
     cli: Cli, batch_file: Path
 ) -> None:
-    cli.fault(Answer(400, '{"error": {"message": "no"}}'), "/v1/batches", "POST", times=1)
+    cli.fault(ErrorAnswer(400, '{"error": {"message": "no"}}'), "/v1/batches", "POST", times=1)
     assert cli("submit", str(batch_file), "--account", "openai").code == 1
 
     assert cli("submit", str(batch_file), "--account", "openai").code == 0
@@ -180,7 +180,7 @@ def test_embeddings_go_to_their_own_call(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_refused_submit(cli: Cli, batch_file: Path) -> None:
-    cli.fault(Answer(400, '{"error": {"message": "no"}}'), "/v1/batches", "POST")
+    cli.fault(ErrorAnswer(400, '{"error": {"message": "no"}}'), "/v1/batches", "POST")
 
     ran = cli("submit", str(batch_file), "--account", "openai")
 
@@ -191,7 +191,7 @@ def test_a_refused_submit(cli: Cli, batch_file: Path) -> None:
 
 def test_an_unclear_submit_says_so_and_is_found_later(cli: Cli, batch_file: Path) -> None:
     cli.fault(Reset(applied=True), "/v1/batches", "POST")
-    cli.fault(Answer(400), "/v1/batches", "GET", times=1)
+    cli.fault(ErrorAnswer(400), "/v1/batches", "GET", times=1)
 
     ran = cli("submit", str(batch_file), "--account", "openai")
 
@@ -282,7 +282,7 @@ def test_a_million_samples_in_a_minute(cli: Cli) -> None:
 def test_a_batch_that_failed_when_it_was_created_is_no_success(cli: Cli, batch_file: Path) -> None:
     answer = {"id": "batch_1", "object": "batch", "status": "failed", "created_at": 1_700_000_000}
     answer |= {"errors": {"data": [{"code": "empty_file", "message": "The batch is empty."}]}}
-    cli.fault(Answer(200, json.dumps(answer)), "/v1/batches", "POST")
+    cli.fault(ErrorAnswer(200, json.dumps(answer)), "/v1/batches", "POST")
 
     ran = cli("submit", str(batch_file), "--account", "openai")
     document = cli("submit", str(batch_file), "--account", "openai", "--json", "--yes")

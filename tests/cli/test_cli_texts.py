@@ -12,7 +12,7 @@ import pytest
 from cli_kit import KEYS, Cli
 
 from jobdash.cli.tables import wrapped
-from jobdash.demo.emulator.faults import Answer
+from jobdash.demo.emulator.faults import ErrorAnswer
 
 
 def drawn(cli: Cli, *args: str, code: int = 0, answer: str = "") -> list[str]:
@@ -34,7 +34,7 @@ def drawn(cli: Cli, *args: str, code: int = 0, answer: str = "") -> list[str]:
 
 def test_an_account_that_failed_was_asked_all_the_same(cli: Cli) -> None:
     assert "never asked yet: openai, gemini, work (jobdash sync does it)" in cli("list").err
-    cli.fault(Answer(403, json.dumps({"detail": "not from here"})), key=KEYS["work"])
+    cli.fault(ErrorAnswer(403, json.dumps({"detail": "not from here"})), key=KEYS["work"])
     cli("sync")
 
     told = cli("list").err
@@ -61,7 +61,7 @@ def test_certificates_that_cannot_be_read_are_named(cli: Cli, command: str) -> N
 
 
 def test_a_wait_nobody_asked_for_is_not_said_to_be_asked_for(cli: Cli) -> None:
-    cli.fault(Answer(429), key=KEYS["work"], times=1)
+    cli.fault(ErrorAnswer(429), key=KEYS["work"], times=1)
 
     ran = cli("sync", "--account", "work")
 

@@ -14,13 +14,13 @@ from openai import AsyncOpenAI, InternalServerError, RateLimitError
 
 from jobdash.demo.emulator import (
     OPENAI_KEY,
-    Answer,
     BatchScript,
     CutBody,
     Delay,
     EmptyJson,
     Emulator,
     EmulatorServer,
+    ErrorAnswer,
     FaultRule,
     MalformedJson,
     Reset,
@@ -33,22 +33,22 @@ CANCEL = "/v1/batches/*/cancel"
 
 
 async def test_an_answer_of_its_own(http: httpx2.AsyncClient, emulator: Emulator) -> None:
-    emulator.faults.add(FaultRule(effect=Answer(418, "short and stout", {"X-Pot": "tea"})))
+    emulator.faults.add(FaultRule(effect=ErrorAnswer(418, "short and stout", {"X-Pot": "tea"})))
     answer = await http.get("/v1/batches", headers=AUTH)
     assert (answer.status_code, answer.text, answer.headers["x-pot"]) == (418, "short and stout", "tea")
     [entry] = emulator.journal
-    assert (entry.applied, entry.status, entry.fault) == (False, 418, "Answer")
+    assert (entry.applied, entry.status, entry.fault) == (False, 418, "ErrorAnswer")
 
 
 async def test_the_answer_has_the_provider_s_form(
     openai: AsyncOpenAI, gemini: AsyncClient, emulator: Emulator
 ) -> None:
-    emulator.faults.add(FaultRule(effect=Answer(429, code="insufficient_quota")))
+    emulator.faults.add(FaultRule(effect=ErrorAnswer(429, code="insufficient_quota")))
     with pytest.raises(RateLimitError) as quota:
         await openai.batches.list()
     assert (quota.value.code, quota.value.type) == ("insufficient_quota", "insufficient_quota")
     emulator.faults.clear()
-    emulator.faults.add(FaultRule(effect=Answer(429)), FaultRule(effect=Answer(503)))
+    emulator.faults.add(FaultRule(effect=ErrorAnswer(429)), FaultRule(effect=ErrorAnswer(503)))
     with pytest.raises(errors.ClientError) as limited:
         await gemini.batches.list()
     assert limited.value.status == "RESOURCE_EXHAUSTED"
@@ -56,7 +56,7 @@ async def test_the_answer_has_the_provider_s_form(
 
 @pytest.mark.parametrize("seconds", [30, 10**9])
 async def test_retry_after_in_seconds(openai: AsyncOpenAI, emulator: Emulator, seconds: int) -> None:
-    emulator.faults.add(FaultRule(effect=Answer(429, retry_after=seconds)))
+    emulator.faults.add(FaultRule(effect=ErrorAnswer(429, retry_after=seconds)))
     with pytest.raises(RateLimitError) as limited:
         await openai.batches.list()
     assert limited.value.response.headers["retry-after"] == str(seconds)
@@ -64,7 +64,7 @@ async def test_retry_after_in_seconds(openai: AsyncOpenAI, emulator: Emulator, s
 
 async def test_retry_after_as_a_date(openai: AsyncOpenAI, emulator: Emulator) -> None:
     moment = dt.datetime(2027, 1, 15, 8, 0, 30, tzinfo=dt.UTC)
-    emulator.faults.add(FaultRule(effect=Answer(503, retry_after=moment)))
+    emulator.faults.add(FaultRule(effect=ErrorAnswer(503, retry_after=moment)))
     with pytest.raises(InternalServerError) as limited:
         await openai.batches.list()
     assert parsedate_to_datetime(limited.value.response.headers["retry-after"]) == moment

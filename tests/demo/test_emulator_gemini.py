@@ -14,12 +14,12 @@ from google.genai.client import AsyncClient
 
 from jobdash.demo.emulator import (
     GEMINI_KEY,
+    BatchFailure,
+    BatchPlan,
     BatchScript,
     Emulator,
     Ending,
-    Failure,
     ManualClock,
-    Plan,
     Timing,
 )
 
@@ -66,7 +66,7 @@ async def test_life(
     version: str,
 ) -> None:
     gemini = gemini_as(GEMINI_KEY, version)
-    emulator.gemini.plan = Plan(timing=TIMING)
+    emulator.gemini.plan = BatchPlan(timing=TIMING)
     name = await create(gemini, requests(10))
     batch = await gemini.batches.get(name=name)
     assert (batch.display_name, batch.model, batch.done) == ("nightly", "models/gemini-x-flash", False)
@@ -122,8 +122,8 @@ async def test_a_batch_of_nothing(gemini: AsyncClient, emulator: Emulator, clock
 async def test_failures_stand_among_the_results(
     gemini: AsyncClient, http: httpx2.AsyncClient, emulator: Emulator, clock: ManualClock
 ) -> None:
-    failures = (Failure(2), Failure(1, "invalid_image", "The image is broken.", 400))
-    name = emulator.gemini.add_batch(BatchScript(total=10, plan=Plan(failures=failures)))
+    failures = (BatchFailure(2), BatchFailure(1, "invalid_image", "The image is broken.", 400))
+    name = emulator.gemini.add_batch(BatchScript(total=10, plan=BatchPlan(failures=failures)))
     clock.advance(3600)
     assert (await raw(http, name))["metadata"]["batchStats"]["failedRequestCount"] == "3"
     batch = await gemini.batches.get(name=name)
@@ -154,8 +154,8 @@ async def test_inline_requests(gemini: AsyncClient, clock: ManualClock) -> None:
 
 
 async def test_cancel(gemini: AsyncClient, emulator: Emulator, clock: ManualClock) -> None:
-    name = emulator.gemini.add_batch(BatchScript(plan=Plan(timing=TIMING)))
-    early = emulator.gemini.add_batch(BatchScript(plan=Plan(timing=TIMING)))
+    name = emulator.gemini.add_batch(BatchScript(plan=BatchPlan(timing=TIMING)))
+    early = emulator.gemini.add_batch(BatchScript(plan=BatchPlan(timing=TIMING)))
     await gemini.batches.cancel(name=early)
     assert await state(gemini, early) == "JOB_STATE_PENDING"
     clock.advance(60)
@@ -174,12 +174,12 @@ async def test_cancel(gemini: AsyncClient, emulator: Emulator, clock: ManualCloc
 @pytest.mark.parametrize(
     ("plan", "word", "code"),
     [
-        (Plan(ending=Ending.FAILS), "BATCH_STATE_FAILED", 3),
-        (Plan(ending=Ending.EXPIRES), "BATCH_STATE_EXPIRED", 4),
+        (BatchPlan(ending=Ending.FAILS), "BATCH_STATE_FAILED", 3),
+        (BatchPlan(ending=Ending.EXPIRES), "BATCH_STATE_EXPIRED", 4),
     ],
 )
 async def test_ends_without_results(
-    http: httpx2.AsyncClient, emulator: Emulator, clock: ManualClock, plan: Plan, word: str, code: int
+    http: httpx2.AsyncClient, emulator: Emulator, clock: ManualClock, plan: BatchPlan, word: str, code: int
 ) -> None:
     name = emulator.gemini.add_batch(BatchScript(plan=plan))
     clock.advance(48 * 3600)

@@ -13,13 +13,13 @@ from openai.types import Batch
 
 from jobdash.demo.emulator import (
     OPENAI_KEY,
+    BatchFailure,
+    BatchPlan,
     BatchScript,
     Emulator,
     Ending,
-    Failure,
     LineError,
     ManualClock,
-    Plan,
     Timing,
 )
 from jobdash.demo.emulator.files import Role
@@ -69,7 +69,7 @@ async def test_an_incomplete_upload(http: httpx2.AsyncClient, form: dict[str, st
 
 
 async def test_life(openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock, jsonl: Jsonl) -> None:
-    emulator.openai.plan = Plan(timing=TIMING)
+    emulator.openai.plan = BatchPlan(timing=TIMING)
     batch = await create(openai, jsonl(10), metadata={"name": "nightly"})
     assert (batch.status, batch.model, batch.metadata) == ("validating", "gpt-x", {"name": "nightly"})
     assert batch.expires_at == batch.created_at + 24 * 3600
@@ -102,8 +102,8 @@ async def test_life(openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock,
 
 
 async def test_some_requests_fail(openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock) -> None:
-    failures = (Failure(2), Failure(1, "invalid_image", "The image is broken.", 400))
-    batch_id = emulator.openai.add_batch(BatchScript(total=10, plan=Plan(failures=failures)))
+    failures = (BatchFailure(2), BatchFailure(1, "invalid_image", "The image is broken.", 400))
+    batch_id = emulator.openai.add_batch(BatchScript(total=10, plan=BatchPlan(failures=failures)))
     clock.advance(3600)
     batch = await openai.batches.retrieve(batch_id)
     assert batch.request_counts is not None
@@ -115,7 +115,7 @@ async def test_some_requests_fail(openai: AsyncOpenAI, emulator: Emulator, clock
 
 
 async def test_all_requests_fail(openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock) -> None:
-    batch_id = emulator.openai.add_batch(BatchScript(total=10, plan=Plan(failures=(Failure(10),))))
+    batch_id = emulator.openai.add_batch(BatchScript(total=10, plan=BatchPlan(failures=(BatchFailure(10),))))
     clock.advance(3600)
     batch = await openai.batches.retrieve(batch_id)
     assert (batch.status, batch.output_file_id) == ("completed", None)
@@ -162,7 +162,7 @@ async def test_limits_of_the_input(openai: AsyncOpenAI, clock: ManualClock, json
 
 async def test_failed_by_script(openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock) -> None:
     errors = (LineError("token_limit_exceeded", "Enqueued token limit reached."),)
-    plan = Plan(ending=Ending.FAILS, line_errors=errors)
+    plan = BatchPlan(ending=Ending.FAILS, line_errors=errors)
     batch_id = emulator.openai.add_batch(BatchScript(plan=plan))
     clock.advance(60)
     batch = await openai.batches.retrieve(batch_id)
@@ -172,7 +172,7 @@ async def test_failed_by_script(openai: AsyncOpenAI, emulator: Emulator, clock: 
 
 
 async def test_expiry_keeps_what_is_done(openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock) -> None:
-    plan = Plan(ending=Ending.EXPIRES, reached=6, failures=(Failure(5),))
+    plan = BatchPlan(ending=Ending.EXPIRES, reached=6, failures=(BatchFailure(5),))
     batch_id = emulator.openai.add_batch(BatchScript(total=10, plan=plan))
     clock.advance(24 * 3600)
     batch = await openai.batches.retrieve(batch_id)
@@ -188,7 +188,7 @@ async def test_expiry_keeps_what_is_done(openai: AsyncOpenAI, emulator: Emulator
 async def test_cancel_keeps_what_is_done(
     openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock, jsonl: Jsonl
 ) -> None:
-    emulator.openai.plan = Plan(timing=TIMING)
+    emulator.openai.plan = BatchPlan(timing=TIMING)
     batch = await create(openai, jsonl(10))
     clock.advance(60)
     batch = await openai.batches.cancel(batch.id)
@@ -219,7 +219,7 @@ async def test_cancel_before_anything_is_done(openai: AsyncOpenAI, clock: Manual
 
 
 async def test_results_are_not_there_before_the_end(openai: AsyncOpenAI, emulator: Emulator) -> None:
-    batch_id = emulator.openai.add_batch(BatchScript(plan=Plan(timing=TIMING)))
+    batch_id = emulator.openai.add_batch(BatchScript(plan=BatchPlan(timing=TIMING)))
     batch = await openai.batches.retrieve(batch_id)
     assert [file.id async for file in await openai.files.list()] == [batch.input_file_id]
     later = emulator.openai.result_file(emulator.openai.account().batches.page(1).batches[0], Role.OUTPUT)
@@ -236,7 +236,7 @@ async def test_batches_cannot_be_deleted(http: httpx2.AsyncClient, emulator: Emu
 
 
 async def test_results_can_be_deleted(openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock) -> None:
-    batch_id = emulator.openai.add_batch(BatchScript(plan=Plan(failures=(Failure(1),))))
+    batch_id = emulator.openai.add_batch(BatchScript(plan=BatchPlan(failures=(BatchFailure(1),))))
     clock.advance(3600)
     batch = await openai.batches.retrieve(batch_id)
     files = [batch.input_file_id, batch.output_file_id, batch.error_file_id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobdash.demo.emulator import BatchScript, Emulator, ManualClock, Phase, Plan, Timing
+from jobdash.demo.emulator import BatchPlan, BatchScript, Emulator, ManualClock, Phase, Timing
 
 TIMING = Timing(validating=60, running=600, finalizing=60, cancelling=120)
 
@@ -13,7 +13,7 @@ TIMING = Timing(validating=60, running=600, finalizing=60, cancelling=120)
 def test_a_batch_of_any_size_takes_a_part_of_its_time(total: int) -> None:
     clock = ManualClock()
     emulator = Emulator(clock=clock, speed=60)
-    made = emulator.openai.add_batch(BatchScript(total=total, plan=Plan(timing=TIMING)))
+    made = emulator.openai.add_batch(BatchScript(total=total, plan=BatchPlan(timing=TIMING)))
     start, seen = clock.now(), []
     for _ in range(14):
         seen.append(emulator.openai.snapshot(made).phase)
@@ -33,7 +33,7 @@ def test_a_batch_of_any_size_takes_a_part_of_its_time(total: int) -> None:
 def test_what_happened_before_the_emulator_began_stays_where_it_was() -> None:
     clock = ManualClock()
     emulator = Emulator(clock=clock, speed=10)
-    script = BatchScript(total=10, created_at=clock.now() - 300, plan=Plan(timing=TIMING))
+    script = BatchScript(total=10, created_at=clock.now() - 300, plan=BatchPlan(timing=TIMING))
     made = emulator.gemini.add_batch(script)
     snapshot = emulator.gemini.snapshot(made)
     assert (snapshot.phase, snapshot.succeeded) == (Phase.IN_PROGRESS, 4)
@@ -45,7 +45,7 @@ def test_what_happened_before_the_emulator_began_stays_where_it_was() -> None:
 def test_a_cancel_takes_a_part_of_its_time() -> None:
     clock = ManualClock()
     emulator = Emulator(clock=clock, speed=60)
-    made = emulator.openai.add_batch(BatchScript(total=10, plan=Plan(timing=TIMING)))
+    made = emulator.openai.add_batch(BatchScript(total=10, plan=BatchPlan(timing=TIMING)))
     clock.advance(6)
     assert emulator.openai.cancel(made)
     assert emulator.openai.snapshot(made).entered[Phase.CANCELLING] == pytest.approx(clock.now())

@@ -15,15 +15,15 @@ from openai import APIStatusError, AsyncOpenAI
 from jobdash.demo.emulator import (
     GEMINI_KEY,
     OPENAI_KEY,
+    BatchFailure,
+    BatchPlan,
     BatchScript,
-    Cancel,
+    CancelBehaviour,
     Emulator,
     Ending,
-    Failure,
-    Listing,
+    ListBehaviour,
     ManualClock,
     Phase,
-    Plan,
     Switches,
     Timing,
 )
@@ -34,7 +34,7 @@ GEMINI_AUTH = {"x-goog-api-key": GEMINI_KEY}
 
 
 def script(switches: Switches | None = None, **options: Any) -> BatchScript:
-    return BatchScript(total=10, plan=Plan(timing=TIMING, switches=switches, **options))
+    return BatchScript(total=10, plan=BatchPlan(timing=TIMING, switches=switches, **options))
 
 
 async def output(openai: AsyncOpenAI, batch_id: str) -> str:
@@ -46,7 +46,7 @@ async def output(openai: AsyncOpenAI, batch_id: str) -> str:
 async def test_a_cancel_that_loses_the_race(
     openai: AsyncOpenAI, gemini: AsyncClient, emulator: Emulator, clock: ManualClock
 ) -> None:
-    late = script(Switches(cancel=Cancel.LOSES_RACE))
+    late = script(Switches(cancel=CancelBehaviour.LOSES_RACE))
     batch_id, name = emulator.openai.add_batch(late), emulator.gemini.add_batch(late)
     assert (await openai.batches.cancel(batch_id)).status == "cancelling"
     await gemini.batches.cancel(name=name)
@@ -58,7 +58,7 @@ async def test_a_cancel_that_loses_the_race(
 
 
 async def test_a_cancel_that_sticks(openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock) -> None:
-    batch_id = emulator.openai.add_batch(script(Switches(cancel=Cancel.STICKS)))
+    batch_id = emulator.openai.add_batch(script(Switches(cancel=CancelBehaviour.STICKS)))
     await openai.batches.cancel(batch_id)
     clock.advance(1e7)
     assert (await openai.batches.retrieve(batch_id)).status == "cancelling"
@@ -68,7 +68,7 @@ async def test_unknown_words(
     openai: AsyncOpenAI, gemini: AsyncClient, emulator: Emulator, clock: ManualClock
 ) -> None:
     openai_words = Switches(words={Phase.VALIDATING: "scheduling", Phase.IN_PROGRESS: "pondering"})
-    plan = Plan(timing=Timing(validating=10), switches=openai_words)
+    plan = BatchPlan(timing=Timing(validating=10), switches=openai_words)
     batch_id = emulator.openai.add_batch(BatchScript(plan=plan))
     google_words = Switches(words={Phase.IN_PROGRESS: "BATCH_STATE_PONDERING"})
     name = emulator.gemini.add_batch(script(google_words))
@@ -109,7 +109,7 @@ async def test_another_refusal_of_a_cancel(
 async def test_nothing_is_left_after_a_cancel(
     openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock
 ) -> None:
-    forgetful = script(Switches(keep_partial=False), failures=(Failure(4),))
+    forgetful = script(Switches(keep_partial=False), failures=(BatchFailure(4),))
     batch_id = emulator.openai.add_batch(forgetful)
     clock.advance(50)
     await openai.batches.cancel(batch_id)
@@ -156,7 +156,7 @@ async def test_odd_lines(openai: AsyncOpenAI, emulator: Emulator, clock: ManualC
 async def test_details_that_are_objects(
     gemini: AsyncClient, http: httpx2.AsyncClient, emulator: Emulator, clock: ManualClock
 ) -> None:
-    plan = Plan(timing=TIMING, failures=(Failure(1),), switches=Switches(detail_objects=True))
+    plan = BatchPlan(timing=TIMING, failures=(BatchFailure(1),), switches=Switches(detail_objects=True))
     name = emulator.gemini.add_batch(BatchScript(total=2, inline=True, plan=plan))
     failed = emulator.gemini.add_batch(script(Switches(detail_objects=True), ending=Ending.FAILS))
     clock.advance(3600)
@@ -183,7 +183,7 @@ async def test_output_in_the_response_only(
 
 async def test_a_page_that_repeats(http: httpx2.AsyncClient, emulator: Emulator) -> None:
     for provider in (emulator.openai, emulator.gemini):
-        provider.listing = Listing(repeat_page=True)
+        provider.listing = ListBehaviour(repeat_page=True)
         for _ in range(3):
             provider.add_batch(BatchScript())
     first = (await http.get("/v1/batches?limit=2", headers=OPENAI_AUTH)).json()
@@ -200,7 +200,7 @@ async def test_empty_pages_with_a_token(
     gemini: AsyncClient, http: httpx2.AsyncClient, emulator: Emulator
 ) -> None:
     name = emulator.gemini.add_batch(BatchScript())
-    emulator.gemini.listing = Listing(empty_pages=2)
+    emulator.gemini.listing = ListBehaviour(empty_pages=2)
     query: dict[str, str] = {}
     for _ in range(2):
         page = (await http.get("/v1/batches", params=query, headers=GEMINI_AUTH)).json()

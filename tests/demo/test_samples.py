@@ -10,7 +10,7 @@ from openai.types import Batch
 
 from jobdash.demo.emulator import GEMINI_KEY, OPENAI_KEY, Emulator, ManualClock
 from jobdash.demo.emulator.batch import Batch as EmulatedBatch
-from jobdash.demo.emulator.provider import Provider
+from jobdash.demo.emulator.provider import EmulatedProvider
 from jobdash.demo.samples import KEYS, WORK_KEY, seed_emulator
 
 
@@ -20,7 +20,7 @@ def seeded(emulator: Emulator, clock: ManualClock) -> Emulator:
     return emulator
 
 
-def everything(emulator: Emulator) -> list[tuple[Provider, EmulatedBatch]]:
+def everything(emulator: Emulator) -> list[tuple[EmulatedProvider, EmulatedBatch]]:
     accounts = [(emulator.openai, OPENAI_KEY), (emulator.openai, WORK_KEY), (emulator.gemini, GEMINI_KEY)]
     return [
         (provider, batch)

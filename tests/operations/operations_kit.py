@@ -10,21 +10,21 @@ from jobdash.config.settings import Account, Config, Secret
 from jobdash.demo.emulator import (
     GEMINI_KEY,
     OPENAI_KEY,
+    BatchPlan,
     BatchScript,
     Emulator,
     EmulatorServer,
     Ending,
     FaultRule,
     ManualClock,
-    Plan,
     Switches,
     Timing,
 )
 from jobdash.demo.emulator.faults import Effect
-from jobdash.demo.emulator.provider import Provider
+from jobdash.demo.emulator.provider import EmulatedProvider
 from jobdash.domain.job import Event, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionSummary, Choices
-from jobdash.domain.plan import Plan as ActionPlan
+from jobdash.domain.plan import BatchPlan as ActionPlan
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.account_session import AccountSession
 from jobdash.operations.context import OperationContext
@@ -114,7 +114,7 @@ class World:
             total=total,
             metadata=metadata or {},
             created_at=self.clock.now() - age,
-            plan=Plan(timing=timing, ending=ending, switches=switches, **plan),  # type: ignore[arg-type]
+            plan=BatchPlan(timing=timing, ending=ending, switches=switches, **plan),  # type: ignore[arg-type]
         )
         self.used.add(account)
         return self._provider(account).add_batch(script, key=KEYS[account])
@@ -125,7 +125,7 @@ class World:
     def add_finished(self, account: str = "openai", *, age: float = 2 * HOUR, **settings: object) -> str:
         return self.add(account, age=age, running=60.0, **settings)  # type: ignore[arg-type]
 
-    def _provider(self, account: str) -> Provider:
+    def _provider(self, account: str) -> EmulatedProvider:
         return self.emulator.gemini if account == "gemini" else self.emulator.openai
 
     def forget(self, remote_id: str, account: str = "openai") -> None:

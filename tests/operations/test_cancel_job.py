@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from operations_kit import CANCEL, GEMINI_CANCEL, World
 
-from jobdash.demo.emulator import Answer, Cancel, MalformedJson, Reset, Switches
+from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, MalformedJson, Reset, Switches
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.cancel import NO_ANSWER
@@ -92,7 +92,7 @@ async def test_two_at_once_send_one_cancel(world: World) -> None:
 
 
 async def test_a_cancel_stuck_for_15_minutes_may_be_asked_again(world: World) -> None:
-    batch = world.add(running=10 * 3600.0, switches=Switches(cancel=Cancel.STICKS))
+    batch = world.add(running=10 * 3600.0, switches=Switches(cancel=CancelBehaviour.STICKS))
     await world.sync()
     await world.one(Action.CANCEL, batch)
     world.pass_time(16 * 60)
@@ -104,7 +104,7 @@ async def test_a_cancel_stuck_for_15_minutes_may_be_asked_again(world: World) ->
 async def test_429_waits_as_long_as_asked_and_goes_again(world: World) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(Answer(429, retry_after=7), CANCEL, times=2)
+    world.fault(ErrorAnswer(429, retry_after=7), CANCEL, times=2)
     before = world.ms()
 
     outcome = await world.one(Action.CANCEL, batch)
@@ -119,8 +119,8 @@ async def test_503_that_names_a_time_goes_again_and_one_that_names_none_does_not
     # B-5: nothing is re-sent blindly
     named, silent = world.add(), world.add()
     await world.sync()
-    world.fault(Answer(503, retry_after=1), f"/v1/batches/{named}/cancel", times=1)
-    world.fault(Answer(503), f"/v1/batches/{silent}/cancel")
+    world.fault(ErrorAnswer(503, retry_after=1), f"/v1/batches/{named}/cancel", times=1)
+    world.fault(ErrorAnswer(503), f"/v1/batches/{silent}/cancel")
 
     summary = await world.do(Action.CANCEL, named, silent)
 
@@ -190,7 +190,7 @@ async def test_a_refusal_is_passed_on_in_the_providers_own_words(world: World) -
     batch = world.add()
     await world.sync()
     words = '{"error": {"message": "The moon is in the wrong phase.", "type": "invalid_request_error"}}'
-    world.fault(Answer(400, words), CANCEL)
+    world.fault(ErrorAnswer(400, words), CANCEL)
 
     outcome = await world.one(Action.CANCEL, batch)
 
@@ -209,9 +209,9 @@ async def test_an_answer_that_cannot_be_believed_is_asked_about(world: World) ->
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(200, "{}"), Answer(200, ""), Answer(204, ""), Answer(202, ACCEPTED)]
+    "answer", [ErrorAnswer(200, "{}"), ErrorAnswer(200, ""), ErrorAnswer(204, ""), ErrorAnswer(202, ACCEPTED)]
 )
-async def test_a_yes_without_the_batch_is_a_yes(world: World, answer: Answer) -> None:
+async def test_a_yes_without_the_batch_is_a_yes(world: World, answer: ErrorAnswer) -> None:
     batch = world.add()  # which goes on for a while, whatever its provider said
     await world.sync()
     world.fault(answer, CANCEL)
@@ -227,7 +227,7 @@ async def test_a_yes_without_the_batch_is_a_yes(world: World, answer: Answer) ->
 async def test_a_200_that_is_no_yes_is_asked_about(world: World, body: str) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(Answer(200, body), CANCEL)
+    world.fault(ErrorAnswer(200, body), CANCEL)
 
     outcome = await world.one(Action.CANCEL, batch)
 
@@ -252,7 +252,7 @@ async def test_a_rejected_key_is_not_asked_again_and_again(world: World) -> None
     world.narrow(1)
     batches = world.add_many(5)
     await world.sync()
-    world.fault(Answer(401, code="invalid_api_key"), CANCEL)
+    world.fault(ErrorAnswer(401, code="invalid_api_key"), CANCEL)
 
     summary = await world.do(Action.CANCEL, *batches)
 
@@ -266,7 +266,7 @@ async def test_a_rejected_key_is_not_asked_again_and_again(world: World) -> None
 async def test_a_used_up_quota_is_no_rate_limit(world: World) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(Answer(429, code="insufficient_quota"), CANCEL)
+    world.fault(ErrorAnswer(429, code="insufficient_quota"), CANCEL)
 
     outcome = await world.one(Action.CANCEL, batch)
 
@@ -279,7 +279,7 @@ async def test_one_failure_never_stops_the_rest(world: World) -> None:
     # A-3 A-7 B-17
     batches = world.add_many(12) + world.add_many(3, "gemini") + world.add_many(3, "work")
     await world.sync()
-    world.fault(Answer(400), f"/v1/batches/{batches[4]}/cancel")
+    world.fault(ErrorAnswer(400), f"/v1/batches/{batches[4]}/cancel")
 
     summary = await world.do(Action.CANCEL, *batches)
 
@@ -310,7 +310,7 @@ async def test_stop_sends_nothing_more_and_tells_of_every_job(world: World) -> N
 async def test_a_stop_while_the_provider_makes_us_wait_takes_the_intent_back(world: World) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(Answer(429, retry_after=30), CANCEL)
+    world.fault(ErrorAnswer(429, retry_after=30), CANCEL)
     world.while_waiting = world.stop.set
 
     outcome = await world.one(Action.CANCEL, batch)
@@ -324,7 +324,7 @@ async def test_a_stop_while_the_provider_makes_us_wait_takes_the_intent_back(wor
 async def test_429_without_end_fails_after_six_tries(world: World) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(Answer(429, retry_after=2), CANCEL)
+    world.fault(ErrorAnswer(429, retry_after=2), CANCEL)
 
     outcome = await world.one(Action.CANCEL, batch)
 
@@ -371,7 +371,7 @@ async def test_a_job_that_finished_meanwhile_is_skipped(world: World) -> None:
 
 
 async def test_a_cancel_that_loses_the_race_is_told_once(world: World) -> None:
-    batch = world.add(switches=Switches(cancel=Cancel.LOSES_RACE))
+    batch = world.add(switches=Switches(cancel=CancelBehaviour.LOSES_RACE))
     await world.sync()
     await world.one(Action.CANCEL, batch)
     world.pass_time(300)
@@ -429,7 +429,7 @@ async def test_a_cancel_that_reached_nobody_leaves_the_job_as_it_was(world: Worl
 async def test_a_cancel_that_is_still_being_sent_is_nobody_elses_to_take_back(world: World) -> None:
     batch = world.add(running=10 * 3600.0)
     await world.sync()
-    world.fault(Answer(429, retry_after=60), CANCEL, times=5)
+    world.fault(ErrorAnswer(429, retry_after=60), CANCEL, times=5)
     late: list[bool] = []
 
     def slow() -> None:
@@ -448,7 +448,7 @@ async def test_a_cancel_that_is_still_being_sent_is_nobody_elses_to_take_back(wo
 async def test_a_redirected_cancel_of_a_running_job_is_withdrawn_and_says_what_to_set(world: World) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(Answer(302, "", headers={"Location": "/login"}), CANCEL)
+    world.fault(ErrorAnswer(302, "", headers={"Location": "/login"}), CANCEL)
 
     outcome = await world.one(Action.CANCEL, batch)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from operations_kit import KEYS, World, made_accounts
 
-from jobdash.demo.emulator import Answer, Ending, Failure, LineError, Phase, Switches
-from jobdash.demo.many import sample_rows
+from jobdash.demo.emulator import BatchFailure, Ending, ErrorAnswer, LineError, Phase, Switches
+from jobdash.demo.generated_jobs import sample_rows
 from jobdash.domain.failures import failure_groups, truncated, worth_asking
 from jobdash.domain.plan import ActionResult
 from jobdash.errors import AuthRejected, ConfigError, StoreError
@@ -40,7 +40,10 @@ async def test_the_errors_of_a_failed_job_are_asked_for_again(world: World) -> N
 
 async def test_what_failed_requests_of_a_completed_job_say_is_read_from_its_results(world: World) -> None:
     #
-    failures = (Failure(9, "rate_limit_exceeded", "Slow down."), Failure(3, "invalid_image", "No image."))
+    failures = (
+        BatchFailure(9, "rate_limit_exceeded", "Slow down."),
+        BatchFailure(3, "invalid_image", "No image."),
+    )
     batch = world.add_finished(total=100, failures=failures)
     await world.sync()
 
@@ -51,7 +54,10 @@ async def test_what_failed_requests_of_a_completed_job_say_is_read_from_its_resu
 
 
 async def test_the_keys_of_failed_requests_are_kept_by_code_and_message(world: World) -> None:
-    failures = (Failure(9, "rate_limit_exceeded", "Slow down."), Failure(3, "invalid_image", "No image."))
+    failures = (
+        BatchFailure(9, "rate_limit_exceeded", "Slow down."),
+        BatchFailure(3, "invalid_image", "No image."),
+    )
     batch = world.add_finished(total=100, failures=failures)
     await world.sync()
 
@@ -77,7 +83,7 @@ async def test_the_keys_of_failed_requests_are_kept_by_code_and_message(world: W
 
 @pytest.mark.parametrize("account", ["openai", "gemini"])
 async def test_failed_requests_of_either_provider(world: World, account: str) -> None:
-    batch = world.add_finished(account, total=10, failures=(Failure(10, "boom", "All failed."),))
+    batch = world.add_finished(account, total=10, failures=(BatchFailure(10, "boom", "All failed."),))
     await world.sync()
 
     (done,) = await refreshed(world, batch)
@@ -122,7 +128,7 @@ async def test_the_doctor_sees_each_account_and_never_a_key(world: World) -> Non
 
 
 async def test_the_doctor_tells_a_server_error_from_a_bad_key(world: World) -> None:
-    world.fault(Answer(503, "down for maintenance"), key=KEYS["openai"])
+    world.fault(ErrorAnswer(503, "down for maintenance"), key=KEYS["openai"])
 
     facts = {each.name: each for each in await account_facts(world.config, world.accounts)}
 

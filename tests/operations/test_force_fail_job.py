@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operations_kit import CANCEL, WORK_KEY, World, made_accounts
 
-from jobdash.demo.emulator import Answer, Cancel, Reset, Switches
+from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
@@ -39,7 +39,7 @@ async def test_a_provider_that_does_not_answer_does_not_keep_it_from_failing_her
 async def test_a_refused_cancel_is_told(world: World) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(Answer(401), CANCEL)
+    world.fault(ErrorAnswer(401), CANCEL)
 
     outcome = await world.one(Action.FORCE_FAIL, batch)
 
@@ -59,7 +59,7 @@ async def test_a_finished_job_is_skipped(world: World) -> None:
 
 async def test_no_sync_revives_it_but_its_end_at_the_provider_is_seen(world: World) -> None:
     # E-7
-    batch = world.add(running=300.0, switches=Switches(cancel=Cancel.LOSES_RACE))
+    batch = world.add(running=300.0, switches=Switches(cancel=CancelBehaviour.LOSES_RACE))
     await world.sync()
     await world.one(Action.FORCE_FAIL, batch)
     world.pass_time(20 * 60)
@@ -73,7 +73,7 @@ async def test_no_sync_revives_it_but_its_end_at_the_provider_is_seen(world: Wor
 async def test_a_force_failed_job_can_still_be_cancelled_at_the_provider(world: World) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(Answer(400), CANCEL, times=1)
+    world.fault(ErrorAnswer(400), CANCEL, times=1)
     await world.one(Action.FORCE_FAIL, batch)
 
     outcome = await world.one(Action.CANCEL, batch)

@@ -14,7 +14,7 @@ import pytest
 from operations_kit import CANCEL, World
 from shared.answering import Answering, Asked, answering, batch, page
 
-from jobdash.demo.emulator import Answer, Reset
+from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
@@ -131,7 +131,7 @@ async def test_a_cancel_without_an_answer_is_withdrawn_when_its_job_is_seen_runn
     path = "*:cancel" if account == "gemini" else CANCEL
     world.fault(Reset(applied=False), path)
     if account == "openai":  # neither is the question behind it answered
-        world.fault(Answer(500), "/v1/batches/batch_*", "GET", times=3)
+        world.fault(ErrorAnswer(500), "/v1/batches/batch_*", "GET", times=3)
     assert (await world.one(Action.CANCEL, remote_id)).result is ActionResult.FAILED
     assert world.row(remote_id).cancel_doubt
     sent = world.calls("POST", path)
@@ -157,7 +157,7 @@ async def test_a_cancel_that_was_applied_after_all_is_not_withdrawn(world: World
     remote_id = world.add(running=math.inf, cancelling=math.inf)
     await world.sync()
     world.fault(Reset(applied=True), CANCEL)
-    world.fault(Answer(500), "/v1/batches/batch_*", "GET", times=3)
+    world.fault(ErrorAnswer(500), "/v1/batches/batch_*", "GET", times=3)
     await world.one(Action.CANCEL, remote_id)
     for _ in range(4):
         world.pass_time(200)

@@ -14,7 +14,7 @@ import pytest
 from operations_kit import CANCEL, HOUR, World, made_accounts
 
 from jobdash.config.settings import SyncSettings
-from jobdash.demo.emulator import Answer, Reset
+from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action
 from jobdash.operations.actor import current_actor
@@ -121,14 +121,14 @@ async def _cancel(world: World, batch: str, _folder: Path) -> JobRow:
 
 async def _cancel_unanswered(world: World, batch: str, _folder: Path) -> JobRow:
     world.fault(Reset(applied=False), CANCEL)
-    world.fault(Answer(500), "/v1/batches/batch_*", "GET", times=3)
+    world.fault(ErrorAnswer(500), "/v1/batches/batch_*", "GET", times=3)
     await world.one(Action.CANCEL, batch)
     assert world.row(batch).cancel_doubt
     return world.row(batch)
 
 
 async def _cancel_refused(world: World, batch: str, _folder: Path) -> JobRow:
-    world.fault(Answer(400), CANCEL)
+    world.fault(ErrorAnswer(400), CANCEL)
     await world.one(Action.CANCEL, batch)
     return world.row(batch)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operations_kit import KEYS, World, made_accounts
 
-from jobdash.demo.emulator import Answer
+from jobdash.demo.emulator import ErrorAnswer
 from jobdash.errors import ConfigError, JobNotFound, ProviderError
 from jobdash.operations.remote_lookup import RemoteMatch, candidates, find_remote
 
@@ -39,7 +39,7 @@ async def test_unknown_everywhere_is_no_such_job(world: World) -> None:
 
 
 async def test_an_account_that_cannot_be_asked_leaves_it_open(world: World) -> None:
-    world.fault(Answer(500), key=KEYS["work"])
+    world.fault(ErrorAnswer(500), key=KEYS["work"])
 
     error = (await found(world, "batch_nobody")).error("batch_nobody")
 
@@ -49,7 +49,7 @@ async def test_an_account_that_cannot_be_asked_leaves_it_open(world: World) -> N
 
 async def test_keys_that_are_all_rejected_are_a_matter_of_credentials(world: World) -> None:
     await world.with_accounts(made_accounts(world.server, {"openai": None, "work": KEYS["work"]}))
-    world.fault(Answer(401))
+    world.fault(ErrorAnswer(401))
 
     error = (await found(world, "batch_nobody")).error("batch_nobody")
 

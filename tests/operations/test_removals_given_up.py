@@ -6,7 +6,7 @@ import asyncio
 
 from operations_kit import KEYS, World, made_accounts
 
-from jobdash.demo.emulator import Answer, Cancel, Switches
+from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Switches
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.abandoned import NOT_CONFIRMED, asked, give_up_removals
@@ -17,7 +17,7 @@ OVERDUE = 20 * 60.0
 
 async def waiting(world: World, account: str = "work") -> str:
     """A batch whose removal waits for a cancel that is never confirmed."""
-    batch = world.add(account, running=36_000.0, switches=Switches(cancel=Cancel.STICKS))
+    batch = world.add(account, running=36_000.0, switches=Switches(cancel=CancelBehaviour.STICKS))
     await world.sync(account)
     outcome = await world.one(Action.REMOVE, batch, cancel_first=True)
     assert outcome.result is ActionResult.DONE
@@ -55,7 +55,7 @@ async def test_of_an_account_whose_key_is_missing_or_rejected(world: World) -> N
 
     await world.with_accounts(made_accounts(world.server, {"work": KEYS["work"]}))
     await world.one(Action.REMOVE, batch, cancel_first=True)
-    world.fault(Answer(401))
+    world.fault(ErrorAnswer(401))
     world.pass_time(OVERDUE)
     await world.syncs.run()
     assert not waits(world, batch)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from operations_kit import CANCEL, World
 
-from jobdash.demo.emulator import Answer
+from jobdash.demo.emulator import ErrorAnswer
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.account_session import CreateBatch
@@ -112,7 +112,7 @@ async def test_a_batch_that_is_cancelled_first_by_force_keeps_its_files_until_it
 async def test_the_files_of_a_batch_its_provider_has_lost_are_deleted(world: World) -> None:
     batch = world.add_finished()
     await world.sync()
-    world.fault(Answer(404), f"/v1/batches/{batch}")
+    world.fault(ErrorAnswer(404), f"/v1/batches/{batch}")
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
@@ -139,7 +139,7 @@ async def test_what_cannot_be_deleted_is_not_forgotten_with_its_record(world: Wo
 async def test_geminis_record_stays_while_a_file_may_still_go(world: World) -> None:
     batch = world.add_finished("gemini")
     await world.sync()
-    world.fault(Answer(500), "/v1beta/files/*", "DELETE", times=1)
+    world.fault(ErrorAnswer(500), "/v1beta/files/*", "DELETE", times=1)
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
@@ -151,6 +151,6 @@ async def test_geminis_record_stays_while_a_file_may_still_go(world: World) -> N
 async def test_a_delete_answered_without_a_word_is_done(world: World) -> None:
     batch = world.add_finished()
     await world.sync()
-    world.fault(Answer(204, ""), "/v1/files/*", "DELETE")
+    world.fault(ErrorAnswer(204, ""), "/v1/files/*", "DELETE")
 
     assert (await world.one(Action.REMOVE, batch, remote=True)).result is ActionResult.DONE

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from operations_kit import CANCEL, KEYS, World, made_accounts
 
-from jobdash.demo.emulator import Answer, Cancel, Reset, Switches
+from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
 from jobdash.domain.plan import Action, ActionResult, DecisionKind
 from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
@@ -65,7 +65,7 @@ async def test_files_go_at_openai_and_the_batch_too_at_gemini(world: World) -> N
 async def test_what_is_gone_already_counts_as_deleted(world: World) -> None:
     batch = world.add_finished()
     await world.sync()
-    world.fault(Answer(404), "/v1/files/*", "DELETE")
+    world.fault(ErrorAnswer(404), "/v1/files/*", "DELETE")
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
@@ -76,7 +76,7 @@ async def test_what_could_not_be_deleted_keeps_the_record_and_is_said(world: Wor
     # B-14
     batch = world.add_finished()
     await world.sync()
-    world.fault(Answer(500), "/v1/files/*", "DELETE", nth=1)
+    world.fault(ErrorAnswer(500), "/v1/files/*", "DELETE", nth=1)
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
@@ -95,7 +95,7 @@ async def test_force_hides_it_all_the_same_and_remembers_what_stayed(world: Worl
     # B-10
     batch = world.add_finished()
     await world.sync()
-    world.fault(Answer(500), "/v1/files/*", "DELETE", nth=1)
+    world.fault(ErrorAnswer(500), "/v1/files/*", "DELETE", nth=1)
 
     await world.one(Action.REMOVE, batch, remote=True, force=True)
 
@@ -124,7 +124,7 @@ async def test_clean_up_only_keeps_the_record(world: World) -> None:
 async def test_a_provider_that_cannot_be_asked_keeps_the_record_unless_forced(world: World) -> None:
     batch = world.add_finished()
     await world.sync()
-    world.fault(Answer(500), f"/v1/batches/{batch}")
+    world.fault(ErrorAnswer(500), f"/v1/batches/{batch}")
 
     outcome = await world.one(Action.REMOVE, batch, remote=True)
 
@@ -208,7 +208,7 @@ async def test_a_removal_waits_also_for_a_cancel_that_was_accepted_and_could_not
 
 
 async def test_a_job_that_completes_in_spite_of_it_stays(world: World) -> None:
-    batch = world.add(switches=Switches(cancel=Cancel.LOSES_RACE))
+    batch = world.add(switches=Switches(cancel=CancelBehaviour.LOSES_RACE))
     await world.sync()
     await world.one(Action.REMOVE, batch, cancel_first=True)
     world.pass_time(300)
@@ -224,7 +224,7 @@ async def test_a_job_that_completes_in_spite_of_it_stays(world: World) -> None:
 
 
 async def test_a_cancel_nobody_confirms_lets_the_job_stay_after_a_quarter_of_an_hour(world: World) -> None:
-    batch = world.add(running=10 * 3600.0, switches=Switches(cancel=Cancel.STICKS))
+    batch = world.add(running=10 * 3600.0, switches=Switches(cancel=CancelBehaviour.STICKS))
     await world.sync()
     await world.one(Action.REMOVE, batch, cancel_first=True)
     world.pass_time(14 * 60)
@@ -241,7 +241,7 @@ async def test_a_cancel_nobody_confirms_lets_the_job_stay_after_a_quarter_of_an_
 async def test_a_refused_cancel_ends_the_waiting_at_once(world: World) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(Answer(400), CANCEL)
+    world.fault(ErrorAnswer(400), CANCEL)
 
     outcome = await world.one(Action.REMOVE, batch, cancel_first=True)
 
@@ -309,7 +309,7 @@ async def test_a_forced_removal_says_what_it_could_not_ask_about(world: World) -
     # B-14
     batch = world.add_finished()
     await world.sync()
-    world.fault(Answer(500, "boom"), f"/v1/batches/{batch}")
+    world.fault(ErrorAnswer(500, "boom"), f"/v1/batches/{batch}")
 
     outcome = await world.one(Action.REMOVE, batch, remote=True, force=True)
 
@@ -322,7 +322,9 @@ async def test_a_forced_removal_says_what_it_could_not_ask_about(world: World) -
 async def test_results_are_not_deleted_of_a_job_that_completed_although_it_was_force_failed(
     world: World,
 ) -> None:
-    batch = world.add(age=500.0, running=600.0, cancelling=300.0, switches=Switches(cancel=Cancel.LOSES_RACE))
+    batch = world.add(
+        age=500.0, running=600.0, cancelling=300.0, switches=Switches(cancel=CancelBehaviour.LOSES_RACE)
+    )
     await world.sync()
     await world.one(Action.REMOVE, batch, cancel_first=True, remote=True)
     await world.one(Action.FORCE_FAIL, batch)
@@ -351,7 +353,7 @@ async def test_a_waiting_removal_goes_on_under_the_accounts_new_name(world: Worl
 async def test_a_forced_removal_that_cannot_reach_its_provider_goes_on_and_says_so(world: World) -> None:
     batch = world.add()
     await world.sync()
-    world.fault(Answer(400, "no"), CANCEL)
+    world.fault(ErrorAnswer(400, "no"), CANCEL)
 
     outcome = await world.one(Action.REMOVE, batch, cancel_first=True, force=True)
 
@@ -363,7 +365,7 @@ async def test_a_forced_removal_that_cannot_reach_its_provider_goes_on_and_says_
 async def test_one_404_deletes_nothing_of_a_batch_that_may_run_on(world: World) -> None:
     batch = world.add(running=10 * 3600.0)
     await world.sync()
-    world.fault(Answer(404), f"/v1/batches/{batch}", times=1)
+    world.fault(ErrorAnswer(404), f"/v1/batches/{batch}", times=1)
 
     outcome = await world.one(Action.REMOVE, batch, remote=True, force=True)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from operations_kit import World, made_accounts
 
-from jobdash.demo.emulator import Answer, EmptyJson, Reset
+from jobdash.demo.emulator import EmptyJson, ErrorAnswer, Reset
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.errors import UsageError
@@ -89,7 +89,7 @@ async def test_wishes_that_contradict_the_lines_are_refused(
 
 
 async def test_a_refused_upload_fails_the_job_and_creates_nothing(world: World, openai_file: Path) -> None:
-    world.fault(Answer(400, '{"error": {"message": "not that file"}}'), "/v1/files")
+    world.fault(ErrorAnswer(400, '{"error": {"message": "not that file"}}'), "/v1/files")
 
     done = await submitted(world, openai_file)
 
@@ -100,7 +100,7 @@ async def test_a_refused_upload_fails_the_job_and_creates_nothing(world: World, 
 
 
 async def test_a_refused_creation_fails_the_job_and_says_what_stays(world: World, openai_file: Path) -> None:
-    world.fault(Answer(400), "/v1/batches", "POST")
+    world.fault(ErrorAnswer(400), "/v1/batches", "POST")
 
     done = await submitted(world, openai_file)
 
@@ -111,7 +111,7 @@ async def test_a_refused_creation_fails_the_job_and_says_what_stays(world: World
 
 
 async def test_the_file_of_a_failed_submit_can_be_cleaned_up(world: World, openai_file: Path) -> None:
-    world.fault(Answer(400), "/v1/batches", "POST")
+    world.fault(ErrorAnswer(400), "/v1/batches", "POST")
     done = await submitted(world, openai_file)
     assert done.row is not None
     plan = world.plan(Action.REMOVE, [done.row], remote=True)
@@ -126,7 +126,7 @@ async def test_the_file_of_a_failed_submit_can_be_cleaned_up(world: World, opena
 async def test_the_file_of_a_failed_submit_can_be_cleaned_up_by_a_later_command(
     world: World, openai_file: Path, gemini_file: Path, account: str
 ) -> None:
-    world.fault(Answer(400), "*batch*", "POST")
+    world.fault(ErrorAnswer(400), "*batch*", "POST")
     gemini = account == "gemini"
     wishes = {"model": "gemini-x"} if gemini else {}
     done = await submitted(world, gemini_file if gemini else openai_file, account, **wishes)
@@ -141,7 +141,7 @@ async def test_the_file_of_a_failed_submit_can_be_cleaned_up_by_a_later_command(
 
 
 async def test_a_clean_up_with_settings_that_cannot_be_used_says_so(world: World, openai_file: Path) -> None:
-    world.fault(Answer(400), "/v1/batches", "POST")
+    world.fault(ErrorAnswer(400), "/v1/batches", "POST")
     done = await submitted(world, openai_file)
     assert done.row is not None
     accounts = tuple(replace(account, base_url="nowhere") for account in world.config.accounts)
@@ -163,7 +163,7 @@ async def test_tags_that_do_not_fit_are_refused_before_the_upload(world: World, 
 
 
 async def test_429_is_waited_out_and_creates_one_batch(world: World, openai_file: Path) -> None:
-    world.fault(Answer(429, retry_after=3), "/v1/batches", "POST", times=2)
+    world.fault(ErrorAnswer(429, retry_after=3), "/v1/batches", "POST", times=2)
 
     assert (await submitted(world, openai_file)).end is SubmitEnd.CREATED
     assert (await world.sync("openai"))["openai"].seen == 1
@@ -204,7 +204,7 @@ async def test_a_creation_that_never_arrived_stays_in_doubt_until_the_syncs_can_
 async def test_a_creation_that_was_redirected_may_have_made_a_batch(
     world: World, openai_file: Path, status: int
 ) -> None:
-    world.fault(Answer(status, "", headers={"Location": "/v1/batches/new"}), "/v1/batches", "POST")
+    world.fault(ErrorAnswer(status, "", headers={"Location": "/v1/batches/new"}), "/v1/batches", "POST")
 
     done = await submitted(world, openai_file)
 
@@ -217,7 +217,7 @@ async def test_a_creation_that_was_redirected_may_have_made_a_batch(
 async def test_a_creation_that_was_sent_to_another_server_made_no_batch(
     world: World, openai_file: Path
 ) -> None:
-    world.fault(Answer(307, "", headers={"Location": "http://other.test/x"}), "/v1/batches", "POST")
+    world.fault(ErrorAnswer(307, "", headers={"Location": "http://other.test/x"}), "/v1/batches", "POST")
 
     done = await submitted(world, openai_file)
 
@@ -235,7 +235,7 @@ def given_up(world: World, path: str) -> None:
             writer.leave_unconfirmed(world.open_intents()[0].id, "no list shows it")
             writer.close()
 
-    world.fault(Answer(429, retry_after=5), path, "POST", times=1)
+    world.fault(ErrorAnswer(429, retry_after=5), path, "POST", times=1)
     world.while_waiting = rival
 
 
@@ -297,8 +297,8 @@ async def test_a_file_whose_id_could_not_be_written_is_written_when_its_submit_f
     world: World, openai_file: Path
 ) -> None:
     with closing(refusing(world, NO_FILE)) as connection:
-        world.fault(Answer(429, retry_after=5), "/v1/batches", "POST", times=1)
-        world.fault(Answer(400), "/v1/batches", "POST")
+        world.fault(ErrorAnswer(429, retry_after=5), "/v1/batches", "POST", times=1)
+        world.fault(ErrorAnswer(400), "/v1/batches", "POST")
         world.while_waiting = lambda: connection.execute("DROP TRIGGER IF EXISTS refuse_0") and None
         done = await submitted(world, openai_file)
 

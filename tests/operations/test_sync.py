@@ -14,7 +14,7 @@ import pytest
 from operations_kit import HOUR, KEYS, World, made_accounts
 
 from jobdash.config.settings import Account, Secret
-from jobdash.demo.emulator import Answer, Ending, Listing, Phase, Reset, Switches
+from jobdash.demo.emulator import Ending, ErrorAnswer, ListBehaviour, Phase, Reset, Switches
 from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
 from jobdash.domain.time import HOUR as HOUR_MS
@@ -93,7 +93,7 @@ async def test_a_list_without_order_is_read_whole_every_hour_only(world: World) 
 
 
 async def test_a_list_that_repeats_itself_ends_with_an_error_after_what_was_readable(world: World) -> None:
-    world.emulator.openai.listing = Listing(repeat_page=True)
+    world.emulator.openai.listing = ListBehaviour(repeat_page=True)
     world.add_many(5)
 
     report = (await world.sync())["openai"]
@@ -105,7 +105,7 @@ async def test_a_list_that_repeats_itself_ends_with_an_error_after_what_was_read
 
 async def test_a_server_that_promises_no_more_and_knows_no_cursor_has_a_list_that_ends(world: World) -> None:
     batches = [{"id": f"batch_{number}", "status": "in_progress", "created_at": 1} for number in range(2)]
-    world.fault(Answer(200, json.dumps({"object": "list", "data": batches})), "/v1/batches")
+    world.fault(ErrorAnswer(200, json.dumps({"object": "list", "data": batches})), "/v1/batches")
 
     reports = [(await world.sync("openai"))["openai"] for _ in range(2)]
 
@@ -113,7 +113,7 @@ async def test_a_server_that_promises_no_more_and_knows_no_cursor_has_a_list_tha
 
 
 async def test_an_empty_list_may_be_null(world: World) -> None:
-    world.fault(Answer(200, '{"object": "list", "data": null, "has_more": false}'), "/v1/batches")
+    world.fault(ErrorAnswer(200, '{"object": "list", "data": null, "has_more": false}'), "/v1/batches")
 
     assert (await world.sync("openai"))["openai"].error is None
 
@@ -121,7 +121,7 @@ async def test_an_empty_list_may_be_null(world: World) -> None:
 async def test_one_failing_account_hides_no_other(world: World) -> None:
     world.add_many(2)
     world.add_many(2, "gemini")
-    world.fault(Answer(500), "/v1/batches")
+    world.fault(ErrorAnswer(500), "/v1/batches")
 
     reports = await world.sync()
 
@@ -217,7 +217,7 @@ def test_a_key_is_the_same_however_its_server_is_written(url: str | None, key: s
 
 async def test_retry_after_moves_the_next_poll(world: World) -> None:
     world.add()
-    world.fault(Answer(429, retry_after=120), "/v1/batches")
+    world.fault(ErrorAnswer(429, retry_after=120), "/v1/batches")
 
     report = (await world.sync())["openai"]
 
@@ -284,7 +284,7 @@ async def test_an_unknown_word_is_kept_and_taken_for_unfinished(world: World) ->
 async def test_a_batch_without_a_status_hides_no_other(world: World, said: dict[str, None]) -> None:
     sound = {"id": "batch_1", "status": "completed", "created_at": 1}
     page = {"object": "list", "data": [sound, {"id": "batch_2", **said}], "has_more": False}
-    world.fault(Answer(200, json.dumps(page)), "/v1/batches")
+    world.fault(ErrorAnswer(200, json.dumps(page)), "/v1/batches")
 
     report = (await world.sync("openai"))["openai"]
 
@@ -295,7 +295,7 @@ async def test_a_batch_without_a_status_hides_no_other(world: World, said: dict[
 
 async def test_a_gemini_batch_without_a_state_is_recorded(world: World) -> None:
     page = {"operations": [{"name": "batches/a1", "metadata": {}}]}
-    world.fault(Answer(200, json.dumps(page)), "*/batches")
+    world.fault(ErrorAnswer(200, json.dumps(page)), "*/batches")
 
     assert (await world.sync("gemini"))["gemini"].error is None
     assert world.row("batches/a1").status is Status.UNKNOWN
@@ -305,7 +305,7 @@ async def test_a_known_job_may_lose_its_status(world: World) -> None:
     batch = world.add()
     await world.sync()
     page = {"data": [{"id": batch}], "has_more": False}
-    world.fault(Answer(200, json.dumps(page)), "/v1/batches")
+    world.fault(ErrorAnswer(200, json.dumps(page)), "/v1/batches")
 
     await world.sync()
 
@@ -396,7 +396,7 @@ async def test_one_job_that_cannot_be_asked_holds_up_no_other_nor_what_waits(wor
         world.add_finished(age=2 * HOUR + number)
     await world.sync()
     await world.one(Action.REMOVE, other, cancel_first=True)
-    world.fault(Answer(400, "no such id"), path=f"/v1/batches/{odd}", method="GET")
+    world.fault(ErrorAnswer(400, "no such id"), path=f"/v1/batches/{odd}", method="GET")
     world.pass_time(130)
 
     report = (await world.sync())["openai"]
@@ -410,8 +410,8 @@ async def test_a_job_that_never_answers_leaves_its_account_well(world: World) ->
     world.add_finished()
     await world.sync()
     page = {"object": "list", "data": [], "has_more": False}
-    world.fault(Answer(200, json.dumps(page)), path="/v1/batches")
-    world.fault(Answer(500, "boom"), path=f"/v1/batches/{odd}", method="GET")
+    world.fault(ErrorAnswer(200, json.dumps(page)), path="/v1/batches")
+    world.fault(ErrorAnswer(500, "boom"), path=f"/v1/batches/{odd}", method="GET")
     world.pass_time(HOUR)
 
     report = (await world.sync(full=True))["openai"]
@@ -434,7 +434,7 @@ async def test_a_list_that_cannot_be_read_holds_up_no_job_and_nothing_that_waits
         lambda writer: writer.begin_cancel(row.id, fence=row.fence, accept=None, deadline=world.ms())
     )
     world.emulator.openai.cancel(ended)
-    world.fault(Answer(status), path="/v1/batches")
+    world.fault(ErrorAnswer(status), path="/v1/batches")
     world.pass_time(20 * 60)
 
     report = (await world.sync())["openai"]
@@ -450,7 +450,7 @@ async def test_a_list_that_cannot_be_read_says_nothing_of_whose_key_it_is(world:
     batch = world.add()
     await world.sync()
     world.forget(batch)
-    world.fault(Answer(404, "no lists here"), path="/v1/batches")
+    world.fault(ErrorAnswer(404, "no lists here"), path="/v1/batches")
     for _ in range(3):
         world.pass_time(10 * 60)
         report = (await world.sync(full=True))["openai"]
@@ -460,9 +460,11 @@ async def test_a_list_that_cannot_be_read_says_nothing_of_whose_key_it_is(world:
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(401), Answer(429, code="insufficient_quota"), Answer(429), Reset(False)]
+    "answer", [ErrorAnswer(401), ErrorAnswer(429, code="insufficient_quota"), ErrorAnswer(429), Reset(False)]
 )
-async def test_an_account_that_lets_nobody_in_is_asked_no_more(world: World, answer: Answer | Reset) -> None:
+async def test_an_account_that_lets_nobody_in_is_asked_no_more(
+    world: World, answer: ErrorAnswer | Reset
+) -> None:
     world.add()
     await world.sync()
     world.pass_time(20 * 60)
@@ -478,7 +480,7 @@ async def test_a_server_that_fails_at_everything_is_not_asked_for_every_job(worl
     world.add_many(20)
     await world.sync()
     world.pass_time(20 * 60)
-    world.fault(Answer(500), path="/v1/batches*")
+    world.fault(ErrorAnswer(500), path="/v1/batches*")
 
     assert len((await world.sync())["openai"].not_asked) == 3
 
@@ -490,7 +492,7 @@ async def test_questions_that_nobody_answers_are_a_matter_of_the_account(world: 
         world.add_finished(age=HOUR + number)
     await world.sync(full=True)
     world.pass_time(20 * 60)
-    world.fault(Answer(500), path="/v1/batches/*")
+    world.fault(ErrorAnswer(500), path="/v1/batches/*")
 
     report = (await world.sync())["openai"]
 
@@ -560,7 +562,7 @@ async def test_a_sync_that_takes_its_time_keeps_others_away(world: World) -> Non
 
 async def test_a_request_that_waits_out_429s_keeps_others_away(world: World) -> None:
     world.add()
-    world.fault(Answer(429, retry_after=60), path="/v1/batches", times=2)
+    world.fault(ErrorAnswer(429, retry_after=60), path="/v1/batches", times=2)
     asleep, again = asyncio.Event(), asyncio.Event()
     claimed: list[bool] = []
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from operations_kit import World, made_accounts
 
-from jobdash.demo.emulator import Answer, Delay
+from jobdash.demo.emulator import Delay, ErrorAnswer
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
@@ -89,7 +89,7 @@ async def test_a_stop_ends_it(world: World) -> None:
 async def test_a_rejected_key_ends_it_with_the_reason(world: World) -> None:
     batch = world.add(running=math.inf)
     await world.sync()
-    world.fault(Answer(401))
+    world.fault(ErrorAnswer(401))
 
     with pytest.raises(ConfigError, match="openai"):
         await waited(world, batch)
@@ -107,7 +107,7 @@ async def test_an_account_that_is_no_more_ends_it(world: World) -> None:
 async def test_a_server_error_is_outlived(world: World) -> None:
     batch = world.add(running=90.0)
     await world.sync()
-    world.fault(Answer(500), times=6)
+    world.fault(ErrorAnswer(500), times=6)
 
     result, _ = await waited(world, batch, seconds=3600)
 

@@ -13,14 +13,14 @@ import pytest
 from kit.lives import Nursery, environment
 
 from jobdash.demo.emulator import (
-    Answer,
+    BatchPlan,
     BatchScript,
     Emulator,
     EmulatorServer,
     Ending,
+    ErrorAnswer,
     FaultRule,
     LineError,
-    Plan,
     Timing,
 )
 
@@ -76,8 +76,8 @@ def echoing(server: EmulatorServer) -> None:
     """Let the providers repeat keys wherever they say anything."""
     emulator = server.emulator
     told = json.dumps({"error": {"message": ECHO, "code": OPENAI, "type": WORK}})
-    plan = Plan(timing=Timing(validating=0, running=36_000))
-    broken = Plan(
+    plan = BatchPlan(timing=Timing(validating=0, running=36_000))
+    broken = BatchPlan(
         timing=Timing(validating=0),
         ending=Ending.FAILS,
         line_errors=(LineError(OPENAI, ECHO, 3, param=WORK),),
@@ -91,9 +91,11 @@ def echoing(server: EmulatorServer) -> None:
             key=key,
         )
     for rule in (
-        FaultRule(effect=Answer(401, told, HEADERS), key=WORK),
-        FaultRule(effect=Answer(400, told, HEADERS), method="POST", path="*cancel"),
-        FaultRule(effect=Answer(400, f"<html>{ECHO}</html>", HEADERS), method="POST", path="/v1/batches"),
+        FaultRule(effect=ErrorAnswer(401, told, HEADERS), key=WORK),
+        FaultRule(effect=ErrorAnswer(400, told, HEADERS), method="POST", path="*cancel"),
+        FaultRule(
+            effect=ErrorAnswer(400, f"<html>{ECHO}</html>", HEADERS), method="POST", path="/v1/batches"
+        ),
     ):
         emulator.faults.add(rule)
 

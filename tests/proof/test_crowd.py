@@ -17,7 +17,7 @@ from kit.facts import nothing_is_lost, store_is_sound
 from kit.lives import TIMEOUT_S, Nursery, environment
 from kit.world import CANCEL, HOUR, KEYS, MINUTE, World
 
-from jobdash.demo.emulator import Entry, Failure, RealClock, key_label
+from jobdash.demo.emulator import BatchFailure, JournalEntry, RealClock, key_label
 
 FIRST_PAGE = {"openai": "/v1/batches", "gemini": "/v*/batches"}
 JOBS = 40
@@ -31,7 +31,7 @@ def busy(tmp_path: Path, fresh_store: Path) -> Iterator[World]:
             account = ("openai", "gemini")[number % 2]
             running = (HOUR, 5 * MINUTE + number / 4)[number % 3 == 0]
             world.add(
-                account, age=5 * MINUTE, running=running, cancelling=1.0, failures=(Failure(number % 5),)
+                account, age=5 * MINUTE, running=running, cancelling=1.0, failures=(BatchFailure(number % 5),)
             )
         yield world
 
@@ -41,7 +41,7 @@ def polled_enough(world: World) -> bool:
     return all(len(polls_of(world, account)) > 2 for account in KEYS)
 
 
-def polls_of(world: World, account: str) -> list[Entry]:
+def polls_of(world: World, account: str) -> list[JournalEntry]:
     """The first page of every sync."""
     return [
         entry

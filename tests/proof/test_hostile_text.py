@@ -16,7 +16,7 @@ from kit.lives import Nursery
 from kit.terminal import on_terminal
 from kit.world import World
 
-from jobdash.demo.emulator import Answer
+from jobdash.demo.emulator import ErrorAnswer
 
 STRINGS = hostile_strings()
 WORDS = ("completed", "failed", "in_progress", "\x1b[31mweird\u202e", "cancelled")
@@ -55,11 +55,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path, nursery
     """A store after a sync with a provider that says nothing but such things, and with errors too."""
     with World(tmp_path_factory.mktemp("hostile"), fresh_store) as world:
         page = {"object": "list", "data": [batch(*pair) for pair in enumerate(STRINGS)], "has_more": False}
-        world.fault(Answer(200, json.dumps(page)), "GET", "/v1/batches")
+        world.fault(ErrorAnswer(200, json.dumps(page)), "GET", "/v1/batches")
         refusal = json.dumps(
             {"error": {"message": "".join(STRINGS[:60]), "code": STRINGS[5], "type": STRINGS[3]}}
         )
-        world.fault(Answer(400, refusal, {"x-request-id": "evil"}), "*", "/v1/batches/*")
+        world.fault(ErrorAnswer(400, refusal, {"x-request-id": "evil"}), "*", "/v1/batches/*")
         done = nursery.jobdash("sync", "--account", "openai", "--full", env=world.environment())
         assert done.code == 0, done.err
         assert not unprintable(done.told)

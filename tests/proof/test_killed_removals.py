@@ -8,7 +8,7 @@ from kit.facts import nothing_is_lost, store_is_sound
 from kit.lives import Nursery
 from kit.world import CANCEL, HOUR, MINUTE, World
 
-from jobdash.demo.emulator import Cancel, Failure, Switches
+from jobdash.demo.emulator import BatchFailure, CancelBehaviour, Switches
 from jobdash.domain.status import Status
 
 # ── cancel & delete ────────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +91,9 @@ def test_a_cancel_and_delete_killed_anywhere_is_repaired(
 
 def test_a_job_that_finished_before_its_cancel_is_not_removed(world: World, nursery: Nursery) -> None:
     # E-2
-    batch = cancel_and_delete(world, nursery, "openai", "answer", switches=Switches(cancel=Cancel.LOSES_RACE))
+    batch = cancel_and_delete(
+        world, nursery, "openai", "answer", switches=Switches(cancel=CancelBehaviour.LOSES_RACE)
+    )
     world.clock.advance(2 * MINUTE)
     report = world.next_start()
     assert [outcome.reason for outcome in report.removals] == ["finished before the cancel; x removes it"]
@@ -134,7 +136,7 @@ def test_a_sync_killed_while_it_carries_out_a_removal_leaves_it_to_the_next(
     world: World, nursery: Nursery, point: str
 ) -> None:
     given_up = "end_waiting" in point
-    switches = Switches(cancel=Cancel.STICKS if given_up else Cancel.WORKS)
+    switches = Switches(cancel=CancelBehaviour.STICKS if given_up else CancelBehaviour.WORKS)
     batch = cancel_and_delete(world, nursery, "openai", "after close_cancel", switches=switches)
     world.clock.advance(16 * MINUTE)
     killed(world, nursery, point, "sync", "openai")
@@ -189,7 +191,7 @@ OPEN = (
 def seeded(world: World, account: str) -> str:
     """A batch that has ended, with files; return its id."""
     if account == "openai":
-        return world.add(age=2 * HOUR, running=MINUTE, failures=(Failure(3),))
+        return world.add(age=2 * HOUR, running=MINUTE, failures=(BatchFailure(3),))
     batch = world.add(account)
     world.arrives_late(account, batch)
     world.clock.advance(2 * MINUTE)

@@ -8,7 +8,7 @@ from kit.facts import nothing_is_lost, store_is_sound
 from kit.lives import Nursery
 from kit.world import CANCEL, CREATE, HOUR, MINUTE, World
 
-from jobdash.demo.emulator import Failure
+from jobdash.demo.emulator import BatchFailure
 from jobdash.domain.status import Status
 
 LIST = ("GET", "/v1/batches")
@@ -79,7 +79,7 @@ def test_one_of_them_removes(world: World, nursery: Nursery) -> None:
 
 def test_both_may_clean_up_and_all_of_it_goes_once(world: World, nursery: Nursery) -> None:
     # B-9 B-14
-    batch = world.add(age=HOUR, running=MINUTE, failures=(Failure(3),))
+    batch = world.add(age=HOUR, running=MINUTE, failures=(BatchFailure(3),))
     world.next_start()
     meet(world, nursery, "before begin_delete", "remove", remote_id=batch, choices={"remote": True})
     row = world.row(batch)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobdash.config.settings import Account, Secret
-from jobdash.demo.emulator import Answer, BatchScript, FaultRule, Reset
+from jobdash.demo.emulator import BatchScript, ErrorAnswer, FaultRule, Reset
 from jobdash.domain.status import Status
 from jobdash.errors import (
     AuthRejected,
@@ -505,7 +505,7 @@ async def test_real_refusals_are_waited_for_and_real_resets_are_not_repeated(
         getattr(world.emulator, provider).add_batch(BatchScript(), key=world.key) for _ in range(2)
     )
     async with AccountSession(world.account(provider), clock=time, sleep=time.sleep) as session:
-        faults.add(FaultRule(effect=Answer(429, retry_after=20), path="*cancel", times=2))
+        faults.add(FaultRule(effect=ErrorAnswer(429, retry_after=20), path="*cancel", times=2))
         await session.call(CancelBatch(first))
         assert time.slept == [20.0, 20.0]
         faults.clear()
@@ -515,7 +515,7 @@ async def test_real_refusals_are_waited_for_and_real_resets_are_not_repeated(
             await session.call(CancelBatch(second))
         faults.clear()
         assert len(journal.calls(path="*cancel")) == 1
-        faults.add(FaultRule(effect=Answer(503), times=2))
+        faults.add(FaultRule(effect=ErrorAnswer(503), times=2))
         assert (await session.call(GetBatch(second))).remote_id == second
         faults.clear()
 

@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 
 from jobdash.demo.emulator import (
-    Answer,
     BatchScript,
     CutBody,
     Delay,
     EmptyJson,
+    ErrorAnswer,
     FaultRule,
     MalformedJson,
     Reset,
@@ -129,7 +129,7 @@ async def test_a_refusal_is_translated(
     words = f"no {world.key} x-goog-api-key: {world.key} Bearer {world.key}, sorry"
     body = json.dumps({"error": {"message": words, "code": status}})
     with pytest.raises(ProviderError) as caught:
-        await perform(adapters[provider], call, Answer(status, body=body))
+        await perform(adapters[provider], call, ErrorAnswer(status, body=body))
     assert type(caught.value) is ANSWERS[status]
     assert caught.value.status == status
     assert "sorry" in caught.value.detail
@@ -168,7 +168,7 @@ async def test_the_answer_about_another_batch_is_not_believed(
     adapters: Any, perform: Any, provider: str, other: object
 ) -> None:
     with pytest.raises(BadResponse, match="asked for"):
-        await perform(adapters[provider], "get", Answer(200, body=json.dumps(other)))
+        await perform(adapters[provider], "get", ErrorAnswer(200, body=json.dumps(other)))
 
 
 @pytest.mark.parametrize(("provider", "call"), PAIRS)
@@ -185,8 +185,8 @@ async def test_a_call_ends_at_its_deadline(
 @pytest.mark.parametrize(
     ("effect", "expected"),
     [
-        (Answer(404), NotFound),
-        (Answer(429, retry_after=20), RateLimited),
+        (ErrorAnswer(404), NotFound),
+        (ErrorAnswer(429, retry_after=20), RateLimited),
         (Reset(applied=False), Unavailable),
         (Reset(applied=True), Unavailable),
         (CutBody(), Unavailable),

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from jobdash.demo.emulator import BatchScript, Ending, Failure, LineError, Listing, Plan, Switches
+from jobdash.demo.emulator import (
+    BatchFailure,
+    BatchPlan,
+    BatchScript,
+    Ending,
+    LineError,
+    ListBehaviour,
+    Switches,
+)
 from jobdash.domain.status import Status
 from jobdash.errors import AuthRejected, BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import RemoteError, ResultLine, Submission
@@ -32,7 +40,7 @@ async def adapter(world: Any) -> AsyncIterator[GeminiBatches]:
 def side(world: Any) -> Any:
     """The emulator's Gemini with an empty account and no peculiarities."""
     gemini = world.emulator.gemini
-    gemini.plan, gemini.switches, gemini.listing = Plan(), Switches(), Listing()
+    gemini.plan, gemini.switches, gemini.listing = BatchPlan(), Switches(), ListBehaviour()
     gemini._accounts.clear()
     return gemini
 
@@ -139,7 +147,7 @@ def test_a_signed_name_gives_both_back(name: str, tmp_path: Any) -> None:
 
 async def test_list_goes_on_by_token_over_an_empty_page(adapter: Any, side: Any, world: Any) -> None:
     made = {add(side, world, name=f"n{number}") for number in range(5)}
-    side.listing = Listing(empty_pages=3)
+    side.listing = ListBehaviour(empty_pages=3)
     walked = [page async for page in pages(lambda cursor: adapter.list(cursor, 2))]
     assert walked[0].jobs == ()
     assert {job.remote_id for page in walked for job in page.jobs} == made
@@ -152,7 +160,7 @@ async def test_an_empty_account_has_an_empty_list(adapter: Any, side: Any) -> No
 
 async def test_a_page_that_repeats_ends_the_walk(adapter: Any, side: Any, world: Any) -> None:
     add(side, world)
-    side.listing = Listing(repeat_page=True)
+    side.listing = ListBehaviour(repeat_page=True)
     with pytest.raises(BadResponse, match="repeats itself"):
         [page async for page in pages(adapter.list)]
 
@@ -214,8 +222,8 @@ async def test_result_files_cannot_be_deleted_and_nothing_is_asked(
 async def test_results_from_a_file_and_inline(
     adapter: Any, side: Any, world: Any, inline: bool, in_response: bool
 ) -> None:
-    plan = Plan(
-        failures=(Failure(2, "RESOURCE_EXHAUSTED", "no more"),),
+    plan = BatchPlan(
+        failures=(BatchFailure(2, "RESOURCE_EXHAUSTED", "no more"),),
         switches=Switches(output_only_in_response=in_response),
     )
     batch = add(side, world, total=6, inline=inline, plan=plan)
@@ -230,7 +238,7 @@ async def test_results_from_a_file_and_inline(
 
 async def test_odd_result_files_are_read(adapter: Any, side: Any, world: Any) -> None:
     switches = Switches(no_trailing_newline=True, shuffled=True, garbage_lines=True)
-    batch = add(side, world, total=10, plan=Plan(switches=switches))
+    batch = add(side, world, total=10, plan=BatchPlan(switches=switches))
     world.clock.advance(3600)
     lines = [line async for line in adapter.results(await adapter.get(batch))]
     assert len({line.key for line in lines if line.error is None}) == 10
@@ -238,7 +246,7 @@ async def test_odd_result_files_are_read(adapter: Any, side: Any, world: Any) ->
 
 
 async def test_error_details_that_the_sdk_cannot_read(adapter: Any, side: Any, world: Any) -> None:
-    plan = Plan(
+    plan = BatchPlan(
         ending=Ending.FAILS,
         line_errors=(LineError("invalid", "line 2 is odd", line=2),),
         switches=Switches(detail_objects=True),

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from jobdash.errors import FileFaults, UsageError
+from jobdash.providers import input_check
 from jobdash.providers.input_check import check_file
 from jobdash.providers.openai.endpoints import unknown_endpoint
-from jobdash.providers.registry import input_check
 
 
 def openai(key: object = "a", **changes: object) -> dict[str, object]:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from jobdash.domain.calendar import local_date
 from jobdash.errors import BadResponse
-from jobdash.providers.gemini import batches
+from jobdash.providers.gemini.batches import read_job as read_gemini_job
 from jobdash.providers.json_values import decode, items, mapping, readable, rfc3339_ms, text, unix_ms, whole
+from jobdash.providers.openai.batches import read_job as read_openai_job
 
 OPENAI_BATCH = {"id": "batch_1", "status": "completed"}
 GEMINI_BATCH = {"name": "batches/1", "metadata": {"state": "BATCH_STATE_RUNNING"}}
@@ -95,7 +96,7 @@ def test_anything_is_read_without_an_error(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "batch"), [(batches.read_job, OPENAI_BATCH), (batches.read_job, GEMINI_BATCH)]
+    ("read", "batch"), [(read_openai_job, OPENAI_BATCH), (read_gemini_job, GEMINI_BATCH)]
 )
 def test_an_entry_nobody_can_read_does_not_hide_the_others(read: Any, batch: dict[str, Any]) -> None:
     page = [None, batch, {}, "text"]

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from jobdash.demo.emulator import (
+    BatchFailure,
+    BatchPlan,
     BatchScript,
-    Cancel,
+    CancelBehaviour,
     Ending,
-    Failure,
     LineError,
-    Listing,
+    ListBehaviour,
     Phase,
-    Plan,
     Switches,
 )
 from jobdash.domain.status import Status
@@ -36,7 +36,7 @@ async def adapter(world: Any) -> AsyncIterator[OpenAIBatches]:
 def side(world: Any) -> Any:
     """The emulator's OpenAI with an empty account and no peculiarities."""
     openai = world.emulator.openai
-    openai.plan, openai.switches, openai.listing = Plan(), Switches(), Listing()
+    openai.plan, openai.switches, openai.listing = BatchPlan(), Switches(), ListBehaviour()
     openai._accounts.clear()
     return openai
 
@@ -184,7 +184,7 @@ async def test_an_empty_account_has_an_empty_list(adapter: Any, side: Any) -> No
 async def test_a_page_that_repeats_ends_the_walk(adapter: Any, side: Any, world: Any) -> None:
     for number in range(3):
         add(side, world, name=str(number))
-    side.listing = Listing(repeat_page=True)
+    side.listing = ListBehaviour(repeat_page=True)
     with pytest.raises(BadResponse, match=r"repeats itself after [12] pages"):
         [page async for page in pages(adapter.list)]
 
@@ -241,7 +241,7 @@ async def test_cancel_of_a_finished_batch_is_a_409_with_their_words(
 
 
 async def test_cancel_may_lose_the_race(adapter: Any, side: Any, world: Any) -> None:
-    batch = add(side, world, plan=Plan(switches=Switches(cancel=Cancel.LOSES_RACE)))
+    batch = add(side, world, plan=BatchPlan(switches=Switches(cancel=CancelBehaviour.LOSES_RACE)))
     world.clock.advance(30)
     await adapter.cancel(batch)
     world.clock.advance(600)
@@ -252,7 +252,7 @@ async def test_odd_words_and_missing_counts(adapter: Any, side: Any, world: Any)
     switches = Switches(
         words={Phase.VALIDATING: "scheduling", Phase.IN_PROGRESS: "warming"}, null_counts=True
     )
-    batch = add(side, world, plan=Plan(switches=switches))
+    batch = add(side, world, plan=BatchPlan(switches=switches))
     assert (await adapter.get(batch)).status is Status.PENDING
     world.clock.advance(10)
     job = await adapter.get(batch)
@@ -261,7 +261,7 @@ async def test_odd_words_and_missing_counts(adapter: Any, side: Any, world: Any)
 
 async def test_validation_errors_are_read_line_by_line(adapter: Any, side: Any, world: Any) -> None:
     errors = (LineError("invalid_json_line", "not JSON", line=3), LineError("empty_file", "nothing"))
-    batch = add(side, world, plan=Plan(ending=Ending.FAILS, line_errors=errors))
+    batch = add(side, world, plan=BatchPlan(ending=Ending.FAILS, line_errors=errors))
     world.clock.advance(600)
     job = await adapter.get(batch)
     assert job.status is Status.FAILED
@@ -272,7 +272,7 @@ async def test_validation_errors_are_read_line_by_line(adapter: Any, side: Any, 
 
 
 async def test_results_join_output_and_error_file(adapter: Any, side: Any, world: Any) -> None:
-    batch = add(side, world, total=10, plan=Plan(failures=(Failure(4),)))
+    batch = add(side, world, total=10, plan=BatchPlan(failures=(BatchFailure(4),)))
     world.clock.advance(3600)
     job = await adapter.get(batch)
     assert (job.succeeded, job.failed, job.usage is not None) == (6, 4, True)
@@ -288,7 +288,7 @@ async def test_results_join_output_and_error_file(adapter: Any, side: Any, world
 async def test_expired_requests_are_errors_and_the_others_results(
     adapter: Any, side: Any, world: Any
 ) -> None:
-    batch = add(side, world, total=10, plan=Plan(ending=Ending.EXPIRES, reached=7))
+    batch = add(side, world, total=10, plan=BatchPlan(ending=Ending.EXPIRES, reached=7))
     world.clock.advance(25 * 3600)
     job = await adapter.get(batch)
     assert job.status is Status.EXPIRED
@@ -298,7 +298,7 @@ async def test_expired_requests_are_errors_and_the_others_results(
 
 async def test_odd_result_files_are_read(adapter: Any, side: Any, world: Any) -> None:
     switches = Switches(body_as_string=True, no_trailing_newline=True, shuffled=True, garbage_lines=True)
-    batch = add(side, world, total=10, plan=Plan(switches=switches))
+    batch = add(side, world, total=10, plan=BatchPlan(switches=switches))
     world.clock.advance(3600)
     lines = [line async for line in adapter.results(await adapter.get(batch))]
     good = [line for line in lines if line.error is None]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobdash.demo.emulator import Answer, Emulator, EmulatorServer, FaultRule
+from jobdash.demo.emulator import Emulator, EmulatorServer, ErrorAnswer, FaultRule
 
 _SYNC = """
 import asyncio, logging, sys, warnings
@@ -37,7 +37,7 @@ def test_nothing_an_sdk_says_reaches_the_terminal(
     provider: str, body: str, asked: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulator = Emulator()
-    emulator.faults.add(FaultRule(effect=Answer(200, body=body)))
+    emulator.faults.add(FaultRule(effect=ErrorAnswer(200, body=body)))
     for name, value in asked.items():
         monkeypatch.setenv(name, value)
     with EmulatorServer(emulator) as server:

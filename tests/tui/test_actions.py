@@ -13,13 +13,13 @@ from tui_kit import Dash, account, change, dashboard, job
 from jobdash.demo.emulator import (
     GEMINI_KEY,
     OPENAI_KEY,
-    Answer,
+    BatchPlan,
     BatchScript,
-    Cancel,
+    CancelBehaviour,
     Emulator,
     EmulatorServer,
+    ErrorAnswer,
     FaultRule,
-    Plan,
     Switches,
     Timing,
 )
@@ -32,12 +32,12 @@ LONG_CANCEL = Timing(validating=0, running=3600, cancelling=3600)
 
 
 def running(name: str, timing: Timing = SLOW, **more: object) -> BatchScript:
-    return BatchScript(name=name, created_at=time.time() - 60, plan=Plan(timing=timing, **more))  # type: ignore[arg-type]
+    return BatchScript(name=name, created_at=time.time() - 60, plan=BatchPlan(timing=timing, **more))  # type: ignore[arg-type]
 
 
 def ended(name: str) -> BatchScript:
     timing = Timing(validating=0, running=10, finalizing=0)
-    return BatchScript(name=name, created_at=time.time() - 60, plan=Plan(timing=timing))
+    return BatchScript(name=name, created_at=time.time() - 60, plan=BatchPlan(timing=timing))
 
 
 @asynccontextmanager
@@ -99,7 +99,9 @@ async def test_cancel_all_pending_over_two_providers(
     """A-3, A-5, A-7, A-11, B-17, C-13"""
     scripts = (running("a"), running("b"), ended("c"))
     async with over(emulator, server, path, *scripts, gemini=(running("d"), running("e"))) as dash:
-        emulator.faults.add(FaultRule(effect=Answer(400), method="POST", path="*batches/*:cancel", nth=1))
+        emulator.faults.add(
+            FaultRule(effect=ErrorAnswer(400), method="POST", path="*batches/*:cancel", nth=1)
+        )
         await agree(dash, "C")
         screen = await dash.until(
             lambda: dash.app.screen if isinstance(dash.app.screen, ProgressScreen) else None
@@ -132,7 +134,7 @@ async def test_a_refusal_is_told_in_the_servers_words_and_the_job_goes_on(
     """B-7, C-8, C-10"""
     async with over(emulator, server, path, running("one")) as dash:
         body = '{"error": {"message": "no cancelling on [b]Sundays[/]", "type": "x"}}'
-        emulator.faults.add(FaultRule(effect=Answer(400, body), method="POST", path="*/cancel", times=1))
+        emulator.faults.add(FaultRule(effect=ErrorAnswer(400, body), method="POST", path="*/cancel", times=1))
         await agree(dash, "c")
         await dash.until(lambda: "no cancelling on [b]Sundays[/]" in dash.toast)
         assert "400" in dash.toast
@@ -200,7 +202,7 @@ async def test_a_cancel_that_comes_too_late_is_told(
     emulator: Emulator, server: EmulatorServer, path: Path
 ) -> None:
     timing = Timing(validating=0, running=3600, cancelling=0.5)
-    script = running("one", timing, switches=Switches(cancel=Cancel.LOSES_RACE))
+    script = running("one", timing, switches=Switches(cancel=CancelBehaviour.LOSES_RACE))
     async with over(emulator, server, path, script) as dash:
         await agree(dash, "c")
         deadline = time.monotonic() + 15
@@ -277,7 +279,7 @@ async def test_refresh_errors_of_the_failed_jobs_shown(
     """A-13"""
     from jobdash.demo.emulator import Ending, LineError
 
-    plan = Plan(
+    plan = BatchPlan(
         ending=Ending.FAILS, timing=Timing(validating=0), line_errors=(LineError("bad", "line is bad", 3),)
     )
     async with over(

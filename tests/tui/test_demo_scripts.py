@@ -24,8 +24,8 @@ def scripts(folder: Path) -> dict[int, str]:
     for process in Path("/proc").iterdir():
         with suppress(OSError):
             words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if "jobdash.demo.local_worker" in words and any(str(folder) in word for word in words):
-                found[int(process.name)] = words[words.index("jobdash.demo.local_worker") + 1]
+            if "jobdash.demo.script_process" in words and any(str(folder) in word for word in words):
+                found[int(process.name)] = words[words.index("jobdash.demo.script_process") + 1]
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 from textual.command import CommandPalette
 from tui_kit import account, change, dashboard, job, jobs
 
-from jobdash.demo.emulator import Answer, BatchScript, Delay, Emulator, EmulatorServer, FaultRule
+from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
 from jobdash.domain.clock import system_clock
 from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
@@ -214,7 +214,7 @@ async def test_doctor_looks_at_store_and_accounts(
     emulator: Emulator, server: EmulatorServer, path: Path
 ) -> None:
     emulator.openai.add_batch(BatchScript(name="one"))
-    emulator.faults.add(FaultRule(effect=Answer(401), key="sk-bad-key"))
+    emulator.faults.add(FaultRule(effect=ErrorAnswer(401), key="sk-bad-key"))
     emulator.faults.add(FaultRule(effect=Delay(60.0), key="sk-slow-key"))
     accounts = [
         account("good", server, emulator.openai.key),

@@ -9,7 +9,7 @@ import pytest
 from tui_kit import HOUR, account, change, dashboard, jobs, make_store, now_ms
 
 from jobdash.config.settings import Account, UiSettings
-from jobdash.demo.emulator import Answer, BatchScript, Delay, Emulator, EmulatorServer, FaultRule
+from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
 from jobdash.domain.status import Tab
 from jobdash.tui.messages import Progress, Waiting
 
@@ -154,7 +154,7 @@ async def test_a_rejected_key_stands_beside_a_working_one(
 ) -> None:
     """A-2, A-7"""
     emulator.openai.add_batch(BatchScript(name="one"))
-    emulator.faults.add(FaultRule(effect=Answer(401), key="sk-bad"))
+    emulator.faults.add(FaultRule(effect=ErrorAnswer(401), key="sk-bad"))
     accounts = [
         account("good", server, emulator.openai.key),
         account("work", server, "sk-bad"),

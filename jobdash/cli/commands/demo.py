@@ -62,7 +62,7 @@ def command(
 def _fill(face: Face, count: int) -> None:
     from jobdash.cli.out import document, say, tell
     from jobdash.config.settings import database_path
-    from jobdash.demo.many import sample_rows
+    from jobdash.demo.generated_jobs import sample_rows
     from jobdash.domain.clock import system_clock
     from jobdash.operations.samples import fill_store
 
@@ -98,12 +98,12 @@ def _dashboard(face: Face) -> int:
     if face.as_json or face.database is not None:
         raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
     require_terminal("the demo wants a terminal", "jobdash demo --emulator-only does without")
-    from jobdash.demo.local_jobs import LocalJobs
-    from jobdash.demo.start import demo_world
+    from jobdash.demo.environment import demo_world
+    from jobdash.demo.scripts import DemoScripts
     from jobdash.tui.exit_signals import ExitSignals
     from jobdash.tui.run import run_dashboard
 
     with ExitSignals() as signals, demo_world() as config:
         signals.leftovers = config.database.parent
-        with LocalJobs(config.database.parent) as scripts:
+        with DemoScripts(config.database.parent) as scripts:
             return run_dashboard(config, demo=True, behind=scripts.begin, signals=signals)

@@ -8,38 +8,39 @@ For the demo, for tests, and for anybody who wants to try jobdash (or their own 
         client = AsyncOpenAI(base_url=server.openai_base_url, api_key=OPENAI_KEY)
 """
 
+from jobdash.demo.emulator.batch_plan import (
+    BatchFailure,
+    BatchPlan,
+    BatchScript,
+    CancelBehaviour,
+    Ending,
+    LineError,
+    ListBehaviour,
+    Phase,
+    Switches,
+    Timing,
+)
 from jobdash.demo.emulator.clock import Clock, ManualClock, RealClock, ScaledClock
 from jobdash.demo.emulator.emulator import GEMINI_KEY, OPENAI_KEY, Emulator
 from jobdash.demo.emulator.faults import (
-    Answer,
     CutBody,
     Delay,
     EmptyJson,
+    ErrorAnswer,
     FaultRule,
     MalformedJson,
     Reset,
 )
-from jobdash.demo.emulator.journal import Entry, key_label
-from jobdash.demo.emulator.plan import (
-    BatchScript,
-    Cancel,
-    Ending,
-    Failure,
-    LineError,
-    Listing,
-    Phase,
-    Plan,
-    Switches,
-    Timing,
-)
+from jobdash.demo.emulator.journal import JournalEntry, key_label
 from jobdash.demo.emulator.server import EmulatorServer
 
 __all__ = [
     "GEMINI_KEY",
     "OPENAI_KEY",
-    "Answer",
+    "BatchFailure",
+    "BatchPlan",
     "BatchScript",
-    "Cancel",
+    "CancelBehaviour",
     "Clock",
     "CutBody",
     "Delay",
@@ -47,15 +48,14 @@ __all__ = [
     "Emulator",
     "EmulatorServer",
     "Ending",
-    "Entry",
-    "Failure",
+    "ErrorAnswer",
     "FaultRule",
+    "JournalEntry",
     "LineError",
-    "Listing",
+    "ListBehaviour",
     "MalformedJson",
     "ManualClock",
     "Phase",
-    "Plan",
     "RealClock",
     "Reset",
     "ScaledClock",

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from jobdash.demo.emulator import timeline
-from jobdash.demo.emulator.plan import BatchScript, Failure, Phase, Plan, Switches
+from jobdash.demo.emulator.batch_plan import BatchFailure, BatchPlan, BatchScript, Phase, Switches
 from jobdash.demo.emulator.speed import Speed
-from jobdash.demo.emulator.timeline import Snapshot
+from jobdash.demo.emulator.timeline import BatchSnapshot
 
 _AS_PLANNED = Speed()
 
 
 @dataclass(frozen=True, slots=True)
-class Requests:
+class BatchRequests:
     """The requests of a batch: their number, and their ids unless those are simply counted."""
 
     count: int
@@ -31,11 +31,11 @@ class Requests:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RequestOutcome:
     """What became of one request: a failure, an answer (no failure), or nothing before the window closed."""
 
     index: int
-    failure: Failure | None = None
+    failure: BatchFailure | None = None
     expired: bool = False
 
 
@@ -48,12 +48,12 @@ class Batch:
     created: float
     window: float
     script: BatchScript
-    requests: Requests
+    requests: BatchRequests
     input_file: str | None
     cancelled: float | None = None
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> BatchPlan:
         """How it will go."""
         return self.script.plan
 
@@ -63,7 +63,7 @@ class Batch:
         own = self.plan.timing.expires_after
         return self.created + (self.window if own is None else own)
 
-    def at(self, now: float, switches: Switches, speed: Speed = _AS_PLANNED) -> Snapshot:
+    def at(self, now: float, switches: Switches, speed: Speed = _AS_PLANNED) -> BatchSnapshot:
         """How it looks at that moment."""
         created = self.created
         snapshot = timeline.look(
@@ -77,7 +77,7 @@ class Batch:
         )
         return speed.in_real_time(snapshot, created)
 
-    def outcomes(self, snapshot: Snapshot, *, shuffled: bool = False) -> Iterator[Outcome]:
+    def outcomes(self, snapshot: BatchSnapshot, *, shuffled: bool = False) -> Iterator[RequestOutcome]:
         """What became of every request that has an outcome, in the order of the result file."""
         total = self.requests.count if snapshot.phase is Phase.EXPIRED else snapshot.processed
         order = list(range(total))
@@ -86,11 +86,11 @@ class Batch:
             random.Random(self.id).shuffle(order)  # noqa: S311
         for index in order:
             if index < snapshot.processed:
-                yield Outcome(index, self._failure(index))
+                yield RequestOutcome(index, self._failure(index))
             else:
-                yield Outcome(index, expired=True)
+                yield RequestOutcome(index, expired=True)
 
-    def _failure(self, index: int) -> Failure | None:
+    def _failure(self, index: int) -> BatchFailure | None:
         total = self.requests.count
         failing = timeline.failing_in(self.plan, total)
         if not timeline.fails(index, failing, total):

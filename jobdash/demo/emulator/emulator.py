@@ -6,9 +6,9 @@ from collections.abc import Set as AbstractSet
 
 from jobdash.demo.emulator.clock import Clock, RealClock
 from jobdash.demo.emulator.faults import Faults
-from jobdash.demo.emulator.ids import IdMaker
+from jobdash.demo.emulator.ids import IdGenerator
 from jobdash.demo.emulator.journal import Journal
-from jobdash.demo.emulator.provider import GEMINI, OPENAI, Provider
+from jobdash.demo.emulator.provider import GEMINI, OPENAI, EmulatedProvider
 from jobdash.demo.emulator.speed import Speed
 
 OPENAI_KEY = "sk-emulated-openai"
@@ -37,10 +37,10 @@ class Emulator:
         self.latency = latency
         self.journal = Journal()
         self.faults = Faults(seed)
-        ids = IdMaker(seed)
+        ids = IdGenerator(seed)
         pace = Speed(speed, self.clock.now())
-        self.openai = Provider(OPENAI, clock=self.clock, ids=ids, key=OPENAI_KEY, speed=pace)
-        self.gemini = Provider(GEMINI, clock=self.clock, ids=ids, key=GEMINI_KEY, speed=pace)
+        self.openai = EmulatedProvider(OPENAI, clock=self.clock, ids=ids, key=OPENAI_KEY, speed=pace)
+        self.gemini = EmulatedProvider(GEMINI, clock=self.clock, ids=ids, key=GEMINI_KEY, speed=pace)
 
     def accepts(self, key: str) -> bool:
         """Whether a request with that key is served."""

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ErrorAnswer:
     """This answer instead of the API's; the request is not applied."""
 
     status: int
@@ -69,7 +69,7 @@ class EmptyJson:
     """The request is applied; its answer is `{}`."""
 
 
-Effect = Answer | Delay | Reset | CutBody | MalformedJson | EmptyJson
+Effect = ErrorAnswer | Delay | Reset | CutBody | MalformedJson | EmptyJson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

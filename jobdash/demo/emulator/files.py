@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class UploadedFile:
     """A file somebody uploaded."""
 
     id: str
@@ -38,17 +38,17 @@ class BatchFile:
     role: Role
 
 
-class FileBook:
+class FileStore:
     """Files by id, in the order they were made."""
 
     def __init__(self) -> None:
-        self._files: dict[str, Upload | BatchFile] = {}
+        self._files: dict[str, UploadedFile | BatchFile] = {}
 
-    def add(self, file: Upload | BatchFile) -> None:
+    def add(self, file: UploadedFile | BatchFile) -> None:
         """Keep a file."""
         self._files[file.id] = file
 
-    def get(self, file_id: str) -> Upload | BatchFile | None:
+    def get(self, file_id: str) -> UploadedFile | BatchFile | None:
         """The file of that id, unless it was deleted."""
         return self._files.get(file_id)
 
@@ -56,7 +56,7 @@ class FileBook:
         """Delete a file; its batch goes on naming it, as at the providers."""
         self._files.pop(file_id, None)
 
-    def newest_first(self, *, after: str | None = None) -> Iterator[Upload | BatchFile]:
+    def newest_first(self, *, after: str | None = None) -> Iterator[UploadedFile | BatchFile]:
         """All files made before the file `after`; all, if there is none of that id."""
         files = list(self._files.values())
         if after in self._files:

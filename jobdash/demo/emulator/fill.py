@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import random
 
+from jobdash.demo.emulator.batch_plan import BatchFailure, BatchPlan, BatchScript, Ending, Timing
 from jobdash.demo.emulator.emulator import Emulator
-from jobdash.demo.emulator.plan import BatchScript, Ending, Failure, Plan, Timing
 
 YOUNGEST, SPAN = 3 * 3600.0, 30 * 24 * 3600.0
 """The youngest batch is so many seconds old, and the oldest so many more: by now all of them have ended."""
@@ -32,7 +32,7 @@ def fill(emulator: Emulator, count: int, *, running: bool = False) -> None:
 def _script(number: int, created: float, chance: random.Random, running: bool) -> BatchScript:
     ending = Ending.STALLS if running else chance.choices(tuple(_ENDINGS), tuple(_ENDINGS.values()))[0]
     total = chance.randint(10, 5_000)
-    failures = (Failure(chance.randint(1, 10)),) if chance.random() < 0.2 else ()
+    failures = (BatchFailure(chance.randint(1, 10)),) if chance.random() < 0.2 else ()
     timing = Timing(running=chance.uniform(600, 7_200), expires_after=math.inf if running else YOUNGEST)
-    plan = Plan(timing=timing, ending=ending, reached=total // 2, failures=failures)
+    plan = BatchPlan(timing=timing, ending=ending, reached=total // 2, failures=failures)
     return BatchScript(name=f"batch-{number:05}", total=total, created_at=created, plan=plan)

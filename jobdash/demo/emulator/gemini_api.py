@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from jobdash.demo.emulator.batch_plan import BatchScript, Ending
 from jobdash.demo.emulator.errors import ApiError, JsonObject, gemini_form
-from jobdash.demo.emulator.files import BatchFile, Upload
+from jobdash.demo.emulator.files import BatchFile, UploadedFile
 from jobdash.demo.emulator.gemini_input import is_embedding, read_file, read_inline
-from jobdash.demo.emulator.gemini_upload import Session, Uploads
+from jobdash.demo.emulator.gemini_upload import UploadSession, UploadSessions
 from jobdash.demo.emulator.gemini_view import file_content, file_json, operation_json
-from jobdash.demo.emulator.plan import BatchScript, Ending
 from jobdash.demo.emulator.web import api_app, read_number, read_object
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from jobdash.demo.emulator.batch import Batch
-    from jobdash.demo.emulator.provider import Account, Provider
+    from jobdash.demo.emulator.provider import EmulatedAccount, EmulatedProvider
 
 MODELS = ("gemini-x-flash", "gemini-x-pro", "gemini-x-embedding")
 LONGEST_FILE_ID = 40
@@ -33,7 +33,7 @@ LONGEST_FILE_ID = 40
 _KEY_HEADER = "x-goog-api-key"
 
 
-def gemini_app(provider: Provider, accepts: Callable[[str], bool]) -> Starlette:
+def gemini_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:
     """The application; `accepts` says which keys are good."""
     api = _Gemini(provider, accepts)
     routes = []
@@ -65,10 +65,10 @@ def presented_key(request: Request) -> str:
 class _Gemini:
     """The handlers."""
 
-    def __init__(self, provider: Provider, accepts: Callable[[str], bool]) -> None:
+    def __init__(self, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> None:
         self._provider = provider
         self._accepts = accepts
-        self._uploads = Uploads()
+        self._uploads = UploadSessions()
 
     async def list_models(self, request: Request) -> Response:
         self._account(request)
@@ -88,7 +88,7 @@ class _Gemini:
         )
         if not final:
             return Response(headers={"X-Goog-Upload-Status": "active"})
-        file = Upload(
+        file = UploadedFile(
             id=session.wanted_id or self._provider.new_file_id(),
             name=session.display_name,
             created=self._provider.clock.now(),
@@ -112,7 +112,7 @@ class _Gemini:
 
     async def download(self, request: Request) -> Response:
         file, content = self._file(request)
-        if isinstance(file, Upload):
+        if isinstance(file, UploadedFile):
             raise ApiError(400, "Only generated files can be downloaded.")
         return Response(content, media_type="application/octet-stream")
 
@@ -192,7 +192,7 @@ class _Gemini:
         wanted = file if isinstance(file, dict) else {}
         name = wanted.get("displayName", wanted.get("display_name", ""))
         upload_id = self._provider.ids.word("upload", 32)
-        session = Session(
+        session = UploadSession(
             key=presented_key(request),
             display_name=str(name),  # protobuf takes both spellings, and the SDK sends the second
             mime_type=request.headers.get("x-goog-upload-header-content-type", ""),
@@ -202,7 +202,7 @@ class _Gemini:
         url = request.url.include_query_params(upload_id=upload_id, upload_protocol="resumable")
         return JSONResponse({}, headers={"X-Goog-Upload-URL": str(url), "X-Goog-Upload-Status": "active"})
 
-    def _account(self, request: Request) -> Account:
+    def _account(self, request: Request) -> EmulatedAccount:
         """The account of the presented key; 400 or 403 without one that is accepted."""
         key = presented_key(request)
         if not key:
@@ -218,7 +218,7 @@ class _Gemini:
             raise ApiError(404, "Requested entity was not found.")
         return batch
 
-    def _file(self, request: Request) -> tuple[Upload | BatchFile, bytes]:
+    def _file(self, request: Request) -> tuple[UploadedFile | BatchFile, bytes]:
         """A file that exists, and its content."""
         file_id = request.path_params["id"]
         file = self._account(request).files.get(f"files/{file_id}")

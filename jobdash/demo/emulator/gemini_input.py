@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from jobdash.demo.emulator.batch import Requests
+from jobdash.demo.emulator.batch import BatchRequests
+from jobdash.demo.emulator.batch_plan import LineError
 from jobdash.demo.emulator.errors import ApiError
-from jobdash.demo.emulator.plan import LineError
 
 
 def is_embedding(model: str) -> bool:
@@ -14,7 +14,7 @@ def is_embedding(model: str) -> bool:
     return "embedding" in model
 
 
-def read_file(content: bytes, *, embeddings: bool = False) -> tuple[Requests, tuple[LineError, ...]]:
+def read_file(content: bytes, *, embeddings: bool = False) -> tuple[BatchRequests, tuple[LineError, ...]]:
     """The requests of an input file, and what is wrong with it."""
     wrong, without = ("contents", "content") if embeddings else ("content", "contents")
     keys: list[str] = []
@@ -32,14 +32,14 @@ def read_file(content: bytes, *, embeddings: bool = False) -> tuple[Requests, tu
             keys.append(str(item.get("key", "")))
     if not keys and not errors:
         errors.append(LineError("INVALID_ARGUMENT", "the input file is empty"))
-    return Requests(len(keys), tuple(keys)), tuple(errors)
+    return BatchRequests(len(keys), tuple(keys)), tuple(errors)
 
 
-def read_inline(config: dict[str, object]) -> Requests:
+def read_inline(config: dict[str, object]) -> BatchRequests:
     """The requests of an `inputConfig`; `metadata` of each goes back with its response."""
     outer = config.get("requests")
     items = outer.get("requests") if isinstance(outer, dict) else None
     if not isinstance(items, list) or not items:
         raise ApiError(400, "The batch has neither a file nor requests.")
     metadata = tuple(item.get("metadata") if isinstance(item, dict) else None for item in items)
-    return Requests(len(items), metadata=metadata)
+    return BatchRequests(len(items), metadata=metadata)

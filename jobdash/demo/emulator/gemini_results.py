@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobdash.demo.emulator.batch import Batch, Outcome
+from jobdash.demo.emulator.batch import Batch, RequestOutcome
+from jobdash.demo.emulator.batch_plan import BatchFailure, Switches
 from jobdash.demo.emulator.errors import JsonObject
 from jobdash.demo.emulator.files import Role
 from jobdash.demo.emulator.gemini_input import is_embedding
 from jobdash.demo.emulator.ids import derived
 from jobdash.demo.emulator.lines import to_jsonl
-from jobdash.demo.emulator.plan import Failure, Switches
-from jobdash.demo.emulator.timeline import Snapshot
+from jobdash.demo.emulator.timeline import BatchSnapshot
 
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 429: 8, 500: 13, 503: 14}
 """google.rpc.Code by HTTP status."""
 
 
-def render(batch: Batch, snapshot: Snapshot, role: Role, switches: Switches) -> bytes:
+def render(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> bytes:
     """The whole file."""
     if role is Role.INPUT:
         return to_jsonl((_request(batch, index) for index in range(batch.requests.count)), Switches())
     return to_jsonl(_results(batch, snapshot, switches), switches)
 
 
-def inline_responses(batch: Batch, snapshot: Snapshot, switches: Switches) -> list[JsonObject]:
+def inline_responses(batch: Batch, snapshot: BatchSnapshot, switches: Switches) -> list[JsonObject]:
     """What a batch of inline requests answers, with the metadata that came with each request."""
     metadata = batch.requests.metadata
     responses = []
@@ -39,12 +39,12 @@ def inline_responses(batch: Batch, snapshot: Snapshot, switches: Switches) -> li
     return responses
 
 
-def _results(batch: Batch, snapshot: Snapshot, switches: Switches) -> Iterator[JsonObject]:
+def _results(batch: Batch, snapshot: BatchSnapshot, switches: Switches) -> Iterator[JsonObject]:
     for outcome in batch.outcomes(snapshot, shuffled=switches.shuffled):
         yield {"key": batch.requests.id(outcome.index), **_result(batch, outcome, switches)}
 
 
-def _result(batch: Batch, outcome: Outcome, switches: Switches) -> JsonObject:
+def _result(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
     if outcome.expired:
         return {"error": {"code": 4, "message": "The batch expired before this request was processed."}}
     if outcome.failure is not None:
@@ -62,7 +62,7 @@ def _result(batch: Batch, outcome: Outcome, switches: Switches) -> JsonObject:
     return {"response": response}
 
 
-def _status(failure: Failure, *, details: bool) -> JsonObject:
+def _status(failure: BatchFailure, *, details: bool) -> JsonObject:
     status: JsonObject = {"code": _RPC_CODES.get(failure.status, 2), "message": failure.message}
     if details:
         info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": failure.code.upper()}

@@ -8,7 +8,7 @@ from jobdash.demo.emulator.errors import ApiError
 
 
 @dataclass(slots=True)
-class Session:
+class UploadSession:
     """An upload under way, in the account whose key started it."""
 
     key: str
@@ -18,17 +18,17 @@ class Session:
     content: bytearray = field(default_factory=bytearray)
 
 
-class Uploads:
+class UploadSessions:
     """The uploads under way, by the id in their URL."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, UploadSession] = {}
 
-    def start(self, upload_id: str, session: Session) -> None:
+    def start(self, upload_id: str, session: UploadSession) -> None:
         """Open one."""
         self._sessions[upload_id] = session
 
-    def receive(self, upload_id: str, command: str, offset: str, piece: bytes) -> tuple[Session, bool]:
+    def receive(self, upload_id: str, command: str, offset: str, piece: bytes) -> tuple[UploadSession, bool]:
         """Take a piece; True with the last one, after which the upload is closed."""
         session = self._sessions.get(upload_id)
         if session is None:

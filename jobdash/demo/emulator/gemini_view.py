@@ -6,13 +6,13 @@ import datetime as dt
 import hashlib
 
 from jobdash.demo.emulator.batch import Batch
+from jobdash.demo.emulator.batch_plan import Phase
 from jobdash.demo.emulator.errors import JsonObject
-from jobdash.demo.emulator.files import BatchFile, Role, Upload
+from jobdash.demo.emulator.files import BatchFile, Role, UploadedFile
 from jobdash.demo.emulator.gemini_input import is_embedding
 from jobdash.demo.emulator.gemini_results import inline_responses, render
-from jobdash.demo.emulator.plan import Phase
-from jobdash.demo.emulator.provider import HOUR, Provider
-from jobdash.demo.emulator.timeline import Snapshot
+from jobdash.demo.emulator.provider import HOUR, EmulatedProvider
+from jobdash.demo.emulator.timeline import BatchSnapshot
 
 FILE_LIFE = 48 * HOUR
 
@@ -34,7 +34,7 @@ _ERRORS = {
 """The code (google.rpc.Code) and sentence of an operation that ended without a result."""
 
 
-def operation_json(provider: Provider, batch: Batch) -> JsonObject:
+def operation_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:
     """The operation that a batch is."""
     snapshot = provider.look(batch)
     switches = provider.switches_of(batch)
@@ -50,7 +50,9 @@ def operation_json(provider: Provider, batch: Batch) -> JsonObject:
     return operation
 
 
-def file_json(provider: Provider, file: Upload | BatchFile, content: bytes, base_url: str) -> JsonObject:
+def file_json(
+    provider: EmulatedProvider, file: UploadedFile | BatchFile, content: bytes, base_url: str
+) -> JsonObject:
     """The file object of a file with that content; its links begin with `base_url`."""
     generated = isinstance(file, BatchFile)
     created = _made_at(provider, file)
@@ -66,16 +68,16 @@ def file_json(provider: Provider, file: Upload | BatchFile, content: bytes, base
         "state": "ACTIVE",
         "source": "GENERATED" if generated else "UPLOADED",
     }
-    if isinstance(file, Upload) and file.name:
+    if isinstance(file, UploadedFile) and file.name:
         shown["displayName"] = file.name
     if generated:
         shown["downloadUri"] = f"{base_url}/{file.id}:download?alt=media"
     return shown
 
 
-def file_content(provider: Provider, file: Upload | BatchFile) -> bytes | None:
+def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> bytes | None:
     """The bytes of a file; None for one its batch has not made."""
-    if isinstance(file, Upload):
+    if isinstance(file, UploadedFile):
         return file.content
     snapshot = provider.look(file.batch)
     if file.role is not Role.INPUT and not _has_output(provider, file.batch, snapshot):
@@ -89,7 +91,9 @@ def timestamp(moment: float) -> str:
     return f"{text}000Z"
 
 
-def _metadata(provider: Provider, batch: Batch, snapshot: Snapshot, output: JsonObject | None) -> JsonObject:
+def _metadata(
+    provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot, output: JsonObject | None
+) -> JsonObject:
     switches = provider.switches_of(batch)
     metadata: JsonObject = {
         "@type": f"{_TYPE}{'Embed' if is_embedding(batch.script.model) else 'Generate'}ContentBatch",
@@ -111,14 +115,14 @@ def _metadata(provider: Provider, batch: Batch, snapshot: Snapshot, output: Json
     return metadata
 
 
-def _word(snapshot: Snapshot) -> str:
+def _word(snapshot: BatchSnapshot) -> str:
     """The state; a batch whose cancel is under way goes on showing what it was before."""
     if snapshot.phase is not Phase.CANCELLING:
         return _WORDS[snapshot.phase]
     return _WORDS[Phase.IN_PROGRESS if Phase.IN_PROGRESS in snapshot.entered else Phase.VALIDATING]
 
 
-def _stats(snapshot: Snapshot) -> JsonObject:
+def _stats(snapshot: BatchSnapshot) -> JsonObject:
     """Counts as protobuf writes 64-bit numbers to JSON: strings, and zero not at all."""
     counts = {
         "requestCount": snapshot.total,
@@ -129,7 +133,7 @@ def _stats(snapshot: Snapshot) -> JsonObject:
     return {name: str(count) for name, count in counts.items() if count}
 
 
-def _output(provider: Provider, batch: Batch, snapshot: Snapshot) -> JsonObject | None:
+def _output(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot) -> JsonObject | None:
     if not _has_output(provider, batch, snapshot):
         return None
     if batch.script.inline:
@@ -138,15 +142,15 @@ def _output(provider: Provider, batch: Batch, snapshot: Snapshot) -> JsonObject 
     return {"responsesFile": provider.result_file(batch, Role.OUTPUT)}
 
 
-def _has_output(provider: Provider, batch: Batch, snapshot: Snapshot) -> bool:
+def _has_output(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot) -> bool:
     if snapshot.phase in {Phase.CANCELLED, Phase.EXPIRED}:
         return provider.keeps_partial(batch) and snapshot.processed > 0
     return snapshot.phase is Phase.COMPLETED
 
 
-def _made_at(provider: Provider, file: Upload | BatchFile) -> float:
+def _made_at(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> float:
     """Uploads have their own time, input files are as old as their batch, results as old as its end."""
-    if isinstance(file, Upload):
+    if isinstance(file, UploadedFile):
         return file.created
     if file.role is Role.INPUT:
         return file.batch.created

@@ -7,7 +7,7 @@ import itertools
 import threading
 
 
-class IdMaker:
+class IdGenerator:
     """Hands out identifiers; the sequence depends on the seed alone."""
 
     def __init__(self, seed: int) -> None:

@@ -13,7 +13,7 @@ KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One request and what became of it."""
 
     at: float
@@ -37,19 +37,19 @@ class Journal:
     """The entries, oldest first. An entry is there before its answer is sent."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self._entries: deque[JournalEntry] = deque(maxlen=KEPT)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[JournalEntry]:
         return iter(tuple(self._entries))
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: JournalEntry) -> None:
         """Append one."""
         self._entries.append(entry)
 
-    def calls(self, method: str = "*", path: str = "*") -> list[Entry]:
+    def calls(self, method: str = "*", path: str = "*") -> list[JournalEntry]:
         """The entries whose method and path match these shell patterns."""
         return [
             entry for entry in self if fnmatchcase(entry.method, method) and fnmatchcase(entry.path, path)

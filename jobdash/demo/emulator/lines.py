@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from jobdash.demo.emulator.batch_plan import Switches
 from jobdash.demo.emulator.errors import JsonObject
-from jobdash.demo.emulator.plan import Switches
 
 
 def to_jsonl(objects: Iterable[JsonObject], switches: Switches) -> bytes:

@@ -9,11 +9,11 @@ from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from jobdash.demo.emulator.batch_plan import BatchScript, Ending
 from jobdash.demo.emulator.errors import ApiError, JsonObject, openai_form
-from jobdash.demo.emulator.files import BatchFile, Upload
+from jobdash.demo.emulator.files import BatchFile, UploadedFile
 from jobdash.demo.emulator.openai_input import read_input
 from jobdash.demo.emulator.openai_view import batch_json, file_content, file_json, purpose_of
-from jobdash.demo.emulator.plan import BatchScript, Ending
 from jobdash.demo.emulator.web import api_app, read_number, read_object
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from jobdash.demo.emulator.batch import Batch
-    from jobdash.demo.emulator.provider import Account, Provider
+    from jobdash.demo.emulator.provider import EmulatedAccount, EmulatedProvider
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/moderations")
 MODELS = ("gpt-x", "gpt-x-mini", "embed-x")
@@ -31,7 +31,7 @@ MAX_METADATA = (16, 64, 512)
 """Pairs, characters of a key, characters of a value."""
 
 
-def openai_app(provider: Provider, accepts: Callable[[str], bool]) -> Starlette:
+def openai_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:
     """The application; `accepts` says which keys are good."""
     api = _OpenAI(provider, accepts)
     routes = [
@@ -58,7 +58,7 @@ def presented_key(request: Request) -> str:
 class _OpenAI:
     """The handlers."""
 
-    def __init__(self, provider: Provider, accepts: Callable[[str], bool]) -> None:
+    def __init__(self, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> None:
         self._provider = provider
         self._accepts = accepts
 
@@ -76,7 +76,7 @@ class _OpenAI:
             if not isinstance(purpose, str):
                 raise ApiError(400, "Missing required parameter: 'purpose'.", param="purpose")
             content = await sent.read()
-        file = Upload(
+        file = UploadedFile(
             id=self._provider.new_file_id(),
             name=sent.filename or "upload",
             created=self._provider.clock.now(),
@@ -157,7 +157,7 @@ class _OpenAI:
             raise ApiError(status, f"Cannot cancel a batch with status '{word}'.")
         return JSONResponse(batch_json(self._provider, batch))
 
-    def _account(self, request: Request) -> Account:
+    def _account(self, request: Request) -> EmulatedAccount:
         """The account of the presented key; 401 without one that is accepted."""
         key = presented_key(request)
         if not key:
@@ -177,7 +177,7 @@ class _OpenAI:
             raise ApiError(404, f"No batch found with id '{batch_id}'.")
         return batch
 
-    def _file(self, request: Request) -> tuple[Upload | BatchFile, bytes]:
+    def _file(self, request: Request) -> tuple[UploadedFile | BatchFile, bytes]:
         """A file that exists, and its content."""
         file_id = request.path_params["id"]
         file = self._account(request).files.get(file_id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from jobdash.demo.emulator.batch import Requests
-from jobdash.demo.emulator.plan import LineError
+from jobdash.demo.emulator.batch import BatchRequests
+from jobdash.demo.emulator.batch_plan import LineError
 
 MAX_REQUESTS = 50_000
 
@@ -15,14 +15,14 @@ MAX_REQUESTS = 50_000
 class InputFile:
     """What an input file holds, and what is wrong with it."""
 
-    requests: Requests
+    requests: BatchRequests
     model: str
     errors: tuple[LineError, ...]
 
 
 def read_input(content: bytes, endpoint: str) -> InputFile:
     """Check every line; the model is the first one named."""
-    reader = _Reader(endpoint)
+    reader = _InputReader(endpoint)
     lines = content.splitlines()
     for number, line in enumerate(lines, start=1):
         reader.read(number, line)
@@ -32,11 +32,13 @@ def read_input(content: bytes, endpoint: str) -> InputFile:
         message = f"The batch input file has {len(lines)} requests; the limit is {MAX_REQUESTS}."
         reader.complain("too_many_tasks", message)
     return InputFile(
-        Requests(len(reader.ids), tuple(reader.ids)), model=reader.model or "", errors=tuple(reader.errors)
+        BatchRequests(len(reader.ids), tuple(reader.ids)),
+        model=reader.model or "",
+        errors=tuple(reader.errors),
     )
 
 
-class _Reader:
+class _InputReader:
     """Reads line by line, remembering what must be unique or the same in all of them."""
 
     def __init__(self, endpoint: str) -> None:

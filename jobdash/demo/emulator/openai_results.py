@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from jobdash.demo.emulator.batch import Batch, Outcome
+from jobdash.demo.emulator.batch import Batch, RequestOutcome
+from jobdash.demo.emulator.batch_plan import BatchFailure, Switches
 from jobdash.demo.emulator.errors import ApiError, JsonObject, openai_form
 from jobdash.demo.emulator.files import Role
 from jobdash.demo.emulator.ids import derived
 from jobdash.demo.emulator.lines import to_jsonl
-from jobdash.demo.emulator.plan import Failure, Switches
-from jobdash.demo.emulator.timeline import Snapshot
+from jobdash.demo.emulator.timeline import BatchSnapshot
 
 _EXPIRED: JsonObject = {
     "code": "batch_expired",
@@ -19,21 +19,21 @@ _EXPIRED: JsonObject = {
 }
 
 
-def render(batch: Batch, snapshot: Snapshot, role: Role, switches: Switches) -> bytes:
+def render(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> bytes:
     """The whole file."""
     if role is Role.INPUT:
         return to_jsonl((_request(batch, index) for index in range(batch.requests.count)), Switches())
     return to_jsonl(_results(batch, snapshot, role, switches), switches)
 
 
-def _results(batch: Batch, snapshot: Snapshot, role: Role, switches: Switches) -> Iterator[JsonObject]:
+def _results(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> Iterator[JsonObject]:
     for outcome in batch.outcomes(snapshot, shuffled=switches.shuffled):
         answered = outcome.failure is None and not outcome.expired
         if answered == (role is Role.OUTPUT):
             yield _line(batch, outcome, switches)
 
 
-def _line(batch: Batch, outcome: Outcome, switches: Switches) -> JsonObject:
+def _line(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
     custom_id = batch.requests.id(outcome.index)
     response: JsonObject | None = None
     if not outcome.expired:
@@ -52,7 +52,7 @@ def _line(batch: Batch, outcome: Outcome, switches: Switches) -> JsonObject:
     }
 
 
-def _refusal(failure: Failure) -> JsonObject:
+def _refusal(failure: BatchFailure) -> JsonObject:
     return openai_form(ApiError(failure.status, failure.message, code=failure.code))
 
 

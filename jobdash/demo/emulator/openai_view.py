@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 
 from jobdash.demo.emulator.batch import Batch
+from jobdash.demo.emulator.batch_plan import Phase
 from jobdash.demo.emulator.errors import JsonObject
-from jobdash.demo.emulator.files import BatchFile, Role, Upload
+from jobdash.demo.emulator.files import BatchFile, Role, UploadedFile
 from jobdash.demo.emulator.openai_results import render
-from jobdash.demo.emulator.plan import Phase
-from jobdash.demo.emulator.provider import Provider
-from jobdash.demo.emulator.timeline import Snapshot
+from jobdash.demo.emulator.provider import EmulatedProvider
+from jobdash.demo.emulator.timeline import BatchSnapshot
 
 INPUT_TOKENS = 20
 OUTPUT_TOKENS = 30
 
 
-def batch_json(provider: Provider, batch: Batch) -> JsonObject:
+def batch_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:
     """The batch object."""
     snapshot = provider.look(batch)
     switches = provider.switches_of(batch)
@@ -47,9 +47,9 @@ def batch_json(provider: Provider, batch: Batch) -> JsonObject:
     }
 
 
-def file_json(provider: Provider, file: Upload | BatchFile, content: bytes) -> JsonObject:
+def file_json(provider: EmulatedProvider, file: UploadedFile | BatchFile, content: bytes) -> JsonObject:
     """The file object of a file with that content."""
-    if isinstance(file, Upload):
+    if isinstance(file, UploadedFile):
         name, created = file.name, file.created
     else:
         name, created = f"{file.batch.id}_{file.role}.jsonl", _made_at(provider, file)
@@ -64,16 +64,16 @@ def file_json(provider: Provider, file: Upload | BatchFile, content: bytes) -> J
     }
 
 
-def purpose_of(file: Upload | BatchFile) -> str:
+def purpose_of(file: UploadedFile | BatchFile) -> str:
     """What a file is for, in OpenAI's words."""
-    if isinstance(file, Upload):
+    if isinstance(file, UploadedFile):
         return file.purpose
     return "batch" if file.role is Role.INPUT else "batch_output"
 
 
-def file_content(provider: Provider, file: Upload | BatchFile) -> bytes | None:
+def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> bytes | None:
     """The bytes of a file; None for one its batch has not made."""
-    if isinstance(file, Upload):
+    if isinstance(file, UploadedFile):
         return file.content
     snapshot = provider.look(file.batch)
     if not _exists(provider, file.batch, snapshot, file.role):
@@ -81,7 +81,7 @@ def file_content(provider: Provider, file: Upload | BatchFile) -> bytes | None:
     return render(file.batch, snapshot, file.role, provider.switches_of(file.batch))
 
 
-def _exists(provider: Provider, batch: Batch, snapshot: Snapshot, role: Role) -> bool:
+def _exists(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot, role: Role) -> bool:
     """Whether a batch has that file by now."""
     if role is Role.INPUT:
         return True
@@ -93,7 +93,7 @@ def _exists(provider: Provider, batch: Batch, snapshot: Snapshot, role: Role) ->
     return snapshot.phase.terminal and (snapshot.failed > 0 or left)
 
 
-def _made_at(provider: Provider, file: BatchFile) -> float:
+def _made_at(provider: EmulatedProvider, file: BatchFile) -> float:
     """Input files are as old as their batch, results as old as its end."""
     if file.role is Role.INPUT:
         return file.batch.created
@@ -101,25 +101,25 @@ def _made_at(provider: Provider, file: BatchFile) -> float:
     return snapshot.entered[snapshot.phase]
 
 
-def _result_id(provider: Provider, batch: Batch, snapshot: Snapshot, role: Role) -> str | None:
+def _result_id(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot, role: Role) -> str | None:
     if _exists(provider, batch, snapshot, role):
         return provider.result_file(batch, role)
     return None
 
 
-def _entered(snapshot: Snapshot, phase: Phase) -> int | None:
+def _entered(snapshot: BatchSnapshot, phase: Phase) -> int | None:
     moment = snapshot.entered.get(phase)
     return None if moment is None else int(moment)
 
 
-def _counts(snapshot: Snapshot) -> JsonObject:
+def _counts(snapshot: BatchSnapshot) -> JsonObject:
     """Zeros until validation has counted the lines, as OpenAI does."""
     if snapshot.phase in {Phase.VALIDATING, Phase.FAILED}:
         return {"total": 0, "completed": 0, "failed": 0}
     return {"total": snapshot.total, "completed": snapshot.succeeded, "failed": snapshot.failed}
 
 
-def _usage(snapshot: Snapshot) -> JsonObject:
+def _usage(snapshot: BatchSnapshot) -> JsonObject:
     into, out = snapshot.succeeded * INPUT_TOKENS, snapshot.succeeded * OUTPUT_TOKENS
     return {
         "input_tokens": into,
@@ -137,7 +137,7 @@ def _metadata(batch: Batch) -> JsonObject | None:
     return metadata or None
 
 
-def _errors(batch: Batch, snapshot: Snapshot) -> JsonObject | None:
+def _errors(batch: Batch, snapshot: BatchSnapshot) -> JsonObject | None:
     if snapshot.phase is not Phase.FAILED:
         return None
     data = [

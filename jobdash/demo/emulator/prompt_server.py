@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from jobdash.demo.emulator.wire import Wire
+from jobdash.demo.emulator.middleware import FaultMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ class PromptServer(uvicorn.Server):
 
     def __init__(self, emulator: Emulator, on_started: Callable[[PromptServer], None]) -> None:
         config = uvicorn.Config(
-            Wire(emulator, self.reset),
+            FaultMiddleware(emulator, self.reset),
             http="h11",
             ws="none",
             lifespan="off",

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jobdash.demo.emulator.batch import Batch, Requests
+from jobdash.demo.emulator.batch import Batch, BatchRequests
+from jobdash.demo.emulator.batch_index import BatchIndex
+from jobdash.demo.emulator.batch_plan import BatchPlan, BatchScript, ListBehaviour, Switches
 from jobdash.demo.emulator.clock import Clock
-from jobdash.demo.emulator.files import BatchFile, FileBook, Role
-from jobdash.demo.emulator.ids import IdMaker, derived
-from jobdash.demo.emulator.ledger import Ledger
-from jobdash.demo.emulator.plan import BatchScript, Listing, Plan, Switches
+from jobdash.demo.emulator.files import BatchFile, FileStore, Role
+from jobdash.demo.emulator.ids import IdGenerator, derived
 from jobdash.demo.emulator.speed import Speed
-from jobdash.demo.emulator.timeline import Snapshot
+from jobdash.demo.emulator.timeline import BatchSnapshot
 
 HOUR = 3600.0
 _AS_PLANNED = Speed()
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class ProviderTraits:
     """What tells the providers apart below their HTTP surface."""
 
     batch_prefix: str
@@ -35,7 +35,7 @@ class Traits:
     """Whether the results so far survive a cancel or an expiry."""
 
 
-OPENAI = Traits(
+OPENAI = ProviderTraits(
     batch_prefix="batch_",
     batch_length=32,
     file_prefix="file-",
@@ -44,7 +44,7 @@ OPENAI = Traits(
     window=24 * HOUR,
     keeps_partial=True,
 )
-GEMINI = Traits(
+GEMINI = ProviderTraits(
     batch_prefix="batches/",
     batch_length=36,
     file_prefix="files/",
@@ -57,14 +57,14 @@ GEMINI = Traits(
 
 
 @dataclass(slots=True)
-class Account:
+class EmulatedAccount:
     """What belongs to one key."""
 
-    batches: Ledger = field(default_factory=Ledger)
-    files: FileBook = field(default_factory=FileBook)
+    batches: BatchIndex = field(default_factory=BatchIndex)
+    files: FileStore = field(default_factory=FileStore)
 
 
-class Provider:
+class EmulatedProvider:
     """All accounts at one provider.
 
     `plan`, `switches` and `listing` may be replaced at any time: the plan counts for batches created from
@@ -72,7 +72,7 @@ class Provider:
     """
 
     def __init__(
-        self, traits: Traits, *, clock: Clock, ids: IdMaker, key: str, speed: Speed = _AS_PLANNED
+        self, traits: ProviderTraits, *, clock: Clock, ids: IdGenerator, key: str, speed: Speed = _AS_PLANNED
     ) -> None:
         self.traits = traits
         self.clock = clock
@@ -80,24 +80,24 @@ class Provider:
         self.speed = speed
         self.key = key
         """The key whose account is meant when none is named."""
-        self.plan = Plan()
+        self.plan = BatchPlan()
         self.switches = Switches()
-        self.listing = Listing()
-        self._accounts: dict[str, Account] = {}
+        self.listing = ListBehaviour()
+        self._accounts: dict[str, EmulatedAccount] = {}
 
-    def account(self, key: str | None = None) -> Account:
+    def account(self, key: str | None = None) -> EmulatedAccount:
         """The account of that key; a new key has an empty one."""
-        return self._accounts.setdefault(self.key if key is None else key, Account())
+        return self._accounts.setdefault(self.key if key is None else key, EmulatedAccount())
 
     def add_batch(self, script: BatchScript, *, key: str | None = None) -> str:
         """Put a batch into an account as the script says, and return its id."""
         input_file = None if script.inline else self.new_file_id()
-        batch = self.create(self.key if key is None else key, script, Requests(script.total), input_file)
+        batch = self.create(self.key if key is None else key, script, BatchRequests(script.total), input_file)
         if input_file is not None:
             self.account(key).files.add(BatchFile(input_file, batch, Role.INPUT))
         return batch.id
 
-    def create(self, key: str, script: BatchScript, requests: Requests, input_file: str | None) -> Batch:
+    def create(self, key: str, script: BatchScript, requests: BatchRequests, input_file: str | None) -> Batch:
         """A new batch with the requests of that file, or inline ones."""
         created = self.clock.now() if script.created_at is None else script.created_at
         batch = Batch(
@@ -124,7 +124,7 @@ class Provider:
         """Forget a batch, as a provider does now and then; False if there is none of that id."""
         return self.account(key).batches.remove(batch_id)
 
-    def snapshot(self, batch_id: str, *, key: str | None = None) -> Snapshot:
+    def snapshot(self, batch_id: str, *, key: str | None = None) -> BatchSnapshot:
         """How a batch looks now; KeyError if there is none of that id."""
         return self.look(self._known(batch_id, key))
 
@@ -140,7 +140,7 @@ class Provider:
             batch.cancelled = self.clock.now()
         return True
 
-    def look(self, batch: Batch) -> Snapshot:
+    def look(self, batch: Batch) -> BatchSnapshot:
         """How a batch looks now."""
         return batch.at(self.clock.now(), self.switches_of(batch), self.speed)
 

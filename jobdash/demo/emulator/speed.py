@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jobdash.demo.emulator.plan import Phase
-    from jobdash.demo.emulator.timeline import Snapshot
+    from jobdash.demo.emulator.batch_plan import Phase
+    from jobdash.demo.emulator.timeline import BatchSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Speed:
         start = max(created, self.since)
         return moment if moment <= start else start + (moment - start) / self.factor
 
-    def in_real_time(self, snapshot: Snapshot, created: float) -> Snapshot:
+    def in_real_time(self, snapshot: BatchSnapshot, created: float) -> BatchSnapshot:
         """Return a snapshot whose phases began when they did, not when they were planned."""
         if self.factor == 1.0:
             return snapshot

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobdash.demo.emulator.plan import Cancel, Ending, Phase, Plan
+from jobdash.demo.emulator.batch_plan import BatchPlan, CancelBehaviour, Ending, Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class BatchSnapshot:
     """A batch at one moment."""
 
     phase: Phase
@@ -27,7 +27,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class _WorkDone:
     """`amount` requests, processed evenly from `start` to `end`; nothing more after `stop`."""
 
     start: float
@@ -44,11 +44,11 @@ class _Work:
 
 
 @dataclass(frozen=True, slots=True)
-class _Course:
+class _Timeline:
     """The phases with their beginnings, in order, and the work done meanwhile."""
 
     steps: tuple[tuple[float, Phase], ...]
-    work: _Work
+    work: _WorkDone
 
     def before(self, moment: float) -> tuple[tuple[float, Phase], ...]:
         return tuple(step for step in self.steps if step[0] <= moment)
@@ -64,21 +64,21 @@ def failed_among(first: int, failing: int, total: int) -> int:
     return first * failing // total if total else 0
 
 
-def failing_in(plan: Plan, total: int) -> int:
+def failing_in(plan: BatchPlan, total: int) -> int:
     """How many requests will fail; a plan cannot fail more than there are."""
     return min(total, sum(failure.count for failure in plan.failures))
 
 
 def look(
-    plan: Plan,
+    plan: BatchPlan,
     *,
     total: int,
     created: float,
     window: float,
     cancelled: float | None,
-    cancel: Cancel,
+    cancel: CancelBehaviour,
     now: float,
-) -> Snapshot:
+) -> BatchSnapshot:
     """The batch as it is `now`.
 
     `window` is the time from creation to expiry, `cancelled` the moment a cancel was asked for, if one was.
@@ -90,7 +90,7 @@ def look(
     phase = steps[-1][1] if steps else Phase.VALIDATING
     processed = total if phase is Phase.COMPLETED else course.work.done(now)
     failed = failed_among(processed, failing_in(plan, total), total)
-    return Snapshot(
+    return BatchSnapshot(
         phase=phase,
         entered={step_phase: at for at, step_phase in steps},
         total=total,
@@ -99,12 +99,12 @@ def look(
     )
 
 
-def _undisturbed(plan: Plan, total: int, created: float, expiry: float) -> _Course:
+def _undisturbed(plan: BatchPlan, total: int, created: float, expiry: float) -> _Timeline:
     """The course of a batch that nobody cancels."""
     timing = plan.timing
     start = created + timing.validating
     if plan.ending is Ending.FAILS:
-        return _Course(((created, Phase.VALIDATING), (start, Phase.FAILED)), _Work(start, start, 0))
+        return _Timeline(((created, Phase.VALIDATING), (start, Phase.FAILED)), _WorkDone(start, start, 0))
     end = expiry if plan.ending is Ending.EXPIRES else start + timing.running
     amount = total
     if plan.ending is not Ending.COMPLETES and plan.reached is not None:
@@ -114,18 +114,18 @@ def _undisturbed(plan: Plan, total: int, created: float, expiry: float) -> _Cour
         steps += [(end, Phase.FINALIZING), (end + timing.finalizing, Phase.COMPLETED)]
     if steps[-1][1] is not Phase.COMPLETED or steps[-1][0] > expiry:
         steps = [step for step in steps if step[0] < expiry] + [(expiry, Phase.EXPIRED)]
-    return _Course(tuple(steps), _Work(start, end, amount, stop=expiry))
+    return _Timeline(tuple(steps), _WorkDone(start, end, amount, stop=expiry))
 
 
-def _cancelled(course: _Course, asked: float, lasting: float, cancel: Cancel) -> _Course:
+def _cancelled(course: _Timeline, asked: float, lasting: float, cancel: CancelBehaviour) -> _Timeline:
     """The same course with a cancel in it; unchanged when the batch had ended before."""
     steps = course.before(asked)
     if not steps or steps[-1][1].terminal:
         return course
     steps += ((asked, Phase.CANCELLING),)
     work = course.work
-    if cancel is Cancel.LOSES_RACE:
-        return _Course((*steps, (asked + lasting, Phase.COMPLETED)), work)
-    if cancel is Cancel.WORKS:
+    if cancel is CancelBehaviour.LOSES_RACE:
+        return _Timeline((*steps, (asked + lasting, Phase.COMPLETED)), work)
+    if cancel is CancelBehaviour.WORKS:
         steps += ((asked + lasting, Phase.CANCELLED),)
-    return _Course(steps, _Work(work.start, work.end, work.amount, stop=min(work.stop, asked)))
+    return _Timeline(steps, _WorkDone(work.start, work.end, work.amount, stop=min(work.stop, asked)))

@@ -17,19 +17,19 @@ from jobdash.config.settings import Account
 from jobdash.demo.emulator import (
     GEMINI_KEY,
     OPENAI_KEY,
+    BatchPlan,
     BatchScript,
     Emulator,
     EmulatorServer,
     FaultRule,
     ManualClock,
-    Plan,
     RealClock,
     Timing,
     gemini_view,
     openai_view,
 )
 from jobdash.demo.emulator.faults import Effect, Faults
-from jobdash.demo.emulator.journal import Entry, Journal
+from jobdash.demo.emulator.journal import Journal, JournalEntry
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.account_session import AccountSession
@@ -58,7 +58,7 @@ class WatchedJournal(Journal):
         super().__init__()
         self._added = threading.Condition()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: JournalEntry) -> None:
         with self._added:
             super().add(entry)
             self._added.notify_all()
@@ -68,7 +68,7 @@ class WatchedJournal(Journal):
         with self._added:
             assert self._added.wait_for(lambda: self.applied(method, path), TIMEOUT_S), (method, path)
 
-    def applied(self, method: str, path: str) -> list[Entry]:
+    def applied(self, method: str, path: str) -> list[JournalEntry]:
         """The requests of a kind that reached the API and were not refused by it."""
         return [entry for entry in self.calls(method, path) if entry.applied and entry.status in {200, None}]
 
@@ -135,7 +135,7 @@ class World:
         """Add a batch; return its provider's id."""
         timing = Timing(validating=5.0, running=running, cancelling=plan.pop("cancelling", MINUTE))
         script = BatchScript(
-            name="seeded", created_at=self.clock.now() - age, plan=Plan(timing=timing, **plan)
+            name="seeded", created_at=self.clock.now() - age, plan=BatchPlan(timing=timing, **plan)
         )
         return self._provider(account).add_batch(script, key=KEYS[account])
 

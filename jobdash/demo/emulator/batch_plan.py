@@ -33,14 +33,14 @@ class Ending(StrEnum):
 
     COMPLETES = "completes"
     FAILS = "fails"
-    """Refused after validation: `Plan.line_errors` says why."""
+    """Refused after validation: `BatchPlan.line_errors` says why."""
     EXPIRES = "expires"
-    """Works until its window closes, and has then processed `Plan.reached` requests."""
+    """Works until its window closes, and has then processed `BatchPlan.reached` requests."""
     STALLS = "stalls"
-    """Processes `Plan.reached` requests, and then no more until its window closes."""
+    """Processes `BatchPlan.reached` requests, and then no more until its window closes."""
 
 
-class Cancel(StrEnum):
+class CancelBehaviour(StrEnum):
     """What a cancel leads to."""
 
     WORKS = "works"
@@ -51,7 +51,7 @@ class Cancel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class BatchFailure:
     """`count` requests of a batch that fail for the same reason."""
 
     count: int
@@ -86,7 +86,7 @@ class Timing:
 class Switches:
     """Ways in which real servers differ from their documentation; all off by default."""
 
-    cancel: Cancel = Cancel.WORKS
+    cancel: CancelBehaviour = CancelBehaviour.WORKS
     cancel_refusal: int | None = None
     """The HTTP status that answers a cancel of a finished batch; None is 409 at OpenAI, 400 at Gemini."""
     words: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Switches:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class ListBehaviour:
     """Ways in which a list of batches can be wrong."""
 
     repeat_page: bool = False
@@ -121,12 +121,12 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BatchPlan:
     """How a batch will go, from its creation to its end."""
 
     timing: Timing = field(default_factory=Timing)
     ending: Ending = Ending.COMPLETES
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[BatchFailure, ...] = ()
     reached: int | None = None
     """How many requests are processed at most, for the endings that leave some; None is all."""
     line_errors: tuple[LineError, ...] = ()
@@ -149,4 +149,4 @@ class BatchScript:
     """When somebody asked for its cancel, in seconds since the epoch."""
     inline: bool = False
     """Gemini only: requests and results stand in the batch itself, not in files."""
-    plan: Plan = field(default_factory=Plan)
+    plan: BatchPlan = field(default_factory=BatchPlan)

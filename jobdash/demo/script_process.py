@@ -1,4 +1,4 @@
-"""A script of the demo's person, in a process of its own: ``-m jobdash.demo.local_worker NAME FOLDER PID``.
+"""A script of the demo's person, in a process of its own: ``-m jobdash.demo.script_process NAME FOLDER PID``.
 
 It ends with the demo, whose process PID is: nothing of a demo stays behind.
 """
@@ -24,7 +24,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class DemoScript:
     """What one of the scripts does, item by item."""
 
     unit: str
@@ -44,14 +44,14 @@ _PHOTOS = tuple(
 _ROWS = tuple(f"order {number:05}" for number in range(20_400, 20_490))
 _TAPES = tuple(f"interviews/tape_{number:03}.wav" for number in range(1, 41))
 SCRIPTS = {
-    "thumbnails": Script("files", _PHOTOS, 0.5),
-    "import-orders": Script("rows", _ROWS, 0.35, fails_at=6),
-    "transcribe-tapes": Script("recordings", _TAPES, 0.4, stops_at=7, lease="2s"),
+    "thumbnails": DemoScript("files", _PHOTOS, 0.5),
+    "import-orders": DemoScript("rows", _ROWS, 0.35, fails_at=6),
+    "transcribe-tapes": DemoScript("recordings", _TAPES, 0.4, stops_at=7, lease="2s"),
 }
 """One that moves, one with failing items, one that stalls."""
 
 
-def work_off(name: str, script: Script) -> None:
+def work_off(name: str, script: DemoScript) -> None:
     """Do what the script does."""
     again = "JOBDASH_JOB" in os.environ
     with jobdash.track(

@@ -12,8 +12,8 @@ from starlette.requests import Request
 
 from jobdash.demo.emulator import gemini_api, openai_api
 from jobdash.demo.emulator.errors import ApiError, gemini_form, openai_form
-from jobdash.demo.emulator.faults import Answer, CutBody, Delay, Effect, EmptyJson, MalformedJson, Reset
-from jobdash.demo.emulator.journal import Entry, key_label
+from jobdash.demo.emulator.faults import CutBody, Delay, Effect, EmptyJson, ErrorAnswer, MalformedJson, Reset
+from jobdash.demo.emulator.journal import JournalEntry, key_label
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,7 +28,7 @@ JOURNALED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _RequestLine:
     """A request that has arrived completely."""
 
     request: Request
@@ -38,7 +38,7 @@ class _Call:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reply:
+class _Response:
     """An answer before it is sent; its headers are without Content-Length."""
 
     status: int
@@ -46,7 +46,7 @@ class _Reply:
     body: bytes
 
 
-class Wire:
+class FaultMiddleware:
     """The ASGI application the server runs."""
 
     def __init__(self, emulator: Emulator, hang_up: HangUp) -> None:
@@ -61,9 +61,9 @@ class Wire:
         effect = self._emulator.faults.strike(call.request.method, call.request.url.path, call.key)
         early, late = _pauses(effect)
         await asyncio.sleep(self._emulator.latency + early)
-        applied = not isinstance(effect, Answer) and effect != Reset(applied=False)
-        reply: _Reply | None = None
-        if isinstance(effect, Answer):
+        applied = not isinstance(effect, ErrorAnswer) and effect != Reset(applied=False)
+        reply: _Response | None = None
+        if isinstance(effect, ErrorAnswer):
             reply = _made_up(effect, gemini=call.gemini)
         elif applied:
             reply = await _ask(self._gemini if call.gemini else self._openai, call)
@@ -78,8 +78,8 @@ class Wire:
             await asyncio.sleep(late)
             await _send(reply, effect, send)
 
-    def _note(self, call: _Call, effect: Effect | None, *, applied: bool, status: int | None) -> None:
-        entry = Entry(
+    def _note(self, call: _RequestLine, effect: Effect | None, *, applied: bool, status: int | None) -> None:
+        entry = JournalEntry(
             at=self._emulator.clock.now(),
             method=call.request.method,
             path=call.request.url.path,
@@ -93,11 +93,11 @@ class Wire:
         self._emulator.journal.add(entry)
 
 
-async def _read(scope: Scope, receive: Receive) -> _Call:
+async def _read(scope: Scope, receive: Receive) -> _RequestLine:
     request = Request(scope, receive)
     gemini = _is_gemini(request)
     key = gemini_api.presented_key(request) if gemini else openai_api.presented_key(request)
-    return _Call(request, await request.body(), gemini, key)
+    return _RequestLine(request, await request.body(), gemini, key)
 
 
 def _is_gemini(request: Request) -> bool:
@@ -106,7 +106,7 @@ def _is_gemini(request: Request) -> bool:
     return by_path or gemini_api.presented_key(request) != ""
 
 
-async def _ask(app: ASGIApp, call: _Call) -> _Reply:
+async def _ask(app: ASGIApp, call: _RequestLine) -> _Response:
     """The API's own answer."""
     unread = [{"type": "http.request", "body": call.body, "more_body": False}]
     status = 0
@@ -125,7 +125,7 @@ async def _ask(app: ASGIApp, call: _Call) -> _Reply:
             body.extend(message.get("body", b""))
 
     await app(dict(call.request.scope), receive, send)
-    return _Reply(status, tuple(headers), bytes(body))
+    return _Response(status, tuple(headers), bytes(body))
 
 
 def _pauses(effect: Effect | None) -> tuple[float, float]:
@@ -135,7 +135,7 @@ def _pauses(effect: Effect | None) -> tuple[float, float]:
     return (0.0, effect.seconds) if effect.applied_first else (effect.seconds, 0.0)
 
 
-def _made_up(answer: Answer, *, gemini: bool) -> _Reply:
+def _made_up(answer: ErrorAnswer, *, gemini: bool) -> _Response:
     """The answer of a fault."""
     body = answer.body
     if body is None:
@@ -145,14 +145,14 @@ def _made_up(answer: Answer, *, gemini: bool) -> _Reply:
         error = ApiError(answer.status, f"The emulator was told to answer {answer.status}.", code=code)
         body = json.dumps(gemini_form(error) if gemini else openai_form(error))
     headers = {"content-type": "application/json", **answer.all_headers()}
-    return _Reply(
+    return _Response(
         answer.status,
         tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
         body.encode(),
     )
 
 
-async def _send(reply: _Reply, effect: Effect | None, send: Send) -> None:
+async def _send(reply: _Response, effect: Effect | None, send: Send) -> None:
     """Send an answer, spoilt as the fault says."""
     body = reply.body
     if isinstance(effect, MalformedJson):
@@ -170,7 +170,7 @@ async def _send(reply: _Reply, effect: Effect | None, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _summary(call: _Call) -> str:
+def _summary(call: _RequestLine) -> str:
     kind = call.request.headers.get("content-type", "").partition(";")[0]
     if kind == "application/json":
         return call.body[:JOURNALED].decode(errors="replace")

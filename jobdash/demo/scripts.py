@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 import jobdash
-from jobdash.demo.local_worker import SCRIPTS, WORKERS
+from jobdash.demo.script_process import SCRIPTS, WORKERS
 
 _PATIENCE_S = 2.0
 _OUTPUT = "output"
@@ -21,7 +21,7 @@ _REAP_EVERY_S = 1.0
 """How often those that have ended are asked how: until then they stay in the table of processes."""
 
 
-class LocalJobs:
+class DemoScripts:
     """Worker processes in the world of one demo, each a script of the demo's person.
 
     Those that the dashboard starts again are ended as well: they have written down who they are.
@@ -83,7 +83,7 @@ class LocalJobs:
         command = (
             sys.executable,
             "-m",
-            "jobdash.demo.local_worker",
+            "jobdash.demo.script_process",
             name,
             str(self._folder),
             str(os.getpid()),

@@ -10,14 +10,14 @@ from jobdash.demo.emulator.batch import Batch
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class BatchPage:
     """Some batches, and whether older ones follow."""
 
     batches: tuple[Batch, ...]
     has_more: bool
 
 
-class Ledger:
+class BatchIndex:
     """Batches by age. Locked, because tests and the demo seed it from another thread than the server's."""
 
     def __init__(self) -> None:
@@ -46,12 +46,12 @@ class Ledger:
                 del self._order[self._place(batch)]
             return batch is not None
 
-    def page(self, limit: int, *, after: Batch | None = None) -> Page:
+    def page(self, limit: int, *, after: Batch | None = None) -> BatchPage:
         """The `limit` newest batches that are older than `after`."""
         with self._lock:
             end = len(self._order) if after is None else self._place(after)
             start = max(0, end - limit)
-            return Page(tuple(reversed(self._order[start:end])), has_more=start > 0)
+            return BatchPage(tuple(reversed(self._order[start:end])), has_more=start > 0)
 
     def _place(self, batch: Batch) -> int:
         return bisect_left(self._order, _age(batch), key=_age)
