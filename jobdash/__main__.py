@@ -15,9 +15,9 @@ def main() -> None:
         try:
             sys.stdout.flush()
         except OSError as error:
-            from jobdash.cli.out import Output, tell
+            from jobdash.cli.output import Output, print_error
 
-            tell(f"jobdash: standard output cannot be written: {error.strerror}")
+            print_error(f"jobdash: standard output cannot be written: {error.strerror}")
             Output(sys.stdout).forget()
             sys.exit(1)
         return

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from jobdash.cli.acting import Manner, carry_out, close_what_is_abandoned
-from jobdash.cli.asof import as_of_words
+from jobdash.cli.context import CliContext
 from jobdash.cli.exit_codes import FAILED
-from jobdash.cli.face import Face
-from jobdash.cli.out import tell
-from jobdash.cli.selecting import Wanted
-from jobdash.cli.syncing import sync_now
-from jobdash.cli.workbench import situation
+from jobdash.cli.freshness import as_of_words
+from jobdash.cli.output import print_error
+from jobdash.cli.run_action import RunOptions, carry_out, close_what_is_abandoned
+from jobdash.cli.selection import JobSelector
+from jobdash.cli.session import situation
+from jobdash.cli.sync_output import sync_now
 from jobdash.config.settings import Account
 from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import Choices
@@ -18,7 +18,7 @@ from jobdash.operations.planning import plan_cancel_all
 
 
 def cancel_all_pending(
-    face: Face, wanted: Wanted, choices: Choices, manner: Manner, *, sync_first: bool
+    face: CliContext, wanted: JobSelector, choices: Choices, manner: RunOptions, *, sync_first: bool
 ) -> int:
     """Cancel what is unfinished; jobs known here are tried also where an account could not be asked first."""
     asked = _asked(face, wanted)
@@ -28,14 +28,14 @@ def cancel_all_pending(
         names = [account.name for account in asked] if wanted.accounts else None
         worst = FAILED if sync_now(face, names) else 0
     if asked and (worst or not sync_first):
-        tell(as_of_words(face.opened.browser, face.config, system_clock()))
+        print_error(as_of_words(face.opened.browser, face.config, system_clock()))
     if not manner.dry_run:
         close_what_is_abandoned(face)
     plan = plan_cancel_all(face.opened.browser, scope, situation(face, named=False), choices)
     return carry_out(face, plan, manner, worst=worst)
 
 
-def _asked(face: Face, wanted: Wanted) -> tuple[Account, ...]:
+def _asked(face: CliContext, wanted: JobSelector) -> tuple[Account, ...]:
     """Return the accounts to ask; none of them has to be there where scripts have run."""
     face.check_accounts(wanted.accounts)
     if not face.config.accounts and face.opened.browser.counts().by_account.get(LOCAL):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from jobdash.cli.face import Face
+from jobdash.cli.context import CliContext
 from jobdash.domain.text import clean, encodable
 from jobdash.domain.time import parse_span
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-pass_face = click.make_pass_decorator(Face)
+pass_context = click.make_pass_decorator(CliContext)
 _MOST_COMPLETIONS = 50
 _WHOLE_ID = 8
 """Characters of a job's id."""
@@ -36,7 +36,7 @@ def shared_options() -> list[click.Parameter]:
 
 def _shared(flag: str, name: str, **settings: Any) -> click.Option:
     def remember(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
-        face = ctx.find_root().ensure_object(Face)
+        face = ctx.find_root().ensure_object(CliContext)
         if value is None or value is False:
             return
         if value == "":
@@ -46,7 +46,7 @@ def _shared(flag: str, name: str, **settings: Any) -> click.Option:
     return click.Option([flag, name], expose_value=False, callback=remember, **settings)
 
 
-class FaceCommand(click.Command):
+class ContextCommand(click.Command):
     """A command with the shared options, and examples under its help."""
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **settings: Any) -> None:
@@ -108,15 +108,15 @@ class OptionalValue(click.Option):
         self.bare = bare
 
 
-def face_command(
+def command_with_context(
     name: str, *examples: str, context: Mapping[str, Any] | None = None
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Declare a command; its help is the function's docstring."""
     settings = {"max_content_width": 100, **(context or {})}
-    return click.command(name, cls=FaceCommand, examples=examples, context_settings=settings)
+    return click.command(name, cls=ContextCommand, examples=examples, context_settings=settings)
 
 
-class Span(click.ParamType[int]):
+class DurationParam(click.ParamType[int]):
     """A span of time: ``90`` or ``90s``, ``5m``, ``2h``; milliseconds."""
 
     name = "span"
@@ -129,7 +129,7 @@ class Span(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-class JobWord(click.ParamType[str]):
+class JobParam(click.ParamType[str]):
     """A word that names a job; completed from the ids in the store."""
 
     name = "job"
@@ -145,7 +145,7 @@ class JobWord(click.ParamType[str]):
         from jobdash.operations.job_lookup import Browser, Scope, Sort
 
         try:
-            face = ctx.find_root().ensure_object(Face)
+            face = ctx.find_root().ensure_object(CliContext)
             browser = Browser(face.config.database)
             newest = browser.page(Scope(), Sort(), None, _MOST_COMPLETIONS)
             rows = browser.by_public(incomplete)[:_MOST_COMPLETIONS] if incomplete else newest
@@ -154,7 +154,7 @@ class JobWord(click.ParamType[str]):
         return [CompletionItem(row.public_id, help=clean(row.name, 60)) for row in rows]
 
 
-class AccountName(click.ParamType[str]):
+class AccountParam(click.ParamType[str]):
     """The name of an account."""
 
     name = "account"
@@ -169,13 +169,13 @@ class AccountName(click.ParamType[str]):
         from jobdash.errors import JobdashError
 
         try:
-            names = ctx.find_root().ensure_object(Face).config.account_names
+            names = ctx.find_root().ensure_object(CliContext).config.account_names
         except JobdashError:
             return []
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-class OrderWord(click.ParamType[str]):
+class SortOrderParam(click.ParamType[str]):
     """An order of jobs: a column, with ``-`` in front for the other direction."""
 
     name = "order"
@@ -199,7 +199,7 @@ def account_option(*, many: bool = True) -> Callable[[F], F]:
         "--account",
         "accounts" if many else "account",
         multiple=many,
-        type=AccountName(),
+        type=AccountParam(),
         metavar="NAME",
         help="Only this account." + (" May be repeated." if many else ""),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from jobdash.cli.job_words import done_words, short_name
-from jobdash.cli.out import Tone, say, tell
+from jobdash.cli.job_line import done_words, short_name
+from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.tables import cells, terminal_width, wrapped
 from jobdash.domain.clock import system_clock
 from jobdash.domain.describe.job_text import shown_status
@@ -19,24 +19,24 @@ MOST_SHOWN = 20
 
 
 _NOBODY = "not confirmed, as there is no terminal to ask at; --yes does without the question"
-Print = Callable[[str, Tone], None]
+Print = Callable[[str, Style], None]
 
 
-def show_plan(plan: Plan, out: Print = tell, most: int | None = MOST_SHOWN) -> None:
+def show_plan(plan: Plan, out: Print = print_error, most: int | None = MOST_SHOWN) -> None:
     """Print what a plan would do, with at most so many of its jobs."""
-    width = terminal_width(sys.stdout if out is say else sys.stderr)
-    out(title(plan), Tone.STRONG)
+    width = terminal_width(sys.stdout if out is print_text else sys.stderr)
+    out(title(plan), Style.STRONG)
     for decision in plan.acting[:most]:
         for line in wrapped(_job_words(decision), width, "  ", "    "):
-            out(line, Tone.PLAIN)
+            out(line, Style.PLAIN)
     if most is not None and (rest := len(plan.acting) - most) > 0:
-        out(f"  … and {rest:,} more", Tone.PLAIN)
+        out(f"  … and {rest:,} more", Style.PLAIN)
     lines = notes(plan)
     topics = max(cells(note.topic) for note in lines)
     for note in lines:
         head = f"  {note.topic.ljust(topics)}  "
         for line in wrapped(note.text, width, head, " " * len(head)):
-            out(line, Tone.WARN if note.warning else Tone.PLAIN)
+            out(line, Style.WARN if note.warning else Style.PLAIN)
 
 
 def _job_words(decision: Decision) -> str:

@@ -7,7 +7,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobdash.cli.face import Face
+from jobdash.cli.context import CliContext
 from jobdash.config.settings import default_database_path
 from jobdash.domain.text import redact
 from jobdash.errors import JobdashError
@@ -15,7 +15,7 @@ from jobdash.errors import JobdashError
 NAME = "debug.log"
 
 
-def write_crash(error: BaseException, face: Face) -> Path:
+def write_crash(error: BaseException, face: CliContext) -> Path:
     """Append a traceback to the log beside the store; return the log's path."""
     path = _data_folder(face) / NAME
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def write_crash(error: BaseException, face: Face) -> Path:
     return path
 
 
-def _data_folder(face: Face) -> Path:
+def _data_folder(face: CliContext) -> Path:
     try:
         return face.config.database.parent
     except JobdashError:

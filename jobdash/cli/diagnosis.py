@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from jobdash.cli.context import NO_ACCOUNT, CliContext
+from jobdash.cli.event_loop import run
 from jobdash.cli.exit_codes import FAILED
-from jobdash.cli.face import NO_ACCOUNT, Face
-from jobdash.cli.loop import run
-from jobdash.cli.out import Tone, document, say
-from jobdash.cli.workbench import open_accounts
+from jobdash.cli.output import Style, document, print_text
+from jobdash.cli.session import open_clients
 from jobdash.config.settings import Config, default_config_path
 from jobdash.errors import ConfigError, StoreError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
 from jobdash.operations.rate_limiter import CancelToken
 
 
-def diagnose(face: Face) -> int:
+def diagnose(face: CliContext) -> int:
     """Look at everything, whatever of it is broken; return the exit code of the worst."""
     config, config_error = _config(face)
     store, store_error = _store(face) if config else (None, None)
@@ -33,14 +33,14 @@ def diagnose(face: Face) -> int:
     return _exit_code(store_error, config_error, accounts)
 
 
-def _config(face: Face) -> tuple[Config | None, ConfigError | None]:
+def _config(face: CliContext) -> tuple[Config | None, ConfigError | None]:
     try:
         return face.config, None
     except ConfigError as error:
         return None, error
 
 
-def _store(face: Face) -> tuple[StoreFacts | None, StoreError | None]:
+def _store(face: CliContext) -> tuple[StoreFacts | None, StoreError | None]:
     try:
         opened = face.opened
         return store_facts(face.config, opened.browser, opened.read_only), None
@@ -48,9 +48,9 @@ def _store(face: Face) -> tuple[StoreFacts | None, StoreError | None]:
         return None, error
 
 
-def _accounts(face: Face) -> list[AccountFacts]:
+def _accounts(face: CliContext) -> list[AccountFacts]:
     async def work(_stop: CancelToken) -> list[AccountFacts]:
-        async with open_accounts(face) as accounts:
+        async with open_clients(face) as accounts:
             return await account_facts(face.config, accounts)
 
     return run(work) if face.config.accounts else []
@@ -77,15 +77,15 @@ def _warnings(config: Config) -> list[str]:
 
 
 def _good(text: str) -> None:
-    say(f"✔ {text}", Tone.GOOD)
+    print_text(f"✔ {text}", Style.GOOD)
 
 
 def _warn(text: str) -> None:
-    say(f"! {text}", Tone.WARN)
+    print_text(f"! {text}", Style.WARN)
 
 
 def _bad(text: str) -> None:
-    say(f"✖ {text}", Tone.BAD)
+    print_text(f"✖ {text}", Style.BAD)
 
 
 def _print_store(store: StoreFacts | None, error: StoreError | None) -> None:
@@ -114,7 +114,7 @@ def _print_owners(config: Config) -> None:
         _good(f"owner: {path}: {owner}, mode {mode}")
 
 
-def _print_config(face: Face, config: Config | None, error: ConfigError | None) -> None:
+def _print_config(face: CliContext, config: Config | None, error: ConfigError | None) -> None:
     if error is not None:
         _bad(f"config: {error}")
     if config is None:
@@ -152,7 +152,7 @@ def _print_scripts(store: StoreFacts | None) -> None:
 
 
 def _as_json(
-    face: Face,
+    face: CliContext,
     store: StoreFacts | None,
     store_error: StoreError | None,
     config_error: ConfigError | None,

@@ -6,23 +6,31 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from jobdash.cli.job_words import NAME_WIDTH
-from jobdash.cli.moments import local, rfc3339
-from jobdash.cli.out import Tone, say
-from jobdash.cli.tables import Cell, Column, plain_lines, table, table_width, terminal_width, wrapped
+from jobdash.cli.job_line import NAME_WIDTH
+from jobdash.cli.output import Style, print_text
+from jobdash.cli.tables import (
+    TableCell,
+    TableColumn,
+    plain_lines,
+    table,
+    table_width,
+    terminal_width,
+    wrapped,
+)
+from jobdash.cli.time_format import local, rfc3339
 from jobdash.domain.job import Event
 from jobdash.domain.status import label
 from jobdash.domain.text import clean
 
 _COLUMNS = (
-    Column("TIME"),
-    Column("WHO"),
-    Column("BY"),
-    Column("ACTION"),
-    Column("JOB"),
-    Column("NAME", gives=True),
-    Column("RESULT"),
-    Column("DETAIL", gives=True),
+    TableColumn("TIME"),
+    TableColumn("WHO"),
+    TableColumn("BY"),
+    TableColumn("ACTION"),
+    TableColumn("JOB"),
+    TableColumn("NAME", gives=True),
+    TableColumn("RESULT"),
+    TableColumn("DETAIL", gives=True),
 )
 
 
@@ -36,7 +44,7 @@ def print_events(events: Sequence[Event], *, heading: bool = False) -> None:
     if not events:
         return
     if heading:
-        say("")
+        print_text("")
     rows = [_line(event) for event in events]
     width = terminal_width(sys.stdout)
     if width is None or table_width(_COLUMNS, rows) <= width:
@@ -45,28 +53,28 @@ def print_events(events: Sequence[Event], *, heading: bool = False) -> None:
         _print_narrow(events, rows, width)
 
 
-def _print_narrow(events: Sequence[Event], rows: Sequence[Sequence[Cell]], width: int) -> None:
+def _print_narrow(events: Sequence[Event], rows: Sequence[Sequence[TableCell]], width: int) -> None:
     """Print events where a line has no room for everything: the detail, whole, below its line."""
     columns, heads = _COLUMNS[:-1], [row[:-1] for row in rows]
     lines = plain_lines(columns, heads, width)
-    say(next(lines), Tone.STRONG)
+    print_text(next(lines), Style.STRONG)
     for event, line in zip(events, lines, strict=True):
-        say(line, Tone.BAD if event.result == "failed" else Tone.PLAIN)
+        print_text(line, Style.BAD if event.result == "failed" else Style.PLAIN)
         if event.detail:
             for part in wrapped(clean(event.detail, _DETAIL), width, _BELOW, _BELOW):
-                say(part, Tone.QUIET)
+                print_text(part, Style.QUIET)
 
 
-def _line(event: Event) -> list[Cell]:
+def _line(event: Event) -> list[TableCell]:
     return [
-        Cell(local(event.at, seconds=True), Tone.QUIET),
-        Cell(event.actor),
-        Cell(event.face, Tone.QUIET),
-        Cell(event.action),
-        Cell(event.job_public_id or ""),
-        Cell(clean(event.job_name or event.account or "", NAME_WIDTH)),
-        Cell(label(event.result), Tone.BAD if event.result == "failed" else Tone.PLAIN),
-        Cell(clean(event.detail, _DETAIL), Tone.QUIET),
+        TableCell(local(event.at, seconds=True), Style.QUIET),
+        TableCell(event.actor),
+        TableCell(event.face, Style.QUIET),
+        TableCell(event.action),
+        TableCell(event.job_public_id or ""),
+        TableCell(clean(event.job_name or event.account or "", NAME_WIDTH)),
+        TableCell(label(event.result), Style.BAD if event.result == "failed" else Style.PLAIN),
+        TableCell(clean(event.detail, _DETAIL), Style.QUIET),
     ]
 
 

@@ -8,5 +8,5 @@ TIMED_OUT = 7
 """Waiting ran out of time."""
 INTERRUPTED = 130
 """Ctrl-C; what a shell reports of a program that SIGINT ended."""
-READER_LEFT = 141
+OUTPUT_CLOSED = 141
 """What a shell reports of a program whose reader went away."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from jobdash.cli.moments import rfc3339
-from jobdash.cli.out import Tone, say, tell
+from jobdash.cli.output import Style, print_error, print_text
+from jobdash.cli.time_format import rfc3339
 from jobdash.domain.items import NO_ITEM, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.text import clean
 from jobdash.operations.item_json import item_json
@@ -16,10 +16,10 @@ from jobdash.operations.job_lookup import Browser
 MOST_ERROR_GROUPS = 5
 _PAGE = 1_000
 _TONES = {
-    ItemStatus.OK: Tone.QUIET,
-    ItemStatus.ERROR: Tone.BAD,
-    ItemStatus.SKIPPED: Tone.QUIET,
-    ItemStatus.WAITING: Tone.PLAIN,
+    ItemStatus.OK: Style.QUIET,
+    ItemStatus.ERROR: Style.BAD,
+    ItemStatus.SKIPPED: Style.QUIET,
+    ItemStatus.WAITING: Style.PLAIN,
 }
 
 
@@ -40,28 +40,28 @@ def _all_items(browser: Browser, job_id: int, outcome: ItemStatus | None) -> Ite
 def print_items(browser: Browser, job_id: int, outcome: ItemStatus | None, limit: int | None) -> None:
     """Print a job's items, a line each, under their counts and the commonest errors."""
     counts = browser.item_counts(job_id)
-    say("")
+    print_text("")
     told = " · ".join(f"{number:,} {word}" for word, number in counts.items() if number)
-    say(f"Items  {told or 'none are kept'}")
+    print_text(f"Items  {told or 'none are kept'}")
     if not told:
         return
     _print_errors(browser.item_errors(job_id))
     number = 0
     for item in items_of(browser, job_id, outcome, limit):
-        say(_line(item), _TONES[item.outcome])
+        print_text(_line(item), _TONES[item.outcome])
         number += 1
     there = sum(counts.values()) if outcome is None else counts[outcome]
     if not number and outcome is not None:
-        tell(NO_ITEM[outcome].lower())
+        print_error(NO_ITEM[outcome].lower())
     elif number < there:
-        tell(f"{number:,} of {there:,} items; --limit 0 shows all")
+        print_error(f"{number:,} of {there:,} items; --limit 0 shows all")
 
 
 def _print_errors(errors: ItemErrors) -> None:
     for group in errors.groups[:MOST_ERROR_GROUPS]:
-        say(f"  {group.count:,} × {_error_words(group.error_type, group.error)}", Tone.WARN)
+        print_text(f"  {group.count:,} × {_error_words(group.error_type, group.error)}", Style.WARN)
     if (rest := len(errors.groups) - MOST_ERROR_GROUPS) > 0:
-        say(f"  … and {rest:,} more kinds of error")
+        print_text(f"  … and {rest:,} more kinds of error")
 
 
 def _error_words(error_type: str | None, error: str | None) -> str:

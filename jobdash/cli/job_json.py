@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobdash.cli.moments import rfc3339
+from jobdash.cli.time_format import rfc3339
 from jobdash.domain.describe.job_text import shown_status, stalled
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.status import Status

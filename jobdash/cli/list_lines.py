@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from jobdash.cli.asof import as_of_words
-from jobdash.cli.face import NO_ACCOUNT, Face
+from jobdash.cli.context import NO_ACCOUNT, CliContext
+from jobdash.cli.freshness import as_of_words
 from jobdash.cli.job_json import CSV_FIELDS, job_json
-from jobdash.cli.job_words import COLUMNS, NONE_PASSES, line
-from jobdash.cli.listing import Listing
-from jobdash.cli.out import tell
+from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
+from jobdash.cli.listing import JobListing
+from jobdash.cli.output import print_error
 from jobdash.cli.tables import csv_lines, table
 from jobdash.domain.clock import system_clock
 from jobdash.domain.provider import LOCAL
 from jobdash.operations.job_lookup import Browser
 
 
-def print_csv(listing: Listing, browser: Browser) -> None:
+def print_csv(listing: JobListing, browser: Browser) -> None:
     """Print a listing as CSV."""
     now = system_clock()
     shapes = (job_json(job, now) for job in listing.jobs(browser))
     csv_lines(CSV_FIELDS, ([shape[field] for field in CSV_FIELDS] for shape in shapes))
 
 
-def print_table(listing: Listing, browser: Browser) -> None:
+def print_table(listing: JobListing, browser: Browser) -> None:
     """Print a listing as a table; what it leaves out is said on stderr."""
     now = system_clock()
     rows = [line(row, now) for row in listing.rows(browser)]
     if rows:
         table(COLUMNS, rows)
     else:
-        tell(NONE_PASSES if listing.scope.filtered else "no jobs")
+        print_error(NONE_PASSES if listing.scope.filtered else "no jobs")
     if listing.limit is not None and len(rows) == listing.limit:
         total = browser.count(listing.scope)
         if total > len(rows):
-            tell(f"{len(rows):,} of {total:,} jobs; --limit 0 shows all")
+            print_error(f"{len(rows):,} of {total:,} jobs; --limit 0 shows all")
 
 
-def print_age(face: Face) -> None:
+def print_age(face: CliContext) -> None:
     """Say on stderr when the accounts were asked."""
     if not face.config.accounts:
         if not face.opened.browser.counts().by_account.get(LOCAL):
-            tell(NO_ACCOUNT)
+            print_error(NO_ACCOUNT)
     else:
-        tell(as_of_words(face.opened.browser, face.config, system_clock()))
+        print_error(as_of_words(face.opened.browser, face.config, system_clock()))

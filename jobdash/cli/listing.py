@@ -13,7 +13,7 @@ from jobdash.operations.job_lookup import Browser, Scope, Sort, SortOrder
 _PAGE = 500
 
 
-class Listing(NamedTuple):
+class JobListing(NamedTuple):
     """A wish for jobs; read page by page, so that a million of them never stand in memory."""
 
     scope: Scope

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from jobdash.cli.command import shared_options
-from jobdash.cli.exit_codes import FAILED, INTERRUPTED, READER_LEFT
-from jobdash.cli.face import Face
-from jobdash.cli.out import Output, Tone, prepared, say, tell
+from jobdash.cli.context import CliContext
+from jobdash.cli.exit_codes import FAILED, INTERRUPTED, OUTPUT_CLOSED
+from jobdash.cli.output import Output, Style, prepared, print_error, print_text
 from jobdash.cli.require_terminal import require_terminal
 from jobdash.errors import FileFaults, FilterError, JobdashError, UsageError
 
@@ -37,7 +37,7 @@ COMMANDS = {
 """By name, the module in `jobdash.cli.commands` whose ``command`` it is."""
 
 
-class ReaderLeft(Exception):
+class OutputClosed(Exception):
     """Whoever read our output is gone; click would end the program for that in its own way."""
 
 
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise ReaderLeft from None
+            raise OutputClosed from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of the help."""
@@ -95,7 +95,7 @@ def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
     if value:
         from jobdash import __version__
 
-        say(f"jobdash {__version__}")
+        print_text(f"jobdash {__version__}")
         ctx.exit()
 
 
@@ -124,10 +124,10 @@ def group(ctx: click.Context) -> int:
     """
     if ctx.invoked_subcommand is not None:
         return 0
-    return dashboard(ctx.find_root().ensure_object(Face))
+    return dashboard(ctx.find_root().ensure_object(CliContext))
 
 
-def dashboard(face: Face) -> int:
+def dashboard(face: CliContext) -> int:
     """Open the dashboard; return its exit code."""
     if face.as_json:
         raise UsageError("the dashboard prints no JSON; jobdash list --json does")
@@ -141,20 +141,22 @@ def run(args: Sequence[str]) -> int:
     """Run one command line; return its exit code. No traceback leaves this function."""
     with prepared() as output:
         if output is None:
-            tell("jobdash: standard output is closed: nothing can be printed, so nothing was done", Tone.BAD)
+            print_error(
+                "jobdash: standard output is closed: nothing can be printed, so nothing was done", Style.BAD
+            )
             return FAILED
         code = _run(args, output)
         if output.error is None:
             return code
         output.forget()
         if isinstance(output.error, BrokenPipeError):
-            return READER_LEFT
-        tell(f"jobdash: standard output cannot be written: {output.error.strerror}", Tone.BAD)
+            return OUTPUT_CLOSED
+        print_error(f"jobdash: standard output cannot be written: {output.error.strerror}", Style.BAD)
         return code or FAILED
 
 
 def _run(args: Sequence[str], output: Output) -> int:
-    face = Face()
+    face = CliContext()
     try:
         return _invoke(list(args), face)
     except click.ClickException as error:
@@ -164,17 +166,17 @@ def _run(args: Sequence[str], output: Output) -> int:
         _show_error(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        tell("interrupted")
+        print_error("interrupted")
         return INTERRUPTED
-    except ReaderLeft:
-        return READER_LEFT
+    except OutputClosed:
+        return OUTPUT_CLOSED
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
         if output.error is None:
             _show_crash(error, face)
         return FAILED
 
 
-def _invoke(args: list[str], face: Face) -> int:
+def _invoke(args: list[str], face: CliContext) -> int:
     code: Any = group.main(args, prog_name="jobdash", standalone_mode=False, obj=face)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
@@ -183,33 +185,33 @@ def _invoke(args: list[str], face: Face) -> int:
 def _show_usage_error(error: click.ClickException) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         for line in error.format_message().splitlines():
-            tell(line)
+            print_error(line)
         return
-    tell(f"jobdash: {error.format_message()}", Tone.BAD)
+    print_error(f"jobdash: {error.format_message()}", Style.BAD)
     context = getattr(error, "ctx", None)
     if context is not None:
-        tell(f"Try: {context.command_path} --help")
+        print_error(f"Try: {context.command_path} --help")
 
 
 def _show_error(error: JobdashError) -> None:
     if isinstance(error, FileFaults):
-        tell(f"jobdash: {error.head}:", Tone.BAD)
+        print_error(f"jobdash: {error.head}:", Style.BAD)
         for fault in error.faults:
-            tell(f"  {fault}")
+            print_error(f"  {fault}")
         return
-    tell(f"jobdash: {error}", Tone.BAD)
+    print_error(f"jobdash: {error}", Style.BAD)
     if isinstance(error, FilterError) and error.text:
-        from jobdash.cli.caret import caret_lines
+        from jobdash.cli.filter_error import caret_lines
 
         for line in caret_lines(error.text, error.position):
-            tell(line)
+            print_error(line)
 
 
-def _show_crash(error: Exception, face: Face) -> None:
-    tell(f"jobdash: something went wrong that should not: {type(error).__name__}: {error}", Tone.BAD)
+def _show_crash(error: Exception, face: CliContext) -> None:
+    print_error(f"jobdash: something went wrong that should not: {type(error).__name__}: {error}", Style.BAD)
     if not face.debug:
-        tell("Run it again with --debug to write the details to a log file.")
+        print_error("Run it again with --debug to write the details to a log file.")
         return
     from jobdash.cli.crash_log import write_crash
 
-    tell(f"The details are in {write_crash(error, face)}")
+    print_error(f"The details are in {write_crash(error, face)}")

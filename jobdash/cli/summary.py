@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobdash.cli.job_json import results_available
-from jobdash.cli.job_words import done_words, short_name
-from jobdash.cli.out import Tone, document, say
+from jobdash.cli.job_line import done_words, short_name
+from jobdash.cli.output import Style, document, print_text
 from jobdash.domain.describe.plan_text import waits
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Plan
@@ -18,11 +18,11 @@ from jobdash.domain.status import LABELS
 
 MOST_SKIPPED = 20
 """Skipped jobs of a filter that are printed one by one; more are counted by their reasons."""
-_TONES = {ActionResult.DONE: Tone.GOOD, ActionResult.SKIPPED: Tone.QUIET, ActionResult.FAILED: Tone.BAD}
+_TONES = {ActionResult.DONE: Style.GOOD, ActionResult.SKIPPED: Style.QUIET, ActionResult.FAILED: Style.BAD}
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SummaryLine:
     """One job of a summary."""
 
     before: JobRow
@@ -34,25 +34,27 @@ class Line:
     """Dry run: whether the action would be for this job."""
 
 
-def lines_of(outcomes: Iterable[ActionOutcome], after: Mapping[int, JobRow]) -> list[Line]:
+def lines_of(outcomes: Iterable[ActionOutcome], after: Mapping[int, JobRow]) -> list[SummaryLine]:
     """Return outcomes with the jobs as they are now."""
     return [
-        Line(outcome.job, outcome.result, outcome.reason, after.get(outcome.job.id), outcome.stopped)
+        SummaryLine(outcome.job, outcome.result, outcome.reason, after.get(outcome.job.id), outcome.stopped)
         for outcome in outcomes
     ]
 
 
-def plan_lines(plan: Plan) -> list[Line]:
+def plan_lines(plan: Plan) -> list[SummaryLine]:
     """Return what a plan would do, as if it were done."""
-    acting = [Line(decision.job, ActionResult.DONE, "", None, planned=True) for decision in plan.acting]
+    acting = [
+        SummaryLine(decision.job, ActionResult.DONE, "", None, planned=True) for decision in plan.acting
+    ]
     return acting + [
-        Line(decision.job, ActionResult.SKIPPED, decision.reason, decision.job, planned=False)
+        SummaryLine(decision.job, ActionResult.SKIPPED, decision.reason, decision.job, planned=False)
         for decision in plan.skipped
     ]
 
 
 def print_summary(
-    action: str, lines: Sequence[Line], fetchable: Collection[int] = (), *, dry_run: bool = False
+    action: str, lines: Sequence[SummaryLine], fetchable: Collection[int] = (), *, dry_run: bool = False
 ) -> None:
     """Print a summary as JSON; ``fetchable`` are the ids of local jobs with results."""
     results = Counter(line.result for line in lines)
@@ -68,7 +70,7 @@ def print_summary(
     )
 
 
-def _as_json(line: Line, fetchable: Collection[int], *, dry_run: bool) -> dict[str, Any]:
+def _as_json(line: SummaryLine, fetchable: Collection[int], *, dry_run: bool) -> dict[str, Any]:
     before, now = line.before, line.after or line.before
     results = now.id in fetchable if now.local else results_available(now)
     planned = {"planned": line.planned} if dry_run else {}
@@ -86,7 +88,7 @@ def _as_json(line: Line, fetchable: Collection[int], *, dry_run: bool) -> dict[s
     } | planned
 
 
-def tone_of(result: ActionResult) -> Tone:
+def tone_of(result: ActionResult) -> Style:
     """Return how a line with this result looks."""
     return _TONES[result]
 
@@ -103,18 +105,18 @@ def _done_word(plan: Plan, outcome: ActionOutcome) -> str:
     return LABELS[outcome.status_after] if outcome.status_after is not None else str(outcome.result)
 
 
-def print_line(word: str, job: JobRow, reason: str, tone: Tone) -> None:
+def print_line(word: str, job: JobRow, reason: str, tone: Style) -> None:
     """Print one job of an action; a reader who has left does not end the action."""
     words = (f"{word:<10}", job.public_id, f"{short_name(job)} ({job.account})", reason or done_words(job))
     with contextlib.suppress(BrokenPipeError):
-        say("  ".join(filter(None, words)), tone)
+        print_text("  ".join(filter(None, words)), tone)
 
 
 def print_skipped(plan: Plan) -> None:
     """Print what a plan leaves alone: job by job when they were named or are few, else by reasons."""
     if plan.scope is None or len(plan.skipped) <= MOST_SKIPPED:
         for decision in plan.skipped:
-            print_line("skipped", decision.job, decision.reason, Tone.QUIET)
+            print_line("skipped", decision.job, decision.reason, Style.QUIET)
         return
     for reason, number in Counter(decision.reason for decision in plan.skipped).most_common():
-        say(f"{'skipped':<10}  {number:,} × {reason}", Tone.QUIET)
+        print_text(f"{'skipped':<10}  {number:,} × {reason}", Style.QUIET)

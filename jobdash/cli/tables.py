@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-from jobdash.cli.out import LINE_LIMIT, Tone, say
+from jobdash.cli.output import LINE_LIMIT, Style, print_text
 from jobdash.domain.text import clean, redact
 
 _GAP = 2
@@ -19,15 +19,15 @@ _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """One cell of a table."""
 
     text: str
-    tone: Tone = Tone.PLAIN
+    tone: Style = Style.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """A column: its head, and how its cells stand."""
 
     head: str
@@ -51,9 +51,9 @@ def _csv_cell(value: object) -> object:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
+def table(columns: Sequence[TableColumn], rows: Sequence[Sequence[TableCell]]) -> None:
     """Print a table: drawn by Rich on a terminal, plain aligned text elsewhere."""
-    gated = [[Cell(clean(redact(cell.text)), cell.tone) for cell in row] for row in rows]
+    gated = [[TableCell(clean(redact(cell.text)), cell.tone) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _rich_table(columns, gated)
     else:
@@ -62,7 +62,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
 
 
 def plain_lines(
-    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], room: int | None = None
+    columns: Sequence[TableColumn], rows: Sequence[Sequence[TableCell]], room: int | None = None
 ) -> Iterator[str]:
     """Yield the lines of a table, the heads first; in ``room`` cells what is too long is cut with ``…``."""
     widths = _widths(columns, rows)
@@ -85,12 +85,12 @@ def _padded(text: str, width: int, *, right: bool) -> str:
     return f"{blank}{text}" if right else f"{text}{blank}"
 
 
-def table_width(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> int:
+def table_width(columns: Sequence[TableColumn], rows: Sequence[Sequence[TableCell]]) -> int:
     """Return how many cells the longest line of a table has."""
     return sum(_widths(columns, rows)) + _GAP * (len(columns) - 1)
 
 
-def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[int]:
+def _widths(columns: Sequence[TableColumn], rows: Sequence[Sequence[TableCell]]) -> list[int]:
     return [
         max((cells(column.head), *(cells(row[number].text) for row in rows)))
         for number, column in enumerate(columns)
@@ -132,16 +132,16 @@ def wrapped(text: str, width: int | None, first: str = "", rest: str = "") -> li
 
 
 _RICH = {
-    Tone.PLAIN: "",
-    Tone.GOOD: "green",
-    Tone.WARN: "yellow",
-    Tone.BAD: "red",
-    Tone.QUIET: "dim",
-    Tone.STRONG: "bold",
+    Style.PLAIN: "",
+    Style.GOOD: "green",
+    Style.WARN: "yellow",
+    Style.BAD: "red",
+    Style.QUIET: "dim",
+    Style.STRONG: "bold",
 }
 
 
-def _rich_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
+def _rich_table(columns: Sequence[TableColumn], rows: Sequence[Sequence[TableCell]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -156,7 +156,7 @@ def _rich_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> No
     console.print(drawn)
 
 
-def fitted(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+def fitted(columns: Sequence[TableColumn], widths: Sequence[int], room: int) -> list[int]:
     """Return widths that fit: the widest column that gives way is cut first, none below a few cells."""
     found = list(widths)
     giving = [number for number, column in enumerate(columns) if column.gives]
@@ -175,4 +175,4 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
     known = [(name, value) for name, value in pairs if value]
     width = max((cells(name) for name, _ in known), default=0)
     for name, value in known:
-        say(f"{name.ljust(width)}  {value}")
+        print_text(f"{name.ljust(width)}  {value}")

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from cli_kit import Cli
 
-from jobdash.cli.face import Face
-from jobdash.cli.syncing import ask
+from jobdash.cli.context import CliContext
+from jobdash.cli.sync_output import ask
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.demo.environment import demo_world
 from jobdash.operations.job_lookup import Scope, Sort
@@ -218,7 +218,7 @@ def test_the_demo_needs_no_environment_and_leaves_nothing(cli: Cli) -> None:
 
 def test_the_demo_has_jobs_in_every_state(cli: Cli) -> None:
     with demo_world() as config:
-        face = Face()
+        face = CliContext()
         face.config = config  # type: ignore[misc]
         reports = ask(face)
         words = {row.status for row in face.opened.browser.page(Scope(), Sort(), None, 200)}

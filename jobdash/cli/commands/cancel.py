@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.actions import action_options, wait_option
-from jobdash.cli.command import face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.action_options import action_options, wait_option
+from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.context import CliContext
 from jobdash.errors import UsageError
 
 
-@face_command(
+@command_with_context(
     "cancel",
     "jobdash cancel k3f9 batch_6a1f0c",
     "jobdash cancel --all-pending --dry-run",
@@ -21,9 +21,9 @@ from jobdash.errors import UsageError
 @click.option("--no-sync", is_flag=True, help="With --all-pending: do not ask the accounts first.")
 @click.option("--reason", metavar="TEXT", help='Kept with the job; else it is "Cancelled by user".')
 @wait_option("until the providers have confirmed", "15m")
-@pass_face
+@pass_context
 def command(
-    face: Face,
+    face: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -41,12 +41,12 @@ def command(
     have ended are skipped. A cancel cannot be undone. A script of your own finishes the items it is at;
     jobdash retry does the rest.
     """
-    from jobdash.cli.acting import Manner, act_on
-    from jobdash.cli.selecting import Wanted
+    from jobdash.cli.run_action import RunOptions, act_on
+    from jobdash.cli.selection import JobSelector
     from jobdash.domain.plan import Action, Choices
 
-    wanted = Wanted(words, expr, accounts)
-    choices, manner = Choices(reason=reason), Manner(dry_run, yes, wait_ms)
+    wanted = JobSelector(words, expr, accounts)
+    choices, manner = Choices(reason=reason), RunOptions(dry_run, yes, wait_ms)
     if all_pending:
         if words:
             raise UsageError("name jobs or say --all-pending, not both")

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from jobdash.cli.command import face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.context import CliContext
 from jobdash.config.settings import Account, Config
 
 
@@ -16,32 +16,32 @@ def command() -> None:
     """Show where the config file is, or what the settings are."""
 
 
-@face_command("path", "jobdash config path", '$EDITOR "$(jobdash config path)"')
-@pass_face
-def path(face: Face) -> None:
+@command_with_context("path", "jobdash config path", '$EDITOR "$(jobdash config path)"')
+@pass_context
+def path(face: CliContext) -> None:
     """Print where the config file is looked for."""
-    from jobdash.cli.out import document, say
+    from jobdash.cli.output import document, print_text
     from jobdash.config.settings import default_config_path
 
     where = face.config_path or default_config_path()
     if face.as_json:
         document({"path": str(where), "exists": where.exists()})
     else:
-        say(str(where))
+        print_text(str(where))
 
 
-@face_command("show", "jobdash config show", "jobdash config show --json")
-@pass_face
-def show(face: Face) -> None:
+@command_with_context("show", "jobdash config show", "jobdash config show --json")
+@pass_context
+def show(face: CliContext) -> None:
     """Print the settings as they are in force; keys are never printed."""
-    from jobdash.cli.out import Tone, document, say, tell
+    from jobdash.cli.output import Style, document, print_error, print_text
     from jobdash.cli.tables import facts
     from jobdash.tui.settings_check import settings_warnings
 
     config = face.config
     more = list(settings_warnings(config))
     for warning in more:  # those that loading alone finds were told then
-        tell(f"warning: {warning}", Tone.WARN)
+        print_error(f"warning: {warning}", Style.WARN)
     if face.as_json:
         document(_as_json(config) | {"warnings": [*config.warnings, *more]})
         return
@@ -49,11 +49,11 @@ def show(face: Face) -> None:
     default = [("default_account", config.default_account)] if config.default_account else []
     facts(where + default)
     for account in config.accounts:
-        say("")
-        say(f"[accounts.{account.name}]")
+        print_text("")
+        print_text(f"[accounts.{account.name}]")
         facts(_account_facts(account))
-    say("")
-    say("[ui]")
+    print_text("")
+    print_text("[ui]")
     ui = config.ui
     facts(
         [
@@ -62,12 +62,12 @@ def show(face: Face) -> None:
             ("sort", ui.sort),
         ]
     )
-    say("")
-    say("[sync]")
+    print_text("")
+    print_text("[sync]")
     facts([("fastest", _span(config.sync.fastest_ms)), ("slowest", _span(config.sync.slowest_ms))])
     if config.keys:
-        say("")
-        say("[keys]")
+        print_text("")
+        print_text("[keys]")
         facts(list(config.keys.items()))
 
 

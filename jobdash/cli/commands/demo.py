@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from jobdash.cli.command import face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.context import CliContext
 from jobdash.cli.require_terminal import require_terminal
 from jobdash.errors import JobdashError, UsageError
 
 _PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.EPERM})
 
 
-@face_command(
+@command_with_context(
     "demo",
     "jobdash demo",
     "jobdash demo --emulator-only --port 8080 > env.sh &",
@@ -36,9 +36,14 @@ _PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, e
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Fill a new store (--db) with N sample jobs."
 )
-@pass_face
+@pass_context
 def command(
-    face: Face, emulator_only: bool, port: int | None, speed: float | None, empty: bool, jobs: int | None
+    face: CliContext,
+    emulator_only: bool,
+    port: int | None,
+    speed: float | None,
+    empty: bool,
+    jobs: int | None,
 ) -> int:
     """Try the dashboard on a built-in emulator of the providers: no key, no network, no config.
 
@@ -59,8 +64,8 @@ def command(
     return 0
 
 
-def _fill(face: Face, count: int) -> None:
-    from jobdash.cli.out import document, say, tell
+def _fill(face: CliContext, count: int) -> None:
+    from jobdash.cli.output import document, print_error, print_text
     from jobdash.config.settings import database_path
     from jobdash.demo.generated_jobs import sample_rows
     from jobdash.domain.clock import system_clock
@@ -69,11 +74,11 @@ def _fill(face: Face, count: int) -> None:
     if face.database is None:
         raise UsageError("--jobs wants --db, the new store to fill")
     path: Path = database_path(face.database)
-    made = fill_store(path, sample_rows(count, system_clock()), tell)
+    made = fill_store(path, sample_rows(count, system_clock()), print_error)
     if face.as_json:
         document({"jobs": made, "database": str(path)})
     else:
-        say(f"{made:,} sample jobs in {path}")
+        print_text(f"{made:,} sample jobs in {path}")
 
 
 def _serve(port: int, speed: float, *, empty: bool) -> None:
@@ -94,7 +99,7 @@ def _serve(port: int, speed: float, *, empty: bool) -> None:
         raise JobdashError(f"port {port} cannot be used: {error.strerror}") from error
 
 
-def _dashboard(face: Face) -> int:
+def _dashboard(face: CliContext) -> int:
     if face.as_json or face.database is not None:
         raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
     require_terminal("the demo wants a terminal", "jobdash demo --emulator-only does without")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from jobdash.cli.command import face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.context import CliContext
 
 
-@face_command("doctor", "jobdash doctor", "jobdash doctor --json")
-@pass_face
-def command(face: Face) -> int:
+@command_with_context("doctor", "jobdash doctor", "jobdash doctor --json")
+@pass_context
+def command(face: CliContext) -> int:
     """Look at the store, the config, the keys, and ask each account for one page.
 
     Keys are never printed. Exit code 0 when all is well, 1 when an account does not answer, 5 when the

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from jobdash.cli.actions import jobs_options
-from jobdash.cli.command import face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.action_options import jobs_options
+from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.context import CliContext
 
 
-@face_command(
+@command_with_context(
     "fetch",
     "jobdash fetch k3f9 --out results",
     "jobdash fetch k3f9 --partial",
@@ -28,9 +28,9 @@ from jobdash.cli.face import Face
     help="Where the files go; made if it is missing.",
 )
 @click.option("--partial", is_flag=True, help="Unfinished jobs, too: what there is so far.")
-@pass_face
+@pass_context
 def command(
-    face: Face,
+    face: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -43,7 +43,7 @@ def command(
     after the job and its id, and appears when it is complete. An unfinished job is refused without --partial
     (exit code 1). Only jobs of your own scripts have results to fetch yet, those whose items have keys.
     """
-    from jobdash.cli.fetching import fetch_jobs
-    from jobdash.cli.selecting import Wanted
+    from jobdash.cli.fetch_output import fetch_jobs
+    from jobdash.cli.selection import JobSelector
 
-    return fetch_jobs(face, Wanted(words, expr, accounts), folder, partial=partial)
+    return fetch_jobs(face, JobSelector(words, expr, accounts), folder, partial=partial)

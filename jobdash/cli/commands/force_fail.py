@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.actions import action_options
-from jobdash.cli.command import face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.action_options import action_options
+from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.context import CliContext
 
 
-@face_command(
+@command_with_context(
     "force-fail",
     "jobdash force-fail k3f9 --reason 'stuck for two days'",
     "jobdash force-fail -f 'status:running older:2d' --dry-run",
@@ -18,9 +18,9 @@ from jobdash.cli.face import Face
 @action_options
 @click.option("--reason", metavar="TEXT", help="Kept with the job.")
 @click.option("--stop-process", is_flag=True, help="Local jobs: end the script's process here, too.")
-@pass_face
+@pass_context
 def command(
-    face: Face,
+    face: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -36,10 +36,10 @@ def command(
     item; no undo brings it back, jobdash retry lets it do the rest. With --stop-process its process is ended,
     if it runs on this computer: SIGTERM after 5 s, SIGKILL after 5 s more.
     """
-    from jobdash.cli.acting import Manner, act_on
-    from jobdash.cli.selecting import Wanted
+    from jobdash.cli.run_action import RunOptions, act_on
+    from jobdash.cli.selection import JobSelector
     from jobdash.domain.plan import Action, Choices
 
-    wanted = Wanted(words, expr, accounts)
+    wanted = JobSelector(words, expr, accounts)
     choices = Choices(reason=reason, stop_process=stop_process)
-    return act_on(face, Action.FORCE_FAIL, wanted, choices, Manner(dry_run, yes))
+    return act_on(face, Action.FORCE_FAIL, wanted, choices, RunOptions(dry_run, yes))

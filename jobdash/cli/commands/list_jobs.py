@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.asof import as_of
-from jobdash.cli.command import OrderWord, face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.command import SortOrderParam, command_with_context, pass_context
+from jobdash.cli.context import CliContext
+from jobdash.cli.freshness import as_of
 from jobdash.cli.job_json import job_json
-from jobdash.cli.listing import Listing, read_scope, read_sort
-from jobdash.cli.moments import rfc3339
-from jobdash.cli.out import document_with
+from jobdash.cli.listing import JobListing, read_scope, read_sort
+from jobdash.cli.output import document_with
+from jobdash.cli.time_format import rfc3339
 from jobdash.domain.clock import system_clock
 from jobdash.errors import UsageError
 from jobdash.operations.job_lookup import SortOrder
@@ -21,7 +21,7 @@ from jobdash.operations.job_lookup import SortOrder
 DEFAULT_LIMIT = 100
 
 
-@face_command(
+@command_with_context(
     "list",
     "jobdash list",
     "jobdash list -f 'status:failed,expired account!=work older:2h'",
@@ -33,7 +33,7 @@ DEFAULT_LIMIT = 100
 @click.option(
     "--sort",
     "order",
-    type=OrderWord(),
+    type=SortOrderParam(),
     default="-created",
     show_default=True,
     metavar="ORDER",
@@ -48,9 +48,9 @@ DEFAULT_LIMIT = 100
 )
 @click.option("--removed", is_flag=True, help="Removed jobs too.")
 @click.option("--sync", "sync_first", is_flag=True, help="Ask the accounts first.")
-@pass_face
+@pass_context
 def command(
-    face: Face, expr: str, as_csv: bool, order: str, limit: int, removed: bool, sync_first: bool
+    face: CliContext, expr: str, as_csv: bool, order: str, limit: int, removed: bool, sync_first: bool
 ) -> int:
     """Show jobs, the newest first.
 
@@ -62,7 +62,7 @@ def command(
     if face.as_json and as_csv:
         raise UsageError("--json or --csv, not both")
     face.reading = not sync_first
-    listing = Listing(read_scope(expr, removed=removed), read_sort(order), limit or None)
+    listing = JobListing(read_scope(expr, removed=removed), read_sort(order), limit or None)
     code = _sync(face) if sync_first else 0
     if face.as_json:
         _print_json(listing, face)
@@ -71,20 +71,20 @@ def command(
     return code
 
 
-def _sync(face: Face) -> int:
-    from jobdash.cli.syncing import sync_now
+def _sync(face: CliContext) -> int:
+    from jobdash.cli.sync_output import sync_now
 
     return sync_now(face)
 
 
-def _print_json(listing: Listing, face: Face) -> None:
+def _print_json(listing: JobListing, face: CliContext) -> None:
     browser, now = face.opened.browser, system_clock()
     total = browser.count(listing.scope)
     rest = {"total": total, "as_of": rfc3339(as_of(browser, face.config))}
     document_with("jobs", (job_json(job, now) for job in listing.jobs(browser)), rest)
 
 
-def _print(listing: Listing, face: Face, *, as_csv: bool) -> None:
+def _print(listing: JobListing, face: CliContext, *, as_csv: bool) -> None:
     from jobdash.cli.list_lines import print_age, print_csv, print_table
 
     if as_csv:

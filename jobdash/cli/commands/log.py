@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.command import JobWord, face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.command import JobParam, command_with_context, pass_context
+from jobdash.cli.context import CliContext
 
 DEFAULT_LIMIT = 50
 
 
-@face_command("log", "jobdash log", "jobdash log k3f9", "jobdash log --limit 500 --json")
-@click.argument("word", metavar="[JOB]", required=False, type=JobWord())
+@command_with_context("log", "jobdash log", "jobdash log k3f9", "jobdash log --limit 500 --json")
+@click.argument("word", metavar="[JOB]", required=False, type=JobParam())
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -19,12 +19,12 @@ DEFAULT_LIMIT = 50
     show_default=True,
     help="The newest so many.",
 )
-@pass_face
-def command(face: Face, word: str | None, limit: int) -> None:
+@pass_context
+def command(face: CliContext, word: str | None, limit: int) -> None:
     """Show what was done: of one job, or of all."""
     from jobdash.cli.event_lines import event_json, print_events
-    from jobdash.cli.naming import named_job
-    from jobdash.cli.out import document, tell
+    from jobdash.cli.output import document, print_error
+    from jobdash.cli.unknown_job import named_job
 
     face.reading = True
     browser = face.opened.browser
@@ -35,4 +35,4 @@ def command(face: Face, word: str | None, limit: int) -> None:
     elif events:
         print_events(events)
     else:
-        tell("nothing was done yet")
+        print_error("nothing was done yet")

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from jobdash.cli.actions import jobs_options
-from jobdash.cli.command import face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.action_options import jobs_options
+from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.context import CliContext
 
 _ALL = "status:failed,partial,all_failed account!=local"
 
 
-@face_command(
+@command_with_context(
     "refresh-errors",
     "jobdash refresh-errors",
     "jobdash refresh-errors k3f9",
     "jobdash refresh-errors -f newer:1d",
 )
 @jobs_options
-@pass_face
-def command(face: Face, words: tuple[str, ...], expr: str | None, accounts: tuple[str, ...]) -> int:
+@pass_context
+def command(face: CliContext, words: tuple[str, ...], expr: str | None, accounts: tuple[str, ...]) -> int:
     """Ask the providers again why jobs failed, or which of their requests did, and why.
 
     Of each failed request its custom_id (Gemini: key) is kept, too: show, show --json and the dashboard
     have them, by code and message. Without a JOB or a filter: of all jobs that failed, and of those that
     completed with failures.
     """
-    from jobdash.cli.refreshing import refresh
-    from jobdash.cli.selecting import Wanted
+    from jobdash.cli.refresh_output import refresh
+    from jobdash.cli.selection import JobSelector
 
     everything = not words and expr is None
-    return refresh(face, Wanted(words, _ALL if everything else expr, accounts))
+    return refresh(face, JobSelector(words, _ALL if everything else expr, accounts))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.actions import action_options, wait_option
-from jobdash.cli.command import face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.action_options import action_options, wait_option
+from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.context import CliContext
 from jobdash.errors import UsageError
 
 
-@face_command(
+@command_with_context(
     "remove",
     "jobdash remove k3f9",
     "jobdash remove -f 'status:completed older:30d' --remote --yes",
@@ -30,9 +30,9 @@ from jobdash.errors import UsageError
 )
 @click.option("--stop-process", is_flag=True, help="Local jobs: end the script's process here, too.")
 @wait_option("until they are removed (with --cancel)", "15m")
-@pass_face
+@pass_context
 def command(
-    face: Face,
+    face: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -53,8 +53,8 @@ def command(
     once: the removal waits in the store, and whichever sync sees the cancel confirmed carries it out. A job
     of your own script goes at once, and whatever the script still writes is refused.
     """
-    from jobdash.cli.acting import Manner, act_on
-    from jobdash.cli.selecting import Wanted
+    from jobdash.cli.run_action import RunOptions, act_on
+    from jobdash.cli.selection import JobSelector
     from jobdash.domain.plan import Action, Choices
 
     if keep_record and not (remote or local_files):
@@ -73,5 +73,5 @@ def command(
         force=force,
         stop_process=stop_process,
     )
-    manner = Manner(dry_run, yes or force, wait_ms, ended=lambda row: row.removing is None)
-    return act_on(face, Action.REMOVE, Wanted(words, expr, accounts), choices, manner)
+    manner = RunOptions(dry_run, yes or force, wait_ms, ended=lambda row: row.removing is None)
+    return act_on(face, Action.REMOVE, JobSelector(words, expr, accounts), choices, manner)

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from jobdash.cli.actions import action_options
-from jobdash.cli.command import face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.action_options import action_options
+from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.context import CliContext
 from jobdash.domain.items import RETRIED
 
 
-class Parts(click.ParamType[tuple[str, ...]]):
+class PartsParam(click.ParamType[tuple[str, ...]]):
     """Some of ``failed,missing``."""
 
     name = "parts"
@@ -30,7 +30,7 @@ class Parts(click.ParamType[tuple[str, ...]]):
         return parts
 
 
-@face_command(
+@command_with_context(
     "retry",
     "jobdash retry k3f9",
     "jobdash retry k3f9 --start",
@@ -39,16 +39,16 @@ class Parts(click.ParamType[tuple[str, ...]]):
 @action_options
 @click.option(
     "--only",
-    type=Parts(),
+    type=PartsParam(),
     default=",".join(RETRIED),
     show_default=True,
     metavar="PARTS",
     help="Of what failed and what is missing.",
 )
 @click.option("--start", "restart", is_flag=True, help="Start the script again, detached, as it ran last.")
-@pass_face
+@pass_context
 def command(
-    face: Face,
+    face: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -63,9 +63,9 @@ def command(
     With --start the recorded command line is started again in its folder, if it ran on this computer; its
     output goes to a log file. A job whose items have no keys begins from the start.
     """
-    from jobdash.cli.acting import Manner, act_on
-    from jobdash.cli.selecting import Wanted
+    from jobdash.cli.run_action import RunOptions, act_on
+    from jobdash.cli.selection import JobSelector
     from jobdash.domain.plan import Action, Choices
 
     choices = Choices(only=only, restart=restart)
-    return act_on(face, Action.RETRY, Wanted(words, expr, accounts), choices, Manner(dry_run, yes))
+    return act_on(face, Action.RETRY, JobSelector(words, expr, accounts), choices, RunOptions(dry_run, yes))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from jobdash.cli.command import JobWord, account_option, face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.command import JobParam, account_option, command_with_context, pass_context
+from jobdash.cli.context import CliContext
 from jobdash.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT = 100
 
 
-@face_command(
+@command_with_context(
     "show",
     "jobdash show k3f9",
     "jobdash show batch_6a1f0c --events",
     "jobdash show k3f9 --sync --json",
     "jobdash show k3f9 --items --outcome waiting --limit 0",
 )
-@click.argument("word", metavar="JOB", type=JobWord())
+@click.argument("word", metavar="JOB", type=JobParam())
 @account_option()
 @click.option("--events", is_flag=True, help="What was done to it, too.")
 @click.option("--items", is_flag=True, help="The items of a local job, or a batch's failed requests, too.")
@@ -40,9 +40,9 @@ DEFAULT_LIMIT = 100
     help="With --items: at most so many; 0 means all.",
 )
 @click.option("--sync", "sync_first", is_flag=True, help="Ask its account first.")
-@pass_face
+@pass_context
 def command(
-    face: Face,
+    face: CliContext,
     word: str,
     accounts: tuple[str, ...],
     events: bool,
@@ -52,7 +52,7 @@ def command(
     sync_first: bool,
 ) -> int:
     """Show everything known of a job, removed ones too."""
-    from jobdash.cli.selecting import select_one
+    from jobdash.cli.selection import select_one
 
     if outcome is not None and not items:
         raise UsageError("--outcome goes with --items")
@@ -61,7 +61,7 @@ def command(
     row = select_one(face, word, accounts, removed=True)
     code = 0
     if sync_first:
-        from jobdash.cli.syncing import sync_for
+        from jobdash.cli.sync_output import sync_for
 
         code = sync_for(face, row)
     shown = _Items(outcome, limit or None) if items else None
@@ -85,10 +85,10 @@ class _Items(NamedTuple):
         return None if self.word is None else ItemStatus(self.word)
 
 
-def _print(face: Face, job_id: int, events: bool, items: _Items | None) -> None:
+def _print(face: CliContext, job_id: int, events: bool, items: _Items | None) -> None:
     from jobdash.cli.event_lines import print_events
-    from jobdash.cli.job_facts import print_job
-    from jobdash.cli.out import tell
+    from jobdash.cli.job_details import print_job
+    from jobdash.cli.output import print_error
     from jobdash.domain.clock import system_clock
 
     browser, now = face.opened.browser, system_clock()
@@ -105,13 +105,13 @@ def _print(face: Face, job_id: int, events: bool, items: _Items | None) -> None:
     log = browser.events(job_id) if events else []
     print_events(log, heading=True)
     if events and not log:
-        tell("no events")
+        print_error("no events")
 
 
-def _document(face: Face, job_id: int, events: bool, items: _Items | None) -> None:
+def _document(face: CliContext, job_id: int, events: bool, items: _Items | None) -> None:
     from jobdash.cli.event_lines import event_json
     from jobdash.cli.job_json import job_json
-    from jobdash.cli.out import document, document_with
+    from jobdash.cli.output import document, document_with
     from jobdash.domain.clock import system_clock
 
     browser = face.opened.browser

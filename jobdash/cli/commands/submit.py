@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from jobdash.cli.command import AccountName, face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.command import AccountParam, command_with_context, pass_context
+from jobdash.cli.context import CliContext
 from jobdash.domain.provider import LOCAL
 from jobdash.errors import UsageError
 
 
-@face_command(
+@command_with_context(
     "submit",
     "jobdash submit nightly.jsonl --name nightly-eval --tag team=search",
     "jobdash submit questions.jsonl --account gemini --model gemini-x-flash --dry-run",
@@ -21,7 +21,7 @@ from jobdash.errors import UsageError
 @click.argument("file", type=click.Path(path_type=Path, readable=False, allow_dash=True))
 @click.option(
     "--account",
-    type=AccountName(),
+    type=AccountParam(),
     metavar="NAME",
     help="The account; else default_account of the config, or the only one.",
 )
@@ -31,9 +31,9 @@ from jobdash.errors import UsageError
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check the file, send nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, be the same file sent before or not.")
-@pass_face
+@pass_context
 def command(
-    face: Face,
+    face: CliContext,
     file: Path,
     account: str | None,
     name: str | None,
@@ -50,7 +50,7 @@ def command(
     created once and never sent again: after a lost answer the next syncs find it by a key it carries.
     Gemini: lines with "content" ask for embeddings, and go to the call for those.
     """
-    from jobdash.cli.submitting import on_disk, submit_file
+    from jobdash.cli.submission import on_disk, submit_file
     from jobdash.operations.submit import order
 
     account = account or face.config.default_account

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.command import JobWord, face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.command import JobParam, command_with_context, pass_context
+from jobdash.cli.context import CliContext
 
 
-@face_command("undo", "jobdash undo", "jobdash undo k3f9 --yes")
-@click.argument("word", metavar="[JOB]", required=False, type=JobWord())
+@command_with_context("undo", "jobdash undo", "jobdash undo k3f9 --yes")
+@click.argument("word", metavar="[JOB]", required=False, type=JobParam())
 @click.option("-n", "--dry-run", is_flag=True, help="Say what it would take back, change nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@pass_face
-def command(face: Face, word: str | None, dry_run: bool, yes: bool) -> int:
+@pass_context
+def command(face: CliContext, word: str | None, dry_run: bool, yes: bool) -> int:
     """Take back your own last removal or force-fail of the last 24 hours.
 
     With a JOB: the last one of that job. A cancel cannot be taken back, nor what was deleted at the provider.
     """
-    from jobdash.cli.undoing import undo_last
+    from jobdash.cli.undo_output import undo_last
 
     return undo_last(face, word, dry_run=dry_run, yes=yes)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.actions import jobs_options
-from jobdash.cli.command import Span, face_command, pass_face
-from jobdash.cli.face import Face
+from jobdash.cli.action_options import jobs_options
+from jobdash.cli.command import DurationParam, command_with_context, pass_context
+from jobdash.cli.context import CliContext
 
 
-@face_command("wait", "jobdash wait k3f9 8n8t", "jobdash wait -f tag:nightly --timeout 2h && jobdash list")
+@command_with_context(
+    "wait", "jobdash wait k3f9 8n8t", "jobdash wait -f tag:nightly --timeout 2h && jobdash list"
+)
 @jobs_options
-@click.option("--timeout", "timeout_ms", type=Span(), metavar="SPAN", help="Give up after so long (exit 7).")
-@pass_face
+@click.option(
+    "--timeout", "timeout_ms", type=DurationParam(), metavar="SPAN", help="Give up after so long (exit 7)."
+)
+@pass_context
 def command(
-    face: Face,
+    face: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -25,7 +29,7 @@ def command(
     Exit code 0 when all ended well, 1 otherwise, 7 when the time is up. Works with and without a dashboard
     running: whoever's turn it is asks the providers.
     """
-    from jobdash.cli.selecting import Wanted
-    from jobdash.cli.waiting import wait_for
+    from jobdash.cli.selection import JobSelector
+    from jobdash.cli.wait_output import wait_for
 
-    return wait_for(face, Wanted(words, expr, accounts), timeout_ms)
+    return wait_for(face, JobSelector(words, expr, accounts), timeout_ms)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from jobdash.cli.command import JobWord, OptionalValue, Span, account_option
+from jobdash.cli.command import DurationParam, JobParam, OptionalValue, account_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,7 +18,7 @@ def jobs_options(function: F) -> F:
     function = click.option("-f", "--filter", "expr", metavar="EXPR", help="The jobs that pass this filter.")(
         function
     )
-    return click.argument("words", nargs=-1, metavar="[JOB]...", type=JobWord())(function)
+    return click.argument("words", nargs=-1, metavar="[JOB]...", type=JobParam())(function)
 
 
 def action_options(function: F) -> F:
@@ -35,7 +35,7 @@ def wait_option(until: str, bare: str) -> Callable[[F], F]:
         "wait_ms",
         cls=OptionalValue,
         bare=bare,
-        type=Span(),
+        type=DurationParam(),
         metavar="SPAN",
         help=f"Wait {until}, at most so long ({bare}, or --wait=90s).",
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobdash.cli.face import Face
-from jobdash.cli.moments import ago
-from jobdash.cli.naming import way_out
-from jobdash.cli.out import Tone, tell
+from jobdash.cli.context import CliContext
+from jobdash.cli.output import Style, print_error
+from jobdash.cli.time_format import ago
+from jobdash.cli.unknown_job import way_out
 from jobdash.domain.clock import system_clock
 from jobdash.domain.filter import parse
 from jobdash.domain.job import JobRow
@@ -18,7 +18,7 @@ from jobdash.operations.job_lookup import Scope, known_job
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class JobSelector:
     """How the jobs were named on the command line."""
 
     words: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class SelectedJobs:
     """The jobs, and the words that named none."""
 
     rows: tuple[JobRow, ...]
@@ -51,7 +51,7 @@ class Selection:
     bad_words: int = 0
 
 
-def select(face: Face, wanted: Wanted, *, removed: bool = False) -> Selection:
+def select(face: CliContext, wanted: JobSelector, *, removed: bool = False) -> SelectedJobs:
     """Find the jobs; what a bad name is wrong about is said on stderr.
 
     With no good name among them, raises what is wrong. ``removed``: a removed job may be named as well.
@@ -69,16 +69,18 @@ def select(face: Face, wanted: Wanted, *, removed: bool = False) -> Selection:
             for row_id in ids
             if row_id in found
         ]
-        return Selection(tuple(chosen), scope)
+        return SelectedJobs(tuple(chosen), scope)
     return _named(face, wanted, removed=removed)
 
 
-def select_one(face: Face, word: str, accounts: tuple[str, ...] = (), *, removed: bool = False) -> JobRow:
+def select_one(
+    face: CliContext, word: str, accounts: tuple[str, ...] = (), *, removed: bool = False
+) -> JobRow:
     """Find the one job a word names; raises what is wrong with it."""
-    return select(face, Wanted((word,), None, accounts), removed=removed).rows[0]
+    return select(face, JobSelector((word,), None, accounts), removed=removed).rows[0]
 
 
-def _named(face: Face, wanted: Wanted, *, removed: bool) -> Selection:
+def _named(face: CliContext, wanted: JobSelector, *, removed: bool) -> SelectedJobs:
     known: dict[str, JobRow | JobdashError | None] = {}
     for word in wanted.words:
         try:
@@ -88,14 +90,14 @@ def _named(face: Face, wanted: Wanted, *, removed: bool) -> Selection:
     unknown = [word for word, row in known.items() if row is None]
     if unknown:
         # Behind a condition: what asks accounts takes longer to import than all that a known job needs.
-        from jobdash.cli.searching import looked_for
+        from jobdash.cli.remote_search import looked_for
 
         known |= looked_for(face, unknown, wanted.accounts)
     rows: dict[int, JobRow] = {}
     errors: list[JobdashError] = []
     for word, found in known.items():
         if not isinstance(found, JobRow):
-            errors.append(_told(face, word, found))
+            errors.append(_not_found_error(face, word, found))
         elif found.removed_at is not None and not removed:
             when = ago(found.removed_at, system_clock())
             told = f"{clean(word, 80)} was removed {when}; jobdash undo {found.public_id}"
@@ -105,11 +107,11 @@ def _named(face: Face, wanted: Wanted, *, removed: bool) -> Selection:
     if not rows:
         raise _worst(errors)
     for wrong in errors:
-        tell(f"jobdash: {wrong}", Tone.BAD)
-    return Selection(tuple(rows.values()), bad_words=len(errors))
+        print_error(f"jobdash: {wrong}", Style.BAD)
+    return SelectedJobs(tuple(rows.values()), bad_words=len(errors))
 
 
-def _told(face: Face, word: str, found: JobdashError | None) -> JobdashError:
+def _not_found_error(face: CliContext, word: str, found: JobdashError | None) -> JobdashError:
     """Return what is wrong with a word, with the way out where there is one."""
     if found is None:
         return JobNotFound(f"no job {clean(word, 80)!r}{way_out(face.opened.browser, word)}")
@@ -122,5 +124,5 @@ def _worst(errors: Sequence[JobdashError]) -> JobdashError:
     """Return the error to end with, after the others were said: one that is no mere "no such job", if any."""
     ordered = sorted(errors, key=lambda error: isinstance(error, JobNotFound))
     for error in ordered[1:]:
-        tell(f"jobdash: {error}", Tone.BAD)
+        print_error(f"jobdash: {error}", Style.BAD)
     return ordered[0]

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from jobdash.cli.out import tell
+from jobdash.cli.output import print_error
 from jobdash.operations.daemon_executor import DaemonExecutor
 from jobdash.operations.rate_limiter import CancelToken
 
@@ -50,7 +50,9 @@ def _ctrl_c(stop: CancelToken) -> Iterator[None]:
         if stop.is_set() and task is not None:
             task.cancel()
             return
-        tell("stopping: nothing more is sent, what is under way is awaited (Ctrl-C again ends at once)")
+        print_error(
+            "stopping: nothing more is sent, what is under way is awaited (Ctrl-C again ends at once)"
+        )
         stop.set()
 
     # Only inside the loop: a plain signal handler could interrupt whoever holds the lock of `CancelToken`.

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from jobdash.cli.confirm import confirm_plan, show_plan
+from jobdash.cli.context import CliContext
+from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.exit_codes import FAILED, INTERRUPTED, TIMED_OUT
-from jobdash.cli.face import Face
-from jobdash.cli.job_words import short_name, status_word
-from jobdash.cli.loop import run_stoppable
-from jobdash.cli.out import Tone, say, tell
-from jobdash.cli.selecting import Selection, Wanted, select
+from jobdash.cli.job_line import short_name, status_word
+from jobdash.cli.output import Style, print_error, print_text
+from jobdash.cli.selection import JobSelector, SelectedJobs, select
+from jobdash.cli.session import CommandSession, open_session, situation
 from jobdash.cli.summary import lines_of, plan_lines, print_outcome, print_skipped, print_summary
-from jobdash.cli.syncing import notices
-from jobdash.cli.workbench import Workbench, open_workbench, situation
+from jobdash.cli.sync_output import notices
 from jobdash.domain.describe.plan_text import result_counts
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import (
@@ -38,7 +38,7 @@ from jobdash.operations.wait import WaitProgress, wait_until
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class RunOptions:
     """How an action is carried out."""
 
     dry_run: bool = False
@@ -49,7 +49,9 @@ class Manner:
     """What `wait_ms` waits for."""
 
 
-def act_on(face: Face, action: Action, wanted: Wanted, choices: Choices, manner: Manner) -> int:
+def act_on(
+    face: CliContext, action: Action, wanted: JobSelector, choices: Choices, manner: RunOptions
+) -> int:
     """Do an action to the jobs that were named; return the exit code."""
     if not manner.dry_run:
         close_what_is_abandoned(face)
@@ -59,16 +61,16 @@ def act_on(face: Face, action: Action, wanted: Wanted, choices: Choices, manner:
     return carry_out(face, plan, manner, worst=FAILED if selection.bad_words else 0)
 
 
-def close_what_is_abandoned(face: Face) -> None:
+def close_what_is_abandoned(face: CliContext) -> None:
     """End, as cancelled, the local jobs whose workers are gone, and give up removals that wait in vain."""
     if face.opened.read_only is None:
         config, browser = face.config, face.opened.browser
         close_abandoned(config.database, browser, "cli")
         for row in give_up_removals(config.database, browser, config.accounts, "cli"):
-            tell(f"{row.public_id} {short_name(row)}: {NOT_CONFIRMED}", Tone.WARN)
+            print_error(f"{row.public_id} {short_name(row)}: {NOT_CONFIRMED}", Style.WARN)
 
 
-def plan_selection(face: Face, action: Action, selection: Selection, choices: Choices) -> Plan:
+def plan_selection(face: CliContext, action: Action, selection: SelectedJobs, choices: Choices) -> Plan:
     """Decide on the jobs that were chosen, as they are now."""
     scope = selection.scope
     words = None if scope is None else scope_words(scope)
@@ -76,7 +78,7 @@ def plan_selection(face: Face, action: Action, selection: Selection, choices: Ch
     return plan_jobs(action, selection.rows, here, choices, scope=words, browser=browser)
 
 
-def carry_out(face: Face, plan: Plan, manner: Manner, *, worst: int = 0) -> int:
+def carry_out(face: CliContext, plan: Plan, manner: RunOptions, *, worst: int = 0) -> int:
     """Ask, act, and tell; return the exit code, which is ``worst`` where all goes well."""
     refused = any(decision.verdict is DecisionKind.REFUSED for decision in plan.skipped)
     worst = worst or (FAILED if refused else 0)
@@ -85,7 +87,7 @@ def carry_out(face: Face, plan: Plan, manner: Manner, *, worst: int = 0) -> int:
         print_skipped(plan)
     awaited = () if manner.wait_ms is None else _under_way(plan)
     if manner.dry_run or not (plan.acting or awaited):
-        return _only_tell(face, plan, manner, worst)
+        return _dry_run(face, plan, manner, worst)
     face.writable()
     if plan.acting and not manner.yes:
         confirm_plan(plan)
@@ -108,27 +110,27 @@ def _under_way(plan: Plan) -> tuple[int, ...]:
     return tuple(job.id for job in skipped if job.removing is not None)
 
 
-def _print_head(face: Face, plan: Plan) -> None:
+def _print_head(face: CliContext, plan: Plan) -> None:
     if plan.action is not Action.CANCEL:
         return
     names = plan.accounts or tuple(sorted({decision.job.account for decision in plan.decisions}))
     names = names or face.config.account_names
-    say(f"Using account(s): {', '.join(names) or 'none'}")
-    say(f"Found {len(plan.acting):,} pending job(s)")
+    print_text(f"Using account(s): {', '.join(names) or 'none'}")
+    print_text(f"Found {len(plan.acting):,} pending job(s)")
 
 
-def _only_tell(face: Face, plan: Plan, manner: Manner, worst: int) -> int:
+def _dry_run(face: CliContext, plan: Plan, manner: RunOptions, worst: int) -> int:
     if face.as_json:
         print_summary(plan.action, plan_lines(plan), _fetchable(face, plan), dry_run=manner.dry_run)
     elif plan.acting:
-        show_plan(plan, say, most=None)
-        tell("dry run: nothing was changed")
+        show_plan(plan, print_text, most=None)
+        print_error("dry run: nothing was changed")
     else:
         _print_counts(ActionSummary(plan, _skips(plan)))
     return worst
 
 
-def _fetchable(face: Face, plan: Plan) -> set[int]:
+def _fetchable(face: CliContext, plan: Plan) -> set[int]:
     """Return which local jobs have results that can be fetched."""
     local = [decision.job.id for decision in plan.decisions if decision.job.local]
     return face.opened.browser.have_items(local)
@@ -140,7 +142,7 @@ def _skips(plan: Plan) -> tuple[ActionOutcome, ...]:
     )
 
 
-def _execute(face: Face, plan: Plan, manner: Manner) -> tuple[ActionSummary, int]:
+def _execute(face: CliContext, plan: Plan, manner: RunOptions) -> tuple[ActionSummary, int]:
     """Carry out a plan, and wait if that is wanted; return the summary and the waiting's exit code."""
     planned_skips = {decision.job.id for decision in plan.skipped}
 
@@ -149,7 +151,7 @@ def _execute(face: Face, plan: Plan, manner: Manner) -> tuple[ActionSummary, int
             print_outcome(plan, outcome)
 
     async def work(stop: CancelToken) -> tuple[ActionSummary, int]:
-        async with open_workbench(face, stop) as bench:
+        async with open_session(face, stop) as bench:
             summary = await execute(plan, bench.work, report)
             if manner.wait_ms is None or stop.is_set():
                 return summary, 0
@@ -158,7 +160,9 @@ def _execute(face: Face, plan: Plan, manner: Manner) -> tuple[ActionSummary, int
     return run_stoppable(work)
 
 
-async def _confirmed(summary: ActionSummary, manner: Manner, bench: Workbench) -> tuple[ActionSummary, int]:
+async def _confirmed(
+    summary: ActionSummary, manner: RunOptions, bench: CommandSession
+) -> tuple[ActionSummary, int]:
     """Wait until what was accepted is confirmed; return the summary as it is then."""
     assert manner.wait_ms is not None
     done = tuple(outcome.job.id for outcome in summary.outcomes if outcome.result is ActionResult.DONE)
@@ -168,7 +172,7 @@ async def _confirmed(summary: ActionSummary, manner: Manner, bench: Workbench) -
     def news(line: str) -> None:
         if line not in told:
             told.add(line)
-            tell(line)
+            print_error(line)
 
     def on_sync(report: SyncReport) -> None:
         for line in notices(report, awaited):
@@ -184,7 +188,7 @@ async def _confirmed(summary: ActionSummary, manner: Manner, bench: Workbench) -
     try:
         waited = await wait_until(waiting, bench.syncs)
     except ConfigError as error:
-        tell(f"jobdash: {error}", Tone.BAD)
+        print_error(f"jobdash: {error}", Style.BAD)
         return summary, error.exit_code
     now = tuple(
         replace(outcome, status_after=waited.rows[outcome.job.id].status)
@@ -193,13 +197,13 @@ async def _confirmed(summary: ActionSummary, manner: Manner, bench: Workbench) -
         for outcome in summary.outcomes
     )
     if waited.timed_out:
-        tell("not every job was confirmed in time", Tone.WARN)
+        print_error("not every job was confirmed in time", Style.WARN)
     code = TIMED_OUT if waited.timed_out else 0
     return replace(summary, outcomes=now, interrupted=waited.stopped), code
 
 
 def _print_counts(summary: ActionSummary) -> None:
-    say(" · ".join(f"{word}: {number:,}" for word, number in result_counts(summary)))
+    print_text(" · ".join(f"{word}: {number:,}" for word, number in result_counts(summary)))
 
 
 def _exit_code(summary: ActionSummary, waited: int, worst: int) -> int:

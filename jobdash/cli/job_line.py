@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobdash.cli.out import Tone
-from jobdash.cli.tables import Cell, Column
+from jobdash.cli.output import Style
+from jobdash.cli.tables import TableCell, TableColumn
 from jobdash.domain.clock import system_clock
 from jobdash.domain.describe.job_text import age, left, local_status, shown_status, stalled
 from jobdash.domain.job import JobRow
@@ -13,21 +13,21 @@ from jobdash.domain.text import clean
 NAME_WIDTH = 60
 NONE_PASSES = "no job passes the filter"
 COLUMNS = (
-    Column("ID"),
-    Column("NAME", gives=True),
-    Column("ACCOUNT"),
-    Column("STATUS"),
-    Column("DONE", right=True),
-    Column("FAILED", right=True),
-    Column("AGE", right=True),
-    Column("LEFT", right=True),
+    TableColumn("ID"),
+    TableColumn("NAME", gives=True),
+    TableColumn("ACCOUNT"),
+    TableColumn("STATUS"),
+    TableColumn("DONE", right=True),
+    TableColumn("FAILED", right=True),
+    TableColumn("AGE", right=True),
+    TableColumn("LEFT", right=True),
 )
 _TONES = {
-    Status.COMPLETED: Tone.QUIET,
-    Status.CANCELLED: Tone.QUIET,
-    Status.EXPIRED: Tone.WARN,
-    Status.FAILED: Tone.BAD,
-    Status.CANCELLING: Tone.WARN,
+    Status.COMPLETED: Style.QUIET,
+    Status.CANCELLED: Style.QUIET,
+    Status.EXPIRED: Style.WARN,
+    Status.FAILED: Style.BAD,
+    Status.CANCELLING: Style.WARN,
 }
 
 
@@ -47,11 +47,11 @@ def status_word(row: JobRow) -> str:
     return local_status(row, now) if row.local else word
 
 
-def status_tone(row: JobRow) -> Tone:
+def status_tone(row: JobRow) -> Style:
     """Return what the status means at a glance; what ended well is quiet."""
     if row.outcome in {Completeness.PARTIAL, Completeness.ALL_FAILED} or stalled(row, system_clock()):
-        return Tone.WARN
-    return _TONES.get(row.status, Tone.STRONG)
+        return Style.WARN
+    return _TONES.get(row.status, Style.STRONG)
 
 
 def progress(row: JobRow) -> str:
@@ -71,18 +71,18 @@ def short_name(row: JobRow) -> str:
     return clean(row.name, NAME_WIDTH) or "(no name)"
 
 
-def line(row: JobRow, now: int) -> list[Cell]:
+def line(row: JobRow, now: int) -> list[TableCell]:
     """Return a job's cells, one for each of `COLUMNS`."""
     tone = status_tone(row)
-    quiet = Tone.QUIET if tone is Tone.QUIET else Tone.PLAIN
+    quiet = Style.QUIET if tone is Style.QUIET else Style.PLAIN
     failed = "—" if row.failed is None else f"{row.failed:,}"
     return [
-        Cell(row.public_id, quiet),
-        Cell(short_name(row), quiet),
-        Cell(row.account, quiet),
-        Cell(status_word(row), tone),
-        Cell(progress(row), quiet),
-        Cell(failed, Tone.WARN if row.failed else Tone.QUIET),
-        Cell(age(row, now), quiet),
-        Cell(left(row, now), quiet),
+        TableCell(row.public_id, quiet),
+        TableCell(short_name(row), quiet),
+        TableCell(row.account, quiet),
+        TableCell(status_word(row), tone),
+        TableCell(progress(row), quiet),
+        TableCell(failed, Style.WARN if row.failed else Style.QUIET),
+        TableCell(age(row, now), quiet),
+        TableCell(left(row, now), quiet),
     ]

@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from jobdash.cli.context import CliContext
+from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.exit_codes import FAILED, INTERRUPTED
-from jobdash.cli.face import Face
-from jobdash.cli.loop import run_stoppable
-from jobdash.cli.out import document, say
-from jobdash.cli.selecting import Wanted, select
+from jobdash.cli.output import document, print_text
+from jobdash.cli.selection import JobSelector, select
+from jobdash.cli.session import open_session
 from jobdash.cli.summary import print_line, tone_of
-from jobdash.cli.workbench import open_workbench
 from jobdash.domain.plan import ActionResult
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.results import FetchedResults, fetch
 
 
-def fetch_jobs(face: Face, wanted: Wanted, folder: Path, *, partial: bool) -> int:
+def fetch_jobs(face: CliContext, wanted: JobSelector, folder: Path, *, partial: bool) -> int:
     """Fetch the results of the jobs that were named; return the exit code."""
     selection = select(face, wanted)
     face.writable()
@@ -35,7 +35,7 @@ def fetch_jobs(face: Face, wanted: Wanted, folder: Path, *, partial: bool) -> in
             print_line(word, done.row, where, tone_of(done.result))
 
     async def work(stop: CancelToken) -> tuple[list[FetchedResults], bool]:
-        async with open_workbench(face, stop) as bench:
+        async with open_session(face, stop) as bench:
             fetched = await fetch(
                 selection.rows,
                 folder,
@@ -53,7 +53,7 @@ def fetch_jobs(face: Face, wanted: Wanted, folder: Path, *, partial: bool) -> in
     else:
         counts = {word: sum(done.result is word for done in fetched) for word in ActionResult}
         heads = {ActionResult.DONE: "Fetched", ActionResult.SKIPPED: "Skipped", ActionResult.FAILED: "Failed"}
-        say(" · ".join(f"{heads[word]}: {number:,}" for word, number in counts.items()))
+        print_text(" · ".join(f"{heads[word]}: {number:,}" for word, number in counts.items()))
     if stopped:
         return INTERRUPTED
     failed = any(done.refused or done.result is ActionResult.FAILED for done in fetched)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.cli.moments import ago
+from jobdash.cli.time_format import ago
 from jobdash.config.settings import Config
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser

@@ -16,7 +16,7 @@ LINE_LIMIT = 64 * 1024
 """Characters of one printed line: a whole command line, and what stands around it."""
 
 
-class Tone(Enum):
+class Style(Enum):
     """What a line means; the value is its ANSI style."""
 
     PLAIN = ""
@@ -97,20 +97,20 @@ def _open_nothing(number: int) -> None:
         os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
 
 
-def say(text: str, tone: Tone = Tone.PLAIN) -> None:
+def print_text(text: str, tone: Style = Style.PLAIN) -> None:
     """Print one line of the answer."""
     _write(sys.stdout, text, tone)
 
 
-def tell(text: str, tone: Tone = Tone.PLAIN) -> None:
+def print_error(text: str, tone: Style = Style.PLAIN) -> None:
     """Print one line of diagnostics, on stderr; nothing ends because it cannot be written there."""
     with contextlib.suppress(OSError, ValueError):
         _write(sys.stderr, text, tone)
 
 
-def _write(stream: TextIO, text: str, tone: Tone) -> None:
+def _write(stream: TextIO, text: str, tone: Style) -> None:
     line = clean(redact(text), LINE_LIMIT)
-    if tone is not Tone.PLAIN and colourful(stream):
+    if tone is not Style.PLAIN and colourful(stream):
         line = f"\x1b[{tone.value}m{line}\x1b[0m"
     stream.write(f"{line}\n")
     stream.flush()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from jobdash.cli.out import Tone, tell
+from jobdash.cli.output import Style, print_error
 from jobdash.config.settings import Account, Config, load
 from jobdash.domain.provider import LOCAL
 from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
@@ -18,11 +18,11 @@ NO_ACCOUNT = (
 
 
 def _notice(sentence: str) -> None:
-    tell(f"jobdash: {sentence}", Tone.WARN)
+    print_error(f"jobdash: {sentence}", Style.WARN)
 
 
 @dataclass
-class Face:
+class CliContext:
     """The shared options of one command line."""
 
     as_json: bool = False
@@ -37,7 +37,7 @@ class Face:
         """The settings, read once; what they hold that nobody knows is said on stderr."""
         config = load(self.config_path, self.database)
         for warning in config.warnings:
-            tell(f"warning: {warning}", Tone.WARN)
+            print_error(f"warning: {warning}", Style.WARN)
         return config
 
     @cached_property

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobdash.cli.confirm import ask
+from jobdash.cli.context import CliContext
+from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.exit_codes import FAILED, INTERRUPTED
-from jobdash.cli.face import Face
 from jobdash.cli.job_json import job_json
-from jobdash.cli.job_words import short_name, status_word
-from jobdash.cli.loop import run_stoppable
-from jobdash.cli.moments import ago, rfc3339
-from jobdash.cli.out import Tone, document, say, tell
-from jobdash.cli.workbench import open_workbench
+from jobdash.cli.job_line import short_name, status_word
+from jobdash.cli.output import Style, document, print_error, print_text
+from jobdash.cli.session import open_session
+from jobdash.cli.time_format import ago, rfc3339
 from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError, UsageError
@@ -44,21 +44,21 @@ def on_disk(file: Path) -> Iterator[tuple[Path, str | None]]:
         yield copy, STDIN
 
 
-def submit_file(face: Face, wanted: SubmitRequest, *, dry_run: bool, yes: bool = False) -> int:
+def submit_file(face: CliContext, wanted: SubmitRequest, *, dry_run: bool, yes: bool = False) -> int:
     """Submit; return the exit code."""
     before = _sent_before(face, wanted, dry_run=dry_run)
     doubts = [*wanted.doubts, *map(_same_file, before)]
     for doubt in doubts:
-        tell(doubt, Tone.WARN)
+        print_error(doubt, Style.WARN)
     if dry_run:
         return _dry_run(face, wanted, before)
     if doubts and not yes:
         ask("Submit it all the same")
     if not face.as_json:
-        tell(f"Submitting {_what(wanted)}")
+        print_error(f"Submitting {_what(wanted)}")
 
     async def work(stop: CancelToken) -> Submitted:
-        async with open_workbench(face, stop) as bench:
+        async with open_session(face, stop) as bench:
             return await submit(wanted, bench.accounts[wanted.account.name], bench.work)
 
     done = run_stoppable(work)
@@ -70,7 +70,7 @@ def submit_file(face: Face, wanted: SubmitRequest, *, dry_run: bool, yes: bool =
     return 0 if done.end is SubmitEnd.CREATED else FAILED
 
 
-def _sent_before(face: Face, wanted: SubmitRequest, *, dry_run: bool) -> list[JobRow]:
+def _sent_before(face: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> list[JobRow]:
     """Return the jobs that came of the identical file; a dry run makes no store to look."""
     if dry_run and not face.config.database.exists():
         return []
@@ -91,10 +91,10 @@ def _what(wanted: SubmitRequest) -> str:
     return f"{wanted.name}: {requests}, {check.size:,} bytes, to {where}"
 
 
-def _dry_run(face: Face, wanted: SubmitRequest, before: Sequence[JobRow]) -> int:
+def _dry_run(face: CliContext, wanted: SubmitRequest, before: Sequence[JobRow]) -> int:
     if not face.as_json:
-        say(_what(wanted))
-        tell("dry run: the file is sound, nothing was sent")
+        print_text(_what(wanted))
+        print_error("dry run: the file is sound, nothing was sent")
         return 0
     document(
         {
@@ -125,7 +125,7 @@ def _dry_run(face: Face, wanted: SubmitRequest, before: Sequence[JobRow]) -> int
     return 0
 
 
-def _print(face: Face, wanted: SubmitRequest, done: Submitted) -> None:
+def _print(face: CliContext, wanted: SubmitRequest, done: Submitted) -> None:
     row = done.row
     if face.as_json:
         job = row and face.opened.browser.job(row.id)
@@ -139,9 +139,11 @@ def _print(face: Face, wanted: SubmitRequest, done: Submitted) -> None:
         }
         document(shape)
     elif done.end in {SubmitEnd.CREATED, SubmitEnd.ENDED} and row is not None:
-        say(f"{row.public_id}  {row.remote_id}", Tone.GOOD if done.end is SubmitEnd.CREATED else Tone.BAD)
+        print_text(
+            f"{row.public_id}  {row.remote_id}", Style.GOOD if done.end is SubmitEnd.CREATED else Style.BAD
+        )
     if done.end is not SubmitEnd.CREATED:
         how = {SubmitEnd.UNCONFIRMED: "is not confirmed", SubmitEnd.ENDED: "was created, and is over at once"}
         words = how.get(done.end, "was not submitted")
         where = f". See: jobdash show {row.public_id}" if row is not None else ""
-        tell(f"jobdash: {wanted.name} {words}: {done.reason.rstrip('.')}{where}", Tone.BAD)
+        print_error(f"jobdash: {wanted.name} {words}: {done.reason.rstrip('.')}{where}", Style.BAD)

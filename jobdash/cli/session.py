@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from jobdash.cli.face import Face
-from jobdash.cli.out import Tone, tell
+from jobdash.cli.context import CliContext
+from jobdash.cli.output import Style, print_error
 from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import DecisionContext
 from jobdash.operations.account_clients import AccountClients
@@ -19,7 +19,7 @@ from jobdash.operations.writer_thread import WriterThread
 
 
 @dataclass(frozen=True)
-class Workbench:
+class CommandSession:
     """Lives in one event loop."""
 
     accounts: AccountClients
@@ -28,27 +28,27 @@ class Workbench:
 
 
 @asynccontextmanager
-async def open_workbench(face: Face, stop: CancelToken) -> AsyncIterator[Workbench]:
+async def open_session(face: CliContext, stop: CancelToken) -> AsyncIterator[CommandSession]:
     """Open the writer, and the accounts as they are asked; StoreReadOnly when the store cannot be written."""
     face.writable()
     config = face.config
     with WriterThread(config.database, same_as=face.opened.browser.identity) as store:
-        async with open_accounts(face) as accounts:
+        async with open_clients(face) as accounts:
             work = OperationContext(accounts, store, configured(face), stop=stop)
-            yield Workbench(accounts, work, AccountSyncs(config, accounts, face.opened.browser, work))
+            yield CommandSession(accounts, work, AccountSyncs(config, accounts, face.opened.browser, work))
 
 
-def open_accounts(face: Face) -> AccountClients:
+def open_clients(face: CliContext) -> AccountClients:
     """Return the configured accounts, to be entered; their pauses are told on stderr."""
     return AccountClients(face.config.accounts, on_pause=_tell_pause)
 
 
-def configured(face: Face) -> frozenset[str]:
+def configured(face: CliContext) -> frozenset[str]:
     """Return the names of all configured accounts."""
     return frozenset(account.name for account in face.config.accounts)
 
 
-def situation(face: Face, *, named: bool) -> DecisionContext:
+def situation(face: CliContext, *, named: bool) -> DecisionContext:
     """Return what a plan's decisions need to know now."""
     return DecisionContext(system_clock(), configured(face), named, servers=servers(face.config.accounts))
 
@@ -56,4 +56,4 @@ def situation(face: Face, *, named: bool) -> DecisionContext:
 def _tell_pause(name: str, until: int | None) -> None:
     if until is not None:
         seconds = max(1, (until - system_clock()) // 1000)
-        tell(f"{name}: waiting {seconds} s, its provider takes no more requests now", Tone.WARN)
+        print_error(f"{name}: waiting {seconds} s, its provider takes no more requests now", Style.WARN)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from jobdash.cli.confirm import MOST_SHOWN, Print, ask
+from jobdash.cli.context import CliContext
+from jobdash.cli.event_loop import run
 from jobdash.cli.exit_codes import FAILED
-from jobdash.cli.face import Face
-from jobdash.cli.job_words import short_name
-from jobdash.cli.loop import run
-from jobdash.cli.naming import named_job
-from jobdash.cli.out import Tone, say, tell
-from jobdash.cli.summary import Line, print_line, print_summary, tone_of
-from jobdash.cli.workbench import open_workbench
+from jobdash.cli.job_line import short_name
+from jobdash.cli.output import Style, print_error, print_text
+from jobdash.cli.session import open_session
+from jobdash.cli.summary import SummaryLine, print_line, print_summary, tone_of
+from jobdash.cli.unknown_job import named_job
 from jobdash.domain.clock import system_clock
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
@@ -20,7 +20,7 @@ from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words
 
 
-def undo_last(face: Face, word: str | None, *, dry_run: bool, yes: bool) -> int:
+def undo_last(face: CliContext, word: str | None, *, dry_run: bool, yes: bool) -> int:
     """Take back the newest own action, of one job if it is named; return the exit code."""
     browser = face.opened.browser
     job = None if word is None else named_job(browser, word)
@@ -31,7 +31,7 @@ def undo_last(face: Face, word: str | None, *, dry_run: bool, yes: bool) -> int:
         return _dry_run(face, action)
     face.writable()
     if not yes:
-        _show(action, tell)
+        _show(action, print_error)
         ask(f"Take back {action.what}")
     lines = _take_back(face, action)
     _print(face, lines)
@@ -39,35 +39,35 @@ def undo_last(face: Face, word: str | None, *, dry_run: bool, yes: bool) -> int:
 
 
 def _show(action: Undoable, out: Print) -> None:
-    out(undo_words(action), Tone.STRONG)
+    out(undo_words(action), Style.STRONG)
     if len(action.jobs) == 1:
         return
     for row in action.jobs[:MOST_SHOWN]:
-        out(f"  {row.public_id}  {short_name(row)}  {row.account}", Tone.PLAIN)
+        out(f"  {row.public_id}  {short_name(row)}  {row.account}", Style.PLAIN)
     if (more := len(action.jobs) - MOST_SHOWN) > 0:
-        out(f"  … and {more:,} more", Tone.QUIET)
+        out(f"  … and {more:,} more", Style.QUIET)
 
 
-def _dry_run(face: Face, action: Undoable) -> int:
+def _dry_run(face: CliContext, action: Undoable) -> int:
     if face.as_json:
         print_summary(
             "undo",
-            [Line(row, ActionResult.DONE, "", None, planned=True) for row in action.jobs],
+            [SummaryLine(row, ActionResult.DONE, "", None, planned=True) for row in action.jobs],
             dry_run=True,
         )
     else:
-        _show(action, say)
-        tell("dry run: nothing was changed")
+        _show(action, print_text)
+        print_error("dry run: nothing was changed")
     return 0
 
 
-def _take_back(face: Face, action: Undoable) -> list[Line]:
-    async def work(stop: CancelToken) -> list[Line]:
-        async with open_workbench(face, stop) as bench:
+def _take_back(face: CliContext, action: Undoable) -> list[SummaryLine]:
+    async def work(stop: CancelToken) -> list[SummaryLine]:
+        async with open_session(face, stop) as bench:
             outcomes = await undo(action, bench.work.store)
         seen = {row.id: row for row in action.jobs}
         return [
-            Line(
+            SummaryLine(
                 seen[outcome.row.id],
                 ActionResult.DONE if outcome.reason is None else ActionResult.SKIPPED,
                 outcome.reason or f"took back: {action.what}",
@@ -79,17 +79,19 @@ def _take_back(face: Face, action: Undoable) -> list[Line]:
     return run(work)
 
 
-def _nothing(face: Face, job: JobRow | None) -> int:
+def _nothing(face: CliContext, job: JobRow | None) -> int:
     of_it = "" if job is None else f" of {job.public_id} {short_name(job)}"
     if job is not None and job.local and job.force_failed:
-        tell(f"{short_name(job)} is a script's job, whose force-fail stays: jobdash retry {job.public_id}")
+        print_error(
+            f"{short_name(job)} is a script's job, whose force-fail stays: jobdash retry {job.public_id}"
+        )
     else:
-        tell(f"nothing{of_it} to take back: {NOTHING_TO_UNDO}")
+        print_error(f"nothing{of_it} to take back: {NOTHING_TO_UNDO}")
     _print(face, [])
     return 0 if job is None else FAILED
 
 
-def _print(face: Face, lines: list[Line]) -> None:
+def _print(face: CliContext, lines: list[SummaryLine]) -> None:
     if face.as_json:
         print_summary("undo", lines)
         return
@@ -99,4 +101,4 @@ def _print(face: Face, lines: list[Line]) -> None:
             word, told = "taken back", f"{shown_status(line.after, system_clock())} again"
         print_line(word, line.before, told, tone_of(line.result))
     if lines:
-        say(f"Taken back: {sum(line.result is ActionResult.DONE for line in lines):,}")
+        print_text(f"Taken back: {sum(line.result is ActionResult.DONE for line in lines):,}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobdash.cli.face import Face
-from jobdash.cli.loop import run
-from jobdash.cli.workbench import open_workbench
+from jobdash.cli.context import CliContext
+from jobdash.cli.event_loop import run
+from jobdash.cli.session import open_session
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
@@ -15,7 +15,7 @@ from jobdash.operations.remote_lookup import RemoteMatch, candidates, find_remot
 
 
 def looked_for(
-    face: Face, words: Sequence[str], only: tuple[str, ...]
+    face: CliContext, words: Sequence[str], only: tuple[str, ...]
 ) -> dict[str, JobRow | JobdashError | None]:
     """Ask the accounts for the words that may be ids of theirs."""
     asked = {word: accounts for word in words if (accounts := candidates(word, face.config, only))}
@@ -23,7 +23,7 @@ def looked_for(
         return {}
 
     async def work(stop: CancelToken) -> dict[str, RemoteMatch]:
-        async with open_workbench(face, stop) as bench:
+        async with open_session(face, stop) as bench:
             browser = face.opened.browser
             return {
                 word: await find_remote(word, accounts, bench.accounts, browser, bench.work)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from jobdash.cli.context import CliContext
+from jobdash.cli.event_loop import run
 from jobdash.cli.exit_codes import FAILED, TIMED_OUT
-from jobdash.cli.face import Face
 from jobdash.cli.job_json import job_json
-from jobdash.cli.job_words import NONE_PASSES, done_words, short_name, status_tone, status_word
-from jobdash.cli.loop import run
-from jobdash.cli.out import Tone, document, say, tell
-from jobdash.cli.selecting import Wanted, select
-from jobdash.cli.syncing import failure_words
-from jobdash.cli.workbench import open_workbench
+from jobdash.cli.job_line import NONE_PASSES, done_words, short_name, status_tone, status_word
+from jobdash.cli.output import Style, document, print_error, print_text
+from jobdash.cli.selection import JobSelector, select
+from jobdash.cli.session import open_session
+from jobdash.cli.sync_output import failure_words
 from jobdash.domain.clock import system_clock
 from jobdash.domain.describe.job_text import WAITS, waits_for_script
 from jobdash.domain.job import JobRow
@@ -20,11 +20,11 @@ from jobdash.operations.sync import SyncReport
 from jobdash.operations.wait import WaitProgress, WaitResult, wait_until
 
 
-def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
+def wait_for(face: CliContext, wanted: JobSelector, timeout_ms: int | None) -> int:
     """Wait until the jobs have ended; return the exit code."""
     selection = select(face, wanted)
     if not selection.rows and not face.as_json:
-        tell(NONE_PASSES)
+        print_error(NONE_PASSES)
     deadline = None if timeout_ms is None else system_clock() + timeout_ms
     told: set[str] = set()
     printed: set[int] = set()
@@ -33,15 +33,15 @@ def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
         if _over(row) and not face.as_json:
             if row.id not in printed:
                 printed.add(row.id)
-                say(_words(row), status_tone(row))
+                print_text(_words(row), status_tone(row))
         elif (words := _words(row)) not in told:
             told.add(words)
-            tell(words)
+            print_error(words)
 
     def on_sync(report: SyncReport) -> None:
         if report.error is not None and (words := failure_words(face, report)) not in told:
             told.add(words)
-            tell(f"{report.account}: {words}", Tone.WARN)
+            print_error(f"{report.account}: {words}", Style.WARN)
 
     waiting = WaitProgress(
         ids=tuple(row.id for row in selection.rows),
@@ -52,7 +52,7 @@ def wait_for(face: Face, wanted: Wanted, timeout_ms: int | None) -> int:
     )
 
     async def work(stop: CancelToken) -> WaitResult:
-        async with open_workbench(face, stop) as bench:
+        async with open_session(face, stop) as bench:
             return await wait_until(waiting, bench.syncs)
 
     waited = run(work)
@@ -75,7 +75,7 @@ def ended_well(row: JobRow) -> bool:
     return row.status is Status.COMPLETED and row.outcome is not Completeness.ALL_FAILED
 
 
-def _print(face: Face, waited: WaitResult) -> None:
+def _print(face: CliContext, waited: WaitResult) -> None:
     rows = list(waited.rows.values())
     if face.as_json:
         browser, now = face.opened.browser, system_clock()
@@ -84,10 +84,10 @@ def _print(face: Face, waited: WaitResult) -> None:
         return
     for row in rows:
         if not _over(row):
-            say(_words(row), status_tone(row))
+            print_text(_words(row), status_tone(row))
     if waited.timed_out:
         unfinished = sum(row.unfinished for row in rows)
-        tell(f"the time is up; {unfinished:,} of {len(rows):,} not finished", Tone.WARN)
+        print_error(f"the time is up; {unfinished:,} of {len(rows):,} not finished", Style.WARN)
 
 
 def _tell_left(waited: WaitResult) -> None:
@@ -96,7 +96,7 @@ def _tell_left(waited: WaitResult) -> None:
         if not _over(row):
             left = WAITS if waits_for_script(row) else "stalled: its script is not heard of any more"
             way_out = f"run it, or jobdash retry {row.public_id} --start"
-            tell(f"{row.public_id} {short_name(row)}: {left}; {way_out}", Tone.WARN)
+            print_error(f"{row.public_id} {short_name(row)}: {left}; {way_out}", Style.WARN)
 
 
 def _words(row: JobRow) -> str:

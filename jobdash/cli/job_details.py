@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from jobdash.cli.job_json import results_available, status_reason
-from jobdash.cli.job_words import done_words, status_word
-from jobdash.cli.moments import ago, local
-from jobdash.cli.out import say
+from jobdash.cli.job_line import done_words, status_word
+from jobdash.cli.output import print_text
 from jobdash.cli.tables import facts
+from jobdash.cli.time_format import ago, local
 from jobdash.domain.describe.job_text import expires_in, left
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
@@ -40,7 +40,7 @@ def print_job(
     """
     facts(_facts(job, now, keyed=not attempts or attempts[0].keyed))
     if attempts:
-        say("")
+        print_text("")
         facts(_script_facts(job, attempts, now))
     if not job.row.local:
         _print_errors(job, failed or FailedRequests())
@@ -50,27 +50,27 @@ def _print_errors(job: JobDetails, failed: FailedRequests) -> None:
     """Print a batch's errors by code and message, and which requests they are of."""
     groups = failure_groups(job, failed)
     if groups:
-        say("")
-        say(f"Errors ({error_count(job):,})")
+        print_text("")
+        print_text(f"Errors ({error_count(job):,})")
     for group in groups[:MOST_ERRORS]:
         code = f" [{group.code}]" if group.code else ""
         alone = group.count == len(group.lines) == 1
         head = f"line {group.lines[0]:,}: " if alone else f"{group.count:,} × "
-        say(f"  {head}{clean(group.message, 1000)}{code}")
+        print_text(f"  {head}{clean(group.message, 1000)}{code}")
         if group.lines and not alone:
-            say(f"      line {_some(map(str, group.lines), len(group.lines))}")
+            print_text(f"      line {_some(map(str, group.lines), len(group.lines))}")
         if group.keys:
-            say(f"      {_some((clean(key, 80) for key in group.keys), group.count)}")
+            print_text(f"      {_some((clean(key, 80) for key in group.keys), group.count)}")
     if (rest := len(groups) - MOST_ERRORS) > 0:
-        say(f"  … and {rest:,} more kinds of error; --json has them all")
+        print_text(f"  … and {rest:,} more kinds of error; --json has them all")
     public = job.row.public_id
     if failed.kept:
-        say(f"  each of them: jobdash show {public} --items --limit 0")
+        print_text(f"  each of them: jobdash show {public} --items --limit 0")
     if worth_asking(job):
-        say("")
-        say(f"{_unknown(job, failed)}; jobdash refresh-errors {public} asks for them")
+        print_text("")
+        print_text(f"{_unknown(job, failed)}; jobdash refresh-errors {public} asks for them")
     elif truncated(job, failed):
-        say(f"  not all of them: the first {failed.kept:,} are kept here")
+        print_text(f"  not all of them: the first {failed.kept:,} are kept here")
 
 
 def _unknown(job: JobDetails, failed: FailedRequests) -> str:

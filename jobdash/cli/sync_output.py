@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from jobdash.cli.context import NO_ACCOUNT, CliContext
+from jobdash.cli.event_loop import run
 from jobdash.cli.exit_codes import FAILED
-from jobdash.cli.face import NO_ACCOUNT, Face
-from jobdash.cli.job_words import short_name, status_word
-from jobdash.cli.loop import run
-from jobdash.cli.moments import rfc3339
-from jobdash.cli.out import Tone, document, say, tell
-from jobdash.cli.workbench import open_workbench
+from jobdash.cli.job_line import short_name, status_word
+from jobdash.cli.output import Style, document, print_error, print_text
+from jobdash.cli.session import open_session
+from jobdash.cli.time_format import rfc3339
 from jobdash.domain.decide import other_server
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
@@ -24,45 +24,45 @@ from jobdash.operations.sync import SyncReport, health_error_text
 from jobdash.operations.sync_accounts import rejected
 
 
-def sync_now(face: Face, names: Collection[str] | None = None) -> int:
+def sync_now(face: CliContext, names: Collection[str] | None = None) -> int:
     """Ask every account once, tell of those that failed, and return the exit code that means."""
     return failures(face, ask(face, names))
 
 
-def sync_for(face: Face, row: JobRow) -> int:
+def sync_for(face: CliContext, row: JobRow) -> int:
     """Ask a job's account once, where that can tell anything of the job; return the exit code."""
     if face.config.account(row.account) is None:
         return 0
     here = servers(face.config.accounts).get(row.account)
     if row.origin and here is not None and here != row.origin:
-        tell(f"{other_server(row, here)}: not asked", Tone.BAD)
+        print_error(f"{other_server(row, here)}: not asked", Style.BAD)
         return FAILED
     return sync_now(face, [row.account])
 
 
-def ask(face: Face, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
+def ask(face: CliContext, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
     """Ask accounts once; ConfigError when there is none."""
     if not face.config.accounts:
         raise ConfigError(NO_ACCOUNT)
 
     async def work(stop: CancelToken) -> list[SyncReport]:
-        async with open_workbench(face, stop) as bench:
+        async with open_session(face, stop) as bench:
             return await bench.syncs.run(names, full=full)
 
     return run(work)
 
 
-def failures(face: Face, reports: Collection[SyncReport]) -> int:
+def failures(face: CliContext, reports: Collection[SyncReport]) -> int:
     """Say on stderr which accounts failed; 0 none, 5 all for their credentials, else 1."""
     failed = [report for report in reports if report.error is not None]
     for report in failed:
-        tell(f"{report.account}: {failure_words(face, report)}", Tone.BAD)
+        print_error(f"{report.account}: {failure_words(face, report)}", Style.BAD)
     if not failed:
         return 0
     return ConfigError.exit_code if len(failed) == len(reports) and all(map(rejected, failed)) else FAILED
 
 
-def failure_words(face: Face, report: SyncReport) -> str:
+def failure_words(face: CliContext, report: SyncReport) -> str:
     """Return why an account failed, and the way out where there is one."""
     account, error = face.config.account(report.account), report.error
     assert account is not None
@@ -73,19 +73,19 @@ def failure_words(face: Face, report: SyncReport) -> str:
     return f"{words}. Set {account.key_env}." if wrong_key else words
 
 
-def show_reports(face: Face, reports: Collection[SyncReport]) -> None:
+def show_reports(face: CliContext, reports: Collection[SyncReport]) -> None:
     """Print what syncs found, a line an account and a line for each thing a person should know."""
     if face.as_json:
         document({"accounts": [_as_json(report) for report in reports]})
         return
     for report in reports:
         counts = f"{report.seen:,} seen · {report.new:,} new · {report.changed:,} changed"
-        say(f"{report.account}: {counts}" + (" · failed" if report.error else ""))
+        print_text(f"{report.account}: {counts}" + (" · failed" if report.error else ""))
         for line in notices(report):
-            say(f"  {line}")
+            print_text(f"  {line}")
     doubles = duplicate_accounts(face.config.accounts)
     for name in doubles.keys() - {report.account for report in reports}:
-        tell(f"{name}: has the same key as {doubles[name]}, and was asked as that")
+        print_error(f"{name}: has the same key as {doubles[name]}, and was asked as that")
 
 
 def notices(report: SyncReport, only: Collection[int] | None = None) -> Iterator[str]:
