@@ -18,26 +18,26 @@ from jobdash.operations.planning import plan_cancel_all
 
 
 def cancel_all_pending(
-    face: CliContext, wanted: JobSelector, choices: Choices, manner: RunOptions, *, sync_first: bool
+    context: CliContext, wanted: JobSelector, choices: Choices, manner: RunOptions, *, sync_first: bool
 ) -> int:
     """Cancel what is unfinished; jobs known here are tried also where an account could not be asked first."""
-    asked = _asked(face, wanted)
+    asked = _asked(context, wanted)
     scope = wanted.scope()
     worst = 0
     if sync_first and asked:
         names = [account.name for account in asked] if wanted.accounts else None
-        worst = FAILED if sync_now(face, names) else 0
+        worst = FAILED if sync_now(context, names) else 0
     if asked and (worst or not sync_first):
-        print_error(as_of_words(face.opened.browser, face.config, system_clock()))
+        print_error(as_of_words(context.opened.browser, context.config, system_clock()))
     if not manner.dry_run:
-        close_what_is_abandoned(face)
-    plan = plan_cancel_all(face.opened.browser, scope, situation(face, named=False), choices)
-    return carry_out(face, plan, manner, worst=worst)
+        close_what_is_abandoned(context)
+    plan = plan_cancel_all(context.opened.browser, scope, situation(context, named=False), choices)
+    return carry_out(context, plan, manner, worst=worst)
 
 
-def _asked(face: CliContext, wanted: JobSelector) -> tuple[Account, ...]:
+def _asked(context: CliContext, wanted: JobSelector) -> tuple[Account, ...]:
     """Return the accounts to ask; none of them has to be there where scripts have run."""
-    face.check_accounts(wanted.accounts)
-    if not face.config.accounts and face.opened.browser.counts().by_account.get(LOCAL):
+    context.check_accounts(wanted.accounts)
+    if not context.config.accounts and context.opened.browser.counts().by_account.get(LOCAL):
         return ()
-    return face.wanted_accounts(wanted.accounts)
+    return context.wanted_accounts(wanted.accounts)

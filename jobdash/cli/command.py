@@ -36,12 +36,12 @@ def shared_options() -> list[click.Parameter]:
 
 def _shared(flag: str, name: str, **settings: Any) -> click.Option:
     def remember(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
-        face = ctx.find_root().ensure_object(CliContext)
+        context = ctx.find_root().ensure_object(CliContext)
         if value is None or value is False:
             return
         if value == "":
             raise click.BadParameter("is empty")
-        setattr(face, name, Path(value) if name == "config_path" else value)
+        setattr(context, name, Path(value) if name == "config_path" else value)
 
     return click.Option([flag, name], expose_value=False, callback=remember, **settings)
 
@@ -109,11 +109,11 @@ class OptionalValue(click.Option):
 
 
 def command_with_context(
-    name: str, *examples: str, context: Mapping[str, Any] | None = None
+    name: str, *examples: str, settings: Mapping[str, Any] | None = None
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Declare a command; its help is the function's docstring."""
-    settings = {"max_content_width": 100, **(context or {})}
-    return click.command(name, cls=ContextCommand, examples=examples, context_settings=settings)
+    context_settings = {"max_content_width": 100, **(settings or {})}
+    return click.command(name, cls=ContextCommand, examples=examples, context_settings=context_settings)
 
 
 class DurationParam(click.ParamType[int]):
@@ -145,8 +145,8 @@ class JobParam(click.ParamType[str]):
         from jobdash.operations.job_lookup import Browser, Scope, Sort
 
         try:
-            face = ctx.find_root().ensure_object(CliContext)
-            browser = Browser(face.config.database)
+            context = ctx.find_root().ensure_object(CliContext)
+            browser = Browser(context.config.database)
             newest = browser.page(Scope(), Sort(), None, _MOST_COMPLETIONS)
             rows = browser.by_public(incomplete)[:_MOST_COMPLETIONS] if incomplete else newest
         except JobdashError:

@@ -15,9 +15,9 @@ from jobdash.errors import JobdashError
 NAME = "debug.log"
 
 
-def write_crash(error: BaseException, face: CliContext) -> Path:
+def write_crash(error: BaseException, context: CliContext) -> Path:
     """Append a traceback to the log beside the store; return the log's path."""
-    path = _data_folder(face) / NAME
+    path = _data_folder(context) / NAME
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = "".join(traceback.format_exception(error))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -26,8 +26,8 @@ def write_crash(error: BaseException, face: CliContext) -> Path:
     return path
 
 
-def _data_folder(face: CliContext) -> Path:
+def _data_folder(context: CliContext) -> Path:
     try:
-        return face.config.database.parent
+        return context.config.database.parent
     except JobdashError:
         return default_database_path().parent

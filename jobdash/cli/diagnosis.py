@@ -16,44 +16,44 @@ from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, f
 from jobdash.operations.rate_limiter import CancelToken
 
 
-def diagnose(face: CliContext) -> int:
+def diagnose(context: CliContext) -> int:
     """Look at everything, whatever of it is broken; return the exit code of the worst."""
-    config, config_error = _config(face)
-    store, store_error = _store(face) if config else (None, None)
-    accounts = _accounts(face) if config else []
-    if face.as_json:
-        document(_as_json(face, store, store_error, config_error, accounts))
+    config, config_error = _config(context)
+    store, store_error = _store(context) if config else (None, None)
+    accounts = _accounts(context) if config else []
+    if context.as_json:
+        document(_as_json(context, store, store_error, config_error, accounts))
     else:
         _print_store(store, store_error)
         if config is not None:
             _print_owners(config)
-        _print_config(face, config, config_error)
+        _print_config(context, config, config_error)
         _print_accounts(accounts)
         _print_scripts(store)
     return _exit_code(store_error, config_error, accounts)
 
 
-def _config(face: CliContext) -> tuple[Config | None, ConfigError | None]:
+def _config(context: CliContext) -> tuple[Config | None, ConfigError | None]:
     try:
-        return face.config, None
+        return context.config, None
     except ConfigError as error:
         return None, error
 
 
-def _store(face: CliContext) -> tuple[StoreFacts | None, StoreError | None]:
+def _store(context: CliContext) -> tuple[StoreFacts | None, StoreError | None]:
     try:
-        opened = face.opened
-        return store_facts(face.config, opened.browser, opened.read_only), None
+        opened = context.opened
+        return store_facts(context.config, opened.browser, opened.read_only), None
     except StoreError as error:
         return None, error
 
 
-def _accounts(face: CliContext) -> list[AccountFacts]:
+def _accounts(context: CliContext) -> list[AccountFacts]:
     async def work(_stop: CancelToken) -> list[AccountFacts]:
-        async with open_clients(face) as accounts:
-            return await account_facts(face.config, accounts)
+        async with open_clients(context) as accounts:
+            return await account_facts(context.config, accounts)
 
-    return run(work) if face.config.accounts else []
+    return run(work) if context.config.accounts else []
 
 
 def _exit_code(
@@ -114,7 +114,7 @@ def _print_owners(config: Config) -> None:
         _good(f"owner: {path}: {owner}, mode {mode}")
 
 
-def _print_config(face: CliContext, config: Config | None, error: ConfigError | None) -> None:
+def _print_config(context: CliContext, config: Config | None, error: ConfigError | None) -> None:
     if error is not None:
         _bad(f"config: {error}")
     if config is None:
@@ -152,21 +152,21 @@ def _print_scripts(store: StoreFacts | None) -> None:
 
 
 def _as_json(
-    face: CliContext,
+    context: CliContext,
     store: StoreFacts | None,
     store_error: StoreError | None,
     config_error: ConfigError | None,
     accounts: list[AccountFacts],
 ) -> dict[str, Any]:
-    path = face.config_path or default_config_path()
+    path = context.config_path or default_config_path()
     known = config_error is None
     return {
-        "store": None if store is None else {**asdict(store), "owners": _owners(face.config)},
+        "store": None if store is None else {**asdict(store), "owners": _owners(context.config)},
         "store_error": None if store_error is None else str(store_error),
         "config": {
             "path": str(path),
             "exists": path.exists(),
-            "warnings": _warnings(face.config) if known else [],
+            "warnings": _warnings(context.config) if known else [],
             "error": None if config_error is None else str(config_error),
         },
         "accounts": [asdict(facts) for facts in accounts],

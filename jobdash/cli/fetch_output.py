@@ -18,29 +18,29 @@ from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.results import FetchedResults, fetch
 
 
-def fetch_jobs(face: CliContext, wanted: JobSelector, folder: Path, *, partial: bool) -> int:
+def fetch_jobs(context: CliContext, wanted: JobSelector, folder: Path, *, partial: bool) -> int:
     """Fetch the results of the jobs that were named; return the exit code."""
-    selection = select(face, wanted)
-    face.writable()
+    selection = select(context, wanted)
+    context.writable()
 
     def hint(done: FetchedResults) -> str:
         refused = done.result is ActionResult.FAILED and done.row.unfinished and not partial
-        there = refused and face.opened.browser.have_items([done.row.id])
+        there = refused and context.opened.browser.have_items([done.row.id])
         return "; --partial fetches what there is" if there else ""
 
     def report(done: FetchedResults) -> None:
-        if not face.as_json:
+        if not context.as_json:
             where = f"{done.reason}: {done.file}" if done.file is not None else f"{done.reason}{hint(done)}"
             word = "fetched" if done.result is ActionResult.DONE else str(done.result)
             print_line(word, done.row, where, tone_of(done.result))
 
     async def work(stop: CancelToken) -> tuple[list[FetchedResults], bool]:
-        async with open_session(face, stop) as bench:
+        async with open_session(context, stop) as session:
             fetched = await fetch(
                 selection.rows,
                 folder,
-                lambda: Browser(face.config.database),
-                bench.work.store,
+                lambda: Browser(context.config.database),
+                session.work.store,
                 partial=partial,
                 report=report,
                 stop=stop,
@@ -48,7 +48,7 @@ def fetch_jobs(face: CliContext, wanted: JobSelector, folder: Path, *, partial: 
             return fetched, stop.is_set()
 
     fetched, stopped = run_stoppable(work)
-    if face.as_json:
+    if context.as_json:
         document({"jobs": [_as_json(done) for done in fetched]})
     else:
         counts = {word: sum(done.result is word for done in fetched) for word in ActionResult}

@@ -35,10 +35,10 @@ def print_table(listing: JobListing, browser: Browser) -> None:
             print_error(f"{len(rows):,} of {total:,} jobs; --limit 0 shows all")
 
 
-def print_age(face: CliContext) -> None:
+def print_age(context: CliContext) -> None:
     """Say on stderr when the accounts were asked."""
-    if not face.config.accounts:
-        if not face.opened.browser.counts().by_account.get(LOCAL):
+    if not context.config.accounts:
+        if not context.opened.browser.counts().by_account.get(LOCAL):
             print_error(NO_ACCOUNT)
     else:
-        print_error(as_of_words(face.opened.browser, face.config, system_clock()))
+        print_error(as_of_words(context.opened.browser, context.config, system_clock()))

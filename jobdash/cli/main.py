@@ -127,14 +127,14 @@ def group(ctx: click.Context) -> int:
     return dashboard(ctx.find_root().ensure_object(CliContext))
 
 
-def dashboard(face: CliContext) -> int:
+def dashboard(context: CliContext) -> int:
     """Open the dashboard; return its exit code."""
-    if face.as_json:
+    if context.as_json:
         raise UsageError("the dashboard prints no JSON; jobdash list --json does")
     require_terminal("the dashboard wants a terminal", "jobdash list prints the jobs")
     from jobdash.tui.run import run_dashboard
 
-    return run_dashboard(face.config, demo=False)
+    return run_dashboard(context.config, demo=False)
 
 
 def run(args: Sequence[str]) -> int:
@@ -156,9 +156,9 @@ def run(args: Sequence[str]) -> int:
 
 
 def _run(args: Sequence[str], output: Output) -> int:
-    face = CliContext()
+    context = CliContext()
     try:
-        return _invoke(list(args), face)
+        return _invoke(list(args), context)
     except click.ClickException as error:
         _show_usage_error(error)
         return error.exit_code
@@ -172,12 +172,12 @@ def _run(args: Sequence[str], output: Output) -> int:
         return OUTPUT_CLOSED
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
         if output.error is None:
-            _show_crash(error, face)
+            _show_crash(error, context)
         return FAILED
 
 
-def _invoke(args: list[str], face: CliContext) -> int:
-    code: Any = group.main(args, prog_name="jobdash", standalone_mode=False, obj=face)
+def _invoke(args: list[str], context: CliContext) -> int:
+    code: Any = group.main(args, prog_name="jobdash", standalone_mode=False, obj=context)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
 
@@ -207,11 +207,11 @@ def _show_error(error: JobdashError) -> None:
             print_error(line)
 
 
-def _show_crash(error: Exception, face: CliContext) -> None:
+def _show_crash(error: Exception, context: CliContext) -> None:
     print_error(f"jobdash: something went wrong that should not: {type(error).__name__}: {error}", Style.BAD)
-    if not face.debug:
+    if not context.debug:
         print_error("Run it again with --debug to write the details to a log file.")
         return
     from jobdash.cli.crash_log import write_crash
 
-    print_error(f"The details are in {write_crash(error, face)}")
+    print_error(f"The details are in {write_crash(error, context)}")

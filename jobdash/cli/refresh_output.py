@@ -14,21 +14,21 @@ from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.refresh_errors import Refreshed, refresh_errors
 
 
-def refresh(face: CliContext, wanted: JobSelector) -> int:
+def refresh(context: CliContext, wanted: JobSelector) -> int:
     """Refresh the errors of the jobs that were named; return the exit code."""
-    selection = select(face, wanted)
+    selection = select(context, wanted)
 
     def report(done: Refreshed) -> None:
-        if not face.as_json:
+        if not context.as_json:
             print_line(str(done.result), done.row, done.reason, tone_of(done.result))
 
     async def work(stop: CancelToken) -> tuple[list[Refreshed], bool]:
-        async with open_session(face, stop) as bench:
-            return await refresh_errors(selection.rows, bench.work, report), stop.is_set()
+        async with open_session(context, stop) as session:
+            return await refresh_errors(selection.rows, session.work, report), stop.is_set()
 
     refreshed, stopped = run_stoppable(work)
     lines = [SummaryLine(done.before, done.result, done.reason, done.row) for done in refreshed]
-    if face.as_json:
+    if context.as_json:
         print_summary("refresh-errors", lines)
     else:
         counts = {word: sum(line.result is word for line in lines) for word in ActionResult}

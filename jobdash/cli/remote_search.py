@@ -15,18 +15,18 @@ from jobdash.operations.remote_lookup import RemoteMatch, candidates, find_remot
 
 
 def looked_for(
-    face: CliContext, words: Sequence[str], only: tuple[str, ...]
+    context: CliContext, words: Sequence[str], only: tuple[str, ...]
 ) -> dict[str, JobRow | JobdashError | None]:
     """Ask the accounts for the words that may be ids of theirs."""
-    asked = {word: accounts for word in words if (accounts := candidates(word, face.config, only))}
+    asked = {word: accounts for word in words if (accounts := candidates(word, context.config, only))}
     if not asked:
         return {}
 
     async def work(stop: CancelToken) -> dict[str, RemoteMatch]:
-        async with open_session(face, stop) as bench:
-            browser = face.opened.browser
+        async with open_session(context, stop) as session:
+            browser = context.opened.browser
             return {
-                word: await find_remote(word, accounts, bench.accounts, browser, bench.work)
+                word: await find_remote(word, accounts, session.accounts, browser, session.work)
                 for word, accounts in asked.items()
             }
 

@@ -50,51 +50,51 @@ class RunOptions:
 
 
 def act_on(
-    face: CliContext, action: Action, wanted: JobSelector, choices: Choices, manner: RunOptions
+    context: CliContext, action: Action, wanted: JobSelector, choices: Choices, manner: RunOptions
 ) -> int:
     """Do an action to the jobs that were named; return the exit code."""
     if not manner.dry_run:
-        close_what_is_abandoned(face)
+        close_what_is_abandoned(context)
     # What is removed already is nothing to complain of: a script may remove twice.
-    selection = select(face, wanted, removed=action is Action.REMOVE)
-    plan = plan_selection(face, action, selection, choices)
-    return carry_out(face, plan, manner, worst=FAILED if selection.bad_words else 0)
+    selection = select(context, wanted, removed=action is Action.REMOVE)
+    plan = plan_selection(context, action, selection, choices)
+    return carry_out(context, plan, manner, worst=FAILED if selection.bad_words else 0)
 
 
-def close_what_is_abandoned(face: CliContext) -> None:
+def close_what_is_abandoned(context: CliContext) -> None:
     """End, as cancelled, the local jobs whose workers are gone, and give up removals that wait in vain."""
-    if face.opened.read_only is None:
-        config, browser = face.config, face.opened.browser
+    if context.opened.read_only is None:
+        config, browser = context.config, context.opened.browser
         close_abandoned(config.database, browser, "cli")
         for row in give_up_removals(config.database, browser, config.accounts, "cli"):
             print_error(f"{row.public_id} {short_name(row)}: {NOT_CONFIRMED}", Style.WARN)
 
 
-def plan_selection(face: CliContext, action: Action, selection: SelectedJobs, choices: Choices) -> Plan:
+def plan_selection(context: CliContext, action: Action, selection: SelectedJobs, choices: Choices) -> Plan:
     """Decide on the jobs that were chosen, as they are now."""
     scope = selection.scope
     words = None if scope is None else scope_words(scope)
-    here, browser = situation(face, named=scope is None), face.opened.browser
+    here, browser = situation(context, named=scope is None), context.opened.browser
     return plan_jobs(action, selection.rows, here, choices, scope=words, browser=browser)
 
 
-def carry_out(face: CliContext, plan: Plan, manner: RunOptions, *, worst: int = 0) -> int:
+def carry_out(context: CliContext, plan: Plan, manner: RunOptions, *, worst: int = 0) -> int:
     """Ask, act, and tell; return the exit code, which is ``worst`` where all goes well."""
     refused = any(decision.verdict is DecisionKind.REFUSED for decision in plan.skipped)
     worst = worst or (FAILED if refused else 0)
-    if not face.as_json:
-        _print_head(face, plan)
+    if not context.as_json:
+        _print_head(context, plan)
         print_skipped(plan)
     awaited = () if manner.wait_ms is None else _under_way(plan)
     if manner.dry_run or not (plan.acting or awaited):
-        return _dry_run(face, plan, manner, worst)
-    face.writable()
+        return _dry_run(context, plan, manner, worst)
+    context.writable()
     if plan.acting and not manner.yes:
         confirm_plan(plan)
-    summary, waited = _execute(face, plan, manner)
-    after = face.opened.browser.rows([outcome.job.id for outcome in summary.outcomes])
-    if face.as_json:
-        print_summary(plan.action, lines_of(summary.outcomes, after), _fetchable(face, plan))
+    summary, waited = _execute(context, plan, manner)
+    after = context.opened.browser.rows([outcome.job.id for outcome in summary.outcomes])
+    if context.as_json:
+        print_summary(plan.action, lines_of(summary.outcomes, after), _fetchable(context, plan))
     else:
         _print_counts(summary)
     return _exit_code(summary, waited, worst)
@@ -110,18 +110,18 @@ def _under_way(plan: Plan) -> tuple[int, ...]:
     return tuple(job.id for job in skipped if job.removing is not None)
 
 
-def _print_head(face: CliContext, plan: Plan) -> None:
+def _print_head(context: CliContext, plan: Plan) -> None:
     if plan.action is not Action.CANCEL:
         return
     names = plan.accounts or tuple(sorted({decision.job.account for decision in plan.decisions}))
-    names = names or face.config.account_names
+    names = names or context.config.account_names
     print_text(f"Using account(s): {', '.join(names) or 'none'}")
     print_text(f"Found {len(plan.acting):,} pending job(s)")
 
 
-def _dry_run(face: CliContext, plan: Plan, manner: RunOptions, worst: int) -> int:
-    if face.as_json:
-        print_summary(plan.action, plan_lines(plan), _fetchable(face, plan), dry_run=manner.dry_run)
+def _dry_run(context: CliContext, plan: Plan, manner: RunOptions, worst: int) -> int:
+    if context.as_json:
+        print_summary(plan.action, plan_lines(plan), _fetchable(context, plan), dry_run=manner.dry_run)
     elif plan.acting:
         show_plan(plan, print_text, most=None)
         print_error("dry run: nothing was changed")
@@ -130,10 +130,10 @@ def _dry_run(face: CliContext, plan: Plan, manner: RunOptions, worst: int) -> in
     return worst
 
 
-def _fetchable(face: CliContext, plan: Plan) -> set[int]:
+def _fetchable(context: CliContext, plan: Plan) -> set[int]:
     """Return which local jobs have results that can be fetched."""
     local = [decision.job.id for decision in plan.decisions if decision.job.local]
-    return face.opened.browser.have_items(local)
+    return context.opened.browser.have_items(local)
 
 
 def _skips(plan: Plan) -> tuple[ActionOutcome, ...]:
@@ -142,26 +142,26 @@ def _skips(plan: Plan) -> tuple[ActionOutcome, ...]:
     )
 
 
-def _execute(face: CliContext, plan: Plan, manner: RunOptions) -> tuple[ActionSummary, int]:
+def _execute(context: CliContext, plan: Plan, manner: RunOptions) -> tuple[ActionSummary, int]:
     """Carry out a plan, and wait if that is wanted; return the summary and the waiting's exit code."""
     planned_skips = {decision.job.id for decision in plan.skipped}
 
     def report(outcome: ActionOutcome) -> None:
-        if not face.as_json and outcome.job.id not in planned_skips and not outcome.stopped:
+        if not context.as_json and outcome.job.id not in planned_skips and not outcome.stopped:
             print_outcome(plan, outcome)
 
     async def work(stop: CancelToken) -> tuple[ActionSummary, int]:
-        async with open_session(face, stop) as bench:
-            summary = await execute(plan, bench.work, report)
+        async with open_session(context, stop) as session:
+            summary = await execute(plan, session.work, report)
             if manner.wait_ms is None or stop.is_set():
                 return summary, 0
-            return await _confirmed(summary, manner, bench)
+            return await _confirmed(summary, manner, session)
 
     return run_stoppable(work)
 
 
 async def _confirmed(
-    summary: ActionSummary, manner: RunOptions, bench: CommandSession
+    summary: ActionSummary, manner: RunOptions, session: CommandSession
 ) -> tuple[ActionSummary, int]:
     """Wait until what was accepted is confirmed; return the summary as it is then."""
     assert manner.wait_ms is not None
@@ -181,12 +181,12 @@ async def _confirmed(
     waiting = WaitProgress(
         ids=tuple(awaited),
         ended=manner.ended,
-        deadline=bench.work.clock() + manner.wait_ms,
+        deadline=session.work.clock() + manner.wait_ms,
         on_change=lambda row: news(f"{row.public_id} {short_name(row)}: {status_word(row)}"),
         on_sync=on_sync,
     )
     try:
-        waited = await wait_until(waiting, bench.syncs)
+        waited = await wait_until(waiting, session.syncs)
     except ConfigError as error:
         print_error(f"jobdash: {error}", Style.BAD)
         return summary, error.exit_code

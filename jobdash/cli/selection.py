@@ -51,17 +51,17 @@ class SelectedJobs:
     bad_words: int = 0
 
 
-def select(face: CliContext, wanted: JobSelector, *, removed: bool = False) -> SelectedJobs:
+def select(context: CliContext, wanted: JobSelector, *, removed: bool = False) -> SelectedJobs:
     """Find the jobs; what a bad name is wrong about is said on stderr.
 
     With no good name among them, raises what is wrong. ``removed``: a removed job may be named as well.
     """
     wanted.check()
     if wanted.accounts:
-        face.check_accounts(wanted.accounts)
+        context.check_accounts(wanted.accounts)
     if wanted.expr is not None:
         scope = wanted.scope()
-        browser = face.opened.browser
+        browser = context.opened.browser
         chosen = [
             found[row_id]
             for ids in browser.iter_ids(scope)
@@ -70,21 +70,21 @@ def select(face: CliContext, wanted: JobSelector, *, removed: bool = False) -> S
             if row_id in found
         ]
         return SelectedJobs(tuple(chosen), scope)
-    return _named(face, wanted, removed=removed)
+    return _named(context, wanted, removed=removed)
 
 
 def select_one(
-    face: CliContext, word: str, accounts: tuple[str, ...] = (), *, removed: bool = False
+    context: CliContext, word: str, accounts: tuple[str, ...] = (), *, removed: bool = False
 ) -> JobRow:
     """Find the one job a word names; raises what is wrong with it."""
-    return select(face, JobSelector((word,), None, accounts), removed=removed).rows[0]
+    return select(context, JobSelector((word,), None, accounts), removed=removed).rows[0]
 
 
-def _named(face: CliContext, wanted: JobSelector, *, removed: bool) -> SelectedJobs:
+def _named(context: CliContext, wanted: JobSelector, *, removed: bool) -> SelectedJobs:
     known: dict[str, JobRow | JobdashError | None] = {}
     for word in wanted.words:
         try:
-            known[word] = known_job(face.opened.browser, word)
+            known[word] = known_job(context.opened.browser, word)
         except JobAmbiguous as error:
             known[word] = error
     unknown = [word for word, row in known.items() if row is None]
@@ -92,12 +92,12 @@ def _named(face: CliContext, wanted: JobSelector, *, removed: bool) -> SelectedJ
         # Behind a condition: what asks accounts takes longer to import than all that a known job needs.
         from jobdash.cli.remote_search import looked_for
 
-        known |= looked_for(face, unknown, wanted.accounts)
+        known |= looked_for(context, unknown, wanted.accounts)
     rows: dict[int, JobRow] = {}
     errors: list[JobdashError] = []
     for word, found in known.items():
         if not isinstance(found, JobRow):
-            errors.append(_not_found_error(face, word, found))
+            errors.append(_not_found_error(context, word, found))
         elif found.removed_at is not None and not removed:
             when = ago(found.removed_at, system_clock())
             told = f"{clean(word, 80)} was removed {when}; jobdash undo {found.public_id}"
@@ -111,12 +111,12 @@ def _named(face: CliContext, wanted: JobSelector, *, removed: bool) -> SelectedJ
     return SelectedJobs(tuple(rows.values()), bad_words=len(errors))
 
 
-def _not_found_error(face: CliContext, word: str, found: JobdashError | None) -> JobdashError:
+def _not_found_error(context: CliContext, word: str, found: JobdashError | None) -> JobdashError:
     """Return what is wrong with a word, with the way out where there is one."""
     if found is None:
-        return JobNotFound(f"no job {clean(word, 80)!r}{way_out(face.opened.browser, word)}")
+        return JobNotFound(f"no job {clean(word, 80)!r}{way_out(context.opened.browser, word)}")
     if type(found) is JobNotFound:
-        return JobNotFound(f"{found}{way_out(face.opened.browser, word)}")
+        return JobNotFound(f"{found}{way_out(context.opened.browser, word)}")
     return found
 
 

@@ -28,29 +28,31 @@ class CommandSession:
 
 
 @asynccontextmanager
-async def open_session(face: CliContext, stop: CancelToken) -> AsyncIterator[CommandSession]:
+async def open_session(context: CliContext, stop: CancelToken) -> AsyncIterator[CommandSession]:
     """Open the writer, and the accounts as they are asked; StoreReadOnly when the store cannot be written."""
-    face.writable()
-    config = face.config
-    with WriterThread(config.database, same_as=face.opened.browser.identity) as store:
-        async with open_clients(face) as accounts:
-            work = OperationContext(accounts, store, configured(face), stop=stop)
-            yield CommandSession(accounts, work, AccountSyncs(config, accounts, face.opened.browser, work))
+    context.writable()
+    config = context.config
+    with WriterThread(config.database, same_as=context.opened.browser.identity) as store:
+        async with open_clients(context) as accounts:
+            work = OperationContext(accounts, store, configured(context), stop=stop)
+            yield CommandSession(accounts, work, AccountSyncs(config, accounts, context.opened.browser, work))
 
 
-def open_clients(face: CliContext) -> AccountClients:
+def open_clients(context: CliContext) -> AccountClients:
     """Return the configured accounts, to be entered; their pauses are told on stderr."""
-    return AccountClients(face.config.accounts, on_pause=_tell_pause)
+    return AccountClients(context.config.accounts, on_pause=_tell_pause)
 
 
-def configured(face: CliContext) -> frozenset[str]:
+def configured(context: CliContext) -> frozenset[str]:
     """Return the names of all configured accounts."""
-    return frozenset(account.name for account in face.config.accounts)
+    return frozenset(account.name for account in context.config.accounts)
 
 
-def situation(face: CliContext, *, named: bool) -> DecisionContext:
+def situation(context: CliContext, *, named: bool) -> DecisionContext:
     """Return what a plan's decisions need to know now."""
-    return DecisionContext(system_clock(), configured(face), named, servers=servers(face.config.accounts))
+    return DecisionContext(
+        system_clock(), configured(context), named, servers=servers(context.config.accounts)
+    )
 
 
 def _tell_pause(name: str, until: int | None) -> None:

@@ -44,25 +44,25 @@ def on_disk(file: Path) -> Iterator[tuple[Path, str | None]]:
         yield copy, STDIN
 
 
-def submit_file(face: CliContext, wanted: SubmitRequest, *, dry_run: bool, yes: bool = False) -> int:
+def submit_file(context: CliContext, wanted: SubmitRequest, *, dry_run: bool, yes: bool = False) -> int:
     """Submit; return the exit code."""
-    before = _sent_before(face, wanted, dry_run=dry_run)
+    before = _sent_before(context, wanted, dry_run=dry_run)
     doubts = [*wanted.doubts, *map(_same_file, before)]
     for doubt in doubts:
         print_error(doubt, Style.WARN)
     if dry_run:
-        return _dry_run(face, wanted, before)
+        return _dry_run(context, wanted, before)
     if doubts and not yes:
         ask("Submit it all the same")
-    if not face.as_json:
+    if not context.as_json:
         print_error(f"Submitting {_what(wanted)}")
 
     async def work(stop: CancelToken) -> Submitted:
-        async with open_session(face, stop) as bench:
-            return await submit(wanted, bench.accounts[wanted.account.name], bench.work)
+        async with open_session(context, stop) as session:
+            return await submit(wanted, session.accounts[wanted.account.name], session.work)
 
     done = run_stoppable(work)
-    _print(face, wanted, done)
+    _print(context, wanted, done)
     if done.end is SubmitEnd.STOPPED:
         return INTERRUPTED
     if done.end is SubmitEnd.REJECTED:
@@ -70,11 +70,11 @@ def submit_file(face: CliContext, wanted: SubmitRequest, *, dry_run: bool, yes: 
     return 0 if done.end is SubmitEnd.CREATED else FAILED
 
 
-def _sent_before(face: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> list[JobRow]:
+def _sent_before(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> list[JobRow]:
     """Return the jobs that came of the identical file; a dry run makes no store to look."""
-    if dry_run and not face.config.database.exists():
+    if dry_run and not context.config.database.exists():
         return []
-    return face.opened.browser.submitted_before(wanted.check.digest)
+    return context.opened.browser.submitted_before(wanted.check.digest)
 
 
 def _same_file(row: JobRow) -> str:
@@ -91,8 +91,8 @@ def _what(wanted: SubmitRequest) -> str:
     return f"{wanted.name}: {requests}, {check.size:,} bytes, to {where}"
 
 
-def _dry_run(face: CliContext, wanted: SubmitRequest, before: Sequence[JobRow]) -> int:
-    if not face.as_json:
+def _dry_run(context: CliContext, wanted: SubmitRequest, before: Sequence[JobRow]) -> int:
+    if not context.as_json:
         print_text(_what(wanted))
         print_error("dry run: the file is sound, nothing was sent")
         return 0
@@ -125,10 +125,10 @@ def _dry_run(face: CliContext, wanted: SubmitRequest, before: Sequence[JobRow]) 
     return 0
 
 
-def _print(face: CliContext, wanted: SubmitRequest, done: Submitted) -> None:
+def _print(context: CliContext, wanted: SubmitRequest, done: Submitted) -> None:
     row = done.row
-    if face.as_json:
-        job = row and face.opened.browser.job(row.id)
+    if context.as_json:
+        job = row and context.opened.browser.job(row.id)
         result = "done" if done.end is SubmitEnd.CREATED else "failed"
         shape = {
             "action": "submit",

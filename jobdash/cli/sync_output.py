@@ -24,47 +24,47 @@ from jobdash.operations.sync import SyncReport, health_error_text
 from jobdash.operations.sync_accounts import rejected
 
 
-def sync_now(face: CliContext, names: Collection[str] | None = None) -> int:
+def sync_now(context: CliContext, names: Collection[str] | None = None) -> int:
     """Ask every account once, tell of those that failed, and return the exit code that means."""
-    return failures(face, ask(face, names))
+    return failures(context, ask(context, names))
 
 
-def sync_for(face: CliContext, row: JobRow) -> int:
+def sync_for(context: CliContext, row: JobRow) -> int:
     """Ask a job's account once, where that can tell anything of the job; return the exit code."""
-    if face.config.account(row.account) is None:
+    if context.config.account(row.account) is None:
         return 0
-    here = servers(face.config.accounts).get(row.account)
+    here = servers(context.config.accounts).get(row.account)
     if row.origin and here is not None and here != row.origin:
         print_error(f"{other_server(row, here)}: not asked", Style.BAD)
         return FAILED
-    return sync_now(face, [row.account])
+    return sync_now(context, [row.account])
 
 
-def ask(face: CliContext, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
+def ask(context: CliContext, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
     """Ask accounts once; ConfigError when there is none."""
-    if not face.config.accounts:
+    if not context.config.accounts:
         raise ConfigError(NO_ACCOUNT)
 
     async def work(stop: CancelToken) -> list[SyncReport]:
-        async with open_session(face, stop) as bench:
-            return await bench.syncs.run(names, full=full)
+        async with open_session(context, stop) as session:
+            return await session.syncs.run(names, full=full)
 
     return run(work)
 
 
-def failures(face: CliContext, reports: Collection[SyncReport]) -> int:
+def failures(context: CliContext, reports: Collection[SyncReport]) -> int:
     """Say on stderr which accounts failed; 0 none, 5 all for their credentials, else 1."""
     failed = [report for report in reports if report.error is not None]
     for report in failed:
-        print_error(f"{report.account}: {failure_words(face, report)}", Style.BAD)
+        print_error(f"{report.account}: {failure_words(context, report)}", Style.BAD)
     if not failed:
         return 0
     return ConfigError.exit_code if len(failed) == len(reports) and all(map(rejected, failed)) else FAILED
 
 
-def failure_words(face: CliContext, report: SyncReport) -> str:
+def failure_words(context: CliContext, report: SyncReport) -> str:
     """Return why an account failed, and the way out where there is one."""
-    account, error = face.config.account(report.account), report.error
+    account, error = context.config.account(report.account), report.error
     assert account is not None
     assert error is not None
     words = health_error_text(error, account)
@@ -73,9 +73,9 @@ def failure_words(face: CliContext, report: SyncReport) -> str:
     return f"{words}. Set {account.key_env}." if wrong_key else words
 
 
-def show_reports(face: CliContext, reports: Collection[SyncReport]) -> None:
+def show_reports(context: CliContext, reports: Collection[SyncReport]) -> None:
     """Print what syncs found, a line an account and a line for each thing a person should know."""
-    if face.as_json:
+    if context.as_json:
         document({"accounts": [_as_json(report) for report in reports]})
         return
     for report in reports:
@@ -83,7 +83,7 @@ def show_reports(face: CliContext, reports: Collection[SyncReport]) -> None:
         print_text(f"{report.account}: {counts}" + (" · failed" if report.error else ""))
         for line in notices(report):
             print_text(f"  {line}")
-    doubles = duplicate_accounts(face.config.accounts)
+    doubles = duplicate_accounts(context.config.accounts)
     for name in doubles.keys() - {report.account for report in reports}:
         print_error(f"{name}: has the same key as {doubles[name]}, and was asked as that")
 

@@ -20,21 +20,21 @@ from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words
 
 
-def undo_last(face: CliContext, word: str | None, *, dry_run: bool, yes: bool) -> int:
+def undo_last(context: CliContext, word: str | None, *, dry_run: bool, yes: bool) -> int:
     """Take back the newest own action, of one job if it is named; return the exit code."""
-    browser = face.opened.browser
+    browser = context.opened.browser
     job = None if word is None else named_job(browser, word)
     action = find_undoable(browser, current_actor("cli").name, None if job is None else job.id)
     if action is None:
-        return _nothing(face, job)
+        return _nothing(context, job)
     if dry_run:
-        return _dry_run(face, action)
-    face.writable()
+        return _dry_run(context, action)
+    context.writable()
     if not yes:
         _show(action, print_error)
         ask(f"Take back {action.what}")
-    lines = _take_back(face, action)
-    _print(face, lines)
+    lines = _take_back(context, action)
+    _print(context, lines)
     return 0 if any(line.result is ActionResult.DONE for line in lines) else FAILED
 
 
@@ -48,8 +48,8 @@ def _show(action: Undoable, out: Print) -> None:
         out(f"  … and {more:,} more", Style.QUIET)
 
 
-def _dry_run(face: CliContext, action: Undoable) -> int:
-    if face.as_json:
+def _dry_run(context: CliContext, action: Undoable) -> int:
+    if context.as_json:
         print_summary(
             "undo",
             [SummaryLine(row, ActionResult.DONE, "", None, planned=True) for row in action.jobs],
@@ -61,10 +61,10 @@ def _dry_run(face: CliContext, action: Undoable) -> int:
     return 0
 
 
-def _take_back(face: CliContext, action: Undoable) -> list[SummaryLine]:
+def _take_back(context: CliContext, action: Undoable) -> list[SummaryLine]:
     async def work(stop: CancelToken) -> list[SummaryLine]:
-        async with open_session(face, stop) as bench:
-            outcomes = await undo(action, bench.work.store)
+        async with open_session(context, stop) as session:
+            outcomes = await undo(action, session.work.store)
         seen = {row.id: row for row in action.jobs}
         return [
             SummaryLine(
@@ -79,7 +79,7 @@ def _take_back(face: CliContext, action: Undoable) -> list[SummaryLine]:
     return run(work)
 
 
-def _nothing(face: CliContext, job: JobRow | None) -> int:
+def _nothing(context: CliContext, job: JobRow | None) -> int:
     of_it = "" if job is None else f" of {job.public_id} {short_name(job)}"
     if job is not None and job.local and job.force_failed:
         print_error(
@@ -87,12 +87,12 @@ def _nothing(face: CliContext, job: JobRow | None) -> int:
         )
     else:
         print_error(f"nothing{of_it} to take back: {NOTHING_TO_UNDO}")
-    _print(face, [])
+    _print(context, [])
     return 0 if job is None else FAILED
 
 
-def _print(face: CliContext, lines: list[SummaryLine]) -> None:
-    if face.as_json:
+def _print(context: CliContext, lines: list[SummaryLine]) -> None:
+    if context.as_json:
         print_summary("undo", lines)
         return
     for line in lines:

@@ -20,17 +20,17 @@ from jobdash.operations.sync import SyncReport
 from jobdash.operations.wait import WaitProgress, WaitResult, wait_until
 
 
-def wait_for(face: CliContext, wanted: JobSelector, timeout_ms: int | None) -> int:
+def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -> int:
     """Wait until the jobs have ended; return the exit code."""
-    selection = select(face, wanted)
-    if not selection.rows and not face.as_json:
+    selection = select(context, wanted)
+    if not selection.rows and not context.as_json:
         print_error(NONE_PASSES)
     deadline = None if timeout_ms is None else system_clock() + timeout_ms
     told: set[str] = set()
     printed: set[int] = set()
 
     def on_change(row: JobRow) -> None:
-        if _over(row) and not face.as_json:
+        if _over(row) and not context.as_json:
             if row.id not in printed:
                 printed.add(row.id)
                 print_text(_words(row), status_tone(row))
@@ -39,7 +39,7 @@ def wait_for(face: CliContext, wanted: JobSelector, timeout_ms: int | None) -> i
             print_error(words)
 
     def on_sync(report: SyncReport) -> None:
-        if report.error is not None and (words := failure_words(face, report)) not in told:
+        if report.error is not None and (words := failure_words(context, report)) not in told:
             told.add(words)
             print_error(f"{report.account}: {words}", Style.WARN)
 
@@ -52,11 +52,11 @@ def wait_for(face: CliContext, wanted: JobSelector, timeout_ms: int | None) -> i
     )
 
     async def work(stop: CancelToken) -> WaitResult:
-        async with open_session(face, stop) as bench:
-            return await wait_until(waiting, bench.syncs)
+        async with open_session(context, stop) as session:
+            return await wait_until(waiting, session.syncs)
 
     waited = run(work)
-    _print(face, waited)
+    _print(context, waited)
     if waited.timed_out:
         return TIMED_OUT
     if waited.nobody_runs:
@@ -75,10 +75,10 @@ def ended_well(row: JobRow) -> bool:
     return row.status is Status.COMPLETED and row.outcome is not Completeness.ALL_FAILED
 
 
-def _print(face: CliContext, waited: WaitResult) -> None:
+def _print(context: CliContext, waited: WaitResult) -> None:
     rows = list(waited.rows.values())
-    if face.as_json:
-        browser, now = face.opened.browser, system_clock()
+    if context.as_json:
+        browser, now = context.opened.browser, system_clock()
         jobs = [job_json(job, now) for row in rows if (job := browser.job(row.id)) is not None]
         document({"jobs": jobs, "timed_out": waited.timed_out})
         return

@@ -218,11 +218,11 @@ def test_the_demo_needs_no_environment_and_leaves_nothing(cli: Cli) -> None:
 
 def test_the_demo_has_jobs_in_every_state(cli: Cli) -> None:
     with demo_world() as config:
-        face = CliContext()
-        face.config = config  # type: ignore[misc]
-        reports = ask(face)
-        words = {row.status for row in face.opened.browser.page(Scope(), Sort(), None, 200)}
-        face.opened.browser.close()
+        context = CliContext()
+        context.config = config  # type: ignore[misc]
+        reports = ask(context)
+        words = {row.status for row in context.opened.browser.page(Scope(), Sort(), None, 200)}
+        context.opened.browser.close()
 
     assert all(report.error is None for report in reports)
     assert len(words) >= 8

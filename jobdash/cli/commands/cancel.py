@@ -23,7 +23,7 @@ from jobdash.errors import UsageError
 @wait_option("until the providers have confirmed", "15m")
 @pass_context
 def command(
-    face: CliContext,
+    context: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -52,7 +52,7 @@ def command(
             raise UsageError("name jobs or say --all-pending, not both")
         from jobdash.cli.all_pending import cancel_all_pending
 
-        return cancel_all_pending(face, wanted, choices, manner, sync_first=not no_sync)
+        return cancel_all_pending(context, wanted, choices, manner, sync_first=not no_sync)
     if no_sync:
         raise UsageError("--no-sync goes with --all-pending")
-    return act_on(face, Action.CANCEL, wanted, choices, manner)
+    return act_on(context, Action.CANCEL, wanted, choices, manner)

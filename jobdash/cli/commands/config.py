@@ -18,13 +18,13 @@ def command() -> None:
 
 @command_with_context("path", "jobdash config path", '$EDITOR "$(jobdash config path)"')
 @pass_context
-def path(face: CliContext) -> None:
+def path(context: CliContext) -> None:
     """Print where the config file is looked for."""
     from jobdash.cli.output import document, print_text
     from jobdash.config.settings import default_config_path
 
-    where = face.config_path or default_config_path()
-    if face.as_json:
+    where = context.config_path or default_config_path()
+    if context.as_json:
         document({"path": str(where), "exists": where.exists()})
     else:
         print_text(str(where))
@@ -32,17 +32,17 @@ def path(face: CliContext) -> None:
 
 @command_with_context("show", "jobdash config show", "jobdash config show --json")
 @pass_context
-def show(face: CliContext) -> None:
+def show(context: CliContext) -> None:
     """Print the settings as they are in force; keys are never printed."""
     from jobdash.cli.output import Style, document, print_error, print_text
     from jobdash.cli.tables import facts
     from jobdash.tui.settings_check import settings_warnings
 
-    config = face.config
+    config = context.config
     more = list(settings_warnings(config))
     for warning in more:  # those that loading alone finds were told then
         print_error(f"warning: {warning}", Style.WARN)
-    if face.as_json:
+    if context.as_json:
         document(_as_json(config) | {"warnings": [*config.warnings, *more]})
         return
     where = [("Config", _where(config)), ("Store", str(config.database))]

@@ -38,7 +38,7 @@ _PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, e
 )
 @pass_context
 def command(
-    face: CliContext,
+    context: CliContext,
     emulator_only: bool,
     port: int | None,
     speed: float | None,
@@ -56,26 +56,26 @@ def command(
     if jobs is not None:
         if emulator_only:
             raise UsageError("--emulator-only or --jobs, not both")
-        _fill(face, jobs)
+        _fill(context, jobs)
     elif emulator_only:
         _serve(port or 0, speed or 1.0, empty=empty)
     else:
-        return _dashboard(face)
+        return _dashboard(context)
     return 0
 
 
-def _fill(face: CliContext, count: int) -> None:
+def _fill(context: CliContext, count: int) -> None:
     from jobdash.cli.output import document, print_error, print_text
     from jobdash.config.settings import database_path
     from jobdash.demo.generated_jobs import sample_rows
     from jobdash.domain.clock import system_clock
     from jobdash.operations.samples import fill_store
 
-    if face.database is None:
+    if context.database is None:
         raise UsageError("--jobs wants --db, the new store to fill")
-    path: Path = database_path(face.database)
+    path: Path = database_path(context.database)
     made = fill_store(path, sample_rows(count, system_clock()), print_error)
-    if face.as_json:
+    if context.as_json:
         document({"jobs": made, "database": str(path)})
     else:
         print_text(f"{made:,} sample jobs in {path}")
@@ -99,8 +99,8 @@ def _serve(port: int, speed: float, *, empty: bool) -> None:
         raise JobdashError(f"port {port} cannot be used: {error.strerror}") from error
 
 
-def _dashboard(face: CliContext) -> int:
-    if face.as_json or face.database is not None:
+def _dashboard(context: CliContext) -> int:
+    if context.as_json or context.database is not None:
         raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
     require_terminal("the demo wants a terminal", "jobdash demo --emulator-only does without")
     from jobdash.demo.environment import demo_world

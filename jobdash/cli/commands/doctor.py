@@ -8,7 +8,7 @@ from jobdash.cli.context import CliContext
 
 @command_with_context("doctor", "jobdash doctor", "jobdash doctor --json")
 @pass_context
-def command(face: CliContext) -> int:
+def command(context: CliContext) -> int:
     """Look at the store, the config, the keys, and ask each account for one page.
 
     Keys are never printed. Exit code 0 when all is well, 1 when an account does not answer, 5 when the
@@ -16,5 +16,5 @@ def command(face: CliContext) -> int:
     """
     from jobdash.cli.diagnosis import diagnose
 
-    face.reading = True
-    return diagnose(face)
+    context.reading = True
+    return diagnose(context)

@@ -30,7 +30,7 @@ from jobdash.cli.context import CliContext
 @click.option("--partial", is_flag=True, help="Unfinished jobs, too: what there is so far.")
 @pass_context
 def command(
-    face: CliContext,
+    context: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -46,4 +46,4 @@ def command(
     from jobdash.cli.fetch_output import fetch_jobs
     from jobdash.cli.selection import JobSelector
 
-    return fetch_jobs(face, JobSelector(words, expr, accounts), folder, partial=partial)
+    return fetch_jobs(context, JobSelector(words, expr, accounts), folder, partial=partial)

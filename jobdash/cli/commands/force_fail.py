@@ -20,7 +20,7 @@ from jobdash.cli.context import CliContext
 @click.option("--stop-process", is_flag=True, help="Local jobs: end the script's process here, too.")
 @pass_context
 def command(
-    face: CliContext,
+    context: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -42,4 +42,4 @@ def command(
 
     wanted = JobSelector(words, expr, accounts)
     choices = Choices(reason=reason, stop_process=stop_process)
-    return act_on(face, Action.FORCE_FAIL, wanted, choices, RunOptions(dry_run, yes))
+    return act_on(context, Action.FORCE_FAIL, wanted, choices, RunOptions(dry_run, yes))

@@ -50,7 +50,7 @@ DEFAULT_LIMIT = 100
 @click.option("--sync", "sync_first", is_flag=True, help="Ask the accounts first.")
 @pass_context
 def command(
-    face: CliContext, expr: str, as_csv: bool, order: str, limit: int, removed: bool, sync_first: bool
+    context: CliContext, expr: str, as_csv: bool, order: str, limit: int, removed: bool, sync_first: bool
 ) -> int:
     """Show jobs, the newest first.
 
@@ -59,36 +59,36 @@ def command(
     that is shown as one, also partial, all_failed, stalled and gone. created> reads local time, or a zone
     that is named: created>2026-11-01T12:00+02:00.
     """
-    if face.as_json and as_csv:
+    if context.as_json and as_csv:
         raise UsageError("--json or --csv, not both")
-    face.reading = not sync_first
+    context.reading = not sync_first
     listing = JobListing(read_scope(expr, removed=removed), read_sort(order), limit or None)
-    code = _sync(face) if sync_first else 0
-    if face.as_json:
-        _print_json(listing, face)
+    code = _sync(context) if sync_first else 0
+    if context.as_json:
+        _print_json(listing, context)
     else:
-        _print(listing, face, as_csv=as_csv)
+        _print(listing, context, as_csv=as_csv)
     return code
 
 
-def _sync(face: CliContext) -> int:
+def _sync(context: CliContext) -> int:
     from jobdash.cli.sync_output import sync_now
 
-    return sync_now(face)
+    return sync_now(context)
 
 
-def _print_json(listing: JobListing, face: CliContext) -> None:
-    browser, now = face.opened.browser, system_clock()
+def _print_json(listing: JobListing, context: CliContext) -> None:
+    browser, now = context.opened.browser, system_clock()
     total = browser.count(listing.scope)
-    rest = {"total": total, "as_of": rfc3339(as_of(browser, face.config))}
+    rest = {"total": total, "as_of": rfc3339(as_of(browser, context.config))}
     document_with("jobs", (job_json(job, now) for job in listing.jobs(browser)), rest)
 
 
-def _print(listing: JobListing, face: CliContext, *, as_csv: bool) -> None:
+def _print(listing: JobListing, context: CliContext, *, as_csv: bool) -> None:
     from jobdash.cli.list_lines import print_age, print_csv, print_table
 
     if as_csv:
-        print_csv(listing, face.opened.browser)
+        print_csv(listing, context.opened.browser)
     else:
-        print_table(listing, face.opened.browser)
-    print_age(face)
+        print_table(listing, context.opened.browser)
+    print_age(context)

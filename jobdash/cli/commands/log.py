@@ -20,17 +20,17 @@ DEFAULT_LIMIT = 50
     help="The newest so many.",
 )
 @pass_context
-def command(face: CliContext, word: str | None, limit: int) -> None:
+def command(context: CliContext, word: str | None, limit: int) -> None:
     """Show what was done: of one job, or of all."""
     from jobdash.cli.event_lines import event_json, print_events
     from jobdash.cli.output import document, print_error
     from jobdash.cli.unknown_job import named_job
 
-    face.reading = True
-    browser = face.opened.browser
+    context.reading = True
+    browser = context.opened.browser
     job_id = None if word is None else named_job(browser, word).id
     events = browser.events(job_id, limit)
-    if face.as_json:
+    if context.as_json:
         document({"events": [event_json(event) for event in events]})
     elif events:
         print_events(events)

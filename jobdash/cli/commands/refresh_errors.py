@@ -17,7 +17,7 @@ _ALL = "status:failed,partial,all_failed account!=local"
 )
 @jobs_options
 @pass_context
-def command(face: CliContext, words: tuple[str, ...], expr: str | None, accounts: tuple[str, ...]) -> int:
+def command(context: CliContext, words: tuple[str, ...], expr: str | None, accounts: tuple[str, ...]) -> int:
     """Ask the providers again why jobs failed, or which of their requests did, and why.
 
     Of each failed request its custom_id (Gemini: key) is kept, too: show, show --json and the dashboard
@@ -28,4 +28,4 @@ def command(face: CliContext, words: tuple[str, ...], expr: str | None, accounts
     from jobdash.cli.selection import JobSelector
 
     everything = not words and expr is None
-    return refresh(face, JobSelector(words, _ALL if everything else expr, accounts))
+    return refresh(context, JobSelector(words, _ALL if everything else expr, accounts))

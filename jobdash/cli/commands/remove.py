@@ -32,7 +32,7 @@ from jobdash.errors import UsageError
 @wait_option("until they are removed (with --cancel)", "15m")
 @pass_context
 def command(
-    face: CliContext,
+    context: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -74,4 +74,4 @@ def command(
         stop_process=stop_process,
     )
     manner = RunOptions(dry_run, yes or force, wait_ms, ended=lambda row: row.removing is None)
-    return act_on(face, Action.REMOVE, JobSelector(words, expr, accounts), choices, manner)
+    return act_on(context, Action.REMOVE, JobSelector(words, expr, accounts), choices, manner)

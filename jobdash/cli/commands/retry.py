@@ -48,7 +48,7 @@ class PartsParam(click.ParamType[tuple[str, ...]]):
 @click.option("--start", "restart", is_flag=True, help="Start the script again, detached, as it ran last.")
 @pass_context
 def command(
-    face: CliContext,
+    context: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -68,4 +68,6 @@ def command(
     from jobdash.domain.plan import Action, Choices
 
     choices = Choices(only=only, restart=restart)
-    return act_on(face, Action.RETRY, JobSelector(words, expr, accounts), choices, RunOptions(dry_run, yes))
+    return act_on(
+        context, Action.RETRY, JobSelector(words, expr, accounts), choices, RunOptions(dry_run, yes)
+    )

@@ -42,7 +42,7 @@ DEFAULT_LIMIT = 100
 @click.option("--sync", "sync_first", is_flag=True, help="Ask its account first.")
 @pass_context
 def command(
-    face: CliContext,
+    context: CliContext,
     word: str,
     accounts: tuple[str, ...],
     events: bool,
@@ -57,18 +57,18 @@ def command(
     if outcome is not None and not items:
         raise UsageError("--outcome goes with --items")
 
-    face.reading = not sync_first
-    row = select_one(face, word, accounts, removed=True)
+    context.reading = not sync_first
+    row = select_one(context, word, accounts, removed=True)
     code = 0
     if sync_first:
         from jobdash.cli.sync_output import sync_for
 
-        code = sync_for(face, row)
+        code = sync_for(context, row)
     shown = _Items(outcome, limit or None) if items else None
-    if face.as_json:
-        _document(face, row.id, events, shown)
+    if context.as_json:
+        _document(context, row.id, events, shown)
     else:
-        _print(face, row.id, events, shown)
+        _print(context, row.id, events, shown)
     return code
 
 
@@ -85,13 +85,13 @@ class _Items(NamedTuple):
         return None if self.word is None else ItemStatus(self.word)
 
 
-def _print(face: CliContext, job_id: int, events: bool, items: _Items | None) -> None:
+def _print(context: CliContext, job_id: int, events: bool, items: _Items | None) -> None:
     from jobdash.cli.event_lines import print_events
     from jobdash.cli.job_details import print_job
     from jobdash.cli.output import print_error
     from jobdash.domain.clock import system_clock
 
-    browser, now = face.opened.browser, system_clock()
+    browser, now = context.opened.browser, system_clock()
     job = browser.job(job_id)
     assert job is not None, "jobs are never deleted"
     attempts = browser.attempts(job_id)
@@ -108,13 +108,13 @@ def _print(face: CliContext, job_id: int, events: bool, items: _Items | None) ->
         print_error("no events")
 
 
-def _document(face: CliContext, job_id: int, events: bool, items: _Items | None) -> None:
+def _document(context: CliContext, job_id: int, events: bool, items: _Items | None) -> None:
     from jobdash.cli.event_lines import event_json
     from jobdash.cli.job_json import job_json
     from jobdash.cli.output import document, document_with
     from jobdash.domain.clock import system_clock
 
-    browser = face.opened.browser
+    browser = context.opened.browser
     job = browser.job(job_id)
     assert job is not None, "jobs are never deleted"
     shape: dict[str, Any] = job_json(job, system_clock())

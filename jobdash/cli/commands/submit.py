@@ -33,7 +33,7 @@ from jobdash.errors import UsageError
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, be the same file sent before or not.")
 @pass_context
 def command(
-    face: CliContext,
+    context: CliContext,
     file: Path,
     account: str | None,
     name: str | None,
@@ -53,10 +53,10 @@ def command(
     from jobdash.cli.submission import on_disk, submit_file
     from jobdash.operations.submit import order
 
-    account = account or face.config.default_account
-    chosen = face.wanted_accounts((account,) if account else ())
+    account = account or context.config.default_account
+    chosen = context.wanted_accounts((account,) if account else ())
     if len(chosen) != 1:
-        names = ", ".join(each.name for each in chosen or face.wanted_accounts(()))
+        names = ", ".join(each.name for each in chosen or context.wanted_accounts(()))
         told = "" if chosen else f"{LOCAL} is where the jobs of your own scripts stand; "
         raise UsageError(f"{told}--account has to say which: {names}; or default_account in the config")
     read = read_tags(tags)
@@ -64,7 +64,7 @@ def command(
         wanted = order(
             path, chosen[0], name=name, model=model, endpoint=endpoint, tags=read, file_name=called
         )
-        return submit_file(face, wanted, dry_run=dry_run, yes=yes)
+        return submit_file(context, wanted, dry_run=dry_run, yes=yes)
 
 
 def read_tags(words: tuple[str, ...]) -> dict[str, str]:

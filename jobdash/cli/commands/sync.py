@@ -12,7 +12,7 @@ from jobdash.cli.context import CliContext
 @account_option()
 @click.option("--full", is_flag=True, help="Read whole lists, whatever is known already.")
 @pass_context
-def command(face: CliContext, accounts: tuple[str, ...], full: bool) -> int:
+def command(context: CliContext, accounts: tuple[str, ...], full: bool) -> int:
     """Ask every account once what it has.
 
     The first sync of an account reads 30 days and everything unfinished; --full reads all.
@@ -21,10 +21,10 @@ def command(face: CliContext, accounts: tuple[str, ...], full: bool) -> int:
     from jobdash.cli.sync_output import ask, failures, show_reports
     from jobdash.domain.provider import LOCAL
 
-    wanted = face.wanted_accounts(accounts)
+    wanted = context.wanted_accounts(accounts)
     if LOCAL in accounts:
         print_error("local: scripts write to the store themselves, nobody has to be asked")
     names = [account.name for account in wanted] if accounts else None
-    reports = ask(face, names, full=full) if wanted else []
-    show_reports(face, reports)
-    return failures(face, reports)
+    reports = ask(context, names, full=full) if wanted else []
+    show_reports(context, reports)
+    return failures(context, reports)

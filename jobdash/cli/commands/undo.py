@@ -13,11 +13,11 @@ from jobdash.cli.context import CliContext
 @click.option("-n", "--dry-run", is_flag=True, help="Say what it would take back, change nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @pass_context
-def command(face: CliContext, word: str | None, dry_run: bool, yes: bool) -> int:
+def command(context: CliContext, word: str | None, dry_run: bool, yes: bool) -> int:
     """Take back your own last removal or force-fail of the last 24 hours.
 
     With a JOB: the last one of that job. A cancel cannot be taken back, nor what was deleted at the provider.
     """
     from jobdash.cli.undo_output import undo_last
 
-    return undo_last(face, word, dry_run=dry_run, yes=yes)
+    return undo_last(context, word, dry_run=dry_run, yes=yes)

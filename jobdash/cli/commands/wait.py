@@ -18,7 +18,7 @@ from jobdash.cli.context import CliContext
 )
 @pass_context
 def command(
-    face: CliContext,
+    context: CliContext,
     words: tuple[str, ...],
     expr: str | None,
     accounts: tuple[str, ...],
@@ -32,4 +32,4 @@ def command(
     from jobdash.cli.selection import JobSelector
     from jobdash.cli.wait_output import wait_for
 
-    return wait_for(face, JobSelector(words, expr, accounts), timeout_ms)
+    return wait_for(context, JobSelector(words, expr, accounts), timeout_ms)
