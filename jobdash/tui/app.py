@@ -24,23 +24,31 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Plan
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
+from jobdash.tui.action_runs import ActionRun, ActionRuns, single_toast, summary_line
 from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.context import Context
-from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, ThreadMessage, Waiting
-from jobdash.tui.news import Severity, toasts
+from jobdash.tui.messages import (
+    AccountWaiting,
+    StoreFailed,
+    StoreReady,
+    Synced,
+    SyncNews,
+    SyncProgress,
+    ThreadMessage,
+)
 from jobdash.tui.prompt_keys import KeysUnderWay
-from jobdash.tui.runs import Run, Runs, single_toast, summary_line
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.screens.main import MainScreen
 from jobdash.tui.symbols import not_utf8
+from jobdash.tui.sync_toasts import Severity, toasts
 from jobdash.tui.terminal_app import TerminalApp
 from jobdash.tui.theme import DARK, LIGHT
 from jobdash.tui.widgets.filter_bar import FilterInput
 
 if TYPE_CHECKING:
     from jobdash.operations.writer_thread import WriterLoop
-    from jobdash.tui.acts import Acts
-    from jobdash.tui.leaving import Leaving
+    from jobdash.tui.action_flows import ActionFlows
+    from jobdash.tui.quit_flow import QuitFlow
 
 T = TypeVar("T")
 _RUNS_EVERY = 0.1
@@ -69,7 +77,7 @@ class JobdashApp(TerminalApp):
         wanted = self.context.config.ui.theme or DARK.name
         self.theme = wanted if wanted in self.available_themes else DARK.name
         self.runtime = Runtime(self, context, self.post_message)
-        self.runs = Runs(self.runtime.begin)
+        self.runs = ActionRuns(self.runtime.begin)
         self.main = MainScreen(context)
         self.opening_dialog = False
         """A dialog was asked for and is not there yet."""
@@ -86,18 +94,18 @@ class JobdashApp(TerminalApp):
     # The dialogs and what stands behind them are imported when the first of them is asked for.
 
     @cached_property
-    def acts(self) -> Acts:
+    def flows(self) -> ActionFlows:
         """The flows behind the keys that change something."""
-        from jobdash.tui.acts import Acts
+        from jobdash.tui.action_flows import ActionFlows
 
-        return Acts(self, self.context)
+        return ActionFlows(self, self.context)
 
     @cached_property
-    def leaving(self) -> Leaving:
+    def leaving(self) -> QuitFlow:
         """What is asked and said at the end."""
-        from jobdash.tui.leaving import Leaving
+        from jobdash.tui.quit_flow import QuitFlow
 
-        return Leaving(self)
+        return QuitFlow(self)
 
     def on_mount(self) -> None:
         """Say what is wrong with the settings."""
@@ -234,16 +242,16 @@ class JobdashApp(TerminalApp):
         if self.screen is not self.main:  # which hides the banner
             self.notify(reason, severity="error")
 
-    @on(Waiting)
-    def _account_waits(self, event: Waiting) -> None:
+    @on(AccountWaiting)
+    def _account_waits(self, event: AccountWaiting) -> None:
         if event.until is None:
             self.context.under_way.waiting.pop(event.account, None)
         else:
             self.context.under_way.waiting[event.account] = event.until
         self.main.draw()
 
-    @on(Progress)
-    def _sync_goes_on(self, event: Progress) -> None:
+    @on(SyncProgress)
+    def _sync_goes_on(self, event: SyncProgress) -> None:
         self.context.under_way.found[event.account] = event.seen
         self.main.view.draw_lines()
 
@@ -256,17 +264,17 @@ class JobdashApp(TerminalApp):
             self.notify(toast.text, severity=toast.severity)
         self.main.view.draw_lines()
 
-    def _without_own(self, news: News) -> News:
+    def _without_own(self, news: SyncNews) -> SyncNews:
         """Leave out the jobs of the bulk action in front: its own list says what becomes of them."""
         run = getattr(self.screen, "run", None)
-        if not isinstance(run, Run):
+        if not isinstance(run, ActionRun):
             return news
         own = {decision.job.id for decision in run.plan.acting}
         return replace(news, finished=tuple(row for row in news.finished if row.id not in own))
 
     # ── runs ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def start_run(self, plan: Plan) -> Run:
+    def start_run(self, plan: Plan) -> ActionRun:
         """Carry out a plan; its rows say queued until the store has taken it up."""
         run = self.runs.start(plan)
         waits = run.stop is None and not run.ended
@@ -284,7 +292,7 @@ class JobdashApp(TerminalApp):
             table.queued -= ids
         table.draw_changes()
 
-    def _watch(self, run: Run, *, queued: bool) -> None:
+    def _watch(self, run: ActionRun, *, queued: bool) -> None:
         if not self.main.children:  # the dashboard was left meanwhile
             return
         if queued and (run.stop is not None or run.ended):
@@ -297,7 +305,7 @@ class JobdashApp(TerminalApp):
         else:
             asyncio.get_running_loop().call_later(_RUNS_EVERY, partial(self._watch, run, queued=queued))
 
-    def _tell_end(self, run: Run) -> None:
+    def _tell_end(self, run: ActionRun) -> None:
         if not run.bulk:
             words, severity = single_toast(run)
             self.notify(words, severity=severity)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Column(StrEnum):
+class JobColumn(StrEnum):
     """The columns of the table, in the order they are drawn."""
 
     NAME = "name"
@@ -22,27 +22,27 @@ class Column(StrEnum):
 
 
 HEADERS = {
-    Column.NAME: "NAME",
-    Column.ACCOUNT: "ACCOUNT",
-    Column.MODEL: "MODEL",
-    Column.STATUS: "STATUS",
-    Column.BAR: "PROGRESS",
-    Column.COUNTS: "",
-    Column.FAILED: "FAILED",
-    Column.AGE: "AGE",
-    Column.LEFT: "LEFT",
-    Column.REMOTE_ID: "PROVIDER'S ID",
+    JobColumn.NAME: "NAME",
+    JobColumn.ACCOUNT: "ACCOUNT",
+    JobColumn.MODEL: "MODEL",
+    JobColumn.STATUS: "STATUS",
+    JobColumn.BAR: "PROGRESS",
+    JobColumn.COUNTS: "",
+    JobColumn.FAILED: "FAILED",
+    JobColumn.AGE: "AGE",
+    JobColumn.LEFT: "LEFT",
+    JobColumn.REMOTE_ID: "PROVIDER'S ID",
 }
-RIGHT = frozenset({Column.COUNTS, Column.FAILED, Column.AGE, Column.LEFT})
+RIGHT = frozenset({JobColumn.COUNTS, JobColumn.FAILED, JobColumn.AGE, JobColumn.LEFT})
 """Numbers are right-aligned, and so are their headers."""
 
 SORT_OF = {
-    Column.NAME: "name",
-    Column.ACCOUNT: "account",
-    Column.BAR: "progress",
-    Column.COUNTS: "total",
-    Column.FAILED: "failed",
-    Column.AGE: "created",
+    JobColumn.NAME: "name",
+    JobColumn.ACCOUNT: "account",
+    JobColumn.BAR: "progress",
+    JobColumn.COUNTS: "total",
+    JobColumn.FAILED: "failed",
+    JobColumn.AGE: "created",
 }
 """The order a click on a header asks for."""
 
@@ -50,56 +50,56 @@ MARGIN = 3
 """Cells in front of the name: cursor, mark, space."""
 GAP = 2
 _MINIMUM = {
-    Column.NAME: 20,
-    Column.ACCOUNT: 7,
-    Column.MODEL: 14,
-    Column.STATUS: 14,
-    Column.BAR: 8,
-    Column.COUNTS: 13,
-    Column.FAILED: 7,
-    Column.AGE: 5,
-    Column.LEFT: 6,
-    Column.REMOTE_ID: 30,
+    JobColumn.NAME: 20,
+    JobColumn.ACCOUNT: 7,
+    JobColumn.MODEL: 14,
+    JobColumn.STATUS: 14,
+    JobColumn.BAR: 8,
+    JobColumn.COUNTS: 13,
+    JobColumn.FAILED: 7,
+    JobColumn.AGE: 5,
+    JobColumn.LEFT: 6,
+    JobColumn.REMOTE_ID: 30,
 }
 # What goes first when the terminal is narrow; name, status and the counts stay.
 _DROPPED = (
-    Column.REMOTE_ID,
-    Column.MODEL,
-    Column.LEFT,
-    Column.ACCOUNT,
-    Column.FAILED,
-    Column.AGE,
-    Column.BAR,
+    JobColumn.REMOTE_ID,
+    JobColumn.MODEL,
+    JobColumn.LEFT,
+    JobColumn.ACCOUNT,
+    JobColumn.FAILED,
+    JobColumn.AGE,
+    JobColumn.BAR,
 )
 # A column that would only just fit is not worth squeezing the name for.
-_COMFORT = {Column.REMOTE_ID: 190, Column.MODEL: 138}
+_COMFORT = {JobColumn.REMOTE_ID: 190, JobColumn.MODEL: 138}
 _COUNTS_MOST = 19
 """``1,000,000/1,000,000``; where there is less room, totals are told shorter."""
 _NAME_MOST = 60
 _BAR_MOST = 32
 
 
-class Place(NamedTuple):
+class ColumnPlace(NamedTuple):
     """One column on the line: its first cell and its width."""
 
-    column: Column
+    column: JobColumn
     start: int
     width: int
 
 
-class Layout(NamedTuple):
+class ColumnLayout(NamedTuple):
     """All columns of one width; equal inputs give equal layouts, so nothing shifts on refresh."""
 
     width: int
-    places: tuple[Place, ...]
+    places: tuple[ColumnPlace, ...]
 
     @property
     def clock_start(self) -> int:
         """The first cell of what changes with the time alone; the width where there is nothing such."""
-        timed = (place.start for place in self.places if place.column in {Column.AGE, Column.LEFT})
+        timed = (place.start for place in self.places if place.column in {JobColumn.AGE, JobColumn.LEFT})
         return min(timed, default=self.width)
 
-    def at(self, x: int) -> Column | None:
+    def at(self, x: int) -> JobColumn | None:
         """Return the column that cell ``x`` belongs to."""
         found = None
         for place in self.places:
@@ -108,14 +108,14 @@ class Layout(NamedTuple):
         return found
 
 
-def fit(width: int, account_width: int = 7, chosen: tuple[str, ...] = ()) -> Layout:
+def fit(width: int, account_width: int = 7, chosen: tuple[str, ...] = ()) -> ColumnLayout:
     """Return the layout for a terminal ``width`` cells wide.
 
     ``account_width`` is that of the longest account name; ``chosen`` limits the columns to those named.
     """
     minimum = dict(_MINIMUM)
-    minimum[Column.ACCOUNT] = min(14, max(minimum[Column.ACCOUNT], account_width))
-    columns = [column for column in Column if not chosen or _is_chosen(column, chosen)]
+    minimum[JobColumn.ACCOUNT] = min(14, max(minimum[JobColumn.ACCOUNT], account_width))
+    columns = [column for column in JobColumn if not chosen or _is_chosen(column, chosen)]
     columns = [column for column in columns if width >= _COMFORT.get(column, 0)]
     room = width - MARGIN - 2
     for candidate in _DROPPED:
@@ -125,50 +125,50 @@ def fit(width: int, account_width: int = 7, chosen: tuple[str, ...] = ()) -> Lay
             columns.remove(candidate)
     spare = room - _needed(columns, minimum)
     widths = {column: minimum[column] for column in columns}
-    if (more := min(_COUNTS_MOST - widths.get(Column.COUNTS, _COUNTS_MOST), spare // 5)) > 0:
-        widths[Column.COUNTS] += more
+    if (more := min(_COUNTS_MOST - widths.get(JobColumn.COUNTS, _COUNTS_MOST), spare // 5)) > 0:
+        widths[JobColumn.COUNTS] += more
         spare -= more
     _widen(widths, spare)
-    return Layout(width, _placed(columns, widths))
+    return ColumnLayout(width, _placed(columns, widths))
 
 
-def _is_chosen(column: Column, chosen: tuple[str, ...]) -> bool:
-    if column in {Column.BAR, Column.COUNTS}:
+def _is_chosen(column: JobColumn, chosen: tuple[str, ...]) -> bool:
+    if column in {JobColumn.BAR, JobColumn.COUNTS}:
         return "progress" in chosen
-    return column in {Column.NAME, Column.STATUS} or column.value in chosen
+    return column in {JobColumn.NAME, JobColumn.STATUS} or column.value in chosen
 
 
-def _needed(columns: list[Column], minimum: dict[Column, int]) -> int:
+def _needed(columns: list[JobColumn], minimum: dict[JobColumn, int]) -> int:
     return sum(minimum[column] for column in columns) + _gap(columns)
 
 
-def _gap(columns: list[Column]) -> int:
+def _gap(columns: list[JobColumn]) -> int:
     return GAP * (len(columns) - 1)
 
 
-def _widen(widths: dict[Column, int], spare: int) -> None:
+def _widen(widths: dict[JobColumn, int], spare: int) -> None:
     """Share what is left between name and bar, three to two, then give the rest to the name."""
     if spare < 0:
-        widths[Column.NAME] = max(4, widths[Column.NAME] + spare)
+        widths[JobColumn.NAME] = max(4, widths[JobColumn.NAME] + spare)
         return
-    bar = min(_BAR_MOST - widths[Column.BAR], spare * 2 // 5) if Column.BAR in widths else 0
+    bar = min(_BAR_MOST - widths[JobColumn.BAR], spare * 2 // 5) if JobColumn.BAR in widths else 0
     if bar:
-        widths[Column.BAR] += bar
-    name = min(_NAME_MOST - widths[Column.NAME], spare - bar)
-    widths[Column.NAME] += name
+        widths[JobColumn.BAR] += bar
+    name = min(_NAME_MOST - widths[JobColumn.NAME], spare - bar)
+    widths[JobColumn.NAME] += name
     rest = spare - bar - name
-    for column, most in ((Column.MODEL, 28), (Column.REMOTE_ID, 44)):
+    for column, most in ((JobColumn.MODEL, 28), (JobColumn.REMOTE_ID, 44)):
         if column in widths and rest > 0:
             more = min(rest, most - widths[column])
             widths[column] += more
             rest -= more
-    widths[Column.NAME] += max(0, rest)
+    widths[JobColumn.NAME] += max(0, rest)
 
 
-def _placed(columns: list[Column], widths: dict[Column, int]) -> tuple[Place, ...]:
-    places: list[Place] = []
+def _placed(columns: list[JobColumn], widths: dict[JobColumn, int]) -> tuple[ColumnPlace, ...]:
+    places: list[ColumnPlace] = []
     x = MARGIN
     for column in columns:
-        places.append(Place(column, x, widths[column]))
+        places.append(ColumnPlace(column, x, widths[column]))
         x += widths[column] + GAP
     return tuple(places)

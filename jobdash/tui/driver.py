@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.drivers import linux_driver
 
-from jobdash.tui.anchors import anchored
+from jobdash.tui.column_anchors import anchored
 
 if TYPE_CHECKING:
     from textual.app import App

@@ -29,7 +29,7 @@ _Span = tuple[int, int]
 """The first cell of a line and the one behind the last."""
 
 
-class Piece(NamedTuple):
+class LinePiece(NamedTuple):
     """Cells that are written, and where."""
 
     y: int
@@ -40,7 +40,7 @@ class Piece(NamedTuple):
 class ExactUpdate(CompositorUpdate):
     """Pieces of a screen, in reading order."""
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
+    def __init__(self, pieces: Sequence[LinePiece]) -> None:
         self.pieces = pieces
 
     def render_segments(self, console: Console) -> str:
@@ -61,7 +61,7 @@ class ExactCompositor(Compositor):
         self._dirty_regions.clear()
         return ExactUpdate(sorted(self._pieces(changed), key=itemgetter(0, 1))) if changed else None
 
-    def _pieces(self, hidden: dict[int, list[_Span]]) -> Iterator[Piece]:
+    def _pieces(self, hidden: dict[int, list[_Span]]) -> Iterator[LinePiece]:
         """Yield what is seen in some spans of lines, from the widgets in front to those behind."""
         for widget, (region, clip) in self.visible_widgets.items():
             visible = region.intersection(clip)
@@ -70,7 +70,7 @@ class ExactCompositor(Compositor):
                 for y, strip in enumerate(widget.render_lines(part), top):
                     seen, behind = _split(hidden.pop(y), visible.x, visible.right)
                     for start, end in seen:
-                        yield Piece(y, start, strip.crop(start - visible.x, end - visible.x))
+                        yield LinePiece(y, start, strip.crop(start - visible.x, end - visible.x))
                     if behind:
                         hidden[y] = behind
             if not hidden:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from textual.binding import Binding, BindingType
 
 from jobdash.domain.job import JobDetails, JobRow
-from jobdash.tui.chrome import KeyHint
 from jobdash.tui.context import Context
-from jobdash.tui.keys import key_name, unavailable
+from jobdash.tui.footer_keys import key_name, unavailable
+from jobdash.tui.header_footer import KeyHint
 
 _ENDING = frozenset({"job.cancel", "job.force_fail", "job.cancel_delete"})
 

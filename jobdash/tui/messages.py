@@ -10,7 +10,7 @@ from jobdash.domain.job import JobRow
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class SyncNews:
     """What one sync of an account brought, as far as a person wants to hear of it."""
 
     account: str
@@ -26,12 +26,12 @@ class ThreadMessage(Message):
 class Synced(ThreadMessage):
     """A sync has ended."""
 
-    def __init__(self, news: News) -> None:
+    def __init__(self, news: SyncNews) -> None:
         super().__init__()
         self.news = news
 
 
-class Waiting(ThreadMessage):
+class AccountWaiting(ThreadMessage):
     """An account waits because its provider asked for it, until a time (ms UTC); None: no more."""
 
     def __init__(self, account: str, until: int | None) -> None:
@@ -40,7 +40,7 @@ class Waiting(ThreadMessage):
         self.until = until
 
 
-class Progress(ThreadMessage):
+class SyncProgress(ThreadMessage):
     """A sync under way has seen so many batches of an account so far."""
 
     def __init__(self, account: str, seen: int) -> None:

@@ -34,24 +34,24 @@ def _of_table(app: JobdashApp, screen: MainScreen) -> Iterator[SystemCommand]:
     view = screen.view
     if app.runs.out_of_sight:
         yield SystemCommand(
-            "Show what is running", "Bring back the box of the action under way", app.acts.show_run
+            "Show what is running", "Bring back the box of the action under way", app.flows.show_run
         )
     yield SystemCommand(
         "Export as CSV",
         "Write the jobs of tab and filter into the current folder",
-        lambda: app.acts.export(view),
+        lambda: app.flows.export(view),
     )
     yield SystemCommand(
         "Refresh errors",
         "Ask again for the error details of the marked jobs, else of all failed ones shown",
         lambda: (
-            None if not view.marks and not view.settle_filter() else app.acts.ask_errors(view.failed_jobs())
+            None if not view.marks and not view.settle_filter() else app.flows.ask_errors(view.failed_jobs())
         ),
     )
     yield SystemCommand(
         "Clean up at the provider",
         "Delete files and batches of finished jobs there; the records stay here",
-        lambda: app.acts.act(Action.REMOVE, CLEAN_UP, view.selection()),
+        lambda: app.flows.act(Action.REMOVE, CLEAN_UP, view.selection()),
     )
 
 

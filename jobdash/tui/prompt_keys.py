@@ -16,7 +16,7 @@ from textual.binding import BindingsMap
 from textual.message import Message
 from textual.widget import Widget
 
-from jobdash.tui.guard import reading
+from jobdash.tui.error_guard import reading
 
 if TYPE_CHECKING:
     from jobdash.tui.app import JobdashApp

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError, StoreError
+from jobdash.tui.action_runs import ActionRun
 from jobdash.tui.context import Context
-from jobdash.tui.messages import News, Progress, StoreFailed, StoreReady, Synced, Waiting
-from jobdash.tui.runs import Run
+from jobdash.tui.messages import AccountWaiting, StoreFailed, StoreReady, Synced, SyncNews, SyncProgress
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -75,9 +75,9 @@ class Runtime:
                 account,
                 context.config,
                 context.clock,
-                on_wait=lambda name, until: self._say(Waiting(name, until)),
+                on_wait=lambda name, until: self._say(AccountWaiting(name, until)),
                 on_sync=lambda report: self._say(Synced(news_of(report))),
-                on_progress=lambda name, seen: self._say(Progress(name, seen)),
+                on_progress=lambda name, seen: self._say(SyncProgress(name, seen)),
                 on_trouble=self._notice,
             )
         if self._stopped:
@@ -111,16 +111,16 @@ class Runtime:
             self._tell(message)
 
     def _notice(self, account: str, words: str) -> None:
-        self._say(Synced(News(account, notices=(words,))))
+        self._say(Synced(SyncNews(account, notices=(words,))))
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: ActionRun) -> None:
         """Carry out a run in the store's loop; raises StoreError when it is not open, or no more."""
         try:
             self._begin(run)
         except StoreError as error:
             raise self._context.store_error(error) from error
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: ActionRun) -> None:
         from jobdash.operations.account_worker import execute_and_report
         from jobdash.operations.rate_limiter import CancelToken
 
@@ -182,8 +182,8 @@ class Runtime:
             self._store.stop()
 
 
-def news_of(report: SyncReport) -> News:
+def news_of(report: SyncReport) -> SyncNews:
     """Return what a person wants to hear of a sync."""
     notices = [done.notice for done in report.reconciled if done.notice]
     notices += [f"{outcome.job.name}: {outcome.reason}" for outcome in report.removals if outcome.reason]
-    return News(report.account, tuple(report.finished), tuple(report.lost_race), tuple(notices))
+    return SyncNews(report.account, tuple(report.finished), tuple(report.lost_race), tuple(notices))

@@ -6,7 +6,7 @@ import asyncio
 
 from jobdash.domain.text import clean
 from jobdash.operations.script_output import tail
-from jobdash.tui.cells import Piece
+from jobdash.tui.job_cells import Piece
 from jobdash.tui.widgets.lines_view import TextLine, wrapped
 
 _WIDTH = 2_000

@@ -9,7 +9,7 @@ from typing import Any
 
 from textual.app import App
 
-from jobdash.tui.guard import display_error
+from jobdash.tui.error_guard import display_error
 
 
 class TerminalApp(App[None]):

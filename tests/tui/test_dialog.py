@@ -11,7 +11,7 @@ from textual.widgets import Button, Checkbox, Input
 from tui_kit import Dash, account, change, dashboard, job, jobs
 
 from jobdash.domain.plan import Action, Plan
-from jobdash.tui.runs import Run
+from jobdash.tui.action_runs import ActionRun
 from jobdash.tui.screens.ask import AskScreen
 from jobdash.tui.screens.confirm import ConfirmScreen
 from jobdash.tui.widgets.notes import Notes
@@ -29,9 +29,9 @@ def caught(dash: Dash) -> list[Plan]:
     """Catch plans that were agreed to, in place of carrying them out."""
     plans: list[Plan] = []
 
-    def start(plan: Plan) -> Run:
+    def start(plan: Plan) -> ActionRun:
         plans.append(plan)
-        run = Run(plan)
+        run = ActionRun(plan)
         run.end()
         return run
 
@@ -424,7 +424,7 @@ async def test_a_filter_that_was_just_typed_is_the_scope_of_a_key_behind_it(path
     async with dashboard(path, [OPENAI], rows=rows, working=False) as dash:
         view = dash.app.main.view
         view.bar.entry.value = "job-002"
-        dash.app.acts.cancel_all(view)
+        dash.app.flows.cancel_all(view)
         await dash.until(lambda: "Cancel 1 unfinished job in filter job-002?" in dash.screen)
 
 

@@ -85,7 +85,7 @@ async def test_widgets_that_have_not_changed_are_not_asked(
             return render_lines(widget, crop)
 
         monkeypatch.setattr(Widget, "render_lines", watched)
-        monkeypatch.setattr("jobdash.tui.tones.Toned.render_lines", watched)
+        monkeypatch.setattr("jobdash.tui.styles.StyledWidget.render_lines", watched)
         dash.table.refresh(Region(0, 5, dash.table.plan.width, 1))
         _partial(dash, dash.table)
     assert asked == ["table"]

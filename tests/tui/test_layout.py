@@ -14,9 +14,9 @@ from jobdash.config.settings import UiSettings
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.status import Tab
 from jobdash.operations.job_lookup import Counts, Sort
-from jobdash.tui import cells, chrome
+from jobdash.tui import header_footer, job_cells
 from jobdash.tui.ascii_filter import to_ascii
-from jobdash.tui.columns import Column, fit
+from jobdash.tui.columns import JobColumn, fit
 from jobdash.tui.context import UnderWay
 from jobdash.tui.symbols import ASCII, UNICODE, choose
 
@@ -35,7 +35,7 @@ def counts(number: int) -> Counts:
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 @pytest.mark.parametrize("news", [frozenset(), frozenset(Tab)])
 def test_all_eight_tabs_fit(number: int, width: int, news: frozenset[Tab]) -> None:
-    spans = chrome.tab_spans(counts(number), Tab.ALL, news, width, UNICODE)
+    spans = header_footer.tab_spans(counts(number), Tab.ALL, news, width, UNICODE)
     text = "".join(span.text for span in spans)
     assert cell_len(text) <= width
     assert {span.action for span in spans if span.action} == {f"tab({n})" for n in range(8)}
@@ -43,7 +43,7 @@ def test_all_eight_tabs_fit(number: int, width: int, news: frozenset[Tab]) -> No
 
 def test_tabs_get_shorter_step_by_step() -> None:
     def tabs(width: int, number: int = 4) -> str:
-        spans = chrome.tab_spans(counts(number), Tab.RUNNING, (), width, UNICODE)
+        spans = header_footer.tab_spans(counts(number), Tab.RUNNING, (), width, UNICODE)
         return "".join(span.text for span in spans).strip()
 
     assert tabs(140).startswith("0 All 28    1 ● Running 4    2 ○ Pending 4")
@@ -59,28 +59,30 @@ def test_tabs_get_shorter_step_by_step() -> None:
     [(0, "0"), (999, "999"), (1_000, "1.0k"), (12_345, "12k"), (999_999, "999k"), (1_234_567, "1.2M")],
 )
 def test_short_counts(number: int, short: str) -> None:
-    assert cells.short_count(number) == short
+    assert job_cells.short_count(number) == short
 
 
 @pytest.mark.parametrize("width", range(20, 260, 7))
 def test_columns_fit_any_width_and_keep_what_matters(width: int) -> None:
     layout = fit(width, 9)
     columns = [place.column for place in layout.places]
-    assert {Column.NAME, Column.STATUS, Column.COUNTS} <= set(columns)
+    assert {JobColumn.NAME, JobColumn.STATUS, JobColumn.COUNTS} <= set(columns)
     for before, after in zip(layout.places, layout.places[1:], strict=False):
         assert before.start + before.width < after.start
     if width >= 48:
         assert layout.places[-1].start + layout.places[-1].width <= width
     if width >= 120:
-        assert {Column.ACCOUNT, Column.BAR, Column.FAILED, Column.AGE, Column.LEFT} <= set(columns)
+        assert {JobColumn.ACCOUNT, JobColumn.BAR, JobColumn.FAILED, JobColumn.AGE, JobColumn.LEFT} <= set(
+            columns
+        )
 
 
 def test_headers_stand_over_their_columns() -> None:
     layout = fit(120, 8)
-    text = "".join(span.text for span in chrome.header_spans(layout, Sort(), UNICODE))
+    text = "".join(span.text for span in header_footer.header_spans(layout, Sort(), UNICODE))
     for place in layout.places:
         head = {"bar": "PROGRESS", "counts": ""}.get(place.column, place.column.upper())
-        if head and place.column is not Column.AGE:
+        if head and place.column is not JobColumn.AGE:
             at = text.index(head)
             assert place.start <= at <= place.start + place.width
 
@@ -93,7 +95,7 @@ def test_the_account_line_is_cut_reason_first(room: int) -> None:
         )
         for name in ("one", "two", "three")
     }
-    spans = chrome.account_spans(list(health), health, UnderWay(), now_ms(), UNICODE, room)
+    spans = header_footer.account_spans(list(health), health, UnderWay(), now_ms(), UNICODE, room)
     assert sum(span.cells for span in spans) <= room
 
 
@@ -234,7 +236,7 @@ async def test_no_digit_of_the_counts_is_cut(
     async with dashboard(path, [OPENAI], rows=rows, working=False, size=(200, 24)) as dash:
         row = dash.table.current
         assert row is not None
-        assert cells.counts(row, "-", width) == told
+        assert job_cells.counts(row, "-", width) == told
         assert f"{done:,}/{total:,}" in dash.screen
 
 
@@ -245,7 +247,7 @@ def test_the_c_locale_has_ascii_only(env: dict[str, str], ascii_only: bool) -> N
 
 
 def test_news_on_a_tab_leaves_the_glyphs_where_they_fit() -> None:
-    spans = chrome.tab_spans(counts(3), Tab.ALL, frozenset({Tab.COMPLETED}), 130, UNICODE)
+    spans = header_footer.tab_spans(counts(3), Tab.ALL, frozenset({Tab.COMPLETED}), 130, UNICODE)
     assert "● Running 3" in "".join(span.text for span in spans)
 
 

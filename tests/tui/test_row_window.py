@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tui_kit import add, job, make_store
 
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortOrder
-from jobdash.tui.window import Found, RowWindow
+from jobdash.tui.row_window import FoundRows, RowWindow
 
 HEIGHT = 7
 _SORTS = [Sort(order, descending) for order in SortOrder for descending in (True, False)]
@@ -140,7 +140,7 @@ def hundred(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 )
 def test_found_ids_stand_in_their_own_order(hundred: Browser, ids: list[int], looks: list[int]) -> None:
     window = RowWindow(hundred)
-    window.show(Scope(), Sort(), len(ids), Found(tuple(ids)))
+    window.show(Scope(), Sort(), len(ids), FoundRows(tuple(ids)))
     for first in looks:
         top = min(first, len(ids) - 1)
         assert window.load(top, HEIGHT) == 0

@@ -56,7 +56,7 @@ def choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
             yield field, plural.get(field, label)
 
 
-class Choice(Checkbox):
+class ChoiceBox(Checkbox):
     """A choice whose state can be told without colours: ``[x]``, ``[ ]``."""
 
     # Textual draws a side in the colour behind the mark; where that is no block, brackets belong to the mark.
@@ -100,7 +100,7 @@ class ConfirmScreen(Dialog[Plan | None]):
     def foot(self) -> Iterator[Widget]:
         """Yield what can be chosen, and where the number is typed."""
         boxes = [
-            Choice(Content(label), getattr(self.plan.choices, field), id=f"choice-{field}", compact=True)
+            ChoiceBox(Content(label), getattr(self.plan.choices, field), id=f"choice-{field}", compact=True)
             for field, label in choices_of(self.plan)
         ]
         if boxes:

@@ -13,7 +13,7 @@ from jobdash.config.settings import Account, Config
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
-from jobdash.tui import chrome
+from jobdash.tui import header_footer
 from jobdash.tui.context import Context
 from jobdash.tui.exact_updates import ExactScreen
 from jobdash.tui.symbols import Symbols
@@ -76,8 +76,11 @@ class DoctorScreen(ExactScreen):
         context = self.context
         head = [Span(" doctor ", "chip"), gap(2), Span("store, settings, accounts", "muted")]
         self.query_one("#doctor-head", Line).put(head)
-        hints = [chrome.KeyHint("esc", "Close", "close"), chrome.KeyHint("F5", "Ask again", "ask")]
-        self.query_one("#keys", Line).put(chrome.key_spans(hints, self.size.width))
+        hints = [
+            header_footer.KeyHint("esc", "Close", "close"),
+            header_footer.KeyHint("F5", "Ask again", "ask"),
+        ]
+        self.query_one("#keys", Line).put(header_footer.key_spans(hints, self.size.width))
         try:
             store = store_facts(context.config, context.browser, context.read_only)
         except JobdashError as error:

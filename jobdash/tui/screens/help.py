@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from jobdash.domain.filter import FIELDS
 from jobdash.domain.status import LABELS, Status
 from jobdash.tui.context import Context
-from jobdash.tui.keys import key_name
+from jobdash.tui.footer_keys import key_name
 from jobdash.tui.screens.main import BINDINGS_BY_ID
 from jobdash.tui.widgets.lines_view import LinesView, TextLine, pairs
 

@@ -13,12 +13,12 @@ from jobdash.domain.items import ItemErrors, ItemStatus
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices
 from jobdash.errors import StoreError
-from jobdash.tui import chrome, job_story, local_story
+from jobdash.tui import header_footer, job_details, script_job_details
 from jobdash.tui.context import Context, Selection
+from jobdash.tui.error_guard import display_error, reading
 from jobdash.tui.exact_updates import ExactScreen
-from jobdash.tui.guard import display_error, reading
 from jobdash.tui.job_keys import hints
-from jobdash.tui.local_words import start_failure
+from jobdash.tui.script_job_summary import start_failure
 from jobdash.tui.script_tail import ScriptTail
 from jobdash.tui.widgets.items_page import ItemsPage
 from jobdash.tui.widgets.line import Line, Span, gap
@@ -62,7 +62,7 @@ class JobScreen(ExactScreen):
         self.job_id = job_id
         self.page = "errors"
         self.job: JobDetails | None = None
-        self._facts = local_story.LocalFacts()
+        self._facts = script_job_details.LocalFacts()
         self._errors: tuple[int, ItemErrors] = (-1, _NO_ERRORS)
         self._failed = FailedRequests()
         self._output = ScriptTail()
@@ -129,7 +129,7 @@ class JobScreen(ExactScreen):
 
     def _read_facts(self) -> None:
         if self.job is not None and self.job.row.local:
-            self._facts = local_story.local_facts(
+            self._facts = script_job_details.local_facts(
                 self.context.browser, self.job, self.context.config.database
             )
 
@@ -175,13 +175,13 @@ class JobScreen(ExactScreen):
 
     @reading
     def _draw_head(self, row: JobRow) -> None:
-        left, right = job_story.head_spans(row, self.context.clock(), self.context.symbols)
+        left, right = job_details.head_spans(row, self.context.clock(), self.context.symbols)
         self.query_one("#job-head", Line).put(left, right)
 
     @reading
     def _draw_progress(self, row: JobRow) -> None:
         unit, symbols = self._facts.unit if row.local else "", self.context.symbols
-        spans = job_story.progress_spans(row, self.size.width, self.context.clock(), symbols, unit)
+        spans = job_details.progress_spans(row, self.size.width, self.context.clock(), symbols, unit)
         self.query_one("#job-progress", Line).put(spans)
 
     @reading
@@ -194,14 +194,14 @@ class JobScreen(ExactScreen):
     @reading
     def _draw_keys(self, job: JobDetails) -> None:
         keys = hints(self.BINDINGS, job, self.context, items=self.page == "items", keyed=self._facts.keyed)
-        self.query_one("#keys", Line).put(chrome.key_spans(keys, self.size.width))
+        self.query_one("#keys", Line).put(header_footer.key_spans(keys, self.size.width))
 
     def _story(self, row: JobRow, now: int) -> list[Span]:
         symbols, width, browser = self.context.symbols, self.size.width, self.context.browser
         if not row.local:
-            return chrome.story_spans(row, browser.errors_summary(self.job_id), width, now, symbols)
+            return header_footer.story_spans(row, browser.errors_summary(self.job_id), width, now, symbols)
         # How many failed stands beside the bar; the sentence about the job has this line to itself.
-        return chrome.local_story_spans(row, start_failure(browser, row), width, now, symbols)
+        return header_footer.local_story_spans(row, start_failure(browser, row), width, now, symbols)
 
     def _page_spans(self, job: JobDetails) -> list[Span]:
         spans = [gap(1)]
@@ -234,16 +234,16 @@ class JobScreen(ExactScreen):
         if self.page == "output":
             return self._output.lines(width)
         if self.page == "log":
-            return job_story.log_lines(
+            return job_details.log_lines(
                 self.context.browser.events(self.job_id, limit=500), width, names=False
             )
         if self.page == "details":
             if job.row.local:
-                return local_story.detail_lines(job, self._facts, width, now)
-            return job_story.detail_lines(job, width, now)
+                return script_job_details.detail_lines(job, self._facts, width, now)
+            return job_details.detail_lines(job, width, now)
         if job.row.local:
-            return local_story.error_lines(job.row, self._item_errors(job), width)
-        return job_story.error_lines(job, width, self._failed)
+            return script_job_details.error_lines(job.row, self._item_errors(job), width)
+        return job_details.error_lines(job, width, self._failed)
 
     def _item_errors(self, job: JobDetails) -> ItemErrors:
         """Return the errors of the items; they are read only when the job has changed."""
@@ -310,17 +310,17 @@ class JobScreen(ExactScreen):
     def action_retry(self) -> None:
         """Let it do what is not done."""
         if selection := self._selection():
-            self.app.acts.retry(selection)
+            self.app.flows.retry(selection)
 
     @reading
     def action_fetch(self) -> None:
         """Write its results into a file."""
         if selection := self._selection():
-            self.app.acts.fetch(selection)
+            self.app.flows.fetch(selection)
 
     def _act(self, action: Action, choices: Choices) -> None:
         if selection := self._selection():
-            self.app.acts.act(action, choices, selection)
+            self.app.flows.act(action, choices, selection)
 
     def _selection(self) -> Selection | None:
         row = self.context.browser.rows([self.job_id]).get(self.job_id)
@@ -333,7 +333,7 @@ class JobScreen(ExactScreen):
         if self.job.row.local:
             self.notify("Nobody to ask: what its items said is on the page Errors", severity="warning")
         else:
-            self.app.acts.ask_errors([self.job.row])
+            self.app.flows.ask_errors([self.job.row])
 
     def action_clean_up(self) -> None:
         """Delete what the provider keeps, or the files here; the record stays."""

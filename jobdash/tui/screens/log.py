@@ -7,10 +7,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from jobdash.tui import chrome, job_story
+from jobdash.tui import header_footer, job_details
 from jobdash.tui.context import Context
+from jobdash.tui.error_guard import reading
 from jobdash.tui.exact_updates import ExactScreen
-from jobdash.tui.guard import reading
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView
 
@@ -39,7 +39,9 @@ class LogScreen(ExactScreen):
     def on_mount(self) -> None:
         """Read the log, and look again and again."""
         self.query_one("#log-head", Line).over = self.query_one("#keys", Line).over = "bar"
-        self.query_one("#keys", Line).put(chrome.key_spans([chrome.KeyHint("esc", "Close", "close")], 80))
+        self.query_one("#keys", Line).put(
+            header_footer.key_spans([header_footer.KeyHint("esc", "Close", "close")], 80)
+        )
         self.query_one("#log-lines").focus()
         self.set_interval(LOOK_EVERY, self.look)
         self.call_after_refresh(self.look)
@@ -62,7 +64,7 @@ class LogScreen(ExactScreen):
         told = f"the last {EVENTS_SHOWN:,}" if len(events) == EVENTS_SHOWN else f"{len(events):,} entries"
         head = [Span(" log ", "chip"), gap(2), Span("who did what, when, with which result", "muted")]
         self.query_one("#log-head", Line).put(head, [Span(f"{told} ", "muted")])
-        lines = job_story.log_lines(events, self.size.width - 4, names=True, more=self.context.symbols.more)
+        lines = job_details.log_lines(events, self.size.width - 4, names=True, more=self.context.symbols.more)
         self.query_one("#log-lines", LinesView).put(lines)
 
     def action_close(self) -> None:

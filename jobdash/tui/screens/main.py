@@ -18,14 +18,14 @@ from jobdash.domain.plan import Action, Choices
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
-from jobdash.tui import chrome
+from jobdash.tui import header_footer
 from jobdash.tui.context import Context
 from jobdash.tui.ended_scripts import EndedScripts
+from jobdash.tui.error_guard import reading
 from jobdash.tui.exact_updates import ExactScreen
-from jobdash.tui.guard import reading
-from jobdash.tui.keys import Footer, bindings_by_id
-from jobdash.tui.local_words import error_groups, start_failure
-from jobdash.tui.messages import News, Synced
+from jobdash.tui.footer_keys import Footer, bindings_by_id
+from jobdash.tui.messages import Synced, SyncNews
+from jobdash.tui.script_job_summary import error_groups, start_failure
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.jobs_view import JobsView
 from jobdash.tui.widgets.line import Line, Span
@@ -87,7 +87,7 @@ class MainScreen(ExactScreen):
         self._footer = Footer(BINDINGS_BY_ID, context)
         self._errors: dict[tuple[int, int], list[tuple[str, int]]] = {}
         self._health: dict[str, AccountHealth] = {}
-        self._keys_drawn: tuple[tuple[chrome.KeyHint, ...], int] = ((), 0)
+        self._keys_drawn: tuple[tuple[header_footer.KeyHint, ...], int] = ((), 0)
         self._ages_at = 0.0
         self._tick: asyncio.TimerHandle | None = None
 
@@ -154,7 +154,7 @@ class MainScreen(ExactScreen):
         """Say which scripts have ended since the last look."""
         rows = self._ended.since()
         if rows:
-            self.app.post_message(Synced(News(LOCAL, finished=rows)))
+            self.app.post_message(Synced(SyncNews(LOCAL, finished=rows)))
 
     def _check_schema(self) -> None:
         """Write no more once a newer jobdash has taken the store over."""
@@ -207,7 +207,9 @@ class MainScreen(ExactScreen):
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         health = self._health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
-        left += chrome.account_spans(names, health, context.under_way, now, symbols, room, context.read_only)
+        left += header_footer.account_spans(
+            names, health, context.under_way, now, symbols, room, context.read_only
+        )
         self._accounts.put(left, right)
 
     @reading
@@ -237,11 +239,13 @@ class MainScreen(ExactScreen):
             wrong = row.failed or row.error or waits_for_script(row)
             errors = self._errors_of(row) if wrong else []
             configured = row.account in self.context.config.account_names
-            spans = chrome.title_spans(row, self._width, now, symbols, configured=configured)
+            spans = header_footer.title_spans(row, self._width, now, symbols, configured=configured)
             self._title.put(spans)
             health = self._health.get(row.account) if row.unfinished else None
             trouble = (health.error or "") if health is not None else ""
-            self._story.put(chrome.story_spans(row, errors, self._width, now, symbols, trouble=trouble))
+            self._story.put(
+                header_footer.story_spans(row, errors, self._width, now, symbols, trouble=trouble)
+            )
         self._draw_keys()
 
     def _draw_move(self) -> None:
@@ -272,7 +276,7 @@ class MainScreen(ExactScreen):
         hints = self._footer.hints(table.current, bool(table.marks))
         if (hints, self._width) != self._keys_drawn:
             self._keys_drawn = (hints, self._width)
-            self._keys.put(chrome.key_spans(hints, self._width))
+            self._keys.put(header_footer.key_spans(hints, self._width))
 
     @on(Line.Clicked)
     async def _clicked(self, event: Line.Clicked) -> None:
@@ -288,7 +292,7 @@ class MainScreen(ExactScreen):
 
     def action_cancel_all(self) -> None:
         """Cancel everything unfinished in tab and filter."""
-        self.app.acts.cancel_all(self.view)
+        self.app.flows.cancel_all(self.view)
 
     def action_force_fail(self) -> None:
         """Mark the jobs failed here."""
@@ -304,18 +308,18 @@ class MainScreen(ExactScreen):
 
     def action_retry(self) -> None:
         """Let the jobs do what is not done."""
-        self.view.with_selection(self.app.acts.retry)
+        self.view.with_selection(self.app.flows.retry)
 
     def action_fetch(self) -> None:
         """Write results into files."""
-        self.view.with_selection(self.app.acts.fetch)
+        self.view.with_selection(self.app.flows.fetch)
 
     def _act(self, action: Action, choices: Choices) -> None:
-        self.view.with_selection(lambda selection: self.app.acts.act(action, choices, selection))
+        self.view.with_selection(lambda selection: self.app.flows.act(action, choices, selection))
 
     def action_undo(self) -> None:
         """Show what can be taken back, and ask."""
-        self.app.acts.undo()
+        self.app.flows.undo()
 
     def action_open(self) -> None:
         """Open the job under the cursor."""
@@ -337,7 +341,7 @@ class MainScreen(ExactScreen):
 
     def action_show_run(self) -> None:
         """Bring back the box of what is running."""
-        self.app.acts.show_run()
+        self.app.flows.show_run()
 
     def action_log(self) -> None:
         """Open the log."""

@@ -14,9 +14,9 @@ from textual.widgets import Button
 from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.script_text import stopped_pids
 from jobdash.domain.plan import Action
+from jobdash.tui.action_runs import ActionRun, summary_parts
 from jobdash.tui.context import Context
-from jobdash.tui.guard import reading
-from jobdash.tui.runs import Run, summary_parts
+from jobdash.tui.error_guard import reading
 from jobdash.tui.screens.dialog import Dialog
 from jobdash.tui.widgets.flow import Flow
 from jobdash.tui.widgets.line import Line, Span, gap
@@ -32,7 +32,7 @@ class ProgressScreen(Dialog[None]):
         Binding("q", "quit", "Quit", show=False),
     ]
 
-    def __init__(self, run: Run, context: Context) -> None:
+    def __init__(self, run: ActionRun, context: Context) -> None:
         super().__init__()
         self.run = run
         self.context = context

@@ -9,12 +9,12 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from jobdash.domain.text import clean
+from jobdash.tui.styles import StyledWidget
 from jobdash.tui.symbols import Symbols
-from jobdash.tui.tones import Toned
 from jobdash.tui.widgets.lines_view import wrapped
 
 
-class Flow(Toned):
+class Flow(StyledWidget):
     """Parts with dots between them, broken at the dots."""
 
     DEFAULT_CSS = """

@@ -15,11 +15,11 @@ from textual.strip import Strip
 from jobdash.domain.items import ItemRow, ItemStatus
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser
-from jobdash.tui import cells
-from jobdash.tui.guard import reading
+from jobdash.tui import job_cells
+from jobdash.tui.error_guard import reading
 from jobdash.tui.item_window import ItemWindow
+from jobdash.tui.styles import StyledWidget
 from jobdash.tui.symbols import Symbols
-from jobdash.tui.tones import Toned
 
 OUTCOME_TONES = {
     ItemStatus.OK: "success",
@@ -31,7 +31,7 @@ _TEXT_MOST = 400
 _KEY_LEAST, _KEY_COMFORT, _KEY_MOST = 16, 40, 64
 
 
-class ItemList(Toned, ScrollView, can_focus=True):
+class ItemList(StyledWidget, ScrollView, can_focus=True):
     """Items, one a line. Until somebody scrolls, the place where the script works stays in sight."""
 
     DEFAULT_CSS = """
@@ -164,7 +164,7 @@ class ItemList(Toned, ScrollView, can_focus=True):
         return self.strip(item_pieces(item, width, self._symbols)).adjust_cell_length(width, self.blank())
 
 
-def item_pieces(item: ItemRow, width: int, symbols: Symbols) -> list[cells.Piece]:
+def item_pieces(item: ItemRow, width: int, symbols: Symbols) -> list[job_cells.Piece]:
     """Return the line of an item: its mark, its key, and what is said of it."""
     tone, text = OUTCOME_TONES[item.outcome], item_words(item)
     room = max(1, width - 4)
@@ -180,7 +180,7 @@ def item_pieces(item: ItemRow, width: int, symbols: Symbols) -> list[cells.Piece
         *pieces,
         (shown, key_tone),
         ("  ", "text"),
-        (cells.cut(text, max(1, room - wide - 2), symbols.more), said),
+        (job_cells.cut(text, max(1, room - wide - 2), symbols.more), said),
     ]
 
 

@@ -17,18 +17,18 @@ from jobdash.domain.clock import Clock
 from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey
-from jobdash.tui import cells
-from jobdash.tui.columns import MARGIN, Layout, fit
-from jobdash.tui.guard import display_error, reading
+from jobdash.tui import job_cells
+from jobdash.tui.columns import MARGIN, ColumnLayout, fit
+from jobdash.tui.error_guard import display_error, reading
 from jobdash.tui.prompt_keys import PromptKeys
+from jobdash.tui.row_window import SLACK, FoundRows, RowWindow
+from jobdash.tui.styles import StyledWidget
 from jobdash.tui.symbols import Symbols
-from jobdash.tui.tones import Toned
-from jobdash.tui.window import SLACK, Found, RowWindow
 
 _STRIPS_KEPT = 400
 
 
-class _Look(NamedTuple):
+class _RowStyle(NamedTuple):
     """All that decides how a line looks; a line is drawn again when this differs."""
 
     job_id: int
@@ -40,7 +40,7 @@ class _Look(NamedTuple):
     word: str
 
 
-class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
+class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
     """Jobs, one a line. Cursor, marks and scroll belong to jobs, not to line numbers."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,7 +59,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
             super().__init__()
             self.row = row
 
-    plan: reactive[Layout] = reactive(fit(80), repaint=False)
+    plan: reactive[ColumnLayout] = reactive(fit(80), repaint=False)
     """The columns; whoever draws the headers watches it, so that both always stand in the same places."""
 
     def __init__(
@@ -98,8 +98,8 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         self._symbols = symbols
         self._columns = columns
         self._account_width = 7
-        self._strips: dict[_Look, Strip] = {}
-        self._drawn: list[_Look | None] = []
+        self._strips: dict[_RowStyle, Strip] = {}
+        self._drawn: list[_RowStyle | None] = []
 
     # ── what is shown ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,7 +115,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         rows = (self.window.row(index) for index in range(first, first + self.size.height))
         return [row for row in rows if row is not None]
 
-    def show(self, scope: Scope, sort: Sort, total: int, found: Found | None = None) -> None:
+    def show(self, scope: Scope, sort: Sort, total: int, found: FoundRows | None = None) -> None:
         """Turn to another scope or order; the cursor stays on its job if that is in it, else is on top."""
         keep = self.current if self.touched else None
         line = max(0, min(self.cursor - round(self.scroll_y), self._height - 1))
@@ -133,7 +133,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
                 self.window.show(scope, sort, total, found)
         self._settle(place)
 
-    def reload(self, total: int, found: Found | None = None) -> None:
+    def reload(self, total: int, found: FoundRows | None = None) -> None:
         """Read the visible rows again; everything stays on its job and only lines that differ are drawn."""
         window = self.window
         if window.snapshot and found is None:
@@ -330,17 +330,17 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         self._strips.clear()
         super().notify_style_update()
 
-    def _look(self, index: int) -> _Look | None:
+    def _look(self, index: int) -> _RowStyle | None:
         row = self.window.row(index)
         if row is None:
             return None
         now = self._time
         try:
             age, left = job_text.age(row, now), job_text.left(row, now)
-            word = "queued" if row.id in self.queued else cells.status_words(row, now, self._symbols)[1]
+            word = "queued" if row.id in self.queued else job_cells.status_words(row, now, self._symbols)[1]
         except Exception as error:  # noqa: BLE001 - the data of one job must not end the table
             age, left, word = "", "", display_error(error)
-        return _Look(row.id, row.revision, age, left, index == self.cursor, row.id in self.marks, word)
+        return _RowStyle(row.id, row.revision, age, left, index == self.cursor, row.id in self.marks, word)
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the screen."""
@@ -359,15 +359,15 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
             strip = self._strips[look] = self._strip(row, look)
         return strip
 
-    def _strip(self, row: JobRow, look: _Look) -> Strip:
+    def _strip(self, row: JobRow, look: _RowStyle) -> Strip:
         over = "cursor" if look.cursor else "line"
         symbols = self._symbols
-        pieces: list[cells.Piece] = [
+        pieces: list[job_cells.Piece] = [
             (symbols.cursor if look.cursor else " ", "pointer"),
             (f"{symbols.mark if look.marked else ' '} ", "mark"),
         ]
         widths = {place.column: place.width for place in self.plan.places}
-        drawn = cells.line(row, widths, self._time, symbols, queued=look.word == "queued")
+        drawn = job_cells.line(row, widths, self._time, symbols, queued=look.word == "queued")
         end = MARGIN
         for place in self.plan.places:
             pieces.append((" " * (place.start - end), "text"))
@@ -377,7 +377,7 @@ class JobTable(PromptKeys, Toned, ScrollView, can_focus=True):
         return self.strip(pieces, over).adjust_cell_length(self.size.width, self.blank(over))
 
 
-def _only_later(before: _Look | None, now: _Look | None) -> bool:
+def _only_later(before: _RowStyle | None, now: _RowStyle | None) -> bool:
     """Whether a line differs in its age and its time left alone."""
     if before is None or now is None:
         return False

@@ -16,11 +16,11 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import TAB_OF, Tab
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Counts, Scope, Sort, SortOrder
-from jobdash.tui import chrome
+from jobdash.tui import header_footer
 from jobdash.tui.context import Context, Selection
-from jobdash.tui.guard import reading
-from jobdash.tui.look import Look
-from jobdash.tui.marking import MARKS_MOST, Marks
+from jobdash.tui.error_guard import reading
+from jobdash.tui.marked_jobs import MARKS_MOST, MarkedJobs
+from jobdash.tui.view_state import ViewState
 from jobdash.tui.widgets.empty import EmptyState, Words, empty_store_words
 from jobdash.tui.widgets.filter_bar import FilterBar
 from jobdash.tui.widgets.job_table import JobTable
@@ -62,8 +62,8 @@ class JobsView(Vertical):
             self.browser, context.clock, context.symbols, context.config.ui.columns, id="table"
         )
         self.bar = FilterBar(context.symbols, id="filter-line")
-        self.marks = Marks(self.browser, self.table.marks)
-        self.look_at = Look(context, self.table, self.call_later, self.draw_lines)
+        self.marks = MarkedJobs(self.browser, self.table.marks)
+        self.look_at = ViewState(context, self.table, self.call_later, self.draw_lines)
         self.news: dict[Tab, set[int]] = {}
         """By tab, the jobs that ended in it while another was looked at."""
         self.paused = False
@@ -329,10 +329,10 @@ class JobsView(Vertical):
             return
         symbols, table, sort = self.context.symbols, self.table, self.look_at.sort
         self.query_one("#tabs", Line).put(
-            chrome.tab_spans(self.counts, self.scope.tab, self.news, self._width, symbols)
+            header_footer.tab_spans(self.counts, self.scope.tab, self.news, self._width, symbols)
         )
-        self.query_one("#header", Line).put(chrome.header_spans(table.plan, sort, symbols))
-        self.bar.draw(self._count_spans(), chrome.sort_spans(table.plan, sort, table.moved, symbols))
+        self.query_one("#header", Line).put(header_footer.header_spans(table.plan, sort, symbols))
+        self.bar.draw(self._count_spans(), header_footer.sort_spans(table.plan, sort, table.moved, symbols))
         self._draw_empty()
         self.post_message(self.Looked())
 

@@ -10,7 +10,7 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
-from jobdash.tui.tones import Toned
+from jobdash.tui.styles import StyledWidget
 
 
 class Span(NamedTuple):
@@ -53,7 +53,7 @@ def gap(cells: int) -> Span:
     return Span(" " * cells)
 
 
-class Line(Toned):
+class Line(StyledWidget):
     """Spans from the left, spans from the right; the right ones give way when there is no room."""
 
     DEFAULT_CSS = """

@@ -11,14 +11,14 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from jobdash.tui.cells import Piece
-from jobdash.tui.tones import Toned
+from jobdash.tui.job_cells import Piece
+from jobdash.tui.styles import StyledWidget
 
 TextLine = tuple[Piece, ...]
 """One line: texts, gated, each with its tone."""
 
 
-class LinesView(Toned, ScrollView, can_focus=True):
+class LinesView(StyledWidget, ScrollView, can_focus=True):
     """Lines that do not wrap by themselves; see `wrapped`."""
 
     DEFAULT_CSS = """

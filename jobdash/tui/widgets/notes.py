@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from jobdash.domain.describe.plan_text import Note
 from jobdash.domain.text import clean
-from jobdash.tui.tones import Toned
+from jobdash.tui.styles import StyledWidget
 from jobdash.tui.widgets.lines_view import TextLine, wrapped
 
 _TOPIC = 17
@@ -17,7 +17,7 @@ _TEXT_MOST = 64 * 1024
 """Characters of a note: a whole command line, and what stands around it."""
 
 
-class Notes(Toned):
+class Notes(StyledWidget):
     """A plan's notes; other notes are put in their place without a flicker."""
 
     DEFAULT_CSS = """

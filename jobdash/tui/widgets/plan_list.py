@@ -15,16 +15,16 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Plan
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
-from jobdash.tui import cells
+from jobdash.tui import job_cells
+from jobdash.tui.styles import StyledWidget
 from jobdash.tui.symbols import Symbols
-from jobdash.tui.tones import Toned
 
 _NAMES_MEASURED = 500
 _STATUS_CELLS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PlanEntry:
     """One line: a job with a glyph and words of its own, or a heading (no job)."""
 
     job: JobRow | None
@@ -33,19 +33,19 @@ class Entry:
     words: str
 
 
-def plan_entries(plan: Plan, now: int, symbols: Symbols) -> list[Entry]:
+def plan_entries(plan: Plan, now: int, symbols: Symbols) -> list[PlanEntry]:
     """Return the jobs a plan acts on; marked ones that are not visible come first, under a heading."""
-    entries: list[Entry] = []
+    entries: list[PlanEntry] = []
     hidden = [decision for decision in plan.acting if decision.job.id in plan.hidden]
     if hidden:
-        entries.append(Entry(None, "", "warning", "marked, not visible here"))
+        entries.append(PlanEntry(None, "", "warning", "marked, not visible here"))
     for place, decision in enumerate(plan.acting):
         if hidden and place == len(hidden):
-            entries.append(Entry(None, "", "muted", "visible"))
+            entries.append(PlanEntry(None, "", "muted", "visible"))
         job = decision.job
-        glyph, word = cells.status_words(job, now, symbols)
+        glyph, word = job_cells.status_words(job, now, symbols)
         words = f"{word.ljust(_STATUS_CELLS)}  {_done(job)}".rstrip()
-        entries.append(Entry(job, glyph, cells.status_style(job, now), words))
+        entries.append(PlanEntry(job, glyph, job_cells.status_style(job, now), words))
     return entries
 
 
@@ -55,7 +55,7 @@ def _done(job: JobRow) -> str:
     return f"{job.done:,} of {job.total:,} done" if job.total is not None else f"{job.done:,} done"
 
 
-def outcome_entry(outcome: ActionOutcome, symbols: Symbols) -> Entry:
+def outcome_entry(outcome: ActionOutcome, symbols: Symbols) -> PlanEntry:
     """Return what became of one job."""
     glyph, tone = {
         ActionResult.DONE: (symbols.items[ItemStatus.OK], "success"),
@@ -66,10 +66,10 @@ def outcome_entry(outcome: ActionOutcome, symbols: Symbols) -> Entry:
     reason = outcome.reason
     says_it = reason.startswith(status)  # "failed here; …" needs no "failed: " in front
     words = reason if says_it and reason else f"{status}: {reason}" if reason else status
-    return Entry(outcome.job, glyph, tone, clean(words, 200))
+    return PlanEntry(outcome.job, glyph, tone, clean(words, 200))
 
 
-class PlanList(Toned, ScrollView, can_focus=False):
+class PlanList(StyledWidget, ScrollView, can_focus=False):
     """Jobs with their accounts and a few words, one a line."""
 
     DEFAULT_CSS = """
@@ -78,11 +78,11 @@ class PlanList(Toned, ScrollView, can_focus=False):
     }
     """
 
-    def __init__(self, symbols: Symbols, entries: Sequence[Entry] = (), *, id: str | None = None) -> None:
+    def __init__(self, symbols: Symbols, entries: Sequence[PlanEntry] = (), *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._symbols = symbols
         self._longest_name = 0
-        self.entries: list[Entry] = []
+        self.entries: list[PlanEntry] = []
         self.put(entries)
 
     @property
@@ -109,20 +109,20 @@ class PlanList(Toned, ScrollView, can_focus=False):
         self.scroll_to(y=line, animate=False, immediate=True, force=True)
         return True
 
-    def add(self, entries: Sequence[Entry]) -> None:
+    def add(self, entries: Sequence[PlanEntry]) -> None:
         """Append lines; the end stays in sight."""
         self.entries += entries
         self._fit(entries)
         self.scroll_end(animate=False, immediate=True)
         self.refresh()
 
-    def put(self, entries: Sequence[Entry]) -> None:
+    def put(self, entries: Sequence[PlanEntry]) -> None:
         """Show other lines."""
         self.entries = list(entries)
         self._fit(entries)
         self.refresh()
 
-    def _fit(self, new: Sequence[Entry]) -> None:
+    def _fit(self, new: Sequence[PlanEntry]) -> None:
         """Make room for new lines, and no more for names than they take."""
         self.virtual_size = Size(1, len(self.entries))
         names = (cell_len(clean(entry.job.name)) for entry in new[:_NAMES_MEASURED] if entry.job is not None)
@@ -141,10 +141,10 @@ class PlanList(Toned, ScrollView, can_focus=False):
         rest = max(0, width - name - account - 7)
         pieces = [
             (f" {entry.glyph} ", entry.tone),
-            (cells.fit(clean(entry.job.name), name, more), "text"),
+            (job_cells.fit(clean(entry.job.name), name, more), "text"),
             ("  ", "text"),
-            (cells.fit(clean(entry.job.account), account, more), "muted"),
+            (job_cells.fit(clean(entry.job.account), account, more), "muted"),
             ("  ", "text"),
-            (cells.fit(entry.words, rest, more), "error" if entry.tone == "error" else "muted"),
+            (job_cells.fit(entry.words, rest, more), "error" if entry.tone == "error" else "muted"),
         ]
         return self.strip(pieces).adjust_cell_length(width, self.blank())

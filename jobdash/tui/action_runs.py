@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, ActionSummary, Plan
 from jobdash.errors import StoreError
-from jobdash.tui.news import Severity
+from jobdash.tui.sync_toasts import Severity
 
 if TYPE_CHECKING:
     from jobdash.operations.rate_limiter import CancelToken
@@ -19,7 +19,7 @@ _LOOK_EVERY_S = 0.05
 
 
 @dataclass
-class Run:
+class ActionRun:
     """One plan being carried out. ``outcomes`` grows from another thread; everything else is the screen's."""
 
     plan: Plan
@@ -80,40 +80,40 @@ class Run:
             self.stop.set()
 
 
-def summary_line(run: Run) -> str:
+def summary_line(run: ActionRun) -> str:
     """Return ``Cancelled: 2 · Cancelling: 3 · Failed: 0 · Skipped: 1`` in the words of the action."""
     return " · ".join(summary_parts(run))
 
 
-def summary_parts(run: Run) -> list[str]:
+def summary_parts(run: ActionRun) -> list[str]:
     """Return the parts of `summary_line`, each of which stands on one line."""
     from jobdash.domain.describe.plan_text import result_counts
 
     return [f"{word}: {number:,}" for word, number in result_counts(run.summary())]
 
 
-class Runs:
+class ActionRuns:
     """All runs of this dashboard, oldest first."""
 
-    def __init__(self, begin: Callable[[Run], None]) -> None:
+    def __init__(self, begin: Callable[[ActionRun], None]) -> None:
         self._begin = begin
-        self.all: list[Run] = []
-        self._waiting: list[Run] = []
+        self.all: list[ActionRun] = []
+        self._waiting: list[ActionRun] = []
         self._ready = False
 
     @property
-    def active(self) -> list[Run]:
+    def active(self) -> list[ActionRun]:
         """Those that have not ended."""
         return [run for run in self.all if not run.ended]
 
     @property
-    def out_of_sight(self) -> list[Run]:
+    def out_of_sight(self) -> list[ActionRun]:
         """Those that go on without their dialog."""
         return [run for run in self.all if run.hidden and not run.ended]
 
-    def start(self, plan: Plan) -> Run:
+    def start(self, plan: Plan) -> ActionRun:
         """Begin a plan now, or as soon as the store can be written."""
-        run = Run(plan)
+        run = ActionRun(plan)
         self.all.append(run)
         if self._ready:
             self._start(run)
@@ -121,7 +121,7 @@ class Runs:
             self._waiting.append(run)
         return run
 
-    def _start(self, run: Run) -> None:
+    def _start(self, run: ActionRun) -> None:
         try:
             self._begin(run)
         except StoreError as error:  # it was closed between the question and the answer
@@ -148,7 +148,7 @@ SEVERITY: dict[ActionResult, Severity] = {
 }
 
 
-def single_toast(run: Run) -> tuple[str, Severity]:
+def single_toast(run: ActionRun) -> tuple[str, Severity]:
     """Return the toast of a run over one job: its words, and how bad it is."""
     from jobdash.domain.describe import plan_text
     from jobdash.domain.status import LABELS

@@ -7,17 +7,17 @@ from collections.abc import Collection
 from jobdash.domain.clock import Clock
 from jobdash.domain.job import JobRow
 from jobdash.operations.job_lookup import Browser, Scope
-from jobdash.tui.search import AGAIN_AFTER, Answer
-from jobdash.tui.window import Found
+from jobdash.tui.filter_search import AGAIN_AFTER, SearchResult
+from jobdash.tui.row_window import FoundRows
 
 
-class Matches:
+class FilterMatches:
     """The answer of the last search, and what has come of it since."""
 
     def __init__(self, browser: Browser, clock: Clock) -> None:
         self._browser = browser
         self._clock = clock
-        self._answer: Answer | None = None
+        self._answer: SearchResult | None = None
         self._about = False
         self._asked_at = 0
 
@@ -31,7 +31,7 @@ class Matches:
         self._answer = None
         self._about = False
 
-    def take(self, answer: Answer) -> bool:
+    def take(self, answer: SearchResult) -> bool:
         """Keep an answer; returns whether it is the first one to its question."""
         before, self._answer = self._answer, answer
         return before is None or (before.scope, before.sort) != (answer.scope, answer.sort)
@@ -48,7 +48,7 @@ class Matches:
 
     def follow(
         self, scope: Scope, changed: Collection[JobRow], *, complete: bool
-    ) -> tuple[int, Found | None] | None:
+    ) -> tuple[int, FoundRows | None] | None:
         """Match the jobs that changed; returns the new number, and the ids where all are held.
 
         ``complete`` says that ``changed`` is everything that changed. None while the search is not answered.
@@ -65,8 +65,8 @@ class Matches:
         new = sorted(matching.difference(kept), reverse=True)
         ids = (*new, *kept)
         self._about = self._about or bool(new) or not complete
-        self._answer = Answer(answer.scope, answer.sort, ids, len(ids), answer.counted, answer.took)
-        return len(ids), Found(ids)
+        self._answer = SearchResult(answer.scope, answer.sort, ids, len(ids), answer.counted, answer.took)
+        return len(ids), FoundRows(ids)
 
     def wants_search(self) -> bool:
         """Whether what is known is only about right, and looking again is not too dear."""

@@ -10,8 +10,8 @@ from textual.keys import format_key
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices
-from jobdash.tui.chrome import KeyHint
 from jobdash.tui.context import Context
+from jobdash.tui.header_footer import KeyHint
 
 _FOOTER = (
     "job.cancel", "job.cancel_all", "job.force_fail", "job.retry", "job.remove", "job.fetch", "view.mark",

@@ -20,8 +20,8 @@ from jobdash.operations.actor import current_actor
 from jobdash.operations.job_lookup import Scope, Sort
 from jobdash.operations.planning import plan_again, plan_cancel_all, plan_jobs
 from jobdash.operations.undo import NOTHING_TO_UNDO, find_undoable, undo, undo_words
+from jobdash.tui.action_runs import SEVERITY
 from jobdash.tui.context import Context, Selection
-from jobdash.tui.runs import SEVERITY
 from jobdash.tui.screens.ask import AskScreen
 from jobdash.tui.screens.confirm import ConfirmScreen
 from jobdash.tui.screens.progress import ProgressScreen
@@ -37,7 +37,7 @@ _LOOK_MOST_S = 3.0
 """How long the scripts behind local jobs are looked at; then a plan does without."""
 
 
-class Acts:
+class ActionFlows:
     """The flows behind the keys that do something. One dialog at a time, however often a key is pressed."""
 
     def __init__(self, app: JobdashApp, context: Context) -> None:

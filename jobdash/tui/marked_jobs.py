@@ -13,7 +13,7 @@ MARKS_MOST = 50_000
 """Jobs that can be marked, and so acted on, at once."""
 
 
-class Marks:
+class MarkedJobs:
     """The marks of one table, whose set of ids they are kept in."""
 
     def __init__(self, browser: Browser, ids: set[int]) -> None:

@@ -17,7 +17,7 @@ SNAPSHOT_ORDERS = frozenset({SortOrder.UPDATED, SortOrder.PROGRESS, SortOrder.FA
 """Orders whose key changes by itself: rows keep their lines until sorted again."""
 
 
-class Found(NamedTuple):
+class FoundRows(NamedTuple):
     """The ids a filter found, in drawn order, in place of pages by key."""
 
     ids: tuple[int, ...]
@@ -39,7 +39,7 @@ class RowWindow:
         self.start = 0
         self.rows: list[JobRow] = []
         self._keys: list[SortKey] = []
-        self._found: Found | None = None
+        self._found: FoundRows | None = None
         self.moved = 0
         """How many loaded rows would stand on another line by now."""
 
@@ -65,7 +65,7 @@ class RowWindow:
                 return self.start + place
         return None
 
-    def show(self, scope: Scope, sort: Sort, total: int, found: Found | None = None) -> None:
+    def show(self, scope: Scope, sort: Sort, total: int, found: FoundRows | None = None) -> None:
         """Turn to another scope or order; nothing is loaded yet."""
         self.scope, self.sort, self.total = scope, sort, total
         self._found = found

@@ -20,9 +20,8 @@ from tui_kit import Dash, account, add, change, dashboard, job, jobs, make_store
 
 from jobdash.domain.plan import Action, Choices
 from jobdash.operations.planning import plan_again, plan_jobs
-from jobdash.tui.leaving import last_words
-from jobdash.tui.runs import Run as ActionRun
-from jobdash.tui.runs import single_toast
+from jobdash.tui.action_runs import ActionRun, single_toast
+from jobdash.tui.quit_flow import last_words
 from jobdash.tui.screens.ask import AskScreen
 from jobdash.tui.screens.confirm import ConfirmScreen
 
@@ -197,7 +196,7 @@ async def test_a_folder_that_cannot_be_written_is_said(
     """C-8"""
     half_done(path)
     (tmp_path / "file").touch()
-    monkeypatch.setattr("jobdash.tui.acts.Path.cwd", lambda: tmp_path / "file" / "below")
+    monkeypatch.setattr("jobdash.tui.action_flows.Path.cwd", lambda: tmp_path / "file" / "below")
     async with dashboard(path) as dash:
         await ready(dash)
         await dash.press("d")
@@ -298,7 +297,7 @@ async def test_removal_of_local_jobs_offers_local_files_and_nothing_at_a_provide
     half_done(path)
     async with dashboard(path, working=False) as dash:
         screen = await dialog(dash, "x")
-        fields = {box.id for box in screen.query("Choice")}
+        fields = {box.id for box in screen.query("ChoiceBox")}
         assert fields == {"choice-record", "choice-local_files"}
         await dash.press("escape")
         await dash.until_table()
@@ -306,7 +305,7 @@ async def test_removal_of_local_jobs_offers_local_files_and_nothing_at_a_provide
         await dash.until(lambda: "job-001" in dash.names)
         await dash.press("a")
         screen = await dialog(dash, "x")
-        assert "choice-remote" in {box.id for box in screen.query("Choice")}
+        assert "choice-remote" in {box.id for box in screen.query("ChoiceBox")}
 
 
 @pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 20)])

@@ -10,7 +10,7 @@ from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
-from jobdash.tui.messages import News
+from jobdash.tui.messages import SyncNews
 
 AT_ONCE = 3
 """Toasts of one kind; more jobs are summed up in one."""
@@ -25,7 +25,7 @@ class Toast:
     severity: Severity = "information"
 
 
-def toasts(news: News) -> list[Toast]:
+def toasts(news: SyncNews) -> list[Toast]:
     """Return what to say of a sync: lost races first, what ended, what was waited for."""
     lost = {row.id for row in news.lost_race}
     found = _lost_races(news.lost_race)

@@ -10,9 +10,9 @@ from tui_kit import account, dashboard, jobs
 
 from jobdash.domain.plan import Action
 from jobdash.operations.planning import plan_jobs
-from jobdash.tui.leaving import last_words
-from jobdash.tui.messages import News, StoreFailed, StoreReady, Synced, Waiting
-from jobdash.tui.runs import Run
+from jobdash.tui.action_runs import ActionRun
+from jobdash.tui.messages import AccountWaiting, StoreFailed, StoreReady, Synced, SyncNews
+from jobdash.tui.quit_flow import last_words
 
 OPENAI = account("openai")
 
@@ -46,7 +46,7 @@ async def test_ctrl_c_twice_quits_from_everywhere(path: Path, before: tuple[str,
 
 
 async def test_two_slow_ctrl_c_do_not_quit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobdash.tui.leaving.TWICE_WITHIN_S", -1.0)
+    monkeypatch.setattr("jobdash.tui.quit_flow.TWICE_WITHIN_S", -1.0)
     async with dashboard(path, rows=jobs("pending"), working=False) as dash:
         await dash.press("ctrl+c", "ctrl+c", "ctrl+c")
         assert dash.app.is_running
@@ -63,7 +63,7 @@ async def test_a_bulk_run_is_asked_about(path: Path) -> None:
     """C-5"""
     async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
         rows = dash.table.visible_rows
-        run = Run(plan_jobs(Action.CANCEL, rows, dash.app.context.situation()))
+        run = ActionRun(plan_jobs(Action.CANCEL, rows, dash.app.context.situation()))
         dash.app.runs.all.append(run)
         await dash.press("q")
         await dash.until_dialog()
@@ -83,7 +83,7 @@ async def test_a_bulk_run_is_asked_about(path: Path) -> None:
 async def test_q_again_leaves_at_once(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
         rows = dash.table.visible_rows
-        run = Run(plan_jobs(Action.CANCEL, rows, dash.app.context.situation()))
+        run = ActionRun(plan_jobs(Action.CANCEL, rows, dash.app.context.situation()))
         dash.app.runs.all.append(run)
         await dash.press("q")
         await dash.until_dialog()
@@ -103,14 +103,14 @@ def test_last_words_count_right() -> None:
 
 
 async def test_what_a_thread_still_posts_while_the_screens_are_closed_is_dropped(path: Path) -> None:
-    news = News("openai", finished=(), notices=("one more thing",))
+    news = SyncNews("openai", finished=(), notices=("one more thing",))
     async with dashboard(path, rows=jobs("pending"), working=False) as dash:
         app = dash.app
         close_screens = app._close_all
 
         async def close_and_post() -> None:
             await close_screens()
-            for message in (Synced(news), StoreReady(), StoreFailed("gone"), Waiting("openai", 1)):
+            for message in (Synced(news), StoreReady(), StoreFailed("gone"), AccountWaiting("openai", 1)):
                 app.post_message(message)
 
         app._close_all = close_and_post  # type: ignore[method-assign]

@@ -19,7 +19,7 @@ AGAIN_AFTER = 20
 
 
 @dataclass(frozen=True)
-class Answer:
+class SearchResult:
     """What a search found: all ids in drawn order, or None when there are too many to hold.
 
     ``count`` is exact when ``counted``, else the least there are.
@@ -39,10 +39,10 @@ SETTLE_S = 0.025
 and no matches of those before it are drawn in front of an echo."""
 
 
-class Searcher:
+class FilterSearch:
     """Runs one search at a time in a thread; asking again stops the one before."""
 
-    def __init__(self, open_browser: Callable[[], Browser], tell: Callable[[Answer], None]) -> None:
+    def __init__(self, open_browser: Callable[[], Browser], tell: Callable[[SearchResult], None]) -> None:
         self._open = open_browser
         self._tell = tell
         self._pool = ThreadPoolExecutor(1, "jobdash-search")
@@ -97,14 +97,14 @@ class Searcher:
             ids = tuple(browser.search(scope, sort, limit))
             took = time.perf_counter() - started
             if len(ids) < limit:
-                self._say(turn, Answer(scope, sort, ids, len(ids), True, took))
+                self._say(turn, SearchResult(scope, sort, ids, len(ids), True, took))
                 return
             first = ids if limit == FIRST_MATCHES else None
-            self._say(turn, Answer(scope, sort, first, len(ids), False, took))
+            self._say(turn, SearchResult(scope, sort, first, len(ids), False, took))
         browser = self._mine(turn)
         if browser is not None:
             count = browser.count(scope)
-            self._say(turn, Answer(scope, sort, None, count, True, time.perf_counter() - started))
+            self._say(turn, SearchResult(scope, sort, None, count, True, time.perf_counter() - started))
 
     def _locate(self, turn: int, scope: Scope, sort: Sort, key: SortKey, tell: Callable[[int], None]) -> None:
         try:
@@ -115,6 +115,6 @@ class Searcher:
         if place is not None and turn == self._newest:
             tell(place)
 
-    def _say(self, turn: int, answer: Answer) -> None:
+    def _say(self, turn: int, answer: SearchResult) -> None:
         if turn == self._newest:
             self._tell(answer)

@@ -13,8 +13,8 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.script_processes import log_file, worker_of
-from jobdash.tui.cells import cut
-from jobdash.tui.local_time import local_time, moment
+from jobdash.tui.job_cells import cut
+from jobdash.tui.time_format import local_time, moment
 from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
 
 _ATTEMPTS_SHOWN = 50

@@ -15,10 +15,10 @@ from jobdash.domain.status import Status, Tab
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE, short_span
 from jobdash.operations.job_lookup import Counts, Sort
-from jobdash.tui import cells, local_words
-from jobdash.tui.cells import short_count
-from jobdash.tui.columns import GAP, HEADERS, RIGHT, SORT_OF, Column, Layout
+from jobdash.tui import job_cells, script_job_summary
+from jobdash.tui.columns import GAP, HEADERS, RIGHT, SORT_OF, ColumnLayout, JobColumn
 from jobdash.tui.context import UnderWay
+from jobdash.tui.job_cells import short_count
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.widgets.line import Span, gap
 
@@ -77,8 +77,8 @@ def account_spans(
         ]
         spans: list[Span] = []
         for place, (name, how, age) in enumerate([*told, (LOCAL, own, "")]):
-            words = cells.cut(how.text, max(longest - cell_len(age), longest // 2), symbols.more)
-            words = cells.cut(f"{words}{age}", longest, symbols.more)
+            words = job_cells.cut(how.text, max(longest - cell_len(age), longest // 2), symbols.more)
+            words = job_cells.cut(f"{words}{age}", longest, symbols.more)
             spans += [gap(3 if place else 2), Span(f"{clean(name, 20)} ", "text"), Span(words, how.tone)]
         if sum(span.cells for span in spans) <= room:
             return spans
@@ -142,7 +142,7 @@ def tab_spans(
 
 
 @dataclass(frozen=True)
-class _TabLook:
+class _TabFormat:
     """How much a tab says."""
 
     words: Mapping[Tab, str]
@@ -154,21 +154,23 @@ class _TabLook:
 
 _LONG_TABS = {tab: tab.capitalize() for tab in Tab}
 _TAB_LOOKS = (
-    _TabLook(_LONG_TABS, glyphs=True, between=4),
-    _TabLook(_LONG_TABS, glyphs=True, between=3),
-    _TabLook(_LONG_TABS, glyphs=True),
-    _TabLook(_LONG_TABS, between=3),
-    _TabLook(_LONG_TABS),
-    _TabLook(_SHORT_TABS),
-    _TabLook(_SHORT_TABS, keys=False),
-    _TabLook(_SHORT_TABS, keys=False, count=short_count),
-    _TabLook(_SHORT_TABS, keys=False, between=1, count=short_count),
-    _TabLook(_SHORTEST_TABS, keys=False, between=1, count=short_count),
+    _TabFormat(_LONG_TABS, glyphs=True, between=4),
+    _TabFormat(_LONG_TABS, glyphs=True, between=3),
+    _TabFormat(_LONG_TABS, glyphs=True),
+    _TabFormat(_LONG_TABS, between=3),
+    _TabFormat(_LONG_TABS),
+    _TabFormat(_SHORT_TABS),
+    _TabFormat(_SHORT_TABS, keys=False),
+    _TabFormat(_SHORT_TABS, keys=False, count=short_count),
+    _TabFormat(_SHORT_TABS, keys=False, between=1, count=short_count),
+    _TabFormat(_SHORTEST_TABS, keys=False, between=1, count=short_count),
 )
 """From the fullest to the shortest; the last one stands where nothing fits."""
 
 
-def _tab(tab: Tab, count: int, look: _TabLook, symbols: Symbols, *, current: bool, news: bool) -> list[Span]:
+def _tab(
+    tab: Tab, count: int, look: _TabFormat, symbols: Symbols, *, current: bool, news: bool
+) -> list[Span]:
     action = f"tab({tab.number})"
     status, tone = _TAB_STATUS.get(tab, (None, "muted"))
     tone = tone if count else "muted"
@@ -184,7 +186,7 @@ def _tab(tab: Tab, count: int, look: _TabLook, symbols: Symbols, *, current: boo
     return spans
 
 
-def header_spans(layout: Layout, sort: Sort, symbols: Symbols) -> list[Span]:
+def header_spans(layout: ColumnLayout, sort: Sort, symbols: Symbols) -> list[Span]:
     """Return the headers, each exactly over its column; a click sorts."""
     spans: list[Span] = []
     x = 0
@@ -193,7 +195,7 @@ def header_spans(layout: Layout, sort: Sort, symbols: Symbols) -> list[Span]:
         order = SORT_OF.get(place.column)
         chosen = order == sort.order
         text = HEADERS[place.column]
-        if place.column is Column.COUNTS and chosen:
+        if place.column is JobColumn.COUNTS and chosen:
             text = "TOTAL"
         if chosen:
             apart = " " if len(text) + len(arrow) < place.width else ""
@@ -206,7 +208,7 @@ def header_spans(layout: Layout, sort: Sort, symbols: Symbols) -> list[Span]:
     return spans
 
 
-def sort_spans(layout: Layout, sort: Sort, moved: int, symbols: Symbols) -> list[Span]:
+def sort_spans(layout: ColumnLayout, sort: Sort, moved: int, symbols: Symbols) -> list[Span]:
     """Return ``sort created ↓``, and how many rows would stand elsewhere by now.
 
     It stands out where no header says so: the order has no column, or none that is drawn.
@@ -234,7 +236,7 @@ def title_spans(
         (clean(row.endpoint or "", 40), "muted"),
         (job_text.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
     ]
-    name = cells.fit(clean(row.name), min(width // 2, 60), symbols.more).rstrip()
+    name = job_cells.fit(clean(row.name), min(width // 2, 60), symbols.more).rstrip()
     spans = [gap(1), Span(name, "strong")]
     room = width - 1 - cell_len(name)
     for text, tone in parts:
@@ -266,7 +268,7 @@ def story_spans(
 
     ``trouble`` is why its account cannot be asked.
     """
-    told = [_left_behind(row, symbols), local_words.story(row, now) if row.local else _story(row, now)]
+    told = [_left_behind(row, symbols), script_job_summary.story(row, now) if row.local else _story(row, now)]
     if errors and row.failed:
         some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
         told.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])
@@ -281,7 +283,7 @@ def story_spans(
 
 def local_story_spans(row: JobRow, start_failure: str, width: int, now: int, symbols: Symbols) -> list[Span]:
     """Return what is worth saying of a script's job, but for its items."""
-    told = [_left_behind(row, symbols), local_words.story(row, now)]
+    told = [_left_behind(row, symbols), script_job_summary.story(row, now)]
     if wrong := start_failure or row.error:
         told.append([Span(clean(wrong, 200), "error")])
     return _line_of(told, width, symbols)

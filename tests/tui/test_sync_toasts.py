@@ -12,9 +12,9 @@ from jobdash.config.settings import COLUMNS, UiSettings, load
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices
 from jobdash.operations.job_lookup import Sort, SortOrder
 from jobdash.operations.planning import plan_jobs
-from jobdash.tui import chrome
-from jobdash.tui.columns import Column
-from jobdash.tui.runs import Run
+from jobdash.tui import header_footer
+from jobdash.tui.action_runs import ActionRun
+from jobdash.tui.columns import JobColumn
 from jobdash.tui.screens.progress import ProgressScreen
 from jobdash.tui.symbols import UNICODE
 from jobdash.tui.widgets.line import Line
@@ -32,7 +32,7 @@ async def test_headers_stand_over_their_columns(path: Path, size: tuple[int, int
     async with dashboard(path, [OPENAI], rows=rows, working=False, size=size) as dash:
 
         def check() -> bool:
-            header = chrome.header_spans(dash.table.plan, dash.app.main.view.look_at.sort, UNICODE)
+            header = header_footer.header_spans(dash.table.plan, dash.app.main.view.look_at.sort, UNICODE)
             wanted = "".join(span.text for span in header).rstrip()
             return (
                 dash.table.plan.width == dash.table.scrollable_content_region.width
@@ -48,7 +48,7 @@ async def test_headers_stand_over_their_columns(path: Path, size: tuple[int, int
 @pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 15)])
 async def test_the_counts_of_a_run_are_never_cut(path: Path, size: tuple[int, int]) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False, size=size) as dash:
-        run = Run(plan_jobs(Action.CANCEL, dash.table.visible_rows, dash.app.context.situation()))
+        run = ActionRun(plan_jobs(Action.CANCEL, dash.table.visible_rows, dash.app.context.situation()))
         row = dash.table.visible_rows[0]
         run.outcomes = [ActionOutcome(row, ActionResult.FAILED, "500")] * 1_234
         run.outcomes += [ActionOutcome(row, ActionResult.SKIPPED, "done", stopped=True)] * 1_000
@@ -111,8 +111,8 @@ async def test_a_key_that_two_actions_have_is_told(path: Path) -> None:
 async def test_an_order_without_a_column_stands_out(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
         layout = dash.table.plan
-        created = chrome.sort_spans(layout, Sort(SortOrder.CREATED, True), 0, UNICODE)
-        updated = chrome.sort_spans(layout, Sort(SortOrder.UPDATED, True), 0, UNICODE)
+        created = header_footer.sort_spans(layout, Sort(SortOrder.CREATED, True), 0, UNICODE)
+        updated = header_footer.sort_spans(layout, Sort(SortOrder.UPDATED, True), 0, UNICODE)
         assert (created[1].tone, updated[1].tone) == ("text", "accent")
 
 
@@ -159,7 +159,9 @@ async def test_nothing_chosen_is_nothing_to_do(path: Path) -> None:
 async def test_the_quit_question_follows_the_run_and_ends_with_it(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
         rows = dash.table.visible_rows
-        run = Run(plan_jobs(Action.REMOVE, rows, dash.app.context.situation(), Choices(cancel_first=True)))
+        run = ActionRun(
+            plan_jobs(Action.REMOVE, rows, dash.app.context.situation(), Choices(cancel_first=True))
+        )
         dash.app.runs.all.append(run)
         await dash.press("q")
         await dash.until_dialog()
@@ -172,7 +174,7 @@ async def test_the_quit_question_follows_the_run_and_ends_with_it(path: Path) ->
 
 
 def test_settings_may_name_every_column_there_is() -> None:
-    drawn = {column.value for column in Column} - {Column.BAR, Column.COUNTS}
+    drawn = {column.value for column in JobColumn} - {JobColumn.BAR, JobColumn.COUNTS}
     assert set(COLUMNS) == drawn | {"progress"}
 
 

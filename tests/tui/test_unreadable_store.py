@@ -51,7 +51,7 @@ async def test_a_store_closed_between_question_and_answer_ends_the_run_with_a_re
 async def test_a_run_that_never_began_does_not_hold_up_the_exit(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobdash.tui.leaving._STOP_MOST_S", 0.2)
+    monkeypatch.setattr("jobdash.tui.quit_flow._STOP_MOST_S", 0.2)
     async with dashboard(path, [account("openai")], rows=jobs("pending", "pending"), working=False) as dash:
         dash.app.start_run(plan_jobs(Action.CANCEL, dash.table.visible_rows, dash.app.context.situation()))
         await dash.send("q")

@@ -17,11 +17,11 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from jobdash.tui import cells
-from jobdash.tui.guard import display_error
+from jobdash.tui import job_cells
+from jobdash.tui.error_guard import display_error
 
 
-class _Tone(NamedTuple):
+class _Style(NamedTuple):
     """A colour of the theme at some strength, on the ground or on a colour of its own."""
 
     color: str
@@ -31,30 +31,30 @@ class _Tone(NamedTuple):
 
 
 _TONES = {
-    "text": _Tone("foreground"),
-    "bright": _Tone("foreground", bold=True),
-    "strong": _Tone("foreground", bold=True),
-    "muted": _Tone("foreground", 0.68),
-    "header": _Tone("foreground", 0.68, bold=True),
-    "track": _Tone("foreground", 0.22),
-    "barmuted": _Tone("foreground", 0.5),
-    "success": _Tone("success"),
-    "done": _Tone("success", 0.75),
-    "warning": _Tone("warning"),
-    "error": _Tone("error"),
-    "accent": _Tone("primary", bold=True),
-    "pointer": _Tone("primary", bold=True),
-    "mark": _Tone("accent"),
-    "key": _Tone("accent", bold=True),
-    "barkey": _Tone("accent", bold=True),
-    "chip": _Tone("background", bold=True, on="primary"),
-    "badge": _Tone("background", bold=True, on="warning"),
+    "text": _Style("foreground"),
+    "bright": _Style("foreground", bold=True),
+    "strong": _Style("foreground", bold=True),
+    "muted": _Style("foreground", 0.68),
+    "header": _Style("foreground", 0.68, bold=True),
+    "track": _Style("foreground", 0.22),
+    "barmuted": _Style("foreground", 0.5),
+    "success": _Style("success"),
+    "done": _Style("success", 0.75),
+    "warning": _Style("warning"),
+    "error": _Style("error"),
+    "accent": _Style("primary", bold=True),
+    "pointer": _Style("primary", bold=True),
+    "mark": _Style("accent"),
+    "key": _Style("accent", bold=True),
+    "barkey": _Style("accent", bold=True),
+    "chip": _Style("background", bold=True, on="primary"),
+    "badge": _Style("background", bold=True, on="warning"),
 }
 _GROUNDED = frozenset(name for name, tone in _TONES.items() if tone.on is not None)
 _CURSOR_TINT = 0.22
 
 
-class Toned(Widget):
+class StyledWidget(Widget):
     """A widget that draws its own lines in tones."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
@@ -68,7 +68,7 @@ class Toned(Widget):
             style = self._tones[name, over] = self._mixed(_TONES[name], over)
         return style
 
-    def _mixed(self, tone: _Tone, over: str) -> Style:
+    def _mixed(self, tone: _Style, over: str) -> Style:
         variables = self.app.theme_variables
         raised = over == "bar" or self.screen.is_modal
         ground = Color.parse(variables["surface" if raised else "background"])
@@ -99,7 +99,7 @@ class Toned(Widget):
         try:
             return self.render_line(y)
         except Exception as error:  # noqa: BLE001 - as the docstring says
-            words = cells.fit(display_error(error), self.size.width)
+            words = job_cells.fit(display_error(error), self.size.width)
             return self.strip([(words, "error")])
 
     def get_line_filters(self) -> Sequence[LineFilter]:

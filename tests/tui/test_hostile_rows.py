@@ -17,9 +17,9 @@ from jobdash.domain.plan import Action, Plan
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.planning import plan_jobs
-from jobdash.tui import cells, chrome, job_story
+from jobdash.tui import header_footer, job_cells, job_details
+from jobdash.tui.action_runs import ActionRun, single_toast
 from jobdash.tui.columns import fit
-from jobdash.tui.runs import Run, single_toast
 from jobdash.tui.symbols import UNICODE
 from jobdash.tui.widgets.plan_list import plan_entries
 
@@ -165,19 +165,19 @@ def test_every_line_widget_says_only_printable_text(browser: Browser) -> None:
     now, layout = rows[0].created_at + 10**7, fit(200, 12)
     places = {place.column: place.width for place in layout.places}
     for row in rows:
-        texts = [text for pieces in cells.line(row, places, now, UNICODE).values() for text, _ in pieces]
+        texts = [text for pieces in job_cells.line(row, places, now, UNICODE).values() for text, _ in pieces]
         errors = browser.errors_summary(row.id)
-        texts += [span.text for span in chrome.title_spans(row, 200, now, UNICODE)]
-        texts += [span.text for span in chrome.story_spans(row, errors, 200, now, UNICODE)]
+        texts += [span.text for span in header_footer.title_spans(row, 200, now, UNICODE)]
+        texts += [span.text for span in header_footer.story_spans(row, errors, 200, now, UNICODE)]
         full = browser.job(row.id)
         assert full is not None
-        lines = [*job_story.error_lines(full, 100), *job_story.detail_lines(full, 100, now)]
+        lines = [*job_details.error_lines(full, 100), *job_details.detail_lines(full, 100, now)]
         event = Event(
             1, now, row.name, row.name, "cancel", "x", row.name, row.account, "failed", row.name, None
         )
-        lines += job_story.log_lines([event], 100, names=True)
+        lines += job_details.log_lines([event], 100, names=True)
         texts += [text for line in lines for text, _ in line]
-        left, right = job_story.head_spans(row, now, UNICODE)
+        left, right = job_details.head_spans(row, now, UNICODE)
         texts += [span.text for span in (*left, *right)]
         for text in texts:
             assert not improper(text), (row.name, text)
@@ -200,7 +200,7 @@ def test_dialogs_and_toasts_say_only_printable_text(browser: Browser) -> None:
             if not plan.acting:
                 texts.append(plan_text.nothing_to_do(plan))
             else:
-                run = Run(plan, [ActionOutcome(row, ActionResult.FAILED, row.name)])
+                run = ActionRun(plan, [ActionOutcome(row, ActionResult.FAILED, row.name)])
                 texts.append(single_toast(run)[0])
             for text in texts:
                 assert not improper(text), (row.name, text)

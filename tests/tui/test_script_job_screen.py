@@ -18,8 +18,8 @@ from jobdash.config.settings import UiSettings
 from jobdash.domain.items import ItemErrorGroup, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
-from jobdash.tui.local_story import error_lines
 from jobdash.tui.screens.job import JobScreen
+from jobdash.tui.script_job_details import error_lines
 from jobdash.tui.widgets.item_list import ItemList
 from jobdash.tui.widgets.items_page import ItemsPage
 

@@ -9,10 +9,10 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
 from jobdash.operations.job_lookup import Counts, Scope, Sort, SortOrder
 from jobdash.tui.context import Context
-from jobdash.tui.matches import Matches
-from jobdash.tui.search import Answer, Searcher
+from jobdash.tui.filter_matches import FilterMatches
+from jobdash.tui.filter_search import FilterSearch, SearchResult
+from jobdash.tui.row_window import FoundRows
 from jobdash.tui.widgets.job_table import JobTable
-from jobdash.tui.window import Found
 
 if TYPE_CHECKING:
     from jobdash.domain.filter import Conditions
@@ -21,7 +21,7 @@ _ORDERS = list(SortOrder)
 _ASCENDING = frozenset({SortOrder.NAME, SortOrder.ACCOUNT})
 
 
-class Look:
+class ViewState:
     """Keeps the table on one scope and order; filters are searched for off the UI thread.
 
     ``later`` runs a call in the UI thread, from any; ``redraw`` is called when there is something new to say.
@@ -33,13 +33,13 @@ class Look:
         self.scope = Scope()
         self.sort = first_sort(context.config.ui.sort)
         self.counts: Counts = context.browser.counts()
-        self.matches = Matches(context.browser, context.clock)
+        self.matches = FilterMatches(context.browser, context.clock)
         self._table = table
         self._later = later
         self._redraw = redraw
         self._then: Callable[[], None] | None = None
         """What waits for the search to be answered."""
-        self._searcher = Searcher(context.open_browser, lambda answer: later(self._found, answer))
+        self._searcher = FilterSearch(context.open_browser, lambda answer: later(self._found, answer))
 
     @property
     def total(self) -> int:
@@ -128,11 +128,11 @@ class Look:
         self._searcher.ask(self.scope, self.sort)
         self._redraw()
 
-    def _found(self, answer: Answer) -> None:
+    def _found(self, answer: SearchResult) -> None:
         if (answer.scope, answer.sort) != (self.scope, self.sort):
             return
         first = self.matches.take(answer)
-        found = None if answer.ids is None else Found(answer.ids)
+        found = None if answer.ids is None else FoundRows(answer.ids)
         if first or found is not None:
             self._table.show(self.scope, self.sort, answer.count, found)
         else:

@@ -8,7 +8,7 @@ from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
-from jobdash.tui.columns import RIGHT, Column
+from jobdash.tui.columns import RIGHT, JobColumn
 from jobdash.tui.symbols import Symbols
 
 Piece = tuple[str, str]
@@ -142,8 +142,8 @@ def _bar_style(row: JobRow, now: int | None) -> str:
 
 
 def line(
-    row: JobRow, places: dict[Column, int], now: int, symbols: Symbols, *, queued: bool = False
-) -> dict[Column, list[Piece]]:
+    row: JobRow, places: dict[JobColumn, int], now: int, symbols: Symbols, *, queued: bool = False
+) -> dict[JobColumn, list[Piece]]:
     """Return the pieces of every column; ``places`` gives the columns' widths in cells.
 
     ``queued`` says that an action on the job waits for its turn.
@@ -151,24 +151,24 @@ def line(
     glyph, word = status_words(row, now, symbols)
     if queued:
         word = "queued"
-    failed = _number(row.failed, places.get(Column.FAILED, 0))
-    texts: dict[Column, Piece] = {
-        Column.NAME: (clean(row.name), name_style(row)),
-        Column.ACCOUNT: (clean(row.account), "muted"),
-        Column.MODEL: (clean(row.model or ""), "muted"),
-        Column.STATUS: (f"{glyph} {word}", status_style(row, now)),
-        Column.COUNTS: (
-            counts(row, symbols.none, places.get(Column.COUNTS)),
+    failed = _number(row.failed, places.get(JobColumn.FAILED, 0))
+    texts: dict[JobColumn, Piece] = {
+        JobColumn.NAME: (clean(row.name), name_style(row)),
+        JobColumn.ACCOUNT: (clean(row.account), "muted"),
+        JobColumn.MODEL: (clean(row.model or ""), "muted"),
+        JobColumn.STATUS: (f"{glyph} {word}", status_style(row, now)),
+        JobColumn.COUNTS: (
+            counts(row, symbols.none, places.get(JobColumn.COUNTS)),
             "text" if row.unfinished else "muted",
         ),
-        Column.FAILED: (failed, "error" if row.failed else "muted"),
-        Column.AGE: (job_text.age(row, now), "muted"),
-        Column.LEFT: (job_text.left(row, now) or symbols.none, "muted"),
-        Column.REMOTE_ID: (clean(row.remote_id or ""), "muted"),
+        JobColumn.FAILED: (failed, "error" if row.failed else "muted"),
+        JobColumn.AGE: (job_text.age(row, now), "muted"),
+        JobColumn.LEFT: (job_text.left(row, now) or symbols.none, "muted"),
+        JobColumn.REMOTE_ID: (clean(row.remote_id or ""), "muted"),
     }
-    drawn: dict[Column, list[Piece]] = {}
+    drawn: dict[JobColumn, list[Piece]] = {}
     for column, width in places.items():
-        if column is Column.BAR:
+        if column is JobColumn.BAR:
             drawn[column] = bar(row, width, symbols, now)
             continue
         text, style = texts[column]

@@ -12,7 +12,7 @@ from jobdash.domain.items import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import waiting_removals
-from jobdash.tui.runs import Run
+from jobdash.tui.action_runs import ActionRun
 from jobdash.tui.screens.ask import QuitScreen
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _STOP_MOST_S = 10.0
 _UNFINISHED = (Tab.RUNNING, Tab.PENDING, Tab.CANCELLING)
 
 
-class Leaving:
+class QuitFlow:
     """Quits at once, or asks while a bulk action or the stop of a process runs; asked twice, it leaves."""
 
     def __init__(self, app: JobdashApp) -> None:
@@ -50,7 +50,7 @@ class Leaving:
         self._asked = True
         self._app.run_worker(self._ask(busy), name="quit")
 
-    async def _ask(self, busy: list[Run]) -> None:
+    async def _ask(self, busy: list[ActionRun]) -> None:
         stops = "Stop after these and quit"
         if all(run.stops_process for run in busy):  # stopping is what is under way: that is left undone
             stops = "Leave them and quit" if sum(run.total for run in busy) > 1 else "Leave it and quit"
@@ -86,12 +86,12 @@ class Leaving:
         return "\n".join(last_words(at_providers, waiting, scripts))
 
 
-def under_way(runs: Sequence[Run]) -> str:
+def under_way(runs: Sequence[ActionRun]) -> str:
     """Return how far the runs are that have not ended, a line each; nothing when all have."""
     return "\n".join(_how_far(run) for run in runs if not run.ended)
 
 
-def _how_far(run: Run) -> str:
+def _how_far(run: ActionRun) -> str:
     if not run.stops_process:
         return f"{run.done:,} of {plan_text.counted(run.plan, run.total)} sent."
     pids = stopped_pids(run.plan)

@@ -11,7 +11,7 @@ from tui_kit import HOUR, account, change, dashboard, jobs, make_store, now_ms
 from jobdash.config.settings import Account, UiSettings
 from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
 from jobdash.domain.status import Tab
-from jobdash.tui.messages import Progress, Waiting
+from jobdash.tui.messages import AccountWaiting, SyncProgress
 
 OPENAI = account("openai")
 
@@ -41,7 +41,7 @@ async def test_first_sync_counts_up(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=[], working=False) as dash:
         await dash.until(lambda: "Asking openai for the first time" in dash.screen)
         for seen in (100, 1_200):
-            dash.app.post_message(Progress("openai", seen))
+            dash.app.post_message(SyncProgress("openai", seen))
             await dash.settle()
             assert f"openai … {seen:,} found" in dash.line("accounts")
             assert f"{seen:,} found so far" in dash.screen
@@ -103,9 +103,9 @@ async def test_without_network_the_last_known_state_with_its_age(path: Path) -> 
 
 async def test_an_account_that_waits_says_so(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
-        dash.app.post_message(Waiting("openai", now_ms() + 20_500))
+        dash.app.post_message(AccountWaiting("openai", now_ms() + 20_500))
         await dash.until(lambda: "openai waiting 20s" in dash.line("accounts"))
-        dash.app.post_message(Waiting("openai", None))
+        dash.app.post_message(AccountWaiting("openai", None))
         await dash.until(lambda: "waiting" not in dash.line("accounts"))
 
 

@@ -18,9 +18,9 @@ from jobdash.domain.job import Event, JobDetails, JobRow
 from jobdash.domain.status import LABELS, Status, label
 from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, MINUTE, SECOND
-from jobdash.tui import cells
-from jobdash.tui.local_time import local_time, moment
+from jobdash.tui import job_cells
 from jobdash.tui.symbols import Symbols
+from jobdash.tui.time_format import local_time, moment
 from jobdash.tui.widgets.line import Span, gap
 from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
 
@@ -34,10 +34,10 @@ _NAME = 32
 
 def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], list[Span]]:
     """Return the header: name on the left, status on the right."""
-    glyph, word = cells.status_words(row, now, symbols)
+    glyph, word = job_cells.status_words(row, now, symbols)
     left = [Span(" job ", "chip"), gap(1), Span(clean(row.name, 80), "strong"), gap(2)]
     left.append(Span(clean(row.account), "muted"))
-    return left, [Span(f"{glyph} {word}{_remark(row, now, symbols)} ", cells.status_style(row, now))]
+    return left, [Span(f"{glyph} {word}{_remark(row, now, symbols)} ", job_cells.status_style(row, now))]
 
 
 def _remark(row: JobRow, now: int, symbols: Symbols) -> str:
@@ -49,7 +49,7 @@ def _remark(row: JobRow, now: int, symbols: Symbols) -> str:
 
 def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: str = "") -> list[Span]:
     """Return the bar with ``6,214 / 10,000 files  62%``, the rate, and the time left."""
-    told = cells.counts(row, symbols.none).replace("/", " / ")
+    told = job_cells.counts(row, symbols.none).replace("/", " / ")
     if unit:
         told += f" {clean(unit, 20)}"
     if row.total and row.done is not None:
@@ -62,7 +62,7 @@ def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: st
     if left := job_text.left(row, now):
         words.append((f"  {left} left", "muted"))
     room = max(10, min(60, width - sum(len(text) for text, _ in words) - 3))
-    pieces = [*cells.bar(row, room, symbols, now), *words]
+    pieces = [*job_cells.bar(row, room, symbols, now), *words]
     return [gap(1), *(Span(text, tone) for text, tone in pieces)]
 
 
@@ -201,7 +201,7 @@ def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "
         tone = {"failed": "error", "done": "text"}.get(event.result, "muted")
         head = _head(event, wide=width >= _WIDE, more=more)
         room = max(20, width - cell_len(head) - _ACTION - 2)
-        known_as = f"{cells.fit(name, min(longest, room * 2 // 5), more)}  " if longest else ""
+        known_as = f"{job_cells.fit(name, min(longest, room * 2 // 5), more)}  " if longest else ""
         first: TextLine = ((head, "muted"), (f"{event.action:<{_ACTION}} ", "strong"), (known_as, tone))
         below: TextLine = ((" " * (cell_len(head) + _ACTION + 1), "muted"),)
         for place, part in enumerate(wrapped(_result(event), room, room - cell_len(known_as))):
@@ -212,7 +212,11 @@ def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "
 def _head(event: Event, *, wide: bool, more: str) -> str:
     """Return when it was, and who did it, always as wide."""
     when, who = local_time(event.at), clean(f"{event.actor} ({event.face})")
-    return f"{when}  {cells.fit(who, 28, more)}  " if wide else f"{when[5:16]}  {cells.fit(who, 18, more)}  "
+    return (
+        f"{when}  {job_cells.fit(who, 28, more)}  "
+        if wide
+        else f"{when[5:16]}  {job_cells.fit(who, 18, more)}  "
+    )
 
 
 def _result(event: Event) -> str:
