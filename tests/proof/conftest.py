@@ -1,4 +1,4 @@
-"""One nursery for all proofs, and a fresh store to copy."""
+"""One fork_server for all proofs, and a fresh store to copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kit.lives import Nursery
+from kit.child_processes import ForkServer
 from kit.local_world import LocalWorld
 from kit.world import World
 
@@ -14,15 +14,15 @@ from jobdash.store.connections import ensure_store
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as made:
+def fork_server() -> Iterator[ForkServer]:
+    with ForkServer() as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def cradle() -> Iterator[Nursery]:
+def cradle() -> Iterator[ForkServer]:
     """Where scripts of users are born."""
-    with Nursery("kit.script") as made:
+    with ForkServer("kit.script") as made:
         yield made
 
 
@@ -34,8 +34,8 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, fresh_store: Path, nursery: Nursery, cradle: Nursery) -> LocalWorld:
-    return LocalWorld(tmp_path, fresh_store, nursery, cradle)
+def place(tmp_path: Path, fresh_store: Path, fork_server: ForkServer, cradle: ForkServer) -> LocalWorld:
+    return LocalWorld(tmp_path, fresh_store, fork_server, cradle)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from kit.lives import Nursery, environment
+from kit.child_processes import ForkServer, environment
 
 from jobdash.demo.emulator import (
     BatchPlan,
@@ -101,7 +101,7 @@ def echoing(server: EmulatorServer) -> None:
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[Session]:
+def session(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Iterator[Session]:
     folder = tmp_path_factory.mktemp("canary")
     made = Session(folder)
     with EmulatorServer(Emulator(keys={OPENAI, GEMINI})) as server:
@@ -118,16 +118,16 @@ def session(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Itera
         lines = folder / "lines.jsonl"
         line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-x"}}
         lines.write_text(json.dumps(line) + "\n", "utf-8")
-        talk(made, nursery, env, lines)
+        talk(made, fork_server, env, lines)
         pictures(made, env)
         yield made
 
 
-def talk(session: Session, nursery: Nursery, env: dict[str, str], lines: Path) -> None:
+def talk(session: Session, fork_server: ForkServer, env: dict[str, str], lines: Path) -> None:
     """Call every command."""
 
     def call(*args: str) -> None:
-        session.said[" ".join(args)] = nursery.jobdash(*args, env=env).told
+        session.said[" ".join(args)] = fork_server.jobdash(*args, env=env).told
 
     for args in (
         "sync",

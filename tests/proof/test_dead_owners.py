@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from kit.lives import environment
+from kit.child_processes import environment
 
 from jobdash.store.owner import Owner
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.child_processes import ForkServer
 from kit.facts import store_is_sound
 from kit.hostile import LONG, hostile_strings, unprintable
-from kit.lives import Nursery
 from kit.terminal import on_terminal
 from kit.world import World
 
@@ -51,7 +51,9 @@ def exact(text: str, limit: int = 1024) -> str:
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path, nursery: Nursery) -> Iterator[World]:
+def hostile(
+    tmp_path_factory: pytest.TempPathFactory, fresh_store: Path, fork_server: ForkServer
+) -> Iterator[World]:
     """A store after a sync with a provider that says nothing but such things, and with errors too."""
     with World(tmp_path_factory.mktemp("hostile"), fresh_store) as world:
         page = {"object": "list", "data": [batch(*pair) for pair in enumerate(STRINGS)], "has_more": False}
@@ -60,7 +62,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path, nursery
             {"error": {"message": "".join(STRINGS[:60]), "code": STRINGS[5], "type": STRINGS[3]}}
         )
         world.fault(ErrorAnswer(400, refusal, {"x-request-id": "evil"}), "*", "/v1/batches/*")
-        done = nursery.jobdash("sync", "--account", "openai", "--full", env=world.environment())
+        done = fork_server.jobdash("sync", "--account", "openai", "--full", env=world.environment())
         assert done.code == 0, done.err
         assert not unprintable(done.told)
         yield world
@@ -76,8 +78,10 @@ def test_there_are_enough_of_them() -> None:
     assert sum(1 for text in STRINGS if unprintable(text)) > 200
 
 
-def test_json_holds_every_text_exactly_and_in_ascii(nursery: Nursery, hostile: World) -> None:
-    done = nursery.jobdash("list", "--json", "--limit", "0", "--sort", "created", env=hostile.environment())
+def test_json_holds_every_text_exactly_and_in_ascii(fork_server: ForkServer, hostile: World) -> None:
+    done = fork_server.jobdash(
+        "list", "--json", "--limit", "0", "--sort", "created", env=hostile.environment()
+    )
     assert (done.code, done.err) == (0, "")
     assert done.out.isascii()
     assert not unprintable(done.out)
@@ -97,8 +101,10 @@ def test_json_holds_every_text_exactly_and_in_ascii(nursery: Nursery, hostile: W
 
 
 @pytest.mark.parametrize("args", [[], ["--csv"], ["--sort", "name"], ["-f", "status:failed", "--removed"]])
-def test_a_listing_is_printable_one_line_a_job(nursery: Nursery, hostile: World, args: list[str]) -> None:
-    done = nursery.jobdash("list", "--limit", "0", *args, env=hostile.environment())
+def test_a_listing_is_printable_one_line_a_job(
+    fork_server: ForkServer, hostile: World, args: list[str]
+) -> None:
+    done = fork_server.jobdash("list", "--limit", "0", *args, env=hostile.environment())
     assert done.code == 0
     assert not unprintable(done.told)
     if args in ([], ["--csv"]):
@@ -125,21 +131,21 @@ def nasty(world: World) -> list[str]:
     return [row.public_id for row in world.rows() if row.name in wanted]
 
 
-def test_one_job_in_full_is_printable(nursery: Nursery, hostile: World) -> None:
+def test_one_job_in_full_is_printable(fork_server: ForkServer, hostile: World) -> None:
     ids = nasty(hostile)
     assert len(ids) == 4
     for public_id in ids[:2]:
-        done = nursery.jobdash("show", public_id, "--events", env=hostile.environment())
+        done = fork_server.jobdash("show", public_id, "--events", env=hostile.environment())
         code, told = on_terminal("show", public_id, "--events", env=hostile.environment())
         assert (done.code, code) == (0, 0)
         assert not unprintable(done.told)
         assert not unprintable(told)
-        shape = json.loads(nursery.jobdash("show", public_id, "--json", env=hostile.environment()).out)
+        shape = json.loads(fork_server.jobdash("show", public_id, "--json", env=hostile.environment()).out)
         assert shape["errors"][0]["message"] in {exact(text) for text in STRINGS}
 
 
 @pytest.mark.slow
-def test_an_actions_lines_and_the_log_are_printable(nursery: Nursery, hostile: World) -> None:
+def test_an_actions_lines_and_the_log_are_printable(fork_server: ForkServer, hostile: World) -> None:
     env = hostile.environment()
     outputs = []
     for args in (
@@ -153,14 +159,14 @@ def test_an_actions_lines_and_the_log_are_printable(nursery: Nursery, hostile: W
         ["log", "--limit", "5000"],
         ["doctor"],
     ):
-        done = nursery.jobdash(*args, env=env)
+        done = fork_server.jobdash(*args, env=env)
         assert "should not" not in done.err, (args, done.err[-500:])
         outputs.append(done.told)
     assert not set().union(*map(unprintable, outputs))
     code, told = on_terminal("log", "--limit", "5000", env=env)
     assert code == 0
     assert not unprintable(told)
-    log = nursery.jobdash("log", "--limit", "5000", "--json", env=env)
+    log = fork_server.jobdash("log", "--limit", "5000", "--json", env=env)
     assert log.out.isascii()
     assert len(json.loads(log.out)["events"]) > 100
     store_is_sound(hostile.path)
@@ -173,14 +179,14 @@ def test_an_actions_lines_and_the_log_are_printable(nursery: Nursery, hostile: W
     "command", ["show", "list -f", "cancel --yes", "--db", "submit", "--config", "list --sort", "nonsense"]
 )
 def test_a_hostile_argument_is_a_sentence(
-    nursery: Nursery, tmp_path: Path, fresh_store: Path, word: str, command: str
+    fork_server: ForkServer, tmp_path: Path, fresh_store: Path, word: str, command: str
 ) -> None:
     first = command.split()
     args = [*first, word] if command != "nonsense" else [word]
     if command in {"--db", "--config"}:
         args = [command, str(tmp_path / word.replace("/", "")), "list"]
     env = {"JOBDASH_DATABASE": str(fresh_store), "OPENAI_API_KEY": "", "GEMINI_API_KEY": ""}
-    done = nursery.jobdash(*args, env=env)
+    done = fork_server.jobdash(*args, env=env)
     told = done.told
     assert "Traceback" not in told
     assert "should not" not in told, told

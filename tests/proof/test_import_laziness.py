@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from kit.lives import environment
+from kit.child_processes import environment
 
 SDKS = {"openai", "google", "httpx2", "stamina"}
 DATABASE = {"sqlalchemy", "sqlmodel", "pydantic", "alembic"}
@@ -102,7 +102,7 @@ def test_what_the_faces_read_and_plan_with_needs_the_standard_library_only(modul
 
 @pytest.mark.parametrize("provider", ["openai", "gemini"])
 def test_one_providers_sdk_does_not_load_the_others(provider: str) -> None:
-    found = loaded(f"import jobdash.providers.registry.{provider}_batch")
+    found = loaded(f"import jobdash.providers.{provider}.batches")
     other = {"openai": "google.genai", "gemini": "openai"}[provider]
     assert other not in found
     assert not found & (DATABASE - {"pydantic"})

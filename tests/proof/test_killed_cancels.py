@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from kit.death import killed, start_together
+from kit.child_processes import ForkServer
 from kit.facts import nothing_is_lost, store_is_sound
-from kit.lives import Nursery
+from kit.kill_points import killed, start_together
 from kit.world import CANCEL, MINUTE, World
 
 from jobdash.domain.status import Status
@@ -17,12 +17,12 @@ APPLIED = ("answer", "before close_cancel", "commit close_cancel", "after close_
 POINTS = (*NEVER_SENT, *NOT_APPLIED, *APPLIED)
 
 
-def die(world: World, nursery: Nursery, account: str, point: str) -> str:
+def die(world: World, fork_server: ForkServer, account: str, point: str) -> str:
     """Cancel a running batch in a process that is killed at a point; return the batch's id."""
     batch = world.add(account)
     world.next_start(account)
     place = f"{point} {' '.join(CANCEL[account])}" if point in {"request", "answer"} else point
-    killed(world, nursery, place, "cancel", account, remote_id=batch)
+    killed(world, fork_server, place, "cancel", account, remote_id=batch)
     return batch
 
 
@@ -68,12 +68,12 @@ def in_the_end(world: World, account: str, batch: str, point: str) -> None:
     nothing_is_lost(world)
 
 
-def proof(world: World, nursery: Nursery, account: str, point: str, *, together: bool = False) -> None:
-    batch = die(world, nursery, account, point)
+def proof(world: World, fork_server: ForkServer, account: str, point: str, *, together: bool = False) -> None:
+    batch = die(world, fork_server, account, point)
     store_is_sound(world.path)
     right_after_the_death(world, batch, point)
     if together:
-        start_together(world, nursery, account)
+        start_together(world, fork_server, account)
     else:
         world.next_start(account)
     repaired(world, account, batch, point)
@@ -81,9 +81,9 @@ def proof(world: World, nursery: Nursery, account: str, point: str, *, together:
 
 
 @pytest.mark.parametrize(("account", "point"), [("openai", "commit close_cancel"), ("gemini", "request")])
-def test_a_killed_cancel_is_repaired(world: World, nursery: Nursery, account: str, point: str) -> None:
+def test_a_killed_cancel_is_repaired(world: World, fork_server: ForkServer, account: str, point: str) -> None:
     # A-9 C-8 C-11
-    proof(world, nursery, account, point)
+    proof(world, fork_server, account, point)
 
 
 @pytest.mark.slow
@@ -91,35 +91,35 @@ def test_a_killed_cancel_is_repaired(world: World, nursery: Nursery, account: st
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("turn", range(5))
 def test_a_cancel_killed_anywhere_is_repaired(
-    world: World, nursery: Nursery, account: str, point: str, turn: int
+    world: World, fork_server: ForkServer, account: str, point: str, turn: int
 ) -> None:
     # A-9 C-8 C-11; five times at each provider, every other time by two starters at once
-    proof(world, nursery, account, point, together=bool(turn % 2))
+    proof(world, fork_server, account, point, together=bool(turn % 2))
 
 
-def test_a_person_hears_of_it_and_may_ask_again(world: World, nursery: Nursery) -> None:
+def test_a_person_hears_of_it_and_may_ask_again(world: World, fork_server: ForkServer) -> None:
     # C-8
-    batch = die(world, nursery, "openai", "after begin_cancel")
+    batch = die(world, fork_server, "openai", "after begin_cancel")
     (told,) = world.next_start().reconciled
     assert told.notice == INTERRUPTED
-    assert nursery.begin(world.task("cancel", remote_id=batch)).finish()["result"] == "done"
+    assert fork_server.begin(world.task("cancel", remote_id=batch)).finish()["result"] == "done"
     assert world.row(batch).status is Status.CANCELLING
 
 
-def test_in_doubt_it_may_be_asked_again_at_once(world: World, nursery: Nursery) -> None:
+def test_in_doubt_it_may_be_asked_again_at_once(world: World, fork_server: ForkServer) -> None:
     # C-8
-    batch = die(world, nursery, "gemini", "after begin_cancel")
+    batch = die(world, fork_server, "gemini", "after begin_cancel")
     (told,) = world.next_start("gemini").reconciled
     assert told.notice == INTERRUPTED
-    again = nursery.begin(world.task("cancel", "gemini", remote_id=batch)).finish()
+    again = fork_server.begin(world.task("cancel", "gemini", remote_id=batch)).finish()
     assert again["result"] == "done"
     assert not world.row(batch).cancel_doubt
 
 
 def test_a_process_that_cannot_be_looked_for_is_given_until_its_deadline(
-    world: World, nursery: Nursery
+    world: World, fork_server: ForkServer
 ) -> None:
-    batch = die(world, nursery, "openai", "after begin_cancel")
+    batch = die(world, fork_server, "openai", "after begin_cancel")
     world.owned_elsewhere()
     world.next_start()
     assert (world.row(batch).status, world.open_intents()) == (Status.CANCELLING, ["cancel"])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from kit.death import killed, start_together
+from kit.child_processes import ForkServer
 from kit.facts import nothing_is_lost, store_is_sound
-from kit.lives import Nursery
+from kit.kill_points import killed, start_together
 from kit.world import CANCEL, HOUR, MINUTE, World
 
 from jobdash.demo.emulator import BatchFailure, CancelBehaviour, Switches
@@ -26,23 +26,25 @@ CANCELLED = ("answer", "before close_cancel", "commit close_cancel", "after clos
 WAITING_POINTS = (*NOT_MEANT, *NOT_CANCELLED, *CANCELLED)
 
 
-def cancel_and_delete(world: World, nursery: Nursery, account: str, point: str, **batch: object) -> str:
+def cancel_and_delete(
+    world: World, fork_server: ForkServer, account: str, point: str, **batch: object
+) -> str:
     """Cancel & delete a running batch in a process that is killed at a point; return the batch's id."""
     remote_id = world.add(account, **batch)  # type: ignore[arg-type]
     world.next_start(account)
     place = f"{point} {' '.join(CANCEL[account])}" if point in {"request", "answer"} else point
-    killed(world, nursery, place, "remove", account, remote_id=remote_id, choices=FIRST)
+    killed(world, fork_server, place, "remove", account, remote_id=remote_id, choices=FIRST)
     return remote_id
 
 
 def waiting_proof(
-    world: World, nursery: Nursery, account: str, point: str, *, together: bool = False
+    world: World, fork_server: ForkServer, account: str, point: str, *, together: bool = False
 ) -> None:
-    batch = cancel_and_delete(world, nursery, account, point)
+    batch = cancel_and_delete(world, fork_server, account, point)
     store_is_sound(world.path)
     assert (world.row(batch).removing is None) is (point in NOT_MEANT)
     if together:
-        start_together(world, nursery, account)
+        start_together(world, fork_server, account)
     else:
         world.next_start(account)
     # nothing is removed under a job that is not known to have ended
@@ -72,10 +74,10 @@ def waiting_proof(
 
 @pytest.mark.parametrize(("account", "point"), [("openai", "answer"), ("gemini", "after begin_cancel")])
 def test_a_killed_cancel_and_delete_is_repaired(
-    world: World, nursery: Nursery, account: str, point: str
+    world: World, fork_server: ForkServer, account: str, point: str
 ) -> None:
     # E-2
-    waiting_proof(world, nursery, account, point)
+    waiting_proof(world, fork_server, account, point)
 
 
 @pytest.mark.slow
@@ -83,16 +85,16 @@ def test_a_killed_cancel_and_delete_is_repaired(
 @pytest.mark.parametrize("point", WAITING_POINTS)
 @pytest.mark.parametrize("turn", range(5))
 def test_a_cancel_and_delete_killed_anywhere_is_repaired(
-    world: World, nursery: Nursery, account: str, point: str, turn: int
+    world: World, fork_server: ForkServer, account: str, point: str, turn: int
 ) -> None:
     # E-2; five times at each provider, every other time by two starters at once
-    waiting_proof(world, nursery, account, point, together=bool(turn % 2))
+    waiting_proof(world, fork_server, account, point, together=bool(turn % 2))
 
 
-def test_a_job_that_finished_before_its_cancel_is_not_removed(world: World, nursery: Nursery) -> None:
+def test_a_job_that_finished_before_its_cancel_is_not_removed(world: World, fork_server: ForkServer) -> None:
     # E-2
     batch = cancel_and_delete(
-        world, nursery, "openai", "answer", switches=Switches(cancel=CancelBehaviour.LOSES_RACE)
+        world, fork_server, "openai", "answer", switches=Switches(cancel=CancelBehaviour.LOSES_RACE)
     )
     world.clock.advance(2 * MINUTE)
     report = world.next_start()
@@ -103,9 +105,9 @@ def test_a_job_that_finished_before_its_cancel_is_not_removed(world: World, nurs
 
 
 def test_a_cancel_that_arrives_after_its_process_died_still_ends_in_the_removal(
-    world: World, nursery: Nursery
+    world: World, fork_server: ForkServer
 ) -> None:
-    batch = cancel_and_delete(world, nursery, "openai", "request")
+    batch = cancel_and_delete(world, fork_server, "openai", "request")
     world.next_start()
     assert world.row(batch).status is Status.IN_PROGRESS
     world.arrives_late("openai", batch)
@@ -115,11 +117,11 @@ def test_a_cancel_that_arrives_after_its_process_died_still_ends_in_the_removal(
 
 
 def test_a_job_removed_by_force_while_its_removal_waits_is_removed_once(
-    world: World, nursery: Nursery
+    world: World, fork_server: ForkServer
 ) -> None:
     # B-12 E-7
-    batch = cancel_and_delete(world, nursery, "openai", "after close_cancel")
-    forced = nursery.begin(world.task("remove", remote_id=batch, choices={"force": True})).finish()
+    batch = cancel_and_delete(world, fork_server, "openai", "after close_cancel")
+    forced = fork_server.begin(world.task("remove", remote_id=batch, choices={"force": True})).finish()
     assert forced["result"] == "done"
     assert world.open_intents() == []
     world.clock.advance(2 * MINUTE)
@@ -133,13 +135,13 @@ def test_a_job_removed_by_force_while_its_removal_waits_is_removed_once(
 )
 @pytest.mark.slow
 def test_a_sync_killed_while_it_carries_out_a_removal_leaves_it_to_the_next(
-    world: World, nursery: Nursery, point: str
+    world: World, fork_server: ForkServer, point: str
 ) -> None:
     given_up = "end_waiting" in point
     switches = Switches(cancel=CancelBehaviour.STICKS if given_up else CancelBehaviour.WORKS)
-    batch = cancel_and_delete(world, nursery, "openai", "after close_cancel", switches=switches)
+    batch = cancel_and_delete(world, fork_server, "openai", "after close_cancel", switches=switches)
     world.clock.advance(16 * MINUTE)
-    killed(world, nursery, point, "sync", "openai")
+    killed(world, fork_server, point, "sync", "openai")
     store_is_sound(world.path)
     world.next_start()
     row = world.row(batch)
@@ -199,18 +201,18 @@ def seeded(world: World, account: str) -> str:
 
 
 def removal_proof(
-    world: World, nursery: Nursery, account: str, point: str, *, together: bool = False
+    world: World, fork_server: ForkServer, account: str, point: str, *, together: bool = False
 ) -> None:
     batch = seeded(world, account)
     world.next_start(account)
     place = f"{point} {' '.join(FIRST_FILE[account])}" if point in {"request", "answer"} else point
-    killed(world, nursery, place, "remove", account, remote_id=batch, choices=CLEAN)
+    killed(world, fork_server, place, "remove", account, remote_id=batch, choices=CLEAN)
     store_is_sound(world.path)
     assert world.open_intents() == (["delete"] if point in OPEN else [])
     asked = world.faults.sent("DELETE", "*")
 
     if together:
-        start_together(world, nursery, account)
+        start_together(world, fork_server, account)
     else:
         world.next_start(account)
     assert world.open_intents() == []
@@ -218,7 +220,7 @@ def removal_proof(
     assert (world.row(batch).removed_at is not None) is (point in REMOVED)
 
     if point not in REMOVED:
-        done = nursery.begin(world.task("remove", account, remote_id=batch, choices=CLEAN)).finish()
+        done = fork_server.begin(world.task("remove", account, remote_id=batch, choices=CLEAN)).finish()
         assert done["result"] == "done", done
     row = world.row(batch)
     assert (row.removed_at is not None, row.left_behind) == (True, None)
@@ -231,16 +233,18 @@ def removal_proof(
 
 
 @pytest.mark.parametrize(("account", "point"), [("openai", "answer"), ("gemini", "commit hide")])
-def test_a_killed_removal_can_be_done_again(world: World, nursery: Nursery, account: str, point: str) -> None:
+def test_a_killed_removal_can_be_done_again(
+    world: World, fork_server: ForkServer, account: str, point: str
+) -> None:
     # B-9 B-14
-    removal_proof(world, nursery, account, point)
+    removal_proof(world, fork_server, account, point)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("account", list(DELETED))
 @pytest.mark.parametrize(("point", "turn"), TURNS)
 def test_a_removal_killed_anywhere_can_be_done_again(
-    world: World, nursery: Nursery, account: str, point: str, turn: int
+    world: World, fork_server: ForkServer, account: str, point: str, turn: int
 ) -> None:
     # A-12 B-9 B-14; around a request five times at each provider, every other time by two starters at once
-    removal_proof(world, nursery, account, point, together=bool(turn % 2))
+    removal_proof(world, fork_server, account, point, together=bool(turn % 2))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kit.death import killed, start_together
+from kit.child_processes import ForkServer
 from kit.facts import nothing_is_lost, store_is_sound
-from kit.lives import Nursery
+from kit.kill_points import killed, start_together
 from kit.world import CREATE, KEYS, MINUTE, UPLOAD, World
 
 from jobdash.demo.emulator import BatchScript
@@ -26,7 +26,7 @@ LINES = {
 }
 
 
-def die(world: World, nursery: Nursery, account: str, point: str) -> None:
+def die(world: World, fork_server: ForkServer, account: str, point: str) -> None:
     """Submit a file in a process that is killed at a point."""
     world.next_start(account)
     file = world.folder / "lines.jsonl"
@@ -35,7 +35,7 @@ def die(world: World, nursery: Nursery, account: str, point: str) -> None:
     if when in {"request", "answer"}:
         method, path = {"upload": UPLOAD, "create": CREATE}[what][account]
         point = f"{when} {method} {path}"
-    killed(world, nursery, point, "submit", account, file=str(file))
+    killed(world, fork_server, point, "submit", account, file=str(file))
 
 
 def only_row(world: World) -> JobRow:
@@ -82,12 +82,12 @@ def in_the_end(world: World, account: str, point: str) -> None:
     nothing_is_lost(world)
 
 
-def proof(world: World, nursery: Nursery, account: str, point: str, *, together: bool = False) -> None:
-    die(world, nursery, account, point)
+def proof(world: World, fork_server: ForkServer, account: str, point: str, *, together: bool = False) -> None:
+    die(world, fork_server, account, point)
     store_is_sound(world.path)
     right_after_the_death(world, point)
     if together:
-        start_together(world, nursery, account)
+        start_together(world, fork_server, account)
     else:
         world.next_start(account)
     repaired(world, account, point)
@@ -98,9 +98,9 @@ def proof(world: World, nursery: Nursery, account: str, point: str, *, together:
     ("account", "point"),
     [("openai", "commit close_submit"), ("openai", "after begin_submit"), ("gemini", "answer create")],
 )
-def test_a_killed_submit_is_repaired(world: World, nursery: Nursery, account: str, point: str) -> None:
+def test_a_killed_submit_is_repaired(world: World, fork_server: ForkServer, account: str, point: str) -> None:
     # A-13 B-16
-    proof(world, nursery, account, point)
+    proof(world, fork_server, account, point)
 
 
 @pytest.mark.slow
@@ -108,18 +108,18 @@ def test_a_killed_submit_is_repaired(world: World, nursery: Nursery, account: st
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("turn", range(5))
 def test_a_submit_killed_anywhere_is_repaired(
-    world: World, nursery: Nursery, account: str, point: str, turn: int
+    world: World, fork_server: ForkServer, account: str, point: str, turn: int
 ) -> None:
     # five times at each provider, every other time by two starters at once
-    proof(world, nursery, account, point, together=bool(turn % 2))
+    proof(world, fork_server, account, point, together=bool(turn % 2))
 
 
 @pytest.mark.parametrize("account", list(CREATE))
 @pytest.mark.parametrize("wait", [1, 20])
 def test_a_batch_that_turns_up_late_is_the_job_that_waited_for_it(
-    world: World, nursery: Nursery, account: str, wait: int
+    world: World, fork_server: ForkServer, account: str, wait: int
 ) -> None:
-    die(world, nursery, account, "request create")
+    die(world, fork_server, account, "request create")
     world.clock.advance(wait * MINUTE)
     world.next_start(account)
     waiting = only_row(world)
@@ -138,9 +138,9 @@ def test_a_batch_that_turns_up_late_is_the_job_that_waited_for_it(
 
 
 def test_a_process_that_cannot_be_looked_for_may_take_as_long_as_an_upload(
-    world: World, nursery: Nursery
+    world: World, fork_server: ForkServer
 ) -> None:
-    die(world, nursery, "openai", "after begin_submit")
+    die(world, fork_server, "openai", "after begin_submit")
     world.owned_elsewhere()
     for minutes in (11, 34):
         world.clock.advance(minutes * MINUTE)
@@ -151,9 +151,9 @@ def test_a_process_that_cannot_be_looked_for_may_take_as_long_as_an_upload(
     assert (world.open_intents(), only_row(world).raw_status) == ([], "unconfirmed")
 
 
-def test_the_file_and_its_key_are_not_the_stores_only_trace(world: World, nursery: Nursery) -> None:
+def test_the_file_and_its_key_are_not_the_stores_only_trace(world: World, fork_server: ForkServer) -> None:
     """What was intended is told, also before it is known what came of it."""
-    die(world, nursery, "openai", "after begin_submit")
+    die(world, fork_server, "openai", "after begin_submit")
     row = only_row(world)
     assert (row.name, row.account, row.model, row.endpoint, row.total) == (
         "submitted",

@@ -247,7 +247,7 @@ class Place:
 
         def accept(row: JobRow) -> str | None:
             decision = decide(Action(act), row, situation, _CHOICES)
-            return None if decision.flows else decision.reason
+            return None if decision.acts else decision.reason
 
         acts: dict[str, Callable[..., Any]] = {
             "cancel": writer.cancel_local,

@@ -14,8 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from kit.child_processes import TIMEOUT_S, ForkServer, Life, Ran, environment
 from kit.facts import store_is_sound
-from kit.lives import TIMEOUT_S, Life, Nursery, Ran, environment
 from kit.script import Script
 from kit.tasks import Task
 
@@ -69,10 +69,10 @@ class Running:
 class LocalWorld:
     """Where scripts run."""
 
-    def __init__(self, folder: Path, template: Path, nursery: Nursery, cradle: Nursery) -> None:
+    def __init__(self, folder: Path, template: Path, fork_server: ForkServer, cradle: ForkServer) -> None:
         self.path = folder / "jobs.db"
         self._folder = folder
-        self._nursery = nursery
+        self._nursery = fork_server
         self._cradle = cradle
         self._outputs = count()
         shutil.copy(template, self.path)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jobdash
-from kit.births import next_birth
 from kit.crash import arm
+from kit.fork_loop import next_birth
 from kit.tasks import Task
 
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _begin(task: Task) -> None:
-    """Become a process that has nothing of the nursery's but what is imported."""
+    """Become a process that has nothing of the fork_server's but what is imported."""
     os.environ.clear()
     os.environ.update(task.env)
     for number, name in ((0, os.devnull), (1, "stdout"), (2, "stderr")):

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 
-from kit.lives import TIMEOUT_S, environment
+from kit.child_processes import TIMEOUT_S, environment
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -40,7 +40,7 @@ from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.operations.undo import find_undoable, undo
 from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.owner import Owner
-from kit.lives import TIMEOUT_S
+from kit.child_processes import TIMEOUT_S
 from kit.tasks import Task
 
 KEYS = {"openai": OPENAI_KEY, "gemini": GEMINI_KEY}

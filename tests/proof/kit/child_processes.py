@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from kit.gate import GO_ON
+from kit.barrier import GO_ON
 from kit.tasks import Task
 
 HERE = Path(__file__).resolve().parent.parent
@@ -93,10 +93,10 @@ class Life:
         return done
 
 
-class Nursery:
-    """Starts workers; ``with Nursery() as nursery``."""
+class ForkServer:
+    """Starts workers; ``with ForkServer() as fork_server``."""
 
-    def __init__(self, module: str = "kit.nursery") -> None:
+    def __init__(self, module: str = "kit.fork_server") -> None:
         self._module = module
 
     def __enter__(self) -> Self:

@@ -21,8 +21,8 @@ from jobdash.operations.submit import order, submit
 from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.providers.registry import ADAPTERS
 from kit import dashboard
-from kit.births import next_birth, tell
-from kit.gate import Gate, GatedStore
+from kit.barrier import Gate, GatedStore
+from kit.fork_loop import next_birth, tell
 from kit.tasks import Task
 
 

@@ -12,9 +12,9 @@ from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
+from kit.child_processes import TIMEOUT_S, ForkServer, environment
 from kit.dashboard import FASTEST_MS
 from kit.facts import nothing_is_lost, store_is_sound
-from kit.lives import TIMEOUT_S, Nursery, environment
 from kit.world import CANCEL, HOUR, KEYS, MINUTE, World
 
 from jobdash.demo.emulator import BatchFailure, JournalEntry, RealClock, key_label
@@ -52,14 +52,14 @@ def polls_of(world: World, account: str) -> list[JournalEntry]:
     ]
 
 
-def script(world: World, nursery: Nursery, until: float) -> dict[str, int]:
+def script(world: World, fork_server: ForkServer, until: float) -> dict[str, int]:
     """What somebody's loop does: look, cancel, sync, remove; returns how often each was called."""
     env = world.environment()
     counts = {"sync": 0, "cancel": 0, "remove": 0, "list": 0}
 
     def call(*args: str, allowed: tuple[int, ...] = (0,)) -> str:
         counts[args[0]] += 1
-        done = nursery.jobdash(*args, env=env)
+        done = fork_server.jobdash(*args, env=env)
         told = done.told
         assert "locked" not in told, told
         assert "busy" not in told, told
@@ -92,10 +92,10 @@ def script(world: World, nursery: Nursery, until: float) -> dict[str, int]:
     return counts
 
 
-def crowd(world: World, nursery: Nursery, seconds: float) -> None:
+def crowd(world: World, fork_server: ForkServer, seconds: float) -> None:
     began = time.monotonic()
-    dashboards = [nursery.begin(world.task("dashboard", "openai", "gemini")) for _ in range(2)]
-    calls = script(world, nursery, began + seconds)
+    dashboards = [fork_server.begin(world.task("dashboard", "openai", "gemini")) for _ in range(2)]
+    calls = script(world, fork_server, began + seconds)
     ends = [dashboard.end() for dashboard in dashboards]
     lasted = time.monotonic() - began
 
@@ -118,14 +118,14 @@ def crowd(world: World, nursery: Nursery, seconds: float) -> None:
 
 
 @pytest.mark.slow
-def test_two_dashboards_and_a_script_get_along(busy: World, nursery: Nursery) -> None:
+def test_two_dashboards_and_a_script_get_along(busy: World, fork_server: ForkServer) -> None:
     # F-1 F-3
-    crowd(busy, nursery, 4.0)
+    crowd(busy, fork_server, 4.0)
 
 
 @pytest.mark.slow
-def test_two_dashboards_and_a_script_get_along_for_long(busy: World, nursery: Nursery) -> None:
-    crowd(busy, nursery, 40.0)
+def test_two_dashboards_and_a_script_get_along_for_long(busy: World, fork_server: ForkServer) -> None:
+    crowd(busy, fork_server, 40.0)
 
 
 def starters(path: Path, number: int) -> None:
