@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobdash.cli.output import Style, print_error
 from jobdash.config.settings import Account, Config, load
-from jobdash.domain.provider import LOCAL
+from jobdash.domain.job import LOCAL
 from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
 from jobdash.operations.job_lookup import OpenedStore, open_browser
 

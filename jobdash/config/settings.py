@@ -17,7 +17,7 @@ from typing import Any
 from jobdash.config.accounts import ACCOUNT_SETTINGS, UNUSED, keep_keys_of, read_headers
 from jobdash.config.accounts import Account as Account
 from jobdash.config.accounts import Secret as Secret
-from jobdash.domain.provider import LOCAL
+from jobdash.domain.job import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError

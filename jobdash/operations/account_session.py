@@ -14,8 +14,8 @@ import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
 from jobdash.config.settings import Account
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.text import redact
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import (
     AuthRejected,
     BadResponse,

@@ -9,10 +9,9 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
 from jobdash.config.settings import Account, Config
-from jobdash.domain.clock import Clock
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import Plan
-from jobdash.domain.time import MINUTE
+from jobdash.domain.time import MINUTE, Clock
 from jobdash.errors import JobdashError, ProviderError, StoreBusy, StoreError, Unavailable
 from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.account_clients import duplicate_accounts, other_names

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from jobdash.domain.provider import LOCAL
+from jobdash.domain.job import LOCAL
 from jobdash.domain.status import FORCE_FAILED, Status, Tab
 from jobdash.store.owner import Owner
 

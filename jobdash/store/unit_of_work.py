@@ -13,8 +13,8 @@ from typing import Any, Self
 from sqlalchemy import Connection, bindparam, func, insert, null, select, update
 from sqlalchemy.exc import DBAPIError
 
-from jobdash.domain.clock import Clock
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import Clock
 from jobdash.errors import StoreError, StoreTooNew
 from jobdash.store.chunks import chunks
 from jobdash.store.compiled_statement import CompiledStatement, driver_of

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 import jobdash
-from jobdash.domain.clock import system_clock
+from jobdash.domain.time import system_clock
 from jobdash.store.connections import ensure_store
 from jobdash.store.leases import open_store
 from jobdash.store.owner import current_owner

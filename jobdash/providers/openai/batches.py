@@ -14,9 +14,9 @@ import openai
 
 from jobdash.config.accounts import query_of
 from jobdash.config.settings import Account
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import redact
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.http import Deadlines, HttpClient, opened
