@@ -18,7 +18,7 @@ from jobdash.store.schema.tables import ItemRecord, table
 from jobdash.store.unit_of_work import UnitOfWork
 
 MOST_FAILED = 50_000
-"""Failed requests kept of one batch: as many as a batch at OpenAI can have."""
+"""Failed requests kept of one batch: as many as the largest batches have."""
 MOST_BYTES = 8 * 1024 * 1024
 """Bytes of their keys and messages that are kept."""
 REFRESHED = "refresh-errors"
