@@ -46,10 +46,10 @@ def results_in_files(job: JobRow) -> bool:
 
 
 def account_variables() -> list[str]:
-    """Return the environment variables that make an account: ``OPENAI_API_KEY``."""
+    """Return the environment variables of which each makes an account, one a provider."""
     return [info.suggested_env or info.key_envs[0] for info in bundled().values()]
 
 
 def account_hint() -> str:
-    """Return how a person without an account gets one: ``export OPENAI_API_KEY=… or GEMINI_API_KEY=…``."""
+    """Return how a person without an account gets one: ``export FIRST=… or SECOND=…``."""
     return f"export {' or '.join(f'{name}=…' for name in account_variables())}"
