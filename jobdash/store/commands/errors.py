@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert
 
 from jobdash.domain.job import JobRow
-from jobdash.store.chunks import chunks
+from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.merge import changed_columns
 from jobdash.store.remote_snapshot import RemoteSnapshot, SnapshotFailure
 from jobdash.store.sanitize import as_json, distinct, error_entries, stored, stored_error
