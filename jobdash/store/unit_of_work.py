@@ -12,8 +12,8 @@ from typing import Any, Self
 from sqlalchemy import Connection, bindparam, func, insert, null, select, update
 from sqlalchemy.exc import DBAPIError
 
-from jobdash.domain.clock import Clock
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import Clock
 from jobdash.errors import StoreError, StoreTooNew
 from jobdash.store.bootstrap import SCHEMA_VERSION
 from jobdash.store.compiled_statement import CompiledStatement

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, ActionResult, Choices, Plan
+from jobdash.domain.plan import Action, ActionResult, Choices, Note, Plan
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
@@ -98,9 +98,7 @@ class ActionFlows:
         if not self._may_begin() or not view.settle_filter():
             return
         plan = plan_cancel_all(view.browser, view.scope, self._context.situation(named=False))
-        remark = (
-            plan_text.Note("Marks", "ignored: C is for everything in tab and filter") if view.marks else None
-        )
+        remark = Note("Marks", "ignored: C is for everything in tab and filter") if view.marks else None
         self._begin(self._ask(plan, remark))
 
     def show_run(self) -> None:
@@ -155,7 +153,7 @@ class ActionFlows:
         finally:
             self._asking = self._app.opening_dialog = False
 
-    async def _ask(self, plan: Plan, remark: plan_text.Note | None = None) -> None:
+    async def _ask(self, plan: Plan, remark: Note | None = None) -> None:
         if not plan.acting:
             self._app.notify(plan_text.nothing_to_do(plan), severity="warning")
             return

@@ -15,7 +15,7 @@ from jobdash.tui.row_window import FoundRows
 from jobdash.tui.widgets.job_table import JobTable
 
 if TYPE_CHECKING:
-    from jobdash.domain.filter import Conditions
+    from jobdash.domain.filter.conditions import Conditions
 
 _ORDERS = list(SortOrder)
 _ASCENDING = frozenset({SortOrder.NAME, SortOrder.ACCOUNT})
