@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, MutableMap
 from itertools import islice
 from typing import Any, Generic, Self, TypeVar, cast
 
+from jobdash.domain.text import clean
 from jobdash.worker.item_encoding import DETAIL_BYTES, detail_json
 
 T = TypeVar("T")
@@ -150,6 +151,8 @@ class OutstandingItems(Generic[T]):
         """Items that the loop has passed and whose block was not entered."""
         self.used = False
         """Whether any item was entered."""
+        self._repeated = 0
+        self._one_repeated = ""
         self._count = count
         self._counted_as_done = 0
         self._keys: set[str] = set()
@@ -212,3 +215,28 @@ class OutstandingItems(Generic[T]):
         """Reset the counts: the loop begins once more."""
         with self._lock:
             self.never_entered = self._counted_as_done = 0
+
+    def repeat(self, key: str) -> None:
+        """Count an item with the key of another, which is not done."""
+        self._repeated += 1
+        self._one_repeated = key
+
+    def remarks(self, name: str, *, keyed: bool, in_loop: bool) -> Iterator[str]:
+        """Yield sentences about the items of a job that are not recorded at its end.
+
+        ``in_loop``: the loop was left before its end, where items without an outcome are no mistake.
+        """
+        if self.never_entered and not in_loop and (keyed or self.used):
+            yield (
+                f"{_items(self.never_entered)} of {name} not recorded: "
+                "the work at an item belongs inside `with item:`"
+            )
+        if self._repeated:
+            yield (
+                f"{_items(self._repeated)} of {name} with the key of another not done, "
+                f"one of them {clean(self._one_repeated, 80)}"
+            )
+
+
+def _items(number: int) -> str:
+    return "1 item" if number == 1 else f"{number:,} items"

@@ -8,7 +8,6 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
-from jobdash.domain.text import clean
 from jobdash.store.leases import ItemWrite, LeaseState
 from jobdash.worker import job_context
 from jobdash.worker.cancellation import Token
@@ -40,6 +39,11 @@ class JobOptions(NamedTuple):
     """An error is recorded and the loop goes on; else it also leaves the loop."""
     max_errors: int | None
 
+    def key_of(self, value: object) -> str:
+        """Return an item's key as it is kept."""
+        assert self.key is not None
+        return kept_key(self.key(value))
+
 
 class JobSummary(NamedTuple):
     """The counts of a job, over all its runs."""
@@ -61,8 +65,6 @@ class Job(Generic[T]):
         self._listed = 0
         """How many items are recorded as unprocessed."""
         self._outstanding: OutstandingItems[T] = OutstandingItems(run.add_succeeded)
-        self._repeated = 0
-        self._one_repeated = ""
         self._mapping: Generator[Any, None, None] | None = None
         """The generator of `map`, to be closed with the block."""
 
@@ -186,17 +188,13 @@ class Job(Generic[T]):
             for value in self._source.values:
                 if monotonic() >= until:
                     return
-                yield self._key(value)
+                yield self._rules.key_of(value)
                 listed += 1
 
         self._run.recorder.expect(keys())
         self._listed = listed
         if listed == self._source.length() and (total := self._run.recorder.count_total()) is not None:
             self._run.total = total
-
-    def _key(self, value: T) -> str:
-        assert self._rules.key is not None
-        return kept_key(self._rules.key(value))
 
     def item(self, value: T, key: str | None) -> Item[T]:
         """Return an item for the loop, and count it as outstanding."""
@@ -230,7 +228,7 @@ class Job(Generic[T]):
                 self.check_at_pull()
                 yield value, None
             return
-        keys = [self._key(value) for value in values]
+        keys = [self._rules.key_of(value) for value in values]
         under_way = {key for key in keys if self._outstanding.has(key)}
         known = self._run.recorder.states(keys)
         yielded: set[str] = set()
@@ -241,8 +239,9 @@ class Job(Generic[T]):
                 known |= self._run.recorder.states([key])
             state = known.get(key)
             if at_it or self._is_done(state):
-                if at_it or self._done_now(state):
-                    self._repeat(key)
+                # A second time through finds all of them again.
+                if self._passes == 1 and (at_it or self._done_now(state)):
+                    self._outstanding.repeat(key)
                 continue
             yielded.add(key)
             self.check_at_pull()
@@ -262,11 +261,6 @@ class Job(Generic[T]):
 
     def _done_now(self, state: LeaseState | None) -> bool:
         return state is not None and state.attempt == self._run.recorder.attempt
-
-    def _repeat(self, key: str) -> None:
-        if self._passes == 1:  # a second time through finds all of them again
-            self._repeated += 1
-            self._one_repeated = key
 
     def passed(self, item: Item[T]) -> None:
         """Record that the loop is past an item."""
@@ -327,7 +321,11 @@ class Job(Generic[T]):
                 self._exhausted = self._all_done()
             if run.recorder.recording and run.token.lost is None:
                 self._write_total(completed=error is None and self._exhausted)
-            self._report_unrecorded(left=error is not None or not self._exhausted)
+            in_loop = error is not None or not self._exhausted
+            for remark in self._outstanding.remarks(
+                run.name, keyed=self._rules.key is not None, in_loop=in_loop
+            ):
+                run.warn(remark)
         finally:
             run.conclude(error, self._exhausted)
         if error is None and run.token.stopped and run.word == "cancelled" and not run.continues():
@@ -354,21 +352,3 @@ class Job(Generic[T]):
         elif self._source.length() not in {None, self._listed}:
             with contextlib.suppress(Exception):  # of key=; it has been raised where it was in the way
                 self._list(_LISTING_S)
-
-    def _report_unrecorded(self, *, left: bool) -> None:
-        """Report items that were yielded and are not recorded; none of a loop that was left."""
-        run, keyed = self._run, self._rules.key is not None
-        if self._outstanding.never_entered and not left and (keyed or self._outstanding.used):
-            run.warn(
-                f"{_items(self._outstanding.never_entered)} of {run.name} not recorded: "
-                "the work at an item belongs inside `with item:`"
-            )
-        if self._repeated:
-            run.warn(
-                f"{_items(self._repeated)} of {run.name} with the key of another not done, "
-                f"one of them {clean(self._one_repeated, 80)}"
-            )
-
-
-def _items(number: int) -> str:
-    return "1 item" if number == 1 else f"{number:,} items"

@@ -331,14 +331,6 @@ class JobRun:
         with contextlib.suppress(LeaseLost):  # it has been reported
             self.conclude(None, exhausted=False)
 
-    def before_fork(self) -> None:
-        """Let no transaction be under way while the process is doubled."""
-        self.recorder.before_fork()
-
-    def after_fork(self) -> None:
-        """Continue in the parent."""
-        self.recorder.after_fork()
-
     def in_forked_child(self) -> Lease | None:
         """Do nothing more in the child, but for the token; return the parent's connection."""
         self._heartbeat = None

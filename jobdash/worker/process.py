@@ -23,6 +23,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from jobdash.store.leases import Lease
 from jobdash.worker import terminal
 from jobdash.worker.cancellation import Token
+from jobdash.worker.store_connection import StoreConnection
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 P = ParamSpec("P")
@@ -165,6 +166,10 @@ class ProcessRun(Protocol):
     """A run as far as its process is concerned."""
 
     @property
+    def recorder(self) -> StoreConnection:
+        """Its connection to the store."""
+
+    @property
     def ended(self) -> bool:
         """Whether it has ended, also when an interrupt kept that from being written."""
 
@@ -176,12 +181,6 @@ class ProcessRun(Protocol):
 
     def fail_if_uncaught(self) -> None:
         """Turn its end into a failure when the exception that ended the script came from its loop."""
-
-    def before_fork(self) -> None:
-        """Let no transaction be under way while the process is doubled."""
-
-    def after_fork(self) -> None:
-        """Continue in the parent."""
 
     def in_forked_child(self) -> Lease | None:
         """Do nothing more in the child; return the parent's connection."""
@@ -236,14 +235,14 @@ def _before_fork() -> None:
     _fork_lock.acquire()
     for run in list(live):
         _fork.runs.append(run)
-        run.before_fork()
+        run.recorder.before_fork()
 
 
 def _after_fork() -> None:
     # A lock is not held when the wait for it was interrupted, or the fork had begun when we registered.
     while _fork.runs:
         with contextlib.suppress(RuntimeError):
-            _fork.runs.pop().after_fork()
+            _fork.runs.pop().recorder.after_fork()
     with contextlib.suppress(RuntimeError):
         _fork_lock.release()
 

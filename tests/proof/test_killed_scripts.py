@@ -12,7 +12,7 @@ from kit.local_world import LocalWorld
 ITEMS = 8
 BEFORE_ITEMS = 3
 """Transactions of a run in front of its first item: the claim, the keys, the total."""
-_ONCE = ("claim.", "Hold.expect", "Hold.finish")
+_ONCE = ("claims.", "Lease.expect", "Lease.finish")
 LONG, FAILS = 250, 17
 LONGEST_LIFE_S = 0.12
 
@@ -21,7 +21,7 @@ def nth(point: str, chance: random.Random) -> int:
     """Which call of a run is the last one."""
     if any(name in point for name in _ONCE):
         return 1
-    transactions = "fence." in point
+    transactions = "leases." in point
     return chance.randint(1, ITEMS + (BEFORE_ITEMS + 1 if transactions else 0))
 
 
@@ -29,7 +29,7 @@ def die_at(place: LocalWorld, name: str, point: str, chance: random.Random) -> i
     """Run a script that is killed at a point, then without, until its job is completed; return the kills."""
     kills = 0
     if "_ready" in point:  # which takes somebody who was there before
-        first = place.start(name, ITEMS, crash="before Hold._upsert 4", signal=KILL)
+        first = place.start(name, ITEMS, crash="before Lease._upsert 4", signal=KILL)
         assert first.life.code() == -KILL
         kills += 1
     script = place.start(name, ITEMS, crash=f"{point} {nth(point, chance)}", signal=KILL)
@@ -73,7 +73,7 @@ def at_random(place: LocalWorld, kills: int, chance: random.Random, workers: int
 
 
 def test_a_script_killed_inside_an_item_is_gone_on_with(place: LocalWorld) -> None:  # C-13 D-8
-    kills = die_at(place, "resize", "before fence.commit", random.Random(1))
+    kills = die_at(place, "resize", "before leases.commit", random.Random(1))
     place.is_whole("resize", ITEMS, kills)
     place.is_sound()
 

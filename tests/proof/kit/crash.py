@@ -13,31 +13,31 @@ from jobdash.store import claims, leases
 from jobdash.store.leases import Lease
 
 _WHERE: dict[str, tuple[Any, str]] = {
-    "claim.look": (claims, "look"),
-    "claim._ready": (claims, "_ready"),
-    "claim._insert": (claims, "_insert"),
-    "claim._take": (claims, "_take"),
+    "claims.look": (claims, "look"),
+    "claims._ready": (claims, "_ready"),
+    "claims._insert": (claims, "_insert"),
+    "claims._take": (claims, "_take"),
     "Lease.expect": (Lease, "expect"),
-    "fence.begin": (leases, "begin"),
+    "leases.begin": (leases, "begin"),
     "Lease._difference": (Lease, "_difference"),
     "Lease._add": (Lease, "_add"),
     "Lease._upsert": (Lease, "_upsert"),
-    "fence.commit": (leases, "commit"),
+    "leases.commit": (leases, "commit"),
     "Lease.finish": (Lease, "finish"),
 }
 POINTS = tuple(f"{when} {name}" for name in _WHERE for when in ("before", "after"))
 OUTSIDE = frozenset(
     {
         *(f"{when} Lease.{name}" for when in ("before", "after") for name in ("expect", "finish")),
-        "before fence.begin",
-        "after fence.commit",
+        "before leases.begin",
+        "after leases.commit",
     }
 )
 """Where no transaction is open: anywhere else a process that is stopped holds the store for writing."""
 
 
 def arm(place: str, number: int) -> None:
-    """Let this process be sent a signal at a place: ``before fence.commit 3``, its third call."""
+    """Let this process be sent a signal at a place: ``before leases.commit 3``, its third call."""
     when, name, nth = place.split()
     module, attribute = _WHERE[name]
     do: Callable[..., Any] = getattr(module, attribute)
