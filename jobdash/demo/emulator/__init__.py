@@ -20,7 +20,6 @@ from jobdash.demo.emulator.batch_plan import (
     Switches,
     Timing,
 )
-from jobdash.demo.emulator.clock import Clock, ManualClock, RealClock, ScaledClock
 from jobdash.demo.emulator.emulator import GEMINI_KEY, OPENAI_KEY, Emulator
 from jobdash.demo.emulator.faults import (
     CutBody,
@@ -33,6 +32,7 @@ from jobdash.demo.emulator.faults import (
 )
 from jobdash.demo.emulator.journal import JournalEntry, key_label
 from jobdash.demo.emulator.server import EmulatorServer
+from jobdash.demo.emulator.timeline import Clock, ManualClock, RealClock, ScaledClock
 
 __all__ = [
     "GEMINI_KEY",
