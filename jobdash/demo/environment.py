@@ -79,7 +79,7 @@ class DemoScripts:
 
     def begin(self) -> None:
         """Start them, without waiting for it."""
-        # The kernel ends a process with the *thread* that started it: this one lives as long as the demo.
+        # The kernel ends a process with the *thread* that started it: this one lasts as long as the demo.
         self._thread = threading.Thread(target=self._run, name="jobdash-scripts", daemon=True)
         self._thread.start()
 

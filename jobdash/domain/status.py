@@ -24,7 +24,7 @@ TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CA
 UNFINISHED = frozenset(Status) - TERMINAL
 
 FORCE_FAILED = "force_failed"
-"""The only verdict there is: a person declared the job failed, whatever its provider says."""
+"""The only verdict there is: a person declared the job failed, whatever its status at the provider."""
 
 LABELS = {status: status.value for status in Status} | {
     Status.IN_PROGRESS: "running",
@@ -123,7 +123,7 @@ def tab_sql(status: str) -> str:
 
 
 class Completeness(StrEnum):
-    """How well a completed job went; None where the counts do not tell."""
+    """How well a completed job went; None where the counts are unknown."""
 
     OK = "ok"
     PARTIAL = "partial"

@@ -133,7 +133,7 @@ def end_line(
 ) -> str | None:
     """Return the sentence about what a run has left undone, and what does it; None when nothing is left.
 
-    ``startable`` says whether the script's command line is known, and can be started again; ``continues``
+    ``startable``: whether the script's command line is known, and can be started again; ``continues``
     whether the next run goes on with the job by itself.
     """
     if public_id is None:

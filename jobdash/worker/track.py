@@ -50,7 +50,7 @@ def track(
     """Make the loop over ``iterable`` a job in the dashboard.
 
     - ``name``: what the job is called. Without one: the script and line, ``resize.py:12``.
-    - ``key``: returns what tells an item from the others in every run, a path or a row's id.
+    - ``key``: returns what identifies an item in every run, a path or a row's id.
     - ``on_error``: ``"raise"`` or ``"record"``; ``max_errors``: how many may fail in a run.
     - ``total``: how many items there are, a whole number, where the iterable has no ``len``.
     - ``unit``: what an item is ("files").

@@ -1,6 +1,6 @@
 """An emulator of OpenAI's and Gemini's batch APIs on one port of this machine, in memory.
 
-For the demo, for tests, and for anybody who wants to try jobdash (or their own code) without an account:
+For the demo, for tests, and to try jobdash (or one's own code) without an account:
 
     emulator = Emulator()
     emulator.openai.add_batch(BatchScript(name="nightly", total=1_000))

@@ -33,7 +33,7 @@ class BatchRequests:
 
 @dataclass(frozen=True, slots=True)
 class RequestOutcome:
-    """What became of one request: a failure, an answer (no failure), or nothing before the window closed."""
+    """The outcome of one request: a failure, an answer (no failure), or nothing before the window closed."""
 
     index: int
     failure: BatchFailure | None = None
@@ -79,7 +79,7 @@ class Batch:
         return speed.in_real_time(snapshot, created)
 
     def outcomes(self, snapshot: BatchSnapshot, *, shuffled: bool = False) -> Iterator[RequestOutcome]:
-        """What became of every request that has an outcome, in the order of the result file."""
+        """The outcomes of the requests that have one, in the order of the result file."""
         total = self.requests.count if snapshot.phase is Phase.EXPIRED else snapshot.processed
         order = list(range(total))
         if shuffled:
@@ -150,7 +150,7 @@ class BatchIndex:
 
 
 def _age(batch: Batch) -> tuple[float, int]:
-    """What orders batches; the number tells those of the same second apart."""
+    """The sort key of a batch; the number distinguishes those of the same second."""
     return batch.created, batch.number
 
 
@@ -164,7 +164,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """A file somebody uploaded."""
+    """An uploaded file."""
 
     id: str
     name: str

@@ -54,7 +54,7 @@ def derived(source: str, length: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ProviderTraits:
-    """What tells the providers apart below their HTTP surface."""
+    """The differences of the providers below their HTTP surface."""
 
     batch_prefix: str
     batch_length: int
@@ -124,7 +124,7 @@ class EmulatedProvider:
         return self._accounts.setdefault(self.key if key is None else key, EmulatedAccount())
 
     def add_batch(self, script: BatchScript, *, key: str | None = None) -> str:
-        """Put a batch into an account as the script says, and return its id."""
+        """Put a batch into an account by a script, and return its id."""
         input_file = None if script.inline else self.new_file_id()
         batch = self.create(self.key if key is None else key, script, BatchRequests(script.total), input_file)
         if input_file is not None:
@@ -163,7 +163,7 @@ class EmulatedProvider:
         return self.look(self._known(batch_id, key))
 
     def cancel(self, batch_id: str, *, key: str | None = None) -> bool:
-        """Cancel as if somebody did it elsewhere; False if the batch had ended. KeyError if there is none."""
+        """Cancel as if it were done elsewhere; False if the batch had ended. KeyError if there is none."""
         return self.ask_cancel(self._known(batch_id, key))
 
     def ask_cancel(self, batch: Batch) -> bool:

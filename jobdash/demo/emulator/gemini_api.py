@@ -102,7 +102,7 @@ _KEY_HEADER = "x-goog-api-key"
 
 
 def gemini_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:
-    """The application; `accepts` says which keys are good."""
+    """The application; `accepts` decides which keys are good."""
     api = _Gemini(provider, accepts)
     routes = []
     for version in ("v1", "v1beta"):

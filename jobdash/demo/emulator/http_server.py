@@ -63,7 +63,7 @@ class FaultMiddleware:
         self._gemini: ASGIApp = gemini_api.gemini_app(emulator.gemini, emulator.accepts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one request, apply it unless a fault says otherwise, and answer unless one says otherwise."""
+        """Take one request, apply it and answer it, unless a fault prevents that."""
         call = await _read(scope, receive)
         effect = self._emulator.faults.strike(call.request.method, call.request.url.path, call.key)
         early, late = _pauses(effect)
@@ -108,7 +108,7 @@ async def _read(scope: Scope, receive: Receive) -> _RequestLine:
 
 
 def _is_gemini(request: Request) -> bool:
-    """Both have `/v1/files` and `/v1/batches`: only the way the key is sent tells them apart."""
+    """Both have `/v1/files` and `/v1/batches`: only the way the key is sent distinguishes them."""
     by_path = request.url.path.startswith(("/v1beta/", "/upload/", "/download/"))
     return by_path or gemini_api.presented_key(request) != ""
 
@@ -160,7 +160,7 @@ def _made_up(answer: ErrorAnswer, *, gemini: bool) -> _Response:
 
 
 async def _send(reply: _Response, effect: Effect | None, send: Send) -> None:
-    """Send an answer, spoilt as the fault says."""
+    """Send an answer, spoilt by the fault."""
     body = reply.body
     if isinstance(effect, MalformedJson):
         body = body[: len(body) // 2]
@@ -205,7 +205,7 @@ class PromptServer(uvicorn.Server):
             timeout_keep_alive=IDLE_TIMEOUT,
         )
         super().__init__(config)
-        # A handler of its own keeps `logging` from writing to the terminal when nobody has set it up.
+        # A handler of its own keeps `logging` from writing to the terminal when it is not set up.
         logging.getLogger("uvicorn").addHandler(logging.NullHandler())
         self._on_started = on_started
         self._loop: asyncio.AbstractEventLoop

@@ -117,7 +117,7 @@ MAX_METADATA = (16, 64, 512)
 
 
 def openai_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:
-    """The application; `accepts` says which keys are good."""
+    """The application; `accepts` decides which keys are good."""
     api = _OpenAI(provider, accepts)
     routes = [
         Route("/v1/models", api.list_models),

@@ -103,16 +103,16 @@ def _run(emulator: Emulator, listener: socket.socket, started: Future[PromptServ
 
 def serve(emulator: Emulator, *, port: int = 0) -> None:
     """Serve until SIGINT or SIGTERM; only in a main thread. Raises OSError when the port is taken."""
-    told_to_end = threading.Event()
+    ended = threading.Event()
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: told_to_end.set()) for number in numbers]
+    before = [signal.signal(number, lambda *_: ended.set()) for number in numbers]
     try:
         with EmulatorServer(emulator, port=port) as server:
             for name, value in server.environment().items():
                 sys.stdout.write(f"export {name}={value}\n")
-            # Whoever reads this through a pipe waits for it.
+            # A reader of a pipe waits for it.
             sys.stdout.flush()
-            told_to_end.wait()
+            ended.wait()
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

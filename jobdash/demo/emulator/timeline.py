@@ -12,7 +12,7 @@ from jobdash.demo.emulator.batch_plan import BatchPlan, CancelBehaviour, Ending,
 
 
 class Clock(Protocol):
-    """Anything that tells the time."""
+    """A source of time."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -176,7 +176,7 @@ def look(
 
 
 def _undisturbed(plan: BatchPlan, total: int, created: float, expiry: float) -> _Timeline:
-    """The course of a batch that nobody cancels."""
+    """The course of a batch without a cancel."""
     timing = plan.timing
     start = created + timing.validating
     if plan.ending is Ending.FAILS:
