@@ -24,7 +24,7 @@ from jobdash.demo.emulator.faults import Effect
 from jobdash.demo.emulator.provider import EmulatedProvider
 from jobdash.domain.job import Event, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionSummary, Choices
-from jobdash.domain.plan import BatchPlan as ActionPlan
+from jobdash.domain.plan import Plan as ActionPlan
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.account_session import AccountSession
 from jobdash.operations.context import OperationContext
