@@ -25,9 +25,10 @@ from own_scripts import add_scripts
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
-from jobdash.config.settings import Account, Config, Secret, UiSettings
+from jobdash.config.settings import Config, UiSettings
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
 from jobdash.demo.samples import KEYS, seed_emulator
+from jobdash.domain.account import Account, Secret
 from jobdash.operations.job_lookup import open_browser
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import DashboardContext

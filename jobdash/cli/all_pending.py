@@ -10,7 +10,7 @@ from jobdash.cli.run_action import RunOptions, carry_out, close_what_is_abandone
 from jobdash.cli.selection import JobSelector
 from jobdash.cli.session import situation
 from jobdash.cli.sync_output import sync_now
-from jobdash.config.settings import Account
+from jobdash.domain.account import Account
 from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import Choices
 from jobdash.domain.provider import LOCAL

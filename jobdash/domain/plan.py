@@ -13,6 +13,7 @@ from enum import StrEnum
 from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.items import RETRIED, WorkerProcess
 from jobdash.domain.job import JobRow
+from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.status import Status
 
 TYPED_ABOVE = 20
@@ -92,6 +93,8 @@ class Plan:
     """When it was made, milliseconds UTC."""
     workers: Mapping[int, WorkerProcess] = field(default_factory=dict)
     """By id of a local job, what is known here of its script."""
+    providers: Mapping[str, ProviderInfo] = field(default_factory=dict)
+    """By name, the providers of its jobs, as far as they are installed."""
 
     @property
     def acting(self) -> tuple[Decision, ...]:

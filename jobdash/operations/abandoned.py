@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from jobdash.config.settings import Account
+from jobdash.domain.account import Account
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.operations.actor import current_actor

@@ -12,11 +12,11 @@ from jobdash.domain.decide import other_server
 from jobdash.domain.items import GRACE_S
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import DecisionContext
+from jobdash.domain.provider_info import Capabilities
 from jobdash.errors import ConfigError
 from jobdash.operations.account_session import PreSendHook, Request
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.writer_thread import StoreWriter
-from jobdash.providers.base import Capabilities
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobdash.config.settings import Account, Config
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account
 from jobdash.domain.clock import system_clock
 from jobdash.domain.status import Status, Tab
 from jobdash.errors import AuthRejected, ConfigError, ProviderError

@@ -10,7 +10,7 @@ from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean, encodable
 from jobdash.errors import JobAmbiguous, JobNotFound
-from jobdash.store.connections import ensure_store, read_only_reason
+from jobdash.store.bootstrap import ensure_store, read_only_reason
 from jobdash.store.counts import Counts
 from jobdash.store.reader import Interrupted, Reader
 from jobdash.store.sort_orders import Scope, Sort, SortKey, SortOrder

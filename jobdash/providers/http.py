@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx2
 
-from jobdash.config.accounts import Header
+from jobdash.domain.account import Header
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.text import redact
 from jobdash.errors import BadResponse, ConfigError, InvalidRequest, ProviderError, Unavailable

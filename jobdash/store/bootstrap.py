@@ -1,19 +1,26 @@
-"""Making a fresh store: complete, private, and under its own name only when it is whole."""
+"""Find a usable store: create a missing one, upgrade an older one, refuse what must not be used."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import sqlite3
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jobdash.domain.text import clean
-from jobdash.errors import StoreError
-from jobdash.store.connections import SCHEMA_FILE, translated
+from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
+from jobdash.store.dialects import sqlite
 from jobdash.store.files import real_path, refuse_foreign, side_files
+
+SCHEMA_VERSION = "0004"
+"""The Alembic revision that ``schema.sql`` is at. Revisions are numbers, which can be compared."""
+SCHEMA_FILE = Path(__file__).with_name("schema") / "schema.sql"
+SCRIPT_OPTION = "db= or JOBDASH_DATABASE"
+"""How a script names another store."""
+_URL = re.compile(r"([a-z][a-z0-9+]+):/")
+"""The URL of a database, as it looks once it has been taken for a path."""
 
 Notice = Callable[[str], None]
 """Is given a sentence that a person has to read."""
@@ -23,17 +30,110 @@ def ignore(_sentence: str) -> None:
     """Report nothing."""
 
 
+def ensure_store(path: Path, *, read_only: bool = False, notice: Notice | None = None) -> str | None:
+    """Make the store if there is none, upgrade an older one; return why it can only be read, or None.
+
+    ``read_only`` is for a caller who must not write; ``notice`` is given a sentence when files of an earlier
+    store had to be moved away. Raises `StoreTooNew` for the store of a newer jobdash, which stays untouched,
+    and `StoreError` for whatever else cannot be used.
+    """
+    refuse_unusable(path)
+    if not path.exists():
+        if read_only:
+            raise StoreReadOnly(f"There is no store at {path}, and none may be made.")
+        create_store(path, notice or ignore)
+    reason = "opened for reading only" if read_only else read_only_reason(path)
+    version = stored_version(path)
+    if version == SCHEMA_VERSION:
+        return reason
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"The store {path} was written by a newer jobdash (schema {version}, this one knows"
+            f" {SCHEMA_VERSION}). Upgrade jobdash, or name another store with --db."
+        )
+    if reason is not None:
+        raise StoreReadOnly(f"The store {path} needs an upgrade and cannot be written: {reason}.")
+    from jobdash.store.schema.migrate import upgrade
+
+    upgrade(path)
+    return None
+
+
+def open_for_worker(path: Path, notice: Notice = ignore) -> sqlite.Connection:
+    """Open the store for a worker, make it if there is none; it is never upgraded in a user's process.
+
+    ``notice`` is given a sentence when files of an earlier store had to be moved away. Raises `StoreError`
+    for a store that cannot be written by this version, or that somebody else owns or may write.
+    """
+    refuse_unusable(path)
+    if not path.exists():
+        create_store(path, notice)
+    connection = sqlite.connect_worker(path, SCRIPT_OPTION)
+    try:
+        with sqlite.translated(path, SCRIPT_OPTION):
+            _check_tables(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_tables(path: Path, connection: sqlite.Connection) -> None:
+    needed = ("job", "alembic_version")
+    query = f"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN {needed}"
+    if connection.execute(query).fetchone()[0] < len(needed):
+        raise StoreError(f"{path} is not a jobdash store. Name another file with {SCRIPT_OPTION}.")
+    if not connection.execute("SELECT 1 FROM pragma_table_info('attempt') WHERE name = 'work'").fetchone():
+        raise StoreError(
+            f"The store {path} was made by an older jobdash. Run `jobdash list` once: it upgrades the store."
+        )
+
+
+def refuse_unusable(path: Path) -> None:
+    """Raise `StoreError` for what cannot be, or must not be, used as a store.
+
+    That is the URL of another database, a name no file can have, too old an SQLite, and a file that somebody
+    else owns or may write (`refuse_foreign`).
+    """
+    if scheme := _URL.match(str(path)):
+        raise StoreError(f"{scheme[1]}://… cannot be used: only SQLite for now.")
+    try:
+        path.exists()
+    except OSError as error:
+        raise StoreError(f"{clean(str(path), 80)} cannot be used: {error.strerror}.") from None
+    sqlite.refuse_old_library()
+    refuse_foreign(path)
+
+
+def read_only_reason(path: Path) -> str | None:
+    """Return why the store at ``path`` cannot be written, None when it can."""
+    if not os.access(path, os.W_OK):
+        return f"{path.name} is not writable"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return f"the folder {path.parent} is not writable"
+    return None
+
+
+def stored_version(path: Path) -> str:
+    """Return the schema version of a store; writes nothing."""
+    with contextlib.closing(sqlite.connect_reader(path)) as connection, sqlite.translated(path):
+        rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    if len(rows) != 1 or not str(rows[0][0]).isdecimal():
+        raise StoreError(f"{path} is not a jobdash store: its version cannot be read.")
+    return str(rows[0][0])
+
+
 def create_store(path: Path, notice: Notice = ignore) -> None:
     """Make a fresh store at ``path``; if another process is faster, its store is as good.
 
-    It is built complete under a temporary name and linked to its own, so that nobody ever sees half a store
-    and racing starters never meet a locked one. What an earlier store has left beside it is moved away, and
-    ``notice`` is given a sentence about it. A link that leads nowhere is followed.
+    It is built complete under a temporary name and linked to its own, so that no process ever sees half a
+    store and racing starters never meet a locked one. What an earlier store has left beside it is moved away,
+    and ``notice`` is given a sentence about it. A link that leads nowhere is followed.
     """
     path = real_path(path)
     try:
         make_way(path)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+        temporary = temporary_name(path)
         try:
             build_store(temporary, SCHEMA_FILE.read_text(encoding="utf-8"))
             with contextlib.suppress(FileExistsError):
@@ -47,9 +147,15 @@ def create_store(path: Path, notice: Notice = ignore) -> None:
 def build_store(path: Path, script: str) -> None:
     """Make a file and run a script of DDL in it, in one transaction; close it as a WAL store."""
     new_file(path)
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection, translated(path):
+    with contextlib.closing(sqlite.connect_file(path)) as connection, sqlite.translated(path):
         connection.executescript(f"BEGIN;\n{script}\nCOMMIT;")
-        connection.execute("PRAGMA journal_mode = WAL")
+        sqlite.use_wal(connection)
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a name beside ``path`` for a store in the making."""
+    # Not `secrets`: importing it takes 4 ms of a script's start.
+    return path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
 
 
 def new_file(path: Path) -> None:
@@ -111,7 +217,7 @@ def _move_away(path: Path, left: list[Path], *, may_move: bool) -> str:
     """Move what an earlier store has left beside its place; return a sentence about it."""
     shown, names = clean(str(path), 200), _names(left)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    new = path.with_name(f"{path.name}.left-{stamp}-{secrets.token_hex(2)}")
+    new = path.with_name(f"{path.name}.left-{stamp}-{os.urandom(2).hex()}")
     moved = [new.with_name(f"{new.name}{file.name.removeprefix(path.name)}") for file in left]
     try:
         if not may_move:
@@ -146,15 +252,13 @@ def _sync_folder(folder: Path) -> None:
 
 
 def make_way(path: Path) -> None:
-    """Make the folder for a store; raises `StoreError` when somebody else may write there."""
-    make_folder(path.parent)
-    refuse_foreign(path)
+    """Make the folders for a store, for their owner alone.
 
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, that only their owner may enter."""
-    missing = [part for part in (folder, *folder.parents) if not part.exists()]
+    Raises `StoreError` when somebody else may write there.
+    """
+    missing = [part for part in path.parents if not part.exists()]
     for part in reversed(missing):
         with contextlib.suppress(FileExistsError):
             part.mkdir(mode=0o700)
             part.chmod(0o700)  # mkdir's mode is cut by the umask
+    refuse_foreign(path)

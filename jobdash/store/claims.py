@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from jobdash.store.continuation import (
     is_held,
     started_for,
 )
+from jobdash.store.dialects import sqlite
 from jobdash.store.ids import public_id
 from jobdash.store.lease_transitions import (
     abandoned_cancels,
@@ -30,7 +30,7 @@ from jobdash.store.lease_transitions import (
     errors_to_waiting,
     pending_again,
 )
-from jobdash.store.leases import MOST_ROWS, Lease, add_event, immediate
+from jobdash.store.leases import MOST_ROWS, Lease, add_event
 from jobdash.store.owner import Owner
 from jobdash.store.sanitize import as_json, distinct, stored, stored_named, stored_words
 
@@ -136,18 +136,18 @@ class Claim(NamedTuple):
     """None for a new job."""
 
 
-def claim(connection: sqlite3.Connection, want: ClaimRequest) -> Claim:
+def claim(connection: sqlite.Connection, want: ClaimRequest) -> Claim:
     """Continue the job that is this run's, or make a new one, and hold it.
 
     A job with very many failed items is made ready in several transactions, each of which looks and decides
     anew, so that no other writer waits long; in between it is pending. Keys are compared between two
-    transactions: a script's own ``key=`` may take long. Raises ``sqlite3.Error``, `Refused` when this script
+    transactions: a script's own ``key=`` may take long. Raises `sqlite.Error`, `Refused` when this script
     was started for a job that is not to be had any more, and `CannotResumeError`.
     """
     agreeing: dict[int, bool] = {}
     resumed: ResumedWork | None = None
     while True:
-        with immediate(connection):
+        with sqlite.transaction(connection):
             (now,) = connection.execute("SELECT now_ms()").fetchone()
             _close_abandoned(connection, want.actor, now)
             choice = look(connection, want, now, agreeing)
@@ -162,7 +162,7 @@ def claim(connection: sqlite3.Connection, want: ClaimRequest) -> Claim:
             agreeing[other] = agrees(connection, other, want.keys())
 
 
-def _close_abandoned(connection: sqlite3.Connection, actor: str, now: int) -> None:
+def _close_abandoned(connection: sqlite.Connection, actor: str, now: int) -> None:
     """Close whatever was told to stop and has no worker any more to do so."""
     for job_id in abandoned_cancels(connection, now):
         end_attempts(connection, job_id, now, _WORKER_GONE)
@@ -171,7 +171,7 @@ def _close_abandoned(connection: sqlite3.Connection, actor: str, now: int) -> No
 
 
 def look(
-    connection: sqlite3.Connection, want: ClaimRequest, now: int, agreeing: dict[int, bool]
+    connection: sqlite.Connection, want: ClaimRequest, now: int, agreeing: dict[int, bool]
 ) -> Continuation:
     """Return the job to continue, if there is one, or why none is."""
     if want.public_id is not None:
@@ -188,14 +188,14 @@ def look(
     return choose(connection, request, now, agreeing)
 
 
-def _check_still_meant(connection: sqlite3.Connection, meant: ResumeCandidate, want: ClaimRequest) -> None:
+def _check_still_meant(connection: sqlite.Connection, meant: ResumeCandidate, want: ClaimRequest) -> None:
     """Raise `Refused` unless the job still is what it was when this script was started for it."""
     assert want.fence is not None
     if meant.removed_at is not None or meant.status != "pending" or meant.fence != want.fence:
         raise Lease(connection, meant.id, want.fence, 0, want.lease_ms, want.actor).truth()
 
 
-def _ready(connection: sqlite3.Connection, found: ResumeCandidate, keyed: bool, now: int) -> bool:
+def _ready(connection: sqlite.Connection, found: ResumeCandidate, keyed: bool, now: int) -> bool:
     """Make a job pending, its failed items unprocessed; whether it can be claimed in this transaction."""
     end_attempts(connection, found.id, now, _WORKER_GONE)
     if found.status != "pending":
@@ -203,7 +203,7 @@ def _ready(connection: sqlite3.Connection, found: ResumeCandidate, keyed: bool, 
     return errors_to_waiting(connection, found.id, now, MOST_ROWS) < MOST_ROWS
 
 
-def _insert(connection: sqlite3.Connection, want: ClaimRequest, now: int) -> int:
+def _insert(connection: sqlite.Connection, want: ClaimRequest, now: int) -> int:
     known_as = public_id()
     while connection.execute(_TAKEN, (known_as,)).fetchone():
         known_as = public_id()
@@ -212,7 +212,7 @@ def _insert(connection: sqlite3.Connection, want: ClaimRequest, now: int) -> int
     return made.lastrowid
 
 
-def _take(connection: sqlite3.Connection, want: ClaimRequest, choice: Continuation, now: int) -> Claim:
+def _take(connection: sqlite.Connection, want: ClaimRequest, choice: Continuation, now: int) -> Claim:
     job_id = _insert(connection, want, now) if choice.job is None else choice.job.id
     statement = _CLAIM_KEYED if want.keyed else _CLAIM_COUNTING
     owner = want.owner.encode()

@@ -6,7 +6,6 @@ needs for one row, and in an interpreter with one lock the requests on the netwo
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,17 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, Delete, Insert, Select, Update
 from sqlalchemy.dialects.sqlite import dialect
 
+from jobdash.store.dialects.sqlite import Cursor, driver_of
+
 Statement = Select[*tuple[Any, ...]] | Insert | Update | Delete
 _TEXTS_KEPT = 256
 """One for each set of columns that is written at once."""
 _SQLITE = dialect(paramstyle="named")
-
-
-def driver_of(connection: Connection) -> sqlite3.Connection:
-    """Return the driver's own connection, in the same transaction."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
 
 
 class CompiledStatement:
@@ -37,7 +31,7 @@ class CompiledStatement:
         self._statement = statement
         self._text = lru_cache(_TEXTS_KEPT)(self._compile)
 
-    def run(self, connection: Connection, **values: Any) -> sqlite3.Cursor:
+    def run(self, connection: Connection, **values: Any) -> Cursor:
         """Run it; an insert or update sets those of its table's columns that are named.
 
         Raises what SQLite raises.

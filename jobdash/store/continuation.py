@@ -8,12 +8,12 @@ queries beside it find what it decides about.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from typing import NamedTuple
 
 from jobdash.domain.provider import LOCAL
+from jobdash.store.dialects import sqlite
 from jobdash.store.lease_transitions import has_worker
 from jobdash.store.owner import Owner
 from jobdash.store.sanitize import distinct
@@ -168,7 +168,7 @@ class CannotResumeError(ValueError):
 
 
 def choose(
-    connection: sqlite3.Connection, request: ResumeRequest, now: int, agreeing: dict[int, bool]
+    connection: sqlite.Connection, request: ResumeRequest, now: int, agreeing: dict[int, bool]
 ) -> Continuation:
     """Return what a run does: continue a job, or make a new one, and why.
 
@@ -274,7 +274,7 @@ def _difference(theirs: WorkIdentity | None, request: ResumeRequest) -> str:
     return f"it was loop {theirs.turn + 1} of its kind in its run, and this is loop {mine.turn + 1}"
 
 
-def agrees(connection: sqlite3.Connection, job_id: int, keys: Iterable[str]) -> bool:
+def agrees(connection: sqlite.Connection, job_id: int, keys: Iterable[str]) -> bool:
     """Whether at least half of a job's known keys, or of a sample of them, are among ``keys``.
 
     A job of which no key is known agrees with all. Stops reading ``keys`` as soon as it is sure.
@@ -292,7 +292,7 @@ def agrees(connection: sqlite3.Connection, job_id: int, keys: Iterable[str]) -> 
     return False
 
 
-def _named(connection: sqlite3.Connection, request: ResumeRequest, now: int) -> ResumeCandidate:
+def _named(connection: sqlite.Connection, request: ResumeRequest, now: int) -> ResumeCandidate:
     """Return the job that ``resume`` names by its id or a prefix of it. Raises `CannotResumeError`."""
     word = request.resume.lower()
     if len(word) < SHORTEST_PREFIX or not (word.isascii() and word.isalnum()):
@@ -320,13 +320,13 @@ def _named(connection: sqlite3.Connection, request: ResumeRequest, now: int) -> 
     return job
 
 
-def started_for(connection: sqlite3.Connection, public_id: str, name: str) -> ResumeCandidate | None:
+def started_for(connection: sqlite.Connection, public_id: str, name: str) -> ResumeCandidate | None:
     """Return the job that a start from the dashboard means, if it has this name."""
     row = connection.execute(_STARTED_FOR, (public_id, distinct(name))).fetchone()
     return None if row is None else ResumeCandidate(*row)
 
 
-def _by_name(connection: sqlite3.Connection, name: str) -> Iterator[ResumeCandidate]:
+def _by_name(connection: sqlite.Connection, name: str) -> Iterator[ResumeCandidate]:
     """Yield the jobs of a name, removed ones too, newest first; looks at no more of them than are wanted."""
     kept = distinct(name)
     # Each half of the index on (shown, name_key) has them in this order; both at once would be sorted first.
@@ -338,7 +338,7 @@ def _by_name(connection: sqlite3.Connection, name: str) -> Iterator[ResumeCandid
             half.close()
 
 
-def _same_work(connection: sqlite3.Connection, request: ResumeRequest) -> ResumeCandidate | None:
+def _same_work(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of this name and work, removed or not.
 
     Found by SQLite alone: a loop inside each of thousands of items has as many jobs of one name.
@@ -354,7 +354,7 @@ def _same_work(connection: sqlite3.Connection, request: ResumeRequest) -> Resume
     return None if newest is None else ResumeCandidate(*newest)
 
 
-def _of_another_line(connection: sqlite3.Connection, request: ResumeRequest) -> ResumeCandidate | None:
+def _of_another_line(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of the same unnamed loop, whose line has moved since."""
     assert request.work is not None
     stem, _, _ = distinct(request.name).rpartition(":")
@@ -366,7 +366,7 @@ def _of_another_line(connection: sqlite3.Connection, request: ResumeRequest) -> 
     return None
 
 
-def is_held(connection: sqlite3.Connection, job: ResumeCandidate | None, now: int) -> bool:
+def is_held(connection: sqlite.Connection, job: ResumeCandidate | None, now: int) -> bool:
     """Whether a living worker is at a job; False for None."""
     return (
         job is not None

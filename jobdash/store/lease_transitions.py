@@ -5,10 +5,9 @@ Every one that ends a worker's right to write raises the fence; the worker finds
 
 from __future__ import annotations
 
-import sqlite3
-
 from jobdash.domain.provider import LOCAL
 from jobdash.domain.status import FORCE_FAILED, Status, Tab
+from jobdash.store.dialects import sqlite
 from jobdash.store.owner import Owner
 
 _FENCE_OFF = "fence = fence + 1, last_owner = coalesce(owner, last_owner), owner = NULL, lease_until = NULL"
@@ -24,7 +23,7 @@ _LEASED = (
 )
 
 
-def has_worker(connection: sqlite3.Connection, job_id: int, now: int) -> bool:
+def has_worker(connection: sqlite.Connection, job_id: int, now: int) -> bool:
     """Whether a worker holds the job that is not provably dead: its lease runs beyond ``now`` (ms UTC)."""
     owner, lease_until = connection.execute(
         "SELECT owner, lease_until FROM job WHERE id = ?", (job_id,)
@@ -40,31 +39,31 @@ def _holds(owner: str | None, lease_until: int | None, now: int) -> bool:
     return known is None or not known.provably_dead()
 
 
-def abandoned_cancels(connection: sqlite3.Connection, now: int) -> list[int]:
+def abandoned_cancels(connection: sqlite.Connection, now: int) -> list[int]:
     """Return the ids of jobs that are told to stop and whose worker is gone."""
     found = connection.execute(_WITHOUT_WORKER).fetchall()
     return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
 
 
-def leased_to_dead(connection: sqlite3.Connection, now: int) -> list[int]:
+def leased_to_dead(connection: sqlite.Connection, now: int) -> list[int]:
     """Return the ids of jobs whose lease still runs, although the process that holds it is provably dead."""
     found = connection.execute(_LEASED, (now,)).fetchall()
     return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
 
 
-def end_lease(connection: sqlite3.Connection, job_id: int, now: int) -> None:
+def end_lease(connection: sqlite.Connection, job_id: int, now: int) -> None:
     """Let a lease have run out by now."""
     connection.execute("UPDATE job SET lease_until = ? WHERE id = ?", (now - 1, job_id))
 
 
-def ask_to_stop(connection: sqlite3.Connection, job_id: int, now: int, reason: str) -> None:
+def ask_to_stop(connection: sqlite.Connection, job_id: int, now: int, reason: str) -> None:
     """Tell the worker, which sees it with its next item, to stop."""
     connection.execute(
         "UPDATE job SET cancel_requested_at = ?, cancel_reason = ? WHERE id = ?", (now, reason, job_id)
     )
 
 
-def cancelled(connection: sqlite3.Connection, job_id: int, now: int, reason: str) -> None:
+def cancelled(connection: sqlite.Connection, job_id: int, now: int, reason: str) -> None:
     """End a job as cancelled that nobody runs, or that nobody shall run on."""
     connection.execute(
         "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now,"
@@ -74,7 +73,7 @@ def cancelled(connection: sqlite3.Connection, job_id: int, now: int, reason: str
     )
 
 
-def force_failed(connection: sqlite3.Connection, job_id: int, now: int, reason: str | None) -> None:
+def force_failed(connection: sqlite.Connection, job_id: int, now: int, reason: str | None) -> None:
     """End a job as failed because a person says so."""
     connection.execute(
         "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now,"
@@ -84,7 +83,7 @@ def force_failed(connection: sqlite3.Connection, job_id: int, now: int, reason: 
     )
 
 
-def lost(connection: sqlite3.Connection, job_id: int, now: int, error: str) -> None:
+def lost(connection: sqlite.Connection, job_id: int, now: int, error: str) -> None:
     """End a job as failed whose worker was not heard of any more."""
     connection.execute(
         "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now, error = :error,"
@@ -93,12 +92,12 @@ def lost(connection: sqlite3.Connection, job_id: int, now: int, error: str) -> N
     )
 
 
-def removed(connection: sqlite3.Connection, job_id: int, now: int) -> None:
+def removed(connection: sqlite.Connection, job_id: int, now: int) -> None:
     """Hide a job that has ended; its items stay, hidden with it."""
     connection.execute(f"UPDATE job SET removed_at = ?, {_FENCE_OFF} WHERE id = ?", (now, job_id))
 
 
-def errors_to_waiting(connection: sqlite3.Connection, job_id: int, now: int, most: int) -> int:
+def errors_to_waiting(connection: sqlite.Connection, job_id: int, now: int, most: int) -> int:
     """Make up to ``most`` failed items of a job without an owner unprocessed again; return how many."""
     found = connection.execute(
         "SELECT seq FROM item WHERE job_id = ? AND outcome = 'error' ORDER BY seq LIMIT ?", (job_id, most)
@@ -114,7 +113,7 @@ def errors_to_waiting(connection: sqlite3.Connection, job_id: int, now: int, mos
     return len(found)
 
 
-def pending_again(connection: sqlite3.Connection, job_id: int, *, keyed: bool) -> None:
+def pending_again(connection: sqlite.Connection, job_id: int, *, keyed: bool) -> None:
     """Make a job that has ended wait for its script's next run; without keys that begins from nothing."""
     counts = "" if keyed else " succeeded = 0, failed = 0, done_before = 0,"
     connection.execute(
@@ -127,7 +126,7 @@ def pending_again(connection: sqlite3.Connection, job_id: int, *, keyed: bool) -
     )
 
 
-def end_attempts(connection: sqlite3.Connection, job_id: int, now: int, how: str) -> None:
+def end_attempts(connection: sqlite.Connection, job_id: int, now: int, how: str) -> None:
     """Write how the run under way ended, which its worker may write no more; before the fence is raised."""
     connection.execute(
         "UPDATE attempt SET ended_at = ?, ended = ? WHERE job_id = ? AND ended_at IS NULL",
@@ -135,13 +134,13 @@ def end_attempts(connection: sqlite3.Connection, job_id: int, now: int, how: str
     )
 
 
-def is_starting(connection: sqlite3.Connection, job_id: int, now: int) -> bool:
+def is_starting(connection: sqlite.Connection, job_id: int, now: int) -> bool:
     """Whether somebody is about to start a pending job's script, or has, and it may still come up."""
     owner, until = connection.execute("SELECT owner, lease_until FROM job WHERE id = ?", (job_id,)).fetchone()
     return until is not None and until >= now and (owner is None or _holds(owner, until, now))
 
 
-def will_start(connection: sqlite3.Connection, job_id: int, owner: Owner | None, until: int | None) -> None:
+def will_start(connection: sqlite.Connection, job_id: int, owner: Owner | None, until: int | None) -> None:
     """Note until when (ms UTC) a pending job is being started, and as which process once there is one.
 
     Whoever starts it is not its owner: that is whom a force-fail may stop.

@@ -5,23 +5,17 @@ DB-API only: this runs in a user's own script.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from jobdash.errors import StoreError
-from jobdash.store.connections import connect_writer, refuse_unusable, translated
+from jobdash.store.dialects import sqlite
 from jobdash.store.owner import Owner
 
 HELD = "id = ? AND fence = ? AND status IN ('in_progress', 'cancelling')"
 """True of a job as long as the worker with this fence may write."""
 MOST_ROWS = 5_000
 """Items written in one transaction; other processes wait for its end."""
-_NEEDED_TABLES = 2
 
 _RENEW = f"UPDATE job SET lease_until = now_ms() + ? WHERE {HELD} RETURNING status"
 _ADD = (
@@ -88,8 +82,6 @@ _TRUTH = (
     " (SELECT owner FROM attempt WHERE job_id = job.id ORDER BY fence DESC LIMIT 1) FROM job WHERE id = ?"
 )
 _WHO = "SELECT actor FROM event WHERE job_id = ? AND action = ? ORDER BY id DESC LIMIT 1"
-NAMED = "db= or JOBDASH_DATABASE"
-"""How a script names another store."""
 
 
 class ItemWrite(NamedTuple):
@@ -124,82 +116,8 @@ class LeaseRefused(Exception):
         self.cancelled = cancelled
 
 
-def now_ms() -> int:
-    """Return the time in milliseconds UTC: what ``now_ms()`` is in every statement; tests replace it."""
-    return time.time_ns() // 1_000_000
-
-
-def open_store(path: Path, notice: Callable[[str], None] | None = None) -> sqlite3.Connection:
-    """Open the store for a worker, make it if there is none; it is never upgraded in a user's process.
-
-    All is written with ``synchronous=NORMAL``: a power cut may take the last moments, also of a claim or of
-    an end, and with them goes the process; the items that were lost are then done again. FULL would cost the
-    start and the end of each script a wait for the disk, and save nothing else.
-
-    ``notice`` is given a sentence when files of an earlier store had to be moved away. Raises `StoreError`
-    for a store that cannot be written by this version, or that somebody else owns or may write.
-    """
-    refuse_unusable(path)
-    if not path.exists():
-        from jobdash.store.bootstrap import create_store, ignore
-
-        create_store(path, notice or ignore)
-    connection = connect_writer(path, "NORMAL", NAMED)
-    try:
-        connection.create_function("now_ms", 0, _now_ms)
-        with translated(path, NAMED):
-            _check_tables(path, connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _now_ms() -> int:
-    return now_ms()  # looked up each time, so that replacing it reaches open connections
-
-
-def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
-    query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
-    (known,) = connection.execute(f"{query} ('job', 'alembic_version')").fetchone()
-    if known < _NEEDED_TABLES:
-        raise StoreError(f"{path} is not a jobdash store. Name another file with {NAMED}.")
-    if not connection.execute("SELECT 1 FROM pragma_table_info('attempt') WHERE name = 'work'").fetchone():
-        raise StoreError(
-            f"The store {path} was made by an older jobdash. Run `jobdash list` once: it upgrades the store."
-        )
-
-
-@contextlib.contextmanager
-def immediate(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold the store for writing; whatever goes wrong leaves it as it was."""
-    try:
-        begin(connection)  # an interrupt may come right behind it
-        yield
-        commit(connection)
-    except BaseException:
-        roll_back(connection)
-        raise
-
-
-def begin(connection: sqlite3.Connection) -> None:
-    """Begin a transaction that will write; waits for other writers as long as the connection's patience."""
-    connection.execute("BEGIN IMMEDIATE")
-
-
-def commit(connection: sqlite3.Connection) -> None:
-    """Make what was written so."""
-    connection.execute("COMMIT")
-
-
-def roll_back(connection: sqlite3.Connection) -> None:
-    """Undo what was written; SQLite may have done so by itself, when the disk was full for one."""
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
-
-
 def add_event(
-    connection: sqlite3.Connection, job_id: int, actor: str, action: str, result: str, detail: str
+    connection: sqlite.Connection, job_id: int, actor: str, action: str, result: str, detail: str
 ) -> None:
     """Append a line to the log, on an open transaction."""
     connection.execute(_EVENT, (actor, action, result, detail, job_id))
@@ -212,10 +130,10 @@ def pid_of(owner: str | None) -> int | None:
 
 
 def fail_left_loop(
-    connection: sqlite3.Connection, job_id: int, fence: int, actor: str, ended: str, done: int
+    connection: sqlite.Connection, job_id: int, fence: int, actor: str, ended: str, done: int
 ) -> None:
     """Turn the end of a loop that was left into a failure at so many items, unless something came between."""
-    with immediate(connection):
+    with sqlite.transaction(connection):
         if connection.execute(_FAIL_LEFT, (ended, job_id, fence, done)).fetchall():
             connection.execute(_END_ATTEMPT, (ended, job_id, fence))
             add_event(connection, job_id, actor, "end", "failed", ended)
@@ -225,11 +143,11 @@ class Lease:
     """A claimed job: what its worker may do as long as nobody else was given it.
 
     Every method is one transaction and raises `LeaseRefused` when the job is no longer this worker's, and
-    ``sqlite3.Error`` as it comes. Not for two threads at once.
+    `sqlite.Error` as it comes. Not for two threads at once.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, job_id: int, fence: int, attempt: int, lease_ms: int, actor: str
+        self, connection: sqlite.Connection, job_id: int, fence: int, attempt: int, lease_ms: int, actor: str
     ) -> None:
         self._connection = connection
         self._job_id = job_id
@@ -252,16 +170,16 @@ class Lease:
         """
         connection = self._connection
         try:
-            begin(connection)
+            sqlite.begin(connection)
             succeeded, failed = self._difference(outcomes)
             status = self._add(succeeded, failed)
             if status is None:
-                roll_back(connection)
+                sqlite.roll_back(connection)
             else:
                 self._upsert(outcomes)
-                commit(connection)
+                sqlite.commit(connection)
         except BaseException:
-            roll_back(connection)
+            sqlite.roll_back(connection)
             raise
         return self._or_refused(status)
 
@@ -311,7 +229,7 @@ class Lease:
     def expect(self, keys: Sequence[str]) -> None:
         """Write items down as unprocessed where nothing is known of them, in several transactions."""
         for start in range(0, len(keys), MOST_ROWS):
-            with immediate(self._connection):
+            with sqlite.transaction(self._connection):
                 held = self._status_of(_RENEW, (self._lease_ms, self._job_id, self._fence))
                 if held is not None:
                     rows = [(self._job_id, key, self._attempt) for key in keys[start : start + MOST_ROWS]]
@@ -321,14 +239,14 @@ class Lease:
     def count_total(self) -> int:
         """Make the items that are written down the job's total, and return it."""
         self._room = 0
-        with immediate(self._connection):
+        with sqlite.transaction(self._connection):
             found = self._status_of(_COUNT_TOTAL, (self._lease_ms, self._job_id, self._fence))
         return int(self._or_refused(found))
 
     def set_total(self, total: int) -> None:
         """Keep a total that has become known."""
         self._room = 0
-        with immediate(self._connection):
+        with sqlite.transaction(self._connection):
             found = self._status_of(_SET_TOTAL, (total, self._job_id, self._fence))
         self._or_refused(found)
 
@@ -346,7 +264,7 @@ class Lease:
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has written to the store; takes 3 µs."""
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        return sqlite.data_version(self._connection)
 
     def status(self) -> str:
         """Return the job's status as long as it is this worker's."""
@@ -355,7 +273,7 @@ class Lease:
 
     def ask_cancel(self, reason: str) -> None:
         """Ask for one's own cancel, so that it shows; nothing if it was asked for already."""
-        with immediate(self._connection):
+        with sqlite.transaction(self._connection):
             if self._status_of(_ASK_CANCEL, (reason, self._job_id, self._fence)) is not None:
                 add_event(self._connection, self._job_id, self._actor, "cancel", "done", reason)
         self.status()
@@ -365,23 +283,23 @@ class Lease:
 
         ``ended`` says how, in one sentence; ``asked`` is the reason of a cancel to oneself.
         """
-        with immediate(self._connection):
+        with sqlite.transaction(self._connection):
             found = self._status_of(_FINISH, (word, error, asked, self._job_id, self._fence))
             if found is not None:
                 self._connection.execute(_END_ATTEMPT, (ended, self._job_id, self._fence))
                 add_event(self._connection, self._job_id, self._actor, "end", word, ended)
         self._or_refused(found)
 
-    def be_patient(self, ms: int) -> None:
+    def set_busy_timeout(self, ms: int) -> None:
         """Set how long a statement waits for other writers."""
-        self._connection.execute(f"PRAGMA busy_timeout = {ms:d}")
+        sqlite.set_busy_timeout(self._connection, ms)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
     def _written(self, statement: str, values: tuple[object, ...]) -> str:
-        with immediate(self._connection):
+        with sqlite.transaction(self._connection):
             status = self._status_of(statement, values)
         return self._or_refused(status)
 

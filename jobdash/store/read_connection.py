@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -10,14 +9,12 @@ from typing import Any, Self
 from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.errors import StoreError
-from jobdash.store.chunks import chunks
-from jobdash.store.connections import connect_reader, translated
+from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.rows import ROW_COLUMNS, job_row
 
 COLUMNS = ", ".join(ROW_COLUMNS)
-IDS_A_QUERY = 500
-"""SQLite's oldest limit of parameters is 999."""
 
 
 class Interrupted(StoreError):
@@ -36,7 +33,7 @@ class ReadConnection:
         self._clock = clock
         self.identity = identity(path)
         """The file that is read."""
-        self._connection = connect_reader(path)
+        self._connection = sqlite.connect_reader(path)
 
     def close(self) -> None:
         """Close the connection."""
@@ -58,11 +55,10 @@ class ReadConnection:
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
-            with translated(self._path):
+            with sqlite.translated(self._path):
                 return self._connection.execute(sql, values).fetchall()
         except StoreError as error:
-            code = getattr(error.__cause__, "sqlite_errorcode", None)
-            if code == sqlite3.SQLITE_INTERRUPT:
+            if sqlite.is_interrupt(error.__cause__):
                 raise Interrupted from None
             raise
 
@@ -75,12 +71,7 @@ class ReadConnection:
     def rows(self, ids: Sequence[int]) -> dict[int, JobRow]:
         """Return rows by id, removed ones too; ids nobody has are left out."""
         found: dict[int, JobRow] = {}
-        for some in chunks(ids, IDS_A_QUERY):
-            sql = f"SELECT {COLUMNS} FROM job WHERE id IN ({marks(some)})"
+        for some in chunks(ids):
+            sql = f"SELECT {COLUMNS} FROM job WHERE id IN ({placeholders(some)})"
             found |= {row.id: row for row in self._rows(sql, some)}
         return found
-
-
-def marks(values: Sequence[object]) -> str:
-    """Return as many ``?`` as there are values."""
-    return ", ".join("?" * len(values))

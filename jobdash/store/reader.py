@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.store.dialects import sqlite
 from jobdash.store.files import replaced
 from jobdash.store.queries.events import EventReads
 from jobdash.store.queries.failures import FailureReads
@@ -28,7 +29,8 @@ class Reader(PageReads, JobReads, ItemReads, FailureReads, EventReads):
 
     def data_version(self) -> int:
         """Return a number that moves when another connection has committed; 3 µs."""
-        return int(self._value("PRAGMA data_version"))
+        with sqlite.translated(self._path):
+            return sqlite.data_version(self._connection)
 
     def revision(self) -> int:
         """Return the revision of the last change of any job."""

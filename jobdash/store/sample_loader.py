@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import secrets
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 from jobdash.errors import StoreError
-from jobdash.store.bootstrap import Notice, ignore, make_way, new_file, publish
-from jobdash.store.connections import SCHEMA_FILE, translated
+from jobdash.store.bootstrap import SCHEMA_FILE, Notice, ignore, make_way, new_file, publish, temporary_name
+from jobdash.store.dialects import sqlite
 from jobdash.store.ids import public_id
-from jobdash.store.sql_script import statements
 
 SAMPLE_COLUMNS = (
     "provider", "account", "origin", "remote_id", "name", "remote_status", "raw_status",
@@ -31,7 +28,6 @@ _INSERT = (
     f"INSERT INTO job (public_id, revision, {', '.join(SAMPLE_COLUMNS)})"
     f" VALUES (?, ?, {', '.join('?' * len(SAMPLE_COLUMNS))})"
 )
-_FAST = ("journal_mode = OFF", "synchronous = OFF", "cache_size = -262144", "temp_store = MEMORY")
 
 
 def build_sample_store(path: Path, rows: Iterable[SampleRow], notice: Notice = ignore) -> int:
@@ -42,11 +38,11 @@ def build_sample_store(path: Path, rows: Iterable[SampleRow], notice: Notice = i
     """
     if path.exists():
         raise StoreError(f"{path} exists already: samples go into a new store.")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    temporary = temporary_name(path)
     try:
         make_way(path)
         new_file(temporary)
-        with closing(sqlite3.connect(temporary, isolation_level=None)) as connection, translated(path):
+        with closing(sqlite.connect_file(temporary)) as connection, sqlite.translated(path):
             count = _fill(connection, rows)
         publish(temporary, path, notice)
     except FileExistsError:
@@ -58,18 +54,16 @@ def build_sample_store(path: Path, rows: Iterable[SampleRow], notice: Notice = i
     return count
 
 
-def _fill(connection: sqlite3.Connection, rows: Iterable[SampleRow]) -> int:
-    for pragma in _FAST:
-        connection.execute(f"PRAGMA {pragma}")
-    script = list(statements(SCHEMA_FILE.read_text(encoding="utf-8")))
+def _fill(connection: sqlite.Connection, rows: Iterable[SampleRow]) -> int:
+    sqlite.prepare_bulk_load(connection)
+    script = list(sqlite.statements(SCHEMA_FILE.read_text(encoding="utf-8")))
     tables = [statement for statement in script if statement.startswith("CREATE TABLE")]
     for statement in tables:
         connection.execute(statement)
     count = 0
     for batch in _batches(_numbered(rows)):
-        connection.execute("BEGIN")
-        connection.executemany(_INSERT, batch)
-        connection.execute("COMMIT")
+        with sqlite.transaction(connection):
+            connection.executemany(_INSERT, batch)
         count += len(batch)
     for statement in script:
         if statement not in tables:
@@ -78,7 +72,7 @@ def _fill(connection: sqlite3.Connection, rows: Iterable[SampleRow]) -> int:
         "INSERT INTO tally (account, tab, n) SELECT account, tab, count(*) FROM job GROUP BY account, tab"
     )
     connection.execute("UPDATE meta SET revision = ?", (count,))
-    connection.execute("PRAGMA journal_mode = WAL")
+    sqlite.use_wal(connection)
     return count
 
 

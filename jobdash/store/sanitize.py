@@ -13,7 +13,7 @@ from jobdash.store.remote_snapshot import SnapshotError
 MOST_ERRORS = 1000
 """Errors kept of one job; a file of 50,000 bad lines says the same thing 50,000 times."""
 _MOST_ENTRIES = 64
-"""Entries kept of metadata and the like; OpenAI allows 16."""
+"""Entries kept of metadata and the like; providers allow 16."""
 _MOST = 2**63 - 1
 _HASH_LETTERS = 16
 

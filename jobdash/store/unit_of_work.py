@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from sqlalchemy.exc import DBAPIError
 from jobdash.domain.clock import Clock
 from jobdash.domain.job import JobRow
 from jobdash.errors import StoreError, StoreTooNew
-from jobdash.store.chunks import chunks
-from jobdash.store.compiled_statement import CompiledStatement, driver_of
-from jobdash.store.connections import SCHEMA_VERSION, open_engines, store_error
+from jobdash.store.bootstrap import SCHEMA_VERSION
+from jobdash.store.compiled_statement import CompiledStatement
+from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.sqlite import chunks, driver_of
 from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.ids import public_id
 from jobdash.store.intents import INTENT_COLUMNS, intent
@@ -26,9 +26,6 @@ from jobdash.store.records import Actor, Intent, IntentKind, Precondition, Refus
 from jobdash.store.rows import ROW_COLUMNS, job_row
 from jobdash.store.sanitize import stored, stored_error
 from jobdash.store.schema.tables import AccountRecord, EventRecord, IntentRecord, JobRecord, table
-
-WORDS_A_QUERY = 400
-"""SQLite's oldest limit of parameters is 999."""
 
 TAKEN_BACK = "its removal was taken back or carried out elsewhere"
 
@@ -129,9 +126,8 @@ class UnitOfWork:
         self._actor = actor
         self.identity = identity(path)
         """The file that is written."""
-        durable, quick = open_engines(path)
-        self._durable = durable.connect()
-        self._quick = quick.connect()
+        self._durable = sqlite.open_engine(path, "FULL").connect()
+        self._quick = sqlite.open_engine(path, "NORMAL").connect()
         self._refuse_replaced()
         self._joined: _Batch | None = None
         """The transaction that several writes share, while they do."""
@@ -194,7 +190,7 @@ class UnitOfWork:
     def _transaction(self, *, durable: bool = False) -> Iterator[Connection]:
         """Hold the store for writing; ``durable`` when what is written must survive a power cut."""
         connection = self._durable if durable else self._quick
-        try:
+        with sqlite.translated(self._path), _driver_errors():
             if self._joined is not None:
                 joined = self._joined
                 with joined.part():
@@ -208,12 +204,6 @@ class UnitOfWork:
                     )
                 yield connection
             self._refuse_replaced()  # what was committed into a deleted file is not written
-        except sqlite3.DatabaseError as error:
-            raise store_error(self._path, error) from error
-        except DBAPIError as error:
-            if isinstance(error.orig, sqlite3.DatabaseError):
-                raise store_error(self._path, error.orig) from error
-            raise
 
     def _refuse_replaced(self) -> None:
         refuse_replaced(self._path, self.identity)
@@ -256,7 +246,7 @@ class UnitOfWork:
         fresh: set[str] = set()
         while len(fresh) < count:
             more = {public_id() for _ in range(count - len(fresh))}
-            for words in chunks(sorted(more), WORDS_A_QUERY):
+            for words in chunks(sorted(more)):
                 more.difference_update(connection.execute(_TAKEN, {"words": words}).scalars())
             fresh |= more
         return list(fresh)
@@ -352,6 +342,17 @@ class UnitOfWork:
         """Close a job's waiting removal, if it has one: it was taken back, or the job is removed already."""
         for (intent_id,) in connection.execute(_WAITING, {"job_key": job_id}).all():
             self._close(connection, intent_id, now, outcome)
+
+
+@contextmanager
+def _driver_errors() -> Iterator[None]:
+    """Raise the driver's error instead of the one that SQLAlchemy makes of it."""
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite.DatabaseError):
+            raise error.orig from error
+        raise
 
 
 # In every transaction, and so without SQLAlchemy's overhead.

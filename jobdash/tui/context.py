@@ -11,7 +11,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import DecisionContext
 from jobdash.errors import StoreError
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.servers import servers
+from jobdash.operations.providers import servers
 from jobdash.tui.symbols import Symbols, choose
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import sys
 import time
 from pathlib import Path
 from threading import get_ident
+from typing import TYPE_CHECKING
 
 from jobdash.errors import StoreError
 from jobdash.worker.exceptions import CancelledInWorker, JobCancelled, LeaseLost, LeaseLostInWorker
+
+if TYPE_CHECKING:
+    from jobdash.store.dialects.sqlite import Connection
 
 _LOOK_EVERY_S = 0.05
 _SENT = 0
@@ -131,7 +134,7 @@ class _StoreWatch:
         """What became of it, when it is no longer that run's."""
         self._path = path
         self._key = (job_id, fence)
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
         self._next = 0.0
 
     def look(self) -> None:
@@ -139,7 +142,9 @@ class _StoreWatch:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _LOOK_EVERY_S
-            with contextlib.suppress(sqlite3.Error, StoreError):
+            from jobdash.store.dialects import sqlite
+
+            with contextlib.suppress(sqlite.Error, StoreError):
                 connection = self._open()
                 row = connection.execute(_STATUS, self._key).fetchone()
                 if row is None:
@@ -147,16 +152,16 @@ class _StoreWatch:
                 else:
                     self.status = row[0]
 
-    def _ask_what_became_of_it(self, connection: sqlite3.Connection) -> None:
+    def _ask_what_became_of_it(self, connection: Connection) -> None:
         from jobdash.store.leases import Lease
 
         truth = Lease(connection, *self._key, attempt=0, lease_ms=0, actor="").truth()
         self.status = "cancelled"
         self.lost = None if truth.cancelled else str(truth)
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> Connection:
         if self._connection is None:
-            from jobdash.store.connections import connect_reader
+            from jobdash.store.dialects.sqlite import connect_reader
 
             self._connection = connect_reader(Path(self._path))
         return self._connection

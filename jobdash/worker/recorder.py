@@ -6,7 +6,6 @@ A store that cannot be written never stops the work: it is said once, and the lo
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -16,9 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from jobdash.errors import JobdashError
+from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
-from jobdash.store.connections import BUSY_TIMEOUT_MS
 from jobdash.store.continuation import CannotResumeError
+from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.sqlite import BUSY_TIMEOUT_MS
 from jobdash.store.leases import (
     MOST_ROWS,
     ItemWrite,
@@ -26,7 +27,6 @@ from jobdash.store.leases import (
     LeaseRefused,
     LeaseState,
     fail_left_loop,
-    open_store,
 )
 from jobdash.worker import store_connection
 from jobdash.worker.cancellation import Token
@@ -90,10 +90,10 @@ class Recorder(StoreConnection):
         return got
 
     def _claimed(self, path: Path, want: ClaimRequest) -> Claim:
-        connection = open_store(path, lambda sentence: print_line(f"jobdash: {sentence}"))
+        connection = open_for_worker(path, lambda sentence: print_line(f"jobdash: {sentence}"))
         try:
             got = while_busy(lambda: claim(connection, want))
-            got.hold.be_patient(self._patience_ms)
+            got.hold.set_busy_timeout(self._patience_ms)
         except BaseException:
             connection.close()
             raise
@@ -117,7 +117,7 @@ class Recorder(StoreConnection):
             if hold is not None:
                 try:
                     found = while_busy(lambda: hold.standing(keys))
-                except sqlite3.Error as error:
+                except sqlite.Error as error:
                     self._give_up(error_text(self._path, error))
         return found | {key: LeaseState(one.outcome, self.attempt) for key, one in kept.items()}
 
@@ -189,12 +189,12 @@ class Recorder(StoreConnection):
             if hold is None:
                 return
             try:
-                hold.be_patient(BUSY_TIMEOUT_MS)
+                hold.set_busy_timeout(BUSY_TIMEOUT_MS)
                 while_busy(lambda: self._write(hold))
                 asked = self._token.asked if word == "cancelled" else None
                 while_busy(lambda: hold.finish(word, ended, error, asked))
                 self.check_file(_END_IS_LOST)
-            except sqlite3.Error as trouble:
+            except sqlite.Error as trouble:
                 self._give_up(error_text(self._path, trouble), _END_IS_LOST)
             self.let_go()
 
@@ -203,9 +203,9 @@ class Recorder(StoreConnection):
         if self._claimed_as is None or identity(self._path) != self._file:
             return
         job_id, fence, actor = self._claimed_as
-        with contextlib.suppress(sqlite3.Error, JobdashError), exclusive() as outermost:
+        with contextlib.suppress(sqlite.Error, JobdashError), exclusive() as outermost:
             if outermost:
-                with closing(open_store(self._path)) as connection:
+                with closing(open_for_worker(self._path)) as connection:
                     while_busy(lambda: fail_left_loop(connection, job_id, fence, actor, ended, done))
 
     def _write(self, hold: Lease) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,10 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from jobdash.errors import JobdashError
-from jobdash.store.connections import store_error
+from jobdash.store.bootstrap import SCRIPT_OPTION
+from jobdash.store.dialects import sqlite
 from jobdash.store.files import Identity
 from jobdash.store.files import identity as identity
-from jobdash.store.leases import NAMED, Lease, LeaseRefused
+from jobdash.store.leases import Lease, LeaseRefused
 from jobdash.worker.cancellation import Token
 from jobdash.worker.reentrancy import exclusive
 from jobdash.worker.stderr import print_line
@@ -24,8 +24,6 @@ LAST_WAIT_S = 30.0
 MOST_KEPT = 10_000
 """Outcomes kept in memory for a full disk; for a store that is only busy the loop gets slower instead."""
 RUNS_ON = "The loop runs on; nothing more of it is recorded."
-_MAY_PASS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 T = TypeVar("T")
 
 
@@ -70,7 +68,7 @@ class StoreConnection:
         with exclusive(), self._lock:
             hold, self._hold = self._hold, None
             if hold is not None:
-                with contextlib.suppress(sqlite3.Error):
+                with contextlib.suppress(sqlite.Error):
                     hold.close()
 
     def before_fork(self) -> None:
@@ -109,13 +107,13 @@ class StoreConnection:
             yield
         except LeaseRefused as refused:
             self.refused(refused)
-        except sqlite3.Error as error:
+        except sqlite.Error as error:
             self._trouble(error)
 
-    def _trouble(self, error: sqlite3.Error) -> None:
+    def _trouble(self, error: sqlite.Error) -> None:
         now = time.monotonic()
-        busy = is_busy(error)
-        if _code(error) not in _MAY_PASS or (not busy and self._kept() > MOST_KEPT):
+        busy = sqlite.is_busy(error)
+        if not sqlite.is_transient(error) or (not busy and self._kept() > MOST_KEPT):
             self._give_up(error_text(self._path, error))
             return
         if self._trouble_since is None:
@@ -140,21 +138,12 @@ class StoreConnection:
         """Drop what waits to be written."""
 
 
-def is_busy(error: BaseException) -> bool:
-    """Whether other programs are writing to the store."""
-    return _code(error) in _BUSY
-
-
-def _code(error: BaseException) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
 def error_text(path: Path, error: Exception) -> str:
     """Return what is wrong with a store, as a sentence."""
-    if is_busy(error):
+    if sqlite.is_busy(error):
         return f"The store {path} is busy: other programs have been writing for {LAST_WAIT_S:g} s."
-    if isinstance(error, sqlite3.DatabaseError):
-        return str(store_error(path, error, NAMED))
+    if isinstance(error, sqlite.DatabaseError):
+        return str(sqlite.store_error(path, error, SCRIPT_OPTION))
     if isinstance(error, JobdashError):
         return sentence(str(error))
     return f"The store {path} cannot be used: {sentence(str(error) or type(error).__name__)}"
@@ -171,6 +160,6 @@ def while_busy(do: Callable[[], T]) -> T:
     while True:
         try:
             return do()
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() >= until:
+        except sqlite.Error as error:
+            if not sqlite.is_busy(error) or time.monotonic() >= until:
                 raise

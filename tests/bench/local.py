@@ -18,8 +18,7 @@ from pathlib import Path
 
 import jobdash
 from jobdash.domain.clock import system_clock
-from jobdash.store.connections import ensure_store
-from jobdash.store.leases import open_store
+from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.owner import current_owner
 from jobdash.store.records import Actor
 from jobdash.store.writer import Writer
@@ -64,7 +63,7 @@ def _our_commits(path: Path) -> float:
 
 def _bare_commits(path: Path) -> float:
     ensure_store(path)
-    with closing(open_store(path)) as store:
+    with closing(open_for_worker(path)) as store:
         store.execute(
             "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status,"
             " created_at, fence, owner, total)"

@@ -20,7 +20,7 @@ from jobdash.domain.filter import FIELDS, parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
 from jobdash.errors import FilterError
-from jobdash.store.connections import ensure_store
+from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
 from jobdash.store.sort_orders import Scope, Sort
 

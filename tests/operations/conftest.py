@@ -13,7 +13,7 @@ from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.writer_thread import WriterThread
-from jobdash.store.connections import ensure_store
+from jobdash.store.bootstrap import ensure_store
 
 
 @pytest.fixture

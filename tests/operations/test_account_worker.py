@@ -20,7 +20,7 @@ from jobdash.operations.account_session import ListPage
 from jobdash.operations.account_worker import AccountWorker
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.writer_thread import WriterLoop
-from jobdash.store.connections import ensure_store
+from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
 
 PATIENCE_S = 10.0

@@ -10,7 +10,7 @@ from kit.child_processes import ForkServer
 from kit.local_world import LocalWorld
 from kit.world import World
 
-from jobdash.store.connections import ensure_store
+from jobdash.store.bootstrap import ensure_store
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from kit.local_model import TTL
 from kit.local_place import Moment, Place
 
-from jobdash.store.connections import ensure_store
+from jobdash.store.bootstrap import ensure_store
 
 STEPS_IN_A_ROW = 50
 CI_STEPS = 20_000

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from jobdash.operations.actor import current_actor
+from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
-from jobdash.store.leases import ItemWrite, open_store
+from jobdash.store.leases import ItemWrite
 from jobdash.store.owner import Owner, current_owner, start_time
 
 LIVE = 3_600_000
@@ -75,7 +76,7 @@ def begin(
         cwd=None if cwd is None else str(cwd),
         **{"resume": "always", **more},
     )
-    return Run(claim(open_store(path), wanted))
+    return Run(claim(open_for_worker(path), wanted))
 
 
 def owner_of(pid: int) -> Owner:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from store_kit import HandClock, actor
 
-from jobdash.store.connections import ensure_store
+from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
 from jobdash.store.writer import Writer
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from store_kit import START, HandClock, actor, anyone, put, raw, remote
 
-from jobdash.store.connections import ensure_store
+from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
 from jobdash.store.records import Intent
 from jobdash.store.sort_orders import Scope, Sort

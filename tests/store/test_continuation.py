@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
-from jobdash.store.connections import ensure_store
 from jobdash.store.continuation import CannotResumeError, Continuation, WorkIdentity, agrees
-from jobdash.store.leases import ItemWrite, open_store
+from jobdash.store.leases import ItemWrite
 from jobdash.store.owner import current_owner
 
 HERE = current_owner()
@@ -26,7 +26,7 @@ KEYS = ["a", "b", "c", "d"]
 
 @pytest.fixture
 def db(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(open_store(path)) as connection:
+    with closing(open_for_worker(path)) as connection:
         yield connection
 
 
@@ -258,7 +258,7 @@ def test_no_run_continues_the_work_of_another(
     path = tmp_path_factory.mktemp("store") / "jobs.db"
     ensure_store(path)
     model, number = Model(), 0
-    with closing(open_store(path)) as db:
+    with closing(open_for_worker(path)) as db:
         for step in history:
             number += not step.same_process
             work = WorkIdentity(step.script, step.script, "main", None, step.arguments, f"process {number}")

@@ -19,9 +19,9 @@ from store_kit import everything, one, put, raw, remote
 
 from jobdash.errors import StoreError
 from jobdash.store import bootstrap, files
-from jobdash.store.connections import connect_reader, ensure_store, store_error
+from jobdash.store.bootstrap import ensure_store, open_for_worker
+from jobdash.store.dialects.sqlite import connect_reader, store_error
 from jobdash.store.files import identity, owners, refuse_foreign
-from jobdash.store.leases import open_store
 from jobdash.store.reader import Reader
 from jobdash.store.sample_loader import build_sample_store
 from jobdash.store.writer import Writer
@@ -58,7 +58,7 @@ def sample(path: Path) -> None:
     build_sample_store(path, [])
 
 
-MAKERS: list[Callable[[Path], object]] = [ensure_store, lambda path: open_store(path).close(), sample]
+MAKERS: list[Callable[[Path], object]] = [ensure_store, lambda path: open_for_worker(path).close(), sample]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -219,7 +219,7 @@ def test_a_store_that_stays_is_the_same_file(path: Path, writer: Writer, reader:
 
 # ── somebody else's ─────────────────────────────────────────────────────────────────────────────────────────
 
-OPENERS: list[Callable[[Path], object]] = [ensure_store, open_store]
+OPENERS: list[Callable[[Path], object]] = [ensure_store, open_for_worker]
 
 
 def refused(path: Path, opener: Callable[[Path], object]) -> str:

@@ -18,9 +18,11 @@ from store_kit import HOUR, MINUTE, SECOND, START, HandClock, raw
 
 from jobdash.store import claims as claims
 from jobdash.store import continuation, leases
+from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
 from jobdash.store.continuation import Continuation
-from jobdash.store.leases import ItemWrite, Lease, LeaseRefused, LeaseState, open_store
+from jobdash.store.dialects import sqlite
+from jobdash.store.leases import ItemWrite, Lease, LeaseRefused, LeaseState
 from jobdash.store.owner import current_owner
 
 HERE = current_owner()
@@ -33,13 +35,13 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
     by_hand = HandClock()
-    monkeypatch.setattr(leases, "now_ms", by_hand)
+    monkeypatch.setattr(sqlite, "now_ms", by_hand)
     return by_hand
 
 
 @pytest.fixture
 def db(path: Path, clock: HandClock) -> Iterator[sqlite3.Connection]:
-    with closing(open_store(path)) as connection:
+    with closing(open_for_worker(path)) as connection:
         yield connection
 
 
@@ -295,7 +297,7 @@ def test_eight_that_want_the_same_job_get_one_each(path: Path) -> None:
     got: list[Claim] = []
 
     def take(number: int) -> None:
-        with closing(open_store(path)) as connection:
+        with closing(open_for_worker(path)) as connection:
             started.wait(20)
             got.append(claim(connection, wanted(owner=replace(ALIVE, pid=number + 1))))
 
@@ -486,7 +488,7 @@ def test_a_worker_works_with_a_newer_store(path: Path, clock: HandClock) -> None
     raw(path, "UPDATE alembic_version SET version_num = '0099'")
     raw(path, "ALTER TABLE job ADD COLUMN colour TEXT")
     raw(path, "ALTER TABLE item ADD COLUMN colour TEXT")
-    with closing(open_store(path)) as connection:
+    with closing(open_for_worker(path)) as connection:
         claim(connection, wanted()).hold.write_items(ok(1))
     assert raw(path, "SELECT version_num FROM alembic_version") == [("0099",)]
 

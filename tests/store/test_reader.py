@@ -19,7 +19,8 @@ from jobdash.domain.filter import Conditions, parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status, Tab, tab_number
 from jobdash.errors import StoreError
-from jobdash.store.connections import connect_reader, ensure_store
+from jobdash.store.bootstrap import ensure_store
+from jobdash.store.dialects.sqlite import connect_reader
 from jobdash.store.reader import Interrupted, Reader, Scope, Sort, SortOrder
 from jobdash.store.sort_orders import KeysetWalk, SortKey, walks
 from jobdash.store.writer import Writer

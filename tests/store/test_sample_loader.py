@@ -15,7 +15,7 @@ from jobdash.domain.filter import parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status, Tab
 from jobdash.errors import StoreError
-from jobdash.store.connections import ensure_store
+from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
 from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store
 from jobdash.store.sort_orders import Scope, Sort, SortOrder

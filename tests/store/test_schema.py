@@ -13,8 +13,8 @@ from sqlmodel import Session, select
 from store_kit import ORIGIN, START, one, put, raw, remote, remote_error
 
 from jobdash.domain.status import FORCE_FAILED, Status, effective, tab_number
-from jobdash.store.bootstrap import build_store
-from jobdash.store.connections import SCHEMA_FILE, SCHEMA_VERSION, open_engine
+from jobdash.store.bootstrap import SCHEMA_FILE, SCHEMA_VERSION, build_store
+from jobdash.store.dialects.sqlite import open_engine
 from jobdash.store.reader import Reader
 from jobdash.store.rows import ROW_COLUMNS
 from jobdash.store.schema.generate import main, schema_sql

@@ -13,7 +13,7 @@ from store_kit import MINUTE, ORIGIN, START, HandClock, actor, anyone, everythin
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status, Tab, tab_number
-from jobdash.store.connections import ensure_store
+from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
 from jobdash.store.records import Intent, NewJob, Refusal
 from jobdash.store.writer import Writer

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tui_kit import HOUR, account, change, dashboard, jobs, make_store, now_ms
 
-from jobdash.config.settings import Account, UiSettings
+from jobdash.config.settings import UiSettings
 from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
+from jobdash.domain.account import Account
 from jobdash.domain.status import Tab
 from jobdash.tui.messages import AccountWaiting, SyncProgress
 
@@ -130,7 +131,7 @@ async def test_a_store_upgraded_by_a_newer_jobdash(path: Path) -> None:
 async def test_a_store_that_cannot_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_store(path, jobs("pending"))
     monkeypatch.setattr(
-        "jobdash.store.connections.read_only_reason", lambda _path: "jobdash.db is not writable"
+        "jobdash.store.bootstrap.read_only_reason", lambda _path: "jobdash.db is not writable"
     )
     async with dashboard(path, [OPENAI]) as dash:
         assert "jobdash.db is not writable" in dash.line("banner")

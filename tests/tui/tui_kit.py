@@ -16,8 +16,9 @@ from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
-from jobdash.config.settings import Account, Config, Secret, SyncSettings, UiSettings
+from jobdash.config.settings import Config, SyncSettings, UiSettings
 from jobdash.demo.emulator import EmulatorServer
+from jobdash.domain.account import Account, Secret
 from jobdash.domain.status import Tab
 from jobdash.operations.job_lookup import open_browser
 from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store

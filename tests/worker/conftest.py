@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from worker_kit import Scripts, Seen
 
-from jobdash.store.connections import ensure_store
+from jobdash.store.bootstrap import ensure_store
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ import pytest
 from worker_kit import Scripts, Seen, until
 
 from jobdash import JobCancelled, LeaseLost, track
-from jobdash.store import leases
+from jobdash.store.dialects import sqlite
 from jobdash.store.leases import Lease
 from jobdash.worker import job as jobs
 from jobdash.worker import process_hooks, store_connection
@@ -243,7 +243,7 @@ def test_a_loop_collected_inside_its_own_statement_ends_behind_it(
 @pytest.fixture
 def collecting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Collect garbage when the store is asked for the time by this thread, which is inside a transaction."""
-    now_ms = leases.now_ms
+    now_ms = sqlite.now_ms
 
     def collect() -> int:
         if threading.current_thread() is threading.main_thread():
@@ -252,7 +252,7 @@ def collecting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     monkeypatch.setattr(store_connection, "LAST_WAIT_S", 0.5)
     gc.disable()
-    yield lambda: monkeypatch.setattr(leases, "now_ms", collect)
+    yield lambda: monkeypatch.setattr(sqlite, "now_ms", collect)
     gc.enable()
 
 

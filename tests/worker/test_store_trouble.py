@@ -15,7 +15,7 @@ import pytest
 from worker_kit import Seen, until
 
 from jobdash import Job, LeaseLost, track
-from jobdash.store import leases
+from jobdash.store.dialects import sqlite
 from jobdash.store.leases import Lease
 from jobdash.worker import job_run as runs
 from jobdash.worker import process_hooks, recorder, store_connection
@@ -171,7 +171,7 @@ def test_a_full_disk_is_said_at_once_and_tried_again(
 ) -> None:
     full = sqlite3.OperationalError("database or disk is full")
     full.sqlite_errorcode = sqlite3.SQLITE_FULL
-    commit = leases.commit
+    commit = sqlite.commit
     with track(range(4), "full", key=str) as job:
         for item in job:
             if item.value == 1:
@@ -179,9 +179,9 @@ def test_a_full_disk_is_said_at_once_and_tried_again(
                 def fail(connection: sqlite3.Connection) -> None:
                     raise full
 
-                monkeypatch.setattr(leases, "commit", fail)
+                monkeypatch.setattr(sqlite, "commit", fail)
             if item.value == 3:
-                monkeypatch.setattr(leases, "commit", commit)
+                monkeypatch.setattr(sqlite, "commit", commit)
             with item:
                 pass
     assert seen.counts("full") == ("completed", 4, 4, 0)

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import UNFINISHED, Status
 from jobdash.store.commands.snapshots import SnapshotWrites
-from jobdash.store.compiled_statement import driver_of
-from jobdash.store.connections import translated
+from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.sqlite import driver_of
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal
 from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.rows import UNFINISHED_REMOTELY
@@ -151,7 +151,7 @@ class CancelWrites(SnapshotWrites):
         ``after_ms`` milliseconds after it was asked for, a cancel has been applied or never will be. Returns
         the jobs, which may be asked again.
         """
-        with translated(self._path):
+        with sqlite.translated(self._path):
             found = driver_of(self._looking).execute(_UNANSWERED, (account, origin, after_ms)).fetchall()
         withdrawn: list[JobRow] = []
         for (job_id,) in found:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert
 
 from jobdash.domain.job import JobRow
-from jobdash.store.chunks import chunks
+from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.merge import changed_columns
 from jobdash.store.remote_snapshot import RemoteSnapshot, SnapshotFailure
 from jobdash.store.sanitize import as_json, distinct, error_entries, stored, stored_error
@@ -18,7 +18,7 @@ from jobdash.store.schema.tables import ItemRecord, table
 from jobdash.store.unit_of_work import UnitOfWork
 
 MOST_FAILED = 50_000
-"""Failed requests kept of one batch: as many as a batch at OpenAI can have."""
+"""Failed requests kept of one batch: as many as the largest batches have."""
 MOST_BYTES = 8 * 1024 * 1024
 """Bytes of their keys and messages that are kept."""
 REFRESHED = "refresh-errors"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import bindparam, select
 
 from jobdash.domain.job import JobRow
-from jobdash.store.connections import translated
+from jobdash.store.dialects import sqlite
 from jobdash.store.merge import FILES_DELETED
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
 from jobdash.store.sanitize import stored_error
@@ -115,10 +114,8 @@ class RemoveWrites(UnitOfWork):
         then: such a sync would have seen the cancel confirmed. To be called now and then: it takes the store
         for writing only when there is one.
         """
-        with translated(self._path):
-            looking = self._quick.connection.driver_connection
-            assert isinstance(looking, sqlite3.Connection)
-            overdue = looking.execute(_OVERDUE, (self._clock(),)).fetchall()
+        with sqlite.translated(self._path):
+            overdue = sqlite.driver_of(self._looking).execute(_OVERDUE, (self._clock(),)).fetchall()
         nobodys = [
             intent_id
             for intent_id, account, deadline, asked_at in overdue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -15,8 +14,8 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, Status
 from jobdash.domain.time import MINUTE, SECOND
 from jobdash.store import lease_transitions
-from jobdash.store.chunks import chunks
-from jobdash.store.compiled_statement import driver_of
+from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.sqlite import chunks, driver_of
 from jobdash.store.item_rows import ATTEMPT_COLUMNS, attempt
 from jobdash.store.leases import MOST_ROWS
 from jobdash.store.owner import Owner
@@ -249,18 +248,18 @@ class ScriptJobWrites(UnitOfWork):
         return EndedLocally(self._row_now(connection, job_id), Owner.read(owner))
 
 
-def _last_attempt(driver: sqlite3.Connection, job_id: int) -> Attempt | None:
+def _last_attempt(driver: sqlite.Connection, job_id: int) -> Attempt | None:
     sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY fence DESC LIMIT 1"
     values = driver.execute(sql, (job_id,)).fetchone()
     return None if values is None else attempt(values)
 
 
-def _attempt_number(driver: sqlite3.Connection, job_id: int) -> int:
+def _attempt_number(driver: sqlite.Connection, job_id: int) -> int:
     (number,) = driver.execute("SELECT attempt FROM job WHERE id = ?", (job_id,)).fetchone()
     return int(number)
 
 
-def _local_files(driver: sqlite3.Connection, job_id: int) -> dict[str, str]:
+def _local_files(driver: sqlite.Connection, job_id: int) -> dict[str, str]:
     (files,) = driver.execute("SELECT files FROM job WHERE id = ?", (job_id,)).fetchone()
     return json.loads(files) if files else {}
 

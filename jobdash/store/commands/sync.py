@@ -13,21 +13,21 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, UNFINISHED
-from jobdash.store.chunks import chunks
 from jobdash.store.commands.snapshots import SELECT_KNOWN, AppliedSnapshot, SnapshotWrites
+from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, is_older
 from jobdash.store.records import UpsertResult
 from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.sanitize import distinct, stored, stored_named
 from jobdash.store.schema.tables import TagRecord, table
-from jobdash.store.unit_of_work import WORDS_A_QUERY, job
+from jobdash.store.unit_of_work import job
 
 GONE_AFTER_MS = 5 * 60 * 1000
 """Two 404s at least this far apart mean that a job is gone."""
 _JOBS_A_TRANSACTION = 250
 _TAGS_A_JOB = 16
-"""OpenAI allows 16 entries of metadata; together this is under 5,000 rows a transaction."""
+"""Entries of metadata kept of a job; together this is under 5,000 rows a transaction."""
 
 tags = table(TagRecord)
 
@@ -252,16 +252,16 @@ def _known(
     """Return the known jobs among ``jobs``: by remote id, or by the key of a submit not yet confirmed."""
     found: dict[str, dict[str, Any]] = {}
     place = {"provider": provider, "origin": origin}
-    for words in chunks([observed.remote_id for observed in jobs], WORDS_A_QUERY):
+    for words in chunks([observed.remote_id for observed in jobs]):
         for row in connection.execute(_BY_REMOTE_ID, {"words": words, **place}):
             found[row.remote_id] = _as_dict(row)
     keys = [observed.submit_key for observed in jobs if observed.submit_key]
-    for some in chunks(keys, WORDS_A_QUERY):
+    for some in chunks(keys):
         for row in connection.execute(_BY_SUBMIT_KEY, {"words": some, "provider": provider}):
             found[f"key {row.submit_key}"] = _as_dict(row)
     # A server that keeps no metadata still names the file, which was uploaded for this one batch.
     files = [word for observed in jobs if not observed.submit_key and (word := observed.files.get("input"))]
-    for some in chunks(files, WORDS_A_QUERY):
+    for some in chunks(files):
         for row in connection.execute(_BY_INPUT_FILE, {"words": some, **place}):
             before = _as_dict(row)
             found[f"file {json.loads(before['files'])['input']}"] = before

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import UNFINISHED
-from jobdash.store.chunks import chunks
+from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.records import Undoable, UndoKind, UndoOutcome
 from jobdash.store.unit_of_work import UnitOfWork
 

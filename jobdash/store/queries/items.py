@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.provider import LOCAL
 from jobdash.domain.status import Tab
-from jobdash.store.chunks import chunks
-from jobdash.store.connections import translated
-from jobdash.store.read_connection import IDS_A_QUERY, ReadConnection, marks
+from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.read_connection import ReadConnection
 
 if TYPE_CHECKING:  # a list of jobs, the leanest of all commands, does without
     from jobdash.domain.items import Attempt, ItemErrors, ItemRow, ItemStatus
@@ -95,11 +95,11 @@ class ItemReads(ReadConnection):
     def have_items(self, job_ids: Sequence[int]) -> set[int]:
         """Return which jobs have items that are done, whose outcomes can be fetched."""
         found: set[int] = set()
-        for some in chunks(job_ids, IDS_A_QUERY):
+        for some in chunks(job_ids):
             done = " OR ".join(
                 f"EXISTS (SELECT 1 FROM item WHERE job_id = job.id AND outcome = '{word}')" for word in _DONE
             )
-            sql = f"SELECT id FROM job WHERE id IN ({marks(some)}) AND ({done})"
+            sql = f"SELECT id FROM job WHERE id IN ({placeholders(some)}) AND ({done})"
             found |= {job_id for (job_id,) in self._all(sql, some)}
         return found
 
@@ -140,9 +140,10 @@ class ItemReads(ReadConnection):
         from jobdash.store.item_rows import ATTEMPT_COLUMNS, attempt
 
         found: dict[int, Attempt] = {}
-        for some in chunks(job_ids, IDS_A_QUERY):
+        for some in chunks(job_ids):
             sql = (
-                f"SELECT job_id, {ATTEMPT_COLUMNS} FROM attempt AS this WHERE job_id IN ({marks(some)})"
+                f"SELECT job_id, {ATTEMPT_COLUMNS} FROM attempt AS this"
+                f" WHERE job_id IN ({placeholders(some)})"
                 " AND fence = (SELECT max(fence) FROM attempt WHERE job_id = this.job_id)"
             )
             found |= {values[0]: attempt(values[1:]) for values in self._all(sql, some)}
@@ -151,9 +152,9 @@ class ItemReads(ReadConnection):
     def owners(self, job_ids: Sequence[int]) -> dict[int, str]:
         """Return, as the store keeps it, the process that holds each job, or held it last."""
         found: dict[int, str] = {}
-        for some in chunks(job_ids, IDS_A_QUERY):
+        for some in chunks(job_ids):
             sql = (
-                f"SELECT id, coalesce(owner, last_owner) FROM job WHERE id IN ({marks(some)})"
+                f"SELECT id, coalesce(owner, last_owner) FROM job WHERE id IN ({placeholders(some)})"
                 " AND coalesce(owner, last_owner) IS NOT NULL"
             )
             found |= dict(self._all(sql, some))
@@ -162,11 +163,11 @@ class ItemReads(ReadConnection):
     def held_by(self, owners: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
         """Return, by owner, the id and name of each job that one of these processes holds now."""
         found: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        for some in chunks(sorted(set(owners)), IDS_A_QUERY):
+        for some in chunks(sorted(set(owners))):
             sql = (
                 "SELECT owner, id, name FROM job"
                 f" WHERE tab IN ({Tab.RUNNING.number}, {Tab.CANCELLING.number}) AND provider = '{LOCAL}'"
-                f" AND owner IN ({marks(some)}) ORDER BY id"
+                f" AND owner IN ({placeholders(some)}) ORDER BY id"
             )
             for owner, job_id, name in self._all(sql, some):
                 found[owner].append((job_id, name))
@@ -176,7 +177,7 @@ class ItemReads(ReadConnection):
         """Return the ids of local jobs that are told to stop and whose worker is gone."""
         from jobdash.store.lease_transitions import abandoned_cancels  # which a list of jobs does without
 
-        with translated(self._path):
+        with sqlite.translated(self._path):
             return abandoned_cancels(self._connection, self._clock())
 
     def leases(self, now: int) -> tuple[int, int]:

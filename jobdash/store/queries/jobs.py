@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobdash.domain.job import JobDetails, JobRow
-from jobdash.store.chunks import chunks
-from jobdash.store.read_connection import COLUMNS, IDS_A_QUERY, ReadConnection, marks
+from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.read_connection import COLUMNS, ReadConnection
 from jobdash.store.rows import ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
 
 _DETAILS = (
@@ -44,12 +44,12 @@ class JobReads(ReadConnection):
     def jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         """Return everything known of jobs by id, removed ones too; ids nobody has are left out."""
         found: dict[int, JobDetails] = {}
-        for some in chunks(ids, IDS_A_QUERY):
+        for some in chunks(ids):
             found |= self._some_jobs(some)
         return found
 
     def _some_jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
-        these = marks(ids)
+        these = placeholders(ids)
         told = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id IN ({these})", ids)
         tags: dict[int, dict[str, str]] = defaultdict(dict)
         for job_id, key, value in self._all(
@@ -68,8 +68,8 @@ class JobReads(ReadConnection):
     def _public_ids(self, wanted: set[int | None]) -> dict[int | None, str]:
         ids = [job_id for job_id in wanted if job_id is not None]
         found: dict[int | None, str] = {}
-        for some in chunks(ids, IDS_A_QUERY):
-            sql = f"SELECT id, public_id FROM job WHERE id IN ({marks(some)})"
+        for some in chunks(ids):
+            sql = f"SELECT id, public_id FROM job WHERE id IN ({placeholders(some)})"
             found |= dict(self._all(sql, some))
         return found
 
@@ -140,10 +140,10 @@ class JobReads(ReadConnection):
     def answered_at(self, ids: Sequence[int]) -> dict[int, int]:
         """Return when a provider last told anything but a 404 of the jobs that were submitted from here."""
         found: dict[int, int] = {}
-        for some in chunks(ids, IDS_A_QUERY):
+        for some in chunks(ids):
             sql = (
                 "SELECT id, coalesce(not_found_at, seen_at, 0) FROM job"
-                f" WHERE submit_key IS NOT NULL AND id IN ({marks(some)})"
+                f" WHERE submit_key IS NOT NULL AND id IN ({placeholders(some)})"
             )
             found |= dict(self._all(sql, some))
         return found

@@ -9,9 +9,9 @@ from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.store.chunks import chunks
 from jobdash.store.counts import Counts
-from jobdash.store.read_connection import COLUMNS, IDS_A_QUERY, ReadConnection, marks
+from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.read_connection import COLUMNS, ReadConnection
 from jobdash.store.rows import job_row
 from jobdash.store.sort_orders import KeysetWalk, Scope, Sort, SortKey, key_of, walks
 
@@ -90,8 +90,8 @@ class PageReads(ReadConnection):
     def _sorted(self, ids: Sequence[int], sort: Sort) -> list[int]:
         column = walks(Scope(), sort, 0)[0].key
         keyed: list[tuple[Any, ...]] = []
-        for some in chunks(ids, IDS_A_QUERY):
-            keyed += self._all(f"SELECT {column}, id FROM job WHERE id IN ({marks(some)})", some)
+        for some in chunks(ids):
+            keyed += self._all(f"SELECT {column}, id FROM job WHERE id IN ({placeholders(some)})", some)
         keyed.sort(reverse=sort.descending)
         return [id_ for _, id_ in keyed]
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import create_mock_engine
 from sqlalchemy.schema import ExecutableDDLElement
 
-from jobdash.store.connections import SCHEMA_FILE, SCHEMA_VERSION
+from jobdash.store.bootstrap import SCHEMA_FILE, SCHEMA_VERSION
 from jobdash.store.schema.tables import Base
 from jobdash.store.schema.triggers import hang_on
 

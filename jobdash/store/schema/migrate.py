@@ -12,9 +12,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobdash.errors import StoreError
-from jobdash.store.connections import open_engine
+from jobdash.store.dialects import sqlite
 from jobdash.store.schema.tables import NOW_MS
-from jobdash.store.sql_script import statements
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _LIVE_LEASES = f"SELECT count(*) FROM job WHERE lease_until > {NOW_MS}"
@@ -29,11 +28,11 @@ def upgrade(path: Path, scripts: Path = MIGRATIONS) -> None:
     """
     config = Config()
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-    engine = open_engine(path, "FULL")
+    engine = sqlite.open_engine(path, "FULL")
     try:
         with engine.connect() as connection:
             # A table that is rewritten is dropped on the way; this cannot change inside a transaction.
-            _outside_transaction(connection, "PRAGMA foreign_keys = OFF")
+            sqlite.disable_foreign_keys(sqlite.driver_of(connection))
             with connection.begin():
                 _refuse_under_leases(connection, config)
                 config.attributes["connection"] = connection
@@ -46,14 +45,8 @@ def upgrade(path: Path, scripts: Path = MIGRATIONS) -> None:
 
 def run_file(connection: Connection, file: Path) -> None:
     """Run a file of SQL; for migrations."""
-    for statement in statements(file.read_text(encoding="utf-8")):
+    for statement in sqlite.statements(file.read_text(encoding="utf-8")):
         connection.exec_driver_sql(statement)
-
-
-def _outside_transaction(connection: Connection, statement: str) -> None:
-    driver = connection.connection.driver_connection
-    if driver is not None:
-        driver.execute(statement)
 
 
 def _refuse_under_leases(connection: Connection, config: Config) -> None:

@@ -9,10 +9,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from jobdash.config.settings import Account, Config
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
+from jobdash.operations.providers import account_hint
 from jobdash.tui import header_footer
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.exact_updates import ExactScreen
@@ -123,7 +125,7 @@ def doctor_lines(
     for account in config.accounts:
         lines += _account_lines(account, answers.get(account.name), account.name in asked, width, symbols)
     if not config.accounts:
-        lines.append((("no account: export OPENAI_API_KEY=… or GEMINI_API_KEY=…", "warning"),))
+        lines.append(((f"no account: {account_hint()}", "warning"),))
     return lines
 
 

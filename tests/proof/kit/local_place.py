@@ -14,9 +14,10 @@ import pytest
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext
-from jobdash.store import leases
+from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import ClaimRequest, claim
-from jobdash.store.leases import ItemWrite, Lease, LeaseRefused, open_store
+from jobdash.store.dialects import sqlite
+from jobdash.store.leases import ItemWrite, Lease, LeaseRefused
 from jobdash.store.owner import Owner, current_owner
 from jobdash.store.records import Actor, Refusal, Retried
 from jobdash.store.writer import Writer
@@ -68,8 +69,8 @@ class Place:
 
     def __init__(self, path: Path) -> None:
         self.clock = Clock()
-        self._before, leases.now_ms = leases.now_ms, self.clock
-        self._connections = [open_store(path) for _ in range(2)]
+        self._before, sqlite.now_ms = sqlite.now_ms, self.clock
+        self._connections = [open_for_worker(path) for _ in range(2)]
         self._writers = [
             Writer(path, self.clock, Actor(user, "desk", "tui", current_owner())) for user in ("ann", "bob")
         ]
@@ -79,7 +80,7 @@ class Place:
         self.clear()
 
     def close(self) -> None:
-        leases.now_ms = self._before
+        sqlite.now_ms = self._before
         for opened in (*self._connections, *self._writers, self._looking):
             opened.close()
 

@@ -18,16 +18,12 @@ import pytest
 from store_kit import HandClock, actor, put, raw, remote
 
 from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
-from jobdash.store import bootstrap, connections
+from jobdash.store import bootstrap
+from jobdash.store.bootstrap import SCHEMA_VERSION, ensure_store, open_for_worker, read_only_reason
 from jobdash.store.claims import ClaimRequest, claim
-from jobdash.store.connections import (
-    SCHEMA_VERSION,
-    connect_reader,
-    ensure_store,
-    open_engines,
-    read_only_reason,
-)
-from jobdash.store.leases import ItemWrite, open_store
+from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.sqlite import connect_reader, open_engine
+from jobdash.store.leases import ItemWrite
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.schema.migrate import MIGRATIONS, upgrade
@@ -178,7 +174,7 @@ def test_a_store_can_be_opened_for_reading_only(path: Path, tmp_path: Path) -> N
 
 def test_the_reason_for_reading_only_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = {path}
-    monkeypatch.setattr(connections.os, "access", lambda file, _mode: file not in refused)
+    monkeypatch.setattr(bootstrap.os, "access", lambda file, _mode: file not in refused)
     assert read_only_reason(path) == "jobs.db is not writable"
     refused.clear()
     refused.add(path.parent)
@@ -204,7 +200,7 @@ def test_writing_a_store_that_cannot_be_written_says_so(
     path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
-    monkeypatch.setattr(connections, "connect_writer", lambda *_: opened)
+    monkeypatch.setattr(sqlite, "connect_writer", lambda *_: opened)
     with (
         Writer(path, HandClock(), actor()) as unable,
         pytest.raises(StoreReadOnly, match="cannot be written"),
@@ -222,7 +218,8 @@ def test_a_reader_cannot_write(path: Path) -> None:
 
 def test_each_engine_keeps_its_promise_of_durability(path: Path) -> None:
     found = []
-    for made in open_engines(path):
+    for synchronous in ("FULL", "NORMAL"):
+        made = open_engine(path, synchronous)
         with made.connect() as connection:
             found.append(
                 [
@@ -274,14 +271,14 @@ def test_a_table_is_not_rewritten_under_a_running_job(path: Path, writer: Writer
 def test_an_older_store_that_cannot_be_written_is_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "SCHEMA_VERSION", NEXT_VERSION)
+    monkeypatch.setattr(bootstrap, "SCHEMA_VERSION", NEXT_VERSION)
     with pytest.raises(StoreReadOnly, match="needs an upgrade"):
         ensure_store(path, read_only=True)
 
 
 def test_ensure_store_upgrades_an_older_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upgraded: list[Path] = []
-    monkeypatch.setattr(connections, "SCHEMA_VERSION", NEXT_VERSION)
+    monkeypatch.setattr(bootstrap, "SCHEMA_VERSION", NEXT_VERSION)
     monkeypatch.setattr("jobdash.store.schema.migrate.upgrade", upgraded.append)
     assert ensure_store(path) is None
     assert upgraded == [path]
@@ -291,7 +288,7 @@ def test_reading_a_store_imports_no_orm(path: Path) -> None:
     """The first rows must not wait for SQLAlchemy, nor a fresh store for Alembic."""
     program = (
         "import sys; from pathlib import Path\n"
-        "from jobdash.store.connections import ensure_store\n"
+        "from jobdash.store.bootstrap import ensure_store\n"
         "from jobdash.store.reader import Reader\n"
         f"ensure_store(Path({str(path)!r})); ensure_store(Path({str(path.with_name('fresh.db'))!r}))\n"
         f"Reader(Path({str(path)!r})).counts()\n"
@@ -314,7 +311,9 @@ def test_a_store_without_local_jobs_gains_them_and_keeps_what_it_had(path: Path,
     )
     assert ensure_store(old) is None
     assert raw(old, "SELECT name, status, done_before FROM job") == [("nightly", "completed", None)]
-    claimed = claim(open_store(old), ClaimRequest("thumbnails", current_owner(), "me@here", True, 60_000))
+    claimed = claim(
+        open_for_worker(old), ClaimRequest("thumbnails", current_owner(), "me@here", True, 60_000)
+    )
     claimed.hold.write_items([ItemWrite("a", "ok")])
     assert raw(old, "SELECT name, succeeded FROM job ORDER BY id") == [("nightly", None), ("thumbnails", 1)]
 

@@ -1,0 +1,288 @@
+"""SQLite: connections, transactions, errors and settings; nothing else imports the driver.
+
+SQLAlchemy is imported by `open_engine` alone: readers and a user's script start without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+from jobdash.errors import StoreBusy, StoreError, StoreReadOnly
+from jobdash.store.files import real_path, side_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import sqlalchemy
+
+Connection = sqlite3.Connection
+Cursor = sqlite3.Cursor
+Error = sqlite3.Error
+DatabaseError = sqlite3.DatabaseError
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS = 5_000
+MAX_PARAMETERS = 500
+"""Values bound at once; SQLite's oldest limit of parameters is 999."""
+OPTION = "--db"
+"""How a person names another store to a command."""
+_OLDEST = (3, 35, 0)
+_READER_CACHE_KIB = 4 * 1024
+_WRITER_CACHE_KIB = 512
+"""A write touches some twenty pages; a dashboard holds a writer and a reader for each account all day."""
+_BULK_LOAD = ("journal_mode = OFF", "synchronous = OFF", "cache_size = -262144", "temp_store = MEMORY")
+_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_TRANSIENT = _LOCKED | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_KINDS: dict[int, type[StoreError]] = {
+    sqlite3.SQLITE_READONLY: StoreReadOnly,
+    sqlite3.SQLITE_BUSY: StoreBusy,
+}
+
+
+def refuse_old_library() -> None:
+    """Raise `StoreError` when the SQLite of this Python is too old."""
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: jobdash needs 3.35 or newer.")
+
+
+# Connections
+
+
+def connect_reader(path: Path) -> Connection:
+    """Open a store for reading; usable from any one thread at a time, and interruptible from others.
+
+    A store in a folder that cannot be written, where SQLite can make no shared memory beside it, is read as
+    the immutable file it is there.
+    """
+    uri = f"{_uri(path)}?mode=ro"
+    with translated(path):
+        connection = _connect(uri)
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+        except sqlite3.OperationalError:
+            connection.close()
+            if os.access(path.parent, os.W_OK) or not os.access(path, os.R_OK):
+                raise
+            connection = _connect(f"{uri}&immutable=1")
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
+    return connection
+
+
+def connect_writer(path: Path, synchronous: str, named: str = OPTION) -> Connection:
+    """Open an existing store for writing, with ``synchronous`` FULL or NORMAL."""
+    with translated(path, named):
+        connection = _connect(f"{_uri(path)}?mode=rw")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+    return connection
+
+
+def connect_worker(path: Path, named: str) -> Connection:
+    """Open an existing store for a worker, with `now_ms` as a function of its statements.
+
+    All is written with ``synchronous=NORMAL``: a power cut may take the last moments, also of a claim or of
+    an end, and with them goes the process; the items that were lost are then done again. FULL would cost the
+    start and the end of each script a wait for the disk, and save nothing else.
+    """
+    connection = connect_writer(path, "NORMAL", named)
+    connection.create_function("now_ms", 0, _now_ms)
+    return connection
+
+
+def connect_file(path: Path) -> Connection:
+    """Open a file of one's own with the settings of the driver."""
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def _connect(uri: str) -> Connection:
+    return sqlite3.connect(
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
+    )
+
+
+def _uri(path: Path) -> str:
+    # In bytes: a file's name need not be UTF-8.
+    return f"file:{quote(os.fsencode(path.absolute()))}"
+
+
+def open_engine(path: Path, synchronous: str) -> sqlalchemy.Engine:
+    """Return an engine whose every transaction begins with BEGIN IMMEDIATE.
+
+    One that reads first and writes later would fail when another writer came between, whatever its timeout.
+    """
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine("sqlite://", creator=lambda: connect_writer(path, synchronous), poolclass=NullPool)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def driver_of(connection: sqlalchemy.Connection) -> Connection:
+    """Return the driver's own connection, in the same transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, Connection)
+    return driver
+
+
+# Errors
+
+
+@contextlib.contextmanager
+def translated(path: Path, named: str = OPTION) -> Iterator[None]:
+    """Raise errors of the driver as `store_error` returns them."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise store_error(path, error, named) from error
+
+
+def store_error(path: Path, error: BaseException, named: str = OPTION) -> StoreError:
+    """Return an error of the driver as a sentence with the file's name and a way out.
+
+    ``named`` is how the reader of the sentence can name another file.
+    """
+    return _KINDS.get(_code(error), StoreError)(_sentence(path, error, named))
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether other programs are writing to the store."""
+    return _code(error) in _LOCKED
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same statement may succeed later: the store is busy, the disk full or out of order."""
+    return _code(error) in _TRANSIENT
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether a query was stopped by ``Connection.interrupt``."""
+    return _code(error) == sqlite3.SQLITE_INTERRUPT
+
+
+def _code(error: BaseException | None) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _sentence(path: Path, error: BaseException, named: str) -> str:
+    if path.is_dir():
+        return f"{path} is a folder, and no jobdash store. Name a file with {named}."
+    code = _code(error)
+    if code == sqlite3.SQLITE_NOTADB or "no such table" in str(error):
+        return f"{path} is not a jobdash store. Name another file with {named}."
+    if code == sqlite3.SQLITE_CANTOPEN and not path.exists():
+        return f"There is no store at {path} any more. Name another file with {named}."
+    if code == sqlite3.SQLITE_CORRUPT:
+        beside = " and ".join(file.name for file in side_files(real_path(path)))
+        along = f", together with {beside}" if beside else ""
+        return (
+            f"The store {path} is damaged ({error}). Move it away{along}; the next start makes a fresh one."
+        )
+    if code == sqlite3.SQLITE_BUSY:
+        return f"The store {path} is busy: another program has been writing for {BUSY_TIMEOUT_MS // 1000} s."
+    if code == sqlite3.SQLITE_FULL:
+        return f"The store {path} cannot be written: the disk is full."
+    if code == sqlite3.SQLITE_READONLY:
+        return f"The store {path} cannot be written."
+    return f"The store {path} cannot be used: {error}."
+
+
+# Transactions
+
+
+@contextlib.contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Hold the store for writing; commit at the end, roll back on any exception."""
+    try:
+        begin(connection)  # an interrupt may come right behind it
+        yield
+        commit(connection)
+    except BaseException:
+        roll_back(connection)
+        raise
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction that will write; waits for other writers, at most the busy timeout."""
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def commit(connection: Connection) -> None:
+    """Commit the transaction."""
+    connection.execute("COMMIT")
+
+
+def roll_back(connection: Connection) -> None:
+    """Undo the transaction; SQLite may have done so by itself, when the disk was full for one."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+# Statements and settings
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds UTC: ``now_ms()`` in a worker's statements."""
+    return time.time_ns() // 1_000_000
+
+
+def _now_ms() -> int:
+    return now_ms()  # looked up each time, so that a test that replaces it reaches open connections
+
+
+def data_version(connection: Connection) -> int:
+    """Return a number that changes when another connection has committed; takes 3 µs."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def set_busy_timeout(connection: Connection, ms: int) -> None:
+    """Set how long a statement waits for other writers."""
+    connection.execute(f"PRAGMA busy_timeout = {ms:d}")
+
+
+def disable_foreign_keys(connection: Connection) -> None:
+    """Let tables be dropped and made anew; outside a transaction only."""
+    connection.execute("PRAGMA foreign_keys = OFF")
+
+
+def prepare_bulk_load(connection: Connection) -> None:
+    """Trade all safety of a new file for speed, until `use_wal`."""
+    for setting in _BULK_LOAD:
+        connection.execute(f"PRAGMA {setting}")
+
+
+def use_wal(connection: Connection) -> None:
+    """Give a store its write-ahead log: readers and one writer do not wait for each other."""
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script; a trigger, which holds semicolons, is one of them."""
+    lines: list[str] = []
+    for line in script.splitlines():
+        if line.strip() or lines:
+            lines.append(line)
+        if lines and sqlite3.complete_statement("\n".join(lines)):
+            yield "\n".join(lines)
+            lines = []
+    if lines:
+        yield "\n".join(lines)
+
+
+def placeholders(values: Sequence[object]) -> str:
+    """Return as many ``?`` as there are values."""
+    return ", ".join("?" * len(values))
+
+
+def chunks(values: Sequence[T], size: int = MAX_PARAMETERS) -> Iterator[Sequence[T]]:
+    """Yield ``values`` in pieces of at most ``size``."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
