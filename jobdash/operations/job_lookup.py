@@ -11,7 +11,7 @@ from jobdash.domain.text import clean, encodable
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import JobAmbiguous, JobNotFound
 from jobdash.store.bootstrap import ensure_store, read_only_reason
-from jobdash.store.counts import Counts
+from jobdash.store.queries.pages import Counts
 from jobdash.store.reader import Interrupted, Reader
 from jobdash.store.sort_orders import Scope, Sort, SortKey, SortOrder
 

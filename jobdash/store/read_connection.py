@@ -12,9 +12,7 @@ from jobdash.errors import StoreError
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.files import identity, refuse_replaced
-from jobdash.store.rows import ROW_COLUMNS, job_row
-
-COLUMNS = ", ".join(ROW_COLUMNS)
+from jobdash.store.rows import COLUMNS, job_row
 
 
 class Interrupted(StoreError):

@@ -26,7 +26,7 @@ class UnderWay:
 
 
 @dataclass
-class Context:
+class DashboardContext:
     """Made once at the start, and handed down."""
 
     config: Config
@@ -55,7 +55,7 @@ class Context:
         clock: Clock = system_clock,
         *,
         demo: bool = False,
-    ) -> Context:
+    ) -> DashboardContext:
         """Put together what follows from the settings."""
         return cls(
             config=config,
