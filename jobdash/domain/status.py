@@ -38,6 +38,14 @@ def label(word: str) -> str:
     return LABELS[Status(word)] if word in set(Status) else word
 
 
+def ended_text(status: Status, done: int, total: int | None) -> str:
+    """Return ``Job was cancelled: 25 of 100 done, 75 not processed``."""
+    verb = "was cancelled" if status is Status.CANCELLED else LABELS[status]
+    if total is None:
+        return f"Job {verb}: {done:,} done"
+    return f"Job {verb}: {done:,} of {total:,} done, {max(0, total - done):,} not processed"
+
+
 def effective(remote_status: Status, cancel_requested_at: int | None, verdict: str | None) -> Status:
     """Return the status a row shows, from the three facts that writers may set.
 

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 from weakref import ref
 
+from jobdash.domain.status import Status, ended_text
 from jobdash.domain.text import clean
 from jobdash.store.claims import Claim
 from jobdash.store.continuation import MODES, NEVER, CannotResumeError
@@ -21,7 +22,6 @@ from jobdash.worker.exceptions import JobCancelled, LeaseLost
 from jobdash.worker.outcome import (
     LoopInstruction,
     begin_line,
-    cancelled_sentence,
     end_line,
     exit_outcome,
     instruction,
@@ -207,7 +207,7 @@ class JobRun:
 
     def stop(self) -> JobCancelled:
         """Return the exception that ends the loop, with what is done so far in its message."""
-        return self.token.stop(cancelled_sentence(self.done, self.total))
+        return self.token.stop(ended_text(Status.CANCELLED, self.done, self.total))
 
     @uninterrupted
     def conclude(self, error: BaseException | None, exhausted: bool) -> None:
@@ -270,7 +270,7 @@ class JobRun:
             return
         self.word = word
         if word == "cancelled" and self.token.stopped:
-            print_line(cancelled_sentence(self.done, self.total))
+            print_line(ended_text(Status.CANCELLED, self.done, self.total))
         is_news = word != "cancelled" or self.token.stopped
         line = end_line(
             clean(self.name),

@@ -17,13 +17,6 @@ def so_far(done: int, total: int | None) -> str:
     return f"{done:,}" + (f" of {total:,}" if total is not None else "")
 
 
-def cancelled_sentence(done: int, total: int | None) -> str:
-    """Return the sentence about a cancel."""
-    if total is None:
-        return f"Job was cancelled: {done:,} done"
-    return f"Job was cancelled: {done:,} of {total:,} done, {max(0, total - done):,} not processed"
-
-
 def exit_outcome(error: BaseException | None, exhausted: bool, how_far: str) -> tuple[str, str]:
     """Return the word and the sentence for the end of a job; ``error`` left its loop, None if nothing did."""
     if error is None:

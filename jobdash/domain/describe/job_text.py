@@ -44,6 +44,11 @@ def expires_in(row: JobRow, now: int) -> str:
     return f"expires in {short_span(ms)}" if ms > 0 else f"past its deadline by {short_span(-ms)}"
 
 
+def done_words(row: JobRow, word: str = "done") -> str:
+    """Return how many requests or items are done: ``25 of 100 done``."""
+    return f"{row.done or 0:,} {word}" if row.total is None else f"{row.done or 0:,} of {row.total:,} {word}"
+
+
 def stalled(row: JobRow, now: int) -> bool:
     """Whether a local job's worker did not renew its lease."""
     return row.status is Status.IN_PROGRESS and row.lease_until is not None and row.lease_until < now
@@ -104,9 +109,19 @@ def shown_status(row: JobRow, now: int) -> str:
     return ended_word(row)
 
 
-def local_status(row: JobRow, now: int) -> str:
-    """Return the word for a local job, with what follows from the time: ``cancelled (worker gone)``."""
-    word, behind = shown_status(row, now), remark(row, now)
+def status_words(row: JobRow, now: int) -> str:
+    """Return the status as a command prints it: `shown_status` with what follows from the time.
+
+    ``pending · waits for its script``; an unknown word as its provider wrote it, with ``?``.
+    """
+    if row.removed_at is not None:
+        return "removed"
+    word = shown_status(row, now)
+    if row.gone:
+        return f"? {word}"
+    if row.status is Status.UNKNOWN and row.removing is None:
+        return f"{word.removesuffix('?')}?"
+    behind = remark(row, now) if row.local else ""
     if worker_gone(row, now):
         return f"{word} ({behind})"
     return f"{word} · {behind}" if behind and behind != word else word

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from jobdash.domain.describe.job_text import stalled, worker_gone
 from jobdash.domain.items import ENDED, GRACE_S, WorkerProcess
-from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Decision, Note, Plan
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
@@ -19,11 +18,6 @@ _PIDS_SHOWN = 5
 def local_notes(plan: Plan) -> list[Note]:
     """Return what will happen to the local jobs of a plan."""
     return list(_BUILDERS[plan.action](plan)) if plan.local else []
-
-
-def done_words(row: JobRow, word: str = "done") -> str:
-    """Return how many results there are: ``25 of 100 done``."""
-    return f"{row.done or 0:,} {word}" if row.total is None else f"{row.done or 0:,} of {row.total:,} {word}"
 
 
 def left_words(plan: Plan) -> str:
