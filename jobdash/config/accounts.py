@@ -41,11 +41,11 @@ def read_headers(value: object, env: Mapping[str, str], warn: Callable[[str], ob
             raise ValueError(f"headers: {name!r} is no header that can be set")
         if given.startswith(ENV_PREFIX):
             variable = given.removeprefix(ENV_PREFIX).strip()
-            found_value = env.get(variable, "").strip()
-            if not found_value:
+            secret = env.get(variable, "").strip()
+            if not secret:
                 warn(f"headers: {variable} is not set, so that {name} is not sent")
                 continue
-            header = Header(name, Secret(found_value), variable)
+            header = Header(name, Secret(secret), variable)
         elif _looks_like_key(name, given):
             raise ValueError(
                 f"headers: a key does not belong in the file; put it in the environment and name the "

@@ -252,7 +252,7 @@ class _Tail(Iterator[Any]):
         run = self.run
         if (
             run is not None
-            and run.word in {"cancelled", "lost"}
+            and run.end_status in {"cancelled", "lost"}
             and run.token.stopped
             and not run.continues()
         ):
@@ -293,7 +293,7 @@ def _counted(options: TrackOptions, source: Iterable[T], tail: _Tail) -> Generat
         if run.continues(error):
             return
         raise
-    if run.word == "cancelled" and not run.continues():
+    if run.end_status == "cancelled" and not run.continues():
         raise run.stop()
 
 
