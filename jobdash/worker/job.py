@@ -104,7 +104,7 @@ class Job(Generic[T]):
 
         ``lost`` when it turned out to be no longer this run's, see `LeaseLost`.
         """
-        return self._run.word or "in_progress"
+        return self._run.end_status or "in_progress"
 
     def summary(self) -> JobSummary:
         """Return the counts as they are now."""
