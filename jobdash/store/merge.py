@@ -1,20 +1,24 @@
-"""What an answer changes in a job that is already known: pure, so that every rule has a table of tests."""
+"""The shape of a provider's answer about a batch, and what it changes in a job that is already known.
+
+Pure, so that every rule has a table of tests. The shapes are Protocols, because the store knows no providers
+and providers know no store; `jobdash.providers.base` has the classes.
+"""
+# ruff: noqa: D102 - RemoteJob documents each field
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import MINUTE
-from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.sanitize import (
     as_json,
     stored,
     stored_error,
-    stored_errors,
     stored_json,
     stored_number,
     stored_words,
@@ -32,8 +36,80 @@ KNOWN_COLUMNS = (
 )  # fmt: skip
 """The columns that `merge` looks at."""
 
+MOST_ERRORS = 1000
+"""Errors kept of one job; a file of 50,000 bad lines says the same thing 50,000 times."""
 _CLOCKS_APART_MS = 10 * MINUTE
 """A server's clock may be wrong by so much."""
+
+
+class SnapshotError(Protocol):
+    """One error a provider tells of a batch or of one of its lines."""
+
+    @property
+    def message(self) -> str: ...
+    @property
+    def code(self) -> str | None: ...
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def param(self) -> str | None: ...
+
+
+class SnapshotFailure(Protocol):
+    """One failed request of a batch; `jobdash.providers.base.FailedRequest` is one."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def error(self) -> SnapshotError: ...
+
+
+class RemoteSnapshot(Protocol):
+    """A batch as its provider told it; `jobdash.providers.base.RemoteJob` is one.
+
+    Times are milliseconds UTC. None means "not told" and never erases what is known.
+    """
+
+    @property
+    def remote_id(self) -> str: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def raw_status(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def created_at(self) -> int | None: ...
+    @property
+    def started_at(self) -> int | None: ...
+    @property
+    def finished_at(self) -> int | None: ...
+    @property
+    def expires_at(self) -> int | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def endpoint(self) -> str | None: ...
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def succeeded(self) -> int | None: ...
+    @property
+    def failed(self) -> int | None: ...
+    @property
+    def cancelled(self) -> int | None: ...
+    @property
+    def expired(self) -> int | None: ...
+    @property
+    def errors(self) -> Sequence[SnapshotError]: ...
+    @property
+    def usage(self) -> Mapping[str, Any] | None: ...
+    @property
+    def files(self) -> Mapping[str, str]: ...
+    @property
+    def metadata(self) -> Mapping[str, str]: ...
+    @property
+    def submit_key(self) -> str | None: ...
 
 
 def is_older(created_at: int | None, submitted_at: int | None) -> bool:
@@ -90,6 +166,39 @@ def changed_columns(observed: RemoteSnapshot, known: dict[str, Any] = _NOTHING) 
     return {
         column: value for column, value in columns.items() if value is not None and value != known.get(column)
     }
+
+
+def stored_errors(errors: Sequence[SnapshotError], known: str | None = None) -> str | None:
+    """Return errors as JSON; None when there are none.
+
+    The groups of failed requests that the JSON kept so far has (``known``) stay behind them.
+    """
+    if not errors:
+        return None
+    return as_json([*error_entries(errors), *_groups_of(known)])
+
+
+def error_entries(errors: Sequence[SnapshotError]) -> list[dict[str, Any]]:
+    """Return errors as they are kept."""
+    return [
+        {
+            "message": stored(error.message),
+            "code": None if error.code is None else stored(error.code),
+            "line": error.line,
+            "param": None if error.param is None else stored(error.param),
+        }
+        for error in errors[:MOST_ERRORS]
+    ]
+
+
+def _groups_of(known: str | None) -> list[dict[str, Any]]:
+    if known is None or '"count":' not in known:
+        return []
+    try:
+        entries = json.loads(known)
+    except (ValueError, RecursionError):  # whoever wrote that, it was not this program
+        return []
+    return [entry for entry in entries if isinstance(entry, dict) and "count" in entry]
 
 
 def merge(known: dict[str, Any], observed: RemoteSnapshot, source: SnapshotSource) -> dict[str, Any] | None:

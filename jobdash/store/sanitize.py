@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
 from jobdash.domain.text import ERROR_BYTES, HIDDEN, NAME_BYTES, bounded, is_secret, redact
-from jobdash.store.remote_snapshot import SnapshotError
 
-MOST_ERRORS = 1000
-"""Errors kept of one job; a file of 50,000 bad lines says the same thing 50,000 times."""
 _MOST_ENTRIES = 64
 """Entries kept of metadata and the like; OpenAI allows 16."""
 _MOST = 2**63 - 1
@@ -80,36 +77,3 @@ def stored_json(value: Mapping[str, Any] | None) -> str | None:
     """Return what a provider tells in its own structure as JSON; None when it is empty or enormous."""
     text = redact(as_json(value)) if value else ""
     return text if 0 < len(text) <= ERROR_BYTES else None
-
-
-def stored_errors(errors: Sequence[SnapshotError], known: str | None = None) -> str | None:
-    """Return errors as JSON; None when there are none.
-
-    The groups of failed requests that the JSON kept so far has (``known``) stay behind them.
-    """
-    if not errors:
-        return None
-    return as_json([*error_entries(errors), *_groups_of(known)])
-
-
-def error_entries(errors: Sequence[SnapshotError]) -> list[dict[str, Any]]:
-    """Return errors as they are kept."""
-    return [
-        {
-            "message": stored(error.message),
-            "code": None if error.code is None else stored(error.code),
-            "line": error.line,
-            "param": None if error.param is None else stored(error.param),
-        }
-        for error in errors[:MOST_ERRORS]
-    ]
-
-
-def _groups_of(known: str | None) -> list[dict[str, Any]]:
-    if known is None or '"count":' not in known:
-        return []
-    try:
-        entries = json.loads(known)
-    except (ValueError, RecursionError):  # whoever wrote that, it was not this program
-        return []
-    return [entry for entry in entries if isinstance(entry, dict) and "count" in entry]

@@ -9,7 +9,6 @@ from jobdash.store.commands.remove import RemoveWrites
 from jobdash.store.commands.script_jobs import ScriptJobWrites
 from jobdash.store.commands.submit import SubmitWrites
 from jobdash.store.commands.sync import SyncWrites
-from jobdash.store.commands.undo import UndoWrites
 
 
 class Writer(
@@ -20,6 +19,5 @@ class Writer(
     RemoveWrites,
     SubmitWrites,
     ScriptJobWrites,
-    UndoWrites,
 ):
     """All writes of the faces and of the sync, one class for each concern."""

@@ -9,8 +9,8 @@ from jobdash.domain.status import FORCE_FAILED, UNFINISHED, Status
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import driver_of
+from jobdash.store.merge import RemoteSnapshot
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
-from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.rows import UNFINISHED_REMOTELY
 from jobdash.store.sanitize import stored
 

@@ -12,9 +12,8 @@ from sqlalchemy import bindparam, delete, insert
 from jobdash.domain.job import JobRow
 from jobdash.store.commands.base import JobWrites, items
 from jobdash.store.dialects.sqlite import chunks
-from jobdash.store.merge import changed_columns
-from jobdash.store.remote_snapshot import RemoteSnapshot, SnapshotFailure
-from jobdash.store.sanitize import as_json, distinct, error_entries, stored, stored_error
+from jobdash.store.merge import RemoteSnapshot, SnapshotFailure, changed_columns, error_entries
+from jobdash.store.sanitize import as_json, distinct, stored, stored_error
 
 MOST_FAILED = 50_000
 """Failed requests kept of one batch: as many as a batch at OpenAI can have."""

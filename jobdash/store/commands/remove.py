@@ -1,4 +1,4 @@
-"""Removal: the record that is hidden, what could not be deleted, and removals that wait for a cancel."""
+"""Removal: the record that is hidden, what could not be deleted, removals that wait for a cancel; undo."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.status import UNFINISHED
 from jobdash.store.commands.base import job
 from jobdash.store.commands.intents import TAKEN_BACK, IntentWrites
 from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.merge import FILES_DELETED
-from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
+from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, Undoable, UndoKind, UndoOutcome
 from jobdash.store.sanitize import stored_error
 
 NOT_CONFIRMED = "the cancel was not confirmed in time; the job stays"
@@ -22,11 +24,17 @@ _OVERDUE = (
     " FROM intent INDEXED BY intent_open LEFT JOIN account ON account.name = intent.account"
     f" WHERE intent.closed_at IS NULL AND intent.kind = '{IntentKind.REMOVE}' AND intent.deadline < ?"
 )
+_ROWS_A_TRANSACTION = 1000
+_CLEARED: dict[UndoKind, dict[str, Any]] = {
+    UndoKind.REMOVAL: {"removed_at": None},
+    UndoKind.FORCE_FAIL: {"verdict": None, "verdict_at": None, "verdict_reason": None},
+    UndoKind.WAITING_REMOVAL: {"removing": None},
+}
 _FILES = select(job.c.files).where(job.c.id == bindparam("job_key"))
 
 
 class RemoveWrites(IntentWrites):
-    """The store's part of remove, and of cancel & delete."""
+    """The store's part of remove, of cancel & delete, and of undo."""
 
     def hide(
         self,
@@ -124,3 +132,29 @@ class RemoveWrites(IntentWrites):
         ]
         ended = [self.end_waiting_removal(intent_id, NOT_CONFIRMED) for intent_id in nobodys]
         return [row for row in ended if row is not None]
+
+    def undo(self, action: Undoable, *, bulk: str | None = None) -> list[UndoOutcome]:
+        """Take an action back, job by job; jobs that changed since it was looked at are left alone."""
+        outcomes: list[UndoOutcome] = []
+        for some in chunks(action.jobs, _ROWS_A_TRANSACTION):
+            with self._transaction(durable=True) as connection:
+                outcomes += [self._undo(connection, action.what, seen, bulk) for seen in some]
+        return outcomes
+
+    def _undo(self, connection: Connection, what: UndoKind, seen: JobRow, bulk: str | None) -> UndoOutcome:
+        row = self._row(connection, seen.id)
+        if row is None or _mark(row) != _mark(seen):
+            return UndoOutcome(row or seen, "was changed meanwhile")
+        now = self._clock()
+        if what is UndoKind.WAITING_REMOVAL:
+            self._close_waiting(connection, row.id, now, "undone")
+        self._set(connection, row.id, **_CLEARED[what])
+        self._add_event(connection, now, "undo", row, "done", f"took back: {what}", bulk=bulk)
+        after = self._row_now(connection, row.id)
+        if after.remote_status in UNFINISHED:
+            self._make_due(connection, after.account)
+        return UndoOutcome(after, None)
+
+
+def _mark(row: JobRow) -> tuple[object, ...]:
+    return row.fence, row.removed_at, row.verdict, row.removing

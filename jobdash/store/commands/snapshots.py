@@ -11,8 +11,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.store.commands.base import job
 from jobdash.store.commands.intents import IntentWrites, intents
-from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, merge
-from jobdash.store.remote_snapshot import RemoteSnapshot
+from jobdash.store.merge import KNOWN_COLUMNS, RemoteSnapshot, SnapshotSource, merge
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.unit_of_work import CompiledStatement
 

@@ -11,8 +11,8 @@ from jobdash.domain.status import LABELS, Status
 from jobdash.store.commands.base import items, job, tags
 from jobdash.store.commands.intents import intents
 from jobdash.store.commands.snapshots import SnapshotWrites
+from jobdash.store.merge import RemoteSnapshot
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
-from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.sanitize import distinct, stored, stored_error, stored_named, stored_words
 
 NOT_SUBMITTED = "not submitted"

@@ -16,9 +16,8 @@ from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.store.commands.base import job, tags
 from jobdash.store.commands.snapshots import SELECT_KNOWN, AppliedSnapshot, SnapshotWrites
 from jobdash.store.dialects.sqlite import chunks
-from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, is_older
+from jobdash.store.merge import KNOWN_COLUMNS, RemoteSnapshot, SnapshotSource, changed_columns, is_older
 from jobdash.store.records import UpsertResult
-from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.sanitize import distinct, stored, stored_named
 
