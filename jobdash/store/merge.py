@@ -34,16 +34,23 @@ KNOWN_COLUMNS = (
     "id", "remote_id", "account", "name", "submit_key", "remote_status", "cancel_requested_at",
     "cancel_doubt", "seen_at", "not_found_at", "gone_at", "removed_at",
 )  # fmt: skip
-"""The columns that `merge` looks at."""
+"""The columns that `merge` reads."""
 
 MOST_ERRORS = 1000
-"""Errors kept of one job; a file of 50,000 bad lines says the same thing 50,000 times."""
+"""Errors kept of one job; a file of 50,000 bad lines has 50,000 alike."""
 _CLOCKS_APART_MS = 10 * MINUTE
 """A server's clock may be wrong by so much."""
 
 
+_numbers = attrgetter(*NUMBERS)
+_texts = attrgetter(*_TEXTS)
+_NOTHING: dict[str, Any] = {}
+FILES_DELETED = "{}"
+"""In ``files``: all of them were deleted. Providers still name the files of a batch that are deleted."""
+
+
 class SnapshotError(Protocol):
-    """One error a provider tells of a batch or of one of its lines."""
+    """One error of a batch, or of one of its lines."""
 
     @property
     def message(self) -> str: ...
@@ -65,9 +72,9 @@ class SnapshotFailure(Protocol):
 
 
 class RemoteSnapshot(Protocol):
-    """A batch as its provider told it; `jobdash.providers.base.RemoteJob` is one.
+    """A batch as its provider describes it; `jobdash.providers.base.RemoteJob` is one.
 
-    Times are milliseconds UTC. None means "not told" and never erases what is known.
+    Times are milliseconds UTC. None means "not given" and never erases what is known.
     """
 
     @property
@@ -119,18 +126,9 @@ def is_older(created_at: int | None, submitted_at: int | None) -> bool:
     )
 
 
-_numbers = attrgetter(*NUMBERS)
-_texts = attrgetter(*_TEXTS)
-_NOTHING: dict[str, Any] = {}
-
-
-FILES_DELETED = "{}"
-"""In ``files``: all of them were deleted. Providers go on naming the files of a batch that are no more."""
-
-
 @dataclass(frozen=True, slots=True)
 class SnapshotSource:
-    """Where an answer comes from, and when it was asked for."""
+    """The account whose request was answered, and when the request was sent."""
 
     account: str
     asked_at: int
@@ -140,11 +138,10 @@ class SnapshotSource:
 
 
 def changed_columns(observed: RemoteSnapshot, known: dict[str, Any] = _NOTHING) -> dict[str, Any]:
-    """Return the columns that an answer tells and that differ from ``known``, as they are kept.
+    """Return the columns of an answer that differ from ``known``, as they are kept.
 
-    None and empty things are not told, except the provider's word: that it has none is news, too. What stands
-    there word for word is not looked at further: most answers of a sync say nothing new, and there can be
-    thousands.
+    None and empty values are left out, except for an empty ``raw_status``. Values that are equal before they
+    are made storable are skipped: most of the thousands of answers of a sync change nothing.
     """
     columns: dict[str, Any] = {"remote_status": str(observed.status)}
     if observed.raw_status != known.get("raw_status"):
@@ -196,7 +193,7 @@ def _groups_of(known: str | None) -> list[dict[str, Any]]:
         return []
     try:
         entries = json.loads(known)
-    except (ValueError, RecursionError):  # whoever wrote that, it was not this program
+    except (ValueError, RecursionError):  # written by another program
         return []
     return [entry for entry in entries if isinstance(entry, dict) and "count" in entry]
 
@@ -204,9 +201,9 @@ def _groups_of(known: str | None) -> list[dict[str, Any]]:
 def merge(known: dict[str, Any], observed: RemoteSnapshot, source: SnapshotSource) -> dict[str, Any] | None:
     """Return the columns of a known job that an answer changes, ``seen_at`` apart.
 
-    None when the answer must not be believed: a newer one is there, or it would take a job back from a
-    terminal word, which no provider does and an old page of a list seems to do. (A submit that failed here
-    has no provider's word yet: if its batch turns up after all, it runs.)
+    None when the answer must be ignored: a newer one is there, or it would take a job back from a terminal
+    status, which no provider does and an old page of a list seems to do. (A submit that failed here has no
+    status of a provider yet: if its batch is found after all, it runs.)
     """
     if known["seen_at"] is not None and source.asked_at < known["seen_at"]:
         return None

@@ -25,7 +25,7 @@ as_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str).e
 
 def public_id() -> str:
     """Return a new public id: 8 random characters of `ID_ALPHABET`."""
-    # Not `secrets`: importing it takes 4 ms of a script's start, and it asks the system just so.
+    # Not `secrets`: importing it takes 4 ms of a script's start, and it uses the same source.
     number = int.from_bytes(os.urandom(ID_LENGTH * _ID_BITS // 8), "big")
     return "".join(ID_ALPHABET[number >> shift & 31] for shift in range(0, ID_LENGTH * _ID_BITS, _ID_BITS))
 
@@ -37,7 +37,7 @@ def stored(text: str, limit: int = NAME_BYTES) -> str:
 
 
 def distinct(text: str) -> str:
-    """Return a text that tells a thing from others, as it is kept: two that differ stay two.
+    """Return an identifying text as it is kept: two that differ stay different.
 
     One that cannot be kept as it is (too long, with a key in it, with half a character) ends in a hash.
     """
@@ -69,11 +69,11 @@ def stored_words(words: Mapping[str, str]) -> str | None:
 
 
 def stored_named(name: str, text: str) -> str:
-    """Return a text as it is kept, hidden where the name it goes by says that it is a key."""
+    """Return a text as it is kept, hidden where its name is that of a key."""
     return HIDDEN if text and is_secret(name, text) else stored(text)
 
 
 def stored_json(value: Mapping[str, Any] | None) -> str | None:
-    """Return what a provider tells in its own structure as JSON; None when it is empty or enormous."""
+    """Return a structure of a provider's own as JSON; None when it is empty or enormous."""
     text = redact(as_json(value)) if value else ""
     return text if 0 < len(text) <= ERROR_BYTES else None

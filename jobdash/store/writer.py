@@ -1,4 +1,4 @@
-"""The one object that writes: one per process, used from one thread."""
+"""All writes in one class; one instance per process, used from one thread."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ class Writer(
     SubmitWrites,
     ScriptJobWrites,
 ):
-    """All writes of the faces and of the sync, one class for each concern."""
+    """All writes, one base class for each concern."""

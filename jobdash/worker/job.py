@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from jobdash.domain.text import clean
-from jobdash.store.leases import ItemWrite, LeaseState
+from jobdash.store.leases import ItemState, ItemWrite
 from jobdash.worker import job_context
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import TooManyErrors
@@ -256,13 +256,13 @@ class Job(Generic[T]):
         if self._run.token.stopped:
             raise self._run.stop()
 
-    def _is_done(self, standing: LeaseState | None) -> bool:
+    def _is_done(self, standing: ItemState | None) -> bool:
         """Whether an item is not to be done (again): done in any run, or failed in this one."""
         if standing is None or standing.outcome == "waiting":
             return False
         return standing.outcome != "error" or self._done_now(standing)
 
-    def _done_now(self, standing: LeaseState | None) -> bool:
+    def _done_now(self, standing: ItemState | None) -> bool:
         return standing is not None and standing.attempt == self._run.recorder.attempt
 
     def _repeat(self, key: str) -> None:

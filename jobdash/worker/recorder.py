@@ -22,10 +22,10 @@ from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import BUSY_TIMEOUT_MS
 from jobdash.store.leases import (
     MOST_ROWS,
+    ItemState,
     ItemWrite,
     Lease,
     LeaseRefused,
-    LeaseState,
     fail_left_loop,
 )
 from jobdash.worker import store_connection
@@ -85,7 +85,7 @@ class Recorder(StoreConnection):
         self._lease_s = want.lease_ms / 1000
         self._counts = counts
         self._written_at = time.monotonic()
-        self._hold = got.hold
+        self._hold = got.lease
         self._claimed_as = got.job_id, got.fence, want.actor
         return got
 
@@ -93,7 +93,7 @@ class Recorder(StoreConnection):
         connection = open_for_worker(path, lambda sentence: print_line(f"jobdash: {sentence}"))
         try:
             got = while_busy(lambda: claim(connection, want))
-            got.hold.set_busy_timeout(self._patience_ms)
+            got.lease.set_busy_timeout(self._patience_ms)
         except BaseException:
             connection.close()
             raise
@@ -104,22 +104,22 @@ class Recorder(StoreConnection):
         self._unwritten[outcome.key] = outcome
         return len(self._unwritten)
 
-    def known(self, keys: list[str]) -> dict[str, LeaseState]:
+    def known(self, keys: list[str]) -> dict[str, ItemState]:
         """Return what is known of items, written or not.
 
         Waits for it as long as it takes: an item of which nothing is known is done again. Nothing is known
         where there is no store; one that cannot be read is given up.
         """
-        found: dict[str, LeaseState] = {}
+        found: dict[str, ItemState] = {}
         # Looked at first: what another thread writes meanwhile is found in the store then.
         kept = {key: outcome for key in keys if (outcome := self._unwritten.get(key))}
         with self._held() as hold:
             if hold is not None:
                 try:
-                    found = while_busy(lambda: hold.standing(keys))
+                    found = while_busy(lambda: hold.item_states(keys))
                 except sqlite.Error as error:
                     self._give_up(error_text(self._path, error))
-        return found | {key: LeaseState(one.outcome, self.attempt) for key, one in kept.items()}
+        return found | {key: ItemState(one.outcome, self.attempt) for key, one in kept.items()}
 
     def flush(self) -> None:
         """Write what is to be written, if the store lets us; else it goes with the next one.
@@ -230,7 +230,7 @@ class Recorder(StoreConnection):
 
     def _tell_asked(self, hold: Lease) -> None:
         if self._token.asked is not None and not self._asked_told:
-            hold.ask_cancel(self._token.asked)
+            hold.request_cancel(self._token.asked)
             self._asked_told = True
 
     def _heed(self, status: str) -> None:

@@ -1,4 +1,4 @@
-"""Removal: the record that is hidden, what could not be deleted, removals that wait for a cancel; undo."""
+"""Removal: hide the record, keep what could not be deleted, let a removal wait for a cancel; undo."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RemoveWrites(IntentWrites):
         detail: str = "",
         waiting: int | None = None,
     ) -> JobRow | Refusal:
-        """Remove the record: it stays as a tombstone, because its provider lists the job for ever.
+        """Remove a job: its row stays as a tombstone, because its provider lists the job for ever.
 
         ``waiting`` is the intent of a waiting removal that ends with it.
         """
@@ -63,19 +63,19 @@ class RemoveWrites(IntentWrites):
             return self._row_now(connection, job_id)
 
     def left_behind(self, job_id: int, what: str | None) -> JobRow:
-        """Write what could not be deleted, so that the row goes on saying so; None when nothing is left."""
+        """Write what could not be deleted, which the row then shows; None when nothing is left."""
         with self._transaction() as connection:
             self._set(connection, job_id, left_behind=None if what is None else stored_error(what))
             return self._row_now(connection, job_id)
 
     def known_files(self, job_id: int) -> dict[str, str]:
-        """Return the files that the provider keeps of a job, by role, as far as it was ever told."""
+        """Return the known files of a job at its provider, by role."""
         with self._transaction() as connection:
             files = connection.execute(_FILES, {"job_key": job_id}).scalar()
             return json.loads(files) if files else {}
 
     def files_deleted(self, job_id: int) -> None:
-        """Write that the provider keeps no file of the job any more, whatever its answers go on naming."""
+        """Write that all files of the job at its provider are deleted, which its answers may still name."""
         with self._transaction() as connection:
             self._set(connection, job_id, files=FILES_DELETED)
 
@@ -89,9 +89,9 @@ class RemoveWrites(IntentWrites):
         deadline: int,
         bulk: str | None = None,
     ) -> Intent | Refusal:
-        """Let a removal wait until the provider confirms the cancel; whichever sync sees that carries it out.
+        """Let a removal wait until the provider confirms the cancel; the sync that finds it carries it out.
 
-        ``choices`` (JSON) is how it is meant, ``deadline`` (milliseconds UTC) when to give up.
+        ``choices`` (JSON) are its options, ``deadline`` (milliseconds UTC) is when to give up.
         """
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
@@ -116,25 +116,25 @@ class RemoveWrites(IntentWrites):
             self._add_event(connection, now, UndoKind.REMOVAL, row, "failed", reason, bulk=intent.bulk)
             return row
 
-    def give_up_removals(self, asked: Collection[str]) -> list[JobRow]:
+    def give_up_removals(self, polled: Collection[str]) -> list[JobRow]:
         """Give up the waiting removals that no sync will end any more; return their jobs.
 
-        That are those whose deadline has passed and whose account is none of ``asked``, or was asked since
-        then: such a sync would have seen the cancel confirmed. To be called now and then: it takes the store
-        for writing only when there is one.
+        These are those whose deadline has passed and whose account is none of ``polled``, or was polled since
+        then: such a sync would have found the cancel confirmed. To be called periodically: it begins a
+        transaction only when there is one.
         """
         with sqlite.translated(self._path):
             overdue = self._reading.execute(_OVERDUE, (self._clock(),)).fetchall()
-        nobodys = [
+        given_up = [
             intent_id
             for intent_id, account, deadline, asked_at in overdue
-            if account not in asked or asked_at > deadline
+            if account not in polled or asked_at > deadline
         ]
-        ended = [self.end_waiting_removal(intent_id, NOT_CONFIRMED) for intent_id in nobodys]
+        ended = [self.end_waiting_removal(intent_id, NOT_CONFIRMED) for intent_id in given_up]
         return [row for row in ended if row is not None]
 
     def undo(self, action: Undoable, *, bulk: str | None = None) -> list[UndoOutcome]:
-        """Take an action back, job by job; jobs that changed since it was looked at are left alone."""
+        """Take an action back, job by job; jobs that were changed since are left alone."""
         outcomes: list[UndoOutcome] = []
         for some in chunks(action.jobs, _ROWS_A_TRANSACTION):
             with self._transaction(durable=True) as connection:
@@ -143,7 +143,7 @@ class RemoveWrites(IntentWrites):
 
     def _undo(self, connection: Connection, what: UndoKind, seen: JobRow, bulk: str | None) -> UndoOutcome:
         row = self._row(connection, seen.id)
-        if row is None or _mark(row) != _mark(seen):
+        if row is None or _version(row) != _version(seen):
             return UndoOutcome(row or seen, "was changed meanwhile")
         now = self._clock()
         if what is UndoKind.WAITING_REMOVAL:
@@ -156,5 +156,5 @@ class RemoveWrites(IntentWrites):
         return UndoOutcome(after, None)
 
 
-def _mark(row: JobRow) -> tuple[object, ...]:
+def _version(row: JobRow) -> tuple[object, ...]:
     return row.fence, row.removed_at, row.verdict, row.removing
