@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tui_kit import Dash, account, change, dashboard, jobs
 
-from jobdash.tui import exact_updates
-from jobdash.tui.exact_updates import ExactUpdate
+from jobdash.tui.terminal import exact_updates
+from jobdash.tui.terminal.exact_updates import ExactUpdate
 from jobdash.tui.widgets.job_table import JobTable
 
 OPENAI = account("openai")

@@ -105,8 +105,8 @@ def _dashboard(context: CliContext) -> int:
     require_terminal("the demo wants a terminal", "jobdash demo --emulator-only does without")
     from jobdash.demo.environment import demo_world
     from jobdash.demo.scripts import DemoScripts
-    from jobdash.tui.exit_signals import ExitSignals
     from jobdash.tui.run import run_dashboard
+    from jobdash.tui.terminal.exit_signals import ExitSignals
 
     with ExitSignals() as signals, demo_world() as config:
         signals.leftovers = config.database.parent

@@ -17,15 +17,16 @@ from jobdash.domain.clock import Clock
 from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey
-from jobdash.tui import job_cells
-from jobdash.tui.columns import MARGIN, ColumnLayout, fit
 from jobdash.tui.commands import Place, bindings
 from jobdash.tui.host import reading
-from jobdash.tui.prompt_keys import PromptKeys
-from jobdash.tui.row_window import SLACK, FoundRows, RowWindow
-from jobdash.tui.styles import StyledWidget
-from jobdash.tui.symbols import Symbols
-from jobdash.tui.terminal_app import display_error
+from jobdash.tui.models.windows import SLACK, FoundRows, RowWindow
+from jobdash.tui.render import job_cells
+from jobdash.tui.render.columns import MARGIN, ColumnLayout, column_layout
+from jobdash.tui.render.styles import StyledWidget
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Piece
+from jobdash.tui.terminal.app import display_error
+from jobdash.tui.widgets.virtual_list import PromptKeys
 
 _STRIPS_KEPT = 400
 
@@ -54,7 +55,7 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
             super().__init__()
             self.row = row
 
-    plan: reactive[ColumnLayout] = reactive(fit(80), repaint=False)
+    plan: reactive[ColumnLayout] = reactive(column_layout(80), repaint=False)
     """The columns; whoever draws the headers watches it, so that both always stand in the same places."""
 
     def __init__(
@@ -317,7 +318,7 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
     def _fitted(self, width: int) -> None:
         self._strips.clear()
         self._drawn = []
-        self.plan = fit(width, self._account_width, self._columns)
+        self.plan = column_layout(width, self._account_width, self._columns)
         self.refresh()
 
     def notify_style_update(self) -> None:
@@ -357,7 +358,7 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
     def _strip(self, row: JobRow, look: _RowStyle) -> Strip:
         over = "cursor" if look.cursor else "line"
         symbols = self._symbols
-        pieces: list[job_cells.Piece] = [
+        pieces: list[Piece] = [
             (symbols.cursor if look.cursor else " ", "pointer"),
             (f"{symbols.mark if look.marked else ' '} ", "mark"),
         ]

@@ -15,9 +15,10 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Plan
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
-from jobdash.tui import job_cells
-from jobdash.tui.styles import StyledWidget
-from jobdash.tui.symbols import Symbols
+from jobdash.tui.render import job_cells
+from jobdash.tui.render.styles import StyledWidget
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import fit
 
 _NAMES_MEASURED = 500
 _STATUS_CELLS = 10
@@ -141,10 +142,10 @@ class PlanList(StyledWidget, ScrollView, can_focus=False):
         rest = max(0, width - name - account - 7)
         pieces = [
             (f" {entry.glyph} ", entry.tone),
-            (job_cells.fit(clean(entry.job.name), name, more), "text"),
+            (fit(clean(entry.job.name), name, more), "text"),
             ("  ", "text"),
-            (job_cells.fit(clean(entry.job.account), account, more), "muted"),
+            (fit(clean(entry.job.account), account, more), "muted"),
             ("  ", "text"),
-            (job_cells.fit(entry.words, rest, more), "error" if entry.tone == "error" else "muted"),
+            (fit(entry.words, rest, more), "error" if entry.tone == "error" else "muted"),
         ]
         return self.strip(pieces).adjust_cell_length(width, self.blank())

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from textual import events
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from jobdash.domain.items import ItemRow, ItemStatus
+from jobdash.domain.items import NO_ITEM, ItemRow, ItemStatus
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser
-from jobdash.tui import job_cells
+from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import reading
-from jobdash.tui.item_window import ItemWindow
-from jobdash.tui.styles import StyledWidget
-from jobdash.tui.symbols import Symbols
+from jobdash.tui.models.windows import ItemWindow
+from jobdash.tui.render.styles import StyledWidget
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Piece, Span, cut, gap
+from jobdash.tui.widgets.empty import EmptyState
+from jobdash.tui.widgets.line import Line
 
 OUTCOME_TONES = {
     ItemStatus.OK: "success",
@@ -164,7 +172,7 @@ class ItemList(StyledWidget, ScrollView, can_focus=True):
         return self.strip(item_pieces(item, width, self._symbols)).adjust_cell_length(width, self.blank())
 
 
-def item_pieces(item: ItemRow, width: int, symbols: Symbols) -> list[job_cells.Piece]:
+def item_pieces(item: ItemRow, width: int, symbols: Symbols) -> list[Piece]:
     """Return the line of an item: its mark, its key, and what is said of it."""
     tone, text = OUTCOME_TONES[item.outcome], item_words(item)
     room = max(1, width - 4)
@@ -180,7 +188,7 @@ def item_pieces(item: ItemRow, width: int, symbols: Symbols) -> list[job_cells.P
         *pieces,
         (shown, key_tone),
         ("  ", "text"),
-        (job_cells.cut(text, max(1, room - wide - 2), symbols.more), said),
+        (cut(text, max(1, room - wide - 2), symbols.more), said),
     ]
 
 
@@ -205,3 +213,117 @@ def item_words(item: ItemRow) -> str:
     except (ValueError, RecursionError):  # cut because it was too long, or nested beyond reason
         detail = item.detail
     return clean(detail if isinstance(detail, str) else item.detail, _TEXT_MOST)
+
+
+OUTCOME_WORDS = {
+    ItemStatus.OK: "ok",
+    ItemStatus.ERROR: "error",
+    ItemStatus.SKIPPED: "skipped",
+    ItemStatus.WAITING: "unprocessed",
+}
+_CYCLE: tuple[ItemStatus | None, ...] = (None, *OUTCOME_WORDS)
+_WORKING = frozenset({Status.IN_PROGRESS, Status.CANCELLING})
+
+
+class ItemsPage(Vertical):
+    """The items of one job, followed as they change."""
+
+    def __init__(self, context: DashboardContext, job_id: int, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.context = context
+        self._job_id = job_id
+        self.outcome: ItemStatus | None = None
+        self._row: JobRow | None = None
+        self._keyed = True
+        self._seen: tuple[int, ItemStatus | None] | None = None
+        self._counts: Mapping[ItemStatus, int] = {}
+
+    def compose(self) -> ComposeResult:
+        """Lay out the filter and the list."""
+        yield Line(id="item-filter")
+        yield ItemList(self.context.browser, self._job_id, self.context.symbols, id="items")
+        yield EmptyState(id="no-items")
+
+    @property
+    def view(self) -> ItemList:
+        """The list itself."""
+        return self.query_one("#items", ItemList)
+
+    def put(self, row: JobRow, *, keyed: bool) -> None:
+        """Show the job as it is now; reads the items again when it has changed."""
+        self._row, self._keyed = row, keyed
+        if (row.revision, self.outcome) == self._seen:
+            return
+        turned = self._seen is None or self._seen[1] is not self.outcome
+        self._seen = (row.revision, self.outcome)
+        self._counts = self.context.browser.item_counts(self._job_id)
+        self._show(row, turned=turned)
+
+    def turn(self, outcome: ItemStatus | None) -> None:
+        """Show the items of one outcome, or all."""
+        self.outcome = outcome
+        if self._row is not None:
+            self.put(self._row, keyed=self._keyed)
+
+    def turn_on(self) -> None:
+        """Show the next outcome."""
+        self.turn(_CYCLE[(_CYCLE.index(self.outcome) + 1) % len(_CYCLE)])
+
+    def _show(self, row: JobRow, *, turned: bool) -> None:
+        items = self.view
+        total = self._counts[self.outcome] if self.outcome else sum(self._counts.values())
+        work_at = self._work_at(row, total)
+        if turned:
+            items.show(self.outcome, total, work_at)
+        else:
+            items.reload(total, work_at)
+        empty = self.query_one("#no-items", EmptyState)
+        if not total:
+            empty.say(*self._why_empty(row))
+        back = bool(total) and not items.display and self.display
+        empty.display, items.display = not total, bool(total)
+        if back:  # what is hidden loses the focus
+            items.focus()
+        self.query_one("#item-filter").display = bool(sum(self._counts.values()))
+        self._draw_filter()
+
+    def _work_at(self, row: JobRow, total: int) -> int | None:
+        if row.status not in _WORKING:
+            return None
+        if self.outcome is None:
+            return min(total, row.done or 0)
+        return 0 if self.outcome is ItemStatus.WAITING else total
+
+    def _why_empty(self, row: JobRow) -> tuple[str, list[str]]:
+        if not self._keyed:
+            return "Counts only", ["give track() a key= and items appear here"]
+        if self.outcome is None:
+            return "No item yet", []
+        if self.outcome is ItemStatus.WAITING and row.remaining:
+            left = f"{row.remaining:,} not begun; their keys are known when the run comes to them"
+            return "No unprocessed item is known by its key", [left]
+        return NO_ITEM[self.outcome], ["o shows the others"]
+
+    def on_resize(self) -> None:
+        """Say as much as fits."""
+        self._draw_filter()
+
+    def _draw_filter(self) -> None:
+        spans = self._filter_spans(words=True)
+        if sum(span.cells for span in spans) > self.size.width:
+            spans = self._filter_spans(words=False)
+        self.query_one("#item-filter", Line).put(spans)
+
+    def _filter_spans(self, *, words: bool) -> list[Span]:
+        spans = [Span(" o ", "key", "next_outcome"), gap(1)]
+        for outcome in _CYCLE:
+            action, chosen = f"outcome('{outcome or ''}')", outcome is self.outcome
+            number = self._counts.get(outcome, 0) if outcome else sum(self._counts.values())
+            if outcome is not None:
+                tone = OUTCOME_TONES[outcome] if number else "muted"
+                spans.append(Span(f"{self.context.symbols.items[outcome]} ", tone, action))
+            if words or outcome is None or chosen:
+                word = OUTCOME_WORDS[outcome] if outcome else "all"
+                spans.append(Span(f"{word} ", "strong" if chosen else "text", action))
+            spans += [Span(f"{number:,}", "accent" if chosen else "muted", action), gap(3)]
+        return spans
