@@ -9,8 +9,8 @@ from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
 from jobdash.cli.listing import JobListing
 from jobdash.cli.output import print_error
 from jobdash.cli.tables import csv_lines, table
-from jobdash.domain.clock import system_clock
-from jobdash.domain.provider import LOCAL
+from jobdash.domain.job import LOCAL
+from jobdash.domain.time import system_clock
 from jobdash.operations.job_lookup import Browser
 
 

@@ -198,6 +198,15 @@ class ActionSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """One line of a plan's description: what it is about, and what will happen."""
+
+    topic: str
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionContext:
     """What a decision needs to know besides the job."""
 

@@ -14,9 +14,9 @@ import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
 from jobdash.domain.account import Account
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.text import redact
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import (
     AuthRejected,
     BadResponse,

@@ -10,11 +10,10 @@ from typing import Any, TypeVar
 
 from jobdash.config.settings import Config
 from jobdash.domain.account import Account
-from jobdash.domain.clock import Clock
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import Plan
 from jobdash.domain.provider_info import Capabilities
-from jobdash.domain.time import MINUTE
+from jobdash.domain.time import MINUTE, Clock
 from jobdash.errors import JobdashError, ProviderError, StoreBusy, StoreError, Unavailable
 from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.account_clients import duplicate_accounts, other_names

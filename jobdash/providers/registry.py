@@ -5,7 +5,7 @@ Providers are found through the entry-point group ``jobdash.providers``, whose e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -70,11 +70,15 @@ def open_adapter(account: Account) -> Adapter:
     Imports the provider's SDK (about half a second). AuthRejected when the account has no key, ConfigError
     when its settings cannot be used.
     """
+    return load_adapter(provider_of(account))(account)
+
+
+def load_adapter(info: ProviderInfo) -> Callable[[Account], Adapter]:
+    """Import a provider's adapter; its SDK writes nothing to the terminal."""
     from jobdash.providers.sdk_output import silence_sdks
 
-    info = provider_of(account)
     silence_sdks()
-    adapter: Adapter = _load(info.adapter)(account)
+    adapter: Callable[[Account], Adapter] = _load(info.adapter)
     return adapter
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from jobdash.domain.provider import LOCAL
+from jobdash.domain.job import LOCAL
 from jobdash.domain.text import names_a_secret, redact
 from jobdash.store.continuation import (
     ALWAYS,
@@ -22,7 +22,6 @@ from jobdash.store.continuation import (
     started_for,
 )
 from jobdash.store.dialects import sqlite
-from jobdash.store.ids import public_id
 from jobdash.store.lease_transitions import (
     abandoned_cancels,
     cancelled,
@@ -32,7 +31,7 @@ from jobdash.store.lease_transitions import (
 )
 from jobdash.store.leases import MOST_ROWS, Lease, add_event
 from jobdash.store.owner import Owner
-from jobdash.store.sanitize import as_json, distinct, stored, stored_named, stored_words
+from jobdash.store.sanitize import as_json, distinct, public_id, stored, stored_named, stored_words
 
 _INSERT = (
     "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status,"

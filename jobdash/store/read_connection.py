@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.files import identity, refuse_replaced
-from jobdash.store.rows import ROW_COLUMNS, job_row
-
-COLUMNS = ", ".join(ROW_COLUMNS)
+from jobdash.store.rows import COLUMNS, job_row
 
 
 class Interrupted(StoreError):

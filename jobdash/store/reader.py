@@ -6,17 +6,17 @@ from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.store.dialects import sqlite
 from jobdash.store.files import replaced
 from jobdash.store.queries.events import EventReads
-from jobdash.store.queries.failures import FailureReads
 from jobdash.store.queries.items import ItemReads
 from jobdash.store.queries.jobs import JobReads
 from jobdash.store.queries.pages import PageReads
-from jobdash.store.read_connection import COLUMNS, Interrupted
+from jobdash.store.read_connection import Interrupted
+from jobdash.store.rows import COLUMNS
 from jobdash.store.sort_orders import Scope, Sort, SortKey, SortOrder
 
 __all__ = ["Interrupted", "Reader", "Scope", "Sort", "SortKey", "SortOrder"]
 
 
-class Reader(PageReads, JobReads, ItemReads, FailureReads, EventReads):
+class Reader(PageReads, JobReads, ItemReads, EventReads):
     """One read-only connection to a store, and all that can be asked of it."""
 
     def again(self) -> Reader:

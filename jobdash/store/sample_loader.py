@@ -11,7 +11,7 @@ from pathlib import Path
 from jobdash.errors import StoreError
 from jobdash.store.bootstrap import SCHEMA_FILE, Notice, ignore, make_way, new_file, publish, temporary_name
 from jobdash.store.dialects import sqlite
-from jobdash.store.ids import public_id
+from jobdash.store.sanitize import public_id
 
 SAMPLE_COLUMNS = (
     "provider", "account", "origin", "remote_id", "name", "remote_status", "raw_status",

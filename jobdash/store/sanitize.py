@@ -1,8 +1,9 @@
-"""Values from outside as the store keeps them: bounded, without secrets, and writable."""
+"""Values as the store keeps them: bounded, without secrets, and writable; and new public ids."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -16,9 +17,20 @@ _MOST_ENTRIES = 64
 """Entries kept of metadata and the like; providers allow 16."""
 _MOST = 2**63 - 1
 _HASH_LETTERS = 16
+ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base32, in lower case: no ``i``, ``l``, ``o``, ``u``, so nothing is misread or misspelt."""
+ID_LENGTH = 8
+_ID_BITS = 5
 
 as_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str).encode
 """Return a value as the JSON that the store keeps: ASCII, and the same for equal values."""
+
+
+def public_id() -> str:
+    """Return a new public id: 8 random characters of `ID_ALPHABET`."""
+    # Not `secrets`: importing it takes 4 ms of a script's start, and it asks the system just so.
+    number = int.from_bytes(os.urandom(ID_LENGTH * _ID_BITS // 8), "big")
+    return "".join(ID_ALPHABET[number >> shift & 31] for shift in range(0, ID_LENGTH * _ID_BITS, _ID_BITS))
 
 
 def stored(text: str, limit: int = NAME_BYTES) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from jobdash.store.commands.accounts import AccountWrites
 from jobdash.store.commands.cancel import CancelWrites
 from jobdash.store.commands.errors import ErrorWrites
-from jobdash.store.commands.force_fail import ForceFailWrites
-from jobdash.store.commands.intents import IntentWrites
 from jobdash.store.commands.remove import RemoveWrites
 from jobdash.store.commands.script_jobs import ScriptJobWrites
 from jobdash.store.commands.submit import SubmitWrites
@@ -19,11 +17,9 @@ class Writer(
     ErrorWrites,
     AccountWrites,
     CancelWrites,
-    ForceFailWrites,
     RemoveWrites,
     SubmitWrites,
     ScriptJobWrites,
     UndoWrites,
-    IntentWrites,
 ):
     """All writes of the faces and of the sync, one class for each concern."""

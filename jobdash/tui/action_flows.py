@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, ActionResult, Choices, Plan
+from jobdash.domain.plan import Action, ActionResult, Choices, Note, Plan
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
@@ -91,7 +91,7 @@ class ActionFlows:
         """Plan a cancel of everything unfinished in a scope; ``marked`` says that there are marked jobs."""
         if self.may_begin():
             plan = plan_cancel_all(self._context.browser, scope, self._context.situation(named=False))
-            ignored = plan_text.Note("Marks", "ignored: C is for everything in tab and filter")
+            ignored = Note("Marks", "ignored: C is for everything in tab and filter")
             self._begin(self._ask(plan, ignored if marked else None))
 
     def show_run(self) -> None:
@@ -146,7 +146,7 @@ class ActionFlows:
         finally:
             self._asking = self._app.opening_dialog = False
 
-    async def _ask(self, plan: Plan, remark: plan_text.Note | None = None) -> None:
+    async def _ask(self, plan: Plan, remark: Note | None = None) -> None:
         if not plan.acting:
             self._app.notify(plan_text.nothing_to_do(plan), severity="warning")
             return

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jobdash.config.settings import Config
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import DecisionContext
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.providers import servers

@@ -21,7 +21,7 @@ def nth(point: str, chance: random.Random) -> int:
     """Which call of a run is the last one."""
     if any(name in point for name in _ONCE):
         return 1
-    transactions = "leases." in point
+    transactions = "sqlite." in point
     return chance.randint(1, ITEMS + (BEFORE_ITEMS + 1 if transactions else 0))
 
 
@@ -73,7 +73,7 @@ def at_random(place: LocalWorld, kills: int, chance: random.Random, workers: int
 
 
 def test_a_script_killed_inside_an_item_is_gone_on_with(place: LocalWorld) -> None:  # C-13 D-8
-    kills = die_at(place, "resize", "before leases.commit", random.Random(1))
+    kills = die_at(place, "resize", "before sqlite.commit", random.Random(1))
     place.is_whole("resize", ITEMS, kills)
     place.is_sound()
 

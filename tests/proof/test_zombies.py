@@ -57,7 +57,7 @@ def stop_at(place: LocalWorld, name: str, point: str, chance: random.Random) -> 
         first = place.start(name, items, crash="before Lease._upsert 3", signal=9)
         assert first.life.code() == -9
     once = any(word in point for word in ("claims.", "Lease.expect", "Lease.finish"))
-    number = 1 if once else chance.randint(1, 6) + (BEFORE_ITEMS if "leases." in point else 0)
+    number = 1 if once else chance.randint(1, 6) + (BEFORE_ITEMS if "sqlite." in point else 0)
     running = place.start(name, items, lease=LEASE, item_s=ITEM_S, crash=f"{point} {number}", signal=STOP)
     running.life.wait("stopped")
     return Zombie(place, name, point, running)
@@ -211,13 +211,13 @@ def every_point(place: LocalWorld, turns: int, acts: tuple[str, ...], chance: ra
 @pytest.mark.parametrize("act", ACTS)
 def test_a_script_that_went_to_sleep_between_items_finds_its_job_gone(place: LocalWorld, act: str) -> None:
     # E-1 E-2 E-3 E-4 E-7 E-8
-    proof(place, "zombie 0-0", "after leases.commit", act, random.Random(1))
+    proof(place, "zombie 0-0", "after sqlite.commit", act, random.Random(1))
     place.is_sound()
 
 
 @pytest.mark.slow
 def test_a_script_that_sleeps_in_a_transaction_holds_the_store_and_one_is_told(place: LocalWorld) -> None:
-    zombie = stop_at(place, "zombie 0-0", "before leases.commit", random.Random(1))
+    zombie = stop_at(place, "zombie 0-0", "before sqlite.commit", random.Random(1))
     before = place.everything(zombie.name)
     ran = place.jobdash("force-fail", zombie.known_as, "--yes")
     assert ran.code == 1

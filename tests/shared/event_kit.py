@@ -17,4 +17,6 @@ def log(
 ) -> None:
     with writer._transaction() as connection:
         row = None if job_id is None else writer._row(connection, job_id)
-        writer._append(connection, writer._clock(), action, row, result, detail, bulk=bulk, account=account)
+        writer._add_event(
+            connection, writer._clock(), action, row, result, detail, bulk=bulk, account=account
+        )

@@ -17,10 +17,9 @@ from jobdash.store.bootstrap import SCHEMA_FILE, SCHEMA_VERSION, build_store
 from jobdash.store.dialects.sqlite import open_engine
 from jobdash.store.reader import Reader
 from jobdash.store.rows import ROW_COLUMNS
-from jobdash.store.schema.generate import main, schema_sql
+from jobdash.store.schema.generate import SILENT, UNSEEN, main, schema_sql
 from jobdash.store.schema.migrate import upgrade
 from jobdash.store.schema.tables import Base, JobRecord, table
-from jobdash.store.schema.triggers import SILENT, UNSEEN
 from jobdash.store.sort_orders import Sort, SortOrder, key_of
 from jobdash.store.writer import Writer
 

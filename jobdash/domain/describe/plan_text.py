@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jobdash.domain.describe.note import Note as Note
 from jobdash.domain.describe.script_text import local_notes, only_local, stalled_in
 from jobdash.domain.plan import (
     Action,
@@ -14,6 +13,7 @@ from jobdash.domain.plan import (
     ActionResult,
     ActionSummary,
     Decision,
+    Note,
     Plan,
     status_counts,
 )

@@ -15,9 +15,9 @@ from google import genai
 from google.genai import types
 
 from jobdash.domain.account import Account, query_of
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import redact
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.gemini.info import INFO

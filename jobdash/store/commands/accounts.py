@@ -9,7 +9,10 @@ from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from jobdash.store.sanitize import stored_error
-from jobdash.store.unit_of_work import UnitOfWork, accounts
+from jobdash.store.schema.tables import AccountRecord, table
+from jobdash.store.unit_of_work import UnitOfWork
+
+accounts = table(AccountRecord)
 
 _REQUESTED = or_(
     accounts.c.next_poll_at == 0,

@@ -1,15 +1,15 @@
-"""Cancel: the intent before the request, and the four ways in which it ends."""
+"""Cancel: the intent before the request, and the four ways in which it ends. Force-fail."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import UNFINISHED, Status
+from jobdash.domain.status import FORCE_FAILED, UNFINISHED, Status
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import driver_of
-from jobdash.store.records import Intent, IntentKind, Precondition, Refusal
+from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
 from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.rows import UNFINISHED_REMOTELY
 from jobdash.store.sanitize import stored
@@ -81,7 +81,7 @@ class CancelWrites(SnapshotWrites):
             if intent is None:
                 return self._answered_late(connection, intent_id, result, remote, asked_at, action)
             self._answered(connection, intent, remote, asked_at)
-            return self._ended(connection, intent, action, result, detail)
+            return self._log_cancel(connection, intent, action, result, detail)
 
     def _answered_late(
         self,
@@ -103,7 +103,7 @@ class CancelWrites(SnapshotWrites):
         elif row.cancel_requested_at == intent.opened_at:
             self._set(connection, row.id, cancel_doubt=0)
         self._answered(connection, intent, remote, asked_at)
-        return self._ended(connection, intent, action, result, "answered after it was given up")
+        return self._log_cancel(connection, intent, action, result, "answered after it was given up")
 
     def withdraw_cancel(
         self,
@@ -125,7 +125,7 @@ class CancelWrites(SnapshotWrites):
                 again = {"cancel_requested_at": earlier, "cancel_doubt": int(earlier is not None)}
                 self._set(connection, job_id, **again if earlier else {**again, "cancel_reason": None})
             self._answered(connection, intent, remote, asked_at)
-            return self._ended(connection, intent, action, "failed", reason)
+            return self._log_cancel(connection, intent, action, "failed", reason)
 
     def leave_cancelling(
         self,
@@ -143,7 +143,7 @@ class CancelWrites(SnapshotWrites):
                 return None
             self._set(connection, intent.job_id, cancel_doubt=1)
             self._answered(connection, intent, remote, asked_at)
-            return self._ended(connection, intent, action, "failed", reason)
+            return self._log_cancel(connection, intent, action, "failed", reason)
 
     def withdraw_unanswered(self, account: str, origin: str, reason: str, after_ms: int) -> list[JobRow]:
         """Withdraw the cancels that got no answer, where the provider was seen running the job long after.
@@ -152,7 +152,7 @@ class CancelWrites(SnapshotWrites):
         the jobs, which may be asked again.
         """
         with sqlite.translated(self._path):
-            found = driver_of(self._looking).execute(_UNANSWERED, (account, origin, after_ms)).fetchall()
+            found = self._reading.execute(_UNANSWERED, (account, origin, after_ms)).fetchall()
         withdrawn: list[JobRow] = []
         for (job_id,) in found:
             with self._transaction() as connection:
@@ -165,7 +165,7 @@ class CancelWrites(SnapshotWrites):
                         connection, job_id, cancel_requested_at=None, cancel_reason=None, cancel_doubt=0
                     )
                     row = self._row_now(connection, job_id)
-                    self._append(connection, self._clock(), "reconcile", row, "failed", reason)
+                    self._add_event(connection, self._clock(), "reconcile", row, "failed", reason)
                     withdrawn.append(row)
         return withdrawn
 
@@ -177,11 +177,36 @@ class CancelWrites(SnapshotWrites):
                 connection, intent.job_id, remote, intent.opened_at if asked_at is None else asked_at
             )
 
-    def _ended(self, connection: Connection, intent: Intent, action: str, result: str, detail: str) -> JobRow:
+    def _log_cancel(
+        self, connection: Connection, intent: Intent, action: str, result: str, detail: str
+    ) -> JobRow:
         row = self._row_now(connection, intent.job_id)
-        self._append(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
+        self._add_event(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
         if (
             action == "cancel" and row.remote_status in UNFINISHED
         ):  # a sync that reconciles plans its own next
             self._make_due(connection, row.account)
         return row
+
+    def force_fail(
+        self,
+        job_id: int,
+        *,
+        fence: int,
+        accept: Precondition | None,
+        reason: str | None = None,
+        bulk: str | None = None,
+    ) -> JobRow | Refusal:
+        """Declare a job failed here; on disk when this returns. The job then has a new fence.
+
+        The provider is asked by a cancel that comes after it.
+        """
+        with self._transaction(durable=True) as connection:
+            row = self._checked(connection, job_id, fence, accept)
+            if isinstance(row, Refusal):
+                return row
+            now = self._clock()
+            kept = stored(reason) if reason else None
+            self._set_and_fence(connection, job_id, verdict=FORCE_FAILED, verdict_at=now, verdict_reason=kept)
+            self._add_event(connection, now, UndoKind.FORCE_FAIL, row, "done", reason or "", bulk=bulk)
+            return self._row_now(connection, job_id)

@@ -10,12 +10,11 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert
 
 from jobdash.domain.job import JobRow
+from jobdash.store.commands.base import JobWrites, items
 from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.merge import changed_columns
 from jobdash.store.remote_snapshot import RemoteSnapshot, SnapshotFailure
 from jobdash.store.sanitize import as_json, distinct, error_entries, stored, stored_error
-from jobdash.store.schema.tables import ItemRecord, table
-from jobdash.store.unit_of_work import UnitOfWork
 
 MOST_FAILED = 50_000
 """Failed requests kept of one batch: as many as the largest batches have."""
@@ -27,14 +26,13 @@ _MOST_GROUPS = 100
 _IN_DETAIL = 3
 _ROWS_A_TRANSACTION = 2_500
 
-items = table(ItemRecord)
 _FORGET = delete(items).where(
     items.c.job_id == bindparam("job_key"), items.c.seq >= bindparam("first"), items.c.seq < bindparam("end")
 )
 _KEEP = insert(items).prefix_with("OR REPLACE")
 
 
-class ErrorWrites(UnitOfWork):
+class ErrorWrites(JobWrites):
     """What was asked of errors. A batch's failed requests are kept as the items of a script's job are."""
 
     def set_errors(
@@ -66,14 +64,14 @@ class ErrorWrites(UnitOfWork):
                 self._set(connection, job_id, **columns)
             row = self._row_now(connection, job_id)
             detail = _detail(failed, columns.get("error"))
-            self._append(connection, self._clock(), REFRESHED, row, "done", detail)
+            self._add_event(connection, self._clock(), REFRESHED, row, "done", detail)
             return row
 
     def errors_withheld(self, job_id: int, reason: str) -> JobRow:
         """Log that the errors of a batch could not be asked for."""
         with self._transaction() as connection:
             row = self._row_now(connection, job_id)
-            self._append(connection, self._clock(), REFRESHED, row, "failed", reason)
+            self._add_event(connection, self._clock(), REFRESHED, row, "failed", reason)
             return row
 
     def _replace(self, job_id: int, rows: Sequence[dict[str, Any]]) -> None:

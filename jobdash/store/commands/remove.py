@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from jobdash.domain.job import JobRow
+from jobdash.store.commands.base import job
+from jobdash.store.commands.intents import TAKEN_BACK, IntentWrites
 from jobdash.store.dialects import sqlite
 from jobdash.store.merge import FILES_DELETED
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
 from jobdash.store.sanitize import stored_error
-from jobdash.store.unit_of_work import TAKEN_BACK, UnitOfWork, job
 
 NOT_CONFIRMED = "the cancel was not confirmed in time; the job stays"
 _OVERDUE = (
@@ -24,7 +25,7 @@ _OVERDUE = (
 _FILES = select(job.c.files).where(job.c.id == bindparam("job_key"))
 
 
-class RemoveWrites(UnitOfWork):
+class RemoveWrites(IntentWrites):
     """The store's part of remove, and of cancel & delete."""
 
     def hide(
@@ -50,7 +51,7 @@ class RemoveWrites(UnitOfWork):
                 return Refusal(TAKEN_BACK, row)
             self._close_waiting(connection, job_id, now, "removed otherwise")
             self._set_and_fence(connection, job_id, removed_at=now, removing=None)
-            self._append(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
+            self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
             return self._row_now(connection, job_id)
 
     def left_behind(self, job_id: int, what: str | None) -> JobRow:
@@ -91,7 +92,7 @@ class RemoveWrites(UnitOfWork):
             now = self._clock()
             self._close_waiting(connection, job_id, now, "asked again")
             self._set(connection, job_id, removing=deadline)
-            self._append(connection, now, UndoKind.WAITING_REMOVAL, row, "waiting", bulk=bulk)
+            self._add_event(connection, now, UndoKind.WAITING_REMOVAL, row, "waiting", bulk=bulk)
             self._make_due(connection, row.account)
             return self._open(connection, now, IntentKind.REMOVE, row, deadline, bulk=bulk, choices=choices)
 
@@ -104,7 +105,7 @@ class RemoveWrites(UnitOfWork):
                 return None
             self._set(connection, intent.job_id, removing=None)
             row = self._row_now(connection, intent.job_id)
-            self._append(connection, now, UndoKind.REMOVAL, row, "failed", reason, bulk=intent.bulk)
+            self._add_event(connection, now, UndoKind.REMOVAL, row, "failed", reason, bulk=intent.bulk)
             return row
 
     def give_up_removals(self, asked: Collection[str]) -> list[JobRow]:
@@ -115,7 +116,7 @@ class RemoveWrites(UnitOfWork):
         for writing only when there is one.
         """
         with sqlite.translated(self._path):
-            overdue = sqlite.driver_of(self._looking).execute(_OVERDUE, (self._clock(),)).fetchall()
+            overdue = self._reading.execute(_OVERDUE, (self._clock(),)).fetchall()
         nobodys = [
             intent_id
             for intent_id, account, deadline, asked_at in overdue

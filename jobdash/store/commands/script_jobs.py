@@ -14,14 +14,14 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, Status
 from jobdash.domain.time import MINUTE, SECOND
 from jobdash.store import lease_transitions
+from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import chunks, driver_of
-from jobdash.store.item_rows import ATTEMPT_COLUMNS, attempt
 from jobdash.store.leases import MOST_ROWS
 from jobdash.store.owner import Owner
 from jobdash.store.records import EndedLocally, Precondition, Refusal, Retried, UndoKind
+from jobdash.store.rows import ATTEMPT_COLUMNS, attempt_row
 from jobdash.store.sanitize import as_json, stored
-from jobdash.store.unit_of_work import UnitOfWork
 
 CANCELLED_BY_USER = "Cancelled by user"
 LOST_WORKER = "its worker was gone"
@@ -31,18 +31,12 @@ _WRITES_A_TRANSACTION = 100
 """As many writes as may share one; together they keep to the limit."""
 
 
-class ScriptJobWrites(UnitOfWork):
+class ScriptJobWrites(JobWrites):
     """Cancel, force-fail, remove and retry of local jobs; nobody else has to be asked."""
-
-    @property
-    def path(self) -> Path:
-        """The store's file."""
-        return self._path
 
     def status(self, job_id: int) -> Status:
         """Return the status a job shows now; takes nothing for writing."""
-        looking = driver_of(self._looking)
-        (word,) = looking.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
+        (word,) = self._reading.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
         return Status(word)
 
     def look_again(self, job_id: int, *, fence: int, accept: Precondition | None) -> JobRow | Refusal:
@@ -72,7 +66,7 @@ class ScriptJobWrites(UnitOfWork):
                 lease_transitions.end_attempts(driver, job_id, now, f"cancelled by {self._actor.name}")
                 lease_transitions.cancelled(driver, job_id, now, kept)
                 told = "nobody ran it" if row.status is Status.PENDING else "its worker was not heard of"
-            self._append(connection, now, "cancel", row, "done", told, bulk=bulk)
+            self._add_event(connection, now, "cancel", row, "done", told, bulk=bulk)
             return self._row_now(connection, job_id)
 
     def force_fail_local(
@@ -92,7 +86,7 @@ class ScriptJobWrites(UnitOfWork):
             now, driver = self._clock(), driver_of(connection)
             lease_transitions.end_attempts(driver, job_id, now, f"force-failed by {self._actor.name}")
             lease_transitions.force_failed(driver, job_id, now, stored(reason) if reason else None)
-            self._append(connection, now, UndoKind.FORCE_FAIL, row, "done", reason or "", bulk=bulk)
+            self._add_event(connection, now, UndoKind.FORCE_FAIL, row, "done", reason or "", bulk=bulk)
             return self._taken(connection, job_id)
 
     def remove_local(
@@ -114,7 +108,7 @@ class ScriptJobWrites(UnitOfWork):
                 lease_transitions.end_attempts(driver, job_id, now, f"removed by {self._actor.name}")
                 lease_transitions.cancelled(driver, job_id, now, CANCELLED_BY_USER)
             lease_transitions.removed(driver, job_id, now)
-            self._append(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
+            self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
             return self._taken(connection, job_id)
 
     def retry_local(
@@ -148,11 +142,11 @@ class ScriptJobWrites(UnitOfWork):
                     return Refusal(f"still {LABELS[row.status]}", row)
                 lease_transitions.end_attempts(driver, job_id, now, LOST_WORKER)
                 lease_transitions.lost(driver, job_id, now, LOST_WORKER)
-            most = MOST_ROWS if self._joined is None else MOST_ROWS // _WRITES_A_TRANSACTION
+            most = MOST_ROWS if self._batch is None else MOST_ROWS // _WRITES_A_TRANSACTION
             if "failed" in only and lease_transitions.errors_to_waiting(driver, job_id, now, most) == most:
                 return Retried(self._row_now(connection, job_id), last, 0, more=True)
             lease_transitions.pending_again(driver, job_id, keyed=last is None or last.keyed)
-            self._append(connection, now, "retry", row, "done", bulk=bulk)
+            self._add_event(connection, now, "retry", row, "done", bulk=bulk)
             return self._retried(connection, job_id, last, now, starting=starting)
 
     def _retried(
@@ -178,30 +172,29 @@ class ScriptJobWrites(UnitOfWork):
                     driver, job_id, owner, None if owner is None else now + _COMING_UP_MS
                 )
             result = "failed" if owner is None else "done"
-            self._append(connection, now, "start", row, result, detail)
+            self._add_event(connection, now, "start", row, result, detail)
             return self._row_now(connection, job_id)
 
     def process_stopped(self, job_id: int, detail: str, *, bulk: str | None = None) -> None:
         """Write into the log what became of the process behind a job that was taken from it."""
         with self._transaction() as connection:
             row = self._row_now(connection, job_id)
-            self._append(connection, self._clock(), "stop process", row, "done", detail, bulk=bulk)
+            self._add_event(connection, self._clock(), "stop process", row, "done", detail, bulk=bulk)
 
     def close_abandoned_cancels(self) -> list[JobRow]:
         """End, as cancelled, the jobs that are told to stop and whose worker is gone; return them.
 
         To be called now and then: it takes the store for writing only when there is such a job.
         """
-        looking = driver_of(self._looking)
         closed: list[JobRow] = []
-        for some in chunks(lease_transitions.abandoned_cancels(looking, self._clock()), MOST_ROWS):
+        for some in chunks(lease_transitions.abandoned_cancels(self._reading, self._clock()), MOST_ROWS):
             with self._transaction() as connection:
                 now, driver = self._clock(), driver_of(connection)
                 for job_id in set(some).intersection(lease_transitions.abandoned_cancels(driver, now)):
                     lease_transitions.end_attempts(driver, job_id, now, LOST_WORKER)
                     lease_transitions.cancelled(driver, job_id, now, CANCELLED_BY_USER)
                     row = self._row_now(connection, job_id)
-                    self._append(connection, now, "end", row, str(Status.CANCELLED), LOST_WORKER)
+                    self._add_event(connection, now, "end", row, str(Status.CANCELLED), LOST_WORKER)
                     closed.append(row)
         return closed
 
@@ -210,9 +203,8 @@ class ScriptJobWrites(UnitOfWork):
 
         So every reader sees at once what only this machine can know. To be called now and then, too.
         """
-        looking = driver_of(self._looking)
         ended = 0
-        for some in chunks(lease_transitions.leased_to_dead(looking, self._clock()), MOST_ROWS):
+        for some in chunks(lease_transitions.leased_to_dead(self._reading, self._clock()), MOST_ROWS):
             with self._transaction() as connection:
                 now, driver = self._clock(), driver_of(connection)
                 for job_id in set(some).intersection(lease_transitions.leased_to_dead(driver, now)):
@@ -222,7 +214,7 @@ class ScriptJobWrites(UnitOfWork):
 
     def local_files(self, job_id: int) -> dict[str, str]:
         """Return the files that were fetched of a local job, by role."""
-        return _local_files(driver_of(self._looking), job_id)
+        return _local_files(self._reading, job_id)
 
     def fetched(self, job_id: int, file: Path) -> JobRow:
         """Write where a local job's results lie now, so that a removal can delete them."""
@@ -232,7 +224,7 @@ class ScriptJobWrites(UnitOfWork):
                 role = next(role for role in _roles() if role not in files)
                 self._set(connection, job_id, files=as_json(files | {role: str(file)}))
             row = self._row_now(connection, job_id)
-            self._append(connection, self._clock(), "fetch", row, "done", str(file))
+            self._add_event(connection, self._clock(), "fetch", row, "done", str(file))
             return row
 
     def set_local_files(self, job_id: int, files: dict[str, str]) -> None:
@@ -251,7 +243,7 @@ class ScriptJobWrites(UnitOfWork):
 def _last_attempt(driver: sqlite.Connection, job_id: int) -> Attempt | None:
     sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY fence DESC LIMIT 1"
     values = driver.execute(sql, (job_id,)).fetchone()
-    return None if values is None else attempt(values)
+    return None if values is None else attempt_row(values)
 
 
 def _attempt_number(driver: sqlite.Connection, job_id: int) -> int:

@@ -9,11 +9,12 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.store.compiled_statement import CompiledStatement
+from jobdash.store.commands.base import job
+from jobdash.store.commands.intents import IntentWrites, intents
 from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, merge
 from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.rows import SET_BACK_MS
-from jobdash.store.unit_of_work import UnitOfWork, intents, job
+from jobdash.store.unit_of_work import CompiledStatement
 
 SELECT_KNOWN = select(*(job.c[name] for name in KNOWN_COLUMNS))
 _KNOWN_BY_ID = CompiledStatement(SELECT_KNOWN.where(job.c.id == bindparam("job_key")))
@@ -42,7 +43,7 @@ def _lost_race(row: JobRow) -> bool:
     return row.remote_status is Status.COMPLETED and row.cancel_requested_at is not None
 
 
-class SnapshotWrites(UnitOfWork):
+class SnapshotWrites(IntentWrites):
     """What writes answers: syncs, and the actions whose request was answered."""
 
     def _apply(
@@ -69,7 +70,7 @@ class SnapshotWrites(UnitOfWork):
             return AppliedSnapshot(believed=True, changed=True)
         row = self._row_now(connection, known["id"])
         detail = "finished before the cancel took effect" if _lost_race(row) else ""
-        self._append(connection, self._clock(), "finished", row, str(row.remote_status), detail)
+        self._add_event(connection, self._clock(), "finished", row, str(row.remote_status), detail)
         return AppliedSnapshot(believed=True, changed=True, finished=row)
 
     def _not_ahead(self, moment: int | None) -> int | None:

@@ -8,12 +8,12 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, Status
+from jobdash.store.commands.base import items, job, tags
+from jobdash.store.commands.intents import intents
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
 from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.sanitize import distinct, stored, stored_error, stored_named, stored_words
-from jobdash.store.schema.tables import ItemRecord, TagRecord, table
-from jobdash.store.unit_of_work import intents, job
 
 NOT_SUBMITTED = "not submitted"
 UNCONFIRMED = "unconfirmed"
@@ -21,8 +21,6 @@ SUBMITTING = "submitting"
 """Our own words in ``raw_status``, where no provider has said anything."""
 _LATE = "answered after it was given up"
 
-tags = table(TagRecord)
-items = table(ItemRecord)
 _SUPERSEDED_BY = select(job.c.superseded_by).where(job.c.id == bindparam("job_key"))
 _child = job.alias()
 _PARENT = select(_child.c.parent_id).where(_child.c.id == bindparam("child_key")).scalar_subquery()
@@ -92,7 +90,7 @@ class SubmitWrites(SnapshotWrites):
                 return None
             self._absorb_double(connection, intent.job_id, remote)
             self._apply_to(connection, intent.job_id, remote, asked_at)
-            return self._told(connection, intent, action, "done", _LATE if late else "")
+            return self._log_submit(connection, intent, action, "done", _LATE if late else "")
 
     def fail_submit(self, intent_id: int, reason: str, *, action: str = "submit") -> JobRow | None:
         """The provider certainly has no such batch: the job failed, and its parent may be retried again.
@@ -134,7 +132,7 @@ class SubmitWrites(SnapshotWrites):
                 self._set(connection, intent.job_id, **columns)
                 if columns["remote_status"] == Status.FAILED:
                     connection.execute(_NO_LONGER_SUPERSEDED, {"child_key": intent.job_id})
-            return self._told(connection, intent, action, "failed", reason)
+            return self._log_submit(connection, intent, action, "failed", reason)
 
     def _given_up(self, connection: Connection, intent_id: int, action: str) -> Intent | None:
         """Return a submit nobody could confirm, for the late word of whoever sent it; None for others."""
@@ -144,9 +142,11 @@ class SubmitWrites(SnapshotWrites):
         row = self._row_now(connection, intent.job_id)
         return intent if row.remote_id is None and row.raw_status == UNCONFIRMED else None
 
-    def _told(self, connection: Connection, intent: Intent, action: str, result: str, detail: str) -> JobRow:
+    def _log_submit(
+        self, connection: Connection, intent: Intent, action: str, result: str, detail: str
+    ) -> JobRow:
         row = self._row_now(connection, intent.job_id)
-        self._append(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
+        self._add_event(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
         if action == "submit" and row.unfinished:
             self._make_due(connection, row.account)
         return row

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, UNFINISHED
+from jobdash.store.commands.base import job, tags
 from jobdash.store.commands.snapshots import SELECT_KNOWN, AppliedSnapshot, SnapshotWrites
 from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, is_older
@@ -20,16 +21,12 @@ from jobdash.store.records import UpsertResult
 from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.sanitize import distinct, stored, stored_named
-from jobdash.store.schema.tables import TagRecord, table
-from jobdash.store.unit_of_work import job
 
 GONE_AFTER_MS = 5 * 60 * 1000
 """Two 404s at least this far apart mean that a job is gone."""
 _JOBS_A_TRANSACTION = 250
 _TAGS_A_JOB = 16
 """Entries of metadata kept of a job; together this is under 5,000 rows a transaction."""
-
-tags = table(TagRecord)
 
 _BY_REMOTE_ID = SELECT_KNOWN.where(
     job.c.remote_id.in_(bindparam("words", expanding=True)),

@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import UNFINISHED
+from jobdash.store.commands.intents import IntentWrites
 from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.records import Undoable, UndoKind, UndoOutcome
-from jobdash.store.unit_of_work import UnitOfWork
 
 _ROWS_A_TRANSACTION = 1000
 _CLEARED: dict[UndoKind, dict[str, Any]] = {
@@ -20,7 +20,7 @@ _CLEARED: dict[UndoKind, dict[str, Any]] = {
 }
 
 
-class UndoWrites(UnitOfWork):
+class UndoWrites(IntentWrites):
     """Takes back what `Reader.last_undoable` found."""
 
     def undo(self, action: Undoable, *, bulk: str | None = None) -> list[UndoOutcome]:
@@ -39,7 +39,7 @@ class UndoWrites(UnitOfWork):
         if what is UndoKind.WAITING_REMOVAL:
             self._close_waiting(connection, row.id, now, "undone")
         self._set(connection, row.id, **_CLEARED[what])
-        self._append(connection, now, "undo", row, "done", f"took back: {what}", bulk=bulk)
+        self._add_event(connection, now, "undo", row, "done", f"took back: {what}", bulk=bulk)
         after = self._row_now(connection, row.id)
         if after.remote_status in UNFINISHED:
             self._make_due(connection, after.account)

@@ -4,50 +4,74 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobdash.domain.job import Event
+from jobdash.domain.job import UNDO_MS, Event
+from jobdash.domain.provider import LOCAL
 from jobdash.store.read_connection import ReadConnection
+from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, intent_row, job_row
 from jobdash.store.sort_orders import Values
 
 if TYPE_CHECKING:
     from jobdash.store.records import Intent, IntentKind, Undoable
 
+# An action and its event are one transaction and carry one time, so a job that was removed, taken back and
+# removed again belongs to its last removal alone. The actions are those of `UndoKind`.
+_UNDOABLE = (
+    "SELECT event.action, event.bulk, event.at, "
+    + ", ".join(f"job.{column}" for column in ROW_COLUMNS)
+    + " FROM event JOIN job ON job.id = event.job_id WHERE event.actor = ? AND event.at >= ? AND ("
+    "(event.action = 'remove' AND job.removed_at = event.at)"
+    # A local job that was failed has lost its worker for good: that is retried, not taken back.
+    " OR (event.action = 'force-fail' AND job.verdict_at = event.at AND job.removed_at IS NULL"
+    f" AND job.provider <> '{LOCAL}')"
+    " OR (event.action = 'cancel & delete' AND job.removed_at IS NULL AND EXISTS"
+    " (SELECT 1 FROM intent WHERE intent.job_id = job.id AND intent.kind = 'remove'"
+    " AND intent.closed_at IS NULL AND intent.opened_at = event.at)))"
+)
+
 
 class EventReads(ReadConnection):
-    """What the log, reconciling and undo ask; imported when asked, since no first row needs it."""
+    """What the log, reconciling and undo ask."""
 
     def events(
         self, job_id: int | None = None, limit: int = 200, before_id: int | None = None
     ) -> list[Event]:
         """Return the log, newest first: of one job or of all, in front of an event already read."""
-        tests = ["1"]
-        values: Values = []
-        for test, value in (("job_id = ?", job_id), ("id < ?", before_id)):
-            if value is not None:
-                tests.append(test)
-                values.append(value)
         sql = (
             "SELECT id, at, actor, face, action, job_public_id, job_name, account, result, detail, bulk"
-            f" FROM event WHERE {' AND '.join(tests)} ORDER BY id DESC LIMIT ?"
+            " FROM event WHERE {} ORDER BY id DESC LIMIT ?"
         )
-        return [Event(*found) for found in self._all(sql, [*values, limit])]
+        where, values = _where({"job_id = ?": job_id, "id < ?": before_id})
+        return [Event(*found) for found in self._all(sql.format(where), [*values, limit])]
 
     def open_intents(self, account: str | None = None, kind: IntentKind | None = None) -> list[Intent]:
         """Return what was begun and not answered yet, oldest first."""
-        from jobdash.store.intents import INTENT_COLUMNS, intent
-
-        tests = ["closed_at IS NULL"]
-        values: Values = []
-        for test, value in (("account = ?", account), ("kind = ?", kind)):
-            if value is not None:
-                tests.append(test)
-                values.append(value)
+        where, values = _where({"account = ?": account, "kind = ?": kind})
         # By name: for the order alone SQLite would walk through all that were ever closed.
-        source = "intent INDEXED BY intent_open"
-        sql = f"SELECT {', '.join(INTENT_COLUMNS)} FROM {source} WHERE {' AND '.join(tests)} ORDER BY id"
-        return [intent(found) for found in self._all(sql, values)]
+        source = f"intent INDEXED BY intent_open WHERE closed_at IS NULL AND {where}"
+        sql = f"SELECT {', '.join(INTENT_COLUMNS)} FROM {source} ORDER BY id"
+        return [intent_row(found) for found in self._all(sql, values)]
 
     def last_undoable(self, actor: str, job_id: int | None = None) -> Undoable | None:
-        """Return the newest action of a person (``user@host``) that can still be taken back."""
-        from jobdash.store.queries.undoable import last_undoable
+        """Return the newest action of a person (``user@host``) of the last 24 hours that can be taken back.
 
-        return last_undoable(self._all, actor, self._clock(), job_id)
+        With a job's id: the newest that concerns this job, and of it this job alone.
+        """
+        from jobdash.store.records import Undoable, UndoKind
+
+        since = self._clock() - UNDO_MS
+        of_job, job = ("", []) if job_id is None else (" AND event.job_id = ?", [job_id])
+        newest = self._all(f"{_UNDOABLE}{of_job} ORDER BY event.id DESC LIMIT 1", [actor, since, *job])
+        if not newest:
+            return None
+        action, bulk, at = newest[0][:3]
+        found = newest
+        if bulk is not None:
+            same = f"{_UNDOABLE} AND event.bulk = ? AND event.action = ?{of_job} ORDER BY event.id"
+            found = self._all(same, [actor, since, bulk, action, *job])
+        return Undoable(UndoKind(action), bulk, at, tuple(job_row(values[3:]) for values in found))
+
+
+def _where(conditions: dict[str, str | int | None]) -> tuple[str, Values]:
+    """Return the conditions that have a value as SQL, and their values."""
+    given = {condition: value for condition, value in conditions.items() if value is not None}
+    return " AND ".join(["1", *given]), list(given.values())

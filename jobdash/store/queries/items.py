@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from jobdash.domain.provider import LOCAL
+from jobdash.domain.job import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
+from jobdash.store.rows import ATTEMPT_COLUMNS, ITEM_COLUMNS, attempt_row, counts_by_outcome, item_rows
 
 if TYPE_CHECKING:  # a list of jobs, the leanest of all commands, does without
+    from jobdash.domain.failures import FailedRequests
     from jobdash.domain.items import Attempt, ItemErrors, ItemRow, ItemStatus
 
 _ERRORS_LOOKED_AT = 10_000
@@ -81,16 +83,14 @@ class ItemReads(ReadConnection):
             " FROM job WHERE id = ?",
             (job_id,),
         )
-        from jobdash.store.item_rows import counts
-
         if not found or not found[0][2]:
-            return counts({})
+            return counts_by_outcome({})
         succeeded, failed, rows, skipped, keyed = found[0]
         ok, waiting = succeeded - skipped, rows - succeeded - failed
         if not keyed or ok < 0 or waiting < 0:
             sql = "SELECT outcome, count(*) FROM item WHERE job_id = ? GROUP BY outcome"
-            return counts(dict(self._all(sql, (job_id,))))
-        return counts({"waiting": waiting, "ok": ok, "error": failed, "skipped": skipped})
+            return counts_by_outcome(dict(self._all(sql, (job_id,))))
+        return counts_by_outcome({"waiting": waiting, "ok": ok, "error": failed, "skipped": skipped})
 
     def have_items(self, job_ids: Sequence[int]) -> set[int]:
         """Return which jobs have items that are done, whose outcomes can be fetched."""
@@ -114,7 +114,7 @@ class ItemReads(ReadConnection):
 
     def item_errors(self, job_id: int, most: int = _ERRORS_LOOKED_AT) -> ItemErrors:
         """Return a job's errors, grouped by type and message; looks at the first ``most`` of them."""
-        from jobdash.store.item_rows import errors
+        from jobdash.domain.items import ItemErrorGroup, ItemErrors
 
         sql = (
             "SELECT error_type, error, seq, key FROM item INDEXED BY item_outcome"
@@ -126,19 +126,31 @@ class ItemReads(ReadConnection):
             (job_id, most + 1),
         )
         looked_at = sum(count for _, _, count, *_ in grouped)
-        return errors(grouped, min(looked_at, most), _MOST_GROUPS, all_of_them=looked_at <= most)
+        groups = tuple(ItemErrorGroup(*values) for values in grouped[:_MOST_GROUPS])
+        complete = looked_at <= most and len(groups) == len(grouped)
+        return ItemErrors(groups, min(looked_at, most), complete)
+
+    def failed_requests(self, job_id: int) -> FailedRequests:
+        """Return how many failed requests of a batch are kept, and the first keys of each group."""
+        from jobdash.domain.failures import KEYS_OF_A_GROUP, FailedRequests
+
+        keys: dict[tuple[str | None, str], list[str]] = defaultdict(list)
+        failed = "FROM item INDEXED BY item_outcome WHERE job_id = ? AND outcome = 'error'"
+        sql = f"SELECT error_type, error, key {failed} ORDER BY seq LIMIT ?"
+        for code, message, key in self._all(sql, (job_id, _ERRORS_LOOKED_AT)):
+            some = keys[code, message or ""]
+            if len(some) < KEYS_OF_A_GROUP:
+                some.append(key)
+        kept = int(self._value(f"SELECT count(*) {failed}", (job_id,))) if keys else 0
+        return FailedRequests(kept, {group: tuple(some) for group, some in keys.items()})
 
     def attempts(self, job_id: int, limit: int = 100) -> list[Attempt]:
         """Return the runs of a job, newest first."""
-        from jobdash.store.item_rows import ATTEMPT_COLUMNS, attempt
-
         sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY fence DESC LIMIT ?"
-        return [attempt(values) for values in self._all(sql, (job_id, limit))]
+        return [attempt_row(values) for values in self._all(sql, (job_id, limit))]
 
     def last_attempts(self, job_ids: Sequence[int]) -> dict[int, Attempt]:
         """Return the newest run of each of these jobs; those nobody ever ran are left out."""
-        from jobdash.store.item_rows import ATTEMPT_COLUMNS, attempt
-
         found: dict[int, Attempt] = {}
         for some in chunks(job_ids):
             sql = (
@@ -146,7 +158,7 @@ class ItemReads(ReadConnection):
                 f" WHERE job_id IN ({placeholders(some)})"
                 " AND fence = (SELECT max(fence) FROM attempt WHERE job_id = this.job_id)"
             )
-            found |= {values[0]: attempt(values[1:]) for values in self._all(sql, some)}
+            found |= {values[0]: attempt_row(values[1:]) for values in self._all(sql, some)}
         return found
 
     def owners(self, job_ids: Sequence[int]) -> dict[int, str]:
@@ -193,16 +205,14 @@ class ItemReads(ReadConnection):
     def _items(
         self, job_id: int, outcome: ItemStatus | None, where: str, place: int, limit: int
     ) -> list[ItemRow]:
-        from jobdash.store.item_rows import ITEM_COLUMNS, item
-
         if outcome is None:
             sql = f"SELECT {ITEM_COLUMNS} FROM item WHERE job_id = ? AND {where} LIMIT ?"
-            return [item(values) for values in self._all(sql, (job_id, place, limit))]
+            return item_rows(self._all(sql, (job_id, place, limit)))
         sql = (
             f"SELECT {ITEM_COLUMNS} FROM item INDEXED BY item_outcome"
             f" WHERE job_id = ? AND outcome = ? AND {where} LIMIT ?"
         )
-        return [item(values) for values in self._all(sql, (job_id, str(outcome), place, limit))]
+        return item_rows(self._all(sql, (job_id, str(outcome), place, limit)))
 
     def _seq_at(self, job_id: int, outcome: ItemStatus, offset: int, direction: str) -> int | None:
         sql = (

@@ -9,8 +9,8 @@ from typing import Any
 
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.store.dialects.sqlite import chunks, placeholders
-from jobdash.store.read_connection import COLUMNS, ReadConnection
-from jobdash.store.rows import ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
+from jobdash.store.read_connection import ReadConnection
+from jobdash.store.rows import COLUMNS, ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
 
 _DETAILS = (
     "cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
@@ -36,6 +36,17 @@ class JobReads(ReadConnection):
     def by_remote(self, remote_id: str) -> list[JobRow]:
         """Return the jobs a provider calls so, removed ones too."""
         return self._rows(f"SELECT {COLUMNS} FROM job WHERE remote_id = ?", (remote_id,))
+
+    def submitted_before(self, digest: str, limit: int = 5) -> list[JobRow]:
+        """Return the jobs that were submitted from a file of this content, newest first.
+
+        Those that certainly do not exist at their provider are left out.
+        """
+        return self._rows(
+            f"SELECT {COLUMNS} FROM job WHERE raw_status != 'not submitted' AND id IN"
+            " (SELECT job_id FROM intent WHERE kind = 'submit' AND choices LIKE ?) ORDER BY id DESC LIMIT ?",
+            (f'%"digest": "{digest}"%', limit),
+        )
 
     def job(self, job_id: int) -> JobDetails | None:
         """Return everything known of a job, removed or not."""

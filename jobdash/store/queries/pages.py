@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.store.counts import Counts
 from jobdash.store.dialects.sqlite import chunks, placeholders
-from jobdash.store.read_connection import COLUMNS, ReadConnection
-from jobdash.store.rows import job_row
+from jobdash.store.read_connection import ReadConnection
+from jobdash.store.rows import COLUMNS, job_row
 from jobdash.store.sort_orders import KeysetWalk, Scope, Sort, SortKey, key_of, walks
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs there are, by tab and by account and tab; removed ones are in none of them."""
+
+    by_tab: dict[Tab, int]
+    by_account: dict[str, dict[Tab, int]]
+    revision: int
+    """The store's revision they belong to."""
+
+    @property
+    def total(self) -> int:
+        """All jobs that are not removed."""
+        return self.by_tab[Tab.ALL]
+
+    @property
+    def unfinished(self) -> int:
+        """Jobs that may still change, without those their provider lost."""
+        return self.by_tab[Tab.RUNNING] + self.by_tab[Tab.PENDING] + self.by_tab[Tab.CANCELLING]
 
 
 class PageReads(ReadConnection):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jobdash.domain.job import UNDO_MS, JobRow
-from jobdash.domain.provider import LOCAL
+from jobdash.domain.job import LOCAL, UNDO_MS, JobRow
 from jobdash.store.records import Undoable, UndoKind
 from jobdash.store.rows import ROW_COLUMNS, job_row
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from jobdash.domain.clock import Clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab, tab_number
+from jobdash.domain.time import Clock
 from jobdash.operations.job_lookup import Browser, Counts, Scope, Sort, SortOrder
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.models.filter_search import AGAIN_AFTER, FilterSearch, SearchResult
@@ -15,7 +15,7 @@ from jobdash.tui.models.windows import FoundRows
 from jobdash.tui.widgets.job_table import JobTable
 
 if TYPE_CHECKING:
-    from jobdash.domain.filter import Conditions
+    from jobdash.domain.filter.conditions import Conditions
 
 _ORDERS = list(SortOrder)
 _ASCENDING = frozenset({SortOrder.NAME, SortOrder.ACCOUNT})

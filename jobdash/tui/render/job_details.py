@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 
-from jobdash.domain.calendar import local_date
 from jobdash.domain.describe import job_text
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
@@ -18,7 +17,7 @@ from jobdash.domain.failures import (
 from jobdash.domain.job import Event, JobDetails, JobRow
 from jobdash.domain.status import LABELS, Status, label
 from jobdash.domain.text import clean
-from jobdash.domain.time import HOUR, MINUTE, SECOND, short_span
+from jobdash.domain.time import HOUR, MINUTE, SECOND, local_date, short_span
 from jobdash.tui.render import job_cells
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, TextLine, fit, gap, pairs, wrapped

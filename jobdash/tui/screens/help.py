@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 
-from jobdash.domain.filter import FIELDS
+from jobdash.domain.filter.language import FIELDS
 from jobdash.domain.status import LABELS, Status
 from jobdash.tui.commands import COMMANDS, HelpGroup
 from jobdash.tui.context import DashboardContext

@@ -13,9 +13,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from jobdash.domain.clock import Clock
 from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import Clock
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey
 from jobdash.tui.commands import Place, bindings
 from jobdash.tui.host import reading

@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from jobdash.domain.describe.plan_text import Note
+from jobdash.domain.plan import Note
 from jobdash.domain.text import clean
 from jobdash.tui.render.styles import StyledWidget
 from jobdash.tui.render.symbols import Symbols

@@ -9,7 +9,8 @@ from functools import wraps
 from itertools import count
 from typing import Any
 
-from jobdash.store import claims, leases
+from jobdash.store import claims
+from jobdash.store.dialects import sqlite
 from jobdash.store.leases import Lease
 
 _WHERE: dict[str, tuple[Any, str]] = {
@@ -18,26 +19,26 @@ _WHERE: dict[str, tuple[Any, str]] = {
     "claims._insert": (claims, "_insert"),
     "claims._take": (claims, "_take"),
     "Lease.expect": (Lease, "expect"),
-    "leases.begin": (leases, "begin"),
+    "sqlite.begin": (sqlite, "begin"),
     "Lease._difference": (Lease, "_difference"),
     "Lease._add": (Lease, "_add"),
     "Lease._upsert": (Lease, "_upsert"),
-    "leases.commit": (leases, "commit"),
+    "sqlite.commit": (sqlite, "commit"),
     "Lease.finish": (Lease, "finish"),
 }
 POINTS = tuple(f"{when} {name}" for name in _WHERE for when in ("before", "after"))
 OUTSIDE = frozenset(
     {
         *(f"{when} Lease.{name}" for when in ("before", "after") for name in ("expect", "finish")),
-        "before leases.begin",
-        "after leases.commit",
+        "before sqlite.begin",
+        "after sqlite.commit",
     }
 )
 """Where no transaction is open: anywhere else a process that is stopped holds the store for writing."""
 
 
 def arm(place: str, number: int) -> None:
-    """Let this process be sent a signal at a place: ``before leases.commit 3``, its third call."""
+    """Let this process be sent a signal at a place: ``before sqlite.commit 3``, its third call."""
     when, name, nth = place.split()
     module, attribute = _WHERE[name]
     do: Callable[..., Any] = getattr(module, attribute)
