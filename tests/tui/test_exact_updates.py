@@ -52,7 +52,7 @@ async def test_partial_updates_add_up_to_the_whole_screen(path: Path, moves: tup
         written = [_whole(dash)]
         lines = [dash.app.main.query_one(f"#{name}") for name in ("title", "story", "keys")]
         for line in moves:
-            dash.table._go(line)
+            dash.table.go(line)
             written.append(_partial(dash, dash.table, *lines))
         assert _shown(*written) == _shown(_whole(dash))
 

@@ -108,7 +108,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         """Scroll by a screen: the list of jobs first, then what stands around it."""
         body = self.query_one("#body")
         back = by < 0 and body.scroll_y > 0
-        if back or not any(jobs.turn(by) for jobs in self._lists()):
+        if back or not any(jobs.go_pages(by) for jobs in self._lists()):
             body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)
 
     def action_scroll_to(self, where: str) -> None:
@@ -116,7 +116,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         body, end = self.query_one("#body"), where == "end"
         if not end:
             body.scroll_home(animate=False)
-        moved = [jobs.turn_to(end=end) for jobs in self._lists()]
+        moved = [jobs.go(jobs.total if end else 0) for jobs in self._lists()]
         if end and not any(moved):
             body.scroll_end(animate=False)
 

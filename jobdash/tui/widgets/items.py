@@ -11,8 +11,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.geometry import Region, Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from jobdash.domain.items import NO_ITEM, ItemRow, ItemStatus
@@ -23,11 +21,11 @@ from jobdash.operations.job_lookup import Browser
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import reading
 from jobdash.tui.models.windows import ItemWindow
-from jobdash.tui.render.styles import StyledWidget
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece, Span, cut, gap
 from jobdash.tui.widgets.empty import EmptyState
 from jobdash.tui.widgets.line import Line
+from jobdash.tui.widgets.virtual_list import VirtualList
 
 OUTCOME_TONES = {
     ItemStatus.OK: "success",
@@ -39,22 +37,16 @@ _TEXT_MOST = 400
 _KEY_LEAST, _KEY_COMFORT, _KEY_MOST = 16, 40, 64
 
 
-class ItemList(StyledWidget, ScrollView, can_focus=True):
+class ItemList(VirtualList[ItemRow], can_focus=True):
     """Items, one a line. Until somebody scrolls, the place where the script works stays in sight."""
 
-    DEFAULT_CSS = """
-    ItemList {
-        height: 1fr; overflow-x: hidden; overflow-y: auto;
-        scrollbar-gutter: stable; scrollbar-size-vertical: 1;
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),
         Binding("down,j", "move(1)", show=False),
         Binding("pageup", "page(-1)", show=False),
         Binding("pagedown", "page(1)", show=False),
-        Binding("home,g", "top", show=False),
-        Binding("end,G", "bottom", show=False),
+        Binding("home,g", "home", show=False),
+        Binding("end,G", "end", show=False),
     ]
 
     def __init__(self, browser: Browser, job_id: int, symbols: Symbols, *, id: str | None = None) -> None:
@@ -63,7 +55,6 @@ class ItemList(StyledWidget, ScrollView, can_focus=True):
         self.touched = False
         """A person has scrolled in it."""
         self._symbols = symbols
-        self._drawn: list[ItemRow | None] = []
         self._placing = False
 
     # ── what is shown ──────────────────────────────────────────────────────────────────────────────────────
@@ -76,100 +67,74 @@ class ItemList(StyledWidget, ScrollView, can_focus=True):
 
     def reload(self, total: int, work_at: int | None) -> None:
         """Read again what is shown; ``work_at`` is the line the script works at, None when it does not."""
-        top, before = round(self.scroll_y), self.window.total
-        at_end = before > self._height and top >= before - self._height
-        top = self.window.reload(total, top, self._height)
+        top, before = self.top, self.window.total
+        at_end = before > self.page_height and top >= before - self.page_height
+        top = self.window.reload(total, top, self.page_height)
         if not self.touched and work_at is not None:
             top = self._place(work_at, total)
         elif self.touched and at_end:
-            top = total - self._height
+            top = total - self.page_height
         self._settle(top)
 
     def _place(self, work_at: int, total: int) -> int:
         """Return the first line for the script's place to stand at two thirds."""
-        return max(0, min(work_at - self._height * 2 // 3, total - self._height))
+        return max(0, min(work_at - self.page_height * 2 // 3, total - self.page_height))
 
     def _settle(self, top: int) -> None:
         total = self.window.total
-        if self.virtual_size.height != total:
-            self.virtual_size = Size(self.size.width, total)
-        top = max(0, min(top, total - self._height))
-        self._load(top)
+        self.fit_total()
+        top = max(0, min(top, total - self.page_height))
+        self.load(top)
         self._scroll(top)
-        self._draw_changes()
+        self.draw_changes()
 
     @reading
-    def _load(self, top: int) -> None:
-        self.window.load(top, self._height)
-
-    @property
-    def _height(self) -> int:
-        return max(1, self.size.height)
+    def load(self, top: int) -> None:
+        """Have the items of a screen in memory."""
+        self.window.load(top, self.page_height)
 
     # ── moving ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def action_move(self, by: int) -> None:
-        """Scroll by lines."""
-        self._go(round(self.scroll_y) + by)
+    @property
+    def total(self) -> int:
+        """The number of items."""
+        return self.window.total
 
-    def action_page(self, by: int) -> None:
-        """Scroll by screens."""
-        self._go(round(self.scroll_y) + by * max(1, self._height - 1))
-
-    def action_top(self) -> None:
-        """Go to the first item."""
-        self._go(0)
-
-    def action_bottom(self) -> None:
-        """Go to the last item."""
-        self._go(self.window.total)
-
-    def _go(self, top: int) -> None:
+    def go(self, index: int) -> bool:
+        """Move to an item; from then on the list stays where the person has scrolled to."""
         self.touched = True
-        top = max(0, min(top, self.window.total - self._height))
-        self._load(top)
-        self._scroll(top)
+        return super().go(index)
 
     def _scroll(self, top: int) -> None:
-        if round(self.scroll_y) == top:
+        if self.top == top:
             return
         self._placing = True
         try:
-            self.scroll_to(y=top, animate=False, immediate=True, force=True)
+            self.scroll_now(top)
         finally:
             self._placing = False
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Have the items ready before they are drawn, however the scroll was changed."""
-        if round(old_value) != round(new_value) and self.window.total:
+        """Remember that a person has scrolled."""
+        if round(old_value) != round(new_value) and self.total:
             self.touched = self.touched or not self._placing
-            self._load(round(new_value))
         super().watch_scroll_y(old_value, new_value)
 
     def on_resize(self, event: events.Resize) -> None:
         """Draw for another width."""
-        self._drawn = []
-        self._settle(round(self.scroll_y))
-        self.refresh()
+        self._settle(self.top)
+        self.draw_all()
 
     # ── drawing ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _draw_changes(self) -> None:
-        first = round(self.scroll_y)
-        for y in range(self.size.height):
-            before = self._drawn[y] if y < len(self._drawn) else None
-            if before != self.window.item(first + y):
-                self.refresh(Region(0, y, self.size.width, 1))
+    def entry(self, index: int) -> ItemRow | None:
+        """Return an item."""
+        return self.window.item(index)
 
-    def render_line(self, y: int) -> Strip:
-        """Return one line of the screen."""
-        width, item = self.size.width, self.window.item(round(self.scroll_y) + y)
-        while len(self._drawn) <= y:
-            self._drawn.append(None)
-        self._drawn[y] = item
-        if item is None:
-            return Strip.blank(width, self.blank())
-        return self.strip(item_pieces(item, width, self._symbols)).adjust_cell_length(width, self.blank())
+    def draw_entry(self, _index: int, entry: ItemRow) -> Strip:
+        """Return the line of an item."""
+        width = self.size.width
+        return self.strip(item_pieces(entry, width, self._symbols)).adjust_cell_length(width, self.blank())
 
 
 def item_pieces(item: ItemRow, width: int, symbols: Symbols) -> list[Piece]:

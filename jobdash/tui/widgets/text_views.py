@@ -8,7 +8,6 @@ from typing import ClassVar
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from jobdash.domain.plan import Note
@@ -16,17 +15,12 @@ from jobdash.domain.text import clean
 from jobdash.tui.render.styles import StyledWidget
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import TextLine, wrapped
+from jobdash.tui.widgets.virtual_list import VirtualList
 
 
-class LinesView(StyledWidget, ScrollView, can_focus=True):
+class LinesView(VirtualList[TextLine], can_focus=True):
     """Lines that do not wrap by themselves; see `wrapped`."""
 
-    DEFAULT_CSS = """
-    LinesView {
-        height: 1fr; overflow-x: hidden; overflow-y: auto;
-        scrollbar-gutter: stable; scrollbar-size-vertical: 1;
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", show=False),
         Binding("k", "scroll_up", show=False),
@@ -43,13 +37,13 @@ class LinesView(StyledWidget, ScrollView, can_focus=True):
 
     def start(self, *, grows: bool) -> None:
         """Go to the first line, or to the end of what grows, and follow it until somebody scrolls up."""
-        self.scroll_to(y=0, animate=False, immediate=True, force=True)
+        self.scroll_now(0)
         self.following = self._grows = grows
         self._follow()
 
     def _follow(self) -> None:
         if self.following:
-            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
+            self.scroll_now(round(self.max_scroll_y))
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Follow no more when somebody has scrolled up, and again once they are back at the end."""
@@ -65,21 +59,27 @@ class LinesView(StyledWidget, ScrollView, can_focus=True):
         if tuple(lines) == self.lines:
             return
         self.lines = tuple(lines)
-        self.virtual_size = Size(self.size.width, len(self.lines))
+        self.fit_total()
         self._follow()
-        self.refresh()
+        self.draw_changes()
 
     @property
     def plain(self) -> str:
         """All lines as text."""
         return "\n".join("".join(text for text, _ in line) for line in self.lines)
 
-    def render_line(self, y: int) -> Strip:
-        """Return one line of the screen."""
-        width, index = self.size.width, round(self.scroll_y) + y
-        if index >= len(self.lines):
-            return Strip.blank(width, self.blank())
-        return self.strip([(" ", "text"), *self.lines[index]]).adjust_cell_length(width, self.blank())
+    @property
+    def total(self) -> int:
+        """The number of lines."""
+        return len(self.lines)
+
+    def entry(self, index: int) -> TextLine | None:
+        """Return a line."""
+        return self.lines[index] if index < len(self.lines) else None
+
+    def draw_entry(self, _index: int, entry: TextLine) -> Strip:
+        """Return one line as a strip."""
+        return self.strip([(" ", "text"), *entry]).adjust_cell_length(self.size.width, self.blank())
 
 
 class Flow(StyledWidget):
