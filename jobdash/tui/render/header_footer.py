@@ -6,20 +6,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
-from jobdash.domain.describe import job_text
-from jobdash.domain.job import LOCAL, AccountHealth, JobRow
+from jobdash.domain.job import LOCAL, AccountHealth
 from jobdash.domain.status import Status, Tab
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE, short_span
 from jobdash.operations.job_lookup import Counts, Sort
-from jobdash.tui import job_cells, script_job_summary
-from jobdash.tui.columns import GAP, HEADERS, RIGHT, SORT_OF, ColumnLayout, JobColumn
 from jobdash.tui.context import UnderWay
-from jobdash.tui.job_cells import short_count
-from jobdash.tui.symbols import Symbols
-from jobdash.tui.widgets.line import Span, gap
+from jobdash.tui.render.columns import GAP, HEADERS, RIGHT, SORT_OF, ColumnLayout, JobColumn
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Span, cut, gap, short_count
 
 LATE_MS = 20 * MINUTE
 """An account not heard of for this long shows its age."""
@@ -76,8 +73,8 @@ def account_spans(
         ]
         spans: list[Span] = []
         for place, (name, how, age) in enumerate([*told, (LOCAL, own, "")]):
-            words = job_cells.cut(how.text, max(longest - cell_len(age), longest // 2), symbols.more)
-            words = job_cells.cut(f"{words}{age}", longest, symbols.more)
+            words = cut(how.text, max(longest - cell_len(age), longest // 2), symbols.more)
+            words = cut(f"{words}{age}", longest, symbols.more)
             spans += [gap(3 if place else 2), Span(f"{clean(name, 20)} ", "text"), Span(words, how.tone)]
         if sum(span.cells for span in spans) <= room:
             return spans
@@ -219,129 +216,6 @@ def sort_spans(layout: ColumnLayout, sort: Sort, moved: int, symbols: Symbols) -
     if moved:
         spans.append(Span(f" {symbols.dot} {moved:,} moved", "muted"))
     return [*spans, gap(1)]
-
-
-def title_spans(
-    row: JobRow, width: int, now: int, symbols: Symbols, *, configured: bool = True
-) -> list[Span]:
-    """Return the first detail line: the job's name, id, model, endpoint, deadline.
-
-    ``configured`` says whether its account can be asked; where it cannot, nothing here will move.
-    """
-    parts = [
-        ("" if configured else f"account {clean(row.account, 40)} is not configured", "warning"),
-        ("" if row.remote_id == row.name else _id(row), "muted"),
-        (clean(row.model or "", 40), "muted"),
-        (clean(row.endpoint or "", 40), "muted"),
-        (job_text.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
-    ]
-    name = job_cells.fit(clean(row.name), min(width // 2, 60), symbols.more).rstrip()
-    spans = [gap(1), Span(name, "strong")]
-    room = width - 1 - cell_len(name)
-    for text, tone in parts:
-        told = f" {symbols.dot} {text}"
-        if text and cell_len(told) < room:
-            spans.append(Span(told, tone))
-            room -= cell_len(told)
-    return spans
-
-
-def _id(row: JobRow) -> str:
-    return clean(row.remote_id or (row.public_id if row.local else f"{row.public_id} (not submitted)"), 60)
-
-
-def _expires_soon(row: JobRow, now: int) -> bool:
-    return row.unfinished and row.expires_at is not None and row.expires_at - now < job_text.EXPIRES_SOON_MS
-
-
-def story_spans(
-    row: JobRow,
-    errors: Sequence[tuple[str, int]],
-    width: int,
-    now: int,
-    symbols: Symbols,
-    *,
-    trouble: str = "",
-) -> list[Span]:
-    """Return the second detail line: what is worth saying of this job now.
-
-    ``trouble`` is why its account cannot be asked.
-    """
-    told = [_left_behind(row, symbols), script_job_summary.story(row, now) if row.local else _story(row, now)]
-    if errors and row.failed:
-        some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
-        told.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])
-    elif errors and row.status is not Status.CANCELLED:
-        told.append([Span(clean(errors[0][0], 100), "error")])
-    elif row.failed:
-        told.append([Span(f"{row.failed:,} failed", "error")])
-    if trouble:
-        told.append([Span(f"{clean(row.account, 32)}: {clean(trouble, 300)}", "warning")])
-    return _line_of(told, width, symbols)
-
-
-def local_story_spans(row: JobRow, start_failure: str, width: int, now: int, symbols: Symbols) -> list[Span]:
-    """Return what is worth saying of a script's job, but for its items."""
-    told = [_left_behind(row, symbols), script_job_summary.story(row, now)]
-    if wrong := start_failure or row.error:
-        told.append([Span(clean(wrong, 200), "error")])
-    return _line_of(told, width, symbols)
-
-
-def _left_behind(row: JobRow, symbols: Symbols) -> list[Span]:
-    if not row.left_behind:
-        return []
-    return [Span(f"{symbols.warning} {clean(row.left_behind, 80)}", "warning")]
-
-
-def _line_of(sentences: Sequence[Sequence[Span]], width: int, symbols: Symbols) -> list[Span]:
-    """Return sentences with a dot between them, in at most ``width`` cells."""
-    spans = [gap(1)]
-    for sentence in sentences:
-        if sentence and len(spans) > 1:
-            spans.append(Span(f" {symbols.dot} ", "muted"))
-        spans += sentence
-    return _cut(spans, width, symbols.more)
-
-
-def _cut(spans: list[Span], width: int, more: str) -> list[Span]:
-    """Return spans as they are, or with an ellipsis where the line ends."""
-    if sum(span.cells for span in spans) <= width:
-        return spans
-    kept: list[Span] = []
-    room = max(0, width - len(more))
-    for span in spans:
-        if span.cells > room:
-            end = set_cell_size(span.text, room).rstrip()
-            return [*kept, span._replace(text=f"{end}{more}")]
-        kept.append(span)
-        room -= span.cells
-    return kept
-
-
-def _story(row: JobRow, now: int) -> list[Span]:
-    asked = row.cancel_requested_at
-    if row.gone:
-        text = "gone: its provider does not know it any more; force-fail or remove it"
-        return [Span(text, "warning")]
-    if row.force_failed:
-        billed = "" if row.remote_status in _ENDED else ", it may still be billed"
-        word = clean(row.raw_status or row.remote_status, 30)
-        return [Span(f"failed here; the provider says {word}{billed}", "warning")]
-    if row.removing is not None:
-        return [Span("removed as soon as the provider confirms the cancel", "warning")]
-    if row.cancel_doubt:
-        return [Span("the cancel got no answer: it may or may not be cancelled; c asks again", "warning")]
-    if row.stuck_cancelling(now) and asked is not None:
-        return [Span(f"cancelling for {short_span(now - asked)}: c asks again, f fails it here", "warning")]
-    if row.status is Status.CANCELLING and asked is not None:
-        return [Span(f"cancel asked {short_span(now - asked)} ago, not confirmed yet", "warning")]
-    if row.status is Status.COMPLETED and asked is not None:
-        return [Span("finished before the cancel took effect", "muted")]
-    return []
-
-
-_ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
 
 
 class KeyHint(NamedTuple):

@@ -17,12 +17,10 @@ from jobdash.domain.failures import (
 from jobdash.domain.job import Event, JobDetails, JobRow
 from jobdash.domain.status import LABELS, Status, label
 from jobdash.domain.text import clean
-from jobdash.domain.time import HOUR, MINUTE, SECOND
-from jobdash.tui import job_cells
-from jobdash.tui.symbols import Symbols
-from jobdash.tui.time_format import local_time, moment
-from jobdash.tui.widgets.line import Span, gap
-from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
+from jobdash.domain.time import HOUR, MINUTE, SECOND, local_date, short_span
+from jobdash.tui.render import job_cells
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Span, TextLine, fit, gap, pairs, wrapped
 
 _ACTION = 15
 """Cells of an action's name; the longest is ``cancel & delete``."""
@@ -201,7 +199,7 @@ def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "
         tone = {"failed": "error", "done": "text"}.get(event.result, "muted")
         head = _head(event, wide=width >= _WIDE, more=more)
         room = max(20, width - cell_len(head) - _ACTION - 2)
-        known_as = f"{job_cells.fit(name, min(longest, room * 2 // 5), more)}  " if longest else ""
+        known_as = f"{fit(name, min(longest, room * 2 // 5), more)}  " if longest else ""
         first: TextLine = ((head, "muted"), (f"{event.action:<{_ACTION}} ", "strong"), (known_as, tone))
         below: TextLine = ((" " * (cell_len(head) + _ACTION + 1), "muted"),)
         for place, part in enumerate(wrapped(_result(event), room, room - cell_len(known_as))):
@@ -212,11 +210,7 @@ def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "
 def _head(event: Event, *, wide: bool, more: str) -> str:
     """Return when it was, and who did it, always as wide."""
     when, who = local_time(event.at), clean(f"{event.actor} ({event.face})")
-    return (
-        f"{when}  {job_cells.fit(who, 28, more)}  "
-        if wide
-        else f"{when[5:16]}  {job_cells.fit(who, 18, more)}  "
-    )
+    return f"{when}  {fit(who, 28, more)}  " if wide else f"{when[5:16]}  {fit(who, 18, more)}  "
 
 
 def _result(event: Event) -> str:
@@ -225,3 +219,15 @@ def _result(event: Event) -> str:
     if event.detail.startswith(result):
         return clean(event.detail, 400)
     return clean(f"{result}{': ' if event.detail else ''}{event.detail}", 400)
+
+
+def local_time(ms: int | None) -> str:
+    """Return a moment on the person's own clock, or a dash where no calendar holds it."""
+    date = local_date(ms)
+    return "—" if date is None else f"{date:%Y-%m-%d %H:%M:%S}"
+
+
+def moment(ms: int | None, now: int) -> str:
+    """Return a moment, and how long it is past."""
+    told = local_time(ms)
+    return told if ms is None or local_date(ms) is None else f"{told}  ({short_span(now - ms)} ago)"

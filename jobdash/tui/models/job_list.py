@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import Tab
-from jobdash.operations.job_lookup import Counts, Scope, Sort, SortOrder
-from jobdash.tui.context import DashboardContext
-from jobdash.tui.filter_matches import FilterMatches
-from jobdash.tui.filter_search import FilterSearch, SearchResult
-from jobdash.tui.row_window import FoundRows
+from jobdash.domain.status import Tab, tab_number
+from jobdash.domain.time import Clock
+from jobdash.operations.job_lookup import Browser, Counts, Scope, Sort, SortOrder
+from jobdash.tui.context import DashboardContext, Selection
+from jobdash.tui.models.filter_search import AGAIN_AFTER, FilterSearch, SearchResult
+from jobdash.tui.models.windows import FoundRows
 from jobdash.tui.widgets.job_table import JobTable
 
 if TYPE_CHECKING:
@@ -166,3 +166,121 @@ def first_sort(setting: str) -> Sort:
     if setting[:1] in "+-" and setting:
         return Sort(order, setting.startswith("-"))
     return _natural(order)
+
+
+class FilterMatches:
+    """The answer of the last search, and what has come of it since."""
+
+    def __init__(self, browser: Browser, clock: Clock) -> None:
+        self._browser = browser
+        self._clock = clock
+        self._answer: SearchResult | None = None
+        self._about = False
+        self._asked_at = 0
+
+    def asked(self) -> None:
+        """Note that a search begins now."""
+        self._asked_at = self._clock()
+        self._about = False
+
+    def clear(self) -> None:
+        """Forget what was found: nothing is filtered any more."""
+        self._answer = None
+        self._about = False
+
+    def take(self, answer: SearchResult) -> bool:
+        """Keep an answer; returns whether it is the first one to its question."""
+        before, self._answer = self._answer, answer
+        return before is None or (before.scope, before.sort) != (answer.scope, answer.sort)
+
+    def answered(self, scope: Scope) -> bool:
+        """Whether the search for a scope has found anything yet, be it nothing."""
+        return self._answer is not None and self._answer.scope == scope
+
+    def told(self, scope: Scope) -> str:
+        """Return the number of matches: ``214``, ``10,000+`` while it is being counted, ``~214`` when old."""
+        if self._answer is None or not self.answered(scope):
+            return ""
+        return f"{'~' if self._about else ''}{self._answer.count:,}{'' if self._answer.counted else '+'}"
+
+    def follow(
+        self, scope: Scope, changed: Collection[JobRow], *, complete: bool
+    ) -> tuple[int, FoundRows | None] | None:
+        """Match the jobs that changed; returns the new number, and the ids where all are held.
+
+        ``complete`` says that ``changed`` is everything that changed. None while the search is not answered.
+        """
+        answer = self._answer
+        if answer is None or not self.answered(scope):
+            return None
+        if answer.ids is None:
+            self._about = True
+            return answer.count, None
+        touched = {row.id for row in changed}
+        matching = {job_id for job_id in touched if self._browser.matches(job_id, scope)}
+        kept = [job_id for job_id in answer.ids if job_id not in touched or job_id in matching]
+        new = sorted(matching.difference(kept), reverse=True)
+        ids = (*new, *kept)
+        self._about = self._about or bool(new) or not complete
+        self._answer = SearchResult(answer.scope, answer.sort, ids, len(ids), answer.counted, answer.took)
+        return len(ids), FoundRows(ids)
+
+    def wants_search(self) -> bool:
+        """Whether what is known is only about right, and looking again is not too dear."""
+        took_ms = (self._answer.took if self._answer else 0) * 1000
+        return self._about and self._clock() - self._asked_at > AGAIN_AFTER * took_ms
+
+
+MARKS_MOST = 50_000
+"""Jobs that can be marked, and so acted on, at once."""
+
+
+class MarkedJobs:
+    """The marks of one table, whose set of ids they are kept in."""
+
+    def __init__(self, browser: Browser, ids: set[int]) -> None:
+        self._browser = browser
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def toggle(self, job_id: int) -> None:
+        """Mark a job, or unmark it."""
+        self._ids ^= {job_id}
+
+    def add_all(self, scope: Scope) -> bool:
+        """Mark every job of a scope; returns False when there are more than can be marked."""
+        for ids in self._browser.iter_ids(scope):
+            for job_id in ids:
+                if len(self._ids) >= MARKS_MOST:
+                    return False
+                self._ids.add(job_id)
+        return True
+
+    def clear(self) -> None:
+        """Unmark everything."""
+        self._ids.clear()
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """Unmark jobs that an action has been carried out on."""
+        self._ids.difference_update(ids)
+
+    def follow(self, changed: Collection[JobRow], *, complete: bool) -> None:
+        """Unmark what was removed; ``complete`` says that ``changed`` is everything that changed."""
+        rows = changed if complete else self._browser.rows(list(self._ids)).values()
+        self.forget(row.id for row in rows if row.removed_at is not None)
+
+    def selection(self, scope: Scope, current: JobRow | None) -> Selection:
+        """Return the jobs an action is for, as the store has them now: those marked, else the current one."""
+        if not self._ids:
+            return Selection((current,) if current is not None else (), False, frozenset())
+        rows = self._browser.rows(sorted(self._ids))
+        hidden = frozenset(row.id for row in rows.values() if not self._shows(scope, row))
+        return Selection(tuple(rows.values()), True, hidden)
+
+    def _shows(self, scope: Scope, row: JobRow) -> bool:
+        if scope.filtered:
+            return self._browser.matches(row.id, scope)
+        number = tab_number(row.status, gone=row.gone, removed=row.removed_at is not None)
+        return number >= 0 if scope.tab is Tab.ALL else number == scope.tab.number

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
-from jobdash.tui.columns import RIGHT, JobColumn
-from jobdash.tui.symbols import Symbols
-
-Piece = tuple[str, str]
-"""A text and the name of its style: bright, text, muted, success, warning, error, track."""
+from jobdash.tui.render.columns import RIGHT, JobColumn
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Piece, fit, short_count
 
 _STATUS_STYLE = {
     Status.PENDING: "text",
@@ -27,20 +25,6 @@ _STATUS_STYLE = {
     Status.UNKNOWN: "warning",
 }
 _OUTCOME_STYLE = {Completeness.OK: "muted", Completeness.PARTIAL: "warning", Completeness.ALL_FAILED: "error"}
-
-
-def fit(text: str, width: int, more: str = "…") -> str:
-    """Return gated text in exactly ``width`` cells, cut with an ellipsis or padded."""
-    if text.isascii() and len(text) <= width:
-        return text.ljust(width)
-    if cell_len(text) > width:
-        return set_cell_size(set_cell_size(text, max(0, width - len(more))).rstrip() + more, width)
-    return set_cell_size(text, width)
-
-
-def cut(text: str, width: int, more: str = "…") -> str:
-    """Return gated text in at most ``width`` cells."""
-    return text if cell_len(text) <= width else fit(text, width, more).rstrip()
 
 
 def status_style(row: JobRow, now: int | None = None) -> str:
@@ -81,15 +65,6 @@ def name_style(row: JobRow) -> str:
     if row.unfinished:
         return "bright"
     return "muted" if row.status in {Status.CANCELLED, Status.COMPLETED} else "text"
-
-
-def short_count(count: int) -> str:
-    """Return a number in at most four cells: ``999``, ``12k``, ``1.2M``."""
-    for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if count >= size:
-            tenths = count * 10 // size
-            return f"{tenths // 10}.{tenths % 10}{unit}" if tenths < 100 else f"{count // size}{unit}"
-    return str(count)
 
 
 def counts(row: JobRow, none: str, width: int | None = None) -> str:

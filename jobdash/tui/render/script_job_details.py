@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,10 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.script_output import tail
 from jobdash.operations.script_processes import log_file, worker_of
-from jobdash.tui.job_cells import cut
-from jobdash.tui.time_format import local_time, moment
-from jobdash.tui.widgets.lines_view import TextLine, pairs, wrapped
+from jobdash.tui.render.job_details import local_time, moment
+from jobdash.tui.render.text import Piece, TextLine, cut, pairs, wrapped
 
 _ATTEMPTS_SHOWN = 50
 _COMMAND_MOST = 600
@@ -182,3 +183,33 @@ def _attempt_lines(attempt: Attempt, width: int, now: int) -> Sequence[TextLine]
     if not attempt.keyed:
         rows.append(("  items", "counts only, without keys"))
     return [((f"attempt {attempt.number}", "accent"),), *pairs(rows, width)]
+
+
+_WIDTH = 2_000
+"""Characters of a line; what stands behind them is cut."""
+
+
+class ScriptTail:
+    """The last lines of a log file that goes on growing."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Piece] = []
+        self.reading = False
+
+    async def read(self, file: str) -> None:
+        """Read them anew; a disk takes the time it takes."""
+        self.reading = True
+        try:
+            lines = await asyncio.to_thread(tail, file)
+        except OSError as error:
+            reason = f"{clean(file)} cannot be read: {clean(error.strerror or str(error))}"
+            self._pieces = [(reason, "warning")]
+        else:
+            self._pieces = [(clean(line, _WIDTH), "text") for line in lines]
+            self._pieces = self._pieces or [("Nothing was written yet", "muted")]
+        finally:
+            self.reading = False
+
+    def lines(self, width: int) -> list[TextLine]:
+        """Return them in lines of at most ``width`` cells."""
+        return [((part, tone),) for text, tone in self._pieces for part in wrapped(text, width)]

@@ -17,8 +17,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from jobdash.tui import job_cells
-from jobdash.tui.terminal_app import display_error
+from jobdash.tui.render.text import fit
+from jobdash.tui.terminal.app import display_error
 
 
 class _Style(NamedTuple):
@@ -99,7 +99,7 @@ class StyledWidget(Widget):
         try:
             return self.render_line(y)
         except Exception as error:  # noqa: BLE001 - as the docstring says
-            words = job_cells.fit(display_error(error), self.size.width)
+            words = fit(display_error(error), self.size.width)
             return self.strip([(words, "error")])
 
     def get_line_filters(self) -> Sequence[LineFilter]:

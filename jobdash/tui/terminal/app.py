@@ -98,7 +98,7 @@ class TerminalApp(App[None]):
 def _driver_class() -> Any:
     if sys.platform == "win32":
         return None
-    from jobdash.tui.driver import driver_class
+    from jobdash.tui.terminal.driver import driver_class
 
     return driver_class()
 

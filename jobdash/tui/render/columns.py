@@ -108,7 +108,7 @@ class ColumnLayout(NamedTuple):
         return found
 
 
-def fit(width: int, account_width: int = 7, chosen: tuple[str, ...] = ()) -> ColumnLayout:
+def column_layout(width: int, account_width: int = 7, chosen: tuple[str, ...] = ()) -> ColumnLayout:
     """Return the layout for a terminal ``width`` cells wide.
 
     ``account_width`` is that of the longest account name; ``chosen`` limits the columns to those named.
