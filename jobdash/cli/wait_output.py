@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from jobdash.cli.context import CliContext
+from jobdash.cli.context import FAILED, TIMED_OUT, CliContext
 from jobdash.cli.event_loop import run
-from jobdash.cli.exit_codes import FAILED, TIMED_OUT
 from jobdash.cli.job_json import job_json
 from jobdash.cli.job_line import NONE_PASSES, known_done, short_name, status_tone, status_word
 from jobdash.cli.output import Style, document, print_error, print_text

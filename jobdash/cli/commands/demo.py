@@ -104,8 +104,8 @@ def _dashboard(context: CliContext) -> int:
         raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
     require_terminal("the demo wants a terminal", "jobdash demo --emulator-only does without")
     from jobdash.demo.environment import DemoScripts, demo_world
-    from jobdash.tui.exit_signals import ExitSignals
     from jobdash.tui.run import run_dashboard
+    from jobdash.tui.terminal.exit_signals import ExitSignals
 
     with ExitSignals() as signals, demo_world() as config:
         signals.leftovers = config.database.parent
