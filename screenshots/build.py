@@ -25,12 +25,13 @@ from own_scripts import add_scripts
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
-from jobdash.config.settings import Account, Config, Secret, UiSettings
+from jobdash.config.settings import Config, UiSettings
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
 from jobdash.demo.samples import KEYS, seed_emulator
+from jobdash.domain.account import Account, Secret
 from jobdash.operations.job_lookup import open_browser
 from jobdash.tui.app import JobdashApp
-from jobdash.tui.context import Context
+from jobdash.tui.context import DashboardContext
 
 FOLDER = Path(__file__).resolve().parent
 NOON = 1_795_175_000.0
@@ -112,7 +113,7 @@ async def shoot(shot: Shot, folder: Path) -> str:
         now = int(NOON * 1000)
         opened = open_browser(config.database, lambda: now)
         add_scripts(config.database, now)
-        context = Context.of(config, opened.browser, None, lambda: now, demo=True)
+        context = DashboardContext.of(config, opened.browser, None, lambda: now, demo=True)
         app = JobdashApp(context)
         async with app.run_test(size=shot.size, notifications=True) as pilot:
             await until(pilot, lambda: app.main.view.counts.total == 43)

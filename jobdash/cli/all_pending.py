@@ -10,10 +10,10 @@ from jobdash.cli.run_action import RunOptions, carry_out, close_what_is_abandone
 from jobdash.cli.selection import JobSelector
 from jobdash.cli.session import situation
 from jobdash.cli.sync_output import sync_now
-from jobdash.config.settings import Account
-from jobdash.domain.clock import system_clock
+from jobdash.domain.account import Account
+from jobdash.domain.job import LOCAL
 from jobdash.domain.plan import Choices
-from jobdash.domain.provider import LOCAL
+from jobdash.domain.time import system_clock
 from jobdash.operations.planning import plan_cancel_all
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from jobdash.cli.job_line import done_words, short_name
 from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.tables import cells, terminal_width, wrapped
-from jobdash.domain.clock import system_clock
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.describe.plan_text import danger_button, notes, title
 from jobdash.domain.plan import Decision, Plan
+from jobdash.domain.time import system_clock
 from jobdash.errors import NotConfirmed
 
 MOST_SHOWN = 20

@@ -7,14 +7,17 @@ from functools import cached_property
 from pathlib import Path
 
 from jobdash.cli.output import Style, print_error
-from jobdash.config.settings import Account, Config, load
-from jobdash.domain.provider import LOCAL
+from jobdash.config.settings import Config, load
+from jobdash.domain.account import Account
+from jobdash.domain.job import LOCAL
 from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
 from jobdash.operations.job_lookup import OpenedStore, open_browser
+from jobdash.operations.providers import account_hint
 
-NO_ACCOUNT = (
-    "No account yet. export OPENAI_API_KEY=… or GEMINI_API_KEY=…, or try: jobdash demo · jobdash doctor"
-)
+
+def no_account() -> str:
+    """Return what to do without an account."""
+    return f"No account yet. {account_hint()}, or try: jobdash demo · jobdash doctor"
 
 
 def _notice(sentence: str) -> None:
@@ -62,7 +65,7 @@ class CliContext:
         """
         config = self.config
         if not config.accounts and LOCAL not in names:
-            raise ConfigError(NO_ACCOUNT)
+            raise ConfigError(no_account())
         self.check_accounts(names)
         return tuple(account for account in config.accounts if not names or account.name in names)
 

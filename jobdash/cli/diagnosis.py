@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from jobdash.cli.context import NO_ACCOUNT, CliContext
+from jobdash.cli.context import CliContext, no_account
 from jobdash.cli.event_loop import run
 from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.output import Style, document, print_text
@@ -126,7 +126,7 @@ def _print_config(context: CliContext, config: Config | None, error: ConfigError
     for warning in _warnings(config):
         _warn(f"config: {warning}")
     if not config.accounts:
-        _warn(NO_ACCOUNT)
+        _warn(no_account())
 
 
 def _print_accounts(accounts: list[AccountFacts]) -> None:

@@ -13,7 +13,7 @@ def failures_json(job: JobDetails, browser: Browser) -> dict[str, Any]:
     """Return every error that is known, the groups they fall into, and whether there are more.
 
     ``errors`` has those of the batch itself (with ``line``), then those of its failed requests (with
-    ``custom_id``; Gemini calls it ``key``).
+    ``custom_id``, whatever the provider calls the key of a request).
     """
     failed = browser.failed_requests(job.row.id)
     own = [error | {"custom_id": None} for error in job.errors if "count" not in error]

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from jobdash.cli.job_json import results_available, status_reason
+from jobdash.cli.job_json import status_reason
 from jobdash.cli.job_line import done_words, status_word
 from jobdash.cli.output import print_text
 from jobdash.cli.tables import facts
@@ -24,6 +24,7 @@ from jobdash.domain.items import Attempt
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.status import LABELS, UNFINISHED, Status
 from jobdash.domain.text import clean
+from jobdash.operations.providers import has_results, results_in_files
 
 _NO_FAULT = frozenset({Status.COMPLETED, Status.CANCELLED})
 
@@ -141,8 +142,8 @@ def _results(job: JobDetails) -> str:
     row = job.row
     if row.local:
         return f"jobdash fetch {row.public_id}" if row.done and row.terminal else ""
-    kept = row.provider != "openai" or bool(job.files)
-    return "at the provider" if results_available(row) and kept else ""
+    kept = bool(job.files) or not results_in_files(row)
+    return "at the provider" if kept and has_results(row) else ""
 
 
 def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobdash.cli.time_format import rfc3339
 from jobdash.domain.describe.job_text import shown_status, stalled
-from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.job import JobDetails
 from jobdash.domain.status import Status
 
 CSV_FIELDS = (
@@ -70,15 +70,3 @@ def status_reason(job: JobDetails) -> str | None:
     if row.status in {Status.CANCELLING, Status.CANCELLED}:
         return job.cancel_reason
     return None
-
-
-def results_available(row: JobRow) -> bool | None:
-    """Whether a job that has ended left results to fetch; None where its provider tells no counts.
-
-    Gemini keeps none of a cancelled or expired batch.
-    """
-    if not row.terminal:
-        return False
-    if row.status is not Status.COMPLETED and row.provider == "gemini":
-        return False
-    return None if row.succeeded is None else row.succeeded > 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from jobdash.cli.output import Style
 from jobdash.cli.tables import TableCell, TableColumn
-from jobdash.domain.clock import system_clock
 from jobdash.domain.describe.job_text import age, left, local_status, shown_status, stalled
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
+from jobdash.domain.time import system_clock
 
 NAME_WIDTH = 60
 NONE_PASSES = "no job passes the filter"

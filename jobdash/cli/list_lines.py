@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from jobdash.cli.context import NO_ACCOUNT, CliContext
+from jobdash.cli.context import CliContext, no_account
 from jobdash.cli.freshness import as_of_words
 from jobdash.cli.job_json import CSV_FIELDS, job_json
 from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
 from jobdash.cli.listing import JobListing
 from jobdash.cli.output import print_error
 from jobdash.cli.tables import csv_lines, table
-from jobdash.domain.clock import system_clock
-from jobdash.domain.provider import LOCAL
+from jobdash.domain.job import LOCAL
+from jobdash.domain.time import system_clock
 from jobdash.operations.job_lookup import Browser
 
 
@@ -39,6 +39,6 @@ def print_age(context: CliContext) -> None:
     """Say on stderr when the accounts were asked."""
     if not context.config.accounts:
         if not context.opened.browser.counts().by_account.get(LOCAL):
-            print_error(NO_ACCOUNT)
+            print_error(no_account())
     else:
         print_error(as_of_words(context.opened.browser, context.config, system_clock()))

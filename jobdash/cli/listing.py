@@ -43,7 +43,7 @@ def read_scope(expr: str, *, removed: bool) -> Scope:
     """Read a filter; FilterError says where it is wrong."""
     if not expr.strip():
         return Scope(removed=removed)
-    from jobdash.domain.filter import parse  # most lists have no filter
+    from jobdash.domain.filter.language import parse  # most lists have no filter
 
     return Scope(conditions=parse(expr), removed=removed)
 

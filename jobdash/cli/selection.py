@@ -9,10 +9,10 @@ from jobdash.cli.context import CliContext
 from jobdash.cli.output import Style, print_error
 from jobdash.cli.time_format import ago
 from jobdash.cli.unknown_job import way_out
-from jobdash.domain.clock import system_clock
-from jobdash.domain.filter import parse
+from jobdash.domain.filter.language import parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
+from jobdash.domain.time import system_clock
 from jobdash.errors import JobAmbiguous, JobdashError, JobNotFound, UsageError
 from jobdash.operations.job_lookup import Scope, known_job
 

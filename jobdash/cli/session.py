@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from jobdash.cli.context import CliContext
 from jobdash.cli.output import Style, print_error
-from jobdash.domain.clock import system_clock
 from jobdash.domain.plan import DecisionContext
+from jobdash.domain.time import system_clock
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.context import OperationContext
+from jobdash.operations.providers import servers
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.servers import servers
 from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.operations.writer_thread import WriterThread
 

@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobdash.cli.job_json import results_available
 from jobdash.cli.job_line import done_words, short_name
 from jobdash.cli.output import Style, document, print_text
 from jobdash.domain.describe.plan_text import waits
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Plan
 from jobdash.domain.status import LABELS
+from jobdash.operations.providers import has_results
 
 MOST_SKIPPED = 20
 """Skipped jobs of a filter that are printed one by one; more are counted by their reasons."""
@@ -72,7 +72,7 @@ def print_summary(
 
 def _as_json(line: SummaryLine, fetchable: Collection[int], *, dry_run: bool) -> dict[str, Any]:
     before, now = line.before, line.after or line.before
-    results = now.id in fetchable if now.local else results_available(now)
+    results = now.id in fetchable if now.local else has_results(now)
     planned = {"planned": line.planned} if dry_run else {}
     return {
         "id": before.public_id,

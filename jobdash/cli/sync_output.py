@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from jobdash.cli.context import NO_ACCOUNT, CliContext
+from jobdash.cli.context import CliContext, no_account
 from jobdash.cli.event_loop import run
 from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.job_line import short_name, status_word
@@ -18,8 +18,8 @@ from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
 from jobdash.operations.account_clients import duplicate_accounts
 from jobdash.operations.cancel import error_text
+from jobdash.operations.providers import servers
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.servers import servers
 from jobdash.operations.sync import SyncReport, health_error_text
 from jobdash.operations.sync_accounts import rejected
 
@@ -43,7 +43,7 @@ def sync_for(context: CliContext, row: JobRow) -> int:
 def ask(context: CliContext, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
     """Ask accounts once; ConfigError when there is none."""
     if not context.config.accounts:
-        raise ConfigError(NO_ACCOUNT)
+        raise ConfigError(no_account())
 
     async def work(stop: CancelToken) -> list[SyncReport]:
         async with open_session(context, stop) as session:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.domain.calendar import local_date, utc_date
-from jobdash.domain.time import short_span
+from jobdash.domain.time import local_date, short_span, utc_date
 
 
 def rfc3339(ms: int | None) -> str | None:

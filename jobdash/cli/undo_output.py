@@ -11,10 +11,10 @@ from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.session import open_session
 from jobdash.cli.summary import SummaryLine, print_line, print_summary, tone_of
 from jobdash.cli.unknown_job import named_job
-from jobdash.domain.clock import system_clock
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
+from jobdash.domain.time import system_clock
 from jobdash.operations.actor import current_actor
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words

@@ -26,7 +26,7 @@ def way_out(browser: Browser, word: str) -> str:
 
 
 def _is_name(browser: Browser, word: str) -> bool:
-    from jobdash.domain.filter import parse
+    from jobdash.domain.filter.language import parse
 
     try:
         conditions = parse(f'name="{word}"')

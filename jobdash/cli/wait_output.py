@@ -11,10 +11,10 @@ from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
 from jobdash.cli.sync_output import failure_words
-from jobdash.domain.clock import system_clock
 from jobdash.domain.describe.job_text import WAITS, waits_for_script
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
+from jobdash.domain.time import system_clock
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.wait import WaitProgress, WaitResult, wait_until

@@ -14,15 +14,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from jobdash.config.accounts import ACCOUNT_SETTINGS, UNUSED, keep_keys_of, read_headers
-from jobdash.config.accounts import Account as Account
-from jobdash.config.accounts import Secret as Secret
-from jobdash.domain.provider import LOCAL
+from jobdash.config.accounts import ACCOUNT_SETTINGS, keep_keys_of, read_headers
+from jobdash.domain.account import Account, Secret
+from jobdash.domain.job import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError
+from jobdash.providers.registry import bundled, find_provider, registered
 
-PROVIDERS = ("openai", "gemini")
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
@@ -246,18 +245,14 @@ class _SettingsReader:
     def environment(self) -> tuple[Account, ...]:
         """Return the accounts that exist by their environment variables alone.
 
-        Of ``GOOGLE_API_KEY`` and ``GEMINI_API_KEY`` the first wins, as in google-genai.
+        Of the variables of a provider the first one that is set wins.
         """
         found: list[Account] = []
-        if key := _key(self.env, "OPENAI_API_KEY"):
-            found.append(
-                Account("openai", "openai", "OPENAI_API_KEY", key, self.address_in("OPENAI_BASE_URL"))
-            )
-        for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY"):
-            if key := _key(self.env, name):
-                url = self.address_in("GOOGLE_GEMINI_BASE_URL")
-                found.append(Account("gemini", "gemini", name, key, url))
-                break
+        for info in bundled().values():
+            key_env = next((name for name in info.key_envs if _key(self.env, name)), None)
+            if key_env is not None:
+                url = self.address_in(info.base_url_env) if info.base_url_env else None
+                found.append(Account(info.name, info.name, key_env, _key(self.env, key_env), url))
         return tuple(found)
 
     def address_in(self, variable: str) -> str | None:
@@ -292,12 +287,13 @@ class _SettingsReader:
             if key not in {"enabled", "headers"} and not isinstance(given, str):
                 raise self.error(f"[{where}] {key} has to be a text")
         provider = values.get("provider", base.provider if base else "")
-        if provider not in PROVIDERS:
-            raise self.error(f"[{where}] provider has to be one of {', '.join(PROVIDERS)}")
+        info = find_provider(str(provider))
+        if info is None:
+            raise self.error(f"[{where}] provider has to be one of {', '.join(registered())}")
         key_env = str(values.get("api_key_env", base.key_env if base else ""))
         if not key_env:
             raise self.error(f"[{where}] wants api_key_env, the environment variable that holds the key")
-        for key, why in UNUSED[provider].items():
+        for key, why in info.unused_settings.items():
             if key in values:
                 self.warn(f"[{where}] {key} is not used by {provider}: {why}")
         try:

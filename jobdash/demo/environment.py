@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobdash.config.settings import Account, Config, Secret
+from jobdash.config.settings import Config
 from jobdash.demo.emulator import Emulator, EmulatorServer
 from jobdash.demo.samples import KEYS, seed_emulator
+from jobdash.domain.account import Account, Secret
 
 
 @contextmanager

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jobdash.domain.provider import LOCAL as LOCAL
-
 RETRIED = ("failed", "missing")
 """What a retry can be for."""
 GRACE_S = 5.0

@@ -13,6 +13,7 @@ from enum import StrEnum
 from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.items import RETRIED, WorkerProcess
 from jobdash.domain.job import JobRow
+from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.status import Status
 
 TYPED_ABOVE = 20
@@ -92,6 +93,8 @@ class Plan:
     """When it was made, milliseconds UTC."""
     workers: Mapping[int, WorkerProcess] = field(default_factory=dict)
     """By id of a local job, what is known here of its script."""
+    providers: Mapping[str, ProviderInfo] = field(default_factory=dict)
+    """By name, the providers of its jobs, as far as they are installed."""
 
     @property
     def acting(self) -> tuple[Decision, ...]:
@@ -192,6 +195,15 @@ class ActionSummary:
     def clean(self) -> bool:
         """Whether nothing failed and nothing was refused."""
         return not any(outcome.result is ActionResult.FAILED or outcome.refused for outcome in self.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line of a plan's description: what it is about, and what will happen."""
+
+    topic: str
+    text: str
+    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

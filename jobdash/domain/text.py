@@ -96,7 +96,7 @@ HIDDEN = "[secret]"
 """What stands in the place of a key."""
 _HEADERS = r"x-goog-api-key|api-key|authorization"
 _SECRET_SHAPES = (
-    # OpenAI and its kin, also half masked; but not sk-learn, nor the sk-SK of a file of translations: masked,
+    # sk-…, rk-… and pk-…, also half masked; but not sk-learn, nor the sk-SK of translations: masked,
     # or as long as no word is, or with a figure in it.
     re.compile(
         r"\b(?:sk(?!-(?i:sk)(?![\w*\-]))|rk|pk)"

@@ -1,8 +1,14 @@
-"""Spans of time as people write and read them: ``90s``, ``2h``, ``26h``, ``5d``."""
+"""Times and spans of time: milliseconds UTC as dates, and spans as people write and read them: ``26h``."""
 
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+Clock = Callable[[], int]
+"""Returns the time now in milliseconds since 1970, UTC."""
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -12,6 +18,35 @@ LONGEST = 36_500 * DAY
 """A hundred years; whatever is longer is a slip of the finger."""
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+
+EARLIEST_MS = -62_135_510_400_000
+"""0001-01-02, milliseconds UTC: a zone may be a day behind, and there is no year 0."""
+LATEST_MS = 253_402_214_399_999
+"""The last millisecond of 9999-12-30 UTC: a zone may be a day ahead, and there is no year 10000."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def system_clock() -> int:
+    """Return the computer's own time in milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def in_calendar(ms: float) -> bool:
+    """Whether a time (milliseconds UTC) is a date in every time zone."""
+    return EARLIEST_MS <= ms <= LATEST_MS
+
+
+def utc_date(ms: int | None) -> datetime | None:
+    """Return milliseconds UTC as a date that every zone can express; None for what no calendar holds."""
+    if ms is None or not in_calendar(ms):
+        return None
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+def local_date(ms: int | None) -> datetime | None:
+    """Return milliseconds UTC as a date of the local time zone; None for what no calendar holds."""
+    moment = utc_date(ms)
+    return None if moment is None else moment.astimezone()
 
 
 def parse_span(text: str) -> int:

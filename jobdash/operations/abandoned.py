@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from jobdash.config.settings import Account
-from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import Clock, system_clock
 from jobdash.operations.actor import current_actor
 from jobdash.operations.job_lookup import Browser
 from jobdash.store.commands.remove import NOT_CONFIRMED

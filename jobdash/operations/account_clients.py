@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
-from jobdash.config.settings import Account
+from jobdash.domain.account import Account
+from jobdash.domain.provider_info import Capabilities
 from jobdash.errors import JobdashError
 from jobdash.operations.account_session import AccountSession, PreSendHook, Request
+from jobdash.operations.providers import servers
 from jobdash.operations.rate_limiter import CancelToken, OnWait
-from jobdash.operations.servers import servers
-from jobdash.providers.base import Capabilities
 from jobdash.providers.servers import server_of
 
 T = TypeVar("T")

@@ -13,9 +13,10 @@ from typing import ClassVar, Generic, Self, TypeVar
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
-from jobdash.config.settings import Account
-from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.account import Account
+from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.text import redact
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import (
     AuthRejected,
     BadResponse,
@@ -26,14 +27,7 @@ from jobdash.errors import (
     Unavailable,
 )
 from jobdash.operations.rate_limiter import CancelToken, NotSent, OnWait, RateLimiter, RequestKind, Sleep
-from jobdash.providers.base import (
-    Adapter,
-    Capabilities,
-    FailedRequest,
-    RemoteJob,
-    RemotePage,
-    Submission,
-)
+from jobdash.providers.base import Adapter, FailedRequest, RemoteJob, RemotePage, Submission
 from jobdash.providers.registry import open_adapter
 
 __all__ = [

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
-from jobdash.config.settings import Account, Config
-from jobdash.domain.clock import Clock
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import Plan
-from jobdash.domain.time import MINUTE
+from jobdash.domain.provider_info import Capabilities
+from jobdash.domain.time import MINUTE, Clock
 from jobdash.errors import JobdashError, ProviderError, StoreBusy, StoreError, Unavailable
 from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.account_clients import duplicate_accounts, other_names
@@ -24,7 +25,6 @@ from jobdash.operations.poll_interval import rest_ms
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_text, record_not_asked
 from jobdash.operations.writer_thread import StoreWriter
-from jobdash.providers.base import Capabilities
 from jobdash.providers.servers import server_of
 from jobdash.store.reader import Reader
 

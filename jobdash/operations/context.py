@@ -7,16 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.decide import other_server
 from jobdash.domain.items import GRACE_S
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import DecisionContext
+from jobdash.domain.provider_info import Capabilities
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import ConfigError
 from jobdash.operations.account_session import PreSendHook, Request
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.writer_thread import StoreWriter
-from jobdash.providers.base import Capabilities
 
 T = TypeVar("T")
 

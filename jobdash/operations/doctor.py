@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobdash.config.settings import Account, Config
-from jobdash.domain.clock import system_clock
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account
 from jobdash.domain.status import Status, Tab
+from jobdash.domain.time import system_clock
 from jobdash.errors import AuthRejected, ConfigError, ProviderError
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 

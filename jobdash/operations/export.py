@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobdash.domain.calendar import utc_date
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean, redact
+from jobdash.domain.time import Clock, system_clock, utc_date
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 
 FIELDS = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jobdash.domain.calendar import utc_date
 from jobdash.domain.items import ItemRow
+from jobdash.domain.time import utc_date
 
 
 def item_json(item: ItemRow) -> dict[str, Any]:

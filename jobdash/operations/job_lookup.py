@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean, encodable
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import JobAmbiguous, JobNotFound
 from jobdash.store.bootstrap import ensure_store, read_only_reason
 from jobdash.store.queries.pages import Counts

@@ -12,6 +12,7 @@ from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, Deci
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser, Scope
+from jobdash.operations.providers import providers_of
 from jobdash.operations.script_processes import workers
 
 _CANCELLABLE_TABS = (Tab.PENDING, Tab.RUNNING)
@@ -43,6 +44,7 @@ def plan_jobs(
         bulk=secrets.token_hex(6),
         at=situation.now,
         workers=known,
+        providers=providers_of(found),
     )
     return plan_again(plan, situation, meant)
 
@@ -67,6 +69,7 @@ def plan_cancel_all(
             rows = browser.rows(ids)
             decisions |= {i: decide(Action.CANCEL, rows[i], situation, meant) for i in ids if i in rows}
     words = scope_words(scope)
+    acting = [decision.job for decision in decisions.values() if decision.acts]
     return Plan(
         Action.CANCEL,
         tuple(decisions.values()),
@@ -74,7 +77,8 @@ def plan_cancel_all(
         words,
         bulk=secrets.token_hex(6),
         at=situation.now,
-        workers=workers(browser, (each.job for each in decisions.values() if each.acts), starting=False),
+        workers=workers(browser, acting, starting=False),
+        providers=providers_of(acting),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import count
 
-from jobdash.domain.clock import Clock
+from jobdash.domain.time import Clock
 from jobdash.errors import JobdashError
 
 Sleep = Callable[[float], Awaitable[None]]

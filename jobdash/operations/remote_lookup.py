@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from jobdash.config.settings import Account, Config
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
 from jobdash.errors import AuthRejected, ConfigError, JobdashError, JobNotFound, NotFound, ProviderError
 from jobdash.operations.account_clients import AccountClients, duplicate_accounts
@@ -14,7 +15,7 @@ from jobdash.operations.account_session import GetBatch
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
 from jobdash.providers.base import RemoteJob
-from jobdash.providers.registry import CLAIMS
+from jobdash.providers.registry import provider_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ def candidates(word: str, config: Config, only: Collection[str] = ()) -> list[Ac
     return [
         account
         for account in config.accounts
-        if CLAIMS[account.provider](word) and (account.name in only if only else account.name not in doubles)
+        if provider_of(account).claims(word)
+        and (account.name in only if only else account.name not in doubles)
     ]
 
 

@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.decide import decide
 from jobdash.domain.describe.script_text import done_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Decision, Plan
 from jobdash.domain.status import LABELS, TERMINAL, Status
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.operations.context import OperationContext

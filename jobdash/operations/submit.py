@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
-from jobdash.config.settings import Account
+from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.text import encodable
@@ -27,7 +27,6 @@ from jobdash.errors import (
     RateLimited,
     StoreError,
     Unavailable,
-    UsageError,
 )
 from jobdash.operations.account_clients import LazyAccountClient
 from jobdash.operations.account_session import CreateBatch, FileReady, ListPage, UploadFile
@@ -36,9 +35,8 @@ from jobdash.operations.cancellable_sleep import sleep_until_cancelled
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.rate_limiter import NotSent, Sleep
 from jobdash.providers.base import RemoteJob, Submission
-from jobdash.providers.input_check import FileCheck, check_file
-from jobdash.providers.openai.endpoints import at_openai, unknown_endpoint
-from jobdash.providers.openai.tags import wrong_tags
+from jobdash.providers.input_check import FileCheck, SubmitWishes
+from jobdash.providers.registry import input_rules, provider_of
 from jobdash.store.merge import is_older
 from jobdash.store.records import Intent, NewJob, Refusal
 
@@ -113,24 +111,10 @@ def order(
 
     ``file_name`` is what to call the file where its path tells a person nothing.
     """
-    check = check_file(path, account.provider, name=file_name)
-    doubts: list[str] = []
-    if account.provider == "gemini":
-        if not model:
-            raise UsageError("a Gemini batch wants --model: its lines name none")
-        if endpoint:
-            raise UsageError("--endpoint is for OpenAI; Gemini batches have none")
-    else:
-        if model and model != check.model:
-            raise UsageError(f"--model {model!r}: the lines name the model themselves ({check.model!r})")
-        if endpoint and endpoint != check.endpoint:
-            raise UsageError(f"--endpoint {endpoint!r}: the lines say {check.endpoint!r}")
-        if check.endpoint and (odd := unknown_endpoint(check.endpoint, account.base_url)):
-            if at_openai(account.base_url):
-                raise UsageError(f"{file_name or path}: {odd}")
-            doubts.append(odd)
-        if wrong := wrong_tags(tags or {}):  # said now, not after the file was uploaded
-            raise UsageError(wrong)
+    rules = input_rules(provider_of(account))
+    check = rules(path, file_name or str(path)).check()
+    wishes = SubmitWishes(model, endpoint, tags or {}, account.base_url)
+    doubts = tuple(rules.check_wishes(check, wishes))
     return SubmitRequest(
         account=account,
         check=check,
@@ -138,7 +122,7 @@ def order(
         model=model or check.model,
         endpoint=endpoint or check.endpoint,
         tags={encodable(key): encodable(value) for key, value in (tags or {}).items()},
-        doubts=tuple(doubts),
+        doubts=doubts,
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from jobdash.config.settings import Account, SyncSettings
+from jobdash.config.settings import SyncSettings
+from jobdash.domain.account import Account
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.domain.time import DAY, HOUR, MINUTE

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from jobdash.config.settings import Account, Config
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account
 from jobdash.domain.plan import ActionOutcome, ActionResult
 from jobdash.errors import AuthRejected, ConfigError, ProviderError, StoreError
 from jobdash.operations.abandoned import NOT_CONFIRMED

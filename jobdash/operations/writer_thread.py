@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar, cast
 
-from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.store.files import Identity, refuse_replaced, replaced

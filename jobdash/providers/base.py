@@ -1,4 +1,4 @@
-"""What an adapter is: the Protocol, its capabilities, and the frozen answers it gives."""
+"""The adapter Protocol, and the frozen values an adapter returns."""
 
 from __future__ import annotations
 
@@ -7,25 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.status import Status
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a source can do and what it tells; decides which keys and choices exist."""
-
-    newest_first: bool
-    """Its list is ordered by creation, newest first: a sync may stop early."""
-    tells_cancelling: bool
-    """It has a word of its own for a cancel under way."""
-    deletes_records: bool
-    """`Adapter.delete` removes the batch itself."""
-    deletes_files: bool
-    partial_results: bool
-    """Finished requests of a cancelled or expired batch can be fetched."""
-    tells_usage: bool
-    metadata: bool
-    """A submit carries our key in metadata (else in the display name)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +72,7 @@ class Submission:
     endpoint: str | None
     tags: dict[str, str]
     embeddings: bool = False
-    """Gemini: the file asks for embeddings, which have a call of their own."""
+    """The file asks for embeddings, where these have a call of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +86,14 @@ class ResultLine:
 
 @dataclass(frozen=True, slots=True)
 class FailedRequest:
-    """One request of a batch that failed: its key (OpenAI's ``custom_id``), and why."""
+    """One request of a batch that failed: its key, and why."""
 
     key: str
     error: RemoteError
 
 
 class Adapter(Protocol):
-    """One account of one provider, open in one event loop.
+    """One account of one provider, open in one event loop; constructed with the `Account` alone.
 
     Every method is one request (``results``, and an upload in parts, excepted), is never re-sent by the
     SDK, has a deadline, and raises only the `ProviderError` tree. Retrying is the caller's business.
@@ -152,7 +135,3 @@ class Adapter(Protocol):
 
     def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
         """Stream results and errors line by line, in the provider's order; to be closed by whoever stops."""
-
-    @staticmethod
-    def claims(remote_id: str) -> bool:
-        """Whether a word looks like an id of this provider."""

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import httpx2
 
-from jobdash.config.accounts import Header
-from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.account import Header
 from jobdash.domain.text import redact
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, ConfigError, InvalidRequest, ProviderError, Unavailable
 from jobdash.providers.json_values import decode
 from jobdash.providers.refusals import answered_error, refusal

@@ -6,25 +6,22 @@ import hashlib
 import json
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
+from jobdash.domain.provider_info import ProviderInfo
 from jobdash.errors import FileFaults, UsageError
 from jobdash.providers.foreign_files import HEAD, not_a_request, not_lines
-from jobdash.providers.openai.endpoints import WITHOUT_MODEL
-
-OPENAI_MAX_REQUESTS = 50_000
-OPENAI_MAX_BYTES = 200 * 1000 * 1000
-"""200 MB (https://platform.openai.com/docs/guides/batch), counted the smaller way to be on the safe side."""
-GEMINI_MAX_BYTES = 2 * 1000 * 1000 * 1000
-"""2 GB (https://ai.google.dev/gemini-api/docs/batch-api)."""
+from jobdash.providers.registry import bundled
 
 MOST_FAULTS = 50
-"""Wrong lines that are told at once."""
+"""Wrong lines that are reported at once."""
 
 _BOM = b"\xef\xbb\xbf"
+_LOOKS_LIKE = 2
+"""Fields from which on a line looks like a provider's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +29,31 @@ class FileCheck:
     """What a sound file holds."""
 
     path: Path
+    name: str
+    """What to call the file in a message."""
     provider: str
     requests: int
     size: int
     """In bytes."""
     endpoint: str | None
-    """The one ``url`` of an OpenAI file's lines; None for Gemini."""
+    """The one endpoint that all lines name; None where lines name none."""
     model: str | None
-    """The one ``body.model`` of an OpenAI file's lines, None where none needs one, and for Gemini."""
+    """The one model that all lines name; None where lines name none."""
     digest: str = ""
     """The SHA-256 of the content."""
     embeddings: bool = False
-    """Gemini: its lines ask for embeddings, which have a call of their own."""
+    """Its lines ask for embeddings, where these have a call of their own."""
 
 
-def check_file(path: Path, provider: str, *, name: str | None = None) -> FileCheck:
-    """Read a file line by line and return what it holds.
+@dataclass(frozen=True, slots=True)
+class SubmitWishes:
+    """What a person wants beside the file."""
 
-    UsageError, naming the file (as ``name``, else by its path), the line and what is wrong with it, when it
-    cannot be read, is empty or too large, is not UTF-8, when a line is not a request as ``provider``
-    (``openai`` or ``gemini``) wants it, or when two lines have the same key. Several wrong lines are told
-    together, as `FileFaults`; a file that is something else altogether is said to be that.
-    """
-    rules = _RULES.get(provider)
-    if rules is None:
-        raise UsageError(f"no provider is called {provider!r}")
-    return rules(path, name or str(path)).check()
+    model: str | None = None
+    endpoint: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    base_url: str | None = None
+    """The address of the account; None for the provider's own."""
 
 
 class _LineFault(Exception):
@@ -68,14 +64,14 @@ class _LineFault(Exception):
         self.last = last
 
 
-class _Checker(ABC):
-    """The rules both providers share; a subclass adds those for one line."""
+class InputRules(ABC):
+    """Checks one input file; a subclass adds the rules of a provider."""
 
-    provider: str
-    max_bytes: int
-    max_requests: int | None = None
-    key_field: str
+    info: ClassVar[ProviderInfo]
+    max_bytes: ClassVar[int]
+    max_requests: ClassVar[int | None] = None
     embeddings = False
+    """Whether the lines ask for embeddings, where these have a call of their own."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
@@ -86,13 +82,21 @@ class _Checker(ABC):
         self._digest = hashlib.sha256()
 
     def check(self) -> FileCheck:
+        """Read the file line by line and return what it holds.
+
+        UsageError, naming the file, the line and what is wrong with it, when it cannot be read, is empty or
+        too large, is not UTF-8, when a line is not a request as the provider wants it, or when two lines have
+        the same key. Several wrong lines are reported together, as `FileFaults`; a file that is something
+        else altogether is reported as that.
+        """
         size = self._size()
         self._check_lines()
         if not self._lines_by_key:
             raise UsageError(f"{self.name} is empty")
         return FileCheck(
             path=self.path,
-            provider=self.provider,
+            name=self.name,
+            provider=self.info.name,
             requests=len(self._lines_by_key),
             size=size,
             endpoint=self._shared.get("url"),
@@ -109,7 +113,7 @@ class _Checker(ABC):
                 request = self._request(line)
                 if foreign := not_a_request(request, self._wanted()):
                     self.refuse(foreign, last=True)
-                self._note_key(request)
+                self._check_key(request)
                 self.check_request(request)
             except _LineFault as wrong:
                 faults.append(f"line {self._number:,}: {wrong}")
@@ -123,25 +127,34 @@ class _Checker(ABC):
             raise FileFaults(f"{self.name} has {told or f'{len(faults)} wrong lines'}", faults)
 
     @abstractmethod
-    def check_request(self, request: Mapping[str, object]) -> None: ...
+    def check_request(self, request: Mapping[str, object]) -> None:
+        """Call `refuse` for what is wrong with one request."""
+
+    @staticmethod
+    @abstractmethod
+    def check_wishes(check: FileCheck, wishes: SubmitWishes) -> Iterable[str]:
+        """Return doubts that a person should confirm; UsageError for wishes that do not fit the file."""
 
     def refuse(self, what: str, *, last: bool = False) -> NoReturn:
+        """Report the line as wrong; ``last``: the lines behind it need not be looked at."""
         raise _LineFault(what, last=last)
 
     def want_object(self, request: Mapping[str, object], field: str) -> Mapping[str, object]:
+        """Return a field of a request that has to be an object."""
         value = request.get(field)
         if not isinstance(value, dict):
             self.refuse(f'"{field}" has to be an object')
         return value
 
     def want_same(self, what: str, value: str | None) -> None:
+        """Refuse a value that differs from that of the first line."""
         first = self._shared.setdefault(what, value)
         if value != first:
             self.refuse(f"a file has one {what}: {value!r} here, {first!r} in line 1")
 
     def _wanted(self) -> str:
-        fields = [f'"{field}"' for field in _FIELDS[self.provider][1]]
-        return f"a line for {_FIELDS[self.provider][0]} has {', '.join(fields[:-1])} and {fields[-1]}"
+        fields = [f'"{field}"' for field in self.info.request_fields]
+        return f"a line for {self.info.title} has {', '.join(fields[:-1])} and {fields[-1]}"
 
     def _size(self) -> int:
         try:
@@ -198,70 +211,20 @@ class _Checker(ABC):
     def _refuse_constant(self, word: str) -> NoReturn:
         self.refuse(f"not JSON: {word}")
 
-    def _note_key(self, request: Mapping[str, object]) -> None:
-        key = request.get(self.key_field)
+    def _check_key(self, request: Mapping[str, object]) -> None:
+        key_field = self.info.request_fields[0]
+        key = request.get(key_field)
         if not isinstance(key, str) or not key:
             made_for = self._made_for(request)
-            told = f'"{self.key_field}" has to be a text that is not empty{made_for}'
+            told = f'"{key_field}" has to be a text that is not empty{made_for}'
             self.refuse(told, last=bool(made_for))
         first = self._lines_by_key.setdefault(key, self._number)
         if first != self._number:
-            self.refuse(f'"{self.key_field}" {key[:100]!r} was used in line {first:,} already')
+            self.refuse(f'"{key_field}" {key[:100]!r} was used in line {first:,} already')
 
     def _made_for(self, request: Mapping[str, object]) -> str:
-        """Say so of a line that looks like another provider's."""
-        for other, (name, fields) in _FIELDS.items():
-            if other != self.provider and len(request.keys() & set(fields)) >= _LOOKS_LIKE:
-                return f"; the line looks like one for {name}, not for {_FIELDS[self.provider][0]}"
+        """Return a hint for a line that looks like another provider's."""
+        for other in bundled().values():
+            if other is not self.info and len(request.keys() & set(other.request_fields)) >= _LOOKS_LIKE:
+                return f"; the line looks like one for {other.title}, not for {self.info.title}"
         return ""
-
-
-_FIELDS = {
-    "openai": ("OpenAI", ("custom_id", "method", "url", "body")),
-    "gemini": ("Gemini", ("key", "request")),
-}
-"""What the providers are called, and what their lines have."""
-_LOOKS_LIKE = 2
-"""Fields from which on a line looks like a provider's."""
-
-
-class _OpenAIChecker(_Checker):
-    provider = "openai"
-    max_bytes = OPENAI_MAX_BYTES
-    max_requests = OPENAI_MAX_REQUESTS
-    key_field = "custom_id"
-
-    def check_request(self, request: Mapping[str, object]) -> None:
-        if request.get("method") != "POST":
-            self.refuse('"method" has to be "POST"')
-        url = request.get("url")
-        if not isinstance(url, str) or not url.startswith("/"):
-            self.refuse('"url" has to be an endpoint, like "/v1/chat/completions"')
-        body = self.want_object(request, "body")
-        model = body.get("model")
-        if model is not None and not isinstance(model, str):
-            self.refuse('"body.model" has to be a text')
-        if not model and url not in WITHOUT_MODEL:
-            self.refuse('"body" names no "model"')
-        self.want_same("url", url)
-        self.want_same("model", model)
-
-
-class _GeminiChecker(_Checker):
-    provider = "gemini"
-    max_bytes = GEMINI_MAX_BYTES
-    key_field = "key"
-
-    def check_request(self, request: Mapping[str, object]) -> None:
-        wanted = self.want_object(request, "request")
-        embeddings = "content" in wanted and "contents" not in wanted
-        if self._first:
-            self.embeddings, self._first = embeddings, False
-        elif embeddings != self.embeddings:
-            kind, first = ("embeddings", "no embeddings") if embeddings else ("no embeddings", "embeddings")
-            self.refuse(f"a file is for one kind of request: {kind} here, {first} in line 1")
-
-    _first = True
-
-
-_RULES: dict[str, Callable[[Path, str], _Checker]] = {"openai": _OpenAIChecker, "gemini": _GeminiChecker}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import TypeVar
 
-from jobdash.domain.calendar import LATEST_MS, in_calendar
+from jobdash.domain.time import LATEST_MS, in_calendar
 from jobdash.errors import BadResponse
 
 T = TypeVar("T")

@@ -1,43 +1,93 @@
-"""The adapters by provider name; an adapter's module, and its SDK, load when one is opened."""
+"""The registered providers; an adapter's module, and its SDK, are imported when one is opened.
+
+Providers are found through the entry-point group ``jobdash.providers``, whose entries name a `ProviderInfo`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from jobdash.domain.account import Account
+from jobdash.domain.provider_info import ProviderInfo
 from jobdash.errors import ConfigError
-from jobdash.providers.ids import gemini_claims, openai_claims
-from jobdash.providers.sdk_output import silence_sdks
 
 if TYPE_CHECKING:
-    from jobdash.config.settings import Account
     from jobdash.providers.base import Adapter
-    from jobdash.providers.gemini.batches import GeminiBatches
-    from jobdash.providers.openai.batches import OpenAIBatches
+    from jobdash.providers.input_check import InputRules
 
-    # `open_adapter` finds them by name, where no type checker looks.
-    _ADAPTERS: tuple[type[Adapter], ...] = (GeminiBatches, OpenAIBatches)
-
-ADAPTERS = {
-    "openai": "jobdash.providers.openai.batches:OpenAIBatches",
-    "gemini": "jobdash.providers.gemini.batches:GeminiBatches",
+GROUP = "jobdash.providers"
+BUNDLED = {
+    "openai": "jobdash.providers.openai.info:INFO",
+    "gemini": "jobdash.providers.gemini.info:INFO",
 }
-"""Where each provider's adapter is, ``module:class``."""
+"""Our own entries of the group once more: looking through what is installed takes some 30 ms of a start."""
 
-CLAIMS = {"openai": openai_claims, "gemini": gemini_claims}
-"""By provider: whether a word may be one of its ids; the same answer as the adapter's, without its SDK."""
+
+@cache
+def bundled() -> Mapping[str, ProviderInfo]:
+    """Return the providers that come with jobdash, by name."""
+    return {name: _load(place) for name, place in BUNDLED.items()}
+
+
+@cache
+def registered() -> Mapping[str, ProviderInfo]:
+    """Return all installed providers by name; one that cannot be imported is left out.
+
+    A provider that comes with jobdash cannot be replaced by one of the same name.
+    """
+    from importlib.metadata import entry_points
+
+    found = dict(bundled())
+    for entry in entry_points(group=GROUP):
+        try:
+            info = found.get(entry.name) or entry.load()
+        except Exception:  # noqa: BLE001, S112 - a broken package must not end every command
+            continue
+        if isinstance(info, ProviderInfo):
+            found.setdefault(info.name, info)
+    return found
+
+
+def find_provider(name: str) -> ProviderInfo | None:
+    """Return a provider by its name; None when none of that name is installed."""
+    return bundled().get(name) or registered().get(name)
+
+
+def provider_of(account: Account) -> ProviderInfo:
+    """Return an account's provider; ConfigError when none of that name is installed."""
+    info = find_provider(account.provider)
+    if info is None:
+        raise ConfigError(f"{account.name}: no provider is called {account.provider!r}")
+    return info
 
 
 def open_adapter(account: Account) -> Adapter:
     """Return the account's adapter, to be entered with ``async with`` in the loop that will use it.
 
-    Loads the provider's SDK (about half a second). AuthRejected when the account has no key, ConfigError
+    Imports the provider's SDK (about half a second). AuthRejected when the account has no key, ConfigError
     when its settings cannot be used.
     """
-    try:
-        module, name = ADAPTERS[account.provider].split(":")
-    except KeyError:
-        raise ConfigError(f"{account.name}: no provider is called {account.provider!r}") from None
+    return load_adapter(provider_of(account))(account)
+
+
+def load_adapter(info: ProviderInfo) -> Callable[[Account], Adapter]:
+    """Import a provider's adapter; its SDK writes nothing to the terminal."""
+    from jobdash.providers.sdk_output import silence_sdks
+
     silence_sdks()
-    adapter: Adapter = getattr(import_module(module), name)(account)
+    adapter: Callable[[Account], Adapter] = _load(info.adapter)
     return adapter
+
+
+def input_rules(info: ProviderInfo) -> type[InputRules]:
+    """Return the rules for a provider's input files."""
+    rules: type[InputRules] = _load(info.input_rules)
+    return rules
+
+
+def _load(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(import_module(module), name)

@@ -1,17 +1,13 @@
-"""What an account's settings must be before a client is made of them."""
+"""Checks of an account before a client is made: its key, and the identity of its server."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from jobdash.config.settings import Account
+from jobdash.domain.account import Account
 from jobdash.errors import AuthRejected, ConfigError
+from jobdash.providers.registry import provider_of
 
-BASE_URLS = {
-    "openai": "https://api.openai.com/v1",
-    "gemini": "https://generativelanguage.googleapis.com",
-}
-"""Where each provider is, for accounts that name no ``base_url``."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -30,8 +26,8 @@ def key_of(account: Account) -> str:
 
 
 def server_of(account: Account) -> str:
-    """Return the identity of an account's server; ConfigError when its ``base_url`` is no web address."""
-    return origin_of(account.base_url or BASE_URLS[account.provider])
+    """Return the identity of an account's server; ConfigError when its provider or address is none."""
+    return origin_of(account.base_url or provider_of(account).base_url)
 
 
 def origin_of(base_url: str) -> str:

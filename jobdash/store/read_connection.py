@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import chunks, placeholders

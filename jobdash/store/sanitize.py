@@ -11,7 +11,7 @@ from typing import Any
 from jobdash.domain.text import ERROR_BYTES, HIDDEN, NAME_BYTES, bounded, is_secret, redact
 
 _MOST_ENTRIES = 64
-"""Entries kept of metadata and the like; OpenAI allows 16."""
+"""Entries kept of metadata and the like; providers allow 16."""
 _MOST = 2**63 - 1
 _HASH_LETTERS = 16
 ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

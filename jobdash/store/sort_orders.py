@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobdash.domain.status import Tab
 
 if TYPE_CHECKING:
-    from jobdash.domain.filter import Conditions
+    from jobdash.domain.filter.conditions import Conditions
     from jobdash.domain.job import JobRow
 
 UNKNOWN_KEY = -1

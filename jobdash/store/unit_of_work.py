@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Delete, Insert, Select, Update
 from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.exc import DBAPIError
 
-from jobdash.domain.clock import Clock
+from jobdash.domain.time import Clock
 from jobdash.errors import StoreError, StoreTooNew
 from jobdash.store.bootstrap import SCHEMA_VERSION
 from jobdash.store.dialects import sqlite

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, ActionResult, Choices, Plan
+from jobdash.domain.plan import Action, ActionResult, Choices, Note, Plan
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
@@ -21,16 +21,15 @@ from jobdash.operations.job_lookup import Scope, Sort
 from jobdash.operations.planning import plan_again, plan_cancel_all, plan_jobs
 from jobdash.operations.undo import NOTHING_TO_UNDO, find_undoable, undo, undo_words
 from jobdash.tui.action_runs import SEVERITY
-from jobdash.tui.context import Context, Selection
+from jobdash.tui.context import DashboardContext, Selection
+from jobdash.tui.host import Host
 from jobdash.tui.screens.ask import AskScreen
 from jobdash.tui.screens.confirm import ConfirmScreen
 from jobdash.tui.screens.progress import ProgressScreen
-from jobdash.tui.widgets.jobs_view import JobsView
 
 if TYPE_CHECKING:
     from jobdash.operations.results import FetchedResults
     from jobdash.operations.writer_thread import StoreWriter
-    from jobdash.tui.app import JobdashApp
 
 
 _LOOK_MOST_S = 3.0
@@ -40,24 +39,19 @@ _LOOK_MOST_S = 3.0
 class ActionFlows:
     """The flows behind the keys that do something. One dialog at a time, however often a key is pressed."""
 
-    def __init__(self, app: JobdashApp, context: Context) -> None:
+    def __init__(self, app: Host, context: DashboardContext) -> None:
         self._app = app
         self._context = context
         self._asking = False
 
     def act(self, action: Action, choices: Choices, selection: Selection) -> None:
         """Plan an action on selected jobs, ask, and begin."""
-        if self._may_begin():
+        if self.may_begin():
             self._begin(self._plan_and_ask(action, choices, selection))
-
-    def retry(self, selection: Selection) -> None:
-        """Plan a retry; what already waits for its script can only be started."""
-        if self._may_begin():
-            self._begin(self._plan_and_ask(Action.RETRY, Choices(), selection))
 
     def fetch(self, selection: Selection) -> None:
         """Write results into files in the current folder; asks first where there are more to come."""
-        if self._may_begin() and selection.rows:
+        if self.may_begin() and selection.rows:
             self._begin(self._ask_fetch(selection.rows))
 
     async def _plan_and_ask(self, action: Action, choices: Choices, selection: Selection) -> None:
@@ -93,15 +87,12 @@ class ActionFlows:
                 return await asyncio.wait_for(asyncio.to_thread(plan), _LOOK_MOST_S)
         return plan_jobs(action, rows, situation, choices, hidden=hidden)
 
-    def cancel_all(self, view: JobsView) -> None:
-        """Plan a cancel of everything unfinished in tab and filter."""
-        if not self._may_begin() or not view.settle_filter():
-            return
-        plan = plan_cancel_all(view.browser, view.scope, self._context.situation(named=False))
-        remark = (
-            plan_text.Note("Marks", "ignored: C is for everything in tab and filter") if view.marks else None
-        )
-        self._begin(self._ask(plan, remark))
+    def cancel_all(self, scope: Scope, *, marked: bool) -> None:
+        """Plan a cancel of everything unfinished in a scope; ``marked`` says that there are marked jobs."""
+        if self.may_begin():
+            plan = plan_cancel_all(self._context.browser, scope, self._context.situation(named=False))
+            ignored = Note("Marks", "ignored: C is for everything in tab and filter")
+            self._begin(self._ask(plan, ignored if marked else None))
 
     def show_run(self) -> None:
         """Bring back the box of what is running, the oldest first."""
@@ -116,24 +107,24 @@ class ActionFlows:
 
     def undo(self) -> None:
         """Show what can be taken back, and ask."""
-        if self._may_begin():
+        if self.may_begin():
             self._begin(self._ask_undo())
 
     def ask_errors(self, rows: Sequence[JobRow]) -> None:
         """Ask again for the error details of failed jobs."""
-        if not self._may_begin():
+        if not self.may_begin():
             return
         if not rows:
             self._app.notify("No failed job here to ask about", severity="warning")
             return
         self._app.run_worker(self._ask_errors(rows), name="errors")
 
-    def export(self, view: JobsView) -> None:
-        """Write the jobs of tab and filter into a file."""
-        if view.settle_filter():
-            self._app.run_worker(self._export(view.scope, view.look_at.sort), name="export")
+    def export(self, scope: Scope, sort: Sort) -> None:
+        """Write the jobs of a scope into a file."""
+        self._app.run_worker(self._export(scope, sort), name="export")
 
-    def _may_begin(self) -> bool:
+    def may_begin(self) -> bool:
+        """Whether a flow may begin now; shows why when the store cannot be written."""
         if self._asking or self._app.dialog_open:
             return False
         if self._context.read_only:
@@ -155,7 +146,7 @@ class ActionFlows:
         finally:
             self._asking = self._app.opening_dialog = False
 
-    async def _ask(self, plan: Plan, remark: plan_text.Note | None = None) -> None:
+    async def _ask(self, plan: Plan, remark: Note | None = None) -> None:
         if not plan.acting:
             self._app.notify(plan_text.nothing_to_do(plan), severity="warning")
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from textual import events, on
 from textual.actions import ActionParseResult
 from textual.app import SystemCommand
-from textual.binding import Binding, BindingType, Keymap
+from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
-from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Plan
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 from jobdash.tui.action_runs import ActionRun, ActionRuns, single_toast, summary_line
 from jobdash.tui.ascii_filter import AsciiFilter
-from jobdash.tui.context import Context
+from jobdash.tui.commands import APP_BINDINGS, CommandState, palette
+from jobdash.tui.context import DashboardContext
+from jobdash.tui.host import Host
 from jobdash.tui.messages import (
     AccountWaiting,
     StoreFailed,
@@ -36,17 +37,15 @@ from jobdash.tui.messages import (
     SyncProgress,
     ThreadMessage,
 )
-from jobdash.tui.prompt_keys import KeysUnderWay
 from jobdash.tui.runtime import Runtime
+from jobdash.tui.screens.action_screen import ActionScreen
 from jobdash.tui.screens.main import MainScreen
 from jobdash.tui.symbols import not_utf8
 from jobdash.tui.sync_toasts import Severity, toasts
-from jobdash.tui.terminal_app import TerminalApp
 from jobdash.tui.theme import DARK, LIGHT
 from jobdash.tui.widgets.filter_bar import FilterInput
 
 if TYPE_CHECKING:
-    from jobdash.operations.writer_thread import WriterLoop
     from jobdash.tui.action_flows import ActionFlows
     from jobdash.tui.quit_flow import QuitFlow
 
@@ -56,19 +55,15 @@ _TOAST_MOST = 600
 """Characters of a toast."""
 
 
-class JobdashApp(TerminalApp):
+class JobdashApp(Host):
     """The dashboard."""
 
     TITLE = "jobdash"
     CSS_PATH = Path(__file__).with_name("jobdash.tcss")
     SUSPENDED_SCREEN_CLASS = "-suspended"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit", "Quit", show=False, priority=False),
-        Binding("ctrl+c", "interrupt", "Quit", show=False, system=True, priority=True),
-        Binding("ctrl+z", "suspend_process", "Suspend", show=False, system=True, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = APP_BINDINGS
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: DashboardContext) -> None:
         super().__init__()
         self.context = context
         # Before anything is laid out: a theme put on later has every style computed twice.
@@ -80,14 +75,11 @@ class JobdashApp(TerminalApp):
         self.runs = ActionRuns(self.runtime.begin)
         self.main = MainScreen(context)
         self.opening_dialog = False
-        """A dialog was asked for and is not there yet."""
-        self.keys = KeysUnderWay()
         self.behind_first_paint: Callable[[], None] = lambda: None
         """What else begins when the first rows are drawn."""
         self.notices: list[str] = []
         """What opening the store had to report."""
         self.last_words = ""
-        """What to print when the terminal is the shell's again."""
         if context.config.keys:
             self.set_keymap(dict(context.config.keys))
 
@@ -139,11 +131,6 @@ class JobdashApp(TerminalApp):
         """
         return [] if self.screen.styles.background.a == 1 else super()._background_screens
 
-    @property
-    def dialog_open(self) -> bool:
-        """Whether something lies over the screen a key was pressed on."""
-        return self.screen.is_modal
-
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return what every line goes through before it is written: no symbols, where that is wanted."""
         filters = super().get_line_filters()
@@ -180,11 +167,8 @@ class JobdashApp(TerminalApp):
         """Do what a key or a click asks for; a store that cannot be read ends nothing."""
         try:
             return await super().run_action(action, default_namespace, namespaces)
-        except StoreError as error:
-            self.store_unreadable(error)
-            return True
         except Exception as error:  # noqa: BLE001 - the data of one job must not end the dashboard
-            self.cannot_show(error)
+            self.report_error(error)
             return True
 
     async def on_event(self, event: events.Event) -> None:
@@ -193,15 +177,6 @@ class JobdashApp(TerminalApp):
             self.keys.sent(event)
             self.runtime.attended()
         await super().on_event(event)
-
-    def may_act_at_once(self, key: events.Key) -> bool:
-        """Whether a key may act before it has climbed: none in front of it has still to, or wants a box."""
-        return self.keys.only(key) and not self.opening_dialog
-
-    @property
-    def own_keymap(self) -> Keymap:
-        """The keys that the person gave to actions, by binding id, spelled as Textual spells keys."""
-        return self._normalize_keymap(self.context.config.keys)
 
     def on_key(self, event: events.Key) -> None:
         """Give keys that came in one burst to what the first of them opened.
@@ -314,25 +289,15 @@ class JobdashApp(TerminalApp):
             self.notify(run.error or summary_line(run), severity="information" if clean_end else "warning")
         self.main.view.forget_marks(decision.job.id for decision in run.plan.acting)
 
-    async def with_store(self, act: Callable[[WriterLoop], Awaitable[T]]) -> T:
-        """Await something in the store's thread."""
-        return await self.runtime.with_store(act)
-
     # ── screens ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def open_job(self, row: JobRow) -> None:
-        """Open a job's own screen."""
-        from jobdash.tui.screens.job import JobScreen
-
-        self.push_screen(JobScreen(row.id, self.context))
-
-    def open_log(self) -> None:
+    def action_log(self) -> None:
         """Open the log."""
         from jobdash.tui.screens.log import LogScreen
 
         self.push_screen(LogScreen(self.context))
 
-    def open_doctor(self) -> None:
+    def action_doctor(self) -> None:
         """Look for what is wrong."""
         from jobdash.tui.screens.doctor import DoctorScreen
 
@@ -346,28 +311,19 @@ class JobdashApp(TerminalApp):
             self.push_screen(HelpScreen(self.context))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Return what has no key."""
-        from jobdash.tui.palette import commands
-
-        return commands(self, screen)
+        """Return what the palette offers on a screen."""
+        if screen.is_modal:
+            return ()
+        if isinstance(screen, ActionScreen):
+            return palette(screen, screen.place, screen.command_state())
+        return palette(screen, None, CommandState())
 
     def action_command_palette(self) -> None:
         """Open the palette, but over no dialog."""
         if not self.dialog_open:
             super().action_command_palette()
 
-    def copy_id(self, row: JobRow, field: str) -> None:
-        """Copy an id of a job to the clipboard."""
-        value = getattr(row, field)
-        if value:
-            self.copy_to_clipboard(value)
-            self.notify(f"Copied {clean(value, 80)}", timeout=2)
-        elif row.local:
-            self.notify("No provider knows a script's job; Y copies its id here", severity="warning")
-        else:
-            self.notify("There is no id to copy yet", severity="warning")
-
-    def sync_now(self) -> None:
+    def action_sync(self) -> None:
         """Ask every account now."""
         if self.context.read_only:
             self.notify(f"Not asked: {self.context.read_only}", severity="warning")

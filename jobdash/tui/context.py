@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jobdash.config.settings import Config
-from jobdash.domain.clock import Clock, system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import DecisionContext
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.servers import servers
+from jobdash.operations.providers import servers
 from jobdash.tui.symbols import Symbols, choose
 
 
@@ -26,7 +26,7 @@ class UnderWay:
 
 
 @dataclass
-class Context:
+class DashboardContext:
     """Made once at the start, and handed down."""
 
     config: Config
@@ -55,7 +55,7 @@ class Context:
         clock: Clock = system_clock,
         *,
         demo: bool = False,
-    ) -> Context:
+    ) -> DashboardContext:
         """Put together what follows from the settings."""
         return cls(
             config=config,

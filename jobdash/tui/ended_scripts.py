@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.domain.items import LOCAL
-from jobdash.domain.job import JobRow
+from jobdash.domain.job import LOCAL, JobRow
 from jobdash.operations.job_lookup import Browser
 
 _MOST = 50

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from jobdash.domain.clock import Clock
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import Clock
 from jobdash.operations.job_lookup import Browser, Scope
 from jobdash.tui.filter_search import AGAIN_AFTER, SearchResult
 from jobdash.tui.row_window import FoundRows

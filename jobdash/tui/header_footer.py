@@ -9,8 +9,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 
 from jobdash.domain.describe import job_text
-from jobdash.domain.items import LOCAL
-from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.domain.job import LOCAL, AccountHealth, JobRow
 from jobdash.domain.status import Status, Tab
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE, short_span

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
 
 from textual import events
 from textual.actions import parse
@@ -16,40 +15,13 @@ from textual.binding import BindingsMap
 from textual.message import Message
 from textual.widget import Widget
 
-from jobdash.tui.error_guard import reading
-
-if TYPE_CHECKING:
-    from jobdash.tui.app import JobdashApp
-
-
-_SWALLOWED_S = 0.5
-"""After so long a key that has not arrived is taken for one that an entry has kept for itself."""
-
-
-class KeysUnderWay:
-    """Keys that were sent to the widget in focus, and have not climbed to the app yet."""
-
-    def __init__(self) -> None:
-        self._keys: list[events.Key] = []
-
-    def sent(self, key: events.Key) -> None:
-        """Take note of a key that comes from the terminal."""
-        self._keys = [one for one in self._keys if key.time - one.time < _SWALLOWED_S]
-        self._keys.append(key)
-
-    def arrived(self, key: events.Key) -> None:
-        """Take note that it has reached the app, or was acted on."""
-        self._keys = [one for one in self._keys if one is not key]
-
-    def only(self, key: events.Key) -> bool:
-        """Whether no other is under way: they were sent to any widget, and climb from each another way."""
-        return self._keys == [key]
+from jobdash.tui.host import Host, reading
 
 
 class PromptKeys(Widget):
     """A widget whose own bindings, all of plain methods, act at once; every other key goes Textual's way."""
 
-    app: JobdashApp
+    app: Host
 
     def post_message(self, message: Message) -> bool:
         """Act on a key of this widget's own, and queue everything else."""

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.script_text import stopped_pids
-from jobdash.domain.items import LOCAL
+from jobdash.domain.job import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import waiting_removals
 from jobdash.tui.action_runs import ActionRun
+from jobdash.tui.host import Host
 from jobdash.tui.screens.ask import QuitScreen
-
-if TYPE_CHECKING:
-    from jobdash.tui.app import JobdashApp
 
 TWICE_WITHIN_S = 3.0
 """A second ctrl+c within this time quits."""
@@ -27,7 +24,7 @@ _UNFINISHED = (Tab.RUNNING, Tab.PENDING, Tab.CANCELLING)
 class QuitFlow:
     """Quits at once, or asks while a bulk action or the stop of a process runs; asked twice, it leaves."""
 
-    def __init__(self, app: JobdashApp) -> None:
+    def __init__(self, app: Host) -> None:
         self._app = app
         self._asked = False
         self._interrupted_at = float("-inf")

@@ -29,12 +29,12 @@ def run_dashboard(
         gc.disable()
         from jobdash.operations.job_lookup import open_browser
         from jobdash.tui.app import JobdashApp
-        from jobdash.tui.context import Context
+        from jobdash.tui.context import DashboardContext
 
         notices: list[str] = []
         opened = open_browser(config.database, notice=notices.append)
         stack.callback(opened.browser.close)
-        app = JobdashApp(Context.of(config, opened.browser, opened.read_only, demo=demo))
+        app = JobdashApp(DashboardContext.of(config, opened.browser, opened.read_only, demo=demo))
         app.notices = notices
         if behind is not None:
             app.behind_first_paint = behind

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError, StoreError
 from jobdash.tui.action_runs import ActionRun
-from jobdash.tui.context import Context
+from jobdash.tui.context import DashboardContext
 from jobdash.tui.messages import AccountWaiting, StoreFailed, StoreReady, Synced, SyncNews, SyncProgress
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SPARE_THREADS = 16
 class Runtime:
     """One store worker and one worker an account; everything heavy is imported inside them."""
 
-    def __init__(self, app: App[None], context: Context, tell: Callable[[Message], object]) -> None:
+    def __init__(self, app: App[None], context: DashboardContext, tell: Callable[[Message], object]) -> None:
         self._app = app
         self._context = context
         self._tell = tell

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import SortOrder
 
 if TYPE_CHECKING:
-    from textual.binding import Binding
+    from textual.binding import Binding, BindingType
 
 _MODIFIERS = frozenset({"ctrl", "shift", "alt", "super", "hyper", "meta"})
 _BUILT_IN = "built in"
@@ -99,16 +99,12 @@ def _by_screen() -> list[list[Binding]]:
     from textual.binding import Binding
     from textual.screen import Screen
 
-    from jobdash.tui.app import JobdashApp
-    from jobdash.tui.screens.job import JobScreen
-    from jobdash.tui.screens.main import MainScreen
-    from jobdash.tui.widgets.job_table import JobTable
-    from jobdash.tui.widgets.jobs_view import JobsView
+    from jobdash.tui.commands import APP_BINDINGS, Place, bindings
 
-    def of(*holders: type) -> list[Binding]:
-        found = (binding for holder in holders for binding in getattr(holder, "BINDINGS", ()))
+    def of(found: Iterable[BindingType]) -> list[Binding]:
         return [binding for binding in found if isinstance(binding, Binding)]
 
     palette = Binding(App.COMMAND_PALETTE_BINDING, "command_palette", "Palette")
-    everywhere = [*of(JobdashApp, Screen), palette]
-    return [[*of(MainScreen, JobsView, JobTable), *everywhere], [*of(JobScreen), *everywhere]]
+    everywhere = [*of(APP_BINDINGS), *of(Screen.BINDINGS), palette]
+    table = [binding for place in (Place.MAIN, Place.LIST, Place.TABLE) for binding in of(bindings(place))]
+    return [[*table, *everywhere], [*of(bindings(Place.JOB)), *everywhere]]

@@ -18,7 +18,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from jobdash.tui import job_cells
-from jobdash.tui.error_guard import display_error
+from jobdash.tui.terminal_app import display_error
 
 
 class _Style(NamedTuple):

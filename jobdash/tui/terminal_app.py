@@ -1,4 +1,4 @@
-"""What an app owes its terminal: it is given back at every end, and taken again after every stop."""
+"""An app that restores its terminal at every end, and takes it again after every stop."""
 
 from __future__ import annotations
 
@@ -7,9 +7,38 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from textual import events
 from textual.app import App
 
-from jobdash.tui.error_guard import display_error
+from jobdash.domain.text import clean
+
+_SWALLOWED_S = 0.5
+"""After so long a key that has not arrived is taken for one that an input has consumed."""
+
+
+def display_error(error: Exception) -> str:
+    """Return a sentence for something that cannot be shown."""
+    return clean(f"This cannot be shown: {type(error).__name__}: {error}", 200)
+
+
+class KeysUnderWay:
+    """Keys that were sent to the widget in focus, and have not bubbled to the app yet."""
+
+    def __init__(self) -> None:
+        self._keys: list[events.Key] = []
+
+    def sent(self, key: events.Key) -> None:
+        """Add a key that comes from the terminal."""
+        self._keys = [one for one in self._keys if key.time - one.time < _SWALLOWED_S]
+        self._keys.append(key)
+
+    def arrived(self, key: events.Key) -> None:
+        """Remove a key that has reached the app, or was acted on."""
+        self._keys = [one for one in self._keys if one is not key]
+
+    def only(self, key: events.Key) -> bool:
+        """Whether no other is under way: each bubbles from the widget it was sent to, along another path."""
+        return self._keys == [key]
 
 
 class TerminalApp(App[None]):
@@ -25,6 +54,7 @@ class TerminalApp(App[None]):
         """Called when it is decided that the app ends."""
         self.crash: BaseException | None = None
         """What has ended the app though it should not."""
+        self.keys = KeysUnderWay()
         self.display_errors: list[str] = []
         """What could not be shown so far, as sentences."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.domain.calendar import local_date
-from jobdash.domain.time import short_span
+from jobdash.domain.time import local_date, short_span
 
 
 def local_time(ms: int | None) -> str:

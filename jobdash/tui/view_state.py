@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
 from jobdash.operations.job_lookup import Counts, Scope, Sort, SortOrder
-from jobdash.tui.context import Context
+from jobdash.tui.context import DashboardContext
 from jobdash.tui.filter_matches import FilterMatches
 from jobdash.tui.filter_search import FilterSearch, SearchResult
 from jobdash.tui.row_window import FoundRows
 from jobdash.tui.widgets.job_table import JobTable
 
 if TYPE_CHECKING:
-    from jobdash.domain.filter import Conditions
+    from jobdash.domain.filter.conditions import Conditions
 
 _ORDERS = list(SortOrder)
 _ASCENDING = frozenset({SortOrder.NAME, SortOrder.ACCOUNT})
@@ -28,7 +28,11 @@ class ViewState:
     """
 
     def __init__(
-        self, context: Context, table: JobTable, later: Callable[..., Any], redraw: Callable[[], None]
+        self,
+        context: DashboardContext,
+        table: JobTable,
+        later: Callable[..., Any],
+        redraw: Callable[[], None],
     ) -> None:
         self.scope = Scope()
         self.sort = first_sort(context.config.ui.sort)

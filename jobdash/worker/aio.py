@@ -1,7 +1,7 @@
-"""The same under asyncio: claim and end in a thread, so that an event loop never waits for the store.
+"""A job under asyncio: claim and end in a thread, so that an event loop never waits for the store.
 
-An item's own write takes about 0.1 ms and is done where it is; when other programs are writing it waits at
-most 0.1 s, and then it and those that follow are written by the thread beside the loop.
+An item's own write takes about 0.1 ms and is done in place; when other programs are writing it waits at most
+0.1 s, and then the heartbeat's thread writes it and those that follow.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import TypeVar
 
-from jobdash.worker.exit_status import handled
 from jobdash.worker.item import Item
 from jobdash.worker.job import Job, JobOptions
-from jobdash.worker.job_run import JobRun, TrackOptions
+from jobdash.worker.job_run import JobRun
+from jobdash.worker.outcome import handled
+from jobdash.worker.settings import TrackOptions
 
 T = TypeVar("T")
 
@@ -46,15 +47,15 @@ class AsyncJob(Job[T]):
             for pair in self.unprocessed([value]):
                 yield pair
 
-    def listen_no_more(self) -> None:
-        """Give Ctrl-C and SIGTERM back; in the thread that heard them."""
-        self._run.listen_no_more()
+    def stop_listening(self) -> None:
+        """Give Ctrl-C and SIGTERM back; in the thread that received them."""
+        self._run.stop_listening()
 
 
-async def counted(asked: TrackOptions, source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+async def counted(options: TrackOptions, source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
     """Yield the values, and count each when the next is asked for."""
     before = sys.exc_info()[1]
-    run = await _begun(asked)
+    run = await _begun(options)
     token, total, done = run.token, run.total, 0
     try:
         async for value in _values(source):
@@ -67,25 +68,25 @@ async def counted(asked: TrackOptions, source: Iterable[T] | AsyncIterable[T]) -
             if token.stopped and (done != total or token.lost is not None):  # type: ignore[unreachable]
                 raise run.stop()
         if run.total != done:
-            await asyncio.to_thread(run.know_total, done)
+            await asyncio.to_thread(run.set_total, done)
         await _concluded(run, None, exhausted=True)
     except GeneratorExit:
         await _left(run, handled(before), done + 1)
         raise
     except BaseException as error:
         await _concluded(run, error, exhausted=False)
-        if run.goes_on(error):
+        if run.continues(error):
             return
         raise
-    if run.word == "cancelled" and not run.goes_on():
+    if run.word == "cancelled" and not run.continues():
         raise run.stop()
 
 
 async def enter(
-    asked: TrackOptions, source: Iterable[T] | AsyncIterable[T], rules: JobOptions
+    options: TrackOptions, source: Iterable[T] | AsyncIterable[T], rules: JobOptions
 ) -> AsyncJob[T]:
     """Claim a job for an ``async with`` block."""
-    run = await _begun(asked)
+    run = await _begun(options)
     job = AsyncJob(run, source, rules)
     try:
         await asyncio.to_thread(job.seed)
@@ -99,12 +100,12 @@ async def enter(
 async def leave(job: AsyncJob[T], error: BaseException | None) -> bool:
     """End a job as its ``async with`` block was left; whether ``error`` goes no further."""
     job.left()
-    job.listen_no_more()
+    job.stop_listening()
     return await asyncio.to_thread(job.conclude, error)
 
 
-async def _begun(asked: TrackOptions) -> JobRun:
-    run = JobRun(asked._replace(on_a_loop=True))
+async def _begun(options: TrackOptions) -> JobRun:
+    run = JobRun(options._replace(on_a_loop=True))
     try:
         await asyncio.to_thread(run.begin)
         run.listen()
@@ -115,16 +116,16 @@ async def _begun(asked: TrackOptions) -> JobRun:
 
 
 async def _concluded(run: JobRun, error: BaseException | None, *, exhausted: bool) -> None:
-    run.listen_no_more()
+    run.stop_listening()
     await asyncio.to_thread(run.conclude, error, exhausted)
 
 
-async def _left(run: JobRun, error: BaseException | None, given: int) -> None:
-    run.listen_no_more()
+async def _left(run: JobRun, error: BaseException | None, yielded: int) -> None:
+    run.stop_listening()
     try:
-        await asyncio.to_thread(run.leave, error, given, None)
+        await asyncio.to_thread(run.leave, error, yielded, None)
     except RuntimeError:  # no event loop runs any more that could stand still
-        run.leave(error, given, None)
+        run.leave(error, yielded, None)
 
 
 async def _values(source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:

@@ -1,4 +1,4 @@
-"""The token: whether a running job was told to stop, for whoever works at an item."""
+"""The cancel token: whether a running job was asked to stop."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from jobdash.worker.exceptions import CancelledInWorker, JobCancelled, LeaseLost
 if TYPE_CHECKING:
     from jobdash.store.dialects.sqlite import Connection
 
-_LOOK_EVERY_S = 0.05
+_READ_EVERY_S = 0.05
 _SENT = 0
-"""The process of a token that was sent to another one."""
+"""The process id of a token that was sent to another process."""
 _STATUS = "SELECT status FROM job WHERE id = ? AND fence = ?"
 
 
 class Token:
-    """Whether the job was told to stop.
+    """Whether the job was asked to stop.
 
-    In the process that runs the job it costs an attribute to ask. In another one (a forked child, a pool to
-    which it was sent) it looks into the store itself, 20 times a second at most, and never writes.
+    In the process that runs the job that is an attribute. In another one (a forked child, a pool to which it
+    was sent) the token reads the store itself, 20 times a second at most, and never writes.
     """
 
     def __init__(self, thread: int | None = None) -> None:
@@ -34,23 +34,23 @@ class Token:
         self.stopped = False
         """Whether the loop has to end at its next item, for whatever reason."""
         self.lost: str | None = None
-        """What became of the job, when it is no longer this run's ("was removed")."""
+        """Why the job is no longer this run's ("was removed"); None while it is."""
         self.asked: str | None = None
         """Why this process asks for its own cancel (Ctrl-C), which is to be written to the store."""
         self.known_as = "the job"
-        """What its job is called where something is said of it."""
+        """The job as messages name it."""
         self.ending = False
         """The end of the job is being written: it is too late for a cancel."""
         self._threads = {get_ident() if thread is None else thread}
-        """Those of the script and of `Job.map`; in others, a library calls."""
+        """Those of the script and of `Job.map`; others belong to a library."""
         self._pid = os.getpid()
         self._place: tuple[str, int, int] | None = None
         self._elsewhere: _StoreWatch | None = None
 
     @property
     def cancelled(self) -> bool:
-        """Whether the job was told to stop, or is no longer this run's."""
-        if not self.stopped and (elsewhere := self._looked()) is not None:
+        """Whether the job was asked to stop, or is no longer this run's."""
+        if not self.stopped and (elsewhere := self._watched()) is not None:
             self.stopped, self.lost = elsewhere.status != "in_progress", elsewhere.lost
         return self.stopped
 
@@ -62,25 +62,25 @@ class Token:
     @property
     def over(self) -> bool:
         """Whether another process ran the job, and does no more."""
-        elsewhere = self._looked()
+        elsewhere = self._watched()
         return elsewhere is not None and elsewhere.status not in {"in_progress", "cancelling"}
 
-    def _looked(self) -> _StoreWatch | None:
-        """Look into the store; None in the process that runs the job, which knows better."""
+    def _watched(self) -> _StoreWatch | None:
+        """Read the store; None in the process that runs the job."""
         if self.here or self._place is None:
             return None
         if self._elsewhere is None or self._elsewhere.pid != os.getpid():
             self._elsewhere = _StoreWatch(*self._place)
-        self._elsewhere.look()
+        self._elsewhere.refresh()
         return self._elsewhere
 
     def raise_if_cancelled(self) -> None:
-        """Raise `JobCancelled` if the job was told to stop, `LeaseLost` if it is no longer this run's."""
+        """Raise `JobCancelled` if the job was asked to stop, `LeaseLost` if it is no longer this run's."""
         if self.cancelled:
             raise self.stop()
 
     def stop(self, message: str = "Job was cancelled") -> JobCancelled:
-        """Return the exception that ends the loop; one that libraries hand on, where a library calls."""
+        """Return the exception that ends the loop; for a library, one that is an Exception as well."""
         by_library = self._called_by_library()
         if self.lost is None:
             return CancelledInWorker(message) if by_library else JobCancelled(message)
@@ -94,19 +94,19 @@ class Token:
         return self._pid == _SENT or (process is not None and process.parent_process() is not None)
 
     def add_thread(self) -> None:
-        """Let the present thread be one of ours, in which a cancel may be no Exception."""
+        """Count the present thread as ours: a cancel need not be an Exception there."""
         self._threads.add(get_ident())
 
     def remove_thread(self) -> None:
-        """Let the present thread be none of ours any more: it ends, and another may get its number."""
+        """Count the present thread as ours no longer: it ends, and another may get its number."""
         self._threads.discard(get_ident())
 
     def belongs_to(self, path: Path, job_id: int, fence: int) -> None:
-        """Name the job, for a look from another process."""
+        """Set the job that another process is to watch in the store."""
         self._place = (str(path), job_id, fence)
 
     def cancel(self) -> None:
-        """Tell the loop to end with its next item."""
+        """End the loop with its next item."""
         self.stopped = True
 
     def ask(self, reason: str) -> None:
@@ -115,7 +115,7 @@ class Token:
         self.stopped = True
 
     def lose(self, what: str) -> None:
-        """Tell the loop that the job is no longer its own."""
+        """End the loop because the job is no longer this run's; ``what`` is the reason."""
         self.lost = what
         self.stopped = True
 
@@ -124,35 +124,35 @@ class Token:
 
 
 class _StoreWatch:
-    """The look into the store from a process that does not run the job."""
+    """The status of a job as read from the store, in a process that does not run it."""
 
     def __init__(self, path: str, job_id: int, fence: int) -> None:
         self.pid = os.getpid()
         self.status = "in_progress"
-        """What is known of the job, as of the last time that the store could be read."""
+        """The job's, as of the last time that the store could be read."""
         self.lost: str | None = None
-        """What became of it, when it is no longer that run's."""
+        """Why it is no longer that run's; None while it is."""
         self._path = path
         self._key = (job_id, fence)
         self._connection: Connection | None = None
         self._next = 0.0
 
-    def look(self) -> None:
-        """Look again, if it is time."""
+    def refresh(self) -> None:
+        """Read again, if it is time."""
         now = time.monotonic()
         if now >= self._next:
-            self._next = now + _LOOK_EVERY_S
+            self._next = now + _READ_EVERY_S
             from jobdash.store.dialects import sqlite
 
             with contextlib.suppress(sqlite.Error, StoreError):
                 connection = self._open()
                 row = connection.execute(_STATUS, self._key).fetchone()
                 if row is None:
-                    self._ask_what_became_of_it(connection)
+                    self._read_why_lost(connection)
                 else:
                     self.status = row[0]
 
-    def _ask_what_became_of_it(self, connection: Connection) -> None:
+    def _read_why_lost(self, connection: Connection) -> None:
         from jobdash.store.leases import Lease
 
         refusal = Lease(connection, *self._key, attempt=0, lease_ms=0, actor="").refusal()

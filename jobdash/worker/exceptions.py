@@ -1,13 +1,13 @@
-"""How a loop is told to end.
+"""The exceptions that end a loop.
 
 SystemExit             Python's own: uncaught, it ends a script without a traceback
-└── JobCancelled       somebody asked for it (130)
+└── JobCancelled       it was cancelled (130)
     └── LeaseLost      the job is no longer this run's: removed, failed, taken over (75)
 TooManyErrors          more items failed than ``max_errors`` allows
 
 An ``except Exception`` around an item lets a cancel through. In a thread or process that a library runs
 (joblib, a pool, an executor) a cancel is a `CancelledInWorker` or `LeaseLostInWorker` as well: such libraries
-hand on to their caller what is an Exception, and lose or hang on anything else.
+pass an Exception on to their caller, and lose or hang on anything else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LeaseLost(JobCancelled):
 
 
 class CancelledInWorker(JobCancelled, Exception):
-    """`JobCancelled` in a thread or process of a library, which hands it on as it hands on any Exception."""
+    """`JobCancelled` in a thread or process of a library, which passes it on like any Exception."""
 
 
 class LeaseLostInWorker(LeaseLost, Exception):

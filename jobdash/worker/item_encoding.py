@@ -1,22 +1,24 @@
-"""What a script returns of an item, as the JSON that is kept: exact, bounded, and never pickled.
+"""What is kept of an item: its key, its error, and its result as JSON, exact, bounded and never pickled.
 
-What is no JSON is taken where its text is plain (dates, paths, UUIDs, decimals, numpy scalars, dataclasses,
-pydantic models, sets); anything else is refused with the part that is in the way. Only keys of this process
-are replaced in it: those of its accounts, and of environment variables that are named like a secret.
+A result that is no JSON is taken where its text is plain (dates, paths, UUIDs, decimals, numpy scalars,
+dataclasses, pydantic models, sets); anything else is refused with the part that is in the way. Only keys of
+this process are replaced in it: those of its accounts, and of environment variables named like a secret.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from math import isfinite
 from typing import Any
 
 from jobdash.domain.text import clean, redact_known
+from jobdash.store.sanitize import distinct, stored, stored_error
 
 DETAIL_BYTES = 16 * 1024
-"""The most that is kept of one detail, as JSON, unless a script asks for more."""
+"""The most bytes of JSON that are kept of one detail, by default."""
 _NAMED_CHARACTERS = 80
 _OF_A_SET = object()
 
@@ -53,11 +55,11 @@ def _size(text: str) -> int:
 
 
 _Path = tuple[Any, object] | None
-"""Where a part stands: the path of what it is in, and its place there; None for the whole."""
+"""The place of a part: the path of what it is in, and its key or index there; None for the whole."""
 
 
 def _plain(value: Any, path: _Path) -> Any:
-    """Return a value in the types of JSON; ``path`` says where it stands in the whole."""
+    """Return a value in the types of JSON; ``path`` is its place in the whole."""
     kind = type(value)
     if kind is str:
         return redact_known(value)
@@ -112,7 +114,7 @@ def _other(value: Any, path: _Path) -> Any:
 
 
 def _subclasses() -> Iterator[tuple[Any, Callable[[Any], Any]]]:
-    """Yield types and what makes JSON of them; of modules that are loaded, for no value has others."""
+    """Yield types and their conversions; only of loaded modules, for no value has others."""
     modules = sys.modules
     if "enum" in modules:
         yield modules["enum"].Enum, lambda value: value.value
@@ -172,3 +174,37 @@ def _kind(value: object) -> str:
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     name = clean(f"{module}{kind.__qualname__}", _NAMED_CHARACTERS)
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}>")
+"""In the text of an object: its place in memory."""
+
+
+def kept_key(key: object) -> str:
+    """Return an item's key as the store keeps it: its text, the same for the same key in every run.
+
+    One that is too long, holds half a character or what looks like a secret, is made unique by a hash. Keys
+    of one text are one key: 1 and "1". Raises TypeError for what has another text in the next run.
+    """
+    text = key if isinstance(key, str) else str(key)
+    if isinstance(key, set | frozenset) or (" at 0x" in text and _ADDRESS.search(text)):
+        raise TypeError(
+            "key= has to return the same for an item in every run, a path or a row's id:"
+            f" not {clean(text, 80)}"
+        )
+    return distinct(text)
+
+
+def kept_error(error: BaseException) -> tuple[str, str]:
+    """Return an exception's type and message as they are kept."""
+    try:
+        message = str(error)
+    except Exception as second:  # noqa: BLE001 - a user's __str__ may do anything
+        message = f"(its message cannot be read: {type(second).__name__})"
+    return stored(type(error).__qualname__), stored_error(message)
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return an exception as one sentence: ``ValueError: no such colour``."""
+    kind, message = kept_error(error)
+    return f"{kind}: {message}" if message else kind

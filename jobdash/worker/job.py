@@ -1,4 +1,4 @@
-"""A job inside its ``with`` block: its items, what becomes of each, and its end."""
+"""A job inside its ``with`` block: its items, their outcomes, and its end."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
-from jobdash.domain.text import clean
 from jobdash.store.leases import ItemState, ItemWrite
 from jobdash.worker import job_context
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import TooManyErrors
-from jobdash.worker.item import Item
-from jobdash.worker.item_text import kept_error, kept_key
+from jobdash.worker.item import Item, ItemSource, OutstandingItems
+from jobdash.worker.item_encoding import kept_error, kept_key
 from jobdash.worker.job_run import JobRun
-from jobdash.worker.outstanding import OutstandingItems
-from jobdash.worker.signals import uninterrupted
-from jobdash.worker.source import ItemSource
+from jobdash.worker.process import uninterrupted
 
 if TYPE_CHECKING:
     from jobdash.worker.threads import ItemOutcome
@@ -27,24 +24,29 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 SEEDED = 10_000
-"""Up to so many items are written down as unprocessed before the first; of more only at a graceful end."""
+"""Up to so many items are recorded as unprocessed before the first; of more only at a graceful end."""
 _COROUTINE = 0x80
-"""What ``co_flags`` of a coroutine function has; `inspect`, which knows, takes long to import."""
+"""In ``co_flags`` of a coroutine function; `inspect` takes long to import."""
 _LISTING_S = 0.5
-"""So long the end of a job may take to write down what is unprocessed."""
+"""Seconds that the end of a job may take to record what is unprocessed."""
 
 
 class JobOptions(NamedTuple):
-    """How items are told apart, and what an error does."""
+    """What identifies an item, and what an error does."""
 
     key: Callable[[object], object] | None
     record: bool
     """An error is recorded and the loop goes on; else it also leaves the loop."""
     max_errors: int | None
 
+    def key_of(self, value: object) -> str:
+        """Return an item's key as it is kept."""
+        assert self.key is not None
+        return kept_key(self.key(value))
+
 
 class JobSummary(NamedTuple):
-    """What a job has come to, over all its runs."""
+    """The counts of a job, over all its runs."""
 
     succeeded: int
     failed: int
@@ -61,16 +63,14 @@ class Job(Generic[T]):
         self._passes = 0
         self._exhausted = False
         self._listed = 0
-        """How many items are written down as unprocessed."""
-        self._given: OutstandingItems[T] = OutstandingItems(run.count_passed)
-        self._repeated = 0
-        self._one_repeated = ""
+        """How many items are recorded as unprocessed."""
+        self._outstanding: OutstandingItems[T] = OutstandingItems(run.add_succeeded)
         self._mapping: Generator[Any, None, None] | None = None
-        """What `map` goes through, to be ended with the block."""
+        """The generator of `map`, to be closed with the block."""
 
     @property
     def token(self) -> Token:
-        """Whether the job was told to stop, for long items: ``job.token.raise_if_cancelled()``."""
+        """Whether the job was asked to stop, for long items: ``job.token.raise_if_cancelled()``."""
         return self._run.token
 
     @property
@@ -95,7 +95,7 @@ class Job(Generic[T]):
 
     @property
     def total(self) -> int | None:
-        """How many items there are; None while nobody knows."""
+        """How many items there are; None while that is unknown."""
         return self._run.total
 
     @property
@@ -155,32 +155,32 @@ class Job(Generic[T]):
         self.exhausted()
 
     def entered(self) -> None:
-        """Take note that the block begins; in the thread or task that it is in."""
+        """Begin the block; in the thread or task that it is in."""
         job_context.enter(self._run)
 
     def left(self) -> None:
-        """Take note that the block was left."""
+        """End the block."""
         job_context.leave(self._run)
 
     def begin_pass(self) -> None:
-        """Take note that the loop begins, maybe once more; without keys it is counted anew then."""
+        """Begin the loop, maybe once more; without keys the counts are reset then."""
         self._passes += 1
-        if self._passes == 1 or not self._source.lies_there:
+        if self._passes == 1 or not self._source.is_collection:
             return
         self._source.pulled = 0
         if self._rules.key is None:
             self._exhausted = False
-            self._given.begin_again()
-            self._run.count_anew()
+            self._outstanding.reset()
+            self._run.reset_counts()
 
     def seed(self) -> None:
-        """Write all items down as unprocessed, if they are not too many."""
+        """Record all items as unprocessed, if they are not too many."""
         there = self._source.length()
         if self._rules.key is not None and there is not None and there <= SEEDED:
             self._list()
 
     def _list(self, for_s: float = inf) -> None:
-        """Write items down as unprocessed, as many as there is time for."""
+        """Record items as unprocessed, as many as there is time for."""
         until, listed = monotonic() + for_s, 0
 
         def keys() -> Iterator[str]:
@@ -188,7 +188,7 @@ class Job(Generic[T]):
             for value in self._source.values:
                 if monotonic() >= until:
                     return
-                yield self._key(value)
+                yield self._rules.key_of(value)
                 listed += 1
 
         self._run.recorder.expect(keys())
@@ -196,24 +196,20 @@ class Job(Generic[T]):
         if listed == self._source.length() and (total := self._run.recorder.count_total()) is not None:
             self._run.total = total
 
-    def _key(self, value: T) -> str:
-        assert self._rules.key is not None
-        return kept_key(self._rules.key(value))
-
     def item(self, value: T, key: str | None) -> Item[T]:
-        """Return an item that somebody begins to work at."""
+        """Return an item for the loop, and count it as outstanding."""
         item = Item(value, key, self.settle, self._enter, self._run.detail_bytes)
-        self._given.give(item)
+        self._outstanding.add(item)
         return item
 
     def _enter(self, item: Item[T]) -> None:
         if self._run.token.stopped and not self._run.on_a_loop:  # a library comes to it long after
             raise self._run.stop()
         job_context.enter(self._run, item.key)
-        self._given.enter(item)
+        self._outstanding.enter(item)
 
     def check(self) -> None:
-        """Raise what ends the loop, if something does; a cancel behind the last item comes too late."""
+        """Raise what ends the loop, if anything does; a cancel behind the last item comes too late."""
         token = self._run.token
         if token.stopped and (token.lost is not None or not self._source.all_pulled()):
             raise self._run.stop()
@@ -232,50 +228,46 @@ class Job(Generic[T]):
                 self.check_at_pull()
                 yield value, None
             return
-        keys = [self._key(value) for value in values]
-        under_way = {key for key in keys if self._given.has(key)}
-        known = self._run.recorder.known(keys)
-        given: set[str] = set()
+        keys = [self._rules.key_of(value) for value in values]
+        under_way = {key for key in keys if self._outstanding.has(key)}
+        known = self._run.recorder.states(keys)
+        yielded: set[str] = set()
         for value, key in zip(values, keys, strict=True):
             self._source.pulled += 1
-            at_it = key in given or self._given.has(key)
+            at_it = key in yielded or self._outstanding.has(key)
             if not at_it and key in under_way:  # it has been settled since
-                known |= self._run.recorder.known([key])
-            standing = known.get(key)
-            if at_it or self._is_done(standing):
-                if at_it or self._done_now(standing):
-                    self._repeat(key)
+                known |= self._run.recorder.states([key])
+            state = known.get(key)
+            if at_it or self._is_done(state):
+                # A second time through finds all of them again.
+                if self._passes == 1 and (at_it or self._done_now(state)):
+                    self._outstanding.repeat(key)
                 continue
-            given.add(key)
+            yielded.add(key)
             self.check_at_pull()
             yield value, key
         self.check()
 
     def check_at_pull(self) -> None:
-        """Raise what ends the loop, when it was told to while the iterable was busy."""
+        """Raise what ends the loop, when it was asked to stop while the iterable was busy."""
         if self._run.token.stopped:
             raise self._run.stop()
 
-    def _is_done(self, standing: ItemState | None) -> bool:
-        """Whether an item is not to be done (again): done in any run, or failed in this one."""
-        if standing is None or standing.outcome == "waiting":
+    def _is_done(self, state: ItemState | None) -> bool:
+        """Whether an item needs no work: done in any run, or failed in this one."""
+        if state is None or state.outcome == "waiting":
             return False
-        return standing.outcome != "error" or self._done_now(standing)
+        return state.outcome != "error" or self._done_now(state)
 
-    def _done_now(self, standing: ItemState | None) -> bool:
-        return standing is not None and standing.attempt == self._run.recorder.attempt
-
-    def _repeat(self, key: str) -> None:
-        if self._passes == 1:  # a second time through finds all of them again
-            self._repeated += 1
-            self._one_repeated = key
+    def _done_now(self, state: ItemState | None) -> bool:
+        return state is not None and state.attempt == self._run.recorder.attempt
 
     def passed(self, item: Item[T]) -> None:
-        """Take note that the loop has gone on to the next item."""
-        self._given.pass_by(item)
+        """Record that the loop is past an item."""
+        self._outstanding.pass_by(item)
 
     def settle(self, item: Item[T], error: BaseException | None) -> bool:
-        """Keep what became of an item; whether the loop goes on although there was an error.
+        """Record the outcome of an item; return whether the loop continues in spite of an error.
 
         Raises `LeaseLost` when the job is no longer ours, `TooManyErrors` when it was one too many.
         """
@@ -291,8 +283,8 @@ class Job(Generic[T]):
                 return False
             self._run.count("error", self._outcome(item, "error", error))
         finally:
-            self._given.settle(item)
-        return self._rules.record and self._let_pass(error)
+            self._outstanding.settle(item)
+        return self._rules.record and self._record_error(error)
 
     def _outcome(self, item: Item[T], word: str, error: Exception | None = None) -> ItemWrite | None:
         if item.key is None:
@@ -300,26 +292,25 @@ class Job(Generic[T]):
         kind, message = (None, None) if error is None else kept_error(error)
         return ItemWrite(item.key, word, item.kept, kind, message)
 
-    def _let_pass(self, error: Exception) -> bool:
+    def _record_error(self, error: Exception) -> bool:
         most, failed = self._rules.max_errors, self._run.failed
         if most is not None and failed > most:
             raise TooManyErrors(f"{failed:,} items failed, at most {most:,} may") from error
         return True
 
     def exhausted(self) -> None:
-        """Take note that the iterable has come to its end."""
+        """Record that the iterable is exhausted."""
         if self._run.token.lost is not None:
             raise self._run.stop()
         self._exhausted = True
 
     @uninterrupted
     def conclude(self, error: BaseException | None) -> bool:
-        """End the job as the block was left; whether ``error`` goes no further.
+        """End the job as the block was left; return whether ``error`` is suppressed.
 
-        A cancel goes on and ends the script, unless the job is told to continue behind it; one that means a
-        job around this one too always does: the item that it is at is not done. Raises `JobCancelled` for a
-        block that was left by itself after a cancel, and `LeaseLost` when the job turns out to be no longer
-        this run's.
+        A cancel ends the script, unless the job continues behind it; one that means a job around this one too
+        always does: the item that it is at is not done. Raises `JobCancelled` for a block that ended by
+        itself after a cancel, and `LeaseLost` when the job turns out to be no longer this run's.
         """
         run = self._run
         try:
@@ -329,27 +320,31 @@ class Job(Generic[T]):
             if error is None and not self._exhausted:
                 self._exhausted = self._all_done()
             if run.recorder.recording and run.token.lost is None:
-                self._tell_total(completed=error is None and self._exhausted)
-            self._remark(left=error is not None or not self._exhausted)
+                self._write_total(completed=error is None and self._exhausted)
+            in_loop = error is not None or not self._exhausted
+            for remark in self._outstanding.remarks(
+                run.name, keyed=self._rules.key is not None, in_loop=in_loop
+            ):
+                run.warn(remark)
         finally:
             run.conclude(error, self._exhausted)
-        if error is None and run.token.stopped and run.word == "cancelled" and not run.goes_on():
+        if error is None and run.token.stopped and run.word == "cancelled" and not run.continues():
             raise run.stop()
-        return error is not None and run.goes_on(error)
+        return error is not None and run.continues(error)
 
     def _all_done(self) -> bool:
         """Whether the loop was left behind its last item: `zip` asks for no more than it needs."""
         if self._run.token.stopped or not self._source.all_pulled():
             return False
-        if self._rules.key is None and not self._given.used:
-            self._run.count_passed(self._source.pulled - self._run.done)
+        if self._rules.key is None and not self._outstanding.used:
+            self._run.add_succeeded(self._source.pulled - self._run.done)
         return self._run.done == self._source.length()
 
-    def _tell_total(self, *, completed: bool) -> None:
+    def _write_total(self, *, completed: bool) -> None:
         run = self._run
         if self._rules.key is None:
             if completed:
-                run.know_total(self._source.pulled)
+                run.set_total(self._source.pulled)
             return
         run.recorder.write_all()
         if completed:
@@ -357,21 +352,3 @@ class Job(Generic[T]):
         elif self._source.length() not in {None, self._listed}:
             with contextlib.suppress(Exception):  # of key=; it has been raised where it was in the way
                 self._list(_LISTING_S)
-
-    def _remark(self, *, left: bool) -> None:
-        """Say what was given and is not recorded; not of what lies about in a loop that was left."""
-        run, keyed = self._run, self._rules.key is not None
-        if self._given.never_entered and not left and (keyed or self._given.used):
-            run.remark(
-                f"{_items(self._given.never_entered)} of {run.name} not recorded: "
-                "the work at an item belongs inside `with item:`"
-            )
-        if self._repeated:
-            run.remark(
-                f"{_items(self._repeated)} of {run.name} with the key of another not done, "
-                f"one of them {clean(self._one_repeated, 80)}"
-            )
-
-
-def _items(number: int) -> str:
-    return "1 item" if number == 1 else f"{number:,} items"

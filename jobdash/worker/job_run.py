@@ -5,85 +5,55 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator
 from functools import partial
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import ref
 
 from jobdash.domain.text import clean
-from jobdash.store.claims import Claim, ClaimRequest
-from jobdash.store.continuation import AUTO, MODES, NEVER, CannotResumeError, WorkIdentity
+from jobdash.store.claims import Claim
+from jobdash.store.continuation import MODES, NEVER, CannotResumeError
 from jobdash.store.leases import ItemWrite, Lease, LeaseRefused
-from jobdash.store.owner import current_owner
-from jobdash.worker import job_context, process_hooks, script, settings, signals
-from jobdash.worker.announcements import begin_line, end_line
+from jobdash.worker import job_context, process, script, settings
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import JobCancelled, LeaseLost
-from jobdash.worker.exit_status import (
+from jobdash.worker.outcome import (
     LoopInstruction,
+    begin_line,
     cancelled_sentence,
+    end_line,
     exit_outcome,
     instruction,
     so_far,
     uncaught,
 )
-from jobdash.worker.heartbeat import Heartbeat
-from jobdash.worker.item_encoding import DETAIL_BYTES
-from jobdash.worker.progress_line import ProgressLine, ProgressState, shown_here
-from jobdash.worker.recorder import PATIENCE_MS, Recorder
-from jobdash.worker.reentrancy import defer
-from jobdash.worker.signals import uninterrupted
-from jobdash.worker.stderr import print_line
-from jobdash.worker.store_connection import sentence
+from jobdash.worker.process import uninterrupted
+from jobdash.worker.recorder import PATIENCE_MS, Heartbeat, Recorder
+from jobdash.worker.settings import TrackOptions, WorkerSettings
+from jobdash.worker.store_connection import defer, sentence
+from jobdash.worker.terminal import ProgressLine, ProgressState, print_line, shown_here
 
 COUNTS_FLUSH_S = 0.2
-"""How often the counts of a loop without keys are written, when nobody says otherwise."""
+"""How often the counts of a loop without keys are written by default."""
 PATIENCE_ON_A_LOOP_MS = 50
 """The same as `PATIENCE_MS` where an event loop would stand still meanwhile."""
 _MOST_UNWRITTEN = 1_000
 """Outcomes of a flush interval that are written at once, interval or not."""
 
 
-class TrackOptions(NamedTuple):
-    """What `jobdash.track` was asked for."""
-
-    name: str
-    keyed: bool
-    total: int | None
-    unit: str
-    flush_s: float | None
-    metadata: dict[str, str]
-    tags: dict[str, str]
-    db: str | os.PathLike[str] | None
-    progress: bool
-    on_a_loop: bool = False
-    script: str | None = None
-    """The whole path of the script, for a job without a name of its own."""
-    resume: str = AUTO
-    work: WorkIdentity | None = None
-    given: tuple[object, ...] = ()
-    keys: Callable[[], Iterable[str]] | None = None
-    """Gives the keys of the run, where they can be looked at ahead."""
-    detail_bytes: int = DETAIL_BYTES
-    go_on: bool = False
-    """A cancel ends the loop or block, and the script goes on behind it."""
-    thread: int | None = None
-    """The thread that asked for it."""
-
-
 class JobRun:
-    """The counts, the token, and everything that has to begin and end with a job.
+    """The counts, the token, and everything that begins and ends with a job.
 
-    In a forked child it neither writes nor says anything.
+    In a forked child it neither writes nor prints anything.
     """
 
-    def __init__(self, asked: TrackOptions) -> None:
-        self.token = Token(asked.thread)
-        self.name = asked.name
-        self.unit = asked.unit
-        self.keyed = asked.keyed
-        self.total = asked.total
+    def __init__(self, options: TrackOptions) -> None:
+        self.token = Token(options.thread)
+        self.name = options.name
+        self.unit = options.unit
+        self.keyed = options.keyed
+        self.total = options.total
         self.succeeded = 0
         self.failed = 0
         self.before = 0
@@ -91,27 +61,23 @@ class JobRun:
         self.public_id: str | None = None  # as long as there is no store to record it in
         self.word: str | None = None
         """How it ended: ``completed``, ``cancelled``, ``failed``, ``lost``; None while it runs."""
-        self.detail_bytes = asked.detail_bytes
-        self.on_a_loop = asked.on_a_loop
+        self.detail_bytes = options.detail_bytes
+        self.on_a_loop = options.on_a_loop
         """Under asyncio tasks look at the token: a cancel raised in one ends the program."""
-        self._asked = asked
+        self.recorder = Recorder(self.token, PATIENCE_ON_A_LOOP_MS if options.on_a_loop else PATIENCE_MS)
+        self._options = options
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._recorder = Recorder(self.token, PATIENCE_ON_A_LOOP_MS if asked.on_a_loop else PATIENCE_MS)
         self._line: ProgressLine | None = None
-        self._keeper: Heartbeat | None = None
-        self._flush_s = asked.flush_s if asked.flush_s is not None else (0 if asked.keyed else COUNTS_FLUSH_S)
+        self._heartbeat: Heartbeat | None = None
+        default_flush_s = 0 if options.keyed else COUNTS_FLUSH_S
+        self._flush_s = default_flush_s if options.flush_s is None else options.flush_s
         self._begun = False
         self._startable = False
         self._left_at: LoopInstruction | None = None
-        self._all_given = False
+        self._all_yielded = False
         self._end_as: tuple[str, str] | None = None
         self._loop: ref[Generator[Any, None, None]] | None = None
-
-    @property
-    def recorder(self) -> Recorder:
-        """The store's side."""
-        return self._recorder
 
     @property
     def done(self) -> int:
@@ -119,22 +85,22 @@ class JobRun:
         return self.succeeded + self.failed
 
     @property
-    def told_to_end(self) -> bool:
-        """Whether it runs in this process and was told to stop."""
+    def stopping(self) -> bool:
+        """Whether it runs in this process and was asked to stop."""
         return self.token.stopped and self.word is None and self._pid == os.getpid()
 
     def begin(self) -> None:
-        """Claim the job and start the thread beside it.
+        """Claim the job and start its heartbeat.
 
         `conclude` has to be called even if this is interrupted; another thread may do so meanwhile. Raises
         `CannotResumeError` when the job that was named cannot be continued.
         """
-        process_hooks.prepare_process()
-        process_hooks.end_interrupted()
-        process_hooks.live.add(self)
+        process.prepare_process()
+        process.end_interrupted()
+        process.live.add(self)
         lease_ms = settings.LEASE_MS
         try:
-            found = settings.read(self._asked.db)
+            found = settings.read(self._options.db)
             lease_ms = found.lease_ms
             self._claim(found)
         except CannotResumeError:
@@ -149,66 +115,45 @@ class JobRun:
         if end_as is not None:
             self._end(*end_as)
             return
-        if self._asked.progress and settings.progress_wanted() and shown_here():
+        if self._options.progress and settings.progress_wanted() and shown_here():
             self._line = ProgressLine(self.name, self.unit)
         with self._lock:
             if self._end_as is None:
-                self._start_keeper(lease_ms)
+                self._start_heartbeat(lease_ms)
 
-    def _start_keeper(self, lease_ms: int) -> None:
-        self._keeper = Heartbeat(self._recorder, self._flush_s, lease_ms / 1000, self._draw)
+    def _start_heartbeat(self, lease_ms: int) -> None:
+        self._heartbeat = Heartbeat(self.recorder, self._flush_s, lease_ms / 1000, self._draw)
         # At the end of the interpreter no thread can be started; what there is to write waits for the end.
         with contextlib.suppress(RuntimeError):
-            self._keeper.start()
+            self._heartbeat.start()
 
     def listen(self) -> None:
-        """Let Ctrl-C and SIGTERM cancel it; in the thread that is to hear them."""
-        signals.listen(self.token)
+        """Let Ctrl-C and SIGTERM cancel it; in the thread that receives them."""
+        process.listen(self.token)
 
-    def listen_no_more(self) -> None:
+    def stop_listening(self) -> None:
         """Give Ctrl-C and SIGTERM back."""
-        signals.listen_no_more(self.token)
+        process.stop_listening(self.token)
 
-    def _claim(self, found: settings.WorkerSettings) -> None:
-        asked = self._asked
-        want = ClaimRequest(
-            name=asked.name,
-            owner=current_owner(),
-            actor=script.user_at_host(),
-            keyed=asked.keyed,
-            lease_ms=found.lease_ms,
-            total=asked.total,
-            unit=asked.unit,
-            public_id=found.job,
-            fence=found.fence,
-            argv=script.command_line(),
-            cwd=script.folder(),
-            log_file=found.log_file,
-            metadata=asked.metadata,
-            tags=asked.tags,
-            script=asked.script,
-            work=asked.work
-            and script.in_its_turn(asked.work, asked.name, job_context.current_items(), asked.given),
-            resume=asked.resume,
-            keys=asked.keys,
-        )
-        got = self._recorder.begin(found.database, want, None if asked.keyed else self._counts)
-        if found.job is not None and (got is None or got.public_id == found.job):
+    def _claim(self, found: WorkerSettings) -> None:
+        request = settings.claim_request(self._options, found)
+        claim = self.recorder.begin(found.database, request, None if self.keyed else self._counts)
+        if found.job is not None and (claim is None or claim.public_id == found.job):
             # It was meant for one job: this script may begin others, and so may the processes it starts.
             os.environ.pop(settings.JOB, None)
-        if got is not None:
-            self._claimed(got, found)
+        if claim is not None:
+            self._claimed(claim, found)
 
-    def _claimed(self, got: Claim, found: settings.WorkerSettings) -> None:
-        self.public_id = got.public_id
-        if self._asked.resume not in MODES:
-            self.name = got.name
-        self.succeeded, self.failed, self.total = got.succeeded, got.failed, got.total
+    def _claimed(self, claim: Claim, found: WorkerSettings) -> None:
+        self.public_id = claim.public_id
+        if self._options.resume not in MODES:
+            self.name = claim.name
+        self.succeeded, self.failed, self.total = claim.succeeded, claim.failed, claim.total
         self.before = self.done
-        self.token.belongs_to(found.database, got.job_id, got.fence)
-        self.token.known_as = f"job {clean(self.name)} ({got.public_id})"
+        self.token.belongs_to(found.database, claim.job_id, claim.fence)
+        self.token.known_as = f"job {clean(self.name)} ({claim.public_id})"
         self._startable = script.command_line() is not None
-        line = begin_line(clean(self.name), self.keyed, got)
+        line = begin_line(clean(self.name), self.keyed, claim)
         if line is not None:
             print_line(f"jobdash: {line}")
 
@@ -217,35 +162,34 @@ class JobRun:
 
     def _draw(self) -> None:
         if self._line is not None:
-            self._line.draw(self.progress())
+            self._line.draw(self._progress())
 
-    def progress(self) -> ProgressState:
-        """Return how far it is."""
+    def _progress(self) -> ProgressState:
         return ProgressState(self.succeeded, self.failed, self.total, self.before)
 
-    def count_passed(self, number: int) -> None:
-        """Count items as done that nobody entered, or take that back."""
+    def add_succeeded(self, number: int) -> None:
+        """Count items as done whose blocks were not entered, or take that back."""
         with self._lock:
             self.succeeded += number
 
-    def count_anew(self) -> None:
-        """Begin to count from nothing."""
+    def reset_counts(self) -> None:
+        """Count from zero."""
         with self._lock:
             self.succeeded = self.failed = 0
 
-    def know_total(self, total: int) -> None:
-        """Take note that the iterable had so many items, whatever was said before."""
+    def set_total(self, total: int) -> None:
+        """Record how many items the iterable had."""
         if self.total != total:
             self.total = total
-            self._recorder.set_total(total)
+            self.recorder.set_total(total)
 
-    def remark(self, what: str) -> None:
-        """Say something about the run, but not once more in a forked child."""
+    def warn(self, what: str) -> None:
+        """Print a remark about the run, but not once more in a forked child."""
         if self._pid == os.getpid():
             print_line(f"jobdash: {what}")
 
-    def count(self, outcome: str, kept: ItemWrite | None) -> None:
-        """Count what became of an item and, where it has a key, keep it.
+    def count(self, outcome: str, write: ItemWrite | None) -> None:
+        """Count the outcome of an item and, where it has a key, record it.
 
         Raises `LeaseLost` when the store refuses it.
         """
@@ -254,14 +198,10 @@ class JobRun:
                 self.failed += 1
             else:
                 self.succeeded += 1
-        if kept is None or not self._recorder.recording:
-            self._raise_if_lost()
-            return
-        if self._recorder.keep(kept) >= _MOST_UNWRITTEN or not self._flush_s:
-            self._recorder.flush()
-        self._raise_if_lost()
-
-    def _raise_if_lost(self) -> None:
+        if write is not None and self.recorder.recording:
+            waiting = self.recorder.add(write)
+            if waiting >= _MOST_UNWRITTEN or not self._flush_s:
+                self.recorder.flush()
         if self.token.lost is not None:
             raise self.token.stop()
 
@@ -271,9 +211,9 @@ class JobRun:
 
     @uninterrupted
     def conclude(self, error: BaseException | None, exhausted: bool) -> None:
-        """End the job as ``error`` (what left the block or the loop) says; None: it was left without one.
+        """End the job by ``error``, which left the block or the loop; None: it was left without one.
 
-        Raises `LeaseLost` when the job turns out to be no longer ours, and ``error`` says nothing else.
+        Raises `LeaseLost` when the job turns out to be no longer ours, and ``error`` is no other exception.
         """
         self.token.ending = True
         word, ended = exit_outcome(error, exhausted, so_far(self.done, self.total))
@@ -284,26 +224,25 @@ class JobRun:
             if not self._begun:  # the thread that claims ends what it gets
                 return
         self._end(word, ended)
-        is_cancel = isinstance(error, JobCancelled) and not isinstance(error, LeaseLost)
-        if self.token.lost is not None and (error is None or is_cancel):
+        if self.token.lost is not None and (error is None or _is_cancel(error)):
             raise self.token.stop()
 
     def _end(self, word: str, ended: str) -> None:
         if defer(partial(self._end, word, ended)):
             return
         try:
-            if self._keeper is not None:
-                self._keeper.stop()
+            if self._heartbeat is not None:
+                self._heartbeat.stop()
             self.write_end()
         finally:
-            self.listen_no_more()
+            self.stop_listening()
         if self._pid != os.getpid():
             return
-        if self._recorder.cancelled_elsewhere:
+        if self.recorder.cancelled_elsewhere:
             word = "cancelled"
         if self._line is not None:
-            self._line.draw(self.progress(), last=True, public_id=self.public_id)
-        self._announce(word)
+            self._line.draw(self._progress(), last=True, public_id=self.public_id)
+        self._report_end(word)
 
     @property
     def ended(self) -> bool:
@@ -316,15 +255,15 @@ class JobRun:
         word, ended = self._end_as
         try:
             if self._pid == os.getpid() and self.token.lost is None:
-                self._recorder.end(word, ended, ended if word == "failed" else None)
+                self.recorder.end(word, ended, ended if word == "failed" else None)
         except LeaseRefused as refused:
-            self._recorder.refused(refused)
+            self.recorder.refused(refused)
         # Not in the middle of a statement, which the end comes behind. And a fork must not come between an
         # open connection and this.
-        if not self._recorder.recording:
-            process_hooks.live.discard(self)
+        if not self.recorder.recording:
+            process.live.discard(self)
 
-    def _announce(self, word: str) -> None:
+    def _report_end(self, word: str) -> None:
         if self.token.lost is not None:
             self.word = "lost"
             print_line(f"jobdash: {self.token.known_as} {self.token.lost}, exiting")
@@ -341,47 +280,47 @@ class JobRun:
             self.total,
             keyed=self.keyed,
             startable=self._startable,
-            continues=self._asked.work is not None and self._asked.resume != NEVER,
+            continues=self._options.work is not None and self._options.resume != NEVER,
         )
         if line is not None:
             print_line(f"jobdash: {line}")
 
-    def goes_on(self, error: BaseException | None = None) -> bool:
-        """Whether the script goes on behind a cancel; ``error`` is what left the loop or block, if anything.
+    def continues(self, error: BaseException | None = None) -> bool:
+        """Whether the script continues behind a cancel; ``error`` left the loop or block, if any.
 
         Never when a job around this one is to end too: the item that it is at is not done.
         """
-        is_cancel = error is None or (isinstance(error, JobCancelled) and not isinstance(error, LeaseLost))
-        return self._asked.go_on and is_cancel and self.token.lost is None and not job_context.is_cancelled()
+        wanted = self._options.continue_after_cancel and (error is None or _is_cancel(error))
+        return wanted and self.token.lost is None and not job_context.is_cancelled()
 
     def runs_in(self, loop: ref[Generator[Any, None, None]]) -> None:
-        """Name the generator of a plain loop, by whose end the run ends."""
+        """Set the generator of a plain loop, by whose end the run ends."""
         self._loop = loop
 
-    def leave(self, error: BaseException | None, given: int, at: FrameType | None) -> None:
+    def leave(self, error: BaseException | None, yielded: int, at: FrameType | None) -> None:
         """End a plain loop that was left, ``at`` the frame that looped.
 
-        ``error`` is the exception that is being handled, if there is one. ``given`` is how many items were
-        given out. A loop that has given out all of them is completed: `zip` asks for no more than it needs.
+        ``error`` is the exception that is being handled, if there is one. ``yielded`` is how many items the
+        loop got. With all of them it is completed: `zip` asks for no more than it needs.
         """
-        self._all_given = error is None and not self.token.stopped and given > 0 and given == self.total
-        if self._all_given:
-            self.succeeded = given
+        self._all_yielded = error is None and not self.token.stopped and yielded > 0 and yielded == self.total
+        if self._all_yielded:
+            self.succeeded = yielded
         self._left_at = instruction(at)
         with contextlib.suppress(LeaseLost):  # it has been reported
-            self.conclude(error, exhausted=self._all_given)
+            self.conclude(error, exhausted=self._all_yielded)
         if self.word == "completed" or (self.word == "cancelled" and not self.token.stopped):
-            process_hooks.left.append(self)
+            process.left_early.append(self)
 
     def fail_if_uncaught(self) -> None:
         """End a loop that was left as failed, when the exception that has ended the script came from it.
 
-        While an exception goes up, nothing tells the loop of it; at the end of the script Python knows.
+        While an exception goes up, the loop does not see it; at the end of the script Python keeps it.
         """
         error = uncaught(self._left_at)
         word, ended = exit_outcome(error, False, so_far(self.done, self.total))
         if word == "failed" and self._pid == os.getpid():
-            self._recorder.fail_after_all(ended, self.succeeded - self._all_given)
+            self.recorder.fail_after_all(ended, self.succeeded - self._all_yielded)
 
     def abandon(self) -> None:
         """End a job whose loop was never ended: at the end of the interpreter."""
@@ -392,17 +331,13 @@ class JobRun:
         with contextlib.suppress(LeaseLost):  # it has been reported
             self.conclude(None, exhausted=False)
 
-    def before_fork(self) -> None:
-        """Let no transaction be under way while the process is doubled."""
-        self._recorder.before_fork()
-
-    def after_fork(self) -> None:
-        """Go on in the parent."""
-        self._recorder.after_fork()
-
     def in_forked_child(self) -> Lease | None:
-        """Do nothing any more in the child, but for the token."""
-        self._keeper = None
+        """Do nothing more in the child, but for the token; return the parent's connection."""
+        self._heartbeat = None
         self._line = None
         self._lock = threading.Lock()
-        return self._recorder.in_forked_child()
+        return self.recorder.in_forked_child()
+
+
+def _is_cancel(error: BaseException) -> bool:
+    return isinstance(error, JobCancelled) and not isinstance(error, LeaseLost)

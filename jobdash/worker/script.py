@@ -1,4 +1,4 @@
-"""The script that runs a job: its name for a job without one, its command line, and whose it is."""
+"""The script that runs a job: the name it gives to a job, its work, its command line, and its user."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from jobdash.store.sanitize import distinct
 
 _DIGEST_LETTERS = 32
 _turns: dict[tuple[str, WorkIdentity], Iterator[int]] = {}
-"""The next number of each kind of loop in this process."""
+"""Counts the loops of each work in this process."""
 _root: str | None = None
 """What `_root_process` returned first."""
 
 
 def name_of(frame: FrameType) -> str:
-    """Return what a job without a name is called: the script and line that track it, ``resize.py:12``."""
+    """Return the name of a job without one: the script and line that track it, ``resize.py:12``."""
     file = frame.f_code.co_filename
     known = "interactive" if file.startswith("<") else Path(file).name
     return f"{known}:{frame.f_lineno}"
 
 
 def place_of(frame: FrameType) -> str:
-    """Return what tells a script from another of the same file name: its whole path."""
+    """Return the whole path of the script, which distinguishes it from others of the same file name."""
     file = frame.f_code.co_filename
     try:
         return str(Path(file).absolute())
@@ -39,7 +39,7 @@ def place_of(frame: FrameType) -> str:
 
 
 def work_of(frame: FrameType, *, named: bool) -> WorkIdentity | None:
-    """Return what the code that calls `jobdash.track` works on; None for code without a file.
+    """Return the identity of the work of the code that calls `jobdash.track`; None for code without a file.
 
     A prompt, a notebook's cell and ``python -c`` have none, and neither has what they call: two programs
     would look alike.
@@ -58,8 +58,8 @@ def work_of(frame: FrameType, *, named: bool) -> WorkIdentity | None:
     )
 
 
-def given_to(frame: FrameType) -> tuple[object, ...]:
-    """Return what a function was given: texts, whole numbers and paths, of which runs have the same."""
+def arguments_of(frame: FrameType) -> tuple[object, ...]:
+    """Return a function's arguments that are texts, whole numbers or paths: every run has the same."""
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     if not names:
@@ -68,11 +68,11 @@ def given_to(frame: FrameType) -> tuple[object, ...]:
     return tuple(value if isinstance(value, str | int | PurePath) else None for value in values)
 
 
-def in_its_turn(work: WorkIdentity, name: str, items: str, given: tuple[object, ...]) -> WorkIdentity:
-    """Return the work of a loop that begins now, inside of ``items``, in a function that was given this."""
+def numbered_work(work: WorkIdentity, name: str, items: str, arguments: tuple[object, ...]) -> WorkIdentity:
+    """Return the work of a loop that begins now, inside of ``items``: with its number in this process."""
     work = work._replace(item=distinct(items))
     turn = next(_turns.setdefault((name, work), count()))
-    known = _digest([str(value) for value in given]) if turn else ""
+    known = _digest([str(value) for value in arguments]) if turn else ""
     return work._replace(root=_root_process(), turn=turn, given=known)
 
 
@@ -104,7 +104,7 @@ def _root_process() -> str:
 
 
 def user_at_host() -> str:
-    """Return who runs this process, as the log names them."""
+    """Return the user of this process as the log names them."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container without a name for its user

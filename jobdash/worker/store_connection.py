@@ -1,4 +1,4 @@
-"""The store as a run reaches it: by one thread at a time, and survived when it is busy, full or gone."""
+"""The connection of a run to the store: one thread at a time, and resilient to busy, full and lost stores."""
 
 from __future__ import annotations
 
@@ -16,11 +16,45 @@ from jobdash.store.files import Identity
 from jobdash.store.files import identity as identity
 from jobdash.store.leases import Lease, LeaseRefused
 from jobdash.worker.cancellation import Token
-from jobdash.worker.reentrancy import exclusive
-from jobdash.worker.stderr import print_line
+from jobdash.worker.terminal import print_line
+
+
+class _ThreadState(threading.local):
+    """How deep this thread is in statements of the store, and what is deferred until it is in none."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.deferred: list[Callable[[], None]] = []
+
+
+_state = _ThreadState()
+
+
+@contextlib.contextmanager
+def exclusive() -> Iterator[bool]:
+    """Enter the store; yield whether this thread was not in it already, for whichever job.
+
+    The garbage collector may end a forgotten loop in the middle of any statement. Written there, that end
+    would wait for the very transaction that it interrupts.
+    """
+    _state.depth += 1
+    try:
+        yield _state.depth == 1
+    finally:
+        _state.depth -= 1
+        while not _state.depth and _state.deferred:
+            _state.deferred.pop(0)()
+
+
+def defer(do: Callable[[], None]) -> bool:
+    """Defer a call to the end of the statement that this thread is in; return whether it is in one."""
+    if _state.depth:
+        _state.deferred.append(do)
+    return _state.depth > 0
+
 
 LAST_WAIT_S = 30.0
-"""How long a claim and the last flush wait for other writers; and after which time the waiting is said."""
+"""How long a claim and the last flush wait for other writers, and after how long a wait is reported."""
 MOST_KEPT = 10_000
 """Outcomes kept in memory for a full disk; for a store that is only busy the loop gets slower instead."""
 RUNS_ON = "The loop runs on; nothing more of it is recorded."
@@ -28,81 +62,81 @@ T = TypeVar("T")
 
 
 class StoreConnection:
-    """The one connection of a run, and what becomes of it."""
+    """The one connection of a run; it may be closed when the store fails."""
 
     def __init__(self, token: Token) -> None:
         self._token = token
         self._lock = threading.RLock()
-        self._hold: Lease | None = None
+        self._lease: Lease | None = None
         self._path = Path()
         self._file: Identity | None = None
         self._trouble_since: float | None = None
-        self._said_trouble = False
+        self._trouble_reported = False
         self.cancelled_elsewhere = False
-        """Somebody has ended the job as cancelled; nothing more can be written."""
+        """Another process has ended the job as cancelled; nothing more can be written."""
 
     @property
     def recording(self) -> bool:
         """Whether there is a store to write to."""
-        return self._hold is not None
+        return self._lease is not None
 
     def check_file(self, then: str = RUNS_ON) -> None:
-        """See whether the store is still the file that was opened; SQLite would write on into nothing.
+        """Close the connection when the store is no longer the file that was opened: SQLite would not notice.
 
-        ``then`` is what that means for the job, as a sentence.
+        ``then`` is the consequence for the job, as a sentence.
         """
-        if self._hold is not None and identity(self._path) != self._file:
+        if self._lease is not None and identity(self._path) != self._file:
             self._give_up(f"The store {self._path} was deleted, moved or replaced.", then)
 
     def refused(self, refused: LeaseRefused) -> None:
-        """Take note that the job is no longer ours."""
+        """Stop the run: the job is no longer ours."""
         if refused.cancelled:
             self.cancelled_elsewhere = True
             self._token.cancel()
         else:
             self._token.lose(str(refused))
-        self.let_go()
+        self.close()
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Close the connection; nothing more is written."""
         with exclusive(), self._lock:
-            hold, self._hold = self._hold, None
-            if hold is not None:
+            lease, self._lease = self._lease, None
+            if lease is not None:
                 with contextlib.suppress(sqlite.Error):
-                    hold.close()
+                    lease.close()
 
     def before_fork(self) -> None:
         """Wait until no transaction is under way: a child must not inherit half of one."""
         self._lock.acquire()
 
     def after_fork(self) -> None:
-        """Go on in the parent."""
+        """Continue in the parent."""
         self._lock.release()
 
     def in_forked_child(self) -> Lease | None:
-        """Write nothing in the child; returns what has to stay untouched there, the parent's connection."""
+        """Write nothing in the child; return the parent's connection, which has to stay untouched there."""
         self._lock = threading.RLock()
-        hold, self._hold = self._hold, None
-        return hold
+        lease, self._lease = self._lease, None
+        return lease
 
     @contextlib.contextmanager
-    def _held(self, wait_s: float = -1) -> Iterator[Lease | None]:
-        """Hold the connection; None when there is none, or it cannot be had in time.
+    def _use_lease(self, wait_s: float = -1) -> Iterator[Lease | None]:
+        """Yield the lease with its connection; None when there is none, or another thread keeps it too long.
 
-        By default it is waited for: nobody has it for long. In the middle of a statement it cannot be had.
+        By default that is waited for: no thread keeps it for long. In the middle of a statement it is None.
         """
         with exclusive() as outermost:
             if not outermost or not self._lock.acquire(timeout=wait_s):
                 yield None
                 return
             try:
-                yield self._hold
+                yield self._lease
             finally:
                 self._lock.release()
 
     @contextlib.contextmanager
-    def _survived(self) -> Iterator[None]:
-        """Go on when the store cannot be written; the end of our right to write is told to the token."""
+    def _tolerating_errors(self) -> Iterator[None]:
+        """Continue when the store cannot be written; a lost lease is set on the token."""
         try:
             yield
         except LeaseRefused as refused:
@@ -113,13 +147,13 @@ class StoreConnection:
     def _trouble(self, error: sqlite.Error) -> None:
         now = time.monotonic()
         busy = sqlite.is_busy(error)
-        if not sqlite.is_transient(error) or (not busy and self._kept() > MOST_KEPT):
+        if not sqlite.is_transient(error) or (not busy and self._unwritten_count() > MOST_KEPT):
             self._give_up(error_text(self._path, error))
             return
         if self._trouble_since is None:
             self._trouble_since = now
-        if not self._said_trouble and (not busy or now - self._trouble_since >= LAST_WAIT_S):
-            self._said_trouble = True
+        if not self._trouble_reported and (not busy or now - self._trouble_since >= LAST_WAIT_S):
+            self._trouble_reported = True
             print_line(
                 f"jobdash: {error_text(self._path, error)}"
                 " The loop runs on; its outcomes are kept until it can."
@@ -127,14 +161,14 @@ class StoreConnection:
 
     def _give_up(self, why: str, then: str = RUNS_ON) -> None:
         print_line(f"jobdash: {why} {then}")
-        self._forget()
-        self.let_go()
+        self._drop_unwritten()
+        self.close()
 
-    def _kept(self) -> int:
+    def _unwritten_count(self) -> int:
         """Return how many outcomes wait to be written."""
         return 0
 
-    def _forget(self) -> None:
+    def _drop_unwritten(self) -> None:
         """Drop what waits to be written."""
 
 
@@ -150,12 +184,12 @@ def error_text(path: Path, error: Exception) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text that another sentence may follow."""
+    """Return a text with an end that another sentence may follow."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def while_busy(do: Callable[[], T]) -> T:
-    """Do something, again and again while other programs write, for at most `LAST_WAIT_S`."""
+    """Call ``do``, again and again while other programs write, for at most `LAST_WAIT_S`."""
     until = time.monotonic() + LAST_WAIT_S
     while True:
         try:

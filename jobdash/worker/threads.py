@@ -1,4 +1,4 @@
-"""Items in threads: never more under way than there are threads, and none begun after a cancel."""
+"""Process items in threads: never more at once than there are threads, and none after a cancel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ V = TypeVar("V")
 
 
 class ItemOutcome(NamedTuple, Generic[V]):
-    """What became of one item of `Job.map`, as it is handed back."""
+    """The outcome of one item of `Job.map`."""
 
     key: str | None
     """The item's key as it is kept; None for a job without keys."""
@@ -27,11 +27,11 @@ class ItemOutcome(NamedTuple, Generic[V]):
 
 
 class _Pool(Generic[T, V]):
-    """Threads that call a function with the values of items, and hand the outcomes back."""
+    """Threads that call a function with the values of items, and queue the outcomes."""
 
     def __init__(self, function: Callable[[T], V], workers: int, token: Token) -> None:
         self.failure: BaseException | None = None
-        """The first thing that is to end the loop."""
+        """The first exception that is to end the loop."""
         self._function = function
         self._token = token
         self._items: SimpleQueue[Item[T] | None] = SimpleQueue()
@@ -49,9 +49,9 @@ class _Pool(Generic[T, V]):
             self._threads.append(thread)
 
     def outcomes(self, items: Iterator[Item[T]]) -> Iterator[ItemOutcome[V]]:
-        """Give an item to each thread that is free, and yield what becomes of them; until `failure`, or all.
+        """Queue an item for each free thread, and yield the outcomes; until `failure`, or the end.
 
-        A thread gets its next item before an outcome is handed back, which may take its time.
+        A thread gets its next item before an outcome is yielded, which may take its time.
         """
         outcome: ItemOutcome[V] | None = None
         while True:
@@ -121,7 +121,7 @@ def outcomes_of_threads(
 ) -> Generator[ItemOutcome[V], None, None]:
     """Call ``function`` with each item's value, and yield the outcomes as they come.
 
-    Raises the first thing that is to end the loop, behind the outcomes of what was under way then.
+    Raises the first exception that is to end the loop, behind the outcomes of what was under way then.
     """
     if workers < 1:
         raise ValueError("workers has to be at least 1")

@@ -14,13 +14,13 @@ from weakref import ref
 
 from jobdash.store.continuation import AUTO
 from jobdash.worker import script
-from jobdash.worker.exit_status import handled
-from jobdash.worker.item_encoding import DETAIL_BYTES
-from jobdash.worker.item_text import kept_key
+from jobdash.worker.item import is_collection, length
+from jobdash.worker.item_encoding import DETAIL_BYTES, kept_key
 from jobdash.worker.job import Job, JobOptions
-from jobdash.worker.job_run import JobRun, TrackOptions
-from jobdash.worker.signals import uninterrupted
-from jobdash.worker.source import length, lies_there
+from jobdash.worker.job_run import JobRun
+from jobdash.worker.outcome import handled
+from jobdash.worker.process import uninterrupted
+from jobdash.worker.settings import TrackOptions
 
 if TYPE_CHECKING:
     from jobdash.worker.aio import AsyncJob
@@ -49,89 +49,64 @@ def track(
 ) -> Track[T]:
     """Make the loop over ``iterable`` a job in the dashboard.
 
-    ``for x in track(paths)`` gives the values themselves and counts them. ``with track(paths, key=str) as
-    job`` gives items whose outcome is kept: the next run of the same work does only what is missing. Under
-    asyncio ``async for`` and ``async with`` do the same; in a child task, look at ``job.token.cancelled`` and
-    return: `JobCancelled` raised in one ends the program, as asyncio has it for every `SystemExit`.
-
     - ``name``: what the job is called. Without one: the script and line, ``resize.py:12``.
-    - ``key``: returns what tells an item from the others in every run, a path or a row's id. It is called
-      more than once for an item. Of two items with one key the second is not done, which is reported at the
-      end.
-    - ``resume``: which job is continued. What is continued is always reported on standard error.
-
-      - ``"auto"``: the newest job of this name and of the same work: the same script (file and folder),
-        function, arguments of the command and, without a name, line, the same item around it, and as many
-        loops of its kind before it in its process (and behind the first, the same texts, whole numbers and
-        paths given to the function); if it is unfinished without a living worker, failed or
-        cancelled, was not run by this very process, and at least half of its keys are among the new ones
-        (they cannot be looked at ahead in a generator). Code without a file (a prompt, a notebook, ``python
-        -c``) continues nothing. Anything else is a new job.
-      - ``"failed"``: the same, and also a completed job with failures: its failed items are done again.
-      - ``"never"``: always a new job. ``"always"``: the newest job of this name alone decides.
-      - a job's id, or a unique prefix of one: that job. Raises ValueError when it cannot be continued.
-
-      What each end of a run leads to with ``"auto"``: killed, crashed, cancelled or left by an exception: the
-      next run goes on with what is missing and what failed. Completed: a new job, which does everything, also
-      what had failed (``resume="failed"`` or ``jobdash retry`` does only that). Pending after a retry: what
-      is left. Still running, or removed: a new job. Without ``key`` a job that is continued begins from the
-      start.
-    - ``on_error``: ``"raise"``: an item's exception is recorded and ends the loop; ``"record"``: the loop
-      goes on, until more than ``max_errors`` items of this run failed.
-    - ``on_cancel``: ``"exit"``: a cancel raises `JobCancelled` where the loop is, which leaves the block and
-      ends the script (130). ``"continue"``: the loop or block ends, and the script goes on behind it.
+    - ``key``: returns what tells an item from the others in every run, a path or a row's id.
+    - ``on_error``: ``"raise"`` or ``"record"``; ``max_errors``: how many may fail in a run.
     - ``total``: how many items there are, a whole number, where the iterable has no ``len``.
     - ``unit``: what an item is ("files").
     - ``metadata``, ``tags``: words kept with the job; the dashboard finds jobs by their tags. For a job
-      without a name the metadata tell the ``script`` too, by its whole path.
-    - ``flush_interval``: seconds. Outcomes of very small items are written together that often; those in
-      between are done again after a crash. 0: each at once. By default items with a key are written at once
-      and mere counts every 0.2 s.
+      without a name the metadata hold the ``script`` too, by its whole path.
+    - ``flush_interval``: seconds between writes of very small items; 0: each at once.
     - ``max_detail``: bytes of JSON that are kept of one item's result; more is an error of that item.
+    - ``resume``: which job is continued: ``"auto"``, ``"failed"``, ``"never"``, ``"always"`` or a job's id.
+    - ``on_cancel``: ``"exit"`` or ``"continue"``.
     - ``progress``: whether a terminal shows how far it is.
     - ``db``: the store; by default the one that the commands use.
 
-    Nothing is opened before the loop or the block begins. Raises ValueError for what cannot be meant.
+    Nothing is opened before the loop or the block begins. Raises ValueError for values without a meaning.
     """
-    if on_error not in {"raise", "record"}:
-        raise ValueError(f"on_error has to be 'raise' or 'record', not {on_error!r}")
-    if on_cancel not in {"exit", "continue"}:
-        raise ValueError(f"on_cancel has to be 'exit' or 'continue', not {on_cancel!r}")
-    if not isinstance(resume, str):
-        raise TypeError(f"resume takes auto, never, always, failed or a job's id, not {resume!r}")
-    if max_errors is not None and on_error != "record":
-        raise ValueError("max_errors goes with on_error='record'")
-    if flush_interval is not None and not flush_interval >= 0:  # which NaN is not either
-        raise ValueError(f"flush_interval has to be at least 0, not {flush_interval!r}")
-    max_errors = _whole("max_errors", max_errors)
     caller = sys._getframe(1)  # noqa: SLF001 - the line that tracks is a job's name
-    asked = TrackOptions(
+    options = TrackOptions(
         name=script.name_of(caller) if name is None else str(name),
         keyed=key is not None,
         total=_whole("total", total) if total is not None else length(iterable),
         unit=unit,
-        flush_s=flush_interval,
+        flush_s=_seconds("flush_interval", flush_interval),
         metadata=_words(metadata),
         tags=_words(tags),
         db=db,
         progress=progress,
         on_a_loop=isinstance(iterable, AsyncIterable),
         script=script.place_of(caller) if name is None else None,
-        resume=resume,
+        resume=_resume(resume),
         work=script.work_of(caller, named=name is not None),
-        given=script.given_to(caller),
+        arguments=script.arguments_of(caller),
         keys=_keys_ahead(iterable, key),
         detail_bytes=_whole("max_detail", max_detail) or 0,
-        go_on=on_cancel == "continue",
+        continue_after_cancel=_chosen("on_cancel", on_cancel, "exit", "continue"),
         thread=get_ident(),
     )
-    rules = JobOptions(cast("Callable[[object], object] | None", key), on_error == "record", max_errors)
-    return Track(iterable, asked, rules)
+    return Track(iterable, options, _job_options(key, on_error, max_errors))
+
+
+def _job_options(key: Callable[[T], object] | None, on_error: str, max_errors: int | None) -> JobOptions:
+    record = _chosen("on_error", on_error, "raise", "record")
+    if max_errors is not None and not record:
+        raise ValueError("max_errors goes with on_error='record'")
+    most = _whole("max_errors", max_errors)
+    return JobOptions(cast("Callable[[object], object] | None", key), record, most)
+
+
+def _chosen(what: str, word: str, one: str, other: str) -> bool:
+    """Whether a word is ``other``. Raises ValueError when it is neither."""
+    if word not in {one, other}:
+        raise ValueError(f"{what} has to be {one!r} or {other!r}, not {word!r}")
+    return word == other
 
 
 def _keys_ahead(iterable: object, key: Callable[[T], object] | None) -> Callable[[], Iterator[str]] | None:
-    """Return what gives the keys of items that lie there; None for a generator, which is not to be pulled."""
-    if key is None or not lies_there(iterable):
+    """Return a function that yields the keys of a collection; None for a generator: it is not pulled."""
+    if key is None or not is_collection(iterable):
         return None
 
     def keys() -> Iterator[str]:
@@ -143,36 +118,72 @@ def _keys_ahead(iterable: object, key: Callable[[T], object] | None) -> Callable
 
 
 class Track(Generic[T]):
-    """A job that has not begun: to be looped over, or entered. See `track`."""
+    """A job that has not begun: to be looped over, or entered.
+
+    ``for x in track(paths)`` gives the values themselves and counts them. ``with track(paths, key=str) as
+    job`` gives items whose outcome is kept: the next run of the same work does only what is missing. Under
+    asyncio ``async for`` and ``async with`` do the same; in a child task, look at ``job.token.cancelled`` and
+    return: `JobCancelled` raised in one ends the program, as asyncio has it for every `SystemExit`.
+
+    A ``key`` is called more than once for an item. Of two items with one key the second is not done, which is
+    reported at the end.
+
+    Which job is continued is always reported on standard error. With ``resume``:
+
+    - ``"auto"``: the newest job of this name and of the same work: the same script (file and folder),
+      function, arguments of the command and, without a name, line, the same item around it, and as many loops
+      of its kind before it in its process (and behind the first, the same texts, whole numbers and paths
+      given to the function); if it is unfinished without a living worker, failed or cancelled, was not run by
+      this very process, and at least half of its keys are among the new ones (they cannot be looked at ahead
+      in a generator). Code without a file (a prompt, a notebook, ``python -c``) continues nothing. Anything
+      else is a new job.
+    - ``"failed"``: the same, and also a completed job with failures: its failed items are done again.
+    - ``"never"``: always a new job. ``"always"``: the newest job of this name alone decides.
+    - a job's id, or a unique prefix of one: that job. Raises ValueError when it cannot be continued.
+
+    What each end of a run leads to with ``"auto"``: killed, crashed, cancelled or left by an exception: the
+    next run goes on with what is missing and what failed. Completed: a new job, which does everything, also
+    what had failed (``resume="failed"`` or ``jobdash retry`` does only that). Pending after a retry: what is
+    left. Still running, or removed: a new job. Without ``key`` a job that is continued begins from the start.
+
+    With ``on_error="raise"`` an item's exception is recorded and ends the loop; with ``"record"`` the loop
+    goes on, until more than ``max_errors`` items of this run failed.
+
+    With ``on_cancel="exit"`` a cancel raises `JobCancelled` where the loop is, which leaves the block and
+    ends the script (130); with ``"continue"`` the loop or block ends, and the script goes on behind it.
+
+    Outcomes of very small items are written together every ``flush_interval`` seconds; those in between are
+    done again after a crash. By default items with a key are written at once and mere counts every 0.2 s.
+    """
 
     def __init__(
-        self, source: Iterable[T] | AsyncIterable[T], asked: TrackOptions, rules: JobOptions
+        self, source: Iterable[T] | AsyncIterable[T], options: TrackOptions, rules: JobOptions
     ) -> None:
         self._source = source
-        self._asked = asked
+        self._options = options
         self._rules = rules
         self._job: Job[T] | None = None
 
     def __len__(self) -> int:
         """Return how many items there are. Raises TypeError where that is not known."""
-        if self._asked.total is None:
+        if self._options.total is None:
             raise TypeError("what is tracked has no length, and no total= was given")
-        return self._asked.total
+        return self._options.total
 
     def __bool__(self) -> bool:
-        return self._asked.total != 0
+        return self._options.total != 0
 
     def __iter__(self) -> Iterator[T]:
         source = self._sync_source("for")
         self._only_counts()
         tail = _Tail()
-        loop = _counted(self._asked, source, tail)
+        loop = _counted(self._options, source, tail)
         tail.loop = ref(loop)
         return chain(loop, tail)
 
     def __enter__(self) -> Job[T]:
         source = self._sync_source("with")
-        run = JobRun(self._asked)
+        run = JobRun(self._options)
         job = self._job = Job(run, source, self._rules)
         try:
             run.begin()
@@ -194,12 +205,12 @@ class Track(Generic[T]):
         from jobdash.worker.aio import counted
 
         self._only_counts()
-        return counted(self._asked, self._source)
+        return counted(self._options, self._source)
 
     async def __aenter__(self) -> AsyncJob[T]:
         from jobdash.worker.aio import enter
 
-        job = self._job = await enter(self._asked, self._source, self._rules)
+        job = self._job = await enter(self._options, self._source, self._rules)
         return job
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
@@ -222,8 +233,12 @@ class Track(Generic[T]):
             )
 
 
+if track.__doc__ and Track.__doc__:  # `help(jobdash.track)` shows both
+    track.__doc__ += f"\n{Track.__doc__}"
+
+
 class _Tail(Iterator[Any]):
-    """What comes behind a plain loop: nothing, or once more the cancel that ended it.
+    """The end of a plain loop: nothing, or once more the cancel that ended it.
 
     A library that pulls items in a thread of its own may ask again behind an exception, and must not take the
     loop for done.
@@ -235,17 +250,22 @@ class _Tail(Iterator[Any]):
 
     def __next__(self) -> Any:
         run = self.run
-        if run is not None and run.word in {"cancelled", "lost"} and run.token.stopped and not run.goes_on():
+        if (
+            run is not None
+            and run.word in {"cancelled", "lost"}
+            and run.token.stopped
+            and not run.continues()
+        ):
             raise run.stop()
         raise StopIteration
 
 
-def _counted(asked: TrackOptions, source: Iterable[T], tail: _Tail) -> Generator[T, None, None]:
+def _counted(options: TrackOptions, source: Iterable[T], tail: _Tail) -> Generator[T, None, None]:
     """Yield the values, and count each when the next is asked for.
 
-    What comes between two values is all that a loop costs: the store is the business of another thread.
+    What comes between two values is all that a loop costs: another thread writes to the store.
     """
-    run = tail.run = JobRun(asked)
+    run = tail.run = JobRun(options)
     if tail.loop is not None:
         run.runs_in(tail.loop)
     before = sys.exc_info()[1]
@@ -263,17 +283,17 @@ def _counted(asked: TrackOptions, source: Iterable[T], tail: _Tail) -> Generator
             # (another thread sets it)
             if token.stopped and (done != total or token.lost is not None):  # type: ignore[unreachable]
                 raise run.stop()
-        run.know_total(done)
+        run.set_total(done)
         run.conclude(None, exhausted=True)
     except GeneratorExit:
         run.leave(handled(before), done + 1, sys._getframe().f_back)  # noqa: SLF001 - see `leave`
         raise
     except BaseException as error:
         run.conclude(error, exhausted=False)
-        if run.goes_on(error):
+        if run.continues(error):
             return
         raise
-    if run.word == "cancelled" and not run.goes_on():
+    if run.word == "cancelled" and not run.continues():
         raise run.stop()
 
 
@@ -287,6 +307,18 @@ def _whole(what: str, number: object) -> int | None:
     if not 0 <= whole <= _MOST:
         raise ValueError(f"{what} has to be a whole number of at least 0, not {number!r}")
     return whole
+
+
+def _seconds(what: str, number: float | None) -> float | None:
+    if number is not None and not number >= 0:  # which NaN is not either
+        raise ValueError(f"{what} has to be at least 0, not {number!r}")
+    return number
+
+
+def _resume(mode: str) -> str:
+    if not isinstance(mode, str):
+        raise TypeError(f"resume takes auto, never, always, failed or a job's id, not {mode!r}")
+    return mode
 
 
 def _words(words: Mapping[str, object] | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 import jobdash
-from jobdash.domain.clock import system_clock
+from jobdash.domain.time import system_clock
 from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.owner import current_owner
 from jobdash.store.records import Actor

@@ -14,8 +14,8 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
-from jobdash.config.settings import Account, Secret
 from jobdash.demo.emulator import OPENAI_KEY
+from jobdash.domain.account import Account, Secret
 from jobdash.domain.plan import ActionResult, DecisionContext
 from jobdash.operations.account_session import AccountSession, ListPage
 from jobdash.operations.context import OperationContext

@@ -8,15 +8,14 @@ import platformdirs
 import pytest
 
 from jobdash.config.settings import (
-    Account,
     Config,
-    Secret,
     SyncSettings,
     database_path,
     default_config_path,
     default_database_path,
     load,
 )
+from jobdash.domain.account import Account, Secret
 from jobdash.domain.text import redact
 from jobdash.domain.time import DAY
 from jobdash.errors import ConfigError

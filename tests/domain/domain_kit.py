@@ -10,6 +10,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext, Plan
 from jobdash.domain.status import Status, effective
 from jobdash.domain.time import DAY, HOUR, MINUTE
+from jobdash.providers.registry import bundled
 
 NOW = 1_800_000_000_000
 ACCOUNTS = frozenset({"openai", "gemini"})
@@ -65,4 +66,6 @@ def plan(action: Action, *jobs: JobRow, scope: str | None = None, **choices: Any
     """A plan over these jobs, as `operations.plan` makes one."""
     meant = Choices(**choices)
     here = situation(named=scope is None)
-    return Plan(action, tuple(decide(action, row, here, meant) for row in jobs), meant, scope)
+    return Plan(
+        action, tuple(decide(action, row, here, meant) for row in jobs), meant, scope, providers=bundled()
+    )

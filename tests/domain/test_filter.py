@@ -16,7 +16,7 @@ from domain_kit import DAY, HOUR, MINUTE, NOW, job
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jobdash.domain.filter import FIELDS, parse
+from jobdash.domain.filter.language import FIELDS, parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
 from jobdash.errors import FilterError

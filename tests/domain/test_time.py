@@ -1,12 +1,48 @@
-"""Spans of time as they are written and read."""
+"""Spans of time as they are written and read; times that are a date in every time zone, and others."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobdash.domain.time import DAY, HOUR, MINUTE, SECOND, parse_span, short_span
+from jobdash.domain.time import (
+    DAY,
+    EARLIEST_MS,
+    HOUR,
+    LATEST_MS,
+    MINUTE,
+    SECOND,
+    in_calendar,
+    local_date,
+    parse_span,
+    short_span,
+    utc_date,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+OFFSETS = st.integers(-86_399, 86_399).map(lambda seconds: timezone(timedelta(seconds=seconds)))
+
+
+@given(st.integers(EARLIEST_MS, LATEST_MS) | st.sampled_from([EARLIEST_MS, LATEST_MS]), OFFSETS)
+def test_a_time_in_the_calendar_is_a_date_in_every_zone(ms: int, zone: timezone) -> None:
+    date = utc_date(ms)
+    assert date is not None
+    assert date.astimezone(zone) - EPOCH == timedelta(milliseconds=ms)
+    assert local_date(ms) == date
+
+
+@pytest.mark.parametrize(
+    "ms",
+    [EARLIEST_MS - 1, LATEST_MS + 1, 253_402_300_799_999, -62_135_596_800_000, 2**63 - 1, -(2**63),
+     float("inf"), float("-inf"), float("nan"), 1e300],
+)  # fmt: skip
+def test_what_no_calendar_holds(ms: int) -> None:
+    assert not in_calendar(ms)
+    assert utc_date(ms) is None
+    assert local_date(ms) is None
 
 
 @pytest.mark.parametrize(

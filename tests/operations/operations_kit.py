@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jobdash.config.settings import Account, Config, Secret
+from jobdash.config.settings import Config
 from jobdash.demo.emulator import (
     GEMINI_KEY,
     OPENAI_KEY,
@@ -22,6 +22,7 @@ from jobdash.demo.emulator import (
 )
 from jobdash.demo.emulator.faults import Effect
 from jobdash.demo.emulator.provider import EmulatedProvider
+from jobdash.domain.account import Account, Secret
 from jobdash.domain.job import Event, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionSummary, Choices
 from jobdash.domain.plan import Plan as ActionPlan

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from operations_kit import KEYS, World, made_accounts
 
-from jobdash.domain.clock import system_clock
+from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, StoreError, Unavailable
 from jobdash.operations.account_session import ListPage
 from jobdash.operations.account_worker import AccountWorker

@@ -12,10 +12,10 @@ import pytest
 from local_world import LocalWorld
 from shared.local_kit import ELSEWHERE, LAPSED, SLEEP, begin, owner_of, process
 
-from jobdash.domain.clock import system_clock
 from jobdash.domain.describe import job_text
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
+from jobdash.domain.time import system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.operations.execution import execute

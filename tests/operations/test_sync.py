@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from operations_kit import HOUR, KEYS, World, made_accounts
 
-from jobdash.config.settings import Account, Secret
 from jobdash.demo.emulator import Ending, ErrorAnswer, ListBehaviour, Phase, Reset, Switches
+from jobdash.domain.account import Account, Secret
 from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
 from jobdash.domain.time import HOUR as HOUR_MS

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobdash.config.settings import Account, Secret
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
+from jobdash.domain.account import Account, Secret
 from jobdash.providers.base import Adapter, Submission
 from jobdash.providers.http import Deadlines
 from jobdash.providers.registry import open_adapter

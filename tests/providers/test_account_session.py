@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from jobdash.config.settings import Account, Secret
 from jobdash.demo.emulator import BatchScript, ErrorAnswer, FaultRule, Reset
+from jobdash.domain.account import Account, Secret
 from jobdash.domain.status import Status
 from jobdash.errors import (
     AuthRejected,

@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 
 from jobdash.errors import FileFaults, UsageError
-from jobdash.providers import input_check
-from jobdash.providers.input_check import check_file
-from jobdash.providers.openai.endpoints import unknown_endpoint
+from jobdash.providers.input_check import FileCheck
+from jobdash.providers.openai.input import OpenAIInput, unknown_endpoint
+from jobdash.providers.registry import bundled, input_rules
+
+
+def check_file(path: Path, provider: str, *, name: str | None = None) -> FileCheck:
+    return input_rules(bundled()[provider])(path, name or str(path)).check()
 
 
 def openai(key: object = "a", **changes: object) -> dict[str, object]:
@@ -129,9 +133,9 @@ def test_what_is_wrong_with_the_file(tmp_path: Path) -> None:
 
 def test_too_large(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(openai("a"), openai("b"), openai("c"))
-    monkeypatch.setattr(input_check._OpenAIChecker, "max_requests", 2)
+    monkeypatch.setattr(OpenAIInput, "max_requests", 2)
     assert "line 3: a batch takes 2 requests" in refused(path, "openai")
-    monkeypatch.setattr(input_check._OpenAIChecker, "max_bytes", 10)
+    monkeypatch.setattr(OpenAIInput, "max_bytes", 10)
     assert "split it" in refused(path, "openai")
 
 
@@ -229,8 +233,3 @@ def test_the_digest_is_of_the_content(write: Any) -> None:
 def test_endpoints(endpoint: str, base_url: str | None, what: str | None) -> None:
     told = unknown_endpoint(endpoint, base_url)
     assert (told is None) if what is None else (told is not None and what in told)
-
-
-def test_a_provider_nobody_knows(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="mistral"):
-        check_file(tmp_path, "mistral")

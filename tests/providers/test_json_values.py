@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobdash.domain.calendar import local_date
+from jobdash.domain.time import local_date
 from jobdash.errors import BadResponse
 from jobdash.providers.gemini.batches import read_job as read_gemini_job
 from jobdash.providers.json_values import decode, items, mapping, readable, rfc3339_ms, text, unix_ms, whole

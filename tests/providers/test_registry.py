@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobdash.config.settings import Account, Secret
+import jobdash
+from jobdash.domain.account import Account, Secret
 from jobdash.errors import AuthRejected, ConfigError
-from jobdash.providers.registry import ADAPTERS, CLAIMS, open_adapter
+from jobdash.providers.registry import BUNDLED, GROUP, bundled, find_provider, open_adapter, registered
 from jobdash.providers.servers import key_of, origin_of
 
 
@@ -55,12 +59,38 @@ def test_a_key_is_trimmed() -> None:
     assert key_of(Account("work", "openai", "WORK_KEY", Secret(" sk-x\n"))) == "sk-x"
 
 
-@pytest.mark.parametrize("provider", ADAPTERS)
+@pytest.mark.parametrize("provider", BUNDLED)
 def test_open_adapter(world: Any, provider: str) -> None:
     adapter = open_adapter(world.account(provider))
     assert adapter.origin == world.account(provider).base_url
-    for word in ("batch_6a1f", "batches/abc", "k3f9"):
-        assert adapter.claims(word) is CLAIMS[provider](word)
+    assert adapter.capabilities is bundled()[provider].capabilities
+
+
+def test_ours_are_registered_like_any_other_provider() -> None:
+    """The table that saves a look through what is installed says what the package's entry points say."""
+    entries = {
+        entry.name: entry.value
+        for entry in entry_points(group=GROUP)
+        if entry.dist and entry.dist.name == "jobdash"
+    }
+    assert entries == BUNDLED
+    assert {name: registered()[name] for name in BUNDLED} == bundled()
+    assert find_provider("mistral") is None
+
+
+def test_no_module_outside_providers_and_demo_names_a_provider() -> None:
+    package = Path(jobdash.__file__).parent
+    names = [name for info in bundled().values() for name in (info.name, info.title)]
+    word = re.compile("|".join(names), re.IGNORECASE)
+    found = [
+        f"{path.relative_to(package)}:{number}: {line.strip()}"
+        for path in sorted(package.rglob("*"))
+        if path.suffix in {".py", ".sql", ".tcss"}
+        and path.relative_to(package).parts[0] not in {"providers", "demo"}
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if word.search(line)
+    ]
+    assert not found, "\n".join(found)
 
 
 def test_a_provider_nobody_knows() -> None:
@@ -81,7 +111,7 @@ def test_a_provider_nobody_knows() -> None:
     ],
 )
 def test_claims(word: str, claimants: set[str]) -> None:
-    assert {provider for provider, claims in CLAIMS.items() if claims(word)} == claimants
+    assert {name for name, info in bundled().items() if info.claims(word)} == claimants
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from shared.answering import Asked, answering, batch, page
 
-from jobdash.config.accounts import Header
-from jobdash.config.settings import Account, Secret
+from jobdash.domain.account import Account, Header, Secret
 from jobdash.domain.status import Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound, ProviderError
 from jobdash.providers.base import Submission

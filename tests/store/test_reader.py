@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_kit import HOUR, START, HandClock, actor, anyone, everything, one, put, raw, remote, remote_error
 
-from jobdash.domain.filter import Conditions, parse
+from jobdash.domain.filter.conditions import Conditions
+from jobdash.domain.filter.language import parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status, Tab, tab_number
 from jobdash.errors import StoreError

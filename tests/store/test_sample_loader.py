@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from store_kit import START, HandClock, actor, anyone, put, raw, remote
 
-from jobdash.domain.filter import parse
+from jobdash.domain.filter.language import parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status, Tab
 from jobdash.errors import StoreError

@@ -9,9 +9,9 @@ import pytest
 from shared.local_kit import ELSEWHERE, LAPSED, SLEEP, begin, owner_of, process
 from store_kit import actor, anyone, raw
 
-from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
+from jobdash.domain.time import system_clock
 from jobdash.store.leases import LeaseRefused
 from jobdash.store.reader import Reader
 from jobdash.store.records import EndedLocally, Refusal, Retried

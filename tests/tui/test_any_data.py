@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tui_kit import dashboard, job, jobs, make_store
 
-from jobdash.tui.error_guard import display_error
+from jobdash.tui.terminal_app import display_error
 
 END_OF_9999_MS = 253_402_300_799_999
 ZONES = ("UTC", "Pacific/Kiritimati", "Etc/GMT+12", "UTC-23:59:59", "UTC+23:59:59")
@@ -134,7 +134,7 @@ async def test_an_action_that_fails_unforeseen_ends_nothing(path: Path) -> None:
         def fail(*_: object) -> None:
             raise KeyError("x")
 
-        dash.app.open_job = fail  # type: ignore[method-assign]
+        dash.app.main.open_job = fail  # type: ignore[method-assign]
         await dash.press("enter")
         assert dash.toast == wrong
         await dash.press("enter")

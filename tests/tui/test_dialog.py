@@ -424,7 +424,7 @@ async def test_a_filter_that_was_just_typed_is_the_scope_of_a_key_behind_it(path
     async with dashboard(path, [OPENAI], rows=rows, working=False) as dash:
         view = dash.app.main.view
         view.bar.entry.value = "job-002"
-        dash.app.flows.cancel_all(view)
+        dash.app.main.action_cancel_all()
         await dash.until(lambda: "Cancel 1 unfinished job in filter job-002?" in dash.screen)
 
 

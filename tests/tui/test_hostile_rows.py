@@ -249,7 +249,7 @@ async def test_dialog_toast_job_screen_and_log_of_one(path: Path, number: int) -
                 await dash.until_dialog()
                 seen.append(dash.screen)
                 await dash.press("escape")
-        dash.app.open_doctor()
+        dash.app.action_doctor()
         await dash.settle()
         seen.append(dash.screen)
         for screen in seen:

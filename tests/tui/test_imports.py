@@ -16,13 +16,13 @@ from pathlib import Path
 from jobdash.config.settings import Account, Config, Secret
 from jobdash.operations.job_lookup import open_browser
 from jobdash.tui.app import JobdashApp
-from jobdash.tui.context import Context
+from jobdash.tui.context import DashboardContext
 
 path = Path(sys.argv[1])
 account = Account("openai", "openai", "K", Secret("sk-test-key"))
 config = Config(path.with_name("c.toml"), False, path, (account,))
 opened = open_browser(path)
-app = JobdashApp(Context.of(config, opened.browser, opened.read_only))
+app = JobdashApp(DashboardContext.of(config, opened.browser, opened.read_only))
 # The seam: everything the dashboard does behind its first paint begins here.
 app.runtime.start = lambda: None
 seen = {}

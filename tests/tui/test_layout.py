@@ -111,7 +111,7 @@ async def screens(dash: Dash) -> list[str]:
         for _ in range(3):
             if dash.app.screen is not dash.app.main or keys[0] == "slash":
                 await dash.press("escape")
-    dash.app.open_doctor()
+    dash.app.action_doctor()
     await dash.settle()
     seen.append(dash.screen)
     return seen

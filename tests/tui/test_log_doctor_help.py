@@ -6,18 +6,20 @@ import csv
 from pathlib import Path
 
 import pytest
+from textual.app import SystemCommand
 from textual.command import CommandPalette
+from textual.screen import Screen
 from tui_kit import account, change, dashboard, job, jobs
 
 from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
-from jobdash.domain.clock import system_clock
 from jobdash.domain.status import Status
+from jobdash.domain.time import system_clock
 from jobdash.operations.actor import current_actor
 from jobdash.providers.base import FailedRequest, RemoteError, RemoteJob
 from jobdash.store.writer import Writer
-from jobdash.tui.palette import commands
+from jobdash.tui.app import JobdashApp
+from jobdash.tui.commands import COMMANDS
 from jobdash.tui.screens.job import JobScreen
-from jobdash.tui.screens.main import BINDINGS_BY_ID
 from jobdash.tui.widgets.lines_view import LinesView
 
 OPENAI = account("openai")
@@ -42,9 +44,9 @@ async def test_help_names_every_key_and_word(path: Path) -> None:
         await dash.press("question_mark")
         view = await dash.until(lambda: dash.app.screen.query_one(LinesView))
         await dash.until(lambda: view.plain)
-        for name, binding in BINDINGS_BY_ID.items():
-            if not name.startswith("tab."):
-                assert (binding.tooltip or binding.description) in view.plain.replace("\n", " "), name
+        for command in COMMANDS:
+            if command.group is not None:
+                assert (command.help or command.label) in view.plain.replace("\n", " "), command.id
         for word in ("cancelling", "force-fail", "status:failed,expired", "0 … 7"):
             assert word in view.plain
         await dash.press("escape")
@@ -155,8 +157,12 @@ async def test_a_job_can_be_acted_on_from_its_own_screen(path: Path) -> None:
         assert dash.app.clipboard.startswith("batch_")
 
 
-def titles(dash_app, screen) -> set[str]:  # type: ignore[no-untyped-def]
-    return {command.title for command in commands(dash_app, screen)}
+def commands(app: JobdashApp, screen: Screen[object]) -> list[SystemCommand]:
+    return list(app.get_system_commands(screen))
+
+
+def titles(app: JobdashApp, screen: Screen[object]) -> set[str]:
+    return {command.title for command in commands(app, screen)}
 
 
 async def test_the_palette_has_what_has_no_key(path: Path) -> None:
@@ -223,7 +229,7 @@ async def test_doctor_looks_at_store_and_accounts(
     ]
     async with dashboard(path, accounts) as dash:
         await dash.until(lambda: "good ✓" in dash.line("accounts"), 20)
-        dash.app.open_doctor()
+        dash.app.action_doctor()
         await dash.until(lambda: "key rejected (401)" in dash.screen, 20)
         await dash.until(lambda: "✓ answers" in dash.screen)
         assert "… asking" in dash.screen

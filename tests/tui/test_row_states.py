@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tui_kit import HOUR, account, change, dashboard, jobs, make_store, now_ms
 
-from jobdash.config.settings import Account, UiSettings
+from jobdash.config.settings import UiSettings
 from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
+from jobdash.domain.account import Account
 from jobdash.domain.status import Tab
 from jobdash.tui.messages import AccountWaiting, SyncProgress
 

@@ -42,7 +42,7 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env=machine_env(PYTHONPATH=str(ROOT), **env),
+            env=machine_env(**{"PYTHONPATH": str(ROOT), **env}),
             start_new_session=True,
         )
         os.close(slave)

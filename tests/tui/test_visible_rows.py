@@ -40,7 +40,7 @@ async def test_the_help_says_what_moved_means(path: Path) -> None:
 
 async def test_the_doctor_says_who_owns_what(path: Path) -> None:
     async with dashboard(path, rows=jobs("pending"), working=False) as dash:
-        dash.app.open_doctor()
+        dash.app.action_doctor()
         await dash.until(lambda: f"{path}: " in dash.screen.replace("\n", ""))
         assert "mode 0600" in dash.screen
         assert "mode 0700" in dash.screen

@@ -16,13 +16,14 @@ from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
-from jobdash.config.settings import Account, Config, Secret, SyncSettings, UiSettings
+from jobdash.config.settings import Config, SyncSettings, UiSettings
 from jobdash.demo.emulator import EmulatorServer
+from jobdash.domain.account import Account, Secret
 from jobdash.domain.status import Tab
 from jobdash.operations.job_lookup import open_browser
 from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store
 from jobdash.tui.app import JobdashApp
-from jobdash.tui.context import Context
+from jobdash.tui.context import DashboardContext
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.line import Line
 
@@ -245,7 +246,7 @@ async def dashboard(
         make_store(path, rows)
     config = make_config(path, accounts, **settings)
     opened = open_browser(path)
-    app = JobdashApp(Context.of(config, opened.browser, opened.read_only, demo=demo))
+    app = JobdashApp(DashboardContext.of(config, opened.browser, opened.read_only, demo=demo))
     if not working:
         app.runtime.start = lambda: None  # type: ignore[method-assign]
     dash = Dash(app, None, path)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ from jobdash import JobCancelled, LeaseLost, track
 from jobdash.store.dialects import sqlite
 from jobdash.store.leases import Lease
 from jobdash.worker import job as jobs
-from jobdash.worker import process_hooks, store_connection
+from jobdash.worker import process, store_connection
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def _all_is_as_it_was() -> Iterator[None]:
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     yield
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
-    assert not process_hooks.live
+    assert not process.live
 
 
 def test_a_key_that_raises_before_the_first_item_fails_the_job(seen: Seen) -> None:
@@ -74,12 +74,12 @@ async def test_a_task_that_is_cancelled_while_it_claims_leaves_no_job_running(pa
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             task = asyncio.create_task(work())
-            await asyncio.to_thread(until, lambda: process_hooks.live)
+            await asyncio.to_thread(until, lambda: process.live)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             other.execute("COMMIT")
-        await asyncio.to_thread(until, lambda: not process_hooks.live, "the claim is given back")
+        await asyncio.to_thread(until, lambda: not process.live, "the claim is given back")
         assert seen.counts("claiming")[0] == "cancelled"
         assert seen.job("claiming")["owner"] is None
 
@@ -100,14 +100,14 @@ async def test_a_task_that_is_cancelled_while_the_total_is_kept_leaves_no_job_ru
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         task = asyncio.create_task(loop(other))
         await ended.wait()
-        (run,) = process_hooks.live
+        (run,) = process.live
         await asyncio.to_thread(until, lambda: run.total == 1)
         task.cancel()
         await asyncio.wait([task], timeout=0.2)
         other.execute("COMMIT")
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.to_thread(until, lambda: not process_hooks.live, "the end")
+    await asyncio.to_thread(until, lambda: not process.live, "the end")
     assert seen.counts("total") == ("cancelled", 1, 1, 0)
     assert seen.job("total")["owner"] is None
 
@@ -118,7 +118,7 @@ def test_a_total_that_is_interrupted_leaves_no_job_running(path: Path, seen: See
         other.execute("BEGIN IMMEDIATE")
 
     def press_twice() -> None:
-        (run,) = process_hooks.live
+        (run,) = process.live
         until(lambda: run.total == 1)
         os.kill(os.getpid(), signal.SIGINT)
         until(lambda: run.token.stopped, "Ctrl-C")
@@ -385,7 +385,7 @@ def test_an_interrupt_while_a_fork_waits_does_not_hold_up_the_next_one(scripts: 
     code, err, out = scripts.run(
         """
         import faulthandler, os, signal, sqlite3, threading
-        from jobdash.worker import process_hooks
+        from jobdash.worker import process
         faulthandler.dump_traceback_later(25, exit=True)
         def fork():
             child = os.fork()
@@ -400,14 +400,14 @@ def test_an_interrupt_while_a_fork_waits_does_not_hold_up_the_next_one(scripts: 
         thread = threading.Thread(target=job)
         thread.start()
         at_work.wait()
-        (run,) = process_hooks.live
+        (run,) = process.live
         def transaction():   # one that takes its time
-            run.before_fork()
+            run.recorder.before_fork()
             under_way.set()
             while sys._current_frames()[main].f_code.co_name != "before_fork": pass
             os.kill(os.getpid(), signal.SIGINT)
             forked.wait()
-            run.after_fork()
+            run.recorder.after_fork()
         main, under_way, forked = threading.get_ident(), threading.Event(), threading.Event()
         busy = threading.Thread(target=transaction)
         busy.start()

@@ -22,9 +22,9 @@ def source():
             heard()
         yield value
 def heard():
-    from jobdash.worker import process_hooks
+    from jobdash.worker import process
     until = time.monotonic() + float(os.environ["HEARD_WITHIN_S"])
-    while time.monotonic() < until and not any(run.token.stopped for run in process_hooks.live):
+    while time.monotonic() < until and not any(run.token.stopped for run in process.live):
         time.sleep(0.01)
 def numbers(): return jobdash.track(source(), "loop", total=60)
 """

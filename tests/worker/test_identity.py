@@ -9,7 +9,7 @@ import pytest
 from worker_kit import Scripts, Seen
 
 from jobdash import track
-from jobdash.worker.item_text import kept_key
+from jobdash.worker.item_encoding import kept_key
 
 UNNAMED = """
     did = []

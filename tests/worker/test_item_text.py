@@ -13,10 +13,10 @@ import pytest
 from worker_kit import Scripts, Seen, until
 
 from jobdash import JobCancelled, LeaseLost, Token, track
-from jobdash.worker import progress_line, stderr
+from jobdash.worker import terminal
 from jobdash.worker.item import Item
-from jobdash.worker.item_text import kept_error, kept_key, sentence_of
-from jobdash.worker.progress_line import ProgressState, line
+from jobdash.worker.item_encoding import kept_error, kept_key, sentence_of
+from jobdash.worker.terminal import ProgressState, line
 
 
 def test_a_key_stays_itself_and_unique() -> None:
@@ -113,7 +113,7 @@ def test_the_line_is_shown_in_a_terminal_only(scripts: Scripts) -> None:
                 with item:
                     if item.value == 1: sys.stdin.readline()
         """
-    assert progress_line._fitting("a漢字b", 4) == "a漢"
+    assert terminal._fitting("a漢字b", 4) == "a漢"
     for env, shown in (({}, True), ({"JOBDASH_PROGRESS": "0"}, False)):
         ours, theirs = pty.openpty()
         script = scripts.start(code, stderr_to=theirs, **env)
@@ -138,11 +138,11 @@ def test_the_line_is_shown_in_a_terminal_only(scripts: Scripts) -> None:
 
 def test_no_standard_error_is_no_trouble(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
     monkeypatch.setattr(sys, "stderr", None)
-    stderr.print_line("x")
-    assert not progress_line.shown_here()
+    terminal.print_line("x")
+    assert not terminal.shown_here()
     assert list(track([1], "silent")) == [1]
     with Path(os.devnull).open("w") as closed:
         pass
     monkeypatch.setattr(sys, "stderr", closed)
-    stderr.print_line("x")
-    assert not progress_line.shown_here()
+    terminal.print_line("x")
+    assert not terminal.shown_here()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobdash.worker.progress_line import ProgressLine, ProgressState, _fitting, line
+from jobdash.worker.terminal import ProgressLine, ProgressState, _fitting, line
 
 EMOJI = ("❤️", "⚙️", "1️⃣", "🇩🇪", "👨‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽")
 

@@ -13,7 +13,7 @@ import pytest
 from worker_kit import REPOSITORY, Seen
 
 from jobdash import track
-from jobdash.worker.announcements import end_line
+from jobdash.worker.outcome import end_line
 
 KEYED = """
 import jobdash, sys

@@ -18,7 +18,7 @@ from jobdash import Job, LeaseLost, track
 from jobdash.store.dialects import sqlite
 from jobdash.store.leases import Lease
 from jobdash.worker import job_run as runs
-from jobdash.worker import process_hooks, recorder, store_connection
+from jobdash.worker import process, recorder, store_connection
 
 
 def did_all(name: str, count: int = 5) -> list[int]:
@@ -122,7 +122,7 @@ def test_a_store_that_turns_read_only_is_said_once(
             with item:
                 did.append(item.value)
                 if item.value == 1:
-                    job._run.recorder._hold._connection.execute("PRAGMA query_only = ON")  # type: ignore[union-attr]
+                    job._run.recorder._lease._connection.execute("PRAGMA query_only = ON")  # type: ignore[union-attr]
     assert did == [0, 1, 2, 3]
     assert capsys.readouterr().err.count("The loop runs on") == 1
 
@@ -159,7 +159,7 @@ def test_a_store_that_stays_busy_is_said_once_and_the_last_flush_gives_up(
             for item in job:
                 with item:
                     pass
-            until(lambda: job._run.recorder._said_trouble, "the warning")
+            until(lambda: job._run.recorder._trouble_reported, "the warning")
         other.execute("COMMIT")
     err = capsys.readouterr().err
     assert err.count("kept until it can") == 1
@@ -250,7 +250,7 @@ def test_nothing_of_a_finished_job_stays_behind(path: Path) -> None:
     before = len(list(opened.iterdir())) if opened.exists() else 0
     for number in range(20):
         list(track([1], f"job {number}"))
-    assert not process_hooks.live
+    assert not process.live
     if before:
         assert len(list(opened.iterdir())) <= before
 
@@ -266,7 +266,7 @@ def test_what_is_known_of_items_is_waited_for(
             pass
         recorder_ = job._run.recorder
         recorder_.before_fork()  # somebody else is at the connection
-        asking = threading.Thread(target=lambda: found.append(recorder_.known(["0"])["0"].outcome))
+        asking = threading.Thread(target=lambda: found.append(recorder_.states(["0"])["0"].outcome))
         asking.start()
         asking.join(0.2)
         assert asking.is_alive()

@@ -17,7 +17,7 @@ from worker_kit import Seen, until
 
 import jobdash
 from jobdash import Job, JobCancelled, LeaseLost, TooManyErrors, track
-from jobdash.worker import process_hooks
+from jobdash.worker import process
 
 CONTINUED: dict[str, Any] = {"resume": "always", "on_cancel": "continue"}
 """A second run in this process goes on, and a cancel does not end the tests."""
@@ -387,7 +387,7 @@ async def cancelled_plain(seen: Seen) -> None:
     loop = track(range(5), "a plain cancelled")
     async for _ in loop:
         seen.cancel("a plain cancelled")
-        await asyncio.to_thread(until, lambda: any(run.token.stopped for run in process_hooks.live))
+        await asyncio.to_thread(until, lambda: any(run.token.stopped for run in process.live))
 
 
 async def test_an_asynchronous_loop_that_is_cancelled_or_fails_says_so(seen: Seen) -> None:
@@ -418,10 +418,10 @@ async def test_an_asynchronous_loop_that_is_left_does_not_hold_up_the_others(pat
 
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         await leave(other)
-        (run,) = process_hooks.live
+        (run,) = process.live
         await asyncio.to_thread(until, lambda: run._end_as is not None, "the end begins")
         other.execute("COMMIT")  # the end waits for it, and would wait in vain if we waited for the end
-    await asyncio.to_thread(until, lambda: not process_hooks.live, "the end")
+    await asyncio.to_thread(until, lambda: not process.live, "the end")
     assert seen.counts("a left") == ("cancelled", 9, 4, 0)
 
 

@@ -8,7 +8,8 @@ import click
 
 from jobdash.cli.command import command_with_context, pass_context
 from jobdash.cli.context import CliContext
-from jobdash.config.settings import Account, Config
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account
 
 
 @click.group("config")

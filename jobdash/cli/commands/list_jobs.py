@@ -14,7 +14,7 @@ from jobdash.cli.job_json import job_json
 from jobdash.cli.listing import JobListing, read_scope, read_sort
 from jobdash.cli.output import document_with
 from jobdash.cli.time_format import rfc3339
-from jobdash.domain.clock import system_clock
+from jobdash.domain.time import system_clock
 from jobdash.errors import UsageError
 from jobdash.operations.job_lookup import SortOrder
 

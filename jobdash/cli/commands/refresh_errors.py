@@ -20,7 +20,7 @@ _ALL = "status:failed,partial,all_failed account!=local"
 def command(context: CliContext, words: tuple[str, ...], expr: str | None, accounts: tuple[str, ...]) -> int:
     """Ask the providers again why jobs failed, or which of their requests did, and why.
 
-    Of each failed request its custom_id (Gemini: key) is kept, too: show, show --json and the dashboard
+    The key (custom_id) of each failed request is kept, too: show, show --json and the dashboard
     have them, by code and message. Without a JOB or a filter: of all jobs that failed, and of those that
     completed with failures.
     """

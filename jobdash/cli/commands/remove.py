@@ -20,7 +20,9 @@ from jobdash.errors import UsageError
 @action_options
 @click.option("--force", is_flag=True, help="Unfinished ones too, whatever the provider says; implies --yes.")
 @click.option("--files", "local_files", is_flag=True, help="Fetched files on this computer, too.")
-@click.option("--remote", is_flag=True, help="What the provider keeps, too: files, and the Gemini batch.")
+@click.option(
+    "--remote", is_flag=True, help="What the provider keeps, too: files, and the batch where it can go."
+)
 @click.option("--keep-record", is_flag=True, help="Clean up only; the job stays in the list.")
 @click.option(
     "--cancel",

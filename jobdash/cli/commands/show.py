@@ -89,7 +89,7 @@ def _print(context: CliContext, job_id: int, events: bool, items: _Items | None)
     from jobdash.cli.event_lines import print_events
     from jobdash.cli.job_details import print_job
     from jobdash.cli.output import print_error
-    from jobdash.domain.clock import system_clock
+    from jobdash.domain.time import system_clock
 
     browser, now = context.opened.browser, system_clock()
     job = browser.job(job_id)
@@ -112,7 +112,7 @@ def _document(context: CliContext, job_id: int, events: bool, items: _Items | No
     from jobdash.cli.event_lines import event_json
     from jobdash.cli.job_json import job_json
     from jobdash.cli.output import document, document_with
-    from jobdash.domain.clock import system_clock
+    from jobdash.domain.time import system_clock
 
     browser = context.opened.browser
     job = browser.job(job_id)

@@ -8,14 +8,14 @@ import click
 
 from jobdash.cli.command import AccountParam, command_with_context, pass_context
 from jobdash.cli.context import CliContext
-from jobdash.domain.provider import LOCAL
+from jobdash.domain.job import LOCAL
 from jobdash.errors import UsageError
 
 
 @command_with_context(
     "submit",
     "jobdash submit nightly.jsonl --name nightly-eval --tag team=search",
-    "jobdash submit questions.jsonl --account gemini --model gemini-x-flash --dry-run",
+    "jobdash submit questions.jsonl --account work --model NAME --dry-run",
     "python make_requests.py | jobdash submit - --name nightly-eval",
 )
 @click.argument("file", type=click.Path(path_type=Path, readable=False, allow_dash=True))
@@ -26,8 +26,8 @@ from jobdash.errors import UsageError
     help="The account; else default_account of the config, or the only one.",
 )
 @click.option("--name", help="What it is called; else the file's name.")
-@click.option("--model", help="Gemini: the model. (OpenAI's lines name it themselves.)")
-@click.option("--endpoint", help="OpenAI: the endpoint; else read from the lines.")
+@click.option("--model", help="The model, where the lines do not name it.")
+@click.option("--endpoint", help="The endpoint; else read from the lines.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check the file, send nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, be the same file sent before or not.")
@@ -48,7 +48,7 @@ def command(
     The file is checked line by line before anything is sent, and up to 50 wrong lines are named at once.
     It asks first when the identical file was sent before, or when its endpoint is unknown. A batch is
     created once and never sent again: after a lost answer the next syncs find it by a key it carries.
-    Gemini: lines with "content" ask for embeddings, and go to the call for those.
+    Where embeddings have a call of their own, lines that ask for them (with "content") go there.
     """
     from jobdash.cli.submission import on_disk, submit_file
     from jobdash.operations.submit import order

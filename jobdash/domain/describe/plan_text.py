@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jobdash.domain.describe.note import Note as Note
 from jobdash.domain.describe.script_text import local_notes, only_local, stalled_in
 from jobdash.domain.plan import (
     Action,
@@ -14,6 +13,7 @@ from jobdash.domain.plan import (
     ActionResult,
     ActionSummary,
     Decision,
+    Note,
     Plan,
     status_counts,
 )
@@ -174,16 +174,27 @@ def _finished_requests(plan: Plan) -> int:
 
 def _partial(plan: Plan) -> Note:
     finished = _finished_requests(plan)
-    keepers = {decision.job.provider for decision in plan.acting if decision.job.done}
+    keeping = {decision.job.provider for decision in plan.acting if decision.job.done}
+    losing = [plan.providers[name] for name in keeping if _loses_results(plan, name)]
     if not finished:
         return Note("Kept", "nothing is finished yet; requests under way may still be billed")
-    if keepers == {"gemini"}:
-        text = f"{finished:,} finished requests are billed; Gemini promises no results of a cancelled batch"
+    titles = " and ".join(sorted(info.title for info in losing))
+    if len(losing) == len(keeping):
+        promises = "promises" if len(losing) == 1 else "promise"
+        text = (
+            f"{finished:,} finished requests are billed; {titles} {promises} no results of a cancelled batch"
+        )
         return Note("Billed", text, warning=True)
     text = f"{finished:,} finished requests, billed; their results can be fetched"
-    if "gemini" in keepers:
-        text += ", except Gemini's"
+    if losing:
+        text += f", except {titles}'s"
     return Note("Kept", text)
+
+
+def _loses_results(plan: Plan, provider: str) -> bool:
+    """Whether results of a cancelled batch are lost; not known of a provider that is not installed."""
+    info = plan.providers.get(provider)
+    return info is not None and not info.capabilities.partial_results
 
 
 def _cancel(plan: Plan) -> list[Note]:
@@ -231,10 +242,12 @@ def _remove(plan: Plan) -> list[Note]:
 def _what_goes(plan: Plan) -> str:
     """Return what a clean-up deletes at the providers of a plan."""
     providers = {decision.job.provider for decision in plan.acting}
-    if providers == {"gemini"}:
+    infos = [plan.providers[name] for name in providers if name in plan.providers]
+    titles = " and ".join(sorted(info.title for info in infos if info.capabilities.deletes_records))
+    if titles and all(info.capabilities.deletes_records for info in infos):
         return "the batches and their files"
     files = "input, output and error files"
-    return f"{files} and Gemini batches" if "gemini" in providers else files
+    return f"{files} and {titles} batches" if titles else files
 
 
 def _asked_to_stop(unfinished: Sequence[Decision]) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobdash.domain.describe.job_text import stalled, worker_gone
-from jobdash.domain.describe.note import Note
 from jobdash.domain.items import ENDED, GRACE_S, WorkerProcess
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, Decision, Plan
+from jobdash.domain.plan import Action, Decision, Note, Plan
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 

@@ -14,22 +14,20 @@ from urllib.parse import quote
 from google import genai
 from google.genai import types
 
-from jobdash.config.accounts import query_of
-from jobdash.config.settings import Account
-from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.account import Account, query_of
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import redact
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.base import RemoteError, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.gemini.info import INFO
 from jobdash.providers.http import Deadlines, HttpClient, opened
-from jobdash.providers.ids import gemini_claims
 from jobdash.providers.json_values import items, mapping, readable, rfc3339_ms, text, whole
 from jobdash.providers.refusals import not_expected
 from jobdash.providers.response_shapes import PENDING_FILE, REFUSED_FILE, shown
 from jobdash.providers.results import answer, remote_error, result_line, unreadable
-from jobdash.providers.servers import BASE_URLS, key_of, origin_of
+from jobdash.providers.servers import key_of, origin_of
 
-BASE_URL = BASE_URLS["gemini"]
 API_VERSION = "v1beta"
 """What the public documentation of batches uses; the SDK's own default is v1."""
 PAGE = 50
@@ -66,15 +64,7 @@ _CANCELLED_CODE = 1
 class GeminiBatches:
     """One Gemini account; ``Account.api_version`` is the API's version, v1beta when it names none."""
 
-    capabilities = Capabilities(
-        newest_first=False,  # the order of the list is documented nowhere
-        tells_cancelling=False,
-        deletes_records=True,
-        deletes_files=True,
-        partial_results=False,
-        tells_usage=False,
-        metadata=False,
-    )
+    capabilities = INFO.capabilities
 
     def __init__(
         self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
@@ -86,12 +76,7 @@ class GeminiBatches:
         self._pending: set[str] = set()
         """The uploaded files that are not processed yet."""
         self._clock = clock
-        self.origin = origin_of(account.base_url or BASE_URL)
-
-    @staticmethod
-    def claims(remote_id: str) -> bool:
-        """Whether a word is the name of a Gemini batch."""
-        return gemini_claims(remote_id)
+        self.origin = origin_of(account.base_url or INFO.base_url)
 
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""

@@ -12,17 +12,16 @@ from typing import Any, Self
 
 import openai
 
-from jobdash.config.accounts import query_of
-from jobdash.config.settings import Account
-from jobdash.domain.clock import Clock, system_clock
+from jobdash.domain.account import Account, query_of
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import redact
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import Capabilities, RemoteError, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.base import RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.http import Deadlines, HttpClient, opened
-from jobdash.providers.ids import openai_claims
 from jobdash.providers.json_values import NOT_JSON, error_words, items, mapping, readable, text, whole
-from jobdash.providers.openai.tags import LONGEST_VALUE, wrong_tags
+from jobdash.providers.openai.info import INFO
+from jobdash.providers.openai.input import LONGEST_VALUE, wrong_tags
 from jobdash.providers.refusals import not_expected
 from jobdash.providers.response_shapes import (
     PENDING_FILE,
@@ -34,9 +33,8 @@ from jobdash.providers.response_shapes import (
     yes_or_no,
 )
 from jobdash.providers.results import answer, remote_error, result_line, unwrapped
-from jobdash.providers.servers import BASE_URLS, key_of, origin_of
+from jobdash.providers.servers import key_of, origin_of
 
-BASE_URL = BASE_URLS["openai"]
 OWN_KEY_ENV = "OPENAI_API_KEY"
 PAGE = 100
 """The largest page the list gives."""
@@ -85,15 +83,7 @@ def _plain_yes(said: object) -> bool:
 class OpenAIBatches:
     """One OpenAI account. ``Account.api_version`` means nothing here: the version is in the base URL."""
 
-    capabilities = Capabilities(
-        newest_first=True,
-        tells_cancelling=True,
-        deletes_records=False,
-        deletes_files=True,
-        partial_results=True,
-        tells_usage=True,
-        metadata=True,
-    )
+    capabilities = INFO.capabilities
 
     def __init__(
         self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
@@ -104,12 +94,7 @@ class OpenAIBatches:
         self._key = key_of(account)
         self._deadlines = deadlines or Deadlines()
         self._clock = clock
-        self.origin = origin_of(account.base_url or BASE_URL)
-
-    @staticmethod
-    def claims(remote_id: str) -> bool:
-        """Whether a word may be an id of OpenAI or a compatible server."""
-        return openai_claims(remote_id)
+        self.origin = origin_of(account.base_url or INFO.base_url)
 
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""

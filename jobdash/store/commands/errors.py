@@ -16,7 +16,7 @@ from jobdash.store.merge import RemoteSnapshot, SnapshotFailure, changed_columns
 from jobdash.store.sanitize import as_json, distinct, stored, stored_error
 
 MOST_FAILED = 50_000
-"""Failed requests kept of one batch: as many as a batch at OpenAI can have."""
+"""Failed requests kept of one batch: as many as the largest batches have."""
 MOST_BYTES = 8 * 1024 * 1024
 """Bytes of their keys and messages that are kept."""
 REFRESHED = "refresh-errors"

@@ -25,7 +25,7 @@ GONE_AFTER_MS = 5 * 60 * 1000
 """Two 404s at least this far apart mean that a job is gone."""
 _JOBS_A_TRANSACTION = 250
 _TAGS_A_JOB = 16
-"""OpenAI allows 16 entries of metadata; together this is under 5,000 rows a transaction."""
+"""Entries of metadata kept of a job; together this is under 5,000 rows a transaction."""
 
 _BY_REMOTE_ID = SELECT_KNOWN.where(
     job.c.remote_id.in_(bindparam("words", expanding=True)),

@@ -14,9 +14,9 @@ from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Input, Static
 
 from jobdash.domain.describe import plan_text
-from jobdash.domain.plan import Action, Plan
+from jobdash.domain.plan import Action, Note, Plan
 from jobdash.operations.planning import plan_again
-from jobdash.tui.context import Context
+from jobdash.tui.context import DashboardContext
 from jobdash.tui.screens.dialog import Dialog
 from jobdash.tui.widgets.line import Line, Span
 from jobdash.tui.widgets.notes import Notes
@@ -84,7 +84,7 @@ class ConfirmScreen(Dialog[Plan | None]):
         Binding("y", "act", "Act", show=False),
     ]
 
-    def __init__(self, plan: Plan, context: Context, remark: plan_text.Note | None = None) -> None:
+    def __init__(self, plan: Plan, context: DashboardContext, remark: Note | None = None) -> None:
         super().__init__()
         self.plan = plan
         self.context = context

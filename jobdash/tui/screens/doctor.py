@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from jobdash.config.settings import Account, Config
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
+from jobdash.operations.providers import account_hint
 from jobdash.tui import header_footer
-from jobdash.tui.context import Context
+from jobdash.tui.context import DashboardContext
 from jobdash.tui.exact_updates import ExactScreen
+from jobdash.tui.host import Host
 from jobdash.tui.symbols import Symbols
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView, TextLine, pairs
-
-if TYPE_CHECKING:
-    from jobdash.tui.app import JobdashApp
 
 _MEGABYTE = 1_000_000
 
@@ -34,9 +34,9 @@ class DoctorScreen(ExactScreen):
         Binding("f5", "ask", "Ask again", key_display="F5"),
     ]
 
-    app: JobdashApp
+    app: Host
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: DashboardContext) -> None:
         super().__init__()
         self.context = context
         self._answers: dict[str, AccountFacts] = {}
@@ -125,7 +125,7 @@ def doctor_lines(
     for account in config.accounts:
         lines += _account_lines(account, answers.get(account.name), account.name in asked, width, symbols)
     if not config.accounts:
-        lines.append((("no account: export OPENAI_API_KEY=… or GEMINI_API_KEY=…", "warning"),))
+        lines.append(((f"no account: {account_hint()}", "warning"),))
     return lines
 
 

@@ -10,24 +10,12 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 
-from jobdash.domain.filter import FIELDS
+from jobdash.domain.filter.language import FIELDS
 from jobdash.domain.status import LABELS, Status
-from jobdash.tui.context import Context
-from jobdash.tui.footer_keys import key_name
-from jobdash.tui.screens.main import BINDINGS_BY_ID
+from jobdash.tui.commands import COMMANDS, HelpGroup
+from jobdash.tui.context import DashboardContext
 from jobdash.tui.widgets.lines_view import LinesView, TextLine, pairs
 
-_GROUPS: dict[str, tuple[str, ...]] = {
-    "On the marked jobs, else the current one": (
-        "job.cancel", "job.force_fail", "job.retry", "job.remove", "job.cancel_delete", "job.fetch",
-        "job.open", "job.copy_remote", "job.copy_own",
-    ),
-    "On everything in tab and filter": ("job.cancel_all", "view.mark_all"),
-    "Looking": (
-        "view.filter", "view.sort", "view.reverse", "view.mark", "view.clear", "view.pause", "app.sync",
-    ),
-    "More": ("job.undo", "app.log", "app.help", "app.quit"),
-}  # fmt: skip
 _MEANINGS = {
     Status.PENDING: "waits at its provider; a retried job of your own script, for its script",
     Status.VALIDATING: "its file is being checked",
@@ -54,7 +42,7 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,q,question_mark,enter", "close", "Close", show=False)
     ]
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: DashboardContext) -> None:
         super().__init__()
         self.context = context
 
@@ -81,13 +69,13 @@ class HelpScreen(ModalScreen[None]):
     def lines(self, width: int) -> list[TextLine]:
         """Return everything the help says."""
         found: list[TextLine] = []
-        for title, names in _GROUPS.items():
-            found.append(((title, "accent"),))
-            rows = []
-            for name in names:
-                binding = BINDINGS_BY_ID[name]
-                told = binding.tooltip or binding.description
-                rows.append((f"  {key_name(binding, self.context.config.keys)}", told))
+        for group in HelpGroup:
+            found.append(((group.value, "accent"),))
+            rows = [
+                (f"  {command.key_name(self.context.config.keys)}", command.help or command.label)
+                for command in COMMANDS
+                if command.group is group
+            ]
             found += [*pairs(rows, width, 14), ()]
         moves = [("  ↑ ↓ j k", "one line"), ("  PgUp PgDn", "one screen"), ("  Home End g G", "first, last")]
         moves += [("  0 … 7", "tabs"), ("  ctrl+p", "palette: what has no key")]

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from jobdash.domain.failures import FailedRequests, error_count
 from jobdash.domain.items import ItemErrors, ItemStatus
 from jobdash.domain.job import JobDetails, JobRow
-from jobdash.domain.plan import Action, Choices
 from jobdash.errors import StoreError
 from jobdash.tui import header_footer, job_details, script_job_details
-from jobdash.tui.context import Context, Selection
-from jobdash.tui.error_guard import display_error, reading
-from jobdash.tui.exact_updates import ExactScreen
-from jobdash.tui.job_keys import hints
+from jobdash.tui.commands import Place, bindings, job_hints
+from jobdash.tui.context import DashboardContext, Selection
+from jobdash.tui.host import reading
+from jobdash.tui.screens.action_screen import ActionScreen
 from jobdash.tui.script_job_summary import start_failure
 from jobdash.tui.script_tail import ScriptTail
+from jobdash.tui.terminal_app import display_error
 from jobdash.tui.widgets.items_page import ItemsPage
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView, TextLine
-
-if TYPE_CHECKING:
-    from jobdash.tui.app import JobdashApp
 
 LOOK_EVERY = 0.25
 _CLOCK_EVERY, _OUTPUT_EVERY = 4, 2
@@ -33,32 +30,14 @@ _CLOCK_EVERY, _OUTPUT_EVERY = 4, 2
 _NO_ERRORS = ItemErrors((), 0, True)
 
 
-class JobScreen(ExactScreen):
+class JobScreen(ActionScreen):
     """Everything known of one job, and the keys that act on it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "cancel", "Cancel", id="one.cancel"),
-        Binding("f", "force_fail", "Force-fail", id="one.force_fail"),
-        Binding("X", "cancel_delete", "Cancel & delete", id="one.cancel_delete"),
-        Binding("r", "retry", "Retry", id="one.retry"),
-        Binding("d", "fetch", "Fetch", id="one.fetch"),
-        Binding("x", "remove", "Remove", id="one.remove"),
-        Binding("e", "ask_errors", "Ask for errors", id="one.errors"),
-        Binding("o", "next_outcome", "Outcome", id="one.outcome"),
-        *(Binding(str(place + 1), f"page({place})", show=False) for place in range(5)),
-        Binding("tab,right", "turn(1)", "Next page", show=False),
-        Binding("shift+tab,left", "turn(-1)", "Page before", show=False),
-        Binding("y", "copy('remote_id')", "Copy the provider's id", show=False),
-        Binding("Y", "copy('public_id')", "Copy our id", show=False),
-        Binding("question_mark", "app.help", "Help", show=False),
-        Binding("escape,q,enter", "close", "Close", key_display="esc", id="one.close"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.JOB)
+    place = Place.JOB
 
-    app: JobdashApp
-
-    def __init__(self, job_id: int, context: Context) -> None:
-        super().__init__()
-        self.context = context
+    def __init__(self, job_id: int, context: DashboardContext) -> None:
+        super().__init__(context)
         self.job_id = job_id
         self.page = "errors"
         self.job: JobDetails | None = None
@@ -193,7 +172,7 @@ class JobScreen(ExactScreen):
 
     @reading
     def _draw_keys(self, job: JobDetails) -> None:
-        keys = hints(self.BINDINGS, job, self.context, items=self.page == "items", keyed=self._facts.keyed)
+        keys = job_hints(job, self.context, items=self.page == "items", keyed=self._facts.keyed)
         self.query_one("#keys", Line).put(header_footer.key_spans(keys, self.size.width))
 
     def _story(self, row: JobRow, now: int) -> list[Span]:
@@ -253,11 +232,6 @@ class JobScreen(ExactScreen):
             self._errors = (job.row.revision, self.context.browser.item_errors(self.job_id))
         return self._errors[1]
 
-    @on(Line.Clicked)
-    async def _clicked(self, event: Line.Clicked) -> None:
-        event.stop()
-        await self.run_action(event.action)
-
     # ── keys ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def action_page(self, place: int) -> None:
@@ -290,41 +264,17 @@ class JobScreen(ExactScreen):
         """Show the items of one outcome; of all when it is empty."""
         self.query_one("#items-page", ItemsPage).turn(ItemStatus(word) if word else None)
 
-    def action_cancel(self) -> None:
-        """Cancel this job."""
-        self._act(Action.CANCEL, Choices())
-
-    def action_force_fail(self) -> None:
-        """Mark it failed here."""
-        self._act(Action.FORCE_FAIL, Choices())
-
-    def action_remove(self) -> None:
-        """Remove it."""
-        self._act(Action.REMOVE, Choices())
-
-    def action_cancel_delete(self) -> None:
-        """Cancel it, and remove it when that is confirmed."""
-        self._act(Action.REMOVE, Choices(cancel_first=True))
+    @property
+    def current(self) -> JobRow | None:
+        """This job."""
+        return None if self.job is None else self.job.row
 
     @reading
-    def action_retry(self) -> None:
-        """Let it do what is not done."""
-        if selection := self._selection():
-            self.app.flows.retry(selection)
-
-    @reading
-    def action_fetch(self) -> None:
-        """Write its results into a file."""
-        if selection := self._selection():
-            self.app.flows.fetch(selection)
-
-    def _act(self, action: Action, choices: Choices) -> None:
-        if selection := self._selection():
-            self.app.flows.act(action, choices, selection)
-
-    def _selection(self) -> Selection | None:
+    def with_selection(self, act: Callable[[Selection], None]) -> None:
+        """Call with this job, as the store has it now."""
         row = self.context.browser.rows([self.job_id]).get(self.job_id)
-        return None if row is None else Selection((row,), False, frozenset())
+        if row is not None:
+            act(Selection((row,), False, frozenset()))
 
     def action_ask_errors(self) -> None:
         """Ask the provider for the error details again."""
@@ -334,16 +284,6 @@ class JobScreen(ExactScreen):
             self.notify("Nobody to ask: what its items said is on the page Errors", severity="warning")
         else:
             self.app.flows.ask_errors([self.job.row])
-
-    def action_clean_up(self) -> None:
-        """Delete what the provider keeps, or the files here; the record stays."""
-        local = self.job is not None and self.job.row.local
-        self._act(Action.REMOVE, Choices(record=False, remote=not local, local_files=local))
-
-    def action_copy(self, field: str) -> None:
-        """Copy an id."""
-        if self.job is not None:
-            self.app.copy_id(self.job.row, field)
 
     def action_close(self) -> None:
         """Go back to the table."""

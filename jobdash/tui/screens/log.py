@@ -8,9 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from jobdash.tui import header_footer, job_details
-from jobdash.tui.context import Context
-from jobdash.tui.error_guard import reading
+from jobdash.tui.context import DashboardContext
 from jobdash.tui.exact_updates import ExactScreen
+from jobdash.tui.host import reading
 from jobdash.tui.widgets.line import Line, Span, gap
 from jobdash.tui.widgets.lines_view import LinesView
 
@@ -25,7 +25,7 @@ class LogScreen(ExactScreen):
         Binding("escape,q,l", "close", "Close", key_display="esc"),
     ]
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: DashboardContext) -> None:
         super().__init__()
         self.context = context
         self._newest = -1

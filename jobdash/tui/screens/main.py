@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
+from textual.widget import Widget
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.job_text import waits_for_script
-from jobdash.domain.items import LOCAL
-from jobdash.domain.job import AccountHealth, JobRow
-from jobdash.domain.plan import Action, Choices
+from jobdash.domain.job import LOCAL, AccountHealth, JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
 from jobdash.tui import header_footer
-from jobdash.tui.context import Context
+from jobdash.tui.commands import Footer, Place, bindings
+from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.ended_scripts import EndedScripts
-from jobdash.tui.error_guard import reading
-from jobdash.tui.exact_updates import ExactScreen
-from jobdash.tui.footer_keys import Footer, bindings_by_id
-from jobdash.tui.messages import Synced, SyncNews
+from jobdash.tui.host import reading
+from jobdash.tui.messages import StoreFailed, Synced, SyncNews
+from jobdash.tui.screens.action_screen import ActionScreen
 from jobdash.tui.script_job_summary import error_groups, start_failure
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.jobs_view import JobsView
 from jobdash.tui.widgets.line import Line, Span
-
-if TYPE_CHECKING:
-    from jobdash.tui.app import JobdashApp
 
 TALL = 30
 """Lines from which on there is room for empty ones."""
@@ -44,37 +41,14 @@ _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
 """Seconds between two looks at the clock, with and without something younger than a minute in sight."""
 
 
-class MainScreen(ExactScreen):
+class MainScreen(ActionScreen):
     """One live table of all jobs."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "cancel", "Cancel", id="job.cancel", tooltip="Cancel the marked jobs, else this one"),
-        Binding(
-            "C", "cancel_all", "Cancel all pending", id="job.cancel_all", tooltip="Cancel all unfinished"
-        ),
-        Binding("f", "force_fail", "Force-fail", id="job.force_fail", tooltip="Mark it failed here"),
-        Binding("r", "retry", "Retry", id="job.retry", tooltip="Let a script's job do what is not done"),
-        Binding("x", "remove", "Remove", id="job.remove", tooltip="Remove finished jobs"),
-        Binding(
-            "X", "cancel_delete", "Cancel & delete", id="job.cancel_delete", tooltip="Cancel, then remove"
-        ),
-        Binding(
-            "d", "fetch", "Fetch", id="job.fetch", tooltip="Write the results of a script's job into a file"
-        ),
-        Binding("enter", "open", "Open", key_display="enter", id="job.open", tooltip="All about this job"),
-        Binding("u", "undo", "Undo", id="job.undo", tooltip="Take back the last removal or force-fail"),
-        Binding("y", "copy('remote_id')", "Copy the provider's id", show=False, id="job.copy_remote"),
-        Binding("Y", "copy('public_id')", "Copy our id", show=False, id="job.copy_own"),
-        Binding("l", "log", "Log", show=False, id="app.log", tooltip="Who did what, when, with which result"),
-        Binding("f5,ctrl+r", "sync", "Sync now", show=False, id="app.sync"),
-        Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
-        Binding("q", "quit", "Quit", id="app.quit"),
-    ]
-    app: JobdashApp
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.MAIN)
+    place = Place.MAIN
 
-    def __init__(self, context: Context) -> None:
-        super().__init__()
-        self.context = context
+    def __init__(self, context: DashboardContext) -> None:
+        super().__init__(context)
         self.view = JobsView(context, id="jobs")
         """The jobs looked at."""
         self._accounts, self._banner = Line(id="accounts"), Line(id="banner")
@@ -84,7 +58,7 @@ class MainScreen(ExactScreen):
         self._ended = EndedScripts(context.browser)
         self._replaced = False
         self._width = 0
-        self._footer = Footer(BINDINGS_BY_ID, context)
+        self._footer = Footer(context)
         self._errors: dict[tuple[int, int], list[tuple[str, int]]] = {}
         self._health: dict[str, AccountHealth] = {}
         self._keys_drawn: tuple[tuple[header_footer.KeyHint, ...], int] = ((), 0)
@@ -160,7 +134,7 @@ class MainScreen(ExactScreen):
         """Write no more once a newer jobdash has taken the store over."""
         if self._schema != self.context.browser.schema_version() and not self._replaced:
             self._replaced = True
-            self.app.stop_writing("the store was upgraded by a newer jobdash; restart")
+            self.app.post_message(StoreFailed("the store was upgraded by a newer jobdash; restart"))
 
     def _check_file(self) -> None:
         """Write no more once the store was deleted, moved or replaced: it would go into the void."""
@@ -169,7 +143,7 @@ class MainScreen(ExactScreen):
                 self.context.browser.refuse_replaced()
             except StoreError as error:
                 self._replaced = True
-                self.app.stop_writing(str(error))
+                self.app.post_message(StoreFailed(str(error)))
 
     def _anything_young(self) -> bool:
         now = self.context.clock()
@@ -278,86 +252,62 @@ class MainScreen(ExactScreen):
             self._keys_drawn = (hints, self._width)
             self._keys.put(header_footer.key_spans(hints, self._width))
 
-    @on(Line.Clicked)
-    async def _clicked(self, event: Line.Clicked) -> None:
-        event.stop()
-        target = self.view if hasattr(self.view, f"action_{event.action.partition('(')[0]}") else self
-        await target.run_action(event.action)
-
     # ── acting ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def action_cancel(self) -> None:
-        """Cancel the marked jobs, else the current one."""
-        self._act(Action.CANCEL, Choices())
+    @property
+    def current(self) -> JobRow | None:
+        """The job under the cursor."""
+        return self.view.table.current
 
-    def action_cancel_all(self) -> None:
-        """Cancel everything unfinished in tab and filter."""
-        self.app.flows.cancel_all(self.view)
+    def with_selection(self, act: Callable[[Selection], None]) -> None:
+        """Call with the marked jobs, else the current one."""
+        self.view.with_selection(act)
 
-    def action_force_fail(self) -> None:
-        """Mark the jobs failed here."""
-        self._act(Action.FORCE_FAIL, Choices())
-
-    def action_remove(self) -> None:
-        """Remove finished jobs."""
-        self._act(Action.REMOVE, Choices())
-
-    def action_cancel_delete(self) -> None:
-        """Cancel unfinished jobs, and remove them when that is confirmed."""
-        self._act(Action.REMOVE, Choices(cancel_first=True))
-
-    def action_retry(self) -> None:
-        """Let the jobs do what is not done."""
-        self.view.with_selection(self.app.flows.retry)
-
-    def action_fetch(self) -> None:
-        """Write results into files."""
-        self.view.with_selection(self.app.flows.fetch)
-
-    def _act(self, action: Action, choices: Choices) -> None:
-        self.view.with_selection(lambda selection: self.app.flows.act(action, choices, selection))
-
-    def action_undo(self) -> None:
-        """Show what can be taken back, and ask."""
-        self.app.flows.undo()
-
-    def action_open(self) -> None:
-        """Open the job under the cursor."""
-        row = self.view.table.current
-        if row is not None:
-            self.app.open_job(row)
-
-    @on(JobTable.Opened)
-    def _opened(self, event: JobTable.Opened) -> None:
-        self.app.open_job(event.row)
+    def namespace_of(self, action: str) -> Widget:
+        """Return the widget that has the method of an action."""
+        return self.view if hasattr(self.view, f"action_{action.partition('(')[0]}") else self
 
     def action_copy(self, field: str) -> None:
         """Copy an id of the job under the cursor."""
-        row = self.view.table.current
-        if row is not None:
-            self.app.copy_id(row, field)
-        else:
+        if self.current is None:
             self.app.notify(plan_text.NO_JOB, severity="warning")
+        super().action_copy(field)
+
+    def action_cancel_all(self) -> None:
+        """Cancel everything unfinished in tab and filter."""
+        view, flows = self.view, self.app.flows
+        if flows.may_begin() and view.settle_filter():
+            flows.cancel_all(view.scope, marked=bool(view.marks))
+
+    def action_export(self) -> None:
+        """Write the jobs of tab and filter into a file."""
+        if self.view.settle_filter():
+            self.app.flows.export(self.view.scope, self.view.look_at.sort)
+
+    def action_ask_errors(self) -> None:
+        """Ask again for the error details of the marked jobs, else of all failed ones shown."""
+        if self.view.marks or self.view.settle_filter():
+            self.app.flows.ask_errors(self.view.failed_jobs())
+
+    def action_undo(self) -> None:
+        """Show what can be undone, and ask."""
+        self.app.flows.undo()
 
     def action_show_run(self) -> None:
-        """Bring back the box of what is running."""
+        """Show the dialog of a running action again."""
         self.app.flows.show_run()
 
-    def action_log(self) -> None:
-        """Open the log."""
-        self.app.open_log()
+    def action_open(self) -> None:
+        """Open the job under the cursor."""
+        if self.current is not None:
+            self.open_job(self.current)
 
-    def action_sync(self) -> None:
-        """Ask every account now."""
-        self.app.sync_now()
+    @on(JobTable.Opened)
+    def _opened(self, event: JobTable.Opened) -> None:
+        self.open_job(event.row)
 
-    def action_help(self) -> None:
-        """Open the help."""
-        self.app.action_help()
+    def open_job(self, row: JobRow) -> None:
+        """Open a job's own screen."""
+        from jobdash.tui.screens.job import JobScreen
 
-    async def action_quit(self) -> None:
-        """Leave."""
-        await self.app.action_quit()
-
-
-BINDINGS_BY_ID = bindings_by_id(MainScreen, JobsView)
+        self.app.push_screen(JobScreen(row.id, self.context))

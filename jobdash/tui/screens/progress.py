@@ -15,8 +15,8 @@ from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.script_text import stopped_pids
 from jobdash.domain.plan import Action
 from jobdash.tui.action_runs import ActionRun, summary_parts
-from jobdash.tui.context import Context
-from jobdash.tui.error_guard import reading
+from jobdash.tui.context import DashboardContext
+from jobdash.tui.host import reading
 from jobdash.tui.screens.dialog import Dialog
 from jobdash.tui.widgets.flow import Flow
 from jobdash.tui.widgets.line import Line, Span, gap
@@ -32,7 +32,7 @@ class ProgressScreen(Dialog[None]):
         Binding("q", "quit", "Quit", show=False),
     ]
 
-    def __init__(self, run: ActionRun, context: Context) -> None:
+    def __init__(self, run: ActionRun, context: DashboardContext) -> None:
         super().__init__()
         self.run = run
         self.context = context

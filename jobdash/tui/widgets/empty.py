@@ -10,6 +10,7 @@ from textual.widgets import Static
 from jobdash.config.settings import Config
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.text import clean
+from jobdash.operations.providers import account_variables
 
 Words = tuple[str, list[str]]
 """A headline, and lines below it."""
@@ -72,7 +73,7 @@ def _listed(health: AccountHealth | None) -> bool:
 def _no_account(config: Config) -> Words:
     return "No account yet", [
         "",
-        "export OPENAI_API_KEY=…   or   export GEMINI_API_KEY=…",
+        "   or   ".join(f"export {name}=…" for name in account_variables()),
         "then start jobdash again",
         "",
         "or try   jobdash demo   ·   what is missing:   jobdash doctor",

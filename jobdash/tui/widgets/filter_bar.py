@@ -19,7 +19,7 @@ from jobdash.tui.symbols import Symbols
 from jobdash.tui.widgets.line import Line, Span, gap
 
 if TYPE_CHECKING:
-    from jobdash.domain.filter import Conditions
+    from jobdash.domain.filter.conditions import Conditions
 
 _ENTRY_CELLS = 34
 _ENTRY_LEAST = 14
@@ -153,7 +153,7 @@ class FilterBar(Horizontal):
 
 def _parsed(text: str) -> tuple[Conditions, str | None]:
     """Return the conditions in front of a mistake, and the mistake."""
-    from jobdash.domain.filter import parse
+    from jobdash.domain.filter.language import parse
 
     try:
         return parse(text), None

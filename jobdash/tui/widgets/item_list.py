@@ -16,7 +16,7 @@ from jobdash.domain.items import ItemRow, ItemStatus
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui import job_cells
-from jobdash.tui.error_guard import reading
+from jobdash.tui.host import reading
 from jobdash.tui.item_window import ItemWindow
 from jobdash.tui.styles import StyledWidget
 from jobdash.tui.symbols import Symbols

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from jobdash.domain.items import NO_ITEM, ItemStatus
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
-from jobdash.tui.context import Context
+from jobdash.tui.context import DashboardContext
 from jobdash.tui.widgets.empty import EmptyState
 from jobdash.tui.widgets.item_list import OUTCOME_TONES, ItemList
 from jobdash.tui.widgets.line import Line, Span, gap
@@ -28,7 +28,7 @@ _WORKING = frozenset({Status.IN_PROGRESS, Status.CANCELLING})
 class ItemsPage(Vertical):
     """The items of one job, followed as they change."""
 
-    def __init__(self, context: Context, job_id: int, *, id: str | None = None) -> None:
+    def __init__(self, context: DashboardContext, job_id: int, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.context = context
         self._job_id = job_id

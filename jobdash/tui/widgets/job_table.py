@@ -6,24 +6,26 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from jobdash.domain.clock import Clock
 from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import Clock
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey
 from jobdash.tui import job_cells
 from jobdash.tui.columns import MARGIN, ColumnLayout, fit
-from jobdash.tui.error_guard import display_error, reading
+from jobdash.tui.commands import Place, bindings
+from jobdash.tui.host import reading
 from jobdash.tui.prompt_keys import PromptKeys
 from jobdash.tui.row_window import SLACK, FoundRows, RowWindow
 from jobdash.tui.styles import StyledWidget
 from jobdash.tui.symbols import Symbols
+from jobdash.tui.terminal_app import display_error
 
 _STRIPS_KEPT = 400
 
@@ -43,14 +45,7 @@ class _RowStyle(NamedTuple):
 class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
     """Jobs, one a line. Cursor, marks and scroll belong to jobs, not to line numbers."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False, id="table.up"),
-        Binding("down,j", "move(1)", "Down", show=False, id="table.down"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="table.page_up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="table.page_down"),
-        Binding("home,g", "home", "First", show=False, id="table.home"),
-        Binding("end,G", "end", "Last", show=False, id="table.end"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.TABLE)
 
     class Opened(Message):
         """A job was double-clicked."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 
@@ -17,8 +17,9 @@ from jobdash.domain.status import TAB_OF, Tab
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Counts, Scope, Sort, SortOrder
 from jobdash.tui import header_footer
-from jobdash.tui.context import Context, Selection
-from jobdash.tui.error_guard import reading
+from jobdash.tui.commands import Place, bindings
+from jobdash.tui.context import DashboardContext, Selection
+from jobdash.tui.host import reading
 from jobdash.tui.marked_jobs import MARKS_MOST, MarkedJobs
 from jobdash.tui.view_state import ViewState
 from jobdash.tui.widgets.empty import EmptyState, Words, empty_store_words
@@ -37,24 +38,12 @@ _NEWS_MOST = 200
 class JobsView(Vertical):
     """The jobs of one tab and filter in one order."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(str(tab.number), f"tab({tab.number})", tab.capitalize(), show=False, id=f"tab.{tab}")
-            for tab in Tab
-        ),
-        Binding("slash", "filter", "Filter", key_display="/", id="view.filter", tooltip="Filter as you type"),
-        Binding("s", "sort", "Sort", id="view.sort", tooltip="Sort by the next column"),
-        Binding("S", "reverse", "Reverse the order", id="view.reverse"),
-        Binding("space", "mark", "Mark", id="view.mark", tooltip="Mark or unmark this job"),
-        Binding("a", "mark_all", "Mark all", id="view.mark_all", tooltip="Mark all in tab and filter"),
-        Binding("escape", "clear", "Clear marks, then filter", show=False, id="view.clear"),
-        Binding("p", "pause", "Pause", id="view.pause", tooltip="Stop drawing changes, or go on"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.LIST)
 
     class Looked(Message):
         """Marks, counts, tab or filter have changed."""
 
-    def __init__(self, context: Context, *, id: str | None = None) -> None:
+    def __init__(self, context: DashboardContext, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.context = context
         self.browser = context.browser

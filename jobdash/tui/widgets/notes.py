@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual.geometry import Size
 from textual.strip import Strip
 
-from jobdash.domain.describe.plan_text import Note
+from jobdash.domain.plan import Note
 from jobdash.domain.text import clean
 from jobdash.tui.styles import StyledWidget
 from jobdash.tui.widgets.lines_view import TextLine, wrapped

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jobdash.domain.clock import Clock
+from jobdash.domain.time import Clock
 from jobdash.operations.actor import current_actor
 from jobdash.store.writer import Writer
 

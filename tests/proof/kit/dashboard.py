@@ -8,9 +8,9 @@ import threading
 from typing import Any
 
 from jobdash.config.settings import SyncSettings
-from jobdash.domain.clock import system_clock
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
+from jobdash.domain.time import system_clock
 from jobdash.operations.abandoned import asked
 from jobdash.operations.account_worker import AccountWorker, close_abandoned
 from jobdash.operations.job_lookup import Browser, Scope, Sort

@@ -19,7 +19,7 @@ from jobdash.operations.job_lookup import Browser
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.submit import order, submit
 from jobdash.operations.sync_accounts import AccountSyncs
-from jobdash.providers.registry import ADAPTERS
+from jobdash.providers.registry import bundled
 from kit import dashboard
 from kit.barrier import Gate, GatedStore
 from kit.fork_loop import next_birth, tell
@@ -27,7 +27,7 @@ from kit.tasks import Task
 
 
 def main() -> None:
-    for place in ADAPTERS.values():
+    for place in (info.adapter for info in bundled().values()):
         __import__(place.partition(":")[0])
     for module in COMMANDS.values():
         __import__(f"jobdash.cli.commands.{module}")

@@ -12,13 +12,13 @@ from pathlib import Path
 from jobdash.config.settings import load
 from jobdash.operations.job_lookup import open_browser
 from jobdash.tui.app import JobdashApp
-from jobdash.tui.context import Context
+from jobdash.tui.context import DashboardContext
 
 
 async def main(folder: Path) -> None:
     config = load()
     opened = open_browser(config.database)
-    app = JobdashApp(Context.of(config, opened.browser, opened.read_only))
+    app = JobdashApp(DashboardContext.of(config, opened.browser, opened.read_only))
     async with app.run_test(size=(160, 45), notifications=True) as pilot:
         deadline = time.monotonic() + 30
         while (

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobdash.config.settings import Account, Config, Secret
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account, Secret
 
 
 @dataclass(frozen=True)

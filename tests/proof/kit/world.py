@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from jobdash.config.settings import Account
 from jobdash.demo.emulator import (
     GEMINI_KEY,
     OPENAI_KEY,
@@ -30,6 +29,7 @@ from jobdash.demo.emulator import (
 )
 from jobdash.demo.emulator.faults import Effect, Faults
 from jobdash.demo.emulator.journal import Journal, JournalEntry
+from jobdash.domain.account import Account
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.account_session import AccountSession

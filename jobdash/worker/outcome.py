@@ -1,17 +1,89 @@
-"""The sentences on standard error about which job a run continues, and what is left at its end."""
+"""What a run continues and how it ends: a word for the job, and the sentences about both."""
 
 from __future__ import annotations
 
+import sys
+from types import CodeType, FrameType
+from typing import NamedTuple
+
 from jobdash.store.claims import Claim
 from jobdash.store.continuation import AT_ITS_END, SAME_PROCESS, ResumeCandidate
-from jobdash.worker.exit_status import so_far
+from jobdash.worker.exceptions import JobCancelled
+from jobdash.worker.item_encoding import sentence_of
+
+
+def so_far(done: int, total: int | None) -> str:
+    """Return ``25 of 100``."""
+    return f"{done:,}" + (f" of {total:,}" if total is not None else "")
+
+
+def cancelled_sentence(done: int, total: int | None) -> str:
+    """Return the sentence about a cancel."""
+    if total is None:
+        return f"Job was cancelled: {done:,} done"
+    return f"Job was cancelled: {done:,} of {total:,} done, {max(0, total - done):,} not processed"
+
+
+def exit_outcome(error: BaseException | None, exhausted: bool, how_far: str) -> tuple[str, str]:
+    """Return the word and the sentence for the end of a job; ``error`` left its loop, None if nothing did."""
+    if error is None:
+        return ("completed", f"{how_far} done") if exhausted else ("cancelled", f"loop left at {how_far}")
+    if isinstance(error, JobCancelled):
+        return "cancelled", f"cancelled at {how_far}"
+    if not _is_stop(error):
+        return "failed", sentence_of(error)
+    by = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+    return "cancelled", f"loop left at {how_far}: {by}"
+
+
+class LoopInstruction(NamedTuple):
+    """The place of a frame in its code: it distinguishes exceptions that left one function."""
+
+    code: CodeType
+    offset: int
+
+
+def instruction(frame: FrameType | None) -> LoopInstruction | None:
+    """Return the place of a frame."""
+    return None if frame is None else LoopInstruction(frame.f_code, frame.f_lasti)
+
+
+def uncaught(at: LoopInstruction | None) -> BaseException | None:
+    """Return the exception that ended the script, if it came from there; None if there is none."""
+    error: BaseException | None = getattr(sys, "last_value", None)
+    trace = None if error is None else error.__traceback__
+    while trace is not None:
+        if at == (trace.tb_frame.f_code, trace.tb_lasti):
+            return error
+        trace = trace.tb_next
+    return None
+
+
+def handled(before: BaseException | None) -> BaseException | None:
+    """Return the exception that is being handled, unless it was handled ``before`` the loop as well."""
+    error = sys.exc_info()[1]
+    while isinstance(error, GeneratorExit):
+        error = error.__context__
+    return None if error is before else error
+
+
+def _is_stop(error: BaseException) -> bool:
+    """Whether an exception is no failure but a request to end, as Ctrl-C and a cancelled task are."""
+    if isinstance(error, SystemExit):
+        return error.code in {None, 0}
+    # Those of asyncio, trio and others, by name: importing them would cost every script.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, KeyboardInterrupt | GeneratorExit) or bool(
+        names & {"CancelledError", "Cancelled"}
+    )
+
 
 _announced: set[tuple[str, str]] = set()
 """The jobs that were passed over in this process, with the reason: an inner loop would repeat them."""
 
 
 def begin_line(name: str, keyed: bool, got: Claim) -> str | None:
-    """Return what is continued, or why a new job is made where a person might expect the other."""
+    """Return the sentence about the job that is continued, or about why a new one is made instead."""
     if got.resumed is not None:
         if not keyed:
             return f"{name} ({got.public_id}) begins again: without key= nothing tells which items are done"
@@ -59,7 +131,7 @@ def end_line(
     startable: bool,
     continues: bool = True,
 ) -> str | None:
-    """Return what is left of a run that has ended, and what does it; None where nothing is.
+    """Return the sentence about what a run has left undone, and what does it; None when nothing is left.
 
     ``startable`` says whether the script's command line is known, and can be started again; ``continues``
     whether the next run goes on with the job by itself.

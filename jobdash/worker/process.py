@@ -1,23 +1,29 @@
-"""Ctrl-C and SIGTERM as a cancel request to oneself, as long as a job runs; the second one as Python has it.
+"""Signals, forks and the end of the interpreter, as far as running jobs are concerned.
 
+Ctrl-C and SIGTERM are a cancel request to oneself, as long as a job runs; the second one is as Python has it.
 Handlers are installed in the main thread only, never over one of the user's own, and taken back when the
 last job has ended. The end of a job is written before a second Ctrl-C is raised, see `uninterrupted`.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from types import CodeType, FrameType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
+from jobdash.store.leases import Lease
+from jobdash.worker import terminal
 from jobdash.worker.cancellation import Token
+from jobdash.worker.store_connection import StoreConnection
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 P = ParamSpec("P")
@@ -26,7 +32,7 @@ R = TypeVar("R")
 _REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 _STDERR = 2
 _DEFERRED_FOR_S = 3.0
-"""So long Ctrl-C waits for the end of a job to be written; then it is raised in the middle of it."""
+"""So long Ctrl-C waits for the end of a job to be written; then it is raised in the middle of that."""
 _active: list[Token] = []
 _inherited: list[Token] = []
 """In a forked child: the tokens of the parent's jobs, which Ctrl-C in the terminal means too."""
@@ -49,7 +55,7 @@ def listen(token: Token) -> None:
             signal.signal(number, _on_signal)
 
 
-def listen_no_more(token: Token) -> None:
+def stop_listening(token: Token) -> None:
     """Let signals cancel a job no longer."""
     with contextlib.suppress(ValueError):
         _active.remove(token)
@@ -88,8 +94,8 @@ def _is_uninterrupted(frame: FrameType | None) -> bool:
     return False
 
 
-def in_forked_child() -> None:
-    """Give SIGTERM back: pools end their children by it. Ctrl-C goes on to cancel gracefully."""
+def _signals_in_forked_child() -> None:
+    """Give SIGTERM back: pools end their children by it. Ctrl-C still cancels gracefully."""
     _inherited.extend(_active)
     _active.clear()
     _restore(signal.SIGTERM)
@@ -102,7 +108,7 @@ def _in_main_thread() -> bool:
 def _meant_by(number: int) -> list[Token]:
     if number == signal.SIGINT:
         return [token for token in (*_active, *_inherited) if not token.over]
-    # A child may get the signal before it has been told that it is one.
+    # A child may get the signal before its fork handler has run.
     return [token for token in _active if token.here]
 
 
@@ -140,7 +146,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _defer() -> bool:
-    """Let a Ctrl-C wait for the end of a job; whether it still may."""
+    """Let a Ctrl-C wait for the end of a job; return whether it still may."""
     global _deferred_at  # noqa: PLW0603  signals are the process's
     now = time.monotonic()
     if _deferred_at is None:
@@ -150,7 +156,106 @@ def _defer() -> bool:
 
 
 def _confirm(sentence: bytes) -> None:
-    """Tell a person at a terminal, who would press again; without the streams that may be in use just now."""
+    """Write to a terminal, or a person would press again; not by the streams, which may be in use."""
     with contextlib.suppress(OSError):
         if os.isatty(_STDERR):
             os.write(_STDERR, b"\r\x1b[K" + sentence + b"\n")
+
+
+class ProcessRun(Protocol):
+    """A run as far as its process is concerned."""
+
+    @property
+    def recorder(self) -> StoreConnection:
+        """Its connection to the store."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, also when an interrupt kept that from being written."""
+
+    def write_end(self) -> None:
+        """Write how it ended, once more."""
+
+    def abandon(self) -> None:
+        """End it with the interpreter."""
+
+    def fail_if_uncaught(self) -> None:
+        """Turn its end into a failure when the exception that ended the script came from its loop."""
+
+    def in_forked_child(self) -> Lease | None:
+        """Do nothing more in the child; return the parent's connection."""
+
+
+live: set[ProcessRun] = set()
+"""Runs whose end is not written."""
+left_early: deque[ProcessRun] = deque(maxlen=100)
+"""Plain loops that were left early, for a reason that may show at the end of the script."""
+_fork_lock = threading.RLock()
+"""Held from before a fork until after it: two threads may fork at once."""
+_untouched: list[Lease] = []
+"""Connections of a parent process: closing one in a child could disturb the parent's."""
+
+
+class _ForkState(threading.local):
+    """The runs whose locks this thread holds for its fork."""
+
+    def __init__(self) -> None:
+        self.runs: list[ProcessRun] = []
+
+
+_fork = _ForkState()
+
+
+@cache
+def prepare_process() -> None:
+    """Register for the end of the interpreter and for forks, once a process."""
+    atexit.register(_abandon_all)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
+
+
+def end_interrupted() -> None:
+    """Write the ends of jobs that an interrupt has kept from being written."""
+    for run in tuple(live):
+        if run.ended:
+            run.write_end()
+
+
+@uninterrupted
+def _abandon_all() -> None:
+    end_interrupted()
+    for run in list(live):
+        run.abandon()
+    for run in left_early:
+        run.fail_if_uncaught()
+
+
+def _before_fork() -> None:
+    # Ctrl-C may end this anywhere, and the process is forked all the same.
+    _fork_lock.acquire()
+    for run in list(live):
+        _fork.runs.append(run)
+        run.recorder.before_fork()
+
+
+def _after_fork() -> None:
+    # A lock is not held when the wait for it was interrupted, or the fork had begun when we registered.
+    while _fork.runs:
+        with contextlib.suppress(RuntimeError):
+            _fork.runs.pop().recorder.after_fork()
+    with contextlib.suppress(RuntimeError):
+        _fork_lock.release()
+
+
+def _in_child() -> None:
+    global _fork_lock  # noqa: PLW0603  a process forks as a whole
+    _fork_lock = threading.RLock()
+    _signals_in_forked_child()
+    terminal.in_forked_child()
+    for run in {*_fork.runs, *live}:
+        lease = run.in_forked_child()
+        if lease is not None:
+            _untouched.append(lease)
+    _fork.runs.clear()
+    live.clear()
+    left_early.clear()

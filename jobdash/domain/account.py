@@ -1,0 +1,103 @@
+"""An account: one key at one provider, its server, and what goes with every request."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from jobdash.domain.text import HIDDEN, redact, register_secret
+from jobdash.domain.time import DAY
+
+ENV_PREFIX = "env:"
+"""In front of the environment variable that a header's value comes from."""
+KEY_LIKE_NAME = re.compile(
+    r"(?i)key|token|secret|passw|authori[sz]ation|cookie|credential|signature|^sig$|^code$"
+)
+"""Names of parameters and headers whose values are keys."""
+
+
+class Secret:
+    """A key that shows itself to nobody who does not ask by name."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value.strip()  # a file read into a variable ends with a line break; no key does
+        register_secret(self._value)
+
+    def reveal(self) -> str:
+        """Return the key itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One more header of every request of an account."""
+
+    name: str
+    value: str | Secret
+    env: str | None = None
+    """The environment variable that the value comes from; None for one that stands in the file."""
+
+    def reveal(self) -> str:
+        """Return the value as it is sent."""
+        return self.value.reveal() if isinstance(self.value, Secret) else self.value
+
+    @property
+    def shown(self) -> str:
+        """Where the value comes from, or the value where it is no secret."""
+        return f"{ENV_PREFIX}{self.env}" if self.env else redact(self.reveal())
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One key at one provider."""
+
+    name: str
+    provider: str
+    """The name of a registered provider."""
+    key_env: str
+    """The environment variable the key comes from, for messages. In the file: ``api_key_env``."""
+    api_key: Secret | None = None
+    base_url: str | None = None
+    """Where the provider's API is, with the version where that is part of it (``https://host/v1``). What
+    stands behind a ``?`` goes with every request (``?api-version=2025-01-01``)."""
+    api_version: str | None = None
+    """The API's version, where it is not part of ``base_url``; None: the adapter's default."""
+    list_history_ms: int = 30 * DAY
+    """How far back a first sync reads, milliseconds; a list in no known order is read whole."""
+    organization: str | None = None
+    """The organization whose batches these are (``org-…``), for keys that see several."""
+    project: str | None = None
+    """The project whose batches these are (``proj_…``)."""
+    headers: tuple[Header, ...] = ()
+    """More headers of every request to the account's own server. A value ``env:NAME`` is read from the
+    environment; one that looks like a key may come from there alone."""
+
+    @property
+    def shown_url(self) -> str | None:
+        """``base_url`` without what looks like a key in it."""
+        if self.base_url is None:
+            return None
+        url = redact(self.base_url)
+        for name, value in query_of(self.base_url):
+            if KEY_LIKE_NAME.search(name) and value:
+                url = url.replace(value, HIDDEN)
+        return url
+
+
+def query_of(base_url: str | None) -> tuple[tuple[str, str], ...]:
+    """Return what stands behind the ``?`` of an address, as names and values."""
+    if base_url is None or "?" not in base_url:
+        return ()
+    from urllib.parse import parse_qsl, urlsplit
+
+    try:
+        return tuple(parse_qsl(urlsplit(base_url).query, keep_blank_values=True))
+    except ValueError:
+        return ()

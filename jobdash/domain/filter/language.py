@@ -1,0 +1,229 @@
+"""The filter language: one line of text is read into conditions.
+
+A filter is words separated by spaces; all must hold. A word is free text (found in name and ids) or
+``field:value``, ``field=value``, ``field!=value``, ``field>value``, ``field<value``; ``-`` in front negates,
+``,`` means or, quotes hold spaces together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobdash.domain.filter import conditions
+from jobdash.domain.filter.conditions import DERIVED_WORDS, Condition, Conditions
+from jobdash.domain.status import TERMINAL, UNFINISHED, Completeness, Status
+from jobdash.domain.text import encodable
+from jobdash.domain.time import DAY, MINUTE, parse_span
+from jobdash.errors import FilterError
+
+FIELDS = (
+    "id", "name", "account", "provider", "status", "outcome", "model", "endpoint", "tag",
+    "age", "created", "total", "failed", "error", "removed",
+)  # fmt: skip
+"""The fields a person may name (besides the shorthands ``older:2h`` and ``newer:2h``)."""
+
+_STATUS_WORDS: dict[str, frozenset[Status]] = {str(status): frozenset({status}) for status in Status} | {
+    "running": frozenset({Status.IN_PROGRESS}),
+    "unfinished": UNFINISHED,
+    "finished": TERMINAL,
+}
+_EQUALITY = (":", "=", "!=")
+_ORDER = ("<", ">", "<=", ">=")
+_LONGEST_VALUE = 2_000
+"""Characters of one value: SQLite looks for no pattern of more than 50,000 bytes."""
+_MOST_PARAMETERS = 10_000
+"""Of a whole filter: a query holds it twice, and SQLite takes 32,766."""
+
+_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+|["']""")
+_QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
+_TERM = re.compile(r"(?P<minus>-?)(?P<field>[A-Za-z_]+)(?P<op>!=|>=|<=|[:=><])(?P<value>.*)", re.DOTALL)
+
+
+def parse(text: str) -> Conditions:
+    """Read a filter.
+
+    Raises `FilterError`, which holds the place of the mistake and names the fields there are.
+    """
+    text = encodable(text)
+    words = list(_WORD.finditer(text))
+    for match in words:
+        if match.group() in {'"', "'"}:
+            raise _mistake("a quote is not closed", text, match.start())
+    if "\0" in text:
+        raise _mistake("a filter cannot hold the character NUL", text, text.index("\0"))
+    terms = tuple(_parse_word(text, match.group(), match.start()) for match in words)
+    if sum(len(term.sql(0)[1]) for term in terms) > _MOST_PARAMETERS:
+        raise _mistake("the filter is too long", text, 0)
+    return Conditions(text.strip(), terms)
+
+
+def _mistake(message: str, text: str, place: int) -> FilterError:
+    return FilterError(f"{message} (at character {place + 1})", text, place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """One ``field op value`` while it is being read."""
+
+    text: str
+    place: int
+    field: str
+    op: str
+    values: tuple[str, ...]
+
+    def error(self, message: str) -> FilterError:
+        return _mistake(message, self.text, self.place)
+
+    def require(self, *ops: str) -> None:
+        """Raise `FilterError` for any other operator."""
+        if self.op not in ops:
+            raise self.error(f"{self.field} cannot be compared with {self.op}; use {self.field}:value")
+
+
+def _parse_word(text: str, word: str, place: int) -> Condition:
+    if len(max(_split(word), key=len)) > _LONGEST_VALUE:
+        raise _mistake(f"that is too long: at most {_LONGEST_VALUE:,} characters", text, place)
+    match = _TERM.fullmatch(word)
+    if match is None:
+        negated = word.startswith("-") and len(word) > 1
+        found = conditions.free_text(_unquoted(word[1:] if negated else word))
+        return conditions.negated(found) if negated else found
+    field, op = match["field"].lower(), match["op"]
+    values = tuple(_unquoted(value) for value in _split(match["value"]))
+    known = _Word(text, place, field, op, values)
+    if not all(values):
+        raise known.error(f"{field}{op} wants a value")
+    if field not in _READERS:
+        raise known.error(f"no field {field!r}; there are {', '.join(FIELDS)}")
+    term = _READERS[field](known)
+    return conditions.negated(term) if bool(match["minus"]) != (op == "!=") else term
+
+
+def _split(value: str) -> list[str]:
+    return re.findall(r"""(?:[^,"']|"[^"]*"|'[^']*')+|(?<=,)(?=,|$)""", value) or [value]
+
+
+def _unquoted(value: str) -> str:
+    return _QUOTED.sub(r"\2", value)
+
+
+def _piece(word: _Word) -> Condition:
+    word.require(*_EQUALITY)
+    find = conditions.contains if word.op == ":" else conditions.equals
+    return find(word.field, word.values)
+
+
+def _exact(word: _Word) -> Condition:
+    word.require(*_EQUALITY)
+    return conditions.equals(word.field, word.values)
+
+
+def _id(word: _Word) -> Condition:
+    word.require(*_EQUALITY)
+    return (conditions.id_starts if word.op == ":" else conditions.id_equals)(word.values)
+
+
+def _status(word: _Word) -> Condition:
+    word.require(*_EQUALITY)
+    statuses: set[Status] = set()
+    derived: set[str] = set()
+    for value in word.values:
+        spelled = value.replace("-", "_").replace(" ", "_")
+        if spelled in DERIVED_WORDS:
+            derived.add(spelled)
+        elif value in _STATUS_WORDS:
+            statuses |= _STATUS_WORDS[value]
+        else:
+            raise word.error(f"no status {value!r}; there are {', '.join([*_STATUS_WORDS, *DERIVED_WORDS])}")
+    return conditions.status_in(statuses, derived)
+
+
+def _outcome(word: _Word) -> Condition:
+    word.require(*_EQUALITY)
+    try:
+        wanted = tuple(Completeness(value.replace("-", "_").replace(" ", "_")) for value in word.values)
+    except ValueError:
+        raise word.error(
+            f"no outcome {','.join(word.values)!r}; there are {', '.join(Completeness)}"
+        ) from None
+    return conditions.completeness_in(wanted)
+
+
+def _tag(word: _Word) -> Condition:
+    word.require(*_EQUALITY)
+    return conditions.tagged(word.values)
+
+
+def _removed(word: _Word) -> Condition:
+    word.require(*_EQUALITY)
+    truths = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if len(word.values) != 1 or word.values[0].lower() not in truths:
+        raise word.error("removed: wants yes or no")
+    return conditions.removed(truths[word.values[0].lower()])
+
+
+def _number(word: _Word) -> Condition:
+    try:
+        numbers = [int(value.replace("_", "")) for value in word.values]
+    except ValueError:
+        raise word.error(f"{word.field}{word.op} wants a number") from None
+    if any(abs(number) > 2**62 for number in numbers):
+        raise word.error(f"{word.field}{word.op}: that number is too large")
+    return conditions.number(word.field, word.op if word.op in _ORDER else "=", numbers)
+
+
+def _age(word: _Word) -> Condition:
+    """Read ``age>2h``, ``older:2h``, ``newer:2h``."""
+    op = word.op
+    if word.field in {"older", "newer"}:
+        word.require(":", "=")
+        op = ">" if word.field == "older" else "<"
+    elif op not in _ORDER:
+        raise word.error("age wants < or > (or say older:2h, newer:2h)")
+    try:
+        spans = [parse_span(value) for value in word.values]
+    except ValueError as error:
+        raise word.error(str(error)) from None
+    return conditions.age(op, spans)
+
+
+def _created(word: _Word) -> Condition:
+    """Read ``created>2026-11-01`` (local time, as every time is shown) or ``created:2026-11-01``, which means
+    that whole day; ``2026-11-01T12:00+02:00`` and ``…Z`` name their own zone.
+    """
+    try:
+        periods = [_period(value) for value in word.values]
+    except (ValueError, OverflowError, OSError):  # the last two: beyond what this computer's calendar holds
+        raise word.error("created wants a date like 2026-11-01 or 2026-11-01T12:00") from None
+    if word.op in _ORDER:
+        return conditions.created(word.op, [start for start, _ in periods])
+    return conditions.created_within(periods)
+
+
+def _period(value: str) -> tuple[int, int]:
+    """Return the milliseconds at which a date begins and ends (a time of day is one minute long)."""
+    parsed = datetime.fromisoformat(value)
+    start = int(parsed.timestamp() * 1000)  # without a zone: local
+    if len(value) > len("2026-11-01"):
+        return start, start + MINUTE
+    try:  # a day on which the clocks change is not 24 hours long
+        return start, int((parsed + timedelta(days=1)).timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        return start, start + DAY
+
+
+_READERS: dict[str, Callable[[_Word], Condition]] = {
+    **dict.fromkeys(("name", "model", "endpoint", "error"), _piece),
+    **dict.fromkeys(("account", "provider"), _exact),
+    **dict.fromkeys(("total", "failed"), _number),
+    **dict.fromkeys(("age", "older", "newer"), _age),
+    "id": _id,
+    "status": _status,
+    "outcome": _outcome,
+    "tag": _tag,
+    "removed": _removed,
+    "created": _created,
+}

@@ -1,0 +1,60 @@
+"""What is known of a provider without its SDK: its capabilities, names, environment and rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider's API can do and report; decides which keys, choices and sentences exist."""
+
+    newest_first: bool
+    """Its list is ordered by creation, newest first: a sync may stop early."""
+    tells_cancelling: bool
+    """It has a status of its own for a cancel under way."""
+    deletes_records: bool
+    """`Adapter.delete` removes the batch itself."""
+    deletes_files: bool
+    partial_results: bool
+    """Finished requests of a cancelled or expired batch can be fetched."""
+    tells_usage: bool
+    metadata: bool
+    """A submit carries our key in metadata (else in the display name)."""
+    results_in_files: bool = True
+    """Results exist only where the batch names an output or error file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderInfo:
+    """A provider as it is registered in the entry-point group ``jobdash.providers``."""
+
+    name: str
+    """As in ``provider = "…"`` of the settings, in the store and in JSON."""
+    title: str
+    """As people read it."""
+    adapter: str
+    """The class that implements `jobdash.providers.base.Adapter`: ``module:class``, imported when opened."""
+    input_rules: str
+    """The class that implements `jobdash.providers.input_check.InputRules`: ``module:class``."""
+    base_url: str
+    """Where its API is, for accounts that name no ``base_url``."""
+    capabilities: Capabilities
+    id_pattern: str
+    """A regular expression of whole batch ids; with it an id is recognised before anything is asked."""
+    request_fields: tuple[str, ...]
+    """What a line of its input files has: the key of the request first."""
+    key_envs: tuple[str, ...] = ()
+    """Environment variables that hold a key; the first that is set makes an account named as the provider."""
+    suggested_env: str = ""
+    """The variable to name to a person without an account; empty: the first of ``key_envs``."""
+    base_url_env: str | None = None
+    """The environment variable that names another server for that account."""
+    unused_settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings of an account that it ignores, and why."""
+
+    def claims(self, word: str) -> bool:
+        """Whether ``word`` may be the id of one of its batches."""
+        return re.fullmatch(self.id_pattern, word, re.ASCII) is not None

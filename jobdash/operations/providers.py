@@ -1,0 +1,55 @@
+"""What the faces and the planning need of providers, without an SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from jobdash.domain.account import Account
+from jobdash.domain.job import JobRow
+from jobdash.domain.provider_info import ProviderInfo
+from jobdash.domain.status import Status
+from jobdash.errors import ConfigError
+from jobdash.providers.registry import bundled, find_provider
+from jobdash.providers.servers import server_of
+
+
+def servers(accounts: Iterable[Account]) -> dict[str, str]:
+    """Return the server of each account by name, of those whose address can be read."""
+    found: dict[str, str] = {}
+    for account in accounts:
+        with suppress(ConfigError):  # reported when the account is opened
+            found[account.name] = server_of(account)
+    return found
+
+
+def providers_of(jobs: Iterable[JobRow]) -> Mapping[str, ProviderInfo]:
+    """Return the providers of some jobs by name; those not installed are left out."""
+    names = {job.provider for job in jobs if not job.local}
+    return {name: info for name in names if (info := find_provider(name)) is not None}
+
+
+def has_results(job: JobRow) -> bool | None:
+    """Whether an ended batch left results to fetch; None where its provider reports no counts."""
+    if not job.terminal:
+        return False
+    info = find_provider(job.provider) if not job.local else None
+    if info is not None and not info.capabilities.partial_results and job.status is not Status.COMPLETED:
+        return False
+    return None if job.succeeded is None else job.succeeded > 0
+
+
+def results_in_files(job: JobRow) -> bool:
+    """Whether a batch has results only where it names a file of them."""
+    info = find_provider(job.provider)
+    return info is not None and info.capabilities.results_in_files
+
+
+def account_variables() -> list[str]:
+    """Return the environment variables of which each makes an account, one a provider."""
+    return [info.suggested_env or info.key_envs[0] for info in bundled().values()]
+
+
+def account_hint() -> str:
+    """Return how a person without an account gets one: ``export FIRST=… or SECOND=…``."""
+    return f"export {' or '.join(f'{name}=…' for name in account_variables())}"

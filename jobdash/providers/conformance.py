@@ -1,0 +1,264 @@
+"""Checks that every adapter has to pass against a server of its own, ours and a third party's alike.
+
+In the tests of a package that registers a provider, with pytest and pytest-asyncio::
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+    async def test_conformance(check, target):
+        await check(target)
+
+where ``target`` is a `Target` made anew for each test. A check raises `NotConforming`, or the error of the
+adapter that it should not have raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jobdash.domain.account import Account, Secret
+from jobdash.domain.provider_info import ProviderInfo
+from jobdash.domain.status import TERMINAL, UNFINISHED, Status
+from jobdash.domain.time import in_calendar
+from jobdash.errors import AuthRejected, InvalidRequest, NotFound, ProviderError, UsageError
+from jobdash.providers.base import Adapter, RemoteJob, Submission
+from jobdash.providers.input_check import SubmitWishes
+from jobdash.providers.pagination import pages
+from jobdash.providers.registry import input_rules, load_adapter
+from jobdash.providers.servers import server_of
+
+Check = Callable[["Target"], Awaitable[None]]
+
+
+class NotConforming(AssertionError):
+    """An adapter does something else than the Protocol promises."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A provider, and a server that answers as it does: an emulator, or an account that may be used."""
+
+    info: ProviderInfo
+    account: Account
+    """With a key that is accepted, and the server's address."""
+    input_file: Path
+    """A sound input file of a few requests."""
+    keys: frozenset[str]
+    """The keys of its requests."""
+    complete: Callable[[str], Awaitable[object]]
+    """Let the batch of an id complete at the server; every request succeeds or fails."""
+    unknown_id: str
+    """An id that the provider could have given, and has not."""
+    model: str | None = None
+    endpoint: str | None = None
+    wrong_key: str = "sk-wrong-0123456789abcdef"
+    """A key that is rejected."""
+
+    @asynccontextmanager
+    async def open(self, account: Account | None = None) -> AsyncGenerator[Adapter, None]:
+        """Open the adapter."""
+        async with load_adapter(self.info)(account or self.account) as adapter:
+            yield adapter
+
+    def submission(self, key: str = "conformance0001") -> Submission:
+        """Return a submit of the input file."""
+        return Submission(self.input_file, key, "conformance", self.model, self.endpoint, {})
+
+    async def created(self, adapter: Adapter, key: str = "conformance0001") -> RemoteJob:
+        """Upload the file and create a batch of it."""
+        submission = self.submission(key)
+        file_id = await adapter.upload(submission)
+        while not await adapter.file_ready(file_id):
+            pass
+        return await adapter.create(submission, file_id)
+
+
+def _require(condition: object, sentence: str) -> None:
+    if not condition:
+        raise NotConforming(sentence)
+
+
+async def _refused(call: Awaitable[object], error: type[Exception], what: str) -> Exception:
+    try:
+        await call
+    except error as refused:
+        return refused
+    raise NotConforming(f"{what} has to raise {error.__name__}")
+
+
+async def _all(adapter: Adapter, limit: int | None = None) -> list[RemoteJob]:
+    walk = pages(lambda cursor: adapter.list(cursor, limit))
+    return [job async for page in walk for job in page.jobs]
+
+
+async def info_is_complete(target: Target) -> None:
+    """The `ProviderInfo` names what exists, and its settings make an account."""
+    info = target.info
+    _require(info.name.isidentifier() and info.name.islower(), "name: a lower-case identifier")
+    _require(info.title and info.base_url.startswith("https://"), "title, and an https base_url")
+    _require(info.request_fields, "request_fields: at least the key of a request")
+    _require(info.claims(target.unknown_id), "id_pattern matches an id of the provider")
+    _require(not info.claims("two words"), "id_pattern matches whole words only")
+    _require(input_rules(info).info is info, "the input rules name the provider they are for")
+
+
+async def origin_is_the_server(target: Target) -> None:
+    """The adapter's ``origin`` is the identity that is computed without opening it."""
+    async with target.open() as adapter:
+        _require(adapter.origin == server_of(target.account), "origin: as server_of() has it")
+        _require(adapter.capabilities == target.info.capabilities, "capabilities: those of the ProviderInfo")
+
+
+async def a_key_is_wanted(target: Target) -> None:
+    """Without a key, and with a wrong one, AuthRejected; the key is in no message."""
+    try:
+        load_adapter(target.info)(replace(target.account, api_key=None))
+    except AuthRejected:
+        pass
+    else:
+        raise NotConforming("an account without a key has to raise AuthRejected")
+    async with target.open(replace(target.account, api_key=Secret(target.wrong_key))) as adapter:
+        error = await _refused(adapter.list(), AuthRejected, "list() with a wrong key")
+    _require(target.wrong_key not in f"{error} {error!r}", "no message holds a key")
+
+
+async def a_created_batch_is_found(target: Target) -> None:
+    """A batch is unfinished when created, and is listed and read with our key and its name."""
+    async with target.open() as adapter:
+        made = await target.created(adapter)
+        _require(target.info.claims(made.remote_id), "id_pattern matches the id of a created batch")
+        _require(made.status in UNFINISHED, f"a new batch is unfinished, not {made.status}")
+        listed = {job.remote_id: job for job in await _all(adapter)}
+        _require(made.remote_id in listed, "list() shows a batch that was created")
+        for job in (listed[made.remote_id], await adapter.get(made.remote_id)):
+            _require(job.submit_key == "conformance0001", "the key of a submit comes back in submit_key")
+            _require(job.name == "conformance", "the name of a submit comes back")
+            _check_values(job)
+
+
+def _check_values(job: RemoteJob) -> None:
+    for moment in (job.created_at, job.started_at, job.finished_at, job.expires_at):
+        _require(moment is None or in_calendar(moment), "times are milliseconds UTC, in the calendar")
+    _require(job.created_at is not None, "created_at is known")
+    counts = (job.total, job.succeeded, job.failed, job.cancelled, job.expired)
+    _require(all(count is None or count >= 0 for count in counts), "counts are not negative")
+    _require(job.status is not Status.UNKNOWN, f"the status {job.raw_status!r} has a common word")
+
+
+async def a_list_ends(target: Target) -> None:
+    """Page by page every batch is listed once, in the order that the capabilities promise."""
+    async with target.open() as adapter:
+        made = [(await target.created(adapter, f"conformance{number}")).remote_id for number in range(3)]
+        listed = [job.remote_id for job in await _all(adapter, limit=1)]
+    _require(len(listed) == len(set(listed)), "a list shows no batch twice")
+    _require(set(made) <= set(listed), "a list in pages of one shows every batch")
+    if target.info.capabilities.newest_first:
+        places = [listed.index(each) for each in made]
+        _require(places == sorted(places, reverse=True), "newest_first: the newest batch is listed first")
+
+
+async def an_unknown_batch_is_not_found(target: Target) -> None:
+    """GET and cancel of an id that does not exist raise NotFound."""
+    async with target.open() as adapter:
+        await _refused(adapter.get(target.unknown_id), NotFound, "get() of an unknown id")
+        await _refused(adapter.cancel(target.unknown_id), NotFound, "cancel() of an unknown id")
+
+
+async def a_cancel_is_seen(target: Target) -> None:
+    """A cancel is accepted while a batch runs; the provider then says so, where it can."""
+    async with target.open() as adapter:
+        made = await target.created(adapter)
+        answered = await adapter.cancel(made.remote_id)
+        _require(answered is None or answered.remote_id == made.remote_id, "cancel() answers that batch")
+        status = (await adapter.get(made.remote_id)).status
+        if target.info.capabilities.tells_cancelling:
+            _require(status in {Status.CANCELLING, Status.CANCELLED}, f"a cancel is seen, not {status}")
+
+
+async def a_finished_batch_stays_finished(target: Target) -> None:
+    """A cancel that comes too late is refused or ignored, and changes nothing."""
+    async with target.open() as adapter:
+        made = await target.created(adapter)
+        await target.complete(made.remote_id)
+        with suppress(ProviderError):
+            await adapter.cancel(made.remote_id)
+        status = (await adapter.get(made.remote_id)).status
+        _require(status is Status.COMPLETED, f"a completed batch stays completed, not {status}")
+
+
+async def results_are_whole(target: Target) -> None:
+    """Each request of a completed batch has one line, with an answer or an error."""
+    async with target.open() as adapter:
+        made = await target.created(adapter)
+        await target.complete(made.remote_id)
+        job = await adapter.get(made.remote_id)
+        _require(job.status in TERMINAL, f"complete() completes a batch, not {job.status}")
+        async with aclosing(adapter.results(job)) as lines:
+            found = [line async for line in lines]
+    keys = [line.key for line in found]
+    _require(sorted(keys) == sorted(target.keys), f"one line for each request, not {sorted(keys)}")
+    both = [line for line in found if (line.body is None) == (line.error is None)]
+    _require(not both, "a line has a body or an error, never both or neither")
+
+
+async def deleting_is_what_it_says(target: Target) -> None:
+    """`delete` removes the record where the capabilities say so, and else refuses without asking."""
+    async with target.open() as adapter:
+        made = await target.created(adapter)
+        await target.complete(made.remote_id)
+        if target.info.capabilities.deletes_records:
+            await adapter.delete(made.remote_id)
+            await _refused(adapter.get(made.remote_id), NotFound, "get() of a deleted batch")
+        else:
+            await _refused(adapter.delete(made.remote_id), InvalidRequest, "delete() without such a call")
+            await adapter.get(made.remote_id)
+
+
+async def a_file_is_deleted_once(target: Target) -> None:
+    """An uploaded file can be deleted; the second time it is NotFound."""
+    if not target.info.capabilities.deletes_files:
+        return
+    async with target.open() as adapter:
+        file_id = await adapter.upload(target.submission())
+        await adapter.delete_file(file_id)
+        await _refused(adapter.delete_file(file_id), NotFound, "delete_file() of a deleted file")
+
+
+async def input_is_checked(target: Target) -> None:
+    """The sound file passes with all its requests; one with a key used twice, or no JSON, is refused."""
+    rules = input_rules(target.info)
+    check = rules(target.input_file, "input").check()
+    _require(check.requests == len(target.keys), "check() counts the requests")
+    wishes = SubmitWishes(
+        model=None if check.model else target.model,
+        endpoint=None if check.endpoint else target.endpoint,
+        base_url=target.account.base_url,
+    )
+    tuple(rules.check_wishes(check, wishes))
+    sound = target.input_file.read_bytes()
+    broken = target.input_file.with_suffix(".broken.jsonl")
+    for content, what in ((sound + sound, "a key used twice"), (b"{\n", "no JSON"), (b"", "an empty file")):
+        broken.write_bytes(content)
+        try:
+            rules(broken, "input").check()
+        except UsageError:
+            continue
+        raise NotConforming(f"{what} has to raise UsageError")
+
+
+CHECKS: tuple[Check, ...] = (
+    info_is_complete,
+    origin_is_the_server,
+    a_key_is_wanted,
+    a_created_batch_is_found,
+    a_list_ends,
+    an_unknown_batch_is_not_found,
+    a_cancel_is_seen,
+    a_finished_batch_stays_finished,
+    results_are_whole,
+    deleting_is_what_it_says,
+    a_file_is_deleted_once,
+    input_is_checked,
+)
+"""Each is awaited with a `Target`."""

@@ -1,0 +1,32 @@
+"""Gemini as a registered provider."""
+
+from jobdash.domain.provider_info import Capabilities, ProviderInfo
+
+INFO = ProviderInfo(
+    name="gemini",
+    title="Gemini",
+    adapter="jobdash.providers.gemini.batches:GeminiBatches",
+    input_rules="jobdash.providers.gemini.input:GeminiInput",
+    base_url="https://generativelanguage.googleapis.com",
+    capabilities=Capabilities(
+        newest_first=False,
+        tells_cancelling=False,
+        deletes_records=True,
+        deletes_files=True,
+        partial_results=False,
+        tells_usage=False,
+        metadata=False,
+        results_in_files=False,
+    ),
+    id_pattern=r"batches/[\w\-.]+",
+    request_fields=("key", "request"),
+    # In this order, as in google-genai.
+    key_envs=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    suggested_env="GEMINI_API_KEY",
+    base_url_env="GOOGLE_GEMINI_BASE_URL",
+    unused_settings={
+        "organization": "Gemini knows none",
+        "project": "Gemini knows none; the key belongs to one",
+        "list_history": "its list is in no known order, and is read whole",
+    },
+)

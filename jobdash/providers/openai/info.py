@@ -1,0 +1,26 @@
+"""OpenAI as a registered provider."""
+
+from jobdash.domain.provider_info import Capabilities, ProviderInfo
+
+INFO = ProviderInfo(
+    name="openai",
+    title="OpenAI",
+    adapter="jobdash.providers.openai.batches:OpenAIBatches",
+    input_rules="jobdash.providers.openai.input:OpenAIInput",
+    base_url="https://api.openai.com/v1",
+    capabilities=Capabilities(
+        newest_first=True,
+        tells_cancelling=True,
+        deletes_records=False,
+        deletes_files=True,
+        partial_results=True,
+        tells_usage=True,
+        metadata=True,
+    ),
+    # Ids of compatible servers follow no pattern.
+    id_pattern=r"batch_[\w\-]+|[\w\-]{12,}",
+    request_fields=("custom_id", "method", "url", "body"),
+    key_envs=("OPENAI_API_KEY",),
+    base_url_env="OPENAI_BASE_URL",
+    unused_settings={"api_version": "the version is a part of base_url (…/v1, or …?api-version=…)"},
+)

@@ -1,0 +1,73 @@
+"""A screen whose keys act on jobs: the table, and a job's own screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on
+from textual.widget import Widget
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.text import clean
+from jobdash.tui.commands import BY_ID, CommandState, Place
+from jobdash.tui.context import DashboardContext, Selection
+from jobdash.tui.exact_updates import ExactScreen
+from jobdash.tui.host import Host
+from jobdash.tui.widgets.line import Line
+
+
+class ActionScreen(ExactScreen):
+    """What both screens do with a job."""
+
+    app: Host
+    place: ClassVar[Place]
+
+    def __init__(self, context: DashboardContext) -> None:
+        super().__init__()
+        self.context = context
+
+    @property
+    def current(self) -> JobRow | None:
+        """The job that a key means, as it is drawn."""
+        raise NotImplementedError
+
+    def with_selection(self, act: Callable[[Selection], None]) -> None:
+        """Call with the jobs that an action is for, as the store has them now."""
+        raise NotImplementedError
+
+    def command_state(self) -> CommandState:
+        """Return what decides which commands the palette offers."""
+        return CommandState(self.current, hidden_runs=bool(self.app.runs.out_of_sight))
+
+    def action_act(self, name: str) -> None:
+        """Plan a command's action on the selected jobs, and ask."""
+        acts = BY_ID[name].acts
+        if acts is not None:
+            self.with_selection(lambda selection: self.app.flows.act(*acts, selection))
+
+    def action_fetch(self) -> None:
+        """Write results into files."""
+        self.with_selection(self.app.flows.fetch)
+
+    def action_copy(self, field: str) -> None:
+        """Copy an id of the current job to the clipboard."""
+        row = self.current
+        if row is None:
+            return
+        if value := getattr(row, field):
+            self.app.copy_to_clipboard(value)
+            self.app.notify(f"Copied {clean(value, 80)}", timeout=2)
+        elif row.local:
+            self.app.notify("No provider knows a script's job; Y copies its id here", severity="warning")
+        else:
+            self.app.notify("There is no id to copy yet", severity="warning")
+
+    @on(Line.Clicked)
+    async def _clicked(self, event: Line.Clicked) -> None:
+        event.stop()
+        await self.namespace_of(event.action).run_action(event.action)
+
+    def namespace_of(self, _action: str) -> Widget:
+        """Return the widget that has the method of an action."""
+        return self

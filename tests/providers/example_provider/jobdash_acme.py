@@ -1,0 +1,43 @@
+"""ACME as a provider of jobdash: what is known of it before its adapter is needed."""
+
+from collections.abc import Mapping
+
+from jobdash.domain.provider_info import Capabilities, ProviderInfo
+from jobdash.errors import UsageError
+from jobdash.providers.input_check import FileCheck, InputRules, SubmitWishes
+
+INFO = ProviderInfo(
+    name="acme",
+    title="ACME",
+    adapter="jobdash_acme_batches:AcmeBatches",
+    input_rules="jobdash_acme:AcmeInput",
+    base_url="https://batch.acme.example",
+    capabilities=Capabilities(
+        newest_first=True,
+        tells_cancelling=True,
+        deletes_records=True,
+        deletes_files=True,
+        partial_results=True,
+        tells_usage=False,
+        metadata=True,
+        results_in_files=False,
+    ),
+    id_pattern=r"job-\d+",
+    request_fields=("id", "prompt"),
+    key_envs=("ACME_KEY",),
+)
+
+
+class AcmeInput(InputRules):
+    info = INFO
+    max_bytes = 10_000_000
+
+    def check_request(self, request: Mapping[str, object]) -> None:
+        if not isinstance(request.get("prompt"), str):
+            self.refuse('"prompt" has to be a text')
+
+    @staticmethod
+    def check_wishes(check: FileCheck, wishes: SubmitWishes) -> tuple[str, ...]:
+        if wishes.endpoint:
+            raise UsageError("ACME has one endpoint only")
+        return ()
