@@ -23,8 +23,8 @@ from jobdash.operations.undo import NOTHING_TO_UNDO, find_undoable, undo, undo_w
 from jobdash.tui.action_runs import SEVERITY
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import Host
-from jobdash.tui.screens.ask import AskScreen
 from jobdash.tui.screens.confirm import ConfirmScreen
+from jobdash.tui.screens.dialog import AskScreen
 from jobdash.tui.screens.progress import ProgressScreen
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, ActionSummary, Plan
 from jobdash.errors import StoreError
-from jobdash.tui.sync_toasts import Severity
+from jobdash.tui.news import Severity
 
 if TYPE_CHECKING:
     from jobdash.operations.rate_limiter import CancelToken

@@ -24,25 +24,25 @@ from jobdash.domain.plan import Plan
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
 from jobdash.tui.action_runs import ActionRun, ActionRuns, single_toast, summary_line
-from jobdash.tui.ascii_filter import AsciiFilter
 from jobdash.tui.commands import APP_BINDINGS, CommandState, palette
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host
-from jobdash.tui.messages import (
+from jobdash.tui.news import (
     AccountWaiting,
+    Severity,
     StoreFailed,
     StoreReady,
     Synced,
     SyncNews,
     SyncProgress,
     ThreadMessage,
+    toasts,
 )
+from jobdash.tui.render.symbols import AsciiFilter, not_utf8
+from jobdash.tui.render.theme import DARK, LIGHT
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.screens.action_screen import ActionScreen
 from jobdash.tui.screens.main import MainScreen
-from jobdash.tui.symbols import not_utf8
-from jobdash.tui.sync_toasts import Severity, toasts
-from jobdash.tui.theme import DARK, LIGHT
 from jobdash.tui.widgets.filter_bar import FilterInput
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext
 from jobdash.domain.status import Tab
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.header_footer import KeyHint
+from jobdash.tui.render.header_footer import KeyHint
 
 Accepts = Callable[[JobRow, DecisionContext], bool]
 

@@ -12,7 +12,7 @@ from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.providers import servers
-from jobdash.tui.symbols import Symbols, choose
+from jobdash.tui.render.symbols import Symbols, choose
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from jobdash.operations.job_lookup import Scope, Sort
 from jobdash.tui.action_runs import ActionRun, ActionRuns
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.runtime import Runtime
-from jobdash.tui.terminal_app import TerminalApp
+from jobdash.tui.terminal.app import TerminalApp
 
 if TYPE_CHECKING:
     from jobdash.operations.writer_thread import WriterLoop

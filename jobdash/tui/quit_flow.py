@@ -13,7 +13,7 @@ from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import waiting_removals
 from jobdash.tui.action_runs import ActionRun
 from jobdash.tui.host import Host
-from jobdash.tui.screens.ask import QuitScreen
+from jobdash.tui.screens.dialog import QuitScreen
 
 TWICE_WITHIN_S = 3.0
 """A second ctrl+c within this time quits."""

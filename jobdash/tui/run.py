@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from jobdash.config.settings import Config
-from jobdash.tui.exit_signals import ExitSignals
+from jobdash.tui.terminal.exit_signals import ExitSignals
 
 
 def run_dashboard(

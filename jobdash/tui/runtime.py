@@ -12,7 +12,7 @@ from jobdash.domain.text import clean
 from jobdash.errors import JobdashError, StoreError
 from jobdash.tui.action_runs import ActionRun
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.messages import AccountWaiting, StoreFailed, StoreReady, Synced, SyncNews, SyncProgress
+from jobdash.tui.news import AccountWaiting, StoreFailed, StoreReady, Synced, SyncNews, SyncProgress
 
 if TYPE_CHECKING:
     from textual.app import App

@@ -32,7 +32,7 @@ def settings_warnings(config: Config) -> Iterator[str]:
 def _themes() -> set[str]:
     from textual.theme import BUILTIN_THEMES
 
-    from jobdash.tui.theme import DARK, LIGHT
+    from jobdash.tui.render.theme import DARK, LIGHT
 
     return {*BUILTIN_THEMES, DARK.name, LIGHT.name}
 

@@ -104,7 +104,7 @@ class Job(Generic[T]):
 
         ``lost`` when it turned out to be no longer this run's, see `LeaseLost`.
         """
-        return self._run.word or "in_progress"
+        return self._run.end_status or "in_progress"
 
     def summary(self) -> JobSummary:
         """Return the counts as they are now."""
@@ -328,7 +328,7 @@ class Job(Generic[T]):
                 run.warn(remark)
         finally:
             run.conclude(error, self._exhausted)
-        if error is None and run.token.stopped and run.word == "cancelled" and not run.continues():
+        if error is None and run.token.stopped and run.end_status == "cancelled" and not run.continues():
             raise run.stop()
         return error is not None and run.continues(error)
 

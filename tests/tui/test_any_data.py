@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tui_kit import dashboard, job, jobs, make_store
 
-from jobdash.tui.terminal_app import display_error
+from jobdash.tui.terminal.app import display_error
 
 END_OF_9999_MS = 253_402_300_799_999
 ZONES = ("UTC", "Pacific/Kiritimati", "Etc/GMT+12", "UTC-23:59:59", "UTC+23:59:59")

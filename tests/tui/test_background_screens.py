@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tui_kit import Dash, account, change, dashboard, jobs
 
-from jobdash.tui.exact_updates import ExactUpdate
+from jobdash.tui.terminal.exact_updates import ExactUpdate
 
 OPENAI = account("openai")
 

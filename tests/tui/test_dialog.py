@@ -12,10 +12,10 @@ from tui_kit import Dash, account, change, dashboard, job, jobs
 
 from jobdash.domain.plan import Action, Plan
 from jobdash.tui.action_runs import ActionRun
-from jobdash.tui.screens.ask import AskScreen
 from jobdash.tui.screens.confirm import ConfirmScreen
-from jobdash.tui.widgets.notes import Notes
+from jobdash.tui.screens.dialog import AskScreen
 from jobdash.tui.widgets.plan_list import PlanList
+from jobdash.tui.widgets.text_views import Notes
 
 OPENAI = account("openai")
 

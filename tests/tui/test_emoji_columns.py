@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from test_terminal import terminal
 from tui_kit import dashboard, job, make_store
 
-from jobdash.tui.column_anchors import anchored
+from jobdash.tui.terminal.driver import anchored
 
 EMOJI = ("❤️", "⚙️", "1️⃣", "🇩🇪", "👨👩👧👦", "🏳️🌈", "👍🏽", "☁️☁️", "夜", "plain")
 

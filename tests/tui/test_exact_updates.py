@@ -11,7 +11,7 @@ from textual.geometry import Region
 from textual.widget import Widget
 from tui_kit import Dash, account, change, dashboard, job, jobs, now_ms
 
-from jobdash.tui.exact_updates import ExactCompositor
+from jobdash.tui.terminal.exact_updates import ExactCompositor
 
 OPENAI = account("openai")
 WORDS = ("in_progress", "completed", "failed", "pending", "cancelled", "cancelling") * 8
@@ -52,7 +52,7 @@ async def test_partial_updates_add_up_to_the_whole_screen(path: Path, moves: tup
         written = [_whole(dash)]
         lines = [dash.app.main.query_one(f"#{name}") for name in ("title", "story", "keys")]
         for line in moves:
-            dash.table._go(line)
+            dash.table.go(line)
             written.append(_partial(dash, dash.table, *lines))
         assert _shown(*written) == _shown(_whole(dash))
 
@@ -85,7 +85,7 @@ async def test_widgets_that_have_not_changed_are_not_asked(
             return render_lines(widget, crop)
 
         monkeypatch.setattr(Widget, "render_lines", watched)
-        monkeypatch.setattr("jobdash.tui.styles.StyledWidget.render_lines", watched)
+        monkeypatch.setattr("jobdash.tui.render.styles.StyledWidget.render_lines", watched)
         dash.table.refresh(Region(0, 5, dash.table.plan.width, 1))
         _partial(dash, dash.table)
     assert asked == ["table"]

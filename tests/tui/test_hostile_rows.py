@@ -17,10 +17,10 @@ from jobdash.domain.plan import Action, Plan
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.planning import plan_jobs
-from jobdash.tui import header_footer, job_cells, job_details
 from jobdash.tui.action_runs import ActionRun, single_toast
-from jobdash.tui.columns import fit
-from jobdash.tui.symbols import UNICODE
+from jobdash.tui.render import job_cells, job_details, job_story
+from jobdash.tui.render.columns import column_layout
+from jobdash.tui.render.symbols import UNICODE
 from jobdash.tui.widgets.plan_list import plan_entries
 
 OPENAI = account("openai")
@@ -162,13 +162,13 @@ def test_the_gate_lets_only_printable_text_through(text: str) -> None:
 def test_every_line_widget_says_only_printable_text(browser: Browser) -> None:
     rows = browser.page(Scope(), Sort(), None, 10_000)
     assert len(rows) == len(HOSTILE)
-    now, layout = rows[0].created_at + 10**7, fit(200, 12)
+    now, layout = rows[0].created_at + 10**7, column_layout(200, 12)
     places = {place.column: place.width for place in layout.places}
     for row in rows:
         texts = [text for pieces in job_cells.line(row, places, now, UNICODE).values() for text, _ in pieces]
         errors = browser.errors_summary(row.id)
-        texts += [span.text for span in header_footer.title_spans(row, 200, now, UNICODE)]
-        texts += [span.text for span in header_footer.story_spans(row, errors, 200, now, UNICODE)]
+        texts += [span.text for span in job_story.title_spans(row, 200, now, UNICODE)]
+        texts += [span.text for span in job_story.story_spans(row, errors, 200, now, UNICODE)]
         full = browser.job(row.id)
         assert full is not None
         lines = [*job_details.error_lines(full, 100), *job_details.detail_lines(full, 100, now)]

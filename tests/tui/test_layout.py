@@ -14,11 +14,11 @@ from jobdash.config.settings import UiSettings
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.status import Tab
 from jobdash.operations.job_lookup import Counts, Sort
-from jobdash.tui import header_footer, job_cells
-from jobdash.tui.ascii_filter import to_ascii
-from jobdash.tui.columns import JobColumn, fit
 from jobdash.tui.context import UnderWay
-from jobdash.tui.symbols import ASCII, UNICODE, choose
+from jobdash.tui.render import header_footer, job_cells
+from jobdash.tui.render.columns import JobColumn, column_layout
+from jobdash.tui.render.symbols import ASCII, UNICODE, choose, to_ascii
+from jobdash.tui.render.text import short_count
 
 OPENAI = account("openai")
 ALL_STATES = (
@@ -59,12 +59,12 @@ def test_tabs_get_shorter_step_by_step() -> None:
     [(0, "0"), (999, "999"), (1_000, "1.0k"), (12_345, "12k"), (999_999, "999k"), (1_234_567, "1.2M")],
 )
 def test_short_counts(number: int, short: str) -> None:
-    assert job_cells.short_count(number) == short
+    assert short_count(number) == short
 
 
 @pytest.mark.parametrize("width", range(20, 260, 7))
 def test_columns_fit_any_width_and_keep_what_matters(width: int) -> None:
-    layout = fit(width, 9)
+    layout = column_layout(width, 9)
     columns = [place.column for place in layout.places]
     assert {JobColumn.NAME, JobColumn.STATUS, JobColumn.COUNTS} <= set(columns)
     for before, after in zip(layout.places, layout.places[1:], strict=False):
@@ -78,7 +78,7 @@ def test_columns_fit_any_width_and_keep_what_matters(width: int) -> None:
 
 
 def test_headers_stand_over_their_columns() -> None:
-    layout = fit(120, 8)
+    layout = column_layout(120, 8)
     text = "".join(span.text for span in header_footer.header_spans(layout, Sort(), UNICODE))
     for place in layout.places:
         head = {"bar": "PROGRESS", "counts": ""}.get(place.column, place.column.upper())

@@ -20,7 +20,7 @@ from jobdash.store.writer import Writer
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.commands import COMMANDS
 from jobdash.tui.screens.job import JobScreen
-from jobdash.tui.widgets.lines_view import LinesView
+from jobdash.tui.widgets.text_views import LinesView
 
 OPENAI = account("openai")
 

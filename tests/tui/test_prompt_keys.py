@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tui_kit import Dash, account, change, dashboard, jobs
 
-from jobdash.tui import exact_updates
-from jobdash.tui.exact_updates import ExactUpdate
+from jobdash.tui.terminal import exact_updates
+from jobdash.tui.terminal.exact_updates import ExactUpdate
 from jobdash.tui.widgets.job_table import JobTable
 
 OPENAI = account("openai")
@@ -68,7 +68,7 @@ async def test_no_move_overtakes_a_key_that_was_sent_to_something_in_front(
     async with dashboard(path, [OPENAI], rows=jobs(*["completed"] * 40), working=False) as dash:
         for first, second in product((0, 2, 4, 6), (0, 2)):
             dash.app.main.view.marks.clear()
-            dash.table._go(0)
+            dash.table.go(0)
             await dash.send(opens)
             await dash.until(lambda: not isinstance(dash.app.focused, JobTable))
             await dash.settle()

@@ -11,7 +11,7 @@ from tui_kit import account, dashboard, jobs
 from jobdash.domain.plan import Action
 from jobdash.operations.planning import plan_jobs
 from jobdash.tui.action_runs import ActionRun
-from jobdash.tui.messages import AccountWaiting, StoreFailed, StoreReady, Synced, SyncNews
+from jobdash.tui.news import AccountWaiting, StoreFailed, StoreReady, Synced, SyncNews
 from jobdash.tui.quit_flow import last_words
 
 OPENAI = account("openai")

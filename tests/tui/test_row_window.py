@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tui_kit import add, job, make_store
 
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortOrder
-from jobdash.tui.row_window import FoundRows, RowWindow
+from jobdash.tui.models.windows import FoundRows, RowWindow
 
 HEIGHT = 7
 _SORTS = [Sort(order, descending) for order in SortOrder for descending in (True, False)]

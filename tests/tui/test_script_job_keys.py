@@ -22,8 +22,8 @@ from jobdash.domain.plan import Action, Choices
 from jobdash.operations.planning import plan_again, plan_jobs
 from jobdash.tui.action_runs import ActionRun, single_toast
 from jobdash.tui.quit_flow import last_words
-from jobdash.tui.screens.ask import AskScreen
 from jobdash.tui.screens.confirm import ConfirmScreen
+from jobdash.tui.screens.dialog import AskScreen
 
 
 @pytest.fixture(autouse=True)

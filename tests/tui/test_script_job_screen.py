@@ -18,10 +18,9 @@ from jobdash.config.settings import UiSettings
 from jobdash.domain.items import ItemErrorGroup, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
+from jobdash.tui.render.script_job_details import error_lines
 from jobdash.tui.screens.job import JobScreen
-from jobdash.tui.script_job_details import error_lines
-from jobdash.tui.widgets.item_list import ItemList
-from jobdash.tui.widgets.items_page import ItemsPage
+from jobdash.tui.widgets.items import ItemList, ItemsPage
 
 KEYS = [f"photos/img_{number:03}.jpg" for number in range(8)]
 

@@ -10,7 +10,7 @@ from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
 
-from jobdash.tui.sgr import Pen
+from jobdash.tui.terminal.exact_updates import Pen
 
 COLORS = [None, "#c3c9dd", "#7a7e8d", "red", "default"]
 STYLES = st.builds(

@@ -12,14 +12,13 @@ from jobdash.config.settings import COLUMNS, UiSettings, load
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices
 from jobdash.operations.job_lookup import Sort, SortOrder
 from jobdash.operations.planning import plan_jobs
-from jobdash.tui import header_footer
 from jobdash.tui.action_runs import ActionRun
-from jobdash.tui.columns import JobColumn
+from jobdash.tui.render import header_footer
+from jobdash.tui.render.columns import JobColumn
+from jobdash.tui.render.symbols import UNICODE
 from jobdash.tui.screens.progress import ProgressScreen
-from jobdash.tui.symbols import UNICODE
 from jobdash.tui.widgets.line import Line
-from jobdash.tui.widgets.lines_view import LinesView
-from jobdash.tui.widgets.notes import Notes
+from jobdash.tui.widgets.text_views import LinesView, Notes
 
 OPENAI = account("openai")
 

@@ -201,7 +201,7 @@ class Dash:
 
     def select(self, name: str) -> None:
         """Put the cursor on a job in sight."""
-        self.table._go(round(self.table.scroll_y) + self.names.index(name))
+        self.table.go(round(self.table.scroll_y) + self.names.index(name))
 
     def count(self, tab: Tab) -> int:
         return self.app.main.view.counts.by_tab[tab]

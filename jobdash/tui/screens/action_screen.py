@@ -12,8 +12,8 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.tui.commands import BY_ID, CommandState, Place
 from jobdash.tui.context import DashboardContext, Selection
-from jobdash.tui.exact_updates import ExactScreen
 from jobdash.tui.host import Host
+from jobdash.tui.terminal.exact_updates import ExactScreen
 from jobdash.tui.widgets.line import Line
 
 

@@ -17,10 +17,11 @@ from jobdash.domain.describe import plan_text
 from jobdash.domain.plan import Action, Note, Plan
 from jobdash.operations.planning import plan_again
 from jobdash.tui.context import DashboardContext
+from jobdash.tui.render.text import Span
 from jobdash.tui.screens.dialog import Dialog
-from jobdash.tui.widgets.line import Line, Span
-from jobdash.tui.widgets.notes import Notes
+from jobdash.tui.widgets.line import Line
 from jobdash.tui.widgets.plan_list import PlanList, plan_entries
+from jobdash.tui.widgets.text_views import Notes
 
 _CHOICES = {
     "cancel_first": "cancel first",

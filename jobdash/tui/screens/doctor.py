@@ -15,13 +15,14 @@ from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
 from jobdash.operations.providers import account_hint
-from jobdash.tui import header_footer
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.exact_updates import ExactScreen
 from jobdash.tui.host import Host
-from jobdash.tui.symbols import Symbols
-from jobdash.tui.widgets.line import Line, Span, gap
-from jobdash.tui.widgets.lines_view import LinesView, TextLine, pairs
+from jobdash.tui.render import header_footer
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Span, TextLine, gap, pairs
+from jobdash.tui.terminal.exact_updates import ExactScreen
+from jobdash.tui.widgets.line import Line
+from jobdash.tui.widgets.text_views import LinesView
 
 _MEGABYTE = 1_000_000
 

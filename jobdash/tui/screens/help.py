@@ -14,7 +14,8 @@ from jobdash.domain.filter.language import FIELDS
 from jobdash.domain.status import LABELS, Status
 from jobdash.tui.commands import COMMANDS, HelpGroup
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.widgets.lines_view import LinesView, TextLine, pairs
+from jobdash.tui.render.text import TextLine, pairs
+from jobdash.tui.widgets.text_views import LinesView
 
 _MEANINGS = {
     Status.PENDING: "waits at its provider; a retried job of your own script, for its script",

@@ -12,17 +12,18 @@ from jobdash.domain.failures import FailedRequests, error_count
 from jobdash.domain.items import ItemErrors, ItemStatus
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.errors import StoreError
-from jobdash.tui import header_footer, job_details, script_job_details
 from jobdash.tui.commands import Place, bindings, job_hints
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reading
+from jobdash.tui.render import header_footer, job_details, job_story, script_job_details
+from jobdash.tui.render.job_story import start_failure
+from jobdash.tui.render.script_job_details import ScriptTail
+from jobdash.tui.render.text import Span, TextLine, gap
 from jobdash.tui.screens.action_screen import ActionScreen
-from jobdash.tui.script_job_summary import start_failure
-from jobdash.tui.script_tail import ScriptTail
-from jobdash.tui.terminal_app import display_error
-from jobdash.tui.widgets.items_page import ItemsPage
-from jobdash.tui.widgets.line import Line, Span, gap
-from jobdash.tui.widgets.lines_view import LinesView, TextLine
+from jobdash.tui.terminal.app import display_error
+from jobdash.tui.widgets.items import ItemsPage
+from jobdash.tui.widgets.line import Line
+from jobdash.tui.widgets.text_views import LinesView
 
 LOOK_EVERY = 0.25
 _CLOCK_EVERY, _OUTPUT_EVERY = 4, 2
@@ -178,9 +179,9 @@ class JobScreen(ActionScreen):
     def _story(self, row: JobRow, now: int) -> list[Span]:
         symbols, width, browser = self.context.symbols, self.size.width, self.context.browser
         if not row.local:
-            return header_footer.story_spans(row, browser.errors_summary(self.job_id), width, now, symbols)
+            return job_story.story_spans(row, browser.errors_summary(self.job_id), width, now, symbols)
         # How many failed stands beside the bar; the sentence about the job has this line to itself.
-        return header_footer.local_story_spans(row, start_failure(browser, row), width, now, symbols)
+        return job_story.local_story_spans(row, start_failure(browser, row), width, now, symbols)
 
     def _page_spans(self, job: JobDetails) -> list[Span]:
         spans = [gap(1)]

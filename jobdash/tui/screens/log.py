@@ -7,12 +7,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from jobdash.tui import header_footer, job_details
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.exact_updates import ExactScreen
 from jobdash.tui.host import reading
-from jobdash.tui.widgets.line import Line, Span, gap
-from jobdash.tui.widgets.lines_view import LinesView
+from jobdash.tui.render import header_footer, job_details
+from jobdash.tui.render.text import Span, gap
+from jobdash.tui.terminal.exact_updates import ExactScreen
+from jobdash.tui.widgets.line import Line
+from jobdash.tui.widgets.text_views import LinesView
 
 EVENTS_SHOWN = 2_000
 LOOK_EVERY = 1.0

@@ -18,17 +18,17 @@ from jobdash.domain.job import LOCAL, AccountHealth, JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
-from jobdash.tui import header_footer
 from jobdash.tui.commands import Footer, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
-from jobdash.tui.ended_scripts import EndedScripts
 from jobdash.tui.host import reading
-from jobdash.tui.messages import StoreFailed, Synced, SyncNews
+from jobdash.tui.news import EndedScripts, StoreFailed, Synced, SyncNews
+from jobdash.tui.render import header_footer, job_story
+from jobdash.tui.render.job_story import error_groups, start_failure
+from jobdash.tui.render.text import Span
 from jobdash.tui.screens.action_screen import ActionScreen
-from jobdash.tui.script_job_summary import error_groups, start_failure
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.jobs_view import JobsView
-from jobdash.tui.widgets.line import Line, Span
+from jobdash.tui.widgets.line import Line
 
 TALL = 30
 """Lines from which on there is room for empty ones."""
@@ -213,13 +213,11 @@ class MainScreen(ActionScreen):
             wrong = row.failed or row.error or waits_for_script(row)
             errors = self._errors_of(row) if wrong else []
             configured = row.account in self.context.config.account_names
-            spans = header_footer.title_spans(row, self._width, now, symbols, configured=configured)
+            spans = job_story.title_spans(row, self._width, now, symbols, configured=configured)
             self._title.put(spans)
             health = self._health.get(row.account) if row.unfinished else None
             trouble = (health.error or "") if health is not None else ""
-            self._story.put(
-                header_footer.story_spans(row, errors, self._width, now, symbols, trouble=trouble)
-            )
+            self._story.put(job_story.story_spans(row, errors, self._width, now, symbols, trouble=trouble))
         self._draw_keys()
 
     def _draw_move(self) -> None:

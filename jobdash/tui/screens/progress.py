@@ -17,10 +17,11 @@ from jobdash.domain.plan import Action
 from jobdash.tui.action_runs import ActionRun, summary_parts
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import reading
+from jobdash.tui.render.text import Span, gap
 from jobdash.tui.screens.dialog import Dialog
-from jobdash.tui.widgets.flow import Flow
-from jobdash.tui.widgets.line import Line, Span, gap
+from jobdash.tui.widgets.line import Line
 from jobdash.tui.widgets.plan_list import PlanList, outcome_entry
+from jobdash.tui.widgets.text_views import Flow
 
 
 class ProgressScreen(Dialog[None]):

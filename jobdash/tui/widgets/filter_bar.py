@@ -14,9 +14,9 @@ from textual.widgets import Input
 
 from jobdash.domain.text import clean
 from jobdash.errors import FilterError
-from jobdash.tui import job_cells
-from jobdash.tui.symbols import Symbols
-from jobdash.tui.widgets.line import Line, Span, gap
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Span, cut, gap
+from jobdash.tui.widgets.line import Line
 
 if TYPE_CHECKING:
     from jobdash.domain.filter.conditions import Conditions
@@ -136,7 +136,7 @@ class FilterBar(Horizontal):
         room = max(0, self.size.width - used - 2)
         line = self.query_one("#filter-count", Line)
         if self.mistake:
-            line.put([gap(1), Span(job_cells.cut(self.mistake, room, self._symbols.more), "error")])
+            line.put([gap(1), Span(cut(self.mistake, room, self._symbols.more), "error")])
         else:
             line.put([gap(1)], [*counts, gap(2), *order] if counts else order)
 
@@ -146,7 +146,7 @@ class FilterBar(Horizontal):
         found = [Span(" / ", "key", "filter"), Span("filter ", "muted", "filter")]
         if self.text:
             room = max(8, self.size.width // 3)
-            text = job_cells.cut(clean(self.text, _TEXT_MOST), room, self._symbols.more)
+            text = cut(clean(self.text, _TEXT_MOST), room, self._symbols.more)
             found += [Span(text, "bright", "filter"), Span("  esc clears", "muted", "clear_filter")]
         return found
 

@@ -7,27 +7,24 @@ from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey
-from jobdash.tui import job_cells
-from jobdash.tui.columns import MARGIN, ColumnLayout, fit
 from jobdash.tui.commands import Place, bindings
 from jobdash.tui.host import reading
-from jobdash.tui.prompt_keys import PromptKeys
-from jobdash.tui.row_window import SLACK, FoundRows, RowWindow
-from jobdash.tui.styles import StyledWidget
-from jobdash.tui.symbols import Symbols
-from jobdash.tui.terminal_app import display_error
-
-_STRIPS_KEPT = 400
+from jobdash.tui.models.windows import SLACK, FoundRows, RowWindow
+from jobdash.tui.render import job_cells
+from jobdash.tui.render.columns import MARGIN, ColumnLayout, column_layout
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Piece
+from jobdash.tui.terminal.app import display_error
+from jobdash.tui.widgets.virtual_list import PromptKeys, VirtualList
 
 
 class _RowStyle(NamedTuple):
@@ -42,7 +39,7 @@ class _RowStyle(NamedTuple):
     word: str
 
 
-class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
+class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
     """Jobs, one a line. Cursor, marks and scroll belong to jobs, not to line numbers."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.TABLE)
@@ -54,7 +51,7 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
             super().__init__()
             self.row = row
 
-    plan: reactive[ColumnLayout] = reactive(fit(80), repaint=False)
+    plan: reactive[ColumnLayout] = reactive(column_layout(80), repaint=False)
     """The columns; whoever draws the headers watches it, so that both always stand in the same places."""
 
     def __init__(
@@ -74,7 +71,7 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
         """Called in front of a move to the first job: a snapshot of an order wants to be sorted again."""
         self.on_move: Callable[[], None] = lambda: None
         """Called when the cursor was moved and everything that shows it is ready to be drawn."""
-        self._told: JobRow | None = None
+        self._reported: JobRow | None = None
         self.marks: set[int] = set()
         self.queued: set[int] = set()
         """Jobs whose action waits for its turn; the row says so."""
@@ -93,8 +90,6 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
         self._symbols = symbols
         self._columns = columns
         self._account_width = 7
-        self._strips: dict[_RowStyle, Strip] = {}
-        self._drawn: list[_RowStyle | None] = []
 
     # ── what is shown ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -106,20 +101,20 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
     @property
     def visible_rows(self) -> list[JobRow]:
         """The jobs on the screen."""
-        first = round(self.scroll_y)
+        first = self.top
         rows = (self.window.row(index) for index in range(first, first + self.size.height))
         return [row for row in rows if row is not None]
 
     def show(self, scope: Scope, sort: Sort, total: int, found: FoundRows | None = None) -> None:
         """Turn to another scope or order; the cursor stays on its job if that is in it, else is on top."""
         keep = self.current if self.touched else None
-        line = max(0, min(self.cursor - round(self.scroll_y), self._height - 1))
+        line = max(0, min(self.cursor - self.top, self.page_height - 1))
         self.window.show(scope, sort, total, found)
         self.moved = self._newcomers = 0
         self.cursor = 0
         place = 0
         if keep is not None and total:
-            index = self.window.load_around(keep, 0, line + SLACK, self._height + SLACK)
+            index = self.window.load_around(keep, 0, line + SLACK, self.page_height + SLACK)
             row = self.window.row(index)
             if row is not None and row.id == keep.id:
                 self.cursor = index
@@ -134,9 +129,9 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
         if window.snapshot and found is None:
             self._newcomers = self._count_newcomers(total)
             self.moved = window.moved + self._newcomers
-            self._settle(round(self.scroll_y))
+            self._settle(self.top)
             return
-        top = round(self.scroll_y)
+        top = self.top
         anchor, place = self._anchor()
         if found is not None:
             window.show(window.scope, window.sort, len(found.ids), found)
@@ -146,10 +141,10 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
             self.cursor = 0
             self._settle(0)
             return
-        index = window.load_around(anchor, place, place - top + SLACK, self._height + SLACK)
+        index = window.load_around(anchor, place, place - top + SLACK, self.page_height + SLACK)
         shift = index - place
         self.cursor += shift
-        stays_at_top = top == 0 and self.cursor < self._height
+        stays_at_top = top == 0 and self.cursor < self.page_height
         self._settle(0 if stays_at_top else top + shift)
 
     def _count_newcomers(self, total: int) -> int:
@@ -179,29 +174,25 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
             self._fitted(self.plan.width)
 
     def draw_changes(self) -> None:
-        """Draw the lines that look different from what is on the screen."""
+        """Draw the lines that look different from what is on the screen, as of now."""
         self._time = self._clock()
-        first, width = round(self.scroll_y), self._line_width
-        for y in range(self.size.height):
-            before, now = self._drawn[y] if y < len(self._drawn) else None, self._look(first + y)
-            if before != now:
-                start = self.plan.clock_start if _only_later(before, now) else 0
-                self.refresh(Region(start, y, width - start, 1))
+        super().draw_changes()
+
+    def changed_region(self, y: int, before: _RowStyle | None, now: _RowStyle | None) -> Region:
+        """Return the cells of a line that differ: where only the time has passed, those of the age."""
+        start = self.plan.clock_start if _only_later(before, now) else 0
+        return Region(start, y, self._line_width - start, 1)
 
     @property
     def _line_width(self) -> int:
         """The cells of a line, which is as long as the table where no scroll bar is."""
         return self.plan.width if self.show_vertical_scrollbar else self.size.width
 
-    @property
-    def _height(self) -> int:
-        return max(1, self.size.height)
-
     def _anchor(self) -> tuple[JobRow | SortKey | None, int]:
         """Return the job everything else stays in place around, and its index."""
-        top = round(self.scroll_y)
+        top = self.top
         current = self.current
-        if current is not None and top <= self.cursor < top + self._height:
+        if current is not None and top <= self.cursor < top + self.page_height:
             return current, self.cursor
         visible = self.window.row(top)
         return (visible, top) if visible is not None else (current, self.cursor)
@@ -210,92 +201,83 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
         """After rows changed: sizes, scroll and cursor agree again, and what differs is drawn."""
         window = self.window
         self.cursor = max(0, min(self.cursor, window.total - 1))
-        self._fit_height()
-        top = max(0, min(top, window.total - self._height))
-        if round(self.scroll_y) != top:
-            self.scroll_to(y=top, animate=False, immediate=True, force=True)
-        self._load(top)
+        self.fit_total()
+        top = max(0, min(top, window.total - self.page_height))
+        if self.top != top:
+            self.scroll_now(top)
+        self.load(top)
         self.draw_changes()
-        self._tell()
+        self._report()
 
     @reading
-    def _load(self, top: int) -> None:
-        self._shift(self.window.load(top, self._height))
-        self._fit_height()
-
-    def _fit_height(self) -> None:
-        if self.virtual_size.height != self.window.total:
-            self.virtual_size = Size(self.size.width, self.window.total)
+    def load(self, top: int) -> None:
+        """Have the rows of a screen in memory."""
+        self._shift(self.window.load(top, self.page_height))
+        self.fit_total()
 
     def _shift(self, by: int) -> None:
         """Follow a correction of the window's estimate."""
         if by:
             self.cursor = max(0, min(self.cursor + by, self.window.total - 1))
-            top = max(0, round(self.scroll_y) + by)
-            self._drawn = []
-            self.scroll_to(y=top, animate=False, immediate=True, force=True)
+            top = max(0, self.top + by)
+            self._drawn.clear()
+            self.scroll_now(top)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         current = self.current
-        if current != self._told:
-            self._told = current
+        if current != self._reported:
+            self._reported = current
             self.on_row()
 
     # ── moving ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def action_move(self, by: int) -> None:
-        """Move the cursor by some lines."""
-        self._go(self.cursor + by)
+    @property
+    def total(self) -> int:
+        """The number of jobs."""
+        return self.window.total
 
-    def action_page(self, by: int) -> None:
-        """Move the cursor by screens."""
-        self._go(self.cursor + by * max(1, self._height - 1))
+    @property
+    def position(self) -> int:
+        """The line of the cursor."""
+        return self.cursor
 
     def action_home(self) -> None:
         """Go to the first job."""
         self.on_home()
-        self._go(0)
+        self.go(0)
 
-    def action_end(self) -> None:
-        """Go to the last job."""
-        self._go(self.window.total - 1)
-
-    def _go(self, index: int) -> None:
+    def go(self, index: int) -> bool:
+        """Move the cursor to a line; returns whether that was a move."""
         self.touched, self.moved_at = True, self._clock()
         window = self.window
         if not window.total:
-            return
+            return False
         index = max(0, min(index, window.total - 1))
         before = self.cursor
         self.cursor = index
-        top = round(self.scroll_y)
+        top = self.top
         if index < top:
             self._scroll(index)
-        elif index >= top + self._height:
-            self._scroll(index - self._height + 1)
+        elif index >= top + self.page_height:
+            self._scroll(index - self.page_height + 1)
         else:
             for line in {before - top, index - top}:
                 if 0 <= line < self.size.height:
                     self.refresh(Region(0, line, self._line_width, 1))
-        self._tell()
+        self._report()
         self.on_move()
+        return index != before
 
     def _scroll(self, top: int) -> None:
-        self._load(max(0, top))
-        self.scroll_to(y=top, animate=False, immediate=True, force=True)
-
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Have the rows ready before they are drawn, however the scroll was changed."""
-        if round(old_value) != round(new_value) and self.window.total:
-            self._load(round(new_value))
-        super().watch_scroll_y(old_value, new_value)
+        self.load(max(0, top))
+        self.scroll_now(top)
 
     async def on_click(self, event: events.Click) -> None:
         """Put the cursor on a line; a double click opens it."""
-        index = round(self.scroll_y) + event.y
+        index = self.top + event.y
         if index >= self.window.total or event.y >= self.size.height:
             return
-        self._go(index)
+        self.go(index)
         if event.chain == 2 and (row := self.current) is not None:
             self.post_message(self.Opened(row))
 
@@ -304,7 +286,7 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         """Fit the columns; the cursor stays in sight."""
         self.fit(self.scrollable_content_region.width)
-        top = round(self.scroll_y)
+        top = self.top
         if self.cursor >= top + event.size.height > 0:
             top = self.cursor - event.size.height + 1
         self._settle(top)
@@ -315,17 +297,11 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
             self._fitted(width)
 
     def _fitted(self, width: int) -> None:
-        self._strips.clear()
-        self._drawn = []
-        self.plan = fit(width, self._account_width, self._columns)
-        self.refresh()
+        self.plan = column_layout(width, self._account_width, self._columns)
+        self.draw_all()
 
-    def notify_style_update(self) -> None:
-        """Forget colours of another theme."""
-        self._strips.clear()
-        super().notify_style_update()
-
-    def _look(self, index: int) -> _RowStyle | None:
+    def entry(self, index: int) -> _RowStyle | None:
+        """Return all that decides how a line looks."""
         row = self.window.row(index)
         if row is None:
             return None
@@ -337,32 +313,18 @@ class JobTable(PromptKeys, StyledWidget, ScrollView, can_focus=True):
             age, left, word = "", "", display_error(error)
         return _RowStyle(row.id, row.revision, age, left, index == self.cursor, row.id in self.marks, word)
 
-    def render_line(self, y: int) -> Strip:
-        """Return one line of the screen."""
-        index = round(self.scroll_y) + y
-        look = self._look(index)
-        while len(self._drawn) <= y:
-            self._drawn.append(None)
-        self._drawn[y] = look
+    def draw_entry(self, index: int, entry: _RowStyle) -> Strip:
+        """Return a line as a strip."""
         row = self.window.row(index)
-        if look is None or row is None:
-            return Strip.blank(self.size.width, self.blank())
-        strip = self._strips.get(look)
-        if strip is None:
-            if len(self._strips) >= _STRIPS_KEPT:
-                self._strips.clear()
-            strip = self._strips[look] = self._strip(row, look)
-        return strip
-
-    def _strip(self, row: JobRow, look: _RowStyle) -> Strip:
-        over = "cursor" if look.cursor else "line"
+        assert row is not None
+        over = "cursor" if entry.cursor else "line"
         symbols = self._symbols
-        pieces: list[job_cells.Piece] = [
-            (symbols.cursor if look.cursor else " ", "pointer"),
-            (f"{symbols.mark if look.marked else ' '} ", "mark"),
+        pieces: list[Piece] = [
+            (symbols.cursor if entry.cursor else " ", "pointer"),
+            (f"{symbols.mark if entry.marked else ' '} ", "mark"),
         ]
         widths = {place.column: place.width for place in self.plan.places}
-        drawn = job_cells.line(row, widths, self._time, symbols, queued=look.word == "queued")
+        drawn = job_cells.line(row, widths, self._time, symbols, queued=entry.word == "queued")
         end = MARGIN
         for place in self.plan.places:
             pieces.append((" " * (place.start - end), "text"))

@@ -16,16 +16,16 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import TAB_OF, Tab
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Counts, Scope, Sort, SortOrder
-from jobdash.tui import header_footer
 from jobdash.tui.commands import Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reading
-from jobdash.tui.marked_jobs import MARKS_MOST, MarkedJobs
-from jobdash.tui.view_state import ViewState
+from jobdash.tui.models.job_list import MARKS_MOST, MarkedJobs, ViewState
+from jobdash.tui.render import header_footer
+from jobdash.tui.render.text import Span
 from jobdash.tui.widgets.empty import EmptyState, Words, empty_store_words
 from jobdash.tui.widgets.filter_bar import FilterBar
 from jobdash.tui.widgets.job_table import JobTable
-from jobdash.tui.widgets.line import Line, Span
+from jobdash.tui.widgets.line import Line
 
 RESORT_AFTER_MS = 5_000
 """How long nobody touches a key before an order that is a snapshot is sorted again under the first row."""

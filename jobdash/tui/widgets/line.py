@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from rich.cells import cell_len
 from textual import events
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
-from jobdash.tui.styles import StyledWidget
-
-
-class Span(NamedTuple):
-    """A gated text in a tone; ``action`` runs on a click."""
-
-    text: str
-    tone: str = "text"
-    action: str | None = None
-
-    @property
-    def cells(self) -> int:
-        """The width on the screen."""
-        return len(self.text) if self.text.isascii() else cell_len(self.text)
-
+from jobdash.tui.render.styles import StyledWidget
+from jobdash.tui.render.text import Span, gap
 
 _STRIPS_KEPT = 16
 
@@ -46,11 +30,6 @@ def _changed(before: list[Span], after: list[Span]) -> tuple[int, int] | None:
 
 def _cells(spans: list[Span]) -> int:
     return sum(span.cells for span in spans)
-
-
-def gap(cells: int) -> Span:
-    """Return empty space."""
-    return Span(" " * cells)
 
 
 class Line(StyledWidget):

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from textual.geometry import Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from jobdash.domain.items import ItemStatus
@@ -15,9 +13,10 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Plan
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
-from jobdash.tui import job_cells
-from jobdash.tui.styles import StyledWidget
-from jobdash.tui.symbols import Symbols
+from jobdash.tui.render import job_cells
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import fit
+from jobdash.tui.widgets.virtual_list import VirtualList
 
 _NAMES_MEASURED = 500
 _STATUS_CELLS = 10
@@ -69,13 +68,11 @@ def outcome_entry(outcome: ActionOutcome, symbols: Symbols) -> PlanEntry:
     return PlanEntry(outcome.job, glyph, tone, clean(words, 200))
 
 
-class PlanList(StyledWidget, ScrollView, can_focus=False):
+class PlanList(VirtualList[PlanEntry], can_focus=False):
     """Jobs with their accounts and a few words, one a line."""
 
     DEFAULT_CSS = """
-    PlanList {
-        height: auto; max-height: 10; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
-    }
+    PlanList { height: auto; max-height: 10; scrollbar-gutter: auto; }
     """
 
     def __init__(self, symbols: Symbols, entries: Sequence[PlanEntry] = (), *, id: str | None = None) -> None:
@@ -87,53 +84,43 @@ class PlanList(StyledWidget, ScrollView, can_focus=False):
 
     @property
     def place(self) -> str:
-        """Which jobs are in sight, of how many; nothing when that is all of them."""
+        """Which jobs are in sight, of how many; empty when that is all of them."""
         total, height = len(self.entries), self.size.height
         if not 0 < height < total:
             return ""
-        first = round(self.scroll_y)
+        first = self.top
         return f"{first + 1:,}{self._symbols.to}{min(total, first + height):,} of {total:,}"
 
-    def turn(self, by: int) -> bool:
-        """Scroll by a screen; returns False when there is nothing more that way."""
-        return self._to(round(self.scroll_y) + by * max(1, self.size.height - 1))
+    @property
+    def total(self) -> int:
+        """The number of lines."""
+        return len(self.entries)
 
-    def turn_to(self, *, end: bool) -> bool:
-        """Go to the first or the last line; returns False when it is in sight."""
-        return self._to(len(self.entries) if end else 0)
-
-    def _to(self, line: int) -> bool:
-        line = max(0, min(line, len(self.entries) - self.size.height))
-        if line == round(self.scroll_y):
-            return False
-        self.scroll_to(y=line, animate=False, immediate=True, force=True)
-        return True
+    def entry(self, index: int) -> PlanEntry | None:
+        """Return a line."""
+        return self.entries[index] if index < len(self.entries) else None
 
     def add(self, entries: Sequence[PlanEntry]) -> None:
         """Append lines; the end stays in sight."""
         self.entries += entries
         self._fit(entries)
         self.scroll_end(animate=False, immediate=True)
-        self.refresh()
 
     def put(self, entries: Sequence[PlanEntry]) -> None:
         """Show other lines."""
         self.entries = list(entries)
         self._fit(entries)
-        self.refresh()
 
     def _fit(self, new: Sequence[PlanEntry]) -> None:
         """Make room for new lines, and no more for names than they take."""
-        self.virtual_size = Size(1, len(self.entries))
         names = (cell_len(clean(entry.job.name)) for entry in new[:_NAMES_MEASURED] if entry.job is not None)
         self._longest_name = max(self._longest_name, max(names, default=0))
+        self.fit_total()
+        self.draw_all()
 
-    def render_line(self, y: int) -> Strip:
-        """Return one line."""
-        width, index = self.size.width, round(self.scroll_y) + y
-        if index >= len(self.entries):
-            return Strip.blank(width, self.blank())
-        entry, more = self.entries[index], self._symbols.more
+    def draw_entry(self, _index: int, entry: PlanEntry) -> Strip:
+        """Return one line as a strip."""
+        width, more = self.size.width, self._symbols.more
         if entry.job is None:
             return self.strip([(f" {entry.words}", entry.tone)]).adjust_cell_length(width, self.blank())
         account = min(12, max(6, width // 8))
@@ -141,10 +128,10 @@ class PlanList(StyledWidget, ScrollView, can_focus=False):
         rest = max(0, width - name - account - 7)
         pieces = [
             (f" {entry.glyph} ", entry.tone),
-            (job_cells.fit(clean(entry.job.name), name, more), "text"),
+            (fit(clean(entry.job.name), name, more), "text"),
             ("  ", "text"),
-            (job_cells.fit(clean(entry.job.account), account, more), "muted"),
+            (fit(clean(entry.job.account), account, more), "muted"),
             ("  ", "text"),
-            (job_cells.fit(entry.words, rest, more), "error" if entry.tone == "error" else "muted"),
+            (fit(entry.words, rest, more), "error" if entry.tone == "error" else "muted"),
         ]
         return self.strip(pieces).adjust_cell_length(width, self.blank())

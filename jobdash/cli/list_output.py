@@ -1,0 +1,93 @@
+"""A listing: which jobs, in which order, and its output as a table, CSV or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from jobdash.cli.context import CliContext, no_account
+from jobdash.cli.job_json import CSV_FIELDS, job_json
+from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
+from jobdash.cli.output import print_error
+from jobdash.cli.tables import csv_lines, table
+from jobdash.cli.time_format import as_of_words
+from jobdash.domain.job import LOCAL, JobDetails, JobRow
+from jobdash.domain.time import system_clock
+from jobdash.errors import UsageError
+from jobdash.operations.job_lookup import Browser, Scope, Sort, SortOrder
+
+_PAGE = 500
+
+
+class JobListing(NamedTuple):
+    """A wish for jobs; read page by page, so that a million of them never stand in memory."""
+
+    scope: Scope
+    sort: Sort
+    limit: int | None
+
+    def rows(self, browser: Browser) -> Iterator[JobRow]:
+        """Yield the rows, in order."""
+        return islice(self._all(browser), self.limit)
+
+    def jobs(self, browser: Browser) -> Iterator[JobDetails]:
+        """Yield everything known of each row's job."""
+        rows = self.rows(browser)
+        while ids := [row.id for row in islice(rows, _PAGE)]:
+            jobs = browser.jobs(ids)
+            yield from (jobs[job_id] for job_id in ids if job_id in jobs)
+
+    def _all(self, browser: Browser) -> Iterator[JobRow]:
+        behind = None
+        size = min(_PAGE, self.limit or _PAGE)
+        while rows := browser.page(self.scope, self.sort, behind, size):
+            yield from rows
+            behind = browser.key_of(rows[-1], self.sort)
+
+
+def read_scope(expr: str, *, removed: bool) -> Scope:
+    """Read a filter; FilterError says where it is wrong."""
+    if not expr.strip():
+        return Scope(removed=removed)
+    from jobdash.domain.filter.language import parse  # most lists have no filter
+
+    return Scope(conditions=parse(expr), removed=removed)
+
+
+def read_sort(text: str) -> Sort:
+    """Read ``name`` or ``-created``; UsageError names the orders there are."""
+    word = text.removeprefix("-")
+    if word not in list(SortOrder):
+        raise UsageError(f"no order {text!r}; there are {', '.join(SortOrder)}")
+    return Sort(SortOrder(word), descending=text.startswith("-"))
+
+
+def print_csv(listing: JobListing, browser: Browser) -> None:
+    """Print a listing as CSV."""
+    now = system_clock()
+    shapes = (job_json(job, now) for job in listing.jobs(browser))
+    csv_lines(CSV_FIELDS, ([shape[field] for field in CSV_FIELDS] for shape in shapes))
+
+
+def print_table(listing: JobListing, browser: Browser) -> None:
+    """Print a listing as a table; what it leaves out is said on stderr."""
+    now = system_clock()
+    rows = [line(row, now) for row in listing.rows(browser)]
+    if rows:
+        table(COLUMNS, rows)
+    else:
+        print_error(NONE_PASSES if listing.scope.filtered else "no jobs")
+    if listing.limit is not None and len(rows) == listing.limit:
+        total = browser.count(listing.scope)
+        if total > len(rows):
+            print_error(f"{len(rows):,} of {total:,} jobs; --limit 0 shows all")
+
+
+def print_age(context: CliContext) -> None:
+    """Say on stderr when the accounts were asked."""
+    if not context.config.accounts:
+        if not context.opened.browser.counts().by_account.get(LOCAL):
+            print_error(no_account())
+    else:
+        print_error(as_of_words(context.opened.browser, context.config, system_clock()))

@@ -1,0 +1,137 @@
+"""What the threads tell the screens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from textual.message import Message
+
+from jobdash.domain.describe import plan_text
+from jobdash.domain.describe.job_text import ended_word
+from jobdash.domain.job import LOCAL, JobRow
+from jobdash.domain.status import Status
+from jobdash.domain.text import clean
+from jobdash.operations.job_lookup import Browser
+
+
+@dataclass(frozen=True, slots=True)
+class SyncNews:
+    """What one sync of an account brought, as far as a person wants to hear of it."""
+
+    account: str
+    finished: tuple[JobRow, ...] = ()
+    lost_race: tuple[JobRow, ...] = ()
+    notices: tuple[str, ...] = field(default=())
+
+
+class ThreadMessage(Message):
+    """A message from a thread that may outlive the screens; dropped once these are closed."""
+
+
+class Synced(ThreadMessage):
+    """A sync has ended."""
+
+    def __init__(self, news: SyncNews) -> None:
+        super().__init__()
+        self.news = news
+
+
+class AccountWaiting(ThreadMessage):
+    """An account waits because its provider asked for it, until a time (ms UTC); None: no more."""
+
+    def __init__(self, account: str, until: int | None) -> None:
+        super().__init__()
+        self.account = account
+        self.until = until
+
+
+class SyncProgress(ThreadMessage):
+    """A sync under way has seen so many batches of an account so far."""
+
+    def __init__(self, account: str, seen: int) -> None:
+        super().__init__()
+        self.account = account
+        self.seen = seen
+
+
+class StoreReady(ThreadMessage):
+    """From now on things can be written."""
+
+
+class StoreFailed(ThreadMessage):
+    """The store cannot be written."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+AT_ONCE = 3
+"""Toasts of one kind; more jobs are summed up in one."""
+Severity = Literal["information", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Toast:
+    """A short-lived message."""
+
+    text: str
+    severity: Severity = "information"
+
+
+def toasts(news: SyncNews) -> list[Toast]:
+    """Return what to say of a sync: lost races first, what ended, what was waited for."""
+    lost = {row.id for row in news.lost_race}
+    found = _lost_races(news.lost_race)
+    found += _ended(news.account, [row for row in news.finished if row.id not in lost])
+    found += [Toast(clean(notice, 200), "warning") for notice in news.notices[:AT_ONCE]]
+    return found
+
+
+def _lost_races(rows: tuple[JobRow, ...]) -> list[Toast]:
+    if len(rows) > AT_ONCE:
+        return [Toast(f"{plan_text.jobs(len(rows))} finished before the cancel took effect", "warning")]
+    told = "finished before the cancel took effect"
+    return [Toast(f"{clean(row.name, 60)}: {told}", "warning") for row in rows]
+
+
+def _ended(account: str, rows: list[JobRow]) -> list[Toast]:
+    if len(rows) > AT_ONCE:
+        return [Toast(f"{plan_text.jobs(len(rows))} of {clean(account, 32)} ended")]
+    found: list[Toast] = []
+    for row in rows:
+        failed = f", {row.failed:,} failed" if row.failed else ""
+        well = row.status is Status.COMPLETED and not row.failed
+        text = f"{clean(row.name, 60)}: {ended_word(row)}{failed}"
+        found.append(Toast(text, "information" if well else "warning"))
+    return found
+
+
+_MOST = 50
+"""Events looked at; so many between two looks are not read one by one by anybody."""
+
+
+class EndedScripts:
+    """Remembers the last event seen, whoever wrote it."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._last = self._newest()
+
+    def _newest(self) -> int:
+        events = self._browser.events(limit=1)
+        return events[0].id if events else 0
+
+    def since(self) -> tuple[JobRow, ...]:
+        """Return the jobs whose scripts have ended since the last call, as they are now."""
+        last, self._last = self._last, self._newest()
+        if self._last == last:
+            return ()
+        ended = {
+            event.job_public_id
+            for event in self._browser.events(limit=_MOST)
+            if event.id > last and event.action == "end" and event.account == LOCAL
+        }
+        rows = (self._browser.by_public(public) for public in sorted(filter(None, ended)))
+        return tuple(found[0] for found in rows if found and found[0].terminal)

@@ -1,0 +1,1 @@
+"""Jobs, accounts and keys as texts in tones."""

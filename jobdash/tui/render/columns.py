@@ -1,0 +1,174 @@
+"""Which columns a terminal of some width has room for, and where each begins."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class JobColumn(StrEnum):
+    """The columns of the table, in the order they are drawn."""
+
+    NAME = "name"
+    ACCOUNT = "account"
+    MODEL = "model"
+    STATUS = "status"
+    BAR = "bar"
+    COUNTS = "counts"
+    FAILED = "failed"
+    AGE = "age"
+    LEFT = "left"
+    REMOTE_ID = "remote_id"
+
+
+HEADERS = {
+    JobColumn.NAME: "NAME",
+    JobColumn.ACCOUNT: "ACCOUNT",
+    JobColumn.MODEL: "MODEL",
+    JobColumn.STATUS: "STATUS",
+    JobColumn.BAR: "PROGRESS",
+    JobColumn.COUNTS: "",
+    JobColumn.FAILED: "FAILED",
+    JobColumn.AGE: "AGE",
+    JobColumn.LEFT: "LEFT",
+    JobColumn.REMOTE_ID: "PROVIDER'S ID",
+}
+RIGHT = frozenset({JobColumn.COUNTS, JobColumn.FAILED, JobColumn.AGE, JobColumn.LEFT})
+"""Numbers are right-aligned, and so are their headers."""
+
+SORT_OF = {
+    JobColumn.NAME: "name",
+    JobColumn.ACCOUNT: "account",
+    JobColumn.BAR: "progress",
+    JobColumn.COUNTS: "total",
+    JobColumn.FAILED: "failed",
+    JobColumn.AGE: "created",
+}
+"""The order a click on a header asks for."""
+
+MARGIN = 3
+"""Cells in front of the name: cursor, mark, space."""
+GAP = 2
+_MINIMUM = {
+    JobColumn.NAME: 20,
+    JobColumn.ACCOUNT: 7,
+    JobColumn.MODEL: 14,
+    JobColumn.STATUS: 14,
+    JobColumn.BAR: 8,
+    JobColumn.COUNTS: 13,
+    JobColumn.FAILED: 7,
+    JobColumn.AGE: 5,
+    JobColumn.LEFT: 6,
+    JobColumn.REMOTE_ID: 30,
+}
+# What goes first when the terminal is narrow; name, status and the counts stay.
+_DROPPED = (
+    JobColumn.REMOTE_ID,
+    JobColumn.MODEL,
+    JobColumn.LEFT,
+    JobColumn.ACCOUNT,
+    JobColumn.FAILED,
+    JobColumn.AGE,
+    JobColumn.BAR,
+)
+# A column that would only just fit is not worth squeezing the name for.
+_COMFORT = {JobColumn.REMOTE_ID: 190, JobColumn.MODEL: 138}
+_COUNTS_MOST = 19
+"""``1,000,000/1,000,000``; where there is less room, totals are told shorter."""
+_NAME_MOST = 60
+_BAR_MOST = 32
+
+
+class ColumnPlace(NamedTuple):
+    """One column on the line: its first cell and its width."""
+
+    column: JobColumn
+    start: int
+    width: int
+
+
+class ColumnLayout(NamedTuple):
+    """All columns of one width; equal inputs give equal layouts, so nothing shifts on refresh."""
+
+    width: int
+    places: tuple[ColumnPlace, ...]
+
+    @property
+    def clock_start(self) -> int:
+        """The first cell of what changes with the time alone; the width where there is nothing such."""
+        timed = (place.start for place in self.places if place.column in {JobColumn.AGE, JobColumn.LEFT})
+        return min(timed, default=self.width)
+
+    def at(self, x: int) -> JobColumn | None:
+        """Return the column that cell ``x`` belongs to."""
+        found = None
+        for place in self.places:
+            if x >= place.start - GAP:
+                found = place.column
+        return found
+
+
+def column_layout(width: int, account_width: int = 7, chosen: tuple[str, ...] = ()) -> ColumnLayout:
+    """Return the layout for a terminal ``width`` cells wide.
+
+    ``account_width`` is that of the longest account name; ``chosen`` limits the columns to those named.
+    """
+    minimum = dict(_MINIMUM)
+    minimum[JobColumn.ACCOUNT] = min(14, max(minimum[JobColumn.ACCOUNT], account_width))
+    columns = [column for column in JobColumn if not chosen or _is_chosen(column, chosen)]
+    columns = [column for column in columns if width >= _COMFORT.get(column, 0)]
+    room = width - MARGIN - 2
+    for candidate in _DROPPED:
+        if _needed(columns, minimum) <= room:
+            break
+        if candidate in columns:
+            columns.remove(candidate)
+    spare = room - _needed(columns, minimum)
+    widths = {column: minimum[column] for column in columns}
+    if (more := min(_COUNTS_MOST - widths.get(JobColumn.COUNTS, _COUNTS_MOST), spare // 5)) > 0:
+        widths[JobColumn.COUNTS] += more
+        spare -= more
+    _widen(widths, spare)
+    return ColumnLayout(width, _placed(columns, widths))
+
+
+def _is_chosen(column: JobColumn, chosen: tuple[str, ...]) -> bool:
+    if column in {JobColumn.BAR, JobColumn.COUNTS}:
+        return "progress" in chosen
+    return column in {JobColumn.NAME, JobColumn.STATUS} or column.value in chosen
+
+
+def _needed(columns: list[JobColumn], minimum: dict[JobColumn, int]) -> int:
+    return sum(minimum[column] for column in columns) + _gap(columns)
+
+
+def _gap(columns: list[JobColumn]) -> int:
+    return GAP * (len(columns) - 1)
+
+
+def _widen(widths: dict[JobColumn, int], spare: int) -> None:
+    """Share what is left between name and bar, three to two, then give the rest to the name."""
+    if spare < 0:
+        widths[JobColumn.NAME] = max(4, widths[JobColumn.NAME] + spare)
+        return
+    bar = min(_BAR_MOST - widths[JobColumn.BAR], spare * 2 // 5) if JobColumn.BAR in widths else 0
+    if bar:
+        widths[JobColumn.BAR] += bar
+    name = min(_NAME_MOST - widths[JobColumn.NAME], spare - bar)
+    widths[JobColumn.NAME] += name
+    rest = spare - bar - name
+    for column, most in ((JobColumn.MODEL, 28), (JobColumn.REMOTE_ID, 44)):
+        if column in widths and rest > 0:
+            more = min(rest, most - widths[column])
+            widths[column] += more
+            rest -= more
+    widths[JobColumn.NAME] += max(0, rest)
+
+
+def _placed(columns: list[JobColumn], widths: dict[JobColumn, int]) -> tuple[ColumnPlace, ...]:
+    places: list[ColumnPlace] = []
+    x = MARGIN
+    for column in columns:
+        places.append(ColumnPlace(column, x, widths[column]))
+        x += widths[column] + GAP
+    return tuple(places)

@@ -1,0 +1,251 @@
+"""What the lines around the table say, as spans: accounts, tabs, headers, the job's details, the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.cells import cell_len
+
+from jobdash.domain.job import LOCAL, AccountHealth
+from jobdash.domain.status import Status, Tab
+from jobdash.domain.text import clean
+from jobdash.domain.time import MINUTE, short_span
+from jobdash.operations.job_lookup import Counts, Sort
+from jobdash.tui.context import UnderWay
+from jobdash.tui.render.columns import GAP, HEADERS, RIGHT, SORT_OF, ColumnLayout, JobColumn
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Span, cut, gap, short_count
+
+LATE_MS = 20 * MINUTE
+"""An account not heard of for this long shows its age."""
+_TAB_STATUS = {
+    Tab.RUNNING: (Status.IN_PROGRESS, "success"),
+    Tab.PENDING: (Status.PENDING, "text"),
+    Tab.CANCELLING: (Status.CANCELLING, "warning"),
+    Tab.COMPLETED: (Status.COMPLETED, "done"),
+    Tab.FAILED: (Status.FAILED, "error"),
+    Tab.CANCELLED: (Status.CANCELLED, "muted"),
+    Tab.EXPIRED: (Status.EXPIRED, "warning"),
+}
+_SHORT_TABS = {
+    Tab.ALL: "All",
+    Tab.RUNNING: "Run",
+    Tab.PENDING: "Pend",
+    Tab.CANCELLING: "Canc'g",
+    Tab.COMPLETED: "Done",
+    Tab.FAILED: "Fail",
+    Tab.CANCELLED: "Canc'd",
+    Tab.EXPIRED: "Exp",
+}
+_SHORTEST_TABS = {tab: word[:1] for tab, word in _SHORT_TABS.items()} | {
+    Tab.CANCELLING: "Cg",
+    Tab.COMPLETED: "D",
+    Tab.CANCELLED: "Cd",
+}
+
+
+_REASON_CELLS = (100, 60, 30, 20, 12, 1)
+"""How much of an account's health is told, as long as there is no room for more."""
+
+
+def account_spans(
+    accounts: Sequence[str],
+    health: dict[str, AccountHealth],
+    under_way: UnderWay,
+    now: int,
+    symbols: Symbols,
+    room: int,
+    read_only: str | None = None,
+) -> list[Span]:
+    """Return the accounts with their health: ✓ while fresh, an age when late, ✗ with the reason.
+
+    The account of a person's own scripts, which comes last, is well as long as the store can be written.
+    ``room`` is the number of cells there are for all of them; reasons are cut before an account is left out.
+    """
+    own = Span(symbols.ok, "success") if read_only is None else Span(f"{symbols.bad} read-only", "error")
+    for longest in _REASON_CELLS:
+        whole = longest == _REASON_CELLS[0]
+        told = [
+            (name, *_health(name, health.get(name), under_way, now, symbols, whole=whole))
+            for name in accounts
+        ]
+        spans: list[Span] = []
+        for place, (name, how, age) in enumerate([*told, (LOCAL, own, "")]):
+            words = cut(how.text, max(longest - cell_len(age), longest // 2), symbols.more)
+            words = cut(f"{words}{age}", longest, symbols.more)
+            spans += [gap(3 if place else 2), Span(f"{clean(name, 20)} ", "text"), Span(words, how.tone)]
+        if sum(span.cells for span in spans) <= room:
+            return spans
+    while spans and sum(span.cells for span in spans) > room:
+        del spans[-3:]
+    return spans
+
+
+def _health(
+    name: str,
+    health: AccountHealth | None,
+    under_way: UnderWay,
+    now: int,
+    symbols: Symbols,
+    *,
+    whole: bool,
+) -> tuple[Span, str]:
+    """Return how an account is, and the age of what is known where it could not be asked."""
+    if health is not None and health.error is not None and under_way.waiting.get(name, 0) <= now:
+        old = health.ok_at is not None and now - health.ok_at > MINUTE
+        age = f" {symbols.dot} as of {short_span(now - (health.ok_at or 0))} ago" if old else ""
+        reason = health.error if whole else _short_reason(health.error)
+        return Span(f"{symbols.bad} {clean(reason, _REASON_CELLS[0])}", "error"), age
+    return _well(name, health, under_way, now, symbols), ""
+
+
+def _well(name: str, health: AccountHealth | None, under_way: UnderWay, now: int, symbols: Symbols) -> Span:
+    waiting_until, found = under_way.waiting.get(name, 0), under_way.found.get(name, 0)
+    if waiting_until > now:
+        return Span(f"waiting {short_span(waiting_until - now)}", "warning")
+    if health is None or not health.first_sync_done:
+        return Span(f"{symbols.more} {found:,} found" if found else symbols.more, "muted")
+    age_ms = now - (health.ok_at or 0)
+    if age_ms > LATE_MS:
+        return Span(f"{symbols.ok} {short_span(age_ms)} ago", "warning")
+    return Span(symbols.ok, "success")
+
+
+def _short_reason(error: str) -> str:
+    """Return why an account failed, without the details, but for those of a key that may well be right."""
+    return error if error.startswith("key rejected") else error.partition(": ")[0]
+
+
+def tab_spans(
+    counts: Counts, current: Tab, news: Collection[Tab], width: int, symbols: Symbols
+) -> list[Span]:
+    """Return the eight tabs with their live counts, in the longest words that fit."""
+    spans: list[Span] = []
+    for look in _TAB_LOOKS:
+        spans = [gap(1)]
+        for tab in Tab:
+            count = counts.by_tab[tab]
+            spans += [
+                *_tab(tab, count, look, symbols, current=tab is current, news=tab in news),
+                gap(look.between),
+            ]
+        spans.pop()
+        if sum(span.cells for span in spans) <= width:
+            break
+    return spans
+
+
+@dataclass(frozen=True)
+class _TabFormat:
+    """How much a tab says."""
+
+    words: Mapping[Tab, str]
+    keys: bool = True
+    glyphs: bool = False
+    between: int = 2
+    count: Callable[[int], str] = "{:,}".format
+
+
+_LONG_TABS = {tab: tab.capitalize() for tab in Tab}
+_TAB_LOOKS = (
+    _TabFormat(_LONG_TABS, glyphs=True, between=4),
+    _TabFormat(_LONG_TABS, glyphs=True, between=3),
+    _TabFormat(_LONG_TABS, glyphs=True),
+    _TabFormat(_LONG_TABS, between=3),
+    _TabFormat(_LONG_TABS),
+    _TabFormat(_SHORT_TABS),
+    _TabFormat(_SHORT_TABS, keys=False),
+    _TabFormat(_SHORT_TABS, keys=False, count=short_count),
+    _TabFormat(_SHORT_TABS, keys=False, between=1, count=short_count),
+    _TabFormat(_SHORTEST_TABS, keys=False, between=1, count=short_count),
+)
+"""From the fullest to the shortest; the last one stands where nothing fits."""
+
+
+def _tab(
+    tab: Tab, count: int, look: _TabFormat, symbols: Symbols, *, current: bool, news: bool
+) -> list[Span]:
+    action = f"tab({tab.number})"
+    status, tone = _TAB_STATUS.get(tab, (None, "muted"))
+    tone = tone if count else "muted"
+    spans: list[Span] = []
+    if look.keys:
+        spans.append(Span(f"{tab.number} ", "muted" if look.glyphs else tone, action))
+    if status is not None and look.glyphs:
+        spans.append(Span(f"{symbols.status[status]} ", tone, action))
+    spans.append(Span(f"{look.words[tab]} ", "strong" if current else "text", action))
+    spans.append(Span(look.count(count), "accent" if current else "muted" if look.keys else tone, action))
+    if news:
+        spans.append(Span(symbols.news, "accent", action))
+    return spans
+
+
+def header_spans(layout: ColumnLayout, sort: Sort, symbols: Symbols) -> list[Span]:
+    """Return the headers, each exactly over its column; a click sorts."""
+    spans: list[Span] = []
+    x = 0
+    arrow = symbols.down if sort.descending else symbols.up
+    for place in layout.places:
+        order = SORT_OF.get(place.column)
+        chosen = order == sort.order
+        text = HEADERS[place.column]
+        if place.column is JobColumn.COUNTS and chosen:
+            text = "TOTAL"
+        if chosen:
+            apart = " " if len(text) + len(arrow) < place.width else ""
+            text = f"{text}{apart}{arrow}" if place.column not in RIGHT else f"{arrow}{apart}{text}"
+        text = text.rjust(place.width) if place.column in RIGHT else text.ljust(place.width)
+        spans.append(gap(place.start - x))
+        tone = "accent" if chosen else "header"
+        spans.append(Span(text[: place.width + GAP], tone, f"sort_by('{order}')" if order else None))
+        x = place.start + max(place.width, len(text[: place.width + GAP]))
+    return spans
+
+
+def sort_spans(layout: ColumnLayout, sort: Sort, moved: int, symbols: Symbols) -> list[Span]:
+    """Return ``sort created ↓``, and how many rows would stand elsewhere by now.
+
+    It stands out where no header says so: the order has no column, or none that is drawn.
+    """
+    arrow = symbols.down if sort.descending else symbols.up
+    shown = any(SORT_OF.get(place.column) == sort.order for place in layout.places)
+    tone = "text" if shown else "accent"
+    spans = [Span("sort ", "muted", "sort"), Span(f"{sort.order} {arrow}", tone, "reverse")]
+    if moved:
+        spans.append(Span(f" {symbols.dot} {moved:,} moved", "muted"))
+    return [*spans, gap(1)]
+
+
+class KeyHint(NamedTuple):
+    """One key of the footer."""
+
+    key: str
+    label: str
+    action: str
+    enabled: bool = True
+    tone: str = "text"
+    always: bool = False
+    """It keeps its place in any width: how one gets on, help, and the way out."""
+
+
+def key_spans(hints: Sequence[KeyHint], width: int) -> list[Span]:
+    """Return the footer: keys with their words, as many as fit; what is not possible now is dim."""
+    spans = [gap(1)]
+    room = width - 1 - sum(_key_cells(hint) for hint in hints if hint.always)
+    for hint in hints:
+        if not hint.always:
+            room -= _key_cells(hint)
+            if room < 0:  # and it stays so: no short one jumps the queue
+                continue
+        told = f"{hint.label}  "
+        if hint.enabled:
+            spans += [Span(f"{hint.key} ", "barkey", hint.action), Span(told, hint.tone, hint.action)]
+        else:
+            spans.append(Span(f"{hint.key} {told}", "barmuted", hint.action))
+    return spans
+
+
+def _key_cells(hint: KeyHint) -> int:
+    return cell_len(hint.key) + cell_len(hint.label) + 3

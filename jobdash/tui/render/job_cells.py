@@ -1,0 +1,157 @@
+"""One job as the cells of one line: texts already gated and fitted, each with the name of its style."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+
+from jobdash.domain.describe import job_text
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Completeness, Status
+from jobdash.domain.text import clean
+from jobdash.tui.render.columns import RIGHT, JobColumn
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Piece, fit, short_count
+
+_STATUS_STYLE = {
+    Status.PENDING: "text",
+    Status.VALIDATING: "success",
+    Status.IN_PROGRESS: "success",
+    Status.FINALIZING: "success",
+    Status.CANCELLING: "warning",
+    Status.COMPLETED: "muted",
+    Status.FAILED: "error",
+    Status.EXPIRED: "warning",
+    Status.CANCELLED: "muted",
+    Status.UNKNOWN: "warning",
+}
+_OUTCOME_STYLE = {Completeness.OK: "muted", Completeness.PARTIAL: "warning", Completeness.ALL_FAILED: "error"}
+
+
+def status_style(row: JobRow, now: int | None = None) -> str:
+    """Return the style of a job's status: colour only where it means something.
+
+    With ``now`` it also tells what the clock says: a job nobody has heard of.
+    """
+    if row.gone or (now is not None and job_text.stalled(row, now)):
+        return "warning"
+    if now is not None and job_text.worker_gone(row, now):
+        return "muted"
+    if row.outcome is not None:
+        return _OUTCOME_STYLE[row.outcome]
+    return _STATUS_STYLE[row.status]
+
+
+def status_words(row: JobRow, now: int, symbols: Symbols) -> tuple[str, str]:
+    """Return a job's glyph and word; a completed job in which something failed says so in its word, too."""
+    return _glyph(row, now, symbols), job_text.shown_status(row, now)
+
+
+def _glyph(row: JobRow, now: int, symbols: Symbols) -> str:
+    if row.gone:
+        return symbols.gone
+    if row.removing is not None:
+        return symbols.status[Status.CANCELLING]
+    if job_text.stalled(row, now):
+        return symbols.warning
+    if job_text.worker_gone(row, now):
+        return symbols.status[Status.CANCELLED]
+    if row.stuck_cancelling(now):
+        return symbols.warning
+    return symbols.status[Status.FAILED if row.outcome is Completeness.ALL_FAILED else row.status]
+
+
+def name_style(row: JobRow) -> str:
+    """Return the style of a job's name: what is unfinished stands out, what ended well is quiet."""
+    if row.unfinished:
+        return "bright"
+    return "muted" if row.status in {Status.CANCELLED, Status.COMPLETED} else "text"
+
+
+def counts(row: JobRow, none: str, width: int | None = None) -> str:
+    """Return ``6,214/10,000``; what nobody told is a dash, never a zero.
+
+    In ``width`` cells no digit is cut: first the total is told shorter, then both are.
+    """
+    if row.total is None and row.done is None:
+        return none
+    done, total = (none if number is None else f"{number:,}" for number in (row.done, row.total))
+    short_done, short_total = (
+        none if number is None else short_count(number) for number in (row.done, row.total)
+    )
+    told = (f"{done}/{total}", f"{done}/{short_total}", f"{short_done}/{short_total}")
+    return next((text for text in told if width is None or len(text) <= width), told[-1])
+
+
+def _number(number: int | None, width: int) -> str:
+    if number is None:
+        return ""
+    told = f"{number:,}"
+    return told if len(told) <= width else short_count(number)
+
+
+def bar(row: JobRow, width: int, symbols: Symbols, now: int | None = None) -> list[Piece]:
+    """Return a progress bar in exactly ``width`` cells, to half a cell."""
+    if row.total is None or row.done is None or row.total <= 0:
+        if row.unfinished:
+            return [(symbols.dashes * width, "track")]
+        filled = width if row.status is Status.COMPLETED else 0
+        halves = filled * 2
+    else:
+        halves = min(2 * width, row.done * 2 * width // row.total)
+    full, half = divmod(halves, 2)
+    pieces: list[Piece] = []
+    if full:
+        pieces.append((symbols.bar * full, _bar_style(row, now)))
+    if half:
+        pieces.append((symbols.half, _bar_style(row, now)))
+    if rest := width - full - half:
+        pieces.append((symbols.track * rest, "track"))
+    return pieces
+
+
+def _bar_style(row: JobRow, now: int | None) -> str:
+    if row.outcome is Completeness.OK:
+        return "done"
+    style = status_style(row, now)
+    return "muted" if style == "text" else style
+
+
+def line(
+    row: JobRow, places: dict[JobColumn, int], now: int, symbols: Symbols, *, queued: bool = False
+) -> dict[JobColumn, list[Piece]]:
+    """Return the pieces of every column; ``places`` gives the columns' widths in cells.
+
+    ``queued`` says that an action on the job waits for its turn.
+    """
+    glyph, word = status_words(row, now, symbols)
+    if queued:
+        word = "queued"
+    failed = _number(row.failed, places.get(JobColumn.FAILED, 0))
+    texts: dict[JobColumn, Piece] = {
+        JobColumn.NAME: (clean(row.name), name_style(row)),
+        JobColumn.ACCOUNT: (clean(row.account), "muted"),
+        JobColumn.MODEL: (clean(row.model or ""), "muted"),
+        JobColumn.STATUS: (f"{glyph} {word}", status_style(row, now)),
+        JobColumn.COUNTS: (
+            counts(row, symbols.none, places.get(JobColumn.COUNTS)),
+            "text" if row.unfinished else "muted",
+        ),
+        JobColumn.FAILED: (failed, "error" if row.failed else "muted"),
+        JobColumn.AGE: (job_text.age(row, now), "muted"),
+        JobColumn.LEFT: (job_text.left(row, now) or symbols.none, "muted"),
+        JobColumn.REMOTE_ID: (clean(row.remote_id or ""), "muted"),
+    }
+    drawn: dict[JobColumn, list[Piece]] = {}
+    for column, width in places.items():
+        if column is JobColumn.BAR:
+            drawn[column] = bar(row, width, symbols, now)
+            continue
+        text, style = texts[column]
+        drawn[column] = [(_aligned(text, width, column in RIGHT, symbols.more), style)]
+    return drawn
+
+
+def _aligned(text: str, width: int, right: bool, more: str) -> str:
+    if right and cell_len(text) < width:
+        return text.rjust(width)
+    return fit(text, width, more)

@@ -1,0 +1,233 @@
+"""Everything known of one job, as the lines of its screen: errors, details, log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.cells import cell_len
+
+from jobdash.domain.describe import job_text
+from jobdash.domain.failures import (
+    KEYS_OF_A_GROUP,
+    FailedRequests,
+    failure_groups,
+    truncated,
+    worth_asking,
+)
+from jobdash.domain.job import Event, JobDetails, JobRow
+from jobdash.domain.status import LABELS, Status, label
+from jobdash.domain.text import clean
+from jobdash.domain.time import HOUR, MINUTE, SECOND, local_date, short_span
+from jobdash.tui.render import job_cells
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Span, TextLine, fit, gap, pairs, wrapped
+
+_ACTION = 15
+"""Cells of an action's name; the longest is ``cancel & delete``."""
+_WIDE = 96
+"""Cells from which on a line of the log has room for the whole of its date and person."""
+_NAME = 32
+"""Cells of a job's name in the log, at most."""
+
+
+def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], list[Span]]:
+    """Return the header: name on the left, status on the right."""
+    glyph, word = job_cells.status_words(row, now, symbols)
+    left = [Span(" job ", "chip"), gap(1), Span(clean(row.name, 80), "strong"), gap(2)]
+    left.append(Span(clean(row.account), "muted"))
+    return left, [Span(f"{glyph} {word}{_remark(row, now, symbols)} ", job_cells.status_style(row, now))]
+
+
+def _remark(row: JobRow, now: int, symbols: Symbols) -> str:
+    """Return what stands behind the status in the header: ``cancelled (worker gone)``."""
+    if job_text.waits_for_script(row):
+        return f" {symbols.dot} {job_text.remark(row, now)}"
+    return " (worker gone)" if job_text.worker_gone(row, now) else ""
+
+
+def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: str = "") -> list[Span]:
+    """Return the bar with ``6,214 / 10,000 files  62%``, the rate, and the time left."""
+    told = job_cells.counts(row, symbols.none).replace("/", " / ")
+    if unit:
+        told += f" {clean(unit, 20)}"
+    if row.total and row.done is not None:
+        told += f"  {row.done * 100 // row.total}%"
+    words = [(f"  {told}", "text")]
+    if row.failed:
+        words.append((f"  {row.failed:,} failed", "error"))
+    if rate := _rate(row, now):
+        words.append((f"  {rate}", "muted"))
+    if left := job_text.left(row, now):
+        words.append((f"  {left} left", "muted"))
+    room = max(10, min(60, width - sum(len(text) for text, _ in words) - 3))
+    pieces = [*job_cells.bar(row, room, symbols, now), *words]
+    return [gap(1), *(Span(text, tone) for text, tone in pieces)]
+
+
+def _rate(row: JobRow, now: int) -> str:
+    if not row.unfinished or not row.done or job_text.stalled(row, now) or job_text.waits_for_script(row):
+        return ""
+    elapsed, done = now - (row.started_at or row.created_at), row.done - (row.done_before or 0)
+    if elapsed <= 0 or done <= 0:
+        return ""
+    if not row.local:
+        return f"{done * HOUR // elapsed:,}/h"
+    # Of a script's items one wants to see at once whether they move.
+    for name, span in (("s", SECOND), ("min", MINUTE)):
+        if done * span >= elapsed:
+            return (
+                f"{done * span / elapsed:,.1f}/{name}"
+                if done * span < 10 * elapsed
+                else f"{done * span // elapsed:,}/{name}"
+            )
+    return f"{done * HOUR // elapsed:,}/h"
+
+
+def ending(row: JobRow) -> list[TextLine]:
+    """Return what a cancelled, expired or failed job leaves: how many done, how many not."""
+    if row.unfinished or row.total is None or row.done is None or row.done >= row.total:
+        return []
+    verb = "was cancelled" if row.status == "cancelled" else LABELS[row.status]
+    text = f"Job {verb}: {row.done:,} of {row.total:,} done, {row.total - row.done:,} not processed"
+    return [((text, "warning"),), ()]
+
+
+def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = None) -> list[TextLine]:
+    """Return the errors grouped by code and message, the most frequent first, with where they are.
+
+    ``failed`` are the failed requests that are known.
+    """
+    failed = failed or FailedRequests()
+    lines = ending(job.row)
+    groups = failure_groups(job, failed)
+    if groups and truncated(job, failed) and failed.kept:
+        lines += [((f"Not all of them: {failed.kept:,} failed requests are known here", "muted"),), ()]
+    for group in groups:
+        lines.append(((f"{group.count:,} × ", "error"), (clean(group.code or "error"), "strong")))
+        lines += [((f"    {part}", "text"),) for part in wrapped(clean(group.message), width - 6)]
+        if group.lines:
+            some = ", ".join(map(str, group.lines[:KEYS_OF_A_GROUP]))
+            more = ", …" if len(group.lines) > KEYS_OF_A_GROUP else ""
+            lines.append(((f"    line {some}{more}", "muted"),))
+        if group.keys:
+            more = f" and {group.count - len(group.keys):,} more" if group.count > len(group.keys) else ""
+            told = ", ".join(clean(key, 80) for key in group.keys) + more
+            lines += [((f"    {part}", "muted"),) for part in wrapped(told, width - 6)]
+        lines.append(())
+    if not groups:
+        lines += _no_errors(job.row)
+    elif worth_asking(job):
+        lines.append((("e asks which requests failed", "muted"),))
+    return lines
+
+
+def _no_errors(row: JobRow) -> list[TextLine]:
+    if row.error and row.status is not Status.CANCELLED:
+        return [((clean(row.error), "error"),)]
+    if row.failed:
+        return [
+            ((f"{row.failed:,} requests failed; what they say is at the provider", "text"),),
+            (("e asks for it" if row.terminal else "it tells when the job has ended", "muted"),),
+        ]
+    return [(("No error known", "muted"),)]
+
+
+def detail_lines(job: JobDetails, width: int, now: int) -> list[TextLine]:
+    """Return every field."""
+    row = job.row
+    remote = clean(row.raw_status) if row.raw_status else "—"
+    rows = [
+        ("id", row.public_id),
+        ("provider's id", clean(row.remote_id or "—")),
+        ("account", f"{clean(row.account)} ({row.provider})"),
+        ("server", clean(job.origin)),
+        ("status", job_text.shown_status(row, now)),
+        ("provider says", remote),
+        ("model", clean(row.model or "—")),
+        ("endpoint", clean(row.endpoint or "—")),
+        ("requests", _counts(row)),
+        ("created", moment(row.created_at, now)),
+        ("started", moment(row.started_at, now)),
+        ("finished", moment(row.finished_at, now)),
+        ("expires", local_time(row.expires_at)),
+        ("last change", moment(row.updated_at, now)),
+        ("last asked", moment(job.seen_at, now)),
+    ]
+    if row.cancel_requested_at:
+        rows.append(
+            ("cancel asked", f"{moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}")
+        )
+    if row.verdict:
+        rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
+    rows += [(f"{clean(role)} file", clean(file_id)) for role, file_id in job.files.items()]
+    rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
+    if job.usage:
+        rows.append(("usage", clean(", ".join(f"{key} {value:,}" for key, value in _numbers(job.usage)))))
+    if job.parent:
+        rows.append(("retry of", job.parent))
+    if job.children:
+        rows.append(("retried as", ", ".join(job.children)))
+    if row.left_behind:
+        rows.append(("left behind", clean(row.left_behind)))
+    return pairs(rows, width)
+
+
+def _numbers(usage: Mapping[str, object], above: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the numbers of a provider's usage, also those that lie deeper: ``details.cached``."""
+    for key, value in usage.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{above}{key}.")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield f"{above}{key}", value
+
+
+def _counts(row: JobRow) -> str:
+    parts = [("total", row.total), ("succeeded", row.succeeded), ("failed", row.failed)]
+    parts += [("cancelled", row.cancelled), ("expired", row.expired), ("remaining", row.remaining)]
+    return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
+
+
+def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "…") -> list[TextLine]:
+    """Return events, newest first: when, who, what, which job, with which result.
+
+    With ``names`` the results begin in one column, behind names that are padded, or cut with ``more``.
+    """
+    lines: list[TextLine] = []
+    shown = [clean(event.job_name or "") if names else "" for event in events]
+    longest = min(_NAME, max(map(cell_len, shown), default=0))
+    for event, name in zip(events, shown, strict=True):
+        tone = {"failed": "error", "done": "text"}.get(event.result, "muted")
+        head = _head(event, wide=width >= _WIDE, more=more)
+        room = max(20, width - cell_len(head) - _ACTION - 2)
+        known_as = f"{fit(name, min(longest, room * 2 // 5), more)}  " if longest else ""
+        first: TextLine = ((head, "muted"), (f"{event.action:<{_ACTION}} ", "strong"), (known_as, tone))
+        below: TextLine = ((" " * (cell_len(head) + _ACTION + 1), "muted"),)
+        for place, part in enumerate(wrapped(_result(event), room, room - cell_len(known_as))):
+            lines.append((*(below if place else first), (part, tone)))
+    return lines or [(("No action yet", "muted"),)]
+
+
+def _head(event: Event, *, wide: bool, more: str) -> str:
+    """Return when it was, and who did it, always as wide."""
+    when, who = local_time(event.at), clean(f"{event.actor} ({event.face})")
+    return f"{when}  {fit(who, 28, more)}  " if wide else f"{when[5:16]}  {fit(who, 18, more)}  "
+
+
+def _result(event: Event) -> str:
+    """Return what came of it: ``failed: no answer``; of a detail that begins so itself, that alone."""
+    result = label(event.result)
+    if event.detail.startswith(result):
+        return clean(event.detail, 400)
+    return clean(f"{result}{': ' if event.detail else ''}{event.detail}", 400)
+
+
+def local_time(ms: int | None) -> str:
+    """Return a moment on the person's own clock, or a dash where no calendar holds it."""
+    date = local_date(ms)
+    return "—" if date is None else f"{date:%Y-%m-%d %H:%M:%S}"
+
+
+def moment(ms: int | None, now: int) -> str:
+    """Return a moment, and how long it is past."""
+    told = local_time(ms)
+    return told if ms is None or local_date(ms) is None else f"{told}  ({short_span(now - ms)} ago)"

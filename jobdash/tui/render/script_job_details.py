@@ -1,0 +1,215 @@
+"""Everything known of a job that a person's own script runs, as the lines of its screen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobdash.domain.describe import job_text
+from jobdash.domain.items import Attempt, ItemErrors, WorkerProcess
+from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.text import clean
+from jobdash.domain.time import short_span
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.script_output import tail
+from jobdash.operations.script_processes import log_file, worker_of
+from jobdash.tui.render.job_details import local_time, moment
+from jobdash.tui.render.text import Piece, TextLine, cut, pairs, wrapped
+
+_ATTEMPTS_SHOWN = 50
+_COMMAND_MOST = 600
+_MESSAGE_LINES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFacts:
+    """What is known of a local job besides its row."""
+
+    attempts: tuple[Attempt, ...] = ()
+    """Newest first."""
+    worker: WorkerProcess = field(default_factory=WorkerProcess)
+    log_file: str | None = None
+    """Where the newest start's own output goes, be it one that never came to begin."""
+
+    @property
+    def unit(self) -> str:
+        """What its items are called."""
+        return self.attempts[0].unit if self.attempts else "items"
+
+    @property
+    def keyed(self) -> bool:
+        """Whether its items have keys, and are kept."""
+        return not self.attempts or self.attempts[0].keyed
+
+
+def local_facts(browser: Browser, job: JobDetails, database: Path) -> LocalFacts:
+    """Look at a job's attempts, and at the process behind it."""
+    row = job.row
+    # Without the attempt: whether its folder is still there is a question to a disk, which may take its time.
+    worker = worker_of(browser.owners([row.id]).get(row.id), None)
+    attempts = tuple(browser.attempts(row.id, _ATTEMPTS_SHOWN))
+    return LocalFacts(attempts, worker, _log_file(job, attempts, database))
+
+
+def _log_file(job: JobDetails, attempts: Sequence[Attempt], database: Path) -> str | None:
+    """Return where the newest start wrote to; a script that died at once has no attempt to say so."""
+    newest = attempts[0] if attempts else None
+    if newest is None or newest.number < job.attempt:
+        started = log_file(database, job.row.public_id, job.attempt)
+        if started.is_file():
+            return str(started)
+    return None if newest is None else newest.log_file
+
+
+def error_lines(row: JobRow, errors: ItemErrors, width: int) -> list[TextLine]:
+    """Return the errors of the items, grouped by type and message, and the one that ended the job."""
+    lines: list[TextLine] = []
+    if row.error:
+        lines += [((part, "error"),) for part in wrapped(clean(row.error), width)]
+        lines.append(())
+    if not errors.complete:
+        lines += [((_not_all(errors, row.failed or 0), "muted"),), ()]
+    for group in errors.groups:
+        lines.append(((f"{group.count:,} × ", "error"), (clean(group.error_type or "error", 80), "strong")))
+        lines += _message(group.error or "", width)
+        first = cut(clean(group.first_key), max(20, width - 11))
+        lines += [((f"    first: {first}", "muted"),), ()]
+    if not lines:
+        failed = row.failed or 0
+        text = (
+            f"{failed:,} failed; its items have no keys, so what they said is not kept"
+            if failed
+            else "No error"
+        )
+        lines.append(((text, "text" if failed else "muted"),))
+    return lines
+
+
+def _not_all(errors: ItemErrors, failed: int) -> str:
+    if errors.looked_at < failed:
+        return f"Of {failed:,} failed items the first {errors.looked_at:,}:"
+    return f"The {len(errors.groups):,} most frequent errors:"
+
+
+def _message(message: str, width: int) -> list[TextLine]:
+    """Return a message in a few lines: one that is long must not hide the others."""
+    parts = wrapped(clean(message), width - 6)
+    if len(parts) > _MESSAGE_LINES:
+        parts = [*parts[: _MESSAGE_LINES - 1], "…"]
+    return [((f"    {part}", "text"),) for part in parts]
+
+
+def detail_lines(job: JobDetails, facts: LocalFacts, width: int, now: int) -> list[TextLine]:
+    """Return every field."""
+    row = job.row
+    rows = [
+        ("id", row.public_id),
+        ("account", clean(row.account)),
+        ("status", _status(row, now)),
+        (clean(facts.unit, 19), _counts(row)),
+        ("created", moment(row.created_at, now)),
+        ("finished", moment(row.finished_at, now)),
+        ("last change", moment(row.updated_at, now)),
+    ]
+    if row.cancel_requested_at:
+        asked = f"{moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}"
+        rows.append(("cancel asked", asked))
+    if row.verdict:
+        rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
+    if row.error:
+        rows.append(("error", clean(row.error)))
+    rows += [
+        ("worker", _worker(row, facts.worker)),
+        ("its script", _heard_of(row, now)),
+        ("machine", clean(job.origin)),
+    ]
+    rows += [(clean(f"{role} file", 19), clean(file)) for role, file in job.files.items()]
+    rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
+    rows += [(clean(key, 19), clean(str(value))) for key, value in job.metadata.items()]
+    if row.left_behind:
+        rows.append(("left behind", clean(row.left_behind)))
+    begun = not facts.attempts or facts.attempts[0].number == job.attempt
+    rows.append(("attempts", f"{job.attempt:,}{'' if begun else ', the last of them not begun'}"))
+    lines = pairs(rows, width)
+    for attempt in facts.attempts:
+        lines += [(), *_attempt_lines(attempt, width, now)]
+    return lines
+
+
+def _status(row: JobRow, now: int) -> str:
+    word, remark = job_text.shown_status(row, now), job_text.remark(row, now)
+    return f"{word} ({remark})" if remark and remark != word else word
+
+
+def _counts(row: JobRow) -> str:
+    parts = [("total", row.total), ("succeeded", row.succeeded), ("failed", row.failed)]
+    parts += [("not processed" if row.terminal else "remaining", row.remaining)]
+    parts += [("done by earlier attempts", row.done_before or None)]
+    return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
+
+
+def _worker(row: JobRow, worker: WorkerProcess) -> str:
+    if worker.pid is None:
+        return "nobody runs it"
+    if worker.alive:
+        return f"pid {worker.pid}, runs on this machine"
+    return f"pid {worker.pid}, {clean(worker.fenced_only, 120)}"
+
+
+def _heard_of(row: JobRow, now: int) -> str:
+    if row.lease_until is None:
+        return "nobody runs it now"
+    if row.lease_until >= now:
+        return (
+            f"is at it; shown as stalled when nothing is heard of it for {short_span(row.lease_until - now)}"
+        )
+    return f"not heard of for {short_span(now - row.lease_until)}, since {local_time(row.lease_until)}"
+
+
+def _attempt_lines(attempt: Attempt, width: int, now: int) -> Sequence[TextLine]:
+    ended = clean(attempt.ended or ("has not ended" if attempt.ended_at is None else "ended"), 200)
+    rows = [
+        ("  started", f"{moment(attempt.started_at, now)}  by {clean(attempt.actor, 60)}, pid {attempt.pid}"),
+        ("  ended", f"{moment(attempt.ended_at, now)}  {ended}" if attempt.ended_at is not None else ended),
+    ]
+    if attempt.argv:
+        rows.append(("  command", clean(" ".join(attempt.argv), _COMMAND_MOST)))
+    if attempt.cwd:
+        rows.append(("  folder", clean(attempt.cwd)))
+    if attempt.log_file:
+        rows.append(("  output", clean(attempt.log_file)))
+    if not attempt.keyed:
+        rows.append(("  items", "counts only, without keys"))
+    return [((f"attempt {attempt.number}", "accent"),), *pairs(rows, width)]
+
+
+_WIDTH = 2_000
+"""Characters of a line; what stands behind them is cut."""
+
+
+class ScriptTail:
+    """The last lines of a log file that goes on growing."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Piece] = []
+        self.reading = False
+
+    async def read(self, file: str) -> None:
+        """Read them anew; a disk takes the time it takes."""
+        self.reading = True
+        try:
+            lines = await asyncio.to_thread(tail, file)
+        except OSError as error:
+            reason = f"{clean(file)} cannot be read: {clean(error.strerror or str(error))}"
+            self._pieces = [(reason, "warning")]
+        else:
+            self._pieces = [(clean(line, _WIDTH), "text") for line in lines]
+            self._pieces = self._pieces or [("Nothing was written yet", "muted")]
+        finally:
+            self.reading = False
+
+    def lines(self, width: int) -> list[TextLine]:
+        """Return them in lines of at most ``width`` cells."""
+        return [((part, tone),) for text, tone in self._pieces for part in wrapped(text, width)]

@@ -1,0 +1,178 @@
+"""The glyphs of the dashboard, and what stands for them where the terminal has only ASCII."""
+
+from __future__ import annotations
+
+import locale
+import os
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+from jobdash.domain.items import ItemStatus
+from jobdash.domain.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """One cell each, and in the common terminal fonts; a word always stands beside them."""
+
+    status: dict[Status, str]
+    items: dict[ItemStatus, str]
+    cursor: str = "▸"
+    mark: str = "◆"
+    bar: str = "━"
+    half: str = "╸"
+    track: str = "━"
+    dashes: str = "┄"
+    rule: str = "─"
+    ok: str = "✓"
+    bad: str = "✗"
+    act: str = "✖"
+    warning: str = "⚠"
+    down: str = "↓"
+    up: str = "↑"
+    dot: str = "·"
+    none: str = "—"
+    prompt: str = "▏"
+    paused: str = "‖"
+    more: str = "…"
+    to: str = "–"
+    gone: str = "?"
+    news: str = "•"
+    ascii: bool = field(default=False)
+
+
+UNICODE = Symbols(
+    status={
+        Status.PENDING: "○",
+        Status.VALIDATING: "◔",
+        Status.IN_PROGRESS: "●",
+        Status.FINALIZING: "◕",
+        Status.CANCELLING: "◐",
+        Status.COMPLETED: "✔",
+        Status.FAILED: "✖",
+        Status.EXPIRED: "◷",
+        Status.CANCELLED: "⊘",
+        Status.UNKNOWN: "?",
+    },
+    items={
+        ItemStatus.OK: "✔",
+        ItemStatus.ERROR: "✖",
+        ItemStatus.SKIPPED: "↷",
+        ItemStatus.WAITING: "◌",
+    },
+)
+
+ASCII = Symbols(
+    status={
+        Status.PENDING: "o",
+        Status.VALIDATING: "v",
+        Status.IN_PROGRESS: ">",
+        Status.FINALIZING: "f",
+        Status.CANCELLING: "~",
+        Status.COMPLETED: "+",
+        Status.FAILED: "x",
+        Status.EXPIRED: "e",
+        Status.CANCELLED: "-",
+        Status.UNKNOWN: "?",
+    },
+    items={
+        ItemStatus.OK: "+",
+        ItemStatus.ERROR: "x",
+        ItemStatus.SKIPPED: "/",
+        ItemStatus.WAITING: ".",
+    },
+    cursor=">",
+    mark="*",
+    bar="=",
+    half="=",
+    track="-",
+    dashes=".",
+    rule="-",
+    ok="ok",
+    bad="!!",
+    act="x",
+    warning="!",
+    down="v",
+    up="^",
+    dot="|",
+    none="-",
+    prompt=":",
+    paused="||",
+    more="..",
+    to="-",
+    news="*",
+    ascii=True,
+)
+
+
+PLAIN_TRACK = "─"
+"""The empty part of a bar where no colour tells it from the filled part."""
+
+
+def choose(ascii_only: bool | None, env: Mapping[str, str] = os.environ) -> Symbols:
+    """Return the symbols for a setting (None: what the locale can show) and for NO_COLOR."""
+    if not_utf8(env) if ascii_only is None else ascii_only:
+        return ASCII
+    return replace(UNICODE, track=PLAIN_TRACK) if "NO_COLOR" in env else UNICODE
+
+
+def not_utf8(env: Mapping[str, str]) -> bool:
+    """Whether the locale is one without UTF-8.
+
+    Python turns the C locale into C.UTF-8 for itself (PEP 538), by setting LC_CTYPE; what LANG asked for is
+    still there.
+    """
+    if env.get("LC_ALL") in {"C", "POSIX"}:  # in this Python's own UTF-8 mode the next line would say UTF-8
+        return True
+    if "utf" not in locale.getpreferredencoding(False).lower():
+        return True
+    coerced = env.get("LC_CTYPE", "") in {"", "C.UTF-8", "C.utf8", "UTF-8"} and not env.get("LC_ALL")
+    return coerced and env.get("LANG", "") in {"C", "POSIX"}
+
+
+_LOOKALIKES = {
+    "─": "-", "━": "-", "═": "-", "┄": ".", "╌": ".", "▔": "-", "▁": "-", "▂": "-", "▄": "_", "▀": "-",
+    "│": "|", "┃": "|", "║": "|", "▏": "|", "▎": "|", "▍": "|", "▌": "|", "▐": "|", "▕": "|", "▊": "|",
+    "▅": "_", "▃": "_", "▆": "#", "▇": "#", "◼": "#", "■": "#",
+    "▋": "|", "▉": "|", "█": "#", "•": "*", "·": "|", "…": ".", "—": "-", "–": "-", "×": "x", "✖": "x",
+    "✔": "+", "↑": "^", "↓": "v", "←": "<", "→": ">", "≥": ">", "“": '"', "”": '"', "‘": "'", "’": "'",
+    "🔎": "> ", "\u00a0": " ",
+}  # fmt: skip
+_CORNERS = dict.fromkeys("┌┐└┘├┤┬┴┼┏┓┗┛┣┫╔╗╚╝╭╮╰╯▛▜▙▟▖▗▘▝", "+")
+_TABLE = _LOOKALIKES | _CORNERS
+
+
+@lru_cache(4096)
+def to_ascii(text: str, *, letters: bool = False) -> str:
+    """Return a text in ASCII that takes the same number of cells; ``letters`` of any script may stay."""
+    if text.isascii():
+        return text
+    return "".join(_ascii(char, letters) for char in text)
+
+
+def _ascii(char: str, letters: bool) -> str:
+    if char.isascii() or (letters and unicodedata.category(char)[0] in "LMN"):
+        return char
+    return _TABLE.get(char, "?" * cell_len(char))
+
+
+class AsciiFilter(LineFilter):
+    """The last thing every line of every widget goes through."""
+
+    def __init__(self, *, letters: bool) -> None:
+        super().__init__()
+        self._letters = letters
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return the segments with ASCII (and letters, where they may stay) in them."""
+        return [
+            Segment(to_ascii(text, letters=self._letters), style, control)
+            for text, style, control in segments
+        ]

@@ -1,0 +1,1 @@
+"""The terminal: taking and restoring it, and what is written to it."""

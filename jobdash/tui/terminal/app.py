@@ -1,0 +1,107 @@
+"""An app that restores its terminal at every end, and takes it again after every stop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from textual import events
+from textual.app import App
+
+from jobdash.domain.text import clean
+
+_SWALLOWED_S = 0.5
+"""After so long a key that has not arrived is taken for one that an input has consumed."""
+
+
+def display_error(error: Exception) -> str:
+    """Return a sentence for something that cannot be shown."""
+    return clean(f"This cannot be shown: {type(error).__name__}: {error}", 200)
+
+
+class KeysUnderWay:
+    """Keys that were sent to the widget in focus, and have not bubbled to the app yet."""
+
+    def __init__(self) -> None:
+        self._keys: list[events.Key] = []
+
+    def sent(self, key: events.Key) -> None:
+        """Add a key that comes from the terminal."""
+        self._keys = [one for one in self._keys if key.time - one.time < _SWALLOWED_S]
+        self._keys.append(key)
+
+    def arrived(self, key: events.Key) -> None:
+        """Remove a key that has reached the app, or was acted on."""
+        self._keys = [one for one in self._keys if one is not key]
+
+    def only(self, key: events.Key) -> bool:
+        """Whether no other is under way: each bubbles from the widget it was sent to, along another path."""
+        return self._keys == [key]
+
+
+class TerminalApp(App[None]):
+    """An app in a terminal that other programs use before, after and in between."""
+
+    def __init__(self) -> None:
+        super().__init__(driver_class=_driver_class())
+        self.on_running: Callable[[asyncio.AbstractEventLoop, Callable[[int], object]], object] = _nothing
+        """Is given the loop, and what leaves the app with an exit code, when the app runs."""
+        self.terminal_taken: Callable[[bool], object] = _nothing
+        """Called when the terminal comes into the app's hands, and when it is given back."""
+        self.on_leaving: Callable[[], object] = _nothing
+        """Called when it is decided that the app ends."""
+        self.crash: BaseException | None = None
+        """What has ended the app though it should not."""
+        self.keys = KeysUnderWay()
+        self.display_errors: list[str] = []
+        """What could not be shown so far, as sentences."""
+
+    def leave_running_to_signals(self) -> None:
+        """Let signals end the app from now on."""
+        self.on_running(asyncio.get_running_loop(), lambda code: self.exit(return_code=code))
+
+    def exit(self, result: None = None, return_code: int = 0, message: Any = None) -> None:
+        """Leave."""
+        self.on_leaving()
+        super().exit(result, return_code, message)
+
+    def draw_again(self) -> None:
+        """Draw everything, on a terminal that has been used by somebody else; from a signal's handler."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._draw_again)
+
+    def _draw_again(self) -> None:
+        if self._running and not self._exit:
+            screen = self.screen
+            screen.refresh(layout=True)
+            self._display(screen, screen._compositor.render_full_update())  # noqa: SLF001 - nothing public does
+
+    def _fatal_error(self) -> None:
+        """End the app after an error that nothing has caught, and print no traceback.
+
+        When it was leaving anyway, half of its widgets are not there any more, or not there yet.
+        """
+        if not self._exit:
+            self.crash = sys.exc_info()[1] or self._exception
+        self._close_messages_no_wait()
+
+    def cannot_show(self, error: Exception) -> None:
+        """Report, once each, that something cannot be shown; the rest of the screen goes on."""
+        words = display_error(error)
+        if words not in self.display_errors:
+            self.display_errors.append(words)
+            self.notify(words, severity="error")
+
+
+def _driver_class() -> Any:
+    if sys.platform == "win32":
+        return None
+    from jobdash.tui.terminal.driver import driver_class
+
+    return driver_class()
+
+
+def _nothing(*_: object) -> None:
+    pass

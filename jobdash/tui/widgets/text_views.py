@@ -1,0 +1,191 @@
+"""Many lines of text in tones that scroll; only what is visible is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.strip import Strip
+
+from jobdash.domain.plan import Note
+from jobdash.domain.text import clean
+from jobdash.tui.render.styles import StyledWidget
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import TextLine, wrapped
+from jobdash.tui.widgets.virtual_list import VirtualList
+
+
+class LinesView(VirtualList[TextLine], can_focus=True):
+    """Lines that do not wrap by themselves; see `wrapped`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", show=False),
+        Binding("k", "scroll_up", show=False),
+        Binding("g", "scroll_home", show=False),
+        Binding("G", "scroll_end", show=False),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.lines: tuple[TextLine, ...] = ()
+        self.following = False
+        """The end stays in sight, whatever is put and however high the view is."""
+        self._grows = False
+
+    def start(self, *, grows: bool) -> None:
+        """Go to the first line, or to the end of what grows, and follow it until somebody scrolls up."""
+        self.scroll_now(0)
+        self.following = self._grows = grows
+        self._follow()
+
+    def _follow(self) -> None:
+        if self.following:
+            self.scroll_now(round(self.max_scroll_y))
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Follow no more when somebody has scrolled up, and again once they are back at the end."""
+        self.following = self._grows and new_value >= self.max_scroll_y
+        super().watch_scroll_y(old_value, new_value)
+
+    def on_resize(self) -> None:
+        """Keep the end in sight."""
+        self._follow()
+
+    def put(self, lines: Sequence[TextLine]) -> None:
+        """Show these lines; the scroll stays where it is, and equal lines are not drawn again."""
+        if tuple(lines) == self.lines:
+            return
+        self.lines = tuple(lines)
+        self.fit_total()
+        self._follow()
+        self.draw_changes()
+
+    @property
+    def plain(self) -> str:
+        """All lines as text."""
+        return "\n".join("".join(text for text, _ in line) for line in self.lines)
+
+    @property
+    def total(self) -> int:
+        """The number of lines."""
+        return len(self.lines)
+
+    def entry(self, index: int) -> TextLine | None:
+        """Return a line."""
+        return self.lines[index] if index < len(self.lines) else None
+
+    def draw_entry(self, _index: int, entry: TextLine) -> Strip:
+        """Return one line as a strip."""
+        return self.strip([(" ", "text"), *entry]).adjust_cell_length(self.size.width, self.blank())
+
+
+class Flow(StyledWidget):
+    """Parts with dots between them, broken at the dots."""
+
+    DEFAULT_CSS = """
+    Flow { height: auto; }
+    """
+
+    def __init__(self, symbols: Symbols, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._dot = f" {symbols.dot} "
+        self._parts: tuple[str, ...] = ()
+        self._tone = "muted"
+
+    def put(self, parts: Sequence[str], tone: str = "muted") -> None:
+        """Show these parts, gated."""
+        new = (tuple(clean(part) for part in parts), tone)
+        if new != (self._parts, self._tone):
+            self._parts, self._tone = new
+            self.refresh(layout=True)
+
+    @property
+    def plain(self) -> str:
+        """All parts as text."""
+        return self._dot.join(self._parts)
+
+    def _lines(self, width: int) -> list[str]:
+        lines: list[str] = []
+        line = ""
+        for part in self._parts:
+            candidate = f"{line}{self._dot}{part}" if line else part
+            if line and cell_len(candidate) > width:
+                lines += wrapped(line, width)
+                candidate = part
+            line = candidate
+        return [*lines, *wrapped(line, width)]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return the number of lines the parts take."""
+        return len(self._lines(max(1, width - 1)))
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line."""
+        width = self.size.width
+        lines = self._lines(max(1, width - 1))
+        text = f" {lines[y]}" if y < len(lines) else ""
+        return self.strip([(text, self._tone)]).adjust_cell_length(width, self.blank())
+
+
+_TOPIC = 17
+_TEXT_MOST = 64 * 1024
+"""Characters of a note: a whole command line, and what stands around it."""
+
+
+class Notes(StyledWidget):
+    """A plan's notes; other notes are put in their place without a flicker."""
+
+    DEFAULT_CSS = """
+    Notes { height: auto; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._notes: tuple[Note, ...] = ()
+        self._wrapped: tuple[int, list[TextLine]] = (0, [])
+        """The lines, and the width that they are wrapped for."""
+
+    def put(self, notes: Sequence[Note]) -> None:
+        """Show these notes, gated: a reason may name an account or quote a server."""
+        gated = tuple(
+            Note(clean(note.topic, 40), clean(note.text, _TEXT_MOST), note.warning) for note in notes
+        )
+        if gated != self._notes:
+            self._notes = gated
+            self._wrapped = (0, [])
+            self.refresh(layout=True)
+
+    @property
+    def plain(self) -> str:
+        """All notes as text."""
+        return "\n".join(f"{note.topic}: {note.text}" for note in self._notes)
+
+    def _lines(self, width: int) -> list[TextLine]:
+        if self._wrapped[0] != width:
+            self._wrapped = (width, self._wrap(width))
+        return self._wrapped[1]
+
+    def _wrap(self, width: int) -> list[TextLine]:
+        lines: list[TextLine] = []
+        above = ""
+        for note in self._notes:
+            tone = "warning" if note.warning else "text"
+            for place, part in enumerate(wrapped(note.text, max(10, width - _TOPIC))):
+                topic = note.topic if place == 0 and note.topic != above else ""
+                lines.append(((topic.ljust(_TOPIC), "muted"), (part, tone)))
+            above = note.topic
+        return lines
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return the number of lines the notes take."""
+        return len(self._lines(width))
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line."""
+        width, lines = self.size.width, self._lines(self.size.width)
+        if y >= len(lines):
+            return Strip.blank(width, self.blank())
+        return self.strip(list(lines[y])).adjust_cell_length(width, self.blank())
