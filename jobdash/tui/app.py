@@ -38,11 +38,12 @@ from jobdash.tui.news import (
     ThreadMessage,
     toasts,
 )
-from jobdash.tui.render.symbols import AsciiFilter, not_utf8
+from jobdash.tui.render.symbols import not_utf8
 from jobdash.tui.render.theme import DARK, LIGHT
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.screens.action_screen import ActionScreen
 from jobdash.tui.screens.main import MainScreen
+from jobdash.tui.terminal.app import AsciiFilter
 from jobdash.tui.widgets.filter_bar import FilterInput
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ class JobdashApp(Host):
     def _synced(self, event: Synced) -> None:
         self.context.under_way.found.pop(event.news.account, None)
         for row in event.news.finished:
-            self.main.view.tell_news(row)
+            self.main.view.model.add_news(row)
         for toast in toasts(self._without_own(event.news)):
             self.notify(toast.text, severity=toast.severity)
         self.main.view.draw_lines()
