@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from jobdash.cli.job_line import done_words, short_name
+from jobdash.cli.job_line import known_done, short_name
 from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.tables import cells, terminal_width, wrapped
 from jobdash.domain.describe.job_text import shown_status
@@ -41,7 +41,7 @@ def show_plan(plan: Plan, out: Print = print_error, most: int | None = MOST_SHOW
 
 def _job_words(decision: Decision) -> str:
     job = decision.job
-    words = (job.public_id, short_name(job), job.account, shown_status(job, system_clock()), done_words(job))
+    words = (job.public_id, short_name(job), job.account, shown_status(job, system_clock()), known_done(job))
     return "  ".join(filter(None, words))
 
 

@@ -1,4 +1,4 @@
-"""What every command is given: the options they all share, and the settings and the store these lead to."""
+"""What every command is given: the shared options, the settings and store they lead to; exit codes."""
 
 from __future__ import annotations
 
@@ -75,3 +75,13 @@ class CliContext:
         for name in names:
             if name not in known:
                 raise UsageError(f"no account {name!r}; there are {', '.join(known)}")
+
+
+FAILED = 1
+"""At least one job failed or was refused, or a name among good ones was bad."""
+TIMED_OUT = 7
+"""Waiting ran out of time."""
+INTERRUPTED = 130
+"""Ctrl-C; what a shell reports of a program that SIGINT ended."""
+OUTPUT_CLOSED = 141
+"""What a shell reports of a program whose reader went away."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from jobdash.cli.context import CliContext, no_account
+from jobdash.cli.context import FAILED, CliContext, no_account
 from jobdash.cli.event_loop import run
-from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.output import Style, document, print_text
 from jobdash.cli.session import open_clients
 from jobdash.config.settings import Config, default_config_path

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from jobdash.cli.job_json import status_reason
-from jobdash.cli.job_line import done_words, status_word
+from jobdash.cli.job_line import known_done, status_word
 from jobdash.cli.output import print_text
 from jobdash.cli.tables import facts
 from jobdash.cli.time_format import ago, local
+from jobdash.domain.describe.job_story import status_remarks
 from jobdash.domain.describe.job_text import expires_in, left
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
@@ -22,7 +23,7 @@ from jobdash.domain.failures import (
 )
 from jobdash.domain.items import Attempt
 from jobdash.domain.job import JobDetails, JobRow
-from jobdash.domain.status import LABELS, UNFINISHED, Status
+from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 from jobdash.operations.providers import has_results, results_in_files
 
@@ -124,18 +125,8 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
 
 def _status(job: JobDetails, now: int) -> str:
     row = job.row
-    words = [status_word(row)]
-    if row.force_failed and not row.local:
-        words.append(f"failed here; the provider says {LABELS[row.remote_status]}")
-        if row.remote_status in UNFINISHED:
-            words.append("it may still be billed")
-    if row.cancel_doubt:
-        words.append("a cancel got no answer: it may or may not be cancelled")
-    elif row.stuck_cancelling(now):
-        words.append("asked long ago; cancel it again, or force-fail it")
-    if reason := status_reason(job):
-        words.append(reason)
-    return " · ".join(words)
+    words = [status_word(row), *status_remarks(row, now), status_reason(job)]
+    return " · ".join(filter(None, words))
 
 
 def _results(job: JobDetails) -> str:
@@ -163,7 +154,7 @@ def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Ite
 def _progress(row: JobRow, now: int) -> str:
     counts = (("succeeded", row.succeeded), ("failed", row.failed), ("cancelled", row.cancelled))
     told = [f"{number:,} {word}" for word, number in counts if number is not None]
-    return " · ".join(filter(None, (done_words(row), *told, left(row, now))))
+    return " · ".join(filter(None, (known_done(row), *told, left(row, now))))
 
 
 def _time(ms: int | None, now: int) -> str:

@@ -1,4 +1,4 @@
-"""A job as JSON and CSV: the fields that scripts rely on."""
+"""A job, its errors and its failed requests as JSON and CSV: the fields that scripts rely on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 from jobdash.cli.time_format import rfc3339
 from jobdash.domain.describe.job_text import shown_status, stalled
+from jobdash.domain.failures import failure_groups, truncated
 from jobdash.domain.job import JobDetails
 from jobdash.domain.status import Status
+from jobdash.operations.job_lookup import Browser
 
 CSV_FIELDS = (
     "id", "name", "account", "provider", "remote_id", "status", "outcome", "status_reason", "model",
@@ -70,3 +72,37 @@ def status_reason(job: JobDetails) -> str | None:
     if row.status in {Status.CANCELLING, Status.CANCELLED}:
         return job.cancel_reason
     return None
+
+
+def failures_json(job: JobDetails, browser: Browser) -> dict[str, Any]:
+    """Return every error that is known, the groups they fall into, and whether there are more.
+
+    ``errors`` has those of the batch itself (with ``line``), then those of its failed requests (with
+    ``custom_id``, whatever the provider calls the key of a request).
+    """
+    failed = browser.failed_requests(job.row.id)
+    own = [error | {"custom_id": None} for error in job.errors if "count" not in error]
+    requests = [
+        {
+            "message": item.error,
+            "code": item.error_type,
+            "line": None,
+            "param": None,
+            "custom_id": item.key,
+        }
+        for item in browser.iter_items(job.row.id)
+    ]
+    return {
+        "errors": own + requests,
+        "errors_truncated": truncated(job, failed),
+        "error_groups": [
+            {
+                "code": group.code,
+                "message": group.message,
+                "count": group.count,
+                "lines": list(group.lines),
+                "custom_ids": list(group.keys),
+            }
+            for group in failure_groups(job, failed)
+        ],
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobdash.cli.output import Style
 from jobdash.cli.tables import TableCell, TableColumn
-from jobdash.domain.describe.job_text import age, left, local_status, shown_status, stalled
+from jobdash.domain.describe.job_text import age, done_words, left, stalled, status_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
@@ -32,19 +32,8 @@ _TONES = {
 
 
 def status_word(row: JobRow) -> str:
-    """Return the status as every face shows it; a word nobody knows as its provider wrote it, with ``?``.
-
-    With what else the clock says of a local job: ``pending · waits for its script``.
-    """
-    now = system_clock()
-    if row.removed_at is not None:
-        return "removed"
-    word = shown_status(row, now)
-    if row.gone:
-        return f"? {word}"
-    if row.status is Status.UNKNOWN and row.removing is None:
-        return f"{word.removesuffix('?')}?"
-    return local_status(row, now) if row.local else word
+    """Return the status in words, as of now."""
+    return status_words(row, system_clock())
 
 
 def status_tone(row: JobRow) -> Style:
@@ -55,15 +44,15 @@ def status_tone(row: JobRow) -> Style:
 
 
 def progress(row: JobRow) -> str:
-    """Return ``6,214/10,000``, ``—`` when nobody told us anything."""
+    """Return ``6,214/10,000``, ``—`` when the counts are unknown."""
     if row.total is None:
         return "—" if row.done is None else f"{row.done:,}"
     return f"{row.done or 0:,}/{row.total:,}"
 
 
-def done_words(row: JobRow) -> str:
-    """Return ``120 of 1,000 done``; empty when nobody told us."""
-    return "" if row.total is None or row.done is None else f"{row.done:,} of {row.total:,} done"
+def known_done(row: JobRow) -> str:
+    """Return ``120 of 1,000 done``; empty where that is unknown."""
+    return "" if row.total is None or row.done is None else done_words(row)
 
 
 def short_name(row: JobRow) -> str:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
 
 from jobdash.cli.command import shared_options
-from jobdash.cli.context import CliContext
-from jobdash.cli.exit_codes import FAILED, INTERRUPTED, OUTPUT_CLOSED
+from jobdash.cli.context import FAILED, INTERRUPTED, OUTPUT_CLOSED, CliContext
 from jobdash.cli.output import Output, Style, prepared, print_error, print_text
 from jobdash.cli.require_terminal import require_terminal
+from jobdash.cli.tables import cells
+from jobdash.config.settings import default_database_path
+from jobdash.domain.text import clean, redact
 from jobdash.errors import FileFaults, FilterError, JobdashError, UsageError
 
 COMMANDS = {
@@ -201,8 +207,6 @@ def _show_error(error: JobdashError) -> None:
         return
     print_error(f"jobdash: {error}", Style.BAD)
     if isinstance(error, FilterError) and error.text:
-        from jobdash.cli.filter_error import caret_lines
-
         for line in caret_lines(error.text, error.position):
             print_error(line)
 
@@ -212,6 +216,33 @@ def _show_crash(error: Exception, context: CliContext) -> None:
     if not context.debug:
         print_error("Run it again with --debug to write the details to a log file.")
         return
-    from jobdash.cli.crash_log import write_crash
 
     print_error(f"The details are in {write_crash(error, context)}")
+
+
+def caret_lines(text: str, position: int) -> tuple[str, str]:
+    """Return the filter as it may be seen, and a caret under the place."""
+    shown = clean(text)
+    before = clean(text[:position])
+    return f"  {shown}", f"  {' ' * cells(before)}^"
+
+
+NAME = "debug.log"
+
+
+def write_crash(error: BaseException, context: CliContext) -> Path:
+    """Append a traceback to the log beside the store; return the log's path."""
+    path = _data_folder(context) / NAME
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    text = "".join(traceback.format_exception(error))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')}\n{redact(text)}\n")
+    return path
+
+
+def _data_folder(context: CliContext) -> Path:
+    try:
+        return context.config.database.parent
+    except JobdashError:
+        return default_database_path().parent

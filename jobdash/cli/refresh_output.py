@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from jobdash.cli.context import CliContext
+from jobdash.cli.context import FAILED, INTERRUPTED, CliContext
 from jobdash.cli.event_loop import run_stoppable
-from jobdash.cli.exit_codes import FAILED, INTERRUPTED
 from jobdash.cli.output import print_text
 from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session

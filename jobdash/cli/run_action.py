@@ -1,4 +1,4 @@
-"""One flow for every action: choose, plan, ask, act, tell."""
+"""One flow for every action: choose, plan, ask, execute, report."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from jobdash.cli.confirm import confirm_plan, show_plan
-from jobdash.cli.context import CliContext
+from jobdash.cli.context import FAILED, INTERRUPTED, TIMED_OUT, CliContext
 from jobdash.cli.event_loop import run_stoppable
-from jobdash.cli.exit_codes import FAILED, INTERRUPTED, TIMED_OUT
 from jobdash.cli.job_line import short_name, status_word
 from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.selection import JobSelector, SelectedJobs, select
 from jobdash.cli.session import CommandSession, open_session, situation
 from jobdash.cli.summary import lines_of, plan_lines, print_outcome, print_skipped, print_summary
-from jobdash.cli.sync_output import notices
+from jobdash.cli.sync_output import notices, sync_now
+from jobdash.cli.time_format import as_of_words
+from jobdash.domain.account import Account
 from jobdash.domain.describe.plan_text import result_counts
-from jobdash.domain.job import JobRow
+from jobdash.domain.job import LOCAL, JobRow
 from jobdash.domain.plan import (
     Action,
     ActionOutcome,
@@ -27,10 +28,11 @@ from jobdash.domain.plan import (
     Plan,
 )
 from jobdash.domain.status import Status
+from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError
 from jobdash.operations.abandoned import NOT_CONFIRMED, give_up_removals
 from jobdash.operations.execution import execute
-from jobdash.operations.planning import plan_jobs, scope_words
+from jobdash.operations.planning import plan_cancel_all, plan_jobs, scope_words
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.script_jobs import close_abandoned
 from jobdash.operations.sync import SyncReport
@@ -210,3 +212,29 @@ def _exit_code(summary: ActionSummary, waited: int, worst: int) -> int:
     if summary.interrupted:
         return INTERRUPTED
     return worst or (0 if summary.clean else FAILED) or waited
+
+
+def cancel_all_pending(
+    context: CliContext, wanted: JobSelector, choices: Choices, manner: RunOptions, *, sync_first: bool
+) -> int:
+    """Cancel what is unfinished; jobs known here are tried also where an account could not be asked first."""
+    asked = _asked(context, wanted)
+    scope = wanted.scope()
+    worst = 0
+    if sync_first and asked:
+        names = [account.name for account in asked] if wanted.accounts else None
+        worst = FAILED if sync_now(context, names) else 0
+    if asked and (worst or not sync_first):
+        print_error(as_of_words(context.opened.browser, context.config, system_clock()))
+    if not manner.dry_run:
+        close_what_is_abandoned(context)
+    plan = plan_cancel_all(context.opened.browser, scope, situation(context, named=False), choices)
+    return carry_out(context, plan, manner, worst=worst)
+
+
+def _asked(context: CliContext, wanted: JobSelector) -> tuple[Account, ...]:
+    """Return the accounts to ask; none of them has to be there where scripts have run."""
+    context.check_accounts(wanted.accounts)
+    if not context.config.accounts and context.opened.browser.counts().by_account.get(LOCAL):
+        return ()
+    return context.wanted_accounts(wanted.accounts)

@@ -1,4 +1,4 @@
-"""Which jobs a command is for: those its words name, or those its filter lets through."""
+"""Which jobs a command is for: words, a filter, and words looked up at the providers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobdash.cli.context import CliContext
+from jobdash.cli.event_loop import run
 from jobdash.cli.output import Style, print_error
+from jobdash.cli.session import open_session
 from jobdash.cli.time_format import ago
-from jobdash.cli.unknown_job import way_out
 from jobdash.domain.filter.language import parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import system_clock
-from jobdash.errors import JobAmbiguous, JobdashError, JobNotFound, UsageError
-from jobdash.operations.job_lookup import Scope, known_job
+from jobdash.errors import FilterError, JobAmbiguous, JobdashError, JobNotFound, UsageError
+from jobdash.operations.job_lookup import SHORTEST_PREFIX, Browser, Scope, Sort, known_job
+from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.remote_lookup import RemoteMatch, candidates, find_remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,6 @@ def _named(context: CliContext, wanted: JobSelector, *, removed: bool) -> Select
     unknown = [word for word, row in known.items() if row is None]
     if unknown:
         # Behind a condition: what asks accounts takes longer to import than all that a known job needs.
-        from jobdash.cli.remote_search import looked_for
 
         known |= looked_for(context, unknown, wanted.accounts)
     rows: dict[int, JobRow] = {}
@@ -126,3 +128,55 @@ def _worst(errors: Sequence[JobdashError]) -> JobdashError:
     for error in ordered[1:]:
         print_error(f"jobdash: {error}", Style.BAD)
     return ordered[0]
+
+
+def named_job(browser: Browser, word: str) -> JobRow:
+    """Return the job a word names; JobNotFound (with a way out, where there is one) or JobAmbiguous."""
+    row = known_job(browser, word)
+    if row is None:
+        raise JobNotFound(f"no job {clean(word, 80)!r}{way_out(browser, word)}")
+    return row
+
+
+def way_out(browser: Browser, word: str) -> str:
+    """Return what may have been meant by a word without a job: a name, or too short a piece of an id."""
+    if _is_name(browser, word):
+        return f"; jobs are named by their ids, and by name with a filter: jobdash list -f {_filter(word)}"
+    if len(word.strip()) < SHORTEST_PREFIX:
+        return f": the beginning of an id has at least {SHORTEST_PREFIX} characters"
+    return ""
+
+
+def _is_name(browser: Browser, word: str) -> bool:
+    from jobdash.domain.filter.language import parse
+
+    try:
+        conditions = parse(f'name="{word}"')
+    except FilterError:
+        return False
+    return bool(browser.page(Scope(conditions=conditions), Sort(), None, 1))
+
+
+def _filter(word: str) -> str:
+    shown = clean(word, 80)
+    return f"name:{shown}" if shown.replace("-", "").replace("_", "").isalnum() else f"'name:\"{shown}\"'"
+
+
+def looked_for(
+    context: CliContext, words: Sequence[str], only: tuple[str, ...]
+) -> dict[str, JobRow | JobdashError | None]:
+    """Ask the accounts for the words that may be ids of theirs."""
+    asked = {word: accounts for word in words if (accounts := candidates(word, context.config, only))}
+    if not asked:
+        return {}
+
+    async def work(stop: CancelToken) -> dict[str, RemoteMatch]:
+        async with open_session(context, stop) as session:
+            browser = context.opened.browser
+            return {
+                word: await find_remote(word, accounts, session.accounts, browser, session.work)
+                for word, accounts in asked.items()
+            }
+
+    found = run(work)
+    return {word: answer.row or answer.error(clean(word, 80)) for word, answer in found.items()}

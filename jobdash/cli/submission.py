@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobdash.cli.confirm import ask
-from jobdash.cli.context import CliContext
+from jobdash.cli.context import FAILED, INTERRUPTED, CliContext
 from jobdash.cli.event_loop import run_stoppable
-from jobdash.cli.exit_codes import FAILED, INTERRUPTED
 from jobdash.cli.job_json import job_json
 from jobdash.cli.job_line import short_name, status_word
 from jobdash.cli.output import Style, document, print_error, print_text

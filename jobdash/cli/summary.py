@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobdash.cli.job_line import done_words, short_name
+from jobdash.cli.job_line import known_done, short_name
 from jobdash.cli.output import Style, document, print_text
 from jobdash.domain.describe.plan_text import waits
 from jobdash.domain.job import JobRow
@@ -107,7 +107,7 @@ def _done_word(plan: Plan, outcome: ActionOutcome) -> str:
 
 def print_line(word: str, job: JobRow, reason: str, tone: Style) -> None:
     """Print one job of an action; a reader who has left does not end the action."""
-    words = (f"{word:<10}", job.public_id, f"{short_name(job)} ({job.account})", reason or done_words(job))
+    words = (f"{word:<10}", job.public_id, f"{short_name(job)} ({job.account})", reason or known_done(job))
     with contextlib.suppress(BrokenPipeError):
         print_text("  ".join(filter(None, words)), tone)
 

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from jobdash.cli.context import CliContext, no_account
+from jobdash.cli.context import FAILED, CliContext, no_account
 from jobdash.cli.event_loop import run
-from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.job_line import short_name, status_word
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.session import open_session

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from jobdash.cli.confirm import MOST_SHOWN, Print, ask
-from jobdash.cli.context import CliContext
+from jobdash.cli.context import FAILED, CliContext
 from jobdash.cli.event_loop import run
-from jobdash.cli.exit_codes import FAILED
 from jobdash.cli.job_line import short_name
 from jobdash.cli.output import Style, print_error, print_text
+from jobdash.cli.selection import named_job
 from jobdash.cli.session import open_session
 from jobdash.cli.summary import SummaryLine, print_line, print_summary, tone_of
-from jobdash.cli.unknown_job import named_job
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult

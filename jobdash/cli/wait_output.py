@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from jobdash.cli.context import CliContext
+from jobdash.cli.context import FAILED, TIMED_OUT, CliContext
 from jobdash.cli.event_loop import run
-from jobdash.cli.exit_codes import FAILED, TIMED_OUT
 from jobdash.cli.job_json import job_json
-from jobdash.cli.job_line import NONE_PASSES, done_words, short_name, status_tone, status_word
+from jobdash.cli.job_line import NONE_PASSES, known_done, short_name, status_tone, status_word
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
@@ -107,4 +106,4 @@ def _words(row: JobRow) -> str:
 def _counts(row: JobRow) -> str:
     """Return how many are done, and how many of them failed: ``40 of 40 done, 2 failed``."""
     failed = f"{row.failed:,} failed" if row.failed else ""
-    return ", ".join(filter(None, (done_words(row), failed)))
+    return ", ".join(filter(None, (known_done(row), failed)))

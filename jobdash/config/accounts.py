@@ -12,7 +12,7 @@ ACCOUNT_SETTINGS = (
     "provider", "api_key_env", "base_url", "api_version", "organization", "project", "headers",
     "list_history", "enabled",
 )  # fmt: skip
-"""What ``[accounts.NAME]`` can hold; `Account` says what each means."""
+"""What ``[accounts.NAME]`` can hold; see `Account`."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OWN_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
@@ -30,7 +30,7 @@ def keep_keys_of(base_url: str) -> None:
 def read_headers(value: object, env: Mapping[str, str], warn: Callable[[str], object]) -> tuple[Header, ...]:
     """Read the table ``headers`` of an account.
 
-    Raises ValueError for what cannot be sent, and for a key that stands in the file; ``warn`` hears of a
+    Raises ValueError for what cannot be sent, and for a key that stands in the file; ``warn`` is called for a
     variable that is not set.
     """
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
@@ -41,11 +41,11 @@ def read_headers(value: object, env: Mapping[str, str], warn: Callable[[str], ob
             raise ValueError(f"headers: {name!r} is no header that can be set")
         if given.startswith(ENV_PREFIX):
             variable = given.removeprefix(ENV_PREFIX).strip()
-            told = env.get(variable, "").strip()
-            if not told:
+            secret = env.get(variable, "").strip()
+            if not secret:
                 warn(f"headers: {variable} is not set, so that {name} is not sent")
                 continue
-            header = Header(name, Secret(told), variable)
+            header = Header(name, Secret(secret), variable)
         elif _looks_like_key(name, given):
             raise ValueError(
                 f"headers: a key does not belong in the file; put it in the environment and name the "

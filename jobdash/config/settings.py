@@ -1,6 +1,6 @@
 """Typed settings: the file, the environment, the accounts, and where things lie.
 
-Raises `ConfigError` for a file that cannot be read or says what it cannot mean; a setting nobody knows is a
+Raises `ConfigError` for a file that cannot be read or holds a wrong value; an unknown setting is a
 warning, kept in `Config.warnings`.
 """
 
@@ -57,7 +57,7 @@ class SyncSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything the configuration says, and where it came from."""
+    """The whole configuration, and where it came from."""
 
     path: Path
     """Where the file is looked for."""
@@ -69,7 +69,7 @@ class Config:
     """Key by binding id, as Textual's keymap wants it."""
     sync: SyncSettings = field(default_factory=SyncSettings)
     default_account: str | None = None
-    """The account that is meant where ``--account`` has to say which, and does not."""
+    """The account that is meant where ``--account`` is required and missing."""
     warnings: tuple[str, ...] = ()
     demo: bool = False
 
@@ -127,7 +127,7 @@ def database_path(named: str) -> Path:
 
 
 def _at_home(named: str) -> Path:
-    """Return a path with ``~`` resolved; ConfigError where that is nobody's."""
+    """Return a path with ``~`` resolved; ConfigError where there is no such user."""
     try:
         return Path(named).expanduser()
     except RuntimeError:

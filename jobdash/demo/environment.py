@@ -1,15 +1,25 @@
-"""The world of the demo: the emulator in this process, a throw-away store, and accounts that lead there."""
+"""The environment of the demo: an emulator, a temporary store, accounts, and worker processes."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
+import jobdash
 from jobdash.config.settings import Config
 from jobdash.demo.emulator import Emulator, EmulatorServer
 from jobdash.demo.samples import KEYS, seed_emulator
+from jobdash.demo.script_process import SCRIPTS, WORKERS
 from jobdash.domain.account import Account, Secret
 
 
@@ -35,3 +45,100 @@ def _account(name: str, key: str, server: EmulatorServer) -> Account:
     provider = "gemini" if name == "gemini" else "openai"
     url = server.gemini_base_url if provider == "gemini" else server.openai_base_url
     return Account(name, provider, f"DEMO_{name.upper()}_KEY", Secret(key), url)
+
+
+_PATIENCE_S = 2.0
+_OUTPUT = "output"
+_REAP_EVERY_S = 1.0
+"""How often those that have ended are asked how: until then they stay in the table of processes."""
+
+
+class DemoScripts:
+    """Worker processes in the world of one demo, each a script of the demo's person.
+
+    Those that the dashboard starts again are ended as well: they have written down who they are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        (self._folder / WORKERS).mkdir()
+        (self._folder / WORKERS / "config.toml").touch()
+        (self._folder / _OUTPUT).mkdir(mode=0o700)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def begin(self) -> None:
+        """Start them, without waiting for it."""
+        # The kernel ends a process with the *thread* that started it: this one lasts as long as the demo.
+        self._thread = threading.Thread(target=self._run, name="jobdash-scripts", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """End every one of them, also the stopped one, and those that were started again."""
+        with self._lock:
+            self._over.set()
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE_S)
+        known = {process.pid for process in self._processes}
+        for pid in self._written_down() - known:
+            if _is_ours(pid, self._folder):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _run(self) -> None:
+        for name in SCRIPTS:
+            with self._lock:
+                if self._over.is_set():
+                    return
+                self._processes.append(self._start(name))
+        while not self._over.wait(_REAP_EVERY_S):
+            for process in self._processes:
+                process.poll()
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        log = self._folder / _OUTPUT / f"{name}.log"
+        # From where `-m` finds the very package that runs here, installed or not.
+        home = Path(jobdash.__file__).parents[1]
+        command = (
+            sys.executable,
+            "-m",
+            "jobdash.demo.script_process",
+            name,
+            str(self._folder),
+            str(os.getpid()),
+        )
+        with log.open("ab") as output:
+            return subprocess.Popen(  # noqa: S603 - our own module
+                command,
+                cwd=home,
+                env=os.environ | {"JOBDASH_LOG_FILE": str(log)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def _written_down(self) -> set[int]:
+        with contextlib.suppress(OSError):
+            return {int(file.name) for file in (self._folder / WORKERS).iterdir() if file.name.isdecimal()}
+        return set()
+
+
+def _is_ours(pid: int, folder: Path) -> bool:
+    """Whether a process is a script of this demo, and not another that has its number by now."""
+    try:
+        return str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

@@ -28,7 +28,7 @@ _ACCOUNTS = _in_hundred(
         ("sample-work", "openai", "https://work.invalid/v1"): 15,
     }
 )
-"""Account, provider, origin; names and servers nobody has, so that samples never mix with real jobs."""
+"""Account, provider, origin; names and servers that do not exist: samples never mix with real jobs."""
 _ENDED = _in_hundred({Status.COMPLETED: 86, Status.FAILED: 6, Status.EXPIRED: 3, Status.CANCELLED: 5})
 _YOUNG = _in_hundred(
     {
@@ -41,7 +41,7 @@ _YOUNG = _in_hundred(
     }
 )
 _UNFINISHED_MOST = 400
-"""The newest so many jobs may still be under way; more than that nobody has in flight."""
+"""The newest so many jobs may still be under way; more than that is not plausible."""
 _NAMES = (
     "nightly-eval", "catalogue-tags", "summaries", "embed-articles", "support-triage", "ocr-receipts",
     "moderation-backfill", "labels-batch", "ticket-routing", "rewrite-headlines", "churn-reasons",
@@ -109,7 +109,7 @@ def _counts(chance: random.Random, status: Status) -> dict[str, Any]:
 
 
 def _fate(chance: random.Random, status: Status, ended: int) -> dict[str, Any]:
-    """Return what else became of a job: an error, a verdict, a removal."""
+    """Return further columns of a job: an error, a verdict, a removal."""
     if status is Status.FAILED:
         code, message = chance.choice(_ERRORS)
         errors = [{"message": message, "code": code, "line": chance.randrange(1, 2_000), "param": None}]

@@ -32,7 +32,7 @@ DAY = 24 * HOUR
 VALIDATING = 20.0
 """Seconds that the validation of a sample takes, unless it is what the sample shows."""
 WORKED = 30 * MINUTE
-"""Seconds a cancelled sample ran before somebody asked for its cancel."""
+"""Seconds a cancelled sample ran before its cancel was asked for."""
 
 RATE_LIMIT = "Rate limit reached for requests. Please try again in 20 s."
 BROKEN_IMAGE = "The image could not be read: unsupported or damaged file."

@@ -18,7 +18,7 @@ from pathlib import Path
 import jobdash
 
 WORKERS = "workers"
-"""The folder in the demo's own in which each of its scripts says who it is."""
+"""The folder in the demo's own in which each of its scripts records its process id."""
 _LOOK_EVERY_S = 0.5
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -78,7 +78,7 @@ def fail(number: int) -> None:
 
 def end_with(pid: int) -> None:
     """End this process when that one has ended, also while this one is stopped (Linux)."""
-    # The kernel means the thread that started it, which lives as long as the demo only for the first start.
+    # The kernel means the thread that started it, which lasts as long as the demo only for the first start.
     if sys.platform == "linux" and os.getppid() == pid and "JOBDASH_JOB" not in os.environ:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_watch, args=(pid,), name="watch", daemon=True).start()
@@ -88,7 +88,7 @@ def _watch(pid: int) -> None:
     while True:
         try:
             os.kill(pid, 0)
-        except OSError:  # it has ended, or the number is somebody else's by now
+        except OSError:  # it has ended, or another process has the number by now
             os._exit(0)
         time.sleep(_LOOK_EVERY_S)
 

@@ -17,7 +17,7 @@ KEY_LIKE_NAME = re.compile(
 
 
 class Secret:
-    """A key that shows itself to nobody who does not ask by name."""
+    """A key that is hidden in every text; `reveal` returns it."""
 
     __slots__ = ("_value",)
 

@@ -1,4 +1,4 @@
-"""What each action accepts, job by job, and the sentence that says why not."""
+"""What each action accepts, job by job, and the sentence for why not."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> tuple[
 
 
 def may_ask_again(job: JobRow, now: int) -> bool:
-    """Whether a cancelling job may be asked once more: nobody answered, or too long ago."""
+    """Whether a cancelling job may be asked once more: it got no answer, or was long ago."""
     asked = job.cancel_requested_at
     return job.cancel_doubt or (asked is not None and now - asked > CANCEL_STUCK_MS)
 

@@ -70,7 +70,7 @@ def truncated(job: JobDetails, failed: FailedRequests) -> bool:
 
 
 def worth_asking(job: JobDetails) -> bool:
-    """Whether the provider may tell more of a batch's errors than is known here."""
+    """Whether the provider may have more of a batch's errors than is known here."""
     row = job.row
     if row.local or row.remote_id is None or row.unfinished:
         return False

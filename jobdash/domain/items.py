@@ -12,7 +12,7 @@ GRACE_S = 5.0
 
 
 class ItemStatus(StrEnum):
-    """What became of one item."""
+    """The outcome of one item."""
 
     WAITING = "waiting"
     OK = "ok"
@@ -26,7 +26,7 @@ NO_ITEM = {
     ItemStatus.ERROR: "No item has failed",
     ItemStatus.SKIPPED: "No item was skipped",
 }
-"""What is said where nothing has this outcome."""
+"""Shown where no item has this outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ItemRow:
     attempt: int
     """The attempt that wrote it."""
     detail: str | None
-    """What the script said of it, as JSON."""
+    """The script's result for it, as JSON."""
     error_type: str | None
     error: str | None
     at: int
@@ -95,7 +95,7 @@ class Attempt:
 
 
 ENDED = "its process has ended already"
-"""Why there is no process to end, said alike wherever it is said."""
+"""Why there is no process to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +103,13 @@ class WorkerProcess:
     """What is known here of the script behind a local job: who held it last, and how it was started."""
 
     pid: int | None = None
-    """The process that holds the job, or held it last; None when nobody ever did."""
+    """The process that holds the job, or held it last; None when there was none."""
     alive: bool = False
     """It runs on this machine now, and could be ended for real."""
     dead: bool = False
     """It ran on this machine, and certainly runs no more."""
     suspended: bool = False
-    """It runs here, but was stopped by a signal (SIGSTOP): it hears nothing until it goes on."""
+    """It runs here, but was stopped by a signal (SIGSTOP): it handles no signal until it continues."""
     also: tuple[str, ...] = ()
     """The names of other jobs that the same process runs."""
     fenced_only: str = "its process is not known"

@@ -89,7 +89,7 @@ class JobRow:
 
     @property
     def done(self) -> int | None:
-        """Requests that have an answer, good or bad; None when nobody told us."""
+        """Requests that have an answer, good or bad; None when that is unknown."""
         if self.succeeded is None and self.failed is None:
             return None
         return (self.succeeded or 0) + (self.failed or 0)
@@ -147,7 +147,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class AccountHealth:
-    """What the last poll of an account told; times in milliseconds UTC."""
+    """The result of an account's last poll; times in milliseconds UTC."""
 
     name: str
     provider: str

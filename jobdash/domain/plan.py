@@ -1,4 +1,4 @@
-"""Plan, then act: a frozen plan of one action over many jobs, and what became of each.
+"""Plan, then act: a frozen plan of one action over many jobs, and their outcomes.
 
 The same `Plan` is the dialog's text, the ``--dry-run`` output and the audit entry.
 """
@@ -152,7 +152,7 @@ class Plan:
 
 
 class ActionResult(StrEnum):
-    """What became of one job."""
+    """The result of an action for one job."""
 
     DONE = "done"
     SKIPPED = "skipped"
@@ -169,7 +169,7 @@ class ActionOutcome:
     reason: str = ""
     status_after: Status | None = None
     refused: bool = False
-    """A skip that the person ought to hear of (exit 1), not an "already so"."""
+    """A skip that is reported as a failure (exit 1), not an "already so"."""
     stopped: bool = False
     """Not sent, because the action was stopped."""
 
@@ -208,7 +208,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class DecisionContext:
-    """What a decision needs to know besides the job."""
+    """What a decision depends on besides the job."""
 
     now: int
     """Milliseconds UTC."""
@@ -229,7 +229,7 @@ def status_counts(
 ) -> list[tuple[str, int]]:
     """Return ``[("pending", 3), ("running", 5), ("stalled", 1)]`` in the order of a job's life.
 
-    ``stalled`` are the ids of those that nobody runs, whatever their status says.
+    ``stalled`` are the ids of those without a worker, whatever their status.
     """
     order = list(Status)
     jobs = [decision.job for decision in decisions if decision.job.id not in stalled]

@@ -24,7 +24,7 @@ TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CA
 UNFINISHED = frozenset(Status) - TERMINAL
 
 FORCE_FAILED = "force_failed"
-"""The only verdict there is: a person declared the job failed, whatever its provider says."""
+"""The only verdict there is: a person declared the job failed, whatever its status at the provider."""
 
 LABELS = {status: status.value for status in Status} | {
     Status.IN_PROGRESS: "running",
@@ -36,6 +36,14 @@ LABELS = {status: status.value for status in Status} | {
 def label(word: str) -> str:
     """Return the word a person reads for a status as it is kept; any other word as it stands."""
     return LABELS[Status(word)] if word in set(Status) else word
+
+
+def ended_text(status: Status, done: int, total: int | None) -> str:
+    """Return ``Job was cancelled: 25 of 100 done, 75 not processed``."""
+    verb = "was cancelled" if status is Status.CANCELLED else LABELS[status]
+    if total is None:
+        return f"Job {verb}: {done:,} done"
+    return f"Job {verb}: {done:,} of {total:,} done, {max(0, total - done):,} not processed"
 
 
 def effective(remote_status: Status, cancel_requested_at: int | None, verdict: str | None) -> Status:
@@ -123,7 +131,7 @@ def tab_sql(status: str) -> str:
 
 
 class Completeness(StrEnum):
-    """How well a completed job went; None where the counts do not tell."""
+    """How well a completed job went; None where the counts are unknown."""
 
     OK = "ok"
     PARTIAL = "partial"

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobdash.domain.describe.script_text import done_words
+from jobdash.domain.describe.job_text import done_words
 from jobdash.domain.items import ItemRow
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult

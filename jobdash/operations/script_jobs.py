@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobdash.domain.decide import decide
-from jobdash.domain.describe.script_text import done_words
+from jobdash.domain.describe.job_text import done_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Decision, Plan
 from jobdash.domain.status import LABELS, TERMINAL, Status

@@ -1,4 +1,4 @@
-"""Getting a job to work on: look, decide, insert or claim, in one transaction."""
+"""Claim a job for a run: find or insert it, and take its lease, in one transaction."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _CLAIM_KEYED = _CLAIM.format(
     counts=(
         " succeeded = coalesce(succeeded, 0), failed = coalesce(failed, 0),"
         " done_before = coalesce(succeeded, 0) + coalesce(failed, 0),"
-        # What was recorded before counts too: this run may be given less than an earlier one.
+        # What was recorded before counts too: this run may have fewer items than an earlier one.
         " total = max(?, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = job.id)),"
     )
 )
@@ -71,7 +71,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 # Named tuples in what a script loads: to make a dataclass takes up to 2 ms of its start.
 class ClaimRequest(NamedTuple):
-    """The job a run asks for, and what it says of itself."""
+    """The job that a run wants, and the facts of the run."""
 
     name: str
     owner: Owner
@@ -82,44 +82,44 @@ class ClaimRequest(NamedTuple):
     total: int | None = None
     unit: str = "items"
     public_id: str | None = None
-    """A job to be taken if it has this name: a start from the dashboard means that very one."""
+    """The job that the dashboard started the script for; claimed if it has this name."""
     fence: int | None = None
-    """The fence it had then; with it no other job is taken, and none is made in its place."""
+    """Its fence at that time; with it no other job is claimed or made instead."""
     argv: tuple[str, ...] | None = None
     cwd: str | None = None
     log_file: str | None = None
     metadata: Mapping[str, str] = _NOTHING
     tags: Mapping[str, str] = _NOTHING
     script: str | None = None
-    """The whole path of the script of a job without a name of its own; kept with its metadata."""
+    """The path of the script of a job without a name of its own; kept with its metadata."""
     work: WorkIdentity | None = None
     """What it works on; None for code without a file."""
     resume: str = AUTO
     """Which job is continued: a mode of `continuation`, or a job's id."""
     keys: Callable[[], Iterable[str]] | None = None
-    """Gives the keys of the run; None where they cannot be looked at ahead."""
+    """Returns the keys of the run; None where they are not known in advance."""
 
     @property
-    def words(self) -> str | None:
+    def stored_metadata(self) -> str | None:
         """The metadata as they are kept."""
         if self.script is None:
             return stored_words(self.metadata)
-        others = {word: value for word, value in self.metadata.items() if word != _SCRIPT}
+        others = {key: value for key, value in self.metadata.items() if key != _SCRIPT}
         return stored_words({_SCRIPT: distinct(self.script), **others})
 
 
 class ResumedWork(NamedTuple):
-    """What a job that is continued had come to."""
+    """The counts of a job that is continued."""
 
     done: int
     failed: int
-    """Failed items that are tried again."""
+    """Failed items, which are tried again."""
 
 
 class Claim(NamedTuple):
-    """A job that is now held."""
+    """A claimed job."""
 
-    hold: Lease
+    lease: Lease
     job_id: int
     fence: int
     public_id: str
@@ -130,18 +130,18 @@ class Claim(NamedTuple):
     name: str
     """The job's name: the run's own, unless ``resume`` names a job of another."""
     choice: Continuation = Continuation()
-    """Which job was there to be continued, and why another is not."""
+    """Which job is continued, or why none is."""
     resumed: ResumedWork | None = None
     """None for a new job."""
 
 
 def claim(connection: sqlite.Connection, want: ClaimRequest) -> Claim:
-    """Continue the job that is this run's, or make a new one, and hold it.
+    """Continue the job of this run, or make a new one, and take its lease.
 
-    A job with very many failed items is made ready in several transactions, each of which looks and decides
-    anew, so that no other writer waits long; in between it is pending. Keys are compared between two
-    transactions: a script's own ``key=`` may take long. Raises `sqlite.Error`, `Refused` when this script
-    was started for a job that is not to be had any more, and `CannotResumeError`.
+    A job with very many failed items is made ready in several transactions, each of which decides anew, so
+    that no other writer waits long; in between it is pending. Keys are compared between two transactions: a
+    script's own ``key=`` may take long. Raises `sqlite.Error`, `LeaseRefused` when the job that this script
+    was started for is no longer available, and `CannotResumeError`.
     """
     agreeing: dict[int, bool] = {}
     resumed: ResumedWork | None = None
@@ -149,7 +149,7 @@ def claim(connection: sqlite.Connection, want: ClaimRequest) -> Claim:
         with sqlite.transaction(connection):
             (now,) = connection.execute("SELECT now_ms()").fetchone()
             _close_abandoned(connection, want.actor, now)
-            choice = look(connection, want, now, agreeing)
+            choice = find_job(connection, want, now, agreeing)
             job = choice.job
             if job is not None and resumed is None:
                 resumed = ResumedWork(job.succeeded or 0, job.failed or 0)
@@ -162,40 +162,40 @@ def claim(connection: sqlite.Connection, want: ClaimRequest) -> Claim:
 
 
 def _close_abandoned(connection: sqlite.Connection, actor: str, now: int) -> None:
-    """Close whatever was told to stop and has no worker any more to do so."""
+    """End the jobs whose cancel is requested and whose worker is gone."""
     for job_id in abandoned_cancels(connection, now):
         end_attempts(connection, job_id, now, _WORKER_GONE)
         cancelled(connection, job_id, now, _WORKER_GONE)
         add_event(connection, job_id, actor, "end", "cancelled", _WORKER_GONE)
 
 
-def look(
+def find_job(
     connection: sqlite.Connection, want: ClaimRequest, now: int, agreeing: dict[int, bool]
 ) -> Continuation:
-    """Return the job to continue, if there is one, or why none is."""
+    """Return the job to continue, or why there is none."""
     if want.public_id is not None:
-        meant = started_for(connection, want.public_id, want.name)
-        if meant is not None:
+        intended = started_for(connection, want.public_id, want.name)
+        if intended is not None:
             if want.fence is not None:
-                _check_still_meant(connection, meant, want)
+                _check_unchanged(connection, intended, want)
             as_named = ResumeRequest(want.name, want.keyed, ALWAYS)
-            held = is_held(connection, meant, now)
-            found = decide(meant, meant, as_named, held=held, agreeing=agreeing)
+            held = is_held(connection, intended, now)
+            found = decide(intended, intended, as_named, held=held, agreeing=agreeing)
             if found.job is not None:
                 return found
     request = ResumeRequest(want.name, want.keyed, want.resume, want.work, want.keys)
     return choose(connection, request, now, agreeing)
 
 
-def _check_still_meant(connection: sqlite.Connection, meant: ResumeCandidate, want: ClaimRequest) -> None:
-    """Raise `Refused` unless the job still is what it was when this script was started for it."""
+def _check_unchanged(connection: sqlite.Connection, job: ResumeCandidate, want: ClaimRequest) -> None:
+    """Raise `LeaseRefused` when the job was changed since this script was started for it."""
     assert want.fence is not None
-    if meant.removed_at is not None or meant.status != "pending" or meant.fence != want.fence:
-        raise Lease(connection, meant.id, want.fence, 0, want.lease_ms, want.actor).truth()
+    if job.removed_at is not None or job.status != "pending" or job.fence != want.fence:
+        raise Lease(connection, job.id, want.fence, 0, want.lease_ms, want.actor).refusal()
 
 
 def _ready(connection: sqlite.Connection, found: ResumeCandidate, keyed: bool, now: int) -> bool:
-    """Make a job pending, its failed items unprocessed; whether it can be claimed in this transaction."""
+    """Make a job pending and its failed items unprocessed; False when that takes another transaction."""
     end_attempts(connection, found.id, now, _WORKER_GONE)
     if found.status != "pending":
         pending_again(connection, found.id, keyed=keyed)
@@ -203,10 +203,10 @@ def _ready(connection: sqlite.Connection, found: ResumeCandidate, keyed: bool, n
 
 
 def _insert(connection: sqlite.Connection, want: ClaimRequest, now: int) -> int:
-    known_as = public_id()
-    while connection.execute(_TAKEN, (known_as,)).fetchone():
-        known_as = public_id()
-    made = connection.execute(_INSERT, (known_as, want.owner.machine, distinct(want.name), now))
+    fresh = public_id()
+    while connection.execute(_TAKEN, (fresh,)).fetchone():
+        fresh = public_id()
+    made = connection.execute(_INSERT, (fresh, want.owner.machine, distinct(want.name), now))
     assert made.lastrowid is not None
     return made.lastrowid
 
@@ -215,7 +215,7 @@ def _take(connection: sqlite.Connection, want: ClaimRequest, choice: Continuatio
     job_id = _insert(connection, want, now) if choice.job is None else choice.job.id
     statement = _CLAIM_KEYED if want.keyed else _CLAIM_COUNTING
     owner = want.owner.encode()
-    values = (owner, want.lease_ms, want.total, want.words, job_id)
+    values = (owner, want.lease_ms, want.total, want.stored_metadata, job_id)
     ((fence, attempt, succeeded, failed, total),) = connection.execute(statement, values).fetchall()
     connection.execute(
         _ATTEMPT,
@@ -236,13 +236,13 @@ def _take(connection: sqlite.Connection, want: ClaimRequest, choice: Continuatio
     tags = ((job_id, stored(key), stored_named(key, value)) for key, value in want.tags.items())
     connection.executemany(_TAG, tags)
     add_event(connection, job_id, want.actor, "start", "in_progress", f"attempt {attempt}")
-    known_as, name = connection.execute("SELECT public_id, name FROM job WHERE id = ?", (job_id,)).fetchone()
-    hold = Lease(connection, job_id, fence, attempt, want.lease_ms, want.actor)
-    return Claim(hold, job_id, fence, known_as, attempt, succeeded, failed, total, name, choice)
+    public, name = connection.execute("SELECT public_id, name FROM job WHERE id = ?", (job_id,)).fetchone()
+    lease = Lease(connection, job_id, fence, attempt, want.lease_ms, want.actor)
+    return Claim(lease, job_id, fence, public, attempt, succeeded, failed, total, name, choice)
 
 
 def _kept_argv(argv: tuple[str, ...] | None) -> str | None:
-    """Return a command line as it is kept; one with a key in it could only be run with the key cut out."""
+    """Return a command line as it is kept; None for one with a secret in it, which could not be run again."""
     named = (word.partition("=")[0].lstrip("-") for word in argv or () if word.startswith("-") or "=" in word)
     if not argv or any(map(names_a_secret, named)):
         return None

@@ -1,8 +1,8 @@
-"""Which job a run continues: the newest of its name and of the same work, or none, and then why.
+"""Which job a run continues: the newest of its name and of the same work, or none, and why.
 
-A run continues a job by itself (``resume="auto"``) only if everything that tells one work from another
-agrees: the script, the function, the loop, the arguments of the command, and the keys. `decide` is pure; the
-queries beside it find what it decides about.
+A run continues a job by itself (``resume="auto"``) only if everything that identifies its work agrees: the
+script, the function, the loop, the arguments of the command, and the keys. `decide` is pure; the queries
+beside it find the jobs.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from jobdash.store.sanitize import distinct
 
 AUTO, NEVER, ALWAYS, FAILED = "auto", "never", "always", "failed"
 MODES = frozenset({AUTO, NEVER, ALWAYS, FAILED})
-"""What ``resume=`` takes beside a job's id."""
+"""The values of ``resume=`` besides a job's id."""
 SHORTEST_PREFIX = 3
 _SAMPLE = 2_000
-"""Known keys that are compared with the new ones, spread over all of them."""
+"""How many known keys are compared with the new ones, spread over all of them."""
 _OTHER_LINES = 20
 
 _COLUMNS = (
@@ -60,7 +60,7 @@ class WorkIdentity(NamedTuple):
     file: str
     """The path of the file that calls `jobdash.track`."""
     function: str
-    """The qualified name of the function that does."""
+    """The qualified name of that function."""
     line: int | None
     """The line of the call, for a job without a name of its own."""
     arguments: str
@@ -68,8 +68,8 @@ class WorkIdentity(NamedTuple):
     root: str
     """The process that the run belongs to, as the store keeps owners: its own, or the parent of a pool."""
     given: str = ""
-    """A digest of what the function was given, for a loop that is not the first of its kind: the process may
-    leave out what it did before, and its turns are those of other documents then."""
+    """A digest of the function's arguments, for a loop that is not the first of its kind: the process may
+    skip what it did before, and then its turns belong to other documents."""
     item: str = ""
     """The items of other jobs that the loop is inside of; empty outside of any."""
     turn: int = 0
@@ -80,8 +80,8 @@ class WorkIdentity(NamedTuple):
         """Return the text that the store keeps."""
         return json.dumps(self)
 
-    def around_run(self) -> tuple[str, str]:
-        """Return what stands before and behind the root and what was given: the same for the same loop."""
+    def loop_pattern(self) -> tuple[str, str]:
+        """Return the encoded text before ``root`` and behind ``given``: the same for the same loop."""
         before, behind = self[: self._fields.index("root")], self[self._fields.index("item") :]
         return f'{json.dumps(before)[:-1]}, "', f'", {json.dumps(behind)[1:]}'
 
@@ -121,13 +121,13 @@ class ResumeCandidate(NamedTuple):
 
     @property
     def pid(self) -> int | None:
-        """The process that holds it; None where that is not known."""
+        """The process that holds it; None where that is unknown."""
         known = Owner.read(self.owner)
         return None if known is None else known.pid
 
     @property
     def may_be_expected(self) -> bool:
-        """Whether a person may expect that the next run goes on with it."""
+        """Whether a person may expect that the next run continues it."""
         with_failures = self.status == "completed" and bool(self.failed) and bool(self.keyed)
         return self.removed_at is None and (self.status in _LEFT or with_failures)
 
@@ -138,7 +138,7 @@ _LEFT = frozenset({"pending", "in_progress", "cancelling", "failed", "cancelled"
 
 
 class ResumeRequest(NamedTuple):
-    """What decides about a run's job."""
+    """The facts of a run that decide which job it continues."""
 
     name: str
     keyed: bool
@@ -146,7 +146,7 @@ class ResumeRequest(NamedTuple):
     work: WorkIdentity | None = None
     """None for code without a file, which never continues anything by itself."""
     keys: Callable[[], Iterable[str]] | None = None
-    """Gives the keys of the run; None where they come as they come, and cannot be looked at ahead."""
+    """Returns the keys of the run; None where they are not known in advance."""
 
 
 class Continuation(NamedTuple):
@@ -154,11 +154,11 @@ class Continuation(NamedTuple):
 
     job: ResumeCandidate | None = None
     active: ResumeCandidate | None = None
-    """The job of this work that another run is at."""
+    """The job of this work that another run holds."""
     passed_over: ResumeCandidate | None = None
     """A job that a person might expect to be continued, and that is not."""
     reason: str = ""
-    """Why not, as a clause about that job."""
+    """Why it is not, as a clause about that job."""
     compare_keys: ResumeCandidate | None = None
     """The job whose keys have to be compared with the new ones before anything can be decided."""
 
@@ -170,10 +170,10 @@ class CannotResumeError(ValueError):
 def choose(
     connection: sqlite.Connection, request: ResumeRequest, now: int, agreeing: dict[int, bool]
 ) -> Continuation:
-    """Return what a run does: continue a job, or make a new one, and why.
+    """Return the job that a run continues, or why it makes a new one.
 
-    ``agreeing`` has, by job id, whether a job's keys agree with the new ones, as far as that is known. Raises
-    `CannotResumeError` when ``resume`` names a job that is not to be had.
+    ``agreeing`` has, by job id, whether a job's keys agree with the new ones, as far as they were compared.
+    Raises `CannotResumeError` when ``resume`` names a job that is not available.
     """
     if request.resume == NEVER:
         return Continuation()
@@ -186,7 +186,7 @@ def choose(
     same = None if newest is None or request.work is None else _same_work(connection, request)
     if newest is None and request.work is not None and request.work.line is not None:
         newest = _of_another_line(connection, request)
-    if same is None and is_held(connection, newest, now):  # nobody expects that another work's is continued
+    if same is None and is_held(connection, newest, now):  # no person expects it to be continued
         newest = None
     return decide(same, newest, request, held=is_held(connection, same, now), agreeing=agreeing)
 
@@ -201,7 +201,7 @@ def decide(
 ) -> Continuation:
     """Decide about the newest job of the same work (``same``) and the newest of the name.
 
-    ``held`` says whether a living worker is at ``same``.
+    ``held`` is whether a living worker holds ``same``.
     """
     if same is not None:
         if held:
@@ -228,7 +228,7 @@ def _why_not(job: ResumeCandidate, request: ResumeRequest, agreeing: dict[int, b
     ):
         return AT_ITS_END
     if job.keyed is not None and bool(job.keyed) != request.keyed:
-        # A job whose items are kept and one that only counts would contradict each other's numbers.
+        # The counts of a job that keeps its items and of one that only counts would contradict each other.
         return f"it {'has keys' if job.keyed else 'only counts'}, and this run {_has_keys(request.keyed)}"
     if request.resume == ALWAYS:
         return ""
@@ -277,7 +277,7 @@ def _difference(theirs: WorkIdentity | None, request: ResumeRequest) -> str:
 def agrees(connection: sqlite.Connection, job_id: int, keys: Iterable[str]) -> bool:
     """Whether at least half of a job's known keys, or of a sample of them, are among ``keys``.
 
-    A job of which no key is known agrees with all. Stops reading ``keys`` as soon as it is sure.
+    A job without known keys agrees with all. Stops reading ``keys`` as soon as it is sure.
     """
     known = {key for (key,) in connection.execute(_KEYS, (job_id, _SAMPLE))}
     wanted = (len(known) + 1) // 2
@@ -294,12 +294,12 @@ def agrees(connection: sqlite.Connection, job_id: int, keys: Iterable[str]) -> b
 
 def _named(connection: sqlite.Connection, request: ResumeRequest, now: int) -> ResumeCandidate:
     """Return the job that ``resume`` names by its id or a prefix of it. Raises `CannotResumeError`."""
-    word = request.resume.lower()
-    if len(word) < SHORTEST_PREFIX or not (word.isascii() and word.isalnum()):
+    prefix = request.resume.lower()
+    if len(prefix) < SHORTEST_PREFIX or not (prefix.isascii() and prefix.isalnum()):
         raise CannotResumeError(
             f"resume takes auto, never, always, failed or a job's id, not {request.resume!r}"
         )
-    found = [ResumeCandidate(*row) for row in connection.execute(_BY_ID, (word, f"{word}\x7f"))]
+    found = [ResumeCandidate(*row) for row in connection.execute(_BY_ID, (prefix, f"{prefix}\x7f"))]
     if not found:
         raise CannotResumeError(f"resume={request.resume!r}: no job of a script has this id")
     if len(found) > 1:
@@ -321,13 +321,13 @@ def _named(connection: sqlite.Connection, request: ResumeRequest, now: int) -> R
 
 
 def started_for(connection: sqlite.Connection, public_id: str, name: str) -> ResumeCandidate | None:
-    """Return the job that a start from the dashboard means, if it has this name."""
+    """Return the job that the dashboard started a script for, if it has this name."""
     row = connection.execute(_STARTED_FOR, (public_id, distinct(name))).fetchone()
     return None if row is None else ResumeCandidate(*row)
 
 
 def _by_name(connection: sqlite.Connection, name: str) -> Iterator[ResumeCandidate]:
-    """Yield the jobs of a name, removed ones too, newest first; looks at no more of them than are wanted."""
+    """Yield the jobs of a name, removed ones too, newest first; reads no more of them than are wanted."""
     kept = distinct(name)
     # Each half of the index on (shown, name_key) has them in this order; both at once would be sorted first.
     halves = [connection.execute(_BY_NAME, (shown, kept, kept)) for shown in (1, 0)]
@@ -341,14 +341,14 @@ def _by_name(connection: sqlite.Connection, name: str) -> Iterator[ResumeCandida
 def _same_work(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of this name and work, removed or not.
 
-    Found by SQLite alone: a loop inside each of thousands of items has as many jobs of one name.
+    One query: a loop inside each of thousands of items has as many jobs of one name.
     """
     assert request.work is not None
-    kept, around = distinct(request.name), request.work.around_run()
+    kept, pattern = distinct(request.name), request.work.loop_pattern()
     found = (
         row
         for shown in (1, 0)
-        for row in connection.execute(_SAME_WORK, (shown, kept, kept, *around)).fetchall()
+        for row in connection.execute(_SAME_WORK, (shown, kept, kept, *pattern)).fetchall()
     )
     newest = max(found, default=None)
     return None if newest is None else ResumeCandidate(*newest)
@@ -367,7 +367,7 @@ def _of_another_line(connection: sqlite.Connection, request: ResumeRequest) -> R
 
 
 def is_held(connection: sqlite.Connection, job: ResumeCandidate | None, now: int) -> bool:
-    """Whether a living worker is at a job; False for None."""
+    """Whether a living worker holds a job; False for None."""
     return (
         job is not None
         and job.removed_at is None

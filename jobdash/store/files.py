@@ -1,4 +1,4 @@
-"""The files of a store: those beside it, whether it is still the one that was opened, and whose they are."""
+"""The files of a store: those beside it, their identity, and their owners."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Identity = tuple[int, int]
 def identity(path: Path) -> Identity | None:
     """Return the identity of a file; None when there is none, or it cannot be read."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - a look four times a second: a third of the time
+        found = os.stat(path)  # noqa: PTH116 - called four times a second; a third of the time
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino
@@ -59,10 +59,10 @@ def _there(path: Path) -> bool:
 def refuse_foreign(path: Path) -> None:
     """Raise `StoreError` when somebody else owns a store or its folder, or may write there.
 
-    Whoever may write a store can put a job into it whose command line a retry would start, and whoever may
+    A user who may write a store can put a job into it whose command line a retry would start; one who may
     write its folder can replace the file, or put a log beside it that SQLite replays. In a folder with the
-    sticky bit (``/tmp``) only one's own files can be replaced by oneself: there a store is used whose files,
-    those beside it too, are all one's own. Root may do anything anyway, so that root's folders are trusted.
+    sticky bit (``/tmp``) users can replace only their own files: there a store is used whose files, those
+    beside it too, are all one's own. Root may do anything anyway, so that root's folders are trusted.
     """
     for reason in _reasons(path):
         raise StoreError(f"The store {clean(str(path), _SHOWN)} is not used: {reason}")
@@ -114,7 +114,7 @@ _ANOTHER = "Or name another store with --db, or JOBDASH_DATABASE."
 
 
 def _may_write(found: os.stat_result) -> bool:
-    """Whether somebody else may write; a group of the user alone, as some systems give each, is nobody."""
+    """Whether another user may write; a group of the user alone, as some systems have, does not count."""
     if found.st_mode & stat.S_IWOTH:
         return True
     return bool(found.st_mode & stat.S_IWGRP) and not _own_group(found.st_gid)
@@ -165,9 +165,9 @@ def owners(path: Path) -> tuple[tuple[str, str, str], ...]:
     found: list[tuple[str, str, str]] = []
     for file in dict.fromkeys((path, real, *side_files(real), path.parent, real.parent)):
         try:
-            told = file.lstat()
+            status = file.lstat()
         except OSError:
             continue
-        who = f"{owner_name(told.st_uid)}, group {group_name(told.st_gid)}"
-        found.append((os.fspath(file), who, f"{stat.S_IMODE(told.st_mode):04o}"))
+        who = f"{owner_name(status.st_uid)}, group {group_name(status.st_gid)}"
+        found.append((os.fspath(file), who, f"{stat.S_IMODE(status.st_mode):04o}"))
     return tuple(found)

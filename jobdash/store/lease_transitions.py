@@ -1,6 +1,6 @@
-"""What is done to a local job from outside its script: statements inside a transaction that is open already.
+"""Changes of a local job's state from outside its script; statements inside an open transaction.
 
-Every one that ends a worker's right to write raises the fence; the worker finds that out at its next write.
+Each that ends a worker's right to write raises the fence; the worker is refused at its next write.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def _holds(owner: str | None, lease_until: int | None, now: int) -> bool:
     if owner is None or lease_until is None or lease_until < now:
         return False
     known = Owner.read(owner)
-    # Of one that another version wrote nothing can be proven.
+    # Nothing can be proven of an owner that another version wrote.
     return known is None or not known.provably_dead()
 
 
 def abandoned_cancels(connection: sqlite.Connection, now: int) -> list[int]:
-    """Return the ids of jobs that are told to stop and whose worker is gone."""
+    """Return the ids of jobs whose cancel is requested and whose worker is gone."""
     found = connection.execute(_WITHOUT_WORKER).fetchall()
     return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
 
@@ -52,19 +52,19 @@ def leased_to_dead(connection: sqlite.Connection, now: int) -> list[int]:
 
 
 def end_lease(connection: sqlite.Connection, job_id: int, now: int) -> None:
-    """Let a lease have run out by now."""
+    """Expire a lease."""
     connection.execute("UPDATE job SET lease_until = ? WHERE id = ?", (now - 1, job_id))
 
 
-def ask_to_stop(connection: sqlite.Connection, job_id: int, now: int, reason: str) -> None:
-    """Tell the worker, which sees it with its next item, to stop."""
+def request_cancel(connection: sqlite.Connection, job_id: int, now: int, reason: str) -> None:
+    """Request a cancel, which the worker finds with its next item."""
     connection.execute(
         "UPDATE job SET cancel_requested_at = ?, cancel_reason = ? WHERE id = ?", (now, reason, job_id)
     )
 
 
 def cancelled(connection: sqlite.Connection, job_id: int, now: int, reason: str) -> None:
-    """End a job as cancelled that nobody runs, or that nobody shall run on."""
+    """End a job as cancelled, and the lease of its worker."""
     connection.execute(
         "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now,"
         " cancel_requested_at = coalesce(cancel_requested_at, :now),"
@@ -74,7 +74,7 @@ def cancelled(connection: sqlite.Connection, job_id: int, now: int, reason: str)
 
 
 def force_failed(connection: sqlite.Connection, job_id: int, now: int, reason: str | None) -> None:
-    """End a job as failed because a person says so."""
+    """End a job as failed by a person's verdict."""
     connection.execute(
         "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now,"
         f" verdict = '{FORCE_FAILED}', verdict_at = :now, verdict_reason = :reason, {_FENCE_OFF}"
@@ -84,7 +84,7 @@ def force_failed(connection: sqlite.Connection, job_id: int, now: int, reason: s
 
 
 def lost(connection: sqlite.Connection, job_id: int, now: int, error: str) -> None:
-    """End a job as failed whose worker was not heard of any more."""
+    """End a job as failed whose worker is gone."""
     connection.execute(
         "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now, error = :error,"
         f" {_FENCE_OFF} WHERE id = :id",
@@ -98,7 +98,7 @@ def removed(connection: sqlite.Connection, job_id: int, now: int) -> None:
 
 
 def errors_to_waiting(connection: sqlite.Connection, job_id: int, now: int, most: int) -> int:
-    """Make up to ``most`` failed items of a job without an owner unprocessed again; return how many."""
+    """Make up to ``most`` failed items of a job unprocessed again; return how many."""
     found = connection.execute(
         "SELECT seq FROM item WHERE job_id = ? AND outcome = 'error' ORDER BY seq LIMIT ?", (job_id, most)
     ).fetchall()
@@ -114,20 +114,20 @@ def errors_to_waiting(connection: sqlite.Connection, job_id: int, now: int, most
 
 
 def pending_again(connection: sqlite.Connection, job_id: int, *, keyed: bool) -> None:
-    """Make a job that has ended wait for its script's next run; without keys that begins from nothing."""
+    """Make an ended job pending for its script's next run, which starts from zero without keys."""
     counts = "" if keyed else " succeeded = 0, failed = 0, done_before = 0,"
     connection.execute(
         f"UPDATE job SET remote_status = :word, raw_status = :word,{counts} attempt = attempt + 1,"
         " cancel_requested_at = NULL, cancel_reason = NULL, cancel_doubt = 0, verdict = NULL,"
         " verdict_at = NULL, verdict_reason = NULL, error = NULL, finished_at = NULL,"
-        # Nobody holds it: a process that has gave it up, and may long be at something else.
+        # Its last process has given it up, and may be at something else.
         " fence = fence + 1, last_owner = NULL, owner = NULL, lease_until = NULL WHERE id = :id",
         {"word": str(Status.PENDING), "id": job_id},
     )
 
 
 def end_attempts(connection: sqlite.Connection, job_id: int, now: int, how: str) -> None:
-    """Write how the run under way ended, which its worker may write no more; before the fence is raised."""
+    """Write how the present run ended, before the fence is raised; its worker can no longer do so."""
     connection.execute(
         "UPDATE attempt SET ended_at = ?, ended = ? WHERE job_id = ? AND ended_at IS NULL",
         (now, how, job_id),
@@ -135,15 +135,15 @@ def end_attempts(connection: sqlite.Connection, job_id: int, now: int, how: str)
 
 
 def is_starting(connection: sqlite.Connection, job_id: int, now: int) -> bool:
-    """Whether somebody is about to start a pending job's script, or has, and it may still come up."""
+    """Whether a pending job's script is being started, and has not claimed the job yet."""
     owner, until = connection.execute("SELECT owner, lease_until FROM job WHERE id = ?", (job_id,)).fetchone()
     return until is not None and until >= now and (owner is None or _holds(owner, until, now))
 
 
 def will_start(connection: sqlite.Connection, job_id: int, owner: Owner | None, until: int | None) -> None:
-    """Note until when (ms UTC) a pending job is being started, and as which process once there is one.
+    """Write until when (ms UTC) a pending job is being started, and as which process once there is one.
 
-    Whoever starts it is not its owner: that is whom a force-fail may stop.
+    The process that starts the script is not the owner, which a force-fail may stop.
     """
     connection.execute(
         "UPDATE job SET owner = ?, lease_until = ? WHERE id = ?",

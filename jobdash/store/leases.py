@@ -1,4 +1,4 @@
-"""What a worker writes about the job it holds, each statement refused by the store once it holds it no more.
+"""The lease of a worker on its job: each write is refused by the store once the lease is lost.
 
 DB-API only: this runs in a user's own script.
 """
@@ -14,6 +14,7 @@ from jobdash.store.owner import Owner
 
 HELD = "id = ? AND fence = ? AND status IN ('in_progress', 'cancelling')"
 """True of a job as long as the worker with this fence may write."""
+_SUCCEEDED = frozenset({"ok", "skipped"})
 MOST_ROWS = 5_000
 """Items written in one transaction; other processes wait for its end."""
 
@@ -21,7 +22,7 @@ _RENEW = f"UPDATE job SET lease_until = now_ms() + ? WHERE {HELD} RETURNING stat
 _ADD = (
     "UPDATE job SET lease_until = now_ms() + ?, succeeded = coalesce(succeeded, 0) + ?,"
     " failed = coalesce(failed, 0) + ?,"
-    # A scalar max with NULL is NULL: a total nobody knows stays unknown.
+    # A scalar max with NULL is NULL: an unknown total stays unknown.
     " total = max(total, coalesce(succeeded, 0) + coalesce(failed, 0) + ?)"
     f" WHERE {HELD} RETURNING status, total, succeeded + failed"
 )
@@ -52,9 +53,9 @@ _COUNT_TOTAL = (
     f" WHERE {HELD} RETURNING total"
 )
 _SET_TOTAL = f"UPDATE job SET total = ? WHERE {HELD} RETURNING status"
-_STANDING = "SELECT outcome FROM item WHERE job_id = ? AND key = ?"
+_STATE = "SELECT outcome FROM item WHERE job_id = ? AND key = ?"
 _STATUS = f"SELECT status FROM job WHERE {HELD}"
-_ASK_CANCEL = (
+_REQUEST_CANCEL = (
     "UPDATE job SET cancel_requested_at = now_ms(), cancel_reason = ?"
     " WHERE id = ? AND fence = ? AND status = 'in_progress' RETURNING status"
 )
@@ -63,7 +64,7 @@ _FINISH = (
     " cancel_requested_at = CASE WHEN ?3 IS NULL THEN cancel_requested_at"
     " ELSE coalesce(cancel_requested_at, now_ms()) END,"
     " cancel_reason = coalesce(cancel_reason, ?3),"
-    # A process that has given its job back is nobody to be stopped for it: it may be at something else.
+    # A process that has given its job back must not be stopped for it: it may be at something else.
     " last_owner = NULL, owner = NULL, lease_until = NULL"
     " WHERE id = ?4 AND fence = ?5 AND status IN ('in_progress', 'cancelling') RETURNING status"
 )
@@ -77,7 +78,7 @@ _EVENT = (
     "INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, account, result, detail)"
     " SELECT now_ms(), ?, 'script', ?, id, public_id, name, account, ?, ? FROM job WHERE id = ?"
 )
-_TRUTH = (
+_REFUSED = (
     "SELECT removed_at, status, verdict, fence,"
     " (SELECT owner FROM attempt WHERE job_id = job.id ORDER BY fence DESC LIMIT 1) FROM job WHERE id = ?"
 )
@@ -85,7 +86,7 @@ _WHO = "SELECT actor FROM event WHERE job_id = ? AND action = ? ORDER BY id DESC
 
 
 class ItemWrite(NamedTuple):
-    """What became of one item, as it is kept."""
+    """The outcome of one item, as it is kept."""
 
     key: str
     outcome: str
@@ -96,8 +97,8 @@ class ItemWrite(NamedTuple):
     error: str | None = None
 
 
-class LeaseState(NamedTuple):
-    """What is already there of an item."""
+class ItemState(NamedTuple):
+    """The stored outcome of an item."""
 
     outcome: str
     attempt: int
@@ -105,10 +106,10 @@ class LeaseState(NamedTuple):
 
 
 class LeaseRefused(Exception):
-    """The store takes nothing more from this worker.
+    """The lease is lost: the store refuses the writes of this worker.
 
-    Its text goes on where a sentence began with the job ("was removed"); ``cancelled`` when somebody else has
-    ended the job as cancelled, which is no loss.
+    The text is the predicate of a sentence about the job ("was removed"); ``cancelled`` when another process
+    has ended the job as cancelled, which is no loss.
     """
 
     def __init__(self, sentence: str, *, cancelled: bool = False) -> None:
@@ -132,7 +133,7 @@ def pid_of(owner: str | None) -> int | None:
 def fail_left_loop(
     connection: sqlite.Connection, job_id: int, fence: int, actor: str, ended: str, done: int
 ) -> None:
-    """Turn the end of a loop that was left into a failure at so many items, unless something came between."""
+    """Let a loop that was left have failed after ``done`` items, unless the job was changed since."""
     with sqlite.transaction(connection):
         if connection.execute(_FAIL_LEFT, (ended, job_id, fence, done)).fetchall():
             connection.execute(_END_ATTEMPT, (ended, job_id, fence))
@@ -140,10 +141,10 @@ def fail_left_loop(
 
 
 class Lease:
-    """A claimed job: what its worker may do as long as nobody else was given it.
+    """The writes of a worker to the job that it has claimed.
 
-    Every method is one transaction and raises `LeaseRefused` when the job is no longer this worker's, and
-    `sqlite.Error` as it comes. Not for two threads at once.
+    Every method is one transaction and raises `LeaseRefused` when the lease is lost, and `sqlite.Error`. Not
+    for two threads at once.
     """
 
     def __init__(
@@ -156,7 +157,7 @@ class Lease:
         self._lease_ms = lease_ms
         self._actor = actor
         self._room: float = 0
-        """How many more items may be done before they are more than the total; known after the first."""
+        """How many more items fit into the total; known after the first."""
 
     @property
     def attempt(self) -> int:
@@ -164,9 +165,9 @@ class Lease:
         return self._attempt
 
     def write_items(self, outcomes: Sequence[ItemWrite]) -> str:
-        """Keep what became of items, with their counts, and renew the lease; return the job's status.
+        """Write the outcomes of items and their counts, and renew the lease; return the job's status.
 
-        Counts change by the difference to what stood there, so that saying a thing twice counts once.
+        Counts change by the difference to what is stored, so that an outcome written twice counts once.
         """
         connection = self._connection
         try:
@@ -185,15 +186,15 @@ class Lease:
 
     def _difference(self, outcomes: Sequence[ItemWrite]) -> tuple[int, int]:
         """Return by how much the counts of done and failed items change."""
-        stands: dict[str, str | None] = {}
+        stored: dict[str, str | None] = {}
         succeeded = failed = 0
         for item in outcomes:
-            if item.key in stands:
-                before = stands[item.key]
+            if item.key in stored:
+                before = stored[item.key]
             else:
-                row = self._connection.execute(_STANDING, (self._job_id, item.key)).fetchone()
+                row = self._connection.execute(_STATE, (self._job_id, item.key)).fetchone()
                 before = row and row[0]
-            stands[item.key] = item.outcome
+            stored[item.key] = item.outcome
             succeeded += (item.outcome != "error") - (before in _SUCCEEDED)
             failed += (item.outcome == "error") - (before == "error")
         return succeeded, failed
@@ -218,7 +219,7 @@ class Lease:
         self._connection.executemany(_UPSERT, rows)
 
     def write_counts(self, succeeded: int, failed: int) -> str:
-        """Keep the counts of a job without keys, and renew the lease; return the job's status."""
+        """Write the counts of a job without keys, and renew the lease; return the job's status."""
         values = (self._lease_ms, succeeded, failed, succeeded + failed, self._job_id, self._fence)
         return self._written(_SET_COUNTS, values)
 
@@ -227,7 +228,7 @@ class Lease:
         return self._written(_RENEW, (self._lease_ms, self._job_id, self._fence))
 
     def expect(self, keys: Sequence[str]) -> None:
-        """Write items down as unprocessed where nothing is known of them, in several transactions."""
+        """Write unknown items as unprocessed, in several transactions."""
         for start in range(0, len(keys), MOST_ROWS):
             with sqlite.transaction(self._connection):
                 held = self._status_of(_RENEW, (self._lease_ms, self._job_id, self._fence))
@@ -237,30 +238,30 @@ class Lease:
             self._or_refused(held)
 
     def count_total(self) -> int:
-        """Make the items that are written down the job's total, and return it."""
+        """Set the job's total to the number of its items, and return it."""
         self._room = 0
         with sqlite.transaction(self._connection):
             found = self._status_of(_COUNT_TOTAL, (self._lease_ms, self._job_id, self._fence))
         return int(self._or_refused(found))
 
     def set_total(self, total: int) -> None:
-        """Keep a total that has become known."""
+        """Set the job's total."""
         self._room = 0
         with sqlite.transaction(self._connection):
             found = self._status_of(_SET_TOTAL, (total, self._job_id, self._fence))
         self._or_refused(found)
 
-    def standing(self, keys: Sequence[str]) -> dict[str, LeaseState]:
-        """Return what is there of items, by key; at most some hundreds of them, the limit of SQLite."""
+    def item_states(self, keys: Sequence[str]) -> dict[str, ItemState]:
+        """Return the states of items that are stored, by key; at most `sqlite.MAX_PARAMETERS` of them."""
         if not keys:
             return {}
-        # Of so many keys in an IN, SQLite thinks that going through all items of the job is less work.
+        # With so many keys in an IN, SQLite would rather read all items of the job.
         query = (
-            f"WITH asked (name) AS (VALUES {', '.join(['(?)'] * len(keys))})"
-            " SELECT key, outcome, attempt FROM asked CROSS JOIN item ON job_id = ? AND key = name"
+            f"WITH wanted (name) AS (VALUES {', '.join(['(?)'] * len(keys))})"
+            " SELECT key, outcome, attempt FROM wanted CROSS JOIN item ON job_id = ? AND key = name"
         )
         rows = self._connection.execute(query, (*keys, self._job_id))
-        return {key: LeaseState(outcome, attempt) for key, outcome, attempt in rows}
+        return {key: ItemState(outcome, attempt) for key, outcome, attempt in rows}
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has written to the store; takes 3 µs."""
@@ -271,23 +272,23 @@ class Lease:
         row = self._connection.execute(_STATUS, (self._job_id, self._fence)).fetchone()
         return self._or_refused(row and row[0])
 
-    def ask_cancel(self, reason: str) -> None:
-        """Ask for one's own cancel, so that it shows; nothing if it was asked for already."""
+    def request_cancel(self, reason: str) -> None:
+        """Request the cancel of the own job, so that it is shown; nothing if one is requested already."""
         with sqlite.transaction(self._connection):
-            if self._status_of(_ASK_CANCEL, (reason, self._job_id, self._fence)) is not None:
+            if self._status_of(_REQUEST_CANCEL, (reason, self._job_id, self._fence)) is not None:
                 add_event(self._connection, self._job_id, self._actor, "cancel", "done", reason)
         self.status()
 
-    def finish(self, word: str, ended: str, error: str | None = None, asked: str | None = None) -> None:
-        """End the job with ``completed``, ``cancelled`` or ``failed``, and give it back.
+    def finish(self, status: str, ended: str, error: str | None = None, cancel: str | None = None) -> None:
+        """End the job as ``completed``, ``cancelled`` or ``failed``, and release the lease.
 
-        ``ended`` says how, in one sentence; ``asked`` is the reason of a cancel to oneself.
+        ``ended`` is how it ended, in one sentence; ``cancel`` is the reason of a cancel of one's own.
         """
         with sqlite.transaction(self._connection):
-            found = self._status_of(_FINISH, (word, error, asked, self._job_id, self._fence))
+            found = self._status_of(_FINISH, (status, error, cancel, self._job_id, self._fence))
             if found is not None:
                 self._connection.execute(_END_ATTEMPT, (ended, self._job_id, self._fence))
-                add_event(self._connection, self._job_id, self._actor, "end", word, ended)
+                add_event(self._connection, self._job_id, self._actor, "end", status, ended)
         self._or_refused(found)
 
     def set_busy_timeout(self, ms: int) -> None:
@@ -310,12 +311,12 @@ class Lease:
 
     def _or_refused(self, status: str | None) -> str:
         if status is None:
-            raise self.truth()
+            raise self.refusal()
         return status
 
-    def truth(self) -> LeaseRefused:
-        """Return what has happened to a job that takes nothing from this worker."""
-        row = self._connection.execute(_TRUTH, (self._job_id,)).fetchone()
+    def refusal(self) -> LeaseRefused:
+        """Return why the lease is lost."""
+        row = self._connection.execute(_REFUSED, (self._job_id,)).fetchone()
         if row is None:
             return LeaseRefused("is not in the store any more")
         removed_at, status, verdict, fence, owner = row
@@ -335,6 +336,3 @@ class Lease:
     def _by(self, action: str) -> str:
         row = self._connection.execute(_WHO, (self._job_id, action)).fetchone()
         return f" by {row[0]}" if row else ""
-
-
-_SUCCEEDED = frozenset({"ok", "skipped"})

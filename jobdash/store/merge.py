@@ -1,20 +1,24 @@
-"""What an answer changes in a job that is already known: pure, so that every rule has a table of tests."""
+"""The shape of a provider's answer about a batch, and what it changes in a job that is already known.
+
+Pure, so that every rule has a table of tests. The shapes are Protocols, because the store knows no providers
+and providers know no store; `jobdash.providers.base` has the classes.
+"""
+# ruff: noqa: D102 - RemoteJob documents each field
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import MINUTE
-from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.sanitize import (
     as_json,
     stored,
     stored_error,
-    stored_errors,
     stored_json,
     stored_number,
     stored_words,
@@ -30,10 +34,89 @@ KNOWN_COLUMNS = (
     "id", "remote_id", "account", "name", "submit_key", "remote_status", "cancel_requested_at",
     "cancel_doubt", "seen_at", "not_found_at", "gone_at", "removed_at",
 )  # fmt: skip
-"""The columns that `merge` looks at."""
+"""The columns that `merge` reads."""
 
+MOST_ERRORS = 1000
+"""Errors kept of one job; a file of 50,000 bad lines has 50,000 alike."""
 _CLOCKS_APART_MS = 10 * MINUTE
 """A server's clock may be wrong by so much."""
+
+
+_numbers = attrgetter(*NUMBERS)
+_texts = attrgetter(*_TEXTS)
+_NOTHING: dict[str, Any] = {}
+FILES_DELETED = "{}"
+"""In ``files``: all of them were deleted. Providers still name the files of a batch that are deleted."""
+
+
+class SnapshotError(Protocol):
+    """One error of a batch, or of one of its lines."""
+
+    @property
+    def message(self) -> str: ...
+    @property
+    def code(self) -> str | None: ...
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def param(self) -> str | None: ...
+
+
+class SnapshotFailure(Protocol):
+    """One failed request of a batch; `jobdash.providers.base.FailedRequest` is one."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def error(self) -> SnapshotError: ...
+
+
+class RemoteSnapshot(Protocol):
+    """A batch as its provider describes it; `jobdash.providers.base.RemoteJob` is one.
+
+    Times are milliseconds UTC. None means "not given" and never erases what is known.
+    """
+
+    @property
+    def remote_id(self) -> str: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def raw_status(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def created_at(self) -> int | None: ...
+    @property
+    def started_at(self) -> int | None: ...
+    @property
+    def finished_at(self) -> int | None: ...
+    @property
+    def expires_at(self) -> int | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def endpoint(self) -> str | None: ...
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def succeeded(self) -> int | None: ...
+    @property
+    def failed(self) -> int | None: ...
+    @property
+    def cancelled(self) -> int | None: ...
+    @property
+    def expired(self) -> int | None: ...
+    @property
+    def errors(self) -> Sequence[SnapshotError]: ...
+    @property
+    def usage(self) -> Mapping[str, Any] | None: ...
+    @property
+    def files(self) -> Mapping[str, str]: ...
+    @property
+    def metadata(self) -> Mapping[str, str]: ...
+    @property
+    def submit_key(self) -> str | None: ...
 
 
 def is_older(created_at: int | None, submitted_at: int | None) -> bool:
@@ -43,18 +126,9 @@ def is_older(created_at: int | None, submitted_at: int | None) -> bool:
     )
 
 
-_numbers = attrgetter(*NUMBERS)
-_texts = attrgetter(*_TEXTS)
-_NOTHING: dict[str, Any] = {}
-
-
-FILES_DELETED = "{}"
-"""In ``files``: all of them were deleted. Providers go on naming the files of a batch that are no more."""
-
-
 @dataclass(frozen=True, slots=True)
 class SnapshotSource:
-    """Where an answer comes from, and when it was asked for."""
+    """The account whose request was answered, and when the request was sent."""
 
     account: str
     asked_at: int
@@ -64,11 +138,10 @@ class SnapshotSource:
 
 
 def changed_columns(observed: RemoteSnapshot, known: dict[str, Any] = _NOTHING) -> dict[str, Any]:
-    """Return the columns that an answer tells and that differ from ``known``, as they are kept.
+    """Return the columns of an answer that differ from ``known``, as they are kept.
 
-    None and empty things are not told, except the provider's word: that it has none is news, too. What stands
-    there word for word is not looked at further: most answers of a sync say nothing new, and there can be
-    thousands.
+    None and empty values are left out, except for an empty ``raw_status``. Values that are equal before they
+    are made storable are skipped: most of the thousands of answers of a sync change nothing.
     """
     columns: dict[str, Any] = {"remote_status": str(observed.status)}
     if observed.raw_status != known.get("raw_status"):
@@ -92,12 +165,45 @@ def changed_columns(observed: RemoteSnapshot, known: dict[str, Any] = _NOTHING) 
     }
 
 
+def stored_errors(errors: Sequence[SnapshotError], known: str | None = None) -> str | None:
+    """Return errors as JSON; None when there are none.
+
+    The groups of failed requests that the JSON kept so far has (``known``) stay behind them.
+    """
+    if not errors:
+        return None
+    return as_json([*error_entries(errors), *_groups_of(known)])
+
+
+def error_entries(errors: Sequence[SnapshotError]) -> list[dict[str, Any]]:
+    """Return errors as they are kept."""
+    return [
+        {
+            "message": stored(error.message),
+            "code": None if error.code is None else stored(error.code),
+            "line": error.line,
+            "param": None if error.param is None else stored(error.param),
+        }
+        for error in errors[:MOST_ERRORS]
+    ]
+
+
+def _groups_of(known: str | None) -> list[dict[str, Any]]:
+    if known is None or '"count":' not in known:
+        return []
+    try:
+        entries = json.loads(known)
+    except (ValueError, RecursionError):  # written by another program
+        return []
+    return [entry for entry in entries if isinstance(entry, dict) and "count" in entry]
+
+
 def merge(known: dict[str, Any], observed: RemoteSnapshot, source: SnapshotSource) -> dict[str, Any] | None:
     """Return the columns of a known job that an answer changes, ``seen_at`` apart.
 
-    None when the answer must not be believed: a newer one is there, or it would take a job back from a
-    terminal word, which no provider does and an old page of a list seems to do. (A submit that failed here
-    has no provider's word yet: if its batch turns up after all, it runs.)
+    None when the answer must be ignored: a newer one is there, or it would take a job back from a terminal
+    status, which no provider does and an old page of a list seems to do. (A submit that failed here has no
+    status of a provider yet: if its batch is found after all, it runs.)
     """
     if known["seen_at"] is not None and source.asked_at < known["seen_at"]:
         return None

@@ -13,7 +13,7 @@ _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 _STATE, _START_TIME = 0, 19
 """Where ``/proc/<pid>/stat`` has them, counted behind the name (fields 3 and 22, proc(5))."""
 _DEAD = frozenset("ZXx")
-"""States of a process that was killed, and whose parent has not asked what became of it."""
+"""States of a process that has ended, and whose parent has not waited for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Owner:
         return bool(self.machine) and self.machine == _place()[0]
 
     def suspended(self) -> bool:
-        """Whether it runs here and was stopped by a signal (state T): it hears no other but SIGKILL."""
+        """Whether it runs here and was stopped by a signal (state T): no signal but SIGKILL reaches it."""
         facts = _facts(self.pid) if self.here() else None
         return facts is not None and int(facts[_START_TIME]) == self.started and facts[_STATE] == "T"
 
@@ -90,7 +90,7 @@ def _place() -> tuple[str, str, int]:
 
 
 def _node() -> str:
-    import platform  # takes a while, and is hardly ever asked
+    import platform  # slow to import, and hardly ever needed
 
     return platform.node()
 
@@ -109,7 +109,7 @@ def start_time(pid: int) -> int | None:
 
 
 def _facts(pid: int) -> list[str] | None:
-    """Return what ``/proc/<pid>/stat`` says behind the name; None when there is no such process."""
+    """Return the fields of ``/proc/<pid>/stat`` behind the name; None when there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

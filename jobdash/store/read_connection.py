@@ -1,4 +1,4 @@
-"""The one connection of a reader, and how it asks."""
+"""The connection of a reader, and its queries."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Interrupted(StoreError):
 class ReadConnection:
     """A read-only connection.
 
-    Every query is one consistent look at the store and raises `StoreError` when it cannot be read. To be
-    used from one thread at a time, whichever; `interrupt` from any thread at any time.
+    Every query sees one consistent state of the store and raises `StoreError` when it cannot be read. To be
+    used by one thread at a time; `interrupt` by any thread at any time.
     """
 
     def __init__(self, path: Path, clock: Clock = system_clock) -> None:
@@ -67,7 +67,7 @@ class ReadConnection:
         return [job_row(values) for values in self._all(sql, values)]
 
     def rows(self, ids: Sequence[int]) -> dict[int, JobRow]:
-        """Return rows by id, removed ones too; ids nobody has are left out."""
+        """Return rows by id, removed ones too; unknown ids are left out."""
         found: dict[int, JobRow] = {}
         for some in chunks(ids):
             sql = f"SELECT {COLUMNS} FROM job WHERE id IN ({placeholders(some)})"

@@ -1,4 +1,4 @@
-"""All reads of the faces, through the DB-API: no SQLAlchemy stands between a start and its first rows."""
+"""All reads, through the DB-API: the first rows do not wait for SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Interrupted", "Reader", "Scope", "Sort", "SortKey", "SortOrder"]
 
 
 class Reader(PageReads, JobReads, ItemReads, EventReads):
-    """One read-only connection to a store, and all that can be asked of it."""
+    """One read-only connection to a store, with all queries."""
 
     def again(self) -> Reader:
         """Open one more connection, for another thread; `StoreError` when the path leads elsewhere by now."""
@@ -28,7 +28,7 @@ class Reader(PageReads, JobReads, ItemReads, EventReads):
         return made
 
     def data_version(self) -> int:
-        """Return a number that moves when another connection has committed; 3 µs."""
+        """Return a number that changes when another connection has committed; takes 3 µs."""
         with sqlite.translated(self._path):
             return sqlite.data_version(self._connection)
 
@@ -37,7 +37,7 @@ class Reader(PageReads, JobReads, ItemReads, EventReads):
         return int(self._value("SELECT revision FROM meta"))
 
     def schema_version(self) -> str:
-        """Return the store's schema version: it moves when a newer jobdash upgrades it under us."""
+        """Return the store's schema version, which changes when a newer jobdash upgrades the open store."""
         return str(self._value("SELECT version_num FROM alembic_version"))
 
     def changed_since(self, revision: int, limit: int = 1000) -> list[JobRow]:
@@ -47,11 +47,11 @@ class Reader(PageReads, JobReads, ItemReads, EventReads):
         )
 
     def health(self, account: str) -> AccountHealth | None:
-        """Return what the last poll of one account told; None where it never was polled."""
+        """Return the result of the last poll of one account; None where it never was polled."""
         return next((health for health in self.accounts() if health.name == account), None)
 
     def accounts(self) -> list[AccountHealth]:
-        """Return what the last polls told, by account name."""
+        """Return the results of the last polls, by account name."""
         return [
             AccountHealth(*(*values[:-2], bool(values[-2]), values[-1]))
             for values in self._all(

@@ -1,4 +1,4 @@
-"""What crosses the store's border besides jobs: frozen values."""
+"""Arguments and results of the store's methods, besides jobs: frozen values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobdash.store.owner import Owner
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a person on a machine, through one face, in one process."""
+    """A person on a machine, in one interface and one process, to whom events and intents belong."""
 
     user: str
     host: str
@@ -24,20 +24,20 @@ class Actor:
 
     @property
     def name(self) -> str:
-        """The person, as the log names them."""
+        """The person as the log names them: ``user@host``."""
         return f"{self.user}@{self.host}"
 
 
 @dataclass(frozen=True, slots=True)
 class UpsertResult:
-    """What one page of answers changed. Of removed jobs nothing is told."""
+    """What one page of answers changed, removed jobs apart."""
 
     inserted: tuple[int, ...]
     """Ids of jobs never seen before."""
     changed: tuple[int, ...]
-    """Ids of known jobs of which a person sees something new."""
+    """Ids of known jobs of which a shown column changed."""
     finished: tuple[JobRow, ...]
-    """Known jobs whose provider has just said a terminal word."""
+    """Known jobs whose provider has just given them a terminal status."""
     lost_race: tuple[JobRow, ...]
     """Those of `finished` that completed although a cancel had been asked for."""
 
@@ -65,7 +65,7 @@ class EndedLocally:
 
     row: JobRow
     owner: Owner | None
-    """The process that held it last; None when none ever did."""
+    """The process that held it last; None when it was never held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Retried:
 
     row: JobRow
     last: Attempt | None
-    """Its last run; None when nobody ever ran it."""
+    """Its last run; None when it was never run."""
     number: int
     """The number of its next attempt."""
     more: bool
@@ -82,11 +82,11 @@ class Retried:
 
 
 Precondition = Callable[[JobRow], str | None]
-"""Looks at a job at the moment of acting and returns why it does not accept the action, or None."""
+"""Checks a job inside the transaction; returns why it does not accept the action, or None."""
 
 
 class IntentKind(StrEnum):
-    """What is about to change outside."""
+    """What is about to change at a provider."""
 
     SUBMIT = "submit"
     CANCEL = "cancel"
@@ -97,7 +97,7 @@ class IntentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Something that was written down before it was sent. Times are milliseconds UTC."""
+    """A change at a provider, written before the request is sent. Times are milliseconds UTC."""
 
     id: int
     kind: IntentKind
@@ -109,13 +109,13 @@ class Intent:
     earlier_cancel_requested_at: int | None
     """Cancel: what the job's ``cancel_requested_at`` was before; a withdrawal puts it back."""
     target: str | None
-    """Delete: what is deleted, in the provider's word."""
+    """Delete: what is deleted, by the provider's id."""
     choices: dict[str, Any]
-    """Remove: how it is meant."""
+    """Submit: the digest of the file. Remove: the options."""
     bulk: str | None
 
     def abandoned(self, now: int, grace_ms: int = 60_000) -> bool:
-        """Whether nobody is on it: its process is provably dead, or its deadline passed ``grace_ms`` ago."""
+        """Whether its process is provably dead, or its deadline passed ``grace_ms`` ago."""
         return now > self.deadline + grace_ms or self.owner.provably_dead()
 
 
@@ -140,7 +140,7 @@ class Undoable:
 
 @dataclass(frozen=True, slots=True)
 class UndoOutcome:
-    """One job of an undo: ``reason`` says why it was not taken back, None when it was."""
+    """One job of an undo; ``reason`` is why it was not taken back, None when it was."""
 
     row: JobRow
     reason: str | None
@@ -155,7 +155,7 @@ class NewJob:
     origin: str
     name: str
     key: str
-    """Our own word for this submit, found again at the provider after a crash."""
+    """Our key of this submit, found again at the provider after a crash."""
     model: str | None = None
     endpoint: str | None = None
     total: int | None = None
@@ -163,4 +163,4 @@ class NewJob:
     parent_id: int | None = None
     """Retry: the job whose missing requests this one does."""
     digest: str | None = None
-    """The SHA-256 of its input file, by which the same file is known again."""
+    """The SHA-256 of its input file, by which the same file is recognized."""

@@ -35,7 +35,7 @@ _STATUSES = {str(status): status for status in Status}
 
 _TERMINAL_WORDS = ", ".join(f"'{word}'" for word in sorted(TERMINAL))
 UNFINISHED_REMOTELY = f"remote_status NOT IN ({_TERMINAL_WORDS})"
-"""True for jobs whose provider may still have news: exactly the text of a partial index."""
+"""True for jobs whose provider may still change them: exactly the text of a partial index."""
 
 SET_BACK_MS = MINUTE
 """A time of our own that lies further ahead than this was written by a clock that has been set back since,

@@ -1,4 +1,4 @@
-"""A new store full of generated jobs, for samples and measurements: a million in well under a minute."""
+"""Load generated jobs into a new store, a million in well under a minute, for samples and measurements."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLE_COLUMNS = (
     "error", "errors", "usage", "files", "remote_metadata",
     "created_at", "started_at", "finished_at", "expires_at", "updated_at", "seen_at",
 )  # fmt: skip
-"""What a generated job tells, in this order; times are milliseconds UTC, ``errors`` … ``metadata`` JSON."""
+"""The columns of a generated job, in order; times are milliseconds UTC, ``errors`` … ``metadata`` JSON."""
 
 SampleRow = tuple[str | int | None, ...]
 _ROWS_A_BATCH = 5_000
@@ -33,7 +33,7 @@ _INSERT = (
 def build_sample_store(path: Path, rows: Iterable[SampleRow], notice: Notice = ignore) -> int:
     """Make a store at ``path`` with one job for each row; return how many.
 
-    Nobody sees the store before it is complete: that is why its indexes and triggers may come last. Raises
+    No process sees the store before it is complete, so its indexes and triggers are made last. Raises
     `StoreError` when there is a store already.
     """
     if path.exists():

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
 from jobdash.domain.text import ERROR_BYTES, HIDDEN, NAME_BYTES, bounded, is_secret, redact
-from jobdash.store.remote_snapshot import SnapshotError
 
-MOST_ERRORS = 1000
-"""Errors kept of one job; a file of 50,000 bad lines says the same thing 50,000 times."""
 _MOST_ENTRIES = 64
 """Entries kept of metadata and the like; providers allow 16."""
 _MOST = 2**63 - 1
@@ -28,7 +25,7 @@ as_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str).e
 
 def public_id() -> str:
     """Return a new public id: 8 random characters of `ID_ALPHABET`."""
-    # Not `secrets`: importing it takes 4 ms of a script's start, and it asks the system just so.
+    # Not `secrets`: importing it takes 4 ms of a script's start, and it uses the same source.
     number = int.from_bytes(os.urandom(ID_LENGTH * _ID_BITS // 8), "big")
     return "".join(ID_ALPHABET[number >> shift & 31] for shift in range(0, ID_LENGTH * _ID_BITS, _ID_BITS))
 
@@ -40,7 +37,7 @@ def stored(text: str, limit: int = NAME_BYTES) -> str:
 
 
 def distinct(text: str) -> str:
-    """Return a text that tells a thing from others, as it is kept: two that differ stay two.
+    """Return an identifying text as it is kept: two that differ stay different.
 
     One that cannot be kept as it is (too long, with a key in it, with half a character) ends in a hash.
     """
@@ -72,44 +69,11 @@ def stored_words(words: Mapping[str, str]) -> str | None:
 
 
 def stored_named(name: str, text: str) -> str:
-    """Return a text as it is kept, hidden where the name it goes by says that it is a key."""
+    """Return a text as it is kept, hidden where its name is that of a key."""
     return HIDDEN if text and is_secret(name, text) else stored(text)
 
 
 def stored_json(value: Mapping[str, Any] | None) -> str | None:
-    """Return what a provider tells in its own structure as JSON; None when it is empty or enormous."""
+    """Return a structure of a provider's own as JSON; None when it is empty or enormous."""
     text = redact(as_json(value)) if value else ""
     return text if 0 < len(text) <= ERROR_BYTES else None
-
-
-def stored_errors(errors: Sequence[SnapshotError], known: str | None = None) -> str | None:
-    """Return errors as JSON; None when there are none.
-
-    The groups of failed requests that the JSON kept so far has (``known``) stay behind them.
-    """
-    if not errors:
-        return None
-    return as_json([*error_entries(errors), *_groups_of(known)])
-
-
-def error_entries(errors: Sequence[SnapshotError]) -> list[dict[str, Any]]:
-    """Return errors as they are kept."""
-    return [
-        {
-            "message": stored(error.message),
-            "code": None if error.code is None else stored(error.code),
-            "line": error.line,
-            "param": None if error.param is None else stored(error.param),
-        }
-        for error in errors[:MOST_ERRORS]
-    ]
-
-
-def _groups_of(known: str | None) -> list[dict[str, Any]]:
-    if known is None or '"count":' not in known:
-        return []
-    try:
-        entries = json.loads(known)
-    except (ValueError, RecursionError):  # whoever wrote that, it was not this program
-        return []
-    return [entry for entry in entries if isinstance(entry, dict) and "count" in entry]

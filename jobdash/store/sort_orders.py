@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jobdash.domain.job import JobRow
 
 UNKNOWN_KEY = -1
-"""The sort key of a number nobody told us; drawn "—"."""
+"""The sort key of an unknown number."""
 TEXT_INDEX = "job_text"
 """Ids, names and ids of providers in the order of the table, without its long texts."""
 Values = list[str | int]
@@ -61,7 +61,7 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a face looks at: a tab, and the filter over it."""
+    """The jobs of a view: those of a tab that a filter accepts."""
 
     tab: Tab = Tab.ALL
     conditions: Conditions | None = None
@@ -75,7 +75,7 @@ class Scope:
 
     @property
     def scans(self) -> bool:
-        """Whether some condition looks for a piece of text, which no index answers."""
+        """Whether some condition is a search for text, which no index answers."""
         return self.conditions is not None and self.conditions.free_text
 
     def partitions(self) -> tuple[tuple[str, str, int], ...]:

@@ -1,4 +1,4 @@
-"""The one object that writes: one per process, used from one thread."""
+"""All writes in one class; one instance per process, used from one thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from jobdash.store.commands.remove import RemoveWrites
 from jobdash.store.commands.script_jobs import ScriptJobWrites
 from jobdash.store.commands.submit import SubmitWrites
 from jobdash.store.commands.sync import SyncWrites
-from jobdash.store.commands.undo import UndoWrites
 
 
 class Writer(
@@ -20,6 +19,5 @@ class Writer(
     RemoveWrites,
     SubmitWrites,
     ScriptJobWrites,
-    UndoWrites,
 ):
-    """All writes of the faces and of the sync, one class for each concern."""
+    """All writes, one base class for each concern."""

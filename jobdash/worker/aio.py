@@ -78,7 +78,7 @@ async def counted(options: TrackOptions, source: Iterable[T] | AsyncIterable[T])
         if run.continues(error):
             return
         raise
-    if run.word == "cancelled" and not run.continues():
+    if run.end_status == "cancelled" and not run.continues():
         raise run.stop()
 
 

@@ -155,9 +155,9 @@ class _StoreWatch:
     def _read_why_lost(self, connection: Connection) -> None:
         from jobdash.store.leases import Lease
 
-        truth = Lease(connection, *self._key, attempt=0, lease_ms=0, actor="").truth()
+        refusal = Lease(connection, *self._key, attempt=0, lease_ms=0, actor="").refusal()
         self.status = "cancelled"
-        self.lost = None if truth.cancelled else str(truth)
+        self.lost = None if refusal.cancelled else str(refusal)
 
     def _open(self) -> Connection:
         if self._connection is None:

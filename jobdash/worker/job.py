@@ -8,7 +8,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
-from jobdash.store.leases import ItemWrite, LeaseState
+from jobdash.store.leases import ItemState, ItemWrite
 from jobdash.worker import job_context
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import TooManyErrors
@@ -104,7 +104,7 @@ class Job(Generic[T]):
 
         ``lost`` when it turned out to be no longer this run's, see `LeaseLost`.
         """
-        return self._run.word or "in_progress"
+        return self._run.end_status or "in_progress"
 
     def summary(self) -> JobSummary:
         """Return the counts as they are now."""
@@ -253,13 +253,13 @@ class Job(Generic[T]):
         if self._run.token.stopped:
             raise self._run.stop()
 
-    def _is_done(self, state: LeaseState | None) -> bool:
+    def _is_done(self, state: ItemState | None) -> bool:
         """Whether an item needs no work: done in any run, or failed in this one."""
         if state is None or state.outcome == "waiting":
             return False
         return state.outcome != "error" or self._done_now(state)
 
-    def _done_now(self, state: LeaseState | None) -> bool:
+    def _done_now(self, state: ItemState | None) -> bool:
         return state is not None and state.attempt == self._run.recorder.attempt
 
     def passed(self, item: Item[T]) -> None:
@@ -328,7 +328,7 @@ class Job(Generic[T]):
                 run.warn(remark)
         finally:
             run.conclude(error, self._exhausted)
-        if error is None and run.token.stopped and run.word == "cancelled" and not run.continues():
+        if error is None and run.token.stopped and run.end_status == "cancelled" and not run.continues():
             raise run.stop()
         return error is not None and run.continues(error)
 

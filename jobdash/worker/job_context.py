@@ -13,7 +13,7 @@ class ContextRun(Protocol):
     """A run as far as the code inside of it is concerned."""
 
     name: str
-    word: str | None
+    end_status: str | None
     """How it ended; None while it runs."""
 
     @property
@@ -35,7 +35,7 @@ _blocks: ContextVar[tuple[_Block, ...]] = ContextVar("jobdash_blocks", default=(
 def enter(run: ContextRun, key: str | None = None) -> None:
     """Begin the block of a job, or of one of its items."""
     # Those that have ended were left elsewhere: by the garbage collector, or in another task.
-    _blocks.set((*[one for one in _blocks.get() if one.run.word is None], _Block(run, key)))
+    _blocks.set((*[one for one in _blocks.get() if one.run.end_status is None], _Block(run, key)))
 
 
 def leave(run: ContextRun) -> None:
@@ -54,5 +54,5 @@ def is_cancelled() -> bool:
 
 def current_items() -> str:
     """Return the items around this code as one text, ``folders: A``; empty outside of any."""
-    inside = (block for block in _blocks.get() if block.key is not None and block.run.word is None)
+    inside = (block for block in _blocks.get() if block.key is not None and block.run.end_status is None)
     return ", ".join(f"{block.run.name}: {block.key}" for block in inside)

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 from weakref import ref
 
+from jobdash.domain.status import Status, ended_text
 from jobdash.domain.text import clean
 from jobdash.store.claims import Claim
 from jobdash.store.continuation import MODES, NEVER, CannotResumeError
@@ -21,7 +22,6 @@ from jobdash.worker.exceptions import JobCancelled, LeaseLost
 from jobdash.worker.outcome import (
     LoopInstruction,
     begin_line,
-    cancelled_sentence,
     end_line,
     exit_outcome,
     instruction,
@@ -59,7 +59,7 @@ class JobRun:
         self.before = 0
         """What earlier attempts had done."""
         self.public_id: str | None = None  # as long as there is no store to record it in
-        self.word: str | None = None
+        self.end_status: str | None = None
         """How it ended: ``completed``, ``cancelled``, ``failed``, ``lost``; None while it runs."""
         self.detail_bytes = options.detail_bytes
         self.on_a_loop = options.on_a_loop
@@ -87,7 +87,7 @@ class JobRun:
     @property
     def stopping(self) -> bool:
         """Whether it runs in this process and was asked to stop."""
-        return self.token.stopped and self.word is None and self._pid == os.getpid()
+        return self.token.stopped and self.end_status is None and self._pid == os.getpid()
 
     def begin(self) -> None:
         """Claim the job and start its heartbeat.
@@ -207,7 +207,7 @@ class JobRun:
 
     def stop(self) -> JobCancelled:
         """Return the exception that ends the loop, with what is done so far in its message."""
-        return self.token.stop(cancelled_sentence(self.done, self.total))
+        return self.token.stop(ended_text(Status.CANCELLED, self.done, self.total))
 
     @uninterrupted
     def conclude(self, error: BaseException | None, exhausted: bool) -> None:
@@ -265,12 +265,12 @@ class JobRun:
 
     def _report_end(self, word: str) -> None:
         if self.token.lost is not None:
-            self.word = "lost"
+            self.end_status = "lost"
             print_line(f"jobdash: {self.token.known_as} {self.token.lost}, exiting")
             return
-        self.word = word
+        self.end_status = word
         if word == "cancelled" and self.token.stopped:
-            print_line(cancelled_sentence(self.done, self.total))
+            print_line(ended_text(Status.CANCELLED, self.done, self.total))
         is_news = word != "cancelled" or self.token.stopped
         line = end_line(
             clean(self.name),
@@ -309,7 +309,7 @@ class JobRun:
         self._left_at = instruction(at)
         with contextlib.suppress(LeaseLost):  # it has been reported
             self.conclude(error, exhausted=self._all_yielded)
-        if self.word == "completed" or (self.word == "cancelled" and not self.token.stopped):
+        if self.end_status == "completed" or (self.end_status == "cancelled" and not self.token.stopped):
             process.left_early.append(self)
 
     def fail_if_uncaught(self) -> None:

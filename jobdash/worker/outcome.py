@@ -17,13 +17,6 @@ def so_far(done: int, total: int | None) -> str:
     return f"{done:,}" + (f" of {total:,}" if total is not None else "")
 
 
-def cancelled_sentence(done: int, total: int | None) -> str:
-    """Return the sentence about a cancel."""
-    if total is None:
-        return f"Job was cancelled: {done:,} done"
-    return f"Job was cancelled: {done:,} of {total:,} done, {max(0, total - done):,} not processed"
-
-
 def exit_outcome(error: BaseException | None, exhausted: bool, how_far: str) -> tuple[str, str]:
     """Return the word and the sentence for the end of a job; ``error`` left its loop, None if nothing did."""
     if error is None:
@@ -133,7 +126,7 @@ def end_line(
 ) -> str | None:
     """Return the sentence about what a run has left undone, and what does it; None when nothing is left.
 
-    ``startable`` says whether the script's command line is known, and can be started again; ``continues``
+    ``startable``: whether the script's command line is known, and can be started again; ``continues``
     whether the next run goes on with the job by itself.
     """
     if public_id is None:

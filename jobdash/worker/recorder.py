@@ -23,10 +23,10 @@ from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import BUSY_TIMEOUT_MS
 from jobdash.store.leases import (
     MOST_ROWS,
+    ItemState,
     ItemWrite,
     Lease,
     LeaseRefused,
-    LeaseState,
     fail_left_loop,
 )
 from jobdash.worker import store_connection
@@ -85,7 +85,7 @@ class Recorder(StoreConnection):
         self._lease_s = request.lease_ms / 1000
         self._counts = counts
         self._written_at = time.monotonic()
-        self._lease = got.hold
+        self._lease = got.lease
         self._claimed_as = got.job_id, got.fence, request.actor
         return got
 
@@ -93,7 +93,7 @@ class Recorder(StoreConnection):
         connection = open_for_worker(path, lambda sentence: print_line(f"jobdash: {sentence}"))
         try:
             found = while_busy(lambda: claim(connection, request))
-            found.hold.set_busy_timeout(self._patience_ms)
+            found.lease.set_busy_timeout(self._patience_ms)
         except BaseException:
             connection.close()
             raise
@@ -104,22 +104,22 @@ class Recorder(StoreConnection):
         self._unwritten[outcome.key] = outcome
         return len(self._unwritten)
 
-    def states(self, keys: list[str]) -> dict[str, LeaseState]:
+    def states(self, keys: list[str]) -> dict[str, ItemState]:
         """Return the states of items, by key, written or not.
 
         Waits as long as it takes: an item without a state is done again. There are none without a store; one
         that cannot be read is closed.
         """
-        found: dict[str, LeaseState] = {}
+        found: dict[str, ItemState] = {}
         # Read first: what another thread writes meanwhile is found in the store then.
         kept = {key: outcome for key in keys if (outcome := self._unwritten.get(key))}
         with self._use_lease() as lease:
             if lease is not None:
                 try:
-                    found = while_busy(lambda: lease.standing(keys))
+                    found = while_busy(lambda: lease.item_states(keys))
                 except sqlite.Error as error:
                     self._give_up(error_text(self._path, error))
-        return found | {key: LeaseState(one.outcome, self.attempt) for key, one in kept.items()}
+        return found | {key: ItemState(one.outcome, self.attempt) for key, one in kept.items()}
 
     def flush(self) -> None:
         """Write what waits, if the store can be written; else it goes with the next write.
@@ -230,7 +230,7 @@ class Recorder(StoreConnection):
 
     def _write_own_cancel(self, lease: Lease) -> None:
         if self._token.asked is not None and not self._cancel_written:
-            lease.ask_cancel(self._token.asked)
+            lease.request_cancel(self._token.asked)
             self._cancel_written = True
 
     def _apply(self, status: str) -> None:

@@ -21,7 +21,7 @@ class ItemOutcome(NamedTuple, Generic[V]):
     key: str | None
     """The item's key as it is kept; None for a job without keys."""
     value: V | None
-    """What the function returned; also where that cannot be kept, and `error` says why."""
+    """What the function returned; also where that cannot be kept, and `error` is the reason."""
     error: Exception | None
     """What the function raised, or why its result is not kept."""
 

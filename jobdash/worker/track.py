@@ -50,7 +50,7 @@ def track(
     """Make the loop over ``iterable`` a job in the dashboard.
 
     - ``name``: what the job is called. Without one: the script and line, ``resize.py:12``.
-    - ``key``: returns what tells an item from the others in every run, a path or a row's id.
+    - ``key``: returns what identifies an item in every run, a path or a row's id.
     - ``on_error``: ``"raise"`` or ``"record"``; ``max_errors``: how many may fail in a run.
     - ``total``: how many items there are, a whole number, where the iterable has no ``len``.
     - ``unit``: what an item is ("files").
@@ -252,7 +252,7 @@ class _Tail(Iterator[Any]):
         run = self.run
         if (
             run is not None
-            and run.word in {"cancelled", "lost"}
+            and run.end_status in {"cancelled", "lost"}
             and run.token.stopped
             and not run.continues()
         ):
@@ -293,7 +293,7 @@ def _counted(options: TrackOptions, source: Iterable[T], tail: _Tail) -> Generat
         if run.continues(error):
             return
         raise
-    if run.word == "cancelled" and not run.continues():
+    if run.end_status == "cancelled" and not run.continues():
         raise run.stop()
 
 

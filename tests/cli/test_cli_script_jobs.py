@@ -61,7 +61,7 @@ def test_the_force_fail_of_a_script_is_retried_and_not_undone(cli: Cli, run_scri
 def test_the_summary_as_json_tells_of_results(cli: Cli, run_script: Begin) -> None:  # D-3
     run, counting = run_script(total=4), run_script("counting", keyed=False, total=4)
     run.did("ok", "ok")
-    counting.claimed.hold.write_counts(2, 0)
+    counting.claimed.lease.write_counts(2, 0)
     told = cli.json("cancel", jid(run), jid(counting), "--yes")
     assert [(job["succeeded"], job["results_available"]) for job in told["jobs"]] == [(2, True), (2, False)]
     assert [job["status_after"] for job in told["jobs"]] == ["cancelling", "cancelling"]
@@ -256,7 +256,7 @@ def test_show_lists_the_items(cli: Cli, run_script: Begin) -> None:  # C-1 C-13
 
 def test_show_says_once_that_a_job_has_no_items(cli: Cli, run_script: Begin) -> None:
     counting, batch = run_script("counting", keyed=False, total=4), cli.add()
-    counting.claimed.hold.write_counts(2, 0)
+    counting.claimed.lease.write_counts(2, 0)
     ran = cli("show", jid(counting), "--items")
     assert (ran.out + ran.err).lower().count("items") == 1
     assert "Items " in ran.out
@@ -310,7 +310,7 @@ def test_local_is_an_account_that_nobody_has_to_ask(cli: Cli, run_script: Begin)
 def test_what_a_script_says_cannot_play_tricks_on_the_terminal(cli: Cli, run_script: Begin) -> None:
     run = run_script("evil\x1b[2J")
     key = "a\x1b[31m\u202eb\n"
-    run.claimed.hold.write_items([ItemWrite(key, "error", None, "E\x1b", "boom\r\x00")])
+    run.claimed.lease.write_items([ItemWrite(key, "error", None, "E\x1b", "boom\r\x00")])
     run.ends("failed", "\x1b]0;title\x07")
     for args in (["show", jid(run), "--items"], ["list"], ["retry", jid(run), "--dry-run"]):
         told = cli(*args).out

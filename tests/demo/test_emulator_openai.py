@@ -22,7 +22,7 @@ from jobdash.demo.emulator import (
     ManualClock,
     Timing,
 )
-from jobdash.demo.emulator.files import Role
+from jobdash.demo.emulator.batch import Role
 
 Jsonl = Callable[[int], bytes]
 

@@ -22,8 +22,8 @@ from jobdash.demo.emulator import (
     RealClock,
     ScaledClock,
 )
-from jobdash.demo.emulator.fill import fill
-from jobdash.demo.emulator.prompt_server import PromptServer
+from jobdash.demo.emulator.__main__ import fill
+from jobdash.demo.emulator.http_server import PromptServer
 
 AUTH = {"Authorization": f"Bearer {OPENAI_KEY}"}
 

@@ -10,7 +10,7 @@ from openai.types import Batch
 
 from jobdash.demo.emulator import GEMINI_KEY, OPENAI_KEY, Emulator, ManualClock
 from jobdash.demo.emulator.batch import Batch as EmulatedBatch
-from jobdash.demo.emulator.provider import EmulatedProvider
+from jobdash.demo.emulator.emulator import EmulatedProvider
 from jobdash.demo.samples import KEYS, WORK_KEY, seed_emulator
 
 

@@ -9,7 +9,7 @@ import pytest
 from domain_kit import MINUTE, NOW, job, situation
 
 from jobdash.domain.decide import decide
-from jobdash.domain.describe.job_text import local_status
+from jobdash.domain.describe.job_text import status_words
 from jobdash.domain.describe.plan_text import (
     counted,
     danger_button,
@@ -263,4 +263,4 @@ def test_a_retry_has_words_of_its_own() -> None:
     ],
 )
 def test_what_the_clock_says_of_a_local_job(row: JobRow, words: str) -> None:
-    assert local_status(row, NOW) == words
+    assert status_words(row, NOW) == words

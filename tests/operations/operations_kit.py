@@ -20,8 +20,8 @@ from jobdash.demo.emulator import (
     Switches,
     Timing,
 )
+from jobdash.demo.emulator.emulator import EmulatedProvider
 from jobdash.demo.emulator.faults import Effect
-from jobdash.demo.emulator.provider import EmulatedProvider
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.job import Event, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionSummary, Choices

@@ -77,7 +77,7 @@ async def test_an_unfinished_job_says_how_far_it_is(local: LocalWorld, tmp_path:
 
 async def test_counts_alone_are_no_results(local: LocalWorld, tmp_path: Path) -> None:
     run = begin(local.path, keyed=False, total=3)
-    run.claimed.hold.write_counts(3, 0)
+    run.claimed.lease.write_counts(3, 0)
     run.ends()
     done = await fetched(local, run.id, tmp_path)
     assert (done.result, done.refused) == (ActionResult.SKIPPED, True)

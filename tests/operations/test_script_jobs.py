@@ -197,7 +197,7 @@ async def test_a_retry_keeps_what_is_done_and_the_next_run_takes_the_rest(local:
     assert (row.error, row.finished_at) == (None, None)
     again = begin(local.path, total=4)
     assert (again.id, again.claimed.attempt, again.claimed.succeeded) == (run.id, 2, 2)
-    standing = again.claimed.hold.standing(["key 0", "key 1", "key 2"])
+    standing = again.claimed.lease.item_states(["key 0", "key 1", "key 2"])
     assert [standing[f"key {number}"].outcome for number in range(3)] == ["ok", "waiting", "skipped"]
 
 
@@ -237,7 +237,7 @@ async def test_a_running_job_is_not_retried(local: LocalWorld) -> None:
 
 async def test_a_job_without_keys_begins_again_from_nothing(local: LocalWorld) -> None:
     run = begin(local.path, keyed=False, total=10)
-    run.claimed.hold.write_counts(4, 1)
+    run.claimed.lease.write_counts(4, 1)
     run.ends("cancelled")
     await local.one(Action.RETRY, run.id)
     row = local.row(run.id)

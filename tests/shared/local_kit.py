@@ -34,7 +34,7 @@ class Run:
 
     def did(self, *outcomes: str, first: int = 0) -> str:
         """Write items ``key 0``, ``key 1``, … with these outcomes; return the job's status."""
-        return self.claimed.hold.write_items(
+        return self.claimed.lease.write_items(
             [
                 ItemWrite(f"key {number}", word, '"12 KB"', *(_WRONG if word == "error" else ()))
                 for number, word in enumerate(outcomes, first)
@@ -43,10 +43,10 @@ class Run:
 
     def expects(self, count: int) -> None:
         """Let ``key 0`` … stand as unprocessed."""
-        self.claimed.hold.expect([f"key {number}" for number in range(count)])
+        self.claimed.lease.expect([f"key {number}" for number in range(count)])
 
     def ends(self, word: str = "completed", error: str | None = None) -> None:
-        self.claimed.hold.finish(word, f"{word} by the test", error)
+        self.claimed.lease.finish(word, f"{word} by the test", error)
 
 
 _WRONG = ("ValueError", "no such colour")

@@ -314,7 +314,7 @@ def test_a_store_without_local_jobs_gains_them_and_keeps_what_it_had(path: Path,
     claimed = claim(
         open_for_worker(old), ClaimRequest("thumbnails", current_owner(), "me@here", True, 60_000)
     )
-    claimed.hold.write_items([ItemWrite("a", "ok")])
+    claimed.lease.write_items([ItemWrite("a", "ok")])
     assert raw(old, "SELECT name, succeeded FROM job ORDER BY id") == [("nightly", None), ("thumbnails", 1)]
 
 

@@ -37,7 +37,7 @@ def run(db: sqlite3.Connection, name: str = "nightly", **more: object) -> Claim:
 
 def left(claimed: Claim, *outcomes: str, word: str = "failed") -> Claim:
     """Let a run do its first items, and end."""
-    hold = claimed.hold
+    hold = claimed.lease
     hold.expect(KEYS)
     hold.write_items([ItemWrite(key, what) for key, what in zip(KEYS, outcomes, strict=False)])
     hold.finish(word, f"{word} by the test")
@@ -114,7 +114,7 @@ def test_keys_that_share_fewer_than_half_are_another_work(db: sqlite3.Connection
         assert (again.job_id == first.job_id) is continues
         if not continues:
             assert again.choice.reason == "fewer than half of its keys are among those of this run"
-            again.hold.finish("completed", "done")
+            again.lease.finish("completed", "done")
             db.execute("DELETE FROM item WHERE job_id = ?", (again.job_id,))
             db.execute("DELETE FROM attempt WHERE job_id = ?", (again.job_id,))
             db.execute("DELETE FROM job WHERE id = ?", (again.job_id,))
@@ -122,7 +122,7 @@ def test_keys_that_share_fewer_than_half_are_another_work(db: sqlite3.Connection
 
 def test_keys_are_compared_by_a_sample_of_a_huge_job(db: sqlite3.Connection) -> None:
     claimed = run(db, keys=None)
-    claimed.hold.expect([str(number) for number in range(10_000)])
+    claimed.lease.expect([str(number) for number in range(10_000)])
     assert agrees(db, claimed.job_id, (str(number) for number in range(10_000)))
     assert not agrees(db, claimed.job_id, (str(number) for number in range(4_000)))
     endless = (str(number) for number in itertools.count())
@@ -135,7 +135,7 @@ def test_a_completed_job_with_failures_goes_on_only_when_asked(db: sqlite3.Conne
     assert anew.job_id != first.job_id
     assert anew.choice.passed_over is not None
     assert anew.choice.passed_over.failed == 1
-    anew.hold.finish("cancelled", "x")
+    anew.lease.finish("cancelled", "x")
     db.execute("UPDATE job SET removed_at = 1 WHERE id = ?", (anew.job_id,))
     assert (
         run(db, work=process(3), resume="failed").job_id != first.job_id
@@ -281,16 +281,16 @@ def test_no_run_continues_the_work_of_another(
             if job is None:
                 job = ModelJob(claimed.job_id, step.script, step.arguments, number, set(), set(), 0, "")
                 model.jobs.append(job)
-            known = claimed.hold.standing(list(step.keys)) if step.keys else {}
+            known = claimed.lease.item_states(list(step.keys)) if step.keys else {}
             skipped = {key for key, standing in known.items() if standing.outcome == "ok"}
             assert skipped <= job.done, "an item was skipped that this job has not done"
             todo = [key for key in step.keys if key not in skipped][: step.done]
             outcomes = [ItemWrite(key, "ok") for key in todo]
             if outcomes and step.fails:
                 outcomes[-1] = ItemWrite(todo[-1], "error")
-            claimed.hold.expect(step.keys)
-            claimed.hold.write_items(outcomes)
-            claimed.hold.finish(step.end, "x")
+            claimed.lease.expect(step.keys)
+            claimed.lease.write_items(outcomes)
+            claimed.lease.finish(step.end, "x")
             job.process, job.status = number, step.end
             job.keys |= set(step.keys)
             job.done |= {one.key for one in outcomes if one.outcome == "ok"}

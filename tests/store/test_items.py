@@ -86,7 +86,7 @@ def test_counts_are_those_of_the_items_and_not_counted(
 
 def test_counts_of_a_run_without_keys_are_not_taken_for_items(looks: Reader, path: Path) -> None:
     run = begin(path, keyed=False, total=10)
-    run.claimed.hold.write_counts(4, 1)
+    run.claimed.lease.write_counts(4, 1)
     assert set(looks.item_counts(run.id).values()) == {0}
     assert looks.have_items([run.id]) == set()
 

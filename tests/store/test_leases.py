@@ -22,7 +22,7 @@ from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
 from jobdash.store.continuation import Continuation
 from jobdash.store.dialects import sqlite
-from jobdash.store.leases import ItemWrite, Lease, LeaseRefused, LeaseState
+from jobdash.store.leases import ItemState, ItemWrite, Lease, LeaseRefused
 from jobdash.store.owner import current_owner
 
 HERE = current_owner()
@@ -143,7 +143,7 @@ def by(what: str) -> Ready:
 
 
 def ended(word: str) -> Ready:
-    return lambda _path, got: got.hold.finish(word, word)
+    return lambda _path, got: got.lease.finish(word, word)
 
 
 def lapsed(path: Path, _got: Claim) -> None:
@@ -179,7 +179,7 @@ def test_the_newest_job_of_a_name_decides(
     ready: Ready, joined: bool, attempt: int, path: Path, db: sqlite3.Connection
 ) -> None:  # E-4 E-10
     got = claim(db, wanted(total=4))
-    got.hold.write_items([*ok(1, 2), *error(3)])
+    got.lease.write_items([*ok(1, 2), *error(3)])
     ready(path, got)
     again = claim(db, wanted(total=4, owner=HERE))
     assert (again.job_id == got.job_id, again.attempt) == (joined, attempt)
@@ -193,7 +193,7 @@ def test_the_newest_job_of_a_name_decides(
         ) == [(None,) * 7]
         assert again.fence > got.fence
         with pytest.raises(LeaseRefused):
-            got.hold.write_items(ok(4))
+            got.lease.write_items(ok(4))
     else:
         assert counts(path, 2) == ("in_progress", 4, 0, 0, 0, 1)
 
@@ -230,7 +230,7 @@ def test_an_abandoned_cancel_is_closed_by_whoever_comes(
 
 def test_a_job_is_joined_by_its_exact_name_only(path: Path, db: sqlite3.Connection) -> None:
     for name in ("Resize", "resize", "resize ", "x" * 3000, "x" * 3000):
-        claim(db, wanted(name=name)).hold.finish("failed", "x")
+        claim(db, wanted(name=name)).lease.finish("failed", "x")
     assert raw(path, "SELECT count(*) FROM job") == [(4,)]
 
 
@@ -244,15 +244,15 @@ def test_jobs_of_a_provider_are_never_joined(path: Path, db: sqlite3.Connection)
 
 
 def test_a_kept_job_and_a_counting_one_are_two(path: Path, db: sqlite3.Connection) -> None:
-    claim(db, wanted()).hold.finish("failed", "x")
+    claim(db, wanted()).lease.finish("failed", "x")
     assert claim(db, wanted(keyed=False)).job_id == 2
 
 
 def test_the_job_that_is_meant_is_taken_before_the_newest(path: Path, db: sqlite3.Connection) -> None:
     first = claim(db, wanted())
-    first.hold.finish("failed", "x")
+    first.lease.finish("failed", "x")
     raw(path, "UPDATE job SET name = 'x'")
-    claim(db, wanted()).hold.finish("failed", "x")
+    claim(db, wanted()).lease.finish("failed", "x")
     raw(path, "UPDATE job SET name = 'resize'")
     assert claim(db, wanted(public_id=first.public_id)).job_id == first.job_id
     assert claim(db, wanted(public_id=first.public_id)).job_id == 2  # it is held now
@@ -263,16 +263,16 @@ def test_very_many_failed_items_are_made_ready_in_pieces(
 ) -> None:
     monkeypatch.setattr(claims, "MOST_ROWS", 10)
     got = claim(db, wanted(total=25))
-    got.hold.write_items([outcome for n in range(25) for outcome in error(n)])
-    got.hold.finish("failed", "x")
+    got.lease.write_items([outcome for n in range(25) for outcome in error(n)])
+    got.lease.finish("failed", "x")
     states = []
-    look = claims.look
+    find_job = claims.find_job
 
     def watched(connection: sqlite3.Connection, want: ClaimRequest, *more: Any) -> Continuation:
         states.append(counts(path)[:4] + counts(path)[5:])
-        return look(connection, want, *more)
+        return find_job(connection, want, *more)
 
-    monkeypatch.setattr(claims, "look", watched)
+    monkeypatch.setattr(claims, "find_job", watched)
     again = claim(db, wanted(total=25))
     assert states == [
         ("failed", 25, 0, 25, 1),
@@ -312,7 +312,7 @@ def test_eight_that_want_the_same_job_get_one_each(path: Path) -> None:
 
 @pytest.fixture
 def hold(db: sqlite3.Connection) -> Lease:
-    return claim(db, wanted(total=4)).hold
+    return claim(db, wanted(total=4)).lease
 
 
 def test_counts_change_by_the_difference_to_what_stood_there(path: Path, hold: Lease) -> None:
@@ -330,7 +330,7 @@ def test_counts_change_by_the_difference_to_what_stood_there(path: Path, hold: L
 def test_more_items_than_expected_raise_the_total(path: Path, hold: Lease, db: sqlite3.Connection) -> None:
     hold.write_items(ok(*range(6)))
     assert counts(path)[1] == 6
-    unknown = claim(db, wanted(name="unknown")).hold
+    unknown = claim(db, wanted(name="unknown")).lease
     unknown.write_items(ok(1))
     assert counts(path, 2)[1:3] == (None, 1)
     unknown.set_total(3)
@@ -365,11 +365,11 @@ def test_what_is_expected_waits_and_counts_in_nothing(
     assert [row[0] for row in rows(path)] == [0, 1, 2, 3]
     assert hold.count_total() == 4
     assert counts(path)[:4] == ("in_progress", 4, 1, 0)
-    assert hold.standing(["a", "b", "x"]) == {"a": LeaseState("waiting", 1), "b": LeaseState("ok", 1)}
+    assert hold.item_states(["a", "b", "x"]) == {"a": ItemState("waiting", 1), "b": ItemState("ok", 1)}
 
 
 def test_counts_without_keys_are_set_as_they_are(path: Path, db: sqlite3.Connection) -> None:
-    counting = claim(db, wanted(name="counts", keyed=False, total=9)).hold
+    counting = claim(db, wanted(name="counts", keyed=False, total=9)).lease
     for _ in range(2):
         assert counting.write_counts(5, 2) == "in_progress"
     assert counts(path)[1:4] == (9, 5, 2)
@@ -395,18 +395,18 @@ def test_an_end_gives_the_job_back(word: str, path: Path, hold: Lease) -> None:
 
 
 def test_ones_own_cancel_shows(path: Path, hold: Lease) -> None:
-    hold.ask_cancel("Ctrl-C")
-    hold.ask_cancel("Ctrl-C")
+    hold.request_cancel("Ctrl-C")
+    hold.request_cancel("Ctrl-C")
     assert raw(path, "SELECT status, cancel_reason FROM job") == [("cancelling", "Ctrl-C")]
     assert raw(path, "SELECT count(*) FROM event WHERE action = 'cancel'") == [(1,)]
-    hold.finish("cancelled", "x", asked="SIGTERM")
+    hold.finish("cancelled", "x", cancel="SIGTERM")
     assert raw(path, "SELECT status, cancel_requested_at, cancel_reason FROM job") == [
         ("cancelled", START, "Ctrl-C")
     ]
 
 
 def test_an_end_can_tell_its_own_cancel_too(path: Path, hold: Lease) -> None:
-    hold.finish("cancelled", "x", asked="SIGTERM")
+    hold.finish("cancelled", "x", cancel="SIGTERM")
     assert raw(path, "SELECT cancel_requested_at, cancel_reason FROM job") == [(START, "SIGTERM")]
 
 
@@ -418,7 +418,7 @@ WRITES: dict[str, Callable[[Lease], object]] = {
     "count total": lambda hold: hold.count_total(),
     "set total": lambda hold: hold.set_total(99),
     "status": lambda hold: hold.status(),
-    "ask": lambda hold: hold.ask_cancel("x"),
+    "ask": lambda hold: hold.request_cancel("x"),
     "finish": lambda hold: hold.finish("completed", "x"),
 }
 TOLD = {
@@ -449,7 +449,7 @@ def test_a_taken_over_job_names_the_process(path: Path, hold: Lease, db: sqlite3
     new = claim(db, wanted(owner=replace(ALIVE, pid=42)))
     with pytest.raises(LeaseRefused, match="was taken over by pid 42"):
         hold.renew()
-    new.hold.finish("completed", "x")
+    new.lease.finish("completed", "x")
     with pytest.raises(LeaseRefused, match="was taken over by pid 42"):
         hold.renew()
     raw(path, "UPDATE attempt SET owner = 'nobody'")
@@ -489,7 +489,7 @@ def test_a_worker_works_with_a_newer_store(path: Path, clock: HandClock) -> None
     raw(path, "ALTER TABLE job ADD COLUMN colour TEXT")
     raw(path, "ALTER TABLE item ADD COLUMN colour TEXT")
     with closing(open_for_worker(path)) as connection:
-        claim(connection, wanted()).hold.write_items(ok(1))
+        claim(connection, wanted()).lease.write_items(ok(1))
     assert raw(path, "SELECT version_num FROM alembic_version") == [("0099",)]
 
 
@@ -500,7 +500,7 @@ def test_finding_the_newest_of_a_name_scans_no_table(path: Path, db: sqlite3.Con
         (continuation._STARTED_FOR, ("x", "resize")),
         (continuation._OF_A_LOOP, ("x.py:", "x.py;")),
         (continuation._KEYS, (1, 100)),
-        (leases._STANDING, (1, "x")),
+        (leases._STATE, (1, "x")),
         (leases._UPSERT, (1, "x", "ok", 1, None, None, None)),
     ):
         plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values))
@@ -514,11 +514,11 @@ def test_what_is_asked_and_written_of_items_costs_the_same_in_a_large_job(
     steps = itertools.count()
     costs: list[dict[str, int]] = []
     for name, number in (("small", 1_000), ("large", 20_000)):
-        hold = claim(db, wanted(name=name)).hold
+        hold = claim(db, wanted(name=name)).lease
         hold.expect([str(key) for key in range(number)])
         some = [str(key) for key in range(300, 556)]
         asked = {
-            "standing": lambda hold=hold, some=some: hold.standing(some),  # type: ignore[misc]
+            "standing": lambda hold=hold, some=some: hold.item_states(some),  # type: ignore[misc]
             "write": lambda hold=hold, some=some: hold.write_items(ok(*some)),  # type: ignore[misc]
             "renew": hold.renew,
             "total": hold.count_total,

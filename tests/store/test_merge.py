@@ -8,8 +8,15 @@ import pytest
 from store_kit import START, remote, remote_error
 
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, merge
-from jobdash.store.sanitize import MOST_ERRORS, stored, stored_errors
+from jobdash.store.merge import (
+    KNOWN_COLUMNS,
+    MOST_ERRORS,
+    SnapshotSource,
+    changed_columns,
+    merge,
+    stored_errors,
+)
+from jobdash.store.sanitize import stored
 
 SOURCE = SnapshotSource("openai", START, frozenset({"openai", "work"}))
 

@@ -69,7 +69,7 @@ def test_force_fail_ends_the_workers_right_to_write(path: Path, acts: Writer) ->
     assert ended.owner is not None
     assert raw(path, FACTS, [run.id]) == [("failed", "failed", 2, 1, 1)]
     with pytest.raises(LeaseRefused):
-        run.claimed.hold.renew()
+        run.claimed.lease.renew()
 
 
 def test_a_removal_cancels_first_and_hides_the_items(path: Path, acts: Writer, looks: Reader) -> None:  # E-2

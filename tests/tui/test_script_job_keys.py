@@ -127,7 +127,7 @@ async def test_what_waits_for_its_script_can_be_started(path: Path, tmp_path: Pa
 
 async def test_without_keys_a_retry_begins_from_the_start(path: Path) -> None:
     run = begin(make_store(path), total=9, keyed=False)
-    run.claimed.hold.write_counts(4, 0)
+    run.claimed.lease.write_counts(4, 0)
     run.ends("cancelled")
     async with dashboard(path, working=False) as dash:
         await dialog(dash, "r")
@@ -531,7 +531,7 @@ async def test_cancel_and_delete_of_what_has_ended_says_which_key_removes_it(pat
 
 async def test_fetch_of_an_unkeyed_job_says_at_once_why_not(path: Path) -> None:
     run = begin(make_store(path), total=9, keyed=False)
-    run.claimed.hold.write_counts(4, 0)
+    run.claimed.lease.write_counts(4, 0)
     async with dashboard(path) as dash:
         await ready(dash)
         await dash.press("d")

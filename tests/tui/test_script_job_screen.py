@@ -290,7 +290,7 @@ async def test_the_screen_of_a_providers_job_has_no_items(path: Path) -> None:
 
 
 async def test_a_loop_without_keys_has_counts_only(path: Path) -> None:
-    begin(make_store(path), total=9, keyed=False).claimed.hold.write_counts(4, 0)
+    begin(make_store(path), total=9, keyed=False).claimed.lease.write_counts(4, 0)
     async with dashboard(path, working=False) as dash:
         await opened(dash)
         await dash.until(lambda: "Counts only" in dash.screen)
@@ -314,7 +314,7 @@ async def test_hostile_keys_are_text(path: Path) -> None:
     run = begin(make_store(path))
     from jobdash.store.leases import ItemWrite
 
-    run.claimed.hold.write_items(
+    run.claimed.lease.write_items(
         [
             ItemWrite("[/] \x1b[31m\u202ekey", "error", None, "Err[b]", "\x00\nmessage"),
             ItemWrite("k" * 5_000, "ok"),
@@ -521,8 +521,8 @@ async def test_a_part_of_the_errors_says_so_first_and_long_messages_are_cut(path
     run = begin(make_store(path), total=3)
     from jobdash.store.leases import ItemWrite
 
-    run.claimed.hold.write_items([ItemWrite("a", "error", None, "Long", "word " * 800)])
-    run.claimed.hold.write_items([ItemWrite("b", "error", None, "Other", "short")])
+    run.claimed.lease.write_items([ItemWrite("a", "error", None, "Long", "word " * 800)])
+    run.claimed.lease.write_items([ItemWrite("b", "error", None, "Other", "short")])
     async with dashboard(path, working=False) as dash:
         await opened(dash)
         await dash.press("2")

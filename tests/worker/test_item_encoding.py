@@ -1,9 +1,10 @@
-"""What a script returns of an item is kept exactly, or refused with the part that is in the way."""
+"""What is kept of an item: its key, its error, and its result, exact or refused with the part in the way."""
 
 from __future__ import annotations
 
 import enum
 import json
+import re
 import threading
 import uuid
 from dataclasses import InitVar, dataclass, field
@@ -18,7 +19,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from jobdash.domain import text
-from jobdash.worker.item_encoding import DETAIL_BYTES, detail_json
+from jobdash.worker.item import Item
+from jobdash.worker.item_encoding import DETAIL_BYTES, detail_json, kept_error, kept_key, sentence_of
 
 
 @pytest.fixture(autouse=True)
@@ -201,3 +203,43 @@ def test_what_contains_itself_is_refused() -> None:
     around.append(around)
     with pytest.raises(ValueError, match="nested too deeply, or contains itself"):
         detail_json(around)
+
+
+def test_a_key_stays_itself_and_unique() -> None:
+    assert kept_key("a/b.txt") == "a/b.txt"
+    assert kept_key(7) == "7"
+    assert kept_key("bild-ä.png") == "bild-ä.png"
+    assert re.fullmatch(r"bad-\?#[0-9a-f]{16}", kept_key("bad-\udcff"))
+    assert len({kept_key(key) for key in ("bad-\udcff", "bad-\udcfe", "bad-?", r"bad-\udcff")}) == 4
+    assert kept_key("sk-SK.json") == "sk-SK.json"
+    long = [kept_key("x" * 5000 + end) for end in "ab"]
+    assert len(set(long)) == 2
+    assert all(len(key.encode()) <= 1024 for key in long)
+    secrets = [kept_key(f"https://x/?key=AIza{number}secret&p=1") for number in "12"]
+    assert len(set(secrets)) == 2
+    assert "secret" not in "".join(secrets).replace("[secret]", "")
+
+
+def test_an_error_is_kept_as_type_and_message() -> None:
+    assert kept_error(ValueError("bad sk-abcdefghijklmnop")) == ("ValueError", "bad [secret]")
+    assert sentence_of(KeyError()) == "KeyError"
+
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert "cannot be read: RuntimeError" in kept_error(Odd())[1]
+    assert len(kept_error(ValueError("x" * 50_000))[1].encode()) <= 16 * 1024
+
+
+def test_an_item_takes_its_detail_when_it_is_set() -> None:
+    told: list[tuple[Item[int], BaseException | None]] = []
+    item = Item(1, "1", lambda one, error: bool(told.append((one, error))))
+    detail = {"a": 1}
+    item.detail = detail
+    detail["a"] = 2
+    assert (item.kept, item.detail) == ('{"a":1}', {"a": 2})
+    with item:
+        item.skip()
+    assert told == [(item, None)]
+    assert item.skipped

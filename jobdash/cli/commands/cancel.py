@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.action_options import action_options, wait_option
-from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.command import action_options, command_with_context, pass_context, wait_option
 from jobdash.cli.context import CliContext
 from jobdash.errors import UsageError
 
@@ -50,7 +49,7 @@ def command(
     if all_pending:
         if words:
             raise UsageError("name jobs or say --all-pending, not both")
-        from jobdash.cli.all_pending import cancel_all_pending
+        from jobdash.cli.run_action import cancel_all_pending
 
         return cancel_all_pending(context, wanted, choices, manner, sync_first=not no_sync)
     if no_sync:

@@ -83,7 +83,7 @@ def _fill(context: CliContext, count: int) -> None:
 
 def _serve(port: int, speed: float, *, empty: bool) -> None:
     from jobdash.demo.emulator import Emulator
-    from jobdash.demo.emulator.process import serve
+    from jobdash.demo.emulator.server import serve
     from jobdash.demo.samples import plan_submitted, seed_emulator
 
     emulator = Emulator(speed=speed)
@@ -103,8 +103,7 @@ def _dashboard(context: CliContext) -> int:
     if context.as_json or context.database is not None:
         raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
     require_terminal("the demo wants a terminal", "jobdash demo --emulator-only does without")
-    from jobdash.demo.environment import demo_world
-    from jobdash.demo.scripts import DemoScripts
+    from jobdash.demo.environment import DemoScripts, demo_world
     from jobdash.tui.run import run_dashboard
     from jobdash.tui.terminal.exit_signals import ExitSignals
 

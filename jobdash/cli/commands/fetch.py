@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from jobdash.cli.action_options import jobs_options
-from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.command import command_with_context, jobs_options, pass_context
 from jobdash.cli.context import CliContext
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.action_options import action_options
-from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.command import action_options, command_with_context, pass_context
 from jobdash.cli.context import CliContext
 
 

@@ -9,11 +9,10 @@ import click
 
 from jobdash.cli.command import SortOrderParam, command_with_context, pass_context
 from jobdash.cli.context import CliContext
-from jobdash.cli.freshness import as_of
 from jobdash.cli.job_json import job_json
-from jobdash.cli.listing import JobListing, read_scope, read_sort
+from jobdash.cli.list_output import JobListing, read_scope, read_sort
 from jobdash.cli.output import document_with
-from jobdash.cli.time_format import rfc3339
+from jobdash.cli.time_format import as_of, rfc3339
 from jobdash.domain.time import system_clock
 from jobdash.errors import UsageError
 from jobdash.operations.job_lookup import SortOrder
@@ -85,7 +84,7 @@ def _print_json(listing: JobListing, context: CliContext) -> None:
 
 
 def _print(listing: JobListing, context: CliContext, *, as_csv: bool) -> None:
-    from jobdash.cli.list_lines import print_age, print_csv, print_table
+    from jobdash.cli.list_output import print_age, print_csv, print_table
 
     if as_csv:
         print_csv(listing, context.opened.browser)

@@ -24,7 +24,7 @@ def command(context: CliContext, word: str | None, limit: int) -> None:
     """Show what was done: of one job, or of all."""
     from jobdash.cli.event_lines import event_json, print_events
     from jobdash.cli.output import document, print_error
-    from jobdash.cli.unknown_job import named_job
+    from jobdash.cli.selection import named_job
 
     context.reading = True
     browser = context.opened.browser

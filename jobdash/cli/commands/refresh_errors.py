@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.cli.action_options import jobs_options
-from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.command import command_with_context, jobs_options, pass_context
 from jobdash.cli.context import CliContext
 
 _ALL = "status:failed,partial,all_failed account!=local"

@@ -119,7 +119,7 @@ def _document(context: CliContext, job_id: int, events: bool, items: _Items | No
     assert job is not None, "jobs are never deleted"
     shape: dict[str, Any] = job_json(job, system_clock())
     if not job.row.local:
-        from jobdash.cli.failure_json import failures_json
+        from jobdash.cli.job_json import failures_json
 
         shape |= failures_json(job, browser)
     else:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.action_options import jobs_options
-from jobdash.cli.command import DurationParam, command_with_context, pass_context
+from jobdash.cli.command import DurationParam, command_with_context, jobs_options, pass_context
 from jobdash.cli.context import CliContext
 
 

@@ -1,6 +1,6 @@
 """An emulator of OpenAI's and Gemini's batch APIs on one port of this machine, in memory.
 
-For the demo, for tests, and for anybody who wants to try jobdash (or their own code) without an account:
+For the demo, for tests, and to try jobdash (or one's own code) without an account:
 
     emulator = Emulator()
     emulator.openai.add_batch(BatchScript(name="nightly", total=1_000))
@@ -20,7 +20,6 @@ from jobdash.demo.emulator.batch_plan import (
     Switches,
     Timing,
 )
-from jobdash.demo.emulator.clock import Clock, ManualClock, RealClock, ScaledClock
 from jobdash.demo.emulator.emulator import GEMINI_KEY, OPENAI_KEY, Emulator
 from jobdash.demo.emulator.faults import (
     CutBody,
@@ -33,6 +32,7 @@ from jobdash.demo.emulator.faults import (
 )
 from jobdash.demo.emulator.journal import JournalEntry, key_label
 from jobdash.demo.emulator.server import EmulatorServer
+from jobdash.demo.emulator.timeline import Clock, ManualClock, RealClock, ScaledClock
 
 __all__ = [
     "GEMINI_KEY",

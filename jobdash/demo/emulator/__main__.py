@@ -3,10 +3,41 @@
 from __future__ import annotations
 
 import argparse
+import math
+import random
 
+from jobdash.demo.emulator.batch_plan import BatchFailure, BatchPlan, BatchScript, Ending, Timing
 from jobdash.demo.emulator.emulator import Emulator
-from jobdash.demo.emulator.fill import fill
-from jobdash.demo.emulator.process import serve
+from jobdash.demo.emulator.server import serve
+
+YOUNGEST, SPAN = 3 * 3600.0, 30 * 24 * 3600.0
+"""The youngest batch is so many seconds old, and the oldest so many more: by now all of them have ended."""
+
+_ENDINGS = {Ending.COMPLETES: 92, Ending.FAILS: 4, Ending.EXPIRES: 4}
+"""How often each occurs, in percent."""
+
+
+def fill(emulator: Emulator, count: int, *, running: bool = False) -> None:
+    """Add `count` batches to the default account of each provider, spread over the last 30 days.
+
+    With ``running`` none of them ever ends by itself.
+    """
+    # Not for secrets: it has to be the same in every run.
+    chance = random.Random(count)  # noqa: S311
+    now = emulator.clock.now()
+    for number in range(count):
+        script = _script(number, now - YOUNGEST - SPAN * number / count, chance, running)
+        emulator.openai.add_batch(script)
+        emulator.gemini.add_batch(script)
+
+
+def _script(number: int, created: float, chance: random.Random, running: bool) -> BatchScript:
+    ending = Ending.STALLS if running else chance.choices(tuple(_ENDINGS), tuple(_ENDINGS.values()))[0]
+    total = chance.randint(10, 5_000)
+    failures = (BatchFailure(chance.randint(1, 10)),) if chance.random() < 0.2 else ()
+    timing = Timing(running=chance.uniform(600, 7_200), expires_after=math.inf if running else YOUNGEST)
+    plan = BatchPlan(timing=timing, ending=ending, reached=total // 2, failures=failures)
+    return BatchScript(name=f"batch-{number:05}", total=total, created_at=created, plan=plan)
 
 
 def main() -> None:

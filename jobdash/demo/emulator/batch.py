@@ -1,17 +1,18 @@
-"""A batch as an account holds it: its script, its requests, and whether somebody asked for its cancel."""
+"""Batches and files of an account."""
 
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
+import threading
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import accumulate
 
 from jobdash.demo.emulator import timeline
 from jobdash.demo.emulator.batch_plan import BatchFailure, BatchPlan, BatchScript, Phase, Switches
-from jobdash.demo.emulator.speed import Speed
-from jobdash.demo.emulator.timeline import BatchSnapshot
+from jobdash.demo.emulator.timeline import BatchSnapshot, Speed
 
 _AS_PLANNED = Speed()
 
@@ -32,7 +33,7 @@ class BatchRequests:
 
 @dataclass(frozen=True, slots=True)
 class RequestOutcome:
-    """What became of one request: a failure, an answer (no failure), or nothing before the window closed."""
+    """The outcome of one request: a failure, an answer (no failure), or nothing before the window closed."""
 
     index: int
     failure: BatchFailure | None = None
@@ -78,7 +79,7 @@ class Batch:
         return speed.in_real_time(snapshot, created)
 
     def outcomes(self, snapshot: BatchSnapshot, *, shuffled: bool = False) -> Iterator[RequestOutcome]:
-        """What became of every request that has an outcome, in the order of the result file."""
+        """The outcomes of the requests that have one, in the order of the result file."""
         total = self.requests.count if snapshot.phase is Phase.EXPIRED else snapshot.processed
         order = list(range(total))
         if shuffled:
@@ -98,3 +99,111 @@ class Batch:
         nth = timeline.failed_among(index, failing, total)
         ends = list(accumulate(failure.count for failure in self.plan.failures))
         return self.plan.failures[bisect_right(ends, nth)]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Some batches, and whether older ones follow."""
+
+    batches: tuple[Batch, ...]
+    has_more: bool
+
+
+class BatchIndex:
+    """Batches by age. Locked, because tests and the demo seed it from another thread than the server's."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Batch] = {}
+        self._order: list[Batch] = []
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, batch: Batch) -> None:
+        """Put a batch in its place."""
+        with self._lock:
+            self._by_id[batch.id] = batch
+            insort(self._order, batch, key=_age)
+
+    def get(self, batch_id: str) -> Batch | None:
+        """The batch of that id."""
+        return self._by_id.get(batch_id)
+
+    def remove(self, batch_id: str) -> bool:
+        """Forget a batch; False if there is none of that id."""
+        with self._lock:
+            batch = self._by_id.pop(batch_id, None)
+            if batch is not None:
+                del self._order[self._place(batch)]
+            return batch is not None
+
+    def page(self, limit: int, *, after: Batch | None = None) -> BatchPage:
+        """The `limit` newest batches that are older than `after`."""
+        with self._lock:
+            end = len(self._order) if after is None else self._place(after)
+            start = max(0, end - limit)
+            return BatchPage(tuple(reversed(self._order[start:end])), has_more=start > 0)
+
+    def _place(self, batch: Batch) -> int:
+        return bisect_left(self._order, _age(batch), key=_age)
+
+
+def _age(batch: Batch) -> tuple[float, int]:
+    """The sort key of a batch; the number distinguishes those of the same second."""
+    return batch.created, batch.number
+
+
+class Role(StrEnum):
+    """What a file is to its batch."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    ERRORS = "errors"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """An uploaded file."""
+
+    id: str
+    name: str
+    created: float
+    content: bytes
+    purpose: str = ""
+    mime_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFile:
+    """A file that follows from a batch. It may not exist yet: the batch decides when it is asked for."""
+
+    id: str
+    batch: Batch
+    role: Role
+
+
+class FileStore:
+    """Files by id, in the order they were made."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, UploadedFile | BatchFile] = {}
+
+    def add(self, file: UploadedFile | BatchFile) -> None:
+        """Keep a file."""
+        self._files[file.id] = file
+
+    def get(self, file_id: str) -> UploadedFile | BatchFile | None:
+        """The file of that id, unless it was deleted."""
+        return self._files.get(file_id)
+
+    def remove(self, file_id: str) -> None:
+        """Delete a file; its batch goes on naming it, as at the providers."""
+        self._files.pop(file_id, None)
+
+    def newest_first(self, *, after: str | None = None) -> Iterator[UploadedFile | BatchFile]:
+        """All files made before the file `after`; all, if there is none of that id."""
+        files = list(self._files.values())
+        if after in self._files:
+            files = files[: list(self._files).index(after)]
+        return reversed(files)

@@ -1,4 +1,4 @@
-"""What will become of a batch: the frozen specifications everything else is computed from."""
+"""The plan of a batch: frozen specifications that everything else is computed from."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _TERMINAL = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.EXPIRED, Phase.CANCE
 
 
 class Ending(StrEnum):
-    """How a batch ends when nobody cancels it."""
+    """How a batch ends when it is not cancelled."""
 
     COMPLETES = "completes"
     FAILS = "fails"
-    """Refused after validation: `BatchPlan.line_errors` says why."""
+    """Refused after validation: see `BatchPlan.line_errors`."""
     EXPIRES = "expires"
     """Works until its window closes, and has then processed `BatchPlan.reached` requests."""
     STALLS = "stalls"
@@ -62,7 +62,7 @@ class BatchFailure:
 
 @dataclass(frozen=True, slots=True)
 class LineError:
-    """What validation says about one line of an input file (or, without a line, about the whole of it)."""
+    """The result of validation for one line of an input file (or, without a line, about the whole of it)."""
 
     code: str
     message: str
@@ -92,7 +92,7 @@ class Switches:
     words: Mapping[str, str] = field(default_factory=dict)
     """Other status words on the wire, by phase: `{Phase.VALIDATING: "scheduling"}`."""
     null_counts: bool = False
-    """No counts are told: OpenAI's `request_counts` is null, Gemini's `batchStats` is left out."""
+    """No counts: OpenAI's `request_counts` is null, Gemini's `batchStats` is left out."""
     keep_partial: bool | None = None
     """Whether results survive a cancel or an expiry; None is the provider's habit (OpenAI yes, Gemini no)."""
     shuffled: bool = False
@@ -105,7 +105,7 @@ class Switches:
     detail_objects: bool = False
     """Gemini's errors carry `details`, a list of objects where the SDK expects strings."""
     output_only_in_response: bool = False
-    """Gemini tells the output in the operation's `response` only, not in `metadata.output`."""
+    """Gemini has the output in the operation's `response` only, not in `metadata.output`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ class BatchPlan:
     """How many requests are processed at most, for the endings that leave some; None is all."""
     line_errors: tuple[LineError, ...] = ()
     switches: Switches | None = None
-    """None is whatever the provider's own `switches` say at the moment of asking."""
+    """None: the provider's own `switches` at the time of a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ class BatchScript:
     created_at: float | None = None
     """Seconds since the epoch; None is now."""
     cancelled_at: float | None = None
-    """When somebody asked for its cancel, in seconds since the epoch."""
+    """When its cancel was asked for, in seconds since the epoch."""
     inline: bool = False
     """Gemini only: requests and results stand in the batch itself, not in files."""
     plan: BatchPlan = field(default_factory=BatchPlan)

@@ -2,17 +2,213 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import threading
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
-from jobdash.demo.emulator.clock import Clock, RealClock
+from jobdash.demo.emulator.batch import (
+    Batch,
+    BatchFile,
+    BatchIndex,
+    BatchRequests,
+    FileStore,
+    Role,
+    UploadedFile,
+)
+from jobdash.demo.emulator.batch_plan import BatchPlan, BatchScript, ListBehaviour, Switches
 from jobdash.demo.emulator.faults import Faults
-from jobdash.demo.emulator.ids import IdGenerator
 from jobdash.demo.emulator.journal import Journal
-from jobdash.demo.emulator.provider import GEMINI, OPENAI, EmulatedProvider
-from jobdash.demo.emulator.speed import Speed
+from jobdash.demo.emulator.timeline import BatchSnapshot, Clock, RealClock, Speed
 
 OPENAI_KEY = "sk-emulated-openai"
 GEMINI_KEY = "emulated-gemini"
+HOUR = 3600.0
+_AS_PLANNED = Speed()
+
+
+class IdGenerator:
+    """Hands out identifiers; the sequence depends on the seed alone."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def number(self) -> int:
+        """The next number, never given twice."""
+        with self._lock:
+            return next(self._numbers)
+
+    def word(self, kind: str, length: int) -> str:
+        """A new word of that many lower-case letters and digits."""
+        return derived(f"{self._seed}/{kind}/{self.number()}", length)
+
+
+def derived(source: str, length: int) -> str:
+    """The word of that many hexadecimal digits that always belongs to `source`; at most 64."""
+    return hashlib.sha256(source.encode()).hexdigest()[:length]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTraits:
+    """The differences of the providers below their HTTP surface."""
+
+    batch_prefix: str
+    batch_length: int
+    file_prefix: str
+    result_roles: tuple[Role, ...]
+    """The files a batch leaves behind."""
+    result_file: Callable[[str, Role], str]
+    """The id of such a file, from the batch's id."""
+    window: float
+    """Seconds from a batch's creation to its expiry."""
+    keeps_partial: bool
+    """Whether the results so far survive a cancel or an expiry."""
+
+
+OPENAI = ProviderTraits(
+    batch_prefix="batch_",
+    batch_length=32,
+    file_prefix="file-",
+    result_roles=(Role.OUTPUT, Role.ERRORS),
+    result_file=lambda batch_id, role: f"file-{derived(f'{batch_id}/{role}', 24)}",
+    window=24 * HOUR,
+    keeps_partial=True,
+)
+GEMINI = ProviderTraits(
+    batch_prefix="batches/",
+    batch_length=36,
+    file_prefix="files/",
+    result_roles=(Role.OUTPUT,),
+    # With 42 characters longer than the 40 the Files API allows: such files can be read, and not deleted.
+    result_file=lambda batch_id, _: f"files/batch-{batch_id.removeprefix('batches/')}",
+    window=48 * HOUR,
+    keeps_partial=False,
+)
+
+
+@dataclass(slots=True)
+class EmulatedAccount:
+    """What belongs to one key."""
+
+    batches: BatchIndex = field(default_factory=BatchIndex)
+    files: FileStore = field(default_factory=FileStore)
+
+
+class EmulatedProvider:
+    """All accounts at one provider.
+
+    `plan`, `switches` and `listing` may be replaced at any time: the plan counts for batches created from
+    then on, the other two for the next answer.
+    """
+
+    def __init__(
+        self, traits: ProviderTraits, *, clock: Clock, ids: IdGenerator, key: str, speed: Speed = _AS_PLANNED
+    ) -> None:
+        self.traits = traits
+        self.clock = clock
+        self.ids = ids
+        self.speed = speed
+        self.key = key
+        """The key whose account is meant when none is named."""
+        self.plan = BatchPlan()
+        self.switches = Switches()
+        self.listing = ListBehaviour()
+        self._accounts: dict[str, EmulatedAccount] = {}
+
+    def account(self, key: str | None = None) -> EmulatedAccount:
+        """The account of that key; a new key has an empty one."""
+        return self._accounts.setdefault(self.key if key is None else key, EmulatedAccount())
+
+    def add_batch(self, script: BatchScript, *, key: str | None = None) -> str:
+        """Put a batch into an account by a script, and return its id."""
+        input_file = None if script.inline else self.new_file_id()
+        batch = self.create(self.key if key is None else key, script, BatchRequests(script.total), input_file)
+        if input_file is not None:
+            self.account(key).files.add(BatchFile(input_file, batch, Role.INPUT))
+        return batch.id
+
+    def create(self, key: str, script: BatchScript, requests: BatchRequests, input_file: str | None) -> Batch:
+        """A new batch with the requests of that file, or inline ones."""
+        created = self.clock.now() if script.created_at is None else script.created_at
+        batch = Batch(
+            id=self.traits.batch_prefix + self.ids.word("batch", self.traits.batch_length),
+            number=self.ids.number(),
+            created=created,
+            window=self.traits.window,
+            script=script,
+            requests=requests,
+            input_file=input_file,
+            cancelled=script.cancelled_at,
+        )
+        account = self.account(key)
+        account.batches.add(batch)
+        for role in self.traits.result_roles:
+            account.files.add(BatchFile(self.result_file(batch, role), batch, role))
+        return batch
+
+    def new_file_id(self) -> str:
+        """The id of a file about to be made."""
+        return self.traits.file_prefix + self.ids.word("file", 24)
+
+    def remove_batch(self, batch_id: str, *, key: str | None = None) -> bool:
+        """Forget a batch, as a provider does now and then; False if there is none of that id."""
+        return self.account(key).batches.remove(batch_id)
+
+    def snapshot(self, batch_id: str, *, key: str | None = None) -> BatchSnapshot:
+        """How a batch looks now; KeyError if there is none of that id."""
+        return self.look(self._known(batch_id, key))
+
+    def cancel(self, batch_id: str, *, key: str | None = None) -> bool:
+        """Cancel as if it were done elsewhere; False if the batch had ended. KeyError if there is none."""
+        return self.ask_cancel(self._known(batch_id, key))
+
+    def ask_cancel(self, batch: Batch) -> bool:
+        """Note the first request to cancel; False if the batch had ended before."""
+        if self.look(batch).phase.terminal:
+            return False
+        if batch.cancelled is None:
+            batch.cancelled = self.clock.now()
+        return True
+
+    def look(self, batch: Batch) -> BatchSnapshot:
+        """How a batch looks now."""
+        return batch.at(self.clock.now(), self.switches_of(batch), self.speed)
+
+    def expires(self, batch: Batch) -> float:
+        """When a batch's window closes."""
+        return self.speed.real(batch.expires, batch.created)
+
+    def switches_of(self, batch: Batch) -> Switches:
+        """The batch's own switches, else the provider's."""
+        return batch.plan.switches if batch.plan.switches is not None else self.switches
+
+    def keeps_partial(self, batch: Batch) -> bool:
+        """Whether results survive when this batch is cancelled or expires."""
+        chosen = self.switches_of(batch).keep_partial
+        return self.traits.keeps_partial if chosen is None else chosen
+
+    def result_file(self, batch: Batch, role: Role) -> str:
+        """The id of a batch's output or error file, whether or not it exists yet."""
+        return self.traits.result_file(batch.id, role)
+
+    def made_at(self, file: UploadedFile | BatchFile) -> float:
+        """When a file was made: input files are as old as their batch, results as old as its end."""
+        if isinstance(file, UploadedFile):
+            return file.created
+        if file.role is Role.INPUT:
+            return file.batch.created
+        snapshot = self.look(file.batch)
+        return snapshot.entered[snapshot.phase]
+
+    def _known(self, batch_id: str, key: str | None) -> Batch:
+        batch = self.account(key).batches.get(batch_id)
+        if batch is None:
+            raise KeyError(batch_id)
+        return batch
 
 
 class Emulator:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from jobdash.demo.emulator.batch_plan import BatchScript, Ending
-from jobdash.demo.emulator.errors import ApiError, JsonObject, gemini_form
-from jobdash.demo.emulator.files import BatchFile, UploadedFile
-from jobdash.demo.emulator.gemini_input import is_embedding, read_file, read_inline
-from jobdash.demo.emulator.gemini_upload import UploadSession, UploadSessions
-from jobdash.demo.emulator.gemini_view import file_content, file_json, operation_json
-from jobdash.demo.emulator.web import api_app, read_number, read_object
+from jobdash.demo.emulator.batch import BatchFile, BatchRequests, UploadedFile
+from jobdash.demo.emulator.batch_plan import BatchScript, Ending, LineError
+from jobdash.demo.emulator.gemini_view import file_content, file_json, is_embedding, operation_json
+from jobdash.demo.emulator.web import ApiError, JsonObject, api_app, gemini_form, read_number, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +22,78 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from jobdash.demo.emulator.batch import Batch
-    from jobdash.demo.emulator.provider import EmulatedAccount, EmulatedProvider
+    from jobdash.demo.emulator.emulator import EmulatedAccount, EmulatedProvider
+
+
+def read_file(content: bytes, *, embeddings: bool = False) -> tuple[BatchRequests, tuple[LineError, ...]]:
+    """The requests of an input file, and what is wrong with it."""
+    wrong, without = ("contents", "content") if embeddings else ("content", "contents")
+    keys: list[str] = []
+    errors: list[LineError] = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            item = json.loads(line)
+        except ValueError:
+            item = None
+        if not isinstance(item, dict) or not isinstance(item.get("request"), dict):
+            errors.append(LineError("INVALID_ARGUMENT", "not a JSON object with a request", number))
+        elif wrong in item["request"] and without not in item["request"]:
+            errors.append(LineError("INVALID_ARGUMENT", f'Unknown name "{wrong}" at request', number))
+        else:
+            keys.append(str(item.get("key", "")))
+    if not keys and not errors:
+        errors.append(LineError("INVALID_ARGUMENT", "the input file is empty"))
+    return BatchRequests(len(keys), tuple(keys)), tuple(errors)
+
+
+def read_inline(config: dict[str, object]) -> BatchRequests:
+    """The requests of an `inputConfig`; `metadata` of each goes back with its response."""
+    outer = config.get("requests")
+    items = outer.get("requests") if isinstance(outer, dict) else None
+    if not isinstance(items, list) or not items:
+        raise ApiError(400, "The batch has neither a file nor requests.")
+    metadata = tuple(item.get("metadata") if isinstance(item, dict) else None for item in items)
+    return BatchRequests(len(items), metadata=metadata)
+
+
+@dataclass(slots=True)
+class UploadSession:
+    """An upload under way, in the account whose key started it."""
+
+    key: str
+    display_name: str
+    mime_type: str
+    wanted_id: str | None
+    content: bytearray = field(default_factory=bytearray)
+
+
+class UploadSessions:
+    """The uploads under way, by the id in their URL."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, UploadSession] = {}
+
+    def start(self, upload_id: str, session: UploadSession) -> None:
+        """Open one."""
+        self._sessions[upload_id] = session
+
+    def receive(self, upload_id: str, command: str, offset: str, piece: bytes) -> tuple[UploadSession, bool]:
+        """Take a piece; True with the last one, after which the upload is closed."""
+        session = self._sessions.get(upload_id)
+        if session is None:
+            raise ApiError(404, "The upload is unknown or was finalized.")
+        commands = {word.strip() for word in command.split(",")}
+        if not commands or commands - {"upload", "finalize"}:
+            raise ApiError(400, f"Unknown upload command: '{command}'.")
+        if "upload" in commands:
+            if offset != str(len(session.content)):
+                raise ApiError(400, f"The offset is {offset}; {len(session.content)} bytes were received.")
+            session.content += piece
+        if "finalize" in commands:
+            del self._sessions[upload_id]
+            return session, True
+        return session, False
+
 
 MODELS = ("gemini-x-flash", "gemini-x-pro", "gemini-x-embedding")
 LONGEST_FILE_ID = 40
@@ -34,7 +102,7 @@ _KEY_HEADER = "x-goog-api-key"
 
 
 def gemini_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:
-    """The application; `accepts` says which keys are good."""
+    """The application; `accepts` decides which keys are good."""
     api = _Gemini(provider, accepts)
     routes = []
     for version in ("v1", "v1beta"):

@@ -1,18 +1,86 @@
-"""What Gemini's API shows of a batch (a long-running operation) and of a file."""
+"""What Gemini's API returns: batches (long-running operations), files, and the lines of result files."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Iterator
 
-from jobdash.demo.emulator.batch import Batch
-from jobdash.demo.emulator.batch_plan import Phase
-from jobdash.demo.emulator.errors import JsonObject
-from jobdash.demo.emulator.files import BatchFile, Role, UploadedFile
-from jobdash.demo.emulator.gemini_input import is_embedding
-from jobdash.demo.emulator.gemini_results import inline_responses, render
-from jobdash.demo.emulator.provider import HOUR, EmulatedProvider
+from jobdash.demo.emulator.batch import Batch, BatchFile, RequestOutcome, Role, UploadedFile
+from jobdash.demo.emulator.batch_plan import BatchFailure, Phase, Switches
+from jobdash.demo.emulator.emulator import HOUR, EmulatedProvider, derived
 from jobdash.demo.emulator.timeline import BatchSnapshot
+from jobdash.demo.emulator.web import JsonObject, to_jsonl
+
+_RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 429: 8, 500: 13, 503: 14}
+"""google.rpc.Code by HTTP status."""
+
+
+def is_embedding(model: str) -> bool:
+    """Whether a model makes embeddings, and nothing else."""
+    return "embedding" in model
+
+
+def render(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> bytes:
+    """The whole file."""
+    if role is Role.INPUT:
+        return to_jsonl((_request(batch, index) for index in range(batch.requests.count)), Switches())
+    return to_jsonl(_results(batch, snapshot, switches), switches)
+
+
+def inline_responses(batch: Batch, snapshot: BatchSnapshot, switches: Switches) -> list[JsonObject]:
+    """What a batch of inline requests answers, with the metadata that came with each request."""
+    metadata = batch.requests.metadata
+    responses = []
+    for outcome in batch.outcomes(snapshot, shuffled=switches.shuffled):
+        response = _result(batch, outcome, switches)
+        own: object = (
+            {"key": batch.requests.id(outcome.index)} if metadata is None else metadata[outcome.index]
+        )
+        if own is not None:
+            response["metadata"] = own
+        responses.append(response)
+    return responses
+
+
+def _results(batch: Batch, snapshot: BatchSnapshot, switches: Switches) -> Iterator[JsonObject]:
+    for outcome in batch.outcomes(snapshot, shuffled=switches.shuffled):
+        yield {"key": batch.requests.id(outcome.index), **_result(batch, outcome, switches)}
+
+
+def _result(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
+    if outcome.expired:
+        return {"error": {"code": 4, "message": "The batch expired before this request was processed."}}
+    if outcome.failure is not None:
+        return {"error": _status(outcome.failure, details=switches.detail_objects)}
+    key = batch.requests.id(outcome.index)
+    if is_embedding(batch.script.model):
+        return {"response": {"embedding": {"values": [0.1, -0.2, 0.3]}, "tokenCount": "4"}}
+    content = {"role": "model", "parts": [{"text": f"An answer to {key}."}]}
+    response: JsonObject = {
+        "candidates": [{"content": content, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {"promptTokenCount": 20, "candidatesTokenCount": 30, "totalTokenCount": 50},
+        "modelVersion": batch.script.model,
+        "responseId": derived(f"{batch.id}/{key}", 22),
+    }
+    return {"response": response}
+
+
+def _status(failure: BatchFailure, *, details: bool) -> JsonObject:
+    status: JsonObject = {"code": _RPC_CODES.get(failure.status, 2), "message": failure.message}
+    if details:
+        info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": failure.code.upper()}
+        status["details"] = [info]
+    return status
+
+
+def _request(batch: Batch, index: int) -> JsonObject:
+    key = batch.requests.id(index)
+    if is_embedding(batch.script.model):
+        return {"key": key, "request": {"content": {"parts": [{"text": f"What about {key}?"}]}}}
+    contents = [{"role": "user", "parts": [{"text": f"What about {key}?"}]}]
+    return {"key": key, "request": {"contents": contents}}
+
 
 FILE_LIFE = 48 * HOUR
 
@@ -55,7 +123,7 @@ def file_json(
 ) -> JsonObject:
     """The file object of a file with that content; its links begin with `base_url`."""
     generated = isinstance(file, BatchFile)
-    created = _made_at(provider, file)
+    created = provider.made_at(file)
     shown: JsonObject = {
         "name": file.id,
         "mimeType": "application/json" if isinstance(file, BatchFile) else file.mime_type,
@@ -146,16 +214,6 @@ def _has_output(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapsho
     if snapshot.phase in {Phase.CANCELLED, Phase.EXPIRED}:
         return provider.keeps_partial(batch) and snapshot.processed > 0
     return snapshot.phase is Phase.COMPLETED
-
-
-def _made_at(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> float:
-    """Uploads have their own time, input files are as old as their batch, results as old as its end."""
-    if isinstance(file, UploadedFile):
-        return file.created
-    if file.role is Role.INPUT:
-        return file.batch.created
-    snapshot = provider.look(file.batch)
-    return snapshot.entered[snapshot.phase]
 
 
 def _error(batch: Batch, phase: Phase, *, details: bool) -> JsonObject:

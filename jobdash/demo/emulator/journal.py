@@ -1,4 +1,4 @@
-"""What was asked of the emulator, in order: for tests that must know what really went over the wire."""
+"""The requests to the emulator, in order: for tests of what really went over the wire."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEPT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One request and what became of it."""
+    """One request and its result."""
 
     at: float
     """The emulator's time, in seconds since the epoch."""

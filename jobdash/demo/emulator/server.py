@@ -1,8 +1,10 @@
-"""Puts an emulator on a port of this machine, in a thread of its own."""
+"""The emulator on a port of this machine, in a thread of its own or as a process."""
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
@@ -12,7 +14,8 @@ from jobdash.demo.emulator.emulator import GEMINI_KEY, OPENAI_KEY, Emulator
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from jobdash.demo.emulator.prompt_server import PromptServer
+    from jobdash.demo.emulator.http_server import PromptServer
+
 
 HOST = "127.0.0.1"
 START_TIMEOUT = 10.0
@@ -89,10 +92,27 @@ def _run(emulator: Emulator, listener: socket.socket, started: Future[PromptServ
     with listener:
         try:
             # Only here, because uvicorn and Starlette take a tenth of a second to import.
-            from jobdash.demo.emulator.prompt_server import PromptServer
+            from jobdash.demo.emulator.http_server import PromptServer
 
             PromptServer(emulator, started.set_result).run(sockets=[listener])
         except Exception as error:
             if started.done():
                 raise
             started.set_exception(error)
+
+
+def serve(emulator: Emulator, *, port: int = 0) -> None:
+    """Serve until SIGINT or SIGTERM; only in a main thread. Raises OSError when the port is taken."""
+    ended = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: ended.set()) for number in numbers]
+    try:
+        with EmulatorServer(emulator, port=port) as server:
+            for name, value in server.environment().items():
+                sys.stdout.write(f"export {name}={value}\n")
+            # A reader of a pipe waits for it.
+            sys.stdout.flush()
+            ended.wait()
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,12 +1,88 @@
-"""From a plan to what a batch looks like at any moment: pure functions of the plan and the time."""
+"""The time of the emulator: its clocks, its speed, and the state of a batch at any moment."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from jobdash.demo.emulator.batch_plan import BatchPlan, CancelBehaviour, Ending, Phase
+
+
+class Clock(Protocol):
+    """A source of time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+
+class RealClock:
+    """The time of the machine."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+
+class ScaledClock:
+    """Starts at `start` (the real time, if not given) and runs `factor` times as fast as the machine's."""
+
+    def __init__(self, factor: float, *, start: float | None = None) -> None:
+        self._factor = factor
+        self._start = time.time() if start is None else start
+        self._zero = time.monotonic()
+
+    def now(self) -> float:
+        """Seconds since the epoch, as this clock sees it."""
+        return self._start + (time.monotonic() - self._zero) * self._factor
+
+
+class ManualClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self, start: float = 1_800_000_000.0) -> None:
+        self._now = start
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move on; a clock never goes back."""
+        if seconds < 0:
+            raise ValueError(f"a clock never goes back: {seconds}")
+        self._now += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What happens from ``since`` on (or from a batch's creation, if that is later) takes 1/``factor`` of the
+    time that is planned for it. Times are seconds since the epoch.
+    """
+
+    factor: float = 1.0
+    since: float = 0.0
+
+    def planned(self, moment: float, created: float) -> float:
+        """Return the moment of a batch's plan that is reached at a real moment."""
+        start = max(created, self.since)
+        return moment if moment <= start else start + (moment - start) * self.factor
+
+    def real(self, moment: float, created: float) -> float:
+        """Return when a moment of a batch's plan is reached."""
+        start = max(created, self.since)
+        return moment if moment <= start else start + (moment - start) / self.factor
+
+    def in_real_time(self, snapshot: BatchSnapshot, created: float) -> BatchSnapshot:
+        """Return a snapshot whose phases began when they did, not when they were planned."""
+        if self.factor == 1.0:
+            return snapshot
+        entered: Mapping[Phase, float] = {
+            phase: self.real(moment, created) for phase, moment in snapshot.entered.items()
+        }
+        return replace(snapshot, entered=entered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +176,7 @@ def look(
 
 
 def _undisturbed(plan: BatchPlan, total: int, created: float, expiry: float) -> _Timeline:
-    """The course of a batch that nobody cancels."""
+    """The course of a batch without a cancel."""
     timing = plan.timing
     start = created + timing.validating
     if plan.ending is Ending.FAILS:

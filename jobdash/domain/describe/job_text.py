@@ -1,4 +1,4 @@
-"""What the clock says of a job when it is drawn: age, time left, stuck, expires soon. Never stored."""
+"""The words for a job: its status, and what follows from the time: age, time left, stalled. Never stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobdash.domain.time import HOUR, short_span
 _RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
 EXPIRES_SOON_MS = 2 * HOUR
 WAITS = "waits for its script"
-"""What a retried local job does that nobody runs yet."""
+"""Behind the status of a retried local job that has no worker yet."""
 STARTING = "its script is starting"
 
 
@@ -20,7 +20,7 @@ def age(row: JobRow, now: int) -> str:
 
 
 def left_ms(row: JobRow, now: int) -> int | None:
-    """Return the milliseconds a running job needs at the pace it had so far; None when nobody can tell."""
+    """Return the milliseconds a running job needs at its present rate; None when that is unknown."""
     if row.status not in _RUNNING or row.gone or row.done is None or row.remaining is None:
         return None
     if stalled(row, now):
@@ -31,7 +31,7 @@ def left_ms(row: JobRow, now: int) -> int | None:
 
 
 def left(row: JobRow, now: int) -> str:
-    """Return ``~41m``, or an empty text when nobody can tell."""
+    """Return ``~41m``, or an empty text when that is unknown."""
     ms = left_ms(row, now)
     return "" if ms is None else f"~{short_span(ms)}"
 
@@ -44,20 +44,25 @@ def expires_in(row: JobRow, now: int) -> str:
     return f"expires in {short_span(ms)}" if ms > 0 else f"past its deadline by {short_span(-ms)}"
 
 
+def done_words(row: JobRow, word: str = "done") -> str:
+    """Return how many requests or items are done: ``25 of 100 done``."""
+    return f"{row.done or 0:,} {word}" if row.total is None else f"{row.done or 0:,} of {row.total:,} {word}"
+
+
 def stalled(row: JobRow, now: int) -> bool:
-    """Whether a local job's worker has not been heard of within its lease."""
+    """Whether a local job's worker did not renew its lease."""
     return row.status is Status.IN_PROGRESS and row.lease_until is not None and row.lease_until < now
 
 
 def worker_gone(row: JobRow, now: int) -> bool:
-    """Whether a local job is asked to stop, and its worker has not been heard of within its lease."""
+    """Whether a local job is asked to stop, and its worker did not renew its lease."""
     if not row.local or row.status is not Status.CANCELLING:
         return False
     return row.lease_until is None or row.lease_until < now
 
 
 def waits_for_script(row: JobRow) -> bool:
-    """Whether a local job was retried, and nobody runs it yet."""
+    """Whether a local job was retried, and has no worker yet."""
     return row.local and row.status is Status.PENDING
 
 
@@ -80,16 +85,16 @@ OUTCOME_WORDS = {Completeness.PARTIAL: "partial", Completeness.ALL_FAILED: "all 
 
 
 def ended_word(row: JobRow) -> str:
-    """Return the word for a job's status, whatever the clock says: ``partial`` where requests failed."""
+    """Return the word for a job's status, whatever the time: ``partial`` where requests failed."""
     outcome = row.outcome
     return LABELS[row.status] if outcome is None else OUTCOME_WORDS.get(outcome, LABELS[row.status])
 
 
 def shown_status(row: JobRow, now: int) -> str:
     """Return the one word that every face has for a job: its status as a person reads it, else ``partial``,
-    ``all failed``, ``stalled``, ``gone``, ``removing``, or a word nobody knows as its provider wrote it.
+    ``all failed``, ``stalled``, ``gone``, ``removing``, or an unknown word as its provider wrote it.
 
-    A cancel that no worker lives to answer is shown as what it is about to become.
+    A cancel without a worker is shown as ``cancelled``, which it is about to be.
     """
     if row.gone:
         return "gone"
@@ -104,9 +109,19 @@ def shown_status(row: JobRow, now: int) -> str:
     return ended_word(row)
 
 
-def local_status(row: JobRow, now: int) -> str:
-    """Return the word for a local job, with what else the clock says of it: ``cancelled (worker gone)``."""
-    word, told = shown_status(row, now), remark(row, now)
+def status_words(row: JobRow, now: int) -> str:
+    """Return the status as a command prints it: `shown_status` with what follows from the time.
+
+    ``pending · waits for its script``; an unknown word as its provider wrote it, with ``?``.
+    """
+    if row.removed_at is not None:
+        return "removed"
+    word = shown_status(row, now)
+    if row.gone:
+        return f"? {word}"
+    if row.status is Status.UNKNOWN and row.removing is None:
+        return f"{word.removesuffix('?')}?"
+    behind = remark(row, now) if row.local else ""
     if worker_gone(row, now):
-        return f"{word} ({told})"
-    return f"{word} · {told}" if told and told != word else word
+        return f"{word} ({behind})"
+    return f"{word} · {behind}" if behind and behind != word else word

@@ -1,4 +1,4 @@
-"""What a plan says to a person: titles, buttons, and what will happen, in whole sentences."""
+"""The description of a plan: titles, buttons, and what will happen, in whole sentences."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _by_topic(notes: list[Note]) -> list[Note]:
 
 
 def _prefixed(which: str, notes: list[Note]) -> list[Note]:
-    """Say of notes which jobs they are for, where a plan is for both kinds."""
+    """Return notes with the jobs they are for in front, where a plan is for both kinds."""
     return [replace(note, text=f"{which}{note.text}") for note in notes]
 
 
@@ -162,7 +162,7 @@ def _meaning(plan: Plan, *, local: bool) -> str:
 
 
 def _at_providers(plan: Plan) -> Plan:
-    """Return the part of a plan that providers hear of."""
+    """Return the part of a plan that is for providers."""
     if not plan.local:
         return plan
     return replace(plan, decisions=tuple(each for each in plan.decisions if not each.job.local))
@@ -254,8 +254,8 @@ def _asked_to_stop(unfinished: Sequence[Decision]) -> str:
     """Return how many are asked now, and how many have been asked before."""
     again = sum(1 for decision in unfinished if decision.job.status is Status.CANCELLING)
     now = len(unfinished) - again
-    told = [f"{jobs(now)} asked to stop"] if now else []
-    return ", ".join([*told, *([f"{jobs(again)} asked before"] if again else [])])
+    asked = [f"{jobs(now)} asked to stop"] if now else []
+    return ", ".join([*asked, *([f"{jobs(again)} asked before"] if again else [])])
 
 
 def _skipped(plan: Plan) -> list[Note]:
@@ -265,13 +265,13 @@ def _skipped(plan: Plan) -> list[Note]:
     if len(skipped) <= 3:
         return [Note("Skipped", f"{clean(decision.job.name, 60)}: {decision.reason}") for decision in skipped]
     reasons = Counter(decision.reason for decision in skipped)
-    told = " · ".join(f"{number:,} × {reason}" for reason, number in reasons.most_common(3))
+    listed = " · ".join(f"{number:,} × {reason}" for reason, number in reasons.most_common(3))
     rest = len(reasons) - 3
-    return [Note("Skipped", f"{jobs(len(skipped))}: {told}{_more(rest)}")]
+    return [Note("Skipped", f"{jobs(len(skipped))}: {listed}{_more(rest)}")]
 
 
 def _more(rest: int) -> str:
-    """Return how many reasons are not told."""
+    """Return how many reasons are left out."""
     return f" · {rest} more {'reason' if rest == 1 else 'reasons'}" if rest > 0 else ""
 
 

@@ -1,4 +1,4 @@
-"""What a plan says of jobs that scripts run here: what happens to the script, and to what is done."""
+"""The description of a plan for jobs of scripts: what happens to the script, and to what is done."""
 
 from __future__ import annotations
 
@@ -6,24 +6,18 @@ from collections.abc import Iterator
 
 from jobdash.domain.describe.job_text import stalled, worker_gone
 from jobdash.domain.items import ENDED, GRACE_S, WorkerProcess
-from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Decision, Note, Plan
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 
 _COMMAND_MOST = 32 * 1024
-"""Characters of a command line that are shown: all of it, before somebody starts it."""
-_PIDS_TOLD = 5
+"""Characters of a command line that are shown: all of it, before it is started."""
+_PIDS_SHOWN = 5
 
 
 def local_notes(plan: Plan) -> list[Note]:
     """Return what will happen to the local jobs of a plan."""
     return list(_BUILDERS[plan.action](plan)) if plan.local else []
-
-
-def done_words(row: JobRow, word: str = "done") -> str:
-    """Return how many results there are: ``25 of 100 done``."""
-    return f"{row.done or 0:,} {word}" if row.total is None else f"{row.done or 0:,} of {row.total:,} {word}"
 
 
 def left_words(plan: Plan) -> str:
@@ -54,7 +48,7 @@ def _workers(plan: Plan) -> list[tuple[Decision, WorkerProcess]]:
 
 
 def _kept(plan: Plan) -> Note:
-    """Say what stays: items with keys stay readable, counts of others stay counts."""
+    """Return what stays: items with keys stay readable, counts of others stay counts."""
     done = sum(decision.job.done or 0 for decision in plan.local)
     if not done:
         return Note("Kept", "nothing is finished yet")
@@ -83,7 +77,7 @@ def _cancel(plan: Plan) -> Iterator[Note]:
 
 
 def stalled_in(plan: Plan) -> frozenset[int]:
-    """Return the ids of the jobs of a plan that count as running, and that nobody runs any more."""
+    """Return the ids of the jobs of a plan that count as running, and have no worker any more."""
     dead = plan.dead
     return frozenset(
         each.job.id
@@ -102,7 +96,7 @@ def _force_fail(plan: Plan) -> Iterator[Note]:
 
 
 def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
-    """Say what becomes of the processes behind unfinished jobs."""
+    """Yield what happens to the processes of unfinished jobs."""
     workers = [plan.workers.get(decision.job.id, WorkerProcess()) for decision in decisions]
     alive = [worker for worker in workers if worker.alive]
     if alive and plan.choices.stop_process:
@@ -131,12 +125,12 @@ def _stopping(alive: list[WorkerProcess]) -> Iterator[Note]:
 
 
 def _pids(workers: list[WorkerProcess]) -> str:
-    told = (f"pid {each.pid}{' (suspended)' if each.suspended else ''}" for each in workers[:_PIDS_TOLD])
-    return f"{', '.join(told)}{_more(workers)}"
+    shown = (f"pid {each.pid}{' (suspended)' if each.suspended else ''}" for each in workers[:_PIDS_SHOWN])
+    return f"{', '.join(shown)}{_more(workers)}"
 
 
 def _more(workers: list[WorkerProcess]) -> str:
-    more = len(workers) - _PIDS_TOLD
+    more = len(workers) - _PIDS_SHOWN
     return f" and {more:,} more" if more > 0 else ""
 
 

@@ -1,4 +1,4 @@
-"""Accounts: who polls them when, and how it went."""
+"""Accounts: the claim of a poll, and its result."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _REQUESTED = or_(
     accounts.c.next_poll_at == 0,
     and_(accounts.c.claimed_until.is_not(None), accounts.c.next_poll_at != accounts.c.claimed_until),
 )
-"""While an account is claimed: somebody (F5, an action) has made it due since."""
+"""While an account is claimed: it was made due since (F5, an action)."""
 _ADD_ACCOUNT = insert(accounts).on_conflict_do_nothing()
 
 
 class AccountWrites(UnitOfWork):
-    """The row on which all dashboards agree about an account."""
+    """The poll clock of each account, which all processes share."""
 
     def claim_poll(
         self,
@@ -36,12 +36,12 @@ class AccountWrites(UnitOfWork):
         duplicates: Sequence[str] = (),
         overdue: bool = False,
     ) -> bool:
-        """Return whether this process polls the account now; if so, nobody else does before ``until``.
+        """Claim the poll of an account that is due until ``until``; return whether it is ours.
 
         ``duplicates`` are other names of the same key: the account is due when one of them is, and they are
         claimed together. With ``overdue`` it is claimed before its time as well, unless another process is
         polling it. A time beyond the longest interval was written by a clock that has been set back since:
-        it counts for nothing.
+        it is ignored.
         """
         names = (account, *duplicates)
         free = or_(
@@ -62,7 +62,7 @@ class AccountWrites(UnitOfWork):
             return True
 
     def keep_poll(self, account: str, until: int, *, duplicates: Sequence[str] = ()) -> None:
-        """Keep a claimed poll that takes its time: nobody else polls before ``until``, unless asked."""
+        """Extend the claim of a poll that takes long, unless the account was made due since."""
         mine = (accounts.c.name.in_((account, *duplicates)), ~_REQUESTED)
         keep = update(accounts).where(*mine).values(next_poll_at=until, claimed_until=until)
         with self._transaction() as connection:
@@ -82,10 +82,10 @@ class AccountWrites(UnitOfWork):
         first_sync_done: bool | None = None,
         claimed: bool = False,
     ) -> None:
-        """Write how a poll went: with ``error`` None it went well. Times are milliseconds UTC.
+        """Write the result of a poll; ``error`` is None for success. Times are milliseconds UTC.
 
-        An account that was ``claimed`` and has been made due since (`poll_now`, or an action) stays due: what
-        is to be seen may have happened after this poll read its list.
+        An account that was ``claimed`` and has been made due since (`poll_now`, or an action) stays due: the
+        change may have happened after this poll read its list.
         """
         earliest = func.min(accounts.c.next_poll_at, next_poll_at)
         columns: dict[str, Any] = {
@@ -107,7 +107,7 @@ class AccountWrites(UnitOfWork):
             connection.execute(update(accounts).where(accounts.c.name == account).values(**columns))
 
     def poll_now(self, account: str | None = None) -> None:
-        """Make an account (or every one) due, so that whoever claims it next polls it."""
+        """Make an account (or every one) due."""
         due = update(accounts).values(next_poll_at=0)
         if account is not None:
             due = due.where(accounts.c.name == account)

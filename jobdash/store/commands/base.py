@@ -1,4 +1,4 @@
-"""What all writes to jobs share: the job in a transaction, its columns, its events."""
+"""The base of all writes to jobs: read, check and update a job in a transaction, and log events."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class JobWrites(UnitOfWork):
 
     @staticmethod
     def _new_public_ids(connection: Connection, count: int) -> list[str]:
-        """Return public ids that no job has; among a million, chance alone repeats one now and then."""
+        """Return public ids that no job has; among a million, random ids repeat now and then."""
         fresh: set[str] = set()
         while len(fresh) < count:
             more = {public_id() for _ in range(count - len(fresh))}

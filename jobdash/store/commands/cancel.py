@@ -9,8 +9,8 @@ from jobdash.domain.status import FORCE_FAILED, UNFINISHED, Status
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import driver_of
+from jobdash.store.merge import RemoteSnapshot
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
-from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.rows import UNFINISHED_REMOTELY
 from jobdash.store.sanitize import stored
 
@@ -27,8 +27,8 @@ _UNANSWERED = (
 class CancelWrites(SnapshotWrites):
     """The store's part of a cancel.
 
-    The closing methods return the job as it is afterwards, or None when somebody else (a reconciling sync)
-    has closed the intent; ``action`` is the word for the log: ``cancel``, or ``reconcile``.
+    The closing methods return the job as it is afterwards, or None when the intent was closed elsewhere (by a
+    reconciling sync); ``action`` is for the log: ``cancel``, or ``reconcile``.
     """
 
     def begin_cancel(
@@ -41,10 +41,10 @@ class CancelWrites(SnapshotWrites):
         bulk: str | None = None,
         reason: str | None = None,
     ) -> Intent | Refusal:
-        """Write, before the request is sent, that a cancel is asked for; on disk when this returns.
+        """Write a cancel before its request is sent; on disk when this returns.
 
-        ``fence`` is that of the plan, ``accept`` looks at the job once more, ``deadline`` (milliseconds UTC)
-        is when the request has certainly ended.
+        ``fence`` is that of the plan, ``accept`` checks the job once more, ``deadline`` (milliseconds UTC) is
+        when the request has certainly ended.
         """
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
@@ -72,18 +72,18 @@ class CancelWrites(SnapshotWrites):
         asked_at: int | None = None,
         action: str = "cancel",
     ) -> JobRow | None:
-        """The provider has answered: the cancel is accepted, or the job had ended already.
+        """End a cancel that was answered: it is accepted, or the job had ended already.
 
-        That holds also where a rival took the one who asked for dead and closed the intent.
+        The answer is used also where another process took this one for dead and closed the intent.
         """
         with self._transaction() as connection:
             intent = self._close(connection, intent_id, self._clock(), result)
             if intent is None:
-                return self._answered_late(connection, intent_id, result, remote, asked_at, action)
-            self._answered(connection, intent, remote, asked_at)
+                return self._close_late(connection, intent_id, result, remote, asked_at, action)
+            self._apply_answer(connection, intent, remote, asked_at)
             return self._log_cancel(connection, intent, action, result, detail)
 
-    def _answered_late(
+    def _close_late(
         self,
         connection: Connection,
         intent_id: int,
@@ -92,7 +92,7 @@ class CancelWrites(SnapshotWrites):
         asked_at: int | None,
         action: str,
     ) -> JobRow | None:
-        """Take in the answer to whoever asked, though it is closed; None for a rival's second look."""
+        """Use the answer to a cancel whose intent is closed already; None for a reconciling process."""
         intent = self._closed(connection, intent_id)
         if intent is None or action != "cancel":
             return None
@@ -102,7 +102,7 @@ class CancelWrites(SnapshotWrites):
             self._set(connection, row.id, cancel_requested_at=intent.opened_at, cancel_doubt=0)
         elif row.cancel_requested_at == intent.opened_at:
             self._set(connection, row.id, cancel_doubt=0)
-        self._answered(connection, intent, remote, asked_at)
+        self._apply_answer(connection, intent, remote, asked_at)
         return self._log_cancel(connection, intent, action, result, "answered after it was given up")
 
     def withdraw_cancel(
@@ -114,7 +114,7 @@ class CancelWrites(SnapshotWrites):
         asked_at: int | None = None,
         action: str = "cancel",
     ) -> JobRow | None:
-        """The cancel was certainly not applied: the job is again what it was before it was asked."""
+        """End a cancel that was certainly not applied: the job is again what it was before."""
         with self._transaction() as connection:
             intent = self._close(connection, intent_id, self._clock(), "withdrawn")
             if intent is None:
@@ -124,7 +124,7 @@ class CancelWrites(SnapshotWrites):
                 earlier = intent.earlier_cancel_requested_at
                 again = {"cancel_requested_at": earlier, "cancel_doubt": int(earlier is not None)}
                 self._set(connection, job_id, **again if earlier else {**again, "cancel_reason": None})
-            self._answered(connection, intent, remote, asked_at)
+            self._apply_answer(connection, intent, remote, asked_at)
             return self._log_cancel(connection, intent, action, "failed", reason)
 
     def leave_cancelling(
@@ -136,31 +136,28 @@ class CancelWrites(SnapshotWrites):
         asked_at: int | None = None,
         action: str = "cancel",
     ) -> JobRow | None:
-        """Nobody can tell whether the cancel was applied: the job stays ``cancelling``, in doubt."""
+        """End a cancel whose result is unknown: the job stays ``cancelling``, in doubt."""
         with self._transaction() as connection:
             intent = self._close(connection, intent_id, self._clock(), "no answer")
             if intent is None:
                 return None
             self._set(connection, intent.job_id, cancel_doubt=1)
-            self._answered(connection, intent, remote, asked_at)
+            self._apply_answer(connection, intent, remote, asked_at)
             return self._log_cancel(connection, intent, action, "failed", reason)
 
     def withdraw_unanswered(self, account: str, origin: str, reason: str, after_ms: int) -> list[JobRow]:
-        """Withdraw the cancels that got no answer, where the provider was seen running the job long after.
+        """Withdraw the cancels without an answer whose jobs the provider showed running long after.
 
-        ``after_ms`` milliseconds after it was asked for, a cancel has been applied or never will be. Returns
-        the jobs, which may be asked again.
+        ``after_ms`` milliseconds after its request, a cancel has been applied or never will be. Returns the
+        jobs, which may be cancelled again.
         """
         with sqlite.translated(self._path):
             found = self._reading.execute(_UNANSWERED, (account, origin, after_ms)).fetchall()
         withdrawn: list[JobRow] = []
         for (job_id,) in found:
             with self._transaction() as connection:
-                if (
-                    driver_of(connection)
-                    .execute(f"{_UNANSWERED} AND id = ?", (account, origin, after_ms, job_id))
-                    .fetchone()
-                ):
+                one = f"{_UNANSWERED} AND id = ?"
+                if driver_of(connection).execute(one, (account, origin, after_ms, job_id)).fetchone():
                     self._set(
                         connection, job_id, cancel_requested_at=None, cancel_reason=None, cancel_doubt=0
                     )
@@ -169,7 +166,7 @@ class CancelWrites(SnapshotWrites):
                     withdrawn.append(row)
         return withdrawn
 
-    def _answered(
+    def _apply_answer(
         self, connection: Connection, intent: Intent, remote: RemoteSnapshot | None, asked_at: int | None
     ) -> None:
         if remote is not None:
@@ -182,9 +179,8 @@ class CancelWrites(SnapshotWrites):
     ) -> JobRow:
         row = self._row_now(connection, intent.job_id)
         self._add_event(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
-        if (
-            action == "cancel" and row.remote_status in UNFINISHED
-        ):  # a sync that reconciles plans its own next
+        # A sync that reconciles plans its next poll by itself.
+        if action == "cancel" and row.remote_status in UNFINISHED:
             self._make_due(connection, row.account)
         return row
 
@@ -199,7 +195,7 @@ class CancelWrites(SnapshotWrites):
     ) -> JobRow | Refusal:
         """Declare a job failed here; on disk when this returns. The job then has a new fence.
 
-        The provider is asked by a cancel that comes after it.
+        The cancel at the provider follows.
         """
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)

@@ -1,4 +1,4 @@
-"""The errors of a batch, and those of its failed requests, as they were asked for."""
+"""Write the errors of a batch and its failed requests, when a person refreshes them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from sqlalchemy import bindparam, delete, insert
 from jobdash.domain.job import JobRow
 from jobdash.store.commands.base import JobWrites, items
 from jobdash.store.dialects.sqlite import chunks
-from jobdash.store.merge import changed_columns
-from jobdash.store.remote_snapshot import RemoteSnapshot, SnapshotFailure
-from jobdash.store.sanitize import as_json, distinct, error_entries, stored, stored_error
+from jobdash.store.merge import RemoteSnapshot, SnapshotFailure, changed_columns, error_entries
+from jobdash.store.sanitize import as_json, distinct, stored, stored_error
 
 MOST_FAILED = 50_000
 """Failed requests kept of one batch: as many as the largest batches have."""
@@ -33,7 +32,7 @@ _KEEP = insert(items).prefix_with("OR REPLACE")
 
 
 class ErrorWrites(JobWrites):
-    """What was asked of errors. A batch's failed requests are kept as the items of a script's job are."""
+    """Writes errors; the failed requests of a batch are kept as the items of a script's job are."""
 
     def set_errors(
         self,
@@ -43,11 +42,11 @@ class ErrorWrites(JobWrites):
         *,
         complete: bool = True,
     ) -> JobRow:
-        """Replace the error details of a batch by those just asked for, and log that.
+        """Replace the error details of a batch, and log that.
 
-        ``failed`` are its failed requests, None where they were not asked for: those known stay. Of more
-        than `MOST_FAILED`, or `MOST_BYTES`, the first ones are kept. ``complete`` says that there are no
-        others. The errors of the job hold their groups, each with its ``count``.
+        ``failed`` are its failed requests, None where they were not requested: those known stay. Of more
+        than `MOST_FAILED`, or `MOST_BYTES`, the first ones are kept. ``complete`` is whether these are all.
+        The errors of the job hold their groups, each with its ``count``.
         """
         columns = {
             name: value for name, value in changed_columns(observed).items() if name in {"error", "errors"}
@@ -68,7 +67,7 @@ class ErrorWrites(JobWrites):
             return row
 
     def errors_withheld(self, job_id: int, reason: str) -> JobRow:
-        """Log that the errors of a batch could not be asked for."""
+        """Log that the errors of a batch could not be requested."""
         with self._transaction() as connection:
             row = self._row_now(connection, job_id)
             self._add_event(connection, self._clock(), REFRESHED, row, "failed", reason)
@@ -90,7 +89,7 @@ def _rows(job_id: int, failed: Sequence[SnapshotFailure], now: int) -> list[dict
     """Return failed requests as rows; of two with one key, the later one is named by its place, too."""
     rows: list[dict[str, Any]] = []
     seen: set[str] = set()
-    kept = cache(stored)  # what thousands of requests say is mostly the same
+    kept = cache(stored)  # most of thousands of messages are alike
     for seq, request in enumerate(failed):
         key = distinct(request.key)
         if key in seen:
@@ -141,6 +140,6 @@ def _detail(failed: Sequence[SnapshotFailure] | None, error: str | None) -> str:
     if not failed:
         return error or ""
     counted = Counter(request.error.code or request.error.message for request in failed)
-    some = ", ".join(f"{count:,} × {word}" for word, count in counted.most_common(_IN_DETAIL))
+    some = ", ".join(f"{count:,} × {error}" for error, count in counted.most_common(_IN_DETAIL))
     more = ", …" if len(counted) > _IN_DETAIL else ""
     return f"{len(failed):,} failed: {some}{more}"

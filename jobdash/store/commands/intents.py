@@ -68,8 +68,8 @@ class IntentWrites(JobWrites):
     ) -> Intent | Refusal | InUse:
         """Write, before it is sent, that something of a job is deleted; on disk when this returns.
 
-        What is deleted does not come back, so all is looked at once more: the job as it was planned
-        (``fence``, ``accept``), the removal that ``waiting`` names, and who else uses the file ``file_id``.
+        A deletion cannot be undone, so all is checked once more: the job as it was planned (``fence``,
+        ``accept``), the waiting removal with the id ``waiting``, and other users of the file ``file_id``.
         """
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
@@ -100,7 +100,7 @@ class IntentWrites(JobWrites):
             return self._close(connection, intent_id, self._clock(), result) is not None
 
     def take_over(self, intent: Intent, deadline: int) -> bool:
-        """Make an abandoned intent ours, with a new deadline; False when another process was faster."""
+        """Make an abandoned intent ours, with a new deadline; False when another process did."""
         change = {
             "intent_key": intent.id,
             "was": intent.owner.encode(),

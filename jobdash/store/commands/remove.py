@@ -1,4 +1,4 @@
-"""Removal: the record that is hidden, what could not be deleted, and removals that wait for a cancel."""
+"""Removal: hide the record, keep what could not be deleted, let a removal wait for a cancel; undo."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.status import UNFINISHED
 from jobdash.store.commands.base import job
 from jobdash.store.commands.intents import TAKEN_BACK, IntentWrites
 from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.merge import FILES_DELETED
-from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
+from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, Undoable, UndoKind, UndoOutcome
 from jobdash.store.sanitize import stored_error
 
 NOT_CONFIRMED = "the cancel was not confirmed in time; the job stays"
@@ -22,11 +24,17 @@ _OVERDUE = (
     " FROM intent INDEXED BY intent_open LEFT JOIN account ON account.name = intent.account"
     f" WHERE intent.closed_at IS NULL AND intent.kind = '{IntentKind.REMOVE}' AND intent.deadline < ?"
 )
+_ROWS_A_TRANSACTION = 1000
+_CLEARED: dict[UndoKind, dict[str, Any]] = {
+    UndoKind.REMOVAL: {"removed_at": None},
+    UndoKind.FORCE_FAIL: {"verdict": None, "verdict_at": None, "verdict_reason": None},
+    UndoKind.WAITING_REMOVAL: {"removing": None},
+}
 _FILES = select(job.c.files).where(job.c.id == bindparam("job_key"))
 
 
 class RemoveWrites(IntentWrites):
-    """The store's part of remove, and of cancel & delete."""
+    """The store's part of remove, of cancel & delete, and of undo."""
 
     def hide(
         self,
@@ -38,7 +46,7 @@ class RemoveWrites(IntentWrites):
         detail: str = "",
         waiting: int | None = None,
     ) -> JobRow | Refusal:
-        """Remove the record: it stays as a tombstone, because its provider lists the job for ever.
+        """Remove a job: its row stays as a tombstone, because its provider lists the job for ever.
 
         ``waiting`` is the intent of a waiting removal that ends with it.
         """
@@ -55,19 +63,19 @@ class RemoveWrites(IntentWrites):
             return self._row_now(connection, job_id)
 
     def left_behind(self, job_id: int, what: str | None) -> JobRow:
-        """Write what could not be deleted, so that the row goes on saying so; None when nothing is left."""
+        """Write what could not be deleted, which the row then shows; None when nothing is left."""
         with self._transaction() as connection:
             self._set(connection, job_id, left_behind=None if what is None else stored_error(what))
             return self._row_now(connection, job_id)
 
     def known_files(self, job_id: int) -> dict[str, str]:
-        """Return the files that the provider keeps of a job, by role, as far as it was ever told."""
+        """Return the known files of a job at its provider, by role."""
         with self._transaction() as connection:
             files = connection.execute(_FILES, {"job_key": job_id}).scalar()
             return json.loads(files) if files else {}
 
     def files_deleted(self, job_id: int) -> None:
-        """Write that the provider keeps no file of the job any more, whatever its answers go on naming."""
+        """Write that all files of the job at its provider are deleted, which its answers may still name."""
         with self._transaction() as connection:
             self._set(connection, job_id, files=FILES_DELETED)
 
@@ -81,9 +89,9 @@ class RemoveWrites(IntentWrites):
         deadline: int,
         bulk: str | None = None,
     ) -> Intent | Refusal:
-        """Let a removal wait until the provider confirms the cancel; whichever sync sees that carries it out.
+        """Let a removal wait until the provider confirms the cancel; the sync that finds it carries it out.
 
-        ``choices`` (JSON) is how it is meant, ``deadline`` (milliseconds UTC) when to give up.
+        ``choices`` (JSON) are its options, ``deadline`` (milliseconds UTC) is when to give up.
         """
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
@@ -108,19 +116,45 @@ class RemoveWrites(IntentWrites):
             self._add_event(connection, now, UndoKind.REMOVAL, row, "failed", reason, bulk=intent.bulk)
             return row
 
-    def give_up_removals(self, asked: Collection[str]) -> list[JobRow]:
+    def give_up_removals(self, polled: Collection[str]) -> list[JobRow]:
         """Give up the waiting removals that no sync will end any more; return their jobs.
 
-        That are those whose deadline has passed and whose account is none of ``asked``, or was asked since
-        then: such a sync would have seen the cancel confirmed. To be called now and then: it takes the store
-        for writing only when there is one.
+        These are those whose deadline has passed and whose account is none of ``polled``, or was polled since
+        then: such a sync would have found the cancel confirmed. To be called periodically: it begins a
+        transaction only when there is one.
         """
         with sqlite.translated(self._path):
             overdue = self._reading.execute(_OVERDUE, (self._clock(),)).fetchall()
-        nobodys = [
+        given_up = [
             intent_id
             for intent_id, account, deadline, asked_at in overdue
-            if account not in asked or asked_at > deadline
+            if account not in polled or asked_at > deadline
         ]
-        ended = [self.end_waiting_removal(intent_id, NOT_CONFIRMED) for intent_id in nobodys]
+        ended = [self.end_waiting_removal(intent_id, NOT_CONFIRMED) for intent_id in given_up]
         return [row for row in ended if row is not None]
+
+    def undo(self, action: Undoable, *, bulk: str | None = None) -> list[UndoOutcome]:
+        """Take an action back, job by job; jobs that were changed since are left alone."""
+        outcomes: list[UndoOutcome] = []
+        for some in chunks(action.jobs, _ROWS_A_TRANSACTION):
+            with self._transaction(durable=True) as connection:
+                outcomes += [self._undo(connection, action.what, seen, bulk) for seen in some]
+        return outcomes
+
+    def _undo(self, connection: Connection, what: UndoKind, seen: JobRow, bulk: str | None) -> UndoOutcome:
+        row = self._row(connection, seen.id)
+        if row is None or _version(row) != _version(seen):
+            return UndoOutcome(row or seen, "was changed meanwhile")
+        now = self._clock()
+        if what is UndoKind.WAITING_REMOVAL:
+            self._close_waiting(connection, row.id, now, "undone")
+        self._set(connection, row.id, **_CLEARED[what])
+        self._add_event(connection, now, "undo", row, "done", f"took back: {what}", bulk=bulk)
+        after = self._row_now(connection, row.id)
+        if after.remote_status in UNFINISHED:
+            self._make_due(connection, after.account)
+        return UndoOutcome(after, None)
+
+
+def _version(row: JobRow) -> tuple[object, ...]:
+    return row.fence, row.removed_at, row.verdict, row.removing

@@ -1,4 +1,4 @@
-"""What is done to local jobs from outside their scripts, each in one transaction with its event."""
+"""Actions on local jobs from outside their scripts, each in one transaction with its event."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ LOST_WORKER = "its worker was gone"
 _STARTING_MS = 10 * SECOND
 _COMING_UP_MS = MINUTE
 _WRITES_A_TRANSACTION = 100
-"""As many writes as may share one; together they keep to the limit."""
+"""The writes of a full batch; together they keep to the limit of rows."""
 
 
 class ScriptJobWrites(JobWrites):
-    """Cancel, force-fail, remove and retry of local jobs; nobody else has to be asked."""
+    """Cancel, force-fail, remove and retry of local jobs, which need no request."""
 
     def status(self, job_id: int) -> Status:
-        """Return the status a job shows now; takes nothing for writing."""
+        """Return the present status of a job, without a transaction."""
         (word,) = self._reading.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
         return Status(word)
 
     def look_again(self, job_id: int, *, fence: int, accept: Precondition | None) -> JobRow | Refusal:
-        """Return a job if it still is what the plan saw, as every act below does first."""
+        """Return a job if it still is what the plan saw."""
         with self._transaction() as connection:
             return self._checked(connection, job_id, fence, accept)
 
@@ -53,20 +53,20 @@ class ScriptJobWrites(JobWrites):
         reason: str | None = None,
         bulk: str | None = None,
     ) -> JobRow | Refusal:
-        """Tell a job's worker to stop; one that nobody runs is cancelled at once."""
+        """Request a cancel of a job's worker; a job without a worker is cancelled at once."""
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
                 return row
             now, driver, kept = self._clock(), driver_of(connection), stored(reason or CANCELLED_BY_USER)
             if row.status is not Status.PENDING and lease_transitions.has_worker(driver, job_id, now):
-                lease_transitions.ask_to_stop(driver, job_id, now, kept)
-                told = "its worker was told"
+                lease_transitions.request_cancel(driver, job_id, now, kept)
+                detail = "its worker was told"
             else:
                 lease_transitions.end_attempts(driver, job_id, now, f"cancelled by {self._actor.name}")
                 lease_transitions.cancelled(driver, job_id, now, kept)
-                told = "nobody ran it" if row.status is Status.PENDING else "its worker was not heard of"
-            self._add_event(connection, now, "cancel", row, "done", told, bulk=bulk)
+                detail = "nobody ran it" if row.status is Status.PENDING else "its worker was not heard of"
+            self._add_event(connection, now, "cancel", row, "done", detail, bulk=bulk)
             return self._row_now(connection, job_id)
 
     def force_fail_local(
@@ -78,7 +78,7 @@ class ScriptJobWrites(JobWrites):
         reason: str | None = None,
         bulk: str | None = None,
     ) -> EndedLocally | Refusal:
-        """Declare a job failed; whatever its worker still writes is refused from now on."""
+        """Declare a job failed; further writes of its worker are refused."""
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
@@ -87,7 +87,7 @@ class ScriptJobWrites(JobWrites):
             lease_transitions.end_attempts(driver, job_id, now, f"force-failed by {self._actor.name}")
             lease_transitions.force_failed(driver, job_id, now, stored(reason) if reason else None)
             self._add_event(connection, now, UndoKind.FORCE_FAIL, row, "done", reason or "", bulk=bulk)
-            return self._taken(connection, job_id)
+            return self._ended_locally(connection, job_id)
 
     def remove_local(
         self,
@@ -109,7 +109,7 @@ class ScriptJobWrites(JobWrites):
                 lease_transitions.cancelled(driver, job_id, now, CANCELLED_BY_USER)
             lease_transitions.removed(driver, job_id, now)
             self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
-            return self._taken(connection, job_id)
+            return self._ended_locally(connection, job_id)
 
     def retry_local(
         self,
@@ -124,8 +124,8 @@ class ScriptJobWrites(JobWrites):
         """Make a job wait for its script's next run, its failed items unprocessed again, the others kept.
 
         One that waits already stays as it is. A job with many failed items takes several transactions:
-        `Retried.more` says to call again, with the fence of the row that is returned. It is pending after the
-        last one. With ``starting`` it is then ours to start, and nobody else's; see `started`.
+        on `Retried.more`, call again with the fence of the row that is returned. It is pending after the last
+        one. With ``starting`` it is then ours alone to start; see `started`.
         """
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
@@ -159,10 +159,10 @@ class ScriptJobWrites(JobWrites):
         return Retried(self._row_now(connection, job_id), last, number, more=False)
 
     def started(self, job_id: int, *, fence: int, owner: Owner | None, detail: str) -> JobRow:
-        """Write which process was started for a pending job, or (None) that none came up.
+        """Write which process was started for a pending job, or None when the start failed.
 
-        ``detail`` is for the log. Until that process takes the job up, is dead, or a minute has passed,
-        nobody starts another.
+        ``detail`` is for the log. Until that process claims the job, is dead, or a minute has passed, no
+        other is started.
         """
         with self._transaction() as connection:
             now, driver = self._clock(), driver_of(connection)
@@ -176,15 +176,15 @@ class ScriptJobWrites(JobWrites):
             return self._row_now(connection, job_id)
 
     def process_stopped(self, job_id: int, detail: str, *, bulk: str | None = None) -> None:
-        """Write into the log what became of the process behind a job that was taken from it."""
+        """Log how the process ended whose job was ended."""
         with self._transaction() as connection:
             row = self._row_now(connection, job_id)
             self._add_event(connection, self._clock(), "stop process", row, "done", detail, bulk=bulk)
 
     def close_abandoned_cancels(self) -> list[JobRow]:
-        """End, as cancelled, the jobs that are told to stop and whose worker is gone; return them.
+        """End, as cancelled, the jobs whose cancel is requested and whose worker is gone; return them.
 
-        To be called now and then: it takes the store for writing only when there is such a job.
+        To be called periodically: it begins a transaction only when there is such a job.
         """
         closed: list[JobRow] = []
         for some in chunks(lease_transitions.abandoned_cancels(self._reading, self._clock()), MOST_ROWS):
@@ -199,9 +199,9 @@ class ScriptJobWrites(JobWrites):
         return closed
 
     def end_leases_of_dead(self) -> int:
-        """Let the leases of processes that are provably dead run out now; return how many there were.
+        """Expire the leases of processes that are provably dead; return how many there were.
 
-        So every reader sees at once what only this machine can know. To be called now and then, too.
+        Every reader sees then what only this machine can find out. To be called periodically, too.
         """
         ended = 0
         for some in chunks(lease_transitions.leased_to_dead(self._reading, self._clock()), MOST_ROWS):
@@ -217,7 +217,7 @@ class ScriptJobWrites(JobWrites):
         return _local_files(self._reading, job_id)
 
     def fetched(self, job_id: int, file: Path) -> JobRow:
-        """Write where a local job's results lie now, so that a removal can delete them."""
+        """Write where a local job's results were saved, so that a removal can delete them."""
         with self._transaction() as connection:
             files = _local_files(driver_of(connection), job_id)
             if str(file) not in files.values():
@@ -232,8 +232,8 @@ class ScriptJobWrites(JobWrites):
         with self._transaction() as connection:
             self._set(connection, job_id, files=as_json(files) if files else None)
 
-    def _taken(self, connection: Connection, job_id: int) -> EndedLocally:
-        """Return a job without a worker, and the process that held it last."""
+    def _ended_locally(self, connection: Connection, job_id: int) -> EndedLocally:
+        """Return a job whose lease was ended, and the process that held it last."""
         (owner,) = (
             driver_of(connection).execute("SELECT last_owner FROM job WHERE id = ?", (job_id,)).fetchone()
         )

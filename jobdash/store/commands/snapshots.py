@@ -1,4 +1,4 @@
-"""Applying one provider's answer to one known job, inside whatever transaction asked for it."""
+"""Apply a provider's answer to a known job, inside an open transaction."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.store.commands.base import job
 from jobdash.store.commands.intents import IntentWrites, intents
-from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, merge
-from jobdash.store.remote_snapshot import RemoteSnapshot
+from jobdash.store.merge import KNOWN_COLUMNS, RemoteSnapshot, SnapshotSource, merge
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.unit_of_work import CompiledStatement
 
@@ -27,7 +26,7 @@ _MOVE_INTENTS = (
 
 @dataclass(frozen=True, slots=True)
 class AppliedSnapshot:
-    """What an answer changed in a job; ``finished`` is the job if its provider has just ended it."""
+    """The effect of an answer on a job; ``finished`` is the job if its provider has just ended it."""
 
     believed: bool
     changed: bool
@@ -44,7 +43,7 @@ def _lost_race(row: JobRow) -> bool:
 
 
 class SnapshotWrites(IntentWrites):
-    """What writes answers: syncs, and the actions whose request was answered."""
+    """Writes answers, for syncs and for actions."""
 
     def _apply(
         self,
@@ -54,7 +53,7 @@ class SnapshotWrites(IntentWrites):
         source: SnapshotSource,
         **more: int,
     ) -> AppliedSnapshot:
-        """Write what an answer changes; ``more`` is written with it if the answer is believed."""
+        """Write what an answer changes; ``more`` is written with it unless the answer is ignored."""
         changes = merge({**known, "seen_at": self._not_ahead(known["seen_at"])}, observed, source)
         if changes is None:
             return AppliedSnapshot(believed=False, changed=False)
@@ -63,7 +62,7 @@ class SnapshotWrites(IntentWrites):
         if not changes:
             return AppliedSnapshot(believed=True, changed=False)
         if "account" in changes:
-            # What waits for the job's account has to wait for the one that is asked from now on.
+            # Intents of the job are closed by the account that polls it from now on.
             connection.execute(_MOVE_INTENTS, {"job_key": known["id"], "adopter": changes["account"]})
         ends = changes.get("remote_status") in TERMINAL and known["remote_status"] not in TERMINAL
         if not ends or known["removed_at"] is not None:
@@ -74,11 +73,11 @@ class SnapshotWrites(IntentWrites):
         return AppliedSnapshot(believed=True, changed=True, finished=row)
 
     def _not_ahead(self, moment: int | None) -> int | None:
-        """Return a time of our own, or None for one that a clock wrote which has been set back since."""
+        """Return a stored time; None for one in the future, of a clock that has been set back since."""
         return None if moment is None or moment > self._clock() + SET_BACK_MS else moment
 
     def _apply_to(self, connection: Connection, job_id: int, observed: RemoteSnapshot, asked_at: int) -> None:
-        """Write the answer to a question about one job."""
+        """Write the answer to a request for one job."""
         values = _KNOWN_BY_ID.run(connection, job_key=job_id).fetchone()
         known = dict(zip(KNOWN_COLUMNS, values, strict=True))
         source = SnapshotSource(known["account"], asked_at)

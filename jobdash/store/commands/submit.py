@@ -1,4 +1,4 @@
-"""Submit: the job and the intent before the request, and what became of it."""
+"""Submit: the job and the intent before the request, and the ways in which it ends."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jobdash.domain.status import LABELS, Status
 from jobdash.store.commands.base import items, job, tags
 from jobdash.store.commands.intents import intents
 from jobdash.store.commands.snapshots import SnapshotWrites
+from jobdash.store.merge import RemoteSnapshot
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
-from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.sanitize import distinct, stored, stored_error, stored_named, stored_words
 
 NOT_SUBMITTED = "not submitted"
 UNCONFIRMED = "unconfirmed"
 SUBMITTING = "submitting"
-"""Our own words in ``raw_status``, where no provider has said anything."""
+"""Values of ``raw_status`` before a provider gives one."""
 _LATE = "answered after it was given up"
 
 _SUPERSEDED_BY = select(job.c.superseded_by).where(job.c.id == bindparam("job_key"))
@@ -71,16 +71,16 @@ class SubmitWrites(SnapshotWrites):
             return row, self._open(connection, now, kind, row, deadline, bulk=bulk, choices=digest)
 
     def uploaded(self, job_id: int, file_id: str) -> None:
-        """Write where a submit's file lies, so that it can be deleted though no batch is made of it."""
+        """Write the id of an uploaded file, so that it can be deleted if no batch is made of it."""
         with self._transaction(durable=True) as connection:
             self._set(connection, job_id, files=stored_words({"input": file_id}))
 
     def close_submit(
         self, intent_id: int, remote: RemoteSnapshot, asked_at: int, *, action: str = "submit"
     ) -> JobRow | None:
-        """The provider has the batch; None when somebody else has closed the intent.
+        """End a submit that made a batch; None when the intent was closed elsewhere.
 
-        The answer to whoever asked is taken in all the same when the submit was only given up.
+        The answer to the process that submitted is used also when the submit was given up meanwhile.
         """
         with self._transaction() as connection:
             intent = self._close(connection, intent_id, self._clock(), "done")
@@ -93,9 +93,9 @@ class SubmitWrites(SnapshotWrites):
             return self._log_submit(connection, intent, action, "done", _LATE if late else "")
 
     def fail_submit(self, intent_id: int, reason: str, *, action: str = "submit") -> JobRow | None:
-        """The provider certainly has no such batch: the job failed, and its parent may be retried again.
+        """End a submit that certainly made no batch: the job failed, and its parent may be retried again.
 
-        None when somebody else has closed the intent, unless the submit was only given up.
+        None when the intent was closed elsewhere, unless the submit was only given up.
         """
         return self._end_submit(
             intent_id,
@@ -110,15 +110,15 @@ class SubmitWrites(SnapshotWrites):
         )
 
     def listed_by(self, intent_id: int, until: int) -> None:
-        """Bring forward the deadline of a dead process's submit: by then a list shows its batch, if any.
+        """Bring forward the deadline of a dead process's submit, by which a list shows its batch, if any.
 
-        Said again later, it changes nothing.
+        A later deadline changes nothing.
         """
         with self._transaction() as connection:
             connection.execute(_LISTED_BY, {"intent_key": intent_id, "until": until})
 
     def leave_unconfirmed(self, intent_id: int, reason: str, *, action: str = "reconcile") -> JobRow | None:
-        """Nobody can tell whether the provider has the batch; a sync that finds its key will say."""
+        """End a submit whose result is unknown; a sync that finds its key confirms it later."""
         columns = {"remote_status": str(Status.UNKNOWN), "raw_status": UNCONFIRMED}
         return self._end_submit(intent_id, reason, action, columns)
 
@@ -135,7 +135,7 @@ class SubmitWrites(SnapshotWrites):
             return self._log_submit(connection, intent, action, "failed", reason)
 
     def _given_up(self, connection: Connection, intent_id: int, action: str) -> Intent | None:
-        """Return a submit nobody could confirm, for the late word of whoever sent it; None for others."""
+        """Return an unconfirmed submit, for the late answer to the process that sent it; None for others."""
         intent = self._closed(connection, intent_id) if action == "submit" else None
         if intent is None or intent.job_id is None:
             return None
@@ -185,9 +185,9 @@ class SubmitWrites(SnapshotWrites):
         return self._row_now(connection, job_id)
 
     def _absorb_double(self, connection: Connection, job_id: int, remote: RemoteSnapshot) -> None:
-        """Take in the row that a sync made of the same batch in between, where the provider dropped our key.
+        """Delete the row that a sync made of the same batch in between, where the provider dropped our key.
 
-        The older row stays: its id is the one that was printed. Nothing but a discovery is lost.
+        The older row stays: its id was printed.
         """
         place = {"job_key": job_id, "remote": remote.remote_id}
         provider = self._row_now(connection, job_id).provider

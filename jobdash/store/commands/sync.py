@@ -1,4 +1,4 @@
-"""What a sync writes of jobs: answers and 404s."""
+"""Write the answers and 404s of a sync."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.store.commands.base import job, tags
 from jobdash.store.commands.snapshots import SELECT_KNOWN, AppliedSnapshot, SnapshotWrites
 from jobdash.store.dialects.sqlite import chunks
-from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, is_older
+from jobdash.store.merge import KNOWN_COLUMNS, RemoteSnapshot, SnapshotSource, changed_columns, is_older
 from jobdash.store.records import UpsertResult
-from jobdash.store.remote_snapshot import RemoteSnapshot
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.sanitize import distinct, stored, stored_named
 
@@ -61,7 +60,7 @@ _SEEN = (
         unchanged_polls=case((bindparam("unchanged"), job.c.unchanged_polls + 1), else_=0),
     )
 )
-_ASKED_SINGLY = update(job).where(job.c.id == bindparam("job_key")).values(unchanged_polls=0)
+_RESET_UNCHANGED = update(job).where(job.c.id == bindparam("job_key")).values(unchanged_polls=0)
 _IDS_BEHIND = select(job.c.id, job.c.remote_id).where(job.c.id > bindparam("last")).order_by(job.c.id)
 _LAST_ID = select(job.c.id).order_by(job.c.id.desc()).limit(1)
 _ALL_NONE = dict.fromkeys(
@@ -80,7 +79,7 @@ class _Batch:
     finished: list[JobRow] = field(default_factory=list)
     lost_race: list[JobRow] = field(default_factory=list)
     settled: set[str] = field(default_factory=set)
-    """Remote ids that are known, unchanged and terminal (or removed): nothing at all is written of them."""
+    """Remote ids that are known, unchanged and terminal (or removed): nothing is written for them."""
 
     def result(self) -> UpsertResult:
         return UpsertResult(
@@ -92,7 +91,7 @@ class _Batch:
 
 
 class SyncWrites(SnapshotWrites):
-    """Answers of providers, written so that no older one undoes a newer one."""
+    """Write answers so that no older one undoes a newer one."""
 
     def upsert(
         self,
@@ -106,12 +105,12 @@ class SyncWrites(SnapshotWrites):
         listed: bool = False,
         makes_due: bool = False,
     ) -> UpsertResult:
-        """Write what an account tells of its jobs.
+        """Insert or update the jobs of an account as its provider describes them.
 
-        ``asked_at`` is when the request was sent, milliseconds UTC; ``configured`` names the accounts there
-        are, so that jobs of an account that is no more are adopted; ``listed`` says that a poll's list told
-        of them, which counts how often in a row it told the same. ``makes_due`` is for whoever is no sync:
-        the account is polled soon when one of the jobs is unfinished. ``removed_at`` is never touched.
+        ``asked_at`` is when the request was sent, milliseconds UTC; ``configured`` are the present accounts:
+        jobs of an account that is no more are adopted; ``listed`` is for the list of a poll: it is
+        counted how often in a row a list shows a job unchanged. ``makes_due`` is for callers outside a sync:
+        the account is polled soon when one of the jobs is unfinished. ``removed_at`` is never changed.
         """
         source = SnapshotSource(account, asked_at, configured)
         by_id = {observed.remote_id: observed for observed in jobs}
@@ -142,7 +141,7 @@ class SyncWrites(SnapshotWrites):
             # One submit is one batch: of two with its key, the other is a batch of its own.
             before = (
                 known.get(observed.remote_id)
-                or known.pop(_key_word(observed), None)
+                or known.pop(_submit_key(observed), None)
                 or _submitted(known, observed)
             )
             if before is None:
@@ -166,7 +165,7 @@ class SyncWrites(SnapshotWrites):
     def _collect(
         before: dict[str, Any], observed: RemoteSnapshot, applied: AppliedSnapshot, collected: _Batch
     ) -> None:
-        """Sort a known job into the result: what happens to a removed one is nobody's news."""
+        """Add a known job to the result, unless it is removed."""
         if before["removed_at"] is not None:
             collected.settled.add(observed.remote_id)
         elif applied.changed:
@@ -214,15 +213,15 @@ class SyncWrites(SnapshotWrites):
         return sorted(made.values())
 
     def asked_singly(self, job_id: int) -> None:
-        """Begin anew to count how often a list tells the same of a job: it was asked for alone."""
+        """Reset the count of unchanged lists of a job: it was requested singly."""
         with self._transaction() as connection:
-            connection.execute(_ASKED_SINGLY, {"job_key": job_id})
+            connection.execute(_RESET_UNCHANGED, {"job_key": job_id})
 
     def mark_not_found(self, job_id: int, asked_at: int) -> bool:
-        """Write down that the provider knows no such job; return whether that makes it gone now.
+        """Record a 404 for a job; return whether that makes it gone now.
 
-        The first 404 is only noted, since a list may lag; a second one at least 5 minutes later decides.
-        Jobs whose remote word is terminal stay what they are.
+        The first 404 is only recorded, since a list may lag; a second one at least 5 minutes later decides.
+        Jobs whose remote status is terminal are not changed.
         """
         with self._transaction() as connection:
             statement = SELECT_KNOWN.where(job.c.id == job_id)
@@ -256,7 +255,7 @@ def _known(
     for some in chunks(keys):
         for row in connection.execute(_BY_SUBMIT_KEY, {"words": some, "provider": provider}):
             found[f"key {row.submit_key}"] = _as_dict(row)
-    # A server that keeps no metadata still names the file, which was uploaded for this one batch.
+    # A server that keeps no metadata still returns the file, which was uploaded for this one batch.
     files = [word for observed in jobs if not observed.submit_key and (word := observed.files.get("input"))]
     for some in chunks(files):
         for row in connection.execute(_BY_INPUT_FILE, {"words": some, **place}):
@@ -265,11 +264,11 @@ def _known(
     return found
 
 
-def _key_word(observed: RemoteSnapshot) -> str:
+def _submit_key(observed: RemoteSnapshot) -> str:
     return f"key {observed.submit_key}"
 
 
-def _file_word(observed: RemoteSnapshot) -> str:
+def _input_file(observed: RemoteSnapshot) -> str:
     return f"file {observed.files.get('input')}"
 
 
@@ -278,10 +277,10 @@ def _submitted(known: dict[str, dict[str, Any]], observed: RemoteSnapshot) -> di
 
     Some servers give the same file to every upload of the same content.
     """
-    before = known.get(_file_word(observed))
+    before = known.get(_input_file(observed))
     if before is None or is_older(observed.created_at, before["created_at"]):
         return None
-    return known.pop(_file_word(observed))
+    return known.pop(_input_file(observed))
 
 
 def _as_dict(row: Row[Any]) -> dict[str, Any]:

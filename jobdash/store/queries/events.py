@@ -1,4 +1,4 @@
-"""What was done, what is under way, and what can be taken back."""
+"""Queries of the log, of open intents, and of what can be undone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNDOABLE = (
 
 
 class EventReads(ReadConnection):
-    """What the log, reconciling and undo ask."""
+    """Queries for the log, for reconciling, and for undo."""
 
     def events(
         self, job_id: int | None = None, limit: int = 200, before_id: int | None = None
@@ -43,7 +43,7 @@ class EventReads(ReadConnection):
         return [Event(*found) for found in self._all(sql.format(where), [*values, limit])]
 
     def open_intents(self, account: str | None = None, kind: IntentKind | None = None) -> list[Intent]:
-        """Return what was begun and not answered yet, oldest first."""
+        """Return the open intents, oldest first."""
         where, values = _where({"account = ?": account, "kind = ?": kind})
         # By name: for the order alone SQLite would walk through all that were ever closed.
         source = f"intent INDEXED BY intent_open WHERE closed_at IS NULL AND {where}"

@@ -24,7 +24,7 @@ _DONE = ("ok", "error", "skipped")
 
 
 class ItemReads(ReadConnection):
-    """What the screen of a local job, and a command that fetches its results, ask.
+    """Queries for the screen of a local job, and for its results.
 
     Items are in the order of ``seq``, which is counted without a gap: a page costs the same at every place.
     """
@@ -71,8 +71,8 @@ class ItemReads(ReadConnection):
     def item_counts(self, job_id: int) -> dict[ItemStatus, int]:
         """Return how many items a job has of each outcome.
 
-        Told by the job's own counts, which every item changes in its transaction. Where they are not the
-        items' (those of a run without keys), the items are counted.
+        They are computed from the job's own counts, which every item changes in its transaction. Where those
+        are not of items (of a run without keys), the items are counted.
         """
         found = self._all(
             "SELECT coalesce(succeeded, 0), coalesce(failed, 0),"
@@ -97,7 +97,8 @@ class ItemReads(ReadConnection):
         found: set[int] = set()
         for some in chunks(job_ids):
             done = " OR ".join(
-                f"EXISTS (SELECT 1 FROM item WHERE job_id = job.id AND outcome = '{word}')" for word in _DONE
+                f"EXISTS (SELECT 1 FROM item WHERE job_id = job.id AND outcome = '{outcome}')"
+                for outcome in _DONE
             )
             sql = f"SELECT id FROM job WHERE id IN ({placeholders(some)}) AND ({done})"
             found |= {job_id for (job_id,) in self._all(sql, some)}
@@ -113,7 +114,7 @@ class ItemReads(ReadConnection):
             after = page[-1].seq
 
     def item_errors(self, job_id: int, most: int = _ERRORS_LOOKED_AT) -> ItemErrors:
-        """Return a job's errors, grouped by type and message; looks at the first ``most`` of them."""
+        """Return a job's errors, grouped by type and message; reads the first ``most`` of them."""
         from jobdash.domain.items import ItemErrorGroup, ItemErrors
 
         sql = (
@@ -150,7 +151,7 @@ class ItemReads(ReadConnection):
         return [attempt_row(values) for values in self._all(sql, (job_id, limit))]
 
     def last_attempts(self, job_ids: Sequence[int]) -> dict[int, Attempt]:
-        """Return the newest run of each of these jobs; those nobody ever ran are left out."""
+        """Return the newest run of each of these jobs; those that were never run are left out."""
         found: dict[int, Attempt] = {}
         for some in chunks(job_ids):
             sql = (
@@ -186,8 +187,8 @@ class ItemReads(ReadConnection):
         return found
 
     def abandoned_cancels(self) -> list[int]:
-        """Return the ids of local jobs that are told to stop and whose worker is gone."""
-        from jobdash.store.lease_transitions import abandoned_cancels  # which a list of jobs does without
+        """Return the ids of local jobs whose cancel is requested and whose worker is gone."""
+        from jobdash.store.lease_transitions import abandoned_cancels
 
         with sqlite.translated(self._path):
             return abandoned_cancels(self._connection, self._clock())

@@ -1,4 +1,4 @@
-"""Single jobs: by their ids, in full, and those a sync ought to ask for."""
+"""Queries of single jobs: by their ids, in full, and those that a sync requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RELATIVES = slice(len(ROW_COLUMNS) + 3, len(ROW_COLUMNS) + 5)
 
 
 class JobReads(ReadConnection):
-    """What a job's own screen, a command that names a job, and a sync ask."""
+    """Queries for a job's screen, for commands on a job, and for a sync."""
 
     def by_public(self, prefix: str) -> list[JobRow]:
         """Return the jobs whose public id begins so (in either case), removed ones too."""
@@ -34,7 +34,7 @@ class JobReads(ReadConnection):
         )
 
     def by_remote(self, remote_id: str) -> list[JobRow]:
-        """Return the jobs a provider calls so, removed ones too."""
+        """Return the jobs with a provider's id, removed ones too."""
         return self._rows(f"SELECT {COLUMNS} FROM job WHERE remote_id = ?", (remote_id,))
 
     def submitted_before(self, digest: str, limit: int = 5) -> list[JobRow]:
@@ -53,7 +53,7 @@ class JobReads(ReadConnection):
         return self.jobs([job_id]).get(job_id)
 
     def jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
-        """Return everything known of jobs by id, removed ones too; ids nobody has are left out."""
+        """Return everything known of jobs by id, removed ones too; unknown ids are left out."""
         found: dict[int, JobDetails] = {}
         for some in chunks(ids):
             found |= self._some_jobs(some)
@@ -61,7 +61,7 @@ class JobReads(ReadConnection):
 
     def _some_jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         these = placeholders(ids)
-        told = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id IN ({these})", ids)
+        found = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id IN ({these})", ids)
         tags: dict[int, dict[str, str]] = defaultdict(dict)
         for job_id, key, value in self._all(
             f"SELECT job_id, key, value FROM job_tag WHERE job_id IN ({these}) ORDER BY key", ids
@@ -72,8 +72,8 @@ class JobReads(ReadConnection):
             f"SELECT parent_id, public_id FROM job WHERE parent_id IN ({these}) ORDER BY id", ids
         ):
             children[parent_id].append(public)
-        public_ids = self._public_ids({job_id for values in told for job_id in values[_RELATIVES]})
-        jobs = (_job(values, tags, children, public_ids) for values in told)
+        public_ids = self._public_ids({job_id for values in found for job_id in values[_RELATIVES]})
+        jobs = (_job(values, tags, children, public_ids) for values in found)
         return {job.row.id: job for job in jobs}
 
     def _public_ids(self, wanted: set[int | None]) -> dict[int | None, str]:
@@ -92,18 +92,18 @@ class JobReads(ReadConnection):
         counted: Counter[str] = Counter()
         for error in _dicts(found[0][0]):
             count = error.get("count", 1)
-            word = str(error.get("code") or error.get("message") or "error")
-            counted[word] += count if isinstance(count, int) else 1
+            group = str(error.get("code") or error.get("message") or "error")
+            counted[group] += count if isinstance(count, int) else 1
         return counted.most_common()
 
     def unfinished_remotely(
         self, account: str, seen_before: int, limit: int = 10_000
     ) -> list[tuple[JobRow, int]]:
-        """Return an account's jobs that may be asked singly, and when each was seen, longest unseen first.
+        """Return an account's jobs to request singly, and when each was seen last, longest unseen first.
 
-        These are the jobs whose remote word is unfinished (force-failed and gone ones too) and whose last
-        answer was asked for before ``seen_before``, milliseconds UTC; 0 is never. Removed ones are asked no
-        more, except for an open intent.
+        These are the jobs whose remote status is unfinished (force-failed and gone ones too) and whose last
+        answer was requested before ``seen_before``, milliseconds UTC; 0 is never. Removed ones are left out,
+        except for those with an open intent.
         """
         seen_at = "CASE WHEN seen_at <= ? THEN seen_at ELSE 0 END"
         found = self._all(
@@ -117,10 +117,10 @@ class JobReads(ReadConnection):
         return [(job_row(values[:-1]), values[-1]) for values in found]
 
     def pace_setters(self, account: str, origin: str) -> list[JobRow]:
-        """Return those unfinished jobs of an account, at one server, of which one has the shortest pace.
+        """Return unfinished jobs of an account at one server, with the one of the shortest poll interval.
 
-        That are the youngest, the one whose cancel was asked for last, and one that was force-failed; also
-        such as have no remote id yet, since a list may show their batch.
+        These are the youngest, the one whose cancel was requested last, and one that was force-failed; also
+        those without a remote id, since a list may show their batch.
         """
         order = {
             "verdict IS NULL AND status = 'cancelling'": (
@@ -149,7 +149,7 @@ class JobReads(ReadConnection):
         )
 
     def answered_at(self, ids: Sequence[int]) -> dict[int, int]:
-        """Return when a provider last told anything but a 404 of the jobs that were submitted from here."""
+        """Return when a provider last answered for jobs that were submitted from here, 404s apart."""
         found: dict[int, int] = {}
         for some in chunks(ids):
             sql = (
@@ -188,7 +188,7 @@ def _job(
     )
 
 
-# What is not the JSON that it should be is left out: it must not hide the rest of the job.
+# Invalid JSON is left out: it must not hide the rest of the job.
 
 
 def _json(text: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Pages of jobs in every order, their number, and the search for those a filter lets through."""
+"""Pages of jobs in every order, their counts, and the search with a filter."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Counts:
 
 
 class PageReads(ReadConnection):
-    """What a table of jobs asks."""
+    """Queries for a table of jobs."""
 
     def page(self, scope: Scope, sort: Sort, after: SortKey | None = None, limit: int = 100) -> list[JobRow]:
         """Return rows in drawn order, strictly behind ``after``, or from the start."""
@@ -51,7 +51,7 @@ class PageReads(ReadConnection):
         return self._page(scope, sort, None, limit, backwards=True)[::-1]
 
     def page_at(self, scope: Scope, sort: Sort, offset: int, total: int, limit: int = 100) -> list[JobRow]:
-        """Return the rows from a far place on: ``offset`` of ``total``.
+        """Return the rows from ``offset`` of ``total`` on.
 
         Ids are skipped on an index, from the nearer end; only the rows of the page are read.
         """
@@ -93,7 +93,7 @@ class PageReads(ReadConnection):
     def search(self, scope: Scope, sort: Sort, limit: int = 10_000) -> list[int]:
         """Return up to ``limit`` ids of a filtered scope, in drawn order.
 
-        A piece of text is answered by no index: the newest ``limit`` matches are collected in the order of
+        No index answers a search for text: the newest ``limit`` matches are collected in the order of
         the table and then sorted. Can be stopped with `interrupt`.
         """
         if not scope.scans or self.count(replace(scope, conditions=None)) <= limit:
@@ -134,7 +134,7 @@ class PageReads(ReadConnection):
         return any(self._all(*walk.one(row_id)) for walk in self._walks(scope))
 
     def counts(self) -> Counts:
-        """Return the kept counts, without counting."""
+        """Return the counts that triggers keep."""
         by_tab = dict.fromkeys(Tab, 0)
         by_account: dict[str, dict[Tab, int]] = {}
         tabs = {tab.number: tab for tab in Tab if tab is not Tab.ALL}

@@ -19,9 +19,9 @@ from jobdash.store.schema.tables import NOW_MS, Base
 SILENT = frozenset(
     {"id", "public_id", "seen_at", "not_found_at", "updated_at", "revision", "done_before", "unchanged_polls"}
 )
-"""Columns of a job whose change is no change: nobody reads the row again for them."""
+"""Columns of a job whose change makes no new revision: no row is read again for them."""
 UNSEEN = SILENT | {"fence", "owner", "last_owner", "lease_until", "submit_key", "origin"}
-"""Columns a person does not see: their change makes a revision, and leaves ``updated_at`` alone."""
+"""Columns that are not shown: their change makes a revision, and leaves ``updated_at`` alone."""
 
 _TALLY_COLUMNS = "account, remote_status, cancel_requested_at, verdict, gone_at, removed_at"
 _TALLY_UP = (

@@ -1,4 +1,4 @@
-"""Upgrading an older store with Alembic, whose migrations are hand-written SQL."""
+"""Upgrade an older store with Alembic; the migrations are hand-written SQL."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def upgrade(path: Path, scripts: Path = MIGRATIONS) -> None:
     """Bring a store to the newest schema, in one transaction.
 
     Of several processes that try, one does it and the others find it done. Raises `StoreError` when it
-    fails, or when a migration would rewrite a table under the hands of running local jobs; the store then
-    is what it was.
+    fails, or when a migration would rewrite a table while local jobs run; the store then is unchanged.
     """
     config = Config()
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
@@ -50,7 +49,7 @@ def run_file(connection: Connection, file: Path) -> None:
 
 
 def _refuse_under_leases(connection: Connection, config: Config) -> None:
-    """Refuse to rewrite a table while workers write to it with statements of their own version."""
+    """Raise `StoreError` when a table would be rewritten while workers of an older version write to it."""
     current = MigrationContext.configure(connection).get_current_revision()
     if current is None:
         return

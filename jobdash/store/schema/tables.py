@@ -1,6 +1,6 @@
 """The tables, as SQLModel classes: the schema's only definition, from which ``schema.sql`` is made.
 
-Columns keep to what every database has: integers (times are milliseconds UTC), text, JSON as text.
+Columns have the types that every database has: integers (times are milliseconds UTC), text, JSON as text.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _words(words: type[Status]) -> str:
 
 
 class Base(SQLModel, registry=registry(metadata=MetaData())):
-    """The root of all tables, with a metadata of its own: a user's SQLModel classes are none of ours."""
+    """The base class of all tables; its metadata is not shared with a user's SQLModel classes."""
 
     metadata: ClassVar[MetaData]
 
@@ -71,7 +71,7 @@ class JobRecord(Base, table=True):
     name: str
 
     remote_status: str
-    """The provider's word in ours; written by answers alone (for local jobs by the fence)."""
+    """The provider's status as one of ours; written by answers alone, for local jobs by lease transitions."""
     raw_status: str
     cancel_requested_at: int | None = None
     cancel_reason: str | None = None
@@ -99,9 +99,9 @@ class JobRecord(Base, table=True):
     expires_at: int | None = None
     updated_at: int = Field(sa_column_kwargs=_default(f"({NOW_MS})"))
     seen_at: int | None = None
-    """When the request was sent whose answer is written here."""
+    """When the request was sent whose answer is written here; times are milliseconds UTC."""
     not_found_at: int | None = None
-    """The first of a row of 404s."""
+    """The first 404 since the last answer."""
     gone_at: int | None = None
     removed_at: int | None = None
     removing: int | None = None
@@ -125,7 +125,7 @@ class JobRecord(Base, table=True):
     failed_key: int = _generated("failed_key", "coalesce(failed, -1)")
     progress_key: int = _generated("progress_key", _PROGRESS)
     done_before: int | None = None
-    """What earlier attempts had done when the present one began; no part of its pace."""
+    """What earlier attempts had done when the present one began; not counted in its speed."""
     unchanged_polls: int = Field(default=0, sa_column_kwargs=_default("0"))
     """How often in a row a list showed it unfinished and unchanged, since it was last asked for singly."""
 
@@ -136,7 +136,7 @@ class JobRecord(Base, table=True):
         CheckConstraint(
             " AND ".join(f"coalesce({column}, 0) >= 0" for column in _COUNTS), name="counts_not_negative"
         ),
-        # Every index ends in the row's id by itself, which is what breaks ties in a sort order.
+        # Every index ends in the row's id by itself, which breaks ties in a sort order.
         *(Index(f"job_tab_{order}", "tab", column) for order, column in SORT_COLUMNS.items()),
         *(Index(f"job_shown_{order}", "shown", column) for order, column in SORT_COLUMNS.items()),
         Index("job_public_id", "public_id", unique=True),
@@ -163,7 +163,7 @@ class TagRecord(Base, table=True):
 
 
 class AccountRecord(Base, table=True):
-    """What is known of one account: its health, and who may poll it when."""
+    """One account: the result of its last poll, and when it is polled next."""
 
     __tablename__ = "account"
 
@@ -182,7 +182,7 @@ class AccountRecord(Base, table=True):
 
 
 class IntentRecord(Base, table=True):
-    """Something about to change outside, written before it is sent."""
+    """A change at a provider, written before the request is sent."""
 
     __tablename__ = "intent"
     __table_args__ = (
@@ -219,7 +219,7 @@ class EventRecord(Base, table=True):
     face: str
     action: str
     job_id: int | None = None
-    """No foreign key: the log outlives the jobs."""
+    """No foreign key: events are kept longer than jobs."""
     job_public_id: str | None = None
     job_name: str | None = None
     account: str | None = None
@@ -250,9 +250,9 @@ class AttemptRecord(Base, table=True):
     started_at: int
     ended_at: int | None = None
     ended: str | None = None
-    """How it ended, in one sentence."""
+    """How the run ended, in one sentence."""
     work: str | None = None
-    """The script, function, line and arguments, by which the next run knows its job; see `continuation`."""
+    """The script, function, line and arguments, by which the next run finds its job; see `continuation`."""
 
 
 class ItemRecord(Base, table=True):
@@ -274,14 +274,14 @@ class ItemRecord(Base, table=True):
     attempt: int
     """The attempt that wrote it."""
     detail: str | None = None
-    """What the script said of it, as JSON."""
+    """The item's detail as the script gave it, as JSON."""
     error_type: str | None = None
     error: str | None = None
     at: int
 
 
 class TallyRecord(Base, table=True):
-    """How many jobs an account has in a tab; kept by triggers, so that no face ever counts."""
+    """How many jobs an account has in a tab; kept by triggers, so that no query counts."""
 
     __tablename__ = "tally"
 

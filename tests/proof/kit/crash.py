@@ -14,7 +14,7 @@ from jobdash.store.dialects import sqlite
 from jobdash.store.leases import Lease
 
 _WHERE: dict[str, tuple[Any, str]] = {
-    "claims.look": (claims, "look"),
+    "claims.find_job": (claims, "find_job"),
     "claims._ready": (claims, "_ready"),
     "claims._insert": (claims, "_insert"),
     "claims._take": (claims, "_take"),

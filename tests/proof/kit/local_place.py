@@ -105,7 +105,7 @@ class Place:
         """Worker ``who`` begins to work at the job of a name."""
         got = claim(self._connections[who], _want(name, str(who), keyed, total))
         self.held[who] = self.model.claim(name, str(who), keyed, total, got.job_id)
-        self._holds[who] = got.hold
+        self._holds[who] = got.lease
         assert (got.job_id, got.fence, got.attempt) == _facts(self.held[who])
         self._step()
 
@@ -142,7 +142,7 @@ class Place:
         self._work(who, Lease.renew, self.model.renew)
 
     def ask(self, who: int) -> None:
-        self._work(who, lambda hold: hold.ask_cancel("Ctrl-C"), self.model.ask)
+        self._work(who, lambda hold: hold.request_cancel("Ctrl-C"), self.model.ask)
 
     def finish(self, who: int, word: str, asked: bool = False) -> None:
         reason = "Ctrl-C" if asked else None

@@ -1,4 +1,4 @@
-"""What a script's run works on, by which the next one knows its job."""
+"""What a script's run works on, by which the next run finds its job."""
 
 from pathlib import Path
 

@@ -1,24 +1,31 @@
-"""Between the socket and the APIs: notes every request, and lets it go wrong as the rules say."""
+"""The HTTP side of the emulator: a server that journals every request and applies faults. Imports uvicorn."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import uvicorn
 from starlette.requests import Request
 
 from jobdash.demo.emulator import gemini_api, openai_api
-from jobdash.demo.emulator.errors import ApiError, gemini_form, openai_form
 from jobdash.demo.emulator.faults import CutBody, Delay, Effect, EmptyJson, ErrorAnswer, MalformedJson, Reset
 from jobdash.demo.emulator.journal import JournalEntry, key_label
+from jobdash.demo.emulator.web import ApiError, gemini_form, openai_form
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from jobdash.demo.emulator.emulator import Emulator
+
 
 HangUp = Callable[[tuple[str, int]], None]
 """Resets the connection of the client at that address."""
@@ -56,7 +63,7 @@ class FaultMiddleware:
         self._gemini: ASGIApp = gemini_api.gemini_app(emulator.gemini, emulator.accepts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one request, apply it unless a fault says otherwise, and answer unless one says otherwise."""
+        """Take one request, apply it and answer it, unless a fault prevents that."""
         call = await _read(scope, receive)
         effect = self._emulator.faults.strike(call.request.method, call.request.url.path, call.key)
         early, late = _pauses(effect)
@@ -101,7 +108,7 @@ async def _read(scope: Scope, receive: Receive) -> _RequestLine:
 
 
 def _is_gemini(request: Request) -> bool:
-    """Both have `/v1/files` and `/v1/batches`: only the way the key is sent tells them apart."""
+    """Both have `/v1/files` and `/v1/batches`: only the way the key is sent distinguishes them."""
     by_path = request.url.path.startswith(("/v1beta/", "/upload/", "/download/"))
     return by_path or gemini_api.presented_key(request) != ""
 
@@ -153,7 +160,7 @@ def _made_up(answer: ErrorAnswer, *, gemini: bool) -> _Response:
 
 
 async def _send(reply: _Response, effect: Effect | None, send: Send) -> None:
-    """Send an answer, spoilt as the fault says."""
+    """Send an answer, spoilt by the fault."""
     body = reply.body
     if isinstance(effect, MalformedJson):
         body = body[: len(body) // 2]
@@ -175,3 +182,59 @@ def _summary(call: _RequestLine) -> str:
     if kind == "application/json":
         return call.body[:JOURNALED].decode(errors="replace")
     return f"<{len(call.body)} bytes of {kind or 'no type'}>" if call.body else ""
+
+
+IDLE_TIMEOUT = 75
+"""Seconds a connection may idle, so that a client polling every half minute does not run into its closing."""
+LINGER_NOT = struct.pack("ii", 1, 0)
+"""For SO_LINGER: closing sends RST, not FIN."""
+
+
+class PromptServer(uvicorn.Server):
+    """Serves an emulator until `stop` is called, from any thread."""
+
+    def __init__(self, emulator: Emulator, on_started: Callable[[PromptServer], None]) -> None:
+        config = uvicorn.Config(
+            FaultMiddleware(emulator, self.reset),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            timeout_keep_alive=IDLE_TIMEOUT,
+        )
+        super().__init__(config)
+        # A handler of its own keeps `logging` from writing to the terminal when it is not set up.
+        logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+        self._on_started = on_started
+        self._loop: asyncio.AbstractEventLoop
+        self._stopping: asyncio.Event
+
+    def stop(self) -> None:
+        """Make the server return soon."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def reset(self, client: tuple[str, int]) -> None:
+        """Reset the connection from that address, so that the client sees neither an answer nor an end."""
+        for connection in list(self.server_state.connections):
+            transport = connection.transport
+            if transport.get_extra_info("peername") == client:
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+                transport.abort()
+
+    async def main_loop(self) -> None:
+        """Wait for `stop`; uvicorn's own loop looks ten times a second."""
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._on_started(self)
+        await self._stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drop everything; uvicorn would wait for answers under way."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for task in list(self.server_state.tasks):
+            task.cancel()

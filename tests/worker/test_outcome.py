@@ -402,12 +402,12 @@ def test_an_interrupt_while_a_fork_waits_does_not_hold_up_the_next_one(scripts: 
         at_work.wait()
         (run,) = process.live
         def transaction():   # one that takes its time
-            run.before_fork()
+            run.recorder.before_fork()
             under_way.set()
             while sys._current_frames()[main].f_code.co_name != "before_fork": pass
             os.kill(os.getpid(), signal.SIGINT)
             forked.wait()
-            run.after_fork()
+            run.recorder.after_fork()
         main, under_way, forked = threading.get_ident(), threading.Event(), threading.Event()
         busy = threading.Thread(target=transaction)
         busy.start()
