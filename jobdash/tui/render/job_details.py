@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.cells import cell_len
 
 from jobdash.domain.describe import job_text
+from jobdash.domain.describe.job_story import ended_sentence
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -15,7 +16,7 @@ from jobdash.domain.failures import (
     worth_asking,
 )
 from jobdash.domain.job import Event, JobDetails, JobRow
-from jobdash.domain.status import LABELS, Status, label
+from jobdash.domain.status import Status, label
 from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, MINUTE, SECOND, local_date, short_span
 from jobdash.tui.render import job_cells
@@ -83,22 +84,14 @@ def _rate(row: JobRow, now: int) -> str:
     return f"{done * HOUR // elapsed:,}/h"
 
 
-def ending(row: JobRow) -> list[TextLine]:
-    """Return what a cancelled, expired or failed job leaves: how many done, how many not."""
-    if row.unfinished or row.total is None or row.done is None or row.done >= row.total:
-        return []
-    verb = "was cancelled" if row.status == "cancelled" else LABELS[row.status]
-    text = f"Job {verb}: {row.done:,} of {row.total:,} done, {row.total - row.done:,} not processed"
-    return [((text, "warning"),), ()]
-
-
 def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = None) -> list[TextLine]:
     """Return the errors grouped by code and message, the most frequent first, with where they are.
 
     ``failed`` are the failed requests that are known.
     """
     failed = failed or FailedRequests()
-    lines = ending(job.row)
+    ended = ended_sentence(job.row)
+    lines: list[TextLine] = [((ended, "warning"),), ()] if ended else []
     groups = failure_groups(job, failed)
     if groups and truncated(job, failed) and failed.kept:
         lines += [((f"Not all of them: {failed.kept:,} failed requests are known here", "muted"),), ()]
