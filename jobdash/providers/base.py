@@ -23,7 +23,7 @@ class RemoteError:
 
 @dataclass(frozen=True, slots=True)
 class RemoteJob:
-    """A batch as its provider told it, in common words. Times are milliseconds UTC; None is "not told"."""
+    """A batch as its provider reports it, in common words. Times are milliseconds UTC; None is unknown."""
 
     remote_id: str
     status: Status
@@ -57,7 +57,7 @@ class RemotePage:
     jobs: tuple[RemoteJob, ...]
     cursor: str | None
     promised: bool = True
-    """Whether the server says that there is more; else it can be asked, and may say the same again."""
+    """Whether the server promises more; else the next page may be asked for, and may repeat this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +134,4 @@ class Adapter(Protocol):
         """Create the batch from an uploaded file."""
 
     def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
-        """Stream results and errors line by line, in the provider's order; to be closed by whoever stops."""
+        """Stream results and errors line by line, in the provider's order; to be closed if not read whole."""
