@@ -1,4 +1,4 @@
-"""The one gate for text from outside: what a person may see, how much is kept, and no secrets."""
+"""Cleaning of text from outside: what is shown of it, how much is kept, and no secrets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 from jobdash.domain.emoji import EMOJI_STYLE, connecting, whole_until
 
 SCREEN_LIMIT = 2_000
-"""Characters of one text that any face ever looks at; a longer one is cut before it is examined."""
+"""Characters of one text that are shown anywhere; a longer one is cut before it is examined."""
 
 NAME_BYTES = 1024
 ERROR_BYTES = 16 * 1024
@@ -93,7 +93,7 @@ def file_name(text: str, limit: int = 80) -> str:
 
 
 HIDDEN = "[secret]"
-"""What stands in the place of a key."""
+"""The replacement of a key."""
 _HEADERS = r"x-goog-api-key|api-key|authorization"
 _SECRET_SHAPES = (
     # sk-…, rk-… and pk-…, also half masked; but not sk-learn, nor the sk-SK of translations: masked,

@@ -30,7 +30,7 @@ def everything(emulator: Emulator) -> list[tuple[EmulatedProvider, EmulatedBatch
 
 
 def phases(emulator: Emulator) -> Counter[str]:
-    return Counter(provider.look(batch).phase.value for provider, batch in everything(emulator))
+    return Counter(provider.snapshot_of(batch).phase.value for provider, batch in everything(emulator))
 
 
 def test_every_state_is_there(seeded: Emulator) -> None:
@@ -52,9 +52,9 @@ def test_names_are_told_apart(seeded: Emulator) -> None:
 
 def test_something_moves_at_every_moment_of_twenty_minutes(seeded: Emulator, clock: ManualClock) -> None:
     for _ in range(40):
-        before = [provider.look(batch).processed for provider, batch in everything(seeded)]
+        before = [provider.snapshot_of(batch).processed for provider, batch in everything(seeded)]
         clock.advance(30)
-        after = [provider.look(batch).processed for provider, batch in everything(seeded)]
+        after = [provider.snapshot_of(batch).processed for provider, batch in everything(seeded)]
         assert sum(earlier < later for earlier, later in zip(before, after, strict=True)) >= 3
 
 

@@ -95,7 +95,7 @@ OUTPUT_TOKENS = 30
 
 def batch_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:
     """The batch object."""
-    snapshot = provider.look(batch)
+    snapshot = provider.snapshot_of(batch)
     switches = provider.switches_of(batch)
     expires = provider.expires(batch)
     return {
@@ -149,7 +149,7 @@ def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> 
     """The bytes of a file; None for one its batch has not made."""
     if isinstance(file, UploadedFile):
         return file.content
-    snapshot = provider.look(file.batch)
+    snapshot = provider.snapshot_of(file.batch)
     if not _exists(provider, file.batch, snapshot, file.role):
         return None
     return render(file.batch, snapshot, file.role, provider.switches_of(file.batch))

@@ -72,7 +72,7 @@ def starting(row: JobRow, now: int) -> bool:
 
 
 def remark(row: JobRow, now: int) -> str:
-    """Return what stands behind the status of a local job: ``stalled``; mostly empty."""
+    """Return the words behind the status of a local job: ``stalled``; mostly empty."""
     if waits_for_script(row):
         return STARTING if starting(row, now) else WAITS
     if worker_gone(row, now):
@@ -91,7 +91,7 @@ def ended_word(row: JobRow) -> str:
 
 
 def shown_status(row: JobRow, now: int) -> str:
-    """Return the one word that every face has for a job: its status as a person reads it, else ``partial``,
+    """Return the one word for a job in commands, JSON and dashboard: its status in words, else ``partial``,
     ``all failed``, ``stalled``, ``gone``, ``removing``, or an unknown word as its provider wrote it.
 
     A cancel without a worker is shown as ``cancelled``, which it is about to be.

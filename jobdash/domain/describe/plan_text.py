@@ -131,7 +131,7 @@ def notes(plan: Plan) -> list[Note]:
 
 
 def _by_topic(notes: list[Note]) -> list[Note]:
-    """Put notes of one topic together, where the first of them stands."""
+    """Put notes of one topic together, at the place of the first."""
     topics = list(dict.fromkeys(note.topic for note in notes))
     return sorted(notes, key=lambda note: topics.index(note.topic))
 
