@@ -69,6 +69,11 @@ def _shown(char: str) -> str:
     return char
 
 
+def quantity(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 job``, ``1,204 finished items``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def encodable(text: str) -> str:
     """Return ``text`` with ``?`` for each half of a character, which no file and no database can hold."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -168,7 +168,7 @@ class Recorder(StoreConnection):
 
     def set_total(self, total: int) -> None:
         """Record a total that has become known."""
-        self._patiently(partial(_set_total, total))
+        self._patiently(lambda lease: lease.set_total(total))
 
     def _patiently(self, do: Callable[[Lease], T], *, in_trouble: bool = False) -> T | None:
         """Write something, waiting for other writers; in a store in trouble only if ``in_trouble``."""
@@ -247,10 +247,6 @@ class Recorder(StoreConnection):
 def _expect(keys: list[str], lease: Lease) -> bool:
     lease.expect(keys)
     return True
-
-
-def _set_total(total: int, lease: Lease) -> None:
-    lease.set_total(total)
 
 
 _TICK_S = 0.05
