@@ -116,7 +116,7 @@ async def shoot(shot: Shot, folder: Path) -> str:
         context = DashboardContext.of(config, opened.browser, None, lambda: now, demo=True)
         app = JobdashApp(context)
         async with app.run_test(size=shot.size, notifications=True) as pilot:
-            await until(pilot, lambda: app.main.view.counts.total == 43)
+            await until(pilot, lambda: app.main.view.model.counts.total == 43)
             await until(pilot, lambda: all(h.first_sync_done for h in context.browser.accounts()))
             await pilot.pause(0.6)
             for key in shot.keys:

@@ -38,11 +38,13 @@ from jobdash.tui.news import (
     ThreadMessage,
     toasts,
 )
-from jobdash.tui.render.symbols import AsciiFilter, not_utf8
+from jobdash.tui.render.symbols import not_utf8
 from jobdash.tui.render.theme import DARK, LIGHT
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.screens.action_screen import ActionScreen
 from jobdash.tui.screens.main import MainScreen
+from jobdash.tui.terminal import exact_updates
+from jobdash.tui.terminal.app import AsciiFilter
 from jobdash.tui.widgets.filter_bar import FilterInput
 
 if TYPE_CHECKING:
@@ -125,11 +127,12 @@ class JobdashApp(Host):
 
     @property
     def _background_screens(self) -> list[Screen[object]]:
-        """The screens seen through the one in front; Textual takes an opaque one for transparent, too.
+        """The screens seen through the one in front; Textual 8.2 takes an opaque one for transparent, too.
 
         It would paint that one anew, from edge to edge, for every change of the table behind it.
         """
-        return [] if self.screen.styles.background.a == 1 else super()._background_screens
+        opaque = exact_updates.EXACT and self.screen.styles.background.a == 1
+        return [] if opaque else super()._background_screens
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return what every line goes through before it is written: no symbols, where that is wanted."""
@@ -234,7 +237,7 @@ class JobdashApp(Host):
     def _synced(self, event: Synced) -> None:
         self.context.under_way.found.pop(event.news.account, None)
         for row in event.news.finished:
-            self.main.view.tell_news(row)
+            self.main.view.model.add_news(row)
         for toast in toasts(self._without_own(event.news)):
             self.notify(toast.text, severity=toast.severity)
         self.main.view.draw_lines()

@@ -286,7 +286,7 @@ async def test_refresh_errors_of_the_failed_jobs_shown(
         emulator, server, path, BatchScript(name="one", created_at=time.time() - 60, plan=plan)
     ) as dash:
         change(path, "UPDATE job SET errors = NULL, error = NULL")
-        dash.app.flows.ask_errors(dash.app.main.view.failed_jobs())
+        dash.app.flows.ask_errors(dash.app.main.view.model.failed_jobs())
         await dash.until(lambda: "line is bad" in dash.toast)
 
 

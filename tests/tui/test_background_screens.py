@@ -38,7 +38,7 @@ async def test_a_change_behind_an_opaque_screen_writes_nothing(
         await dash.settle()
         updates = written(dash, monkeypatch)
         change(path, "UPDATE job SET remote_status = 'completed' WHERE name = 'job-001'")
-        await dash.until(lambda: dash.app.main.view.counts.by_tab["completed"] == 1)
+        await dash.until(lambda: dash.app.main.view.model.counts.by_tab["completed"] == 1)
         await dash.settle()
         assert not updates
         await dash.press("escape")

@@ -299,7 +299,7 @@ async def test_the_plan_is_frozen_while_the_dialog_is_open(path: Path) -> None:
         await dash.press("C")
         screen = await dash.until_dialog()
         change(path, "UPDATE job SET remote_status = 'completed' WHERE name = 'job-001'")
-        await dash.until(lambda: dash.app.main.view.counts.by_tab["completed"] == 1)  # type: ignore[index]
+        await dash.until(lambda: dash.app.main.view.model.counts.by_tab["completed"] == 1)  # type: ignore[index]
         assert title(screen) == "Cancel 2 unfinished jobs in ALL accounts?"
         await dash.press("y")
         await dash.until(lambda: plans)

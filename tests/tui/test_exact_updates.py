@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pyte
 import pytest
@@ -11,6 +13,7 @@ from textual.geometry import Region
 from textual.widget import Widget
 from tui_kit import Dash, account, change, dashboard, job, jobs, now_ms
 
+from jobdash.tui.terminal import exact_updates
 from jobdash.tui.terminal.exact_updates import ExactCompositor
 
 OPENAI = account("openai")
@@ -18,7 +21,7 @@ WORDS = ("in_progress", "completed", "failed", "pending", "cancelled", "cancelli
 
 
 def _whole(dash: Dash) -> str:
-    update = _compositor(dash).render_update(full=True)
+    update = dash.app.screen._compositor.render_update(full=True)
     assert update is not None
     return str(update.render_segments(dash.app.console))
 
@@ -107,3 +110,39 @@ async def test_what_time_changes_between_a_look_and_its_drawing_is_drawn_by_the_
             table._clock = lambda after=drawn: start + after
             written.append(_partial(dash, table))
         assert "stalled" in "\n".join(_shown(*written))
+
+
+@pytest.mark.parametrize("exact", [True, False])
+async def test_every_screen_is_whole_with_exact_and_with_stock_updates(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, exact: bool
+) -> None:
+    """What was written since the start adds up to what the screen is."""
+    monkeypatch.setattr(exact_updates, "EXACT", exact)
+    written: list[str] = []
+    async with dashboard(path, [OPENAI], rows=jobs(*WORDS), working=False, size=(120, 36)) as dash:
+        await dash.until(lambda: "job-048" in dash.screen)
+        written.append(_whole(dash))
+
+        def display(_screen: object, renderable: Any) -> None:
+            if renderable is not None:
+                written.append(renderable.render_segments(dash.app.console))
+
+        dash.app._display = display  # type: ignore[method-assign]
+        for keys in (
+            ("down", "j", "pagedown", "space", "up"),
+            ("slash", *"failed>0", "escape", "4", "0", "s"),
+            ("l",),
+            ("escape", "enter"),
+            ("2", "3", "escape", "question_mark"),
+            ("escape", "x"),
+        ):
+            await dash.press(*keys)
+            await dash.settle()
+            assert isinstance(dash.app.main._compositor, ExactCompositor) is exact
+            assert _shown(*written) == _shown(_whole(dash)), keys
+
+
+def test_other_versions_of_textual_draw_by_themselves() -> None:
+    """The switch is on for the installed version, and only because that was tested."""
+    assert exact_updates.EXACT
+    assert version("textual") in exact_updates.TESTED_WITH

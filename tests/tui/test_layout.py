@@ -17,8 +17,9 @@ from jobdash.operations.job_lookup import Counts, Sort
 from jobdash.tui.context import UnderWay
 from jobdash.tui.render import header_footer, job_cells
 from jobdash.tui.render.columns import JobColumn, column_layout
-from jobdash.tui.render.symbols import ASCII, UNICODE, choose, to_ascii
+from jobdash.tui.render.symbols import ASCII, UNICODE, choose
 from jobdash.tui.render.text import short_count
+from jobdash.tui.terminal.app import to_ascii
 
 OPENAI = account("openai")
 ALL_STATES = (

@@ -23,7 +23,14 @@ TYPED = ("slash", "j", "G", "g", "k", "enter", "escape", "down")
 
 def where(dash: Dash) -> tuple[Any, ...]:
     view = dash.app.main.view
-    return (dash.current, dash.marked, view.scope, view.look_at.sort, view.bar.text, type(dash.app.focused))
+    return (
+        dash.current,
+        dash.marked,
+        view.model.scope,
+        view.model.sort,
+        view.bar.text,
+        type(dash.app.focused),
+    )
 
 
 async def end_of(path: Path, keys: list[str], *, burst: bool) -> tuple[Any, ...]:
@@ -33,8 +40,8 @@ async def end_of(path: Path, keys: list[str], *, burst: bool) -> tuple[Any, ...]
             if not burst:
                 await dash.settle()
         await dash.settle()
-        look_at = dash.app.main.view.look_at
-        await dash.until(lambda: not look_at.scope.filtered or look_at.matches.answered(look_at.scope))
+        model = dash.app.main.view.model
+        await dash.until(lambda: not model.scope.filtered or model.matches.answered(model.scope))
         return where(dash)
 
 
@@ -67,7 +74,7 @@ async def test_no_move_overtakes_a_key_that_was_sent_to_something_in_front(
     """Keys come some turns of the event loop apart, while what they close is on its way out."""
     async with dashboard(path, [OPENAI], rows=jobs(*["completed"] * 40), working=False) as dash:
         for first, second in product((0, 2, 4, 6), (0, 2)):
-            dash.app.main.view.marks.clear()
+            dash.app.main.view.model.marks.clear()
             dash.table.go(0)
             await dash.send(opens)
             await dash.until(lambda: not isinstance(dash.app.focused, JobTable))

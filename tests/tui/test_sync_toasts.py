@@ -31,7 +31,7 @@ async def test_headers_stand_over_their_columns(path: Path, size: tuple[int, int
     async with dashboard(path, [OPENAI], rows=rows, working=False, size=size) as dash:
 
         def check() -> bool:
-            header = header_footer.header_spans(dash.table.plan, dash.app.main.view.look_at.sort, UNICODE)
+            header = header_footer.header_spans(dash.table.plan, dash.app.main.view.model.sort, UNICODE)
             wanted = "".join(span.text for span in header).rstrip()
             return (
                 dash.table.plan.width == dash.table.scrollable_content_region.width

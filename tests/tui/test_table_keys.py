@@ -61,7 +61,7 @@ async def test_moving_past_the_ends_stays(path: Path) -> None:
 async def test_tabs_show_their_jobs_and_counts(path: Path, key: str, tab: Tab, shown: int) -> None:
     async with dashboard(path, rows=jobs(*MIXED), working=False) as dash:
         await dash.press("1", key)
-        assert dash.app.main.view.scope.tab is tab
+        assert dash.app.main.view.model.scope.tab is tab
         assert len(dash.names) == shown == dash.count(tab)
         assert f"{tab.capitalize()} {shown}" in dash.line("tabs")
 
@@ -76,7 +76,7 @@ async def test_sorting_walks_through_all_orders_and_turns_round(path: Path) -> N
         seen = {}
         for order in [*list(SortOrder)[1:], SortOrder.CREATED]:
             await dash.press("s")
-            assert dash.app.main.view.look_at.sort.order is order
+            assert dash.app.main.view.model.sort.order is order
             assert f"sort {order}" in dash.filter_line
             seen[order] = list(dash.names)
             await dash.press("S")
@@ -222,7 +222,7 @@ async def test_the_mouse_reaches_rows_tabs_headers_and_keys(path: Path) -> None:
         await dash.pilot.click("#tabs", offset=(tabs.index("All"), 0))
         header = dash.line("header")
         await dash.pilot.click("#header", offset=(header.index("NAME") + 1, 0))
-        await dash.until(lambda: dash.app.main.view.look_at.sort.order is SortOrder.NAME)
+        await dash.until(lambda: dash.app.main.view.model.sort.order is SortOrder.NAME)
         await dash.pilot.click("#header", offset=(header.index("NAME") + 1, 0))
         await dash.until(lambda: dash.names[0] == "job-008")
         await dash.pilot.click("#keys", offset=(dash.line("keys").index("Help"), 0))

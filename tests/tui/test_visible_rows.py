@@ -11,6 +11,7 @@ from shared.local_kit import begin
 from textual.widgets._toast import Toast
 from tui_kit import Dash, add, change, dashboard, job, jobs, make_store
 
+from jobdash.domain.status import Tab
 from jobdash.operations.job_lookup import SortOrder
 
 
@@ -20,13 +21,13 @@ async def test_s_goes_on_although_rows_move_all_the_time(path: Path) -> None:
         seen = []
         for number in range(2 * len(SortOrder)):
             await dash.press("s")
-            seen.append(dash.app.main.view.look_at.sort.order)
+            seen.append(dash.app.main.view.model.sort.order)
             change(
                 path, "UPDATE job SET succeeded = (id * 7 + ?) % 90, failed = (id * ?) % 5", number, number
             )
             change(path, "UPDATE job SET updated_at = updated_at + (id * ?) % 7", number)
             await dash.until(
-                lambda: dash.app.main.view.counts.revision == dash.app.context.browser.revision()
+                lambda: dash.app.main.view.model.counts.revision == dash.app.context.browser.revision()
             )
         assert seen == [*list(SortOrder)[1:], *list(SortOrder), SortOrder.CREATED]
 
@@ -73,15 +74,13 @@ async def test_the_mark_of_a_tab_goes_with_what_it_was_for(path: Path) -> None:
         news = dash.app.context.symbols.news
 
         def marked() -> bool:
-            return (
-                f"Failed {dash.app.main.view.counts.by_tab[list(dash.app.main.view.counts.by_tab)[5]]}{news}"
-                in (dash.line("tabs"))
-            )
+            failed = dash.app.main.view.model.counts.by_tab[Tab.FAILED]
+            return f"Failed {failed}{news}" in dash.line("tabs")
 
         change(path, "UPDATE job SET verdict = 'force_failed', verdict_at = 1 WHERE name < 'job-003'")
         await dash.until(lambda: "Failed 3" in dash.line("tabs"))
         for row in dash.app.context.browser.rows([1, 2]).values():
-            dash.app.main.view.tell_news(row)
+            dash.app.main.view.model.add_news(row)
         assert marked()
         change(path, "UPDATE job SET verdict = NULL, verdict_at = NULL WHERE name = 'job-001'")
         await dash.until(lambda: "Failed 2" in dash.line("tabs"))
@@ -95,7 +94,7 @@ async def test_the_mark_of_a_tab_goes_with_what_it_was_for(path: Path) -> None:
 async def test_the_mark_goes_with_a_removal_too(path: Path) -> None:
     async with dashboard(path, rows=jobs("failed", "failed"), working=False) as dash:
         (row,) = dash.app.context.browser.rows([1]).values()
-        dash.app.main.view.tell_news(row)
+        dash.app.main.view.model.add_news(row)
         assert dash.app.context.symbols.news in dash.line("tabs")
         change(path, "UPDATE job SET removed_at = 1 WHERE id = 1")
         await dash.until(lambda: "Failed 1" in dash.line("tabs"))
@@ -137,7 +136,7 @@ async def test_the_retry_dialog_shows_the_whole_command(path: Path, size: tuple[
 async def test_a_job_that_comes_back_into_a_snapshot_is_counted_and_found_by_home(path: Path) -> None:
     async with dashboard(path, rows=jobs(*["completed"] * 5), working=False) as dash:
         await dash.press("s", "j")
-        assert dash.app.main.view.look_at.sort.order is SortOrder.UPDATED
+        assert dash.app.main.view.model.sort.order is SortOrder.UPDATED
         gone = dash.names[0]
         change(path, "UPDATE job SET removed_at = 1 WHERE name = ?", gone)
         await dash.until(lambda: gone not in dash.names)

@@ -204,7 +204,7 @@ class Dash:
         self.table.go(round(self.table.scroll_y) + self.names.index(name))
 
     def count(self, tab: Tab) -> int:
-        return self.app.main.view.counts.by_tab[tab]
+        return self.app.main.view.model.counts.by_tab[tab]
 
 
 def screen_text(app: JobdashApp) -> str:

@@ -1,48 +1,89 @@
-"""What is looked at: tab, filter and order, and the table turned to it."""
+"""The list of jobs without its widgets: tab, filter, order, marks and news."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import Tab, tab_number
-from jobdash.domain.time import Clock
+from jobdash.domain.status import TAB_OF, Tab, tab_number
 from jobdash.operations.job_lookup import Browser, Counts, Scope, Sort, SortOrder
 from jobdash.tui.context import DashboardContext, Selection
-from jobdash.tui.models.filter_search import AGAIN_AFTER, FilterSearch, SearchResult
-from jobdash.tui.models.windows import FoundRows
-from jobdash.tui.widgets.job_table import JobTable
+from jobdash.tui.models.filter_search import FilterMatches, FilterSearch, SearchResult
+from jobdash.tui.models.windows import FoundRows, RowWindow
 
 if TYPE_CHECKING:
     from jobdash.domain.filter.conditions import Conditions
 
+RESORT_AFTER_MS = 5_000
+"""Time without a key after which an order that is a snapshot is sorted again under the first row."""
+FAILED_MOST = 200
+_CHANGES_MOST = 1_000
+_NEWS_MOST = 200
+"""Jobs of a tab that its mark is kept for."""
 _ORDERS = list(SortOrder)
 _ASCENDING = frozenset({SortOrder.NAME, SortOrder.ACCOUNT})
 
 
-class ViewState:
-    """Keeps the table on one scope and order; filters are searched for off the UI thread.
+class JobDisplay(Protocol):
+    """What shows the list: rows in lines, with a cursor."""
 
-    ``later`` runs a call in the UI thread, from any; ``redraw`` is called when there is something new to say.
+    window: RowWindow
+    marks: set[int]
+    cursor: int
+    touched: bool
+    """A person has moved in it."""
+    moved_at: int
+    """When a person last did, milliseconds UTC."""
+    moved: int
+    """In an order that is a snapshot: rows that would stand elsewhere by now."""
+
+    @property
+    def current(self) -> JobRow | None:
+        """The job under the cursor."""
+
+    def show(self, scope: Scope, sort: Sort, total: int, found: FoundRows | None = None) -> None:
+        """Turn to another scope or order."""
+
+    def reload(self, total: int, found: FoundRows | None = None) -> None:
+        """Read the visible rows again."""
+
+    def counted(self, job_id: int, exact: int) -> None:
+        """Take the exact place of a job."""
+
+
+class JobList:
+    """Tab, filter, order, marks and news; keeps a display on them, and follows the store.
+
+    Filters are searched for off the UI thread. ``later`` runs a call in the UI thread, from any; ``redraw``
+    is called when what stands around the display has changed.
     """
 
     def __init__(
         self,
         context: DashboardContext,
-        table: JobTable,
+        display: JobDisplay,
         later: Callable[..., Any],
         redraw: Callable[[], None],
     ) -> None:
+        self.browser = context.browser
         self.scope = Scope()
         self.sort = first_sort(context.config.ui.sort)
-        self.counts: Counts = context.browser.counts()
-        self.matches = FilterMatches(context.browser, context.clock)
-        self._table = table
+        self.counts: Counts = self.browser.counts()
+        self.matches = FilterMatches(self.browser, context.clock)
+        self.marks = MarkedJobs(self.browser, display.marks)
+        self.news: dict[Tab, set[int]] = {}
+        """By tab, the jobs that ended in it while another was shown."""
+        self.paused = False
+        self.held_changes = 0
+        """While paused, the number of changes that are not shown."""
+        self._display = display
+        self._clock = context.clock
         self._later = later
         self._redraw = redraw
+        self._version = self.browser.data_version()
         self._then: Callable[[], None] | None = None
-        """What waits for the search to be answered."""
+        """Waits for the search to end."""
         self._searcher = FilterSearch(context.open_browser, lambda answer: later(self._found, answer))
 
     @property
@@ -54,37 +95,103 @@ class ViewState:
     def empty(self) -> bool:
         """Whether it is known that there is nothing to show."""
         answered = not self.scope.filtered or self.matches.answered(self.scope)
-        return answered and self._table.window.total == 0
-
-    def when_found(self, then: Callable[[], None]) -> None:
-        """Call when the table shows what is looked at; not at all when something else is looked at before."""
-        if not self.scope.filtered or self.matches.answered(self.scope):
-            then()
-        else:
-            self._then = then
+        return answered and self._display.window.total == 0
 
     def stop(self) -> None:
-        """Stop what is being searched."""
+        """Stop the search."""
         self._searcher.stop()
 
+    # ── following the store ────────────────────────────────────────────────────────────────────────────────
+
+    def look(self, last_key_at: int) -> bool:
+        """Read what other connections have changed since the last look; returns whether anything had."""
+        version = self.browser.data_version()
+        if version == self._version:
+            self._resort_when_idle(last_key_at)
+            return False
+        self._version = version
+        if self.paused:
+            self.held_changes = self.browser.revision() - self.counts.revision
+        else:
+            self._catch_up()
+        return True
+
+    def pause(self) -> None:
+        """Show no changes any more, or show them again."""
+        self.paused = not self.paused
+        if not self.paused:
+            self._catch_up()
+        self._redraw()
+
+    def _catch_up(self) -> None:
+        before, self.counts = self.counts, self.browser.counts()
+        self.held_changes = 0
+        if before.revision != self.counts.revision:
+            self._drop_old_news()
+            watched = self.scope.filtered or self.marks
+            changed = self.browser.changed_since(before.revision, _CHANGES_MOST) if watched else []
+            complete = len(changed) < _CHANGES_MOST
+            self.marks.follow(changed, complete=complete)
+            self._follow(changed, complete=complete)
+        self._redraw()
+
+    def _follow(self, changed: Collection[JobRow], *, complete: bool) -> None:
+        """Show what has changed; ``complete`` says that ``changed`` is everything (for a filter)."""
+        if not self.scope.filtered:
+            self._display.reload(self.total)
+            return
+        followed = self.matches.follow(self.scope, changed, complete=complete)
+        if followed is not None:
+            self._display.reload(*followed)
+        if self.matches.wants_search():
+            self._search()
+
+    def _resort_when_idle(self, last_key_at: int) -> None:
+        display = self._display
+        idle = self._clock() - max(last_key_at, display.moved_at) > RESORT_AFTER_MS
+        if display.moved and display.cursor == 0 and idle and not self.paused:
+            self.show_from_top()
+
+    def add_news(self, row: JobRow) -> None:
+        """Put a mark on the tab that a job has ended in."""
+        tab = TAB_OF[row.status]
+        if self.scope.tab is not tab:
+            ids = self.news.setdefault(tab, set())
+            if len(ids) < _NEWS_MOST:
+                ids.add(row.id)
+            self._redraw()
+
+    def _drop_old_news(self) -> None:
+        """Take the mark off a tab when none of its jobs is there any more: undone, removed or retried."""
+        for tab, ids in list(self.news.items()):
+            rows = self.browser.rows(sorted(ids)).values()
+            there = {row.id for row in rows if row.removed_at is None and TAB_OF[row.status] is tab}
+            if there:
+                self.news[tab] = there
+            else:
+                del self.news[tab]
+
+    # ── tab, filter, order ─────────────────────────────────────────────────────────────────────────────────
+
     def show(self) -> None:
-        """Turn the table to what is looked at."""
+        """Turn the display to the tab, filter and order."""
         self._then = None
         if self.scope.filtered:
             self._search()
             return
         self.matches.clear()
-        self._table.show(self.scope, self.sort, self.total)
+        self._display.show(self.scope, self.sort, self.total)
         self._redraw()
         self._locate()
 
     def show_from_top(self) -> None:
         """Sort again, and stand on the first row."""
-        self._table.touched = False
+        self._display.touched = False
         self.show()
 
     def turn(self, tab: Tab) -> None:
-        """Look at another tab."""
+        """Show another tab."""
+        self.news.pop(tab, None)
         self.scope = Scope(tab, self.scope.conditions)
         self.show()
 
@@ -116,16 +223,12 @@ class ViewState:
         self.sort = Sort(self.sort.order, not self.sort.descending)
         self.show()
 
-    def follow(self, changed: Collection[JobRow], *, complete: bool) -> None:
-        """Show what has changed; ``complete`` says that ``changed`` is everything (for a filter)."""
-        if not self.scope.filtered:
-            self._table.reload(self.total)
-            return
-        followed = self.matches.follow(self.scope, changed, complete=complete)
-        if followed is not None:
-            self._table.reload(*followed)
-        if self.matches.wants_search():
-            self._search()
+    def when_found(self, then: Callable[[], None]) -> None:
+        """Call when the matches of the filter are shown; not at all when something else is shown before."""
+        if not self.scope.filtered or self.matches.answered(self.scope):
+            then()
+        else:
+            self._then = then
 
     def _search(self) -> None:
         self.matches.asked()
@@ -138,9 +241,9 @@ class ViewState:
         first = self.matches.take(answer)
         found = None if answer.ids is None else FoundRows(answer.ids)
         if first or found is not None:
-            self._table.show(self.scope, self.sort, answer.count, found)
+            self._display.show(self.scope, self.sort, answer.count, found)
         else:
-            self._table.reload(answer.count)
+            self._display.reload(answer.count)
         self._redraw()
         then, self._then = self._then, None
         if then is not None:
@@ -148,11 +251,34 @@ class ViewState:
 
     def _locate(self) -> None:
         """Have the place of the cursor counted, where it is far from both ends and only estimated."""
-        table, row = self._table, self._table.current
-        if row is None or not table.cursor >= table.window.start > 0:
+        display, row = self._display, self._display.current
+        if row is None or not display.cursor >= display.window.start > 0:
             return
-        key, job_id = table.window.key_of(row), row.id
-        self._searcher.locate(self.scope, self.sort, key, lambda at: self._later(table.counted, job_id, at))
+        key, job_id = display.window.key_of(row), row.id
+        self._searcher.locate(self.scope, self.sort, key, lambda at: self._later(display.counted, job_id, at))
+
+    # ── what actions are for ───────────────────────────────────────────────────────────────────────────────
+
+    def selection(self) -> Selection:
+        """Return the jobs an action is for, as the store has them now."""
+        return self.marks.selection(self.scope, self._display.current)
+
+    def failed_jobs(self) -> list[JobRow]:
+        """Return the marked jobs, else those of tab and filter that failed, or completed with failures; as
+        many as are asked at once.
+        """
+        if self.marks:
+            return list(self.selection().rows)
+        scope = self.scope
+        found: list[JobRow] = []
+        if scope.tab in {Tab.ALL, Tab.FAILED}:
+            failed = Scope(Tab.FAILED, scope.conditions)
+            found += self.browser.page(failed, self.sort, None, FAILED_MOST)
+        if scope.tab in {Tab.ALL, Tab.COMPLETED}:
+            completed = Scope(Tab.COMPLETED, scope.conditions)
+            page = self.browser.page(completed, Sort(SortOrder.FAILED, descending=True), None, FAILED_MOST)
+            found += [row for row in page if row.failed]
+        return found[:FAILED_MOST]
 
 
 def _natural(order: SortOrder) -> Sort:
@@ -166,69 +292,6 @@ def first_sort(setting: str) -> Sort:
     if setting[:1] in "+-" and setting:
         return Sort(order, setting.startswith("-"))
     return _natural(order)
-
-
-class FilterMatches:
-    """The answer of the last search, and what has come of it since."""
-
-    def __init__(self, browser: Browser, clock: Clock) -> None:
-        self._browser = browser
-        self._clock = clock
-        self._answer: SearchResult | None = None
-        self._about = False
-        self._asked_at = 0
-
-    def asked(self) -> None:
-        """Note that a search begins now."""
-        self._asked_at = self._clock()
-        self._about = False
-
-    def clear(self) -> None:
-        """Forget what was found: nothing is filtered any more."""
-        self._answer = None
-        self._about = False
-
-    def take(self, answer: SearchResult) -> bool:
-        """Keep an answer; returns whether it is the first one to its question."""
-        before, self._answer = self._answer, answer
-        return before is None or (before.scope, before.sort) != (answer.scope, answer.sort)
-
-    def answered(self, scope: Scope) -> bool:
-        """Whether the search for a scope has found anything yet, be it nothing."""
-        return self._answer is not None and self._answer.scope == scope
-
-    def told(self, scope: Scope) -> str:
-        """Return the number of matches: ``214``, ``10,000+`` while it is being counted, ``~214`` when old."""
-        if self._answer is None or not self.answered(scope):
-            return ""
-        return f"{'~' if self._about else ''}{self._answer.count:,}{'' if self._answer.counted else '+'}"
-
-    def follow(
-        self, scope: Scope, changed: Collection[JobRow], *, complete: bool
-    ) -> tuple[int, FoundRows | None] | None:
-        """Match the jobs that changed; returns the new number, and the ids where all are held.
-
-        ``complete`` says that ``changed`` is everything that changed. None while the search is not answered.
-        """
-        answer = self._answer
-        if answer is None or not self.answered(scope):
-            return None
-        if answer.ids is None:
-            self._about = True
-            return answer.count, None
-        touched = {row.id for row in changed}
-        matching = {job_id for job_id in touched if self._browser.matches(job_id, scope)}
-        kept = [job_id for job_id in answer.ids if job_id not in touched or job_id in matching]
-        new = sorted(matching.difference(kept), reverse=True)
-        ids = (*new, *kept)
-        self._about = self._about or bool(new) or not complete
-        self._answer = SearchResult(answer.scope, answer.sort, ids, len(ids), answer.counted, answer.took)
-        return len(ids), FoundRows(ids)
-
-    def wants_search(self) -> bool:
-        """Whether what is known is only about right, and looking again is not too dear."""
-        took_ms = (self._answer.took if self._answer else 0) * 1000
-        return self._about and self._clock() - self._asked_at > AGAIN_AFTER * took_ms
 
 
 MARKS_MOST = 50_000

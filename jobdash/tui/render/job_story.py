@@ -35,10 +35,10 @@ def title_spans(
     spans = [gap(1), Span(name, "strong")]
     room = width - 1 - cell_len(name)
     for text, tone in parts:
-        told = f" {symbols.dot} {text}"
-        if text and cell_len(told) < room:
-            spans.append(Span(told, tone))
-            room -= cell_len(told)
+        part = f" {symbols.dot} {text}"
+        if text and cell_len(part) < room:
+            spans.append(Span(part, tone))
+            room -= cell_len(part)
     return spans
 
 
@@ -59,29 +59,34 @@ def story_spans(
     *,
     trouble: str = "",
 ) -> list[Span]:
-    """Return the second detail line: what is worth saying of this job now.
+    """Return the second detail line: what is worth knowing of this job now.
 
     ``trouble`` is why its account cannot be asked.
     """
-    told = [_left_behind(row, symbols), _story(row, now)]
+    parts = [_left_behind(row, symbols), _story(row, now)]
     if errors and row.failed:
         some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
-        told.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])
+        parts.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])
     elif errors and row.status is not Status.CANCELLED:
-        told.append([Span(clean(errors[0][0], 100), "error")])
+        parts.append([Span(clean(errors[0][0], 100), "error")])
     elif row.failed:
-        told.append([Span(f"{row.failed:,} failed", "error")])
+        parts.append([Span(f"{row.failed:,} failed", "error")])
     if trouble:
-        told.append([Span(f"{clean(row.account, 32)}: {clean(trouble, 300)}", "warning")])
-    return _line_of(told, width, symbols)
+        parts.append([Span(f"{clean(row.account, 32)}: {clean(trouble, 300)}", "warning")])
+    return _line_of(parts, width, symbols)
 
 
-def local_story_spans(row: JobRow, start_failure: str, width: int, now: int, symbols: Symbols) -> list[Span]:
-    """Return what is worth saying of a script's job, but for its items."""
-    told = [_left_behind(row, symbols), _story(row, now)]
+def script_story_spans(row: JobRow, start_failure: str, width: int, now: int, symbols: Symbols) -> list[Span]:
+    """Return what is worth knowing of a script's job, without its items."""
+    parts = [_left_behind(row, symbols), _story(row, now)]
     if wrong := start_failure or row.error:
-        told.append([Span(clean(wrong, 200), "error")])
-    return _line_of(told, width, symbols)
+        parts.append([Span(clean(wrong, 200), "error")])
+    return _line_of(parts, width, symbols)
+
+
+def _story(row: JobRow, now: int) -> list[Span]:
+    remark = story(row, now)
+    return [] if remark is None else [Span(*remark)]
 
 
 def _left_behind(row: JobRow, symbols: Symbols) -> list[Span]:
@@ -115,19 +120,14 @@ def _cut(spans: list[Span], width: int, more: str) -> list[Span]:
     return kept
 
 
-def _story(row: JobRow, now: int) -> list[Span]:
-    remark = story(row, now)
-    return [] if remark is None else [Span(*remark)]
-
-
 def error_groups(errors: ItemErrors) -> list[tuple[str, int]]:
-    """Return errors as the table's detail line tells them: message and number, where all are known."""
+    """Return messages and numbers of errors for the detail line, where all errors are known."""
     if not errors.complete:
         return []
     return [(group.error or group.error_type or "error", group.count) for group in errors.groups]
 
 
 def start_failure(browser: Browser, row: JobRow) -> str:
-    """Return why the script that a job waits for did not come up when it was started last; mostly nothing."""
+    """Return why the last start of the script that a job waits for failed; mostly empty."""
     newest = browser.events(row.id, limit=1) if job_text.waits_for_script(row) else []
     return newest[0].detail if newest and (newest[0].action, newest[0].result) == ("start", "failed") else ""

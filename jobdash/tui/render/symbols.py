@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import locale
 import os
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-
-from rich.cells import cell_len
-from rich.segment import Segment
-from textual.color import Color
-from textual.filter import LineFilter
 
 from jobdash.domain.items import ItemStatus
 from jobdash.domain.status import Status
@@ -135,44 +128,3 @@ def not_utf8(env: Mapping[str, str]) -> bool:
         return True
     coerced = env.get("LC_CTYPE", "") in {"", "C.UTF-8", "C.utf8", "UTF-8"} and not env.get("LC_ALL")
     return coerced and env.get("LANG", "") in {"C", "POSIX"}
-
-
-_LOOKALIKES = {
-    "─": "-", "━": "-", "═": "-", "┄": ".", "╌": ".", "▔": "-", "▁": "-", "▂": "-", "▄": "_", "▀": "-",
-    "│": "|", "┃": "|", "║": "|", "▏": "|", "▎": "|", "▍": "|", "▌": "|", "▐": "|", "▕": "|", "▊": "|",
-    "▅": "_", "▃": "_", "▆": "#", "▇": "#", "◼": "#", "■": "#",
-    "▋": "|", "▉": "|", "█": "#", "•": "*", "·": "|", "…": ".", "—": "-", "–": "-", "×": "x", "✖": "x",
-    "✔": "+", "↑": "^", "↓": "v", "←": "<", "→": ">", "≥": ">", "“": '"', "”": '"', "‘": "'", "’": "'",
-    "🔎": "> ", "\u00a0": " ",
-}  # fmt: skip
-_CORNERS = dict.fromkeys("┌┐└┘├┤┬┴┼┏┓┗┛┣┫╔╗╚╝╭╮╰╯▛▜▙▟▖▗▘▝", "+")
-_TABLE = _LOOKALIKES | _CORNERS
-
-
-@lru_cache(4096)
-def to_ascii(text: str, *, letters: bool = False) -> str:
-    """Return a text in ASCII that takes the same number of cells; ``letters`` of any script may stay."""
-    if text.isascii():
-        return text
-    return "".join(_ascii(char, letters) for char in text)
-
-
-def _ascii(char: str, letters: bool) -> str:
-    if char.isascii() or (letters and unicodedata.category(char)[0] in "LMN"):
-        return char
-    return _TABLE.get(char, "?" * cell_len(char))
-
-
-class AsciiFilter(LineFilter):
-    """The last thing every line of every widget goes through."""
-
-    def __init__(self, *, letters: bool) -> None:
-        super().__init__()
-        self._letters = letters
-
-    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments with ASCII (and letters, where they may stay) in them."""
-        return [
-            Segment(to_ascii(text, letters=self._letters), style, control)
-            for text, style, control in segments
-        ]

@@ -181,7 +181,7 @@ class JobScreen(ActionScreen):
         if not row.local:
             return job_story.story_spans(row, browser.errors_summary(self.job_id), width, now, symbols)
         # How many failed stands beside the bar; the sentence about the job has this line to itself.
-        return job_story.local_story_spans(row, start_failure(browser, row), width, now, symbols)
+        return job_story.script_story_spans(row, start_failure(browser, row), width, now, symbols)
 
     def _page_spans(self, job: JobDetails) -> list[Span]:
         spans = [gap(1)]

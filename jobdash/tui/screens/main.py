@@ -172,10 +172,10 @@ class MainScreen(ActionScreen):
         left = [Span(" jobdash ", "chip")]
         if context.demo:
             left += [Span(" DEMO ", "badge")]
-        total = f"{view.counts.total:,} job{'' if view.counts.total == 1 else 's'} "
+        total = f"{view.model.counts.total:,} job{'' if view.model.counts.total == 1 else 's'} "
         right = [Span(total, "muted")]
-        if view.paused:
-            held = f"{view.held_changes:,} change{'' if view.held_changes == 1 else 's'}"
+        if view.model.paused:
+            held = f"{view.model.held_changes:,} change{'' if view.model.held_changes == 1 else 's'}"
             right = [Span(f"{symbols.paused} paused, {held} {symbols.dot} ", "warning"), *right]
         right = [*self._run_spans(), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
@@ -275,17 +275,17 @@ class MainScreen(ActionScreen):
         """Cancel everything unfinished in tab and filter."""
         view, flows = self.view, self.app.flows
         if flows.may_begin() and view.settle_filter():
-            flows.cancel_all(view.scope, marked=bool(view.marks))
+            flows.cancel_all(view.model.scope, marked=bool(view.model.marks))
 
     def action_export(self) -> None:
         """Write the jobs of tab and filter into a file."""
         if self.view.settle_filter():
-            self.app.flows.export(self.view.scope, self.view.look_at.sort)
+            self.app.flows.export(self.view.model.scope, self.view.model.sort)
 
     def action_ask_errors(self) -> None:
         """Ask again for the error details of the marked jobs, else of all failed ones shown."""
-        if self.view.marks or self.view.settle_filter():
-            self.app.flows.ask_errors(self.view.failed_jobs())
+        if self.view.model.marks or self.view.settle_filter():
+            self.app.flows.ask_errors(self.view.model.failed_jobs())
 
     def action_undo(self) -> None:
         """Show what can be undone, and ask."""

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+from rich.cells import cell_len
+from rich.segment import Segment
 from textual import events
 from textual.app import App
+from textual.color import Color
+from textual.filter import LineFilter
 
 from jobdash.domain.text import clean
 
@@ -105,3 +111,44 @@ def _driver_class() -> Any:
 
 def _nothing(*_: object) -> None:
     pass
+
+
+_LOOKALIKES = {
+    "─": "-", "━": "-", "═": "-", "┄": ".", "╌": ".", "▔": "-", "▁": "-", "▂": "-", "▄": "_", "▀": "-",
+    "│": "|", "┃": "|", "║": "|", "▏": "|", "▎": "|", "▍": "|", "▌": "|", "▐": "|", "▕": "|", "▊": "|",
+    "▅": "_", "▃": "_", "▆": "#", "▇": "#", "◼": "#", "■": "#",
+    "▋": "|", "▉": "|", "█": "#", "•": "*", "·": "|", "…": ".", "—": "-", "–": "-", "×": "x", "✖": "x",
+    "✔": "+", "↑": "^", "↓": "v", "←": "<", "→": ">", "≥": ">", "“": '"', "”": '"', "‘": "'", "’": "'",
+    "🔎": "> ", "\u00a0": " ",
+}  # fmt: skip
+_CORNERS = dict.fromkeys("┌┐└┘├┤┬┴┼┏┓┗┛┣┫╔╗╚╝╭╮╰╯▛▜▙▟▖▗▘▝", "+")
+_TABLE = _LOOKALIKES | _CORNERS
+
+
+@lru_cache(4096)
+def to_ascii(text: str, *, letters: bool = False) -> str:
+    """Return a text in ASCII that takes the same number of cells; ``letters`` of any script may stay."""
+    if text.isascii():
+        return text
+    return "".join(_ascii(char, letters) for char in text)
+
+
+def _ascii(char: str, letters: bool) -> str:
+    if char.isascii() or (letters and unicodedata.category(char)[0] in "LMN"):
+        return char
+    return _TABLE.get(char, "?" * cell_len(char))
+
+
+class AsciiFilter(LineFilter):
+    """The last thing every line of every widget goes through."""
+
+    def __init__(self, *, letters: bool) -> None:
+        super().__init__()
+        self._letters = letters
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return the segments with ASCII (and letters, where they may stay) in them."""
+        return [
+            Segment(to_ascii(text, letters=self._letters), style, control)
+            for text, style, control in segments
+        ]

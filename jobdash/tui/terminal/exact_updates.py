@@ -1,9 +1,11 @@
-"""Screens whose partial updates are exact, and at once where somebody waits for them.
+"""Screens whose partial updates are exact, and drawn at once where a person waits for them.
 
-Textual 8.2 draws every visible widget for each partial update, and cuts what it writes at the right end of a
-change only: an age at the end of a line is written with the whole line. And it draws after a message to each
-changed widget, one from each to the screen, and a timer. It has no public place to say otherwise; tests hold
-this one to what it promises.
+Textual 8.2 draws every visible widget for each partial update, and crops what it writes at the right end of a
+change only: an age at the end of a line is written with the whole line. It draws after a message to each
+changed widget, one from each to the screen, and a timer. And Rich writes every style in full and resets it
+behind each piece of text, though neighbours in a line mostly share their background. None of this can be
+changed through a public interface, so `EXACT` switches it on only for the versions it was tested with; with
+every other version Textual draws by itself.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
+from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+import textual
 from rich.color import ColorSystem
 from rich.console import COLOR_SYSTEMS, Console
 from rich.control import Control
@@ -25,6 +29,12 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
+TESTED_WITH = frozenset({"8.2.8"})
+"""Versions of Textual."""
+# One look at a folder each: to read the version with importlib.metadata takes as long as opening the store.
+_SITE = Path(textual.__file__).parent.parent
+EXACT = any((_SITE / f"textual-{version}.dist-info").is_dir() for version in TESTED_WITH)
+"""Whether updates are exact; otherwise Textual draws by itself."""
 FRAME_S = 1 / 60
 """Seconds between two updates that are drawn at once; what comes faster is left to Textual's own timer."""
 _Span = tuple[int, int]
@@ -107,11 +117,14 @@ class ExactScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._compositor = ExactCompositor()
+        if EXACT:
+            self._compositor = ExactCompositor()
         self._drawn_at = 0.0
 
     def draw_at_once(self, *widgets: Widget) -> None:
         """Draw what has changed of some widgets now, unless that was done within the last frame."""
+        if not EXACT:
+            return
         now = monotonic()
         if now - self._drawn_at < FRAME_S or self._layout_required or self._repaint_required:
             return
@@ -128,7 +141,7 @@ RESET = "\x1b[0m"
 
 
 class Pen:
-    """Writes segments one behind the other, and knows the style the terminal is left in."""
+    """Writes each style as a change from the one in front of it."""
 
     def __init__(self, color_system: ColorSystem) -> None:
         self._colors = color_system
