@@ -80,6 +80,13 @@ def remark(row: JobRow, now: int) -> str:
     return "stalled" if stalled(row, now) else ""
 
 
+def status_suffix(row: JobRow, now: int, dot: str = "·") -> str:
+    """Return the words behind the status in a line: `` · waits for its script``, `` (worker gone)``."""
+    if worker_gone(row, now):
+        return f" ({remark(row, now)})"
+    return f" {dot} {remark(row, now)}" if waits_for_script(row) else ""
+
+
 OUTCOME_WORDS = {Completeness.PARTIAL: "partial", Completeness.ALL_FAILED: "all failed"}
 """What a completed job is called in which requests failed."""
 
@@ -121,7 +128,4 @@ def status_words(row: JobRow, now: int) -> str:
         return f"? {word}"
     if row.status is Status.UNKNOWN and row.removing is None:
         return f"{word.removesuffix('?')}?"
-    behind = remark(row, now) if row.local else ""
-    if worker_gone(row, now):
-        return f"{word} ({behind})"
-    return f"{word} · {behind}" if behind and behind != word else word
+    return f"{word}{status_suffix(row, now)}"
