@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import sqlite3
 import threading
 import traceback
@@ -502,3 +503,14 @@ def test_the_exceptions_pass_by_an_except_exception() -> None:  # E-9
     assert {"track", "JobCancelled", "LeaseLost"} <= set(dir(jobdash))
     with pytest.raises(AttributeError, match="no attribute 'trak'"):
         _ = jobdash.trak
+
+
+def test_help_names_every_option_and_how_a_job_is_continued() -> None:
+    text = inspect.getdoc(jobdash.track) or ""
+    lines = text.splitlines()
+    assert [name for name in inspect.signature(jobdash.track).parameters if f"``{name}``" not in text] == []
+    assert "Which job is continued is always reported on standard error. With ``resume``:" in lines
+    assert (
+        '- ``"failed"``: the same, and also a completed job with failures: its failed items are done again.'
+        in lines
+    )
