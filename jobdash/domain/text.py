@@ -80,7 +80,7 @@ def encodable(text: str) -> str:
 
 
 def bounded(text: str, limit: int) -> str:
-    """Return ``text`` in at most ``limit`` bytes of UTF-8, saying so where it was cut."""
+    """Return ``text`` in at most ``limit`` bytes of UTF-8, with a mark where it was cut."""
     raw = text.encode("utf-8", "surrogatepass")
     if len(raw) <= limit:
         return text
