@@ -1,4 +1,4 @@
-"""The sample jobs: enough of each kind to look at, and alive for as long as somebody looks."""
+"""The sample jobs: enough of each kind to look at, and still moving."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_every_state_is_there(seeded: Emulator) -> None:
     assert min(found[word] for word in ("completed", "failed", "expired", "cancelled")) >= 2
 
 
-def test_names_are_told_apart(seeded: Emulator) -> None:
+def test_names_are_distinct(seeded: Emulator) -> None:
     names = [batch.script.name for _, batch in everything(seeded)]
     assert max(Counter(names).values()) == 1
     assert max(map(len, names)) > 150

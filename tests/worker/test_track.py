@@ -42,7 +42,7 @@ def test_nothing_to_do_is_completed(seen: Seen) -> None:
     assert seen.counts("none with") == ("completed", 0, 0, 0)
 
 
-def test_a_loop_of_unknown_length_knows_it_in_the_end(seen: Seen) -> None:
+def test_a_loop_of_unknown_length_has_a_total_in_the_end(seen: Seen) -> None:
     loop = iter(track((n for n in range(3)), "unknown"))
     next(loop)
     assert seen.counts("unknown")[1] is None
@@ -391,7 +391,7 @@ async def cancelled_plain(seen: Seen) -> None:
         await asyncio.to_thread(until, lambda: any(run.token.stopped for run in process.live))
 
 
-async def test_an_asynchronous_loop_that_is_cancelled_or_fails_says_so(seen: Seen) -> None:
+async def test_an_asynchronous_loop_that_is_cancelled_or_fails_reports_it(seen: Seen) -> None:
     async def cancelled() -> None:
         async with track(range(5), "a cancelled", key=str) as job:
             async for item in job:
@@ -483,7 +483,7 @@ def test_metadata_and_tags_are_kept(seen: Seen) -> None:
         ({"flush_interval": -0.1}, "at least 0"),
     ],
 )
-def test_what_cannot_be_meant_is_said_at_once(options: dict[str, Any], message: str) -> None:
+def test_wrong_arguments_are_refused_at_once(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         track([1], **options)
 
