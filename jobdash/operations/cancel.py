@@ -183,7 +183,7 @@ async def _after_error(
         return await _doubt(intent, None, asked_at, work)
     if remote.status in TERMINAL or remote.status is Status.CANCELLING:
         return await _answered(intent, remote, asked_at, work)
-    if unclear and not work.caller(job).capabilities.tells_cancelling:
+    if unclear and not work.caller(job).capabilities.reports_cancelling:
         return await _doubt(intent, remote, asked_at, work)
     row = await work.store.write(Writer.withdraw_cancel, intent.id, reason, remote=remote, asked_at=asked_at)
     return CancelAttempt(CancelEnd.REFUSED, reason, row)

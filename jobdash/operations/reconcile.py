@@ -112,7 +112,7 @@ async def _cancel(
             Writer.close_cancel, intent.id, remote=remote, asked_at=asked_at, action="reconcile"
         )
         return Reconciled(closed, "") if closed else None
-    certain = caller.capabilities.tells_cancelling
+    certain = caller.capabilities.reports_cancelling
     left = await work.store.write(
         Writer.withdraw_cancel if certain else Writer.leave_cancelling,
         intent.id,

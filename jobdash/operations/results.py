@@ -17,7 +17,7 @@ from jobdash.domain.items import ItemRow
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.status import LABELS, Status
-from jobdash.domain.text import file_name
+from jobdash.domain.text import file_name, quantity
 from jobdash.domain.time import utc_date
 from jobdash.errors import JobdashError
 from jobdash.operations.job_lookup import Browser
@@ -102,7 +102,7 @@ async def _fetch(
     except JobdashError as error:
         return FetchedResults(row, ActionResult.FAILED, str(error))
     missing = row.status is not Status.COMPLETED or bool(row.remaining)
-    results = f"{items:,} result{'' if items == 1 else 's'}"
+    results = quantity(items, "result")
     kind = f", partial: {LABELS[row.status]}, {done_words(row)}" if missing else ""
     return FetchedResults(row, ActionResult.DONE, f"{results}{kind}", file.absolute(), items, missing)
 

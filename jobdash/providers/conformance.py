@@ -172,7 +172,7 @@ async def a_cancel_is_seen(target: Target) -> None:
         answered = await adapter.cancel(made.remote_id)
         _require(answered is None or answered.remote_id == made.remote_id, "cancel() answers that batch")
         status = (await adapter.get(made.remote_id)).status
-        if target.info.capabilities.tells_cancelling:
+        if target.info.capabilities.reports_cancelling:
             _require(status in {Status.CANCELLING, Status.CANCELLED}, f"a cancel is seen, not {status}")
 
 
