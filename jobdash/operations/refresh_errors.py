@@ -82,7 +82,7 @@ async def _refresh(row: JobRow, work: OperationContext) -> Refreshed:
 
 
 async def _not_told(row: JobRow, reason: str, work: OperationContext) -> Refreshed:
-    after = await work.store.write(Writer.errors_withheld, row.id, reason)
+    after = await work.store.write(Writer.log_errors_unavailable, row.id, reason)
     return Refreshed(row, after, ActionResult.FAILED, reason)
 
 

@@ -72,7 +72,7 @@ def _accept(choices: Choices, work: OperationContext) -> Precondition:
 async def _cancel_and_remove(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Ask for a cancel as far as that goes, then remove the job whatever came of it; both are told."""
     accept = _accept(plan.choices, work)
-    row = await work.store.write(Writer.look_again, job.id, fence=job.fence, accept=accept)
+    row = await work.store.write(Writer.recheck, job.id, fence=job.fence, accept=accept)
     if isinstance(row, Refusal):
         return _refused(job, row)
     told = await cancel_at_provider(row, plan, work)
@@ -165,7 +165,7 @@ async def _remove_now(
         return _refused(job, cleaned.refusal, cleaned.deleted)
     if choices.remote:
         left = ", ".join(cleaned.kept) or None
-        await work.store.write(Writer.left_behind, job.id, left and f"{left} not deleted")
+        await work.store.write(Writer.set_left_behind, job.id, left and f"{left} not deleted")
     if cleaned.kept and not (choices.force and choices.record):
         return ActionOutcome(job, ActionResult.FAILED, _told(cleaned, "record kept", choices), job.status)
     if not choices.record:
@@ -277,7 +277,7 @@ class _CleanUp:
             parts.append((f"batch {remote.remote_id}", DeleteBatch(remote.remote_id)))
         cleaned = await self._delete_all(parts)
         if files and deletes_files and not cleaned.kept and cleaned.refusal is None:
-            await self.work.store.write(Writer.files_deleted, job.id)
+            await self.work.store.write(Writer.set_files_deleted, job.id)
         return cleaned
 
     async def _delete_all(self, parts: list[tuple[str, Request[None]]]) -> CleanedUp:

@@ -276,7 +276,7 @@ class _Submit:
         job_id = self._row.id
         self._unwritten = file_id
         with suppress(StoreError):
-            await self._work.store.write(Writer.uploaded, job_id, file_id)
+            await self._work.store.write(Writer.set_uploaded_file, job_id, file_id)
             self._unwritten = None
 
     async def _created(self, remote: RemoteJob, asked_at: int) -> Submitted:
@@ -313,7 +313,7 @@ class _Submit:
     async def _row_now(self) -> JobRow | None:
         assert self._row is not None
         job_id, fence = self._row.id, self._row.fence
-        found = await self._work.store.write(Writer.look_again, job_id, fence=fence, accept=None)
+        found = await self._work.store.write(Writer.recheck, job_id, fence=fence, accept=None)
         return found.row if isinstance(found, Refusal) else found
 
     async def _look_for_it(self, doubt: str, file_id: str) -> Submitted:

@@ -134,7 +134,7 @@ class Sync:
         if now - self._kept_at >= _KEEP_MS:
             self._kept_at = now
             await self.work.store.write(
-                Writer.keep_poll, self.account.name, now + CLAIM_MS, duplicates=self.duplicates
+                Writer.extend_poll, self.account.name, now + CLAIM_MS, duplicates=self.duplicates
             )
 
     @property
@@ -239,7 +239,7 @@ class Sync:
         retry_after = error.retry_after if isinstance(error, RateLimited | Unavailable) else None
         if error is None:
             origin = self.caller.origin
-            rows = [row for name in self._names for row in self.reader.pace_setters(name, origin)]
+            rows = [row for name in self._names for row in self.reader.shortest_interval_jobs(name, origin)]
             wait = next_poll_ms(rows, now, self.settings)
         else:
             wait = _backoff(before, error)

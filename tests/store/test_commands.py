@@ -237,8 +237,8 @@ def test_a_removal_hides_the_record_and_fences_it(path: Path, writer: Writer, re
 
 def test_what_could_not_be_deleted_is_kept_on_the_row(writer: Writer, reader: Reader) -> None:  # B-14
     row = one(writer, reader)
-    assert writer.left_behind(row.id, "file-abc: 403").left_behind == "file-abc: 403"
-    assert writer.left_behind(row.id, None).left_behind is None
+    assert writer.set_left_behind(row.id, "file-abc: 403").left_behind == "file-abc: 403"
+    assert writer.set_left_behind(row.id, None).left_behind is None
 
 
 def test_a_delete_is_written_before_it_is_sent(writer: Writer, reader: Reader) -> None:

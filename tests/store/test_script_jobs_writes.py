@@ -187,7 +187,7 @@ def test_nothing_is_locked_when_no_cancel_is_abandoned(path: Path, acts: Writer)
 def test_fetched_files_are_remembered_once_each(path: Path, acts: Writer, looks: Reader) -> None:
     run = begin(path)
     for name in ("a", "b", "a"):
-        acts.fetched(run.id, path.parent / name)
+        acts.add_fetched_file(run.id, path.parent / name)
     files = acts.local_files(run.id)
     assert files == {"fetched": str(path.parent / "a"), "fetched 2": str(path.parent / "b")}
     acts.set_local_files(run.id, {})

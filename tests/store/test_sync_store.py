@@ -256,7 +256,7 @@ def test_one_of_two_dashboards_polls(path: Path, writer: Writer, reader: Reader,
 def test_who_asks_during_a_poll_is_not_put_off_by_its_end(writer: Writer, reader: Reader) -> None:
     assert writer.claim_poll("openai", "openai", START, START + 15_000, HOUR)
     writer.poll_now()
-    writer.keep_poll("openai", START + 30_000)
+    writer.extend_poll("openai", START + 30_000)
     writer.set_health("openai", "openai", asked_at=START, next_poll_at=START + 60_000, claimed=True)
     assert writer.claim_poll("openai", "openai", START + 1, START + 15_001, HOUR)
     writer.set_health("openai", "openai", asked_at=START, next_poll_at=START + 60_000, claimed=True)

@@ -66,7 +66,7 @@ class ErrorWrites(JobWrites):
             self._add_event(connection, self._clock(), REFRESHED, row, "done", detail)
             return row
 
-    def errors_withheld(self, job_id: int, reason: str) -> JobRow:
+    def log_errors_unavailable(self, job_id: int, reason: str) -> JobRow:
         """Log that the errors of a batch could not be requested."""
         with self._transaction() as connection:
             row = self._row_now(connection, job_id)

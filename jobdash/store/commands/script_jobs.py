@@ -39,7 +39,7 @@ class ScriptJobWrites(JobWrites):
         (word,) = self._reading.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
         return Status(word)
 
-    def look_again(self, job_id: int, *, fence: int, accept: Precondition | None) -> JobRow | Refusal:
+    def recheck(self, job_id: int, *, fence: int, accept: Precondition | None) -> JobRow | Refusal:
         """Return a job if it still is what the plan saw."""
         with self._transaction() as connection:
             return self._checked(connection, job_id, fence, accept)
@@ -125,7 +125,7 @@ class ScriptJobWrites(JobWrites):
 
         One that waits already stays as it is. A job with many failed items takes several transactions:
         on `Retried.more`, call again with the fence of the row that is returned. It is pending after the last
-        one. With ``starting`` it is then ours alone to start; see `started`.
+        one. With ``starting`` it is then ours alone to start; see `set_started`.
         """
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
@@ -158,7 +158,7 @@ class ScriptJobWrites(JobWrites):
         number = _attempt_number(driver, job_id)
         return Retried(self._row_now(connection, job_id), last, number, more=False)
 
-    def started(self, job_id: int, *, fence: int, owner: Owner | None, detail: str) -> JobRow:
+    def set_started(self, job_id: int, *, fence: int, owner: Owner | None, detail: str) -> JobRow:
         """Write which process was started for a pending job, or None when the start failed.
 
         ``detail`` is for the log. Until that process claims the job, is dead, or a minute has passed, no
@@ -175,7 +175,7 @@ class ScriptJobWrites(JobWrites):
             self._add_event(connection, now, "start", row, result, detail)
             return self._row_now(connection, job_id)
 
-    def process_stopped(self, job_id: int, detail: str, *, bulk: str | None = None) -> None:
+    def log_process_end(self, job_id: int, detail: str, *, bulk: str | None = None) -> None:
         """Log how the process ended whose job was ended."""
         with self._transaction() as connection:
             row = self._row_now(connection, job_id)
@@ -216,7 +216,7 @@ class ScriptJobWrites(JobWrites):
         """Return the files that were fetched of a local job, by role."""
         return _local_files(self._reading, job_id)
 
-    def fetched(self, job_id: int, file: Path) -> JobRow:
+    def add_fetched_file(self, job_id: int, file: Path) -> JobRow:
         """Write where a local job's results were saved, so that a removal can delete them."""
         with self._transaction() as connection:
             files = _local_files(driver_of(connection), job_id)
@@ -257,7 +257,7 @@ def _local_files(driver: sqlite.Connection, job_id: int) -> dict[str, str]:
 
 
 def _roles() -> Iterator[str]:
-    """Yield the names that fetched files are kept by: ``fetched``, ``fetched 2``, …"""
+    """Yield the names that fetched files are kept by: ``add_fetched_file``, ``fetched 2``, …"""
     yield "fetched"
     for number in count(2):
         yield f"fetched {number}"

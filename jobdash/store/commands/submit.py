@@ -70,7 +70,7 @@ class SubmitWrites(SnapshotWrites):
             kind = IntentKind.SUBMIT
             return row, self._open(connection, now, kind, row, deadline, bulk=bulk, choices=digest)
 
-    def uploaded(self, job_id: int, file_id: str) -> None:
+    def set_uploaded_file(self, job_id: int, file_id: str) -> None:
         """Write the id of an uploaded file, so that it can be deleted if no batch is made of it."""
         with self._transaction(durable=True) as connection:
             self._set(connection, job_id, files=stored_words({"input": file_id}))
@@ -109,7 +109,7 @@ class SubmitWrites(SnapshotWrites):
             },
         )
 
-    def listed_by(self, intent_id: int, until: int) -> None:
+    def set_listing_deadline(self, intent_id: int, until: int) -> None:
         """Bring forward the deadline of a dead process's submit, by which a list shows its batch, if any.
 
         A later deadline changes nothing.

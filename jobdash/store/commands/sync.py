@@ -212,7 +212,7 @@ class SyncWrites(SnapshotWrites):
             connection.execute(sqlite_insert(tags).on_conflict_do_nothing(), words)
         return sorted(made.values())
 
-    def asked_singly(self, job_id: int) -> None:
+    def reset_unchanged_polls(self, job_id: int) -> None:
         """Reset the count of unchanged lists of a job: it was requested singly."""
         with self._transaction() as connection:
             connection.execute(_RESET_UNCHANGED, {"job_key": job_id})
