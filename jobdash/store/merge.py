@@ -1,7 +1,7 @@
 """The shape of a provider's answer about a batch, and what it changes in a job that is already known.
 
-Pure, so that every rule has a table of tests. The shapes are Protocols, because the store knows no providers
-and providers know no store; `jobdash.providers.base` has the classes.
+Pure, so that every rule has a table of tests. The shapes are Protocols, because store and providers do not
+import each other; `jobdash.providers.base` has the classes.
 """
 # ruff: noqa: D102 - RemoteJob documents each field
 

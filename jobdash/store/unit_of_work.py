@@ -31,8 +31,7 @@ class CompiledStatement:
 
     For what a bulk action runs by the thousand: SQLAlchemy's own way to the driver costs several times what
     SQLite needs for one row, and in an interpreter with one lock the requests on the network wait for that.
-    Every value is given by name at each run. The columns have no default that Python makes: what is not given
-    is what the schema says.
+    Every value is given by name at each run; columns left out have the default of the schema.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]] | Insert | Update | Delete) -> None:

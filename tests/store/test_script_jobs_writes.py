@@ -46,7 +46,7 @@ def test_a_cancel_of_a_held_job_leaves_it_to_its_worker(path: Path, acts: Writer
 
 
 @pytest.mark.parametrize("gone", ["lease", "process"])
-def test_a_cancel_of_a_job_nobody_runs_is_its_end(path: Path, acts: Writer, gone: str) -> None:  # D-5
+def test_a_cancel_of_a_job_without_a_worker_is_its_end(path: Path, acts: Writer, gone: str) -> None:  # D-5
     if gone == "lease":
         run = begin(path, owner=ELSEWHERE, lease_ms=LAPSED)
     else:
