@@ -172,7 +172,7 @@ class UnitOfWork:
         ``durable`` is for what must survive a power cut. Inside `batch` this is a part of the batch's
         transaction. Raises `StoreError`.
         """
-        with sqlite.translated(self._path), _driver_errors():
+        try:
             if self._batch is not None:
                 batch = self._batch
                 with batch.write():
@@ -189,17 +189,11 @@ class UnitOfWork:
                     )
                 yield connection
             self._refuse_replaced()  # what was committed into a deleted file is not written
+        except (DBAPIError, sqlite.DatabaseError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(cause, sqlite.DatabaseError):
+                raise sqlite.store_error(self._path, cause) from error
+            raise
 
     def _refuse_replaced(self) -> None:
         refuse_replaced(self._path, self.identity)
-
-
-@contextmanager
-def _driver_errors() -> Iterator[None]:
-    """Raise the driver's error instead of the one that SQLAlchemy makes of it."""
-    try:
-        yield
-    except DBAPIError as error:
-        if isinstance(error.orig, sqlite.DatabaseError):
-            raise error.orig from error
-        raise

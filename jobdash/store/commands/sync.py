@@ -72,7 +72,7 @@ _ALL_NONE = dict.fromkeys(
 
 
 @dataclass
-class _Batch:
+class _Collected:
     """An `UpsertResult` in the making."""
 
     inserted: list[int] = field(default_factory=list)
@@ -115,7 +115,7 @@ class SyncWrites(SnapshotWrites):
         """
         source = SnapshotSource(account, asked_at, configured)
         by_id = {observed.remote_id: observed for observed in jobs}
-        collected = _Batch()
+        collected = _Collected()
         for some in chunks(list(by_id.values()), _JOBS_A_TRANSACTION):
             with self._transaction() as connection:
                 self._write_answers(connection, provider, origin, some, source, collected, listed=listed)
@@ -130,7 +130,7 @@ class SyncWrites(SnapshotWrites):
         origin: str,
         jobs: Sequence[RemoteJob],
         source: SnapshotSource,
-        collected: _Batch,
+        collected: _Collected,
         *,
         listed: bool,
     ) -> None:
@@ -164,7 +164,7 @@ class SyncWrites(SnapshotWrites):
 
     @staticmethod
     def _collect(
-        before: dict[str, Any], observed: RemoteJob, applied: AppliedSnapshot, collected: _Batch
+        before: dict[str, Any], observed: RemoteJob, applied: AppliedSnapshot, collected: _Collected
     ) -> None:
         """Add a known job to the result, unless it is removed."""
         if before["removed_at"] is not None:
