@@ -83,7 +83,7 @@ async def _submit(intent: Intent, reader: Reader, work: OperationContext) -> Rec
     now = work.clock()
     if now < intent.deadline:
         # Its process is dead: whatever it sent, perhaps after a long upload, went out before now.
-        await work.store.write(Writer.listed_by, intent.id, now + LISTING_LAG_MS)
+        await work.store.write(Writer.set_listing_deadline, intent.id, now + LISTING_LAG_MS)
         return None
     reason = "its submit was interrupted, and no list shows it: it may or may not exist at the provider"
     left = await work.store.write(Writer.leave_unconfirmed, intent.id, reason)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
+from jobdash.domain.remote_job import FailedRequest, RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import JobdashError, NotFound, ProviderError
 from jobdash.operations.account_session import GetBatch, GetErrors
 from jobdash.operations.cancel import error_text
 from jobdash.operations.context import OperationContext
-from jobdash.providers.base import FailedRequest, RemoteJob
 from jobdash.store.commands.errors import MOST_FAILED
 from jobdash.store.writer import Writer
 
@@ -82,7 +82,7 @@ async def _refresh(row: JobRow, work: OperationContext) -> Refreshed:
 
 
 async def _withheld(row: JobRow, reason: str, work: OperationContext) -> Refreshed:
-    after = await work.store.write(Writer.errors_withheld, row.id, reason)
+    after = await work.store.write(Writer.log_errors_unavailable, row.id, reason)
     return Refreshed(row, after, ActionResult.FAILED, reason)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import ConfigError, InvalidRequest, JobdashError, NotFound, ProviderError
 from jobdash.operations.account_session import DeleteBatch, DeleteFile, GetBatch, Request
@@ -22,7 +23,6 @@ from jobdash.operations.cancel import (
 from jobdash.operations.context import OperationContext
 from jobdash.operations.force_fail import cancel_at_provider
 from jobdash.operations.rate_limiter import NotSent
-from jobdash.providers.base import RemoteJob
 from jobdash.store.records import Intent, InUse, Precondition, Refusal
 from jobdash.store.writer import Writer
 
@@ -72,7 +72,7 @@ def _accept(choices: Choices, work: OperationContext) -> Precondition:
 async def _cancel_and_remove(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Ask for a cancel where possible, then remove the job whatever the answer; the outcome has both."""
     accept = _accept(plan.choices, work)
-    row = await work.store.write(Writer.look_again, job.id, fence=job.fence, accept=accept)
+    row = await work.store.write(Writer.recheck, job.id, fence=job.fence, accept=accept)
     if isinstance(row, Refusal):
         return _refused(job, row)
     summary = await cancel_at_provider(row, plan, work)
@@ -165,7 +165,7 @@ async def _remove_now(
         return _refused(job, cleaned.refusal, cleaned.deleted)
     if choices.remote:
         left = ", ".join(cleaned.kept) or None
-        await work.store.write(Writer.left_behind, job.id, left and f"{left} not deleted")
+        await work.store.write(Writer.set_left_behind, job.id, left and f"{left} not deleted")
     if cleaned.kept and not (choices.force and choices.record):
         return ActionOutcome(
             job, ActionResult.FAILED, _clean_up_text(cleaned, "record kept", choices), job.status
@@ -281,7 +281,7 @@ class _CleanUp:
             parts.append((f"batch {remote.remote_id}", DeleteBatch(remote.remote_id)))
         cleaned = await self._delete_all(parts)
         if files and deletes_files and not cleaned.kept and cleaned.refusal is None:
-            await self.work.store.write(Writer.files_deleted, job.id)
+            await self.work.store.write(Writer.set_files_deleted, job.id)
         return cleaned
 
     async def _delete_all(self, parts: list[tuple[str, Request[None]]]) -> CleanedUp:

@@ -94,7 +94,7 @@ async def _fetch(
         if written is None:
             return _without_items(row)
         row, items = written
-        await store.write(Writer.fetched, row.id, file.absolute())
+        await store.write(Writer.add_fetched_file, row.id, file.absolute())
     except OSError as error:
         return FetchedResults(
             row, ActionResult.FAILED, f"{folder} cannot be written: {error.strerror or error}"

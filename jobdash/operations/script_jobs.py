@@ -88,7 +88,7 @@ async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -
     accept, cleaned = _accept(decision, plan, work), _CleanedUp()
     if choices.local_files:
         # What is deleted does not come back, so the job is looked at before that as well.
-        row = await work.store.write(Writer.look_again, job.id, fence=job.fence, accept=accept)
+        row = await work.store.write(Writer.recheck, job.id, fence=job.fence, accept=accept)
         if isinstance(row, Refusal):
             return _refused(job, row)
         cleaned = await _clean_up(job, work)
@@ -114,7 +114,7 @@ async def _stop(ended: EndedLocally, plan: Plan, work: OperationContext) -> str:
     """End the process of a job that was taken from it; return its end in words, which the log keeps, too."""
     note = await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop)
     with suppress(StoreError):  # what was done to the process is done all the same
-        await work.store.write(Writer.process_stopped, ended.row.id, note, bulk=plan.bulk)
+        await work.store.write(Writer.log_process_end, ended.row.id, note, bulk=plan.bulk)
     return note
 
 
@@ -147,14 +147,14 @@ async def retry_local(decision: Decision, plan: Plan, work: OperationContext) ->
     started = await start_again(retried, work.store.path)
     owner = None if started.pid is None else owner_of(started.pid)
     how = f"pid {started.pid}, output in {started.log_file}" if owner else f"not started: {started.error}"
-    await work.store.write(Writer.started, job.id, fence=retried.row.fence, owner=owner, detail=how)
+    await work.store.write(Writer.set_started, job.id, fence=retried.row.fence, owner=owner, detail=how)
     if started.error is not None:
         reason = f"{note}; not started: {started.error}; it waits for its script"
         return ActionOutcome(job, ActionResult.FAILED, reason, retried.row.status)
     status, code = await _taken_up(job.id, started, work)
     if status is Status.PENDING and code is not None:
         ended = f"its script ended with exit code {code} before it began; see {started.log_file}"
-        await work.store.write(Writer.started, job.id, fence=retried.row.fence, owner=None, detail=ended)
+        await work.store.write(Writer.set_started, job.id, fence=retried.row.fence, owner=None, detail=ended)
         reason = f"{note}; its script ended with exit code {code} before it began; see {started.log_file}"
         return ActionOutcome(job, ActionResult.FAILED, reason, status)
     begun = f"started as pid {started.pid}"
@@ -223,7 +223,7 @@ async def _clean_up(job: JobRow, work: OperationContext) -> _CleanedUp:
     kept = tuple(f"{file} ({reason})" for file, reason in wrong.items())
     behind = f"{', '.join(kept)} not deleted" if kept else None
     await work.store.write(Writer.set_local_files, job.id, left)
-    await work.store.write(Writer.left_behind, job.id, behind)
+    await work.store.write(Writer.set_left_behind, job.id, behind)
     return _CleanedUp(len(files) + len(ours) - len(kept), kept)
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from jobdash.config.settings import SyncSettings
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.time import MINUTE
 from jobdash.errors import BadResponse, InvalidRequest, NotFound, SeesNone, Unavailable
 from jobdash.operations.account_session import GetBatch
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.poll_interval import poll_interval
 from jobdash.operations.sync_report import SyncReport
-from jobdash.providers.base import RemoteJob
 from jobdash.store.reader import Reader
 from jobdash.store.records import UpsertResult
 from jobdash.store.writer import Writer
@@ -111,14 +111,14 @@ class SingleRequests:
             await self._counted(row)
 
     async def _counted(self, row: JobRow) -> None:
-        await self.work.store.write(Writer.asked_singly, row.id)
+        await self.work.store.write(Writer.reset_unchanged_polls, row.id)
 
     async def _mark_not_found(self, row: JobRow, asked_at: int) -> bool:
         return await self.work.store.write(Writer.mark_not_found, row.id, asked_at)
 
     def _lags(self, missing: Sequence[tuple[JobRow, int]], started: int) -> bool:
         """Whether all of these were submitted here so lately that a 404 is no wonder."""
-        answered = self.reader.answered_at([row.id for row, _ in missing])
+        answered = self.reader.last_answers([row.id for row, _ in missing])
         return all(started - answered.get(row.id, 0) < _LAG_MS for row, _ in missing)
 
     async def still_strange(self, report: SyncReport, started: int, *, full: bool) -> SeesNone | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.text import encodable
 from jobdash.domain.time import MINUTE
@@ -33,7 +34,7 @@ from jobdash.operations.account_session import CreateBatch, FileReady, ListPage,
 from jobdash.operations.cancel import error_text, renewed
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
-from jobdash.providers.base import RemoteJob, Submission
+from jobdash.providers.base import Submission
 from jobdash.providers.input_check import FileCheck, SubmitWishes
 from jobdash.providers.registry import input_rules, provider_of
 from jobdash.store.merge import is_older
@@ -275,7 +276,7 @@ class _Submit:
         job_id = self._row.id
         self._unwritten = file_id
         with suppress(StoreError):
-            await self._work.store.write(Writer.uploaded, job_id, file_id)
+            await self._work.store.write(Writer.set_uploaded_file, job_id, file_id)
             self._unwritten = None
 
     async def _created(self, remote: RemoteJob, asked_at: int) -> Submitted:
@@ -312,7 +313,7 @@ class _Submit:
     async def _row_now(self) -> JobRow | None:
         assert self._row is not None
         job_id, fence = self._row.id, self._row.fence
-        found = await self._work.store.write(Writer.look_again, job_id, fence=fence, accept=None)
+        found = await self._work.store.write(Writer.recheck, job_id, fence=fence, accept=None)
         return found.row if isinstance(found, Refusal) else found
 
     async def _look_for_it(self, doubt: str, file_id: str) -> Submitted:

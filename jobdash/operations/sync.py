@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from jobdash.config.settings import SyncSettings
 from jobdash.domain.account import Account
 from jobdash.domain.job import AccountHealth
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.domain.time import DAY, HOUR, MINUTE
 from jobdash.errors import (
@@ -34,7 +35,7 @@ from jobdash.operations.remove import finish_waiting, give_up_waiting
 from jobdash.operations.single_requests import SingleRequests
 from jobdash.operations.sync_report import SyncReport as SyncReport
 from jobdash.operations.writer_thread import StoreWriter
-from jobdash.providers.base import RemoteJob, RemotePage
+from jobdash.providers.base import RemotePage
 from jobdash.providers.pagination import pages
 from jobdash.store.reader import Reader
 from jobdash.store.records import IntentKind, UpsertResult
@@ -134,7 +135,7 @@ class Sync:
         if now - self._kept_at >= _KEEP_MS:
             self._kept_at = now
             await self.work.store.write(
-                Writer.keep_poll, self.account.name, now + CLAIM_MS, duplicates=self.duplicates
+                Writer.extend_poll, self.account.name, now + CLAIM_MS, duplicates=self.duplicates
             )
 
     @property
@@ -239,7 +240,7 @@ class Sync:
         retry_after = error.retry_after if isinstance(error, RateLimited | Unavailable) else None
         if error is None:
             origin = self.caller.origin
-            rows = [row for name in self._names for row in self.reader.pace_setters(name, origin)]
+            rows = [row for name in self._names for row in self.reader.shortest_interval_jobs(name, origin)]
             wait = next_poll_ms(rows, now, self.settings)
         else:
             wait = _backoff(before, error)
