@@ -1,4 +1,4 @@
-"""What the threads tell the screens."""
+"""News of jobs and accounts: messages of the threads, ended scripts, and their toasts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobdash.operations.job_lookup import Browser
 
 @dataclass(frozen=True, slots=True)
 class SyncNews:
-    """What one sync of an account brought, as far as a person wants to hear of it."""
+    """What one sync of an account brought that is worth a toast."""
 
     account: str
     finished: tuple[JobRow, ...] = ()
@@ -56,7 +56,7 @@ class SyncProgress(ThreadMessage):
 
 
 class StoreReady(ThreadMessage):
-    """From now on things can be written."""
+    """The store can be written."""
 
 
 class StoreFailed(ThreadMessage):
@@ -81,7 +81,7 @@ class Toast:
 
 
 def toasts(news: SyncNews) -> list[Toast]:
-    """Return what to say of a sync: lost races first, what ended, what was waited for."""
+    """Return the toasts of a sync: lost races first, then what ended, then notices."""
     lost = {row.id for row in news.lost_race}
     found = _lost_races(news.lost_race)
     found += _ended(news.account, [row for row in news.finished if row.id not in lost])
@@ -92,8 +92,8 @@ def toasts(news: SyncNews) -> list[Toast]:
 def _lost_races(rows: tuple[JobRow, ...]) -> list[Toast]:
     if len(rows) > AT_ONCE:
         return [Toast(f"{plan_text.jobs(len(rows))} finished before the cancel took effect", "warning")]
-    told = "finished before the cancel took effect"
-    return [Toast(f"{clean(row.name, 60)}: {told}", "warning") for row in rows]
+    raced = "finished before the cancel took effect"
+    return [Toast(f"{clean(row.name, 60)}: {raced}", "warning") for row in rows]
 
 
 def _ended(account: str, rows: list[JobRow]) -> list[Toast]:
@@ -109,11 +109,11 @@ def _ended(account: str, rows: list[JobRow]) -> list[Toast]:
 
 
 _MOST = 50
-"""Events looked at; so many between two looks are not read one by one by anybody."""
+"""Events read at most; more between two calls are not worth single toasts."""
 
 
 class EndedScripts:
-    """Remembers the last event seen, whoever wrote it."""
+    """Finds the jobs whose scripts have ended since the last call, by the events they have written."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -124,7 +124,7 @@ class EndedScripts:
         return events[0].id if events else 0
 
     def since(self) -> tuple[JobRow, ...]:
-        """Return the jobs whose scripts have ended since the last call, as they are now."""
+        """Return these jobs as they are now."""
         last, self._last = self._last, self._newest()
         if self._last == last:
             return ()

@@ -262,8 +262,8 @@ async def test_the_output_is_followed_until_somebody_scrolls_up(path: Path, tmp_
         await scrolled(dash)
         first = dash.screen
         on("unseen")
-        looks = dash.app.screen._looks  # type: ignore[attr-defined]
-        await dash.until(lambda: dash.app.screen._looks > looks + 5)  # type: ignore[attr-defined]
+        looks = dash.app.screen._polls  # type: ignore[attr-defined]
+        await dash.until(lambda: dash.app.screen._polls > looks + 5)  # type: ignore[attr-defined]
         assert dash.screen == first
         await dash.press("end")
         await dash.until(lambda: "unseen" in dash.screen)
@@ -561,7 +561,7 @@ async def test_output_wraps_and_stays_while_one_reads_further_up(path: Path, tmp
         with log.open("a") as more:
             more.write("more\n" * 50)
         for _ in range(6):
-            dash.app.screen.look()  # type: ignore[attr-defined]
+            dash.app.screen.poll()  # type: ignore[attr-defined]
             await dash.settle()
         assert dash.screen == top
         await dash.press("end")

@@ -48,12 +48,12 @@ def _remark(row: JobRow, now: int, symbols: Symbols) -> str:
 
 def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: str = "") -> list[Span]:
     """Return the bar with ``6,214 / 10,000 files  62%``, the rate, and the time left."""
-    told = job_cells.counts(row, symbols.none).replace("/", " / ")
+    counts = job_cells.counts(row, symbols.none).replace("/", " / ")
     if unit:
-        told += f" {clean(unit, 20)}"
+        counts += f" {clean(unit, 20)}"
     if row.total and row.done is not None:
-        told += f"  {row.done * 100 // row.total}%"
-    words = [(f"  {told}", "text")]
+        counts += f"  {row.done * 100 // row.total}%"
+    words = [(f"  {counts}", "text")]
     if row.failed:
         words.append((f"  {row.failed:,} failed", "error"))
     if rate := _rate(row, now):
@@ -104,8 +104,8 @@ def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = Non
             lines.append(((f"    line {some}{more}", "muted"),))
         if group.keys:
             more = f" and {group.count - len(group.keys):,} more" if group.count > len(group.keys) else ""
-            told = ", ".join(clean(key, 80) for key in group.keys) + more
-            lines += [((f"    {part}", "muted"),) for part in wrapped(told, width - 6)]
+            some = ", ".join(clean(key, 80) for key in group.keys) + more
+            lines += [((f"    {part}", "muted"),) for part in wrapped(some, width - 6)]
         lines.append(())
     if not groups:
         lines += _no_errors(job.row)
@@ -222,5 +222,5 @@ def local_time(ms: int | None) -> str:
 
 def moment(ms: int | None, now: int) -> str:
     """Return a moment, and how long it is past."""
-    told = local_time(ms)
-    return told if ms is None or local_date(ms) is None else f"{told}  ({short_span(now - ms)} ago)"
+    time = local_time(ms)
+    return time if ms is None or local_date(ms) is None else f"{time}  ({short_span(now - ms)} ago)"

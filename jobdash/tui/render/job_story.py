@@ -22,7 +22,7 @@ def title_spans(
 ) -> list[Span]:
     """Return the first detail line: the job's name, id, model, endpoint, deadline.
 
-    ``configured`` says whether its account can be asked; where it cannot, nothing here will move.
+    ``configured``: whether its account is in the settings; otherwise nothing here will change.
     """
     parts = [
         ("" if configured else f"account {clean(row.account, 40)} is not configured", "warning"),

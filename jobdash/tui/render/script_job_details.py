@@ -1,4 +1,4 @@
-"""Everything known of a job that a person's own script runs, as the lines of its screen."""
+"""Everything known of a script's job, as the lines of its screen."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def local_facts(browser: Browser, job: JobDetails, database: Path) -> LocalFacts
 
 
 def _log_file(job: JobDetails, attempts: Sequence[Attempt], database: Path) -> str | None:
-    """Return where the newest start wrote to; a script that died at once has no attempt to say so."""
+    """Return the log file of the newest start; a script that died at once has no attempt yet."""
     newest = attempts[0] if attempts else None
     if newest is None or newest.number < job.attempt:
         started = log_file(database, job.row.public_id, job.attempt)

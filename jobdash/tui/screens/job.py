@@ -14,7 +14,7 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.errors import StoreError
 from jobdash.tui.commands import Place, bindings, job_hints
 from jobdash.tui.context import DashboardContext, Selection
-from jobdash.tui.host import reading
+from jobdash.tui.host import reports_errors
 from jobdash.tui.render import header_footer, job_details, job_story, script_job_details
 from jobdash.tui.render.job_story import start_failure
 from jobdash.tui.render.script_job_details import ScriptTail
@@ -25,9 +25,9 @@ from jobdash.tui.widgets.items import ItemsPage
 from jobdash.tui.widgets.line import Line
 from jobdash.tui.widgets.text_views import LinesView
 
-LOOK_EVERY = 0.25
+POLL_EVERY = 0.25
 _CLOCK_EVERY, _OUTPUT_EVERY = 4, 2
-"""Of so many looks, one draws what the clock changes, and one reads the script's output."""
+"""Of so many polls, one draws what changes with the time, and one reads the script's output."""
 _NO_ERRORS = ItemErrors((), 0, True)
 
 
@@ -47,7 +47,7 @@ class JobScreen(ActionScreen):
         self._failed = FailedRequests()
         self._output = ScriptTail()
         self._seen: tuple[int, int] | None = None
-        self._looks = 0
+        self._polls = 0
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -60,7 +60,7 @@ class JobScreen(ActionScreen):
         yield Line(id="keys")
 
     def on_mount(self) -> None:
-        """Read the job, and look again and again."""
+        """Read the job, and poll the store for changes."""
         self.query_one("#job-head", Line).over = self.query_one("#keys", Line).over = "bar"
         self._read()
         job = self.job
@@ -69,7 +69,7 @@ class JobScreen(ActionScreen):
         elif job is not None and not job.errors and not job.row.failed and not job.row.error:
             self.page = "details"
         self._show_page()
-        self.set_interval(LOOK_EVERY, self.look)
+        self.set_interval(POLL_EVERY, self.poll)
         self.call_after_refresh(self.draw)
 
     def on_resize(self) -> None:
@@ -78,29 +78,29 @@ class JobScreen(ActionScreen):
 
     # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    @reading
-    def look(self) -> None:
-        """Read the job again when it has changed, and draw what the clock alone changes."""
+    @reports_errors
+    def poll(self) -> None:
+        """Read the job again when it has changed, and draw what changes with the time."""
         browser = self.context.browser
         row = browser.rows([self.job_id]).get(self.job_id)
         newest = browser.events(self.job_id, limit=1)
         seen = (row.revision if row else -1, newest[0].id if newest else 0)
-        self._looks += 1
+        self._polls += 1
         if seen != self._seen:
             self._seen = seen
             self._read()
             self.draw()
-        elif row is not None and self._follows_clock(row) and self._looks % _CLOCK_EVERY == 0:
+        elif row is not None and self._follows_clock(row) and self._polls % _CLOCK_EVERY == 0:
             self._read_facts()
             self.draw()
-        if self.page == "output" and self._looks % _OUTPUT_EVERY == 0:
+        if self.page == "output" and self._polls % _OUTPUT_EVERY == 0:
             self._follow_output()
 
     def _follows_clock(self, row: JobRow) -> bool:
         """Whether something is drawn that the time alone changes: a rate, a lease, ages on the details."""
         return self.page == "details" or (row.local and row.unfinished)
 
-    @reading
+    @reports_errors
     def _read(self) -> None:
         self.job = self.context.browser.job(self.job_id)
         if self.job is not None and not self.job.row.local:
@@ -115,7 +115,7 @@ class JobScreen(ActionScreen):
 
     def _follow_output(self) -> None:
         if not self.query_one("#job-lines", LinesView).following:
-            return  # somebody reads further up: what they read stays where it is
+            return  # a person reads further up, and what they read stays where it is
         if not self._output.reading:  # a disk that takes longer than until the next look is let finish
             self.run_worker(self._read_output(), group="output", exit_on_error=False)
 
@@ -140,7 +140,7 @@ class JobScreen(ActionScreen):
         output = ("output",) if self._facts.log_file else ()
         return ("items", "errors", "details", "log", *output)
 
-    @reading
+    @reports_errors
     def draw(self) -> None:
         """Draw every line where it differs."""
         if self.job is not None:
@@ -153,25 +153,25 @@ class JobScreen(ActionScreen):
 
     # Each is guarded by itself: a fact that cannot be drawn hides none of the others.
 
-    @reading
+    @reports_errors
     def _draw_head(self, row: JobRow) -> None:
         left, right = job_details.head_spans(row, self.context.clock(), self.context.symbols)
         self.query_one("#job-head", Line).put(left, right)
 
-    @reading
+    @reports_errors
     def _draw_progress(self, row: JobRow) -> None:
         unit, symbols = self._facts.unit if row.local else "", self.context.symbols
         spans = job_details.progress_spans(row, self.size.width, self.context.clock(), symbols, unit)
         self.query_one("#job-progress", Line).put(spans)
 
-    @reading
+    @reports_errors
     def _draw_story(self, row: JobRow) -> None:
         story = self._story(row, self.context.clock())
         if row.removed_at is not None:
             story = [gap(1), Span("removed from the table; u in the table takes it back", "warning")]
         self.query_one("#job-story", Line).put(story)
 
-    @reading
+    @reports_errors
     def _draw_keys(self, job: JobDetails) -> None:
         keys = job_hints(job, self.context, items=self.page == "items", keyed=self._facts.keyed)
         self.query_one("#keys", Line).put(header_footer.key_spans(keys, self.size.width))
@@ -194,7 +194,7 @@ class JobScreen(ActionScreen):
             spans.append(gap(3))
         return spans
 
-    @reading
+    @reports_errors
     def _draw_page(self) -> None:
         job = self.job
         if job is None:
@@ -270,7 +270,7 @@ class JobScreen(ActionScreen):
         """This job."""
         return None if self.job is None else self.job.row
 
-    @reading
+    @reports_errors
     def with_selection(self, act: Callable[[Selection], None]) -> None:
         """Call with this job, as the store has it now."""
         row = self.context.browser.rows([self.job_id]).get(self.job_id)

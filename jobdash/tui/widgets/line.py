@@ -40,7 +40,7 @@ class Line(StyledWidget):
     """
 
     class Clicked(Message):
-        """A span with an action was clicked; whoever holds the line runs it."""
+        """A span with an action was clicked; the screen runs it."""
 
         def __init__(self, action: str) -> None:
             super().__init__()
@@ -101,7 +101,7 @@ class Line(StyledWidget):
         super().notify_style_update()
 
     def on_click(self, event: events.Click) -> None:
-        """Tell which span was clicked."""
+        """Report which span was clicked."""
         x = 0
         for span in self._placed():
             if x <= event.x < x + span.cells and span.action is not None:

@@ -36,7 +36,7 @@ class LinesView(VirtualList[TextLine], can_focus=True):
         self._grows = False
 
     def start(self, *, grows: bool) -> None:
-        """Go to the first line, or to the end of what grows, and follow it until somebody scrolls up."""
+        """Go to the first line, or to the end of what grows, and follow it until a person scrolls up."""
         self.scroll_now(0)
         self.following = self._grows = grows
         self._follow()
@@ -46,7 +46,7 @@ class LinesView(VirtualList[TextLine], can_focus=True):
             self.scroll_now(round(self.max_scroll_y))
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Follow no more when somebody has scrolled up, and again once they are back at the end."""
+        """Stop following when a person has scrolled up, and follow again at the end."""
         self.following = self._grows and new_value >= self.max_scroll_y
         super().watch_scroll_y(old_value, new_value)
 
