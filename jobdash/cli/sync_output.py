@@ -14,6 +14,7 @@ from jobdash.cli.session import open_session
 from jobdash.cli.time_format import rfc3339
 from jobdash.domain.decide import other_server
 from jobdash.domain.job import JobRow
+from jobdash.domain.status import LATE_CANCEL
 from jobdash.errors import ConfigError
 from jobdash.operations.account_clients import duplicate_accounts
 from jobdash.operations.cancel import error_text
@@ -101,7 +102,7 @@ def notices(report: SyncReport, only: Collection[int] | None = None) -> Iterator
 def _notices(report: SyncReport) -> Iterator[tuple[int, str]]:
     raced = {row.id for row in report.lost_race}
     for row in report.finished:
-        words = "finished before the cancel took effect" if row.id in raced else status_word(row)
+        words = LATE_CANCEL if row.id in raced else status_word(row)
         yield row.id, f"{row.public_id} {short_name(row)}: {words}"
     for row in report.gone:
         yield row.id, f"{row.public_id} {short_name(row)}: gone, its provider knows it no more"

@@ -58,13 +58,6 @@ def may_ask_again(job: JobRow, now: int) -> bool:
     return job.cancel_doubt or (asked is not None and now - asked > CANCEL_STUCK_MS)
 
 
-def _force_fail(job: JobRow, situation: DecisionContext, choices: Choices) -> tuple[DecisionKind, str]:
-    del situation, choices
-    if job.terminal:
-        return DecisionKind.ALREADY, f"already {LABELS[job.status]}"
-    return DecisionKind.ACT, ""
-
-
 def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> tuple[DecisionKind, str]:
     if not (choices.record or choices.remote or choices.local_files):
         return DecisionKind.REFUSED, "nothing chosen"
@@ -101,7 +94,7 @@ def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> tuple[D
 
 _DECIDERS = {
     Action.CANCEL: _cancel,
-    Action.FORCE_FAIL: _force_fail,
+    Action.FORCE_FAIL: script_rules.force_fail,
     Action.RETRY: _retry,
     Action.REMOVE: _remove,
 }

@@ -20,7 +20,8 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> tuple[
     return DecisionKind.ACT, ""
 
 
-def _force_fail(job: JobRow, situation: DecisionContext, choices: Choices) -> tuple[DecisionKind, str]:
+def force_fail(job: JobRow, situation: DecisionContext, choices: Choices) -> tuple[DecisionKind, str]:
+    """Accept any job that has not ended."""
     del situation, choices
     if job.terminal:
         return DecisionKind.ALREADY, f"already {LABELS[job.status]}"
@@ -69,7 +70,7 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> tuple[
 
 DECIDERS = {
     Action.CANCEL: _cancel,
-    Action.FORCE_FAIL: _force_fail,
+    Action.FORCE_FAIL: force_fail,
     Action.RETRY: _retry,
     Action.REMOVE: _remove,
 }

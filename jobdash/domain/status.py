@@ -33,6 +33,10 @@ LABELS = {status: status.value for status in Status} | {
 """The word a person reads for each status."""
 
 
+LATE_CANCEL = "finished before the cancel took effect"
+"""Of a job that was asked to stop, and is completed."""
+
+
 def label(word: str) -> str:
     """Return the word a person reads for a status as it is kept; any other word as it stands."""
     return LABELS[Status(word)] if word in set(Status) else word

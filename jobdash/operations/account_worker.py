@@ -27,6 +27,7 @@ from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_tex
 from jobdash.operations.writer_thread import StoreWriter
 from jobdash.providers.servers import server_of
 from jobdash.store.reader import Reader
+from jobdash.store.writer import Writer
 
 T = TypeVar("T")
 _LOOK_AGAIN_S = 5.0
@@ -221,15 +222,14 @@ class AccountWorker:
         account, now = self.account, self._clock()
         longest = self._longest_ms
         return await store.write(
-            lambda writer: writer.claim_poll(
-                account.name,
-                account.provider,
-                now,
-                now + CLAIM_MS,
-                longest,
-                duplicates=self._twins,
-                overdue=overdue,
-            )
+            Writer.claim_poll,
+            account.name,
+            account.provider,
+            now,
+            now + CLAIM_MS,
+            longest,
+            duplicates=self._twins,
+            overdue=overdue,
         )
 
     async def _sync(self, reader: Reader, work: OperationContext) -> None:
@@ -294,6 +294,11 @@ class AccountWorker:
         return await asyncio.wrap_future(sent)
 
 
+async def poll_now(store: StoreWriter) -> None:
+    """Make every account due."""
+    await store.write(Writer.poll_now)
+
+
 async def close_abandoned(
     store: StoreWriter,
     asked: Collection[str],
@@ -306,9 +311,9 @@ async def close_abandoned(
     """
     while True:
         with contextlib.suppress(StoreError):
-            await store.write(lambda writer: writer.close_abandoned_cancels())
-            await store.write(lambda writer: writer.end_leases_of_dead())
-            for row in await store.write(lambda writer: writer.give_up_removals(asked)):
+            await store.write(Writer.close_abandoned_cancels)
+            await store.write(Writer.end_leases_of_dead)
+            for row in await store.write(Writer.give_up_removals, asked):
                 on_given_up(row, NOT_CONFIRMED)
         await asyncio.sleep(_LOOK_AGAIN_S)
 

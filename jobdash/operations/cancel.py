@@ -26,6 +26,7 @@ from jobdash.operations.context import OperationContext
 from jobdash.operations.rate_limiter import NotSent
 from jobdash.providers.base import RemoteJob
 from jobdash.store.records import Intent, Precondition, Refusal
+from jobdash.store.writer import Writer
 
 DEADLINE_MS = 5 * 60 * 1000
 """After this long a request has certainly ended, one way or the other."""
@@ -100,9 +101,13 @@ async def ask_cancel(
         if intent is not None and await renewed(intent, deadline, work):
             return
         begun = await work.store.write(
-            lambda writer: writer.begin_cancel(
-                job.id, fence=job.fence, accept=accept, deadline=deadline, bulk=bulk, reason=reason
-            )
+            Writer.begin_cancel,
+            job.id,
+            fence=job.fence,
+            accept=accept,
+            deadline=deadline,
+            bulk=bulk,
+            reason=reason,
         )
         if isinstance(begun, Refusal):
             raise JobChanged(begun)
@@ -129,7 +134,7 @@ async def ask_cancel(
 
 async def renewed(intent: Intent, deadline: int, work: OperationContext) -> bool:
     """Give an intent its time anew before its request goes out again; False when a rival has closed it."""
-    return await work.store.write(lambda writer: writer.renew_intent(intent.id, deadline))
+    return await work.store.write(Writer.renew_intent, intent.id, deadline)
 
 
 async def _answered(
@@ -139,9 +144,11 @@ async def _answered(
     finished = status in TERMINAL and status is not Status.CANCELLED
     try:
         row = await work.store.write(
-            lambda writer: writer.close_cancel(
-                intent.id, result="skipped" if finished else "done", remote=answer, asked_at=asked_at
-            )
+            Writer.close_cancel,
+            intent.id,
+            result="skipped" if finished else "done",
+            remote=answer,
+            asked_at=asked_at,
         )
     except StoreError as error:
         if finished:
@@ -167,7 +174,7 @@ async def _after_error(
     try:
         remote = await work.caller(job).call(GetBatch(job.remote_id))
     except NotFound:
-        await work.store.write(lambda writer: writer.mark_not_found(job.id, asked_at))
+        await work.store.write(Writer.mark_not_found, job.id, asked_at)
         reason = "the provider knows no such batch (404)"
         return CancelAttempt(CancelEnd.REFUSED, reason, await _withdraw(intent, reason, work))
     except (ProviderError, NotSent):
@@ -178,21 +185,19 @@ async def _after_error(
         return await _answered(intent, remote, asked_at, work)
     if unclear and not work.caller(job).capabilities.tells_cancelling:
         return await _doubt(intent, remote, asked_at, work)
-    row = await work.store.write(
-        lambda writer: writer.withdraw_cancel(intent.id, told, remote=remote, asked_at=asked_at)
-    )
+    row = await work.store.write(Writer.withdraw_cancel, intent.id, told, remote=remote, asked_at=asked_at)
     return CancelAttempt(CancelEnd.REFUSED, told, row)
 
 
 async def _withdraw(intent: Intent, reason: str, work: OperationContext) -> JobRow | None:
-    return await work.store.write(lambda writer: writer.withdraw_cancel(intent.id, reason))
+    return await work.store.write(Writer.withdraw_cancel, intent.id, reason)
 
 
 async def _doubt(
     intent: Intent, remote: RemoteJob | None, asked_at: int, work: OperationContext
 ) -> CancelAttempt:
     row = await work.store.write(
-        lambda writer: writer.leave_cancelling(intent.id, NO_ANSWER, remote=remote, asked_at=asked_at)
+        Writer.leave_cancelling, intent.id, NO_ANSWER, remote=remote, asked_at=asked_at
     )
     return CancelAttempt(CancelEnd.DOUBT, NO_ANSWER, row)
 

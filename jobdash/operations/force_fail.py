@@ -9,6 +9,7 @@ from jobdash.domain.status import TERMINAL
 from jobdash.operations.cancel import CancelAttempt, CancelEnd, ask_cancel
 from jobdash.operations.context import OperationContext
 from jobdash.store.records import Refusal
+from jobdash.store.writer import Writer
 
 _STILL = "it may still run and be billed"
 
@@ -24,9 +25,7 @@ async def force_fail_job(decision: Decision, plan: Plan, work: OperationContext)
         return None if again.acts else again.reason
 
     failed = await work.store.write(
-        lambda writer: writer.force_fail(
-            job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
-        )
+        Writer.force_fail, job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
     )
     if isinstance(failed, Refusal):
         return ActionOutcome(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
@@ -49,12 +48,12 @@ async def reconcile(
         deadline = work.clock() + DEADLINE_MS
         if intent.kind is IntentKind.SUBMIT:
             done = await _submit(intent, reader, work)
-        elif not await work.store.write(partial(_take_over, intent, deadline)):
+        elif not await work.store.write(Writer.take_over, intent, deadline):
             continue
         elif intent.kind is IntentKind.CANCEL:
             done = await _cancel(intent, caller, reader, work)
         else:
-            await work.store.write(partial(_interrupted, intent))
+            await work.store.write(Writer.close_intent, intent.id, "interrupted")
             done = None
         if done is not None:
             ended.append(done)
@@ -66,9 +65,7 @@ async def withdraw_unanswered(
 ) -> list[Reconciled]:
     """End the doubt about cancels that got no answer: a job seen running long after was not cancelled."""
     origin = caller.origin
-    rows = await work.store.write(
-        lambda writer: writer.withdraw_unanswered(account, origin, NOT_APPLIED, _CLOSED_FOR_MS)
-    )
+    rows = await work.store.write(Writer.withdraw_unanswered, account, origin, NOT_APPLIED, _CLOSED_FOR_MS)
     return [Reconciled(row, NOT_APPLIED) for row in rows]
 
 
@@ -78,26 +75,18 @@ def _elsewhere(intent: Intent, caller: AccountClient, reader: Reader) -> bool:
     return row is not None and row.origin != caller.origin
 
 
-def _take_over(intent: Intent, deadline: int, writer: Writer) -> bool:
-    return writer.take_over(intent, deadline)
-
-
-def _interrupted(intent: Intent, writer: Writer) -> bool:
-    return writer.close_intent(intent.id, "interrupted")
-
-
 async def _submit(intent: Intent, reader: Reader, work: OperationContext) -> Reconciled | None:
     row = reader.rows([intent.job_id]).get(intent.job_id) if intent.job_id is not None else None
     if row is None or row.remote_id is not None:
-        await work.store.write(lambda writer: writer.close_intent(intent.id, "found by its key"))
+        await work.store.write(Writer.close_intent, intent.id, "found by its key")
         return Reconciled(row, "submit was interrupted; the batch was found by its key") if row else None
     now = work.clock()
     if now < intent.deadline:
         # Its process is dead: whatever it sent, perhaps after a long upload, went out before now.
-        await work.store.write(lambda writer: writer.listed_by(intent.id, now + LISTING_LAG_MS))
+        await work.store.write(Writer.listed_by, intent.id, now + LISTING_LAG_MS)
         return None
     reason = "its submit was interrupted, and no list shows it: it may or may not exist at the provider"
-    left = await work.store.write(lambda writer: writer.leave_unconfirmed(intent.id, reason))
+    left = await work.store.write(Writer.leave_unconfirmed, intent.id, reason)
     return Reconciled(left, reason)
 
 
@@ -106,33 +95,30 @@ async def _cancel(
 ) -> Reconciled | None:
     row = reader.rows([intent.job_id]).get(intent.job_id) if intent.job_id is not None else None
     if row is None or row.remote_id is None:
-        await work.store.write(lambda writer: writer.close_intent(intent.id, "no job"))
+        await work.store.write(Writer.close_intent, intent.id, "no job")
         return None
     asked_at = work.clock()
     try:
         remote = await caller.call(GetBatch(row.remote_id))
     except NotFound:
         reason = "the provider knows no such batch (404)"
-        left = await work.store.write(
-            lambda writer: writer.withdraw_cancel(intent.id, reason, action="reconcile")
-        )
+        left = await work.store.write(Writer.withdraw_cancel, intent.id, reason, action="reconcile")
         return Reconciled(left, reason)
     except ProviderError:
-        left = await work.store.write(
-            lambda writer: writer.leave_cancelling(intent.id, INTERRUPTED, action="reconcile")
-        )
+        left = await work.store.write(Writer.leave_cancelling, intent.id, INTERRUPTED, action="reconcile")
         return Reconciled(left, INTERRUPTED)
     if remote.status in TERMINAL or remote.status is Status.CANCELLING:
         closed = await work.store.write(
-            lambda writer: writer.close_cancel(
-                intent.id, remote=remote, asked_at=asked_at, action="reconcile"
-            )
+            Writer.close_cancel, intent.id, remote=remote, asked_at=asked_at, action="reconcile"
         )
         return Reconciled(closed, "") if closed else None
     certain = caller.capabilities.tells_cancelling
     left = await work.store.write(
-        lambda writer: (writer.withdraw_cancel if certain else writer.leave_cancelling)(
-            intent.id, INTERRUPTED, remote=remote, asked_at=asked_at, action="reconcile"
-        )
+        Writer.withdraw_cancel if certain else Writer.leave_cancelling,
+        intent.id,
+        INTERRUPTED,
+        remote=remote,
+        asked_at=asked_at,
+        action="reconcile",
     )
     return Reconciled(left, INTERRUPTED)

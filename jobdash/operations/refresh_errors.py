@@ -15,6 +15,7 @@ from jobdash.operations.cancel import error_text
 from jobdash.operations.context import OperationContext
 from jobdash.providers.base import FailedRequest, RemoteJob
 from jobdash.store.commands.errors import MOST_FAILED
+from jobdash.store.writer import Writer
 
 AT_ONCE = 16
 """Questions under way at once; each account's own limiter admits fewer if it must."""
@@ -71,9 +72,7 @@ async def _refresh(row: JobRow, work: OperationContext) -> Refreshed:
     except ProviderError as error:
         return await _not_told(row, error_text(error), work)
     complete = failed is None or len(failed) <= MOST_FAILED
-    after = await work.store.write(
-        lambda writer: writer.set_errors(row.id, remote, failed, complete=complete)
-    )
+    after = await work.store.write(Writer.set_errors, row.id, remote, failed, complete=complete)
     number = len(remote.errors) + min(len(failed or ()), MOST_FAILED)
     told = f"{number:,} errors" if number != 1 else "1 error"
     if not complete:
@@ -83,7 +82,7 @@ async def _refresh(row: JobRow, work: OperationContext) -> Refreshed:
 
 
 async def _not_told(row: JobRow, reason: str, work: OperationContext) -> Refreshed:
-    after = await work.store.write(lambda writer: writer.errors_withheld(row.id, reason))
+    after = await work.store.write(Writer.errors_withheld, row.id, reason)
     return Refreshed(row, after, ActionResult.FAILED, reason)
 
 

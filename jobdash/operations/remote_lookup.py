@@ -16,6 +16,7 @@ from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
 from jobdash.providers.base import RemoteJob
 from jobdash.providers.registry import provider_of
+from jobdash.store.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +87,14 @@ async def _record(
 ) -> JobRow:
     origin = accounts[account.name].origin
     await work.store.write(
-        lambda writer: writer.upsert(
-            account.name,
-            account.provider,
-            origin,
-            [remote],
-            asked_at,
-            configured=work.configured,
-            makes_due=True,
-        )
+        Writer.upsert,
+        account.name,
+        account.provider,
+        origin,
+        [remote],
+        asked_at,
+        configured=work.configured,
+        makes_due=True,
     )
     rows = browser.by_remote(remote.remote_id)
     return next(row for row in rows if (row.provider, row.origin) == (account.provider, origin))

@@ -24,6 +24,7 @@ from jobdash.operations.force_fail import cancel_at_provider
 from jobdash.operations.rate_limiter import NotSent
 from jobdash.providers.base import RemoteJob
 from jobdash.store.records import Intent, InUse, Precondition, Refusal
+from jobdash.store.writer import Writer
 
 WAIT_MS = 15 * 60 * 1000
 """How long a removal waits for its cancel to be confirmed."""
@@ -71,7 +72,7 @@ def _accept(choices: Choices, work: OperationContext) -> Precondition:
 async def _cancel_and_remove(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Ask for a cancel as far as that goes, then remove the job whatever came of it; both are told."""
     accept = _accept(plan.choices, work)
-    row = await work.store.write(lambda writer: writer.look_again(job.id, fence=job.fence, accept=accept))
+    row = await work.store.write(Writer.look_again, job.id, fence=job.fence, accept=accept)
     if isinstance(row, Refusal):
         return _refused(job, row)
     told = await cancel_at_provider(row, plan, work)
@@ -82,14 +83,13 @@ async def _cancel_and_remove(job: JobRow, plan: Plan, work: OperationContext) ->
 async def _cancel_first(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Write that the removal waits, then ask for the cancel; whichever sync sees it confirmed goes on."""
     begun = await work.store.write(
-        lambda writer: writer.begin_waiting_removal(
-            job.id,
-            fence=job.fence,
-            accept=_accept(plan.choices, work),
-            choices=asdict(plan.choices),
-            deadline=work.clock() + WAIT_MS,
-            bulk=plan.bulk,
-        )
+        Writer.begin_waiting_removal,
+        job.id,
+        fence=job.fence,
+        accept=_accept(plan.choices, work),
+        choices=asdict(plan.choices),
+        deadline=work.clock() + WAIT_MS,
+        bulk=plan.bulk,
     )
     if isinstance(begun, Refusal):
         return _refused(job, begun)
@@ -107,7 +107,7 @@ async def _cancel_first(job: JobRow, plan: Plan, work: OperationContext) -> Acti
     if asked.row is not None and ended:
         return await finish_waiting(begun, asked.row, work, planned=job)
     reason = asked.reason or NO_ANSWER
-    await work.store.write(lambda writer: writer.end_waiting_removal(begun.id, reason))
+    await work.store.write(Writer.end_waiting_removal, begun.id, reason)
     stopped = asked.end is CancelEnd.STOPPED
     result = ActionResult.SKIPPED if stopped else ActionResult.FAILED
     return ActionOutcome(job, result, reason, asked.row.status if asked.row else job.status, stopped=stopped)
@@ -120,20 +120,20 @@ async def finish_waiting(
     job = planned or row
     if row.remote_status is Status.COMPLETED:  # also when it was force-failed meanwhile: there are results
         reason = "finished before the cancel; x removes it"
-        await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, reason))
+        await work.store.write(Writer.end_waiting_removal, intent.id, reason)
         return ActionOutcome(job, ActionResult.SKIPPED, reason, row.status)
     known = {field.name for field in fields(Choices)}
     choices = Choices(**{name: value for name, value in intent.choices.items() if name in known})
     outcome = await _remove_now(row, choices, intent.bulk or "", work, waiting=intent.id)
     if outcome.result is ActionResult.FAILED:
-        await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, outcome.reason))
+        await work.store.write(Writer.end_waiting_removal, intent.id, outcome.reason)
     return outcome
 
 
 async def give_up_waiting(intent: Intent, row: JobRow, work: OperationContext) -> ActionOutcome:
     """End a removal whose cancel nobody confirmed in time; the job stays."""
     reason = "the cancel was not confirmed in time; the job stays"
-    await work.store.write(lambda writer: writer.end_waiting_removal(intent.id, reason))
+    await work.store.write(Writer.end_waiting_removal, intent.id, reason)
     return ActionOutcome(row, ActionResult.FAILED, reason, row.status)
 
 
@@ -165,7 +165,7 @@ async def _remove_now(
         return _refused(job, cleaned.refusal, cleaned.deleted)
     if choices.remote:
         left = ", ".join(cleaned.kept) or None
-        await work.store.write(lambda writer: writer.left_behind(job.id, left and f"{left} not deleted"))
+        await work.store.write(Writer.left_behind, job.id, left and f"{left} not deleted")
     if cleaned.kept and not (choices.force and choices.record):
         return ActionOutcome(job, ActionResult.FAILED, _told(cleaned, "record kept", choices), job.status)
     if not choices.record:
@@ -179,9 +179,7 @@ async def _hide(
     told = _told(cleaned, "record removed", choices)
     accept = None if waiting is not None else _accept(choices, work)
     hidden = await work.store.write(
-        lambda writer: writer.hide(
-            job.id, fence=job.fence, accept=accept, bulk=bulk, detail=told, waiting=waiting
-        )
+        Writer.hide, job.id, fence=job.fence, accept=accept, bulk=bulk, detail=told, waiting=waiting
     )
     if isinstance(hidden, Refusal):
         return _refused(job, hidden, cleaned.deleted)
@@ -225,7 +223,7 @@ async def _asked_first(
     try:
         remote = await work.caller(job).call(GetBatch(job.remote_id), stop=work.stop)
     except NotFound as error:
-        gone = await work.store.write(lambda writer: writer.mark_not_found(job.id, asked_at))
+        gone = await work.store.write(Writer.mark_not_found, job.id, asked_at)
         may_run = job.remote_status not in TERMINAL and not (gone or job.gone_at is not None)
         return error if choices.remote and may_run else None
     except ProviderError as error:
@@ -234,15 +232,14 @@ async def _asked_first(
         raise
     account, configured = work.caller(job), work.configured
     await work.store.write(
-        lambda writer: writer.upsert(
-            job.account,
-            job.provider,
-            account.origin,
-            [remote],
-            asked_at,
-            configured=configured,
-            makes_due=True,
-        )
+        Writer.upsert,
+        job.account,
+        job.provider,
+        account.origin,
+        [remote],
+        asked_at,
+        configured=configured,
+        makes_due=True,
     )
     return remote
 
@@ -264,7 +261,7 @@ class _CleanUp:
         if status is not None and status not in TERMINAL:
             return CleanedUp(kept=(f"what {job.account} keeps (its batch is not finished there)",))
         # A provider that has lost the batch, or never had it, may have the files all the same.
-        files = await self.work.store.write(lambda writer: writer.known_files(job.id))
+        files = await self.work.store.write(Writer.known_files, job.id)
         if remote is not None:
             files |= remote.files
         if not files and remote is None:
@@ -280,7 +277,7 @@ class _CleanUp:
             parts.append((f"batch {remote.remote_id}", DeleteBatch(remote.remote_id)))
         cleaned = await self._delete_all(parts)
         if files and deletes_files and not cleaned.kept and cleaned.refusal is None:
-            await self.work.store.write(lambda writer: writer.files_deleted(job.id))
+            await self.work.store.write(Writer.files_deleted, job.id)
         return cleaned
 
     async def _delete_all(self, parts: list[tuple[str, Request[None]]]) -> CleanedUp:
@@ -326,22 +323,21 @@ class _CleanUp:
             wrong = _FilesKept(str(error), again=True)
         if intent is not None:
             intent_id, result = intent.id, str(wrong or "done")
-            await self.work.store.write(lambda writer: writer.close_intent(intent_id, result))
+            await self.work.store.write(Writer.close_intent, intent_id, result)
         if wrong is not None:
             raise wrong
 
     async def _begin(self, what: str, request: Request[None], deadline: int) -> Intent:
         begun = await self.work.store.write(
-            lambda writer: writer.begin_delete(
-                self.job.id,
-                fence=self.job.fence,
-                accept=None if self.waiting is not None else _accept(self.choices, self.work),
-                deadline=deadline,
-                target=what,
-                file_id=request.file_id if isinstance(request, DeleteFile) else None,
-                waiting=self.waiting,
-                bulk=self.bulk,
-            )
+            Writer.begin_delete,
+            self.job.id,
+            fence=self.job.fence,
+            accept=None if self.waiting is not None else _accept(self.choices, self.work),
+            deadline=deadline,
+            target=what,
+            file_id=request.file_id if isinstance(request, DeleteFile) else None,
+            waiting=self.waiting,
+            bulk=self.bulk,
         )
         if isinstance(begun, Refusal):
             raise JobChanged(begun)

@@ -22,6 +22,7 @@ from jobdash.operations.item_json import item_json
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.writer_thread import StoreWriter
+from jobdash.store.writer import Writer
 
 _NAME_LENGTH = 48
 """Characters of a job's name in a file's: four bytes each, they still leave room for the rest."""
@@ -92,7 +93,7 @@ async def _fetch(
         if written is None:
             return _without_items(row)
         row, items = written
-        await store.write(lambda writer: writer.fetched(row.id, file.absolute()))
+        await store.write(Writer.fetched, row.id, file.absolute())
     except OSError as error:
         return FetchedResults(
             row, ActionResult.FAILED, f"{folder} cannot be written: {error.strerror or error}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from jobdash.operations.restart import StartedScript, start_again
 from jobdash.operations.script_processes import log_file
 from jobdash.operations.stop_process import stop_process
 from jobdash.store.owner import owner_of
-from jobdash.store.records import EndedLocally, Precondition, Refusal, Retried
+from jobdash.store.records import EndedLocally, Precondition, Refusal
 from jobdash.store.writer import Writer
 
 _LOOKS_AT_A_START, _BETWEEN_LOOKS_S = 50, 0.1
@@ -43,9 +43,12 @@ async def cancel_local(decision: Decision, plan: Plan, work: OperationContext) -
         return _stopped(decision.job)
     job, accept = decision.job, _accept(decision, plan, work)
     row = await work.store.write(
-        lambda writer: writer.cancel_local(
-            job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
-        )
+        Writer.cancel_local,
+        job.id,
+        fence=job.fence,
+        accept=accept,
+        reason=plan.choices.reason,
+        bulk=plan.bulk,
     )
     if isinstance(row, Refusal):
         return _refused(job, row)
@@ -62,9 +65,12 @@ async def force_fail_local(decision: Decision, plan: Plan, work: OperationContex
         return _stopped(decision.job)
     job, accept = decision.job, _accept(decision, plan, work)
     ended = await work.store.write(
-        lambda writer: writer.force_fail_local(
-            job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
-        )
+        Writer.force_fail_local,
+        job.id,
+        fence=job.fence,
+        accept=accept,
+        reason=plan.choices.reason,
+        bulk=plan.bulk,
     )
     if isinstance(ended, Refusal):
         return _refused(job, ended)
@@ -84,7 +90,7 @@ async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -
     accept, cleaned = _accept(decision, plan, work), _CleanedUp()
     if choices.local_files:
         # What is deleted does not come back, so the job is looked at before that as well.
-        row = await work.store.write(lambda writer: writer.look_again(job.id, fence=job.fence, accept=accept))
+        row = await work.store.write(Writer.look_again, job.id, fence=job.fence, accept=accept)
         if isinstance(row, Refusal):
             return _refused(job, row)
         cleaned = await _clean_up(job, work)
@@ -95,9 +101,7 @@ async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -
             job, ActionResult.FAILED if cleaned.kept else ActionResult.DONE, told, job.status
         )
     ended = await work.store.write(
-        lambda writer: writer.remove_local(
-            job.id, fence=job.fence, accept=accept, bulk=plan.bulk, detail=told
-        )
+        Writer.remove_local, job.id, fence=job.fence, accept=accept, bulk=plan.bulk, detail=told
     )
     if isinstance(ended, Refusal):
         return _refused(job, ended)
@@ -112,7 +116,7 @@ async def _stop(ended: EndedLocally, plan: Plan, work: OperationContext) -> str:
     """End the process of a job that was taken from it; return what became of it, which the log keeps too."""
     told = await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop)
     with suppress(StoreError):  # what was done to the process is done all the same
-        await work.store.write(lambda writer: writer.process_stopped(ended.row.id, told, bulk=plan.bulk))
+        await work.store.write(Writer.process_stopped, ended.row.id, told, bulk=plan.bulk)
     return told
 
 
@@ -124,7 +128,15 @@ async def retry_local(decision: Decision, plan: Plan, work: OperationContext) ->
     while True:
         if work.stop.is_set():
             return _stopped(job)
-        retried = await work.store.write(_retry(job.id, fence, accept, plan))
+        retried = await work.store.write(
+            Writer.retry_local,
+            job.id,
+            fence=fence,
+            accept=accept,
+            only=plan.choices.only,
+            starting=plan.choices.restart,
+            bulk=plan.bulk,
+        )
         if isinstance(retried, Refusal):
             return _refused(job, retried)
         if not retried.more:
@@ -134,22 +146,17 @@ async def retry_local(decision: Decision, plan: Plan, work: OperationContext) ->
     told = left_words(retried.row)
     if not plan.choices.restart:
         return ActionOutcome(job, ActionResult.DONE, f"{told}; waits for its script", retried.row.status)
-    path = await work.store.write(lambda writer: writer.path)
-    started = await start_again(retried, path)
+    started = await start_again(retried, work.store.path)
     owner = None if started.pid is None else owner_of(started.pid)
     how = f"pid {started.pid}, output in {started.log_file}" if owner else f"not started: {started.error}"
-    await work.store.write(
-        lambda writer: writer.started(job.id, fence=retried.row.fence, owner=owner, detail=how)
-    )
+    await work.store.write(Writer.started, job.id, fence=retried.row.fence, owner=owner, detail=how)
     if started.error is not None:
         reason = f"{told}; not started: {started.error}; it waits for its script"
         return ActionOutcome(job, ActionResult.FAILED, reason, retried.row.status)
     status, code = await _taken_up(job.id, started, work)
     if status is Status.PENDING and code is not None:
         ended = f"its script ended with exit code {code} before it began; see {started.log_file}"
-        await work.store.write(
-            lambda writer: writer.started(job.id, fence=retried.row.fence, owner=None, detail=ended)
-        )
+        await work.store.write(Writer.started, job.id, fence=retried.row.fence, owner=None, detail=ended)
         reason = f"{told}; its script ended with exit code {code} before it began; see {started.log_file}"
         return ActionOutcome(job, ActionResult.FAILED, reason, status)
     begun = f"started as pid {started.pid}"
@@ -162,24 +169,11 @@ async def _taken_up(job_id: int, started: StartedScript, work: OperationContext)
     for _ in range(_LOOKS_AT_A_START):
         # In this order: a script that takes the job up and is done with it at once did not fail.
         code = started.exit_code()
-        status = await work.store.write(lambda writer: writer.status(job_id))
+        status = await work.store.write(Writer.status, job_id)
         if status is not Status.PENDING or code is not None:
             break
         await asyncio.sleep(_BETWEEN_LOOKS_S)
     return status, code
-
-
-def _retry(
-    job_id: int, fence: int, accept: Precondition | None, plan: Plan
-) -> Callable[[Writer], Retried | Refusal]:
-    return lambda writer: writer.retry_local(
-        job_id,
-        fence=fence,
-        accept=accept,
-        only=plan.choices.only,
-        starting=plan.choices.restart,
-        bulk=plan.bulk,
-    )
 
 
 def close_abandoned(path: Path, browser: Browser, face: str, clock: Clock = system_clock) -> list[JobRow]:
@@ -222,16 +216,16 @@ def _stopped(job: JobRow) -> ActionOutcome:
 
 async def _clean_up(job: JobRow, work: OperationContext) -> _CleanedUp:
     """Delete the fetched files of a job, and the logs that jobdash itself had its script write."""
-    files = await work.store.write(lambda writer: writer.local_files(job.id))
-    folder = log_file(await work.store.write(lambda writer: writer.path), job.public_id, 1).parent
+    files = await work.store.write(Writer.local_files, job.id)
+    folder = log_file(work.store.path, job.public_id, 1).parent
     # By their names: one that a run of this job wrote to may be another job's, whose script runs both.
     ours = await asyncio.to_thread(lambda: [str(log) for log in folder.glob(f"{job.public_id}-*.log")])
     wrong = await asyncio.to_thread(_delete, [*files.values(), *ours])
     left = {role: file for role, file in files.items() if file in wrong}
     kept = tuple(f"{file} ({reason})" for file, reason in wrong.items())
     behind = f"{', '.join(kept)} not deleted" if kept else None
-    await work.store.write(lambda writer: writer.set_local_files(job.id, left))
-    await work.store.write(lambda writer: writer.left_behind(job.id, behind))
+    await work.store.write(Writer.set_local_files, job.id, left)
+    await work.store.write(Writer.left_behind, job.id, behind)
     return _CleanedUp(len(files) + len(ours) - len(kept), kept)
 
 

@@ -16,6 +16,7 @@ from jobdash.operations.sync_report import SyncReport
 from jobdash.providers.base import RemoteJob
 from jobdash.store.reader import Reader
 from jobdash.store.records import UpsertResult
+from jobdash.store.writer import Writer
 
 UNCHANGED_POLLS = 3
 """A list that told the same of an unfinished job so often in a row is doubted: some servers move a batch on
@@ -110,10 +111,10 @@ class SingleRequests:
             await self._counted(row)
 
     async def _counted(self, row: JobRow) -> None:
-        await self.work.store.write(lambda writer: writer.asked_singly(row.id))
+        await self.work.store.write(Writer.asked_singly, row.id)
 
     async def _mark_not_found(self, row: JobRow, asked_at: int) -> bool:
-        return await self.work.store.write(lambda writer: writer.mark_not_found(row.id, asked_at))
+        return await self.work.store.write(Writer.mark_not_found, row.id, asked_at)
 
     def _lags(self, missing: Sequence[tuple[JobRow, int]], started: int) -> bool:
         """Whether all of these were submitted here so lately that a 404 is no wonder."""

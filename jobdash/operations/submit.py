@@ -39,6 +39,7 @@ from jobdash.providers.input_check import FileCheck, SubmitWishes
 from jobdash.providers.registry import input_rules, provider_of
 from jobdash.store.merge import is_older
 from jobdash.store.records import Intent, NewJob, Refusal
+from jobdash.store.writer import Writer
 
 DEADLINE_MS = 45 * MINUTE
 """An upload may take half an hour; after this long both requests have certainly ended."""
@@ -261,7 +262,7 @@ class _Submit:
             digest=wanted.check.digest,
             tags=wanted.tags,
         )
-        begun = await self._work.store.write(lambda writer: writer.begin_submit(new, deadline=deadline))
+        begun = await self._work.store.write(Writer.begin_submit, new, deadline=deadline)
         if isinstance(begun, Refusal):
             raise JobdashError(begun.reason)
         self._row, self._intent = begun
@@ -275,13 +276,13 @@ class _Submit:
         job_id = self._row.id
         self._unwritten = file_id
         with suppress(StoreError):
-            await self._work.store.write(lambda writer: writer.uploaded(job_id, file_id))
+            await self._work.store.write(Writer.uploaded, job_id, file_id)
             self._unwritten = None
 
     async def _created(self, remote: RemoteJob, asked_at: int) -> Submitted:
         assert self._intent is not None
         intent_id = self._intent.id
-        row = await self._work.store.write(lambda writer: writer.close_submit(intent_id, remote, asked_at))
+        row = await self._work.store.write(Writer.close_submit, intent_id, remote, asked_at)
         row = row or await self._row_now()
         if remote.status in TERMINAL and remote.status is not Status.COMPLETED:
             why = row.error if row is not None else None
@@ -295,7 +296,7 @@ class _Submit:
         if self._unwritten is not None:
             await self._uploaded(self._unwritten)
         try:
-            row = await self._work.store.write(lambda writer: writer.fail_submit(intent_id, reason))
+            row = await self._work.store.write(Writer.fail_submit, intent_id, reason)
         except StoreError as error:
             return Submitted(end, f"{reason}; not yet written: {error}", self._row)
         return Submitted(end, reason, row or await self._row_now())
@@ -312,9 +313,7 @@ class _Submit:
     async def _row_now(self) -> JobRow | None:
         assert self._row is not None
         job_id, fence = self._row.id, self._row.fence
-        found = await self._work.store.write(
-            lambda writer: writer.look_again(job_id, fence=fence, accept=None)
-        )
+        found = await self._work.store.write(Writer.look_again, job_id, fence=fence, accept=None)
         return found.row if isinstance(found, Refusal) else found
 
     async def _look_for_it(self, doubt: str, file_id: str) -> Submitted:

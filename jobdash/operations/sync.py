@@ -134,7 +134,7 @@ class Sync:
         if now - self._kept_at >= _KEEP_MS:
             self._kept_at = now
             await self.work.store.write(
-                lambda writer: writer.keep_poll(self.account.name, now + CLAIM_MS, duplicates=self.duplicates)
+                Writer.keep_poll, self.account.name, now + CLAIM_MS, duplicates=self.duplicates
             )
 
     @property
@@ -206,9 +206,14 @@ class Sync:
         account, configured = self.account, self.work.configured
         origin = self.caller.origin
         return await self.work.store.write(
-            lambda writer: writer.upsert(
-                account.name, account.provider, origin, jobs, asked_at, configured=configured, listed=listed
-            )
+            Writer.upsert,
+            account.name,
+            account.provider,
+            origin,
+            jobs,
+            asked_at,
+            configured=configured,
+            listed=listed,
         )
 
     # ── what waits ─────────────────────────────────────────────────────────────────────────────────────────
@@ -243,22 +248,20 @@ class Sync:
         next_poll_at = now + min(wait, self.settings.slowest_ms)
         seen = (before.discovered if before else 0) + report.new
 
-        def tell(writer: Writer) -> None:
-            for name in self._names:
-                writer.set_health(
-                    name,
-                    self.account.provider,
-                    asked_at=started,
-                    next_poll_at=next_poll_at,
-                    error=None if error is None else health_error_text(error, self.account),
-                    error_kind=None if error is None else type(error).__name__,
-                    retry_after_until=None if retry_after is None else now + int(retry_after * 1000),
-                    discovered=seen,
-                    first_sync_done=True if error is None else None,
-                    claimed=True,
-                )
-
-        await self.work.store.write(tell)
+        await self.work.store.write(
+            Writer.set_health,
+            self.account.name,
+            self.account.provider,
+            duplicates=self.duplicates,
+            asked_at=started,
+            next_poll_at=next_poll_at,
+            error=None if error is None else health_error_text(error, self.account),
+            error_kind=None if error is None else type(error).__name__,
+            retry_after_until=None if retry_after is None else now + int(retry_after * 1000),
+            discovered=seen,
+            first_sync_done=True if error is None else None,
+            claimed=True,
+        )
         return next_poll_at
 
 
@@ -281,13 +284,17 @@ async def record_not_asked(
 ) -> None:
     """Write on an account, under all its names, why it could not be asked."""
 
-    def tell(writer: Writer) -> None:
-        for name in names:
-            writer.set_health(
-                name, provider, asked_at=now, next_poll_at=next_poll_at, error=words, error_kind=kind
-            )
-
-    await store.write(tell)
+    account, *duplicates = names
+    await store.write(
+        Writer.set_health,
+        account,
+        provider,
+        duplicates=duplicates,
+        asked_at=now,
+        next_poll_at=next_poll_at,
+        error=words,
+        error_kind=kind,
+    )
 
 
 def _backoff(before: AccountHealth | None, error: ProviderError | StoreError) -> int:

@@ -16,6 +16,7 @@ from jobdash.operations.account_clients import AccountClients, duplicate_account
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_text, record_not_asked
+from jobdash.store.writer import Writer
 
 OnProgress = Callable[[str, int], None]
 """Hears an account's name and how many batches it has shown so far."""
@@ -54,7 +55,7 @@ class AccountSyncs:
     async def _give_up_removals(self, reports: list[SyncReport]) -> None:
         """End what waited in vain, also where nobody asks any more; told with the others' news."""
         names = askable(self.config.accounts)
-        for row in await self.work.store.write(lambda writer: writer.give_up_removals(names)):
+        for row in await self.work.store.write(Writer.give_up_removals, names):
             report = next((each for each in reports if each.account == row.account), reports[0])
             report.removals.append(ActionOutcome(row, ActionResult.FAILED, NOT_CONFIRMED, row.status))
 
@@ -71,7 +72,7 @@ class AccountSyncs:
             return SyncReport(account.name, error=error, next_poll_at=self.work.clock())
 
     async def _now(self, account: Account, *, full: bool) -> SyncReport:
-        await self.work.store.write(lambda writer: writer.poll_now(account.name))
+        await self.work.store.write(Writer.poll_now, account.name)
         await self._claim(account)  # so that a dashboard elsewhere leaves it alone meanwhile
         return await self._sync(account, full=full)
 
@@ -79,15 +80,14 @@ class AccountSyncs:
         """Return whether it is this process's turn to poll an account; if so, nobody else's for a while."""
         now, longest = self.work.clock(), self.config.sync.slowest_ms + CLAIM_MS
         return await self.work.store.write(
-            lambda writer: writer.claim_poll(
-                account.name,
-                account.provider,
-                now,
-                now + CLAIM_MS,
-                longest,
-                duplicates=other_names(self.config.accounts, account.name),
-                overdue=overdue,
-            )
+            Writer.claim_poll,
+            account.name,
+            account.provider,
+            now,
+            now + CLAIM_MS,
+            longest,
+            duplicates=other_names(self.config.accounts, account.name),
+            overdue=overdue,
         )
 
     async def _sync(self, account: Account, *, full: bool) -> SyncReport:

@@ -32,7 +32,9 @@ def find_undoable(reader: Reader, actor: str, job_id: int | None = None) -> Undo
 
 async def undo(action: Undoable, store: StoreWriter) -> list[UndoOutcome]:
     """Take an action back, job by job; jobs that changed meanwhile are left alone."""
-    return await store.write(lambda writer: writer.undo(action, bulk=action.bulk))
+    from jobdash.store.writer import Writer  # which loads SQLAlchemy
+
+    return await store.write(Writer.undo, action, bulk=action.bulk)
 
 
 def undo_words(action: Undoable) -> str:

@@ -14,6 +14,7 @@ from jobdash.operations.poll_interval import overdue_at, rest_ms
 from jobdash.operations.rate_limiter import Sleep
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.sync_accounts import AccountSyncs, rejected
+from jobdash.store.writer import Writer
 
 LOOK_AGAIN_MS = 2_000
 """The longest time between two looks at the store: a dashboard elsewhere may have the news."""
@@ -77,7 +78,7 @@ async def wait_until(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult:
         if all(_nobody_runs(row, clock()) for row in open_rows):
             return WaitResult(rows, nobody_runs=True)
         if any(worker_gone(row, clock()) for row in open_rows):
-            await syncs.work.store.write(lambda writer: writer.close_abandoned_cancels())
+            await syncs.work.store.write(Writer.close_abandoned_cancels)
             continue
         if stop.is_set():
             return WaitResult(rows, stopped=True)

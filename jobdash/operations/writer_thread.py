@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
@@ -21,14 +21,22 @@ from jobdash.store.unit_of_work import WriteResult
 from jobdash.store.writer import Writer
 
 T = TypeVar("T")
+P = ParamSpec("P")
+WriteMethod = Callable[Concatenate[Writer, P], T]
+"""A method of `Writer`, as in ``await store.write(Writer.begin_cancel, job_id, …)``."""
 _ENDING = "the store is closed: jobdash is ending"
 
 
 class StoreWriter(Protocol):
     """Writes, one at a time, in the order they are asked for."""
 
-    async def write(self, act: Callable[[Writer], T]) -> T:
-        """Run ``act`` with the writer; raises what it raises."""
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        ...
+
+    async def write(self, method: WriteMethod[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method of the writer in its thread; raises what it raises."""
         ...
 
 
@@ -38,21 +46,26 @@ AT_ONCE = 100
 
 @dataclass(frozen=True)
 class _PendingWrite:
-    """A write somebody waits for, in whichever event loop."""
+    """A call of a writer's method whose result is awaited in some event loop."""
 
-    act: Callable[[Writer], Any]
+    method: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
     answer: asyncio.Future[Any]
 
+    def __call__(self, writer: Writer) -> Any:
+        return self.method(writer, *self.args, **self.kwargs)
 
-def _asked(act: Callable[[Writer], Any]) -> _PendingWrite:
-    return _PendingWrite(act, asyncio.get_running_loop().create_future())
+
+def _asked(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _PendingWrite:
+    return _PendingWrite(method, args, kwargs, asyncio.get_running_loop().create_future())
 
 
 def _carry_out(writer: Writer, asked: list[_PendingWrite]) -> None:
     """Run what has piled up in one transaction, and answer when it is on disk."""
     asked = [each for each in asked if not each.answer.cancelled()]
     try:
-        done = writer.batch([each.act for each in asked])
+        done = writer.batch(asked)
     except Exception as error:  # noqa: BLE001 - every one of those who wait hears of it
         done = [WriteResult(error=error)] * len(asked)
     _answer(list(zip(asked, done, strict=True)))
@@ -100,6 +113,7 @@ class WriterThread:
         same_as: Identity | None = None,
     ) -> None:
         """Open the writer; StoreError when it opens another file than ``same_as``, which was read so far."""
+        self.path = path
         self.actor = current_actor(face)
         self._writer = _opened(path, clock, self.actor, same_as)
         self._asked: SimpleQueue[_PendingWrite | None] = SimpleQueue()
@@ -114,9 +128,9 @@ class WriterThread:
         self._thread.join()
         self._writer.close()
 
-    async def write(self, act: Callable[[Writer], T]) -> T:
-        """Run ``act`` in the store's thread."""
-        asked = _asked(act)
+    async def write(self, method: WriteMethod[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method of the writer in the store's thread."""
+        asked = _asked(method, args, kwargs)
         self._asked.put(asked)
         return cast("T", await asked.answer)
 
@@ -189,10 +203,15 @@ class WriterLoop:
             work.close()
             raise StoreError(_ENDING) from None
 
-    async def write(self, act: Callable[[Writer], T]) -> T:
-        """Run ``act`` in the store's thread, from any loop; what piles up there shares a transaction."""
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._path
+
+    async def write(self, method: WriteMethod[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method of the writer in the store's thread; calls that wait share a transaction."""
         assert self._loop is not None
-        asked = _asked(act)
+        asked = _asked(method, args, kwargs)
         self._asked.append(asked)
         if self._ended:
             self._turn_away()

@@ -112,11 +112,6 @@ class UnitOfWork:
         """The batch that is being written."""
         self._refuse_replaced()
 
-    @property
-    def path(self) -> Path:
-        """The store's file."""
-        return self._path
-
     def close(self) -> None:
         """Close both connections."""
         self._durable.close()

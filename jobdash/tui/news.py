@@ -10,7 +10,7 @@ from textual.message import Message
 from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.job import LOCAL, JobRow
-from jobdash.domain.status import Status
+from jobdash.domain.status import LATE_CANCEL, Status
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser
 
@@ -91,9 +91,8 @@ def toasts(news: SyncNews) -> list[Toast]:
 
 def _lost_races(rows: tuple[JobRow, ...]) -> list[Toast]:
     if len(rows) > AT_ONCE:
-        return [Toast(f"{plan_text.jobs(len(rows))} finished before the cancel took effect", "warning")]
-    raced = "finished before the cancel took effect"
-    return [Toast(f"{clean(row.name, 60)}: {raced}", "warning") for row in rows]
+        return [Toast(f"{plan_text.jobs(len(rows))} {LATE_CANCEL}", "warning")]
+    return [Toast(f"{clean(row.name, 60)}: {LATE_CANCEL}", "warning") for row in rows]
 
 
 def _ended(account: str, rows: list[JobRow]) -> list[Toast]:

@@ -160,8 +160,10 @@ class Runtime:
         if self._store is None or self._stopped:
             return
 
+        from jobdash.operations.account_worker import poll_now
+
         async def due(store: WriterLoop) -> None:
-            await store.write(lambda writer: writer.poll_now())
+            await poll_now(store)
             for worker in self._accounts.values():
                 worker.wake()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from pathlib import Path
 from threading import get_ident
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.errors import StoreError
 from jobdash.worker.exceptions import CancelledInWorker, JobCancelled, LeaseLost, LeaseLostInWorker
+from jobdash.worker.script import multiprocessing_parent
 
 if TYPE_CHECKING:
     from jobdash.store.dialects.sqlite import Connection
@@ -90,8 +90,7 @@ class Token:
     def _called_by_library(self) -> bool:
         if self.here:
             return get_ident() not in self._threads
-        process = sys.modules.get("multiprocessing.process")
-        return self._pid == _SENT or (process is not None and process.parent_process() is not None)
+        return self._pid == _SENT or multiprocessing_parent() is not None
 
     def add_thread(self) -> None:
         """Count the present thread as ours: a cancel need not be an Exception there."""

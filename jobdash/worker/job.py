@@ -284,7 +284,7 @@ class Job(Generic[T]):
             self._run.count("error", self._outcome(item, "error", error))
         finally:
             self._outstanding.settle(item)
-        return self._rules.record and self._record_error(error)
+        return self._rules.record and self._continues_after(error)
 
     def _outcome(self, item: Item[T], word: str, error: Exception | None = None) -> ItemWrite | None:
         if item.key is None:
@@ -292,7 +292,8 @@ class Job(Generic[T]):
         kind, message = (None, None) if error is None else kept_error(error)
         return ItemWrite(item.key, word, item.kept, kind, message)
 
-    def _record_error(self, error: Exception) -> bool:
+    def _continues_after(self, error: Exception) -> bool:
+        """Whether the loop continues after a recorded error. Raises `TooManyErrors` for one too many."""
         most, failed = self._rules.max_errors, self._run.failed
         if most is not None and failed > most:
             raise TooManyErrors(f"{failed:,} items failed, at most {most:,} may") from error

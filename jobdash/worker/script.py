@@ -97,9 +97,8 @@ def _root_process() -> str:
     """Return the process that this one belongs to: a pool's parent, or the one that forked it."""
     global _root  # noqa: PLW0603  a forked child inherits it
     if _root is None:
-        process = sys.modules.get("multiprocessing.process")
-        parent = None if process is None else process.parent_process()
-        _root = (current_owner() if parent is None else owner_of(parent.pid)).encode()
+        parent = multiprocessing_parent()
+        _root = (current_owner() if parent is None else owner_of(parent)).encode()
     return _root
 
 
@@ -128,7 +127,7 @@ def command_line() -> tuple[str, ...] | None:
     """
     given = sys.orig_argv[1:]
     main = sys.modules.get("__main__")
-    if _is_child_of_multiprocessing():  # a forked one has its parent's command line
+    if multiprocessing_parent() is not None:  # a forked one has its parent's command line
         return None
     if "PYTEST_CURRENT_TEST" in os.environ or not getattr(main, "__file__", None) or not sys.executable:
         return None
@@ -140,9 +139,11 @@ def command_line() -> tuple[str, ...] | None:
     return None
 
 
-def _is_child_of_multiprocessing() -> bool:
+def multiprocessing_parent() -> int | None:
+    """Return the process id of the parent in a child of ``multiprocessing``, None elsewhere."""
     process = sys.modules.get("multiprocessing.process")  # it is loaded in every child
-    return process is not None and process.parent_process() is not None
+    parent = None if process is None else process.parent_process()
+    return None if parent is None else int(parent.pid)
 
 
 def folder() -> str | None:

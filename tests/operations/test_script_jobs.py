@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -422,7 +421,7 @@ async def test_a_store_that_cannot_be_written_is_said_and_the_job_goes_on(local:
     plan = local.plan(Action.CANCEL, [local.row(run.id)])
 
     class Busy:
-        async def write(self, act: Callable[[Writer], T]) -> T:
+        async def write(self, *_: object, **__: object) -> None:
             raise StoreError("The store is busy: another program has been writing for 5 s.")
 
     work = replace(local.work, store=Busy())

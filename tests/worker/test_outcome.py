@@ -384,7 +384,7 @@ def test_threads_that_cannot_be_started_fail_the_job(scripts: Scripts, seen: See
 def test_an_interrupt_while_a_fork_waits_does_not_hold_up_the_next_one(scripts: Scripts, seen: Seen) -> None:
     code, err, out = scripts.run(
         """
-        import faulthandler, os, signal, sqlite3, threading
+        import faulthandler, os, signal, sqlite3, threading, time
         from jobdash.worker import process
         faulthandler.dump_traceback_later(25, exit=True)
         def fork():
@@ -405,6 +405,7 @@ def test_an_interrupt_while_a_fork_waits_does_not_hold_up_the_next_one(scripts: 
             run.recorder.before_fork()
             under_way.set()
             while sys._current_frames()[main].f_code.co_name != "before_fork": pass
+            time.sleep(0.1)  # until it waits for the lock: a signal just before would be seen after it
             os.kill(os.getpid(), signal.SIGINT)
             forked.wait()
             run.recorder.after_fork()

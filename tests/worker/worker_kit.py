@@ -84,15 +84,16 @@ class Seen:
 
     def force_fail(self, name: str, actor: str = "ann@desk") -> None:
         row = self.job(name)
-        self.ask(
-            "UPDATE job SET remote_status = 'failed', verdict = 'force_failed', fence = fence + 1,"
-            " last_owner = owner, owner = NULL, lease_until = NULL WHERE id = ?",
-            (row["id"],),
-        )
+        # The event first: a worker may look at once, and these are two transactions.
         self.ask(
             "INSERT INTO event (at, actor, face, action, job_id, result)"
             " VALUES (1, ?, 'cli', 'force-fail', ?, 'done')",
             (actor, row["id"]),
+        )
+        self.ask(
+            "UPDATE job SET remote_status = 'failed', verdict = 'force_failed', fence = fence + 1,"
+            " last_owner = owner, owner = NULL, lease_until = NULL WHERE id = ?",
+            (row["id"],),
         )
 
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from jobdash.domain.describe.job_text import STARTING, stalled, starting, waits_for_script, worker_gone
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import LABELS, TERMINAL, UNFINISHED, Status, ended_text
+from jobdash.domain.status import LABELS, LATE_CANCEL, TERMINAL, UNFINISHED, Status, ended_text
 from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
 
@@ -40,7 +40,7 @@ def _batch_story(row: JobRow, now: int) -> Remark | None:
     if row.status is Status.CANCELLING and asked is not None:
         return Remark(f"cancel asked {short_span(now - asked)} ago, not confirmed yet", "warning")
     if row.status is Status.COMPLETED and asked is not None:
-        return Remark("finished before the cancel took effect", "muted")
+        return Remark(LATE_CANCEL, "muted")
     return None
 
 

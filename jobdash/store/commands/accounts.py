@@ -73,6 +73,7 @@ class AccountWrites(UnitOfWork):
         account: str,
         provider: str,
         *,
+        duplicates: Sequence[str] = (),
         asked_at: int,
         next_poll_at: int,
         error: str | None = None,
@@ -87,6 +88,7 @@ class AccountWrites(UnitOfWork):
         An account that was ``claimed`` and has been made due since (`poll_now`, or an action) stays due: the
         change may have happened after this poll read its list.
         """
+        names = (account, *duplicates)
         earliest = func.min(accounts.c.next_poll_at, next_poll_at)
         columns: dict[str, Any] = {
             "asked_at": asked_at,
@@ -103,8 +105,8 @@ class AccountWrites(UnitOfWork):
         if first_sync_done is not None:
             columns["first_sync_done"] = int(first_sync_done)
         with self._transaction() as connection:
-            connection.execute(_ADD_ACCOUNT, {"name": account, "provider": provider})
-            connection.execute(update(accounts).where(accounts.c.name == account).values(**columns))
+            connection.execute(_ADD_ACCOUNT, [{"name": name, "provider": provider} for name in names])
+            connection.execute(update(accounts).where(accounts.c.name.in_(names)).values(**columns))
 
     def poll_now(self, account: str | None = None) -> None:
         """Make an account (or every one) due."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import TERMINAL, Status
+from jobdash.domain.status import LATE_CANCEL, TERMINAL, Status
 from jobdash.store.commands.base import job
 from jobdash.store.commands.intents import IntentWrites, intents
 from jobdash.store.merge import KNOWN_COLUMNS, RemoteSnapshot, SnapshotSource, merge
@@ -68,7 +68,7 @@ class SnapshotWrites(IntentWrites):
         if not ends or known["removed_at"] is not None:
             return AppliedSnapshot(believed=True, changed=True)
         row = self._row_now(connection, known["id"])
-        detail = "finished before the cancel took effect" if _lost_race(row) else ""
+        detail = LATE_CANCEL if _lost_race(row) else ""
         self._add_event(connection, self._clock(), "finished", row, str(row.remote_status), detail)
         return AppliedSnapshot(believed=True, changed=True, finished=row)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from textual.strip import Strip
 
+from jobdash.domain.describe.job_text import done_words
 from jobdash.domain.items import ItemStatus
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Plan
@@ -51,7 +52,7 @@ def plan_entries(plan: Plan, now: int, symbols: Symbols) -> list[PlanEntry]:
 def _done(job: JobRow) -> str:
     if not job.done:
         return "nothing done yet" if job.unfinished else ""
-    return f"{job.done:,} of {job.total:,} done" if job.total is not None else f"{job.done:,} done"
+    return done_words(job)
 
 
 def outcome_entry(outcome: ActionOutcome, symbols: Symbols) -> PlanEntry:

@@ -41,6 +41,7 @@ class GatedStore:
     """A `writing.Store` whose every write passes a gate before it begins, at its COMMIT, and behind it."""
 
     def __init__(self, path: Path, clock: Clock, gate: Gate) -> None:
+        self.path = path
         self._writer = Writer(path, clock, current_actor("proof"))
         self._gate = gate
         self._method = ""
@@ -50,8 +51,8 @@ class GatedStore:
             assert driver is not None
             driver.set_trace_callback(self._traced)
 
-    async def write(self, act: Callable[[Writer], T]) -> T:
-        return act(self)  # type: ignore[arg-type]
+    async def write(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return getattr(self, method.__name__)(*args, **kwargs)  # type: ignore[no-any-return]
 
     def _traced(self, statement: str) -> None:
         if statement == "COMMIT":
