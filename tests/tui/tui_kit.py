@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
@@ -24,9 +25,11 @@ from jobdash.operations.job_lookup import open_browser
 from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import DashboardContext
+from jobdash.tui.terminal import exact_updates
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.line import Line
 
+exact_only = pytest.mark.skipif(not exact_updates.EXACT, reason="on this version Textual draws by itself")
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 DEADLINE_S = 8.0
