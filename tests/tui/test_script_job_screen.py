@@ -76,13 +76,13 @@ async def test_bar_counts_and_items_follow_the_script(path: Path) -> None:
             resize.go("ok", "error", "skip", "ok")
             await dash.until(lambda: "4 / 8 files  50%" in dash.line("job-progress"))
             await dash.until(lambda: dash.screen.count("✔ photos") == 2)
-            for told in (
+            for text in (
                 "✖ photos/img_001.jpg",
                 "ValueError: no such colour",
                 "↷ photos/img_002.jpg",
                 "12 KB",
             ):
-                assert told in dash.screen
+                assert text in dash.screen
             assert "1 failed" in dash.line("job-progress")
             assert "left" in dash.line("job-progress")
             assert dash.screen.count("◌ photos") == 4
@@ -217,8 +217,8 @@ async def test_details_name_attempts_worker_and_lease(path: Path, tmp_path: Path
     async with dashboard(path, working=False) as dash:
         await opened(dash)
         await dash.press("3")
-        for told in ("attempt 2", "attempt 1", "resize.py --all", "tag kind", str(tmp_path), "it is jobdash"):
-            assert told in dash.screen, told
+        for text in ("attempt 2", "attempt 1", "resize.py --all", "tag kind", str(tmp_path), "it is jobdash"):
+            assert text in dash.screen, text
         assert "is at it; shown as stalled" in dash.screen
 
 
@@ -451,13 +451,13 @@ async def test_an_outcome_that_nothing_has_is_said_in_a_sentence(path: Path) -> 
     run.did("skipped")
     async with dashboard(path, working=False) as dash:
         await opened(dash)
-        for told in ("No item has succeeded", "No item has failed"):
+        for text in ("No item has succeeded", "No item has failed"):
             await dash.press("o")
-            await dash.until(lambda told=told: told in dash.screen)
+            await dash.until(lambda text=text: text in dash.screen)
         run.did("ok", first=0)
-        for told in ("No item was skipped", "No item is unprocessed"):
+        for text in ("No item was skipped", "No item is unprocessed"):
             await dash.press("o")
-            await dash.until(lambda told=told: told in dash.screen)
+            await dash.until(lambda text=text: text in dash.screen)
 
 
 async def test_a_list_at_its_end_stays_there(path: Path) -> None:

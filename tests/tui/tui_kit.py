@@ -253,11 +253,11 @@ async def dashboard(
     if not working:
         app.runtime.start = lambda: None  # type: ignore[method-assign]
     dash = Dash(app, None, path)  # type: ignore[arg-type]
-    told = app.notify
+    show = app.notify
 
     def notify(message: str, **more: Any) -> None:
         dash.toasts.append(message)
-        told(message, **more)
+        show(message, **more)
 
     app.notify = notify  # type: ignore[method-assign]
     try:
@@ -271,6 +271,6 @@ async def dashboard(
 
 
 def machine_env(**more: str) -> dict[str, str]:
-    """The environment for a dashboard of its own process: nobody's settings, a real terminal."""
+    """The environment for a dashboard of its own process: no settings, a real terminal."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return {**kept, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor", **more}
