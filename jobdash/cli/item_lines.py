@@ -10,8 +10,8 @@ from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.time_format import rfc3339
 from jobdash.domain.items import NO_ITEM, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.text import clean
-from jobdash.operations.item_json import item_json
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.results import item_json
 
 MOST_ERROR_GROUPS = 5
 _PAGE = 1_000

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jobdash.domain.describe.job_text import done_words
 from jobdash.domain.items import ItemRow
@@ -17,8 +18,8 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.status import LABELS, Status
 from jobdash.domain.text import file_name
+from jobdash.domain.time import utc_date
 from jobdash.errors import JobdashError
-from jobdash.operations.item_json import item_json
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.writer_thread import StoreWriter
@@ -138,3 +139,28 @@ def write_items(items: Iterable[ItemRow], file: Path) -> int:
 def _lines(items: Iterable[ItemRow]) -> Iterator[str]:
     for item in items:
         yield json.dumps(item_json(item)).replace("\x7f", "\\u007f") + "\n"
+
+
+def item_json(item: ItemRow) -> dict[str, Any]:
+    """Return an item as files and ``--json`` have it; what is unknown is None."""
+    return {
+        "key": item.key,
+        "outcome": str(item.outcome),
+        "detail": None if item.detail is None else _detail(item.detail),
+        "error_type": item.error_type,
+        "error": item.error,
+        "attempt": item.attempt,
+        "at": _rfc3339(item.at),
+    }
+
+
+def _detail(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # cut because it was too long, or nested beyond reason
+        return text
+
+
+def _rfc3339(ms: int) -> str | None:
+    moment = utc_date(ms)
+    return None if moment is None else f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"

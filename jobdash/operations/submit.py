@@ -31,9 +31,8 @@ from jobdash.errors import (
 from jobdash.operations.account_clients import LazyAccountClient
 from jobdash.operations.account_session import CreateBatch, FileReady, ListPage, UploadFile
 from jobdash.operations.cancel import error_text, renewed
-from jobdash.operations.cancellable_sleep import sleep_until_cancelled
 from jobdash.operations.context import AccountClient, OperationContext
-from jobdash.operations.rate_limiter import NotSent, Sleep
+from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
 from jobdash.providers.base import RemoteJob, Submission
 from jobdash.providers.input_check import FileCheck, SubmitWishes
 from jobdash.providers.registry import input_rules, provider_of

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from jobdash.domain.describe.job_text import stalled, starting, waits_for_script, worker_gone
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
-from jobdash.operations.cancellable_sleep import sleep_until_cancelled
 from jobdash.operations.poll_interval import overdue_at, rest_ms
-from jobdash.operations.rate_limiter import Sleep
+from jobdash.operations.rate_limiter import Sleep, sleep_until_cancelled
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.sync_accounts import AccountSyncs, rejected
 from jobdash.store.writer import Writer

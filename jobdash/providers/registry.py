@@ -5,6 +5,8 @@ Providers are found through the entry-point group ``jobdash.providers``, whose e
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
@@ -75,7 +77,6 @@ def open_adapter(account: Account) -> Adapter:
 
 def load_adapter(info: ProviderInfo) -> Callable[[Account], Adapter]:
     """Import a provider's adapter; its SDK writes nothing to the terminal."""
-    from jobdash.providers.sdk_output import silence_sdks
 
     silence_sdks()
     adapter: Callable[[Account], Adapter] = _load(info.adapter)
@@ -91,3 +92,20 @@ def input_rules(info: ProviderInfo) -> type[InputRules]:
 def _load(place: str) -> Any:
     module, name = place.split(":")
     return getattr(import_module(module), name)
+
+
+def silence_sdks() -> None:
+    """Show no warning of this process, and no record of a log that nobody has configured; may be repeated.
+
+    google-genai warns of a state it does not know with the state itself, escape sequences included, and
+    anything on stderr would be drawn across the dashboard. A warning that is an error stays one.
+    """
+    warnings.showwarning = _show_nothing
+    root = logging.getLogger()
+    # Without any handler `logging` writes warnings to stderr; with one, `OPENAI_LOG` adds none of its own.
+    if not any(isinstance(handler, logging.NullHandler) for handler in root.handlers):
+        root.addHandler(logging.NullHandler())
+
+
+def _show_nothing(*_args: object, **_more: object) -> None:
+    pass

@@ -195,7 +195,7 @@ def items_memory(folder: Path) -> list[Finding]:
 _CANCELLED = f"""
 import sys, time, jobdash
 for number in range({CANCELS}):
-    with jobdash.track(range(5_000), f"job {{number}}", key=KEY) as job:
+    with jobdash.track(range(5_000), f"job {{number}}", key=KEY, on_cancel="continue") as job:
         for item in job:
             with item:
                 time.sleep({ITEM_MS / 1000})

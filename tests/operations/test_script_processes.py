@@ -21,7 +21,7 @@ from jobdash.domain.describe.plan_text import notes
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.operations import script_jobs
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.stop_process import stop_process
+from jobdash.operations.script_processes import stop_process
 from jobdash.store.owner import current_owner
 
 needs_pidfd = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux only")
@@ -91,7 +91,7 @@ async def test_one_whose_id_is_given_again_while_we_look_is_never_touched(
 ) -> None:
     with process(SLEEP) as child:
         owner = owner_of(child.pid)
-        monkeypatch.setattr("jobdash.operations.stop_process.cannot_stop", lambda _owner: None)
+        monkeypatch.setattr("jobdash.operations.script_processes.cannot_stop", lambda _owner: None)
         told = await stop_process(replace(owner, started=owner.started - 1), grace_s=SHORT)
         assert child.poll() is None
     assert told == "its process has ended already"

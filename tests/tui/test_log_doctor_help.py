@@ -14,7 +14,7 @@ from tui_kit import account, change, dashboard, job, jobs
 from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
 from jobdash.domain.status import Status
 from jobdash.domain.time import system_clock
-from jobdash.operations.actor import current_actor
+from jobdash.operations.writer_thread import current_actor
 from jobdash.providers.base import FailedRequest, RemoteError, RemoteJob
 from jobdash.store.writer import Writer
 from jobdash.tui.app import JobdashApp

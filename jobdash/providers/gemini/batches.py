@@ -14,19 +14,24 @@ from urllib.parse import quote
 from google import genai
 from google.genai import types
 
-from jobdash.domain.account import Account, query_of
+from jobdash.domain.account import Account
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.domain.text import redact
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import RemoteError, RemoteJob, RemotePage, ResultLine, Submission
 from jobdash.providers.gemini.info import INFO
-from jobdash.providers.http import Deadlines, HttpClient, opened
-from jobdash.providers.json_values import items, mapping, readable, rfc3339_ms, text, whole
+from jobdash.providers.http import Deadlines, opened
+from jobdash.providers.http_adapter import HttpAdapter, created
+from jobdash.providers.json_values import (
+    items,
+    mapping,
+    readable,
+    rfc3339_ms,
+    text,
+    whole,
+)
 from jobdash.providers.refusals import not_expected
-from jobdash.providers.response_shapes import PENDING_FILE, REFUSED_FILE, shown
-from jobdash.providers.results import answer, remote_error, result_line, unreadable
-from jobdash.providers.servers import key_of, origin_of
+from jobdash.providers.results import answer, remote_error, unreadable
 
 API_VERSION = "v1beta"
 """What the public documentation of batches uses; the SDK's own default is v1."""
@@ -61,41 +66,29 @@ _CANCELLED_CODE = 1
 """google.rpc.Code.CANCELLED, https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto"""
 
 
-class GeminiBatches:
+class GeminiBatches(HttpAdapter):
     """One Gemini account; ``Account.api_version`` is the API's version, v1beta when it names none."""
 
-    capabilities = INFO.capabilities
+    info = INFO
 
     def __init__(
         self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
     ) -> None:
-        self._account = account
-        self._key = key_of(account)
+        super().__init__(account, deadlines=deadlines, clock=clock)
         self._version = account.api_version or API_VERSION
-        self._deadlines = deadlines or Deadlines()
-        self._pending: set[str] = set()
-        """The uploaded files that are not processed yet."""
-        self._clock = clock
-        self.origin = origin_of(account.base_url or INFO.base_url)
 
     async def __aenter__(self) -> Self:
-        """Open the one client this adapter uses."""
-        self._wire = HttpClient(
-            self.origin,
-            deadlines=self._deadlines,
-            clock=self._clock,
-            query=query_of(self._account.base_url),
-            headers=self._account.headers,
-        )
+        """Open the client, and the SDK over it."""
+        await super().__aenter__()
         self._sdk = genai.Client(
             api_key=self._key,
             vertexai=False,  # else GOOGLE_GENAI_USE_VERTEXAI in the environment would choose another API
             http_options=types.HttpOptions(
                 base_url=self.origin,
                 api_version=self._version,
-                httpx_async_client=self._wire.client,
-                client_args={"verify": self._wire.trust},
-                async_client_args={"ssl": self._wire.trust},
+                httpx_async_client=self._http.client,
+                client_args={"verify": self._http.trust},
+                async_client_args={"ssl": self._http.trust},
             ),
         )
         self._batches, self._files = self._sdk.aio.batches, self._sdk.aio.files
@@ -104,13 +97,13 @@ class GeminiBatches:
     async def __aexit__(self, *exc: object) -> None:
         """Close the client, and the unused synchronous one the SDK made beside it."""
         self._sdk.close()
-        await self._wire.aclose()
+        await super().__aexit__(*exc)
 
     async def list(self, cursor: str | None = None, limit: int | None = None) -> RemotePage:
         """Return one page of batches; ``limit`` is at most 50."""
         config = types.ListBatchJobsConfig(page_size=min(limit or PAGE, PAGE), page_token=cursor)
         try:
-            page = await self._wire.ask(self._batches.list(config=config))
+            page = await self._http.ask(self._batches.list(config=config))
         except NotFound as error:
             if not _VERSIONED.search(self.origin):
                 raise
@@ -132,11 +125,11 @@ class GeminiBatches:
 
     async def cancel(self, remote_id: str) -> None:
         """Ask for a cancel; the provider answers nothing, and knows no word for a cancel under way."""
-        await self._wire.ask(self._batches.cancel(name=remote_id))
+        await self._http.ask(self._batches.cancel(name=remote_id))
 
     async def delete(self, remote_id: str) -> None:
         """Remove the batch's record; this does not stop a batch that is still running."""
-        await self._wire.ask(self._batches.delete(name=remote_id))
+        await self._http.ask(self._batches.delete(name=remote_id))
 
     async def delete_file(self, file_id: str) -> None:
         """Delete one file; InvalidRequest, without asking, for a result file, whose id is too long."""
@@ -145,60 +138,38 @@ class GeminiBatches:
                 f"not sent: Gemini cannot delete {file_id}, ids over {LONGEST_DELETABLE_FILE_ID} characters "
                 "are refused; it expires by itself"
             )
-        await self._wire.ask(self._files.delete(name=file_id))
+        await self._http.ask(self._files.delete(name=file_id))
 
     async def upload(self, submission: Submission) -> str:
         """Upload the file of a submit, read piece by piece as it is sent."""
         config = types.UploadFileConfig(display_name=signed_name(submission), mime_type="jsonl")
         with opened(submission.path) as file:
             call = self._files.upload(file=file, config=config)
-            said = await self._wire.ask(call, deadline=self._deadlines.upload)
-        uploaded = mapping(mapping(said).get("file")) or mapping(said)
-        file_id = text(uploaded.get("name"))
-        if file_id is None:
-            raise shown(BadResponse("the provider answered an upload without the file's name"), said)
-        if _file_state(uploaded) in PENDING_FILE:
-            self._pending.add(file_id)
-        return file_id
+            answer = await self._http.ask(call, deadline=self._deadlines.upload)
+        uploaded = mapping(mapping(answer).get("file")) or mapping(answer)
+        return self._uploaded(uploaded, text(uploaded.get("name")), answer)
 
-    async def file_ready(self, file_id: str) -> bool:
-        """Whether a batch can be made of a file; asks only for one whose upload was answered as pending.
-
-        InvalidRequest when the provider has refused the file meanwhile.
-        """
-        if file_id not in self._pending:
-            return True
-        told = mapping(await self._wire.ask(self._files.get(name=file_id)))
-        state = _file_state(told)
-        if state in REFUSED_FILE:
-            why = text(mapping(told.get("error")).get("message")) or state
-            raise InvalidRequest(f"the provider refused the uploaded file: {redact(why)}")
-        if state not in PENDING_FILE:
-            self._pending.discard(file_id)
-        return file_id not in self._pending
+    async def _get_file(self, file_id: str) -> Mapping[str, object]:
+        return mapping(await self._http.ask(self._files.get(name=file_id)))
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from an uploaded file; our key goes into the display name, tags have no place."""
         if not submission.model:
             raise InvalidRequest("not sent: a Gemini batch needs a model")
         if submission.embeddings:
-            return read_job(await self._wire.ask(self._create_embeddings(submission, file_id)))
+            return read_job(await self._http.ask(self._create_embeddings(submission, file_id)))
         call = self._batches.create(
             model=submission.model,
             src=file_id,
             config=types.CreateBatchJobConfig(display_name=signed_name(submission)),
         )
-        said = await self._wire.ask(call)
-        try:
-            return read_job(said)
-        except BadResponse as error:
-            raise shown(error, said) from None
+        return created(await self._http.ask(call), read_job)
 
     async def _create_embeddings(self, submission: Submission, file_id: str) -> None:
         # The SDK's own call for it warns on standard error that it is experimental.
         model = (submission.model or "").removeprefix("models/")
         batch = {"displayName": signed_name(submission), "inputConfig": {"fileName": file_id}}
-        await self._wire.client.post(
+        await self._http.client.post(
             f"{self.origin}/{self._version}/models/{quote(model, safe='')}:asyncBatchEmbedContent",
             json={"batch": batch},
             headers={"x-goog-api-key": self._key},
@@ -211,22 +182,18 @@ class GeminiBatches:
             for number, entry in enumerate(_inline(await self._operation(job.remote_id)), 1):
                 yield _inline_answer(entry, number)
             return
-        number = 0
-        async with aclosing(self._wire.lines(self._content(file_id))) as lines:
-            async for raw in lines:
-                number += 1
-                line = result_line(raw, where=f"line {number} of the output file", read=read_line)
-                if line is not None:
-                    yield line
+        async with aclosing(self._result_lines(self._content(file_id), "output", read_line)) as lines:
+            async for line in lines:
+                yield line
 
     async def _operation(self, remote_id: str) -> object:
-        return await self._wire.ask(self._batches.get(name=remote_id))
+        return await self._http.ask(self._batches.get(name=remote_id))
 
     @asynccontextmanager
     async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
         # The SDK can only push a download into a file or a byte string; we pull its lines.
         path = f"/{self._version}/files/{file_id.removeprefix('files/')}:download"
-        async with self._wire.client.stream(
+        async with self._http.client.stream(
             "GET", self.origin + path, params={"alt": "media"}, headers={"x-goog-api-key": self._key}
         ) as download:
             yield download.aiter_bytes()
@@ -341,10 +308,6 @@ def _inline(value: object) -> list[object]:
 def _model(value: object) -> str | None:
     model = text(value)
     return model.removeprefix("models/") if model else None
-
-
-def _file_state(file: Mapping[str, object]) -> str:
-    return (text(file.get("state")) or "").lower()
 
 
 def _errors(value: object) -> tuple[RemoteError, ...]:

@@ -12,28 +12,29 @@ from typing import Any, Self
 
 import openai
 
-from jobdash.domain.account import Account, query_of
+from jobdash.domain.account import query_of
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.domain.text import redact
-from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import RemoteError, RemoteJob, RemotePage, ResultLine, Submission
-from jobdash.providers.http import Deadlines, HttpClient, opened
-from jobdash.providers.json_values import NOT_JSON, error_words, items, mapping, readable, text, whole
+from jobdash.providers.http import opened
+from jobdash.providers.http_adapter import HttpAdapter, created
+from jobdash.providers.json_values import (
+    NOT_JSON,
+    error_words,
+    identifier,
+    items,
+    mapping,
+    moment_ms,
+    readable,
+    text,
+    unwrapped_object,
+    whole,
+    yes_or_no,
+)
 from jobdash.providers.openai.info import INFO
 from jobdash.providers.openai.input import LONGEST_VALUE, wrong_tags
 from jobdash.providers.refusals import not_expected
-from jobdash.providers.response_shapes import (
-    PENDING_FILE,
-    REFUSED_FILE,
-    identifier,
-    moment_ms,
-    shown,
-    unwrapped_object,
-    yes_or_no,
-)
-from jobdash.providers.results import answer, remote_error, result_line, unwrapped
-from jobdash.providers.servers import key_of, origin_of
+from jobdash.providers.results import answer, remote_error, unwrapped
 
 OWN_KEY_ENV = "OPENAI_API_KEY"
 PAGE = 100
@@ -80,35 +81,18 @@ def _plain_yes(said: object) -> bool:
     return said is None or (isinstance(said, dict) and not said.keys() & {"id", "error", "errors", "data"})
 
 
-class OpenAIBatches:
+class OpenAIBatches(HttpAdapter):
     """One OpenAI account. ``Account.api_version`` means nothing here: the version is in the base URL."""
 
-    capabilities = INFO.capabilities
-
-    def __init__(
-        self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
-    ) -> None:
-        self._account = account
-        self._pending: set[str] = set()
-        """The uploaded files that are not processed yet."""
-        self._key = key_of(account)
-        self._deadlines = deadlines or Deadlines()
-        self._clock = clock
-        self.origin = origin_of(account.base_url or INFO.base_url)
+    info = INFO
 
     async def __aenter__(self) -> Self:
-        """Open the one client this adapter uses."""
-        self._wire = HttpClient(
-            self.origin,
-            deadlines=self._deadlines,
-            clock=self._clock,
-            query=query_of(self._account.base_url),
-            headers=self._account.headers,
-        )
+        """Open the client, and the SDK over it."""
+        await super().__aenter__()
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
             base_url=self.origin,  # without a query, which the wire adds behind the path
-            http_client=self._wire.client,
+            http_client=self._http.client,
             # The SDK would re-send a create after a reset, with no idempotency key: two batches, two bills.
             max_retries=0,
         )
@@ -119,10 +103,6 @@ class OpenAIBatches:
         self._client.project = self._account.project or self._client.project
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        """Close the client."""
-        await self._wire.aclose()
-
     async def list(self, cursor: str | None = None, limit: int | None = None) -> RemotePage:
         """Return one page of batches, newest first; ``limit`` is at most 100."""
         size = min(limit or PAGE, PAGE)
@@ -131,14 +111,14 @@ class OpenAIBatches:
 
     async def get(self, remote_id: str) -> RemoteJob:
         """Return one batch."""
-        return _expected(read_job(await self._wire.ask(self._client.batches.retrieve(remote_id))), remote_id)
+        return _expected(read_job(await self._http.ask(self._client.batches.retrieve(remote_id))), remote_id)
 
     async def cancel(self, remote_id: str) -> RemoteJob | None:
         """Ask for a cancel; the batch says ``cancelling`` for up to ten minutes, and may still complete.
 
         None for a yes without the batch, which compatible servers answer.
         """
-        said = await self._wire.ask(self._client.batches.cancel(remote_id))
+        said = await self._http.ask(self._client.batches.cancel(remote_id))
         return None if _plain_yes(said) else _expected(read_job(said), remote_id)
 
     async def delete(self, remote_id: str) -> None:
@@ -147,7 +127,7 @@ class OpenAIBatches:
 
     async def delete_file(self, file_id: str) -> None:
         """Delete one file; a yes without a word (204) is one."""
-        said = await self._wire.ask(self._client.files.delete(file_id))
+        said = await self._http.ask(self._client.files.delete(file_id))
         if said is not None and mapping(said).get("deleted") is not True:
             raise BadResponse(f"the provider does not say that {file_id} is deleted")
 
@@ -155,30 +135,12 @@ class OpenAIBatches:
         """Upload the file of a submit, read piece by piece as it is sent."""
         with opened(submission.path) as file:
             call = self._client.files.create(file=(submission.path.name, file), purpose="batch")
-            said = await self._at_home(call, deadline=self._deadlines.upload)
-        uploaded = unwrapped_object(said, "file")
-        file_id = identifier(uploaded.get("id"))
-        if file_id is None:
-            raise shown(BadResponse("the provider answered an upload without the file's id"), said)
-        if _file_state(uploaded) in PENDING_FILE:
-            self._pending.add(file_id)
-        return file_id
+            answer = await self._at_home(call, deadline=self._deadlines.upload)
+        uploaded = unwrapped_object(answer, "file")
+        return self._uploaded(uploaded, identifier(uploaded.get("id")), answer)
 
-    async def file_ready(self, file_id: str) -> bool:
-        """Whether a batch can be made of a file; asks only for one whose upload was answered as pending.
-
-        InvalidRequest when the provider has refused the file meanwhile.
-        """
-        if file_id not in self._pending:
-            return True
-        told = unwrapped_object(await self._wire.ask(self._client.files.retrieve(file_id)), "file")
-        state = _file_state(told)
-        if state in REFUSED_FILE:
-            why = text(told.get("status_details")) or text(mapping(told.get("error")).get("message")) or state
-            raise InvalidRequest(f"the provider refused the uploaded file: {redact(why)}")
-        if state not in PENDING_FILE:
-            self._pending.discard(file_id)
-        return file_id not in self._pending
+    async def _get_file(self, file_id: str) -> Mapping[str, object]:
+        return unwrapped_object(await self._http.ask(self._client.files.retrieve(file_id)), "file")
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from an uploaded file; our key, its name and its tags go into the metadata."""
@@ -191,29 +153,21 @@ class OpenAIBatches:
             input_file_id=file_id,
             metadata=metadata_of(submission),
         )
-        said = await self._at_home(call)
-        try:
-            return read_job(said)
-        except BadResponse as error:
-            raise shown(error, said) from None
+        return created(await self._at_home(call), read_job)
 
     async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
         """Stream the output file, then the error file; their order is not the order of the requests."""
         for role in ("output", "error"):
             if role not in job.files:
                 continue
-            number = 0
-            async with aclosing(self._wire.lines(self._content(job.files[role]))) as lines:
-                async for raw in lines:
-                    number += 1
-                    line = result_line(raw, where=f"line {number} of the {role} file", read=read_line)
-                    if line is not None:
-                        yield line
+            async with aclosing(self._result_lines(self._content(job.files[role]), role, read_line)) as lines:
+                async for line in lines:
+                    yield line
 
     async def _at_home(self, call: Awaitable[object], *, deadline: float | None = None) -> object:
         """Ask for what every server has; one that knows of no such path may have a wrong address."""
         try:
-            return await self._wire.ask(call, deadline=deadline)
+            return await self._http.ask(call, deadline=deadline)
         except (NotFound, BadResponse, InvalidRequest) as error:
             unknown = isinstance(error, NotFound) or error.status == 405 or str(error).startswith(NOT_JSON)
             if not unknown or _VERSIONED.search(self.origin) or query_of(self._account.base_url):
@@ -310,10 +264,6 @@ def _expected(job: RemoteJob, remote_id: str) -> RemoteJob:
     if job.remote_id != remote_id:
         raise BadResponse(f"asked for {remote_id}, the provider answered {job.remote_id}")
     return job
-
-
-def _file_state(file: Mapping[str, object]) -> str:
-    return (text(file.get("status")) or text(file.get("state")) or "").lower()
 
 
 def _counts(counts: Mapping[str, object]) -> tuple[int | None, int | None, int | None]:

@@ -13,8 +13,7 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.script_output import tail
-from jobdash.operations.script_processes import log_file, worker_of
+from jobdash.operations.script_processes import log_file, tail, worker_of
 from jobdash.tui.render.job_details import local_time, moment
 from jobdash.tui.render.text import Piece, TextLine, cut, pairs, wrapped
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Self
+from typing import Any
 
 from jobdash_acme import INFO
 
-from jobdash.domain.account import Account
 from jobdash.domain.status import Status
 from jobdash.providers.base import RemoteError, RemoteJob, RemotePage, ResultLine, Submission
-from jobdash.providers.http import Deadlines, HttpClient
+from jobdash.providers.http_adapter import HttpAdapter
 from jobdash.providers.json_values import items, mapping, readable, text, unix_ms, whole
 from jobdash.providers.refusals import not_expected
-from jobdash.providers.servers import key_of, origin_of
 
 STATUSES = {
     "waiting": Status.PENDING,
@@ -26,25 +24,17 @@ STATUSES = {
 }
 
 
-class AcmeBatches:
+class AcmeBatches(HttpAdapter):
     """One ACME account."""
 
-    capabilities = INFO.capabilities
+    info = INFO
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
-        self._headers = {"Authorization": f"Bearer {key_of(account)}"}
-        self.origin = origin_of(account.base_url or INFO.base_url)
-
-    async def __aenter__(self) -> Self:
-        self._http = HttpClient(self.origin, deadlines=Deadlines(), headers=self._account.headers)
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._http.aclose()
+    @property
+    def _sent(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key}"}
 
     async def _ask(self, method: str, path: str, **more: Any) -> object:
-        call = self._http.client.request(method, self.origin + path, headers=self._headers, **more)
+        call = self._http.client.request(method, self.origin + path, headers=self._sent, **more)
         return await self._http.ask(call)
 
     async def list(self, cursor: str | None = None, limit: int | None = None) -> RemotePage:
@@ -68,10 +58,10 @@ class AcmeBatches:
         """Upload the input file; return its id."""
         content = submission.path.read_bytes()
         uploaded = mapping(await self._ask("POST", "/files", content=content))
-        return text(uploaded.get("id")) or ""
+        return self._uploaded(uploaded, text(uploaded.get("id")), uploaded)
 
-    async def file_ready(self, file_id: str) -> bool:
-        return True
+    async def _get_file(self, file_id: str) -> Mapping[str, object]:
+        return mapping(await self._ask("GET", f"/files/{file_id}"))
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         wanted = {"file": file_id, "name": submission.name, "tag": submission.key}
@@ -86,7 +76,7 @@ class AcmeBatches:
 
     @asynccontextmanager
     async def _content(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with self._http.client.stream("GET", self.origin + path, headers=self._headers) as download:
+        async with self._http.client.stream("GET", self.origin + path, headers=self._sent) as download:
             yield download.aiter_bytes()
 
 

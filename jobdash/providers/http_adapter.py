@@ -1,0 +1,104 @@
+"""What adapters over HTTP share: the account's client, and uploaded files that are processed before use."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import ClassVar, Self
+
+from jobdash.domain.account import Account, query_of
+from jobdash.domain.provider_info import ProviderInfo
+from jobdash.domain.text import redact
+from jobdash.domain.time import Clock, system_clock
+from jobdash.errors import BadResponse, InvalidRequest
+from jobdash.providers.base import RemoteJob, ResultLine
+from jobdash.providers.http import Deadlines, HttpClient
+from jobdash.providers.json_values import PENDING_FILE, REFUSED_FILE, mapping, shown, text
+from jobdash.providers.results import ReadLine, result_line
+from jobdash.providers.servers import key_of, origin_of
+
+
+class HttpAdapter(ABC):
+    """One account of a provider whose API is asked through one `HttpClient`."""
+
+    info: ClassVar[ProviderInfo]
+
+    def __init__(
+        self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
+    ) -> None:
+        self._account = account
+        self._key = key_of(account)
+        self._deadlines = deadlines or Deadlines()
+        self._clock = clock
+        self._unprocessed: set[str] = set()
+        """The uploaded files that are not processed yet."""
+        self.capabilities = self.info.capabilities
+        self.origin = origin_of(account.base_url or self.info.base_url)
+
+    async def __aenter__(self) -> Self:
+        """Open the one client this adapter uses."""
+        self._http = HttpClient(
+            self.origin,
+            deadlines=self._deadlines,
+            clock=self._clock,
+            query=query_of(self._account.base_url),
+            headers=self._account.headers,
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the client."""
+        await self._http.aclose()
+
+    async def file_ready(self, file_id: str) -> bool:
+        """Whether a batch can be made of a file; asks only for one whose upload was answered as pending.
+
+        InvalidRequest when the provider has refused the file meanwhile.
+        """
+        if file_id not in self._unprocessed:
+            return True
+        file = await self._get_file(file_id)
+        state = _file_state(file)
+        if state in REFUSED_FILE:
+            why = text(file.get("status_details")) or text(mapping(file.get("error")).get("message")) or state
+            raise InvalidRequest(f"the provider refused the uploaded file: {redact(why)}")
+        if state not in PENDING_FILE:
+            self._unprocessed.discard(file_id)
+        return file_id not in self._unprocessed
+
+    @abstractmethod
+    async def _get_file(self, file_id: str) -> Mapping[str, object]:
+        """Return an uploaded file as the provider describes it."""
+
+    def _uploaded(self, file: Mapping[str, object], file_id: str | None, answer: object) -> str:
+        """Return the id of a file that was uploaded; BadResponse, with the answer, when there is none."""
+        if file_id is None:
+            raise shown(BadResponse("the provider answered an upload without the file's id"), answer)
+        if _file_state(file) in PENDING_FILE:
+            self._unprocessed.add(file_id)
+        return file_id
+
+    async def _result_lines(
+        self, content: AbstractAsyncContextManager[AsyncIterator[bytes]], file: str, read: ReadLine
+    ) -> AsyncGenerator[ResultLine, None]:
+        """Stream the lines of a result file, those too that cannot be read."""
+        number = 0
+        async with aclosing(self._http.lines(content)) as lines:
+            async for raw in lines:
+                number += 1
+                line = result_line(raw, where=f"line {number} of the {file} file", read=read)
+                if line is not None:
+                    yield line
+
+
+def created(answer: object, read: Callable[[object], RemoteJob]) -> RemoteJob:
+    """Read the answer to a creation; BadResponse, with the answer, when no batch is in it."""
+    try:
+        return read(answer)
+    except BadResponse as error:
+        raise shown(error, answer) from None
+
+
+def _file_state(file: Mapping[str, object]) -> str:
+    return (text(file.get("status")) or text(file.get("state")) or "").lower()
