@@ -123,13 +123,13 @@ def tab_spans(
 ) -> list[Span]:
     """Return the eight tabs with their live counts, in the longest words that fit."""
     spans: list[Span] = []
-    for look in _TAB_LOOKS:
+    for form in _TAB_FORMATS:
         spans = [gap(1)]
         for tab in Tab:
             count = counts.by_tab[tab]
             spans += [
-                *_tab(tab, count, look, symbols, current=tab is current, news=tab in news),
-                gap(look.between),
+                *_tab(tab, count, form, symbols, current=tab is current, news=tab in news),
+                gap(form.between),
             ]
         spans.pop()
         if sum(span.cells for span in spans) <= width:
@@ -149,7 +149,7 @@ class _TabFormat:
 
 
 _LONG_TABS = {tab: tab.capitalize() for tab in Tab}
-_TAB_LOOKS = (
+_TAB_FORMATS = (
     _TabFormat(_LONG_TABS, glyphs=True, between=4),
     _TabFormat(_LONG_TABS, glyphs=True, between=3),
     _TabFormat(_LONG_TABS, glyphs=True),
@@ -165,18 +165,18 @@ _TAB_LOOKS = (
 
 
 def _tab(
-    tab: Tab, count: int, look: _TabFormat, symbols: Symbols, *, current: bool, news: bool
+    tab: Tab, count: int, form: _TabFormat, symbols: Symbols, *, current: bool, news: bool
 ) -> list[Span]:
     action = f"tab({tab.number})"
     status, tone = _TAB_STATUS.get(tab, (None, "muted"))
     tone = tone if count else "muted"
     spans: list[Span] = []
-    if look.keys:
-        spans.append(Span(f"{tab.number} ", "muted" if look.glyphs else tone, action))
-    if status is not None and look.glyphs:
+    if form.keys:
+        spans.append(Span(f"{tab.number} ", "muted" if form.glyphs else tone, action))
+    if status is not None and form.glyphs:
         spans.append(Span(f"{symbols.status[status]} ", tone, action))
-    spans.append(Span(f"{look.words[tab]} ", "strong" if current else "text", action))
-    spans.append(Span(look.count(count), "accent" if current else "muted" if look.keys else tone, action))
+    spans.append(Span(f"{form.words[tab]} ", "strong" if current else "text", action))
+    spans.append(Span(form.count(count), "accent" if current else "muted" if form.keys else tone, action))
     if news:
         spans.append(Span(symbols.news, "accent", action))
     return spans

@@ -116,7 +116,7 @@ class JobScreen(ActionScreen):
     def _follow_output(self) -> None:
         if not self.query_one("#job-lines", LinesView).following:
             return  # a person reads further up, and what they read stays where it is
-        if not self._output.reading:  # a disk that takes longer than until the next look is let finish
+        if not self._output.reading:  # a disk that takes longer than until the next poll is allowed to finish
             self.run_worker(self._read_output(), group="output", exit_on_error=False)
 
     async def _read_output(self) -> None:

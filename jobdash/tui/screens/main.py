@@ -34,7 +34,7 @@ TALL = 30
 """Lines from which on there is room for empty ones."""
 _ERRORS_KEPT = 64
 _ITEM_ERRORS = 300
-"""Errors of a local job that are looked at for the detail line."""
+"""Errors of a local job that are read for the detail line."""
 POLL_EVERY = 0.25
 """Seconds between two polls of the store."""
 _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
@@ -50,7 +50,7 @@ class MainScreen(ActionScreen):
     def __init__(self, context: DashboardContext) -> None:
         super().__init__(context)
         self.view = JobsView(context, id="jobs")
-        """The jobs looked at."""
+        """The list of jobs, with its filter and headers."""
         self._accounts, self._banner = Line(id="accounts"), Line(id="banner")
         self._rule, self._title, self._story = Line(id="rule"), Line(id="title"), Line(id="story")
         self._keys = Line(id="keys")
@@ -226,12 +226,12 @@ class MainScreen(ActionScreen):
 
     def _errors_of(self, row: JobRow) -> list[tuple[str, int]]:
         """Return a job's errors; those of the last few rows are known, so that moving about reads nothing."""
-        look = (row.id, row.revision)
-        if look not in self._errors:
+        key = (row.id, row.revision)
+        if key not in self._errors:
             if len(self._errors) >= _ERRORS_KEPT:
                 self._errors.clear()
-            self._errors[look] = self._read_errors(row)
-        return self._errors[look]
+            self._errors[key] = self._read_errors(row)
+        return self._errors[key]
 
     def _read_errors(self, row: JobRow) -> list[tuple[str, int]]:
         browser = self.context.browser

@@ -85,8 +85,8 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         self._newcomers = 0
         self._clock = clock
         self._time = clock()
-        """The moment that ages are drawn for: that of the last look. What is written of a line is what
-        differed then; a line drawn for a later moment would hide what was not written from the next look."""
+        """The moment that ages are drawn for: that of the last poll. What is written of a line is what
+        differed then; a line drawn for a later moment would hide what was not written from the next poll."""
         self._symbols = symbols
         self._columns = columns
         self._account_width = 7

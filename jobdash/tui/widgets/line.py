@@ -85,14 +85,14 @@ class Line(StyledWidget):
         """Return the one line."""
         if y:
             return Strip.blank(self.size.width, self.blank(self.over))
-        look = (self._left, self._right, self.size.width, self.over)
-        strip = self._strips.get(look)
+        key = (self._left, self._right, self.size.width, self.over)
+        strip = self._strips.get(key)
         if strip is None:
             if len(self._strips) >= _STRIPS_KEPT:
                 self._strips.clear()
             pieces = [(span.text, span.tone) for span in self._placed()]
             strip = self.strip(pieces, self.over).adjust_cell_length(self.size.width, self.blank(self.over))
-            self._strips[look] = strip
+            self._strips[key] = strip
         return strip
 
     def notify_style_update(self) -> None:
