@@ -273,7 +273,7 @@ async def test_without_a_log_file_there_is_no_output_page(path: Path) -> None:
     begin(make_store(path), total=3)
     async with dashboard(path, working=False) as dash:
         screen = await opened(dash)
-        assert screen.pages == ("items", "errors", "details", "log")
+        assert screen._view.pages() == ("items", "errors", "details", "log")
         await dash.press("5")
         assert screen.page == "items"
         await dash.press("left")
@@ -283,7 +283,7 @@ async def test_without_a_log_file_there_is_no_output_page(path: Path) -> None:
 async def test_the_screen_of_a_providers_job_has_no_items(path: Path) -> None:
     async with dashboard(path, [account("openai")], rows=jobs("in_progress"), working=False) as dash:
         screen = await opened(dash, "job-001")
-        assert screen.pages == ("errors", "details", "log")
+        assert screen._view.pages() == ("errors", "details", "log")
         assert "Items" not in dash.line("job-pages")
         await dash.press("r")
         assert "only jobs of your own scripts" in dash.toast

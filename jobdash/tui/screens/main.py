@@ -23,7 +23,6 @@ from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
 from jobdash.tui.news import EndedScripts, StoreFailed, Synced, SyncNews
 from jobdash.tui.render import header_footer, job_story
-from jobdash.tui.render.job_story import error_groups, start_failure
 from jobdash.tui.render.text import Span
 from jobdash.tui.screens.action_screen import ActionScreen
 from jobdash.tui.widgets.job_table import JobTable
@@ -33,8 +32,6 @@ from jobdash.tui.widgets.line import Line
 TALL = 30
 """Lines from which on there is room for empty ones."""
 _ERRORS_KEPT = 64
-_ITEM_ERRORS = 300
-"""Errors of a local job that are read for the detail line."""
 POLL_EVERY = 0.25
 """Seconds between two polls of the store."""
 _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
@@ -230,18 +227,8 @@ class MainScreen(ActionScreen):
         if key not in self._errors:
             if len(self._errors) >= _ERRORS_KEPT:
                 self._errors.clear()
-            self._errors[key] = self._read_errors(row)
+            self._errors[key] = job_story.known_errors(self.context.browser, row)
         return self._errors[key]
-
-    def _read_errors(self, row: JobRow) -> list[tuple[str, int]]:
-        browser = self.context.browser
-        if not row.local:
-            return browser.errors_summary(row.id)
-        if failure := start_failure(browser, row):
-            return [(failure, 1)]
-        return error_groups(browser.item_errors(row.id, _ITEM_ERRORS)) or (
-            [(row.error, 1)] if row.error else []
-        )
 
     def _draw_keys(self) -> None:
         table = self.view.table
