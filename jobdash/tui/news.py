@@ -29,42 +29,38 @@ class ThreadMessage(Message):
     """A message from a thread that may outlive the screens; dropped once these are closed."""
 
 
+@dataclass
 class Synced(ThreadMessage):
     """A sync has ended."""
 
-    def __init__(self, news: SyncNews) -> None:
-        super().__init__()
-        self.news = news
+    news: SyncNews
 
 
+@dataclass
 class AccountWaiting(ThreadMessage):
     """An account waits because its provider asked for it, until a time (ms UTC); None: no more."""
 
-    def __init__(self, account: str, until: int | None) -> None:
-        super().__init__()
-        self.account = account
-        self.until = until
+    account: str
+    until: int | None
 
 
+@dataclass
 class SyncProgress(ThreadMessage):
     """A sync under way has seen so many batches of an account so far."""
 
-    def __init__(self, account: str, seen: int) -> None:
-        super().__init__()
-        self.account = account
-        self.seen = seen
+    account: str
+    seen: int
 
 
 class StoreReady(ThreadMessage):
     """The store can be written."""
 
 
+@dataclass
 class StoreFailed(ThreadMessage):
     """The store cannot be written."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__()
-        self.reason = reason
+    reason: str
 
 
 AT_ONCE = 3

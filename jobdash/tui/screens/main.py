@@ -155,7 +155,7 @@ class MainScreen(ActionScreen):
         self._banner.put([Span(f" {clean(text)} ", "badge")] if text else [])
         self._banner.display = bool(text)
 
-    @on(JobsView.Looked)
+    @on(JobsView.Changed)
     @reports_errors
     def draw(self) -> None:
         """Draw every line around the table where it differs."""

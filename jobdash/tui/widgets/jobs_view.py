@@ -32,7 +32,7 @@ class JobsView(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.LIST)
 
-    class Looked(Message):
+    class Changed(Message):
         """Marks, counts, tab or filter have changed."""
 
     def __init__(self, context: DashboardContext, *, id: str | None = None) -> None:
@@ -225,7 +225,7 @@ class JobsView(Vertical):
         self.query_one("#header", Line).put(header_footer.header_spans(table.plan, sort, symbols))
         self.bar.draw(self._count_spans(), header_footer.sort_spans(table.plan, sort, table.moved, symbols))
         self._draw_empty()
-        self.post_message(self.Looked())
+        self.post_message(self.Changed())
 
     def _count_spans(self) -> list[Span]:
         symbols, spans = self.context.symbols, list[Span]()
