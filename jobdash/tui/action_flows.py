@@ -88,7 +88,7 @@ class ActionFlows:
         return plan_jobs(action, rows, situation, choices, hidden=hidden)
 
     def cancel_all(self, scope: Scope, *, marked: bool) -> None:
-        """Plan a cancel of everything unfinished in a scope; ``marked`` says that there are marked jobs."""
+        """Plan a cancel of everything unfinished in a scope; ``marked``: there are marked jobs."""
         if self.may_begin():
             plan = plan_cancel_all(self._context.browser, scope, self._context.situation(named=False))
             ignored = Note("Marks", "ignored: C is for everything in tab and filter")
