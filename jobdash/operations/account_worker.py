@@ -14,16 +14,16 @@ from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import Plan
 from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.time import MINUTE, Clock
-from jobdash.errors import JobdashError, ProviderError, StoreBusy, StoreError, Unavailable
+from jobdash.errors import JobdashError, StoreBusy, StoreError, Unavailable
 from jobdash.operations.abandoned import NOT_CONFIRMED
-from jobdash.operations.account_clients import duplicate_accounts, other_names
 from jobdash.operations.account_session import AccountSession, PreSendHook, Request
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.daemon_executor import DaemonExecutor
 from jobdash.operations.execution import Report, execute
 from jobdash.operations.poll_interval import rest_ms
+from jobdash.operations.poller import Poller
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_text, record_not_asked
+from jobdash.operations.sync import SyncReport
 from jobdash.operations.writer_thread import StoreWriter
 from jobdash.providers.servers import server_of
 from jobdash.store.reader import Reader
@@ -56,8 +56,7 @@ class AccountWorker:
         self.account = account
         self._config = config
         self._clock = clock
-        self._polls = account.name not in duplicate_accounts(config.accounts)
-        self._twins = other_names(config.accounts, account.name)
+        self._poller = Poller(account, config, clock)
         self._on_wait = on_wait
         self._on_sync = on_sync
         self._on_progress = on_progress
@@ -112,34 +111,26 @@ class AccountWorker:
 
     async def _could_not_open(self, error: JobdashError, store: StoreWriter) -> None:
         self._close(error)
-        words = health_error_text(error, self.account) if isinstance(error, ProviderError) else str(error)
-        await self._record_failure(words, type(error).__name__, store)
+        await self._record_failure(error, store)
 
-    async def _record_failure(self, words: str, kind: str, store: StoreWriter) -> None:
+    async def _record_failure(self, error: Exception, store: StoreWriter) -> None:
         """Record on the account why it was not asked; report it, once, where the store cannot be written."""
-        account, now = self.account, self._clock()
         try:
-            await record_not_asked(
-                (account.name, *self._twins),
-                account.provider,
-                store,
-                now=now,
-                next_poll_at=now + self._config.sync.fastest_ms,
-                words=words,
-                kind=kind,
-            )
+            await self._poller.record_failure(error, store)
         except StoreBusy:
             return
-        except StoreError as error:
-            if self._trouble != str(error):
-                self._trouble = str(error)
-                self._on_trouble(account.name, str(error))
+        except StoreError as failure:
+            if self._trouble != str(failure):
+                self._trouble = str(failure)
+                self._on_trouble(self.account.name, str(failure))
 
     async def _poll(self, work: OperationContext) -> None:
         reader = await self._open_reader(work.store)
         try:
             while True:
-                wait = await self._poll_if_due(reader, work) if self._polls else _LOOK_AGAIN_S
+                wait = (
+                    await self._poll_if_due(reader, work) if not self._poller.is_duplicate else _LOOK_AGAIN_S
+                )
                 await self._rest(wait)
         finally:
             reader.close()
@@ -150,7 +141,7 @@ class AccountWorker:
             try:
                 return Reader(self._config.database, self._clock)
             except StoreError as error:
-                await self._record_failure(str(error), type(error).__name__, store)
+                await self._record_failure(error, store)
                 await self._rest(_LOOK_AGAIN_S)
 
     async def _rest(self, seconds: float) -> None:
@@ -170,9 +161,9 @@ class AccountWorker:
             wait, overdue = self._until_due(reader)
             if wait > 0:
                 return wait
-            if await self._claim(work.store, overdue):
+            if await self._poller.claim(work.store, overdue=overdue):
                 began = self._clock()
-                await self._sync(reader, work)
+                self._on_sync(await self._poller.sync(self._session.result(), reader, work, self._seen))
                 now = self._clock()
                 self._rests_until = now + rest_ms(now - began, self._config.sync)
                 self._trouble = ""
@@ -180,27 +171,24 @@ class AccountWorker:
         except StoreBusy:
             return _LOOK_AGAIN_S
         except StoreError as error:
-            await self._record_failure(str(error), type(error).__name__, work.store)
+            await self._record_failure(error, work.store)
             return _LOOK_AGAIN_S
         except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
-            await self._record_failure(
-                f"unexpected: {type(error).__name__}: {error}", type(error).__name__, work.store
-            )
+            await self._record_failure(error, work.store)
             return _LOOK_AGAIN_S
 
     def _until_due(self, reader: Reader) -> tuple[float, bool]:
         """Return the seconds until this account is due, and whether that is earlier than planned for it."""
-        names = (self.account.name, *self._twins)
-        known = [health for health in reader.accounts() if health.name in names]
+        known = [health for health in reader.accounts() if health.name in self._poller.names]
         own = next((health for health in known if health.name == self.account.name), None)
         if own is None:
             return 0.0, False
         now = self._clock()
         planned = min(health.next_poll_at for health in known)
-        if planned == 0 or planned - now > self._longest_ms:
+        if planned == 0 or planned - now > self._poller.longest_ms:
             return 0.0, False
         due = min(planned, self._attended_due(own, now))
-        if due < planned and 0 < (own.claimed_until or 0) - now <= self._longest_ms:
+        if due < planned and 0 < (own.claimed_until or 0) - now <= self._poller.longest_ms:
             due = planned  # another process is at it
         due = max(due, min(self._rests_until, now + self._config.sync.fastest_ms))
         return (due - now) / 1000, due < planned
@@ -208,41 +196,14 @@ class AccountWorker:
     def _attended_due(self, health: AccountHealth, now: int) -> int:
         """Return when the account is due while keys are pressed; never, where none are."""
         attended, asked_at = self._attended_at, health.asked_at
-        never = now + self._longest_ms
+        never = now + self._poller.longest_ms
         if attended is None or now - attended >= ATTENDED_MS or health.error is not None:
             return never
         often = max(ATTENDED_MS - round(_LOOK_AGAIN_S * 1000), self._config.sync.fastest_ms)
         return never if asked_at is None else asked_at + often
 
-    @property
-    def _longest_ms(self) -> int:
-        return self._config.sync.slowest_ms + CLAIM_MS
-
-    async def _claim(self, store: StoreWriter, overdue: bool) -> bool:
-        account, now = self.account, self._clock()
-        longest = self._longest_ms
-        return await store.write(
-            Writer.claim_poll,
-            account.name,
-            account.provider,
-            now,
-            now + CLAIM_MS,
-            longest,
-            duplicates=self._twins,
-            overdue=overdue,
-        )
-
-    async def _sync(self, reader: Reader, work: OperationContext) -> None:
-        sync = Sync(
-            self.account,
-            self._session.result(),
-            reader,
-            work,
-            self._config.sync,
-            duplicates=self._twins,
-            on_progress=lambda seen: self._on_progress(self.account.name, seen),
-        )
-        self._on_sync(await sync.run())
+    def _seen(self, batches: int) -> None:
+        self._on_progress(self.account.name, batches)
 
     # ── from other threads ─────────────────────────────────────────────────────────────────────────────────
 

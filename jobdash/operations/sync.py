@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -34,7 +34,6 @@ from jobdash.operations.reconcile import reconcile, withdraw_unanswered
 from jobdash.operations.remove import finish_waiting, give_up_waiting
 from jobdash.operations.single_requests import SingleRequests
 from jobdash.operations.sync_report import SyncReport as SyncReport
-from jobdash.operations.writer_thread import StoreWriter
 from jobdash.providers.base import RemotePage
 from jobdash.providers.pagination import pages
 from jobdash.store.reader import Reader
@@ -271,31 +270,6 @@ def _of_the_list_alone(error: ProviderError) -> bool:
     if isinstance(error, Unavailable):
         return error.status is not None and error.retry_after is None
     return isinstance(error, NotFound | InvalidRequest | BadResponse)
-
-
-async def record_not_asked(
-    names: Iterable[str],
-    provider: str,
-    store: StoreWriter,
-    *,
-    now: int,
-    next_poll_at: int,
-    words: str,
-    kind: str,
-) -> None:
-    """Write on an account, under all its names, why it could not be asked."""
-
-    account, *duplicates = names
-    await store.write(
-        Writer.set_health,
-        account,
-        provider,
-        duplicates=duplicates,
-        asked_at=now,
-        next_poll_at=next_poll_at,
-        error=words,
-        error_kind=kind,
-    )
 
 
 def _backoff(before: AccountHealth | None, error: ProviderError | StoreError) -> int:

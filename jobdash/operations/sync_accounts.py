@@ -12,10 +12,11 @@ from jobdash.domain.plan import ActionOutcome, ActionResult
 from jobdash.errors import AuthRejected, ConfigError, ProviderError, StoreError
 from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.abandoned import asked as askable
-from jobdash.operations.account_clients import AccountClients, duplicate_accounts, other_names
+from jobdash.operations.account_clients import AccountClients, duplicate_accounts
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_text, record_not_asked
+from jobdash.operations.poller import Poller
+from jobdash.operations.sync import SyncReport
 from jobdash.store.writer import Writer
 
 OnProgress = Callable[[str, int], None]
@@ -60,9 +61,13 @@ class AccountSyncs:
             report.removals.append(ActionOutcome(row, ActionResult.FAILED, NOT_CONFIRMED, row.status))
 
     async def if_due(self, account: Account, *, overdue: bool = False) -> SyncReport | None:
-        """Sync an account when it is due, or ``overdue``, and no other process is on it."""
-        mine = await self._claim(account, overdue=overdue)
-        return await self._sync(account, full=False) if mine else None
+        """Sync an account when it is due, or ``overdue``, and no other process polls it."""
+        poller = self._poller(account)
+        mine = await poller.claim(self.work.store, overdue=overdue)
+        return await self._sync(poller, full=False) if mine else None
+
+    def _poller(self, account: Account) -> Poller:
+        return Poller(account, self.config, self.work.clock)
 
     async def _reported(self, account: Account, *, full: bool) -> SyncReport:
         """Sync an account; what cannot be written of it is its own error and hides no other account."""
@@ -73,55 +78,22 @@ class AccountSyncs:
 
     async def _now(self, account: Account, *, full: bool) -> SyncReport:
         await self.work.store.write(Writer.poll_now, account.name)
-        await self._claim(account)  # so that a dashboard elsewhere leaves it alone meanwhile
-        return await self._sync(account, full=full)
+        poller = self._poller(account)
+        await poller.claim(self.work.store)  # so that a dashboard elsewhere leaves it alone meanwhile
+        return await self._sync(poller, full=full)
 
-    async def _claim(self, account: Account, *, overdue: bool = False) -> bool:
-        """Return whether it is this process's turn to poll an account; if so, no other's for a while."""
-        now, longest = self.work.clock(), self.config.sync.slowest_ms + CLAIM_MS
-        return await self.work.store.write(
-            Writer.claim_poll,
-            account.name,
-            account.provider,
-            now,
-            now + CLAIM_MS,
-            longest,
-            duplicates=other_names(self.config.accounts, account.name),
-            overdue=overdue,
-        )
-
-    async def _sync(self, account: Account, *, full: bool) -> SyncReport:
-        caller = self.accounts[account.name]
+    async def _sync(self, poller: Poller, *, full: bool) -> SyncReport:
+        name = poller.account.name
+        client = self.accounts[name]
         try:
-            await caller.open()
+            await client.open()
         except (ProviderError, ConfigError) as error:
-            return await self._could_not_open(account, error)
-        sync = Sync(
-            account,
-            caller,
-            self.browser,
-            self.work,
-            self.config.sync,
-            full=full,
-            duplicates=other_names(self.config.accounts, account.name),
-            on_progress=lambda seen: self.on_progress(account.name, seen),
+            failure = error if isinstance(error, ProviderError) else AuthRejected(str(error))
+            next_poll_at = await poller.record_failure(error, self.work.store)
+            return SyncReport(name, error=failure, next_poll_at=next_poll_at)
+        return await poller.sync(
+            client, self.browser, self.work, lambda seen: self.on_progress(name, seen), full=full
         )
-        return await sync.run()
-
-    async def _could_not_open(self, account: Account, error: ProviderError | ConfigError) -> SyncReport:
-        failure = error if isinstance(error, ProviderError) else AuthRejected(str(error))
-        now = self.work.clock()
-        next_poll_at = now + self.config.sync.fastest_ms
-        await record_not_asked(
-            (account.name, *other_names(self.config.accounts, account.name)),
-            account.provider,
-            self.work.store,
-            now=now,
-            next_poll_at=next_poll_at,
-            words=health_error_text(failure, account),
-            kind=type(error).__name__,
-        )
-        return SyncReport(account.name, error=failure, next_poll_at=next_poll_at)
 
 
 def rejected(report: SyncReport) -> bool:
