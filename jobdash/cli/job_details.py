@@ -153,8 +153,8 @@ def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Ite
 
 def _progress(row: JobRow, now: int) -> str:
     counts = (("succeeded", row.succeeded), ("failed", row.failed), ("cancelled", row.cancelled))
-    told = [f"{number:,} {word}" for word, number in counts if number is not None]
-    return " · ".join(filter(None, (known_done(row), *told, left(row, now))))
+    texts = [f"{number:,} {word}" for word, number in counts if number is not None]
+    return " · ".join(filter(None, (known_done(row), *texts, left(row, now))))
 
 
 def _time(ms: int | None, now: int) -> str:

@@ -1,4 +1,4 @@
-"""One account's way to its provider: one client, one queue, one retry policy, in one event loop."""
+"""The session of one account: its requests, with one adapter, rate limiter and retry policy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from jobdash.domain.account import Account
 from jobdash.domain.provider_info import Capabilities
+from jobdash.domain.remote_job import FailedRequest, RemoteJob
 from jobdash.domain.text import redact
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import (
@@ -27,7 +28,7 @@ from jobdash.errors import (
     Unavailable,
 )
 from jobdash.operations.rate_limiter import CancelToken, NotSent, OnWait, RateLimiter, RequestKind, Sleep
-from jobdash.providers.base import Adapter, FailedRequest, RemoteJob, RemotePage, Submission
+from jobdash.providers.base import Adapter, RemotePage, Submission
 from jobdash.providers.registry import open_adapter
 
 __all__ = [
@@ -124,7 +125,7 @@ class GetErrors(Request[tuple[FailedRequest, ...]]):
                     if len(found) >= self.most:
                         break
         except TimeoutError:
-            # Not Unavailable, which is asked again: three times so long helps nobody.
+            # Not Unavailable, which is asked again: three times so long helps no one.
             raise BadResponse(f"the results were not read within {self.within:g} s") from None
         return tuple(found)
 
@@ -208,8 +209,8 @@ class AccountSession:
     Lives in the event loop it is entered in. Entering raises AuthRejected without a key and ConfigError
     when the account's settings cannot be used, or when its client cannot be made for whatever reason.
 
-    ``on_wait`` hears of pauses (see `limiter.OnWait`); ``open_adapter``, ``clock``, ``sleep`` and ``jitter``
-    are there for tests.
+    ``on_wait`` is called with pauses (see `rate_limiter.OnWait`); ``open_adapter``, ``clock``, ``sleep`` and
+    ``jitter`` are there for tests.
     """
 
     def __init__(
@@ -240,9 +241,9 @@ class AccountSession:
         except ImportError as error:
             raise ConfigError(f"its client cannot be made: {redact(str(error))}") from error
         except Exception as error:
-            # A proxy in the environment, most likely; what is said of it can hold its password.
-            told = f"its client cannot be made ({type(error).__name__}): look at HTTPS_PROXY, ALL_PROXY"
-            raise ConfigError(told) from error
+            # A proxy in the environment, most likely; the error's text can hold its password.
+            reason = f"its client cannot be made ({type(error).__name__}): look at HTTPS_PROXY, ALL_PROXY"
+            raise ConfigError(reason) from error
         return self
 
     async def __aexit__(self, *exc: object) -> None:

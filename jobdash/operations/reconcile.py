@@ -1,4 +1,4 @@
-"""Reconciling: what to make of an intent whose process died between the request and its answer."""
+"""Reconciliation of intents whose process died between the request and its answer."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Reconciled:
 async def reconcile(
     account: str, caller: AccountClient, reader: Reader, work: OperationContext
 ) -> list[Reconciled]:
-    """End the intents of an account that nobody is on any more.
+    """End the intents of an account whose process is dead.
 
-    Asks for the state; never sends a cancel, a delete or a submit again. Run by whoever polls the account,
+    Asks for the state; never sends a cancel, a delete or a submit again. Run by the poller of the account,
     after its list was read: a submit is found there by its key.
     """
     ended: list[Reconciled] = []
@@ -83,7 +83,7 @@ async def _submit(intent: Intent, reader: Reader, work: OperationContext) -> Rec
     now = work.clock()
     if now < intent.deadline:
         # Its process is dead: whatever it sent, perhaps after a long upload, went out before now.
-        await work.store.write(Writer.listed_by, intent.id, now + LISTING_LAG_MS)
+        await work.store.write(Writer.set_listing_deadline, intent.id, now + LISTING_LAG_MS)
         return None
     reason = "its submit was interrupted, and no list shows it: it may or may not exist at the provider"
     left = await work.store.write(Writer.leave_unconfirmed, intent.id, reason)

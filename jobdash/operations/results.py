@@ -1,4 +1,4 @@
-"""Fetching results: the outcomes of a local job's items as JSONL, in a file that appears when complete."""
+"""Fetching results: the outcomes of a job's items as JSONL, in a file that appears when complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.status import LABELS, Status
 from jobdash.domain.text import file_name, quantity
-from jobdash.domain.time import utc_date
+from jobdash.domain.time import rfc3339
 from jobdash.errors import JobdashError
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
@@ -42,7 +42,7 @@ class FetchedResults:
     partial: bool = False
     """The job was not done to its end: cancelled, failed, still running, or some of it is missing."""
     refused: bool = False
-    """A skip that the person ought to hear of (exit 1)."""
+    """A skip that the person has to see (exit 1)."""
 
 
 async def fetch(
@@ -60,15 +60,15 @@ async def fetch(
     An unfinished job is refused unless ``partial``. Reading and writing go on in a thread, with a connection
     of their own. A file there already is replaced, at once and as a whole.
     """
-    told: list[FetchedResults] = []
+    fetched: list[FetchedResults] = []
     for row in rows:
         if stop is not None and stop.is_set():
             done = FetchedResults(row, ActionResult.SKIPPED, "stopped")
         else:
             done = await _fetch(row, folder, open_browser, store, partial=partial)
-        told.append(done)
+        fetched.append(done)
         report(done)
-    return told
+    return fetched
 
 
 async def _fetch(
@@ -86,7 +86,7 @@ async def _fetch(
             if not browser.have_items([row.id]):
                 return None
             number = write_items(browser.iter_items(row.id), file)
-            # Read after the items: of a job that runs, both tell of one moment, or nearly.
+            # Read after the items: of a running job, both are from nearly the same moment.
             return browser.rows([row.id]).get(row.id, row), number
 
     try:
@@ -94,7 +94,7 @@ async def _fetch(
         if written is None:
             return _without_items(row)
         row, items = written
-        await store.write(Writer.fetched, row.id, file.absolute())
+        await store.write(Writer.add_fetched_file, row.id, file.absolute())
     except OSError as error:
         return FetchedResults(
             row, ActionResult.FAILED, f"{folder} cannot be written: {error.strerror or error}"
@@ -150,7 +150,7 @@ def item_json(item: ItemRow) -> dict[str, Any]:
         "error_type": item.error_type,
         "error": item.error,
         "attempt": item.attempt,
-        "at": _rfc3339(item.at),
+        "at": rfc3339(item.at),
     }
 
 
@@ -159,8 +159,3 @@ def _detail(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):  # cut because it was too long, or nested beyond reason
         return text
-
-
-def _rfc3339(ms: int) -> str | None:
-    moment = utc_date(ms)
-    return None if moment is None else f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"

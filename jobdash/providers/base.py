@@ -3,51 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from jobdash.domain.provider_info import Capabilities
-from jobdash.domain.status import Status
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteError:
-    """One error a provider reports for a batch or one of its lines."""
-
-    message: str
-    code: str | None = None
-    line: int | None = None
-    param: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteJob:
-    """A batch as its provider told it, in common words. Times are milliseconds UTC; None is "not told"."""
-
-    remote_id: str
-    status: Status
-    raw_status: str
-    name: str | None
-    """metadata ``name``/``job``/``description``, else the display name, else None."""
-    created_at: int | None
-    started_at: int | None = None
-    finished_at: int | None = None
-    expires_at: int | None = None
-    model: str | None = None
-    endpoint: str | None = None
-    total: int | None = None
-    succeeded: int | None = None
-    failed: int | None = None
-    cancelled: int | None = None
-    expired: int | None = None
-    errors: tuple[RemoteError, ...] = ()
-    usage: dict[str, Any] | None = None
-    files: dict[str, str] = field(default_factory=dict)
-    """By role: ``input``, ``output``, ``error`` → the provider's file id."""
-    metadata: dict[str, str] = field(default_factory=dict)
-    submit_key: str | None = None
-    """The key jobdash put there when it submitted the batch."""
+from jobdash.domain.remote_job import RemoteError, RemoteJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +18,7 @@ class RemotePage:
     jobs: tuple[RemoteJob, ...]
     cursor: str | None
     promised: bool = True
-    """Whether the server says that there is more; else it can be asked, and may say the same again."""
+    """Whether the server promises more; else the next page may be asked for, and may repeat this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +43,6 @@ class ResultLine:
     key: str
     body: Any
     error: RemoteError | None
-
-
-@dataclass(frozen=True, slots=True)
-class FailedRequest:
-    """One request of a batch that failed: its key, and why."""
-
-    key: str
-    error: RemoteError
 
 
 class Adapter(Protocol):
@@ -134,4 +87,4 @@ class Adapter(Protocol):
         """Create the batch from an uploaded file."""
 
     def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
-        """Stream results and errors line by line, in the provider's order; to be closed by whoever stops."""
+        """Stream results and errors line by line, in the provider's order; to be closed if not read whole."""

@@ -19,10 +19,11 @@ from pathlib import Path
 
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.provider_info import ProviderInfo
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, UNFINISHED, Status
 from jobdash.domain.time import in_calendar
 from jobdash.errors import AuthRejected, InvalidRequest, NotFound, ProviderError, UsageError
-from jobdash.providers.base import Adapter, RemoteJob, Submission
+from jobdash.providers.base import Adapter, Submission
 from jobdash.providers.input_check import SubmitWishes
 from jobdash.providers.pagination import pages
 from jobdash.providers.registry import input_rules, load_adapter
@@ -166,7 +167,7 @@ async def an_unknown_batch_is_not_found(target: Target) -> None:
 
 
 async def a_cancel_is_seen(target: Target) -> None:
-    """A cancel is accepted while a batch runs; the provider then says so, where it can."""
+    """A cancel is accepted while a batch runs, and is visible where the capabilities promise it."""
     async with target.open() as adapter:
         made = await target.created(adapter)
         answered = await adapter.cancel(made.remote_id)
@@ -202,8 +203,8 @@ async def results_are_whole(target: Target) -> None:
     _require(not both, "a line has a body or an error, never both or neither")
 
 
-async def deleting_is_what_it_says(target: Target) -> None:
-    """`delete` removes the record where the capabilities say so, and else refuses without asking."""
+async def a_deletion_is_one(target: Target) -> None:
+    """`delete` removes the record where the capabilities promise it, and else refuses without asking."""
     async with target.open() as adapter:
         made = await target.created(adapter)
         await target.complete(made.remote_id)
@@ -257,7 +258,7 @@ CHECKS: tuple[Check, ...] = (
     a_cancel_is_seen,
     a_finished_batch_stays_finished,
     results_are_whole,
-    deleting_is_what_it_says,
+    a_deletion_is_one,
     a_file_is_deleted_once,
     input_is_checked,
 )

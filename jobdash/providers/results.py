@@ -1,12 +1,13 @@
-"""Lines of a result file as answers, also the lines nobody can read."""
+"""Lines of a result file as `ResultLine`, also those that cannot be read."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 
+from jobdash.domain.remote_job import RemoteError
 from jobdash.errors import BadResponse
-from jobdash.providers.base import RemoteError, ResultLine
+from jobdash.providers.base import ResultLine
 from jobdash.providers.json_values import decode, error_words, mapping, text, whole
 
 UNREADABLE = "unreadable_line"

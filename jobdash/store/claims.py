@@ -24,10 +24,10 @@ from jobdash.store.continuation import (
 from jobdash.store.dialects import sqlite
 from jobdash.store.lease_transitions import (
     abandoned_cancels,
-    cancelled,
+    cancel,
     end_attempts,
-    errors_to_waiting,
-    pending_again,
+    make_pending,
+    reset_errors,
 )
 from jobdash.store.leases import MOST_ROWS, Lease, add_event
 from jobdash.store.owner import Owner
@@ -165,7 +165,7 @@ def _close_abandoned(connection: sqlite.Connection, actor: str, now: int) -> Non
     """End the jobs whose cancel is requested and whose worker is gone."""
     for job_id in abandoned_cancels(connection, now):
         end_attempts(connection, job_id, now, _WORKER_GONE)
-        cancelled(connection, job_id, now, _WORKER_GONE)
+        cancel(connection, job_id, now, _WORKER_GONE)
         add_event(connection, job_id, actor, "end", "cancelled", _WORKER_GONE)
 
 
@@ -198,8 +198,8 @@ def _ready(connection: sqlite.Connection, found: ResumeCandidate, keyed: bool, n
     """Make a job pending and its failed items unprocessed; False when that takes another transaction."""
     end_attempts(connection, found.id, now, _WORKER_GONE)
     if found.status != "pending":
-        pending_again(connection, found.id, keyed=keyed)
-    return errors_to_waiting(connection, found.id, now, MOST_ROWS) < MOST_ROWS
+        make_pending(connection, found.id, keyed=keyed)
+    return reset_errors(connection, found.id, now, MOST_ROWS) < MOST_ROWS
 
 
 def _insert(connection: sqlite.Connection, want: ClaimRequest, now: int) -> int:

@@ -10,12 +10,10 @@ from jobdash.domain.status import FORCE_FAILED, Status, Tab
 from jobdash.store.dialects import sqlite
 from jobdash.store.owner import Owner
 
-_FENCE_OFF = "fence = fence + 1, last_owner = coalesce(owner, last_owner), owner = NULL, lease_until = NULL"
-_WITHOUT_WORKER = (
+_END_LEASE = "fence = fence + 1, last_owner = coalesce(owner, last_owner), owner = NULL, lease_until = NULL"
+_CANCELLING = (
     f"SELECT id, owner, lease_until FROM job WHERE tab = {Tab.CANCELLING.number} AND provider = '{LOCAL}'"
 )
-
-
 _LEASED = (
     f"SELECT id, owner, lease_until FROM job WHERE tab IN ({Tab.RUNNING.number}, {Tab.PENDING.number})"
     # Their account has the same name, and an index.
@@ -41,11 +39,11 @@ def _holds(owner: str | None, lease_until: int | None, now: int) -> bool:
 
 def abandoned_cancels(connection: sqlite.Connection, now: int) -> list[int]:
     """Return the ids of jobs whose cancel is requested and whose worker is gone."""
-    found = connection.execute(_WITHOUT_WORKER).fetchall()
+    found = connection.execute(_CANCELLING).fetchall()
     return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
 
 
-def leased_to_dead(connection: sqlite.Connection, now: int) -> list[int]:
+def leases_of_dead(connection: sqlite.Connection, now: int) -> list[int]:
     """Return the ids of jobs whose lease still runs, although the process that holds it is provably dead."""
     found = connection.execute(_LEASED, (now,)).fetchall()
     return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
@@ -63,41 +61,42 @@ def request_cancel(connection: sqlite.Connection, job_id: int, now: int, reason:
     )
 
 
-def cancelled(connection: sqlite.Connection, job_id: int, now: int, reason: str) -> None:
+def cancel(connection: sqlite.Connection, job_id: int, now: int, reason: str) -> None:
     """End a job as cancelled, and the lease of its worker."""
-    connection.execute(
-        "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now,"
-        " cancel_requested_at = coalesce(cancel_requested_at, :now),"
-        f" cancel_reason = coalesce(cancel_reason, :reason), {_FENCE_OFF} WHERE id = :id",
-        {"word": str(Status.CANCELLED), "now": now, "reason": reason, "id": job_id},
+    columns = (
+        "cancel_requested_at = coalesce(cancel_requested_at, :now),"
+        " cancel_reason = coalesce(cancel_reason, :text)"
     )
+    _end(connection, job_id, Status.CANCELLED, now, columns, reason)
 
 
-def force_failed(connection: sqlite.Connection, job_id: int, now: int, reason: str | None) -> None:
+def force_fail(connection: sqlite.Connection, job_id: int, now: int, reason: str | None) -> None:
     """End a job as failed by a person's verdict."""
-    connection.execute(
-        "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now,"
-        f" verdict = '{FORCE_FAILED}', verdict_at = :now, verdict_reason = :reason, {_FENCE_OFF}"
-        " WHERE id = :id",
-        {"word": str(Status.FAILED), "now": now, "reason": reason, "id": job_id},
-    )
+    columns = f"verdict = '{FORCE_FAILED}', verdict_at = :now, verdict_reason = :text"
+    _end(connection, job_id, Status.FAILED, now, columns, reason)
 
 
-def lost(connection: sqlite.Connection, job_id: int, now: int, error: str) -> None:
+def fail_lost(connection: sqlite.Connection, job_id: int, now: int, error: str) -> None:
     """End a job as failed whose worker is gone."""
+    _end(connection, job_id, Status.FAILED, now, "error = :text", error)
+
+
+def _end(
+    connection: sqlite.Connection, job_id: int, status: Status, now: int, columns: str, text: str | None
+) -> None:
     connection.execute(
-        "UPDATE job SET remote_status = :word, raw_status = :word, finished_at = :now, error = :error,"
-        f" {_FENCE_OFF} WHERE id = :id",
-        {"word": str(Status.FAILED), "now": now, "error": error, "id": job_id},
+        "UPDATE job SET remote_status = :status, raw_status = :status, finished_at = :now,"
+        f" {columns}, {_END_LEASE} WHERE id = :id",
+        {"status": str(status), "now": now, "text": text, "id": job_id},
     )
 
 
-def removed(connection: sqlite.Connection, job_id: int, now: int) -> None:
+def remove(connection: sqlite.Connection, job_id: int, now: int) -> None:
     """Hide a job that has ended; its items stay, hidden with it."""
-    connection.execute(f"UPDATE job SET removed_at = ?, {_FENCE_OFF} WHERE id = ?", (now, job_id))
+    connection.execute(f"UPDATE job SET removed_at = ?, {_END_LEASE} WHERE id = ?", (now, job_id))
 
 
-def errors_to_waiting(connection: sqlite.Connection, job_id: int, now: int, most: int) -> int:
+def reset_errors(connection: sqlite.Connection, job_id: int, now: int, most: int) -> int:
     """Make up to ``most`` failed items of a job unprocessed again; return how many."""
     found = connection.execute(
         "SELECT seq FROM item WHERE job_id = ? AND outcome = 'error' ORDER BY seq LIMIT ?", (job_id, most)
@@ -113,7 +112,7 @@ def errors_to_waiting(connection: sqlite.Connection, job_id: int, now: int, most
     return len(found)
 
 
-def pending_again(connection: sqlite.Connection, job_id: int, *, keyed: bool) -> None:
+def make_pending(connection: sqlite.Connection, job_id: int, *, keyed: bool) -> None:
     """Make an ended job pending for its script's next run, which starts from zero without keys."""
     counts = "" if keyed else " succeeded = 0, failed = 0, done_before = 0,"
     connection.execute(
@@ -140,7 +139,7 @@ def is_starting(connection: sqlite.Connection, job_id: int, now: int) -> bool:
     return until is not None and until >= now and (owner is None or _holds(owner, until, now))
 
 
-def will_start(connection: sqlite.Connection, job_id: int, owner: Owner | None, until: int | None) -> None:
+def set_starting(connection: sqlite.Connection, job_id: int, owner: Owner | None, until: int | None) -> None:
     """Write until when (ms UTC) a pending job is being started, and as which process once there is one.
 
     The process that starts the script is not the owner, which a force-fail may stop.

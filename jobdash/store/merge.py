@@ -1,18 +1,14 @@
-"""The shape of a provider's answer about a batch, and what it changes in a job that is already known.
-
-Pure, so that every rule has a table of tests. The shapes are Protocols, because the store knows no providers
-and providers know no store; `jobdash.providers.base` has the classes.
-"""
-# ruff: noqa: D102 - RemoteJob documents each field
+"""What a provider's answer changes in a job that is already known: pure, so that every rule has its tests."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
+from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import MINUTE
 from jobdash.store.sanitize import (
@@ -49,76 +45,6 @@ FILES_DELETED = "{}"
 """In ``files``: all of them were deleted. Providers still name the files of a batch that are deleted."""
 
 
-class SnapshotError(Protocol):
-    """One error of a batch, or of one of its lines."""
-
-    @property
-    def message(self) -> str: ...
-    @property
-    def code(self) -> str | None: ...
-    @property
-    def line(self) -> int | None: ...
-    @property
-    def param(self) -> str | None: ...
-
-
-class SnapshotFailure(Protocol):
-    """One failed request of a batch; `jobdash.providers.base.FailedRequest` is one."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def error(self) -> SnapshotError: ...
-
-
-class RemoteSnapshot(Protocol):
-    """A batch as its provider describes it; `jobdash.providers.base.RemoteJob` is one.
-
-    Times are milliseconds UTC. None means "not given" and never erases what is known.
-    """
-
-    @property
-    def remote_id(self) -> str: ...
-    @property
-    def status(self) -> Status: ...
-    @property
-    def raw_status(self) -> str: ...
-    @property
-    def name(self) -> str | None: ...
-    @property
-    def created_at(self) -> int | None: ...
-    @property
-    def started_at(self) -> int | None: ...
-    @property
-    def finished_at(self) -> int | None: ...
-    @property
-    def expires_at(self) -> int | None: ...
-    @property
-    def model(self) -> str | None: ...
-    @property
-    def endpoint(self) -> str | None: ...
-    @property
-    def total(self) -> int | None: ...
-    @property
-    def succeeded(self) -> int | None: ...
-    @property
-    def failed(self) -> int | None: ...
-    @property
-    def cancelled(self) -> int | None: ...
-    @property
-    def expired(self) -> int | None: ...
-    @property
-    def errors(self) -> Sequence[SnapshotError]: ...
-    @property
-    def usage(self) -> Mapping[str, Any] | None: ...
-    @property
-    def files(self) -> Mapping[str, str]: ...
-    @property
-    def metadata(self) -> Mapping[str, str]: ...
-    @property
-    def submit_key(self) -> str | None: ...
-
-
 def is_older(created_at: int | None, submitted_at: int | None) -> bool:
     """Whether a batch was created clearly before a submit (milliseconds UTC); False where not known."""
     return (
@@ -137,7 +63,7 @@ class SnapshotSource:
     """The accounts there are now; None when that is not known."""
 
 
-def changed_columns(observed: RemoteSnapshot, known: dict[str, Any] = _NOTHING) -> dict[str, Any]:
+def changed_columns(observed: RemoteJob, known: dict[str, Any] = _NOTHING) -> dict[str, Any]:
     """Return the columns of an answer that differ from ``known``, as they are kept.
 
     None and empty values are left out, except for an empty ``raw_status``. Values that are equal before they
@@ -165,7 +91,7 @@ def changed_columns(observed: RemoteSnapshot, known: dict[str, Any] = _NOTHING) 
     }
 
 
-def stored_errors(errors: Sequence[SnapshotError], known: str | None = None) -> str | None:
+def stored_errors(errors: Sequence[RemoteError], known: str | None = None) -> str | None:
     """Return errors as JSON; None when there are none.
 
     The groups of failed requests that the JSON kept so far has (``known``) stay behind them.
@@ -175,7 +101,7 @@ def stored_errors(errors: Sequence[SnapshotError], known: str | None = None) -> 
     return as_json([*error_entries(errors), *_groups_of(known)])
 
 
-def error_entries(errors: Sequence[SnapshotError]) -> list[dict[str, Any]]:
+def error_entries(errors: Sequence[RemoteError]) -> list[dict[str, Any]]:
     """Return errors as they are kept."""
     return [
         {
@@ -198,7 +124,7 @@ def _groups_of(known: str | None) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict) and "count" in entry]
 
 
-def merge(known: dict[str, Any], observed: RemoteSnapshot, source: SnapshotSource) -> dict[str, Any] | None:
+def merge(known: dict[str, Any], observed: RemoteJob, source: SnapshotSource) -> dict[str, Any] | None:
     """Return the columns of a known job that an answer changes, ``seen_at`` apart.
 
     None when the answer must be ignored: a newer one is there, or it would take a job back from a terminal

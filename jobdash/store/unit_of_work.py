@@ -31,8 +31,7 @@ class CompiledStatement:
 
     For what a bulk action runs by the thousand: SQLAlchemy's own way to the driver costs several times what
     SQLite needs for one row, and in an interpreter with one lock the requests on the network wait for that.
-    Every value is given by name at each run. The columns have no default that Python makes: what is not given
-    is what the schema says.
+    Every value is given by name at each run; columns left out have the default of the schema.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]] | Insert | Update | Delete) -> None:
@@ -173,7 +172,7 @@ class UnitOfWork:
         ``durable`` is for what must survive a power cut. Inside `batch` this is a part of the batch's
         transaction. Raises `StoreError`.
         """
-        with sqlite.translated(self._path), _driver_errors():
+        try:
             if self._batch is not None:
                 batch = self._batch
                 with batch.write():
@@ -190,17 +189,11 @@ class UnitOfWork:
                     )
                 yield connection
             self._refuse_replaced()  # what was committed into a deleted file is not written
+        except (DBAPIError, sqlite.DatabaseError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(cause, sqlite.DatabaseError):
+                raise sqlite.store_error(self._path, cause) from error
+            raise
 
     def _refuse_replaced(self) -> None:
         refuse_replaced(self._path, self.identity)
-
-
-@contextmanager
-def _driver_errors() -> Iterator[None]:
-    """Raise the driver's error instead of the one that SQLAlchemy makes of it."""
-    try:
-        yield
-    except DBAPIError as error:
-        if isinstance(error.orig, sqlite.DatabaseError):
-            raise error.orig from error
-        raise

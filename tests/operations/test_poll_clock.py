@@ -221,7 +221,7 @@ async def test_an_action_during_a_poll_is_not_forgotten_at_its_end(world: World)
     assert account is not None
     await find_remote(running, [account], world.accounts, world.browser, world.work)
     with rival(world) as other:
-        other.keep_poll("openai", world.ms() + CLAIM_MS)
+        other.extend_poll("openai", world.ms() + CLAIM_MS)
         other.set_health(
             "openai", "openai", asked_at=world.ms() - 1, next_poll_at=world.ms() + IDLE_MS, claimed=True
         )

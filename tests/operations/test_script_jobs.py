@@ -350,7 +350,7 @@ async def test_files_that_were_fetched_and_logs_of_ours_are_deleted_and_no_other
         file.write_text("x")
     run.ends("failed")
     begin(local.path, log_file=str(theirs)).ends()
-    await local.store.write(lambda writer: writer.fetched(run.id, fetched))
+    await local.store.write(lambda writer: writer.add_fetched_file(run.id, fetched))
 
     outcome = await local.one(Action.REMOVE, run.id, local_files=True)
 
@@ -364,7 +364,7 @@ async def test_a_file_that_cannot_be_deleted_keeps_the_record(local: LocalWorld,
     run.ends()
     folder = tmp_path / "results.jsonl"
     folder.mkdir()
-    await local.store.write(lambda writer: writer.fetched(run.id, folder))
+    await local.store.write(lambda writer: writer.add_fetched_file(run.id, folder))
 
     outcome = await local.one(Action.REMOVE, run.id, local_files=True)
 
@@ -385,7 +385,7 @@ async def test_files_of_a_job_that_began_again_under_the_open_dialog_stay(
     run.ends("failed")
     file = tmp_path / "results.jsonl"
     file.write_text("{}")
-    await local.store.write(lambda writer: writer.fetched(run.id, file))
+    await local.store.write(lambda writer: writer.add_fetched_file(run.id, file))
     plan = local.plan(Action.REMOVE, [local.row(run.id)], local_files=True)
     begin(local.path)
     (outcome,) = (await execute(plan, local.work, lambda _one: None)).outcomes
@@ -398,7 +398,7 @@ async def test_clean_up_keeps_the_record(local: LocalWorld, tmp_path: Path) -> N
     run.ends()
     file = tmp_path / "results.jsonl"
     file.write_text("{}")
-    await local.store.write(lambda writer: writer.fetched(run.id, file))
+    await local.store.write(lambda writer: writer.add_fetched_file(run.id, file))
     outcome = await local.one(Action.REMOVE, run.id, local_files=True, record=False)
     assert outcome.reason == "record kept; deleted 1 file here"
     job = local.browser.job(run.id)

@@ -1,4 +1,4 @@
-"""What the tests of the store share: a clock by hand, answers of a provider, and a look behind the doors."""
+"""What the tests of the store share: a manual clock, answers of a provider, and raw SQL."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import Status
-from jobdash.providers.base import RemoteError, RemoteJob
 from jobdash.store.owner import Owner, current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.records import Actor, UpsertResult
@@ -58,7 +58,7 @@ def one(writer: Writer, reader: Reader, status: Status = Status.IN_PROGRESS, **m
 
 
 def raw(path: Path, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """Run a statement past all doors."""
+    """Run a statement with the driver alone."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return connection.execute(sql, values).fetchall()
 

@@ -54,15 +54,15 @@ def test_folder_and_files_are_the_owners_alone(tmp_path: Path, umask: int) -> No
     ] * 2
 
 
-def _start(path: Path, barrier: Barrier, said: Queue[str]) -> None:
+def _start(path: Path, barrier: Barrier, results: Queue[str]) -> None:
     barrier.wait()
     try:
         ensure_store(path)
         with Writer(path, HandClock(), actor()) as writer:
             put(writer, remote(f"batch_{os.getpid()}"))
-        said.put("")
+        results.put("")
     except Exception as error:
-        said.put(repr(error))
+        results.put(repr(error))
         raise
 
 
@@ -70,11 +70,11 @@ def test_racing_starters_all_find_one_whole_store(tmp_path: Path) -> None:
     starters, rounds = 8, 5
     for n in range(rounds):
         path = tmp_path / f"{n}" / "jobs.db"
-        barrier, said = SPAWNED.Barrier(starters), SPAWNED.Queue()
-        racers = [SPAWNED.Process(target=_start, args=(path, barrier, said)) for _ in range(starters)]
+        barrier, results = SPAWNED.Barrier(starters), SPAWNED.Queue()
+        racers = [SPAWNED.Process(target=_start, args=(path, barrier, results)) for _ in range(starters)]
         for racer in racers:
             racer.start()
-        assert [said.get(timeout=30) for _ in racers] == [""] * starters
+        assert [results.get(timeout=30) for _ in racers] == [""] * starters
         for racer in racers:
             racer.join()
         assert raw(path, "SELECT count(*) FROM job") == [(starters,)]
@@ -96,7 +96,7 @@ def test_where_links_are_not_supported_the_store_is_renamed(
     assert list(tmp_path.glob(".*.new")) == []
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot be made: Not a directory"):
         ensure_store(tmp_path / "file" / "jobs.db")
@@ -141,7 +141,7 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
         ensure_store(path)
 
 
-def test_a_damaged_store_says_what_to_do(path: Path, writer: Writer) -> None:
+def test_the_error_of_a_damaged_store_has_a_way_out(path: Path, writer: Writer) -> None:
     put(writer, *(remote(f"batch_{n}") for n in range(200)))
     writer.close()
     raw(path, "PRAGMA wal_checkpoint(TRUNCATE)")
@@ -172,7 +172,7 @@ def test_a_store_can_be_opened_for_reading_only(path: Path, tmp_path: Path) -> N
     assert not (tmp_path / "none.db").exists()
 
 
-def test_the_reason_for_reading_only_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_for_reading_only_is_returned(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = {path}
     monkeypatch.setattr(bootstrap.os, "access", lambda file, _mode: file not in refused)
     assert read_only_reason(path) == "jobs.db is not writable"
@@ -196,7 +196,7 @@ def test_a_store_in_a_folder_that_cannot_be_written_is_read(path: Path, writer: 
         path.parent.chmod(0o700)
 
 
-def test_writing_a_store_that_cannot_be_written_says_so(
+def test_writing_a_store_that_cannot_be_written_raises(
     path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)

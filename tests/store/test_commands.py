@@ -30,7 +30,7 @@ def begin(writer: Writer) -> Begin:
     return begin
 
 
-def told(event: Event) -> tuple[str, str, str]:
+def outcome_of(event: Event) -> tuple[str, str, str]:
     return event.action, event.result, event.detail
 
 
@@ -67,7 +67,7 @@ def test_an_accepted_cancel_is_closed(writer: Writer, reader: Reader, begin: Beg
     assert (row.status, row.remote_status) == (Status.CANCELLING, Status.CANCELLING)
     assert reader.open_intents() == []
     (event,) = reader.events()
-    assert told(event) == ("cancel", "done", "cancelling")
+    assert outcome_of(event) == ("cancel", "done", "cancelling")
     assert (event.actor, event.face, event.bulk, event.account) == ("ann@desk", "cli", "all", "openai")
     assert writer.close_cancel(intent.id, action="reconcile") is None, "closed once"
 
@@ -113,7 +113,7 @@ def test_a_refused_cancel_is_withdrawn(writer: Writer, reader: Reader, begin: Be
     row = writer.withdraw_cancel(begin(before).id, "409: no", remote=remote(), asked_at=START + 1)
     assert row is not None
     assert (row.status, row.cancel_requested_at) == (Status.IN_PROGRESS, None)
-    assert told(reader.events()[0]) == ("cancel", "failed", "409: no")
+    assert outcome_of(reader.events()[0]) == ("cancel", "failed", "409: no")
     job = reader.job(row.id)
     assert job is not None
     assert job.cancel_reason is None
@@ -138,7 +138,7 @@ def test_without_an_answer_the_job_stays_cancelling_in_doubt(
     row = writer.leave_cancelling(begin(one(writer, reader)).id, "no answer", action="reconcile")
     assert row is not None
     assert (row.status, row.cancel_doubt) == (Status.CANCELLING, True)
-    assert told(reader.events()[0]) == ("reconcile", "failed", "no answer")
+    assert outcome_of(reader.events()[0]) == ("reconcile", "failed", "no answer")
     clock.now += 1
     begin(row)
     assert not reader.by_remote("batch_1")[0].cancel_doubt, "it is being asked again"
@@ -207,7 +207,7 @@ def test_a_force_fail_sets_verdict_and_fence(path: Path, writer: Writer, reader:
     assert isinstance(now, JobRow)
     assert (now.status, now.remote_status, now.fence) == (Status.FAILED, Status.IN_PROGRESS, 1)
     assert raw(path, "SELECT owner, last_owner, lease_until FROM job") == [(None, "worker", None)]
-    assert told(reader.events()[0]) == ("force-fail", "done", "stuck")
+    assert outcome_of(reader.events()[0]) == ("force-fail", "done", "stuck")
     job = reader.job(row.id)
     assert job is not None
     assert job.verdict_reason == "stuck"
@@ -231,14 +231,14 @@ def test_a_removal_hides_the_record_and_fences_it(path: Path, writer: Writer, re
     now = writer.hide(row.id, fence=0, accept=anyone, bulk="b", detail="files too")
     assert isinstance(now, JobRow)
     assert (now.removed_at, now.fence) == (START, 1)
-    assert told(reader.events()[0]) == ("remove", "done", "files too")
+    assert outcome_of(reader.events()[0]) == ("remove", "done", "files too")
     assert raw(path, "SELECT owner, last_owner, lease_until FROM job") == [(None, "worker", None)]
 
 
 def test_what_could_not_be_deleted_is_kept_on_the_row(writer: Writer, reader: Reader) -> None:  # B-14
     row = one(writer, reader)
-    assert writer.left_behind(row.id, "file-abc: 403").left_behind == "file-abc: 403"
-    assert writer.left_behind(row.id, None).left_behind is None
+    assert writer.set_left_behind(row.id, "file-abc: 403").left_behind == "file-abc: 403"
+    assert writer.set_left_behind(row.id, None).left_behind is None
 
 
 def test_a_delete_is_written_before_it_is_sent(writer: Writer, reader: Reader) -> None:
@@ -293,7 +293,7 @@ def test_a_waiting_removal_can_be_given_up(writer: Writer, reader: Reader) -> No
     now = writer.end_waiting_removal(intent.id, "finished before the cancel")
     assert now is not None
     assert (now.removing, now.removed_at) == (None, None)
-    assert told(reader.events()[0]) == ("remove", "failed", "finished before the cancel")
+    assert outcome_of(reader.events()[0]) == ("remove", "failed", "finished before the cancel")
     assert writer.end_waiting_removal(intent.id, "again") is None
 
 
@@ -327,7 +327,7 @@ def test_undo_takes_back_the_newest_action_first(writer: Writer, reader: Reader,
     assert {event.bulk for event in reader.events() if event.action == "undo"} == {"u"}
 
 
-def test_undo_knows_persons_and_time(writer: Writer, reader: Reader, clock: HandClock) -> None:
+def test_undo_is_of_one_person_and_a_day(writer: Writer, reader: Reader, clock: HandClock) -> None:
     row = one(writer, reader)
     writer.hide(row.id, fence=0, accept=anyone)
     assert reader.last_undoable("bob@desk") is None

@@ -1,4 +1,4 @@
-"""Several processes at full speed: nobody is told that the store is locked, and nothing is lost."""
+"""Several processes at full speed: no process finds the store locked, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORKED = multiprocessing.get_context("fork")
 ROUNDS = 60
 
 
-def _write(path: Path, name: str, said: Queue[str]) -> None:
+def _write(path: Path, name: str, results: Queue[str]) -> None:
     try:
         with Writer(path, HandClock(), actor(name)) as writer:
             reader = Reader(path)
@@ -33,13 +33,13 @@ def _write(path: Path, name: str, said: Queue[str]) -> None:
                 assert isinstance(intent, Intent)
                 writer.close_cancel(intent.id)
                 put(writer, remote("shared", succeeded=n), at=START + n)
-        said.put("")
+        results.put("")
     except Exception as error:
-        said.put(repr(error))
+        results.put(repr(error))
         raise
 
 
-def _read(path: Path, stop: Event, said: Queue[str]) -> None:
+def _read(path: Path, stop: Event, results: Queue[str]) -> None:
     try:
         reader = Reader(path)
         looks = 0
@@ -51,21 +51,21 @@ def _read(path: Path, stop: Event, said: Queue[str]) -> None:
             reader.page(Scope(), Sort(), None, 50)
             reader.changed_since(counts.revision)
             looks += 1
-        said.put("" if looks else "never looked")
+        results.put("" if looks else "never looked")
     except Exception as error:
-        said.put(repr(error))
+        results.put(repr(error))
         raise
 
 
 def test_two_writers_and_two_readers_get_along(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     ensure_store(path)
-    stop, said, seen = FORKED.Event(), FORKED.Queue(), FORKED.Queue()
-    writers = [FORKED.Process(target=_write, args=(path, name, said)) for name in ("ann", "bob")]
+    stop, results, seen = FORKED.Event(), FORKED.Queue(), FORKED.Queue()
+    writers = [FORKED.Process(target=_write, args=(path, name, results)) for name in ("ann", "bob")]
     readers = [FORKED.Process(target=_read, args=(path, stop, seen)) for _ in range(2)]
     for process in writers + readers:
         process.start()
-    assert [said.get(timeout=60) for _ in writers] == ["", ""]
+    assert [results.get(timeout=60) for _ in writers] == ["", ""]
     stop.set()
     assert [seen.get(timeout=60) for _ in readers] == ["", ""]
     for process in writers + readers:

@@ -69,7 +69,7 @@ def test_the_same_work_in_another_process_goes_on(db: sqlite3.Connection) -> Non
         (None, "code without a file continues nothing by itself"),
     ],
 )
-def test_another_work_is_a_new_job_and_says_why(
+def test_another_work_is_a_new_job_with_a_reason(
     db: sqlite3.Connection, work: WorkIdentity | None, reason: str
 ) -> None:
     first = left(run(db), "ok")
@@ -87,9 +87,7 @@ def test_the_newest_job_of_the_same_work_decides_behind_others_of_the_name(db: s
 
 
 @pytest.mark.parametrize("item", ["", '", "', '"', "\\", "process 1", '", "", 0]', "docs: Ä%_", "a\0b"])
-def test_what_tells_works_apart_is_not_taken_for_what_stands_between(
-    db: sqlite3.Connection, item: str
-) -> None:
+def test_the_pattern_of_a_work_matches_no_other(db: sqlite3.Connection, item: str) -> None:
     mine = WORK._replace(item=item, turn=3)
     first = left(run(db, work=mine))
     for other in (mine._replace(item=f"{item}x"), mine._replace(item=f"x{item}"), mine._replace(turn=33)):

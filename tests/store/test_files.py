@@ -84,13 +84,13 @@ def test_a_fresh_store_is_not_made_beside_the_log_of_another(
 def test_what_was_moved_away_is_reported(path: Path) -> None:
     killed_writer(path)
     path.unlink()
-    told: list[str] = []
-    ensure_store(path, notice=told.append)
-    (sentence,) = told
+    notices: list[str] = []
+    ensure_store(path, notice=notices.append)
+    (sentence,) = notices
     assert f"There was no store at {path}, but jobs.db-wal and jobs.db-shm of an earlier one" in sentence
     assert "A new store was made." in sentence
-    ensure_store(path, notice=told.append)
-    assert len(told) == 1
+    ensure_store(path, notice=notices.append)
+    assert len(notices) == 1
 
 
 @pytest.mark.parametrize("how", ["rename", "lock"])
@@ -236,9 +236,9 @@ def test_a_store_that_others_may_write(
 ) -> None:
     monkeypatch.setattr(files, "_own_group", lambda _gid: False)
     path.chmod(mode)
-    told = refused(path, opener)
-    assert who in told
-    assert f"chmod go-w {path}" in told
+    reason = refused(path, opener)
+    assert who in reason
+    assert f"chmod go-w {path}" in reason
 
 
 @pytest.mark.parametrize("opener", OPENERS)
@@ -274,9 +274,9 @@ def test_a_store_that_belongs_to_somebody_else(
     path.parent.chmod(0o1777)
     foreign.touch()
     os.chown(foreign, NOBODY, NOBODY)
-    told = refused(path, opener)
-    assert f"(uid {NOBODY})" in told
-    assert str(foreign) in told
+    reason = refused(path, opener)
+    assert f"(uid {NOBODY})" in reason
+    assert str(foreign) in reason
 
 
 @AS_ROOT
@@ -302,7 +302,7 @@ def test_the_file_a_link_leads_to_is_what_counts(path: Path, tmp_path: Path) -> 
     assert str(path) in refused(link, ensure_store)
 
 
-def test_a_group_of_the_user_alone_is_nobody_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_of_the_user_alone_is_no_other_user(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_own_group", lambda _gid: True)
     path.chmod(0o660)
     path.parent.chmod(0o770)
@@ -319,9 +319,9 @@ def test_the_group_of_root_is_no_exception(path: Path) -> None:
 
 
 def test_who_owns_what(path: Path) -> None:
-    told = {file: mode for file, _who, mode in owners(path)}
-    assert told[str(path)] == "0600"
-    assert told[str(path.parent)] == "0700"
+    modes = {file: mode for file, _who, mode in owners(path)}
+    assert modes[str(path)] == "0600"
+    assert modes[str(path.parent)] == "0700"
     assert all(f"uid {os.geteuid()}" in who for _file, who, _mode in owners(path))
 
 

@@ -61,10 +61,10 @@ def test_a_far_jump_is_where_a_walk_would_have_come(looks: Reader, run: Run, off
     assert looks.item_position(run.id, WAITING, 6 + offset) == offset
 
 
-def test_an_item_tells_what_the_script_said(looks: Reader, run: Run) -> None:  # C-1 D-8
+def test_an_item_has_what_the_script_gave_it(looks: Reader, run: Run) -> None:  # C-1 D-8
     item = looks.items(run.id, ERROR)[0]
-    told = (item.key, item.detail, item.error_type, item.error, item.attempt)
-    assert told == ("key 1", '"12 KB"', "ValueError", "no such colour", 1)
+    values = (item.key, item.detail, item.error_type, item.error, item.attempt)
+    assert values == ("key 1", '"12 KB"', "ValueError", "no such colour", 1)
 
 
 def test_counts_are_those_of_the_items_and_not_counted(
@@ -117,7 +117,7 @@ def test_errors_are_grouped_by_their_words(looks: Reader, path: Path, run: Run) 
     assert not looks.item_errors(run.id, most=2).complete
 
 
-def test_attempts_are_told_newest_first(looks: Reader, path: Path) -> None:
+def test_attempts_come_newest_first(looks: Reader, path: Path) -> None:
     first = begin(path, argv=["python", "x.py"], cwd=path.parent, log_file="/x.log", unit="files")
     first.ends("failed")
     second = begin(path, owner=ELSEWHERE, lease_ms=LAPSED)
@@ -130,7 +130,7 @@ def test_attempts_are_told_newest_first(looks: Reader, path: Path) -> None:
     assert looks.owners([first.id]) == {first.id: ELSEWHERE.encode()}
 
 
-def test_live_and_lost_leases_are_told_apart(looks: Reader, path: Path) -> None:
+def test_live_and_lost_leases_are_counted_apart(looks: Reader, path: Path) -> None:
     for name, lease in (("a", 60_000), ("b", LAPSED), ("c", 60_000)):
         begin(path, name, lease_ms=lease, owner=ELSEWHERE)
     begin(path, "d").ends()

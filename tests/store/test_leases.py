@@ -1,4 +1,4 @@
-"""The worker's statements: who gets a job, what the fence lets through, and what a refused one is told."""
+"""The worker's statements: who gets a job, what the fence lets through, and why a worker is refused."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def told_and_lapsed(path: Path, got: Claim) -> None:
         (lambda _path, _got: None, False, 1),
     ],
     ids=[
-        *("retried", "failed here", "closed", "cancelled", "failed", "lapsed", "told and lapsed"),
+        *("retried", "failed here", "closed", "cancelled", "failed", "lapsed", "requested and lapsed"),
         *("being cancelled", "completed", "removed", "held"),
     ],
 )
@@ -337,8 +337,8 @@ def test_more_items_than_expected_raise_the_total(path: Path, hold: Lease, db: s
     assert counts(path, 2)[1] == 3
 
 
-def test_items_renew_the_lease_and_tell_of_a_cancel(path: Path, hold: Lease, clock: HandClock) -> None:  # D-2
-    clock.now += MINUTE  # a lease that has run out is still ours as long as nobody took it
+def test_items_renew_the_lease_and_return_a_cancel(path: Path, hold: Lease, clock: HandClock) -> None:  # D-2
+    clock.now += MINUTE  # a lease that has run out is still ours until it is taken
     assert hold.write_items(ok(1)) == "in_progress"
     assert raw(path, "SELECT lease_until FROM job") == [(clock.now + LEASE,)]
     clock.now += 1
@@ -387,7 +387,7 @@ def test_an_end_gives_the_job_back(word: str, path: Path, hold: Lease) -> None:
         path,
         "SELECT status, raw_status, owner, lease_until, last_owner, finished_at, error, fence FROM job",
     )
-    assert row == [(word, word, None, None, None, START, reason, 1)], "nobody is to be stopped for it"
+    assert row == [(word, word, None, None, None, START, reason, 1)], "no process is to be stopped for it"
     assert raw(path, "SELECT ended_at, ended FROM attempt") == [(START, "so it ended")]
     assert raw(path, "SELECT action, result, detail FROM event ORDER BY id DESC LIMIT 1") == [
         ("end", word, "so it ended")
@@ -405,7 +405,7 @@ def test_ones_own_cancel_shows(path: Path, hold: Lease) -> None:
     ]
 
 
-def test_an_end_can_tell_its_own_cancel_too(path: Path, hold: Lease) -> None:
+def test_an_end_can_be_a_cancel_of_its_own(path: Path, hold: Lease) -> None:
     hold.finish("cancelled", "x", cancel="SIGTERM")
     assert raw(path, "SELECT cancel_requested_at, cancel_reason FROM job") == [(START, "SIGTERM")]
 
@@ -431,7 +431,7 @@ TOLD = {
 
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("what", TOLD)
-def test_whoever_lost_the_job_writes_nothing_and_hears_the_truth(
+def test_a_worker_that_lost_its_lease_writes_nothing_and_gets_the_reason(
     what: str, write: str, path: Path, hold: Lease
 ) -> None:  # E-1 E-2 E-3 E-7 E-8
     hold.write_items(ok(1))

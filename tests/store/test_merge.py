@@ -59,7 +59,7 @@ def test_a_submit_that_failed_here_and_turns_up_at_the_provider_runs() -> None:
     assert (changes["remote_id"], changes["remote_status"]) == ("batch_1", "in_progress")
 
 
-def test_what_is_not_told_stays() -> None:
+def test_what_is_not_given_stays() -> None:
     full = {
         "total": 9,
         "failed": 2,
@@ -71,7 +71,7 @@ def test_what_is_not_told_stays() -> None:
     assert merge(known(**full), remote(), SOURCE) == {}
 
 
-def test_what_is_told_is_written() -> None:
+def test_what_is_given_is_written() -> None:
     answer = remote(total=9, failed=0, usage={"b": 2, "a": 1}, errors=(remote_error("bad"),))
     assert merge(known(failed=1), answer, SOURCE) == {
         "total": 9,
@@ -83,7 +83,7 @@ def test_what_is_told_is_written() -> None:
 
 
 @pytest.mark.parametrize("number", [-1, 2**63])
-def test_a_number_that_cannot_be_is_not_told(number: int) -> None:
+def test_a_number_that_cannot_be_is_left_out(number: int) -> None:
     assert merge(known(), remote(total=number, finished_at=number), SOURCE) == {}
 
 
@@ -120,7 +120,7 @@ def test_the_name_follows_the_provider_unless_it_was_chosen_here() -> None:
 @pytest.mark.parametrize(
     ("status", "doubt"), [(Status.IN_PROGRESS, 1), (Status.CANCELLING, 0), (Status.CANCELLED, 0)]
 )
-def test_a_doubt_ends_when_the_provider_says_cancelling_or_an_end(status: Status, doubt: int) -> None:
+def test_a_doubt_ends_when_the_provider_shows_cancelling_or_an_end(status: Status, doubt: int) -> None:
     changes = merge(known(cancel_doubt=1), remote(status=status), SOURCE)
     assert changes is not None
     assert changes.get("cancel_doubt", 1) == doubt

@@ -348,7 +348,7 @@ def test_a_job_seen_by_a_clock_that_was_set_back_is_asked_at_once(
     assert [(row.remote_id, seen_at) for row, seen_at in found] == [("ahead", 0)]
 
 
-def test_a_store_that_went_away_is_said_in_a_sentence(path: Path, reader: Reader) -> None:
+def test_a_store_that_went_away_is_reported(path: Path, reader: Reader) -> None:
     raw(path, "DROP TABLE tally")
     with pytest.raises(StoreError, match="is not a jobdash store"):
         reader.counts()

@@ -27,7 +27,7 @@ def sample_rows(count: int) -> Iterator[SampleRow]:
     words = ["completed"] * 90 + ["failed"] * 6 + ["expired"] * 3 + ["in_progress"]
     for n in range(count):
         word, created, total = chance.choice(words), START - n * 1000, chance.randrange(1, 50_000)
-        told = {
+        values = {
             "provider": "openai",
             "account": ("openai", "work")[n % 2],
             "origin": "https://api.example/v1",
@@ -43,7 +43,7 @@ def sample_rows(count: int) -> Iterator[SampleRow]:
             "updated_at": created + 5,
             "seen_at": START,
         }
-        yield tuple(told.get(column) for column in SAMPLE_COLUMNS)
+        yield tuple(values.get(column) for column in SAMPLE_COLUMNS)
 
 
 def test_a_sample_store_is_a_store_like_any_other(path: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from jobdash.store.sort_orders import Sort, SortOrder, key_of
 from jobdash.store.writer import Writer
 
 
-def test_the_committed_file_is_what_the_tables_say(tmp_path: Path) -> None:
+def test_the_committed_file_is_made_of_the_tables(tmp_path: Path) -> None:
     made = tmp_path / "schema.sql"
     main(made)
     assert made.read_bytes() == SCHEMA_FILE.read_bytes()
@@ -59,7 +59,9 @@ def test_a_store_upgraded_from_nothing_equals_a_fresh_one(path: Path, tmp_path: 
     assert _described(upgraded) == _described(path)
 
 
-def test_both_doors_read_the_same_from_every_column(path: Path, writer: Writer, reader: Reader) -> None:
+def test_writer_and_reader_read_the_same_from_every_column(
+    path: Path, writer: Writer, reader: Reader
+) -> None:
     job = one(
         writer,
         reader,
@@ -183,7 +185,7 @@ def test_one_batch_of_one_server_is_one_row_whatever_its_account(path: Path, wri
     ]
 
 
-def test_every_written_column_is_told_by_a_trigger_or_silent() -> None:
+def test_every_written_column_makes_a_revision_or_is_silent() -> None:
     """A column added later must be decided on: it makes a revision unless it is named as silent."""
     written = {column.name for column in table(JobRecord).columns if column.computed is None}
     assert written >= UNSEEN
@@ -194,6 +196,6 @@ def test_every_written_column_is_told_by_a_trigger_or_silent() -> None:
     )
 
 
-def test_nobody_elses_tables_are_in_our_metadata() -> None:
+def test_no_foreign_tables_are_in_our_metadata() -> None:
     assert "job" in Base.metadata.tables
     assert len(Base.metadata.tables) == 10

@@ -46,7 +46,7 @@ def test_a_cancel_of_a_held_job_leaves_it_to_its_worker(path: Path, acts: Writer
 
 
 @pytest.mark.parametrize("gone", ["lease", "process"])
-def test_a_cancel_of_a_job_nobody_runs_is_its_end(path: Path, acts: Writer, gone: str) -> None:  # D-5
+def test_a_cancel_of_a_job_without_a_worker_is_its_end(path: Path, acts: Writer, gone: str) -> None:  # D-5
     if gone == "lease":
         run = begin(path, owner=ELSEWHERE, lease_ms=LAPSED)
     else:
@@ -187,7 +187,7 @@ def test_nothing_is_locked_when_no_cancel_is_abandoned(path: Path, acts: Writer)
 def test_fetched_files_are_remembered_once_each(path: Path, acts: Writer, looks: Reader) -> None:
     run = begin(path)
     for name in ("a", "b", "a"):
-        acts.fetched(run.id, path.parent / name)
+        acts.add_fetched_file(run.id, path.parent / name)
     files = acts.local_files(run.id)
     assert files == {"fetched": str(path.parent / "a"), "fetched 2": str(path.parent / "b")}
     acts.set_local_files(run.id, {})

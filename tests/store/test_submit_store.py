@@ -1,4 +1,4 @@
-"""Submit: a job exists before the provider hears of it, and stays one job whatever happens then."""
+"""Submit: a job exists before its request is sent, and stays one job whatever happens then."""
 
 from __future__ import annotations
 
@@ -92,9 +92,7 @@ def test_a_refused_submit_is_a_failed_job(writer: Writer, reader: Reader) -> Non
     assert writer.fail_submit(intent.id, "again") is None
 
 
-def test_a_submit_nobody_can_confirm_is_unfinished_until_its_key_turns_up(
-    writer: Writer, reader: Reader
-) -> None:
+def test_an_unconfirmed_submit_is_unfinished_until_its_key_turns_up(writer: Writer, reader: Reader) -> None:
     row, intent = _begin(writer)
     now = writer.leave_unconfirmed(intent.id, "no answer")
     assert now is not None

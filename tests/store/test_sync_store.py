@@ -22,8 +22,8 @@ from store_kit import (
 )
 
 from jobdash.domain.failures import truncated, worth_asking
+from jobdash.domain.remote_job import FailedRequest, RemoteError
 from jobdash.domain.status import Status, Tab
-from jobdash.providers.base import FailedRequest, RemoteError
 from jobdash.store.commands import errors
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
@@ -53,7 +53,9 @@ def test_an_old_batch_was_not_updated_just_now(writer: Writer, reader: Reader, c
     assert reader.by_remote("young")[0].updated_at == clock.now
 
 
-def test_unchanged_answers_cost_no_revision_and_say_so(path: Path, writer: Writer, reader: Reader) -> None:
+def test_unchanged_answers_cost_no_revision_and_are_no_change(
+    path: Path, writer: Writer, reader: Reader
+) -> None:
     jobs = [remote("run"), remote("done", Status.COMPLETED)]
     put(writer, *jobs)
     raw(path, "UPDATE job SET updated_at = 1")
@@ -99,7 +101,7 @@ def test_a_slow_page_undoes_no_newer_answer(writer: Writer, reader: Reader) -> N
     assert reader.by_remote("batch_1")[0].succeeded == 1
 
 
-def test_an_end_is_told_once_and_logged(writer: Writer, reader: Reader) -> None:
+def test_an_end_is_reported_once_and_logged(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
     result = put(writer, remote("batch_1", Status.COMPLETED), at=START + 2)
     assert [(found.id, found.status) for found in result.finished] == [(row.id, Status.COMPLETED)]
@@ -111,7 +113,7 @@ def test_an_end_is_told_once_and_logged(writer: Writer, reader: Reader) -> None:
     assert (event.action, event.result, event.job_public_id) == ("finished", "completed", row.public_id)
 
 
-def test_a_completion_after_a_cancel_request_is_told(writer: Writer, reader: Reader) -> None:
+def test_a_completion_after_a_cancel_request_is_reported(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
     writer.begin_cancel(row.id, fence=0, accept=anyone, deadline=START)
     result = put(writer, remote("batch_1", Status.COMPLETED), at=START + 2)
@@ -120,7 +122,7 @@ def test_a_completion_after_a_cancel_request_is_told(writer: Writer, reader: Rea
     assert reader.events()[0].detail == "finished before the cancel took effect"
 
 
-def test_a_force_failed_job_stays_failed_whatever_a_sync_says(writer: Writer, reader: Reader) -> None:
+def test_a_force_failed_job_stays_failed_whatever_a_sync_finds(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
     writer.force_fail(row.id, fence=0, accept=anyone)
     put(writer, remote("batch_1", Status.IN_PROGRESS, succeeded=9), at=START + 1)
@@ -256,7 +258,7 @@ def test_one_of_two_dashboards_polls(path: Path, writer: Writer, reader: Reader,
 def test_who_asks_during_a_poll_is_not_put_off_by_its_end(writer: Writer, reader: Reader) -> None:
     assert writer.claim_poll("openai", "openai", START, START + 15_000, HOUR)
     writer.poll_now()
-    writer.keep_poll("openai", START + 30_000)
+    writer.extend_poll("openai", START + 30_000)
     writer.set_health("openai", "openai", asked_at=START, next_poll_at=START + 60_000, claimed=True)
     assert writer.claim_poll("openai", "openai", START + 1, START + 15_001, HOUR)
     writer.set_health("openai", "openai", asked_at=START, next_poll_at=START + 60_000, claimed=True)
@@ -317,14 +319,14 @@ def test_failed_requests_are_replaced_and_counted(writer: Writer, reader: Reader
     assert truncated(job, reader.failed_requests(row.id))
 
 
-def test_what_a_sync_tells_of_the_batch_leaves_its_failed_requests(writer: Writer, reader: Reader) -> None:
+def test_a_sync_of_the_batch_leaves_its_failed_requests(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader, Status.COMPLETED, total=9, succeeded=5, failed=4)
     writer.set_errors(row.id, remote("batch_1"), failures("a", "b", "c", "d"))
     put(writer, remote("batch_1", Status.COMPLETED, errors=(remote_error("own"),)), at=START + 50)
     assert reader.errors_summary(row.id) == [("c", 4), ("own", 1)]
 
 
-def test_more_failed_requests_than_are_kept_are_said_to_be_more(
+def test_more_failed_requests_than_are_kept_are_marked_incomplete(
     writer: Writer, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = one(writer, reader, Status.EXPIRED)

@@ -46,10 +46,12 @@ class AnyWrites(RuleBasedStateMachine):
         rows = everything(self.reader)
         return rows[n % len(rows)] if rows else None
 
-    @rule(account=accounts, told=st.lists(st.tuples(numbers, statuses), max_size=4), later=st.integers(-2, 2))
-    def sync(self, account: str, told: list[tuple[int, Status]], later: int) -> None:
+    @rule(
+        account=accounts, shown=st.lists(st.tuples(numbers, statuses), max_size=4), later=st.integers(-2, 2)
+    )
+    def sync(self, account: str, shown: list[tuple[int, Status]], later: int) -> None:
         self.clock.now += 1
-        jobs = [remote(f"batch_{n}", status) for n, status in told]
+        jobs = [remote(f"batch_{n}", status) for n, status in shown]
         at = self.clock.now + later * MINUTE
         self.writer.upsert(account, "openai", ORIGIN, jobs, at, configured={account})
 

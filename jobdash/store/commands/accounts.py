@@ -61,7 +61,7 @@ class AccountWrites(UnitOfWork):
             connection.execute(claim)
             return True
 
-    def keep_poll(self, account: str, until: int, *, duplicates: Sequence[str] = ()) -> None:
+    def extend_poll(self, account: str, until: int, *, duplicates: Sequence[str] = ()) -> None:
         """Extend the claim of a poll that takes long, unless the account was made due since."""
         mine = (accounts.c.name.in_((account, *duplicates)), ~_REQUESTED)
         keep = update(accounts).where(*mine).values(next_poll_at=until, claimed_until=until)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import FORCE_FAILED, UNFINISHED, Status
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import driver_of
-from jobdash.store.merge import RemoteSnapshot
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
 from jobdash.store.rows import UNFINISHED_REMOTELY
 from jobdash.store.sanitize import stored
@@ -68,7 +68,7 @@ class CancelWrites(SnapshotWrites):
         *,
         result: str = "done",
         detail: str = "",
-        remote: RemoteSnapshot | None = None,
+        remote: RemoteJob | None = None,
         asked_at: int | None = None,
         action: str = "cancel",
     ) -> JobRow | None:
@@ -88,7 +88,7 @@ class CancelWrites(SnapshotWrites):
         connection: Connection,
         intent_id: int,
         result: str,
-        remote: RemoteSnapshot | None,
+        remote: RemoteJob | None,
         asked_at: int | None,
         action: str,
     ) -> JobRow | None:
@@ -110,7 +110,7 @@ class CancelWrites(SnapshotWrites):
         intent_id: int,
         reason: str,
         *,
-        remote: RemoteSnapshot | None = None,
+        remote: RemoteJob | None = None,
         asked_at: int | None = None,
         action: str = "cancel",
     ) -> JobRow | None:
@@ -132,7 +132,7 @@ class CancelWrites(SnapshotWrites):
         intent_id: int,
         reason: str,
         *,
-        remote: RemoteSnapshot | None = None,
+        remote: RemoteJob | None = None,
         asked_at: int | None = None,
         action: str = "cancel",
     ) -> JobRow | None:
@@ -167,7 +167,7 @@ class CancelWrites(SnapshotWrites):
         return withdrawn
 
     def _apply_answer(
-        self, connection: Connection, intent: Intent, remote: RemoteSnapshot | None, asked_at: int | None
+        self, connection: Connection, intent: Intent, remote: RemoteJob | None, asked_at: int | None
     ) -> None:
         if remote is not None:
             self._apply_to(

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import FailedRequest, RemoteJob
 from jobdash.store.commands.base import JobWrites, items
 from jobdash.store.dialects.sqlite import chunks
-from jobdash.store.merge import RemoteSnapshot, SnapshotFailure, changed_columns, error_entries
+from jobdash.store.merge import changed_columns, error_entries
 from jobdash.store.sanitize import as_json, distinct, stored, stored_error
 
 MOST_FAILED = 50_000
@@ -37,8 +38,8 @@ class ErrorWrites(JobWrites):
     def set_errors(
         self,
         job_id: int,
-        observed: RemoteSnapshot,
-        failed: Sequence[SnapshotFailure] | None = None,
+        observed: RemoteJob,
+        failed: Sequence[FailedRequest] | None = None,
         *,
         complete: bool = True,
     ) -> JobRow:
@@ -66,7 +67,7 @@ class ErrorWrites(JobWrites):
             self._add_event(connection, self._clock(), REFRESHED, row, "done", detail)
             return row
 
-    def errors_withheld(self, job_id: int, reason: str) -> JobRow:
+    def log_errors_unavailable(self, job_id: int, reason: str) -> JobRow:
         """Log that the errors of a batch could not be requested."""
         with self._transaction() as connection:
             row = self._row_now(connection, job_id)
@@ -85,7 +86,7 @@ class ErrorWrites(JobWrites):
                 connection.execute(_KEEP, list(some))
 
 
-def _rows(job_id: int, failed: Sequence[SnapshotFailure], now: int) -> list[dict[str, Any]]:
+def _rows(job_id: int, failed: Sequence[FailedRequest], now: int) -> list[dict[str, Any]]:
     """Return failed requests as rows; of two with one key, the later one is named by its place, too."""
     rows: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -136,7 +137,7 @@ def _group(code: str | None, message: str, count: int) -> dict[str, Any]:
     return {"message": message, "code": code, "line": None, "param": None, "count": count}
 
 
-def _detail(failed: Sequence[SnapshotFailure] | None, error: str | None) -> str:
+def _detail(failed: Sequence[FailedRequest] | None, error: str | None) -> str:
     if not failed:
         return error or ""
     counted = Counter(request.error.code or request.error.message for request in failed)

@@ -62,7 +62,7 @@ class RemoveWrites(IntentWrites):
             self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
             return self._row_now(connection, job_id)
 
-    def left_behind(self, job_id: int, what: str | None) -> JobRow:
+    def set_left_behind(self, job_id: int, what: str | None) -> JobRow:
         """Write what could not be deleted, which the row then shows; None when nothing is left."""
         with self._transaction() as connection:
             self._set(connection, job_id, left_behind=None if what is None else stored_error(what))
@@ -74,7 +74,7 @@ class RemoveWrites(IntentWrites):
             files = connection.execute(_FILES, {"job_key": job_id}).scalar()
             return json.loads(files) if files else {}
 
-    def files_deleted(self, job_id: int) -> None:
+    def set_files_deleted(self, job_id: int) -> None:
         """Write that all files of the job at its provider are deleted, which its answers may still name."""
         with self._transaction() as connection:
             self._set(connection, job_id, files=FILES_DELETED)

@@ -39,7 +39,7 @@ class ScriptJobWrites(JobWrites):
         (word,) = self._reading.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
         return Status(word)
 
-    def look_again(self, job_id: int, *, fence: int, accept: Precondition | None) -> JobRow | Refusal:
+    def recheck(self, job_id: int, *, fence: int, accept: Precondition | None) -> JobRow | Refusal:
         """Return a job if it still is what the plan saw."""
         with self._transaction() as connection:
             return self._checked(connection, job_id, fence, accept)
@@ -64,7 +64,7 @@ class ScriptJobWrites(JobWrites):
                 detail = "its worker was told"
             else:
                 lease_transitions.end_attempts(driver, job_id, now, f"cancelled by {self._actor.name}")
-                lease_transitions.cancelled(driver, job_id, now, kept)
+                lease_transitions.cancel(driver, job_id, now, kept)
                 detail = "nobody ran it" if row.status is Status.PENDING else "its worker was not heard of"
             self._add_event(connection, now, "cancel", row, "done", detail, bulk=bulk)
             return self._row_now(connection, job_id)
@@ -85,7 +85,7 @@ class ScriptJobWrites(JobWrites):
                 return row
             now, driver = self._clock(), driver_of(connection)
             lease_transitions.end_attempts(driver, job_id, now, f"force-failed by {self._actor.name}")
-            lease_transitions.force_failed(driver, job_id, now, stored(reason) if reason else None)
+            lease_transitions.force_fail(driver, job_id, now, stored(reason) if reason else None)
             self._add_event(connection, now, UndoKind.FORCE_FAIL, row, "done", reason or "", bulk=bulk)
             return self._ended_locally(connection, job_id)
 
@@ -106,8 +106,8 @@ class ScriptJobWrites(JobWrites):
             now, driver = self._clock(), driver_of(connection)
             if row.unfinished:
                 lease_transitions.end_attempts(driver, job_id, now, f"removed by {self._actor.name}")
-                lease_transitions.cancelled(driver, job_id, now, CANCELLED_BY_USER)
-            lease_transitions.removed(driver, job_id, now)
+                lease_transitions.cancel(driver, job_id, now, CANCELLED_BY_USER)
+            lease_transitions.remove(driver, job_id, now)
             self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
             return self._ended_locally(connection, job_id)
 
@@ -125,7 +125,7 @@ class ScriptJobWrites(JobWrites):
 
         One that waits already stays as it is. A job with many failed items takes several transactions:
         on `Retried.more`, call again with the fence of the row that is returned. It is pending after the last
-        one. With ``starting`` it is then ours alone to start; see `started`.
+        one. With ``starting`` it is then ours alone to start; see `set_started`.
         """
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
@@ -141,11 +141,11 @@ class ScriptJobWrites(JobWrites):
                 if lease_transitions.has_worker(driver, job_id, now):
                     return Refusal(f"still {LABELS[row.status]}", row)
                 lease_transitions.end_attempts(driver, job_id, now, LOST_WORKER)
-                lease_transitions.lost(driver, job_id, now, LOST_WORKER)
+                lease_transitions.fail_lost(driver, job_id, now, LOST_WORKER)
             most = MOST_ROWS if self._batch is None else MOST_ROWS // _WRITES_A_TRANSACTION
-            if "failed" in only and lease_transitions.errors_to_waiting(driver, job_id, now, most) == most:
+            if "failed" in only and lease_transitions.reset_errors(driver, job_id, now, most) == most:
                 return Retried(self._row_now(connection, job_id), last, 0, more=True)
-            lease_transitions.pending_again(driver, job_id, keyed=last is None or last.keyed)
+            lease_transitions.make_pending(driver, job_id, keyed=last is None or last.keyed)
             self._add_event(connection, now, "retry", row, "done", bulk=bulk)
             return self._retried(connection, job_id, last, now, starting=starting)
 
@@ -154,11 +154,11 @@ class ScriptJobWrites(JobWrites):
     ) -> Retried:
         driver = driver_of(connection)
         if starting:
-            lease_transitions.will_start(driver, job_id, None, now + _STARTING_MS)
+            lease_transitions.set_starting(driver, job_id, None, now + _STARTING_MS)
         number = _attempt_number(driver, job_id)
         return Retried(self._row_now(connection, job_id), last, number, more=False)
 
-    def started(self, job_id: int, *, fence: int, owner: Owner | None, detail: str) -> JobRow:
+    def set_started(self, job_id: int, *, fence: int, owner: Owner | None, detail: str) -> JobRow:
         """Write which process was started for a pending job, or None when the start failed.
 
         ``detail`` is for the log. Until that process claims the job, is dead, or a minute has passed, no
@@ -168,14 +168,14 @@ class ScriptJobWrites(JobWrites):
             now, driver = self._clock(), driver_of(connection)
             row = self._row_now(connection, job_id)
             if row.fence == fence and row.status is Status.PENDING:
-                lease_transitions.will_start(
+                lease_transitions.set_starting(
                     driver, job_id, owner, None if owner is None else now + _COMING_UP_MS
                 )
             result = "failed" if owner is None else "done"
             self._add_event(connection, now, "start", row, result, detail)
             return self._row_now(connection, job_id)
 
-    def process_stopped(self, job_id: int, detail: str, *, bulk: str | None = None) -> None:
+    def log_process_end(self, job_id: int, detail: str, *, bulk: str | None = None) -> None:
         """Log how the process ended whose job was ended."""
         with self._transaction() as connection:
             row = self._row_now(connection, job_id)
@@ -192,7 +192,7 @@ class ScriptJobWrites(JobWrites):
                 now, driver = self._clock(), driver_of(connection)
                 for job_id in set(some).intersection(lease_transitions.abandoned_cancels(driver, now)):
                     lease_transitions.end_attempts(driver, job_id, now, LOST_WORKER)
-                    lease_transitions.cancelled(driver, job_id, now, CANCELLED_BY_USER)
+                    lease_transitions.cancel(driver, job_id, now, CANCELLED_BY_USER)
                     row = self._row_now(connection, job_id)
                     self._add_event(connection, now, "end", row, str(Status.CANCELLED), LOST_WORKER)
                     closed.append(row)
@@ -204,10 +204,10 @@ class ScriptJobWrites(JobWrites):
         Every reader sees then what only this machine can find out. To be called periodically, too.
         """
         ended = 0
-        for some in chunks(lease_transitions.leased_to_dead(self._reading, self._clock()), MOST_ROWS):
+        for some in chunks(lease_transitions.leases_of_dead(self._reading, self._clock()), MOST_ROWS):
             with self._transaction() as connection:
                 now, driver = self._clock(), driver_of(connection)
-                for job_id in set(some).intersection(lease_transitions.leased_to_dead(driver, now)):
+                for job_id in set(some).intersection(lease_transitions.leases_of_dead(driver, now)):
                     lease_transitions.end_lease(driver, job_id, now)
                     ended += 1
         return ended
@@ -216,7 +216,7 @@ class ScriptJobWrites(JobWrites):
         """Return the files that were fetched of a local job, by role."""
         return _local_files(self._reading, job_id)
 
-    def fetched(self, job_id: int, file: Path) -> JobRow:
+    def add_fetched_file(self, job_id: int, file: Path) -> JobRow:
         """Write where a local job's results were saved, so that a removal can delete them."""
         with self._transaction() as connection:
             files = _local_files(driver_of(connection), job_id)
@@ -257,7 +257,7 @@ def _local_files(driver: sqlite.Connection, job_id: int) -> dict[str, str]:
 
 
 def _roles() -> Iterator[str]:
-    """Yield the names that fetched files are kept by: ``fetched``, ``fetched 2``, …"""
+    """Yield the names that fetched files are kept by: ``add_fetched_file``, ``fetched 2``, …"""
     yield "fetched"
     for number in count(2):
         yield f"fetched {number}"

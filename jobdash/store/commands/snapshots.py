@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LATE_CANCEL, TERMINAL, Status
 from jobdash.store.commands.base import job
 from jobdash.store.commands.intents import IntentWrites, intents
-from jobdash.store.merge import KNOWN_COLUMNS, RemoteSnapshot, SnapshotSource, merge
+from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, merge
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.unit_of_work import CompiledStatement
 
@@ -49,7 +50,7 @@ class SnapshotWrites(IntentWrites):
         self,
         connection: Connection,
         known: dict[str, Any],
-        observed: RemoteSnapshot,
+        observed: RemoteJob,
         source: SnapshotSource,
         **more: int,
     ) -> AppliedSnapshot:
@@ -76,7 +77,7 @@ class SnapshotWrites(IntentWrites):
         """Return a stored time; None for one in the future, of a clock that has been set back since."""
         return None if moment is None or moment > self._clock() + SET_BACK_MS else moment
 
-    def _apply_to(self, connection: Connection, job_id: int, observed: RemoteSnapshot, asked_at: int) -> None:
+    def _apply_to(self, connection: Connection, job_id: int, observed: RemoteJob, asked_at: int) -> None:
         """Write the answer to a request for one job."""
         values = _KNOWN_BY_ID.run(connection, job_key=job_id).fetchone()
         known = dict(zip(KNOWN_COLUMNS, values, strict=True))

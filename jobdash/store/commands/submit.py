@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, Status
 from jobdash.store.commands.base import items, job, tags
 from jobdash.store.commands.intents import intents
 from jobdash.store.commands.snapshots import SnapshotWrites
-from jobdash.store.merge import RemoteSnapshot
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
 from jobdash.store.sanitize import distinct, stored, stored_error, stored_named, stored_words
 
@@ -70,13 +70,13 @@ class SubmitWrites(SnapshotWrites):
             kind = IntentKind.SUBMIT
             return row, self._open(connection, now, kind, row, deadline, bulk=bulk, choices=digest)
 
-    def uploaded(self, job_id: int, file_id: str) -> None:
+    def set_uploaded_file(self, job_id: int, file_id: str) -> None:
         """Write the id of an uploaded file, so that it can be deleted if no batch is made of it."""
         with self._transaction(durable=True) as connection:
             self._set(connection, job_id, files=stored_words({"input": file_id}))
 
     def close_submit(
-        self, intent_id: int, remote: RemoteSnapshot, asked_at: int, *, action: str = "submit"
+        self, intent_id: int, remote: RemoteJob, asked_at: int, *, action: str = "submit"
     ) -> JobRow | None:
         """End a submit that made a batch; None when the intent was closed elsewhere.
 
@@ -109,7 +109,7 @@ class SubmitWrites(SnapshotWrites):
             },
         )
 
-    def listed_by(self, intent_id: int, until: int) -> None:
+    def set_listing_deadline(self, intent_id: int, until: int) -> None:
         """Bring forward the deadline of a dead process's submit, by which a list shows its batch, if any.
 
         A later deadline changes nothing.
@@ -184,7 +184,7 @@ class SubmitWrites(SnapshotWrites):
             connection.execute(insert(tags), words)
         return self._row_now(connection, job_id)
 
-    def _absorb_double(self, connection: Connection, job_id: int, remote: RemoteSnapshot) -> None:
+    def _absorb_double(self, connection: Connection, job_id: int, remote: RemoteJob) -> None:
         """Delete the row that a sync made of the same batch in between, where the provider dropped our key.
 
         The older row stays: its id was printed.

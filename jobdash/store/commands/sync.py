@@ -12,11 +12,12 @@ from sqlalchemy import Connection, Row, bindparam, case, func, insert, or_, sele
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.store.commands.base import job, tags
 from jobdash.store.commands.snapshots import SELECT_KNOWN, AppliedSnapshot, SnapshotWrites
 from jobdash.store.dialects.sqlite import chunks
-from jobdash.store.merge import KNOWN_COLUMNS, RemoteSnapshot, SnapshotSource, changed_columns, is_older
+from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, is_older
 from jobdash.store.records import UpsertResult
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.sanitize import distinct, stored, stored_named
@@ -71,7 +72,7 @@ _ALL_NONE = dict.fromkeys(
 
 
 @dataclass
-class _Batch:
+class _Collected:
     """An `UpsertResult` in the making."""
 
     inserted: list[int] = field(default_factory=list)
@@ -98,7 +99,7 @@ class SyncWrites(SnapshotWrites):
         account: str,
         provider: str,
         origin: str,
-        jobs: Sequence[RemoteSnapshot],
+        jobs: Sequence[RemoteJob],
         asked_at: int,
         *,
         configured: Collection[str] | None = None,
@@ -114,7 +115,7 @@ class SyncWrites(SnapshotWrites):
         """
         source = SnapshotSource(account, asked_at, configured)
         by_id = {observed.remote_id: observed for observed in jobs}
-        collected = _Batch()
+        collected = _Collected()
         for some in chunks(list(by_id.values()), _JOBS_A_TRANSACTION):
             with self._transaction() as connection:
                 self._write_answers(connection, provider, origin, some, source, collected, listed=listed)
@@ -127,14 +128,14 @@ class SyncWrites(SnapshotWrites):
         connection: Connection,
         provider: str,
         origin: str,
-        jobs: Sequence[RemoteSnapshot],
+        jobs: Sequence[RemoteJob],
         source: SnapshotSource,
-        collected: _Batch,
+        collected: _Collected,
         *,
         listed: bool,
     ) -> None:
         known = _known(connection, provider, origin, jobs)
-        unknown: list[RemoteSnapshot] = []
+        unknown: list[RemoteJob] = []
         seen: list[dict[str, int | bool]] = []
         ahead = self._clock() + SET_BACK_MS
         for observed in jobs:
@@ -163,7 +164,7 @@ class SyncWrites(SnapshotWrites):
 
     @staticmethod
     def _collect(
-        before: dict[str, Any], observed: RemoteSnapshot, applied: AppliedSnapshot, collected: _Batch
+        before: dict[str, Any], observed: RemoteJob, applied: AppliedSnapshot, collected: _Collected
     ) -> None:
         """Add a known job to the result, unless it is removed."""
         if before["removed_at"] is not None:
@@ -182,7 +183,7 @@ class SyncWrites(SnapshotWrites):
         connection: Connection,
         provider: str,
         origin: str,
-        jobs: Sequence[RemoteSnapshot],
+        jobs: Sequence[RemoteJob],
         source: SnapshotSource,
     ) -> list[int]:
         now = self._clock()
@@ -212,7 +213,7 @@ class SyncWrites(SnapshotWrites):
             connection.execute(sqlite_insert(tags).on_conflict_do_nothing(), words)
         return sorted(made.values())
 
-    def asked_singly(self, job_id: int) -> None:
+    def reset_unchanged_polls(self, job_id: int) -> None:
         """Reset the count of unchanged lists of a job: it was requested singly."""
         with self._transaction() as connection:
             connection.execute(_RESET_UNCHANGED, {"job_key": job_id})
@@ -243,7 +244,7 @@ class SyncWrites(SnapshotWrites):
 
 
 def _known(
-    connection: Connection, provider: str, origin: str, jobs: Sequence[RemoteSnapshot]
+    connection: Connection, provider: str, origin: str, jobs: Sequence[RemoteJob]
 ) -> dict[str, dict[str, Any]]:
     """Return the known jobs among ``jobs``: by remote id, or by the key of a submit not yet confirmed."""
     found: dict[str, dict[str, Any]] = {}
@@ -264,15 +265,15 @@ def _known(
     return found
 
 
-def _submit_key(observed: RemoteSnapshot) -> str:
+def _submit_key(observed: RemoteJob) -> str:
     return f"key {observed.submit_key}"
 
 
-def _input_file(observed: RemoteSnapshot) -> str:
+def _input_file(observed: RemoteJob) -> str:
     return f"file {observed.files.get('input')}"
 
 
-def _submitted(known: dict[str, dict[str, Any]], observed: RemoteSnapshot) -> dict[str, Any] | None:
+def _submitted(known: dict[str, dict[str, Any]], observed: RemoteJob) -> dict[str, Any] | None:
     """Return the submit whose batch this is by its input file; a batch made before it is another's.
 
     Some servers give the same file to every upload of the same content.
@@ -287,7 +288,7 @@ def _as_dict(row: Row[Any]) -> dict[str, Any]:
     return dict(zip(KNOWN_COLUMNS, row, strict=True))
 
 
-def _discovered(observed: RemoteSnapshot, now: int) -> dict[str, Any]:
+def _discovered(observed: RemoteJob, now: int) -> dict[str, Any]:
     """Return the columns of a job seen for the first time; if it ended long ago, it was not updated now."""
     columns = changed_columns(observed)
     columns["remote_id"] = observed.remote_id

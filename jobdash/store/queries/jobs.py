@@ -116,7 +116,7 @@ class JobReads(ReadConnection):
         )
         return [(job_row(values[:-1]), values[-1]) for values in found]
 
-    def pace_setters(self, account: str, origin: str) -> list[JobRow]:
+    def shortest_interval_jobs(self, account: str, origin: str) -> list[JobRow]:
         """Return unfinished jobs of an account at one server, with the one of the shortest poll interval.
 
         These are the youngest, the one whose cancel was requested last, and one that was force-failed; also
@@ -148,7 +148,7 @@ class JobReads(ReadConnection):
             (account, origin, polls, limit),
         )
 
-    def answered_at(self, ids: Sequence[int]) -> dict[int, int]:
+    def last_answers(self, ids: Sequence[int]) -> dict[int, int]:
         """Return when a provider last answered for jobs that were submitted from here, 404s apart."""
         found: dict[int, int] = {}
         for some in chunks(ids):

@@ -49,7 +49,7 @@ def test_one_that_fails_is_undone_alone(writer: Writer, reader: Reader) -> None:
     assert reader.rows([first.id])[first.id].status is Status.CANCELLING
 
 
-def test_a_refusal_writes_nothing_and_stops_nobody(writer: Writer, reader: Reader) -> None:
+def test_a_refusal_writes_nothing_and_stops_no_other(writer: Writer, reader: Reader) -> None:
     put(writer, remote("batch_1"), remote("batch_2", Status.COMPLETED))
     rows = reader.rows([1, 2])
     refused, begun = writer.batch(
@@ -86,9 +86,7 @@ def test_another_process_sees_all_of_them_or_none(path: Path, writer: Writer, re
     assert len(reader.events(limit=10)) == 3
 
 
-def test_what_sqlite_undoes_as_a_whole_is_told_to_nobody_as_done(
-    path: Path, writer: Writer, reader: Reader
-) -> None:
+def test_no_result_is_returned_for_what_sqlite_rolls_back(path: Path, writer: Writer, reader: Reader) -> None:
     put(writer, remote("batch_1"), remote("batch_2"))
 
     def undoes_all(w: Writer) -> None:  # as a full disk does
