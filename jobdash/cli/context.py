@@ -9,7 +9,7 @@ from pathlib import Path
 from jobdash.cli.output import Style, print_error
 from jobdash.config.settings import Config, load
 from jobdash.domain.account import Account
-from jobdash.domain.job import LOCAL
+from jobdash.domain.provider_info import LOCAL
 from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
 from jobdash.operations.job_lookup import OpenedStore, open_browser
 from jobdash.operations.providers import account_hint

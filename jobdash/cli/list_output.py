@@ -13,7 +13,8 @@ from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
 from jobdash.cli.output import print_error
 from jobdash.cli.tables import table
 from jobdash.cli.time_format import as_of_words
-from jobdash.domain.job import LOCAL, JobDetails, JobRow
+from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.time import system_clock
 from jobdash.errors import UsageError
 from jobdash.operations.export import write_csv

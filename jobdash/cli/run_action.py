@@ -17,7 +17,7 @@ from jobdash.cli.sync_output import notices, sync_now
 from jobdash.cli.time_format import as_of_words
 from jobdash.domain.account import Account
 from jobdash.domain.describe.plan_text import result_counts
-from jobdash.domain.job import LOCAL, JobRow
+from jobdash.domain.job import JobRow
 from jobdash.domain.plan import (
     Action,
     ActionOutcome,
@@ -27,6 +27,7 @@ from jobdash.domain.plan import (
     DecisionKind,
     Plan,
 )
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Status
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError

@@ -16,7 +16,7 @@ from typing import Any
 
 from jobdash.config.accounts import ACCOUNT_SETTINGS, keep_keys_of, read_headers
 from jobdash.domain.account import Account, Secret
-from jobdash.domain.job import LOCAL
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError

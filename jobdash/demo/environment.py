@@ -22,6 +22,11 @@ from jobdash.demo.samples import KEYS, seed_emulator
 from jobdash.demo.script_process import SCRIPTS, WORKERS
 from jobdash.domain.account import Account, Secret
 
+_PATIENCE_S = 2.0
+_OUTPUT = "output"
+_REAP_EVERY_S = 1.0
+"""How often those that have ended are asked how: until then they stay in the table of processes."""
+
 
 @contextmanager
 def demo_world() -> Iterator[Config]:
@@ -45,12 +50,6 @@ def _account(name: str, key: str, server: EmulatorServer) -> Account:
     provider = "gemini" if name == "gemini" else "openai"
     url = server.gemini_base_url if provider == "gemini" else server.openai_base_url
     return Account(name, provider, f"DEMO_{name.upper()}_KEY", Secret(key), url)
-
-
-_PATIENCE_S = 2.0
-_OUTPUT = "output"
-_REAP_EVERY_S = 1.0
-"""How often those that have ended are asked how: until then they stay in the table of processes."""
 
 
 class DemoScripts:

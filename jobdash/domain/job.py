@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import FORCE_FAILED, TERMINAL, UNFINISHED, Completeness, Status, outcome_of
 
-LOCAL = "local"
-"""Provider and account of every local job."""
 CANCEL_STUCK_MS = 15 * 60 * 1000
 """A cancel asked longer ago than this may be asked again."""
 UNDO_MS = 24 * 60 * 60 * 1000

@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+LOCAL = "local"
+"""Provider and account of every local job. Not in `domain.job`, which a user's script need not import."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:

@@ -5,7 +5,6 @@ Providers are found through the entry-point group ``jobdash.providers``, whose e
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -77,7 +76,6 @@ def open_adapter(account: Account) -> Adapter:
 
 def load_adapter(info: ProviderInfo) -> Callable[[Account], Adapter]:
     """Import a provider's adapter; its SDK writes nothing to the terminal."""
-
     silence_sdks()
     adapter: Callable[[Account], Adapter] = _load(info.adapter)
     return adapter
@@ -100,6 +98,8 @@ def silence_sdks() -> None:
     google-genai warns of a state it does not know with the state itself, escape sequences included, and
     anything on stderr would be drawn across the dashboard. A warning that is an error stays one.
     """
+    import logging  # takes 3 ms, and a user's script imports this module for its settings
+
     warnings.showwarning = _show_nothing
     root = logging.getLogger()
     # Without any handler `logging` writes warnings to stderr; with one, `OPENAI_LOG` adds none of its own.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from typing import NamedTuple
 
-from jobdash.domain.job import LOCAL
+from jobdash.domain.provider_info import LOCAL
 from jobdash.store.dialects import sqlite
 from jobdash.store.lease_transitions import has_worker
 from jobdash.store.owner import Owner

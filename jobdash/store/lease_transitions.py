@@ -5,7 +5,7 @@ Each that ends a worker's right to write raises the fence; the worker is refused
 
 from __future__ import annotations
 
-from jobdash.domain.job import LOCAL
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import FORCE_FAILED, Status, Tab
 from jobdash.store.dialects import sqlite
 from jobdash.store.owner import Owner

@@ -9,7 +9,8 @@ from textual.message import Message
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.job_text import ended_word
-from jobdash.domain.job import LOCAL, JobRow
+from jobdash.domain.job import JobRow
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import LATE_CANCEL, Status
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.script_text import stopped_pids
-from jobdash.domain.job import LOCAL
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import waiting_removals

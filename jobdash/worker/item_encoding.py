@@ -23,6 +23,10 @@ _NAMED_CHARACTERS = 80
 _OF_A_SET = object()
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_Path = tuple[Any, object] | None
+"""The place of a part: the path of what it is in, and its key or index there; None for the whole."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}>")
+"""In the text of an object: its place in memory."""
 
 
 def detail_json(value: object, limit: int = DETAIL_BYTES) -> str | None:
@@ -52,10 +56,6 @@ def _size(text: str) -> int:
             "utf-8", "surrogatepass"
         )
     )
-
-
-_Path = tuple[Any, object] | None
-"""The place of a part: the path of what it is in, and its key or index there; None for the whole."""
 
 
 def _plain(value: Any, path: _Path) -> Any:
@@ -174,10 +174,6 @@ def _kind(value: object) -> str:
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     name = clean(f"{module}{kind.__qualname__}", _NAMED_CHARACTERS)
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}>")
-"""In the text of an object: its place in memory."""
 
 
 def kept_key(key: object) -> str:

@@ -41,6 +41,14 @@ _uninterrupted: set[CodeType] = set()
 """The code of functions that Ctrl-C waits for."""
 _deferred_at: float | None = None
 """When the first Ctrl-C came that waits (`time.monotonic`)."""
+live: set[ProcessRun] = set()
+"""Runs whose end is not written."""
+left_early: deque[ProcessRun] = deque(maxlen=100)
+"""Plain loops that were left early, for a reason that may show at the end of the script."""
+_fork_lock = threading.RLock()
+"""Held from before a fork until after it: two threads may fork at once."""
+_untouched: list[Lease] = []
+"""Connections of a parent process: closing one in a child could disturb the parent's."""
 
 
 def listen(token: Token) -> None:
@@ -184,16 +192,6 @@ class ProcessRun(Protocol):
 
     def in_forked_child(self) -> Lease | None:
         """Do nothing more in the child; return the parent's connection."""
-
-
-live: set[ProcessRun] = set()
-"""Runs whose end is not written."""
-left_early: deque[ProcessRun] = deque(maxlen=100)
-"""Plain loops that were left early, for a reason that may show at the end of the script."""
-_fork_lock = threading.RLock()
-"""Held from before a fork until after it: two threads may fork at once."""
-_untouched: list[Lease] = []
-"""Connections of a parent process: closing one in a child could disturb the parent's."""
 
 
 class _ForkState(threading.local):

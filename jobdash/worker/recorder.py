@@ -38,6 +38,8 @@ _END_IS_LOST = "How the job ended is not recorded."
 PATIENCE_MS = 250
 """How long an item waits for other writers before its outcome is left for the next write."""
 T = TypeVar("T")
+_TICK_S = 0.05
+_CHECK_FILE_EVERY_S = 1.0
 
 
 class Recorder(StoreConnection):
@@ -247,10 +249,6 @@ class Recorder(StoreConnection):
 def _expect(keys: list[str], lease: Lease) -> bool:
     lease.expect(keys)
     return True
-
-
-_TICK_S = 0.05
-_CHECK_FILE_EVERY_S = 1.0
 
 
 class Heartbeat:

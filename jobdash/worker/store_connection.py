@@ -18,6 +18,13 @@ from jobdash.store.leases import Lease, LeaseRefused
 from jobdash.worker.cancellation import Token
 from jobdash.worker.terminal import print_line
 
+LAST_WAIT_S = 30.0
+"""How long a claim and the last flush wait for other writers, and after how long a wait is reported."""
+MOST_KEPT = 10_000
+"""Outcomes kept in memory for a full disk; for a store that is only busy the loop gets slower instead."""
+RUNS_ON = "The loop runs on; nothing more of it is recorded."
+T = TypeVar("T")
+
 
 class _ThreadState(threading.local):
     """How deep this thread is in statements of the store, and what is deferred until it is in none."""
@@ -51,14 +58,6 @@ def defer(do: Callable[[], None]) -> bool:
     if _state.depth:
         _state.deferred.append(do)
     return _state.depth > 0
-
-
-LAST_WAIT_S = 30.0
-"""How long a claim and the last flush wait for other writers, and after how long a wait is reported."""
-MOST_KEPT = 10_000
-"""Outcomes kept in memory for a full disk; for a store that is only busy the loop gets slower instead."""
-RUNS_ON = "The loop runs on; nothing more of it is recorded."
-T = TypeVar("T")
 
 
 class StoreConnection:

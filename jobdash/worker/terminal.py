@@ -32,6 +32,11 @@ _asking = False
 _input = builtins.input
 _lines = 0
 """Progress lines that are shown in turn, of loops inside each other."""
+_DRAW_EVERY_S = 0.1
+_FIRST_AFTER_S = 0.2
+"""A loop that is over sooner needs no line."""
+_NAME_WIDTH = 40
+_BAR_WIDTH = 20
 
 
 class _AboveProgress:
@@ -170,13 +175,6 @@ def _encodable(text: str, encoding: object) -> str:
         return text.encode(known, "replace").decode(known)
     except LookupError:
         return text.encode("ascii", "replace").decode()
-
-
-_DRAW_EVERY_S = 0.1
-_FIRST_AFTER_S = 0.2
-"""A loop that is over sooner needs no line."""
-_NAME_WIDTH = 40
-_BAR_WIDTH = 20
 
 
 class ProgressState(NamedTuple):

@@ -6,7 +6,8 @@ import pytest
 from domain_kit import HOUR, MINUTE, NOW, job
 
 from jobdash.domain.describe.job_story import Remark, ended_sentence, status_remarks, story
-from jobdash.domain.job import LOCAL, JobRow
+from jobdash.domain.job import JobRow
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import FORCE_FAILED, Status, ended_text
 
 

@@ -8,7 +8,7 @@ import click
 
 from jobdash.cli.command import AccountParam, command_with_context, pass_context
 from jobdash.cli.context import CliContext
-from jobdash.domain.job import LOCAL
+from jobdash.domain.provider_info import LOCAL
 from jobdash.errors import UsageError
 
 

@@ -19,7 +19,7 @@ def command(context: CliContext, accounts: tuple[str, ...], full: bool) -> int:
     """
     from jobdash.cli.output import print_error
     from jobdash.cli.sync_output import ask, failures, show_reports
-    from jobdash.domain.job import LOCAL
+    from jobdash.domain.provider_info import LOCAL
 
     wanted = context.wanted_accounts(accounts)
     if LOCAL in accounts:

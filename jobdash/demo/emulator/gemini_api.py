@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from jobdash.demo.emulator.batch import Batch
     from jobdash.demo.emulator.emulator import EmulatedAccount, EmulatedProvider
 
+MODELS = ("gemini-x-flash", "gemini-x-pro", "gemini-x-embedding")
+LONGEST_FILE_ID = 40
+_KEY_HEADER = "x-goog-api-key"
+
 
 def read_file(content: bytes, *, embeddings: bool = False) -> tuple[BatchRequests, tuple[LineError, ...]]:
     """The requests of an input file, and what is wrong with it."""
@@ -66,39 +70,16 @@ class UploadSession:
     wanted_id: str | None
     content: bytearray = field(default_factory=bytearray)
 
-
-class UploadSessions:
-    """The uploads under way, by the id in their URL."""
-
-    def __init__(self) -> None:
-        self._sessions: dict[str, UploadSession] = {}
-
-    def start(self, upload_id: str, session: UploadSession) -> None:
-        """Open one."""
-        self._sessions[upload_id] = session
-
-    def receive(self, upload_id: str, command: str, offset: str, piece: bytes) -> tuple[UploadSession, bool]:
-        """Take a piece; True with the last one, after which the upload is closed."""
-        session = self._sessions.get(upload_id)
-        if session is None:
-            raise ApiError(404, "The upload is unknown or was finalized.")
+    def receive(self, command: str, offset: str, piece: bytes) -> bool:
+        """Take a piece; True with the last one."""
         commands = {word.strip() for word in command.split(",")}
         if not commands or commands - {"upload", "finalize"}:
             raise ApiError(400, f"Unknown upload command: '{command}'.")
         if "upload" in commands:
-            if offset != str(len(session.content)):
-                raise ApiError(400, f"The offset is {offset}; {len(session.content)} bytes were received.")
-            session.content += piece
-        if "finalize" in commands:
-            del self._sessions[upload_id]
-            return session, True
-        return session, False
-
-
-MODELS = ("gemini-x-flash", "gemini-x-pro", "gemini-x-embedding")
-LONGEST_FILE_ID = 40
-
-_KEY_HEADER = "x-goog-api-key"
+            if offset != str(len(self.content)):
+                raise ApiError(400, f"The offset is {offset}; {len(self.content)} bytes were received.")
+            self.content += piece
+        return "finalize" in commands
 
 
 def gemini_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:
@@ -136,7 +117,8 @@ class _Gemini:
     def __init__(self, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> None:
         self._provider = provider
         self._accepts = accepts
-        self._uploads = UploadSessions()
+        self._uploads: dict[str, UploadSession] = {}
+        """The uploads under way, by the id in their URL."""
 
     async def list_models(self, request: Request) -> Response:
         self._account(request)
@@ -148,14 +130,13 @@ class _Gemini:
         if upload_id is None:
             return await self._start_upload(request)
         headers = request.headers
-        session, final = self._uploads.receive(
-            upload_id,
-            headers.get("x-goog-upload-command", ""),
-            headers.get("x-goog-upload-offset", ""),
-            await request.body(),
-        )
-        if not final:
+        session = self._uploads.get(upload_id)
+        if session is None:
+            raise ApiError(404, "The upload is unknown or was finalized.")
+        command, offset = headers.get("x-goog-upload-command", ""), headers.get("x-goog-upload-offset", "")
+        if not session.receive(command, offset, await request.body()):
             return Response(headers={"X-Goog-Upload-Status": "active"})
+        del self._uploads[upload_id]
         file = UploadedFile(
             id=session.wanted_id or self._provider.new_file_id(),
             name=session.display_name,
@@ -260,13 +241,12 @@ class _Gemini:
         wanted = file if isinstance(file, dict) else {}
         name = wanted.get("displayName", wanted.get("display_name", ""))
         upload_id = self._provider.ids.word("upload", 32)
-        session = UploadSession(
+        self._uploads[upload_id] = UploadSession(
             key=presented_key(request),
             display_name=str(name),  # protobuf takes both spellings, and the SDK sends the second
             mime_type=request.headers.get("x-goog-upload-header-content-type", ""),
             wanted_id=wanted.get("name"),
         )
-        self._uploads.start(upload_id, session)
         url = request.url.include_query_params(upload_id=upload_id, upload_protocol="resumable")
         return JSONResponse({}, headers={"X-Goog-Upload-URL": str(url), "X-Goog-Upload-Status": "active"})
 

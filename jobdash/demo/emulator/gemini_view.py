@@ -14,6 +14,23 @@ from jobdash.demo.emulator.web import JsonObject, to_jsonl
 
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 429: 8, 500: 13, 503: 14}
 """google.rpc.Code by HTTP status."""
+FILE_LIFE = 48 * HOUR
+_TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
+_WORDS = {
+    Phase.VALIDATING: "BATCH_STATE_PENDING",
+    Phase.IN_PROGRESS: "BATCH_STATE_RUNNING",
+    Phase.FINALIZING: "BATCH_STATE_RUNNING",
+    Phase.COMPLETED: "BATCH_STATE_SUCCEEDED",
+    Phase.FAILED: "BATCH_STATE_FAILED",
+    Phase.EXPIRED: "BATCH_STATE_EXPIRED",
+    Phase.CANCELLED: "BATCH_STATE_CANCELLED",
+}
+_ERRORS = {
+    Phase.FAILED: (3, "The batch could not be processed."),
+    Phase.EXPIRED: (4, "The batch expired before it was completed."),
+    Phase.CANCELLED: (1, "The batch was cancelled."),
+}
+"""The code (google.rpc.Code) and sentence of an operation that ended without a result."""
 
 
 def is_embedding(model: str) -> bool:
@@ -80,26 +97,6 @@ def _request(batch: Batch, index: int) -> JsonObject:
         return {"key": key, "request": {"content": {"parts": [{"text": f"What about {key}?"}]}}}
     contents = [{"role": "user", "parts": [{"text": f"What about {key}?"}]}]
     return {"key": key, "request": {"contents": contents}}
-
-
-FILE_LIFE = 48 * HOUR
-
-_TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
-_WORDS = {
-    Phase.VALIDATING: "BATCH_STATE_PENDING",
-    Phase.IN_PROGRESS: "BATCH_STATE_RUNNING",
-    Phase.FINALIZING: "BATCH_STATE_RUNNING",
-    Phase.COMPLETED: "BATCH_STATE_SUCCEEDED",
-    Phase.FAILED: "BATCH_STATE_FAILED",
-    Phase.EXPIRED: "BATCH_STATE_EXPIRED",
-    Phase.CANCELLED: "BATCH_STATE_CANCELLED",
-}
-_ERRORS = {
-    Phase.FAILED: (3, "The batch could not be processed."),
-    Phase.EXPIRED: (4, "The batch expired before it was completed."),
-    Phase.CANCELLED: (1, "The batch was cancelled."),
-}
-"""The code (google.rpc.Code) and sentence of an operation that ended without a result."""
 
 
 def operation_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:

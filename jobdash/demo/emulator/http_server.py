@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 
     from jobdash.demo.emulator.emulator import Emulator
 
-
 ResetConnection = Callable[[tuple[str, int]], None]
 """Resets the connection of the client at that address."""
 
 JOURNALED = 2_000
 """Characters of a body that the journal keeps."""
+IDLE_TIMEOUT = 75
+"""Seconds a connection may idle, so that a client polling every half minute does not run into its closing."""
+LINGER_NOT = struct.pack("ii", 1, 0)
+"""For SO_LINGER: closing sends RST, not FIN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +185,6 @@ def _summary(call: _RequestLine) -> str:
     if kind == "application/json":
         return call.body[:JOURNALED].decode(errors="replace")
     return f"<{len(call.body)} bytes of {kind or 'no type'}>" if call.body else ""
-
-
-IDLE_TIMEOUT = 75
-"""Seconds a connection may idle, so that a client polling every half minute does not run into its closing."""
-LINGER_NOT = struct.pack("ii", 1, 0)
-"""For SO_LINGER: closing sends RST, not FIN."""
 
 
 class PromptServer(uvicorn.Server):

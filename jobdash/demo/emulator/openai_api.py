@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from jobdash.demo.emulator.batch import Batch
     from jobdash.demo.emulator.emulator import EmulatedAccount, EmulatedProvider
 
-
 MAX_REQUESTS = 50_000
+ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/moderations")
+MODELS = ("gpt-x", "gpt-x-mini", "embed-x")
+MAX_METADATA = (16, 64, 512)
+"""Pairs, characters of a key, characters of a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,6 @@ def _parse(line: bytes) -> dict[str, object] | None:
     except ValueError:
         return None
     return request if isinstance(request, dict) else None
-
-
-ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/moderations")
-MODELS = ("gpt-x", "gpt-x-mini", "embed-x")
-MAX_METADATA = (16, 64, 512)
-"""Pairs, characters of a key, characters of a value."""
 
 
 def openai_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:

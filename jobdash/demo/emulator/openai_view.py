@@ -16,6 +16,8 @@ _EXPIRED: JsonObject = {
     "code": "batch_expired",
     "message": "This request could not be executed before the completion window expired.",
 }
+INPUT_TOKENS = 20
+OUTPUT_TOKENS = 30
 
 
 def render(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> bytes:
@@ -86,10 +88,6 @@ def _request(batch: Batch, index: int) -> JsonObject:
     else:
         question["input"] = f"What about {custom_id}?"
     return {"custom_id": custom_id, "method": "POST", "url": batch.script.endpoint, "body": question}
-
-
-INPUT_TOKENS = 20
-OUTPUT_TOKENS = 30
 
 
 def batch_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobdash.domain.job import LOCAL, UNDO_MS, Event
+from jobdash.domain.job import UNDO_MS, Event
+from jobdash.domain.provider_info import LOCAL
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, intent_row, job_row
 from jobdash.store.sort_orders import Values

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from jobdash.domain.job import LOCAL
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import chunks, placeholders

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from jobdash.domain.job import LOCAL, AccountHealth
+from jobdash.domain.job import AccountHealth
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Status, Tab
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE, short_span

@@ -14,7 +14,8 @@ from textual.widget import Widget
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.job_text import waits_for_script
-from jobdash.domain.job import LOCAL, AccountHealth, JobRow
+from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
