@@ -1,4 +1,4 @@
-"""The question before an action: the plan as the dialog tells it, and an answer that has to be typed."""
+"""The question before an action: the plan as the dialog shows it, and an answer that has to be typed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _job_words(decision: Decision) -> str:
 
 
 def confirm_plan(plan: Plan) -> None:
-    """Show a plan and ask; NotConfirmed when the answer is no, or nobody is there to ask.
+    """Show a plan and ask; NotConfirmed when the answer is no, or there is no terminal.
 
     For more than twenty jobs the number itself is the yes.
     """
@@ -62,7 +62,7 @@ def confirm_plan(plan: Plan) -> None:
 
 
 def ask(what: str) -> None:
-    """Ask for a yes; NotConfirmed when the answer is anything else, or nobody is there to ask."""
+    """Ask for a yes; NotConfirmed when the answer is anything else, or there is no terminal."""
     if not sys.stdin.isatty():
         raise NotConfirmed(f"{what}: {_NOBODY}")
     if _typed(f"{what}? [y/N] ").lower() not in {"y", "yes"}:

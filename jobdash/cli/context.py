@@ -37,7 +37,7 @@ class CliContext:
 
     @cached_property
     def config(self) -> Config:
-        """The settings, read once; what they hold that nobody knows is said on stderr."""
+        """The settings, read once; unknown ones are printed on stderr."""
         config = load(self.config_path, self.database)
         for warning in config.warnings:
             print_error(f"warning: {warning}", Style.WARN)
@@ -60,7 +60,7 @@ class CliContext:
     def wanted_accounts(self, names: tuple[str, ...]) -> tuple[Account, ...]:
         """Return the configured accounts of these names, all of them when there are none.
 
-        That of the local jobs is none of them: nobody can be asked. UsageError for a name nobody has,
+        That of scripts' jobs is none of them: it cannot be asked. UsageError for an unknown name,
         ConfigError when no account is configured at all.
         """
         config = self.config

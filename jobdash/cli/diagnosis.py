@@ -1,4 +1,4 @@
-"""What the doctor says: one line a fact, ✔ or ✖ in front, a way out behind."""
+"""The output of the doctor: one line a fact, ✔ or ✖ in front, a way out behind."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _print_accounts(accounts: list[AccountFacts]) -> None:
 
 
 def _print_scripts(store: StoreFacts | None) -> None:
-    """Say of the account that is always there how many scripts write to it."""
+    """Print how many scripts write to the account that is always there."""
     if store is None:
         return
     _good(f"account local: your own scripts, {store.scripts:,} running now")

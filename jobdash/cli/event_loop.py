@@ -55,7 +55,7 @@ def _ctrl_c(stop: CancelToken) -> Iterator[None]:
         )
         stop.set()
 
-    # Only inside the loop: a plain signal handler could interrupt whoever holds the lock of `CancelToken`.
+    # Only inside the loop: a plain signal handler could interrupt a holder of the lock of `CancelToken`.
     before = signal.getsignal(signal.SIGINT)
     try:
         loop.add_signal_handler(signal.SIGINT, pressed)

@@ -1,4 +1,4 @@
-"""Fetching, job by job: what is told of each file."""
+"""Fetching results for a command: one line a job, or JSON."""
 
 from __future__ import annotations
 

@@ -41,9 +41,9 @@ def print_items(browser: Browser, job_id: int, outcome: ItemStatus | None, limit
     """Print a job's items, a line each, under their counts and the commonest errors."""
     counts = browser.item_counts(job_id)
     print_text("")
-    told = " · ".join(f"{number:,} {word}" for word, number in counts.items() if number)
-    print_text(f"Items  {told or 'none are kept'}")
-    if not told:
+    text = " · ".join(f"{number:,} {word}" for word, number in counts.items() if number)
+    print_text(f"Items  {text or 'none are kept'}")
+    if not text:
         return
     _print_errors(browser.item_errors(job_id))
     number = 0
@@ -69,8 +69,8 @@ def _error_words(error_type: str | None, error: str | None) -> str:
 
 
 def _line(item: ItemRow) -> str:
-    told = _error_words(item.error_type, item.error) or clean(item.detail or "", 200)
-    return "  ".join(filter(None, (f"{item.outcome:<7}", clean(item.key, 200), told)))
+    text = _error_words(item.error_type, item.error) or clean(item.detail or "", 200)
+    return "  ".join(filter(None, (f"{item.outcome:<7}", clean(item.key, 200), text)))
 
 
 def items_json(

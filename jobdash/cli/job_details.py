@@ -24,7 +24,7 @@ from jobdash.domain.failures import (
 from jobdash.domain.items import Attempt
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.status import Status
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, quantity
 from jobdash.operations.providers import has_results, results_in_files
 
 _NO_FAULT = frozenset({Status.COMPLETED, Status.CANCELLED})
@@ -81,7 +81,7 @@ def _unknown(job: JobDetails, failed: FailedRequests) -> str:
         return "The reasons of its failure are not known here"
     if failed.kept:
         return f"Only {failed.kept:,} of {number:,} failed requests are known here"
-    return f"Which {number:,} {'request' if number == 1 else 'requests'} failed, and why, is not known here"
+    return f"Which {quantity(number, 'request')} failed, and why, is not known here"
 
 
 def _some(words: Iterable[str], number: int) -> str:
@@ -153,8 +153,8 @@ def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Ite
 
 def _progress(row: JobRow, now: int) -> str:
     counts = (("succeeded", row.succeeded), ("failed", row.failed), ("cancelled", row.cancelled))
-    told = [f"{number:,} {word}" for word, number in counts if number is not None]
-    return " · ".join(filter(None, (known_done(row), *told, left(row, now))))
+    texts = [f"{number:,} {word}" for word, number in counts if number is not None]
+    return " · ".join(filter(None, (known_done(row), *texts, left(row, now))))
 
 
 def _time(ms: int | None, now: int) -> str:

@@ -47,7 +47,7 @@ class JobListing(NamedTuple):
 
 
 def read_scope(expr: str, *, removed: bool) -> Scope:
-    """Read a filter; FilterError says where it is wrong."""
+    """Read a filter; FilterError with the place of the mistake."""
     if not expr.strip():
         return Scope(removed=removed)
     from jobdash.domain.filter.language import parse  # most lists have no filter
@@ -71,7 +71,7 @@ def print_csv(listing: JobListing, browser: Browser) -> None:
 
 
 def print_table(listing: JobListing, browser: Browser) -> None:
-    """Print a listing as a table; what it leaves out is said on stderr."""
+    """Print a listing as a table; what it leaves out is printed on stderr."""
     now = system_clock()
     rows = [line(row, now) for row in listing.rows(browser)]
     if rows:
@@ -85,7 +85,7 @@ def print_table(listing: JobListing, browser: Browser) -> None:
 
 
 def print_age(context: CliContext) -> None:
-    """Say on stderr when the accounts were asked."""
+    """Print on stderr when the accounts were asked."""
     if not context.config.accounts:
         if not context.opened.browser.counts().by_account.get(LOCAL):
             print_error(no_account())

@@ -44,7 +44,7 @@ COMMANDS = {
 
 
 class OutputClosed(Exception):
-    """Whoever read our output is gone; click would end the program for that in its own way."""
+    """The reader of our output is gone; click would end the program for that in its own way."""
 
 
 class LazyGroup(click.Group):
@@ -73,7 +73,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Say what a mistyped command may have meant."""
+        """Suggest what a mistyped command may have meant."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:

@@ -1,4 +1,4 @@
-"""Asking again for error details, job by job."""
+"""Refreshing error details for a command, job by job."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def require_terminal(sentence: str, instead: str) -> None:
 def _wait_for_foreground() -> None:
     """Stop until a shell's ``fg``, where the terminal is another program's (``jobdash &``).
 
-    In a session without a shell nobody would wake us, and the signal does nothing.
+    In a session without a shell nothing would wake us, and the signal does nothing.
     """
     if not hasattr(os, "tcgetpgrp"):
         return

@@ -81,7 +81,7 @@ def plan_selection(context: CliContext, action: Action, selection: SelectedJobs,
 
 
 def carry_out(context: CliContext, plan: Plan, manner: RunOptions, *, worst: int = 0) -> int:
-    """Ask, act, and tell; return the exit code, which is ``worst`` where all goes well."""
+    """Ask, act, and report; return the exit code, which is ``worst`` where all goes well."""
     refused = any(decision.verdict is DecisionKind.REFUSED for decision in plan.skipped)
     worst = worst or (FAILED if refused else 0)
     if not context.as_json:
@@ -169,11 +169,11 @@ async def _confirmed(
     assert manner.wait_ms is not None
     done = tuple(outcome.job.id for outcome in summary.outcomes if outcome.result is ActionResult.DONE)
     awaited = {*done, *_under_way(summary.plan)}
-    told: set[str] = set()
+    printed: set[str] = set()
 
     def news(line: str) -> None:
-        if line not in told:
-            told.add(line)
+        if line not in printed:
+            printed.add(line)
             print_error(line)
 
     def on_sync(report: SyncReport) -> None:

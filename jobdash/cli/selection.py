@@ -55,7 +55,7 @@ class SelectedJobs:
 
 
 def select(context: CliContext, wanted: JobSelector, *, removed: bool = False) -> SelectedJobs:
-    """Find the jobs; what a bad name is wrong about is said on stderr.
+    """Find the jobs; errors of bad names are printed on stderr.
 
     With no good name among them, raises what is wrong. ``removed``: a removed job may be named as well.
     """
@@ -102,8 +102,8 @@ def _named(context: CliContext, wanted: JobSelector, *, removed: bool) -> Select
             errors.append(_not_found_error(context, word, found))
         elif found.removed_at is not None and not removed:
             when = ago(found.removed_at, system_clock())
-            told = f"{clean(word, 80)} was removed {when}; jobdash undo {found.public_id}"
-            errors.append(JobNotFound(told))
+            reason = f"{clean(word, 80)} was removed {when}; jobdash undo {found.public_id}"
+            errors.append(JobNotFound(reason))
         else:
             rows.setdefault(found.id, found)
     if not rows:
@@ -123,7 +123,7 @@ def _not_found_error(context: CliContext, word: str, found: JobdashError | None)
 
 
 def _worst(errors: Sequence[JobdashError]) -> JobdashError:
-    """Return the error to end with, after the others were said: one that is no mere "no such job", if any."""
+    """Return the error to end with, after the others were printed: rather one that is no "no such job"."""
     ordered = sorted(errors, key=lambda error: isinstance(error, JobNotFound))
     for error in ordered[1:]:
         print_error(f"jobdash: {error}", Style.BAD)

@@ -39,8 +39,8 @@ async def open_session(context: CliContext, stop: CancelToken) -> AsyncIterator[
 
 
 def open_clients(context: CliContext) -> AccountClients:
-    """Return the configured accounts, to be entered; their pauses are told on stderr."""
-    return AccountClients(context.config.accounts, on_pause=_tell_pause)
+    """Return the configured accounts, to be entered; their pauses are printed on stderr."""
+    return AccountClients(context.config.accounts, on_pause=_print_pause)
 
 
 def configured(context: CliContext) -> frozenset[str]:
@@ -55,7 +55,7 @@ def situation(context: CliContext, *, named: bool) -> DecisionContext:
     )
 
 
-def _tell_pause(name: str, until: int | None) -> None:
+def _print_pause(name: str, until: int | None) -> None:
     if until is not None:
         seconds = max(1, (until - system_clock()) // 1000)
         print_error(f"{name}: waiting {seconds} s, its provider takes no more requests now", Style.WARN)

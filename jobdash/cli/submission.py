@@ -1,4 +1,4 @@
-"""Submitting a checked file, and saying what became of it."""
+"""Submitting a checked file for a command, and its output."""
 
 from __future__ import annotations
 

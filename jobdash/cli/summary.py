@@ -1,4 +1,4 @@
-"""What became of an action, as lines and as JSON."""
+"""The outcome of an action, as lines and as JSON."""
 
 from __future__ import annotations
 

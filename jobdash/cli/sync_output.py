@@ -1,4 +1,4 @@
-"""Asking the accounts, and saying what changed and what failed."""
+"""Sync for commands, and its output: what changed and what failed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from jobdash.operations.sync_accounts import rejected
 
 
 def sync_now(context: CliContext, names: Collection[str] | None = None) -> int:
-    """Ask every account once, tell of those that failed, and return the exit code that means."""
+    """Ask every account once, print those that failed, and return the exit code."""
     return failures(context, ask(context, names))
 
 
 def sync_for(context: CliContext, row: JobRow) -> int:
-    """Ask a job's account once, where that can tell anything of the job; return the exit code."""
+    """Sync a job's account once, where that can change the job; return the exit code."""
     if context.config.account(row.account) is None:
         return 0
     here = servers(context.config.accounts).get(row.account)
@@ -53,7 +53,7 @@ def ask(context: CliContext, names: Collection[str] | None = None, *, full: bool
 
 
 def failures(context: CliContext, reports: Collection[SyncReport]) -> int:
-    """Say on stderr which accounts failed; 0 none, 5 all for their credentials, else 1."""
+    """Print on stderr which accounts failed; 0 none, 5 all for their credentials, else 1."""
     failed = [report for report in reports if report.error is not None]
     for report in failed:
         print_error(f"{report.account}: {failure_words(context, report)}", Style.BAD)
@@ -68,7 +68,7 @@ def failure_words(context: CliContext, report: SyncReport) -> str:
     assert account is not None
     assert error is not None
     words = health_error_text(error, account)
-    # Where the provider says more, the key may be right, and something else is to be done.
+    # Where the provider gives details, the key may be right, and something else is to be done.
     wrong_key = words.startswith("key rejected") and ": " not in words
     return f"{words}. Set {account.key_env}." if wrong_key else words
 
@@ -110,8 +110,8 @@ def _notices(report: SyncReport) -> Iterator[tuple[int, str]]:
         yield row.id, f"{row.public_id} {short_name(row)}: could not be asked: {error_text(error)}"
     for reconciled in report.reconciled:
         if reconciled.row is not None and reconciled.notice:
-            told = reconciled.row
-            yield told.id, f"{told.public_id} {short_name(told)}: {reconciled.notice}"
+            row = reconciled.row
+            yield row.id, f"{row.public_id} {short_name(row)}: {reconciled.notice}"
     for outcome in report.removals:
         yield outcome.job.id, f"{outcome.job.public_id} {short_name(outcome.job)}: {outcome.reason}"
 

@@ -27,7 +27,7 @@ def ago(ms: int, now: int) -> str:
 
 
 _REASON = 120
-"""Characters of an account's error that are told."""
+"""Characters of an account's error that are shown."""
 
 
 def as_of(browser: Browser, config: Config) -> int | None:
@@ -39,11 +39,11 @@ def as_of(browser: Browser, config: Config) -> int | None:
 
 
 def as_of_words(browser: Browser, config: Config, now: int) -> str:
-    """Return ``as of 3m ago``, and which accounts have told nothing yet: not asked, or failed so far."""
+    """Return ``as of 3m ago``, and which accounts have not answered yet."""
     known = {health.name: health for health in browser.accounts()}
     asked = [known.get(account.name) for account in config.accounts]
     moments = [health.ok_at for health in asked if health is not None and health.ok_at is not None]
-    told = [f"as of {ago(min(moments), now)}"] if moments else []
+    parts = [f"as of {ago(min(moments), now)}"] if moments else []
     never = [
         account.name
         for account, health in zip(config.accounts, asked, strict=True)
@@ -53,7 +53,7 @@ def as_of_words(browser: Browser, config: Config, now: int) -> str:
         if health is not None and health.ok_at is None and health.asked_at is not None:
             when = ago(health.asked_at, now)
             why = f": {clean(health.error, _REASON)}" if health.error else ""
-            told.append(f"{health.name} was asked {when} and has never answered{why}")
+            parts.append(f"{health.name} was asked {when} and has never answered{why}")
     if never:
-        told.append(f"never asked yet: {', '.join(never)} (jobdash sync does it)")
-    return "; ".join(told)
+        parts.append(f"never asked yet: {', '.join(never)} (jobdash sync does it)")
+    return "; ".join(parts)

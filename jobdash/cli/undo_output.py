@@ -1,4 +1,4 @@
-"""Taking an action back: what it is, the question, what came of it."""
+"""Undo for a command: what it takes back, the question, the outcome."""
 
 from __future__ import annotations
 
@@ -95,9 +95,9 @@ def _print(context: CliContext, lines: list[SummaryLine]) -> None:
         print_summary("undo", lines)
         return
     for line in lines:
-        word, told = str(line.result), line.reason
+        word, reason = str(line.result), line.reason
         if line.after is not None and line.result is ActionResult.DONE:
-            word, told = "taken back", f"{shown_status(line.after, system_clock())} again"
-        print_line(word, line.before, told, tone_of(line.result))
+            word, reason = "taken back", f"{shown_status(line.after, system_clock())} again"
+        print_line(word, line.before, reason, tone_of(line.result))
     if lines:
         print_text(f"Taken back: {sum(line.result is ActionResult.DONE for line in lines):,}")

@@ -1,4 +1,4 @@
-"""Waiting for jobs: what is told meanwhile, and how well they ended."""
+"""Waiting for jobs: what is printed meanwhile, and the exit code."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
     if not selection.rows and not context.as_json:
         print_error(NONE_PASSES)
     deadline = None if timeout_ms is None else system_clock() + timeout_ms
-    told: set[str] = set()
-    printed: set[int] = set()
+    printed: set[str] = set()
+    ended: set[int] = set()
 
     def on_change(row: JobRow) -> None:
         if _over(row) and not context.as_json:
-            if row.id not in printed:
-                printed.add(row.id)
+            if row.id not in ended:
+                ended.add(row.id)
                 print_text(_words(row), status_tone(row))
-        elif (words := _words(row)) not in told:
-            told.add(words)
+        elif (words := _words(row)) not in printed:
+            printed.add(words)
             print_error(words)
 
     def on_sync(report: SyncReport) -> None:
-        if report.error is not None and (words := failure_words(context, report)) not in told:
-            told.add(words)
+        if report.error is not None and (words := failure_words(context, report)) not in printed:
+            printed.add(words)
             print_error(f"{report.account}: {words}", Style.WARN)
 
     waiting = WaitProgress(
@@ -59,7 +59,7 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
     if waited.timed_out:
         return TIMED_OUT
     if waited.nobody_runs:
-        _tell_left(waited)
+        _print_left(waited)
         return FAILED
     well = not selection.bad_words and all(map(ended_well, waited.rows.values()))
     return 0 if well else FAILED
@@ -89,8 +89,8 @@ def _print(context: CliContext, waited: WaitResult) -> None:
         print_error(f"the time is up; {unfinished:,} of {len(rows):,} not finished", Style.WARN)
 
 
-def _tell_left(waited: WaitResult) -> None:
-    """Say of the jobs that nobody runs how they would go on."""
+def _print_left(waited: WaitResult) -> None:
+    """Print how jobs without a running script would go on."""
     for row in waited.rows.values():
         if not _over(row):
             left = WAITS if waits_for_script(row) else "stalled: its script is not heard of any more"

@@ -30,7 +30,7 @@ def keep_keys_of(base_url: str) -> None:
 def read_headers(value: object, env: Mapping[str, str], warn: Callable[[str], object]) -> tuple[Header, ...]:
     """Read the table ``headers`` of an account.
 
-    Raises ValueError for what cannot be sent, and for a key that stands in the file; ``warn`` is called for a
+    Raises ValueError for what cannot be sent, and for a key in the file; ``warn`` is called for a
     variable that is not set.
     """
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):

@@ -25,7 +25,7 @@ from jobdash.domain.account import Account, Secret
 
 @contextmanager
 def demo_world() -> Iterator[Config]:
-    """Yield the settings of a demo; reads no environment and no config file, and leaves nothing behind."""
+    """Yield the settings of a demo; reads no environment and no config file, and leaves no files."""
     emulator = Emulator(keys=frozenset(KEYS.values()))
     seed_emulator(emulator, emulator.clock.now())
     with (
@@ -54,9 +54,9 @@ _REAP_EVERY_S = 1.0
 
 
 class DemoScripts:
-    """Worker processes in the world of one demo, each a script of the demo's person.
+    """The worker processes of one demo, each a script.
 
-    Those that the dashboard starts again are ended as well: they have written down who they are.
+    Those that the dashboard starts again are ended as well: they have recorded their process ids.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -93,7 +93,7 @@ class DemoScripts:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_PATIENCE_S)
         known = {process.pid for process in self._processes}
-        for pid in self._written_down() - known:
+        for pid in self._recorded_pids() - known:
             if _is_ours(pid, self._folder):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
@@ -130,7 +130,7 @@ class DemoScripts:
                 stderr=subprocess.STDOUT,
             )
 
-    def _written_down(self) -> set[int]:
+    def _recorded_pids(self) -> set[int]:
         with contextlib.suppress(OSError):
             return {int(file.name) for file in (self._folder / WORKERS).iterdir() if file.name.isdecimal()}
         return set()

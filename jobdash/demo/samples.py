@@ -68,7 +68,7 @@ def plan_submitted(emulator: Emulator) -> None:
 
 
 def seed_emulator(emulator: Emulator, now: float) -> None:
-    """Add the samples, as they stand at `now` (seconds since the epoch); they go on from there by themselves.
+    """Add the samples in their states at `now` (seconds since the epoch); they proceed from there.
 
     Batches submitted in the demo take about three minutes.
     """

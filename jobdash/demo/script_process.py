@@ -77,7 +77,7 @@ def fail(number: int) -> None:
 
 
 def end_with(pid: int) -> None:
-    """End this process when that one has ended, also while this one is stopped (Linux)."""
+    """End this process when the process ``pid`` has ended, also while this one is stopped (Linux)."""
     # The kernel means the thread that started it, which lasts as long as the demo only for the first start.
     if sys.platform == "linux" and os.getppid() == pid and "JOBDASH_JOB" not in os.environ:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -94,7 +94,7 @@ def _watch(pid: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run one of the scripts in the world of a demo."""
+    """Run one of the scripts of a demo."""
     name, folder, pid = arguments[0], Path(arguments[1]), int(arguments[2])
     script = SCRIPTS[name]
     end_with(pid)

@@ -42,7 +42,7 @@ class Header:
     name: str
     value: str | Secret
     env: str | None = None
-    """The environment variable that the value comes from; None for one that stands in the file."""
+    """The environment variable that the value comes from; None for one in the file."""
 
     def reveal(self) -> str:
         """Return the value as it is sent."""
@@ -92,7 +92,7 @@ class Account:
 
 
 def query_of(base_url: str | None) -> tuple[tuple[str, str], ...]:
-    """Return what stands behind the ``?`` of an address, as names and values."""
+    """Return the query of an address, as names and values."""
     if base_url is None or "?" not in base_url:
         return ()
     from urllib.parse import parse_qsl, urlsplit

@@ -29,7 +29,7 @@ class FailureGroup:
     message: str
     count: int
     lines: tuple[int, ...] = ()
-    """Where they stand in the input file, for those of a file that was refused."""
+    """Their places in the input file, for those of a file that was refused."""
     keys: tuple[str, ...] = ()
     """Keys of failed requests, the first of them."""
 

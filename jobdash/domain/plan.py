@@ -78,7 +78,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One action over jobs that will not change any more, however the store does."""
+    """One action over jobs, frozen: it does not follow the store."""
 
     action: Action
     decisions: tuple[Decision, ...]
@@ -140,7 +140,7 @@ class Plan:
 
     @property
     def severe(self) -> bool:
-        """Whether it must look different at a glance: a bulk cancel, or removal of unfinished jobs."""
+        """Whether it has to look dangerous: a bulk cancel, or removal of unfinished jobs."""
         if self.action is Action.REMOVE:
             return any(decision.job.unfinished for decision in self.acting)
         return self.scope is not None
@@ -217,7 +217,7 @@ class DecisionContext:
     named: bool = True
     """The job was named, marked or under the cursor, not swept up by a scope."""
     instead: str = "cancel & delete it with --cancel, or --force"
-    """What removes an unfinished job, as the face at hand offers it."""
+    """What removes an unfinished job, as the present interface offers it."""
     dead: frozenset[int] = frozenset()
     """Ids of local jobs whose worker is provably dead, however long its lease still runs."""
     servers: Mapping[str, str] = field(default_factory=dict)

@@ -13,14 +13,14 @@ class Capabilities:
 
     newest_first: bool
     """Its list is ordered by creation, newest first: a sync may stop early."""
-    tells_cancelling: bool
+    reports_cancelling: bool
     """It has a status of its own for a cancel under way."""
     deletes_records: bool
     """`Adapter.delete` removes the batch itself."""
     deletes_files: bool
     partial_results: bool
     """Finished requests of a cancelled or expired batch can be fetched."""
-    tells_usage: bool
+    reports_usage: bool
     metadata: bool
     """A submit carries our key in metadata (else in the display name)."""
     results_in_files: bool = True

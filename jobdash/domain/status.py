@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """One word for every source; ``unknown`` stands for a word we have never seen."""
+    """The status of a job of any source; ``unknown`` is any word we do not know."""
 
     PENDING = "pending"
     VALIDATING = "validating"
@@ -38,7 +38,7 @@ LATE_CANCEL = "finished before the cancel took effect"
 
 
 def label(word: str) -> str:
-    """Return the word a person reads for a status as it is kept; any other word as it stands."""
+    """Return the word a person reads for a status as it is kept; any other word unchanged."""
     return LABELS[Status(word)] if word in set(Status) else word
 
 

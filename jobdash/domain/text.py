@@ -1,4 +1,4 @@
-"""The one gate for text from outside: what a person may see, how much is kept, and no secrets."""
+"""Cleaning of text from outside: what is shown of it, how much is kept, and no secrets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 from jobdash.domain.emoji import EMOJI_STYLE, connecting, whole_until
 
 SCREEN_LIMIT = 2_000
-"""Characters of one text that any face ever looks at; a longer one is cut before it is examined."""
+"""Characters of one text that are shown anywhere; a longer one is cut before it is examined."""
 
 NAME_BYTES = 1024
 ERROR_BYTES = 16 * 1024
@@ -69,13 +69,18 @@ def _shown(char: str) -> str:
     return char
 
 
+def quantity(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 job``, ``1,204 finished items``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def encodable(text: str) -> str:
     """Return ``text`` with ``?`` for each half of a character, which no file and no database can hold."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def bounded(text: str, limit: int) -> str:
-    """Return ``text`` in at most ``limit`` bytes of UTF-8, saying so where it was cut."""
+    """Return ``text`` in at most ``limit`` bytes of UTF-8, with a mark where it was cut."""
     raw = text.encode("utf-8", "surrogatepass")
     if len(raw) <= limit:
         return text
@@ -93,7 +98,7 @@ def file_name(text: str, limit: int = 80) -> str:
 
 
 HIDDEN = "[secret]"
-"""What stands in the place of a key."""
+"""The replacement of a key."""
 _HEADERS = r"x-goog-api-key|api-key|authorization"
 _SECRET_SHAPES = (
     # sk-…, rk-… and pk-…, also half masked; but not sk-learn, nor the sk-SK of translations: masked,

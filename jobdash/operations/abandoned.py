@@ -1,4 +1,4 @@
-"""Removals that wait for a cancel and that no sync will end: giving them up needs the store alone."""
+"""Giving up removals that wait for a cancel and that no sync will end."""
 
 from __future__ import annotations
 

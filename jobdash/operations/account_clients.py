@@ -1,4 +1,4 @@
-"""The accounts of a command: each opened when it is first asked, all in the command's own event loop."""
+"""The account clients of a command: each opened at its first request, all in the command's event loop."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from jobdash.providers.servers import server_of
 T = TypeVar("T")
 
 OpenSession = Callable[[Account, OnWait], AccountSession]
-"""Makes an account's session; the second argument hears of its pauses."""
+"""Makes an account's session; the second argument is called with its pauses."""
 OnPause = Callable[[str, int | None], None]
-"""Told an account's name when it pauses, with the end in milliseconds UTC, and with None when it is over."""
+"""Called with an account's name and the end of its pause, milliseconds UTC; None when it is over."""
 
 
 class LazyAccountClient:
@@ -77,7 +77,7 @@ class LazyAccountClient:
 class AccountClients(Mapping[str, LazyAccountClient]):
     """All configured accounts, by name: ``async with Accounts(config.accounts) as accounts``.
 
-    One that cannot be opened says so when it is called; the others go on.
+    One that cannot be opened raises when it is called; the others go on.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""One account's way to its provider: one client, one queue, one retry policy, in one event loop."""
+"""The session of one account: its requests, with one adapter, rate limiter and retry policy."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class GetErrors(Request[tuple[FailedRequest, ...]]):
                     if len(found) >= self.most:
                         break
         except TimeoutError:
-            # Not Unavailable, which is asked again: three times so long helps nobody.
+            # Not Unavailable, which is asked again: three times so long helps no one.
             raise BadResponse(f"the results were not read within {self.within:g} s") from None
         return tuple(found)
 
@@ -208,8 +208,8 @@ class AccountSession:
     Lives in the event loop it is entered in. Entering raises AuthRejected without a key and ConfigError
     when the account's settings cannot be used, or when its client cannot be made for whatever reason.
 
-    ``on_wait`` hears of pauses (see `limiter.OnWait`); ``open_adapter``, ``clock``, ``sleep`` and ``jitter``
-    are there for tests.
+    ``on_wait`` is called with pauses (see `rate_limiter.OnWait`); ``open_adapter``, ``clock``, ``sleep`` and
+    ``jitter`` are there for tests.
     """
 
     def __init__(
@@ -240,9 +240,9 @@ class AccountSession:
         except ImportError as error:
             raise ConfigError(f"its client cannot be made: {redact(str(error))}") from error
         except Exception as error:
-            # A proxy in the environment, most likely; what is said of it can hold its password.
-            told = f"its client cannot be made ({type(error).__name__}): look at HTTPS_PROXY, ALL_PROXY"
-            raise ConfigError(told) from error
+            # A proxy in the environment, most likely; the error's text can hold its password.
+            reason = f"its client cannot be made ({type(error).__name__}): look at HTTPS_PROXY, ALL_PROXY"
+            raise ConfigError(reason) from error
         return self
 
     async def __aexit__(self, *exc: object) -> None:

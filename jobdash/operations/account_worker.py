@@ -1,4 +1,4 @@
-"""What the dashboard's threads run: one loop holds the writer, one loop an account each."""
+"""The worker of one account in the dashboard: its session and its poller, in an event loop of its own."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class AccountWorker:
         self._on_sync = on_sync
         self._on_progress = on_progress
         self._on_trouble = on_trouble
-        """Hears what cannot be written on the account, since the store cannot be written."""
+        """Called with an error that cannot be written to the store."""
         self._trouble = ""
         self._session: Future[AccountSession] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -102,7 +102,7 @@ class AccountWorker:
                 await self._could_not_open(error, store)
 
     def _close(self, error: JobdashError | None = None) -> None:
-        """Let nobody wait for a session that will never be there; one that is there stays."""
+        """Fail those waiting for a session that will not be opened; an open one stays."""
         with contextlib.suppress(InvalidStateError):  # another thread was faster
             if not self._session.done():
                 self._session.set_exception(error or self._closed())
@@ -113,10 +113,10 @@ class AccountWorker:
     async def _could_not_open(self, error: JobdashError, store: StoreWriter) -> None:
         self._close(error)
         words = health_error_text(error, self.account) if isinstance(error, ProviderError) else str(error)
-        await self._tell_failure(words, type(error).__name__, store)
+        await self._record_failure(words, type(error).__name__, store)
 
-    async def _tell_failure(self, words: str, kind: str, store: StoreWriter) -> None:
-        """Write on the account why it was not asked; where even that cannot be written, say it, once."""
+    async def _record_failure(self, words: str, kind: str, store: StoreWriter) -> None:
+        """Record on the account why it was not asked; report it, once, where the store cannot be written."""
         account, now = self.account, self._clock()
         try:
             await record_not_asked(
@@ -150,7 +150,7 @@ class AccountWorker:
             try:
                 return Reader(self._config.database, self._clock)
             except StoreError as error:
-                await self._tell_failure(str(error), type(error).__name__, store)
+                await self._record_failure(str(error), type(error).__name__, store)
                 await self._rest(_LOOK_AGAIN_S)
 
     async def _rest(self, seconds: float) -> None:
@@ -163,8 +163,8 @@ class AccountWorker:
     async def _poll_if_due(self, reader: Reader, work: OperationContext) -> float:
         """Sync if it is time and this process's turn; returns the seconds until it is worth looking again.
 
-        A store that is busy or cannot be read, or an answer nobody thought of, ends one sync and never the
-        polling. All but a busy store, which the next poll finds free, is told.
+        A store that is busy or cannot be read, or an unforeseen answer, ends one sync and never the
+        polling. All but a busy store, which the next poll finds free, is reported.
         """
         try:
             wait, overdue = self._until_due(reader)
@@ -180,10 +180,10 @@ class AccountWorker:
         except StoreBusy:
             return _LOOK_AGAIN_S
         except StoreError as error:
-            await self._tell_failure(str(error), type(error).__name__, work.store)
+            await self._record_failure(str(error), type(error).__name__, work.store)
             return _LOOK_AGAIN_S
-        except Exception as error:  # noqa: BLE001 - said on the account, where a person sees it
-            await self._tell_failure(
+        except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
+            await self._record_failure(
                 f"unexpected: {type(error).__name__}: {error}", type(error).__name__, work.store
             )
             return _LOOK_AGAIN_S
@@ -206,7 +206,7 @@ class AccountWorker:
         return (due - now) / 1000, due < planned
 
     def _attended_due(self, health: AccountHealth, now: int) -> int:
-        """Return when the account is due for the sake of somebody who sits here; never, where nobody does."""
+        """Return when the account is due while keys are pressed; never, where none are."""
         attended, asked_at = self._attended_at, health.asked_at
         never = now + self._longest_ms
         if attended is None or now - attended >= ATTENDED_MS or health.error is not None:
@@ -247,9 +247,9 @@ class AccountWorker:
     # ── from other threads ─────────────────────────────────────────────────────────────────────────────────
 
     def stop(self) -> None:
-        """End `serve`; what is under way is cancelled, and its intents say so."""
+        """End `serve`; what is under way is cancelled, its intents stay open."""
         self._stopped = True
-        if self._loop is None:  # and it never will be: whoever waits is told now
+        if self._loop is None:  # and it never will be: fail those waiting now
             self._close()
         self._call_soon(lambda: self._main.cancel() if self._main else None)
 
@@ -304,7 +304,7 @@ async def close_abandoned(
     asked: Collection[str],
     on_given_up: Callable[[JobRow, str], None] = lambda _row, _why: None,
 ) -> None:
-    """End, again and again, what nobody else will: local jobs without a worker, removals that wait in vain.
+    """End, at intervals, local jobs without a worker and removals that wait in vain.
 
     ``asked`` are the accounts that are asked for what waits for them. Runs in the store's loop until that
     ends; a store that is busy is tried again.
@@ -321,7 +321,7 @@ async def close_abandoned(
 async def execute_and_report(
     plan: Plan, work: OperationContext, report: Report, ended: Callable[[BaseException | None], None]
 ) -> None:
-    """Carry out a plan in the store's loop; ``ended`` hears of its end, with what went wrong if anything."""
+    """Execute a plan in the store's loop; ``ended`` is called at its end, with the error if there was one."""
     try:
         await execute(plan, work, report)
     except asyncio.CancelledError:

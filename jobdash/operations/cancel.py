@@ -43,9 +43,9 @@ class CancelEnd(Enum):
     REFUSED = auto()
     """Certainly not applied."""
     DOUBT = auto()
-    """Nobody can tell."""
+    """Unknown: the answer was lost."""
     CHANGED = auto()
-    """The store says it does not accept a cancel any more; nothing was sent."""
+    """The job in the store accepts no cancel any more; nothing was sent."""
     STOPPED = auto()
     """Stopped before it was sent."""
 
@@ -153,7 +153,7 @@ async def _answered(
     except StoreError as error:
         if finished:
             raise
-        # The provider has said yes; the intent stays open, and a sync finds out and writes it.
+        # The provider has accepted; the intent stays open, and a sync records the outcome.
         return CancelAttempt(CancelEnd.ACCEPTED, f"cancel accepted, not yet written: {error}", None)
     if finished and status is not None:
         return CancelAttempt(CancelEnd.FINISHED, f"already {LABELS[status]}", row)
@@ -164,10 +164,10 @@ async def _after_error(
     job: JobRow, intent: Intent, error: ProviderError, work: OperationContext
 ) -> CancelAttempt:
     """Decide what an error means: certainly not applied, or a question."""
-    told = error_text(error)
+    reason = error_text(error)
     unsent = isinstance(error, Unavailable) and not error.sent
     if unsent or isinstance(error, AuthRejected | QuotaExhausted | RateLimited):
-        return CancelAttempt(CancelEnd.REFUSED, told, await _withdraw(intent, told, work))
+        return CancelAttempt(CancelEnd.REFUSED, reason, await _withdraw(intent, reason, work))
     assert job.remote_id is not None
     unclear = isinstance(error, Unavailable | BadResponse)
     asked_at = work.clock()
@@ -179,14 +179,14 @@ async def _after_error(
         return CancelAttempt(CancelEnd.REFUSED, reason, await _withdraw(intent, reason, work))
     except (ProviderError, NotSent):
         if not unclear:
-            return CancelAttempt(CancelEnd.REFUSED, told, await _withdraw(intent, told, work))
+            return CancelAttempt(CancelEnd.REFUSED, reason, await _withdraw(intent, reason, work))
         return await _doubt(intent, None, asked_at, work)
     if remote.status in TERMINAL or remote.status is Status.CANCELLING:
         return await _answered(intent, remote, asked_at, work)
-    if unclear and not work.caller(job).capabilities.tells_cancelling:
+    if unclear and not work.caller(job).capabilities.reports_cancelling:
         return await _doubt(intent, remote, asked_at, work)
-    row = await work.store.write(Writer.withdraw_cancel, intent.id, told, remote=remote, asked_at=asked_at)
-    return CancelAttempt(CancelEnd.REFUSED, told, row)
+    row = await work.store.write(Writer.withdraw_cancel, intent.id, reason, remote=remote, asked_at=asked_at)
+    return CancelAttempt(CancelEnd.REFUSED, reason, row)
 
 
 async def _withdraw(intent: Intent, reason: str, work: OperationContext) -> JobRow | None:

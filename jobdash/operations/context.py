@@ -1,4 +1,4 @@
-"""What an operation works with: the accounts it may ask, the store it writes, the time, and a stop."""
+"""The context of an operation: account clients, the store, the clock, and a cancel token."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class OperationContext:
         """Return the server of each account that can be asked, by name."""
         found: dict[str, str] = {}
         for name, caller in self.accounts.items():
-            with suppress(ConfigError):  # said when the account is opened
+            with suppress(ConfigError):  # reported when the account is opened
                 found[name] = caller.origin
         return found
 
@@ -71,7 +71,7 @@ class OperationContext:
         """Return the account of a job.
 
         ConfigError when it cannot be asked: it is not configured, or is at another server than the job, where
-        a job of the same id would be somebody else's and a 404 would say nothing.
+        a job of the same id would be somebody else's and a 404 would mean nothing.
         """
         caller = self.accounts.get(job.account)
         if caller is None:

@@ -1,4 +1,4 @@
-"""An executor that never holds up the end of a program."""
+"""A thread pool of daemon threads, which never delays the end of a program."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DaemonExecutor(ThreadPoolExecutor):
                 return
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - whoever awaits it gets it
+            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
                 future.set_exception(error)
             else:
                 future.set_result(result)

@@ -1,4 +1,4 @@
-"""Looking for what is wrong: the store, the settings, the keys, and whether each account answers."""
+"""Diagnosis: the store, the settings, the keys, and whether each account answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StoreFacts:
     read_only: str | None
     """Why it cannot be written; None when it can."""
     unknown_words: tuple[str, ...]
-    """Status words nobody here has ever heard of, as the providers say them."""
+    """Unknown status words, as the providers write them."""
     scripts: int = 0
     """Local jobs that a script holds now."""
     stalled: int = 0

@@ -1,4 +1,4 @@
-"""Carrying out a plan: each job re-checked at the moment of acting, one outcome each as it happens."""
+"""Executing a plan: each job is checked again at the moment of acting, and has one outcome."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ _STEPS: dict[Action, Step] = {
 
 
 async def execute(plan: Plan, work: OperationContext, report: Report) -> ActionSummary:
-    """Do what a plan says; ``report`` hears of every outcome as it happens.
+    """Execute a plan; ``report`` is called with every outcome as it happens.
 
     One failure never stops the rest. After ``work.stop`` is set nothing more is sent, what is under way is
     awaited, and what waits is reported as skipped.
     """
     outcomes: list[ActionOutcome] = []
 
-    def told(outcome: ActionOutcome) -> None:
+    def record(outcome: ActionOutcome) -> None:
         outcomes.append(outcome)
         report(outcome)
 
     for decision in plan.skipped:
         refused = decision.verdict is DecisionKind.REFUSED
-        told(
+        record(
             ActionOutcome(
                 decision.job, ActionResult.SKIPPED, decision.reason, decision.job.status, refused=refused
             )
@@ -60,14 +60,14 @@ async def execute(plan: Plan, work: OperationContext, report: Report) -> ActionS
         for decisions in by_account.values():
             waiting = iter(decisions)
             for _ in range(min(AT_ONCE, len(decisions))):
-                group.create_task(_work_off(waiting, plan, work, told))
+                group.create_task(_work_off(waiting, plan, work, record))
     return ActionSummary(plan, tuple(outcomes), interrupted=work.stop.is_set())
 
 
-async def _work_off(waiting: Iterator[Decision], plan: Plan, work: OperationContext, told: Report) -> None:
+async def _work_off(waiting: Iterator[Decision], plan: Plan, work: OperationContext, report: Report) -> None:
     for decision in waiting:
         if work.stop.is_set():
-            told(ActionOutcome(decision.job, ActionResult.SKIPPED, "stopped", stopped=True))
+            report(ActionOutcome(decision.job, ActionResult.SKIPPED, "stopped", stopped=True))
             continue
         step = LOCAL_STEPS[plan.action] if decision.job.local else _STEPS[plan.action]
         try:
@@ -76,4 +76,4 @@ async def _work_off(waiting: Iterator[Decision], plan: Plan, work: OperationCont
             outcome = ActionOutcome(decision.job, ActionResult.FAILED, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs have their turn
             outcome = ActionOutcome(decision.job, ActionResult.FAILED, f"{type(error).__name__}: {error}")
-        told(outcome)
+        report(outcome)

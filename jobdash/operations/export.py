@@ -1,4 +1,4 @@
-"""Writing jobs to a CSV file: every text gated, none of them a formula for whoever opens it."""
+"""Export of jobs to a CSV file: every text sanitized, none a formula to a spreadsheet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIELDS = (
     "total", "succeeded", "failed", "remaining", "created_at", "started_at", "finished_at", "expires_at",
     "error",
 )  # fmt: skip
-"""The columns, in order; times are RFC 3339 in UTC, what nobody told is empty."""
+"""The columns, in order; times are RFC 3339 in UTC, unknown values are empty."""
 _TIMES = frozenset({"created_at", "started_at", "finished_at", "expires_at"})
 _FORMULA_STARTS = ("=", "+", "-", "@")
 _PAGE = 500

@@ -1,4 +1,4 @@
-"""Force-fail one job: the verdict here at once, then a cancel at the provider as far as that goes."""
+"""Force-fail one job: failed here at once, then a cancel at the provider where possible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STILL = "it may still run and be billed"
 
 
 async def force_fail_job(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
-    """Carry out a planned force-fail of one job; the outcome tells both sides."""
+    """Force-fail one job; the outcome describes it here and at the provider."""
     job = decision.job
     if work.stop.is_set():
         return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
@@ -31,8 +31,8 @@ async def force_fail_job(decision: Decision, plan: Plan, work: OperationContext)
         return ActionOutcome(
             job, ActionResult.SKIPPED, failed.reason, failed.row.status if failed.row else None
         )
-    told = await cancel_at_provider(failed, plan, work)
-    return ActionOutcome(job, ActionResult.DONE, f"failed here; provider: {told}", failed.status)
+    answer = await cancel_at_provider(failed, plan, work)
+    return ActionOutcome(job, ActionResult.DONE, f"failed here; provider: {answer}", failed.status)
 
 
 async def cancel_at_provider(row: JobRow, plan: Plan, work: OperationContext) -> str:

@@ -1,4 +1,4 @@
-"""Looking: opening a store for reading, and finding the job a person means."""
+"""Opening a store for reading, and finding the job that a word means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planning: which jobs an action is for, decided on what the store says now, and frozen."""
+"""Planning: which jobs an action is for, decided on the current state of the store, and frozen."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plan_jobs(
 ) -> Plan:
     """Freeze an action over jobs that were named, marked, or found.
 
-    ``browser`` tells of the scripts behind local jobs: which run here, and how they were started.
+    ``browser`` looks up the scripts behind local jobs: which run here, and how they were started.
     """
     meant, found = choices or Choices(), tuple(rows)
     known = {} if browser is None else workers(browser, found, starting=action is Action.RETRY)

@@ -1,4 +1,4 @@
-"""How often a job deserves to be asked for, and so how often its account is polled."""
+"""Poll intervals: how often a job is asked for, and so how often its account is polled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BY_AGE = (
 )
 """A job younger than the first is asked every second (milliseconds)."""
 SLOW_MS = 15 * MINUTE
-"""For what is old, force-failed, or in a state nobody knows for two days."""
+"""For jobs that are old, force-failed, or in an unknown state for two days."""
 GONE_MS = DAY
 CANCELLING_MS = 15_000
 _SHORTEST_REST_MS = 2_000

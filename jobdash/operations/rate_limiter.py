@@ -1,4 +1,4 @@
-"""Who may send now: one account's turns, in order of importance, and its pauses."""
+"""The rate limiter of one account: requests in flight, their priority, and pauses; cancel tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Sleep = Callable[[float], Awaitable[None]]
 """Waits so many seconds."""
 
 OnWait = Callable[[int | None], None]
-"""Told when a pause begins or grows, with its end in milliseconds UTC, and with None when it is over."""
+"""Called when a pause begins or grows, with its end in milliseconds UTC; with None when it is over."""
 
 
 class NotSent(JobdashError):
@@ -39,13 +39,13 @@ class CancelToken:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._set = False
-        self._heard: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], None]] = []
 
     def set(self) -> None:
         """Let everything that has not been sent stay unsent; a second time changes nothing."""
         with self._lock:
             self._set = True
-            heard, self._heard = self._heard, []
+            heard, self._callbacks = self._callbacks, []
         for callback in heard:
             callback()
 
@@ -57,17 +57,17 @@ class CancelToken:
     def calls(self, callback: Callable[[], None]) -> Iterator[None]:
         """Call ``callback`` from the setting thread, at once if the wish is there already."""
         with self._lock:
-            told = self._set
-            if not told:
-                self._heard.append(callback)
-        if told:
+            was_set = self._set
+            if not was_set:
+                self._callbacks.append(callback)
+        if was_set:
             callback()
         try:
             yield
         finally:
             with self._lock:
-                if callback in self._heard:
-                    self._heard.remove(callback)
+                if callback in self._callbacks:
+                    self._callbacks.remove(callback)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -145,7 +145,7 @@ class RateLimiter:
             self._release(ticket.kind)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody begin for so many seconds; a pause under way is only ever made longer."""
+        """Begin no request for so many seconds; a pause under way is only ever extended."""
         until = self._clock() + round(seconds * 1000)
         if self.paused_until is not None and until <= self.paused_until:
             return
@@ -153,7 +153,7 @@ class RateLimiter:
         if self._pause is not None:
             self._pause.cancel()
         self._pause = asyncio.create_task(self._resume(seconds))
-        self._tell()
+        self._notify()
 
     def close(self) -> None:
         """End the pause and send away everybody who waits."""
@@ -168,7 +168,7 @@ class RateLimiter:
     async def _resume(self, seconds: float) -> None:
         await self._sleep(seconds)
         self.paused_until = self._pause = None
-        self._tell()
+        self._notify()
         for turn in self._ready:
             if not turn.done():
                 turn.set_result(None)
@@ -186,7 +186,7 @@ class RateLimiter:
         with stop.calls(give_up):
             await turn
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._on_wait is not None:
             self._on_wait(self.paused_until)
 

@@ -1,4 +1,4 @@
-"""Reconciling: what to make of an intent whose process died between the request and its answer."""
+"""Reconciliation of intents whose process died between the request and its answer."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Reconciled:
 async def reconcile(
     account: str, caller: AccountClient, reader: Reader, work: OperationContext
 ) -> list[Reconciled]:
-    """End the intents of an account that nobody is on any more.
+    """End the intents of an account whose process is dead.
 
-    Asks for the state; never sends a cancel, a delete or a submit again. Run by whoever polls the account,
+    Asks for the state; never sends a cancel, a delete or a submit again. Run by the poller of the account,
     after its list was read: a submit is found there by its key.
     """
     ended: list[Reconciled] = []
@@ -112,7 +112,7 @@ async def _cancel(
             Writer.close_cancel, intent.id, remote=remote, asked_at=asked_at, action="reconcile"
         )
         return Reconciled(closed, "") if closed else None
-    certain = caller.capabilities.tells_cancelling
+    certain = caller.capabilities.reports_cancelling
     left = await work.store.write(
         Writer.withdraw_cancel if certain else Writer.leave_cancelling,
         intent.id,

@@ -23,7 +23,7 @@ AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What became of one job."""
+    """The outcome of one job."""
 
     before: JobRow
     row: JobRow
@@ -34,7 +34,7 @@ class Refreshed:
 async def refresh_errors(
     rows: Sequence[JobRow], work: OperationContext, report: Callable[[Refreshed], None]
 ) -> list[Refreshed]:
-    """Ask for each job once and keep what its provider says of its errors; one failure stops no other.
+    """Ask for each job once and store its errors as its provider reports them; one failure stops no other.
 
     Of failed requests the keys are kept, too, so that a person finds out which ones they were.
     """
@@ -68,20 +68,20 @@ async def _refresh(row: JobRow, work: OperationContext) -> Refreshed:
     try:
         remote, failed = await _with_failed(row.remote_id, row, work)
     except NotFound:
-        return await _not_told(row, "the provider keeps it no more (404)", work)
+        return await _withheld(row, "the provider keeps it no more (404)", work)
     except ProviderError as error:
-        return await _not_told(row, error_text(error), work)
+        return await _withheld(row, error_text(error), work)
     complete = failed is None or len(failed) <= MOST_FAILED
     after = await work.store.write(Writer.set_errors, row.id, remote, failed, complete=complete)
     number = len(remote.errors) + min(len(failed or ()), MOST_FAILED)
-    told = f"{number:,} errors" if number != 1 else "1 error"
+    summary = f"{number:,} errors" if number != 1 else "1 error"
     if not complete:
-        told = f"the first {MOST_FAILED:,} failed requests; there are more"
+        summary = f"the first {MOST_FAILED:,} failed requests; there are more"
     why = after.error if row.remote_status is Status.FAILED else None
-    return Refreshed(row, after, ActionResult.DONE, why or told)
+    return Refreshed(row, after, ActionResult.DONE, why or summary)
 
 
-async def _not_told(row: JobRow, reason: str, work: OperationContext) -> Refreshed:
+async def _withheld(row: JobRow, reason: str, work: OperationContext) -> Refreshed:
     after = await work.store.write(Writer.log_errors_unavailable, row.id, reason)
     return Refreshed(row, after, ActionResult.FAILED, reason)
 

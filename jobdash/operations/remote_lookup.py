@@ -21,7 +21,7 @@ from jobdash.store.writer import Writer
 
 @dataclass(frozen=True, slots=True)
 class RemoteMatch:
-    """What asking the accounts for one word came to."""
+    """The result of asking the accounts for one word."""
 
     row: JobRow | None
     """The job, now in the store."""
@@ -31,15 +31,15 @@ class RemoteMatch:
     """How many accounts were asked; 0 for a word that is no provider's."""
 
     def error(self, word: str) -> JobdashError:
-        """Return what to say of a word that was not found: unknown, not askable, or no key that works."""
+        """Return the error for a word that was not found: unknown, not askable, or no key that works."""
         if not self.errors:
             where = ", here or on any account" if self.asked else ""
             return JobNotFound(f"no job {word!r}{where}")
-        told = "; ".join(f"{name}: {error}" for name, error in self.errors.items())
+        reasons = "; ".join(f"{name}: {error}" for name, error in self.errors.items())
         keys = all(isinstance(error, AuthRejected | ConfigError) for error in self.errors.values())
         if keys and len(self.errors) == self.asked:
-            return ConfigError(f"no job {word!r} here, and no account could be asked ({told})")
-        return ProviderError(f"no job {word!r} here, and not every account could be asked ({told})")
+            return ConfigError(f"no job {word!r} here, and no account could be asked ({reasons})")
+        return ProviderError(f"no job {word!r} here, and not every account could be asked ({reasons})")
 
 
 def candidates(word: str, config: Config, only: Collection[str] = ()) -> list[Account]:

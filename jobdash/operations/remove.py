@@ -1,4 +1,4 @@
-"""Remove one job: what the provider keeps, then the record; or wait in the store for a cancel first."""
+"""Remove one job: its files and batch at the provider, then the record; or wait for a cancel first."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def _accept(choices: Choices, work: OperationContext) -> Precondition:
 
 
 async def _cancel_and_remove(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
-    """Ask for a cancel as far as that goes, then remove the job whatever came of it; both are told."""
+    """Ask for a cancel where possible, then remove the job whatever the answer; the outcome has both."""
     accept = _accept(plan.choices, work)
     row = await work.store.write(Writer.recheck, job.id, fence=job.fence, accept=accept)
     if isinstance(row, Refusal):
         return _refused(job, row)
-    told = await cancel_at_provider(row, plan, work)
+    summary = await cancel_at_provider(row, plan, work)
     outcome = await _remove_now(job, plan.choices, plan.bulk, work)
-    return replace(outcome, reason=f"{outcome.reason}; provider: {told}")
+    return replace(outcome, reason=f"{outcome.reason}; provider: {summary}")
 
 
 async def _cancel_first(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
@@ -131,7 +131,7 @@ async def finish_waiting(
 
 
 async def give_up_waiting(intent: Intent, row: JobRow, work: OperationContext) -> ActionOutcome:
-    """End a removal whose cancel nobody confirmed in time; the job stays."""
+    """End a removal whose cancel was not confirmed in time; the job stays."""
     reason = "the cancel was not confirmed in time; the job stays"
     await work.store.write(Writer.end_waiting_removal, intent.id, reason)
     return ActionOutcome(row, ActionResult.FAILED, reason, row.status)
@@ -167,24 +167,28 @@ async def _remove_now(
         left = ", ".join(cleaned.kept) or None
         await work.store.write(Writer.set_left_behind, job.id, left and f"{left} not deleted")
     if cleaned.kept and not (choices.force and choices.record):
-        return ActionOutcome(job, ActionResult.FAILED, _told(cleaned, "record kept", choices), job.status)
+        return ActionOutcome(
+            job, ActionResult.FAILED, _clean_up_text(cleaned, "record kept", choices), job.status
+        )
     if not choices.record:
-        return ActionOutcome(job, ActionResult.DONE, _told(cleaned, "record kept", choices), job.status)
+        return ActionOutcome(
+            job, ActionResult.DONE, _clean_up_text(cleaned, "record kept", choices), job.status
+        )
     return await _hide(job, choices, cleaned, bulk, work, waiting)
 
 
 async def _hide(
     job: JobRow, choices: Choices, cleaned: CleanedUp, bulk: str, work: OperationContext, waiting: int | None
 ) -> ActionOutcome:
-    told = _told(cleaned, "record removed", choices)
+    summary = _clean_up_text(cleaned, "record removed", choices)
     accept = None if waiting is not None else _accept(choices, work)
     hidden = await work.store.write(
-        Writer.hide, job.id, fence=job.fence, accept=accept, bulk=bulk, detail=told, waiting=waiting
+        Writer.hide, job.id, fence=job.fence, accept=accept, bulk=bulk, detail=summary, waiting=waiting
     )
     if isinstance(hidden, Refusal):
         return _refused(job, hidden, cleaned.deleted)
     result = ActionResult.FAILED if cleaned.kept else ActionResult.DONE
-    return ActionOutcome(job, result, told, hidden.status)
+    return ActionOutcome(job, result, summary, hidden.status)
 
 
 def _refused(job: JobRow, refusal: Refusal, deleted: tuple[str, ...] = ()) -> ActionOutcome:
@@ -194,7 +198,7 @@ def _refused(job: JobRow, refusal: Refusal, deleted: tuple[str, ...] = ()) -> Ac
     return ActionOutcome(job, result, reason, refusal.row.status if refusal.row else None)
 
 
-def _told(cleaned: CleanedUp, record: str, choices: Choices) -> str:
+def _clean_up_text(cleaned: CleanedUp, record: str, choices: Choices) -> str:
     parts = [record]
     if choices.local_files:
         parts.append("no fetched files here")  # nothing fetches any yet
@@ -211,7 +215,7 @@ async def _asked_first(
     """Ask how the job stands where that could have changed, or where its files have to be known.
 
     None when there is nothing to ask: its provider's word is final and only the record goes, it is gone, or
-    it is forced. By force an error is returned and not raised: its files stay, and that has to be said. So
+    it is forced. By force an error is returned and not raised: its files stay, which has to be reported. So
     is a first 404 of an unfinished batch, for a list may lag: it may run on, and need its input.
     """
     settled = job.remote_status in TERMINAL and not choices.remote

@@ -1,4 +1,4 @@
-"""Fetching results: the outcomes of a local job's items as JSONL, in a file that appears when complete."""
+"""Fetching results: the outcomes of a job's items as JSONL, in a file that appears when complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobdash.domain.items import ItemRow
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.status import LABELS, Status
-from jobdash.domain.text import file_name
+from jobdash.domain.text import file_name, quantity
 from jobdash.domain.time import utc_date
 from jobdash.errors import JobdashError
 from jobdash.operations.job_lookup import Browser
@@ -42,7 +42,7 @@ class FetchedResults:
     partial: bool = False
     """The job was not done to its end: cancelled, failed, still running, or some of it is missing."""
     refused: bool = False
-    """A skip that the person ought to hear of (exit 1)."""
+    """A skip that the person has to see (exit 1)."""
 
 
 async def fetch(
@@ -60,15 +60,15 @@ async def fetch(
     An unfinished job is refused unless ``partial``. Reading and writing go on in a thread, with a connection
     of their own. A file there already is replaced, at once and as a whole.
     """
-    told: list[FetchedResults] = []
+    fetched: list[FetchedResults] = []
     for row in rows:
         if stop is not None and stop.is_set():
             done = FetchedResults(row, ActionResult.SKIPPED, "stopped")
         else:
             done = await _fetch(row, folder, open_browser, store, partial=partial)
-        told.append(done)
+        fetched.append(done)
         report(done)
-    return told
+    return fetched
 
 
 async def _fetch(
@@ -86,7 +86,7 @@ async def _fetch(
             if not browser.have_items([row.id]):
                 return None
             number = write_items(browser.iter_items(row.id), file)
-            # Read after the items: of a job that runs, both tell of one moment, or nearly.
+            # Read after the items: of a running job, both are from nearly the same moment.
             return browser.rows([row.id]).get(row.id, row), number
 
     try:
@@ -102,7 +102,7 @@ async def _fetch(
     except JobdashError as error:
         return FetchedResults(row, ActionResult.FAILED, str(error))
     missing = row.status is not Status.COMPLETED or bool(row.remaining)
-    results = f"{items:,} result{'' if items == 1 else 's'}"
+    results = quantity(items, "result")
     kind = f", partial: {LABELS[row.status]}, {done_words(row)}" if missing else ""
     return FetchedResults(row, ActionResult.DONE, f"{results}{kind}", file.absolute(), items, missing)
 

@@ -1,4 +1,4 @@
-"""Filling a store with sample jobs, for a look at how jobdash feels with very many of them."""
+"""Filling a store with many sample jobs."""
 
 from __future__ import annotations
 

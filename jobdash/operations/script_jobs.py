@@ -1,4 +1,4 @@
-"""Cancel, force-fail, retry and remove one job that a script runs here: the store alone has to be told."""
+"""Cancel, force-fail, retry and remove one job that a script runs here, through the store alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _CleanedUp:
 
 
 async def cancel_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
-    """Carry out a planned cancel: the worker is told, a job without one is cancelled at once."""
+    """Cancel: the worker is asked to stop, a job without one is cancelled at once."""
     if work.stop.is_set():
         return _stopped(decision.job)
     job, accept = decision.job, _accept(decision, plan, work)
@@ -51,10 +51,10 @@ async def cancel_local(decision: Decision, plan: Plan, work: OperationContext) -
     if isinstance(row, Refusal):
         return _refused(job, row)
     if row.status is Status.CANCELLING:
-        told = "items under way finish"
+        note = "items under way finish"
     else:
-        told = "nobody ran it" if job.status is Status.PENDING else "its script was not heard of"
-    return ActionOutcome(job, ActionResult.DONE, f"{told}; {done_words(row)}", row.status)
+        note = "nobody ran it" if job.status is Status.PENDING else "its script was not heard of"
+    return ActionOutcome(job, ActionResult.DONE, f"{note}; {done_words(row)}", row.status)
 
 
 async def force_fail_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
@@ -72,12 +72,12 @@ async def force_fail_local(decision: Decision, plan: Plan, work: OperationContex
     )
     if isinstance(ended, Refusal):
         return _refused(job, ended)
-    told = [f"failed here; {done_words(ended.row)}"]
+    note = [f"failed here; {done_words(ended.row)}"]
     if plan.choices.stop_process:
-        told.append(await _stop(ended, plan, work))
+        note.append(await _stop(ended, plan, work))
     elif job.lease_until is not None and job.lease_until >= work.clock():
-        told.append("its script ends at its next item")
-    return ActionOutcome(job, ActionResult.DONE, "; ".join(told), ended.row.status)
+        note.append("its script ends at its next item")
+    return ActionOutcome(job, ActionResult.DONE, "; ".join(note), ended.row.status)
 
 
 async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
@@ -93,29 +93,29 @@ async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -
             return _refused(job, row)
         cleaned = await _clean_up(job, work)
     hides = choices.record and (choices.force or not cleaned.kept)
-    told = _told(cleaned, "record removed" if hides else "record kept", files=choices.local_files)
+    note = _clean_up_text(cleaned, "record removed" if hides else "record kept", files=choices.local_files)
     if not hides:
         return ActionOutcome(
-            job, ActionResult.FAILED if cleaned.kept else ActionResult.DONE, told, job.status
+            job, ActionResult.FAILED if cleaned.kept else ActionResult.DONE, note, job.status
         )
     ended = await work.store.write(
-        Writer.remove_local, job.id, fence=job.fence, accept=accept, bulk=plan.bulk, detail=told
+        Writer.remove_local, job.id, fence=job.fence, accept=accept, bulk=plan.bulk, detail=note
     )
     if isinstance(ended, Refusal):
         return _refused(job, ended)
     if choices.stop_process and job.unfinished:
-        told += "; " + await _stop(ended, plan, work)
+        note += "; " + await _stop(ended, plan, work)
     return ActionOutcome(
-        job, ActionResult.FAILED if cleaned.kept else ActionResult.DONE, told, ended.row.status
+        job, ActionResult.FAILED if cleaned.kept else ActionResult.DONE, note, ended.row.status
     )
 
 
 async def _stop(ended: EndedLocally, plan: Plan, work: OperationContext) -> str:
-    """End the process of a job that was taken from it; return what became of it, which the log keeps too."""
-    told = await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop)
+    """End the process of a job that was taken from it; return its end in words, which the log keeps, too."""
+    note = await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop)
     with suppress(StoreError):  # what was done to the process is done all the same
-        await work.store.write(Writer.log_process_end, ended.row.id, told, bulk=plan.bulk)
-    return told
+        await work.store.write(Writer.log_process_end, ended.row.id, note, bulk=plan.bulk)
+    return note
 
 
 async def retry_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
@@ -139,26 +139,26 @@ async def retry_local(decision: Decision, plan: Plan, work: OperationContext) ->
             return _refused(job, retried)
         if not retried.more:
             break
-        # Looked at once is enough: that it still is what it was, its fence says.
+        # One look is enough: the fence ensures that it has not changed.
         fence, accept = retried.row.fence, None
-    told = left_words(retried.row)
+    note = left_words(retried.row)
     if not plan.choices.restart:
-        return ActionOutcome(job, ActionResult.DONE, f"{told}; waits for its script", retried.row.status)
+        return ActionOutcome(job, ActionResult.DONE, f"{note}; waits for its script", retried.row.status)
     started = await start_again(retried, work.store.path)
     owner = None if started.pid is None else owner_of(started.pid)
     how = f"pid {started.pid}, output in {started.log_file}" if owner else f"not started: {started.error}"
     await work.store.write(Writer.set_started, job.id, fence=retried.row.fence, owner=owner, detail=how)
     if started.error is not None:
-        reason = f"{told}; not started: {started.error}; it waits for its script"
+        reason = f"{note}; not started: {started.error}; it waits for its script"
         return ActionOutcome(job, ActionResult.FAILED, reason, retried.row.status)
     status, code = await _taken_up(job.id, started, work)
     if status is Status.PENDING and code is not None:
         ended = f"its script ended with exit code {code} before it began; see {started.log_file}"
         await work.store.write(Writer.set_started, job.id, fence=retried.row.fence, owner=None, detail=ended)
-        reason = f"{told}; its script ended with exit code {code} before it began; see {started.log_file}"
+        reason = f"{note}; its script ended with exit code {code} before it began; see {started.log_file}"
         return ActionOutcome(job, ActionResult.FAILED, reason, status)
     begun = f"started as pid {started.pid}"
-    how = f"{begun} and {LABELS[status]} since" if status in TERMINAL else f"{told}; {begun}"
+    how = f"{begun} and {LABELS[status]} since" if status in TERMINAL else f"{note}; {begun}"
     return ActionOutcome(job, ActionResult.DONE, f"{how}, its output is in {started.log_file}", status)
 
 
@@ -175,7 +175,7 @@ async def _taken_up(job_id: int, started: StartedScript, work: OperationContext)
 
 
 def close_abandoned(path: Path, browser: Browser, face: str, clock: Clock = system_clock) -> list[JobRow]:
-    """End, as cancelled, the jobs that are told to stop and whose worker is gone; return them.
+    """End, as cancelled, the jobs that are asked to stop and whose worker is gone; return them.
 
     For commands, before they look at jobs; a dashboard has its store worker call
     `Writer.close_abandoned_cancels` now and then. Raises StoreError when the store cannot be written.
@@ -238,7 +238,7 @@ def _delete(files: Iterable[str]) -> dict[str, str]:
     return wrong
 
 
-def _told(cleaned: _CleanedUp, record: str, *, files: bool) -> str:
+def _clean_up_text(cleaned: _CleanedUp, record: str, *, files: bool) -> str:
     parts = [record]
     if files and not cleaned.kept and not cleaned.deleted:
         parts.append("no fetched files here")

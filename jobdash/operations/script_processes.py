@@ -1,4 +1,4 @@
-"""Looking at the scripts behind local jobs: which run on this machine, and how they were started."""
+"""The processes behind scripts' jobs: which run here, their output, starting again, stopping."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ async def start_again(retried: Retried, database: Path) -> StartedScript:
     if retried.last is None:
         return StartedScript(error="its command line is not known")
     try:
-        refuse_foreign(database)  # looked at once more: what is started now is what the store says
+        refuse_foreign(database)  # checked once more: what is started is what the store holds
     except StoreError as error:
         return StartedScript(error=str(error))
     reason = why_not_startable(retried.last)
@@ -190,7 +190,7 @@ def _start(attempt: Attempt, job: str, fence: int, log: Path, database: Path) ->
         )
     finally:
         os.close(output)
-    # Somebody has to ask what became of it, or it stays in the table of processes for as long as we run.
+    # Wait for it, or it stays a zombie for as long as this process runs.
     threading.Thread(target=process.wait, name="jobdash-script", daemon=True).start()
     return StartedScript(process.pid, str(log), exit_code=process.poll)
 
@@ -198,10 +198,10 @@ def _start(attempt: Attempt, job: str, fence: int, log: Path, database: Path) ->
 async def stop_process(
     owner: Owner | None, *, grace_s: float = GRACE_S, stop: CancelToken | None = None
 ) -> str:
-    """End a process that was fenced off, and return in words what became of it.
+    """End a process that was fenced off; return its end in words.
 
     It has ``grace_s`` seconds to see that by itself, as long again after SIGTERM, and is then killed. When
-    ``stop`` is set, nobody waits any longer and nothing more is sent. Linux only: a pidfd means one process
+    ``stop`` is set, the wait ends and nothing more is sent. Linux only: a pidfd means one process
     for ever, and before anything is sent to it its start time is compared with the owner's.
     """
     reason = "its process is not known" if owner is None else cannot_stop(owner)

@@ -1,4 +1,4 @@
-"""Single questions of a sync: about jobs the list does not show, or shows unchanged for too long."""
+"""Single requests of a sync: for jobs the list does not show, or shows unchanged for too long."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from jobdash.store.records import UpsertResult
 from jobdash.store.writer import Writer
 
 UNCHANGED_POLLS = 3
-"""A list that told the same of an unfinished job so often in a row is doubted: some servers move a batch on
+"""A list that showed the same of an unfinished job so often in a row is doubted: some servers move a batch on
 only when it is asked for alone."""
 _SINGLES_MOST = 200
-"""Single questions in one sync; the rest has its turn in the next."""
+"""Single requests in one sync; the rest has its turn in the next."""
 _UNCHANGED_MOST = 20
-"""Of them, such as the list has shown: there may be thousands, and mostly they are what it says."""
+"""Of them, jobs that the list has shown: there may be thousands, and mostly it is right."""
 _FAILURES_MOST = 3
-"""Single questions in a row that may fail where the list failed, too: then it is the server, not the jobs."""
+"""Single requests in a row that may fail where the list failed, too: then it is the server, not the jobs."""
 _UNANSWERED_MOST = 10
-"""Single questions in a row that may get no answer at all, whatever became of the list."""
+"""Single requests in a row that may get no answer at all, whether or not the list did."""
 _LAG_MS = 5 * MINUTE
-"""So long after a submit's answer a 404 says nothing of the key: a new batch may not be found yet."""
+"""So long after a submit a 404 means nothing: a new batch may not be found yet."""
 
 
 @dataclass
@@ -54,7 +54,7 @@ class SingleRequests:
 
         Raises SeesNone when the key sees none of what is known.
         """
-        # A list that could not be read at all says nothing of whose key it is.
+        # A list that could not be read does not show whose key it is.
         unread = report.error is not None and not report.seen
         missing: list[tuple[JobRow, int]] = []
         failures = 0
@@ -88,7 +88,7 @@ class SingleRequests:
                 report.gone.append(row)
 
     async def ask_unchanged(self, report: SyncReport) -> None:
-        """Ask for jobs that the list has shown unchanged for several polls; an error of one says nothing."""
+        """Ask for jobs that the list has shown unchanged for several polls; an error of one is ignored."""
         found = [
             row
             for name in self.names
@@ -130,9 +130,9 @@ class SingleRequests:
         return None
 
     def _due(self, report: SyncReport, started: int, *, everything: bool) -> list[JobRow]:
-        """Return the jobs to ask singly: those whose pace says so, or all; the most overdue first.
+        """Return the jobs to ask singly: those that are due, or all; the most overdue first.
 
-        A job at another server than the account's is not asked for here: a 404 from there says nothing of it.
+        A job at another server than the account's is not asked for here: a 404 from there means nothing.
         """
         overdue: list[tuple[float, JobRow]] = []
         report.elsewhere.clear()

@@ -1,4 +1,4 @@
-"""Submit: a checked file becomes a batch, once; what a crash leaves behind is found again by its key."""
+"""Submit: a checked file becomes a batch, once; after a crash it is found again by its key."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _NOT_PROCESSED = re.compile(
     r"|still (?:being )?(?:process|import|upload|validat)|(?:is|status\W+) ?pending)",
     re.IGNORECASE,
 )
-"""What is said of a file of which no batch can be made yet."""
+"""The reason where no batch can be made of a file yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class SubmitRequest:
     endpoint: str | None
     tags: dict[str, str] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
-    """What a person should say yes to before it is sent."""
+    """What a person should confirm before it is sent."""
 
 
 class SubmitEnd(Enum):
@@ -78,18 +78,18 @@ class SubmitEnd(Enum):
     FAILED = auto()
     """There certainly is no such batch."""
     REJECTED = auto()
-    """There is none, for the account's key or settings let nobody in."""
+    """There is none: the account's key or settings were rejected."""
     ENDED = auto()
     """There is one, and it had failed, expired or been cancelled when it was created."""
     UNCONFIRMED = auto()
-    """Nobody can tell yet."""
+    """Unknown yet."""
     STOPPED = auto()
     """Stopped before it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What became of a submit."""
+    """The outcome of a submit."""
 
     end: SubmitEnd
     reason: str
@@ -107,9 +107,9 @@ def order(
     tags: dict[str, str] | None = None,
     file_name: str | None = None,
 ) -> SubmitRequest:
-    """Check a file and the wishes that come with it; UsageError says what is wrong, and where.
+    """Check a file and the wishes that come with it; UsageError with what is wrong, and where.
 
-    ``file_name`` is what to call the file where its path tells a person nothing.
+    ``file_name`` is what to call the file where its path is not the person's own.
     """
     rules = input_rules(provider_of(account))
     check = rules(path, file_name or str(path)).check()
@@ -226,16 +226,16 @@ class _Submit:
             elif self._work.clock() >= until:
                 minutes = PROCESSED_WITHIN_MS // MINUTE
                 raise InvalidRequest(f"its file was still not processed after {minutes} minutes")
-            await self._begin()  # nobody takes this submit for dead meanwhile
+            await self._begin()  # no other process takes this submit for dead meanwhile
             await sleep_until_cancelled(pause, self._sleep, self._work.stop)
             pause = min(2 * pause, _LONGEST_LOOK_S)
 
     async def _processed(self, file_id: str) -> bool:
-        """Whether the uploaded file is processed, or nobody can say."""
+        """Whether the uploaded file is processed, as far as the server reports it."""
         try:
             return await self._caller.call(FileReady(file_id), stop=self._work.stop)
         except (NotFound, BadResponse):
-            return True  # a server that tells nothing of files may make a batch of them all the same
+            return True  # a server that does not report on files may make a batch of them all the same
         except InvalidRequest as error:
             if error.status is None:
                 raise
@@ -267,7 +267,7 @@ class _Submit:
         self._row, self._intent = begun
 
     async def _uploaded(self, file_id: str) -> None:
-        """Keep the file's id: without a batch that names it, nobody else knows of it.
+        """Store the file's id: without a batch it is recorded nowhere else.
 
         Where it cannot be written it is tried again if there will be no batch.
         """
@@ -301,7 +301,7 @@ class _Submit:
         return Submitted(end, reason, row or await self._row_now())
 
     async def _given_up(self, reason: str) -> Submitted:
-        """Nothing more was sent: what the other process, or a sync since then, says is the word."""
+        """Nothing more was sent: the state that another process or a sync has written holds."""
         if self._unwritten is not None:
             await self._uploaded(self._unwritten)
         row = await self._row_now()
@@ -338,7 +338,7 @@ class _Submit:
 
 
 def _certainly_not_created(error: ProviderError) -> bool:
-    """Whether an error says that no batch was made: a refusal, a 429 or 503, nobody reached."""
+    """Whether an error means that no batch was made: a refusal, a 429 or 503, no connection."""
     if isinstance(error, AuthRejected | QuotaExhausted | RateLimited):
         return True
     if isinstance(error, Unavailable):

@@ -1,4 +1,4 @@
-"""Sync: ask one account what it has, write it down, and look after what waits for its answers."""
+"""Sync of one account: list its batches, store them, and settle what waits for their states."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class Sync:
     settings: SyncSettings = field(default_factory=SyncSettings)
     full: bool = False
     duplicates: tuple[str, ...] = ()
-    """Other names for the account's key: what is told of the account is true of them as well, and what waits
-    for one of them waits for this sync."""
+    """Other names for the account's key: what is recorded of the account holds for them, too, and what
+    waits for one of them waits for this sync."""
     on_progress: Callable[[int], None] | None = None
-    """Hears how many batches have been seen so far."""
+    """Called with the number of batches seen so far."""
     sleep: Sleep = asyncio.sleep
     """Waits until the claim is kept once more."""
     _kept_at: int = field(default=0, init=False)
@@ -77,7 +77,7 @@ class Sync:
         )
 
     async def run(self) -> SyncReport:
-        """Ask, write, and tell; a provider's error is in the report and on the account, never raised."""
+        """Run the sync; a provider's error is in the report and on the account, never raised."""
         report = SyncReport(self.account.name)
         started = self._kept_at = self.work.clock()
         health = self._health()
@@ -86,11 +86,11 @@ class Sync:
                 await self._look(report, started, health)
         except ProviderError as error:
             report.error = error
-        report.next_poll_at = await self._tell_health(report, started, health)
+        report.next_poll_at = await self._record_health(report, started, health)
         return report
 
     async def _look(self, report: SyncReport, started: int, health: AccountHealth | None) -> None:
-        # What a strange key listed at the last sync is known by now: only the jobs in doubt can tell.
+        # A key that lists other jobs was seen at the last sync: only the jobs in doubt are asked for.
         was_strange = health is not None and health.error_kind == SeesNone.__name__
         singles, full = self._singles, self.full
         strange = await singles.still_strange(report, started, full=full) if was_strange else None
@@ -233,7 +233,7 @@ class Sync:
 
     # ── health ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _tell_health(self, report: SyncReport, started: int, before: AccountHealth | None) -> int:
+    async def _record_health(self, report: SyncReport, started: int, before: AccountHealth | None) -> int:
         now = self.work.clock()
         error = report.error
         retry_after = error.retry_after if isinstance(error, RateLimited | Unavailable) else None
@@ -308,7 +308,7 @@ def _backoff(before: AccountHealth | None, error: ProviderError | StoreError) ->
 
 
 def health_error_text(error: ProviderError | StoreError, account: Account) -> str:
-    """Return what the account line says: short, and with the way out."""
+    """Return the error for the account line: short, and with the way out."""
     if isinstance(error, StoreError):
         return str(error)
     if isinstance(error, RateLimited):

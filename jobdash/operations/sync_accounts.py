@@ -1,4 +1,4 @@
-"""Sync for a command: several accounts at once, each failing by itself."""
+"""Sync of several accounts for a command; each fails by itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_tex
 from jobdash.store.writer import Writer
 
 OnProgress = Callable[[str, int], None]
-"""Hears an account's name and how many batches it has shown so far."""
+"""Called with an account's name and the number of batches it has shown so far."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class AccountSyncs:
     on_progress: OnProgress = lambda _name, _seen: None
 
     async def run(self, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
-        """Sync the named accounts (all, when None) whoever's turn it is; errors are in the reports.
+        """Sync the named accounts (all, when None), due or not; errors are in the reports.
 
-        StoreError when what none of them told could be written.
+        StoreError when nothing could be written.
         """
         doubles = duplicate_accounts(self.config.accounts)
         asked = [
@@ -53,7 +53,7 @@ class AccountSyncs:
         return reports
 
     async def _give_up_removals(self, reports: list[SyncReport]) -> None:
-        """End what waited in vain, also where nobody asks any more; told with the others' news."""
+        """End removals that waited in vain, also of accounts not polled any more; they are in the reports."""
         names = askable(self.config.accounts)
         for row in await self.work.store.write(Writer.give_up_removals, names):
             report = next((each for each in reports if each.account == row.account), reports[0])
@@ -77,7 +77,7 @@ class AccountSyncs:
         return await self._sync(account, full=full)
 
     async def _claim(self, account: Account, *, overdue: bool = False) -> bool:
-        """Return whether it is this process's turn to poll an account; if so, nobody else's for a while."""
+        """Return whether it is this process's turn to poll an account; if so, no other's for a while."""
         now, longest = self.work.clock(), self.config.sync.slowest_ms + CLAIM_MS
         return await self.work.store.write(
             Writer.claim_poll,
@@ -109,7 +109,7 @@ class AccountSyncs:
         return await sync.run()
 
     async def _could_not_open(self, account: Account, error: ProviderError | ConfigError) -> SyncReport:
-        told = error if isinstance(error, ProviderError) else AuthRejected(str(error))
+        failure = error if isinstance(error, ProviderError) else AuthRejected(str(error))
         now = self.work.clock()
         next_poll_at = now + self.config.sync.fastest_ms
         await record_not_asked(
@@ -118,10 +118,10 @@ class AccountSyncs:
             self.work.store,
             now=now,
             next_poll_at=next_poll_at,
-            words=health_error_text(told, account),
+            words=health_error_text(failure, account),
             kind=type(error).__name__,
         )
-        return SyncReport(account.name, error=told, next_poll_at=next_poll_at)
+        return SyncReport(account.name, error=failure, next_poll_at=next_poll_at)
 
 
 def rejected(report: SyncReport) -> bool:

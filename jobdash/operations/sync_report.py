@@ -1,4 +1,4 @@
-"""What one sync of an account found."""
+"""The report of one sync of an account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobdash.store.records import UpsertResult
 
 @dataclass
 class SyncReport:
-    """What one sync of an account found."""
+    """The report of one sync of an account."""
 
     account: str
     seen: int = 0
@@ -30,7 +30,7 @@ class SyncReport:
     not_asked: list[tuple[JobRow, ProviderError]] = field(default_factory=list)
     """Jobs whose own question failed; the account may be well."""
     elsewhere: list[JobRow] = field(default_factory=list)
-    """Unfinished jobs at another server than the account's: nobody can ask for them."""
+    """Unfinished jobs at another server than the account's: they cannot be asked for."""
     error: ProviderError | StoreError | None = None
     """What the account or its list failed with."""
     next_poll_at: int = 0

@@ -1,4 +1,4 @@
-"""Undo: take back the last own removal or provider force-fail that can be taken back."""
+"""Undo of the last own removal, or of a force-fail of a provider's job."""
 
 from __future__ import annotations
 

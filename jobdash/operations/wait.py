@@ -1,4 +1,4 @@
-"""Waiting until jobs have ended, asking their accounts whenever it is their turn and nobody else does."""
+"""Waiting until jobs have ended; polls their accounts when they are due and no other process does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class WaitResult:
 
 @dataclass
 class WaitProgress:
-    """What to wait for, and who hears of it."""
+    """What to wait for, and callbacks for what happens meanwhile."""
 
     ids: tuple[int, ...]
     ended: Callable[[JobRow], bool]
@@ -45,20 +45,20 @@ class WaitProgress:
     on_change: Callable[[JobRow], None] = lambda _row: None
     on_sync: Callable[[SyncReport], None] = lambda _report: None
     sleep: Sleep = asyncio.sleep
-    _told: dict[int, int] = field(default_factory=dict, init=False)
+    _reported: dict[int, int] = field(default_factory=dict, init=False)
     rests: dict[str, int] = field(default_factory=dict, init=False)
     """By account: until when it is left alone, milliseconds UTC."""
 
     def rows(self, syncs: AccountSyncs) -> dict[int, JobRow]:
-        """Read the jobs, and tell of those that changed since the last look.
+        """Read the jobs, and report those that changed since the last look.
 
         StoreError when the store was deleted, moved or replaced: no change would ever be seen.
         """
         syncs.browser.refuse_replaced()
         rows = syncs.browser.rows(self.ids)
         for row in rows.values():
-            if self._told.get(row.id) != row.revision:
-                self._told[row.id] = row.revision
+            if self._reported.get(row.id) != row.revision:
+                self._reported[row.id] = row.revision
                 self.on_change(row)
         return rows
 

@@ -1,4 +1,4 @@
-"""The door to the writer: one way to write, from whichever event loop one is in."""
+"""Threads that own the store's writer: writes are queued from any event loop, and batched."""
 
 from __future__ import annotations
 
@@ -78,24 +78,24 @@ def _carry_out(writer: Writer, asked: list[_PendingWrite]) -> None:
     asked = [each for each in asked if not each.answer.cancelled()]
     try:
         done = writer.batch(asked)
-    except Exception as error:  # noqa: BLE001 - every one of those who wait hears of it
+    except Exception as error:  # noqa: BLE001 - raised at every waiting write
         done = [WriteResult(error=error)] * len(asked)
     _answer(list(zip(asked, done, strict=True)))
 
 
 def _answer(answers: list[tuple[_PendingWrite, WriteResult]]) -> None:
-    """Tell those who wait: each loop is woken once, however many wait in it."""
+    """Resolve the waiting futures: each loop is woken once, however many wait in it."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_PendingWrite, WriteResult]]] = defaultdict(list)
     for asked, done in answers:
         by_loop[asked.answer.get_loop()].append((asked, done))
-    for loop, told in by_loop.items():
-        with contextlib.suppress(RuntimeError):  # a loop that is closed has nobody who waits
-            loop.call_soon_threadsafe(_tell, told)
+    for loop, answers in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits in it
+            loop.call_soon_threadsafe(_resolve, answers)
 
 
-def _tell(answers: list[tuple[_PendingWrite, WriteResult]]) -> None:
+def _resolve(answers: list[tuple[_PendingWrite, WriteResult]]) -> None:
     for asked, done in answers:
-        if asked.answer.done():  # whoever waited was cancelled
+        if asked.answer.done():  # the waiting task was cancelled
             continue
         if done.error is not None:
             asked.answer.set_exception(done.error)
@@ -197,7 +197,7 @@ class WriterLoop:
             ready()
             await asyncio.Event().wait()
         self._writer = None
-        self._ended = True  # from here on whoever asks turns themselves away
+        self._ended = True  # from here on every write is refused at once
         self._turn_away()
 
     def stop(self) -> None:

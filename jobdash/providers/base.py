@@ -20,7 +20,7 @@ class RemotePage:
     jobs: tuple[RemoteJob, ...]
     cursor: str | None
     promised: bool = True
-    """Whether the server says that there is more; else it can be asked, and may say the same again."""
+    """Whether the server promises more; else the next page may be asked for, and may repeat this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +89,4 @@ class Adapter(Protocol):
         """Create the batch from an uploaded file."""
 
     def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
-        """Stream results and errors line by line, in the provider's order; to be closed by whoever stops."""
+        """Stream results and errors line by line, in the provider's order; to be closed if not read whole."""

@@ -166,13 +166,13 @@ async def an_unknown_batch_is_not_found(target: Target) -> None:
 
 
 async def a_cancel_is_seen(target: Target) -> None:
-    """A cancel is accepted while a batch runs; the provider then says so, where it can."""
+    """A cancel is accepted while a batch runs, and is visible where the capabilities promise it."""
     async with target.open() as adapter:
         made = await target.created(adapter)
         answered = await adapter.cancel(made.remote_id)
         _require(answered is None or answered.remote_id == made.remote_id, "cancel() answers that batch")
         status = (await adapter.get(made.remote_id)).status
-        if target.info.capabilities.tells_cancelling:
+        if target.info.capabilities.reports_cancelling:
             _require(status in {Status.CANCELLING, Status.CANCELLED}, f"a cancel is seen, not {status}")
 
 
@@ -202,8 +202,8 @@ async def results_are_whole(target: Target) -> None:
     _require(not both, "a line has a body or an error, never both or neither")
 
 
-async def deleting_is_what_it_says(target: Target) -> None:
-    """`delete` removes the record where the capabilities say so, and else refuses without asking."""
+async def a_deletion_is_one(target: Target) -> None:
+    """`delete` removes the record where the capabilities promise it, and else refuses without asking."""
     async with target.open() as adapter:
         made = await target.created(adapter)
         await target.complete(made.remote_id)
@@ -257,7 +257,7 @@ CHECKS: tuple[Check, ...] = (
     a_cancel_is_seen,
     a_finished_batch_stays_finished,
     results_are_whole,
-    deleting_is_what_it_says,
+    a_deletion_is_one,
     a_file_is_deleted_once,
     input_is_checked,
 )

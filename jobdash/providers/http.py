@@ -39,7 +39,7 @@ _FOLLOWED = frozenset({"GET", "HEAD"})
 """What changes nothing, and may go wherever a server sends it."""
 
 _LONGEST_PLACE = 200
-"""How much of an address is told, in characters."""
+"""How much of an address is shown, in characters."""
 
 _OBJECTIONS = (ValueError, TypeError, FileNotFoundError, PermissionError, httpx2.InvalidURL)
 """What an SDK, HTTPX or the disk raises over a request it will not send."""
@@ -194,9 +194,9 @@ class HttpClient:
 
     def _check_redirect(self, response: httpx2.Response) -> None:
         """Raise for a redirect that must not be followed: HTTPX would make a GET of an action, which asks
-        nobody for anything and is answered with a yes.
+        for nothing and is answered with a 200.
 
-        Only a 307 or 308 says that the action was not carried out; a 303 mostly follows one that was.
+        Only a 307 or 308 means that the action was not carried out; a 303 mostly follows one that was.
         """
         request, status = response.request, response.status_code
         target = _target(response)
@@ -207,7 +207,7 @@ class HttpClient:
             raise _redirected(where, status, InvalidRequest if unapplied else BadResponse)
 
     def _check_place(self, response: httpx2.Response) -> None:
-        """Raise for a refusal by another server than the account's: it got no key, and says nothing of it."""
+        """Raise for a refusal by another server than the account's: it got no key."""
         method, url, status = response.request.method, response.request.url, response.status_code
         if method in _FOLLOWED and url.origin != self._home and status in {401, 403, 404, 407}:
             raise _redirected(f"{_place(url)}, which is not given the key", status)
@@ -215,7 +215,7 @@ class HttpClient:
     def _no_answer(self, error: Exception) -> ProviderError | None:
         """Translate a failure of the network or the clock; None for any other."""
         cause = _cause(error)
-        detail = self._told(cause)
+        detail = self._detail(cause)
         match cause:
             case httpx2.ConnectTimeout():
                 words = f"no connection within {self._deadlines.connect:g} s"
@@ -240,13 +240,13 @@ class HttpClient:
         """Translate what went wrong before any answer, and not by the network's doing."""
         cause = _cause(error)
         if isinstance(cause, _OBJECTIONS):
-            return InvalidRequest(f"not sent: {redact(str(cause))}", detail=self._told(cause))
-        return Unavailable("no answer", detail=self._told(cause))
+            return InvalidRequest(f"not sent: {redact(str(cause))}", detail=self._detail(cause))
+        return Unavailable("no answer", detail=self._detail(cause))
 
     def _unreadable(self, error: Exception) -> ProviderError:
-        return BadResponse("the answer cannot be read", detail=self._told(error))
+        return BadResponse("the answer cannot be read", detail=self._detail(error))
 
-    def _told(self, error: Exception) -> str:
+    def _detail(self, error: Exception) -> str:
         return redact(f"{type(error).__name__}: {error}".removesuffix(": "))
 
 
@@ -259,13 +259,13 @@ def _target(response: httpx2.Response) -> httpx2.URL:
         return response.request.url.join(response.headers["location"])
     except (httpx2.InvalidURL, ValueError):
         status = response.status_code
-        told = f"redirected to an address that cannot be read ({status})"
-        raise BadResponse(told, status=status, detail=told) from None
+        reason = f"redirected to an address that cannot be read ({status})"
+        raise BadResponse(reason, status=status, detail=reason) from None
 
 
 def _redirected(where: str, status: int, kind: type[ProviderError] = InvalidRequest) -> ProviderError:
-    told = redact(f"redirected to {where[:_LONGEST_PLACE]} ({status}); set base_url to where it belongs")
-    return kind(told, status=status, detail=told)
+    reason = redact(f"redirected to {where[:_LONGEST_PLACE]} ({status}); set base_url to where it belongs")
+    return kind(reason, status=status, detail=reason)
 
 
 def _cause(error: Exception) -> Exception:

@@ -1,4 +1,4 @@
-"""Checking a batch's JSONL file before it is sent: what a provider would refuse hours later is said now."""
+"""Checks of a batch's JSONL file before it is sent, for what a provider would refuse hours later."""
 
 from __future__ import annotations
 
@@ -122,8 +122,8 @@ class InputRules(ABC):
             raise UsageError(f"{self.name}, {faults[0]}")
         if faults:
             most = len(faults) == MOST_FAULTS
-            told = f"at least {len(faults)} wrong lines, these are the first" if most else None
-            raise FileFaults(f"{self.name} has {told or f'{len(faults)} wrong lines'}", faults)
+            reason = f"at least {len(faults)} wrong lines, these are the first" if most else None
+            raise FileFaults(f"{self.name} has {reason or f'{len(faults)} wrong lines'}", faults)
 
     @abstractmethod
     def check_request(self, request: Mapping[str, object]) -> None:
@@ -215,8 +215,8 @@ class InputRules(ABC):
         key = request.get(key_field)
         if not isinstance(key, str) or not key:
             made_for = self._made_for(request)
-            told = f'"{key_field}" has to be a text that is not empty{made_for}'
-            self.refuse(told, last=bool(made_for))
+            reason = f'"{key_field}" has to be a text that is not empty{made_for}'
+            self.refuse(reason, last=bool(made_for))
         first = self._lines_by_key.setdefault(key, self._number)
         if first != self._number:
             self.refuse(f'"{key_field}" {key[:100]!r} was used in line {first:,} already')
@@ -230,7 +230,7 @@ class InputRules(ABC):
 
 
 HEAD = 1024 * 1024
-"""How much of a file is looked at to tell what it is, in bytes."""
+"""How much of a file is read to recognise it, in bytes."""
 
 _PRETTY = (
     "this is pretty-printed JSON, of which a request takes many lines; a batch wants one request a line "
@@ -245,9 +245,9 @@ _RESULTS = "this is a file of results ({fields}), not of requests; submit the fi
 
 
 def not_lines(head: str, *, cut: bool) -> str | None:
-    """Return what a file is that does not have one JSON object a line, None when nobody can tell.
+    """Return what a file is that does not have one JSON object a line, None when it is not recognised.
 
-    ``head`` is its beginning, ``cut`` says that there is more of it.
+    ``head`` is its beginning, ``cut``: there is more of it.
     """
     start = head.lstrip()
     if start.startswith("["):

@@ -1,4 +1,4 @@
-"""Reading JSON nobody vouches for: each function returns what it was asked for, or a plain "not told"."""
+"""Reading values from untrusted JSON: each function returns the type it names, or None."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def decode(content: bytes | str) -> object:
 
 
 def _no_number(_name: str) -> None:
-    """Read NaN and Infinity, which are no JSON, as "not told": kept, they would make `--json` none either."""
+    """Read NaN and Infinity, which are no JSON, as None: kept, they would make `--json` none either."""
 
 
 def _finite(digits: str) -> float | None:
@@ -56,7 +56,7 @@ def items(value: object) -> Sequence[object]:
 def readable(values: Sequence[object], read: Callable[[object], T]) -> tuple[T, ...]:
     """Return what ``read`` makes of the entries of a list, without those it raises BadResponse for.
 
-    One entry nobody can read must not hide the others; raises BadResponse when not one can be.
+    One unreadable entry must not hide the others; raises BadResponse when none is readable.
     """
     found: list[T] = []
     wrong: BadResponse | None = None
@@ -87,7 +87,7 @@ _DEEPEST = 5
 
 
 def error_words(value: object, depth: int = _DEEPEST) -> str:
-    """Return what an error says in its own words, on one line; empty where it says nothing.
+    """Return the message of an error, on one line; empty where it has none.
 
     Reads OpenAI's and Google's ``{message}``, FastAPI's ``{"detail": text}`` and
     ``{"detail": [{loc, msg}]}``, a plain text, a list of any of these, and the same wrapped into ``error``
@@ -101,8 +101,8 @@ def error_words(value: object, depth: int = _DEEPEST) -> str:
         found = (error_words(entry, depth - 1) for entry in value[:_MOST_ENTRIES])
         return "; ".join(dict.fromkeys(words for words in found if words))
     fields = mapping(value)
-    told = (error_words(fields[name], depth - 1) for name in _WORDS if name in fields)
-    words = next((words for words in told if words), "")
+    texts = (error_words(fields[name], depth - 1) for name in _WORDS if name in fields)
+    words = next((words for words in texts if words), "")
     place = ".".join(str(part) for part in items(fields.get("loc")) if isinstance(part, (str, int)))
     return f"{place}: {words}" if place and words else words
 

@@ -1,4 +1,4 @@
-"""Walking a list page by page, also one served by a server that loses count."""
+"""Walking a list page by page, also one of a server that repeats pages."""
 
 from __future__ import annotations
 

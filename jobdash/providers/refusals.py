@@ -1,4 +1,4 @@
-"""An HTTP answer that says no, as one of our errors; the only place where codes get their meaning."""
+"""HTTP errors as `ProviderError`; the only place where status codes get their meaning."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jobdash.errors import (
 from jobdash.providers.json_values import error_words, items, mapping, text
 
 LONGEST_WAIT_S = 24 * 3600.0
-"""A Retry-After beyond this is taken for a mistake: nobody waits longer than a day for a request."""
+"""A Retry-After beyond this is taken for a mistake: no request waits longer than a day."""
 
 _DETAIL = 4096
 """How much of a provider's words is kept, in characters; a proxy's error page can be long."""
@@ -42,7 +42,7 @@ _WRONG_KEY = frozenset({"API_KEY_INVALID", "invalid_api_key"})
 _WRONG_KEY_WORDS = re.compile(
     r"(?i)(?:(?:incorrect|invalid) api[ _-]?key(?: provided)?(?:[.:!]|$)|api key not valid\b)"
 )
-"""What is said of a key that is simply wrong: the code says as much, and the words may hold a piece of it."""
+"""Messages about a wrong key, which add nothing to the code and may hold a piece of the key."""
 _PAGE = re.compile(r"(?i)<(?:!doctype|html|head|body|title)\b")
 _TITLE = re.compile(r"(?is)<title[^>]{0,200}>(.{0,500}?)</title>")
 _UNSEEN = re.compile(r"(?is)<(script|style)\b.*?(?:</\1>|$)")
@@ -60,7 +60,7 @@ _PHRASES: dict[type[ProviderError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class _ErrorBody:
-    """What an error body says, whichever provider wrote it."""
+    """The content of an error body, whichever provider wrote it."""
 
     message: str
     codes: frozenset[str]
@@ -73,28 +73,28 @@ def refusal(status: int, headers: Mapping[str, str], content: bytes, *, now: flo
     ``headers`` is a mapping that ignores case; ``now`` is the time in seconds since 1970, for a
     Retry-After that names a date. The provider's own words are kept, redacted, in ``detail``.
     """
-    said = _read(content)
-    detail = redact(said.message[:_LOOKED_AT])[:_DETAIL]
-    kind = _kind(status, said)
+    body = _read(content)
+    detail = redact(body.message[:_LOOKED_AT])[:_DETAIL]
+    kind = _kind(status, body)
     message = f"{_PHRASES[kind]} ({status})"
-    if detail and not (kind is AuthRejected and _is_wrong_key(said)):
+    if detail and not (kind is AuthRejected and _is_wrong_key(body)):
         message += f": {detail[:_IN_MESSAGE]}"
     if kind is RateLimited:
-        return RateLimited(message, status=status, detail=detail, retry_after=_wait(headers, said, now))
+        return RateLimited(message, status=status, detail=detail, retry_after=_wait(headers, body, now))
     if kind is Unavailable:
-        wait = _wait(headers, said, now) if status == 503 else None
+        wait = _wait(headers, body, now) if status == 503 else None
         return Unavailable(message, status=status, detail=detail, retry_after=wait)
     return kind(message, status=status, detail=detail)
 
 
-def _kind(status: int, said: _ErrorBody) -> type[ProviderError]:
-    if said.codes & _QUOTA or status == 402:
+def _kind(status: int, body: _ErrorBody) -> type[ProviderError]:
+    if body.codes & _QUOTA or status == 402:
         return QuotaExhausted
-    if status == 403 and "may not exist" in said.message:
-        # Gemini's Files API says 403 for a file that is gone: "You do not have permission to access the
+    if status == 403 and "may not exist" in body.message:
+        # Gemini's Files API answers 403 for a file that is gone: "You do not have permission to access the
         # File … or it may not exist." Taken for a bad key it would stop every later action of the account.
         return NotFound
-    if status in {401, 403} or said.codes & _BAD_KEY:
+    if status in {401, 403} or body.codes & _BAD_KEY:
         return AuthRejected
     if status in {404, 410}:
         return NotFound
@@ -108,7 +108,7 @@ def _kind(status: int, said: _ErrorBody) -> type[ProviderError]:
 def answered_error(value: object, status: int = 200) -> BadResponse | None:
     """Return the error that an answer inside 2xx holds in the place of what was asked for.
 
-    None for an answer that has anything of its own: a batch may well tell of its errors.
+    None for an answer with any content of its own: a batch may well list its errors.
     """
     fields = mapping(value)
     error = any(fields.get(name) for name in ("error", "errors", "detail")) and not fields.keys() & _CONTENT
@@ -124,18 +124,18 @@ def not_expected(what: str, value: object) -> BadResponse:
 
 def _unexpected(sentence: str, value: object, status: int | None) -> BadResponse:
     detail = redact(error_words(value)[:_LOOKED_AT])[:_DETAIL] if isinstance(value, dict) else ""
-    told = f": {detail[:_IN_MESSAGE]}" if detail else ""
-    return BadResponse(f"{sentence}{told}", status=status, detail=detail)
+    words = f": {detail[:_IN_MESSAGE]}" if detail else ""
+    return BadResponse(f"{sentence}{words}", status=status, detail=detail)
 
 
 _CONTENT = frozenset(
     {"id", "name", "data", "object", "operations", "metadata", "response", "done", "file", "files", "job"}
 )
-"""Fields of answers that say what was asked for."""
+"""Fields of answers that are no errors."""
 
 
-def _is_wrong_key(said: _ErrorBody) -> bool:
-    return bool(said.codes & _WRONG_KEY) or _WRONG_KEY_WORDS.match(said.message) is not None
+def _is_wrong_key(body: _ErrorBody) -> bool:
+    return bool(body.codes & _WRONG_KEY) or _WRONG_KEY_WORDS.match(body.message) is not None
 
 
 def _read(content: bytes) -> _ErrorBody:
@@ -145,8 +145,8 @@ def _read(content: bytes) -> _ErrorBody:
     try:
         body: object = json.loads(content)
     except (ValueError, RecursionError):
-        told = content[:_LOOKED_AT].decode("utf-8", "replace")
-        return _ErrorBody(" ".join(_seen_of(told).split()), frozenset(), None)
+        page = content[:_LOOKED_AT].decode("utf-8", "replace")
+        return _ErrorBody(" ".join(_visible_text(page).split()), frozenset(), None)
     if isinstance(body, list) and body:
         body = body[0]
     outer = mapping(body)
@@ -161,16 +161,16 @@ def _read(content: bytes) -> _ErrorBody:
     )
 
 
-def _seen_of(told: str) -> str:
-    """Return what a person would see of a page of HTML: its title, else its text."""
-    if _PAGE.search(told) is None:
-        return told
-    title = _TITLE.search(told)
-    seen = title[1] if title is not None and title[1].strip() else _MARK.sub(" ", _UNSEEN.sub(" ", told))
+def _visible_text(page: str) -> str:
+    """Return the visible text of a page of HTML: its title, else its text; any other text as it is."""
+    if _PAGE.search(page) is None:
+        return page
+    title = _TITLE.search(page)
+    seen = title[1] if title is not None and title[1].strip() else _MARK.sub(" ", _UNSEEN.sub(" ", page))
     return unescape(seen)
 
 
-def _wait(headers: Mapping[str, str], said: _ErrorBody, now: float) -> float | None:
+def _wait(headers: Mapping[str, str], body: _ErrorBody, now: float) -> float | None:
     """The seconds to wait, from the header (OpenAI's and Azure's own is finer), else from Google's
     ``RetryInfo`` ("20s").
     """
@@ -180,8 +180,8 @@ def _wait(headers: Mapping[str, str], said: _ErrorBody, now: float) -> float | N
     named = headers.get("retry-after")
     if named is not None:
         return parse_retry_after(named, now)
-    if said.retry_delay and said.retry_delay.endswith("s"):
-        return _sensible(said.retry_delay.removesuffix("s"))
+    if body.retry_delay and body.retry_delay.endswith("s"):
+        return _sensible(body.retry_delay.removesuffix("s"))
     return None
 
 

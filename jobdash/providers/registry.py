@@ -95,7 +95,7 @@ def _load(place: str) -> Any:
 
 
 def silence_sdks() -> None:
-    """Show no warning of this process, and no record of a log that nobody has configured; may be repeated.
+    """Show no warning of this process, and no record of a log that is not configured; may be repeated.
 
     google-genai warns of a state it does not know with the state itself, escape sequences included, and
     anything on stderr would be drawn across the dashboard. A warning that is an error stays one.

@@ -1,4 +1,4 @@
-"""Lines of a result file as answers, also the lines nobody can read."""
+"""Lines of a result file as `ResultLine`, also those that cannot be read."""
 
 from __future__ import annotations
 

@@ -35,9 +35,9 @@ class Token:
         """Whether the loop has to end at its next item, for whatever reason."""
         self.lost: str | None = None
         """Why the job is no longer this run's ("was removed"); None while it is."""
-        self.asked: str | None = None
+        self.own_cancel: str | None = None
         """Why this process asks for its own cancel (Ctrl-C), which is to be written to the store."""
-        self.known_as = "the job"
+        self.job_label = "the job"
         """The job as messages name it."""
         self.ending = False
         """The end of the job is being written: it is too late for a cancel."""
@@ -84,7 +84,7 @@ class Token:
         by_library = self._called_by_library()
         if self.lost is None:
             return CancelledInWorker(message) if by_library else JobCancelled(message)
-        lost = f"{self.known_as} {self.lost}"
+        lost = f"{self.job_label} {self.lost}"
         return LeaseLostInWorker(lost) if by_library else LeaseLost(lost)
 
     def _called_by_library(self) -> bool:
@@ -108,9 +108,9 @@ class Token:
         """End the loop with its next item."""
         self.stopped = True
 
-    def ask(self, reason: str) -> None:
+    def request_cancel(self, reason: str) -> None:
         """Cancel on this process's own behalf; safe in a signal handler."""
-        self.asked = reason
+        self.own_cancel = reason
         self.stopped = True
 
     def lose(self, what: str) -> None:

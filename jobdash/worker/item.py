@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, MutableMap
 from itertools import islice
 from typing import Any, Generic, Self, TypeVar, cast
 
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, quantity
 from jobdash.worker.item_encoding import DETAIL_BYTES, detail_json
 
 T = TypeVar("T")
@@ -228,15 +228,11 @@ class OutstandingItems(Generic[T]):
         """
         if self.never_entered and not in_loop and (keyed or self.used):
             yield (
-                f"{_items(self.never_entered)} of {name} not recorded: "
+                f"{quantity(self.never_entered, 'item')} of {name} not recorded: "
                 "the work at an item belongs inside `with item:`"
             )
         if self._repeated:
             yield (
-                f"{_items(self._repeated)} of {name} with the key of another not done, "
+                f"{quantity(self._repeated, 'item')} of {name} with the key of another not done, "
                 f"one of them {clean(self._one_repeated, 80)}"
             )
-
-
-def _items(number: int) -> str:
-    return "1 item" if number == 1 else f"{number:,} items"

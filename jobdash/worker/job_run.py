@@ -151,7 +151,7 @@ class JobRun:
         self.succeeded, self.failed, self.total = claim.succeeded, claim.failed, claim.total
         self.before = self.done
         self.token.belongs_to(found.database, claim.job_id, claim.fence)
-        self.token.known_as = f"job {clean(self.name)} ({claim.public_id})"
+        self.token.job_label = f"job {clean(self.name)} ({claim.public_id})"
         self._startable = script.command_line() is not None
         line = begin_line(clean(self.name), self.keyed, claim)
         if line is not None:
@@ -266,7 +266,7 @@ class JobRun:
     def _report_end(self, word: str) -> None:
         if self.token.lost is not None:
             self.end_status = "lost"
-            print_line(f"jobdash: {self.token.known_as} {self.token.lost}, exiting")
+            print_line(f"jobdash: {self.token.job_label} {self.token.lost}, exiting")
             return
         self.end_status = word
         if word == "cancelled" and self.token.stopped:

@@ -128,10 +128,10 @@ def _may_replace(handler: Handler) -> bool:
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     # Takes no lock: the interrupted code may hold it. The job's own thread writes to the store.
-    waiting = [token for token in _meant_by(number) if token.asked is None and not token.ending]
+    waiting = [token for token in _meant_by(number) if token.own_cancel is None and not token.ending]
     if waiting:
         for token in waiting:
-            token.ask(_REASONS[signal.Signals(number)])
+            token.request_cancel(_REASONS[signal.Signals(number)])
         if number == signal.SIGINT:
             _confirm(b"jobdash: stopping after what is under way; Ctrl-C again interrupts")
         return

@@ -168,7 +168,7 @@ class Recorder(StoreConnection):
 
     def set_total(self, total: int) -> None:
         """Record a total that has become known."""
-        self._patiently(partial(_set_total, total))
+        self._patiently(lambda lease: lease.set_total(total))
 
     def _patiently(self, do: Callable[[Lease], T], *, in_trouble: bool = False) -> T | None:
         """Write something, waiting for other writers; in a store in trouble only if ``in_trouble``."""
@@ -191,7 +191,7 @@ class Recorder(StoreConnection):
             try:
                 lease.set_busy_timeout(BUSY_TIMEOUT_MS)
                 while_busy(lambda: self._write(lease))
-                asked = self._token.asked if word == "cancelled" else None
+                asked = self._token.own_cancel if word == "cancelled" else None
                 while_busy(lambda: lease.finish(word, ended, error, asked))
                 self.check_file(_END_IS_LOST)
             except sqlite.Error as trouble:
@@ -229,8 +229,8 @@ class Recorder(StoreConnection):
         self._trouble_since = None
 
     def _write_own_cancel(self, lease: Lease) -> None:
-        if self._token.asked is not None and not self._cancel_written:
-            lease.request_cancel(self._token.asked)
+        if self._token.own_cancel is not None and not self._cancel_written:
+            lease.request_cancel(self._token.own_cancel)
             self._cancel_written = True
 
     def _apply(self, status: str) -> None:
@@ -247,10 +247,6 @@ class Recorder(StoreConnection):
 def _expect(keys: list[str], lease: Lease) -> bool:
     lease.expect(keys)
     return True
-
-
-def _set_total(total: int, lease: Lease) -> None:
-    lease.set_total(total)
 
 
 _TICK_S = 0.05

@@ -125,17 +125,17 @@ def command_line() -> tuple[str, ...] | None:
     A prompt, a notebook, ``python -c``, a child of ``multiprocessing`` and a run of tests cannot be started
     again by their command line.
     """
-    given = sys.orig_argv[1:]
+    arguments = sys.orig_argv[1:]
     main = sys.modules.get("__main__")
     if multiprocessing_parent() is not None:  # a forked one has its parent's command line
         return None
     if "PYTEST_CURRENT_TEST" in os.environ or not getattr(main, "__file__", None) or not sys.executable:
         return None
-    for word in given:
+    for word in arguments:
         if word == "-c":
             return None
         if word == "-m" or not word.startswith("-"):
-            return (sys.executable, *given)
+            return (sys.executable, *arguments)
     return None
 
 
@@ -150,14 +150,13 @@ def folder() -> str | None:
     """Return the folder that the command line was given in; None for one that cannot be named.
 
     It may have been deleted, or have half a character in its name. The current one may be another by now. For
-    a script with a relative name that does no harm: what its whole name has in front of the one that was
-    given is where it was given.
+    a script with a relative name it is what the absolute name has in front of the relative one.
     """
     whole = str(getattr(sys.modules.get("__main__"), "__file__", ""))
-    given = os.path.normpath(sys.argv[0] if sys.argv else "")  # a program around Python may give it none
-    relative = Path(whole).is_absolute() and not Path(given).is_absolute()
-    if relative and whole.endswith(os.sep + given):
-        here = whole.removesuffix(given).rstrip(os.sep) or os.sep
+    named = os.path.normpath(sys.argv[0] if sys.argv else "")  # a program around Python may give it none
+    relative = Path(whole).is_absolute() and not Path(named).is_absolute()
+    if relative and whole.endswith(os.sep + named):
+        here = whole.removesuffix(named).rstrip(os.sep) or os.sep
     else:
         try:
             here = str(Path.cwd())

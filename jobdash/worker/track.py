@@ -233,8 +233,8 @@ class Track(Generic[T]):
             )
 
 
-if track.__doc__ and Track.__doc__:  # `help(jobdash.track)` shows both
-    track.__doc__ += f"\n{Track.__doc__}"
+if track.__doc__ and Track.__doc__:  # `help(jobdash.track)` shows the details as well
+    track.__doc__ = f"{track.__doc__.rstrip()}\n{Track.__doc__.partition(chr(10))[2]}"
 
 
 class _Tail(Iterator[Any]):

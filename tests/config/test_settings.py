@@ -1,4 +1,4 @@
-"""Settings: where they are looked for, what accounts there are, and what is said about mistakes."""
+"""Settings: where they are looked for, what accounts there are, and how mistakes are reported."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, words: str
     assert complaint(tmp_path, text) == words
 
 
-def test_a_password_in_an_address_is_left_out_and_shuts_nobody_out(tmp_path: Path) -> None:
+def test_a_password_in_an_address_is_left_out_and_the_key_works(tmp_path: Path) -> None:
     url = "https://bob:hunter2@gateway.example/v1"
     work = WORK.replace("http://", "http://bob:hunter2@")
     found = settings(tmp_path, work, OPENAI_API_KEY="sk-one", OPENAI_BASE_URL=url)
@@ -182,7 +182,7 @@ def test_blanks_around_a_key_or_an_address_are_not_part_of_it(tmp_path: Path) ->
     assert found.account("gemini") is None
 
 
-def test_a_setting_nobody_knows_is_a_warning(tmp_path: Path) -> None:
+def test_an_unknown_setting_is_a_warning(tmp_path: Path) -> None:
     found = settings(tmp_path, f'[colour]\nx = 1\n[ui]\nfont = "big"\n{WORK}speed = "fast"')
     place = tmp_path / "config.toml"
     assert sorted(found.warnings) == [
@@ -234,13 +234,13 @@ def test_a_variable_that_is_empty_names_nothing(tmp_path: Path, monkeypatch: pyt
     assert load(env=home).database == tmp_path / "mine.db"
 
 
-def test_a_home_of_nobody_is_said() -> None:
+def test_a_home_of_an_unknown_user_is_an_error() -> None:
     with pytest.raises(ConfigError, match="nobody's home folder is called ~nosuchuser"):
         load(database="~nosuchuser/x.db", env={})
 
 
 @pytest.mark.parametrize(
-    "said",
+    "variables",
     [
         {},
         {"XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d/e/"},
@@ -252,11 +252,11 @@ def test_a_home_of_nobody_is_said() -> None:
     ],
 )
 def test_without_a_word_they_are_where_the_system_has_such_files(
-    said: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in said.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert default_config_path({}) == platformdirs.user_config_path("jobdash") / "config.toml"
     assert default_database_path({}) == platformdirs.user_data_path("jobdash") / "jobdash.db"
@@ -294,7 +294,7 @@ def test_a_store_is_a_path_or_an_sqlite_url(named: str, path: str) -> None:
     assert database_path(named) == Path(path)
 
 
-def test_a_secret_shows_itself_to_nobody() -> None:
+def test_a_secret_is_hidden() -> None:
     secret = Secret("sk-very-secret")
     account = Account("work", "openai", "WORK_KEY", secret)
     for shown in (repr(secret), str(secret), f"{secret}", repr(account), f"{account!r}", f"{[secret]}"):

@@ -184,7 +184,7 @@ def test_what_a_rule_strikes(rule: FaultRule, struck: list[int]) -> None:
         ("GET", "/v1beta/batches", "b"),
         ("POST", "/v1beta/batches", "b"),
     ]
-    hit = [n for n, request in enumerate(requests, start=1) if faults.strike(*request) is not None]
+    hit = [n for n, request in enumerate(requests, start=1) if faults.effect_on(*request) is not None]
     assert hit == struck
 
 
@@ -192,7 +192,7 @@ def test_chance_is_the_seed_s() -> None:
     def strikes(seed: int) -> list[bool]:
         faults = Faults(seed)
         faults.add(FaultRule(effect=EmptyJson(), probability=0.5))
-        return [faults.strike("GET", "/", "") is not None for _ in range(50)]
+        return [faults.effect_on("GET", "/", "") is not None for _ in range(50)]
 
     assert strikes(1) == strikes(1)
     assert strikes(1) != strikes(2)
@@ -202,7 +202,7 @@ def test_chance_is_the_seed_s() -> None:
 def test_the_first_rule_decides_and_all_count() -> None:
     faults = Faults(seed=0)
     faults.add(FaultRule(effect=EmptyJson(), nth=1), FaultRule(effect=MalformedJson(), nth=2))
-    assert [faults.strike("GET", "/", "") for _ in range(3)] == [EmptyJson(), MalformedJson(), None]
+    assert [faults.effect_on("GET", "/", "") for _ in range(3)] == [EmptyJson(), MalformedJson(), None]
 
 
 async def test_the_journal(http: httpx2.AsyncClient, emulator: Emulator) -> None:

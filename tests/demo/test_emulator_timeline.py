@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobdash.demo.emulator import BatchFailure, BatchPlan, CancelBehaviour, Ending, Phase, Timing
-from jobdash.demo.emulator.timeline import BatchSnapshot, failed_among, fails, look
+from jobdash.demo.emulator.timeline import BatchSnapshot, failed_among, fails, snapshot_at
 
 TIMING = Timing(validating=10, running=100, finalizing=5, cancelling=20, expires_after=1_000)
 HOUR = 3600.0
@@ -25,7 +25,9 @@ def at(
     cancelled: float | None = None,
     cancel: CancelBehaviour = CancelBehaviour.WORKS,
 ) -> BatchSnapshot:
-    return look(plan, total=total, created=0.0, window=window, cancelled=cancelled, cancel=cancel, now=now)
+    return snapshot_at(
+        plan, total=total, created=0.0, window=window, cancelled=cancelled, cancel=cancel, now=now
+    )
 
 
 @pytest.mark.parametrize(

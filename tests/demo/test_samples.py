@@ -1,4 +1,4 @@
-"""The sample jobs: enough of each kind to look at, and alive for as long as somebody looks."""
+"""The sample jobs: enough of each kind to look at, and still moving."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def everything(emulator: Emulator) -> list[tuple[EmulatedProvider, EmulatedBatch
 
 
 def phases(emulator: Emulator) -> Counter[str]:
-    return Counter(provider.look(batch).phase.value for provider, batch in everything(emulator))
+    return Counter(provider.snapshot_of(batch).phase.value for provider, batch in everything(emulator))
 
 
 def test_every_state_is_there(seeded: Emulator) -> None:
@@ -44,7 +44,7 @@ def test_every_state_is_there(seeded: Emulator) -> None:
     assert min(found[word] for word in ("completed", "failed", "expired", "cancelled")) >= 2
 
 
-def test_names_are_told_apart(seeded: Emulator) -> None:
+def test_names_are_distinct(seeded: Emulator) -> None:
     names = [batch.script.name for _, batch in everything(seeded)]
     assert max(Counter(names).values()) == 1
     assert max(map(len, names)) > 150
@@ -52,9 +52,9 @@ def test_names_are_told_apart(seeded: Emulator) -> None:
 
 def test_something_moves_at_every_moment_of_twenty_minutes(seeded: Emulator, clock: ManualClock) -> None:
     for _ in range(40):
-        before = [provider.look(batch).processed for provider, batch in everything(seeded)]
+        before = [provider.snapshot_of(batch).processed for provider, batch in everything(seeded)]
         clock.advance(30)
-        after = [provider.look(batch).processed for provider, batch in everything(seeded)]
+        after = [provider.snapshot_of(batch).processed for provider, batch in everything(seeded)]
         assert sum(earlier < later for earlier, later in zip(before, after, strict=True)) >= 3
 
 

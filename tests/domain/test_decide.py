@@ -155,7 +155,7 @@ def test_remove(row: JobRow, choices: dict[str, bool], verdict: DecisionKind, re
 
 
 @pytest.mark.parametrize("action", Action)
-def test_whoever_is_not_acted_on_is_told_why(action: Action) -> None:
+def test_jobs_that_are_left_alone_have_a_reason(action: Action) -> None:
     rows = [
         RUNNING,
         PENDING,
@@ -184,7 +184,7 @@ def test_a_plan_shows_the_jobs_that_are_not_on_the_screen_first() -> None:
     assert [decision.job.id for decision in hidden.acting] == [3, 1, 2]
 
 
-def test_a_plan_knows_its_accounts_and_what_it_leaves_alone() -> None:
+def test_the_accounts_of_a_plan_and_what_it_leaves_alone() -> None:
     made = plan(Action.CANCEL, job(id=1), job(id=2, account="gemini"), DONE)
     assert made.accounts == ("gemini", "openai")
     assert [decision.reason for decision in made.skipped] == ["already completed"]

@@ -143,7 +143,7 @@ def test_what_it_does_not_pass(text: str) -> None:
     assert not passes(text)
 
 
-def test_what_nobody_told_passes_no_comparison_and_every_negation() -> None:
+def test_what_is_unknown_passes_no_comparison_and_every_negation() -> None:
     for text in (
         "total>0",
         "total<1",
@@ -206,7 +206,7 @@ def test_a_byte_that_is_no_text_is_looked_for_as_a_question_mark() -> None:
     assert parse("\ud800 name:a\udfff,b").text == "? name:a?,b"
 
 
-def test_a_filter_knows_whether_it_scans_and_whether_it_asks_for_removed_jobs() -> None:
+def test_whether_a_filter_scans_and_whether_it_asks_for_removed_jobs() -> None:
     assert parse("").empty
     assert parse("nightly").free_text
     assert parse("-name:x").free_text
@@ -359,7 +359,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
 
 
 def quoted(value: str) -> str:
-    """A value as somebody would have to type it; it cannot hold both kinds of quotes, nor be empty."""
+    """A value as a person would have to type it; it cannot hold both kinds of quotes, nor be empty."""
     plain = value.replace('"', "").replace("\0", "")
     return f'"{plain}"' if plain else '"x"'
 
@@ -434,7 +434,7 @@ FILTERS = st.lists(st.builds("{}{}".format, st.sampled_from(["", "-"]), TERMS), 
 @settings(max_examples=500)
 @given(text=FILTERS)
 @example(text='"k" "K"')
-def test_a_job_passes_exactly_when_the_store_says_so(shelf: Shelf, text: str) -> None:
+def test_a_job_passes_exactly_when_the_store_finds_it(shelf: Shelf, text: str) -> None:
     assert shelf.here(text) == shelf.there(text)
 
 

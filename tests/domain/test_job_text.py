@@ -40,7 +40,7 @@ def test_the_time_left_follows_from_the_pace_so_far() -> None:
         job(started_at=NOW + HOUR),
     ],
 )
-def test_where_nobody_can_tell_the_time_left_nothing_is_said(row: JobRow) -> None:
+def test_an_unknown_time_left_is_empty(row: JobRow) -> None:
     assert left_ms(row, NOW) is None
     assert left(row, NOW) == ""
 
@@ -72,7 +72,7 @@ def test_expiry(row: JobRow, words: str) -> None:
         ({"lease_until": NOW - 1, "cancel_requested_at": NOW}, False),
     ],
 )
-def test_a_worker_not_heard_of_within_its_lease_is_stalled(facts: dict[str, Any], silent: bool) -> None:
+def test_a_worker_that_did_not_renew_its_lease_is_stalled(facts: dict[str, Any], silent: bool) -> None:
     assert stalled(job(**facts), NOW) is silent
 
 
@@ -87,7 +87,7 @@ def test_a_worker_not_heard_of_within_its_lease_is_stalled(facts: dict[str, Any]
         ({"total": 10, "succeeded": 40, "failed": 2}, 42, 0),
     ],
 )
-def test_a_count_nobody_told_is_unknown_and_never_zero(
+def test_a_missing_count_is_unknown_and_never_zero(
     counts: dict[str, Any], done: int | None, remaining: int | None
 ) -> None:  # C-1 C-4
     row = job(**counts)

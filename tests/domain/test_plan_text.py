@@ -23,7 +23,7 @@ CANCEL, FORCE_FAIL, REMOVE = Action.CANCEL, Action.FORCE_FAIL, Action.REMOVE
 DONE = job(Status.COMPLETED, id=9)
 
 
-def told(made: Plan) -> dict[str, str]:
+def texts_of(made: Plan) -> dict[str, str]:
     return {note.topic: note.text for note in notes(made)}
 
 
@@ -77,8 +77,8 @@ def test_the_dialog_asks_what_it_does(made: Plan, question: str, safe: str, dang
     assert danger.startswith(verb(made))
 
 
-def test_a_cancel_says_that_it_cannot_be_undone() -> None:
-    assert told(plan(CANCEL, job())) == {
+def test_a_cancel_states_that_it_cannot_be_undone() -> None:
+    assert texts_of(plan(CANCEL, job())) == {
         "Jobs": "1 running",
         "At the provider": "it is asked to stop; this cannot be undone, and may take up to 10 minutes",
         "Kept": "42 finished requests, billed; their results can be fetched",
@@ -88,37 +88,37 @@ def test_a_cancel_says_that_it_cannot_be_undone() -> None:  # A-10
 
 def test_the_jobs_are_counted_by_status_in_the_order_of_their_life() -> None:
     made = plan(CANCEL, job(id=1), job(Status.VALIDATING, id=2), *(job(Status.PENDING, id=n) for n in (3, 4)))
-    assert told(made)["Jobs"] == "2 pending · 1 validating · 1 running"
-    assert told(made)["At the provider"].startswith("each is asked")
+    assert texts_of(made)["Jobs"] == "2 pending · 1 validating · 1 running"
+    assert texts_of(made)["At the provider"].startswith("each is asked")
 
 
-def test_a_cancel_says_what_is_billed_and_what_is_kept() -> None:
+def test_a_cancel_states_what_is_billed_and_what_is_kept() -> None:
     nothing = plan(CANCEL, job(Status.PENDING, succeeded=None, failed=None))
     gemini = plan(CANCEL, job(provider="gemini", account="gemini"))
     both = plan(CANCEL, job(), job(id=2, provider="gemini", account="gemini"))
-    assert told(nothing)["Kept"] == "nothing is finished yet; requests under way may still be billed"
-    assert told(gemini)["Billed"] == (
+    assert texts_of(nothing)["Kept"] == "nothing is finished yet; requests under way may still be billed"
+    assert texts_of(gemini)["Billed"] == (
         "42 finished requests are billed; Gemini promises no results of a cancelled batch"
     )
     assert warned(gemini) == {"Billed"}
-    assert told(both)["Kept"] == (
+    assert texts_of(both)["Kept"] == (
         "84 finished requests, billed; their results can be fetched, except Gemini's"
     )
 
 
-def test_a_force_fail_tells_both_sides() -> None:  # E-1 E-3
-    found = told(plan(FORCE_FAIL, job()))
+def test_a_force_fail_states_both_sides() -> None:  # E-1 E-3
+    found = texts_of(plan(FORCE_FAIL, job()))
     assert found["Here"] == "marked failed at once, whatever the provider says; it can be undone for a day"
     assert found["At the provider"] == (
         "a cancel is tried as well; without an answer it may still run and be billed"
     )
     assert found["Meaning"] == "Force-fail marks it failed here; use it when the provider is stuck"
-    assert "they can be undone" in told(plan(FORCE_FAIL, job(), job(id=2)))["Here"]
+    assert "they can be undone" in texts_of(plan(FORCE_FAIL, job(), job(id=2)))["Here"]
 
 
 def test_a_plain_removal_leaves_the_provider_alone() -> None:  # B-8
     made = plan(REMOVE, DONE)
-    assert told(made)["Stays"] == "files and batches at the provider"
+    assert texts_of(made)["Stays"] == "files and batches at the provider"
     assert warned(made) == set()
 
 
@@ -134,37 +134,39 @@ def test_what_is_deleted_for_good_is_a_warning() -> None:  # B-9 A-12
 def test_only_what_the_providers_of_a_plan_have_is_named() -> None:
     gemini = job(Status.COMPLETED, id=2, provider="gemini", account="gemini")
     alone, both = plan(REMOVE, gemini, remote=True), plan(REMOVE, DONE, gemini, remote=True)
-    assert told(alone)["Deleted"] == "the batches and their files are deleted there; this cannot be undone"
-    assert "error files and Gemini batches are deleted there" in told(both)["Deleted"]
+    assert (
+        texts_of(alone)["Deleted"] == "the batches and their files are deleted there; this cannot be undone"
+    )
+    assert "error files and Gemini batches are deleted there" in texts_of(both)["Deleted"]
     for action in Action:
-        assert "Gemini" not in " ".join(told(plan(action, DONE, job(id=3), remote=True)).values())
+        assert "Gemini" not in " ".join(texts_of(plan(action, DONE, job(id=3), remote=True)).values())
 
 
 def test_a_plan_counts_jobs_by_the_words_they_are_shown_with() -> None:
     partial = [job(Status.COMPLETED, id=n, succeeded=5, failed=1) for n in (2, 3)]
     ok = job(Status.COMPLETED, id=4, succeeded=5, failed=0)
     none = job(Status.COMPLETED, id=5, succeeded=0, failed=5)
-    assert told(plan(REMOVE, *partial, ok, none))["Jobs"] == "1 all failed · 1 completed · 2 partial"
+    assert texts_of(plan(REMOVE, *partial, ok, none))["Jobs"] == "1 all failed · 1 completed · 2 partial"
 
 
-def test_cleaning_up_only_says_that_the_record_stays() -> None:
+def test_cleaning_up_only_states_that_the_record_stays() -> None:
     texts = [note.text for note in notes(plan(REMOVE, DONE, record=False, remote=True))]
     assert "the record here" in texts
 
 
-def test_cancel_and_delete_says_when_it_removes() -> None:  # E-2
+def test_cancel_and_delete_states_when_it_removes() -> None:  # E-2
     made = plan(REMOVE, job(), cancel_first=True)
-    assert told(made)["At the provider"] == "1 job asked to stop; removed when that is confirmed"
+    assert texts_of(made)["At the provider"] == "1 job asked to stop; removed when that is confirmed"
     assert warned(made) == {"At the provider"}
 
 
-def test_a_forced_removal_says_what_runs_on() -> None:  # B-12
+def test_a_forced_removal_states_what_runs_on() -> None:  # B-12
     made = plan(REMOVE, job(), force=True)
-    assert told(made)["Not cancelled"] == "1 job not finished: left running at the provider, and billed"
+    assert texts_of(made)["Not cancelled"] == "1 job not finished: left running at the provider, and billed"
     assert warned(made) == {"Not cancelled"}
 
 
-def test_a_forced_removal_says_what_a_cancel_and_a_clean_up_come_to() -> None:
+def test_a_forced_removal_states_what_a_cancel_and_a_clean_up_come_to() -> None:
     made = plan(REMOVE, job(), force=True, cancel_first=True, remote=True)
     texts = [note.text for note in notes(made)]
     assert "1 job asked to stop; removed at once, whatever is answered" in texts
@@ -174,20 +176,20 @@ def test_a_forced_removal_says_what_a_cancel_and_a_clean_up_come_to() -> None:
 def test_few_skipped_jobs_are_named_and_many_are_counted_by_reason() -> None:
     few = plan(CANCEL, job(), job(Status.COMPLETED, id=2, name="old\x1b[2J"))
     many = plan(CANCEL, job(), *(job(Status.COMPLETED, id=n) for n in (2, 3, 4)), job(id=5, gone_at=NOW))
-    assert told(few)["Skipped"] == "old␛[2J: already completed"
-    assert told(many)["Skipped"] == (
+    assert texts_of(few)["Skipped"] == "old␛[2J: already completed"
+    assert texts_of(many)["Skipped"] == (
         "4 jobs: 3 × already completed · 1 × gone at its provider; force-fail or remove it"
     )
 
 
-def test_no_more_than_three_reasons_are_told() -> None:
+def test_no_more_than_three_reasons_are_listed() -> None:
     others = [
         job(Status.COMPLETED, id=2),
         job(Status.FAILED, id=3),
         job(Status.EXPIRED, id=4),
         job(Status.CANCELLED, id=5),
     ]
-    assert told(plan(CANCEL, job(), *others))["Skipped"].endswith(" · 1 more reason")
+    assert texts_of(plan(CANCEL, job(), *others))["Skipped"].endswith(" · 1 more reason")
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,7 @@ def test_what_keeps_the_record_is_cleaned_up_and_not_removed() -> None:
         "Cleaned up",
         1,
     )
-    assert told(made)["Meaning"] == "Clean up deletes what the provider keeps; the record stays here"
+    assert texts_of(made)["Meaning"] == "Clean up deletes what the provider keeps; the record stays here"
 
 
 def test_a_force_fail_is_summed_up_in_its_own_words() -> None:

@@ -141,7 +141,7 @@ def planned(action: Action, *rows: JobRow, worker: WorkerProcess | None = None, 
     return Plan(action, decisions, meant, at=NOW, workers=workers)
 
 
-def told(plan: Plan) -> dict[str, str]:
+def texts_of(plan: Plan) -> dict[str, str]:
     return {note.topic: note.text for note in notes(plan)}
 
 
@@ -152,21 +152,21 @@ AWAY = WorkerProcess(
 )
 
 
-def test_a_cancel_says_what_stops_when() -> None:  # C-3 C-6 D-7
-    said = told(planned(Action.CANCEL, RUNNING, STALLED, ABANDONED, PENDING))
-    assert said["Jobs"] == "1 pending · 1 running · 1 stalled"
-    assert said["In the script"] == "1 told to stop: items under way finish, no new ones start"
+def test_a_cancel_states_what_stops_when() -> None:  # C-3 C-6 D-7
+    texts = texts_of(planned(Action.CANCEL, RUNNING, STALLED, ABANDONED, PENDING))
+    assert texts["Jobs"] == "1 pending · 1 running · 1 stalled"
+    assert texts["In the script"] == "1 told to stop: items under way finish, no new ones start"
     here = [note.text for note in notes(planned(Action.CANCEL, STALLED, PENDING)) if note.topic == "Here"]
     assert here == [
         "1 with nobody running: cancelled at once, never runs",
         "1 whose script is not heard of any more: cancelled at once",
     ]
-    assert said["Kept"] == "126 finished items; results can be fetched, a retry does the rest"
-    assert "At the provider" not in said
-    assert said["Meaning"].startswith("Cancel asks the script to stop")
+    assert texts["Kept"] == "126 finished items; results can be fetched, a retry does the rest"
+    assert "At the provider" not in texts
+    assert texts["Meaning"].startswith("Cancel asks the script to stop")
 
 
-def test_both_kinds_of_jobs_are_told_of_in_one_dialog() -> None:
+def test_both_kinds_of_jobs_are_described_in_one_dialog() -> None:
     lines = notes(planned(Action.CANCEL, RUNNING, job(id=7)))
     assert [note.topic for note in lines] == [
         "Jobs", "At the provider", "Kept", "Kept", "In the script", "Meaning", "Meaning",
@@ -179,64 +179,64 @@ def test_both_kinds_of_jobs_are_told_of_in_one_dialog() -> None:  # A-6
     assert "asks the script" in lines[6].text
 
 
-def test_a_force_fail_of_both_kinds_says_which_can_be_undone() -> None:
+def test_a_force_fail_of_both_kinds_states_which_can_be_undone() -> None:
     here = [note.text for note in notes(planned(Action.FORCE_FAIL, RUNNING, PENDING, job(id=7)))]
     assert sum(text.startswith("1 at openai: marked failed at once") for text in here) == 1
     assert sum(text.startswith("2 scripts here: marked failed at once") for text in here) == 1
 
 
-def test_a_retry_says_what_is_left_and_what_starts() -> None:  # E-4 C-13
+def test_a_retry_states_what_is_left_and_what_starts() -> None:  # E-4 C-13
     row = replace(FAILED, succeeded=38, failed=3)
     plan = planned(Action.RETRY, row, worker=HERE)
-    said = told(plan)
-    assert said["Left"] == "62 of 100: 59 not processed, 3 failed"
-    assert said["Kept"] == "38 items done; the next run skips what is done"
-    assert said["Then"] == "waits for its script: run it again; last started as python resize.py photos"
+    texts = texts_of(plan)
+    assert texts["Left"] == "62 of 100: 59 not processed, 3 failed"
+    assert texts["Kept"] == "38 items done; the next run skips what is done"
+    assert texts["Then"] == "waits for its script: run it again; last started as python resize.py photos"
     assert plan.can_restart
-    again = told(planned(Action.RETRY, row, worker=HERE, restart=True))
+    again = texts_of(planned(Action.RETRY, row, worker=HERE, restart=True))
     assert again["Started"] == "python resize.py photos in /home/ann; output in a log file"
     assert "Then" not in again
     assert again["Meaning"].startswith("Retry starts the script again")
-    whole = told(planned(Action.RETRY, replace(row, succeeded=95, failed=5)))
+    whole = texts_of(planned(Action.RETRY, replace(row, succeeded=95, failed=5)))
     assert whole["Left"] == "5 of 100, all failed"
     away = planned(Action.RETRY, row, worker=AWAY, restart=True)
-    assert told(away)["Then"] == (
+    assert texts_of(away)["Then"] == (
         "waits for its script: run it again (not started: it ran on another machine)"
     )
     assert not away.can_restart
-    assert told(planned(Action.RETRY, replace(row, total=None)))["Left"] == (
+    assert texts_of(planned(Action.RETRY, replace(row, total=None)))["Left"] == (
         "38 done, 3 failed; how many are left is not known"
     )
 
 
-def test_a_retry_of_items_without_keys_says_that_it_begins_anew() -> None:
-    said = told(planned(Action.RETRY, FAILED, worker=replace(HERE, keyed=False)))
-    assert said["From the start"] == "its items have no keys: everything is done again"
-    assert "Kept" not in said
+def test_a_retry_of_items_without_keys_states_that_it_begins_anew() -> None:
+    texts = texts_of(planned(Action.RETRY, FAILED, worker=replace(HERE, keyed=False)))
+    assert texts["From the start"] == "its items have no keys: everything is done again"
+    assert "Kept" not in texts
 
 
-def test_what_becomes_of_the_process_is_said() -> None:  # E-1 E-9
+def test_the_end_of_the_process_is_described() -> None:  # E-1 E-9
     stopping = planned(Action.FORCE_FAIL, RUNNING, worker=HERE, stop_process=True)
     assert stopping.can_stop
-    assert told(stopping)["Process"] == (
+    assert texts_of(stopping)["Process"] == (
         "stopping pid 4711: SIGTERM if still there in 5 s, SIGKILL after 5 more"
     )
-    assert told(planned(Action.FORCE_FAIL, RUNNING, worker=HERE))["Process"] == (
+    assert texts_of(planned(Action.FORCE_FAIL, RUNNING, worker=HERE))["Process"] == (
         "pid 4711 goes on until the next item, whose outcome is refused; then the script ends"
     )
     away = planned(Action.FORCE_FAIL, RUNNING, worker=AWAY, stop_process=True)
-    assert told(away)["Process"] == "fenced only: it runs on another machine"
+    assert texts_of(away)["Process"] == "fenced only: it runs on another machine"
     assert not away.can_stop
     assert not planned(Action.REMOVE, WHOLE, worker=HERE).can_stop
 
 
-def test_a_removal_says_that_its_items_stay_hidden() -> None:  # E-2 E-5
-    said = told(planned(Action.REMOVE, RUNNING, worker=AWAY, cancel_first=True))
-    assert said["Cancelled"].startswith("1 not finished: cancelled at once")
-    assert said["Stays"].startswith("its items, hidden with the record")
-    said = told(planned(Action.REMOVE, WHOLE, local_files=True, record=False))
-    assert said["Deleted"] == "fetched files and log files on this computer; this cannot be undone"
-    assert said["Meaning"].startswith("Clean up deletes fetched files")
+def test_a_removal_states_that_its_items_stay_hidden() -> None:  # E-2 E-5
+    texts = texts_of(planned(Action.REMOVE, RUNNING, worker=AWAY, cancel_first=True))
+    assert texts["Cancelled"].startswith("1 not finished: cancelled at once")
+    assert texts["Stays"].startswith("its items, hidden with the record")
+    texts = texts_of(planned(Action.REMOVE, WHOLE, local_files=True, record=False))
+    assert texts["Deleted"] == "fetched files and log files on this computer; this cannot be undone"
+    assert texts["Meaning"].startswith("Clean up deletes fetched files")
     assert planned(Action.REMOVE, RUNNING, cancel_first=True).severe
 
 
@@ -262,5 +262,5 @@ def test_a_retry_has_words_of_its_own() -> None:
         (FAILED, "failed"),
     ],
 )
-def test_what_the_clock_says_of_a_local_job(row: JobRow, words: str) -> None:
+def test_the_status_of_a_local_job_at_a_time(row: JobRow, words: str) -> None:
     assert status_words(row, NOW) == words

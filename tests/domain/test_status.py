@@ -32,7 +32,7 @@ VERDICTS = (None, FORCE_FAILED)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_a_force_failed_job_is_failed_whatever_its_provider_says(status: Status) -> None:  # E-3
+def test_a_force_failed_job_is_failed_whatever_its_remote_status(status: Status) -> None:  # E-3
     assert effective(status, 1, FORCE_FAILED) is Status.FAILED
     assert effective(status, None, FORCE_FAILED) is Status.FAILED
 
@@ -48,7 +48,7 @@ def test_an_unfinished_job_shows_cancelling_from_the_moment_it_was_asked(status:
     assert effective(status, None, None) is status
 
 
-def test_a_word_nobody_knows_is_never_final() -> None:
+def test_an_unknown_word_is_never_final() -> None:
     assert Status.UNKNOWN in UNFINISHED
 
 

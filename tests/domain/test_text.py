@@ -54,7 +54,7 @@ def test_what_went_through_once_goes_through_unchanged(text: str) -> None:
 
 
 @given(ANYTHING | TRICKS, st.integers(1, 20))
-def test_a_long_text_is_cut_and_says_so(text: str, limit: int) -> None:
+def test_a_long_text_is_cut_with_a_mark(text: str, limit: int) -> None:
     shown = clean(text, limit)
     assert len(shown) <= limit
     assert harmless(shown)

@@ -252,9 +252,9 @@ def test_any_json_is_one_of_ours(status: int, body: object) -> None:
 
 @pytest.mark.parametrize("body", [b"sk-" * 5_000_000, openai("api-key: " * 1_000_000)])
 def test_an_endless_refusal_is_searched_for_secrets_no_further_than_it_is_kept(body: object) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert isinstance(refused(500, body), Unavailable)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_openais_own_header_is_finer() -> None:

@@ -10,7 +10,7 @@ from worker_kit import Seen, until
 from jobdash import JobCancelled, LeaseLost, Token, track
 
 
-def test_a_token_tells_why() -> None:
+def test_a_token_raises_the_reason() -> None:
     token = Token()
     token.raise_if_cancelled()
     token.cancel()
@@ -22,7 +22,7 @@ def test_a_token_tells_why() -> None:
         token.raise_if_cancelled()
 
 
-def test_a_token_sent_elsewhere_looks_into_the_store(seen: Seen) -> None:  # D-8
+def test_a_token_sent_elsewhere_reads_the_store(seen: Seen) -> None:  # D-8
     with track(range(3), "sent", key=str, on_cancel="continue") as job:
         elsewhere = pickle.loads(pickle.dumps(job.token))
         assert not elsewhere.cancelled

@@ -19,9 +19,9 @@ def source():
         if value == 20:
             print("at 20", flush=True)
             sys.stdin.readline()
-            heard()
+            until_cancelled()
         yield value
-def heard():
+def until_cancelled():
     from jobdash.worker import process
     until = time.monotonic() + float(os.environ["HEARD_WITHIN_S"])
     while time.monotonic() < until and not any(run.token.stopped for run in process.live):
@@ -71,7 +71,7 @@ with jobdash.track(range(60), "loop", key=str) as job:
             if item.value == 20:
                 print("at 20", flush=True)
                 sys.stdin.readline()
-                heard()
+                until_cancelled()
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(careful, list(job)))
 """,
@@ -83,7 +83,7 @@ with jobdash.track(range(60), "loop", key=str) as job:
             if item.value == 20:
                 print("at 20", flush=True)
                 sys.stdin.readline()
-                heard()
+                until_cancelled()
                 job.token.raise_if_cancelled()
     with ThreadPool(2) as pool:
         results = list(pool.imap(careful, list(job)))
@@ -98,8 +98,10 @@ def test_a_cancel_ends_the_script(way: str, by: str, scripts: Scripts, seen: See
     if "joblib" in way:
         pytest.importorskip("joblib")
     # A library's thread that pulls from the start hears no Ctrl-C, and would be waited for in vain.
-    heard = "20" if by == "dashboard" else "1"
-    script = scripts.start(f"{HEAD}{WAYS[way]}\nprint(len(results), flush=True)", HEARD_WITHIN_S=heard)
+    until_cancelled = "20" if by == "dashboard" else "1"
+    script = scripts.start(
+        f"{HEAD}{WAYS[way]}\nprint(len(results), flush=True)", HEARD_WITHIN_S=until_cancelled
+    )
     script.wait_for("at 20")
     if by == "Ctrl-C":
         script.send(signal.SIGINT)

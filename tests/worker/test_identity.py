@@ -71,8 +71,8 @@ def test_unnamed_jobs_of_two_scripts_with_one_file_name_are_two(
         ("main.py:4", 2, "completed"),
         ("main.py:4", 1, "completed"),
     ]
-    told = [json.loads(words) for (words,) in seen.ask("SELECT remote_metadata FROM job ORDER BY id")]
-    assert [Path(words["script"]).parent.name for words in told] == ["a", "b"]
+    metadata = [json.loads(words) for (words,) in seen.ask("SELECT remote_metadata FROM job ORDER BY id")]
+    assert [Path(words["script"]).parent.name for words in metadata] == ["a", "b"]
 
 
 class Row:
@@ -92,7 +92,7 @@ def test_keys_with_half_characters_stay_different() -> None:
     assert keys[2:] == [r"b\udcff", "b?"]
 
 
-def test_items_with_the_key_of_another_are_told_at_the_end(
+def test_items_with_the_key_of_another_are_reported_at_the_end(
     seen: Seen, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows: list[object] = [None, None, 1, "1", 2]
@@ -108,13 +108,13 @@ def test_items_with_the_key_of_another_are_told_at_the_end(
                 assert list(job) == []  # a second time through is no news
         assert did == [[None], [1, 2]][again]
         err = capsys.readouterr().err
-        told = "jobdash: 1 item of none with the key of another not done, one of them 1\n"
+        repeated = "jobdash: 1 item of none with the key of another not done, one of them 1\n"
         goes_on = f"jobdash: none ({job.id}) goes on: 1 of 5 done\n"
-        assert err == ("" if not again else goes_on + told)
+        assert err == ("" if not again else goes_on + repeated)
     assert seen.counts("none") == ("completed", 3, 3, 0)
 
 
-def test_a_job_that_cannot_be_gone_on_with_is_told(seen: Seen, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_that_cannot_be_continued_is_reported(seen: Seen, capsys: pytest.CaptureFixture[str]) -> None:
     loop = iter(track(range(9), "mix"))
     next(loop)
     del loop

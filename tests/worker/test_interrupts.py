@@ -1,4 +1,4 @@
-"""The end of a job is written whatever interrupts it, or by whoever runs next in that process."""
+"""The end of a job is written whatever interrupts it, or by the next run in that process."""
 
 from __future__ import annotations
 

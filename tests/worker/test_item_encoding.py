@@ -233,13 +233,13 @@ def test_an_error_is_kept_as_type_and_message() -> None:
 
 
 def test_an_item_takes_its_detail_when_it_is_set() -> None:
-    told: list[tuple[Item[int], BaseException | None]] = []
-    item = Item(1, "1", lambda one, error: bool(told.append((one, error))))
+    settled: list[tuple[Item[int], BaseException | None]] = []
+    item = Item(1, "1", lambda one, error: bool(settled.append((one, error))))
     detail = {"a": 1}
     item.detail = detail
     detail["a"] = 2
     assert (item.kept, item.detail) == ('{"a":1}', {"a": 2})
     with item:
         item.skip()
-    assert told == [(item, None)]
+    assert settled == [(item, None)]
     assert item.skipped

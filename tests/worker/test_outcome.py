@@ -300,7 +300,9 @@ def test_the_end_of_a_huge_job_writes_down_what_there_is_time_for(
 
     def slow(value: int) -> str:
         if asked.is_set():
-            time.sleep(0.02)  # a key that takes its time; what is tested is that nobody waits for all of them
+            time.sleep(
+                0.02
+            )  # a key that takes its time; what is tested is that the end does not wait for all of them
         return str(value)
 
     with track(range(100_000), "huge", key=slow) as job, next(iter(job)):
@@ -309,7 +311,7 @@ def test_the_end_of_a_huge_job_writes_down_what_there_is_time_for(
     assert 1 <= len(seen.items("huge")) <= 10
 
 
-def test_a_job_that_was_lost_says_which_and_has_no_other_word(seen: Seen) -> None:
+def test_a_job_that_was_lost_is_named_and_has_no_other_status(seen: Seen) -> None:
     with pytest.raises(LeaseLost) as caught, track(range(3), "lost", key=str) as job, next(iter(job)):
         seen.remove("lost")
     assert str(caught.value) == f"job lost ({job.id}) was removed"

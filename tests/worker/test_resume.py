@@ -43,7 +43,7 @@ class Runs:
         name: str = '"nightly", ',
         more: str = "",
     ) -> tuple[str, str]:
-        """Run a script; return the items it did, and what it said on standard error."""
+        """Run a script; return the items it did, and its standard error."""
         path = self.folder / file
         path.parent.mkdir(exist_ok=True)
         path.write_text(code.replace("{name}", name).replace("{more}", more))
@@ -68,7 +68,7 @@ def runs(path: Path, tmp_path: Path) -> Runs:
     return Runs(tmp_path, path)
 
 
-def test_the_next_run_goes_on_and_says_so_without_a_terminal(runs: Runs, seen: Seen) -> None:
+def test_the_next_run_continues_and_reports_it_without_a_terminal(runs: Runs, seen: Seen) -> None:
     assert runs.run("c", "a b c d")[0] == "a b"
     did, err = runs.run("-", "a b c d")
     assert did == "c d"

@@ -292,7 +292,7 @@ def test_a_loop_that_was_left_is_not_failed_by_a_later_exception(scripts: Script
     assert seen.attempts("left") == [(1, "loop left at 25 of 100")]
 
 
-def test_a_loop_nobody_went_on_with_ends_with_the_script(scripts: Scripts, seen: Seen) -> None:
+def test_an_abandoned_loop_ends_with_the_script(scripts: Scripts, seen: Seen) -> None:
     code, err, _ = scripts.run('loop = iter(jobdash.track(range(9), "held")); next(loop); next(loop)')
     assert (code, err) == (0, "")
     assert seen.counts("held") == ("cancelled", 9, 1, 0)
@@ -319,7 +319,7 @@ def test_a_forked_child_sees_the_cancel_and_writes_nothing(scripts: Scripts, see
         def work(args):
             token, gate = args
             while not token.cancelled: pass
-            return "told"
+            return "finished"
         def count(value): return value
         if __name__ == "__main__":
             with jobdash.track(range(5), "forks", key=str, on_cancel="continue") as job:
@@ -327,9 +327,9 @@ def test_a_forked_child_sees_the_cancel_and_writes_nothing(scripts: Scripts, see
                 with next(loop): pass
                 with get_context("fork").Pool(2) as pool:
                     print(sum(pool.map(count, range(10))), flush=True)
-                    told = pool.map_async(work, [(job.token, 0), (job.token, 1)])
+                    results = pool.map_async(work, [(job.token, 0), (job.token, 1)])
                     print("waiting", flush=True)
-                    print(told.get(), flush=True)
+                    print(results.get(), flush=True)
                 while not job.token.cancelled: pass   # by now the children know, perhaps before us
                 child = os.fork()
                 if not child:
@@ -346,45 +346,45 @@ def test_a_forked_child_sees_the_cancel_and_writes_nothing(scripts: Scripts, see
     seen.cancel("forks")
     code, err = script.finish()
     child = ["after in_progress", "0"]
-    assert script.out == ["45", "waiting", "['told', 'told']", *child, "after cancelled"]
+    assert script.out == ["45", "waiting", "['finished', 'finished']", *child, "after cancelled"]
     assert (code, err.count("Job was cancelled")) == (0, 1)
     assert seen.counts("forks") == ("cancelled", 5, 1, 0)
     assert seen.items("forks") == {"0": "ok", "1": "waiting", "2": "waiting", "3": "waiting", "4": "waiting"}
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "told"),
+    ("meanwhile", "line"),
     [
         (Seen.remove, "LeaseLost 75 was removed"),
         (Seen.force_fail, "LeaseLost 75 was failed by ann@desk"),
         (Seen.cancel, "JobCancelled 130 "),
     ],
 )
-def test_a_forked_child_is_told_what_became_of_the_job(
-    meanwhile: Callable[[Seen, str], None], told: str, scripts: Scripts, seen: Seen
+def test_a_forked_child_gets_the_end_of_the_job(
+    meanwhile: Callable[[Seen, str], None], line: str, scripts: Scripts, seen: Seen
 ) -> None:
     script = scripts.start(
         """
         import os
-        with jobdash.track(range(3), "told", key=str) as job, next(iter(job)):
+        with jobdash.track(range(3), "forked", key=str) as job, next(iter(job)):
             child = os.fork()
             if not child:
                 print("child", flush=True)
                 sys.stdin.readline()
                 try: job.token.raise_if_cancelled()
                 except jobdash.JobCancelled as error:
-                    said = str(error).partition(f"({job.id}) ")[2]
-                    print(type(error).__name__, error.code, said, flush=True)
+                    reason = str(error).partition(f"({job.id}) ")[2]
+                    print(type(error).__name__, error.code, reason, flush=True)
                 os._exit(0)
             os.waitpid(child, 0)
             job.token.raise_if_cancelled()
         """
     )
     script.wait_for("child")
-    meanwhile(seen, "told")
+    meanwhile(seen, "forked")
     script.go_on()
     script.finish()
-    assert script.out[1:] == [told]
+    assert script.out[1:] == [line]
 
 
 def test_a_forked_child_that_finds_no_store_goes_on(scripts: Scripts, path: Path) -> None:
@@ -396,12 +396,12 @@ def test_a_forked_child_that_finds_no_store_goes_on(scripts: Scripts, path: Path
             child = os.fork()
             if not child:
                 job.token.raise_if_cancelled()
-                print("told nothing", flush=True)
+                print("no answer", flush=True)
                 os._exit(0)
             print(os.waitpid(child, 0)[1])
         """
     )
-    assert (code, out) == (0, ["told nothing", "0"])
+    assert (code, out) == (0, ["no answer", "0"])
 
 
 def test_the_restart_of_a_job_claims_that_very_job(scripts: Scripts, seen: Seen) -> None:

@@ -10,7 +10,7 @@ DO = 'list(jobdash.track([1, 2, 3], "meant")); print("did all", flush=True)'
 
 @pytest.fixture
 def meant(scripts: Scripts, seen: Seen) -> str:
-    """A pending job and its fence, as they are told to the script that is started for it."""
+    """A pending job and its fence, as they are passed to the script that is started for it."""
     scripts.run('next(iter(jobdash.track(range(9), "meant")))')
     seen.ask(
         "UPDATE job SET remote_status = 'pending', raw_status = 'pending', finished_at = NULL,"
@@ -27,7 +27,7 @@ def test_it_takes_up_the_job_it_was_started_for(scripts: Scripts, seen: Seen, me
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "code", "told"),
+    ("meanwhile", "code", "sentence"),
     [
         ("fence = 6, remote_status = 'cancelled', finished_at = 1", 130, "Job was cancelled: 0 of 3"),  # D-5
         ("fence = 6, removed_at = 1", 75, "was removed, exiting"),  # E-7
@@ -38,13 +38,13 @@ def test_it_takes_up_the_job_it_was_started_for(scripts: Scripts, seen: Seen, me
 )
 @pytest.mark.slow
 def test_one_that_is_not_to_be_had_any_more_is_neither_done_nor_made_anew(
-    meanwhile: str, code: int, told: str, scripts: Scripts, seen: Seen, meant: str
+    meanwhile: str, code: int, sentence: str, scripts: Scripts, seen: Seen, meant: str
 ) -> None:
     seen.ask(f"UPDATE job SET {meanwhile}")
     before = seen.ask("SELECT * FROM job")
     ended, err, out = scripts.run(DO, JOBDASH_JOB=meant)
     assert (ended, out) == (code, [])
-    assert told in err
+    assert sentence in err
     assert len(err.splitlines()) == 1
     assert seen.ask("SELECT * FROM job") == before
 

@@ -1,4 +1,4 @@
-"""A store that cannot be written, is busy or vanishes: said once, and the work goes on."""
+"""A store that cannot be written, is busy or vanishes: reported once, and the work goes on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def did_all(name: str, count: int = 5) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "sentence"),
     [
         (
             lambda path: path.write_text("not a store at all, and longer than a header\n" * 9),
@@ -45,8 +45,12 @@ def did_all(name: str, count: int = 5) -> list[int]:
         ),
     ],
 )
-def test_what_is_no_store_is_said_once_and_the_loop_runs_on(
-    make: object, told: str, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_what_is_no_store_is_reported_once_and_the_loop_runs_on(
+    make: object,
+    sentence: str,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     other = path.with_name("other.db")
     make(other)  # type: ignore[operator]
@@ -54,7 +58,7 @@ def test_what_is_no_store_is_said_once_and_the_loop_runs_on(
     assert list(track(range(3), "x")) == [0, 1, 2]
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    assert told in err
+    assert sentence in err
     assert "The loop runs on" in err
     assert did_all("keyed") == [0, 1, 2, 3, 4]
 
@@ -80,7 +84,7 @@ def test_a_store_is_made_where_there_is_none(path: Path, tmp_path: Path) -> None
     assert Seen(new).counts("x") == ("completed", 1, 1, 0)
 
 
-def test_a_configuration_that_cannot_be_read_is_said(
+def test_a_configuration_that_cannot_be_read_is_reported(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("JOBDASH_LEASE", "soon")
@@ -100,7 +104,9 @@ def test_the_store_of_the_configuration_is_the_store(
     assert Seen(path).counts("x") == ("completed", 1, 1, 0)
 
 
-def test_a_store_that_is_deleted_meanwhile_is_said(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_that_is_deleted_meanwhile_is_reported(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     did = []
     with track(range(4), "x", key=str) as job:
         for item in job:
@@ -113,7 +119,7 @@ def test_a_store_that_is_deleted_meanwhile_is_said(path: Path, capsys: pytest.Ca
     assert capsys.readouterr().err.count("was deleted, moved or replaced") == 1
 
 
-def test_a_store_that_turns_read_only_is_said_once(
+def test_a_store_that_turns_read_only_is_reported_once(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     did = []
@@ -147,7 +153,7 @@ def test_what_a_busy_store_did_not_take_goes_with_the_next(
     assert capsys.readouterr().err == ""
 
 
-def test_a_store_that_stays_busy_is_said_once_and_the_last_flush_gives_up(
+def test_a_store_that_stays_busy_is_reported_once_and_the_last_flush_gives_up(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "PATIENCE_MS", 10)
@@ -166,7 +172,7 @@ def test_a_store_that_stays_busy_is_said_once_and_the_last_flush_gives_up(
     assert err.count("How the job ended is not recorded") == 1
 
 
-def test_a_full_disk_is_said_at_once_and_tried_again(
+def test_a_full_disk_is_reported_at_once_and_tried_again(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = sqlite3.OperationalError("database or disk is full")
@@ -220,7 +226,7 @@ def test_a_flush_interval_writes_together(path: Path, seen: Seen, monkeypatch: p
     assert seen.counts("together") == ("completed", 2500, 2500, 0)
 
 
-def test_a_job_lost_at_the_very_end_says_so(path: Path, seen: Seen) -> None:
+def test_a_job_lost_at_the_very_end_reports_it(path: Path, seen: Seen) -> None:
     def all_of_them(job: Job[int]) -> None:
         for item in job:
             with item:
@@ -265,7 +271,7 @@ def test_what_is_known_of_items_is_waited_for(
         with next(iter(job)):
             pass
         recorder_ = job._run.recorder
-        recorder_.before_fork()  # somebody else is at the connection
+        recorder_.before_fork()  # another thread is at the connection
         asking = threading.Thread(target=lambda: found.append(recorder_.states(["0"])["0"].outcome))
         asking.start()
         asking.join(0.2)
@@ -314,7 +320,7 @@ def test_a_store_that_is_only_busy_is_never_given_up(
     assert capsys.readouterr().err == ""
 
 
-def test_a_store_that_is_busy_at_the_start_is_said_with_the_time_waited(
+def test_a_store_that_is_busy_at_the_start_is_reported_with_the_time_waited(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = sqlite3.OperationalError("database is locked")
@@ -421,7 +427,7 @@ def test_half_characters_around_a_script_do_not_stop_it(
 
 
 @pytest.mark.parametrize("db", ["x" * 300, "nul\0", b"bytes", 3])
-def test_a_store_that_no_system_could_have_is_said_once(
+def test_a_store_that_no_system_could_have_is_reported_once(
     path: Path, db: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert list(track([1], "x", db=db)) == [1]  # type: ignore[arg-type]

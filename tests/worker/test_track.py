@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import sqlite3
 import threading
 import traceback
@@ -41,7 +42,7 @@ def test_nothing_to_do_is_completed(seen: Seen) -> None:
     assert seen.counts("none with") == ("completed", 0, 0, 0)
 
 
-def test_a_loop_of_unknown_length_knows_it_in_the_end(seen: Seen) -> None:
+def test_a_loop_of_unknown_length_has_a_total_in_the_end(seen: Seen) -> None:
     loop = iter(track((n for n in range(3)), "unknown"))
     next(loop)
     assert seen.counts("unknown")[1] is None
@@ -390,7 +391,7 @@ async def cancelled_plain(seen: Seen) -> None:
         await asyncio.to_thread(until, lambda: any(run.token.stopped for run in process.live))
 
 
-async def test_an_asynchronous_loop_that_is_cancelled_or_fails_says_so(seen: Seen) -> None:
+async def test_an_asynchronous_loop_that_is_cancelled_or_fails_reports_it(seen: Seen) -> None:
     async def cancelled() -> None:
         async with track(range(5), "a cancelled", key=str) as job:
             async for item in job:
@@ -482,7 +483,7 @@ def test_metadata_and_tags_are_kept(seen: Seen) -> None:
         ({"flush_interval": -0.1}, "at least 0"),
     ],
 )
-def test_what_cannot_be_meant_is_said_at_once(options: dict[str, Any], message: str) -> None:
+def test_wrong_arguments_are_refused_at_once(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         track([1], **options)
 
@@ -502,3 +503,14 @@ def test_the_exceptions_pass_by_an_except_exception() -> None:  # E-9
     assert {"track", "JobCancelled", "LeaseLost"} <= set(dir(jobdash))
     with pytest.raises(AttributeError, match="no attribute 'trak'"):
         _ = jobdash.trak
+
+
+def test_help_names_every_option_and_how_a_job_is_continued() -> None:
+    text = inspect.getdoc(jobdash.track) or ""
+    lines = text.splitlines()
+    assert [name for name in inspect.signature(jobdash.track).parameters if f"``{name}``" not in text] == []
+    assert "Which job is continued is always reported on standard error. With ``resume``:" in lines
+    assert (
+        '- ``"failed"``: the same, and also a completed job with failures: its failed items are done again.'
+        in lines
+    )

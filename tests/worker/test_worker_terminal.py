@@ -112,7 +112,7 @@ def test_a_question_of_the_script_stands_alone(path: Path, tmp_path: Path) -> No
         (ProgressState(0, 0, 0, 0), 0.0, "x  0 files"),
     ],
 )
-def test_the_progress_line_says_how_far_it_is(
+def test_the_progress_line_shows_how_far_it_is(
     progress: ProgressState, seconds: float, text: str
 ) -> None:  # C-1
     assert line("x", "files", progress, seconds) == text

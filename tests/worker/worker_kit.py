@@ -34,7 +34,7 @@ def until(done: Callable[[], Any], what: str = "it") -> Any:
 
 @dataclass
 class Seen:
-    """A look into the store past all doors, and the writes of somebody else."""
+    """Reads the store directly, and writes as another process would."""
 
     path: Path
 
@@ -128,11 +128,11 @@ class Script:
         """Wait until the script says something."""
         while True:
             try:
-                told = self._lines.get(timeout=TIMEOUT_S)
+                read = self._lines.get(timeout=TIMEOUT_S)
             except queue.Empty:
                 raise AssertionError(f"never said {line!r}: {self.out} {self.finish()}") from None
-            self.out.append(told)
-            if told == line:
+            self.out.append(read)
+            if read == line:
                 return
 
     def go_on(self) -> None:
@@ -145,7 +145,7 @@ class Script:
         os.kill(self.process.pid, number)
 
     def finish(self) -> tuple[int, str]:
-        """Wait for its end; returns its code and what it said on standard error."""
+        """Wait for its end; returns its code and its standard error."""
         try:
             code = self.process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""``jobdash config``: where the settings are, and what they say."""
+"""``jobdash config``: where the settings are, and what they are."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def show(context: CliContext) -> None:
 
     config = context.config
     more = list(settings_warnings(config))
-    for warning in more:  # those that loading alone finds were told then
+    for warning in more:  # those that loading alone finds were printed then
         print_error(f"warning: {warning}", Style.WARN)
     if context.as_json:
         document(_as_json(config) | {"warnings": [*config.warnings, *more]})

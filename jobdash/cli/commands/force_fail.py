@@ -1,4 +1,4 @@
-"""``jobdash force-fail``: declare jobs failed here, whatever their providers say."""
+"""``jobdash force-fail``: declare jobs failed here, whatever state their providers report."""
 
 from __future__ import annotations
 

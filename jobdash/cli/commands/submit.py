@@ -57,8 +57,8 @@ def command(
     chosen = context.wanted_accounts((account,) if account else ())
     if len(chosen) != 1:
         names = ", ".join(each.name for each in chosen or context.wanted_accounts(()))
-        told = "" if chosen else f"{LOCAL} is where the jobs of your own scripts stand; "
-        raise UsageError(f"{told}--account has to say which: {names}; or default_account in the config")
+        hint = "" if chosen else f"{LOCAL} is where the jobs of your own scripts stand; "
+        raise UsageError(f"{hint}--account has to say which: {names}; or default_account in the config")
     read = read_tags(tags)
     with on_disk(file) as (path, called):
         wanted = order(

@@ -1,4 +1,4 @@
-"""``jobdash sync``: ask every account once, and say what changed."""
+"""``jobdash sync``: ask every account once, and print what changed."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class RequestOutcome:
 
 @dataclass(slots=True)
 class Batch:
-    """One batch; all that ever changes is the moment its cancel was asked for."""
+    """One batch; all that ever changes is when its cancel was asked for."""
 
     id: str
     number: int
@@ -65,9 +65,9 @@ class Batch:
         return self.created + (self.window if own is None else own)
 
     def at(self, now: float, switches: Switches, speed: Speed = _AS_PLANNED) -> BatchSnapshot:
-        """How it looks at that moment."""
+        """Its state at that time."""
         created = self.created
-        snapshot = timeline.look(
+        snapshot = timeline.snapshot_at(
             self.plan,
             total=self.requests.count,
             created=self.created,
@@ -198,7 +198,7 @@ class FileStore:
         return self._files.get(file_id)
 
     def remove(self, file_id: str) -> None:
-        """Delete a file; its batch goes on naming it, as at the providers."""
+        """Delete a file; its batch still names it, as at the providers."""
         self._files.pop(file_id, None)
 
     def newest_first(self, *, after: str | None = None) -> Iterator[UploadedFile | BatchFile]:

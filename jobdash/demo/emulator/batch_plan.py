@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a batch stands, in OpenAI's words; each API translates them to its own."""
+    """The phase of a batch, in OpenAI's words; each API translates them to its own."""
 
     VALIDATING = "validating"
     IN_PROGRESS = "in_progress"
@@ -96,12 +96,12 @@ class Switches:
     keep_partial: bool | None = None
     """Whether results survive a cancel or an expiry; None is the provider's habit (OpenAI yes, Gemini no)."""
     shuffled: bool = False
-    """Results stand in another order than the requests."""
+    """Results are in another order than the requests."""
     body_as_string: bool = False
     """The body in an OpenAI result line is a string of JSON instead of an object."""
     no_trailing_newline: bool = False
     garbage_lines: bool = False
-    """A blank line and one that is no JSON stand among the results."""
+    """A blank line and one that is no JSON are among the results."""
     detail_objects: bool = False
     """Gemini's errors carry `details`, a list of objects where the SDK expects strings."""
     output_only_in_response: bool = False
@@ -148,5 +148,5 @@ class BatchScript:
     cancelled_at: float | None = None
     """When its cancel was asked for, in seconds since the epoch."""
     inline: bool = False
-    """Gemini only: requests and results stand in the batch itself, not in files."""
+    """Gemini only: requests and results are in the batch itself, not in files."""
     plan: BatchPlan = field(default_factory=BatchPlan)

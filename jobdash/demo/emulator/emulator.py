@@ -160,7 +160,7 @@ class EmulatedProvider:
 
     def snapshot(self, batch_id: str, *, key: str | None = None) -> BatchSnapshot:
         """How a batch looks now; KeyError if there is none of that id."""
-        return self.look(self._known(batch_id, key))
+        return self.snapshot_of(self._known(batch_id, key))
 
     def cancel(self, batch_id: str, *, key: str | None = None) -> bool:
         """Cancel as if it were done elsewhere; False if the batch had ended. KeyError if there is none."""
@@ -168,13 +168,13 @@ class EmulatedProvider:
 
     def ask_cancel(self, batch: Batch) -> bool:
         """Note the first request to cancel; False if the batch had ended before."""
-        if self.look(batch).phase.terminal:
+        if self.snapshot_of(batch).phase.terminal:
             return False
         if batch.cancelled is None:
             batch.cancelled = self.clock.now()
         return True
 
-    def look(self, batch: Batch) -> BatchSnapshot:
+    def snapshot_of(self, batch: Batch) -> BatchSnapshot:
         """How a batch looks now."""
         return batch.at(self.clock.now(), self.switches_of(batch), self.speed)
 
@@ -201,7 +201,7 @@ class EmulatedProvider:
             return file.created
         if file.role is Role.INPUT:
             return file.batch.created
-        snapshot = self.look(file.batch)
+        snapshot = self.snapshot_of(file.batch)
         return snapshot.entered[snapshot.phase]
 
     def _known(self, batch_id: str, key: str | None) -> Batch:
@@ -212,7 +212,7 @@ class EmulatedProvider:
 
 
 class Emulator:
-    """Everything an emulated world consists of; `EmulatorServer` puts it on a port.
+    """Both providers with their clock, journal and faults; `EmulatorServer` serves it on a port.
 
     `keys` are the only API keys accepted (None: any); a batch belongs to the key that made it. `latency` is
     the time every answer takes, in real seconds. Batches move on ``speed`` times as fast as planned, from now
@@ -234,9 +234,9 @@ class Emulator:
         self.journal = Journal()
         self.faults = Faults(seed)
         ids = IdGenerator(seed)
-        pace = Speed(speed, self.clock.now())
-        self.openai = EmulatedProvider(OPENAI, clock=self.clock, ids=ids, key=OPENAI_KEY, speed=pace)
-        self.gemini = EmulatedProvider(GEMINI, clock=self.clock, ids=ids, key=GEMINI_KEY, speed=pace)
+        batch_speed = Speed(speed, self.clock.now())
+        self.openai = EmulatedProvider(OPENAI, clock=self.clock, ids=ids, key=OPENAI_KEY, speed=batch_speed)
+        self.gemini = EmulatedProvider(GEMINI, clock=self.clock, ids=ids, key=GEMINI_KEY, speed=batch_speed)
 
     def accepts(self, key: str) -> bool:
         """Whether a request with that key is served."""

@@ -1,4 +1,4 @@
-"""Rules by which requests go wrong: what they match, when they strike, and what happens then."""
+"""Fault rules: which requests they match, how often they apply, and their effects."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ Effect = ErrorAnswer | Delay | Reset | CutBody | MalformedJson | EmptyJson
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
-    """Strikes requests that match `method`, `path` (shell patterns) and `key`; without `nth` and
+    """Applies to requests that match `method`, `path` (shell patterns) and `key`; without `nth` and
     `probability`, all of them.
     """
 
@@ -96,11 +96,11 @@ class FaultRule:
 class _Counted:
     rule: FaultRule
     matched: int = 0
-    struck: int = 0
+    applied_count: int = 0
 
 
 class Faults:
-    """The rules in force. The first one that strikes a request decides; all that match it count it."""
+    """The rules in force. The first one that applies to a request decides; all that match it count it."""
 
     def __init__(self, seed: int) -> None:
         # Chance has to be the same in every run, not unguessable.
@@ -118,7 +118,7 @@ class Faults:
         with self._lock:
             self._rules.clear()
 
-    def strike(self, method: str, path: str, key: str) -> Effect | None:
+    def effect_on(self, method: str, path: str, key: str) -> Effect | None:
         """What happens to this request, if anything."""
         effect: Effect | None = None
         with self._lock:
@@ -127,13 +127,13 @@ class Faults:
                     continue
                 counted.matched += 1
                 if effect is None and self._due(counted):
-                    counted.struck += 1
+                    counted.applied_count += 1
                     effect = counted.rule.effect
         return effect
 
     def _due(self, counted: _Counted) -> bool:
         rule = counted.rule
-        if rule.times is not None and counted.struck >= rule.times:
+        if rule.times is not None and counted.applied_count >= rule.times:
             return False
         if rule.nth is not None and counted.matched != rule.nth:
             return False

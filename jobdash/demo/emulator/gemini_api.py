@@ -298,7 +298,7 @@ class _Gemini:
 
 
 def _base_url(request: Request) -> str:
-    """Scheme, host and version, as they stand before a resource's name."""
+    """Scheme, host and version, in front of a resource's name."""
     version = "v1beta" if "/v1beta/" in request.url.path else "v1"
     return f"{request.url.scheme}://{request.url.netloc}/{version}"
 

@@ -104,7 +104,7 @@ _ERRORS = {
 
 def operation_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:
     """The operation that a batch is."""
-    snapshot = provider.look(batch)
+    snapshot = provider.snapshot_of(batch)
     switches = provider.switches_of(batch)
     output = _output(provider, batch, snapshot)
     operation: JsonObject = {"name": batch.id, "metadata": _metadata(provider, batch, snapshot, output)}
@@ -147,7 +147,7 @@ def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> 
     """The bytes of a file; None for one its batch has not made."""
     if isinstance(file, UploadedFile):
         return file.content
-    snapshot = provider.look(file.batch)
+    snapshot = provider.snapshot_of(file.batch)
     if file.role is not Role.INPUT and not _has_output(provider, file.batch, snapshot):
         return None
     return render(file.batch, snapshot, file.role, provider.switches_of(file.batch))

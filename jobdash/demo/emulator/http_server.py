@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jobdash.demo.emulator.emulator import Emulator
 
 
-HangUp = Callable[[tuple[str, int]], None]
+ResetConnection = Callable[[tuple[str, int]], None]
 """Resets the connection of the client at that address."""
 
 JOURNALED = 2_000
@@ -56,22 +56,22 @@ class _Response:
 class FaultMiddleware:
     """The ASGI application the server runs."""
 
-    def __init__(self, emulator: Emulator, hang_up: HangUp) -> None:
+    def __init__(self, emulator: Emulator, reset: ResetConnection) -> None:
         self._emulator = emulator
-        self._hang_up = hang_up
+        self._reset = reset
         self._openai: ASGIApp = openai_api.openai_app(emulator.openai, emulator.accepts)
         self._gemini: ASGIApp = gemini_api.gemini_app(emulator.gemini, emulator.accepts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request, apply it and answer it, unless a fault prevents that."""
         call = await _read(scope, receive)
-        effect = self._emulator.faults.strike(call.request.method, call.request.url.path, call.key)
+        effect = self._emulator.faults.effect_on(call.request.method, call.request.url.path, call.key)
         early, late = _pauses(effect)
         await asyncio.sleep(self._emulator.latency + early)
         applied = not isinstance(effect, ErrorAnswer) and effect != Reset(applied=False)
         reply: _Response | None = None
         if isinstance(effect, ErrorAnswer):
-            reply = _made_up(effect, gemini=call.gemini)
+            reply = _fault_answer(effect, gemini=call.gemini)
         elif applied:
             reply = await _ask(self._gemini if call.gemini else self._openai, call)
         if isinstance(effect, Reset):
@@ -79,7 +79,7 @@ class FaultMiddleware:
 
         self._note(call, effect, applied=applied, status=None if reply is None else reply.status)
         if reply is None:
-            self._hang_up(scope["client"])
+            self._reset(scope["client"])
             await receive()  # returns once the server has noticed, and expects no answer any more
         else:
             await asyncio.sleep(late)
@@ -142,7 +142,7 @@ def _pauses(effect: Effect | None) -> tuple[float, float]:
     return (0.0, effect.seconds) if effect.applied_first else (effect.seconds, 0.0)
 
 
-def _made_up(answer: ErrorAnswer, *, gemini: bool) -> _Response:
+def _fault_answer(answer: ErrorAnswer, *, gemini: bool) -> _Response:
     """The answer of a fault."""
     body = answer.body
     if body is None:
@@ -160,7 +160,7 @@ def _made_up(answer: ErrorAnswer, *, gemini: bool) -> _Response:
 
 
 async def _send(reply: _Response, effect: Effect | None, send: Send) -> None:
-    """Send an answer, spoilt by the fault."""
+    """Send an answer, changed by the fault."""
     body = reply.body
     if isinstance(effect, MalformedJson):
         body = body[: len(body) // 2]

@@ -30,7 +30,7 @@ class JournalEntry:
     status: int | None
     """None when no answer was sent."""
     fault: str | None
-    """The fault that struck, if one did."""
+    """The fault that applied, if one did."""
 
 
 class Journal:

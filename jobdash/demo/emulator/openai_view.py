@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 
 from jobdash.demo.emulator.batch import Batch, BatchFile, RequestOutcome, Role, UploadedFile
-from jobdash.demo.emulator.batch_plan import BatchFailure, Phase, Switches
+from jobdash.demo.emulator.batch_plan import Phase, Switches
 from jobdash.demo.emulator.emulator import EmulatedProvider, derived
 from jobdash.demo.emulator.timeline import BatchSnapshot
 from jobdash.demo.emulator.web import ApiError, JsonObject, openai_form, to_jsonl
@@ -37,7 +37,10 @@ def _line(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObje
     response: JsonObject | None = None
     if not outcome.expired:
         failure = outcome.failure
-        body = _answer(batch, custom_id) if failure is None else _refusal(failure)
+        if failure is None:
+            body = _answer(batch, custom_id)
+        else:
+            body = openai_form(ApiError(failure.status, failure.message, code=failure.code))
         response = {
             "status_code": 200 if failure is None else failure.status,
             "request_id": "req_" + derived(f"{batch.id}/{outcome.index}", 32),
@@ -49,10 +52,6 @@ def _line(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObje
         "response": response,
         "error": _EXPIRED if outcome.expired else None,
     }
-
-
-def _refusal(failure: BatchFailure) -> JsonObject:
-    return openai_form(ApiError(failure.status, failure.message, code=failure.code))
 
 
 def _answer(batch: Batch, custom_id: str) -> JsonObject:
@@ -95,7 +94,7 @@ OUTPUT_TOKENS = 30
 
 def batch_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:
     """The batch object."""
-    snapshot = provider.look(batch)
+    snapshot = provider.snapshot_of(batch)
     switches = provider.switches_of(batch)
     expires = provider.expires(batch)
     return {
@@ -149,7 +148,7 @@ def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> 
     """The bytes of a file; None for one its batch has not made."""
     if isinstance(file, UploadedFile):
         return file.content
-    snapshot = provider.look(file.batch)
+    snapshot = provider.snapshot_of(file.batch)
     if not _exists(provider, file.batch, snapshot, file.role):
         return None
     return render(file.batch, snapshot, file.role, provider.switches_of(file.batch))

@@ -1,4 +1,4 @@
-"""The time of the emulator: its clocks, its speed, and the state of a batch at any moment."""
+"""The time of the emulator: its clocks, its speed, and the state of a batch at any time."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class BatchSnapshot:
-    """A batch at one moment."""
+    """The state of a batch at one time."""
 
     phase: Phase
     entered: Mapping[Phase, float]
@@ -145,7 +145,7 @@ def failing_in(plan: BatchPlan, total: int) -> int:
     return min(total, sum(failure.count for failure in plan.failures))
 
 
-def look(
+def snapshot_at(
     plan: BatchPlan,
     *,
     total: int,

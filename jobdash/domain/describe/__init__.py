@@ -1,1 +1,1 @@
-"""Sentences about jobs and plans, for both faces."""
+"""Sentences about jobs and plans, for commands and dashboard."""

@@ -1,4 +1,4 @@
-"""Sentences about a job: what a person ought to know of it now, and what it has left undone."""
+"""Sentences about a job: what is worth knowing of it now, and what it has left undone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Remark(NamedTuple):
 
 
 def story(row: JobRow, now: int) -> Remark | None:
-    """Return the one sentence that is worth saying of a job in the dashboard, with its keys; mostly None."""
+    """Return the one sentence that is worth showing of a job in the dashboard, with its keys; mostly None."""
     return _script_story(row, now) if row.local else _batch_story(row, now)
 
 

@@ -72,12 +72,19 @@ def starting(row: JobRow, now: int) -> bool:
 
 
 def remark(row: JobRow, now: int) -> str:
-    """Return what stands behind the status of a local job: ``stalled``; mostly empty."""
+    """Return the words behind the status of a local job: ``stalled``; mostly empty."""
     if waits_for_script(row):
         return STARTING if starting(row, now) else WAITS
     if worker_gone(row, now):
         return "worker gone"
     return "stalled" if stalled(row, now) else ""
+
+
+def status_suffix(row: JobRow, now: int, dot: str = "·") -> str:
+    """Return the words behind the status in a line: `` · waits for its script``, `` (worker gone)``."""
+    if worker_gone(row, now):
+        return f" ({remark(row, now)})"
+    return f" {dot} {remark(row, now)}" if waits_for_script(row) else ""
 
 
 OUTCOME_WORDS = {Completeness.PARTIAL: "partial", Completeness.ALL_FAILED: "all failed"}
@@ -91,7 +98,7 @@ def ended_word(row: JobRow) -> str:
 
 
 def shown_status(row: JobRow, now: int) -> str:
-    """Return the one word that every face has for a job: its status as a person reads it, else ``partial``,
+    """Return the one word for a job in commands, JSON and dashboard: its status in words, else ``partial``,
     ``all failed``, ``stalled``, ``gone``, ``removing``, or an unknown word as its provider wrote it.
 
     A cancel without a worker is shown as ``cancelled``, which it is about to be.
@@ -121,7 +128,4 @@ def status_words(row: JobRow, now: int) -> str:
         return f"? {word}"
     if row.status is Status.UNKNOWN and row.removing is None:
         return f"{word.removesuffix('?')}?"
-    behind = remark(row, now) if row.local else ""
-    if worker_gone(row, now):
-        return f"{word} ({behind})"
-    return f"{word} · {behind}" if behind and behind != word else word
+    return f"{word}{status_suffix(row, now)}"

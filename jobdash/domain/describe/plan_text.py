@@ -18,7 +18,7 @@ from jobdash.domain.plan import (
     status_counts,
 )
 from jobdash.domain.status import UNFINISHED, Status
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, quantity
 
 _SAFE = {
     Action.CANCEL: "Keep running",
@@ -45,7 +45,7 @@ _LOCAL_CLEAN_UP = "Clean up deletes fetched files and logs on this computer; rec
 
 def jobs(number: int, adjective: str = "") -> str:
     """Return ``1 job``, ``3 unfinished jobs``, ``1,204 jobs``."""
-    return " ".join(filter(None, (f"{number:,}", adjective, "job" if number == 1 else "jobs")))
+    return quantity(number, f"{adjective} job".lstrip())
 
 
 def verb(plan: Plan) -> str:
@@ -120,10 +120,10 @@ def notes(plan: Plan) -> list[Note]:
     both = local and len(elsewhere.acting)
     if elsewhere.acting and plan.action in builders:
         where = f"{len(elsewhere.acting):,} at {_accounts(elsewhere)}: " if both else ""
-        found += _prefixed(where, builders[plan.action](elsewhere))
+        found += [replace(note, text=f"{where}{note.text}") for note in builders[plan.action](elsewhere)]
     shared = {note.topic for note in found}
     for note in local_notes(plan):
-        here = f"{local:,} {'script' if local == 1 else 'scripts'} here: " if note.topic in shared else ""
+        here = f"{quantity(local, 'script')} here: " if note.topic in shared else ""
         found.append(replace(note, text=f"{here}{note.text}"))
     found += _skipped(plan)
     found += [Note("Meaning", text) for text in _meanings(plan)]
@@ -131,14 +131,9 @@ def notes(plan: Plan) -> list[Note]:
 
 
 def _by_topic(notes: list[Note]) -> list[Note]:
-    """Put notes of one topic together, where the first of them stands."""
+    """Put notes of one topic together, at the place of the first."""
     topics = list(dict.fromkeys(note.topic for note in notes))
     return sorted(notes, key=lambda note: topics.index(note.topic))
-
-
-def _prefixed(which: str, notes: list[Note]) -> list[Note]:
-    """Return notes with the jobs they are for in front, where a plan is for both kinds."""
-    return [replace(note, text=f"{which}{note.text}") for note in notes]
 
 
 def _accounts(plan: Plan) -> str:
@@ -168,12 +163,8 @@ def _at_providers(plan: Plan) -> Plan:
     return replace(plan, decisions=tuple(each for each in plan.decisions if not each.job.local))
 
 
-def _finished_requests(plan: Plan) -> int:
-    return sum(decision.job.done or 0 for decision in plan.acting)
-
-
 def _partial(plan: Plan) -> Note:
-    finished = _finished_requests(plan)
+    finished = sum(decision.job.done or 0 for decision in plan.acting)
     keeping = {decision.job.provider for decision in plan.acting if decision.job.done}
     losing = [plan.providers[name] for name in keeping if _loses_results(plan, name)]
     if not finished:
@@ -272,7 +263,7 @@ def _skipped(plan: Plan) -> list[Note]:
 
 def _more(rest: int) -> str:
     """Return how many reasons are left out."""
-    return f" · {rest} more {'reason' if rest == 1 else 'reasons'}" if rest > 0 else ""
+    return f" · {quantity(rest, 'more reason')}" if rest > 0 else ""
 
 
 def nothing_to_do(plan: Plan) -> str:

@@ -8,7 +8,7 @@ from jobdash.domain.describe.job_text import stalled, worker_gone
 from jobdash.domain.items import ENDED, GRACE_S, WorkerProcess
 from jobdash.domain.plan import Action, Decision, Note, Plan
 from jobdash.domain.status import Status
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, quantity
 
 _COMMAND_MOST = 32 * 1024
 """Characters of a command line that are shown: all of it, before it is started."""
@@ -35,14 +35,6 @@ def left_words(plan: Plan) -> str:
     return f"{done:,} done" + (f", {failed:,} failed" if failed else "") + "; how many are left is not known"
 
 
-def _items(number: int, adjective: str = "") -> str:
-    return " ".join(filter(None, (f"{number:,}", adjective, "item" if number == 1 else "items")))
-
-
-def _succeeded(plan: Plan) -> int:
-    return sum(decision.job.succeeded or 0 for decision in plan.local)
-
-
 def _workers(plan: Plan) -> list[tuple[Decision, WorkerProcess]]:
     return [(decision, plan.workers.get(decision.job.id, WorkerProcess())) for decision in plan.local]
 
@@ -53,8 +45,10 @@ def _kept(plan: Plan) -> Note:
     if not done:
         return Note("Kept", "nothing is finished yet")
     if any(worker.keyed for _, worker in _workers(plan)):
-        return Note("Kept", f"{_items(done, 'finished')}; results can be fetched, a retry does the rest")
-    return Note("Kept", f"the counts of {_items(done, 'finished')}, no more: they have no keys")
+        return Note(
+            "Kept", f"{quantity(done, 'finished item')}; results can be fetched, a retry does the rest"
+        )
+    return Note("Kept", f"the counts of {quantity(done, 'finished item')}, no more: they have no keys")
 
 
 def _cancel(plan: Plan) -> Iterator[Note]:
@@ -147,8 +141,8 @@ def _retry(plan: Plan) -> Iterator[Note]:
     if unkeyed:
         which = "its items have no keys" if len(workers) == 1 else f"{unkeyed:,} have items without keys"
         yield Note("From the start", f"{which}: everything is done again", warning=True)
-    if unkeyed < len(workers) and (done := _succeeded(plan)):
-        yield Note("Kept", f"{_items(done)} done; the next run skips what is done")
+    if unkeyed < len(workers) and (done := sum(decision.job.succeeded or 0 for decision in plan.local)):
+        yield Note("Kept", f"{quantity(done, 'item')} done; the next run skips what is done")
     yield from _start(plan, [worker for _, worker in workers])
 
 

@@ -30,7 +30,8 @@ _STATUS_WORDS: dict[str, frozenset[Status]] = {str(status): frozenset({status}) 
     "unfinished": UNFINISHED,
     "finished": TERMINAL,
 }
-_EQUALITY = (":", "=", "!=")
+_COMPARED = frozenset({"total", "failed", "age", "older", "newer", "created"})
+"""Fields that have an order; the others are equal to a value or not."""
 _ORDER = ("<", ">", "<=", ">=")
 _LONGEST_VALUE = 2_000
 """Characters of one value: SQLite looks for no pattern of more than 50,000 bytes."""
@@ -98,6 +99,8 @@ def _parse_word(text: str, word: str, place: int) -> Condition:
         raise known.error(f"{field}{op} wants a value")
     if field not in _READERS:
         raise known.error(f"no field {field!r}; there are {', '.join(FIELDS)}")
+    if field not in _COMPARED:
+        known.require(":", "=", "!=")
     term = _READERS[field](known)
     return conditions.negated(term) if bool(match["minus"]) != (op == "!=") else term
 
@@ -111,23 +114,15 @@ def _unquoted(value: str) -> str:
 
 
 def _piece(word: _Word) -> Condition:
-    word.require(*_EQUALITY)
     find = conditions.contains if word.op == ":" else conditions.equals
     return find(word.field, word.values)
 
 
-def _exact(word: _Word) -> Condition:
-    word.require(*_EQUALITY)
-    return conditions.equals(word.field, word.values)
-
-
 def _id(word: _Word) -> Condition:
-    word.require(*_EQUALITY)
     return (conditions.id_starts if word.op == ":" else conditions.id_equals)(word.values)
 
 
 def _status(word: _Word) -> Condition:
-    word.require(*_EQUALITY)
     statuses: set[Status] = set()
     derived: set[str] = set()
     for value in word.values:
@@ -142,7 +137,6 @@ def _status(word: _Word) -> Condition:
 
 
 def _outcome(word: _Word) -> Condition:
-    word.require(*_EQUALITY)
     try:
         wanted = tuple(Completeness(value.replace("-", "_").replace(" ", "_")) for value in word.values)
     except ValueError:
@@ -152,13 +146,7 @@ def _outcome(word: _Word) -> Condition:
     return conditions.completeness_in(wanted)
 
 
-def _tag(word: _Word) -> Condition:
-    word.require(*_EQUALITY)
-    return conditions.tagged(word.values)
-
-
 def _removed(word: _Word) -> Condition:
-    word.require(*_EQUALITY)
     truths = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
     if len(word.values) != 1 or word.values[0].lower() not in truths:
         raise word.error("removed: wants yes or no")
@@ -217,13 +205,13 @@ def _period(value: str) -> tuple[int, int]:
 
 _READERS: dict[str, Callable[[_Word], Condition]] = {
     **dict.fromkeys(("name", "model", "endpoint", "error"), _piece),
-    **dict.fromkeys(("account", "provider"), _exact),
+    **dict.fromkeys(("account", "provider"), lambda word: conditions.equals(word.field, word.values)),
     **dict.fromkeys(("total", "failed"), _number),
     **dict.fromkeys(("age", "older", "newer"), _age),
     "id": _id,
     "status": _status,
     "outcome": _outcome,
-    "tag": _tag,
+    "tag": lambda word: conditions.tagged(word.values),
     "removed": _removed,
     "created": _created,
 }

@@ -1,6 +1,6 @@
 """Batches at the Gemini Developer API.
 
-Facts are from https://ai.google.dev/gemini-api/docs/batch-api and its REST reference unless said otherwise.
+Facts are from https://ai.google.dev/gemini-api/docs/batch-api and its REST reference unless noted otherwise.
 """
 
 from __future__ import annotations
@@ -211,31 +211,31 @@ def unsigned_name(display_name: str | None) -> tuple[str | None, str | None]:
 
 
 def read_job(value: object) -> RemoteJob:
-    """Return a batch, told as an operation, in common words; BadResponse when it is none."""
+    """Read a batch, which is an operation, into common words; BadResponse when it is none."""
     operation = mapping(value)
     remote_id = text(operation.get("name"))
     if remote_id is None or not remote_id.startswith("batches/"):
         raise not_expected("a batch", value)
-    told = mapping(operation.get("metadata"))
-    status, raw = _status(operation, told)
-    name, submit_key = unsigned_name(text(told.get("displayName")))
-    created = rfc3339_ms(told.get("createTime"))
-    total, succeeded, failed = _counts(mapping(told.get("batchStats")))
+    metadata = mapping(operation.get("metadata"))
+    status, raw = _status(operation, metadata)
+    name, submit_key = unsigned_name(text(metadata.get("displayName")))
+    created = rfc3339_ms(metadata.get("createTime"))
+    total, succeeded, failed = _counts(mapping(metadata.get("batchStats")))
     return RemoteJob(
         remote_id=remote_id,
         status=status,
         raw_status=raw,
         name=name,
         created_at=created,
-        finished_at=rfc3339_ms(told.get("endTime")) if status in TERMINAL else None,
+        finished_at=rfc3339_ms(metadata.get("endTime")) if status in TERMINAL else None,
         expires_at=created + WINDOW_MS if created is not None and status not in TERMINAL else None,
-        model=_model(told.get("model")),
+        model=_model(metadata.get("model")),
         total=total,
         succeeded=succeeded,
         failed=failed,
         # That it was cancelled is no error of a cancelled batch.
         errors=() if status is Status.CANCELLED else _errors(operation.get("error")),
-        files=_file_ids(operation, told),
+        files=_file_ids(operation, metadata),
         submit_key=submit_key,
     )
 
@@ -247,8 +247,8 @@ def read_line(line: Mapping[str, object]) -> ResultLine | None:
 
 
 def _answer(key: str, entry: Mapping[str, object]) -> ResultLine:
-    told = entry.get("error")
-    error = remote_error(told, fallback="failed, without a reason") if told else None
+    metadata = entry.get("error")
+    error = remote_error(metadata, fallback="failed, without a reason") if metadata else None
     return answer(key, entry.get("response"), error)
 
 
@@ -260,9 +260,9 @@ def _inline_answer(value: object, number: int) -> ResultLine:
     return _answer(text(mapping(entry.get("metadata")).get("key")) or f"#{number}", entry)
 
 
-def _status(operation: Mapping[str, object], told: Mapping[str, object]) -> tuple[Status, str]:
-    """The common and the raw word. An operation without a state still tells whether, and how, it ended."""
-    raw = text(told.get("state"))
+def _status(operation: Mapping[str, object], metadata: Mapping[str, object]) -> tuple[Status, str]:
+    """The common and the raw word. An operation without a state still shows whether, and how, it ended."""
+    raw = text(metadata.get("state"))
     if raw is not None:
         word = raw.removeprefix("BATCH_STATE_").removeprefix("JOB_STATE_")
         return STATUSES.get(word, Status.UNKNOWN), raw
@@ -287,10 +287,10 @@ def _outputs(operation: Mapping[str, object]) -> tuple[Mapping[str, object], Map
     return mapping(mapping(operation.get("metadata")).get("output")), mapping(operation.get("response"))
 
 
-def _file_ids(operation: Mapping[str, object], told: Mapping[str, object]) -> dict[str, str]:
+def _file_ids(operation: Mapping[str, object], metadata: Mapping[str, object]) -> dict[str, str]:
     outputs = (text(output.get("responsesFile")) for output in _outputs(operation))
     found = {
-        "input": text(mapping(told.get("inputConfig")).get("fileName")),
+        "input": text(mapping(metadata.get("inputConfig")).get("fileName")),
         "output": next((name for name in outputs if name), None),
     }
     return {role: name for role, name in found.items() if name}

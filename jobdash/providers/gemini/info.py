@@ -10,11 +10,11 @@ INFO = ProviderInfo(
     base_url="https://generativelanguage.googleapis.com",
     capabilities=Capabilities(
         newest_first=False,
-        tells_cancelling=False,
+        reports_cancelling=False,
         deletes_records=True,
         deletes_files=True,
         partial_results=False,
-        tells_usage=False,
+        reports_usage=False,
         metadata=False,
         results_in_files=False,
     ),

@@ -1,6 +1,6 @@
 """Batches at OpenAI, and at servers that speak its API.
 
-Facts are from https://platform.openai.com/docs/api-reference/batch and the batch guide unless said otherwise.
+Facts are from https://platform.openai.com/docs/api-reference/batch and the batch guide, or name their source.
 """
 
 from __future__ import annotations
@@ -74,11 +74,13 @@ _FINISHED = ("completed_at", "failed_at", "expired_at", "cancelled_at")
 _FILES = {"input": "input_file_id", "output": "output_file_id", "error": "error_file_id"}
 
 
-def _plain_yes(said: object) -> bool:
+def _plain_yes(answered: object) -> bool:
     """Whether a 2xx is a yes without the batch; gateways answer errors and lists with 200, too."""
-    if identifier(unwrapped_object(said).get("id")) is not None:
+    if identifier(unwrapped_object(answered).get("id")) is not None:
         return False
-    return said is None or (isinstance(said, dict) and not said.keys() & {"id", "error", "errors", "data"})
+    if answered is None:
+        return True
+    return isinstance(answered, dict) and not answered.keys() & {"id", "error", "errors", "data"}
 
 
 class OpenAIBatches(HttpAdapter):
@@ -114,12 +116,12 @@ class OpenAIBatches(HttpAdapter):
         return _expected(read_job(await self._http.ask(self._client.batches.retrieve(remote_id))), remote_id)
 
     async def cancel(self, remote_id: str) -> RemoteJob | None:
-        """Ask for a cancel; the batch says ``cancelling`` for up to ten minutes, and may still complete.
+        """Ask for a cancel; the batch is ``cancelling`` for up to ten minutes, and may still complete.
 
         None for a yes without the batch, which compatible servers answer.
         """
-        said = await self._http.ask(self._client.batches.cancel(remote_id))
-        return None if _plain_yes(said) else _expected(read_job(said), remote_id)
+        answered = await self._http.ask(self._client.batches.cancel(remote_id))
+        return None if _plain_yes(answered) else _expected(read_job(answered), remote_id)
 
     async def delete(self, remote_id: str) -> None:
         """Refuse: OpenAI has no call that removes a batch, only its files can go."""
@@ -127,8 +129,8 @@ class OpenAIBatches(HttpAdapter):
 
     async def delete_file(self, file_id: str) -> None:
         """Delete one file; a yes without a word (204) is one."""
-        said = await self._http.ask(self._client.files.delete(file_id))
-        if said is not None and mapping(said).get("deleted") is not True:
+        answered = await self._http.ask(self._client.files.delete(file_id))
+        if answered is not None and mapping(answered).get("deleted") is not True:
             raise BadResponse(f"the provider does not say that {file_id} is deleted")
 
     async def upload(self, submission: Submission) -> str:
@@ -234,14 +236,14 @@ def read_line(line: Mapping[str, object]) -> ResultLine | None:
     if line.get("error"):
         return answer(key, None, remote_error(line["error"], fallback="failed, without a reason"))
     if code is not None and code >= 400:
-        told = mapping(body).get("error") or body
-        return answer(key, None, remote_error(told, fallback=f"HTTP {code}, without a reason"))
+        error = mapping(body).get("error") or body
+        return answer(key, None, remote_error(error, fallback=f"HTTP {code}, without a reason"))
     return answer(key, body, None)
 
 
 def _page(value: object) -> RemotePage:
     page = mapping(value)
-    # A bare array is all there is, or a page of it: where nothing is promised, the next page tells.
+    # A bare array is all there is, or a page of it: where nothing is promised, the next page shows.
     data = value if isinstance(value, list) else page.get("data")
     more = yes_or_no(page.get("has_more"))
     if data is None and more is False:  # an empty list, as some servers write it
@@ -252,7 +254,7 @@ def _page(value: object) -> RemotePage:
     if more is False:
         return RemotePage(jobs, None)
     if jobs:
-        # Servers that leave ``has_more`` out: an empty page, or the same again, says that the list is over.
+        # Servers that leave ``has_more`` out: an empty page, or a repeated one, ends the list.
         return RemotePage(jobs, jobs[-1].remote_id, promised=bool(more))
     cursor = identifier(page.get("last_id"))
     if more and cursor is None:
@@ -267,7 +269,7 @@ def _expected(job: RemoteJob, remote_id: str) -> RemoteJob:
 
 
 def _counts(counts: Mapping[str, object]) -> tuple[int | None, int | None, int | None]:
-    """Total, succeeded, failed. All zero is what a batch says before its file has been counted: not told."""
+    """Total, succeeded, failed. All are zero before the file has been counted: unknown."""
     total, succeeded, failed = (whole(counts.get(key)) for key in ("total", "completed", "failed"))
     return (total, succeeded, failed) if total or succeeded or failed else (None, None, None)
 
@@ -284,5 +286,5 @@ def _errors(value: object) -> tuple[RemoteError, ...]:
     data = mapping(value).get("data")
     entries = items(data) or items(value)
     if not entries:
-        entries = [told for told in (data, value) if error_words(told)][:1]
+        entries = [error for error in (data, value) if error_words(error)][:1]
     return tuple(remote_error(entry, fallback="an error without a reason") for entry in entries)

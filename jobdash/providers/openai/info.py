@@ -10,11 +10,11 @@ INFO = ProviderInfo(
     base_url="https://api.openai.com/v1",
     capabilities=Capabilities(
         newest_first=True,
-        tells_cancelling=True,
+        reports_cancelling=True,
         deletes_records=False,
         deletes_files=True,
         partial_results=True,
-        tells_usage=True,
+        reports_usage=True,
         metadata=True,
     ),
     # Ids of compatible servers follow no pattern.

@@ -36,14 +36,8 @@ def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], lis
     glyph, word = job_cells.status_words(row, now, symbols)
     left = [Span(" job ", "chip"), gap(1), Span(clean(row.name, 80), "strong"), gap(2)]
     left.append(Span(clean(row.account), "muted"))
-    return left, [Span(f"{glyph} {word}{_remark(row, now, symbols)} ", job_cells.status_style(row, now))]
-
-
-def _remark(row: JobRow, now: int, symbols: Symbols) -> str:
-    """Return what stands behind the status in the header: ``cancelled (worker gone)``."""
-    if job_text.waits_for_script(row):
-        return f" {symbols.dot} {job_text.remark(row, now)}"
-    return " (worker gone)" if job_text.worker_gone(row, now) else ""
+    suffix = job_text.status_suffix(row, now, symbols.dot)
+    return left, [Span(f"{glyph} {word}{suffix} ", job_cells.status_style(row, now))]
 
 
 def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: str = "") -> list[Span]:

@@ -81,8 +81,8 @@ class WatchedFaults(Faults):
         self.arrived: list[tuple[str, str]] = []
         self._changed = threading.Condition()
 
-    def strike(self, method: str, path: str, key: str) -> Effect | None:
-        effect = super().strike(method, path, key)
+    def effect_on(self, method: str, path: str, key: str) -> Effect | None:
+        effect = super().effect_on(method, path, key)
         with self._changed:
             self.arrived.append((method, path))
             self._changed.notify_all()

@@ -14,11 +14,11 @@ INFO = ProviderInfo(
     base_url="https://batch.acme.example",
     capabilities=Capabilities(
         newest_first=True,
-        tells_cancelling=True,
+        reports_cancelling=True,
         deletes_records=True,
         deletes_files=True,
         partial_results=True,
-        tells_usage=False,
+        reports_usage=False,
         metadata=True,
         results_in_files=False,
     ),
