@@ -20,7 +20,7 @@ class RemoteError:
 
 @dataclass(frozen=True, slots=True)
 class RemoteJob:
-    """A batch as its provider reports it, in common terms.
+    """A batch as its provider describes it, in terms common to all.
 
     Times are milliseconds UTC. None means "not given" and never erases what is known.
     """

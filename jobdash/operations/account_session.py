@@ -15,6 +15,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from jobdash.domain.account import Account
 from jobdash.domain.provider_info import Capabilities
+from jobdash.domain.remote_job import FailedRequest, RemoteJob
 from jobdash.domain.text import redact
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import (
@@ -27,7 +28,7 @@ from jobdash.errors import (
     Unavailable,
 )
 from jobdash.operations.rate_limiter import CancelToken, NotSent, OnWait, RateLimiter, RequestKind, Sleep
-from jobdash.providers.base import Adapter, FailedRequest, RemoteJob, RemotePage, Submission
+from jobdash.providers.base import Adapter, RemotePage, Submission
 from jobdash.providers.registry import open_adapter
 
 __all__ = [

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import (
     AuthRejected,
@@ -24,7 +25,6 @@ from jobdash.errors import (
 from jobdash.operations.account_session import CancelBatch, GetBatch
 from jobdash.operations.context import OperationContext
 from jobdash.operations.rate_limiter import NotSent
-from jobdash.providers.base import RemoteJob
 from jobdash.store.records import Intent, Precondition, Refusal
 from jobdash.store.writer import Writer
 

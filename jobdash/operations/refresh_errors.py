@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
+from jobdash.domain.remote_job import FailedRequest, RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import JobdashError, NotFound, ProviderError
 from jobdash.operations.account_session import GetBatch, GetErrors
 from jobdash.operations.cancel import error_text
 from jobdash.operations.context import OperationContext
-from jobdash.providers.base import FailedRequest, RemoteJob
 from jobdash.store.commands.errors import MOST_FAILED
 from jobdash.store.writer import Writer
 

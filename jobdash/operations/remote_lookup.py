@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from jobdash.config.settings import Config
 from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.errors import AuthRejected, ConfigError, JobdashError, JobNotFound, NotFound, ProviderError
 from jobdash.operations.account_clients import AccountClients, duplicate_accounts
 from jobdash.operations.account_session import GetBatch
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
-from jobdash.providers.base import RemoteJob
 from jobdash.providers.registry import provider_of
 from jobdash.store.writer import Writer
 

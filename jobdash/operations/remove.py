@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import ConfigError, InvalidRequest, JobdashError, NotFound, ProviderError
 from jobdash.operations.account_session import DeleteBatch, DeleteFile, GetBatch, Request
@@ -22,7 +23,6 @@ from jobdash.operations.cancel import (
 from jobdash.operations.context import OperationContext
 from jobdash.operations.force_fail import cancel_at_provider
 from jobdash.operations.rate_limiter import NotSent
-from jobdash.providers.base import RemoteJob
 from jobdash.store.records import Intent, InUse, Precondition, Refusal
 from jobdash.store.writer import Writer
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from jobdash.config.settings import SyncSettings
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.time import MINUTE
 from jobdash.errors import BadResponse, InvalidRequest, NotFound, SeesNone, Unavailable
 from jobdash.operations.account_session import GetBatch
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.poll_interval import poll_interval
 from jobdash.operations.sync_report import SyncReport
-from jobdash.providers.base import RemoteJob
 from jobdash.store.reader import Reader
 from jobdash.store.records import UpsertResult
 from jobdash.store.writer import Writer

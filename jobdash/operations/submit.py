@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.text import encodable
 from jobdash.domain.time import MINUTE
@@ -33,7 +34,7 @@ from jobdash.operations.account_session import CreateBatch, FileReady, ListPage,
 from jobdash.operations.cancel import error_text, renewed
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
-from jobdash.providers.base import RemoteJob, Submission
+from jobdash.providers.base import Submission
 from jobdash.providers.input_check import FileCheck, SubmitWishes
 from jobdash.providers.registry import input_rules, provider_of
 from jobdash.store.merge import is_older

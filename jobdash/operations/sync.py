@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from jobdash.config.settings import SyncSettings
 from jobdash.domain.account import Account
 from jobdash.domain.job import AccountHealth
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.domain.time import DAY, HOUR, MINUTE
 from jobdash.errors import (
@@ -34,7 +35,7 @@ from jobdash.operations.remove import finish_waiting, give_up_waiting
 from jobdash.operations.single_requests import SingleRequests
 from jobdash.operations.sync_report import SyncReport as SyncReport
 from jobdash.operations.writer_thread import StoreWriter
-from jobdash.providers.base import RemoteJob, RemotePage
+from jobdash.providers.base import RemotePage
 from jobdash.providers.pagination import pages
 from jobdash.store.reader import Reader
 from jobdash.store.records import IntentKind, UpsertResult

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from jobdash.domain.provider_info import Capabilities
-from jobdash.domain.remote_job import FailedRequest as FailedRequest
-from jobdash.domain.remote_job import RemoteError as RemoteError
-from jobdash.domain.remote_job import RemoteJob as RemoteJob
+from jobdash.domain.remote_job import RemoteError, RemoteJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from pathlib import Path
 
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.provider_info import ProviderInfo
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, UNFINISHED, Status
 from jobdash.domain.time import in_calendar
 from jobdash.errors import AuthRejected, InvalidRequest, NotFound, ProviderError, UsageError
-from jobdash.providers.base import Adapter, RemoteJob, Submission
+from jobdash.providers.base import Adapter, Submission
 from jobdash.providers.input_check import SubmitWishes
 from jobdash.providers.pagination import pages
 from jobdash.providers.registry import input_rules, load_adapter

@@ -9,10 +9,11 @@ from typing import ClassVar, Self
 
 from jobdash.domain.account import Account, query_of
 from jobdash.domain.provider_info import ProviderInfo
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.text import redact
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest
-from jobdash.providers.base import RemoteJob, ResultLine
+from jobdash.providers.base import ResultLine
 from jobdash.providers.http import Deadlines, HttpClient
 from jobdash.providers.json_values import PENDING_FILE, REFUSED_FILE, mapping, shown, text
 from jobdash.providers.results import ReadLine, result_line

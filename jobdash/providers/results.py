@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from jobdash.domain.remote_job import RemoteError
 from jobdash.errors import BadResponse
-from jobdash.providers.base import RemoteError, ResultLine
+from jobdash.providers.base import ResultLine
 from jobdash.providers.json_values import decode, error_words, mapping, text, whole
 
 UNREADABLE = "unreadable_line"

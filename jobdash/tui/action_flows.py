@@ -1,4 +1,4 @@
-"""From a key to a plan, from a plan to a dialog, from a yes to a run."""
+"""The flows behind the keys that change something: plan, dialog, run."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 
 _LOOK_MOST_S = 3.0
-"""How long the scripts behind local jobs are looked at; then a plan does without."""
+"""Seconds for looking at the processes of scripts; after that a plan is made without them."""
 
 
 class ActionFlows:
-    """The flows behind the keys that do something. One dialog at a time, however often a key is pressed."""
+    """The flows behind the keys that change something; one dialog at a time."""
 
     def __init__(self, app: Host, context: DashboardContext) -> None:
         self._app = app
@@ -67,7 +67,7 @@ class ActionFlows:
         await self._ask(plan)
 
     def _ended(self, plan: Plan) -> str:
-        """Say that there is nothing left to cancel, and which key removes what has ended."""
+        """Return that there is nothing left to cancel, and which key removes what has ended."""
         remove = self._context.config.keys.get("job.remove", "x").split(",")[0]
         if len(plan.acting) > 1:
             return f"Nothing to cancel: {plan_text.jobs(len(plan.acting))} have ended; {remove} removes them"
@@ -82,20 +82,20 @@ class ActionFlows:
                 return plan_jobs(action, rows, situation, choices, hidden=hidden, browser=browser)
 
         if any(row.local for row in rows):
-            # Off this thread: it looks at processes and folders, and a folder may lie on a disk that hangs.
+            # Off this thread: it looks at processes and folders, and a disk may hang.
             with suppress(TimeoutError):
                 return await asyncio.wait_for(asyncio.to_thread(plan), _LOOK_MOST_S)
         return plan_jobs(action, rows, situation, choices, hidden=hidden)
 
     def cancel_all(self, scope: Scope, *, marked: bool) -> None:
-        """Plan a cancel of everything unfinished in a scope; ``marked`` says that there are marked jobs."""
+        """Plan a cancel of everything unfinished in a scope; ``marked``: there are marked jobs."""
         if self.may_begin():
             plan = plan_cancel_all(self._context.browser, scope, self._context.situation(named=False))
             ignored = Note("Marks", "ignored: C is for everything in tab and filter")
             self._begin(self._ask(plan, ignored if marked else None))
 
     def show_run(self) -> None:
-        """Bring back the box of what is running, the oldest first."""
+        """Show the dialog of a running action again, the oldest first."""
         if self._asking or self._app.dialog_open:
             return
         hidden = self._app.runs.out_of_sight
@@ -106,7 +106,7 @@ class ActionFlows:
         self._app.push_screen(ProgressScreen(hidden[0], self._context))
 
     def undo(self) -> None:
-        """Show what can be taken back, and ask."""
+        """Show what can be undone, and ask."""
         if self.may_begin():
             self._begin(self._ask_undo())
 
@@ -139,7 +139,7 @@ class ActionFlows:
     async def _guarded(self, flow: Coroutine[Any, Any, None]) -> None:
         try:
             await flow
-        except StoreError as error:  # busy for too long, or gone: said, and nothing ends for it
+        except StoreError as error:  # busy for too long, or gone
             self._app.notify(str(self._context.store_error(error)), severity="error")
         except Exception as error:  # noqa: BLE001 - the data of one job must not end the dashboard
             self._app.cannot_show(error)
@@ -176,7 +176,7 @@ class ActionFlows:
     async def _ask_fetch(self, rows: Sequence[JobRow]) -> None:
         going = [row for row in rows if row.local and row.unfinished and row.done]
         attempts = self._context.browser.last_attempts([row.id for row in going]) if going else {}
-        # Of items without keys nothing is kept: the fetch itself says so, and there is nothing to ask before.
+        # Of items without keys nothing is kept: the fetch reports that, and there is nothing to ask.
         going = [row for row in going if row.id not in attempts or attempts[row.id].keyed]
         if going:
             first, more = going[0], len(going) - 1
@@ -188,7 +188,7 @@ class ActionFlows:
                 AskScreen("Fetch?", words, names, "Don't fetch", "Fetch what there is")
             ):
                 return
-        # Not waited for here: a large file takes its time, and keys do something meanwhile.
+        # In a worker of its own: a large file takes time, and keys work meanwhile.
         self._app.run_worker(self._fetch(rows), name="fetch")
 
     async def _fetch(self, rows: Sequence[JobRow]) -> None:
@@ -198,28 +198,25 @@ class ActionFlows:
             return await fetch(rows, Path.cwd(), self._context.open_browser, store, partial=True)
 
         try:
-            self._tell_fetched(await self._app.with_store(write))
+            fetched = await self._app.with_store(write)
         except (OSError, StoreError) as error:
             self._app.notify(
                 f"Failed to fetch: {clean(str(error), 300)}; you may try again", severity="error"
             )
-
-    def _tell_fetched(self, told: Sequence[FetchedResults]) -> None:
-        if len(told) == 1:
-            (only,) = told
-            where = f" in {only.file}" if only.file is not None else ""
-            text = f"{clean(only.row.name, 60)}: {clean(f'{only.reason}{where}', 500)}"
-            self._app.notify(text, severity=SEVERITY[only.result])
             return
-        counts = Counter(one.result for one in told)
-        words = f"Fetched: {counts[ActionResult.DONE]:,} · Failed: {counts[ActionResult.FAILED]:,}"
-        words += f" · Skipped: {counts[ActionResult.SKIPPED]:,}"
-        reasons = [one.reason for one in told if one.result is not ActionResult.DONE]
-        if counts[ActionResult.DONE]:
-            words += f", in {clean(str(Path.cwd()), 200)}"
+        if len(fetched) == 1:
+            (only,) = fetched
+            where = f" in {only.file}" if only.file is not None else ""
+            self._report_one(only.row, clean(f"{only.reason}{where}", 500), only.result)
+            return
+        results = Counter(one.result for one in fetched)
+        text = f"Fetched: {_counts(results)}"
+        reasons = [one.reason for one in fetched if one.result is not ActionResult.DONE]
+        if results[ActionResult.DONE]:
+            text += f", in {clean(str(Path.cwd()), 200)}"
         if reasons:
-            words += f". {clean(reasons[0], 200)}"
-        self._app.notify(words, severity="warning" if reasons else "information")
+            text += f". {clean(reasons[0], 200)}"
+        self._app.notify(text, severity="warning" if reasons else "information")
 
     async def _ask_errors(self, rows: Sequence[JobRow]) -> None:
         from jobdash.operations.refresh_errors import refresh_errors
@@ -230,16 +227,17 @@ class ActionFlows:
             self._app.notify(str(self._context.store_error(error)), severity="warning")
             return
         self._app.notify(f"Asking for the errors of {plan_text.jobs(len(rows))}", timeout=2)
-        told = await refresh_errors(rows, work, lambda _one: None)
-        if len(told) == 1:
-            (only,) = told
-            text = f"{clean(only.row.name, 60)}: {clean(only.reason, 300)}"
-            self._app.notify(text, severity=SEVERITY[only.result])
+        answers = await refresh_errors(rows, work, lambda _one: None)
+        if len(answers) == 1:
+            (only,) = answers
+            self._report_one(only.row, clean(only.reason, 300), only.result)
             return
-        counts = Counter(one.result for one in told)
-        words = f"Errors asked: {counts[ActionResult.DONE]:,} · Failed: {counts[ActionResult.FAILED]:,}"
-        words += f" · Skipped: {counts[ActionResult.SKIPPED]:,}"
-        self._app.notify(words, severity="warning" if counts[ActionResult.FAILED] else "information")
+        results = Counter(one.result for one in answers)
+        failed = results[ActionResult.FAILED]
+        self._app.notify(f"Errors asked: {_counts(results)}", severity="warning" if failed else "information")
+
+    def _report_one(self, row: JobRow, reason: str, result: ActionResult) -> None:
+        self._app.notify(f"{clean(row.name, 60)}: {reason}", severity=SEVERITY[result])
 
     async def _export(self, scope: Scope, sort: Sort) -> None:
         from jobdash.operations.export import export_csv
@@ -254,3 +252,8 @@ class ActionFlows:
             self._app.notify(f"Not exported: {clean(str(error), 200)}", severity="error")
             return
         self._app.notify(f"{plan_text.jobs(number)} in {clean(str(path), 300)}")
+
+
+def _counts(results: Counter[ActionResult]) -> str:
+    done, failed = results[ActionResult.DONE], results[ActionResult.FAILED]
+    return f"{done:,} · Failed: {failed:,} · Skipped: {results[ActionResult.SKIPPED]:,}"

@@ -1,4 +1,4 @@
-"""The application: themes, global keys, and what lives as long as the dashboard does."""
+"""The dashboard's application: themes, global keys, messages of threads, and the actions under way."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ class JobdashApp(Host):
         self.main = MainScreen(context)
         self.opening_dialog = False
         self.behind_first_paint: Callable[[], None] = lambda: None
-        """What else begins when the first rows are drawn."""
+        """Called when the first rows are drawn."""
         self.notices: list[str] = []
-        """What opening the store had to report."""
+        """Sentences about opening the store."""
         self.last_words = ""
         if context.config.keys:
             self.set_keymap(dict(context.config.keys))
 
-    # The dialogs and what stands behind them are imported when the first of them is asked for.
+    # Imported when the first dialog opens.
 
     @cached_property
     def flows(self) -> ActionFlows:
@@ -95,14 +95,14 @@ class JobdashApp(Host):
         return ActionFlows(self, self.context)
 
     @cached_property
-    def leaving(self) -> QuitFlow:
-        """What is asked and said at the end."""
+    def quit_flow(self) -> QuitFlow:
+        """What is asked and printed at the end."""
         from jobdash.tui.quit_flow import QuitFlow
 
         return QuitFlow(self)
 
     def on_mount(self) -> None:
-        """Say what is wrong with the settings."""
+        """Report what is wrong with the settings."""
         from jobdash.tui.settings_check import settings_warnings
 
         self.leave_running_to_signals()
@@ -112,17 +112,17 @@ class JobdashApp(Host):
             self.notify(warning, severity="warning")
 
     def first_rows_drawn(self) -> None:
-        """Start everything that stands behind the first paint."""
+        """Start everything that waits for the first paint."""
         if self.context.read_only is None:
             self.runtime.start()
         self.behind_first_paint()
 
     def get_default_screen(self) -> MainScreen:
-        """Return the table: no other screen is ever below it."""
+        """Return the table, which is below every other screen."""
         return self.main
 
     def on_unmount(self) -> None:
-        """Let the threads end."""
+        """End the threads."""
         self.runtime.stop()
 
     @property
@@ -135,7 +135,7 @@ class JobdashApp(Host):
         return [] if opaque else super()._background_screens
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return what every line goes through before it is written: no symbols, where that is wanted."""
+        """Return the filters that every line passes before it is written; the last one leaves ASCII alone."""
         filters = super().get_line_filters()
         return (
             [*filters, AsciiFilter(letters=not not_utf8(os.environ))]
@@ -152,13 +152,13 @@ class JobdashApp(Host):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Show a toast. What is in it may come from outside: it is gated and never markup, whoever asks."""
+        """Show a toast. Its text may come from outside: it is gated, and never taken for markup."""
         del markup
         gated = clean(message, _TOAST_MOST)
         super().notify(gated, title=clean(title, 80), severity=severity, timeout=timeout, markup=False)
 
     def store_unreadable(self, error: StoreError) -> None:
-        """Say that the store cannot be read any more."""
+        """Report that the store cannot be read any more."""
         self.main.show_banner(str(self.context.store_error(error)))
 
     async def run_action(
@@ -167,7 +167,7 @@ class JobdashApp(Host):
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """Do what a key or a click asks for; a store that cannot be read ends nothing."""
+        """Run the action of a key or a click; an error in it ends nothing."""
         try:
             return await super().run_action(action, default_namespace, namespaces)
         except Exception as error:  # noqa: BLE001 - the data of one job must not end the dashboard
@@ -175,17 +175,17 @@ class JobdashApp(Host):
             return True
 
     async def on_event(self, event: events.Event) -> None:
-        """Take note of keys before they are sent to anybody."""
+        """Register keys before they are sent to a widget."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             self.keys.sent(event)
             self.runtime.attended()
         await super().on_event(event)
 
     def on_key(self, event: events.Key) -> None:
-        """Give keys that came in one burst to what the first of them opened.
+        """Pass keys that came in one burst on to what the first of them opened.
 
-        They were sent to whatever had the focus before: letters after ``/`` belong to the filter, and what is
-        pressed before a dialog is drawn belongs to nobody.
+        They were sent to the widget that had the focus before: letters after ``/`` belong to the filter, and
+        what is pressed before a dialog is drawn is dropped.
         """
         self.keys.arrived(event)
         entry = self.focused
@@ -196,11 +196,11 @@ class JobdashApp(Host):
             entry.take(event.character)
 
     async def _on_message(self, message: Message) -> None:
-        """Handle a message; what a thread has posted finds no screens any more once they are closed."""
+        """Handle a message; one of a thread is dropped once the screens are closed."""
         if self._running or not isinstance(message, ThreadMessage):
             await super()._on_message(message)
 
-    # ── what threads tell ──────────────────────────────────────────────────────────────────────────────────
+    # ── messages of threads ────────────────────────────────────────────────────────────────────────────────
 
     @on(StoreReady)
     def _store_ready(self) -> None:
@@ -211,7 +211,7 @@ class JobdashApp(Host):
         self.stop_writing(event.reason)
 
     def stop_writing(self, reason: str) -> None:
-        """From now on only look, and say why."""
+        """Write no more, and show why."""
         self.context.read_only = reason
         self.runtime.stop()
         self.runs.failed(reason)
@@ -221,7 +221,7 @@ class JobdashApp(Host):
             self.notify(reason, severity="error")
 
     @on(AccountWaiting)
-    def _account_waits(self, event: AccountWaiting) -> None:
+    def _account_waiting(self, event: AccountWaiting) -> None:
         if event.until is None:
             self.context.under_way.waiting.pop(event.account, None)
         else:
@@ -229,7 +229,7 @@ class JobdashApp(Host):
         self.main.draw()
 
     @on(SyncProgress)
-    def _sync_goes_on(self, event: SyncProgress) -> None:
+    def _sync_progress(self, event: SyncProgress) -> None:
         self.context.under_way.found[event.account] = event.seen
         self.main.view.draw_lines()
 
@@ -243,7 +243,7 @@ class JobdashApp(Host):
         self.main.view.draw_lines()
 
     def _without_own(self, news: SyncNews) -> SyncNews:
-        """Leave out the jobs of the bulk action in front: its own list says what becomes of them."""
+        """Leave out the jobs of the bulk action in front, whose own dialog lists them."""
         run = getattr(self.screen, "run", None)
         if not isinstance(run, ActionRun):
             return news
@@ -253,7 +253,7 @@ class JobdashApp(Host):
     # ── runs ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def start_run(self, plan: Plan) -> ActionRun:
-        """Carry out a plan; its rows say queued until the store has taken it up."""
+        """Execute a plan; its rows are shown as queued until the store has begun with it."""
         run = self.runs.start(plan)
         waits = run.stop is None and not run.ended
         if waits:
@@ -279,11 +279,11 @@ class JobdashApp(Host):
         if run.hidden:
             self.main.draw_runs()
         if run.ended:
-            self._tell_end(run)
+            self._report_end(run)
         else:
             asyncio.get_running_loop().call_later(_RUNS_EVERY, partial(self._watch, run, queued=queued))
 
-    def _tell_end(self, run: ActionRun) -> None:
+    def _report_end(self, run: ActionRun) -> None:
         if not run.bulk:
             words, severity = single_toast(run)
             self.notify(words, severity=severity)
@@ -301,7 +301,7 @@ class JobdashApp(Host):
         self.push_screen(LogScreen(self.context))
 
     def action_doctor(self) -> None:
-        """Look for what is wrong."""
+        """Open the doctor."""
         from jobdash.tui.screens.doctor import DoctorScreen
 
         self.push_screen(DoctorScreen(self.context))
@@ -336,17 +336,17 @@ class JobdashApp(Host):
             self.runtime.sync_now()
             self.notify("Asking every account", timeout=2)
 
-    # ── leaving ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── quitting ───────────────────────────────────────────────────────────────────────────────────────────
 
     async def action_quit(self) -> None:
-        """Leave; asks first while a bulk action runs."""
-        self.leaving.quit()
+        """Quit; asks first while a bulk action runs."""
+        self.quit_flow.quit()
 
     async def action_interrupt(self) -> None:
-        """Copy what is selected; leave when there is nothing, and asked twice."""
+        """Copy what is selected; without a selection, quit when it is pressed twice."""
         entry = self.focused
         selected = entry.selected_text if isinstance(entry, Input) else self.screen.get_selected_text()
         if selected:
             self.copy_to_clipboard(selected)
         else:
-            self.leaving.interrupt()
+            self.quit_flow.interrupt()

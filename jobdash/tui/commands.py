@@ -78,7 +78,7 @@ class Command:
 
     id: str
     action: str
-    """The Textual action; ``act('job.cancel')`` begins what `acts` says."""
+    """The Textual action; ``act('job.cancel')`` plans what `acts` is."""
     label: str
     """In the footer, and as the palette's title."""
     key: str = ""
@@ -93,7 +93,7 @@ class Command:
     acts: tuple[Action, Choices] | None = None
     """The action that it plans on the selected jobs."""
     accepts: Accepts | None = None
-    """Whether a job accepts it, where `acts` alone does not say so."""
+    """Whether a job accepts it, where that does not follow from `acts`."""
     changes: bool = False
     """Whether it needs a store that can be written."""
     offered: Callable[[CommandState], bool] = _always
@@ -157,7 +157,7 @@ COMMANDS: tuple[Command, ...] = (
         job_footer=4),
     Command("job.remove", "act('job.remove')", "Remove", "x", _BOTH, "Remove finished jobs",
         group=HelpGroup.SELECTED, acts=(Action.REMOVE, Choices()), changes=True,
-        # Removing is for what has ended; until then a provider's job says why not.
+        # Removing is for what has ended; pressed before, it shows why a provider's job is not removed.
         offered=lambda state: not (state.script and state.unfinished), footer=5, job_footer=6),
     Command("job.cancel_delete", "act('job.cancel_delete')", "Cancel & delete", "X", _BOTH,
         help="Cancel, then remove", group=HelpGroup.SELECTED,
@@ -295,7 +295,7 @@ class Footer:
         }
 
     def hints(self, current: JobRow | None, marked: bool) -> tuple[KeyHint, ...]:
-        """Return every key; with marked jobs all are offered: the plan says which of them accept it."""
+        """Return every key; with marked jobs all are enabled: the plan finds those that accept it."""
         offered = marked and not self._context.read_only
         off = frozenset[str]() if offered else unavailable(current, self._context)
         return tuple(
@@ -308,7 +308,7 @@ def job_hints(
 ) -> list[KeyHint]:
     """Return the footer of a job's own screen.
 
-    ``items`` says that its items are on the screen, ``keyed`` that they are kept at all.
+    ``items``: its items are on the screen; ``keyed``: its items have keys and are kept.
     """
     off = unavailable(job.row, context) | (frozenset() if keyed else {"job.fetch"})
     hints: list[KeyHint] = []

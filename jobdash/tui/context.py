@@ -1,4 +1,4 @@
-"""What every part of the dashboard is given: the store to look at, the time, the settings, the glyphs."""
+"""What every part of the dashboard works with: the store, the time, the settings, the glyphs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobdash.tui.render.symbols import Symbols, choose
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """What the accounts' threads told since the store was last written."""
+    """What the accounts' threads have reported since the store was last written."""
 
     waiting: dict[str, int] = field(default_factory=dict)
     """By account, the time (ms UTC) until which a rate limit holds it up."""

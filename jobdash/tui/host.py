@@ -62,9 +62,9 @@ class Host(TerminalApp):
     runtime: Runtime
     runs: ActionRuns
     opening_dialog: bool
-    """A dialog was asked for and is not there yet."""
+    """A dialog has been requested and is not on the screen yet."""
     last_words: str
-    """What to print when the terminal is the shell's again."""
+    """What to print when the terminal is restored."""
 
     @property
     def flows(self) -> Flows:
@@ -73,7 +73,7 @@ class Host(TerminalApp):
 
     @property
     def dialog_open(self) -> bool:
-        """Whether a dialog lies over the screen that keys are for."""
+        """Whether a dialog is in front."""
         return self.screen.is_modal
 
     @property
@@ -116,7 +116,7 @@ def host_of(widget: Widget) -> Host:
     return app
 
 
-def reading(handler: Callable[Concatenate[W, P], None]) -> Callable[Concatenate[W, P], None]:
+def reports_errors(handler: Callable[Concatenate[W, P], None]) -> Callable[Concatenate[W, P], None]:
     """Decorate a widget's method that reads; an exception would end the widget's own message loop."""
 
     @wraps(handler)

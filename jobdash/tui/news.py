@@ -1,4 +1,4 @@
-"""What the threads tell the screens."""
+"""News of jobs and accounts: messages of the threads, ended scripts, and their toasts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobdash.operations.job_lookup import Browser
 
 @dataclass(frozen=True, slots=True)
 class SyncNews:
-    """What one sync of an account brought, as far as a person wants to hear of it."""
+    """What one sync of an account brought that is worth a toast."""
 
     account: str
     finished: tuple[JobRow, ...] = ()
@@ -29,42 +29,38 @@ class ThreadMessage(Message):
     """A message from a thread that may outlive the screens; dropped once these are closed."""
 
 
+@dataclass
 class Synced(ThreadMessage):
     """A sync has ended."""
 
-    def __init__(self, news: SyncNews) -> None:
-        super().__init__()
-        self.news = news
+    news: SyncNews
 
 
+@dataclass
 class AccountWaiting(ThreadMessage):
     """An account waits because its provider asked for it, until a time (ms UTC); None: no more."""
 
-    def __init__(self, account: str, until: int | None) -> None:
-        super().__init__()
-        self.account = account
-        self.until = until
+    account: str
+    until: int | None
 
 
+@dataclass
 class SyncProgress(ThreadMessage):
     """A sync under way has seen so many batches of an account so far."""
 
-    def __init__(self, account: str, seen: int) -> None:
-        super().__init__()
-        self.account = account
-        self.seen = seen
+    account: str
+    seen: int
 
 
 class StoreReady(ThreadMessage):
-    """From now on things can be written."""
+    """The store can be written."""
 
 
+@dataclass
 class StoreFailed(ThreadMessage):
     """The store cannot be written."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__()
-        self.reason = reason
+    reason: str
 
 
 AT_ONCE = 3
@@ -81,7 +77,7 @@ class Toast:
 
 
 def toasts(news: SyncNews) -> list[Toast]:
-    """Return what to say of a sync: lost races first, what ended, what was waited for."""
+    """Return the toasts of a sync: lost races first, then what ended, then notices."""
     lost = {row.id for row in news.lost_race}
     found = _lost_races(news.lost_race)
     found += _ended(news.account, [row for row in news.finished if row.id not in lost])
@@ -108,11 +104,11 @@ def _ended(account: str, rows: list[JobRow]) -> list[Toast]:
 
 
 _MOST = 50
-"""Events looked at; so many between two looks are not read one by one by anybody."""
+"""Events read at most; more between two calls are not worth single toasts."""
 
 
 class EndedScripts:
-    """Remembers the last event seen, whoever wrote it."""
+    """Finds the jobs whose scripts have ended since the last call, by the events they have written."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -123,7 +119,7 @@ class EndedScripts:
         return events[0].id if events else 0
 
     def since(self) -> tuple[JobRow, ...]:
-        """Return the jobs whose scripts have ended since the last call, as they are now."""
+        """Return these jobs as they are now."""
         last, self._last = self._last, self._newest()
         if self._last == last:
             return ()

@@ -1,4 +1,4 @@
-"""Leaving the dashboard: what is asked first, what is said last, and ctrl+c."""
+"""Quitting the dashboard: the question before, the last lines printed, and ctrl+c."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNFINISHED = (Tab.RUNNING, Tab.PENDING, Tab.CANCELLING)
 
 
 class QuitFlow:
-    """Quits at once, or asks while a bulk action or the stop of a process runs; asked twice, it leaves."""
+    """Quits at once, or asks while a bulk action or the stop of a process runs; the second time it quits."""
 
     def __init__(self, app: Host) -> None:
         self._app = app
@@ -30,7 +30,7 @@ class QuitFlow:
         self._interrupted_at = float("-inf")
 
     def interrupt(self) -> None:
-        """Leave at the second ctrl+c; the first one says so."""
+        """Quit at the second ctrl+c; the first one shows a hint."""
         now = asyncio.get_running_loop().time()
         if now - self._interrupted_at <= TWICE_WITHIN_S:
             self.quit()
@@ -39,7 +39,7 @@ class QuitFlow:
         self._app.notify("ctrl+c again quits", timeout=TWICE_WITHIN_S)
 
     def quit(self) -> None:
-        """Leave, unless a bulk action is under way and nobody has insisted yet."""
+        """Quit; while a bulk action is under way only when asked twice."""
         busy = [run for run in self._app.runs.active if run.bulk or run.stops_process]
         if self._asked or not busy:
             self._leave()
@@ -68,7 +68,7 @@ class QuitFlow:
         self._app.exit()
 
     def _words(self) -> str:
-        """Return what goes on without us; nothing in the demo, where nothing does."""
+        """Return what continues without the dashboard; empty in the demo, where nothing does."""
         context = self._app.context
         if context.demo:
             return ""
@@ -84,11 +84,11 @@ class QuitFlow:
 
 
 def under_way(runs: Sequence[ActionRun]) -> str:
-    """Return how far the runs are that have not ended, a line each; nothing when all have."""
-    return "\n".join(_how_far(run) for run in runs if not run.ended)
+    """Return the progress of the runs that have not ended, a line each."""
+    return "\n".join(_progress(run) for run in runs if not run.ended)
 
 
-def _how_far(run: ActionRun) -> str:
+def _progress(run: ActionRun) -> str:
     if not run.stops_process:
         return f"{run.done:,} of {plan_text.counted(run.plan, run.total)} sent."
     pids = stopped_pids(run.plan)
@@ -96,8 +96,8 @@ def _how_far(run: ActionRun) -> str:
         ended = f"{run.done:,} of {plan_text.counted(run.plan, run.total)} ended"
         return f"{ended}; being stopped: {pids}. Without us each sees at its next item that it is over."
     name = clean(run.plan.acting[0].job.name, 60)
-    told = f"{name}: its process is being stopped ({pids})"
-    return f"{told}; without us it sees at its next item that it is over."
+    stopped = f"{name}: its process is being stopped ({pids})"
+    return f"{stopped}; without us it sees at its next item that it is over."
 
 
 def last_words(unfinished: int, waiting: int, scripts: int = 0) -> list[str]:

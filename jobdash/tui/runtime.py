@@ -1,4 +1,4 @@
-"""The dashboard's threads: started after the first paint, told to stop when it ends."""
+"""The dashboard's threads: started after the first paint, stopped when it ends."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ SPARE_THREADS = 16
 class Runtime:
     """One store worker and one worker an account; everything heavy is imported inside them."""
 
-    def __init__(self, app: App[None], context: DashboardContext, tell: Callable[[Message], object]) -> None:
+    def __init__(self, app: App[None], context: DashboardContext, post: Callable[[Message], object]) -> None:
         self._app = app
         self._context = context
-        self._tell = tell
+        self._post_message = post
         self._store: WriterLoop | None = None
         self._accounts: dict[str, AccountWorker] = {}
         self._stopped = False
@@ -63,7 +63,7 @@ class Runtime:
             )
             await self._store.serve(self._store_is_ready)
         except JobdashError as error:
-            self._tell(StoreFailed(str(error)))
+            self._post_message(StoreFailed(str(error)))
 
     def _store_is_ready(self) -> None:
         from jobdash.operations.abandoned import asked
@@ -75,9 +75,9 @@ class Runtime:
                 account,
                 context.config,
                 context.clock,
-                on_wait=lambda name, until: self._say(AccountWaiting(name, until)),
-                on_sync=lambda report: self._say(Synced(news_of(report))),
-                on_progress=lambda name, seen: self._say(SyncProgress(name, seen)),
+                on_wait=lambda name, until: self._post(AccountWaiting(name, until)),
+                on_sync=lambda report: self._post(Synced(news_of(report))),
+                on_progress=lambda name, seen: self._post(SyncProgress(name, seen)),
                 on_trouble=self._notice,
             )
         if self._stopped:
@@ -93,7 +93,7 @@ class Runtime:
         )
         # Asked for and not awaited: an app that ends right now would never answer.
         self._app.call_later(self._serve_accounts)
-        self._say(StoreReady())
+        self._post(StoreReady())
 
     def _serve_accounts(self) -> None:
         if self._stopped or self._store is None:
@@ -106,12 +106,12 @@ class Runtime:
         """The accounts that can be asked, by name; empty before the store is open."""
         return self._accounts
 
-    def _say(self, message: Message) -> None:
+    def _post(self, message: Message) -> None:
         if not self._stopped:
-            self._tell(message)
+            self._post_message(message)
 
     def _notice(self, account: str, words: str) -> None:
-        self._say(Synced(SyncNews(account, notices=(words,))))
+        self._post(Synced(SyncNews(account, notices=(words,))))
 
     def begin(self, run: ActionRun) -> None:
         """Carry out a run in the store's loop; raises StoreError when it is not open, or no more."""
@@ -151,7 +151,7 @@ class Runtime:
         )
 
     def attended(self) -> None:
-        """Somebody presses keys: batches that are made elsewhere are looked for more often."""
+        """Poll more often while a person presses keys, so that batches made elsewhere turn up."""
         for worker in self._accounts.values():
             worker.attended()
 
@@ -176,7 +176,7 @@ class Runtime:
         return await act(self._store)
 
     def stop(self) -> None:
-        """Tell every thread to end; waits for none."""
+        """Ask every thread to end; waits for none."""
         self._stopped = True
         for worker in self._accounts.values():
             worker.stop()
@@ -185,7 +185,7 @@ class Runtime:
 
 
 def news_of(report: SyncReport) -> SyncNews:
-    """Return what a person wants to hear of a sync."""
+    """Return what of a sync is worth a toast."""
     notices = [done.notice for done in report.reconciled if done.notice]
     notices += [f"{outcome.job.name}: {outcome.reason}" for outcome in report.removals if outcome.reason]
     return SyncNews(report.account, tuple(report.finished), tuple(report.lost_race), tuple(notices))

@@ -1,4 +1,4 @@
-"""What only the dashboard can know to be a mistake in the settings: themes, orders, keys."""
+"""Checks of the settings that need the dashboard: themes, orders, keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BUILT_IN = "built in"
 
 
 def settings_warnings(config: Config) -> Iterator[str]:
-    """Yield what is wrong with ``[ui]`` and ``[keys]``; Textual is loaded only where they say something."""
+    """Yield what is wrong with ``[ui]`` and ``[keys]``; Textual is imported only where they are set."""
     place, ui = clean(str(config.path)), config.ui
     if ui.theme and ui.theme not in (known := _themes()):
         yield f"{place}: [ui] theme {clean(ui.theme)} is not known; there are {', '.join(sorted(known))}"
@@ -46,8 +46,8 @@ def _wrong_keys(keys: Mapping[str, str]) -> Iterator[str]:
             yield f"{clean(name)} is not known" + (f"; do you mean {near[0]}?" if near else "")
         for key in own.split(","):
             if not _is_key(key.strip()):
-                told = f"no key is called {clean(key.strip(), 40)!r}; write it like ctrl+x, f2, ?"
-                yield f"{clean(name)}: {told}"
+                wrong = f"no key is called {clean(key.strip(), 40)!r}; write it like ctrl+x, f2, ?"
+                yield f"{clean(name)}: {wrong}"
     yield from _clashes(by_screen, _spelled(keys))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from jobdash.demo.emulator import BatchScript, ErrorAnswer, FaultRule, Reset
 from jobdash.domain.account import Account, Secret
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
 from jobdash.errors import (
     AuthRejected,
@@ -37,7 +38,7 @@ from jobdash.operations.account_session import (
     UploadFile,
 )
 from jobdash.operations.rate_limiter import RateLimiter, RequestKind
-from jobdash.providers.base import RemoteJob, RemotePage
+from jobdash.providers.base import RemotePage
 
 ACCOUNT = Account("work", "openai", "WORK_KEY", Secret("sk-x"))
 JOB = RemoteJob("batch_1", Status.IN_PROGRESS, "in_progress", None, None)

@@ -16,9 +16,10 @@ from jobdash.demo.emulator import (
     ListBehaviour,
     Switches,
 )
+from jobdash.domain.remote_job import RemoteError
 from jobdash.domain.status import Status
 from jobdash.errors import AuthRejected, BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import RemoteError, ResultLine, Submission
+from jobdash.providers.base import ResultLine, Submission
 from jobdash.providers.gemini.batches import (
     WINDOW_MS,
     GeminiBatches,

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
 from jobdash.errors import BadResponse
-from jobdash.providers.base import RemoteJob, RemotePage
+from jobdash.providers.base import RemotePage
 from jobdash.providers.pagination import EMPTY_CAP, pages
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import Status
-from jobdash.providers.base import RemoteError, RemoteJob
 from jobdash.store.owner import Owner, current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.records import Actor, UpsertResult

@@ -22,8 +22,8 @@ from store_kit import (
 )
 
 from jobdash.domain.failures import truncated, worth_asking
+from jobdash.domain.remote_job import FailedRequest, RemoteError
 from jobdash.domain.status import Status, Tab
-from jobdash.providers.base import FailedRequest, RemoteError
 from jobdash.store.commands import errors
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader

@@ -15,7 +15,7 @@ PATIENCE_S = 20.0
 
 
 class Script:
-    """A user's loop over ``keys``; each item waits for the test to say how it goes: ok, error, skip."""
+    """A user's loop over ``keys``; each item waits for its outcome from the test: ok, error, skip."""
 
     def __init__(self, path: Path, keys: Sequence[str], name: str = "resize", **more: Any) -> None:
         self.steps: queue.Queue[str] = queue.Queue()

@@ -32,7 +32,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def write(path: Path, number: int, column: str, value: Any) -> None:
-    """Set what a job holds, whatever the schema says of it."""
+    """Set what a job holds, whatever the schema allows."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         connection.execute(f"UPDATE job SET {column} = ? WHERE name = ?", (value, f"job-{number:03d}"))

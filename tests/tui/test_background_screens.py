@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tui_kit import Dash, account, change, dashboard, jobs
+from tui_kit import Dash, account, change, dashboard, exact_only, jobs
 
 from jobdash.tui.terminal.exact_updates import ExactUpdate
 
@@ -26,6 +26,7 @@ def written(dash: Dash, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return updates
 
 
+@exact_only
 @pytest.mark.parametrize("key", ["enter", "l"])
 async def test_a_change_behind_an_opaque_screen_writes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch, key: str
@@ -45,6 +46,7 @@ async def test_a_change_behind_an_opaque_screen_writes_nothing(
         await dash.until(lambda: "✔ completed" in dash.screen)
 
 
+@exact_only
 async def test_a_change_of_the_job_writes_its_own_cells(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("in_progress"), working=False) as dash:
         await dash.press("enter")

@@ -1,4 +1,4 @@
-"""The dialogs: what they say, which keys they take, and what they are made of on a small terminal."""
+"""The dialogs: their texts, their keys, and their layout on a small terminal."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pyte
 import pytest
 from textual.geometry import Region
 from textual.widget import Widget
-from tui_kit import Dash, account, change, dashboard, job, jobs, now_ms
+from tui_kit import Dash, account, change, dashboard, exact_only, job, jobs, now_ms
 
 from jobdash.tui.terminal import exact_updates
 from jobdash.tui.terminal.exact_updates import ExactCompositor
@@ -47,6 +47,7 @@ def _shown(*written: str) -> Sequence[str]:
     return [*screen.display]
 
 
+@exact_only
 @pytest.mark.parametrize("moves", [(1, 2, 3, 9, 4), (20, 21, 0)])
 async def test_partial_updates_add_up_to_the_whole_screen(path: Path, moves: tuple[int, ...]) -> None:
     """F-1: nothing of an older picture is left, and nothing new is missing."""
@@ -60,6 +61,7 @@ async def test_partial_updates_add_up_to_the_whole_screen(path: Path, moves: tup
         assert _shown(*written) == _shown(_whole(dash))
 
 
+@exact_only
 async def test_a_change_of_some_cells_writes_those_cells(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs(*WORDS), working=False, size=(120, 36)) as dash:
         await dash.until(lambda: "job-048" in dash.screen)
@@ -74,6 +76,7 @@ async def test_a_change_of_some_cells_writes_those_cells(path: Path) -> None:
     assert len(age) * 4 < len(line)
 
 
+@exact_only
 async def test_widgets_that_have_not_changed_are_not_asked(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +97,7 @@ async def test_widgets_that_have_not_changed_are_not_asked(
     assert asked == ["table"]
 
 
+@exact_only
 async def test_what_time_changes_between_a_look_and_its_drawing_is_drawn_by_the_next(path: Path) -> None:
     """A lease that runs out in between: only the age was to be written, and the status must not be lost."""
     rows = [job(1, provider="local", account="local", created_at=now_ms() - 60_500)]
@@ -143,6 +147,4 @@ async def test_every_screen_is_whole_with_exact_and_with_stock_updates(
 
 
 def test_other_versions_of_textual_draw_by_themselves() -> None:
-    """The switch is on for the installed version, and only because that was tested."""
-    assert exact_updates.EXACT
-    assert version("textual") in exact_updates.TESTED_WITH
+    assert exact_updates.EXACT is (version("textual") in exact_updates.TESTED_WITH)

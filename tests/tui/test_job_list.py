@@ -104,7 +104,7 @@ def test_a_filter_is_answered_later_and_followed(listed: Listed) -> None:
     assert ready
     assert display.names == ["job-005", "job-002"]
     change(listed.path, "UPDATE job SET remote_status = 'completed' WHERE name = 'job-002'")
-    assert model.look(0)
+    assert model.poll(0)
     assert display.names == ["job-005"]
 
 
@@ -124,7 +124,7 @@ def test_paused_it_counts_changes_and_shows_them_afterwards(listed: Listed) -> N
     model = listed.model
     model.pause()
     change(listed.path, "UPDATE job SET remote_status = 'completed' WHERE name = 'job-001'")
-    assert model.look(0)
+    assert model.poll(0)
     assert model.held_changes
     assert model.counts.by_tab[Tab.COMPLETED] == 1
     model.pause()

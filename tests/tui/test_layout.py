@@ -166,7 +166,7 @@ def test_ascii_by_locale(env: dict[str, str], ascii_only: bool) -> None:
     assert not choose(False, {"LANG": "C"}).ascii
 
 
-async def test_without_colours_a_bar_still_tells(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_colours_a_bar_is_still_readable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with dashboard(path, [OPENAI], rows=jobs("in_progress"), working=False) as dash:
         line = next(line for line in dash.screen.splitlines() if "job-001" in line)
@@ -221,7 +221,7 @@ async def test_help_quit_and_open_keep_their_place_in_the_footer(path: Path, wid
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "width", "told"),
+    ("done", "total", "width", "text"),
     [
         (6_214, 10_000, 13, "6,214/10,000"),
         (18_720, 100_000, 13, "18,720/100k"),
@@ -231,13 +231,13 @@ async def test_help_quit_and_open_keep_their_place_in_the_footer(path: Path, wid
     ],
 )
 async def test_no_digit_of_the_counts_is_cut(
-    path: Path, done: int, total: int, width: int, told: str
+    path: Path, done: int, total: int, width: int, text: str
 ) -> None:
     rows = [job(1, succeeded=done, total=total, failed=0)]
     async with dashboard(path, [OPENAI], rows=rows, working=False, size=(200, 24)) as dash:
         row = dash.table.current
         assert row is not None
-        assert job_cells.counts(row, "-", width) == told
+        assert job_cells.counts(row, "-", width) == text
         assert f"{done:,}/{total:,}" in dash.screen
 
 
@@ -260,8 +260,8 @@ async def test_sentences_of_the_detail_line_have_a_dot_between_them_and_an_ellip
     run.did("error")
     ui = UiSettings(ascii=ascii_only)
     async with dashboard(path, working=False, size=(130, 24), ui=ui) as dash:
-        told = f"c cancels it {dot} 1 failed: 1 × no such colour"
-        await dash.until(lambda: dash.line("story").endswith(told))
+        text = f"c cancels it {dot} 1 failed: 1 × no such colour"
+        await dash.until(lambda: dash.line("story").endswith(text))
         whole = dash.line("story")
         for width in (80, 88, 89, 90, 91, 100):
             await dash.pilot.resize_terminal(width, 24)

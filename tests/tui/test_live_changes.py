@@ -181,7 +181,7 @@ async def test_the_screen_equals_the_store_after_any_mixture(path: Path, seed: i
                 assert dash.current == before
         await dash.press("s", "s", "end", "home")
         view = dash.app.main.view
-        model = view.browser.page(view.model.scope, view.model.sort, None, 1000)
+        model = view.model.browser.page(view.model.scope, view.model.sort, None, 1000)
         assert dash.names == [row.name for row in model][: len(dash.names)]
         await dash.press("end")
         assert dash.names == [row.name for row in model][-len(dash.names) :]

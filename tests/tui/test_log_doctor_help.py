@@ -12,10 +12,10 @@ from textual.screen import Screen
 from tui_kit import account, change, dashboard, job, jobs
 
 from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
+from jobdash.domain.remote_job import FailedRequest, RemoteError, RemoteJob
 from jobdash.domain.status import Status
 from jobdash.domain.time import system_clock
 from jobdash.operations.writer_thread import current_actor
-from jobdash.providers.base import FailedRequest, RemoteError, RemoteJob
 from jobdash.store.writer import Writer
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.commands import COMMANDS

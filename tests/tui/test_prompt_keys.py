@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tui_kit import Dash, account, change, dashboard, jobs
+from tui_kit import Dash, account, change, dashboard, exact_only, jobs
 
 from jobdash.tui.terminal import exact_updates
 from jobdash.tui.terminal.exact_updates import ExactUpdate
@@ -116,6 +116,7 @@ async def test_a_move_behind_home_starts_from_the_order_that_is_sorted_again(pat
         assert dash.table.cursor == 1
 
 
+@exact_only
 async def test_the_cursor_leaves_nothing_where_no_scroll_bar_is(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +149,7 @@ async def test_keys_of_ones_own_move(path: Path) -> None:
         assert dash.current == "job-038"
 
 
+@exact_only
 async def test_a_move_is_drawn_when_the_key_has_been_dealt_with(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,8 +17,8 @@ from jobdash.tui.news import AccountWaiting, SyncProgress
 OPENAI = account("openai")
 
 
-def told(path: Path, error: str | None, **facts: object) -> None:
-    """Write what the last poll of the account told."""
+def polled(path: Path, error: str | None, **facts: object) -> None:
+    """Write the result of the last poll of the account."""
     values = {"asked_at": now_ms(), "ok_at": None, "first_sync_done": 0, "next_poll_at": 0, **facts}
     change(
         path,
@@ -50,7 +50,7 @@ async def test_first_sync_counts_up(path: Path) -> None:
 
 async def test_no_batch_yet(path: Path) -> None:
     make_store(path)
-    told(path, None, ok_at=now_ms(), first_sync_done=1)
+    polled(path, None, ok_at=now_ms(), first_sync_done=1)
     async with dashboard(path, [OPENAI], working=False) as dash:
         await dash.until(lambda: "No batch yet" in dash.screen)
         assert "openai ✓" in dash.line("accounts")
@@ -58,7 +58,7 @@ async def test_no_batch_yet(path: Path) -> None:
 
 async def test_all_accounts_rejected(path: Path) -> None:
     make_store(path)
-    told(path, "key rejected (401)")
+    polled(path, "key rejected (401)")
     async with dashboard(path, [OPENAI], working=False) as dash:
         await dash.until(lambda: "No account could be asked" in dash.screen)
         assert "openai ✗ key rejected (401)" in dash.line("accounts")
@@ -67,7 +67,7 @@ async def test_all_accounts_rejected(path: Path) -> None:
 @pytest.mark.parametrize("rows", [(), ("completed",)])
 async def test_why_a_key_is_refused_stands_beside_the_account(path: Path, rows: tuple[str, ...]) -> None:
     make_store(path, jobs(*rows))
-    told(path, "key rejected (403): Country, region, or territory not supported")
+    polled(path, "key rejected (403): Country, region, or territory not supported")
     async with dashboard(path, [OPENAI], working=False) as dash:
         words = "openai ✗ key rejected (403): Country, region, or territory not supported"
         assert words in dash.line("accounts")
@@ -77,7 +77,7 @@ async def test_why_a_key_is_refused_stands_beside_the_account(path: Path, rows: 
 
 async def test_why_a_key_is_refused_stands_below_an_unfinished_job_of_the_account(path: Path) -> None:
     make_store(path, jobs("completed", "pending"))
-    told(path, "key rejected (403): Country, region, or territory not supported")
+    polled(path, "key rejected (403): Country, region, or territory not supported")
     async with dashboard(path, [OPENAI], working=False, size=(100, 24)) as dash:
         words = "openai: key rejected (403): Country, region, or territory not supported"
         await dash.until(lambda: words in dash.line("story"))
@@ -96,7 +96,9 @@ async def test_an_empty_tab_says_where_the_jobs_are(path: Path) -> None:
 
 async def test_without_network_the_last_known_state_with_its_age(path: Path) -> None:
     make_store(path, jobs("completed", "pending"))
-    told(path, "no connection within 10 s: [Errno -2] unknown", ok_at=now_ms() - 3 * HOUR, first_sync_done=1)
+    polled(
+        path, "no connection within 10 s: [Errno -2] unknown", ok_at=now_ms() - 3 * HOUR, first_sync_done=1
+    )
     async with dashboard(path, [OPENAI], working=False, size=(80, 24)) as dash:
         assert dash.names == ["job-002", "job-001"]
         assert "openai ✗ no connection within 10 s · as of 3h ago" in dash.line("accounts")

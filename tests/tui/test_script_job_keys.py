@@ -349,7 +349,7 @@ async def test_cancel_all_pending_reaches_scripts(path: Path) -> None:
         await dash.until(lambda: "cancelling" in dash.line("story").lower() or "◐ cancelling" in dash.screen)
 
 
-# ── said ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── text ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_local_account_is_always_there(path: Path) -> None:
@@ -359,8 +359,8 @@ async def test_the_local_account_is_always_there(path: Path) -> None:
         assert "local ✗ read-only" in dash.line("accounts")
 
 
-async def test_leaving_says_which_scripts_go_on(path: Path) -> None:
-    """C-5: quitting never stops a job, and says what goes on."""
+async def test_quitting_shows_which_scripts_go_on(path: Path) -> None:
+    """C-5: quitting never stops a job, and shows what goes on."""
     begin(make_store(path), total=4).did("ok")
     begin(path, "stuck", lease_ms=LAPSED, owner=ELSEWHERE)
     add(path, job(1), job(2, "pending"))
@@ -416,7 +416,7 @@ async def test_keys_that_do_not_fit_are_greyed(path: Path) -> None:
 
 
 async def test_a_killed_script_counts_as_lost_at_once(path: Path) -> None:
-    """A lease that still runs says nothing of a process that is provably dead."""
+    """A lease that still runs proves nothing of a process that is provably dead."""
     with process(SLEEP) as child:
         owner = owner_of(child.pid)
     run = begin(make_store(path), total=10, owner=owner)
@@ -450,16 +450,16 @@ async def test_a_suspended_script_is_told_as_what_it_is(path: Path) -> None:
         async with dashboard(path) as dash:
             await ready(dash)
             await dialog(dash, "c")
-            said = " ".join(dash.screen.split())
-            assert f"1 not heard of, though still there as pid {child.pid} (suspended)" in said
-            assert "never runs" not in said
+            text = " ".join(dash.screen.split())
+            assert f"1 not heard of, though still there as pid {child.pid} (suspended)" in text
+            assert "never runs" not in text
             await dash.press("escape")
             await dash.until_table()
             await dialog(dash, "f")
-            said = " ".join(dash.screen.split())
-            assert "1 stalled" in said
-            assert "1 running" not in said
-            assert f"killing pid {child.pid} (suspended) at once" in said
+            text = " ".join(dash.screen.split())
+            assert "1 stalled" in text
+            assert "1 running" not in text
+            assert f"killing pid {child.pid} (suspended) at once" in text
             await dash.press("y")
             await dash.until(lambda: "killed at once" in dash.toast)
     kept = ask(path, "SELECT action, detail FROM event WHERE action = 'stop process'")
@@ -479,12 +479,12 @@ async def test_stopping_several_says_what_is_done_and_what_is_waited_for(path: P
             await dialog(dash, "f")
             await dash.press("y")
             await dash.until(lambda: "failed here already: 2 of 2" in dash.screen)
-            said = " ".join(dash.screen.split())
-            assert str(one.pid) in said
+            text = " ".join(dash.screen.split())
+            assert str(one.pid) in text
             await dash.press("q")
             await dash.until(lambda: "Leave them and quit" in dash.screen)
-            said = " ".join(dash.screen.split())
-            assert "0 of 2 force-fails ended; being stopped: pid" in said
+            text = " ".join(dash.screen.split())
+            assert "0 of 2 force-fails ended; being stopped: pid" in text
             await dash.press("y")
             await dash.until_exit()
         assert one.poll() is None

@@ -76,13 +76,13 @@ async def test_bar_counts_and_items_follow_the_script(path: Path) -> None:
             resize.go("ok", "error", "skip", "ok")
             await dash.until(lambda: "4 / 8 files  50%" in dash.line("job-progress"))
             await dash.until(lambda: dash.screen.count("✔ photos") == 2)
-            for told in (
+            for text in (
                 "✖ photos/img_001.jpg",
                 "ValueError: no such colour",
                 "↷ photos/img_002.jpg",
                 "12 KB",
             ):
-                assert told in dash.screen
+                assert text in dash.screen
             assert "1 failed" in dash.line("job-progress")
             assert "left" in dash.line("job-progress")
             assert dash.screen.count("◌ photos") == 4
@@ -217,8 +217,8 @@ async def test_details_name_attempts_worker_and_lease(path: Path, tmp_path: Path
     async with dashboard(path, working=False) as dash:
         await opened(dash)
         await dash.press("3")
-        for told in ("attempt 2", "attempt 1", "resize.py --all", "tag kind", str(tmp_path), "it is jobdash"):
-            assert told in dash.screen, told
+        for text in ("attempt 2", "attempt 1", "resize.py --all", "tag kind", str(tmp_path), "it is jobdash"):
+            assert text in dash.screen, text
         assert "is at it; shown as stalled" in dash.screen
 
 
@@ -262,8 +262,8 @@ async def test_the_output_is_followed_until_somebody_scrolls_up(path: Path, tmp_
         await scrolled(dash)
         first = dash.screen
         on("unseen")
-        looks = dash.app.screen._looks  # type: ignore[attr-defined]
-        await dash.until(lambda: dash.app.screen._looks > looks + 5)  # type: ignore[attr-defined]
+        looks = dash.app.screen._polls  # type: ignore[attr-defined]
+        await dash.until(lambda: dash.app.screen._polls > looks + 5)  # type: ignore[attr-defined]
         assert dash.screen == first
         await dash.press("end")
         await dash.until(lambda: "unseen" in dash.screen)
@@ -273,7 +273,7 @@ async def test_without_a_log_file_there_is_no_output_page(path: Path) -> None:
     begin(make_store(path), total=3)
     async with dashboard(path, working=False) as dash:
         screen = await opened(dash)
-        assert screen.pages == ("items", "errors", "details", "log")
+        assert screen._view.pages() == ("items", "errors", "details", "log")
         await dash.press("5")
         assert screen.page == "items"
         await dash.press("left")
@@ -283,7 +283,7 @@ async def test_without_a_log_file_there_is_no_output_page(path: Path) -> None:
 async def test_the_screen_of_a_providers_job_has_no_items(path: Path) -> None:
     async with dashboard(path, [account("openai")], rows=jobs("in_progress"), working=False) as dash:
         screen = await opened(dash, "job-001")
-        assert screen.pages == ("errors", "details", "log")
+        assert screen._view.pages() == ("errors", "details", "log")
         assert "Items" not in dash.line("job-pages")
         await dash.press("r")
         assert "only jobs of your own scripts" in dash.toast
@@ -451,13 +451,13 @@ async def test_an_outcome_that_nothing_has_is_said_in_a_sentence(path: Path) -> 
     run.did("skipped")
     async with dashboard(path, working=False) as dash:
         await opened(dash)
-        for told in ("No item has succeeded", "No item has failed"):
+        for text in ("No item has succeeded", "No item has failed"):
             await dash.press("o")
-            await dash.until(lambda told=told: told in dash.screen)
+            await dash.until(lambda text=text: text in dash.screen)
         run.did("ok", first=0)
-        for told in ("No item was skipped", "No item is unprocessed"):
+        for text in ("No item was skipped", "No item is unprocessed"):
             await dash.press("o")
-            await dash.until(lambda told=told: told in dash.screen)
+            await dash.until(lambda text=text: text in dash.screen)
 
 
 async def test_a_list_at_its_end_stays_there(path: Path) -> None:
@@ -561,7 +561,7 @@ async def test_output_wraps_and_stays_while_one_reads_further_up(path: Path, tmp
         with log.open("a") as more:
             more.write("more\n" * 50)
         for _ in range(6):
-            dash.app.screen.look()  # type: ignore[attr-defined]
+            dash.app.screen.poll()  # type: ignore[attr-defined]
             await dash.settle()
         assert dash.screen == top
         await dash.press("end")

@@ -1,4 +1,4 @@
-"""Styles told as changes: a terminal shows what it shows when every style is told in full."""
+"""Styles written as changes: a terminal shows what it shows when every style is written in full."""
 
 from __future__ import annotations
 
@@ -39,12 +39,14 @@ def test_a_terminal_shows_the_same(
     first: list[tuple[str, Style | None]], second: list[tuple[str, Style | None]], colors: ColorSystem
 ) -> None:
     pen = Pen(colors)
-    told = "".join([*(pen.write([Segment(*each) for each in part]) for part in (first, second)), pen.lift()])
+    written = "".join(
+        [*(pen.write([Segment(*each) for each in part]) for part in (first, second)), pen.lift()]
+    )
     full = "".join(
         style.copy().render(text, color_system=colors) if style else text for text, style in [*first, *second]
     )
-    assert shown(told) == shown(full)
-    assert len(told) <= len(full) + len("\x1b[0m")
+    assert shown(written) == shown(full)
+    assert len(written) <= len(full) + len("\x1b[0m")
 
 
 def test_a_style_that_says_nothing_is_not_taken_back() -> None:
@@ -56,8 +58,8 @@ def test_what_the_terminal_knows_is_not_said_again() -> None:
     pen = Pen(ColorSystem.TRUECOLOR)
     name = Style(color="#c3c9dd", bgcolor="#16171f", bold=True)
     age = Style(color="#7a7e8d", bgcolor="#16171f")
-    told = pen.write([Segment("name", name), Segment(" 3h", age), Segment(" 4h", age)])
-    assert told == "\x1b[1;38;2;195;201;221;48;2;22;23;31mname\x1b[22;38;2;122;126;141m 3h 4h"
+    written = pen.write([Segment("name", name), Segment(" 3h", age), Segment(" 4h", age)])
+    assert written == "\x1b[1;38;2;195;201;221;48;2;22;23;31mname\x1b[22;38;2;122;126;141m 3h 4h"
     assert (pen.lift(), pen.lift()) == ("\x1b[0m", "")
 
 

@@ -1,4 +1,4 @@
-"""A store that goes under a running dashboard: said within a second, and never written."""
+"""A store that goes under a running dashboard: reported within a second, and never written."""
 
 from __future__ import annotations
 

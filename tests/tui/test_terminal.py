@@ -33,7 +33,7 @@ class Terminal:
         self.screen = pyte.Screen(*size)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
-        self.resize(*size, tell=False)
+        self.resize(*size, notify=False)
         attributes = termios.tcgetattr(slave)
         attributes[3] |= termios.NOFLSH  # a Ctrl-C sent to it drops nothing that was not read yet
         termios.tcsetattr(slave, termios.TCSANOW, attributes)
@@ -47,10 +47,10 @@ class Terminal:
         )
         os.close(slave)
 
-    def resize(self, columns: int, lines: int, *, tell: bool = True) -> None:
+    def resize(self, columns: int, lines: int, *, notify: bool = True) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.screen.resize(lines, columns)
-        if tell:
+        if notify:
             os.killpg(self.process.pid, signal.SIGWINCH)
 
     def read(self, seconds: float = 0.05) -> bool:
@@ -63,7 +63,7 @@ class Terminal:
         except OSError:
             return False
         self.raw += data
-        # pyte knows no private parameters of these newer sequences; none of them draws.
+        # pyte has no private parameters of these newer sequences; none of them draws.
         self.stream.feed(data.replace(b"\x1b[>", b"\x1b[").replace(b"\x1b[<", b"\x1b["))
         return bool(data)
 

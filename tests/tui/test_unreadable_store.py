@@ -1,4 +1,4 @@
-"""What goes wrong behind a dialog is said, and ends neither the dashboard nor its ending."""
+"""An error behind a dialog is reported, and ends neither the dashboard nor its quitting."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
@@ -24,9 +25,11 @@ from jobdash.operations.job_lookup import open_browser
 from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import DashboardContext
+from jobdash.tui.terminal import exact_updates
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.line import Line
 
+exact_only = pytest.mark.skipif(not exact_updates.EXACT, reason="on this version Textual draws by itself")
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 DEADLINE_S = 8.0
@@ -250,11 +253,11 @@ async def dashboard(
     if not working:
         app.runtime.start = lambda: None  # type: ignore[method-assign]
     dash = Dash(app, None, path)  # type: ignore[arg-type]
-    told = app.notify
+    show = app.notify
 
     def notify(message: str, **more: Any) -> None:
         dash.toasts.append(message)
-        told(message, **more)
+        show(message, **more)
 
     app.notify = notify  # type: ignore[method-assign]
     try:
@@ -268,6 +271,6 @@ async def dashboard(
 
 
 def machine_env(**more: str) -> dict[str, str]:
-    """The environment for a dashboard of its own process: nobody's settings, a real terminal."""
+    """The environment for a dashboard of its own process: no settings, a real terminal."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return {**kept, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor", **more}

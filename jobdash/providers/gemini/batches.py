@@ -15,10 +15,11 @@ from google import genai
 from google.genai import types
 
 from jobdash.domain.account import Account
+from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import RemoteError, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.base import RemotePage, ResultLine, Submission
 from jobdash.providers.gemini.info import INFO
 from jobdash.providers.http import Deadlines, opened
 from jobdash.providers.http_adapter import HttpAdapter, created

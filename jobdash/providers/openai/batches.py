@@ -13,9 +13,10 @@ from typing import Any, Self
 import openai
 
 from jobdash.domain.account import query_of
+from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import RemoteError, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.base import RemotePage, ResultLine, Submission
 from jobdash.providers.http import opened
 from jobdash.providers.http_adapter import HttpAdapter, created
 from jobdash.providers.json_values import (

@@ -1,4 +1,4 @@
-"""Filtering off the UI thread: one connection of its own, the newest question wins."""
+"""Filtering off the UI thread, on a connection of its own, and its matches while jobs change."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ class SearchResult:
 
 
 SETTLE_S = 0.025
-"""A search begins when nobody has typed on for so long: of a burst of letters only the last is looked for,
-and no matches of those before it are drawn in front of an echo."""
+"""A search begins so long after the last key: of a burst of letters only the last filter is searched for, and
+its letters are drawn before any matches."""
 
 
 class FilterSearch:
-    """Runs one search at a time in a thread; asking again stops the one before."""
+    """Runs one search at a time in a thread; a new one stops the one before."""
 
-    def __init__(self, open_browser: Callable[[], Browser], tell: Callable[[SearchResult], None]) -> None:
+    def __init__(self, open_browser: Callable[[], Browser], report: Callable[[SearchResult], None]) -> None:
         self._open = open_browser
-        self._tell = tell
+        self._report = report
         self._pool = ThreadPoolExecutor(1, "jobdash-search")
         self._browser: Browser | None = None
         self._lock = threading.Lock()
         self._newest = 0
 
     def ask(self, scope: Scope, sort: Sort) -> None:
-        """Look for a scope; the answers go to ``tell``, from the thread, first matches first."""
+        """Search a scope; the results go to ``report``, from the thread, the first matches first."""
         self._pool.submit(self._search, self._turn(), scope, sort)
 
-    def locate(self, scope: Scope, sort: Sort, key: SortKey, tell: Callable[[int], None]) -> None:
+    def locate(self, scope: Scope, sort: Sort, key: SortKey, report: Callable[[int], None]) -> None:
         """Count the rows in front of a key."""
-        self._pool.submit(self._locate, self._turn(), scope, sort, key, tell)
+        self._pool.submit(self._locate, self._turn(), scope, sort, key, report)
 
     def stop(self) -> None:
-        """Stop what runs; nothing more is told."""
+        """Stop what runs; nothing more is reported."""
         self._turn()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -88,7 +88,7 @@ class FilterSearch:
         try:
             self._search_in_steps(turn, scope, sort)
         except (Interrupted, StoreError):
-            # A newer question took over, or the store went away: the next look says so.
+            # A newer search took over, or the store went away, which the next poll finds.
             return
 
     def _search_in_steps(self, turn: int, scope: Scope, sort: Sort) -> None:
@@ -100,31 +100,33 @@ class FilterSearch:
             ids = tuple(browser.search(scope, sort, limit))
             took = time.perf_counter() - started
             if len(ids) < limit:
-                self._say(turn, SearchResult(scope, sort, ids, len(ids), True, took))
+                self._post(turn, SearchResult(scope, sort, ids, len(ids), True, took))
                 return
             first = ids if limit == FIRST_MATCHES else None
-            self._say(turn, SearchResult(scope, sort, first, len(ids), False, took))
+            self._post(turn, SearchResult(scope, sort, first, len(ids), False, took))
         browser = self._mine(turn)
         if browser is not None:
             count = browser.count(scope)
-            self._say(turn, SearchResult(scope, sort, None, count, True, time.perf_counter() - started))
+            self._post(turn, SearchResult(scope, sort, None, count, True, time.perf_counter() - started))
 
-    def _locate(self, turn: int, scope: Scope, sort: Sort, key: SortKey, tell: Callable[[int], None]) -> None:
+    def _locate(
+        self, turn: int, scope: Scope, sort: Sort, key: SortKey, report: Callable[[int], None]
+    ) -> None:
         try:
             browser = self._mine(turn)
             place = browser.position(scope, sort, key) if browser is not None else None
         except (Interrupted, StoreError):
             return
         if place is not None and turn == self._newest:
-            tell(place)
+            report(place)
 
-    def _say(self, turn: int, answer: SearchResult) -> None:
+    def _post(self, turn: int, answer: SearchResult) -> None:
         if turn == self._newest:
-            self._tell(answer)
+            self._report(answer)
 
 
 class FilterMatches:
-    """The answer of the last search, and what has come of it since."""
+    """The result of the last search, kept right while jobs change: each change is matched by itself."""
 
     def __init__(self, browser: Browser, clock: Clock) -> None:
         self._browser = browser
@@ -134,25 +136,25 @@ class FilterMatches:
         self._asked_at = 0
 
     def asked(self) -> None:
-        """Note that a search begins now."""
+        """Register that a search begins now."""
         self._asked_at = self._clock()
         self._about = False
 
     def clear(self) -> None:
-        """Forget what was found: nothing is filtered any more."""
+        """Drop the result: nothing is filtered any more."""
         self._answer = None
         self._about = False
 
     def take(self, answer: SearchResult) -> bool:
-        """Keep an answer; returns whether it is the first one to its question."""
+        """Keep a result; returns whether it is the first one of its search."""
         before, self._answer = self._answer, answer
         return before is None or (before.scope, before.sort) != (answer.scope, answer.sort)
 
     def answered(self, scope: Scope) -> bool:
-        """Whether the search for a scope has found anything yet, be it nothing."""
+        """Whether the search for a scope has a result, be it empty."""
         return self._answer is not None and self._answer.scope == scope
 
-    def told(self, scope: Scope) -> str:
+    def count_text(self, scope: Scope) -> str:
         """Return the number of matches: ``214``, ``10,000+`` while it is being counted, ``~214`` when old."""
         if self._answer is None or not self.answered(scope):
             return ""
@@ -163,7 +165,7 @@ class FilterMatches:
     ) -> tuple[int, FoundRows | None] | None:
         """Match the jobs that changed; returns the new number, and the ids where all are held.
 
-        ``complete`` says that ``changed`` is everything that changed. None while the search is not answered.
+        ``complete``: ``changed`` is everything that changed. None while the search has no result.
         """
         answer = self._answer
         if answer is None or not self.answered(scope):
@@ -181,6 +183,6 @@ class FilterMatches:
         return len(ids), FoundRows(ids)
 
     def wants_search(self) -> bool:
-        """Whether what is known is only about right, and looking again is not too dear."""
+        """Whether the matches are approximate by now, and another search is cheap enough."""
         took_ms = (self._answer.took if self._answer else 0) * 1000
         return self._about and self._clock() - self._asked_at > AGAIN_AFTER * took_ms

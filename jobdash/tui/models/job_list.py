@@ -103,8 +103,8 @@ class JobList:
 
     # ── following the store ────────────────────────────────────────────────────────────────────────────────
 
-    def look(self, last_key_at: int) -> bool:
-        """Read what other connections have changed since the last look; returns whether anything had."""
+    def poll(self, last_key_at: int) -> bool:
+        """Read what other connections have changed since the last call; returns whether anything had."""
         version = self.browser.data_version()
         if version == self._version:
             self._resort_when_idle(last_key_at)
@@ -136,7 +136,7 @@ class JobList:
         self._redraw()
 
     def _follow(self, changed: Collection[JobRow], *, complete: bool) -> None:
-        """Show what has changed; ``complete`` says that ``changed`` is everything (for a filter)."""
+        """Show what has changed; ``complete``: ``changed`` is everything that changed."""
         if not self.scope.filtered:
             self._display.reload(self.total)
             return
@@ -196,7 +196,7 @@ class JobList:
         self.show()
 
     def filter(self, conditions: Conditions) -> None:
-        """Look through another filter."""
+        """Apply another filter."""
         scope = Scope(self.scope.tab, None if conditions.empty else conditions)
         if scope == self.scope:
             self._redraw()
@@ -330,7 +330,7 @@ class MarkedJobs:
         self._ids.difference_update(ids)
 
     def follow(self, changed: Collection[JobRow], *, complete: bool) -> None:
-        """Unmark what was removed; ``complete`` says that ``changed`` is everything that changed."""
+        """Unmark what was removed; ``complete``: ``changed`` is everything that changed."""
         rows = changed if complete else self._browser.rows(list(self._ids)).values()
         self.forget(row.id for row in rows if row.removed_at is not None)
 

@@ -1,4 +1,4 @@
-"""The stretch of an order that is in memory: rows by their place, loaded by key, kept on their job."""
+"""Windows of rows in memory: jobs of an order, read by key, and items of a job, read by place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobdash.domain.status import Tab, tab_number
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey, SortOrder
 
 SLACK = 40
-"""Rows read beyond what is asked for, in the direction of travel."""
+"""Rows read beyond those requested, in the direction of travel."""
 MOST = 800
 """Rows kept; the far ones are let go."""
 SNAPSHOT_ORDERS = frozenset({SortOrder.UPDATED, SortOrder.PROGRESS, SortOrder.FAILED, SortOrder.TOTAL})
@@ -27,7 +27,7 @@ class FoundRows(NamedTuple):
 class RowWindow:
     """Rows ``start`` … ``start + len(rows)`` of one scope in one order.
 
-    The place of a row far from both ends is an estimate until somebody counts (`rebase`); what is loaded is
+    The place of a row far from both ends is an estimate until it is counted (`rebase`); what is loaded is
     always contiguous and exact. A method that finds the estimate wrong returns by how much every index
     shifted; the caller moves its cursor and scroll by the same number, and nothing moves on the screen.
     """
@@ -117,7 +117,7 @@ class RowWindow:
         return index
 
     def rebase(self, index: int, exact: int) -> int:
-        """Say that what stands at ``index`` stands in truth at ``exact``; returns the shift.
+        """Correct the index of a row to ``exact``; returns the shift.
 
         A place with which the loaded rows would not fit into the total was counted at another moment, and
         counts for nothing.
@@ -224,7 +224,7 @@ class RowWindow:
 
 
 _ITEM_SLACK = 60
-"""Items read above and below what is asked for."""
+"""Items read above and below those requested."""
 
 
 class ItemWindow:

@@ -74,7 +74,7 @@ _DROPPED = (
 # A column that would only just fit is not worth squeezing the name for.
 _COMFORT = {JobColumn.REMOTE_ID: 190, JobColumn.MODEL: 138}
 _COUNTS_MOST = 19
-"""``1,000,000/1,000,000``; where there is less room, totals are told shorter."""
+"""``1,000,000/1,000,000``; where there is less room, totals are abbreviated."""
 _NAME_MOST = 60
 _BAR_MOST = 32
 

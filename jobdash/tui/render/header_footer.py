@@ -1,4 +1,4 @@
-"""What the lines around the table say, as spans: accounts, tabs, headers, the job's details, the keys."""
+"""The lines around the table as spans: accounts, tabs, column headers, order, keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, cut, gap, short_count
 
 LATE_MS = 20 * MINUTE
-"""An account not heard of for this long shows its age."""
+"""An account that has not answered for this long shows its age."""
 _TAB_STATUS = {
     Tab.RUNNING: (Status.IN_PROGRESS, "success"),
     Tab.PENDING: (Status.PENDING, "text"),
@@ -47,7 +47,7 @@ _SHORTEST_TABS = {tab: word[:1] for tab, word in _SHORT_TABS.items()} | {
 
 
 _REASON_CELLS = (100, 60, 30, 20, 12, 1)
-"""How much of an account's health is told, as long as there is no room for more."""
+"""Cells for the health of an account, tried from the most to the least until all fit."""
 
 
 def account_spans(
@@ -67,12 +67,12 @@ def account_spans(
     own = Span(symbols.ok, "success") if read_only is None else Span(f"{symbols.bad} read-only", "error")
     for longest in _REASON_CELLS:
         whole = longest == _REASON_CELLS[0]
-        told = [
+        states = [
             (name, *_health(name, health.get(name), under_way, now, symbols, whole=whole))
             for name in accounts
         ]
         spans: list[Span] = []
-        for place, (name, how, age) in enumerate([*told, (LOCAL, own, "")]):
+        for place, (name, how, age) in enumerate([*states, (LOCAL, own, "")]):
             words = cut(how.text, max(longest - cell_len(age), longest // 2), symbols.more)
             words = cut(f"{words}{age}", longest, symbols.more)
             spans += [gap(3 if place else 2), Span(f"{clean(name, 20)} ", "text"), Span(words, how.tone)]
@@ -123,13 +123,13 @@ def tab_spans(
 ) -> list[Span]:
     """Return the eight tabs with their live counts, in the longest words that fit."""
     spans: list[Span] = []
-    for look in _TAB_LOOKS:
+    for form in _TAB_FORMATS:
         spans = [gap(1)]
         for tab in Tab:
             count = counts.by_tab[tab]
             spans += [
-                *_tab(tab, count, look, symbols, current=tab is current, news=tab in news),
-                gap(look.between),
+                *_tab(tab, count, form, symbols, current=tab is current, news=tab in news),
+                gap(form.between),
             ]
         spans.pop()
         if sum(span.cells for span in spans) <= width:
@@ -139,7 +139,7 @@ def tab_spans(
 
 @dataclass(frozen=True)
 class _TabFormat:
-    """How much a tab says."""
+    """How much of a tab is shown."""
 
     words: Mapping[Tab, str]
     keys: bool = True
@@ -149,7 +149,7 @@ class _TabFormat:
 
 
 _LONG_TABS = {tab: tab.capitalize() for tab in Tab}
-_TAB_LOOKS = (
+_TAB_FORMATS = (
     _TabFormat(_LONG_TABS, glyphs=True, between=4),
     _TabFormat(_LONG_TABS, glyphs=True, between=3),
     _TabFormat(_LONG_TABS, glyphs=True),
@@ -165,18 +165,18 @@ _TAB_LOOKS = (
 
 
 def _tab(
-    tab: Tab, count: int, look: _TabFormat, symbols: Symbols, *, current: bool, news: bool
+    tab: Tab, count: int, form: _TabFormat, symbols: Symbols, *, current: bool, news: bool
 ) -> list[Span]:
     action = f"tab({tab.number})"
     status, tone = _TAB_STATUS.get(tab, (None, "muted"))
     tone = tone if count else "muted"
     spans: list[Span] = []
-    if look.keys:
-        spans.append(Span(f"{tab.number} ", "muted" if look.glyphs else tone, action))
-    if status is not None and look.glyphs:
+    if form.keys:
+        spans.append(Span(f"{tab.number} ", "muted" if form.glyphs else tone, action))
+    if status is not None and form.glyphs:
         spans.append(Span(f"{symbols.status[status]} ", tone, action))
-    spans.append(Span(f"{look.words[tab]} ", "strong" if current else "text", action))
-    spans.append(Span(look.count(count), "accent" if current else "muted" if look.keys else tone, action))
+    spans.append(Span(f"{form.words[tab]} ", "strong" if current else "text", action))
+    spans.append(Span(form.count(count), "accent" if current else "muted" if form.keys else tone, action))
     if news:
         spans.append(Span(symbols.news, "accent", action))
     return spans
@@ -207,7 +207,7 @@ def header_spans(layout: ColumnLayout, sort: Sort, symbols: Symbols) -> list[Spa
 def sort_spans(layout: ColumnLayout, sort: Sort, moved: int, symbols: Symbols) -> list[Span]:
     """Return ``sort created ↓``, and how many rows would stand elsewhere by now.
 
-    It stands out where no header says so: the order has no column, or none that is drawn.
+    It stands out where no header shows it: the order has no column, or none that is drawn.
     """
     arrow = symbols.down if sort.descending else symbols.up
     shown = any(SORT_OF.get(place.column) == sort.order for place in layout.places)
@@ -239,11 +239,11 @@ def key_spans(hints: Sequence[KeyHint], width: int) -> list[Span]:
             room -= _key_cells(hint)
             if room < 0:  # and it stays so: no short one jumps the queue
                 continue
-        told = f"{hint.label}  "
+        label = f"{hint.label}  "
         if hint.enabled:
-            spans += [Span(f"{hint.key} ", "barkey", hint.action), Span(told, hint.tone, hint.action)]
+            spans += [Span(f"{hint.key} ", "barkey", hint.action), Span(label, hint.tone, hint.action)]
         else:
-            spans.append(Span(f"{hint.key} {told}", "barmuted", hint.action))
+            spans.append(Span(f"{hint.key} {label}", "barmuted", hint.action))
     return spans
 
 

@@ -30,7 +30,7 @@ _OUTCOME_STYLE = {Completeness.OK: "muted", Completeness.PARTIAL: "warning", Com
 def status_style(row: JobRow, now: int | None = None) -> str:
     """Return the style of a job's status: colour only where it means something.
 
-    With ``now`` it also tells what the clock says: a job nobody has heard of.
+    With ``now`` it also follows from the time: a job whose worker has not renewed its lease.
     """
     if row.gone or (now is not None and job_text.stalled(row, now)):
         return "warning"
@@ -42,7 +42,7 @@ def status_style(row: JobRow, now: int | None = None) -> str:
 
 
 def status_words(row: JobRow, now: int, symbols: Symbols) -> tuple[str, str]:
-    """Return a job's glyph and word; a completed job in which something failed says so in its word, too."""
+    """Return a job's glyph and word; a completed job in which something failed has a word of its own."""
     return _glyph(row, now, symbols), job_text.shown_status(row, now)
 
 
@@ -68,9 +68,9 @@ def name_style(row: JobRow) -> str:
 
 
 def counts(row: JobRow, none: str, width: int | None = None) -> str:
-    """Return ``6,214/10,000``; what nobody told is a dash, never a zero.
+    """Return ``6,214/10,000``; what is not known is a dash, never a zero.
 
-    In ``width`` cells no digit is cut: first the total is told shorter, then both are.
+    In ``width`` cells no digit is cut: first the total is abbreviated, then both are.
     """
     if row.total is None and row.done is None:
         return none
@@ -78,15 +78,15 @@ def counts(row: JobRow, none: str, width: int | None = None) -> str:
     short_done, short_total = (
         none if number is None else short_count(number) for number in (row.done, row.total)
     )
-    told = (f"{done}/{total}", f"{done}/{short_total}", f"{short_done}/{short_total}")
-    return next((text for text in told if width is None or len(text) <= width), told[-1])
+    forms = (f"{done}/{total}", f"{done}/{short_total}", f"{short_done}/{short_total}")
+    return next((text for text in forms if width is None or len(text) <= width), forms[-1])
 
 
 def _number(number: int | None, width: int) -> str:
     if number is None:
         return ""
-    told = f"{number:,}"
-    return told if len(told) <= width else short_count(number)
+    text = f"{number:,}"
+    return text if len(text) <= width else short_count(number)
 
 
 def bar(row: JobRow, width: int, symbols: Symbols, now: int | None = None) -> list[Piece]:
@@ -121,7 +121,7 @@ def line(
 ) -> dict[JobColumn, list[Piece]]:
     """Return the pieces of every column; ``places`` gives the columns' widths in cells.
 
-    ``queued`` says that an action on the job waits for its turn.
+    ``queued``: an action on the job waits for its turn.
     """
     glyph, word = status_words(row, now, symbols)
     if queued:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from rich.cells import cell_len
 
@@ -19,7 +20,8 @@ from jobdash.domain.job import Event, JobDetails, JobRow
 from jobdash.domain.status import Status, label
 from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, MINUTE, SECOND, local_date, short_span
-from jobdash.tui.render import job_cells
+from jobdash.operations.job_lookup import Browser
+from jobdash.tui.render import job_cells, job_story
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, TextLine, fit, gap, pairs, wrapped
 
@@ -29,6 +31,84 @@ _WIDE = 96
 """Cells from which on a line of the log has room for the whole of its date and person."""
 _NAME = 32
 """Cells of a job's name in the log, at most."""
+
+
+class JobView(Protocol):
+    """What the screen of a job shows; who runs the job decides which one it is."""
+
+    unit: str
+    """What its items are called; empty for requests."""
+    keyed: bool
+    """Whether its items have keys, and are kept."""
+    log_file: str | None
+    """Where its own output goes."""
+
+    def read(self, job: JobDetails) -> None:
+        """Read what is known besides the job itself, after the job has changed."""
+
+    def refresh(self, job: JobDetails) -> None:
+        """Read what changes without the job."""
+
+    def pages(self) -> tuple[str, ...]:
+        """Return the names of the pages there are."""
+
+    def first_page(self, job: JobDetails) -> str:
+        """Return the page to begin with."""
+
+    def follows_clock(self, row: JobRow) -> bool:
+        """Whether its lines change with the time: a rate, a lease."""
+
+    def story(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
+        """Return what is worth knowing of it now, in one line."""
+
+    def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
+        """Return every field."""
+
+    def error_lines(self, job: JobDetails, width: int) -> list[TextLine]:
+        """Return its errors, the most frequent first."""
+
+
+class BatchView:
+    """A provider's batch on its screen."""
+
+    unit = ""
+    keyed = True
+    log_file: str | None = None
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._failed = FailedRequests()
+
+    def read(self, job: JobDetails) -> None:
+        """Read the failed requests that are known."""
+        self._failed = self._browser.failed_requests(job.row.id)
+
+    def refresh(self, job: JobDetails) -> None:
+        """Nothing changes without the job."""
+
+    def pages(self) -> tuple[str, ...]:
+        """Return the pages; its failed requests one by one where any are known."""
+        return ("errors", "details", "log", *(("items",) if self._failed.kept else ()))
+
+    def first_page(self, job: JobDetails) -> str:
+        """Return the errors, where there are any."""
+        return "errors" if job.errors or job.row.failed or job.row.error else "details"
+
+    def follows_clock(self, row: JobRow) -> bool:
+        """Its lines change with the job only."""
+        return False
+
+    def story(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
+        """Return what is worth knowing of it now, in one line."""
+        return job_story.story_spans(row, self._browser.errors_summary(row.id), width, now, symbols)
+
+    def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
+        """Return every field."""
+        return detail_lines(job, width, now)
+
+    def error_lines(self, job: JobDetails, width: int) -> list[TextLine]:
+        """Return its errors, the most frequent first."""
+        return error_lines(job, width, self._failed)
 
 
 def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], list[Span]]:
@@ -42,12 +122,12 @@ def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], lis
 
 def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: str = "") -> list[Span]:
     """Return the bar with ``6,214 / 10,000 files  62%``, the rate, and the time left."""
-    told = job_cells.counts(row, symbols.none).replace("/", " / ")
+    counts = job_cells.counts(row, symbols.none).replace("/", " / ")
     if unit:
-        told += f" {clean(unit, 20)}"
+        counts += f" {clean(unit, 20)}"
     if row.total and row.done is not None:
-        told += f"  {row.done * 100 // row.total}%"
-    words = [(f"  {told}", "text")]
+        counts += f"  {row.done * 100 // row.total}%"
+    words = [(f"  {counts}", "text")]
     if row.failed:
         words.append((f"  {row.failed:,} failed", "error"))
     if rate := _rate(row, now):
@@ -98,8 +178,8 @@ def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = Non
             lines.append(((f"    line {some}{more}", "muted"),))
         if group.keys:
             more = f" and {group.count - len(group.keys):,} more" if group.count > len(group.keys) else ""
-            told = ", ".join(clean(key, 80) for key in group.keys) + more
-            lines += [((f"    {part}", "muted"),) for part in wrapped(told, width - 6)]
+            some = ", ".join(clean(key, 80) for key in group.keys) + more
+            lines += [((f"    {part}", "muted"),) for part in wrapped(some, width - 6)]
         lines.append(())
     if not groups:
         lines += _no_errors(job.row)
@@ -216,5 +296,5 @@ def local_time(ms: int | None) -> str:
 
 def moment(ms: int | None, now: int) -> str:
     """Return a moment, and how long it is past."""
-    told = local_time(ms)
-    return told if ms is None or local_date(ms) is None else f"{told}  ({short_span(now - ms)} ago)"
+    time = local_time(ms)
+    return time if ms is None or local_date(ms) is None else f"{time}  ({short_span(now - ms)} ago)"

@@ -8,7 +8,6 @@ from rich.cells import cell_len, set_cell_size
 
 from jobdash.domain.describe import job_text
 from jobdash.domain.describe.job_story import story
-from jobdash.domain.items import ItemErrors
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
@@ -16,13 +15,16 @@ from jobdash.operations.job_lookup import Browser
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, fit, gap
 
+_ITEM_ERRORS = 300
+"""Errors of a script's job that are read for the detail line."""
+
 
 def title_spans(
     row: JobRow, width: int, now: int, symbols: Symbols, *, configured: bool = True
 ) -> list[Span]:
     """Return the first detail line: the job's name, id, model, endpoint, deadline.
 
-    ``configured`` says whether its account can be asked; where it cannot, nothing here will move.
+    ``configured``: whether its account is in the settings; otherwise nothing here will change.
     """
     parts = [
         ("" if configured else f"account {clean(row.account, 40)} is not configured", "warning"),
@@ -120,11 +122,16 @@ def _cut(spans: list[Span], width: int, more: str) -> list[Span]:
     return kept
 
 
-def error_groups(errors: ItemErrors) -> list[tuple[str, int]]:
-    """Return messages and numbers of errors for the detail line, where all errors are known."""
-    if not errors.complete:
-        return []
-    return [(group.error or group.error_type or "error", group.count) for group in errors.groups]
+def known_errors(browser: Browser, row: JobRow) -> list[tuple[str, int]]:
+    """Return messages and numbers of errors for the table's detail line."""
+    if not row.local:
+        return browser.errors_summary(row.id)
+    if failure := start_failure(browser, row):
+        return [(failure, 1)]
+    errors = browser.item_errors(row.id, _ITEM_ERRORS)
+    if errors.complete and errors.groups:
+        return [(group.error or group.error_type or "error", group.count) for group in errors.groups]
+    return [(row.error, 1)] if row.error else []
 
 
 def start_failure(browser: Browser, row: JobRow) -> str:

@@ -1,10 +1,9 @@
-"""Everything known of a job that a person's own script runs, as the lines of its screen."""
+"""Everything known of a script's job, as the lines of its screen."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobdash.domain.describe import job_text
@@ -15,45 +14,107 @@ from jobdash.domain.time import short_span
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.script_processes import log_file, tail, worker_of
 from jobdash.tui.render.job_details import local_time, moment
-from jobdash.tui.render.text import Piece, TextLine, cut, pairs, wrapped
+from jobdash.tui.render.job_story import script_story_spans, start_failure
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Piece, Span, TextLine, cut, pairs, wrapped
 
 _ATTEMPTS_SHOWN = 50
 _COMMAND_MOST = 600
 _MESSAGE_LINES = 6
+_NO_ERRORS = ItemErrors((), 0, True)
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFacts:
-    """What is known of a local job besides its row."""
+class ScriptView:
+    """A script's job on its screen, with its attempts and the process behind it."""
 
-    attempts: tuple[Attempt, ...] = ()
-    """Newest first."""
-    worker: WorkerProcess = field(default_factory=WorkerProcess)
-    log_file: str | None = None
-    """Where the newest start's own output goes, be it one that never came to begin."""
+    def __init__(self, browser: Browser, database: Path) -> None:
+        self._browser = browser
+        self._database = database
+        self._attempts: tuple[Attempt, ...] = ()
+        """Newest first."""
+        self._worker = WorkerProcess()
+        self._errors: tuple[int, ItemErrors] = (-1, _NO_ERRORS)
+        """The errors of its items, with the revision that they are of."""
+        self.unit, self.keyed = "items", True
+        self.log_file: str | None = None
 
-    @property
-    def unit(self) -> str:
-        """What its items are called."""
-        return self.attempts[0].unit if self.attempts else "items"
+    def read(self, job: JobDetails) -> None:
+        """Read the attempts, and look at the process."""
+        row = job.row
+        # Without the attempt: whether its folder is still there is a question to a disk, which may take time.
+        self._worker = worker_of(self._browser.owners([row.id]).get(row.id), None)
+        self._attempts = tuple(self._browser.attempts(row.id, _ATTEMPTS_SHOWN))
+        if self._attempts:
+            self.unit, self.keyed = self._attempts[0].unit, self._attempts[0].keyed
+        self.log_file = _log_file(job, self._attempts, self._database)
 
-    @property
-    def keyed(self) -> bool:
-        """Whether its items have keys, and are kept."""
-        return not self.attempts or self.attempts[0].keyed
+    refresh = read
 
+    def pages(self) -> tuple[str, ...]:
+        """Return the pages; its output where that goes to a file."""
+        return ("items", "errors", "details", "log", *(("output",) if self.log_file else ()))
 
-def local_facts(browser: Browser, job: JobDetails, database: Path) -> LocalFacts:
-    """Look at a job's attempts, and at the process behind it."""
-    row = job.row
-    # Without the attempt: whether its folder is still there is a question to a disk, which may take its time.
-    worker = worker_of(browser.owners([row.id]).get(row.id), None)
-    attempts = tuple(browser.attempts(row.id, _ATTEMPTS_SHOWN))
-    return LocalFacts(attempts, worker, _log_file(job, attempts, database))
+    def first_page(self, _job: JobDetails) -> str:
+        """Return the items."""
+        return "items"
+
+    def follows_clock(self, row: JobRow) -> bool:
+        """Whether its rate and its lease are shown."""
+        return row.unfinished
+
+    def story(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
+        """Return what is worth knowing of it now; how many items failed stands beside the bar."""
+        failure = start_failure(self._browser, row)
+        return script_story_spans(row, failure, width, now, symbols)
+
+    def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
+        """Return every field, and every attempt."""
+        row = job.row
+        rows = [
+            ("id", row.public_id),
+            ("account", clean(row.account)),
+            ("status", _status(row, now)),
+            (clean(self.unit, 19), _counts(row)),
+            ("created", moment(row.created_at, now)),
+            ("finished", moment(row.finished_at, now)),
+            ("last change", moment(row.updated_at, now)),
+        ]
+        if row.cancel_requested_at:
+            asked = f"{moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}"
+            rows.append(("cancel asked", asked))
+        if row.verdict:
+            rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
+        if row.error:
+            rows.append(("error", clean(row.error)))
+        rows += [
+            ("worker", _worker(self._worker)),
+            ("its script", _lease(row, now)),
+            ("machine", clean(job.origin)),
+        ]
+        rows += [(clean(f"{role} file", 19), clean(file)) for role, file in job.files.items()]
+        rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
+        rows += [(clean(key, 19), clean(str(value))) for key, value in job.metadata.items()]
+        if row.left_behind:
+            rows.append(("left behind", clean(row.left_behind)))
+        begun = not self._attempts or self._attempts[0].number == job.attempt
+        rows.append(("attempts", f"{job.attempt:,}{'' if begun else ', the last of them not begun'}"))
+        lines = pairs(rows, width)
+        for attempt in self._attempts:
+            lines += [(), *_attempt_lines(attempt, width, now)]
+        return lines
+
+    def error_lines(self, job: JobDetails, width: int) -> list[TextLine]:
+        """Return the errors of its items, which are read only when the job has changed."""
+        row = job.row
+        if not row.failed:
+            return error_lines(row, _NO_ERRORS, width)
+        if self._errors[0] != row.revision:
+            self._errors = (row.revision, self._browser.item_errors(row.id))
+        return error_lines(row, self._errors[1], width)
 
 
 def _log_file(job: JobDetails, attempts: Sequence[Attempt], database: Path) -> str | None:
-    """Return where the newest start wrote to; a script that died at once has no attempt to say so."""
+    """Return the log file of the newest start; a script that died at once has no attempt yet."""
     newest = attempts[0] if attempts else None
     if newest is None or newest.number < job.attempt:
         started = log_file(database, job.row.public_id, job.attempt)
@@ -100,43 +161,6 @@ def _message(message: str, width: int) -> list[TextLine]:
     return [((f"    {part}", "text"),) for part in parts]
 
 
-def detail_lines(job: JobDetails, facts: LocalFacts, width: int, now: int) -> list[TextLine]:
-    """Return every field."""
-    row = job.row
-    rows = [
-        ("id", row.public_id),
-        ("account", clean(row.account)),
-        ("status", _status(row, now)),
-        (clean(facts.unit, 19), _counts(row)),
-        ("created", moment(row.created_at, now)),
-        ("finished", moment(row.finished_at, now)),
-        ("last change", moment(row.updated_at, now)),
-    ]
-    if row.cancel_requested_at:
-        asked = f"{moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}"
-        rows.append(("cancel asked", asked))
-    if row.verdict:
-        rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
-    if row.error:
-        rows.append(("error", clean(row.error)))
-    rows += [
-        ("worker", _worker(row, facts.worker)),
-        ("its script", _heard_of(row, now)),
-        ("machine", clean(job.origin)),
-    ]
-    rows += [(clean(f"{role} file", 19), clean(file)) for role, file in job.files.items()]
-    rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
-    rows += [(clean(key, 19), clean(str(value))) for key, value in job.metadata.items()]
-    if row.left_behind:
-        rows.append(("left behind", clean(row.left_behind)))
-    begun = not facts.attempts or facts.attempts[0].number == job.attempt
-    rows.append(("attempts", f"{job.attempt:,}{'' if begun else ', the last of them not begun'}"))
-    lines = pairs(rows, width)
-    for attempt in facts.attempts:
-        lines += [(), *_attempt_lines(attempt, width, now)]
-    return lines
-
-
 def _status(row: JobRow, now: int) -> str:
     word, remark = job_text.shown_status(row, now), job_text.remark(row, now)
     return f"{word} ({remark})" if remark and remark != word else word
@@ -149,7 +173,7 @@ def _counts(row: JobRow) -> str:
     return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
 
 
-def _worker(row: JobRow, worker: WorkerProcess) -> str:
+def _worker(worker: WorkerProcess) -> str:
     if worker.pid is None:
         return "nobody runs it"
     if worker.alive:
@@ -157,7 +181,7 @@ def _worker(row: JobRow, worker: WorkerProcess) -> str:
     return f"pid {worker.pid}, {clean(worker.fenced_only, 120)}"
 
 
-def _heard_of(row: JobRow, now: int) -> str:
+def _lease(row: JobRow, now: int) -> str:
     if row.lease_until is None:
         return "nobody runs it now"
     if row.lease_until >= now:

@@ -98,7 +98,7 @@ class StyledWidget(Widget):
         """Return a line, or why it cannot be drawn: the data of one job must not end the dashboard."""
         try:
             return self.render_line(y)
-        except Exception as error:  # noqa: BLE001 - as the docstring says
+        except Exception as error:  # noqa: BLE001 - see above
             words = fit(display_error(error), self.size.width)
             return self.strip([(words, "error")])
 

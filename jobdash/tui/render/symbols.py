@@ -106,7 +106,7 @@ ASCII = Symbols(
 
 
 PLAIN_TRACK = "─"
-"""The empty part of a bar where no colour tells it from the filled part."""
+"""The empty part of a bar where no colour distinguishes it from the filled part."""
 
 
 def choose(ascii_only: bool | None, env: Mapping[str, str] = os.environ) -> Symbols:
@@ -119,10 +119,10 @@ def choose(ascii_only: bool | None, env: Mapping[str, str] = os.environ) -> Symb
 def not_utf8(env: Mapping[str, str]) -> bool:
     """Whether the locale is one without UTF-8.
 
-    Python turns the C locale into C.UTF-8 for itself (PEP 538), by setting LC_CTYPE; what LANG asked for is
-    still there.
+    Python turns the C locale into C.UTF-8 for itself (PEP 538), by setting LC_CTYPE; LANG still has the
+    original value.
     """
-    if env.get("LC_ALL") in {"C", "POSIX"}:  # in this Python's own UTF-8 mode the next line would say UTF-8
+    if env.get("LC_ALL") in {"C", "POSIX"}:  # in Python's UTF-8 mode the next line would return UTF-8
         return True
     if "utf" not in locale.getpreferredencoding(False).lower():
         return True

@@ -58,7 +58,7 @@ def choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 class ChoiceBox(Checkbox):
-    """A choice whose state can be told without colours: ``[x]``, ``[ ]``."""
+    """A choice whose state is visible without colours: ``[x]``, ``[ ]``."""
 
     # Textual draws a side in the colour behind the mark; where that is no block, brackets belong to the mark.
     BUTTON_LEFT = ""
@@ -92,7 +92,7 @@ class ConfirmScreen(Dialog[Plan | None]):
         self._remarks = [remark] if remark is not None else []
 
     def body(self) -> Iterator[Widget]:
-        """Yield the jobs, and what will become of them."""
+        """Yield the jobs, and what will happen to them."""
         entries = plan_entries(self.plan, self.context.clock(), self.context.symbols)
         yield PlanList(self.context.symbols, entries, id="plan")
         yield Line(id="plan-place")
@@ -117,16 +117,16 @@ class ConfirmScreen(Dialog[Plan | None]):
         yield Button(Content(""), id="act", variant=variant)
 
     def on_mount(self) -> None:
-        """Say what will happen."""
-        self._say()
-        self.watch(self.query_one("#plan"), "scroll_y", self._tell_place, init=False)
+        """Show what will happen."""
+        self._draw()
+        self.watch(self.query_one("#plan"), "scroll_y", self._draw_place, init=False)
 
     def _fit(self) -> None:
         super()._fit()
-        self.call_after_refresh(self._tell_place)
+        self.call_after_refresh(self._draw_place)
 
-    def _tell_place(self) -> None:
-        """Say which jobs of how many are in sight, and how to see the others."""
+    def _draw_place(self) -> None:
+        """Show which jobs of how many are in sight, and how to see the others."""
         place, line = self.query_one("#plan", PlanList).place, self.query_one("#plan-place", Line)
         line.display = bool(place)
         line.put([Span(f" {place} {self.context.symbols.dot} PgDn PgUp", "muted")] if place else [])
@@ -135,7 +135,7 @@ class ConfirmScreen(Dialog[Plan | None]):
         """Put the focus where the number is typed, else on the safe button."""
         self.query_one("#number" if self.plan.typed else "#keep").focus()
 
-    def _say(self) -> None:
+    def _draw(self) -> None:
         plan = self.plan
         self.set_title(plan_text.title(plan))
         self.query_one("#dialog").set_class(plan.severe, "severe")
@@ -150,7 +150,7 @@ class ConfirmScreen(Dialog[Plan | None]):
             button.refresh(layout=True)
         self.query_one("#typed").display = plan.typed
         self.query_one("#typed-words", Static).update(Content(f"Type {len(plan.acting):,}, then Enter: "))
-        self._tell_typed()
+        self._check_typed()
 
     def _may_act(self) -> bool:
         if not self.plan.acting:
@@ -165,10 +165,10 @@ class ConfirmScreen(Dialog[Plan | None]):
 
     @on(Input.Changed, "#number")
     def _typed(self) -> None:
-        self._tell_typed()
+        self._check_typed()
 
-    def _tell_typed(self, *, entered: bool = False) -> None:
-        """Turn the red button on or off, and say when what was typed cannot become the number any more."""
+    def _check_typed(self, *, entered: bool = False) -> None:
+        """Enable the red button, and show when what was typed cannot become the number any more."""
         may, wanted = self._may_act(), str(len(self.plan.acting))
         self.query_one("#act", Button).disabled = not may
         wrong = not may and (entered or not wanted.startswith(self._number))
@@ -182,7 +182,7 @@ class ConfirmScreen(Dialog[Plan | None]):
         if self._may_act():
             self.action_act()
         else:
-            self._tell_typed(entered=True)
+            self._check_typed(entered=True)
 
     @on(Checkbox.Changed)
     def _chosen(self, event: Checkbox.Changed) -> None:
@@ -194,7 +194,7 @@ class ConfirmScreen(Dialog[Plan | None]):
         self.plan = plan_again(self.plan, self.context.situation(), choices)
         entries = plan_entries(self.plan, self.context.clock(), self.context.symbols)
         self.query_one("#plan", PlanList).put(entries)
-        self._say()
+        self._draw()
         self.refit()
 
     @on(Button.Pressed, "#keep")
@@ -205,6 +205,6 @@ class ConfirmScreen(Dialog[Plan | None]):
 
     @on(Button.Pressed, "#act")
     def action_act(self) -> None:
-        """Do what the dialog says."""
+        """Begin."""
         if self.drawn and self._may_act():
             self.dismiss(self.plan)

@@ -1,4 +1,4 @@
-"""What all dialogs share: a box that fits any terminal, buttons always in sight, keys dropped until drawn."""
+"""Dialogs: a box that fits any terminal, buttons always in sight, keys dropped until it is drawn."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Dialog(ModalScreen[T], Generic[T]):
             body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)
 
     def action_scroll_to(self, where: str) -> None:
-        """Go to the first or the last job; from the last one on to the end of what is said."""
+        """Go to the first or the last job; from the last one to the end of the text."""
         body, end = self.query_one("#body"), where == "end"
         if not end:
             body.scroll_home(animate=False)
@@ -174,10 +174,10 @@ class QuitScreen(AskScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "app.quit", "Quit", show=False)]
 
-    def __init__(self, told: Callable[[], str], bold: str) -> None:
-        """``told`` returns what is under way, nothing once it has ended; ``bold`` is what leaving does."""
-        super().__init__("Quit?", told(), (), "Stay", bold)
-        self._told = told
+    def __init__(self, progress: Callable[[], str], bold: str) -> None:
+        """``progress`` returns what is under way, empty once it has ended; ``bold`` is what quitting does."""
+        super().__init__("Quit?", progress(), (), "Stay", bold)
+        self._progress = progress
         self._leaving = False
 
     def on_mount(self) -> None:
@@ -185,10 +185,10 @@ class QuitScreen(AskScreen):
         self.set_interval(_FOLLOW_EVERY_S, self._follow)
 
     def _follow(self) -> None:
-        words = self._told()
+        words = self._progress()
         if words:
             self.query_one("#words", Static).update(Content(words))
         elif self.drawn and self.is_current and not self._leaving:
-            # Nothing is left that leaving would stop: this is what was asked for.
+            # Nothing is left that quitting would stop.
             self._leaving = True
             self.dismiss(True)

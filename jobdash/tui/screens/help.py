@@ -68,7 +68,7 @@ class HelpScreen(ModalScreen[None]):
         view.put(self.lines(max(20, view.size.width - 2)))
 
     def lines(self, width: int) -> list[TextLine]:
-        """Return everything the help says."""
+        """Return the text of the help."""
         found: list[TextLine] = []
         for group in HelpGroup:
             found.append(((group.value, "accent"),))

@@ -8,16 +8,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from jobdash.domain.failures import FailedRequests, error_count
-from jobdash.domain.items import ItemErrors, ItemStatus
+from jobdash.domain.failures import error_count
+from jobdash.domain.items import ItemStatus
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.errors import StoreError
 from jobdash.tui.commands import Place, bindings, job_hints
 from jobdash.tui.context import DashboardContext, Selection
-from jobdash.tui.host import reading
-from jobdash.tui.render import header_footer, job_details, job_story, script_job_details
-from jobdash.tui.render.job_story import start_failure
-from jobdash.tui.render.script_job_details import ScriptTail
+from jobdash.tui.host import reports_errors
+from jobdash.tui.render import header_footer, job_details
+from jobdash.tui.render.job_details import BatchView, JobView
+from jobdash.tui.render.script_job_details import ScriptTail, ScriptView
 from jobdash.tui.render.text import Span, TextLine, gap
 from jobdash.tui.screens.action_screen import ActionScreen
 from jobdash.tui.terminal.app import display_error
@@ -25,10 +25,9 @@ from jobdash.tui.widgets.items import ItemsPage
 from jobdash.tui.widgets.line import Line
 from jobdash.tui.widgets.text_views import LinesView
 
-LOOK_EVERY = 0.25
+POLL_EVERY = 0.25
 _CLOCK_EVERY, _OUTPUT_EVERY = 4, 2
-"""Of so many looks, one draws what the clock changes, and one reads the script's output."""
-_NO_ERRORS = ItemErrors((), 0, True)
+"""Of so many polls, one draws what changes with the time, and one reads the script's output."""
 
 
 class JobScreen(ActionScreen):
@@ -42,12 +41,10 @@ class JobScreen(ActionScreen):
         self.job_id = job_id
         self.page = "errors"
         self.job: JobDetails | None = None
-        self._facts = script_job_details.LocalFacts()
-        self._errors: tuple[int, ItemErrors] = (-1, _NO_ERRORS)
-        self._failed = FailedRequests()
+        self._view: JobView = BatchView(context.browser)
         self._output = ScriptTail()
         self._seen: tuple[int, int] | None = None
-        self._looks = 0
+        self._polls = 0
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -60,16 +57,13 @@ class JobScreen(ActionScreen):
         yield Line(id="keys")
 
     def on_mount(self) -> None:
-        """Read the job, and look again and again."""
+        """Read the job, and poll the store for changes."""
         self.query_one("#job-head", Line).over = self.query_one("#keys", Line).over = "bar"
         self._read()
-        job = self.job
-        if job is not None and job.row.local:
-            self.page = "items"
-        elif job is not None and not job.errors and not job.row.failed and not job.row.error:
-            self.page = "details"
+        if self.job is not None:
+            self.page = self._view.first_page(self.job)
         self._show_page()
-        self.set_interval(LOOK_EVERY, self.look)
+        self.set_interval(POLL_EVERY, self.poll)
         self.call_after_refresh(self.draw)
 
     def on_resize(self) -> None:
@@ -78,49 +72,46 @@ class JobScreen(ActionScreen):
 
     # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    @reading
-    def look(self) -> None:
-        """Read the job again when it has changed, and draw what the clock alone changes."""
+    @reports_errors
+    def poll(self) -> None:
+        """Read the job again when it has changed, and draw what changes with the time."""
         browser = self.context.browser
         row = browser.rows([self.job_id]).get(self.job_id)
         newest = browser.events(self.job_id, limit=1)
         seen = (row.revision if row else -1, newest[0].id if newest else 0)
-        self._looks += 1
+        self._polls += 1
         if seen != self._seen:
             self._seen = seen
             self._read()
             self.draw()
-        elif row is not None and self._follows_clock(row) and self._looks % _CLOCK_EVERY == 0:
-            self._read_facts()
+        elif row is not None and self._follows_clock(row) and self._polls % _CLOCK_EVERY == 0:
+            if self.job is not None:
+                self._view.refresh(self.job)
             self.draw()
-        if self.page == "output" and self._looks % _OUTPUT_EVERY == 0:
+        if self.page == "output" and self._polls % _OUTPUT_EVERY == 0:
             self._follow_output()
 
     def _follows_clock(self, row: JobRow) -> bool:
         """Whether something is drawn that the time alone changes: a rate, a lease, ages on the details."""
-        return self.page == "details" or (row.local and row.unfinished)
+        return self.page == "details" or self._view.follows_clock(row)
 
-    @reading
+    @reports_errors
     def _read(self) -> None:
-        self.job = self.context.browser.job(self.job_id)
-        if self.job is not None and not self.job.row.local:
-            self._failed = self.context.browser.failed_requests(self.job_id)
-        self._read_facts()
-
-    def _read_facts(self) -> None:
-        if self.job is not None and self.job.row.local:
-            self._facts = script_job_details.local_facts(
-                self.context.browser, self.job, self.context.config.database
-            )
+        context = self.context
+        self.job = context.browser.job(self.job_id)
+        if self.job is not None:
+            if self.job.row.local and not isinstance(self._view, ScriptView):
+                self._view = ScriptView(context.browser, context.config.database)
+            self._view.read(self.job)
 
     def _follow_output(self) -> None:
         if not self.query_one("#job-lines", LinesView).following:
-            return  # somebody reads further up: what they read stays where it is
-        if not self._output.reading:  # a disk that takes longer than until the next look is let finish
+            return  # a person reads further up, and what they read stays where it is
+        if not self._output.reading:  # a disk that takes longer than until the next poll is allowed to finish
             self.run_worker(self._read_output(), group="output", exit_on_error=False)
 
     async def _read_output(self) -> None:
-        file = self._facts.log_file
+        file = self._view.log_file
         if file is None:
             return
         await self._output.read(file)
@@ -129,18 +120,7 @@ class JobScreen(ActionScreen):
 
     # ── drawing ────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def pages(self) -> tuple[str, ...]:
-        """The pages there are: items of a script's job, and its own output where that goes to a file; of a
-        batch the failed requests that are known.
-        """
-        if self.job is None or not self.job.row.local:
-            items = ("items",) if self._failed.kept else ()  # its failed requests, one by one
-            return ("errors", "details", "log", *items)
-        output = ("output",) if self._facts.log_file else ()
-        return ("items", "errors", "details", "log", *output)
-
-    @reading
+    @reports_errors
     def draw(self) -> None:
         """Draw every line where it differs."""
         if self.job is not None:
@@ -153,39 +133,32 @@ class JobScreen(ActionScreen):
 
     # Each is guarded by itself: a fact that cannot be drawn hides none of the others.
 
-    @reading
+    @reports_errors
     def _draw_head(self, row: JobRow) -> None:
         left, right = job_details.head_spans(row, self.context.clock(), self.context.symbols)
         self.query_one("#job-head", Line).put(left, right)
 
-    @reading
+    @reports_errors
     def _draw_progress(self, row: JobRow) -> None:
-        unit, symbols = self._facts.unit if row.local else "", self.context.symbols
-        spans = job_details.progress_spans(row, self.size.width, self.context.clock(), symbols, unit)
+        now, symbols = self.context.clock(), self.context.symbols
+        spans = job_details.progress_spans(row, self.size.width, now, symbols, self._view.unit)
         self.query_one("#job-progress", Line).put(spans)
 
-    @reading
+    @reports_errors
     def _draw_story(self, row: JobRow) -> None:
-        story = self._story(row, self.context.clock())
+        story = self._view.story(row, self.size.width, self.context.clock(), self.context.symbols)
         if row.removed_at is not None:
             story = [gap(1), Span("removed from the table; u in the table takes it back", "warning")]
         self.query_one("#job-story", Line).put(story)
 
-    @reading
+    @reports_errors
     def _draw_keys(self, job: JobDetails) -> None:
-        keys = job_hints(job, self.context, items=self.page == "items", keyed=self._facts.keyed)
+        keys = job_hints(job, self.context, items=self.page == "items", keyed=self._view.keyed)
         self.query_one("#keys", Line).put(header_footer.key_spans(keys, self.size.width))
-
-    def _story(self, row: JobRow, now: int) -> list[Span]:
-        symbols, width, browser = self.context.symbols, self.size.width, self.context.browser
-        if not row.local:
-            return job_story.story_spans(row, browser.errors_summary(self.job_id), width, now, symbols)
-        # How many failed stands beside the bar; the sentence about the job has this line to itself.
-        return job_story.script_story_spans(row, start_failure(browser, row), width, now, symbols)
 
     def _page_spans(self, job: JobDetails) -> list[Span]:
         spans = [gap(1)]
-        for place, page in enumerate(self.pages):
+        for place, page in enumerate(self._view.pages()):
             action = f"page({place})"
             spans.append(Span(f"{place + 1} ", "muted", action))
             spans.append(Span(page.capitalize(), "accent" if page == self.page else "text", action))
@@ -194,13 +167,13 @@ class JobScreen(ActionScreen):
             spans.append(gap(3))
         return spans
 
-    @reading
+    @reports_errors
     def _draw_page(self) -> None:
         job = self.job
         if job is None:
             return
         if self.page == "items":
-            self.query_one("#items-page", ItemsPage).put(job.row, keyed=self._facts.keyed)
+            self.query_one("#items-page", ItemsPage).put(job.row, keyed=self._view.keyed)
             return
         try:
             lines = self._lines(job, self.size.width - 4, self.context.clock())
@@ -218,28 +191,16 @@ class JobScreen(ActionScreen):
                 self.context.browser.events(self.job_id, limit=500), width, names=False
             )
         if self.page == "details":
-            if job.row.local:
-                return script_job_details.detail_lines(job, self._facts, width, now)
-            return job_details.detail_lines(job, width, now)
-        if job.row.local:
-            return script_job_details.error_lines(job.row, self._item_errors(job), width)
-        return job_details.error_lines(job, width, self._failed)
-
-    def _item_errors(self, job: JobDetails) -> ItemErrors:
-        """Return the errors of the items; they are read only when the job has changed."""
-        if not job.row.failed:
-            return _NO_ERRORS
-        if self._errors[0] != job.row.revision:
-            self._errors = (job.row.revision, self.context.browser.item_errors(self.job_id))
-        return self._errors[1]
+            return self._view.detail_lines(job, width, now)
+        return self._view.error_lines(job, width)
 
     # ── keys ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def action_page(self, place: int) -> None:
         """Turn to a page."""
-        if place >= len(self.pages):
+        if place >= len(self._view.pages()):
             return
-        self.page = self.pages[place]
+        self.page = self._view.pages()[place]
         self.query_one("#job-lines", LinesView).start(grows=self.page == "output")
         self._show_page()
         if self.page == "output":
@@ -253,7 +214,7 @@ class JobScreen(ActionScreen):
 
     def action_turn(self, by: int) -> None:
         """Turn to the next page or the one before."""
-        pages = self.pages
+        pages = self._view.pages()
         self.action_page((pages.index(self.page) + by) % len(pages))
 
     def action_next_outcome(self) -> None:
@@ -270,7 +231,7 @@ class JobScreen(ActionScreen):
         """This job."""
         return None if self.job is None else self.job.row
 
-    @reading
+    @reports_errors
     def with_selection(self, act: Callable[[Selection], None]) -> None:
         """Call with this job, as the store has it now."""
         row = self.context.browser.rows([self.job_id]).get(self.job_id)

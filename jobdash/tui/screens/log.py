@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.host import reading
+from jobdash.tui.host import reports_errors
 from jobdash.tui.render import header_footer, job_details
 from jobdash.tui.render.text import Span, gap
 from jobdash.tui.terminal.exact_updates import ExactScreen
@@ -16,7 +16,7 @@ from jobdash.tui.widgets.line import Line
 from jobdash.tui.widgets.text_views import LinesView
 
 EVENTS_SHOWN = 2_000
-LOOK_EVERY = 1.0
+POLL_EVERY = 1.0
 
 
 class LogScreen(ExactScreen):
@@ -38,22 +38,22 @@ class LogScreen(ExactScreen):
         yield Line(id="keys")
 
     def on_mount(self) -> None:
-        """Read the log, and look again and again."""
+        """Read the log, and poll the store for more."""
         self.query_one("#log-head", Line).over = self.query_one("#keys", Line).over = "bar"
         self.query_one("#keys", Line).put(
             header_footer.key_spans([header_footer.KeyHint("esc", "Close", "close")], 80)
         )
         self.query_one("#log-lines").focus()
-        self.set_interval(LOOK_EVERY, self.look)
-        self.call_after_refresh(self.look)
+        self.set_interval(POLL_EVERY, self.poll)
+        self.call_after_refresh(self.poll)
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""
         self._newest = -1
-        self.call_after_refresh(self.look)
+        self.call_after_refresh(self.poll)
 
-    @reading
-    def look(self) -> None:
+    @reports_errors
+    def poll(self) -> None:
         """Read the log again when it has grown."""
         browser = self.context.browser
         newest = browser.events(limit=1)
@@ -62,9 +62,9 @@ class LogScreen(ExactScreen):
             return
         self._newest = last
         events = browser.events(limit=EVENTS_SHOWN)
-        told = f"the last {EVENTS_SHOWN:,}" if len(events) == EVENTS_SHOWN else f"{len(events):,} entries"
+        number = f"the last {EVENTS_SHOWN:,}" if len(events) == EVENTS_SHOWN else f"{len(events):,} entries"
         head = [Span(" log ", "chip"), gap(2), Span("who did what, when, with which result", "muted")]
-        self.query_one("#log-head", Line).put(head, [Span(f"{told} ", "muted")])
+        self.query_one("#log-head", Line).put(head, [Span(f"{number} ", "muted")])
         lines = job_details.log_lines(events, self.size.width - 4, names=True, more=self.context.symbols.more)
         self.query_one("#log-lines", LinesView).put(lines)
 

@@ -20,10 +20,9 @@ from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
 from jobdash.tui.commands import Footer, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
-from jobdash.tui.host import reading
+from jobdash.tui.host import reports_errors
 from jobdash.tui.news import EndedScripts, StoreFailed, Synced, SyncNews
 from jobdash.tui.render import header_footer, job_story
-from jobdash.tui.render.job_story import error_groups, start_failure
 from jobdash.tui.render.text import Span
 from jobdash.tui.screens.action_screen import ActionScreen
 from jobdash.tui.widgets.job_table import JobTable
@@ -33,12 +32,10 @@ from jobdash.tui.widgets.line import Line
 TALL = 30
 """Lines from which on there is room for empty ones."""
 _ERRORS_KEPT = 64
-_ITEM_ERRORS = 300
-"""Errors of a local job that are looked at for the detail line."""
-LOOK_EVERY = 0.25
-"""Seconds between two looks at the store."""
+POLL_EVERY = 0.25
+"""Seconds between two polls of the store."""
 _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
-"""Seconds between two looks at the clock, with and without something younger than a minute in sight."""
+"""Seconds between two drawings of ages, with and without something younger than a minute in sight."""
 
 
 class MainScreen(ActionScreen):
@@ -50,7 +47,7 @@ class MainScreen(ActionScreen):
     def __init__(self, context: DashboardContext) -> None:
         super().__init__(context)
         self.view = JobsView(context, id="jobs")
-        """The jobs looked at."""
+        """The list of jobs, with its filter and headers."""
         self._accounts, self._banner = Line(id="accounts"), Line(id="banner")
         self._rule, self._title, self._story = Line(id="rule"), Line(id="title"), Line(id="story")
         self._keys = Line(id="keys")
@@ -70,20 +67,20 @@ class MainScreen(ActionScreen):
         yield from (self._accounts, self._banner, self.view, self._rule, self._title, self._story, self._keys)
 
     def on_mount(self) -> None:
-        """Start looking."""
+        """Start polling the store."""
         self._accounts.over = self._keys.over = "bar"
         self.view.table.focus()
         self.view.table.on_row = self._draw_details
         self.view.table.on_move = self._draw_move
         if self.context.read_only:
             self.show_banner(f"{self.context.read_only}; nothing can be changed")
-        # Everything is said before the first layout: the first paint is the whole screen.
+        # Everything is put before the first layout: the first paint is the whole screen.
         self.fit(self.app.size)
         self._schedule()
         self.call_after_refresh(self.app.first_rows_drawn)
 
     def on_unmount(self) -> None:
-        """Stop looking."""
+        """Stop polling."""
         if self._tick is not None:
             self._tick.cancel()
 
@@ -107,16 +104,16 @@ class MainScreen(ActionScreen):
 
     def _schedule(self) -> None:
         # A plain timer of the loop: a Textual timer posts messages, which an idle screen would pay for.
-        self._tick = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
+        self._tick = asyncio.get_running_loop().call_later(POLL_EVERY, self._poll)
 
-    @reading
-    def _look(self) -> None:
+    @reports_errors
+    def _poll(self) -> None:
         self._schedule()
         now = asyncio.get_running_loop().time()
         self._check_file()
-        if self.view.look():
+        if self.view.poll():
             self._check_schema()
-            self._tell_ended()
+            self._post_ended()
             self.draw()
         elif now >= self._ages_at:
             self.view.draw_ages()
@@ -124,8 +121,8 @@ class MainScreen(ActionScreen):
             self._draw_details()
             self._ages_at = now + (_AGES_YOUNG if self._anything_young() else _AGES_OLD)
 
-    def _tell_ended(self) -> None:
-        """Say which scripts have ended since the last look."""
+    def _post_ended(self) -> None:
+        """Post which scripts have ended since the last poll."""
         rows = self._ended.since()
         if rows:
             self.app.post_message(Synced(SyncNews(LOCAL, finished=rows)))
@@ -154,12 +151,12 @@ class MainScreen(ActionScreen):
     # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def show_banner(self, text: str) -> None:
-        """Say something that stays, above the tabs; an empty text takes it away."""
+        """Show a text above the tabs that stays; an empty one takes it away."""
         self._banner.put([Span(f" {clean(text)} ", "badge")] if text else [])
         self._banner.display = bool(text)
 
-    @on(JobsView.Looked)
-    @reading
+    @on(JobsView.Changed)
+    @reports_errors
     def draw(self) -> None:
         """Draw every line around the table where it differs."""
         self._draw_accounts()
@@ -186,7 +183,7 @@ class MainScreen(ActionScreen):
         )
         self._accounts.put(left, right)
 
-    @reading
+    @reports_errors
     def draw_runs(self) -> None:
         """Draw how far a hidden run is."""
         self._draw_accounts()
@@ -196,14 +193,14 @@ class MainScreen(ActionScreen):
         if not hidden:
             return []
         run, more = hidden[0], f" +{len(hidden) - 1}" if len(hidden) > 1 else ""
-        told = f"{plan_text.doing(run.plan)} {min(run.done, run.total):,}/{run.total:,}{more} "
-        return [Span(told, "accent", "show_run"), Span(f"{self.context.symbols.dot} ", "muted")]
+        progress = f"{plan_text.doing(run.plan)} {min(run.done, run.total):,}/{run.total:,}{more} "
+        return [Span(progress, "accent", "show_run"), Span(f"{self.context.symbols.dot} ", "muted")]
 
     def _draw_rule(self) -> None:
         rule = self.context.symbols.rule * max(0, self._width)
         self._rule.put([Span(rule, "track")])
 
-    @reading
+    @reports_errors
     def _draw_details(self) -> None:
         row, symbols, now = self.view.table.current, self.context.symbols, self.context.clock()
         if row is None:
@@ -226,22 +223,12 @@ class MainScreen(ActionScreen):
 
     def _errors_of(self, row: JobRow) -> list[tuple[str, int]]:
         """Return a job's errors; those of the last few rows are known, so that moving about reads nothing."""
-        look = (row.id, row.revision)
-        if look not in self._errors:
+        key = (row.id, row.revision)
+        if key not in self._errors:
             if len(self._errors) >= _ERRORS_KEPT:
                 self._errors.clear()
-            self._errors[look] = self._read_errors(row)
-        return self._errors[look]
-
-    def _read_errors(self, row: JobRow) -> list[tuple[str, int]]:
-        browser = self.context.browser
-        if not row.local:
-            return browser.errors_summary(row.id)
-        if failure := start_failure(browser, row):
-            return [(failure, 1)]
-        return error_groups(browser.item_errors(row.id, _ITEM_ERRORS)) or (
-            [(row.error, 1)] if row.error else []
-        )
+            self._errors[key] = job_story.known_errors(self.context.browser, row)
+        return self._errors[key]
 
     def _draw_keys(self) -> None:
         table = self.view.table

@@ -16,7 +16,7 @@ from jobdash.domain.describe.script_text import stopped_pids
 from jobdash.domain.plan import Action
 from jobdash.tui.action_runs import ActionRun, summary_parts
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.host import reading
+from jobdash.tui.host import reports_errors
 from jobdash.tui.render.text import Span, gap
 from jobdash.tui.screens.dialog import Dialog
 from jobdash.tui.widgets.line import Line
@@ -25,7 +25,7 @@ from jobdash.tui.widgets.text_views import Flow
 
 
 class ProgressScreen(Dialog[None]):
-    """Only looks at a run: hidden, it goes on."""
+    """Shows a run, which goes on when the dialog is hidden."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,h", "leave", "Hide", show=False),
@@ -40,7 +40,7 @@ class ProgressScreen(Dialog[None]):
         self._shown = 0
 
     def body(self) -> Iterator[Widget]:
-        """Yield the bar, the counts, and what became of each job."""
+        """Yield the bar, the counts, and the result of each job."""
         yield Line(id="progress-bar")
         yield Flow(self.context.symbols, id="progress-words")
         yield PlanList(self.context.symbols, id="outcomes")
@@ -51,15 +51,15 @@ class ProgressScreen(Dialog[None]):
         yield Button(Content("Stop"), id="stop", variant="error")
 
     def on_mount(self) -> None:
-        """Begin to look."""
+        """Start polling the run."""
         self.set_title(plan_text.danger_button(self.run.plan))
         self.query_one("#dialog").add_class("progress")
-        self.set_interval(0.1, self.look)
-        self.call_after_refresh(self.look)
+        self.set_interval(0.1, self.poll)
+        self.call_after_refresh(self.poll)
 
-    @reading
-    def look(self) -> None:
-        """Show what has ended since the last look."""
+    @reports_errors
+    def poll(self) -> None:
+        """Show what has ended since the last poll."""
         run, symbols = self.run, self.context.symbols
         new = run.outcomes[self._shown :]
         if new:
@@ -73,8 +73,8 @@ class ProgressScreen(Dialog[None]):
     def _draw_bar(self) -> None:
         run, symbols = self.run, self.context.symbols
         done, total = min(run.done, run.total), run.total
-        told = f" {done:,} / {total:,}  {done * 100 // max(1, total):3}%"
-        room = max(10, self.query_one("#progress-bar").size.width - len(told) - 2)
+        counts = f" {done:,} / {total:,}  {done * 100 // max(1, total):3}%"
+        room = max(10, self.query_one("#progress-bar").size.width - len(counts) - 2)
         filled = room * done // max(1, total)
         tone = "success" if run.ended and run.summary().clean else "accent"
         self.query_one("#progress-bar", Line).put(
@@ -82,7 +82,7 @@ class ProgressScreen(Dialog[None]):
                 gap(1),
                 Span(symbols.bar * filled, tone),
                 Span(symbols.track * (room - filled), "track"),
-                Span(told, "text"),
+                Span(counts, "text"),
             ]
         )
         parts = summary_parts(run)
@@ -95,7 +95,7 @@ class ProgressScreen(Dialog[None]):
         self.query_one("#progress-words", Flow).put(parts, "error" if run.error else "muted")
 
     def _stopped_words(self) -> list[str]:
-        """Say what has been done to the jobs already while their processes are given time to end."""
+        """Return what has been done to the jobs while their processes are given time to end."""
         ids = [decision.job.id for decision in self.run.plan.local]
         rows = self.context.browser.rows(ids).values()
         if self.run.plan.action is Action.REMOVE:

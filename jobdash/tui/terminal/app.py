@@ -53,16 +53,16 @@ class TerminalApp(App[None]):
     def __init__(self) -> None:
         super().__init__(driver_class=_driver_class())
         self.on_running: Callable[[asyncio.AbstractEventLoop, Callable[[int], object]], object] = _nothing
-        """Is given the loop, and what leaves the app with an exit code, when the app runs."""
+        """Called when the app runs, with its loop and a function that ends it with an exit code."""
         self.terminal_taken: Callable[[bool], object] = _nothing
         """Called when the terminal comes into the app's hands, and when it is given back."""
         self.on_leaving: Callable[[], object] = _nothing
         """Called when it is decided that the app ends."""
         self.crash: BaseException | None = None
-        """What has ended the app though it should not."""
+        """The error that has ended the app."""
         self.keys = KeysUnderWay()
         self.display_errors: list[str] = []
-        """What could not be shown so far, as sentences."""
+        """Reported errors of drawing, as sentences."""
 
     def leave_running_to_signals(self) -> None:
         """Let signals end the app from now on."""
@@ -74,7 +74,7 @@ class TerminalApp(App[None]):
         super().exit(result, return_code, message)
 
     def draw_again(self) -> None:
-        """Draw everything, on a terminal that has been used by somebody else; from a signal's handler."""
+        """Draw everything, on a terminal that another program has used; from a signal's handler."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._draw_again)
 

@@ -1,4 +1,4 @@
-"""Textual's driver, stopped and continued by whatever means, and quiet when the terminal is gone."""
+"""Textual's driver, made to survive stops of the process and a terminal that is gone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TerminalDriver(linux_driver.LinuxDriver):
             super().write(anchored(data))
 
     def _sigcont_application(self, *_: object) -> None:
-        """Go on after ctrl+z, or a SIGSTOP that nobody hears: a shell has used the terminal since."""
+        """Continue after ctrl+z or SIGSTOP: a shell has used the terminal meanwhile."""
         if not self._auto_restart:
             return
         if self.drawing:
@@ -93,7 +93,7 @@ def _nothing(*_: object) -> None:
 
 
 def driver_class() -> type[TerminalDriver] | None:
-    """Return the driver for this terminal; None where Textual is to choose: a driver was asked for."""
+    """Return the driver for this terminal; None where Textual chooses: TEXTUAL_DRIVER is set."""
     return None if "TEXTUAL_DRIVER" in os.environ or sys.__stdin__ is None else TerminalDriver
 
 

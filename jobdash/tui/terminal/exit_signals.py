@@ -33,9 +33,9 @@ RESTORING = (
 class ExitSignals:
     """SIGTERM, SIGHUP, SIGQUIT and SIGINT, from the start of the dashboard until its process ends.
 
-    Handlers only note the signal, so that nothing is interrupted half way: the dashboard looks before it
-    begins, and is told while it runs. Once it ends, Ctrl-C has no effect any more. A thread ends the process
-    where that takes longer than `PATIENCE_S`. The handlers stay: what comes behind the dashboard takes time.
+    Handlers only record the signal, so that nothing is interrupted half way: the dashboard checks before it
+    begins, and is called back while it runs. Once it ends, Ctrl-C has no effect any more. A thread ends the
+    process where that takes longer than `PATIENCE_S`. The handlers stay while the process cleans up.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class ExitSignals:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, args=(reader,), name="jobdash-signals", daemon=True).start()
         for number in (*_ENDING, _INTERRUPT):
-            signal.signal(number, self._note)
+            signal.signal(number, self._record)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -80,7 +80,7 @@ class ExitSignals:
         self._ending = True
         self._exit = None
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _record(self, number: int, _frame: FrameType | None) -> None:
         if self.code is not None or (self._ending and number == _INTERRUPT):
             return
         self.code = 128 + number

@@ -25,19 +25,19 @@ class EmptyState(Static):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._said: tuple[str, tuple[str, ...]] = ("", ())
+        self._shown: tuple[str, tuple[str, ...]] = ("", ())
 
     @property
     def plain(self) -> str:
-        """What is said, as text."""
-        return "\n".join([self._said[0], *self._said[1]])
+        """The lines as text."""
+        return "\n".join([self._shown[0], *self._shown[1]])
 
-    def say(self, headline: str, lines: Sequence[str] = ()) -> None:
+    def put(self, headline: str, lines: Sequence[str] = ()) -> None:
         """Show a headline, and lines below it."""
-        said = (headline, tuple(lines))
-        if said == self._said:
+        new = (headline, tuple(lines))
+        if new == self._shown:
             return
-        self._said = said
+        self._shown = new
         parts: list[tuple[str, str]] = [(headline, "bold")]
         parts += [(f"\n{line}" if line else "\n", "$foreground 70%") for line in lines]
         self.update(Content.assemble(*parts))
@@ -46,7 +46,7 @@ class EmptyState(Static):
 def empty_store_words(
     config: Config, health: Mapping[str, AccountHealth], found: Mapping[str, int], read_only: str | None
 ) -> Words:
-    """Return what a store without any job says: no account, none that works, a first sync, or no batch."""
+    """Return the text for a store without any job: no account, none that works, a first sync, or no batch."""
     names = [account.name for account in config.accounts]
     if not names:
         return _no_account(config)

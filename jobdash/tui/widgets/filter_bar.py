@@ -43,12 +43,12 @@ class FilterInput(Input):
         if event.key in {"enter", "down", "escape"}:
             self.over = True
         elif self.over:
-            event.prevent_default()  # it goes on to whoever has the focus by then
+            event.prevent_default()  # it is passed on to the widget in focus
             return
         await super()._on_key(event)
 
     def take(self, character: str) -> None:
-        """Insert what was sent to somebody else before this had the focus."""
+        """Insert a character that was sent to another widget before this had the focus."""
         self.insert_text_at_cursor(character)
 
     async def action_submit(self) -> None:
@@ -93,7 +93,7 @@ class FilterBar(Horizontal):
         return self.entry.value
 
     def on_mount(self) -> None:
-        """Show no entry before somebody asks for it."""
+        """Hide the entry until it is opened."""
         self.entry.display = False
 
     def open(self) -> None:
@@ -113,12 +113,12 @@ class FilterBar(Horizontal):
     @on(Input.Changed, "#filter")
     def _read(self, event: Input.Changed) -> None:
         event.stop()
-        # As it is by now: what is told of letters in between would turn the table back.
+        # The text as it is by now: events of letters in between would turn the table back.
         conditions, self.mistake = self.read_now()
         self.post_message(self.Typed(conditions))
 
     def read_now(self) -> tuple[Conditions, str | None]:
-        """Return what is typed by now, and the mistake in it, also where nobody has been told of it yet."""
+        """Return the conditions as typed by now, and the mistake in them, also before `Typed` is posted."""
         return _parsed(self.text)
 
     def draw(self, counts: list[Span], order: list[Span]) -> None:

@@ -1,4 +1,4 @@
-"""A local job's items as a virtual list: it holds what is visible and draws only the lines that changed."""
+"""The items of a script's job: a list, and above it the filter by outcome."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.host import reading
+from jobdash.tui.host import reports_errors
 from jobdash.tui.models.windows import ItemWindow
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece, Span, cut, gap
@@ -38,7 +38,7 @@ _KEY_LEAST, _KEY_COMFORT, _KEY_MOST = 16, 40, 64
 
 
 class ItemList(VirtualList[ItemRow], can_focus=True):
-    """Items, one a line. Until somebody scrolls, the place where the script works stays in sight."""
+    """Items, one a line. Until a person scrolls, the place where the script works stays in sight."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),
@@ -88,7 +88,7 @@ class ItemList(VirtualList[ItemRow], can_focus=True):
         self._scroll(top)
         self.draw_changes()
 
-    @reading
+    @reports_errors
     def load(self, top: int) -> None:
         """Have the items of a screen in memory."""
         self.window.load(top, self.page_height)
@@ -138,7 +138,7 @@ class ItemList(VirtualList[ItemRow], can_focus=True):
 
 
 def item_pieces(item: ItemRow, width: int, symbols: Symbols) -> list[Piece]:
-    """Return the line of an item: its mark, its key, and what is said of it."""
+    """Return the line of an item: its mark, its key, and its error or detail."""
     tone, text = OUTCOME_TONES[item.outcome], item_words(item)
     room = max(1, width - 4)
     key_tone = "muted" if item.outcome is ItemStatus.WAITING else "text"
@@ -148,17 +148,17 @@ def item_pieces(item: ItemRow, width: int, symbols: Symbols) -> list[Piece]:
         return [*pieces, (_end_of(key, room, symbols.more), key_tone)]
     wide = max(_KEY_LEAST, min(_KEY_MOST, max(room * 2 // 5, min(room // 2, _KEY_COMFORT))))
     shown = set_cell_size(_end_of(key, wide, symbols.more), wide)
-    said = "error" if item.outcome is ItemStatus.ERROR else "muted"
+    text_tone = "error" if item.outcome is ItemStatus.ERROR else "muted"
     return [
         *pieces,
         (shown, key_tone),
         ("  ", "text"),
-        (cut(text, max(1, room - wide - 2), symbols.more), said),
+        (cut(text, max(1, room - wide - 2), symbols.more), text_tone),
     ]
 
 
 def _end_of(key: str, width: int, more: str) -> str:
-    """Return a gated key in at most ``width`` cells: of a path the end tells most."""
+    """Return a gated key in at most ``width`` cells: of a path the end matters most."""
     if cell_len(key) <= width:
         return key
     end = key
@@ -168,7 +168,7 @@ def _end_of(key: str, width: int, more: str) -> str:
 
 
 def item_words(item: ItemRow) -> str:
-    """Return what is said of an item, gated: the error, or the detail its script gave."""
+    """Return the error of an item, or the detail its script gave, gated."""
     if item.outcome is ItemStatus.ERROR:
         return clean(": ".join(filter(None, (item.error_type, item.error))), _TEXT_MOST)
     if item.detail is None:
@@ -244,7 +244,7 @@ class ItemsPage(Vertical):
             items.reload(total, work_at)
         empty = self.query_one("#no-items", EmptyState)
         if not total:
-            empty.say(*self._why_empty(row))
+            empty.put(*self._why_empty(row))
         back = bool(total) and not items.display and self.display
         empty.display, items.display = not total, bool(total)
         if back:  # what is hidden loses the focus
@@ -270,7 +270,7 @@ class ItemsPage(Vertical):
         return NO_ITEM[self.outcome], ["o shows the others"]
 
     def on_resize(self) -> None:
-        """Say as much as fits."""
+        """Draw as much as fits."""
         self._draw_filter()
 
     def _draw_filter(self) -> None:

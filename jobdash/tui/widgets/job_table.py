@@ -1,4 +1,4 @@
-"""The table: a virtual list of jobs that holds what is visible and draws only the lines that changed."""
+"""The table of jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey
 from jobdash.tui.commands import Place, bindings
-from jobdash.tui.host import reading
+from jobdash.tui.host import reports_errors
 from jobdash.tui.models.windows import SLACK, FoundRows, RowWindow
 from jobdash.tui.render import job_cells
 from jobdash.tui.render.columns import MARGIN, ColumnLayout, column_layout
@@ -52,7 +52,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
             self.row = row
 
     plan: reactive[ColumnLayout] = reactive(column_layout(80), repaint=False)
-    """The columns; whoever draws the headers watches it, so that both always stand in the same places."""
+    """The columns; the headers follow it, so that both always stand in the same places."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         self._reported: JobRow | None = None
         self.marks: set[int] = set()
         self.queued: set[int] = set()
-        """Jobs whose action waits for its turn; the row says so."""
+        """Jobs whose action waits for its turn, which their rows show."""
         self.cursor = 0
         self.touched = False
         """A person has moved in it; until then the cursor stays on the first line."""
@@ -85,8 +85,8 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         self._newcomers = 0
         self._clock = clock
         self._time = clock()
-        """The moment that ages are drawn for: that of the last look. What is written of a line is what
-        differed then; a line drawn for a later moment would hide what was not written from the next look."""
+        """The moment that ages are drawn for: that of the last poll. What is written of a line is what
+        differed then; a line drawn for a later moment would hide what was not written from the next poll."""
         self._symbols = symbols
         self._columns = columns
         self._account_width = 7
@@ -209,7 +209,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         self.draw_changes()
         self._report()
 
-    @reading
+    @reports_errors
     def load(self, top: int) -> None:
         """Have the rows of a screen in memory."""
         self._shift(self.window.load(top, self.page_height))

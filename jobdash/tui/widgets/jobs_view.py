@@ -1,4 +1,4 @@
-"""Tabs, filter, headers and table together: what is looked at, kept live."""
+"""Tabs, filter, headers and table together, kept live."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Scope, SortOrder
 from jobdash.tui.commands import Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
-from jobdash.tui.host import reading
+from jobdash.tui.host import reports_errors
 from jobdash.tui.models.job_list import MARKS_MOST, JobList
 from jobdash.tui.render import header_footer
 from jobdash.tui.render.text import Span
@@ -32,7 +32,7 @@ class JobsView(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.LIST)
 
-    class Looked(Message):
+    class Changed(Message):
         """Marks, counts, tab or filter have changed."""
 
     def __init__(self, context: DashboardContext, *, id: str | None = None) -> None:
@@ -63,7 +63,7 @@ class JobsView(Vertical):
         self.model.show()
 
     def on_unmount(self) -> None:
-        """Let no search outlive the screen."""
+        """Stop the search."""
         self.model.stop()
 
     def fit(self, width: int) -> None:
@@ -75,20 +75,20 @@ class JobsView(Vertical):
 
     # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def look(self) -> bool:
-        """Read what other connections have changed since the last look; returns whether anything had."""
-        changed = self.model.look(self._last_key_at)
+    def poll(self) -> bool:
+        """Read what other connections have changed since the last call; returns whether anything had."""
+        changed = self.model.poll(self._last_key_at)
         if changed:
             self._fit_accounts()
         return changed
 
     def draw_ages(self) -> None:
-        """Draw the lines whose age or time left reads differently by now."""
+        """Draw the lines whose age or time left has changed."""
         if not self.model.paused:
             self.table.draw_changes()
 
     def on_key(self) -> None:
-        """Remember that somebody is at the keyboard."""
+        """Remember when a key was pressed last."""
         self._last_key_at = self.context.clock()
 
     def _fit_accounts(self) -> None:
@@ -100,7 +100,7 @@ class JobsView(Vertical):
         self.model.pause()
         self._fit_accounts()
 
-    # ── what is looked at ──────────────────────────────────────────────────────────────────────────────────
+    # ── tab, filter, order ─────────────────────────────────────────────────────────────────────────────────
 
     def action_tab(self, number: int) -> None:
         """Turn to a tab."""
@@ -118,7 +118,7 @@ class JobsView(Vertical):
         """Turn the order round."""
         self.model.reverse()
 
-    @reading
+    @reports_errors
     def _homed(self) -> None:
         if self.table.moved:
             self.model.show_from_top()
@@ -131,17 +131,17 @@ class JobsView(Vertical):
     def action_clear_filter(self) -> None:
         """Take the filter away."""
         self.bar.clear()
-        self._look_as_typed()
+        self._apply_typed()
 
-    @reading
+    @reports_errors
     def _filter_left(self) -> None:
-        self._look_as_typed()
+        self._apply_typed()
         self.screen.set_focus(self.table)
         self.bar.close()
         self.draw_lines()
 
     @on(FilterBar.Typed)
-    @reading
+    @reports_errors
     def _filter_typed(self, event: FilterBar.Typed) -> None:
         self.model.filter(event.conditions)
 
@@ -156,17 +156,17 @@ class JobsView(Vertical):
             self._marked()
 
     def settle_filter(self) -> bool:
-        """Look through the filter as it is typed by now: keys of one burst act on what stands before them.
+        """Apply the filter as it is typed by now: keys of one burst act on what was typed before them.
 
-        False, and said, when it cannot be read: nothing is done to what it would have kept out.
+        Returns False, and reports why, when it cannot be read: nothing is done to jobs it would exclude.
         """
-        mistake = self._look_as_typed()
+        mistake = self._apply_typed()
         if mistake:
             self.notify(f"The filter has a mistake: {mistake}", markup=False, severity="warning")
         return not mistake
 
-    def _look_as_typed(self) -> str | None:
-        """Look through the filter as it is typed by now; return the mistake in it, which changes nothing."""
+    def _apply_typed(self) -> str | None:
+        """Apply the filter as it is typed by now; return the mistake in it, which changes nothing."""
         conditions, mistake = self.bar.read_now()
         scope = self.model.scope
         if not mistake and scope != Scope(scope.tab, None if conditions.empty else conditions):
@@ -212,7 +212,7 @@ class JobsView(Vertical):
 
     # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    @reading
+    @reports_errors
     def draw_lines(self) -> None:
         """Draw tabs, filter and headers where they differ."""
         if not self.is_mounted:
@@ -225,14 +225,14 @@ class JobsView(Vertical):
         self.query_one("#header", Line).put(header_footer.header_spans(table.plan, sort, symbols))
         self.bar.draw(self._count_spans(), header_footer.sort_spans(table.plan, sort, table.moved, symbols))
         self._draw_empty()
-        self.post_message(self.Looked())
+        self.post_message(self.Changed())
 
     def _count_spans(self) -> list[Span]:
         symbols, spans = self.context.symbols, list[Span]()
         if self.model.scope.filtered:
-            told = self.model.matches.told(self.model.scope)
-            of = f"{told} of {self.model.total:,}"
-            spans.append(Span(of, "text") if told else Span(symbols.more, "muted"))
+            count = self.model.matches.count_text(self.model.scope)
+            of = f"{count} of {self.model.total:,}"
+            spans.append(Span(of, "text") if count else Span(symbols.more, "muted"))
         if marked := len(self.model.marks):
             spans += [Span(f" {symbols.dot} " if spans else "", "muted"), Span(f"{marked:,} marked", "mark")]
         return spans
@@ -241,7 +241,7 @@ class JobsView(Vertical):
         empty = self.query_one("#empty", EmptyState)
         is_empty = self.model.empty
         if is_empty:
-            empty.say(*self._why_empty())
+            empty.put(*self._why_empty())
         if empty.display != is_empty:
             empty.display = is_empty
             self.query_one("#header").display = not is_empty

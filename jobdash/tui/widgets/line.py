@@ -40,7 +40,7 @@ class Line(StyledWidget):
     """
 
     class Clicked(Message):
-        """A span with an action was clicked; whoever holds the line runs it."""
+        """A span with an action was clicked; the screen runs it."""
 
         def __init__(self, action: str) -> None:
             super().__init__()
@@ -85,14 +85,14 @@ class Line(StyledWidget):
         """Return the one line."""
         if y:
             return Strip.blank(self.size.width, self.blank(self.over))
-        look = (self._left, self._right, self.size.width, self.over)
-        strip = self._strips.get(look)
+        key = (self._left, self._right, self.size.width, self.over)
+        strip = self._strips.get(key)
         if strip is None:
             if len(self._strips) >= _STRIPS_KEPT:
                 self._strips.clear()
             pieces = [(span.text, span.tone) for span in self._placed()]
             strip = self.strip(pieces, self.over).adjust_cell_length(self.size.width, self.blank(self.over))
-            self._strips[look] = strip
+            self._strips[key] = strip
         return strip
 
     def notify_style_update(self) -> None:
@@ -101,7 +101,7 @@ class Line(StyledWidget):
         super().notify_style_update()
 
     def on_click(self, event: events.Click) -> None:
-        """Tell which span was clicked."""
+        """Report which span was clicked."""
         x = 0
         for span in self._placed():
             if x <= event.x < x + span.cells and span.action is not None:

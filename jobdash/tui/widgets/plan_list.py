@@ -1,4 +1,4 @@
-"""The jobs of a plan, or what became of them, as a list that scrolls and draws only what is visible."""
+"""The jobs of a plan, or their results, as a list."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _done(job: JobRow) -> str:
 
 
 def outcome_entry(outcome: ActionOutcome, symbols: Symbols) -> PlanEntry:
-    """Return what became of one job."""
+    """Return the result of one job."""
     glyph, tone = {
         ActionResult.DONE: (symbols.items[ItemStatus.OK], "success"),
         ActionResult.SKIPPED: (symbols.none[0], "muted"),

@@ -36,7 +36,7 @@ class LinesView(VirtualList[TextLine], can_focus=True):
         self._grows = False
 
     def start(self, *, grows: bool) -> None:
-        """Go to the first line, or to the end of what grows, and follow it until somebody scrolls up."""
+        """Go to the first line, or to the end of what grows, and follow it until a person scrolls up."""
         self.scroll_now(0)
         self.following = self._grows = grows
         self._follow()
@@ -46,7 +46,7 @@ class LinesView(VirtualList[TextLine], can_focus=True):
             self.scroll_now(round(self.max_scroll_y))
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Follow no more when somebody has scrolled up, and again once they are back at the end."""
+        """Stop following when a person has scrolled up, and follow again at the end."""
         self.following = self._grows and new_value >= self.max_scroll_y
         super().watch_scroll_y(old_value, new_value)
 
@@ -82,12 +82,47 @@ class LinesView(VirtualList[TextLine], can_focus=True):
         return self.strip([(" ", "text"), *entry]).adjust_cell_length(self.size.width, self.blank())
 
 
-class Flow(StyledWidget):
-    """Parts with dots between them, broken at the dots."""
+class TextBlock(StyledWidget):
+    """Wrapped text, as high as its lines."""
 
     DEFAULT_CSS = """
-    Flow { height: auto; }
+    TextBlock { height: auto; }
     """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._wrapped: tuple[int, list[TextLine]] = (0, [])
+        """The lines, and the width that they are wrapped for."""
+
+    def wrap(self, width: int) -> list[TextLine]:
+        """Return the lines for a width."""
+        raise NotImplementedError
+
+    def changed(self) -> None:
+        """Wrap and draw again."""
+        self._wrapped = (0, [])
+        self.refresh(layout=True)
+
+    def _lines(self, width: int) -> list[TextLine]:
+        if self._wrapped[0] != width:
+            self._wrapped = (width, self.wrap(width))
+        return self._wrapped[1]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return the number of lines."""
+        return len(self._lines(width))
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line."""
+        width = self.size.width
+        lines = self._lines(width)
+        if y >= len(lines):
+            return Strip.blank(width, self.blank())
+        return self.strip(list(lines[y])).adjust_cell_length(width, self.blank())
+
+
+class Flow(TextBlock):
+    """Short texts with dots between them, broken at the dots."""
 
     def __init__(self, symbols: Symbols, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -100,34 +135,25 @@ class Flow(StyledWidget):
         new = (tuple(clean(part) for part in parts), tone)
         if new != (self._parts, self._tone):
             self._parts, self._tone = new
-            self.refresh(layout=True)
+            self.changed()
 
     @property
     def plain(self) -> str:
         """All parts as text."""
         return self._dot.join(self._parts)
 
-    def _lines(self, width: int) -> list[str]:
+    def wrap(self, width: int) -> list[TextLine]:
+        """Return the parts, each line behind a blank."""
+        room = max(1, width - 1)
         lines: list[str] = []
         line = ""
         for part in self._parts:
             candidate = f"{line}{self._dot}{part}" if line else part
-            if line and cell_len(candidate) > width:
-                lines += wrapped(line, width)
+            if line and cell_len(candidate) > room:
+                lines += wrapped(line, room)
                 candidate = part
             line = candidate
-        return [*lines, *wrapped(line, width)]
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Return the number of lines the parts take."""
-        return len(self._lines(max(1, width - 1)))
-
-    def render_line(self, y: int) -> Strip:
-        """Return one line."""
-        width = self.size.width
-        lines = self._lines(max(1, width - 1))
-        text = f" {lines[y]}" if y < len(lines) else ""
-        return self.strip([(text, self._tone)]).adjust_cell_length(width, self.blank())
+        return [((f" {text}", self._tone),) for text in [*lines, *wrapped(line, room)]]
 
 
 _TOPIC = 17
@@ -135,18 +161,12 @@ _TEXT_MOST = 64 * 1024
 """Characters of a note: a whole command line, and what stands around it."""
 
 
-class Notes(StyledWidget):
-    """A plan's notes; other notes are put in their place without a flicker."""
-
-    DEFAULT_CSS = """
-    Notes { height: auto; }
-    """
+class Notes(TextBlock):
+    """The notes of a plan: topics with sentences beside them."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._notes: tuple[Note, ...] = ()
-        self._wrapped: tuple[int, list[TextLine]] = (0, [])
-        """The lines, and the width that they are wrapped for."""
 
     def put(self, notes: Sequence[Note]) -> None:
         """Show these notes, gated: a reason may name an account or quote a server."""
@@ -155,20 +175,15 @@ class Notes(StyledWidget):
         )
         if gated != self._notes:
             self._notes = gated
-            self._wrapped = (0, [])
-            self.refresh(layout=True)
+            self.changed()
 
     @property
     def plain(self) -> str:
         """All notes as text."""
         return "\n".join(f"{note.topic}: {note.text}" for note in self._notes)
 
-    def _lines(self, width: int) -> list[TextLine]:
-        if self._wrapped[0] != width:
-            self._wrapped = (width, self._wrap(width))
-        return self._wrapped[1]
-
-    def _wrap(self, width: int) -> list[TextLine]:
+    def wrap(self, width: int) -> list[TextLine]:
+        """Return the notes; of neighbours with one topic the first one names it."""
         lines: list[TextLine] = []
         above = ""
         for note in self._notes:
@@ -178,14 +193,3 @@ class Notes(StyledWidget):
                 lines.append(((topic.ljust(_TOPIC), "muted"), (part, tone)))
             above = note.topic
         return lines
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Return the number of lines the notes take."""
-        return len(self._lines(width))
-
-    def render_line(self, y: int) -> Strip:
-        """Return one line."""
-        width, lines = self.size.width, self._lines(self.size.width)
-        if y >= len(lines):
-            return Strip.blank(width, self.blank())
-        return self.strip(list(lines[y])).adjust_cell_length(width, self.blank())

@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from jobdash.tui.host import Host, reading
+from jobdash.tui.host import Host, reports_errors
 from jobdash.tui.render.styles import StyledWidget
 
 E = TypeVar("E")
@@ -25,8 +25,8 @@ _STRIPS_KEPT = 400
 class VirtualList(StyledWidget, ScrollView, Generic[E]):
     """Lines with keys to move by; a line is drawn again only when its entry differs.
 
-    An entry is hashable and decides alone how its line looks in a given width. Subclasses say how many lines
-    there are (`total`), give the entry of a line (`entry`), and draw it (`draw_entry`).
+    An entry is hashable and decides alone how its line looks in a given width. Subclasses give the number
+    of lines (`total`) and the entry of a line (`entry`), and draw it (`draw_entry`).
     """
 
     DEFAULT_CSS = """
@@ -179,7 +179,7 @@ class PromptKeys(Widget):
                 return True
         return super().post_message(message)
 
-    @reading
+    @reports_errors
     def _act(self, act: Callable[[], None]) -> None:
         act()
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from jobdash_acme import INFO
 
+from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import Status
-from jobdash.providers.base import RemoteError, RemoteJob, RemotePage, ResultLine, Submission
+from jobdash.providers.base import RemotePage, ResultLine, Submission
 from jobdash.providers.http_adapter import HttpAdapter
 from jobdash.providers.json_values import items, mapping, readable, text, unix_ms, whole
 from jobdash.providers.refusals import not_expected

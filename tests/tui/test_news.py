@@ -1,4 +1,4 @@
-"""What the dashboard says while something runs, and where what it says has to fit."""
+"""News and other texts while something runs, and the room they have to fit."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ async def test_usage_is_told_in_numbers(path: Path) -> None:
 
 
 def lines(dash: Dash) -> str:
-    """What the job's screen says, scrolled to or not."""
+    """The text of the job's screen, scrolled to or not."""
     return dash.app.screen.query_one("#job-lines", LinesView).plain
 
 

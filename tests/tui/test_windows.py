@@ -84,13 +84,13 @@ class WindowMachine(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 10_000))
     def count(self, pick: int) -> None:
-        """Have the place of a loaded row counted; it is told later, when it may stand elsewhere."""
+        """Have the place of a loaded row counted; it is reported later, when it may stand elsewhere."""
         if self.window.rows:
             row = self.window.rows[pick % len(self.window.rows)]
             self.counted = (row.id, self.model().index(row.id))
 
     @rule()
-    def tell(self) -> None:
+    def report(self) -> None:
         job_id, exact = self.counted
         if (index := self.window.find(job_id)) is not None:
             self.window.rebase(index, exact)
