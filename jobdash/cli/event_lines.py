@@ -17,10 +17,11 @@ from jobdash.cli.tables import (
     terminal_width,
     wrapped,
 )
-from jobdash.cli.time_format import local, rfc3339
+from jobdash.cli.time_format import local
 from jobdash.domain.job import Event
 from jobdash.domain.status import label
 from jobdash.domain.text import clean
+from jobdash.domain.time import rfc3339
 
 _COLUMNS = (
     TableColumn("TIME"),

@@ -7,9 +7,9 @@ from itertools import islice
 from typing import Any
 
 from jobdash.cli.output import Style, print_error, print_text
-from jobdash.cli.time_format import rfc3339
 from jobdash.domain.items import NO_ITEM, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.text import clean
+from jobdash.domain.time import rfc3339
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.results import item_json
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobdash.cli.time_format import rfc3339
 from jobdash.domain.describe.job_text import shown_status, stalled
 from jobdash.domain.failures import failure_groups, truncated
 from jobdash.domain.job import JobDetails
 from jobdash.domain.status import Status
+from jobdash.domain.time import rfc3339
 from jobdash.operations.job_lookup import Browser
 
 CSV_FIELDS = (

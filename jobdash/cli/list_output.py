@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -10,11 +11,12 @@ from jobdash.cli.context import CliContext, no_account
 from jobdash.cli.job_json import CSV_FIELDS, job_json
 from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
 from jobdash.cli.output import print_error
-from jobdash.cli.tables import csv_lines, table
+from jobdash.cli.tables import table
 from jobdash.cli.time_format import as_of_words
 from jobdash.domain.job import LOCAL, JobDetails, JobRow
 from jobdash.domain.time import system_clock
 from jobdash.errors import UsageError
+from jobdash.operations.export import write_csv
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortOrder
 
 _PAGE = 500
@@ -67,7 +69,7 @@ def print_csv(listing: JobListing, browser: Browser) -> None:
     """Print a listing as CSV."""
     now = system_clock()
     shapes = (job_json(job, now) for job in listing.jobs(browser))
-    csv_lines(CSV_FIELDS, ([shape[field] for field in CSV_FIELDS] for shape in shapes))
+    write_csv(sys.stdout, CSV_FIELDS, ([shape[field] for field in CSV_FIELDS] for shape in shapes))
 
 
 def print_table(listing: JobListing, browser: Browser) -> None:

@@ -16,9 +16,9 @@ from jobdash.cli.job_json import job_json
 from jobdash.cli.job_line import short_name, status_word
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.session import open_session
-from jobdash.cli.time_format import ago, rfc3339
+from jobdash.cli.time_format import ago
 from jobdash.domain.job import JobRow
-from jobdash.domain.time import system_clock
+from jobdash.domain.time import rfc3339, system_clock
 from jobdash.errors import ConfigError, UsageError
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.submit import SubmitEnd, SubmitRequest, Submitted, submit

@@ -11,10 +11,10 @@ from jobdash.cli.event_loop import run
 from jobdash.cli.job_line import short_name, status_word
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.session import open_session
-from jobdash.cli.time_format import rfc3339
 from jobdash.domain.decide import other_server
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LATE_CANCEL
+from jobdash.domain.time import rfc3339
 from jobdash.errors import ConfigError
 from jobdash.operations.account_clients import duplicate_accounts
 from jobdash.operations.cancel import error_text

@@ -1,21 +1,19 @@
-"""Tables: drawn on a terminal, plain aligned text or CSV elsewhere."""
+"""Tables: drawn on a terminal, plain aligned text elsewhere."""
 
 from __future__ import annotations
 
-import csv
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-from jobdash.cli.output import LINE_LIMIT, Style, print_text
+from jobdash.cli.output import Style, print_text
 from jobdash.domain.text import clean, redact
 
 _GAP = 2
 _LEAST_WIDTH = 8
 """Cells that a column keeps which gives way."""
-_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +32,6 @@ class TableColumn:
     right: bool = False
     gives: bool = False
     """It gives way, cut with ``…``, where the terminal is too narrow."""
-
-
-def csv_lines(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table as CSV, in which no text can become a spreadsheet's formula."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(heads)
-    for row in rows:
-        writer.writerow([_csv_cell(value) for value in row])
-
-
-def _csv_cell(value: object) -> object:
-    if not isinstance(value, str):
-        return "" if value is None else value
-    text = clean(redact(value), LINE_LIMIT)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def table(columns: Sequence[TableColumn], rows: Sequence[Sequence[TableCell]]) -> None:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from jobdash.config.settings import Config
 from jobdash.domain.text import clean
-from jobdash.domain.time import local_date, short_span, utc_date
+from jobdash.domain.time import local_date, short_span
 from jobdash.operations.job_lookup import Browser
-
-
-def rfc3339(ms: int | None) -> str | None:
-    """Return milliseconds UTC as ``2026-11-05T12:00:00.000Z``; None for what no calendar holds."""
-    moment = utc_date(ms)
-    return None if moment is None else f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def local(ms: int | None, *, seconds: bool = False) -> str:

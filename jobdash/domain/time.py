@@ -43,6 +43,12 @@ def utc_date(ms: int | None) -> datetime | None:
     return _EPOCH + timedelta(milliseconds=ms)
 
 
+def rfc3339(ms: int | None) -> str | None:
+    """Return milliseconds UTC as ``2026-11-05T12:00:00.000Z``; None for what no calendar holds."""
+    moment = utc_date(ms)
+    return None if moment is None else f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
+
+
 def local_date(ms: int | None) -> datetime | None:
     """Return milliseconds UTC as a date of the local time zone; None for what no calendar holds."""
     moment = utc_date(ms)

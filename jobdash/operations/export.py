@@ -1,15 +1,16 @@
-"""Export of jobs to a CSV file: every text sanitized, none a formula to a spreadsheet."""
+"""Tables as CSV, every text sanitized and none a formula to a spreadsheet; jobs exported to a file."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TextIO
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean, redact
-from jobdash.domain.time import Clock, system_clock, utc_date
+from jobdash.domain.time import Clock, rfc3339, system_clock
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 
 FIELDS = (
@@ -21,6 +22,8 @@ FIELDS = (
 _TIMES = frozenset({"created_at", "started_at", "finished_at", "expires_at"})
 _FORMULA_STARTS = ("=", "+", "-", "@")
 _PAGE = 500
+_TEXT_LIMIT = 64 * 1024
+"""Characters of a cell."""
 
 
 def export_csv(
@@ -32,13 +35,8 @@ def export_csv(
     """
     stamp = datetime.fromtimestamp(clock() / 1000, UTC).strftime("%Y%m%d-%H%M%S")
     path = folder / f"jobdash-{stamp}.csv"
-    number = 0
     with path.open("x", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(FIELDS)
-        for row in _rows(browser, scope, sort):
-            writer.writerow([_cell(row, field) for field in FIELDS])
-            number += 1
+        number = write_csv(file, FIELDS, map(_cells, _rows(browser, scope, sort)))
     return path, number
 
 
@@ -49,19 +47,29 @@ def _rows(browser: Browser, scope: Scope, sort: Sort) -> Iterator[JobRow]:
         behind = browser.key_of(page[-1], sort)
 
 
-def _cell(row: JobRow, field: str) -> str | int:
-    value: str | int | None = row.public_id if field == "id" else getattr(row, field)
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return safe_text(value)
-    if field in _TIMES:
-        date = utc_date(value)
-        return "" if date is None else date.isoformat(timespec="seconds")
-    return value
+def _cells(row: JobRow) -> list[object]:
+    values: dict[str, Any] = {
+        field: row.public_id if field == "id" else getattr(row, field) for field in FIELDS
+    }
+    return [rfc3339(value) if field in _TIMES else value for field, value in values.items()]
 
 
-def safe_text(text: str) -> str:
-    """Return a text as a cell that no spreadsheet takes for a formula."""
-    gated = clean(redact(text))
-    return f"'{gated}" if gated.startswith(_FORMULA_STARTS) else gated
+def write_csv(file: TextIO, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+    """Write a table as CSV; return the number of rows below its heads.
+
+    No text can become a spreadsheet's formula, and None is an empty cell.
+    """
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(heads)
+    written = 0
+    for row in rows:
+        writer.writerow([_cell(value) for value in row])
+        written += 1
+    return written
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = clean(redact(value), _TEXT_LIMIT)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

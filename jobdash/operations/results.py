@@ -18,7 +18,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.status import LABELS, Status
 from jobdash.domain.text import file_name, quantity
-from jobdash.domain.time import utc_date
+from jobdash.domain.time import rfc3339
 from jobdash.errors import JobdashError
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
@@ -150,7 +150,7 @@ def item_json(item: ItemRow) -> dict[str, Any]:
         "error_type": item.error_type,
         "error": item.error,
         "attempt": item.attempt,
-        "at": _rfc3339(item.at),
+        "at": rfc3339(item.at),
     }
 
 
@@ -159,8 +159,3 @@ def _detail(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):  # cut because it was too long, or nested beyond reason
         return text
-
-
-def _rfc3339(ms: int) -> str | None:
-    moment = utc_date(ms)
-    return None if moment is None else f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"

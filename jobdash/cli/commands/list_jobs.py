@@ -12,8 +12,8 @@ from jobdash.cli.context import CliContext
 from jobdash.cli.job_json import job_json
 from jobdash.cli.list_output import JobListing, read_scope, read_sort
 from jobdash.cli.output import document_with
-from jobdash.cli.time_format import as_of, rfc3339
-from jobdash.domain.time import system_clock
+from jobdash.cli.time_format import as_of
+from jobdash.domain.time import rfc3339, system_clock
 from jobdash.errors import UsageError
 from jobdash.operations.job_lookup import SortOrder
 
