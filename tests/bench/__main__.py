@@ -14,11 +14,12 @@ from tests.bench.local import cancelled, commits, items_memory, job_screen, star
 from tests.bench.memory import memory, polls
 from tests.bench.network import cancels, syncs
 from tests.bench.report import Finding, show
-from tests.bench.screen import first_screen, keys
+from tests.bench.screen import drawing, first_screen, keys
 
 BENCHMARKS: dict[str, Callable[[Path], list[Finding]]] = {
     "first_screen": first_screen,
     "keys": keys,
+    "drawing": drawing,
     "idle": idle,
     "storm": storm,
     "filtering": filtering,

@@ -145,6 +145,39 @@ def _cursor(table: Terminal, plain: Terminal, small: Terminal, large: Terminal) 
     ]
 
 
+def drawing(folder: Path) -> list[Finding]:
+    """A cursor move with exact updates, against Textual's own drawing of the same program."""
+    program = (
+        "from jobdash.tui.terminal import exact_updates; exact_updates.EXACT = False;"
+        " from jobdash.__main__ import main; main()"
+    )
+    few = store(folder, FEW)
+    commands = {"exact": dashboard(few), "stock": python("-c", program, "--db", str(few))}
+    found: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    with contextlib.ExitStack() as stack:
+        terminals = {
+            name: stack.enter_context(Terminal(command, bare())) for name, command in commands.items()
+        }
+        for terminal in terminals.values():
+            terminal.until(*CHROME)
+            terminal.settle(2.0)
+        for press in range(PRESSES):
+            for name, terminal in terminals.items():
+                found[name].append(terminal.press(DOWN if press % 20 < 10 else b"\x1b[A"))
+    seconds = {name: [took for took, _ in values] for name, values in found.items()}
+    written = {name: statistics.median(count for _, count in values) for name, values in found.items()}
+    faster = _medians(seconds["exact"], seconds["stock"])
+    return [
+        Finding("cursor-down", "Textual's own drawing", "≤ 0.9", f"{faster:.2f}"),
+        Finding(
+            "bytes of a cursor-down",
+            "Textual's own drawing",
+            "≤ 0.75",
+            f"{written['exact'] / written['stock']:.2f} ({written['exact']:.0f})",
+        ),
+    ]
+
+
 def _compared(name: str, key: bytes, back: bytes, small: Terminal, large: Terminal) -> Finding:
     """Press a key in both, side by side; ``back`` returns to where it was, unmeasured."""
     times: dict[str, list[float]] = defaultdict(list)
