@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from jobdash.operations.writer_thread import current_actor
+from jobdash.operations.actor import current_actor
 from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.leases import ItemWrite, open_store
 from jobdash.store.owner import Owner, current_owner

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobdash.cli.context import CliContext
-from jobdash.cli.event_loop import run
 from jobdash.cli.output import Style, print_error
-from jobdash.cli.session import open_session
 from jobdash.cli.time_format import ago
 from jobdash.domain.filter.language import parse
 from jobdash.domain.job import JobRow
@@ -16,8 +14,6 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import system_clock
 from jobdash.errors import FilterError, JobAmbiguous, JobdashError, JobNotFound, UsageError
 from jobdash.operations.job_lookup import SHORTEST_PREFIX, Browser, Scope, Sort, known_job
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.remote_lookup import RemoteMatch, candidates, find_remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +90,9 @@ def _named(context: CliContext, wanted: JobSelector, *, removed: bool) -> Select
     if unknown:
         # Behind a condition: what asks accounts takes longer to import than all that a known job needs.
 
-        known |= looked_for(context, unknown, wanted.accounts)
+        from jobdash.cli.remote_search import look_up_remotely
+
+        known |= look_up_remotely(context, unknown, wanted.accounts)
     rows: dict[int, JobRow] = {}
     errors: list[JobdashError] = []
     for word, found in known.items():
@@ -160,23 +158,3 @@ def _is_name(browser: Browser, word: str) -> bool:
 def _filter(word: str) -> str:
     shown = clean(word, 80)
     return f"name:{shown}" if shown.replace("-", "").replace("_", "").isalnum() else f"'name:\"{shown}\"'"
-
-
-def looked_for(
-    context: CliContext, words: Sequence[str], only: tuple[str, ...]
-) -> dict[str, JobRow | JobdashError | None]:
-    """Ask the accounts for the words that may be ids of theirs."""
-    asked = {word: accounts for word in words if (accounts := candidates(word, context.config, only))}
-    if not asked:
-        return {}
-
-    async def work(stop: CancelToken) -> dict[str, RemoteMatch]:
-        async with open_session(context, stop) as session:
-            browser = context.opened.browser
-            return {
-                word: await find_remote(word, accounts, session.accounts, browser, session.work)
-                for word, accounts in asked.items()
-            }
-
-    found = run(work)
-    return {word: answer.row or answer.error(clean(word, 80)) for word, answer in found.items()}

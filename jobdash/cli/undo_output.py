@@ -14,9 +14,9 @@ from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.time import system_clock
+from jobdash.operations.actor import current_actor
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words
-from jobdash.operations.writer_thread import current_actor
 
 
 def undo_last(context: CliContext, word: str | None, *, dry_run: bool, yes: bool) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock, system_clock
+from jobdash.operations.actor import current_actor
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.writer_thread import current_actor
 from jobdash.store.commands.remove import NOT_CONFIRMED
 from jobdash.store.records import IntentKind
 from jobdash.store.writer import Writer

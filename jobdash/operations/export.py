@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +58,8 @@ def write_csv(file: TextIO, heads: Sequence[str], rows: Iterable[Sequence[object
 
     No text can become a spreadsheet's formula, and None is an empty cell.
     """
+    import csv  # a listing as JSON needs none
+
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(heads)
     written = 0

@@ -15,10 +15,11 @@ from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Decision, P
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
+from jobdash.operations.actor import current_actor
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.script_processes import StartedScript, log_file, start_again, stop_process
-from jobdash.operations.writer_thread import current_actor
+from jobdash.operations.script_control import StartedScript, start_again, stop_process
+from jobdash.operations.script_processes import log_file
 from jobdash.store.owner import owner_of
 from jobdash.store.records import EndedLocally, Precondition, Refusal
 from jobdash.store.writer import Writer

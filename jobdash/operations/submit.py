@@ -35,8 +35,8 @@ from jobdash.operations.cancel import error_text, renewed
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
 from jobdash.providers.base import Submission
-from jobdash.providers.input_check import FileCheck, SubmitWishes
-from jobdash.providers.registry import input_rules, provider_of
+from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
+from jobdash.providers.registry import provider_of
 from jobdash.store.merge import is_older
 from jobdash.store.records import Intent, NewJob, Refusal
 from jobdash.store.writer import Writer

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
-import platform
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine
@@ -16,21 +14,11 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
+from jobdash.operations.actor import current_actor
 from jobdash.store.files import Identity, refuse_replaced, replaced
-from jobdash.store.owner import current_owner
 from jobdash.store.records import Actor
 from jobdash.store.unit_of_work import WriteResult
 from jobdash.store.writer import Writer
-
-
-def current_actor(face: str) -> Actor:
-    """Return this process, acting through a face (``tui``, ``cli``), for events and intents."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a container without a name for its user
-        user = "unknown"
-    return Actor(user, platform.node() or "unknown", face, current_owner())
-
 
 T = TypeVar("T")
 P = ParamSpec("P")

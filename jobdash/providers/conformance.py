@@ -24,9 +24,9 @@ from jobdash.domain.status import TERMINAL, UNFINISHED, Status
 from jobdash.domain.time import in_calendar
 from jobdash.errors import AuthRejected, InvalidRequest, NotFound, ProviderError, UsageError
 from jobdash.providers.base import Adapter, Submission
-from jobdash.providers.input_check import SubmitWishes
+from jobdash.providers.input_check import SubmitWishes, input_rules
 from jobdash.providers.pagination import pages
-from jobdash.providers.registry import input_rules, load_adapter
+from jobdash.providers.registry import load_adapter
 from jobdash.providers.servers import server_of
 
 Check = Callable[["Target"], Awaitable[None]]

@@ -13,7 +13,7 @@ from typing import ClassVar, NoReturn
 
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.errors import FileFaults, UsageError
-from jobdash.providers.registry import bundled
+from jobdash.providers.registry import bundled, load_object
 
 MOST_FAULTS = 50
 """Wrong lines that are reported at once."""
@@ -275,3 +275,9 @@ def not_a_request(line: Mapping[str, object], wants: str) -> str | None:
     if results and ("custom_id" in line or "key" in line):
         return _RESULTS.format(fields=", ".join(f'"{name}"' for name in results))
     return None
+
+
+def input_rules(info: ProviderInfo) -> type[InputRules]:
+    """Return the rules for a provider's input files."""
+    rules: type[InputRules] = load_object(info.input_rules)
+    return rules

@@ -17,7 +17,6 @@ from jobdash.errors import ConfigError
 
 if TYPE_CHECKING:
     from jobdash.providers.base import Adapter
-    from jobdash.providers.input_check import InputRules
 
 GROUP = "jobdash.providers"
 BUNDLED = {
@@ -30,7 +29,7 @@ BUNDLED = {
 @cache
 def bundled() -> Mapping[str, ProviderInfo]:
     """Return the providers that come with jobdash, by name."""
-    return {name: _load(place) for name, place in BUNDLED.items()}
+    return {name: load_object(place) for name, place in BUNDLED.items()}
 
 
 @cache
@@ -77,17 +76,12 @@ def open_adapter(account: Account) -> Adapter:
 def load_adapter(info: ProviderInfo) -> Callable[[Account], Adapter]:
     """Import a provider's adapter; its SDK writes nothing to the terminal."""
     silence_sdks()
-    adapter: Callable[[Account], Adapter] = _load(info.adapter)
+    adapter: Callable[[Account], Adapter] = load_object(info.adapter)
     return adapter
 
 
-def input_rules(info: ProviderInfo) -> type[InputRules]:
-    """Return the rules for a provider's input files."""
-    rules: type[InputRules] = _load(info.input_rules)
-    return rules
-
-
-def _load(place: str) -> Any:
+def load_object(place: str) -> Any:
+    """Import ``module:name``."""
     module, name = place.split(":")
     return getattr(import_module(module), name)
 

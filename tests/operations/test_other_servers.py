@@ -17,10 +17,10 @@ from shared.answering import Answering, Asked, answering, batch, page
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
+from jobdash.operations.actor import current_actor
 from jobdash.operations.reconcile import NOT_APPLIED
 from jobdash.operations.submit import NO_ANSWER, SubmitEnd, Submitted, order, submit
 from jobdash.operations.wait import WaitProgress, wait_until
-from jobdash.operations.writer_thread import current_actor
 from jobdash.store.writer import Writer
 
 

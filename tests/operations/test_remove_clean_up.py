@@ -10,10 +10,10 @@ from jobdash.demo.emulator import ErrorAnswer
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.account_session import CreateBatch
+from jobdash.operations.actor import current_actor
 from jobdash.operations.execution import execute
 from jobdash.operations.remove import finish_waiting
 from jobdash.operations.undo import find_undoable, undo
-from jobdash.operations.writer_thread import current_actor
 from jobdash.providers.base import Submission
 from jobdash.store.records import IntentKind
 

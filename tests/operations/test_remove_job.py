@@ -11,8 +11,8 @@ from operations_kit import CANCEL, KEYS, World, made_accounts
 from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
 from jobdash.domain.plan import Action, ActionResult, DecisionKind
 from jobdash.domain.status import Status
+from jobdash.operations.actor import current_actor
 from jobdash.operations.undo import find_undoable, undo
-from jobdash.operations.writer_thread import current_actor
 from jobdash.store.records import UndoKind
 
 

@@ -21,7 +21,7 @@ from jobdash.domain.describe.plan_text import notes
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.operations import script_jobs
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.script_processes import stop_process
+from jobdash.operations.script_control import stop_process
 from jobdash.store.owner import current_owner
 
 needs_pidfd = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux only")

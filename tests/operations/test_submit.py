@@ -15,9 +15,9 @@ from jobdash.demo.emulator import EmptyJson, ErrorAnswer, Reset
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.errors import UsageError
+from jobdash.operations.actor import current_actor
 from jobdash.operations.execution import execute
 from jobdash.operations.submit import NO_ANSWER, SubmitEnd, Submitted, order, submit
-from jobdash.operations.writer_thread import current_actor
 from jobdash.store.writer import Writer
 
 

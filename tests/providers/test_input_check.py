@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from jobdash.errors import FileFaults, UsageError
-from jobdash.providers.input_check import FileCheck
+from jobdash.providers.input_check import FileCheck, input_rules
 from jobdash.providers.openai.input import OpenAIInput, unknown_endpoint
-from jobdash.providers.registry import bundled, input_rules
+from jobdash.providers.registry import bundled
 
 
 def check_file(path: Path, provider: str, *, name: str | None = None) -> FileCheck:

@@ -1,0 +1,18 @@
+"""The actor of this process, for events and intents."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+
+from jobdash.store.owner import current_owner
+from jobdash.store.records import Actor
+
+
+def current_actor(face: str) -> Actor:
+    """Return this process, acting through a face (``tui``, ``cli``), for events and intents."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container without a name for its user
+        user = "unknown"
+    return Actor(user, platform.node() or "unknown", face, current_owner())
