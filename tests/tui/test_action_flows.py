@@ -128,7 +128,7 @@ async def test_a_job_that_finishes_under_the_open_dialog_is_skipped_with_the_rea
         assert emulator.journal.calls("POST", "*/cancel") == []
 
 
-async def test_a_refusal_is_told_in_the_servers_words_and_the_job_goes_on(
+async def test_a_refusal_is_shown_in_the_servers_words_and_the_job_goes_on(
     emulator: Emulator, server: EmulatorServer, path: Path
 ) -> None:
     """B-7, C-8, C-10"""
@@ -198,7 +198,7 @@ async def test_cancel_and_delete_waits_for_the_confirmation(
         assert dash.names == []
 
 
-async def test_a_cancel_that_comes_too_late_is_told(
+async def test_a_cancel_that_comes_too_late_is_reported(
     emulator: Emulator, server: EmulatorServer, path: Path
 ) -> None:
     timing = Timing(validating=0, running=3600, cancelling=0.5)
@@ -290,7 +290,7 @@ async def test_refresh_errors_of_the_failed_jobs_shown(
         await dash.until(lambda: "line is bad" in dash.toast)
 
 
-async def test_every_key_says_that_somebody_sits_here(
+async def test_every_key_shows_that_a_person_is_present(
     emulator: Emulator, server: EmulatorServer, path: Path
 ) -> None:
     async with over(emulator, server, path, running("one"), running("two")) as dash:

@@ -132,7 +132,9 @@ async def test_keys_that_arrive_before_the_dialog_is_drawn_are_dropped(path: Pat
         ("C", "completed", "Nothing to cancel"),
     ],
 )
-async def test_a_key_the_job_does_not_accept_says_why(path: Path, key: str, status: str, reason: str) -> None:
+async def test_a_key_the_job_does_not_accept_shows_why(
+    path: Path, key: str, status: str, reason: str
+) -> None:
     """A-6, B-2, B-3, B-4, B-12, C-12, E-6"""
     async with dashboard(path, [OPENAI], rows=jobs(status), working=False) as dash:
         await dash.press(key)
@@ -360,7 +362,7 @@ async def test_every_job_of_the_plan_can_be_seen(path: Path, size: tuple[int, in
         await dash.until(lambda: plan.scroll_y > 0)
 
 
-async def test_a_short_plan_says_nothing_of_scrolling(path: Path) -> None:
+async def test_a_short_plan_shows_nothing_of_scrolling(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
         await dash.press("C")
         await dash.until_dialog()

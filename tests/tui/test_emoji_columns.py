@@ -15,7 +15,7 @@ from jobdash.tui.terminal.driver import anchored
 EMOJI = ("❤️", "⚙️", "1️⃣", "🇩🇪", "👨👩👧👦", "🏳️🌈", "👍🏽", "☁️☁️", "夜", "plain")
 
 
-def test_text_that_nobody_disputes_is_as_it_was() -> None:
+def test_text_of_undisputed_width_is_as_it_was() -> None:
     for data in ("", "plain", "夜 é ━━", "\x1b[3;4Hab\x1b[1mc\n"):
         assert anchored(data) is data
 

@@ -159,7 +159,7 @@ def test_the_gate_lets_only_printable_text_through(text: str) -> None:
     assert not improper(clean(text))
 
 
-def test_every_line_widget_says_only_printable_text(browser: Browser) -> None:
+def test_every_line_widget_shows_only_printable_text(browser: Browser) -> None:
     rows = browser.page(Scope(), Sort(), None, 10_000)
     assert len(rows) == len(HOSTILE)
     now, layout = rows[0].created_at + 10**7, column_layout(200, 12)
@@ -183,7 +183,7 @@ def test_every_line_widget_says_only_printable_text(browser: Browser) -> None:
             assert not improper(text), (row.name, text)
 
 
-def test_dialogs_and_toasts_say_only_printable_text(browser: Browser) -> None:
+def test_dialogs_and_toasts_show_only_printable_text(browser: Browser) -> None:
     from jobdash.domain.describe import plan_text
     from jobdash.domain.plan import ActionOutcome, ActionResult, Choices, DecisionContext
 

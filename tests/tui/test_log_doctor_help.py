@@ -67,7 +67,7 @@ async def test_the_log_grows_while_one_looks(path: Path) -> None:
 @pytest.mark.parametrize(
     ("width", "cut"), [(120, "a-job-with-a-very-…  cancelled"), (80, "a-job-wit…  cancelled")]
 )
-async def test_results_stand_in_one_column_of_the_log_and_say_a_word_once(
+async def test_results_stand_in_one_column_of_the_log_and_have_a_word_once(
     path: Path, width: int, cut: str
 ) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False, size=(width, 24)) as dash:

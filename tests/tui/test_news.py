@@ -80,7 +80,7 @@ async def test_a_hidden_run_is_shown_and_brought_back(path: Path) -> None:
         await dash.until(lambda: "removing" not in dash.app.main.query_one("#accounts", Line).plain)
 
 
-async def test_settings_nobody_knows_are_told(path: Path) -> None:
+async def test_unknown_settings_are_reported(path: Path) -> None:
     async with dashboard(
         path,
         [OPENAI],
@@ -96,7 +96,7 @@ async def test_settings_nobody_knows_are_told(path: Path) -> None:
         assert "[keys] job.cancle is not known; do you mean job.cancel?" in key
 
 
-async def test_a_key_that_two_actions_have_is_told(path: Path) -> None:
+async def test_a_key_that_two_actions_have_is_reported(path: Path) -> None:
     keys = {"job.cancel": "q", "one.fetch": "c,ctrl+d", "job.retry": "ctrl+r,R", "job.undo": "c"}
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False, keys=keys) as dash:
         await dash.until(lambda: len(dash.toasts) >= 3)
@@ -115,7 +115,7 @@ async def test_an_order_without_a_column_stands_out(path: Path) -> None:
         assert (created[1].tone, updated[1].tone) == ("text", "accent")
 
 
-async def test_usage_is_told_in_numbers(path: Path) -> None:
+async def test_usage_is_shown_in_numbers(path: Path) -> None:
     usage = '{"input_tokens": 12000, "input_tokens_details": {"cached_tokens": 5}, "model": "x"}'
     async with dashboard(path, [OPENAI], rows=jobs("completed"), working=False) as dash:
         change(path, "UPDATE job SET usage = ?", usage)

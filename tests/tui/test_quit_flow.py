@@ -26,7 +26,7 @@ async def test_q_quits(path: Path) -> None:
         assert dash.app.last_words == "2 jobs go on at their providers; see them with: jobdash list"
 
 
-async def test_ctrl_c_twice_quits_and_once_says_so(path: Path) -> None:
+async def test_ctrl_c_twice_quits_and_once_shows_a_hint(path: Path) -> None:
     async with dashboard(path, rows=jobs("pending"), working=False) as dash:
         await dash.press("ctrl+c")
         assert dash.toast == "ctrl+c again quits"
@@ -52,7 +52,7 @@ async def test_two_slow_ctrl_c_do_not_quit(path: Path, monkeypatch: pytest.Monke
         assert dash.app.is_running
 
 
-async def test_the_demo_says_nothing(path: Path) -> None:
+async def test_the_demo_prints_nothing(path: Path) -> None:
     async with dashboard(path, rows=jobs("pending"), working=False, demo=True) as dash:
         await dash.send("q")
         await dash.until_exit()

@@ -85,7 +85,7 @@ async def test_why_a_key_is_refused_stands_below_an_unfinished_job_of_the_accoun
         await dash.until(lambda: "key rejected" not in dash.line("story"))
 
 
-async def test_an_empty_tab_says_where_the_jobs_are(path: Path) -> None:
+async def test_an_empty_tab_shows_where_the_jobs_are(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("completed"), working=False) as dash:
         await dash.press("2")
         assert "No job is pending now" in dash.screen
@@ -104,7 +104,7 @@ async def test_without_network_the_last_known_state_with_its_age(path: Path) -> 
         assert "openai ✗ no connection within 10 s · as of 3h ago" in dash.line("accounts")
 
 
-async def test_an_account_that_waits_says_so(path: Path) -> None:
+async def test_an_account_that_waits_shows_it(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
         dash.app.post_message(AccountWaiting("openai", now_ms() + 20_500))
         await dash.until(lambda: "openai waiting 20s" in dash.line("accounts"))
@@ -192,14 +192,14 @@ async def test_a_hanging_account_keeps_keyboard_and_the_others_alive(
         await dash.until(lambda: dash.count(Tab.CANCELLING) + dash.count(Tab.CANCELLED) == 1)
 
 
-async def test_a_theme_nobody_knows_and_other_bad_settings_are_survived(path: Path) -> None:
+async def test_an_unknown_theme_and_other_bad_settings_are_survived(path: Path) -> None:
     settings = UiSettings(theme="nonsense", sort="sideways", columns=("name", "nonsense"), ascii=False)
     async with dashboard(path, rows=jobs("pending"), working=False, ui=settings) as dash:
         assert dash.app.theme == "jobdash-dark"
         assert dash.names == ["job-001"]
 
 
-async def test_warnings_of_the_settings_are_told(path: Path) -> None:
+async def test_warnings_of_the_settings_are_reported(path: Path) -> None:
     async with dashboard(
         path, rows=jobs("pending"), working=False, warnings=("[x] is not known [/]",)
     ) as dash:

@@ -63,7 +63,7 @@ async def dialog(dash: Dash, key: str) -> Any:
 # ── retry ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_retry_says_what_is_left_and_makes_it_wait(path: Path) -> None:
+async def test_retry_shows_what_is_left_and_makes_it_wait(path: Path) -> None:
     """E-3, E-4"""
     half_done(path)
     async with dashboard(path) as dash:
@@ -177,7 +177,7 @@ async def test_fetching_from_an_unfinished_job_asks(path: Path, tmp_path: Path) 
     assert len(list((tmp_path / "here").glob("*.jsonl"))) == 1
 
 
-async def test_fetching_several_says_how_many(path: Path, tmp_path: Path) -> None:
+async def test_fetching_several_shows_how_many(path: Path, tmp_path: Path) -> None:
     half_done(path)
     other = begin(path, "other", total=1)
     other.did("ok")
@@ -190,7 +190,7 @@ async def test_fetching_several_says_how_many(path: Path, tmp_path: Path) -> Non
     assert len(list((tmp_path / "here").glob("*.jsonl"))) == 2
 
 
-async def test_a_folder_that_cannot_be_written_is_said(
+async def test_a_folder_that_cannot_be_written_is_reported(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C-8"""
@@ -372,7 +372,7 @@ async def test_quitting_shows_which_scripts_go_on(path: Path) -> None:
     assert last_words(0, 0, 3) == ["3 scripts go on here; see them with: jobdash list"]
 
 
-async def test_a_store_that_fails_says_what_and_that_one_may_try_again(path: Path) -> None:
+async def test_a_store_that_fails_shows_what_and_that_one_may_try_again(path: Path) -> None:
     """C-8, C-10"""
     begin(make_store(path), total=4).did("ok")
     async with dashboard(path, working=False) as dash:
@@ -387,7 +387,7 @@ async def test_a_store_that_fails_says_what_and_that_one_may_try_again(path: Pat
         assert severity == "error"
 
 
-async def test_a_job_that_ended_meanwhile_is_said(path: Path) -> None:
+async def test_a_job_that_ended_meanwhile_is_reported(path: Path) -> None:
     """C-9"""
     run = begin(make_store(path), total=4)
     run.did("ok")
@@ -439,7 +439,7 @@ async def test_a_killed_script_counts_as_lost_at_once(path: Path) -> None:
         await dash.until(lambda: "○ pending" in dash.screen)
 
 
-async def test_a_suspended_script_is_told_as_what_it_is(path: Path) -> None:
+async def test_a_suspended_script_is_shown_as_what_it_is(path: Path) -> None:
     with process(SLEEP) as child:
         os.kill(child.pid, signal.SIGSTOP)
         await asyncio.to_thread(os.waitid, os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
@@ -468,7 +468,7 @@ async def test_a_suspended_script_is_told_as_what_it_is(path: Path) -> None:
     ]
 
 
-async def test_stopping_several_says_what_is_done_and_what_is_waited_for(path: Path) -> None:
+async def test_stopping_several_shows_what_is_done_and_what_is_waited_for(path: Path) -> None:
     """C-5, E-9"""
     with process(DEAF) as one, process(DEAF) as two:
         begin(make_store(path), "one", total=10, owner=owner_of(one.pid)).did("ok")
@@ -512,7 +512,7 @@ async def test_the_progress_list_has_room_for_what_became_of_a_process(path: Pat
 # ── what a reviewer found ──────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_cancel_and_delete_of_what_has_ended_says_which_key_removes_it(path: Path) -> None:
+async def test_cancel_and_delete_of_what_has_ended_shows_which_key_removes_it(path: Path) -> None:
     """C-12, E-6"""
     half_done(path, "completed")
     other = begin(path, "other")
@@ -529,7 +529,7 @@ async def test_cancel_and_delete_of_what_has_ended_says_which_key_removes_it(pat
         assert not dash.app.screen.is_modal
 
 
-async def test_fetch_of_an_unkeyed_job_says_at_once_why_not(path: Path) -> None:
+async def test_fetch_of_an_unkeyed_job_shows_at_once_why_not(path: Path) -> None:
     run = begin(make_store(path), total=9, keyed=False)
     run.claimed.lease.write_counts(4, 0)
     async with dashboard(path) as dash:
@@ -576,7 +576,7 @@ async def test_the_undo_of_a_mixed_removal_speaks_of_both_kinds(path: Path) -> N
         assert "1 of them, not finished then, will be cancelled." in words
 
 
-async def test_own_cancels_are_told_once(path: Path) -> None:
+async def test_own_cancels_are_reported_once(path: Path) -> None:
     """While the dialog lists them, no toast lies over it."""
     for number in range(3):
         run = begin(make_store(path) if not number else path, f"run {number}", owner=ELSEWHERE, total=2)

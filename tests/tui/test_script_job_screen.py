@@ -240,7 +240,7 @@ async def test_the_output_of_a_script_is_followed(path: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-async def test_the_output_is_followed_until_somebody_scrolls_up(path: Path, tmp_path: Path) -> None:
+async def test_the_output_is_followed_until_a_person_scrolls_up(path: Path, tmp_path: Path) -> None:
     log = tmp_path / "out.log"
     log.write_text("".join(f"line {number}\n" for number in range(100)))
 
@@ -328,7 +328,7 @@ async def test_hostile_keys_are_text(path: Path) -> None:
         await dash.until(lambda: "Err[b]" in dash.screen)
 
 
-async def test_a_stalled_job_says_so_and_what_to_do(path: Path) -> None:
+async def test_a_stalled_job_shows_it_and_what_to_do(path: Path) -> None:
     begin(make_store(path), total=4, lease_ms=LAPSED - 120_000, owner=ELSEWHERE).did("ok")
     change(path, "UPDATE job SET lease_until = lease_until - 3600000")
     async with dashboard(path, working=False) as dash:
@@ -446,7 +446,7 @@ async def test_keys_reach_the_list_behind_an_outcome_nothing_has(path: Path) -> 
         assert on_screen(view)[0].key == "key 0000000"
 
 
-async def test_an_outcome_that_nothing_has_is_said_in_a_sentence(path: Path) -> None:
+async def test_an_outcome_that_nothing_has_is_described_in_a_sentence(path: Path) -> None:
     run = begin(make_store(path), total=1)
     run.did("skipped")
     async with dashboard(path, working=False) as dash:
@@ -517,7 +517,7 @@ async def test_ages_on_the_details_page_go_on_when_the_job_has_ended(path: Path,
         await dash.until(lambda: dash.screen != before)
 
 
-async def test_a_part_of_the_errors_says_so_first_and_long_messages_are_cut(path: Path) -> None:
+async def test_a_part_of_the_errors_is_marked_first_and_long_messages_are_cut(path: Path) -> None:
     run = begin(make_store(path), total=3)
     from jobdash.store.leases import ItemWrite
 

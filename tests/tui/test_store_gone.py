@@ -38,7 +38,7 @@ def delete_folder(path: Path) -> None:
 @pytest.mark.parametrize("gone", [delete, move, replace, delete_folder])
 @pytest.mark.parametrize("where", ["table", "job", "dialog"])
 @pytest.mark.slow
-async def test_it_is_said_within_a_second_and_nothing_is_written(
+async def test_it_is_reported_within_a_second_and_nothing_is_written(
     path: Path, server: EmulatorServer, gone: Callable[[Path], None], where: str
 ) -> None:
     async with dashboard(path, [account("openai", server)], rows=jobs("in_progress", "failed")) as dash:

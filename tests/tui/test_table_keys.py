@@ -132,7 +132,7 @@ async def test_filter_goes_with_escape_and_stays_with_down(path: Path) -> None:
         await dash.until(lambda: len(dash.names) == len(MIXED))
 
 
-async def test_a_mistake_is_said_and_the_last_good_result_stays(path: Path) -> None:
+async def test_a_mistake_is_reported_and_the_last_good_result_stays(path: Path) -> None:
     async with dashboard(path, rows=jobs(*MIXED), working=False, size=(80, 24)) as dash:
         await dash.press("slash")
         await dash.type("job failed>")

@@ -22,7 +22,7 @@ _FLAGS = termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
 
 
 @pytest.fixture(autouse=True)
-def _hears_ctrl_c() -> Iterator[None]:
+def _receives_ctrl_c() -> Iterator[None]:
     """Undo what a background job of a shell inherits and hands on: an ignored Ctrl-C."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_IGN:

@@ -17,7 +17,7 @@ from jobdash.errors import StoreError
 from jobdash.operations.planning import plan_jobs
 
 
-async def test_an_undo_while_the_store_is_busy_is_said_and_ends_nothing(
+async def test_an_undo_while_the_store_is_busy_is_reported_and_ends_nothing(
     path: Path, server: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_: object, **__: object) -> NoReturn:

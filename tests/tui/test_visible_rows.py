@@ -32,14 +32,14 @@ async def test_s_goes_on_although_rows_move_all_the_time(path: Path) -> None:
         assert seen == [*list(SortOrder)[1:], *list(SortOrder), SortOrder.CREATED]
 
 
-async def test_the_help_says_what_moved_means(path: Path) -> None:
+async def test_the_help_explains_what_moved_means(path: Path) -> None:
     async with dashboard(path, rows=jobs("pending"), working=False, size=(120, 80)) as dash:
         await dash.press("question_mark")
         await dash.until(lambda: "3 moved" in dash.screen)
         assert "Home sorts again" in dash.screen
 
 
-async def test_the_doctor_says_who_owns_what(path: Path) -> None:
+async def test_the_doctor_shows_who_owns_what(path: Path) -> None:
     async with dashboard(path, rows=jobs("pending"), working=False) as dash:
         dash.app.action_doctor()
         await dash.until(lambda: f"{path}: " in dash.screen.replace("\n", ""))

@@ -49,12 +49,12 @@ def test_a_terminal_shows_the_same(
     assert len(written) <= len(full) + len("\x1b[0m")
 
 
-def test_a_style_that_says_nothing_is_not_taken_back() -> None:
+def test_a_style_without_effect_is_not_reset() -> None:
     pen = Pen(ColorSystem.TRUECOLOR)
     assert pen.write([Segment("a", Style(bold=False)), Segment("b", None)]) + pen.lift() == "ab"
 
 
-def test_what_the_terminal_knows_is_not_said_again() -> None:
+def test_only_what_differs_from_the_style_in_front_is_written() -> None:
     pen = Pen(ColorSystem.TRUECOLOR)
     name = Style(color="#c3c9dd", bgcolor="#16171f", bold=True)
     age = Style(color="#7a7e8d", bgcolor="#16171f")
@@ -64,7 +64,7 @@ def test_what_the_terminal_knows_is_not_said_again() -> None:
 
 
 @pytest.mark.parametrize("before", [None, Style(color="red")])
-def test_a_link_is_told_whole(before: Style | None) -> None:
+def test_a_link_is_written_whole(before: Style | None) -> None:
     written = Pen(ColorSystem.TRUECOLOR).write(
         [Segment("x", before), Segment("y", Style(color="red", link="https://example.org"))]
     )
