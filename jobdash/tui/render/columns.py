@@ -21,58 +21,39 @@ class JobColumn(StrEnum):
     REMOTE_ID = "remote_id"
 
 
-HEADERS = {
-    JobColumn.NAME: "NAME",
-    JobColumn.ACCOUNT: "ACCOUNT",
-    JobColumn.MODEL: "MODEL",
-    JobColumn.STATUS: "STATUS",
-    JobColumn.BAR: "PROGRESS",
-    JobColumn.COUNTS: "",
-    JobColumn.FAILED: "FAILED",
-    JobColumn.AGE: "AGE",
-    JobColumn.LEFT: "LEFT",
-    JobColumn.REMOTE_ID: "PROVIDER'S ID",
-}
-RIGHT = frozenset({JobColumn.COUNTS, JobColumn.FAILED, JobColumn.AGE, JobColumn.LEFT})
-"""Numbers are right-aligned, and so are their headers."""
+class ColumnSpec(NamedTuple):
+    """What is fixed about a column."""
 
-SORT_OF = {
-    JobColumn.NAME: "name",
-    JobColumn.ACCOUNT: "account",
-    JobColumn.BAR: "progress",
-    JobColumn.COUNTS: "total",
-    JobColumn.FAILED: "failed",
-    JobColumn.AGE: "created",
+    header: str
+    minimum: int
+    """Its least width in cells."""
+    sort: str | None = None
+    """The order that a click on its header sorts by."""
+    right: bool = False
+    """It and its header are aligned to the right, as numbers are."""
+    dropped: int = 0
+    """Its turn to go when the terminal is narrow; 0 stays in any width."""
+    comfort: int = 0
+    """The width of the terminal from which on it is worth making the name narrower for."""
+
+
+COLUMNS = {
+    JobColumn.NAME: ColumnSpec("NAME", 20, "name"),
+    JobColumn.ACCOUNT: ColumnSpec("ACCOUNT", 7, "account", dropped=4),
+    JobColumn.MODEL: ColumnSpec("MODEL", 14, dropped=2, comfort=138),
+    JobColumn.STATUS: ColumnSpec("STATUS", 14),
+    JobColumn.BAR: ColumnSpec("PROGRESS", 8, "progress", dropped=7),
+    JobColumn.COUNTS: ColumnSpec("", 13, "total", right=True),
+    JobColumn.FAILED: ColumnSpec("FAILED", 7, "failed", right=True, dropped=5),
+    JobColumn.AGE: ColumnSpec("AGE", 5, "created", right=True, dropped=6),
+    JobColumn.LEFT: ColumnSpec("LEFT", 6, right=True, dropped=3),
+    JobColumn.REMOTE_ID: ColumnSpec("PROVIDER'S ID", 30, dropped=1, comfort=190),
 }
-"""The order a click on a header asks for."""
+_DROPPED = sorted((one for one in JobColumn if COLUMNS[one].dropped), key=lambda one: COLUMNS[one].dropped)
 
 MARGIN = 3
 """Cells in front of the name: cursor, mark, space."""
 GAP = 2
-_MINIMUM = {
-    JobColumn.NAME: 20,
-    JobColumn.ACCOUNT: 7,
-    JobColumn.MODEL: 14,
-    JobColumn.STATUS: 14,
-    JobColumn.BAR: 8,
-    JobColumn.COUNTS: 13,
-    JobColumn.FAILED: 7,
-    JobColumn.AGE: 5,
-    JobColumn.LEFT: 6,
-    JobColumn.REMOTE_ID: 30,
-}
-# What goes first when the terminal is narrow; name, status and the counts stay.
-_DROPPED = (
-    JobColumn.REMOTE_ID,
-    JobColumn.MODEL,
-    JobColumn.LEFT,
-    JobColumn.ACCOUNT,
-    JobColumn.FAILED,
-    JobColumn.AGE,
-    JobColumn.BAR,
-)
-# A column that would only just fit is not worth squeezing the name for.
-_COMFORT = {JobColumn.REMOTE_ID: 190, JobColumn.MODEL: 138}
 _COUNTS_MOST = 19
 """``1,000,000/1,000,000``; where there is less room, totals are abbreviated."""
 _NAME_MOST = 60
@@ -113,10 +94,10 @@ def column_layout(width: int, account_width: int = 7, chosen: tuple[str, ...] = 
 
     ``account_width`` is that of the longest account name; ``chosen`` limits the columns to those named.
     """
-    minimum = dict(_MINIMUM)
+    minimum = {column: spec.minimum for column, spec in COLUMNS.items()}
     minimum[JobColumn.ACCOUNT] = min(14, max(minimum[JobColumn.ACCOUNT], account_width))
     columns = [column for column in JobColumn if not chosen or _is_chosen(column, chosen)]
-    columns = [column for column in columns if width >= _COMFORT.get(column, 0)]
+    columns = [column for column in columns if width >= COLUMNS[column].comfort]
     room = width - MARGIN - 2
     for candidate in _DROPPED:
         if _needed(columns, minimum) <= room:

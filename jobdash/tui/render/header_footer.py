@@ -15,7 +15,7 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE, short_span
 from jobdash.operations.job_lookup import Counts, Sort
 from jobdash.tui.context import UnderWay
-from jobdash.tui.render.columns import GAP, HEADERS, RIGHT, SORT_OF, ColumnLayout, JobColumn
+from jobdash.tui.render.columns import COLUMNS, GAP, ColumnLayout, JobColumn
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, cut, gap, short_count
 
@@ -189,15 +189,15 @@ def header_spans(layout: ColumnLayout, sort: Sort, symbols: Symbols) -> list[Spa
     x = 0
     arrow = symbols.down if sort.descending else symbols.up
     for place in layout.places:
-        order = SORT_OF.get(place.column)
+        spec = COLUMNS[place.column]
+        order, text = spec.sort, spec.header
         chosen = order == sort.order
-        text = HEADERS[place.column]
         if place.column is JobColumn.COUNTS and chosen:
             text = "TOTAL"
         if chosen:
             apart = " " if len(text) + len(arrow) < place.width else ""
-            text = f"{text}{apart}{arrow}" if place.column not in RIGHT else f"{arrow}{apart}{text}"
-        text = text.rjust(place.width) if place.column in RIGHT else text.ljust(place.width)
+            text = f"{text}{apart}{arrow}" if not spec.right else f"{arrow}{apart}{text}"
+        text = text.rjust(place.width) if spec.right else text.ljust(place.width)
         spans.append(gap(place.start - x))
         tone = "accent" if chosen else "header"
         spans.append(Span(text[: place.width + GAP], tone, f"sort_by('{order}')" if order else None))
@@ -211,7 +211,7 @@ def sort_spans(layout: ColumnLayout, sort: Sort, moved: int, symbols: Symbols) -
     It stands out where no header shows it: the order has no column, or none that is drawn.
     """
     arrow = symbols.down if sort.descending else symbols.up
-    shown = any(SORT_OF.get(place.column) == sort.order for place in layout.places)
+    shown = any(COLUMNS[place.column].sort == sort.order for place in layout.places)
     tone = "text" if shown else "accent"
     spans = [Span("sort ", "muted", "sort"), Span(f"{sort.order} {arrow}", tone, "reverse")]
     if moved:

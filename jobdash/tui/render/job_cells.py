@@ -8,7 +8,7 @@ from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
-from jobdash.tui.render.columns import RIGHT, JobColumn
+from jobdash.tui.render.columns import COLUMNS, JobColumn
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece, fit, short_count
 
@@ -147,7 +147,7 @@ def line(
             drawn[column] = bar(row, width, symbols, now)
             continue
         text, style = texts[column]
-        drawn[column] = [(_aligned(text, width, column in RIGHT, symbols.more), style)]
+        drawn[column] = [(_aligned(text, width, COLUMNS[column].right, symbols.more), style)]
     return drawn
 
 
