@@ -59,8 +59,8 @@ def at_random(place: LocalWorld, kills: int, chance: random.Random, workers: int
             script = place.start(name, LONG, fails=FAILS, item_s=0.0005, workers=workers)
             code = script.life.ends_within(chance.uniform(0, LONGEST_LIFE_S)) if killed < kills else None
             if code is None and killed < kills:
-                script.life.kill()
-                killed, here = killed + 1, here + 1
+                if script.life.kill():
+                    killed, here = killed + 1, here + 1
             elif code is None:
                 code = script.life.code()
             assert (code, script.err) in {(None, ""), (0, "")}

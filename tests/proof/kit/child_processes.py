@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -55,10 +56,11 @@ class Life:
         assert told["event"] == event, told
         return told
 
-    def kill(self) -> None:
-        """Kill it for good, and see it buried."""
-        os.kill(self.pid, signal.SIGKILL)
-        self.wait("dead")
+    def kill(self) -> bool:
+        """Kill it and wait for its end; return whether it was still there to be killed."""
+        with contextlib.suppress(ProcessLookupError):  # it ended at this very moment, and is reaped already
+            os.kill(self.pid, signal.SIGKILL)
+        return int(self.wait("dead")["code"]) == -signal.SIGKILL
 
     def code(self) -> int:
         """Let it come to its end; return its exit code, or the signal that killed it as a negative number."""
