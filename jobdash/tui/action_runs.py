@@ -1,4 +1,4 @@
-"""Actions under way: they belong to the app, and go on whatever screen is shown."""
+"""The execution of plans: runs belong to the app, and continue whatever screen is shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOK_EVERY_S = 0.05
 
 @dataclass
 class ActionRun:
-    """One plan being carried out. ``outcomes`` grows from another thread; everything else is the screen's."""
+    """The execution of one plan. Another thread appends to ``outcomes``; the rest is the UI thread's."""
 
     plan: Plan
     outcomes: list[ActionOutcome] = field(default_factory=list)
@@ -40,11 +40,11 @@ class ActionRun:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether it has ended."""
         return self._over.is_set()
 
     def end(self, error: str | None = None) -> None:
-        """Say that it is over, from whichever thread."""
+        """Mark it as ended; from any thread."""
         self.error = error
         self._over.set()
 
@@ -64,7 +64,7 @@ class ActionRun:
         return self.plan.choices.stop_process and self.plan.can_stop
 
     def summary(self) -> ActionSummary:
-        """Return what has become of it so far."""
+        """Return its results so far."""
         return ActionSummary(self.plan, tuple(self.outcomes), self.stopping)
 
     async def wait(self) -> None:
@@ -86,7 +86,7 @@ def summary_line(run: ActionRun) -> str:
 
 
 def summary_parts(run: ActionRun) -> list[str]:
-    """Return the parts of `summary_line`, each of which stands on one line."""
+    """Return the parts of `summary_line`, each of which is kept on one line."""
     from jobdash.domain.describe.plan_text import result_counts
 
     return [f"{word}: {number:,}" for word, number in result_counts(run.summary())]
@@ -108,7 +108,7 @@ class ActionRuns:
 
     @property
     def out_of_sight(self) -> list[ActionRun]:
-        """Those that go on without their dialog."""
+        """Those that continue without their dialog."""
         return [run for run in self.all if run.hidden and not run.ended]
 
     def start(self, plan: Plan) -> ActionRun:

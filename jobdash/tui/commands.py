@@ -47,7 +47,7 @@ class HelpGroup(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CommandState:
-    """What decides whether a command is offered at all: it is hidden, not dimmed, where it is not."""
+    """What decides whether a command is offered; where it is not, it is hidden instead of dimmed."""
 
     row: JobRow | None = None
     accepted: bool = True
@@ -55,7 +55,7 @@ class CommandState:
     items: bool = False
     """Whether the items of the job are on the screen."""
     hidden_runs: bool = False
-    """Whether an action goes on without its dialog."""
+    """Whether a run continues without its dialog."""
 
     @property
     def unfinished(self) -> bool:

@@ -1,4 +1,4 @@
-"""What every part of the dashboard works with: the store, the time, the settings, the glyphs."""
+"""The context of every part of the dashboard: store, clock, settings, glyphs; and a selection of jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobdash.tui.render.symbols import Symbols, choose
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """What the accounts' threads have reported since the store was last written."""
+    """Reports of the accounts' threads that are not in the store."""
 
     waiting: dict[str, int] = field(default_factory=dict)
     """By account, the time (ms UTC) until which a rate limit holds it up."""
@@ -27,7 +27,7 @@ class UnderWay:
 
 @dataclass
 class DashboardContext:
-    """Made once at the start, and handed down."""
+    """The surroundings of all screens and flows; made once at the start."""
 
     config: Config
     browser: Browser
@@ -56,7 +56,7 @@ class DashboardContext:
         *,
         demo: bool = False,
     ) -> DashboardContext:
-        """Put together what follows from the settings."""
+        """Return the context that follows from the settings."""
         return cls(
             config=config,
             browser=browser,

@@ -1,4 +1,4 @@
-"""The application as its screens, widgets and flows see it: they import this, and the app imports them."""
+"""The interface of the application for its screens, widgets and flows, which it imports."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Synced(ThreadMessage):
 
 @dataclass
 class AccountWaiting(ThreadMessage):
-    """An account waits because its provider asked for it, until a time (ms UTC); None: no more."""
+    """An account waits for a rate limit until a time (ms UTC); None: no longer."""
 
     account: str
     until: int | None

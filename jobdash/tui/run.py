@@ -1,4 +1,4 @@
-"""Starting the dashboard: nothing but Textual and the standard library stands before its first rows."""
+"""The start of the dashboard: before the first rows only Textual and the standard library are imported."""
 
 from __future__ import annotations
 

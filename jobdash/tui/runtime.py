@@ -29,7 +29,7 @@ SPARE_THREADS = 16
 
 
 class Runtime:
-    """One store worker and one worker an account; everything heavy is imported inside them."""
+    """One thread for the store and one for each account; heavy imports happen inside them."""
 
     def __init__(self, app: App[None], context: DashboardContext, post: Callable[[Message], object]) -> None:
         self._app = app

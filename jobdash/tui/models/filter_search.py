@@ -58,7 +58,7 @@ class FilterSearch:
         self._pool.submit(self._search, self._turn(), scope, sort)
 
     def locate(self, scope: Scope, sort: Sort, key: SortKey, report: Callable[[int], None]) -> None:
-        """Count the rows in front of a key."""
+        """Count the rows before a key."""
         self._pool.submit(self._locate, self._turn(), scope, sort, key, report)
 
     def stop(self) -> None:

@@ -185,7 +185,7 @@ class JobList:
         self._locate()
 
     def show_from_top(self) -> None:
-        """Sort again, and stand on the first row."""
+        """Sort again, with the cursor on the first row."""
         self._display.touched = False
         self.show()
 
@@ -299,7 +299,7 @@ MARKS_MOST = 50_000
 
 
 class MarkedJobs:
-    """The marks of one table, whose set of ids they are kept in."""
+    """The marked jobs, as a set of ids shared with the table."""
 
     def __init__(self, browser: Browser, ids: set[int]) -> None:
         self._browser = browser

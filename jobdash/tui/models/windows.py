@@ -46,7 +46,7 @@ class RowWindow:
 
     @property
     def end(self) -> int:
-        """The index behind the last loaded row."""
+        """The index after the last loaded row."""
         return self.start + len(self.rows)
 
     @property

@@ -1,4 +1,4 @@
-"""Which columns a terminal of some width has room for, and where each begins."""
+"""The columns of the job table, and their layout for a width of the terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class JobColumn(StrEnum):
 
 
 class ColumnSpec(NamedTuple):
-    """What is fixed about a column."""
+    """The fixed facts of a column."""
 
     header: str
     minimum: int

@@ -1,4 +1,4 @@
-"""One job as the cells of one line: texts already gated and fitted, each with the name of its style."""
+"""The cells of a job in the table: gated and fitted texts, each with the name of its style."""
 
 from __future__ import annotations
 

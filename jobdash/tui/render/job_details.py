@@ -1,4 +1,4 @@
-"""Everything known of one job, as the lines of its screen: errors, details, log."""
+"""The lines of the screen of a job: header, progress, errors, details, log."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAME = 32
 
 
 class JobView(Protocol):
-    """What the screen of a job shows; who runs the job decides which one it is."""
+    """What the screen of a job shows, for one kind of job: a provider's batch, or a script's."""
 
     unit: str
     """What its items are called; empty for requests."""

@@ -1,4 +1,4 @@
-"""The two lines about one job: its title, and in one sentence what is worth knowing of it now."""
+"""The two detail lines of a job: its title, and what is worth knowing of it now."""
 
 from __future__ import annotations
 

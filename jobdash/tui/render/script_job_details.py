@@ -1,4 +1,4 @@
-"""Everything known of a script's job, as the lines of its screen."""
+"""The lines of the screen of a script's job: errors, details, attempts, output."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ _WIDTH = 2_000
 
 
 class ScriptTail:
-    """The last lines of a log file that goes on growing."""
+    """The last lines of a log file, read off the UI thread."""
 
     def __init__(self) -> None:
         self._pieces: list[Piece] = []

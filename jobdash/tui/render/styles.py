@@ -1,4 +1,4 @@
-"""The tones of the dashboard: names for colours that follow the theme, drawn by line widgets.
+"""Tones, which are names for colours that follow the theme, and the base of widgets drawn in them.
 
 They are computed from the theme's variables and not given by style sheets: a component class is a node of its
 own for the style sheet in every widget, and twenty of them in each line double the time to the first screen.
@@ -22,7 +22,7 @@ from jobdash.tui.terminal.app import display_error
 
 
 class _Style(NamedTuple):
-    """A colour of the theme at some strength, on the ground or on a colour of its own."""
+    """A colour of the theme at some strength, on the background or on another colour."""
 
     color: str
     alpha: float = 1.0

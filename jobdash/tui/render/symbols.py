@@ -1,4 +1,4 @@
-"""The glyphs of the dashboard, and what stands for them where the terminal has only ASCII."""
+"""The glyphs of the dashboard, and their replacements on a terminal that has only ASCII."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobdash.domain.status import Status
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """One cell each, and in the common terminal fonts; a word always stands beside them."""
+    """Glyphs of one cell each, found in the common terminal fonts; each has a word beside it."""
 
     status: dict[Status, str]
     items: dict[ItemStatus, str]

@@ -1,4 +1,4 @@
-"""A screen whose keys act on jobs: the table, and a job's own screen."""
+"""The base of the screens whose keys act on jobs: the table, and a job's own screen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobdash.tui.widgets.line import Line
 
 
 class ActionScreen(ExactScreen):
-    """What both screens do with a job."""
+    """A screen with the commands that act on selected jobs."""
 
     app: Host
     place: ClassVar[Place]

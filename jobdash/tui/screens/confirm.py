@@ -1,4 +1,4 @@
-"""The dialog in front of every action: a frozen plan, what it will do, and two buttons."""
+"""The dialog before an action: the plan, what it will do, and two buttons."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ChoiceBox(Checkbox):
 
 
 class ConfirmScreen(Dialog[Plan | None]):
-    """Asks once; the answer is the plan as it was shown, or None."""
+    """Asks before a plan is executed; the result is the plan as it was shown, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "keep", "Keep", show=False),

@@ -23,7 +23,7 @@ _FRAME = 2
 
 
 class Dialog(ModalScreen[T], Generic[T]):
-    """A body that scrolls, and a foot with the buttons that does not."""
+    """A dialog with a body that scrolls above a fixed foot with the buttons."""
 
     AUTO_FOCUS = None
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,7 +64,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         yield from ()
 
     def foot(self) -> Iterator[Widget]:
-        """Yield what stands above the buttons, always in sight."""
+        """Yield the fixed widgets above the buttons."""
         yield from ()
 
     def buttons(self) -> Iterator[Button]:
@@ -105,7 +105,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         return list(self.query(PlanList))
 
     def action_scroll_body(self, by: int) -> None:
-        """Scroll by a screen: the list of jobs first, then what stands around it."""
+        """Scroll by a screen: the list of jobs first, then the body around it."""
         body = self.query_one("#body")
         back = by < 0 and body.scroll_y > 0
         if back or not any(jobs.go_pages(by) for jobs in self._lists()):
@@ -126,7 +126,7 @@ _FOLLOW_EVERY_S = 0.2
 
 
 class AskScreen(Dialog[bool]):
-    """True when the bold answer was given."""
+    """A question with a safe answer (False) and a bold one (True)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "keep", "Keep", show=False),
@@ -170,7 +170,7 @@ class AskScreen(Dialog[bool]):
 
 
 class QuitScreen(AskScreen):
-    """The question before leaving; a second ``q`` leaves at once."""
+    """The question before quitting; a second ``q`` quits at once."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "app.quit", "Quit", show=False)]
 

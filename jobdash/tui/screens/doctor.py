@@ -1,4 +1,4 @@
-"""The doctor: the store, the settings, and whether each account answers, line by line as they do."""
+"""The doctor: the state of the store, the settings, and each account as it answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MEGABYTE = 1_000_000
 
 
 class DoctorScreen(ExactScreen):
-    """Looks for what is wrong; an account that hangs keeps only its own line waiting."""
+    """Facts about store, settings and accounts; an account that hangs delays only its own lines."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "close", "Close", key_display="esc"),

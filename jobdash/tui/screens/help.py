@@ -37,7 +37,7 @@ _MOVED = (
 
 
 class HelpScreen(ModalScreen[None]):
-    """Keys and words; any of its keys closes it."""
+    """The help; any of its keys closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter", "close", "Close", show=False)

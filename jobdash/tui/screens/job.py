@@ -1,4 +1,4 @@
-"""One job's own screen: progress, items, errors, details, log; it follows the job live."""
+"""The screen of one job: progress, items, errors, details, log; kept live."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CLOCK_EVERY, _OUTPUT_EVERY = 4, 2
 
 
 class JobScreen(ActionScreen):
-    """Everything known of one job, and the keys that act on it."""
+    """One job on pages, and the keys that act on it."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.JOB)
     place = Place.JOB

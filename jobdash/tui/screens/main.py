@@ -40,7 +40,7 @@ _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
 
 
 class MainScreen(ActionScreen):
-    """One live table of all jobs."""
+    """The table of all jobs between the lines about accounts and the current job."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.MAIN)
     place = Place.MAIN

@@ -109,7 +109,7 @@ class ProgressScreen(Dialog[None]):
 
     @on(Button.Pressed, "#leave")
     def action_leave(self) -> None:
-        """Go back to the table; the run goes on."""
+        """Go back to the table; the run continues."""
         self.run.hidden = not self.run.ended
         self.dismiss(None)
 

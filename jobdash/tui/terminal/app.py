@@ -48,7 +48,7 @@ class KeysUnderWay:
 
 
 class TerminalApp(App[None]):
-    """An app in a terminal that other programs use before, after and in between."""
+    """An app that shares its terminal with the shell and other programs."""
 
     def __init__(self) -> None:
         super().__init__(driver_class=_driver_class())
@@ -140,7 +140,7 @@ def _ascii(char: str, letters: bool) -> str:
 
 
 class AsciiFilter(LineFilter):
-    """The last thing every line of every widget goes through."""
+    """A filter of every line before it is written: other characters than ASCII are replaced."""
 
     def __init__(self, *, letters: bool) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TerminalDriver(linux_driver.LinuxDriver):
-    """Draws all of the screen again whenever the process goes on, and never starts its threads twice."""
+    """Draws the whole screen again when the process continues, and never starts its threads twice."""
 
     on_continue: Callable[[], None]
     """Called when the terminal is the dashboard's again; set by the app."""

@@ -1,4 +1,4 @@
-"""What stands in place of an empty table: why it is empty, and what to do."""
+"""The text in place of an empty table: why it is empty, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filter's line: what is typed, how much it finds or what is wrong with it, and the order beside it."""
+"""The line of the filter: its entry, its count or its mistake, and the order of the list."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class FilterInput(Input):
 
 
 class FilterBar(Horizontal):
-    """Reads the filter while it is typed."""
+    """The filter's entry between its prompt and its count; parses it while it is typed."""
 
     class Typed(Message):
-        """The filter is another one; while there is a mistake in it, what stands in front of the mistake."""
+        """The filter has changed; of one with a mistake, the conditions before the mistake."""
 
         def __init__(self, conditions: Conditions) -> None:
             super().__init__()
@@ -77,7 +77,7 @@ class FilterBar(Horizontal):
         self.mistake: str | None = None
 
     def compose(self) -> ComposeResult:
-        """Lay out prompt, entry, and what stands on the right."""
+        """Lay out prompt, entry, and count."""
         yield Line(id="filter-prompt")
         yield FilterInput(id="filter", compact=True, select_on_focus=False)
         yield Line(id="filter-count")
@@ -152,7 +152,7 @@ class FilterBar(Horizontal):
 
 
 def _parsed(text: str) -> tuple[Conditions, str | None]:
-    """Return the conditions in front of a mistake, and the mistake."""
+    """Return the conditions before a mistake, and the mistake."""
     from jobdash.domain.filter.language import parse
 
     try:

@@ -1,4 +1,4 @@
-"""One line of text at the edge of the screen: set, compared, drawn only when it differs, never laid out."""
+"""A line of text that is drawn only where it differs, and never changes the layout."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Line(StyledWidget):
         self._strips: dict[tuple[tuple[Span, ...], tuple[Span, ...], int, str], Strip] = {}
 
     def put(self, left: list[Span], right: list[Span] | None = None) -> None:
-        """Show these spans; nothing is drawn when they are what stands there."""
+        """Show these spans; nothing is drawn when they are the same."""
         new = (tuple(left), tuple(right or ()))
         if new == (self._left, self._right):
             return

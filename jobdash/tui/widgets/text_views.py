@@ -1,4 +1,4 @@
-"""Many lines of text in tones that scroll; only what is visible is drawn."""
+"""Texts in tones: lines that scroll, and wrapped blocks."""
 
 from __future__ import annotations
 
