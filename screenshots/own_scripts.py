@@ -9,8 +9,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 from jobdash.operations.actor import current_actor
+from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import ClaimRequest, claim
-from jobdash.store.leases import ItemWrite, open_store
+from jobdash.store.leases import ItemWrite
 from jobdash.store.owner import Owner, current_owner
 
 MINUTE = 60_000
@@ -27,7 +28,7 @@ _PRICELESS = ("ValueError", "no price in column 7")
 @contextmanager
 def clock_at(now: int) -> Iterator[None]:
     """Let the store's own clock stand still."""
-    with patch("jobdash.store.leases.now_ms", lambda: now):
+    with patch("jobdash.store.dialects.sqlite.now_ms", lambda: now):
         yield
 
 
@@ -70,13 +71,13 @@ def _job(
             argv=command,
             cwd="/",
         )
-        claimed = claim(open_store(path), wanted)
-        hold = claimed.hold
-        hold.expect(keys)
-        hold.write_items([_outcome(key, number, bad.get(number)) for number, key in enumerate(keys[:done])])
+        claimed = claim(open_for_worker(path), wanted)
+        lease = claimed.lease
+        lease.expect(keys)
+        lease.write_items([_outcome(key, number, bad.get(number)) for number, key in enumerate(keys[:done])])
         if end:
-            hold.finish(end, f"cancelled at {done} of {len(keys)}")
-        hold.close()
+            lease.finish(end, f"cancelled at {done} of {len(keys)}")
+        lease.close()
 
 
 def _outcome(key: str, number: int, wrong: tuple[str, str] | None) -> ItemWrite:

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
 import click
+import pytest
 
 from jobdash.cli.main import COMMANDS, group
+from jobdash.domain.time import system_clock
+from jobdash.operations.job_lookup import Browser, Scope, Sort
+from jobdash.store.sample_loader import build_sample_store
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -70,3 +75,18 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_program() -> None:
 if __name__ == "__main__":
     text = README.read_text(encoding="utf-8")
     README.write_text(BLOCK.sub(lambda _: reference(), text), encoding="utf-8")
+
+
+def test_the_scripts_of_the_pictures_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "screenshots"))
+    own_scripts = importlib.import_module("own_scripts")
+    path = tmp_path / "jobs.db"
+    build_sample_store(path, [])
+    own_scripts.add_scripts(path, system_clock())
+    with Browser(path) as browser:
+        rows = browser.page(Scope(), Sort(), None, 9)
+    assert {row.name: (row.status, row.done) for row in rows} == {
+        "thumbnails": ("in_progress", 96),
+        "import-orders": ("cancelled", 62),
+        "transcribe-tapes": ("in_progress", 7),
+    }
