@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -205,16 +206,25 @@ def account_option(*, many: bool = True) -> Callable[[F], F]:
     )
 
 
-def jobs_options(function: F) -> F:
-    """Add ``JOB…``, ``-f`` and ``--account``."""
-    function = account_option()(function)
+def jobs_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add ``JOB…``, ``-f`` and ``--account``, which the command receives as its ``selector``."""
+
+    @wraps(command)
+    def with_selector(
+        *args: Any, words: tuple[str, ...], expr: str | None, accounts: tuple[str, ...], **more: Any
+    ) -> int:
+        from jobdash.cli.selection import JobSelector
+
+        return command(*args, selector=JobSelector(words, expr, accounts), **more)
+
+    function = account_option()(with_selector)
     function = click.option("-f", "--filter", "expr", metavar="EXPR", help="The jobs that pass this filter.")(
         function
     )
     return click.argument("words", nargs=-1, metavar="[JOB]...", type=JobParam())(function)
 
 
-def action_options(function: F) -> F:
+def action_options(function: Callable[..., int]) -> Callable[..., int]:
     """Add ``JOB…``, ``-f``, ``--account``, ``--dry-run`` and ``--yes``."""
     function = click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
     function = click.option("-n", "--dry-run", is_flag=True, help="Print the plan, change nothing.")(function)

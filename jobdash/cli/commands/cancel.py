@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from jobdash.cli.command import action_options, command_with_context, pass_context, wait_option
 from jobdash.cli.context import CliContext
 from jobdash.errors import UsageError
+
+if TYPE_CHECKING:
+    from jobdash.cli.selection import JobSelector
 
 
 @command_with_context(
@@ -23,9 +28,7 @@ from jobdash.errors import UsageError
 @pass_context
 def command(
     context: CliContext,
-    words: tuple[str, ...],
-    expr: str | None,
-    accounts: tuple[str, ...],
+    selector: JobSelector,
     dry_run: bool,
     yes: bool,
     all_pending: bool,
@@ -41,17 +44,15 @@ def command(
     jobdash retry does the rest.
     """
     from jobdash.cli.run_action import RunOptions, act_on
-    from jobdash.cli.selection import JobSelector
     from jobdash.domain.plan import Action, Choices
 
-    wanted = JobSelector(words, expr, accounts)
     choices, manner = Choices(reason=reason), RunOptions(dry_run, yes, wait_ms)
     if all_pending:
-        if words:
+        if selector.words:
             raise UsageError("name jobs or say --all-pending, not both")
         from jobdash.cli.run_action import cancel_all_pending
 
-        return cancel_all_pending(context, wanted, choices, manner, sync_first=not no_sync)
+        return cancel_all_pending(context, selector, choices, manner, sync_first=not no_sync)
     if no_sync:
         raise UsageError("--no-sync goes with --all-pending")
-    return act_on(context, Action.CANCEL, wanted, choices, manner)
+    return act_on(context, Action.CANCEL, selector, choices, manner)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from jobdash.cli.command import command_with_context, jobs_options, pass_context
 from jobdash.cli.context import CliContext
+
+if TYPE_CHECKING:
+    from jobdash.cli.selection import JobSelector
 
 
 @command_with_context(
@@ -30,9 +34,7 @@ from jobdash.cli.context import CliContext
 @pass_context
 def command(
     context: CliContext,
-    words: tuple[str, ...],
-    expr: str | None,
-    accounts: tuple[str, ...],
+    selector: JobSelector,
     folder: Path,
     partial: bool,
 ) -> int:
@@ -43,6 +45,5 @@ def command(
     (exit code 1). Only jobs of your own scripts have results to fetch yet, those whose items have keys.
     """
     from jobdash.cli.fetch_output import fetch_jobs
-    from jobdash.cli.selection import JobSelector
 
-    return fetch_jobs(context, JobSelector(words, expr, accounts), folder, partial=partial)
+    return fetch_jobs(context, selector, folder, partial=partial)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from jobdash.cli.command import action_options, command_with_context, pass_context
 from jobdash.cli.context import CliContext
+
+if TYPE_CHECKING:
+    from jobdash.cli.selection import JobSelector
 
 
 @command_with_context(
@@ -20,9 +25,7 @@ from jobdash.cli.context import CliContext
 @pass_context
 def command(
     context: CliContext,
-    words: tuple[str, ...],
-    expr: str | None,
-    accounts: tuple[str, ...],
+    selector: JobSelector,
     dry_run: bool,
     yes: bool,
     reason: str | None,
@@ -36,9 +39,7 @@ def command(
     if it runs on this computer: SIGTERM after 5 s, SIGKILL after 5 s more.
     """
     from jobdash.cli.run_action import RunOptions, act_on
-    from jobdash.cli.selection import JobSelector
     from jobdash.domain.plan import Action, Choices
 
-    wanted = JobSelector(words, expr, accounts)
     choices = Choices(reason=reason, stop_process=stop_process)
-    return act_on(context, Action.FORCE_FAIL, wanted, choices, RunOptions(dry_run, yes))
+    return act_on(context, Action.FORCE_FAIL, selector, choices, RunOptions(dry_run, yes))

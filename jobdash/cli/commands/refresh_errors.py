@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from jobdash.cli.command import command_with_context, jobs_options, pass_context
 from jobdash.cli.context import CliContext
+
+if TYPE_CHECKING:
+    from jobdash.cli.selection import JobSelector
 
 _ALL = "status:failed,partial,all_failed account!=local"
 
@@ -16,7 +22,7 @@ _ALL = "status:failed,partial,all_failed account!=local"
 )
 @jobs_options
 @pass_context
-def command(context: CliContext, words: tuple[str, ...], expr: str | None, accounts: tuple[str, ...]) -> int:
+def command(context: CliContext, selector: JobSelector) -> int:
     """Ask the providers again why jobs failed, or which of their requests did, and why.
 
     The key (custom_id) of each failed request is kept, too: show, show --json and the dashboard
@@ -24,7 +30,6 @@ def command(context: CliContext, words: tuple[str, ...], expr: str | None, accou
     completed with failures.
     """
     from jobdash.cli.refresh_output import refresh
-    from jobdash.cli.selection import JobSelector
 
-    everything = not words and expr is None
-    return refresh(context, JobSelector(words, _ALL if everything else expr, accounts))
+    everything = not selector.words and selector.expr is None
+    return refresh(context, replace(selector, expr=_ALL) if everything else selector)

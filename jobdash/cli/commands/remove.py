@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from jobdash.cli.command import action_options, command_with_context, pass_context, wait_option
 from jobdash.cli.context import CliContext
 from jobdash.errors import UsageError
+
+if TYPE_CHECKING:
+    from jobdash.cli.selection import JobSelector
 
 
 @command_with_context(
@@ -34,9 +39,7 @@ from jobdash.errors import UsageError
 @pass_context
 def command(
     context: CliContext,
-    words: tuple[str, ...],
-    expr: str | None,
-    accounts: tuple[str, ...],
+    selector: JobSelector,
     dry_run: bool,
     yes: bool,
     force: bool,
@@ -55,7 +58,6 @@ def command(
     of your own script goes at once, and whatever the script still writes is refused.
     """
     from jobdash.cli.run_action import RunOptions, act_on
-    from jobdash.cli.selection import JobSelector
     from jobdash.domain.plan import Action, Choices
 
     if keep_record and not (remote or local_files):
@@ -75,4 +77,4 @@ def command(
         stop_process=stop_process,
     )
     manner = RunOptions(dry_run, yes or force, wait_ms, ended=lambda row: row.removing is None)
-    return act_on(context, Action.REMOVE, JobSelector(words, expr, accounts), choices, manner)
+    return act_on(context, Action.REMOVE, selector, choices, manner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,6 +29,10 @@ class PartsParam(click.ParamType[tuple[str, ...]]):
         return parts
 
 
+if TYPE_CHECKING:
+    from jobdash.cli.selection import JobSelector
+
+
 @command_with_context(
     "retry",
     "jobdash retry k3f9",
@@ -48,9 +52,7 @@ class PartsParam(click.ParamType[tuple[str, ...]]):
 @pass_context
 def command(
     context: CliContext,
-    words: tuple[str, ...],
-    expr: str | None,
-    accounts: tuple[str, ...],
+    selector: JobSelector,
     dry_run: bool,
     yes: bool,
     only: tuple[str, ...],
@@ -63,10 +65,7 @@ def command(
     output goes to a log file. A job whose items have no keys begins from the start.
     """
     from jobdash.cli.run_action import RunOptions, act_on
-    from jobdash.cli.selection import JobSelector
     from jobdash.domain.plan import Action, Choices
 
     choices = Choices(only=only, restart=restart)
-    return act_on(
-        context, Action.RETRY, JobSelector(words, expr, accounts), choices, RunOptions(dry_run, yes)
-    )
+    return act_on(context, Action.RETRY, selector, choices, RunOptions(dry_run, yes))

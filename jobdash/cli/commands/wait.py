@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from jobdash.cli.command import DurationParam, command_with_context, jobs_options, pass_context
 from jobdash.cli.context import CliContext
+
+if TYPE_CHECKING:
+    from jobdash.cli.selection import JobSelector
 
 
 @command_with_context(
@@ -18,9 +23,7 @@ from jobdash.cli.context import CliContext
 @pass_context
 def command(
     context: CliContext,
-    words: tuple[str, ...],
-    expr: str | None,
-    accounts: tuple[str, ...],
+    selector: JobSelector,
     timeout_ms: int | None,
 ) -> int:
     """Wait until all of these jobs have ended; progress is told on stderr.
@@ -28,7 +31,6 @@ def command(
     Exit code 0 when all ended well, 1 otherwise, 7 when the time is up. Works with and without a dashboard
     running: whoever's turn it is asks the providers.
     """
-    from jobdash.cli.selection import JobSelector
     from jobdash.cli.wait_output import wait_for
 
-    return wait_for(context, JobSelector(words, expr, accounts), timeout_ms)
+    return wait_for(context, selector, timeout_ms)
