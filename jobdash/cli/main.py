@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import import_module
@@ -17,7 +16,6 @@ from jobdash.cli.command import shared_options
 from jobdash.cli.context import FAILED, INTERRUPTED, OUTPUT_CLOSED, CliContext
 from jobdash.cli.output import Output, Style, prepared, print_error, print_text
 from jobdash.cli.require_terminal import require_terminal
-from jobdash.cli.tables import cells
 from jobdash.config.settings import default_database_path
 from jobdash.domain.text import clean, redact
 from jobdash.errors import FileFaults, FilterError, JobdashError, UsageError
@@ -222,17 +220,21 @@ def _show_crash(error: Exception, context: CliContext) -> None:
 
 def caret_lines(text: str, position: int) -> tuple[str, str]:
     """Return the filter as it may be seen, and a caret under the place."""
+    from jobdash.cli.tables import cells
+
     shown = clean(text)
     before = clean(text[:position])
     return f"  {shown}", f"  {' ' * cells(before)}^"
 
 
-NAME = "debug.log"
+CRASH_LOG = "debug.log"
 
 
 def write_crash(error: BaseException, context: CliContext) -> Path:
     """Append a traceback to the log beside the store; return the log's path."""
-    path = _data_folder(context) / NAME
+    import traceback
+
+    path = _data_folder(context) / CRASH_LOG
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = "".join(traceback.format_exception(error))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -20,7 +20,7 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError
-from jobdash.providers.registry import bundled, find_provider, registered
+from jobdash.providers.registry import broken, bundled, find_provider, registered
 
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
@@ -289,6 +289,8 @@ class _SettingsReader:
         provider = values.get("provider", base.provider if base else "")
         info = find_provider(str(provider))
         if info is None:
+            if reason := broken().get(str(provider)):
+                raise self.error(f"[{where}] provider {provider} is installed and cannot be loaded: {reason}")
             raise self.error(f"[{where}] provider has to be one of {', '.join(registered())}")
         key_env = str(values.get("api_key_env", base.key_env if base else ""))
         if not key_env:

@@ -50,7 +50,8 @@ class ProviderInfo:
     request_fields: tuple[str, ...]
     """What a line of its input files has: the key of the request first."""
     key_envs: tuple[str, ...] = ()
-    """Environment variables that hold a key; the first that is set makes an account named as the provider."""
+    """Environment variables that hold a key. Of a provider that comes with jobdash, the first that is set
+    makes an account of its name; others have accounts in the settings file alone."""
     suggested_env: str = ""
     """The variable to name to a person without an account; empty: the first of ``key_envs``."""
     base_url_env: str | None = None

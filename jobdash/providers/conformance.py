@@ -12,6 +12,8 @@ adapter that it should not have raised.
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -30,6 +32,8 @@ from jobdash.providers.registry import load_adapter
 from jobdash.providers.servers import server_of
 
 Check = Callable[["Target"], Awaitable[None]]
+_FILE_READY_S = 300.0
+_FILE_ASKED_EVERY_S = 1.0
 
 
 class NotConforming(AssertionError):
@@ -70,8 +74,9 @@ class Target:
         """Upload the file and create a batch of it."""
         submission = self.submission(key)
         file_id = await adapter.upload(submission)
-        while not await adapter.file_ready(file_id):
-            pass
+        async with asyncio.timeout(_FILE_READY_S):
+            while not await adapter.file_ready(file_id):  # noqa: ASYNC110 - the provider has to be asked
+                await asyncio.sleep(_FILE_ASKED_EVERY_S)
         return await adapter.create(submission, file_id)
 
 
@@ -238,14 +243,19 @@ async def input_is_checked(target: Target) -> None:
     )
     tuple(rules.check_wishes(check, wishes))
     sound = target.input_file.read_bytes()
-    broken = target.input_file.with_suffix(".broken.jsonl")
-    for content, what in ((sound + sound, "a key used twice"), (b"{\n", "no JSON"), (b"", "an empty file")):
-        broken.write_bytes(content)
-        try:
-            rules(broken, "input").check()
-        except UsageError:
-            continue
-        raise NotConforming(f"{what} has to raise UsageError")
+    with tempfile.TemporaryDirectory() as folder:
+        broken = Path(folder) / "broken.jsonl"
+        for content, what in (
+            (sound + sound, "a key used twice"),
+            (b"{\n", "no JSON"),
+            (b"", "nothing in it"),
+        ):
+            broken.write_bytes(content)
+            try:
+                rules(broken, "input").check()
+            except UsageError:
+                continue
+            raise NotConforming(f"a file with {what} has to raise UsageError")
 
 
 CHECKS: tuple[Check, ...] = (

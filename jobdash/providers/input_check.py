@@ -153,7 +153,8 @@ class InputRules(ABC):
 
     def _wanted(self) -> str:
         fields = [f'"{field}"' for field in self.info.request_fields]
-        return f"a line for {self.info.title} has {', '.join(fields[:-1])} and {fields[-1]}"
+        rest = f"{', '.join(fields[:-1])} and " if len(fields) > 1 else ""
+        return f"a line for {self.info.title} has {rest}{fields[-1]}"
 
     def _size(self) -> int:
         try:

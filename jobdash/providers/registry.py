@@ -32,23 +32,37 @@ def bundled() -> Mapping[str, ProviderInfo]:
     return {name: load_object(place) for name, place in BUNDLED.items()}
 
 
-@cache
 def registered() -> Mapping[str, ProviderInfo]:
-    """Return all installed providers by name; one that cannot be imported is left out.
+    """Return all installed providers by name; `broken` has those that cannot be imported.
 
     A provider that comes with jobdash cannot be replaced by one of the same name.
     """
+    return _installed()[0]
+
+
+def broken() -> Mapping[str, str]:
+    """Return why entries of the group are no providers, by their names."""
+    return _installed()[1]
+
+
+@cache
+def _installed() -> tuple[Mapping[str, ProviderInfo], Mapping[str, str]]:
     from importlib.metadata import entry_points
 
-    found = dict(bundled())
+    found, wrong = dict(bundled()), {}
     for entry in entry_points(group=GROUP):
+        if entry.name in found:
+            continue
         try:
-            info = found.get(entry.name) or entry.load()
-        except Exception:  # noqa: BLE001, S112 - a broken package must not end every command
+            info = entry.load()
+        except Exception as error:  # noqa: BLE001 - a broken package must not end every command
+            wrong[entry.name] = f"{type(error).__name__}: {error}"
             continue
         if isinstance(info, ProviderInfo):
             found.setdefault(info.name, info)
-    return found
+        else:
+            wrong[entry.name] = f"{entry.value} is no ProviderInfo"
+    return found, wrong
 
 
 def find_provider(name: str) -> ProviderInfo | None:

@@ -13,6 +13,7 @@ from heapq import merge
 from typing import NamedTuple
 
 from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.status import Tab
 from jobdash.store.dialects import sqlite
 from jobdash.store.lease_transitions import has_worker
 from jobdash.store.owner import Owner
@@ -36,6 +37,11 @@ _BY_NAME = f"{_OF_NAME} ORDER BY job.id DESC"
 _SAME_WORK = (
     f"{_OF_NAME} AND substr(last.work, 1, length(?4)) = ?4 AND substr(last.work, -length(?5)) = ?5"
     " ORDER BY job.id DESC LIMIT 1"
+)
+_RETRIED = (
+    f"{_COLUMNS} WHERE tab = {Tab.PENDING.number} AND name_key = lower(?) AND job.name = ?"
+    f" AND provider = '{LOCAL}' AND substr(last.work, 1, length(?3)) = ?3"
+    " AND substr(last.work, -length(?4)) = ?4 ORDER BY job.id DESC LIMIT 1"
 )
 _BY_ID = f"{_COLUMNS} WHERE public_id >= ? AND public_id < ? AND provider = '{LOCAL}' LIMIT 2"
 _STARTED_FOR = f"{_COLUMNS} WHERE public_id = ? AND job.name = ? AND provider = '{LOCAL}'"
@@ -184,6 +190,11 @@ def choose(
         return decide(newest, newest, request, held=is_held(connection, newest, now), agreeing=agreeing)
     newest = next(_by_name(connection, request.name), None)
     same = None if newest is None or request.work is None else _same_work(connection, request)
+    retried = None if same is None else _retried(connection, request)
+    if retried is not None and retried != same:
+        found = decide(retried, newest, request, held=False, agreeing=agreeing)
+        if found.job is not None or found.compare_keys is not None:
+            return found
     if newest is None and request.work is not None and request.work.line is not None:
         newest = _of_another_line(connection, request)
     if same is None and is_held(connection, newest, now):  # no person expects it to be continued
@@ -352,6 +363,14 @@ def _same_work(connection: sqlite.Connection, request: ResumeRequest) -> ResumeC
     )
     newest = max(found, default=None)
     return None if newest is None else ResumeCandidate(*newest)
+
+
+def _retried(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:
+    """Return the newest job of this name and work that waits for a run since it was retried."""
+    assert request.work is not None
+    kept, pattern = distinct(request.name), request.work.loop_pattern()
+    row = connection.execute(_RETRIED, (kept, kept, *pattern)).fetchone()
+    return None if row is None else ResumeCandidate(*row)
 
 
 def _of_another_line(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:

@@ -107,8 +107,8 @@ def _passed_over(name: str, job: ResumeCandidate, reason: str) -> str:
         left = f"ended with {job.failed or 0:,} failed"
     if reason == AT_ITS_END:
         return (
-            f"{known_as} {left}, and all is done again;"
-            f' only those are with resume="failed" or: jobdash retry {job.public_id}'
+            f"{known_as} {left}, and this run does everything again. To do only those:"
+            f' resume="failed", or jobdash retry {job.public_id} --start'
         )
     return f'{known_as} {left} and is not continued: {reason}. To go on with it: resume="{job.public_id}"'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -76,6 +77,21 @@ def test_ours_are_registered_like_any_other_provider() -> None:
     assert entries == BUNDLED
     assert {name: registered()[name] for name in BUNDLED} == bundled()
     assert find_provider("mistral") is None
+
+
+def test_a_provider_that_cannot_be_loaded_is_named_with_its_error(tmp_path: Path) -> None:
+    metadata = tmp_path / "jobdash_broken-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: jobdash-broken\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(f"[{GROUP}]\nbroken = jobdash_broken:INFO\n")
+    (tmp_path / "jobdash_broken.py").write_text("import a_package_that_is_not_there\n")
+    config = tmp_path / "config.toml"
+    config.write_text('[accounts.mine]\nprovider = "broken"\napi_key_env = "KEY"\n')
+    command = [sys.executable, "-m", "jobdash", "--config", str(config), "config", "show"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == ConfigError.exit_code
+    assert "provider broken is installed and cannot be loaded: ModuleNotFoundError" in run.stderr
 
 
 def test_no_module_outside_providers_and_demo_names_a_provider() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
 from jobdash.store.continuation import CannotResumeError, Continuation, WorkIdentity, agrees
+from jobdash.store.lease_transitions import make_pending, reset_errors
 from jobdash.store.leases import ItemWrite
 from jobdash.store.owner import current_owner
 
@@ -42,6 +43,12 @@ def left(claimed: Claim, *outcomes: str, word: str = "failed") -> Claim:
     hold.write_items([ItemWrite(key, what) for key, what in zip(KEYS, outcomes, strict=False)])
     hold.finish(word, f"{word} by the test")
     return claimed
+
+
+def retry(db: sqlite3.Connection, job_id: int) -> None:
+    """Do what a retry does to an ended job."""
+    reset_errors(db, job_id, 1, 1_000)
+    make_pending(db, job_id, keyed=True)
 
 
 def process(number: int) -> WorkIdentity:
@@ -84,6 +91,25 @@ def test_the_newest_job_of_the_same_work_decides_behind_others_of_the_name(db: s
     left(run(db, work=WORK._replace(arguments="tuesday")), *["ok"] * 4, word="completed")
     again = run(db, work=process(2)._replace(arguments="monday"))
     assert again.job_id == monday.job_id
+
+
+def test_a_retried_job_goes_before_newer_ones_of_its_work(db: sqlite3.Connection) -> None:
+    """What a person has asked for with `jobdash retry` is done by the next run."""
+    monday = left(run(db), "ok", "error", word="completed")
+    left(run(db, work=process(2)), *["ok"] * 4, word="completed")
+    retry(db, monday.job_id)
+    again = run(db, work=process(3))
+    assert (again.job_id, again.resumed) == (monday.job_id, (1, 0))
+
+
+def test_a_retried_job_of_other_keys_leaves_the_newest_to_decide(db: sqlite3.Connection) -> None:
+    monday = left(run(db), "ok", "error", word="completed")
+    others = ["x", "y", "z"]
+    newer = run(db, work=process(2), keys=lambda: others)
+    newer.lease.expect(others)
+    newer.lease.finish("failed", "x")
+    retry(db, monday.job_id)
+    assert run(db, work=process(3), keys=lambda: others).job_id == newer.job_id
 
 
 @pytest.mark.parametrize("item", ["", '", "', '"', "\\", "process 1", '", "", 0]', "docs: Ä%_", "a\0b"])
@@ -195,15 +221,19 @@ class Model:
 
     def expected(self, step: Step, number: int) -> int | None:
         """The job that a run has to continue; None for a new one."""
-        for job in reversed(self.jobs):
-            if (job.script, job.arguments) == (step.script, step.arguments):
-                if job.status == "completed" and not (step.resume == "failed" and job.failed):
-                    return None
-                if job.removed or job.process == number:
-                    return None
-                common = len(job.keys & set(step.keys))
-                return job.id if 2 * common >= len(job.keys) else None
+        same = [job for job in self.jobs if (job.script, job.arguments) == (step.script, step.arguments)]
+        retried = [job for job in same if job.status == "pending" and not job.removed]
+        for job in (*retried[-1:], *same[-1:]):  # the newest of each
+            if self.continues(job, step, number):
+                return job.id
         return None
+
+    def continues(self, job: ModelJob, step: Step, number: int) -> bool:
+        if job.status == "completed" and not (step.resume == "failed" and job.failed):
+            return False
+        if job.removed or job.process == number:
+            return False
+        return 2 * len(job.keys & set(step.keys)) >= len(job.keys)
 
 
 @dataclass
@@ -232,6 +262,8 @@ class Step:
     end: str
     resume: str
     remove: bool
+    retry: int | None
+    """The place, in all jobs so far, of one that is retried afterwards if it has ended."""
 
 
 steps = st.builds(
@@ -245,10 +277,11 @@ steps = st.builds(
     end=st.sampled_from(["completed", "cancelled", "failed"]),
     resume=st.sampled_from(["auto", "auto", "failed"]),
     remove=st.booleans(),
+    retry=st.none() | st.integers(0, 6),
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=90, deadline=None)
 @given(st.lists(steps, min_size=2, max_size=7))
 def test_no_run_continues_the_work_of_another(
     tmp_path_factory: pytest.TempPathFactory, history: list[Step]
@@ -296,6 +329,11 @@ def test_no_run_continues_the_work_of_another(
             if step.remove:
                 job.removed = True
                 db.execute("UPDATE job SET removed_at = 1 WHERE id = ?", (job.id,))
+            if step.retry is not None and step.retry < len(model.jobs):
+                again = model.jobs[step.retry]
+                if not again.removed and again.status != "pending":
+                    retry(db, again.id)
+                    again.status, again.failed = "pending", 0
 
 
 def test_what_another_version_wrote_is_no_work() -> None:

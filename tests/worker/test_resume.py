@@ -247,7 +247,10 @@ def test_failures_are_reported_with_the_way_to_do_only_them_again(runs: Runs, se
     assert seen.counts("paid") == ("completed", 4, 3, 1)
     did, err = runs.run("", "", code=FAILING)  # without it all is done again, and that is reported first
     assert sorted(did.split()) == list("abcd")
-    assert f"{known_as} ended with 1 failed, and all is done again; only those are with resume=" in err
+    assert (
+        f"{known_as} ended with 1 failed, and this run does everything again. To do only those: resume="
+        in err
+    )
     assert [
         json.loads(one) for (one,) in seen.ask("SELECT detail FROM item WHERE job_id = 2 ORDER BY key")
     ] == [{"answer": key} for key in "abcd"]

@@ -15,7 +15,7 @@ from jobdash.errors import UsageError
 @command_with_context(
     "submit",
     "jobdash submit nightly.jsonl --name nightly-eval --tag team=search",
-    "jobdash submit questions.jsonl --account work --model NAME --dry-run",
+    "jobdash submit questions.jsonl --account work --dry-run",
     "python make_requests.py | jobdash submit - --name nightly-eval",
 )
 @click.argument("file", type=click.Path(path_type=Path, readable=False, allow_dash=True))
