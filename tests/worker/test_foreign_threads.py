@@ -71,6 +71,7 @@ with jobdash.track(range(60), "loop", key=str) as job:
             if item.value == 20:
                 print("at 20", flush=True)
                 sys.stdin.readline()
+            if item.value >= 20:  # else the other thread would have done all the others meanwhile
                 until_cancelled()
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(careful, list(job)))
@@ -83,6 +84,7 @@ with jobdash.track(range(60), "loop", key=str) as job:
             if item.value == 20:
                 print("at 20", flush=True)
                 sys.stdin.readline()
+            if item.value >= 20:
                 until_cancelled()
                 job.token.raise_if_cancelled()
     with ThreadPool(2) as pool:
