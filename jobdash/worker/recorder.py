@@ -274,7 +274,8 @@ class Heartbeat:
             self._thread.join()
 
     def _run(self) -> None:
-        flush_at = check_at = time.monotonic()
+        check_at = time.monotonic()
+        flush_at = check_at + self._flush_s
         while not self._ended.wait(self._tick_s):
             now = time.monotonic()
             check, due = now >= check_at, now >= flush_at
