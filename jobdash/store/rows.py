@@ -33,8 +33,7 @@ _REMOTE_STATUS = ROW_COLUMNS.index("remote_status")
 _CANCEL_DOUBT = ROW_COLUMNS.index("cancel_doubt")
 _STATUSES = {str(status): status for status in Status}
 
-_TERMINAL_WORDS = ", ".join(f"'{word}'" for word in sorted(TERMINAL))
-UNFINISHED_REMOTELY = f"remote_status NOT IN ({_TERMINAL_WORDS})"
+UNFINISHED_REMOTELY = " AND ".join(f"remote_status <> '{word}'" for word in sorted(TERMINAL))
 """True for jobs whose provider may still change them: exactly the text of a partial index."""
 
 SET_BACK_MS = MINUTE

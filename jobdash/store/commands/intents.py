@@ -42,11 +42,12 @@ _TAKE_OVER = (
     .values(owner=bindparam("mine"), deadline=bindparam("later"))
 )
 _RENEW = update(intents).where(*_THIS_OPEN).values(deadline=bindparam("later"))
+_USER_UNFINISHED = UNFINISHED_REMOTELY.replace("remote_status", "user.remote_status")
 # Unfinished jobs are few, however long the history: the partial index finds them. A removed one runs on.
 _USER_OF = text(
     "SELECT user.public_id FROM job AS mine JOIN job AS user INDEXED BY job_unfinished"
     " ON user.origin = mine.origin AND user.provider = mine.provider AND user.id <> mine.id"
-    f" WHERE mine.id = :job_key AND user.{UNFINISHED_REMOTELY} AND user.gone_at IS NULL"
+    f" WHERE mine.id = :job_key AND {_USER_UNFINISHED} AND user.gone_at IS NULL"
     " AND EXISTS (SELECT 1 FROM json_each(user.files) AS file WHERE file.value = :file) LIMIT 1"
 )
 

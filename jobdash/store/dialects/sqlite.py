@@ -253,6 +253,20 @@ def disable_foreign_keys(connection: Connection) -> None:
     connection.execute("PRAGMA foreign_keys = OFF")
 
 
+@contextlib.contextmanager
+def schema_text_writable(connection: Connection) -> Iterator[None]:
+    """Let the stored text of the schema be changed where that changes no row and no index.
+
+    See https://www.sqlite.org/lang_altertable.html#otheralter. Every open connection, of other processes
+    too, reads the schema again after it.
+    """
+    (version,) = connection.execute("PRAGMA schema_version").fetchone()
+    connection.execute("PRAGMA writable_schema = ON")
+    yield
+    connection.execute(f"PRAGMA schema_version = {version + 1}")
+    connection.execute("PRAGMA writable_schema = RESET")
+
+
 def prepare_bulk_load(connection: Connection) -> None:
     """Trade all safety of a new file for speed, until `use_wal`."""
     for setting in _BULK_LOAD:

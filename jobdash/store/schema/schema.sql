@@ -46,8 +46,8 @@ CREATE TABLE job (
 	last_owner VARCHAR,
 	lease_until INTEGER,
 	revision INTEGER DEFAULT 0 NOT NULL,
-	status VARCHAR NOT NULL GENERATED ALWAYS AS (CASE WHEN verdict = 'force_failed' THEN 'failed' WHEN remote_status IN ('cancelled', 'completed', 'expired', 'failed') THEN remote_status WHEN cancel_requested_at IS NOT NULL THEN 'cancelling' ELSE remote_status END) VIRTUAL,
-	tab INTEGER NOT NULL GENERATED ALWAYS AS (CASE WHEN removed_at IS NOT NULL THEN -1 WHEN gone_at IS NOT NULL AND ((CASE WHEN verdict = 'force_failed' THEN 'failed' WHEN remote_status IN ('cancelled', 'completed', 'expired', 'failed') THEN remote_status WHEN cancel_requested_at IS NOT NULL THEN 'cancelling' ELSE remote_status END)) IN ('cancelling', 'finalizing', 'in_progress', 'pending', 'unknown', 'validating') THEN 0 ELSE CASE ((CASE WHEN verdict = 'force_failed' THEN 'failed' WHEN remote_status IN ('cancelled', 'completed', 'expired', 'failed') THEN remote_status WHEN cancel_requested_at IS NOT NULL THEN 'cancelling' ELSE remote_status END)) WHEN 'validating' THEN 1 WHEN 'in_progress' THEN 1 WHEN 'finalizing' THEN 1 WHEN 'unknown' THEN 1 WHEN 'pending' THEN 2 WHEN 'cancelling' THEN 3 WHEN 'completed' THEN 4 WHEN 'failed' THEN 5 WHEN 'cancelled' THEN 6 WHEN 'expired' THEN 7 END END) VIRTUAL,
+	status VARCHAR NOT NULL GENERATED ALWAYS AS (CASE WHEN verdict = 'force_failed' THEN 'failed' WHEN (remote_status = 'cancelled' OR remote_status = 'completed' OR remote_status = 'expired' OR remote_status = 'failed') THEN remote_status WHEN cancel_requested_at IS NOT NULL THEN 'cancelling' ELSE remote_status END) VIRTUAL,
+	tab INTEGER NOT NULL GENERATED ALWAYS AS (CASE WHEN removed_at IS NOT NULL THEN -1 ELSE CASE ((CASE WHEN verdict = 'force_failed' THEN 'failed' WHEN (remote_status = 'cancelled' OR remote_status = 'completed' OR remote_status = 'expired' OR remote_status = 'failed') THEN remote_status WHEN cancel_requested_at IS NOT NULL THEN 'cancelling' ELSE remote_status END)) WHEN 'cancelled' THEN 6 WHEN 'completed' THEN 4 WHEN 'expired' THEN 7 WHEN 'failed' THEN 5 ELSE CASE WHEN gone_at IS NOT NULL THEN 0 ELSE CASE ((CASE WHEN verdict = 'force_failed' THEN 'failed' WHEN (remote_status = 'cancelled' OR remote_status = 'completed' OR remote_status = 'expired' OR remote_status = 'failed') THEN remote_status WHEN cancel_requested_at IS NOT NULL THEN 'cancelling' ELSE remote_status END)) WHEN 'cancelling' THEN 3 WHEN 'finalizing' THEN 1 WHEN 'in_progress' THEN 1 WHEN 'pending' THEN 2 WHEN 'unknown' THEN 1 WHEN 'validating' THEN 1 END END END END) VIRTUAL,
 	shown INTEGER NOT NULL GENERATED ALWAYS AS (removed_at IS NULL) VIRTUAL,
 	name_key VARCHAR NOT NULL GENERATED ALWAYS AS (lower(name)) VIRTUAL,
 	total_key INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(total, -1)) VIRTUAL,
@@ -55,7 +55,7 @@ CREATE TABLE job (
 	progress_key INTEGER NOT NULL GENERATED ALWAYS AS (CASE WHEN total > 0 AND coalesce(succeeded, failed) IS NOT NULL THEN 10000 * (coalesce(succeeded, 0) + coalesce(failed, 0)) / total ELSE -1 END) VIRTUAL,
 	done_before INTEGER,
 	unchanged_polls INTEGER DEFAULT 0 NOT NULL,
-	CONSTRAINT remote_status_known CHECK (remote_status IN ('pending', 'validating', 'in_progress', 'finalizing', 'cancelling', 'completed', 'failed', 'expired', 'cancelled', 'unknown')),
+	CONSTRAINT remote_status_known CHECK ((remote_status = 'cancelled' OR remote_status = 'cancelling' OR remote_status = 'completed' OR remote_status = 'expired' OR remote_status = 'failed' OR remote_status = 'finalizing' OR remote_status = 'in_progress' OR remote_status = 'pending' OR remote_status = 'unknown' OR remote_status = 'validating')),
 	CONSTRAINT verdict_known CHECK (verdict = 'force_failed'),
 	CONSTRAINT cancel_doubt_is_boolean CHECK (cancel_doubt IN (0, 1)),
 	CONSTRAINT counts_not_negative CHECK (coalesce(total, 0) >= 0 AND coalesce(succeeded, 0) >= 0 AND coalesce(failed, 0) >= 0 AND coalesce(cancelled, 0) >= 0 AND coalesce(expired, 0) >= 0),
@@ -136,7 +136,7 @@ CREATE TABLE intent (
 	closed_at INTEGER,
 	result VARCHAR,
 	PRIMARY KEY (id),
-	CONSTRAINT kind_known CHECK (kind IN ('submit', 'upload', 'cancel', 'delete', 'remove')),
+	CONSTRAINT kind_known CHECK ((kind = 'cancel' OR kind = 'delete' OR kind = 'remove' OR kind = 'submit' OR kind = 'upload')),
 	FOREIGN KEY(job_id) REFERENCES job (id)
 );
 
@@ -171,7 +171,7 @@ CREATE TABLE item (
 	error VARCHAR,
 	at INTEGER NOT NULL,
 	PRIMARY KEY (job_id, seq),
-	CONSTRAINT outcome_known CHECK (outcome IN ('waiting', 'ok', 'error', 'skipped')),
+	CONSTRAINT outcome_known CHECK ((outcome = 'error' OR outcome = 'ok' OR outcome = 'skipped' OR outcome = 'waiting')),
 	FOREIGN KEY(job_id) REFERENCES job (id)
 )
  WITHOUT ROWID;
@@ -228,7 +228,7 @@ CREATE INDEX job_tag_value ON job_tag (value);
 
 CREATE INDEX job_text ON job (id, shown, name, public_id, remote_id);
 
-CREATE INDEX job_unfinished ON job (account) WHERE remote_status NOT IN ('cancelled', 'completed', 'expired', 'failed');
+CREATE INDEX job_unfinished ON job (account) WHERE remote_status <> 'cancelled' AND remote_status <> 'completed' AND remote_status <> 'expired' AND remote_status <> 'failed';
 
 CREATE UNIQUE INDEX item_key ON item (job_id, "key");
 
@@ -264,4 +264,4 @@ END;
 
 INSERT INTO meta (id, revision) VALUES (1, 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('0004');
+INSERT INTO alembic_version (version_num) VALUES ('0005');

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from jobdash.domain.status import FORCE_FAILED, Status, effective_sql, tab_sql
+from jobdash.domain.status import FORCE_FAILED, Status, effective_sql, is_one_of, tab_sql
 from jobdash.store.rows import UNFINISHED_REMOTELY
 from jobdash.store.sort_orders import SORT_COLUMNS
 
@@ -43,10 +43,6 @@ def _generated(name: str, expression: str, kind: type[Integer] | type[String] = 
 
 def _default(value: str) -> dict[str, Any]:
     return {"server_default": text(value)}
-
-
-def _words(words: type[Status]) -> str:
-    return ", ".join(f"'{word}'" for word in words)
 
 
 class Base(SQLModel, registry=registry(metadata=MetaData())):
@@ -130,7 +126,7 @@ class JobRecord(Base, table=True):
     """How often in a row a list showed it unfinished and unchanged, since it was last asked for singly."""
 
     __table_args__ = (
-        CheckConstraint(f"remote_status IN ({_words(Status)})", name="remote_status_known"),
+        CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),
         CheckConstraint(f"verdict = '{FORCE_FAILED}'", name="verdict_known"),
         CheckConstraint("cancel_doubt IN (0, 1)", name="cancel_doubt_is_boolean"),
         CheckConstraint(
@@ -186,7 +182,9 @@ class IntentRecord(Base, table=True):
 
     __tablename__ = "intent"
     __table_args__ = (
-        CheckConstraint("kind IN ('submit', 'upload', 'cancel', 'delete', 'remove')", name="kind_known"),
+        CheckConstraint(
+            is_one_of("kind", ("submit", "upload", "cancel", "delete", "remove")), name="kind_known"
+        ),
         Index("intent_open", "account", sqlite_where=text("closed_at IS NULL")),
         Index("intent_open_job", "job_id", sqlite_where=text("closed_at IS NULL")),
     )
@@ -260,7 +258,7 @@ class ItemRecord(Base, table=True):
 
     __tablename__ = "item"
     __table_args__ = (
-        CheckConstraint("outcome IN ('waiting', 'ok', 'error', 'skipped')", name="outcome_known"),
+        CheckConstraint(is_one_of("outcome", ("waiting", "ok", "error", "skipped")), name="outcome_known"),
         Index("item_key", "job_id", "key", unique=True),
         Index("item_outcome", "job_id", "outcome", "seq"),
         {"sqlite_with_rowid": False},
