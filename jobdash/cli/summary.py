@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from jobdash.domain.describe.plan_text import waits
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Plan
 from jobdash.domain.status import LABELS
+from jobdash.operations.job_lookup import Browser
 from jobdash.operations.providers import has_results
 
 MOST_SKIPPED = 20
@@ -54,25 +55,35 @@ def plan_lines(plan: Plan) -> list[SummaryLine]:
 
 
 def print_summary(
-    action: str, lines: Sequence[SummaryLine], fetchable: Collection[int] = (), *, dry_run: bool = False
+    action: str, lines: Sequence[SummaryLine], browser: Browser, *, dry_run: bool = False
 ) -> None:
-    """Print a summary as JSON; ``fetchable`` are the ids of local jobs with results."""
+    """Print a summary as JSON."""
     results = Counter(line.result for line in lines)
     counts = {str(result): results[result] for result in ActionResult}
+    available = _results_available(lines, browser)
     counts["not_sent"] = sum(line.not_sent for line in lines)
     document(
         {
             "action": action,
             "dry_run": dry_run,
             "counts": counts,
-            "jobs": [_as_json(line, fetchable, dry_run=dry_run) for line in lines],
+            "jobs": [_as_json(line, available, dry_run=dry_run) for line in lines],
         }
     )
 
 
-def _as_json(line: SummaryLine, fetchable: Collection[int], *, dry_run: bool) -> dict[str, Any]:
+def _results_available(lines: Sequence[SummaryLine], browser: Browser) -> dict[int, bool | None]:
+    """Return by id which jobs have results that can be fetched; None where that is not known."""
+    local = [line.before.id for line in lines if line.before.local]
+    remote = browser.jobs([line.before.id for line in lines if not line.before.local])
+    fetchable = browser.have_items(local)
+    return {job_id: job_id in fetchable for job_id in local} | {
+        job_id: has_results(job) for job_id, job in remote.items()
+    }
+
+
+def _as_json(line: SummaryLine, available: Mapping[int, bool | None], *, dry_run: bool) -> dict[str, Any]:
     before, now = line.before, line.after or line.before
-    results = now.id in fetchable if now.local else has_results(now)
     planned = {"planned": line.planned} if dry_run else {}
     return {
         "id": before.public_id,
@@ -84,7 +95,7 @@ def _as_json(line: SummaryLine, fetchable: Collection[int], *, dry_run: bool) ->
         "result": str(line.result),
         "reason": line.reason or None,
         "succeeded": now.succeeded,
-        "results_available": results,
+        "results_available": available.get(before.id, False),
     } | planned
 
 

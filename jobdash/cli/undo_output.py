@@ -52,6 +52,7 @@ def _dry_run(context: CliContext, action: Undoable) -> int:
         print_summary(
             "undo",
             [SummaryLine(row, ActionResult.DONE, "", None, planned=True) for row in action.jobs],
+            context.opened.browser,
             dry_run=True,
         )
     else:
@@ -92,7 +93,7 @@ def _nothing(context: CliContext, job: JobRow | None) -> int:
 
 def _print(context: CliContext, lines: list[SummaryLine]) -> None:
     if context.as_json:
-        print_summary("undo", lines)
+        print_summary("undo", lines, context.opened.browser)
         return
     for line in lines:
         word, reason = str(line.result), line.reason
