@@ -68,6 +68,33 @@ async def test_a_toast_covers_neither_the_detail_lines_nor_the_keys(
         assert all(before[y] == after[y] for y in lines.values()), dash.screen
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 32)])
+@pytest.mark.parametrize("screen", ["main", "job", "script", "log"])
+async def test_many_toasts_leave_the_first_lines_the_detail_lines_and_the_keys_free(
+    path: Path, size: tuple[int, int], screen: str
+) -> None:
+    rows = jobs("failed", *["in_progress"] * 60)
+    async with dashboard(path, rows=rows, working=False, size=size) as dash:
+        top = {"main": 4, "job": 6, "script": 6, "log": 1}[screen]
+        bottom = 4 if screen == "main" else 1
+        if screen == "script":
+            begin(path, total=4).ends("failed", "a disk is full")
+            await dash.until(lambda: "resize" in dash.names)
+        if screen != "main":
+            await dash.press("l" if screen == "log" else "enter")
+            drawn = "No action yet" if screen == "log" else "Details"
+            await dash.until(lambda: "Close" in dash.screen and drawn in dash.screen)
+        before = dash.screen.splitlines()
+
+        for each in range(12):
+            dash.app.notify(f"toast {each} " + "long words " * (each % 3 * 20))
+        await dash.until(lambda: "toast 11" in dash.screen)
+
+        await dash.until(lambda: dash.screen.splitlines()[:top] == before[:top])
+        assert dash.screen.splitlines()[-bottom:] == before[-bottom:], dash.screen
+        assert "toast 11" in dash.screen
+
+
 async def test_the_mark_of_a_tab_goes_with_what_it_was_for(path: Path) -> None:
     rows = jobs("in_progress", "in_progress", "failed")
     async with dashboard(path, rows=rows, working=False) as dash:
