@@ -14,8 +14,6 @@ INFO = ProviderInfo(
         deletes_records=False,
         deletes_files=True,
         partial_results=True,
-        reports_usage=True,
-        metadata=True,
     ),
     # Ids of compatible servers follow no pattern.
     id_pattern=r"batch_[\w\-]+|[\w\-]{12,}",
