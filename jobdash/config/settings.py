@@ -1,7 +1,7 @@
 """Typed settings: the file, the environment, the accounts, and where things lie.
 
 Raises `ConfigError` for a file that cannot be read or holds a wrong value; an unknown setting is a
-warning, kept in `Config.warnings`.
+warning, kept in `Config.warnings`, and an account whose provider is not there is in `Config.unusable`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from jobdash.config.accounts import ACCOUNT_SETTINGS, keep_keys_of, read_headers
+from jobdash.config.accounts import (
+    ACCOUNT_SETTINGS,
+    UnusableAccount,
+    keep_keys_of,
+    read_headers,
+    unusable_account,
+)
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError
-from jobdash.providers.registry import broken, bundled, find_provider, registered
+from jobdash.providers.registry import bundled, find_provider
 
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
@@ -64,6 +70,7 @@ class Config:
     exists: bool
     database: Path
     accounts: tuple[Account, ...] = ()
+    unusable: tuple[UnusableAccount, ...] = ()
     ui: UiSettings = field(default_factory=UiSettings)
     keys: Mapping[str, str] = field(default_factory=dict)
     """Key by binding id, as Textual's keymap wants it."""
@@ -160,6 +167,7 @@ def load(
         exists=path.exists(),
         database=_database(database, stored, env),
         accounts=accounts,
+        unusable=tuple(reader.unusable),
         ui=ui,
         keys=keys,
         sync=sync,
@@ -197,6 +205,7 @@ class _SettingsReader:
         self.path = path
         self.env = env
         self.warnings: list[str] = []
+        self.unusable: list[UnusableAccount] = []
 
     def warn(self, message: str) -> None:
         self.warnings.append(f"{clean(str(self.path))}: {clean(message)}")
@@ -222,7 +231,7 @@ class _SettingsReader:
             return None
         if not isinstance(value, str):
             raise self.error("default_account has to be a text: the name of an account")
-        names = [account.name for account in accounts]
+        names = [account.name for account in accounts] + [account.name for account in self.unusable]
         if value not in names:
             self.warn(f"default_account: no account {value!r}; there are {', '.join(names) or 'none'}")
             return None
@@ -286,12 +295,11 @@ class _SettingsReader:
         for key, given in values.items():
             if key not in {"enabled", "headers"} and not isinstance(given, str):
                 raise self.error(f"[{where}] {key} has to be a text")
-        provider = values.get("provider", base.provider if base else "")
-        info = find_provider(str(provider))
+        provider = str(values.get("provider", base.provider if base else ""))
+        info = find_provider(provider)
         if info is None:
-            if reason := broken().get(str(provider)):
-                raise self.error(f"[{where}] provider {provider} is installed and cannot be loaded: {reason}")
-            raise self.error(f"[{where}] provider has to be one of {', '.join(registered())}")
+            self.unusable.append(unusable_account(name, provider))
+            return None
         key_env = str(values.get("api_key_env", base.key_env if base else ""))
         if not key_env:
             raise self.error(f"[{where}] wants api_key_env, the environment variable that holds the key")

@@ -89,7 +89,7 @@ def test_a_provider_that_cannot_be_loaded_is_named_with_its_error(tmp_path: Path
     (tmp_path / "jobdash_broken.py").write_text("import a_package_that_is_not_there\n")
     config = tmp_path / "config.toml"
     config.write_text('[accounts.mine]\nprovider = "broken"\napi_key_env = "KEY"\n')
-    command = [sys.executable, "-m", "jobdash", "--config", str(config), "config", "show"]
+    command = [sys.executable, "-m", "jobdash", "--config", str(config), "sync", "--account", "mine"]
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
     run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == ConfigError.exit_code
