@@ -12,9 +12,10 @@ from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
 from jobdash.cli.summary import print_line, tone_of
 from jobdash.domain.plan import ActionResult
+from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.results import FetchedResults, fetch
+from jobdash.operations.results import fetch
 
 
 def fetch_jobs(context: CliContext, wanted: JobSelector, folder: Path, *, partial: bool) -> int:
@@ -37,12 +38,11 @@ def fetch_jobs(context: CliContext, wanted: JobSelector, folder: Path, *, partia
         async with open_session(context, stop) as session:
             fetched = await fetch(
                 selection.rows,
-                folder,
-                lambda: Browser(context.config.database),
-                session.work.store,
-                partial=partial,
-                report=report,
-                stop=stop,
+                FetchRequest(
+                    folder, lambda: Browser(context.config.database), session.work.store, partial=partial
+                ),
+                report,
+                stop,
             )
             return fetched, stop.is_set()
 

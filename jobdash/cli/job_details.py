@@ -11,7 +11,7 @@ from jobdash.cli.job_line import known_done, status_word
 from jobdash.cli.output import print_text
 from jobdash.cli.tables import facts
 from jobdash.cli.time_format import ago, local
-from jobdash.domain.describe.job_story import status_remarks
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import expires_in, left
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
@@ -44,8 +44,7 @@ def print_job(
     if attempts:
         print_text("")
         facts(_script_facts(job, attempts, now))
-    if not job.row.local:
-        _print_errors(job, failed or FailedRequests())
+    _print_errors(job, failed or FailedRequests())
 
 
 def _print_errors(job: JobDetails, failed: FailedRequests) -> None:
@@ -95,11 +94,7 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
     row = job.row
     yield "Name", row.name
     yield "Id", row.public_id
-    if row.local:
-        yield "Account", row.account
-    else:
-        yield "At the provider", row.remote_id or "not confirmed yet"
-        yield "Account", f"{row.account} ({row.provider}, {job.origin})"
+    yield from rules_of(row).identity(job)
     yield "Status", _status(job, now)
     yield "Provider's word", row.raw_status if row.raw_status != row.status else ""
     yield "Progress", _progress(row, now)
@@ -114,7 +109,7 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
     yield "Gone", _time(row.gone_at, now)
     yield "Results", _results(job) if keyed else ""
     # Of failed requests, and of what a cancel ended, nothing went wrong with the batch itself.
-    yield "Error", row.error or "" if row.local or row.status not in _NO_FAULT else ""
+    yield "Error", row.error or "" if row.status not in _NO_FAULT or not rules_of(row).at_provider else ""
     yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
     yield "Tags", ", ".join(f"{key}={value}" for key, value in job.tags.items())
     yield "Files", ", ".join(f"{role} {file_id}" for role, file_id in job.files.items())
@@ -125,13 +120,13 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
 
 def _status(job: JobDetails, now: int) -> str:
     row = job.row
-    words = [status_word(row), *status_remarks(row, now), status_reason(job)]
+    words = [status_word(row), *rules_of(row).remarks(row, now), status_reason(job)]
     return " · ".join(filter(None, words))
 
 
 def _results(job: JobDetails) -> str:
     row = job.row
-    if row.local:
+    if not rules_of(row).at_provider:
         return f"jobdash fetch {row.public_id}" if row.done and row.terminal else ""
     kept = bool(job.files) or not results_in_files(row)
     return "at the provider" if kept and has_results(row) else ""

@@ -97,7 +97,7 @@ def carry_out(context: CliContext, plan: Plan, manner: RunOptions, *, worst: int
     summary, waited = _execute(context, plan, manner)
     after = context.opened.browser.rows([outcome.job.id for outcome in summary.outcomes])
     if context.as_json:
-        print_summary(plan.action, lines_of(summary.outcomes, after), _fetchable(context, plan))
+        print_summary(plan.action, lines_of(summary.outcomes, after), context.opened.browser)
     else:
         _print_counts(summary)
     return _exit_code(summary, waited, worst)
@@ -124,19 +124,13 @@ def _print_head(context: CliContext, plan: Plan) -> None:
 
 def _dry_run(context: CliContext, plan: Plan, manner: RunOptions, worst: int) -> int:
     if context.as_json:
-        print_summary(plan.action, plan_lines(plan), _fetchable(context, plan), dry_run=manner.dry_run)
+        print_summary(plan.action, plan_lines(plan), context.opened.browser, dry_run=manner.dry_run)
     elif plan.acting:
         show_plan(plan, print_text, most=None)
         print_error("dry run: nothing was changed")
     else:
         _print_counts(ActionSummary(plan, _skips(plan)))
     return worst
-
-
-def _fetchable(context: CliContext, plan: Plan) -> set[int]:
-    """Return which local jobs have results that can be fetched."""
-    local = [decision.job.id for decision in plan.decisions if decision.job.local]
-    return context.opened.browser.have_items(local)
 
 
 def _skips(plan: Plan) -> tuple[ActionOutcome, ...]:

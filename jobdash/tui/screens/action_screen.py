@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import on
 from textual.widget import Widget
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.tui.commands import BY_ID, CommandState, Place
@@ -58,10 +59,8 @@ class ActionScreen(ExactScreen):
         if value := getattr(row, field):
             self.app.copy_to_clipboard(value)
             self.app.notify(f"Copied {clean(value, 80)}", timeout=2)
-        elif row.local:
-            self.app.notify("No provider knows a script's job; Y copies its id here", severity="warning")
         else:
-            self.app.notify("There is no id to copy yet", severity="warning")
+            self.app.notify(rules_of(row).no_remote_id, severity="warning")
 
     @on(Line.Clicked)
     async def _clicked(self, event: Line.Clicked) -> None:
