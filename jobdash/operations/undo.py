@@ -32,7 +32,7 @@ def find_undoable(reader: Reader, actor: str, job_id: int | None = None) -> Undo
 
 async def undo(action: Undoable, store: StoreWriter) -> list[UndoOutcome]:
     """Take an action back, job by job; jobs that changed meanwhile are left alone."""
-    from jobdash.store.writer import Writer  # which loads SQLAlchemy
+    from jobdash.store.writer import Writer
 
     return await store.write(Writer.undo, action, bulk=action.bulk)
 

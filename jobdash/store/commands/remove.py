@@ -6,17 +6,15 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
-
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import UNFINISHED
-from jobdash.store.commands.base import job
 from jobdash.store.commands.intents import TAKEN_BACK, IntentWrites
 from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import chunks
+from jobdash.store.dialects.sqlite import Connection, chunks
 from jobdash.store.merge import FILES_DELETED
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, Undoable, UndoKind, UndoOutcome
 from jobdash.store.sanitize import stored_error
+from jobdash.store.statements import statement
 
 NOT_CONFIRMED = "the cancel was not confirmed in time; the job stays"
 _OVERDUE = (
@@ -30,7 +28,7 @@ _CLEARED: dict[UndoKind, dict[str, Any]] = {
     UndoKind.FORCE_FAIL: {"verdict": None, "verdict_at": None, "verdict_reason": None},
     UndoKind.WAITING_REMOVAL: {"removing": None},
 }
-_FILES = select(job.c.files).where(job.c.id == bindparam("job_key"))
+_FILES = statement("job_files")
 
 
 class RemoveWrites(IntentWrites):
@@ -71,7 +69,8 @@ class RemoveWrites(IntentWrites):
     def known_files(self, job_id: int) -> dict[str, str]:
         """Return the known files of a job at its provider, by role."""
         with self._transaction() as connection:
-            files = connection.execute(_FILES, {"job_key": job_id}).scalar()
+            found = _FILES.run(connection, job_key=job_id).fetchone()
+            files = None if found is None else found[0]
             return json.loads(files) if files else {}
 
     def set_files_deleted(self, job_id: int) -> None:
