@@ -25,7 +25,7 @@ from jobdash.domain.items import Attempt
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean, quantity
-from jobdash.operations.providers import has_results, results_in_files
+from jobdash.operations.providers import has_results
 
 _NO_FAULT = frozenset({Status.COMPLETED, Status.CANCELLED})
 
@@ -113,6 +113,7 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
     yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
     yield "Tags", ", ".join(f"{key}={value}" for key, value in job.tags.items())
     yield "Files", ", ".join(f"{role} {file_id}" for role, file_id in job.files.items())
+    yield "Deleted there", ", ".join(job.deleted)
     yield "Usage", ", ".join(f"{key} {value:,}" for key, value in _numbers(job).items())
     yield "Retry of", job.parent or ""
     yield "Retried by", ", ".join(job.children)
@@ -128,8 +129,7 @@ def _results(job: JobDetails) -> str:
     row = job.row
     if not rules_of(row).at_provider:
         return f"jobdash fetch {row.public_id}" if row.done and row.terminal else ""
-    kept = bool(job.files) or not results_in_files(row)
-    return "at the provider" if kept and has_results(row) else ""
+    return "at the provider" if has_results(job) else ""
 
 
 def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:

@@ -219,11 +219,12 @@ def cancel_all_pending(
     if sync_first and asked:
         names = [account.name for account in asked] if wanted.accounts else None
         worst = FAILED if sync_now(context, names) else 0
-    if asked and (worst or not sync_first):
-        print_error(as_of_words(context.opened.browser, context.config, system_clock()))
     if not manner.dry_run:
         close_what_is_abandoned(context)
     plan = plan_cancel_all(context.opened.browser, scope, situation(context, named=False), choices)
+    only_local = bool(plan.decisions) and all(decision.job.local for decision in plan.decisions)
+    if asked and (worst or not sync_first) and not only_local:
+        print_error(as_of_words(context.opened.browser, context.config, system_clock()))
     return carry_out(context, plan, manner, worst=worst)
 
 

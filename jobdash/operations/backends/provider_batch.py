@@ -51,8 +51,8 @@ class ProviderBatchBackend:
 
     def results_available(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, bool | None]:
         """Return, by id, whether batches left results to fetch; None where their provider counts nothing."""
-        del browser
-        return {row.id: has_results(row) for row in rows}
+        jobs = browser.jobs([row.id for row in rows])
+        return {job_id: has_results(job) for job_id, job in jobs.items()}
 
     def error_counts(self, browser: Browser, row: JobRow) -> list[tuple[str, int]]:
         """Return messages of a batch's errors with how often they occurred, the most frequent first."""

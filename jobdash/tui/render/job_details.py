@@ -221,6 +221,8 @@ def detail_lines(job: JobDetails, width: int, now: int) -> list[TextLine]:
     if row.verdict:
         rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
     rows += [(f"{clean(role)} file", clean(file_id)) for role, file_id in job.files.items()]
+    if job.deleted:
+        rows.append(("deleted there", clean(", ".join(job.deleted))))
     rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
     if job.usage:
         rows.append(("usage", clean(", ".join(f"{key} {value:,}" for key, value in _numbers(job.usage)))))
