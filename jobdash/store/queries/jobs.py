@@ -14,7 +14,7 @@ from jobdash.store.rows import COLUMNS, ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REM
 
 _DETAILS = (
     "cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
-    " remote_metadata, seen_at, submit_key"
+    " remote_metadata, seen_at, submit_key, results_folder"
 )
 
 
@@ -168,7 +168,7 @@ def _job(
 ) -> JobDetails:
     row, more = job_row(values[: len(ROW_COLUMNS)]), values[len(ROW_COLUMNS) :]
     (cancel_reason, verdict_reason, attempt, parent_id, superseded_by) = more[:5]
-    (usage, errors, files, metadata, seen_at, submit_key) = more[5:]
+    (usage, errors, files, metadata, seen_at, submit_key, results_folder) = more[5:]
     return JobDetails(
         row=row,
         origin=row.origin,
@@ -184,6 +184,7 @@ def _job(
         files=_texts(files),
         seen_at=seen_at,
         submit_key=submit_key,
+        results_folder=results_folder,
         metadata=_dict(metadata),
     )
 
