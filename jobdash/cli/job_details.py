@@ -13,6 +13,7 @@ from jobdash.cli.tables import facts
 from jobdash.cli.time_format import ago, local
 from jobdash.domain.describe.job_story import status_remarks
 from jobdash.domain.describe.job_text import expires_in, left
+from jobdash.domain.describe.result_text import outcome_counts, results_gone
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -112,7 +113,8 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
     yield "Cancel asked", _time(row.cancel_requested_at, now)
     yield "Removed", _time(row.removed_at, now)
     yield "Gone", _time(row.gone_at, now)
-    yield "Results", _results(job) if keyed else ""
+    yield "Results", _results(job, now) if keyed else ""
+    yield "Fetched", _fetched(job, now)
     # Of failed requests, and of what a cancel ended, nothing went wrong with the batch itself.
     yield "Error", row.error or "" if row.local or row.status not in _NO_FAULT else ""
     yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
@@ -129,12 +131,21 @@ def _status(job: JobDetails, now: int) -> str:
     return " · ".join(filter(None, words))
 
 
-def _results(job: JobDetails) -> str:
+def _results(job: JobDetails, now: int) -> str:
     row = job.row
+    fetch = f"jobdash fetch {row.public_id}"
     if row.local:
-        return f"jobdash fetch {row.public_id}" if row.done and row.terminal else ""
+        return fetch if row.done and row.terminal else ""
+    if row.collected is not None:
+        return outcome_counts(row.collected)
     kept = bool(job.files) or not results_in_files(row)
-    return "at the provider" if kept and has_results(row) else ""
+    there = f"at the provider: {fetch}" if kept and has_results(row) else ""
+    return " · ".join(filter(None, (there, results_gone(row, now))))
+
+
+def _fetched(job: JobDetails, now: int) -> str:
+    folder = f", in {job.results_folder}" if job.results_folder else ""
+    return f"{_time(job.row.fetched_at, now)}{folder}" if job.row.fetched_at is not None else ""
 
 
 def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:

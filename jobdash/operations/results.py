@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from jobdash.domain.describe.job_text import done_words
 from jobdash.domain.items import ItemRow
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
+from jobdash.domain.results import ResultCounts
 from jobdash.domain.status import LABELS, Status
 from jobdash.domain.text import file_name, quantity
 from jobdash.domain.time import rfc3339
@@ -43,6 +44,18 @@ class FetchedResults:
     """The job was not done to its end: cancelled, failed, still running, or some of it is missing."""
     refused: bool = False
     """A skip that the person has to see (exit 1)."""
+    folder: Path | None = None
+    """A batch's: where its files are, of which ``file`` is one."""
+    counts: ResultCounts | None = None
+    """A batch's results by outcome."""
+
+
+class Collect(Protocol):
+    """Fetches the results of a batch; see `jobdash.operations.collect.Collector`."""
+
+    async def __call__(self, row: JobRow, folder: Path, *, partial: bool) -> FetchedResults:
+        """Fetch them into a folder of their own under ``folder``."""
+        ...
 
 
 async def fetch(
@@ -50,33 +63,40 @@ async def fetch(
     folder: Path,
     open_browser: Callable[[], Browser],
     store: StoreWriter,
+    collect: Collect,
     *,
     partial: bool = False,
     report: Callable[[FetchedResults], None] = lambda _one: None,
     stop: CancelToken | None = None,
 ) -> list[FetchedResults]:
-    """Write the results of jobs into ``folder``, one file each; one failure never stops the rest.
+    """Write the results of jobs into ``folder``; one failure never stops the rest.
 
-    An unfinished job is refused unless ``partial``. Reading and writing go on in a thread, with a connection
-    of their own. A file there already is replaced, at once and as a whole.
+    A script's job has one file, which replaces one that is there, at once and as a whole; a batch has a
+    folder, which ``collect`` makes. An unfinished job is refused unless ``partial``. Reading and writing go
+    on in a thread, with a connection of their own.
     """
     fetched: list[FetchedResults] = []
     for row in rows:
         if stop is not None and stop.is_set():
             done = FetchedResults(row, ActionResult.SKIPPED, "stopped")
         else:
-            done = await _fetch(row, folder, open_browser, store, partial=partial)
+            done = await _fetch(row, folder, open_browser, store, collect, partial=partial)
         fetched.append(done)
         report(done)
     return fetched
 
 
 async def _fetch(
-    row: JobRow, folder: Path, open_browser: Callable[[], Browser], store: StoreWriter, *, partial: bool
+    row: JobRow,
+    folder: Path,
+    open_browser: Callable[[], Browser],
+    store: StoreWriter,
+    collect: Collect,
+    *,
+    partial: bool,
 ) -> FetchedResults:
     if not row.local:
-        reason = "results at providers cannot be fetched yet, only those of your own scripts"
-        return FetchedResults(row, ActionResult.SKIPPED, reason, refused=True)
+        return await collect(row, folder, partial=partial)
     if row.unfinished and not partial:
         return FetchedResults(row, ActionResult.FAILED, f"not finished: {done_words(row, 'so far')}")
     file = folder / f"{file_name(row.name, _NAME_LENGTH)}-{row.public_id}.jsonl"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from jobdash.domain.describe.job_text import STARTING, stalled, starting, waits_for_script, worker_gone
+from jobdash.domain.describe.result_text import outcome_counts, results_gone, to_fetch
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, LATE_CANCEL, TERMINAL, UNFINISHED, Status, ended_text
 from jobdash.domain.text import clean
@@ -41,7 +42,17 @@ def _batch_story(row: JobRow, now: int) -> Remark | None:
         return Remark(f"cancel asked {short_span(now - asked)} ago, not confirmed yet", "warning")
     if row.status is Status.COMPLETED and asked is not None:
         return Remark(LATE_CANCEL, "muted")
-    return None
+    return _results_story(row, now)
+
+
+def _results_story(row: JobRow, now: int) -> Remark | None:
+    """Return what is worth knowing of the results of a batch that has ended."""
+    if row.collected is not None:
+        return Remark(f"fetched: {outcome_counts(row.collected)}", "muted")
+    if gone := results_gone(row, now):
+        return Remark(" · ".join(filter(None, (to_fetch(row), gone))), "warning")
+    rest = to_fetch(row)
+    return Remark(rest, "text") if rest else None
 
 
 def _script_story(row: JobRow, now: int) -> Remark | None:

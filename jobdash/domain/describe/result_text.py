@@ -9,6 +9,7 @@ from jobdash.domain.time import DAY, short_span
 
 GONE_SOON_MS = 7 * DAY
 """From when on the end of the results is worth a sentence."""
+_MEGABYTE = 1_000_000
 
 
 def outcome_counts(counts: ResultCounts) -> str:
@@ -26,6 +27,11 @@ def odd_keys(counts: ResultCounts) -> str:
     parts = [f"{counts.unknown_keys:,} with an unknown key"] if counts.unknown_keys else []
     parts += [f"{counts.duplicate_keys:,} with a key used before"] if counts.duplicate_keys else []
     return f"not counted: {', '.join(parts)}" if parts else ""
+
+
+def fetching_words(size: int) -> str:
+    """Return how far a fetch is, by the bytes that are here: ``fetching: 45.2 MB``."""
+    return f"fetching: {size / _MEGABYTE:,.1f} MB"
 
 
 def to_fetch(row: JobRow) -> str:

@@ -1,0 +1,83 @@
+"""``jobdash fetch`` of batches: from the provider to files on disk, or into a pipe."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from cli_kit import Cli
+
+from jobdash.demo.emulator import BatchFailure, Ending, Switches
+from jobdash.demo.emulator.faults import ErrorAnswer
+
+
+def test_a_batch_is_fetched_into_a_folder_and_shown_as_fetched(cli: Cli, tmp_path: Path) -> None:
+    # D-4 A-13
+    batch = cli.add_finished(name="nightly", total=20, failures=(BatchFailure(3),), cut_off=2)
+    cli("sync", "--account", "openai")
+    ran = cli("fetch", batch, "--out", str(tmp_path / "out"))
+    assert ran.code == 0
+    job = cli.job(batch)
+    folder = tmp_path / "out" / f"nightly-{job['id']}"
+    assert f"15 ok · 2 cut off · 3 errors: {folder}" in ran.out
+    assert "Fetched: 1 · Skipped: 0 · Failed: 0" in ran.out
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 20
+    again = cli("fetch", batch, "--out", str(tmp_path / "out"))
+    assert again.code == 0
+    assert "already here" in again.out
+
+
+def test_the_json_of_a_fetch_has_the_counts(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=4, cut_off=1)
+    cli("sync", "--account", "openai")
+    (job,) = cli.json("fetch", batch, "--out", str(tmp_path))["jobs"]
+    assert (job["result"], job["partial"], job["items"]) == ("done", False, 4)
+    assert Path(job["file"]) == Path(job["folder"]) / "results.jsonl"
+    assert job["results"] == {
+        "ok": 3,
+        "error": 0,
+        "cut_off": 1,
+        "missing": 0,
+        "unknown_keys": 0,
+        "duplicate_keys": 0,
+        "input_tokens": 80,
+        "output_tokens": 120,
+    }
+
+
+def test_a_pipe_gets_the_results_and_nothing_else(cli: Cli) -> None:
+    batch = cli.add_finished(total=3, switches=Switches(shuffled=True))
+    cli("sync", "--account", "openai")
+    ran = cli("fetch", batch, "--out", "-")
+    assert ran.code == 0
+    keys = [json.loads(line)["key"] for line in ran.out.splitlines()]
+    assert keys == ["request-1", "request-2", "request-3"]
+    assert cli.job(batch)["fetched_at"] is None
+    table = list(csv.DictReader(io.StringIO(cli("fetch", batch, "--out", "-", "--format", "csv").out)))
+    assert [row["key"] for row in table] == keys
+
+
+def test_a_pipe_takes_neither_json_nor_parquet(cli: Cli) -> None:
+    batch = cli.add_finished(total=3)
+    cli("sync", "--account", "openai")
+    assert cli("fetch", batch, "--out", "-", "--json").code == 2
+    assert cli("fetch", batch, "--out", "-", "--format", "parquet").code == 2
+
+
+def test_many_are_fetched_and_each_fails_by_itself(cli: Cli, tmp_path: Path) -> None:
+    good = cli.add_finished(name="good", total=3)
+    cli.add("openai", name="running", total=3)
+    cli.add_finished(name="expired", total=4, ending=Ending.EXPIRES, reached=1, age=2 * 24 * 3600.0)
+    gone = cli.add_finished(name="gone", total=3)
+    cli("sync", "--account", "openai")
+    cli.fault(ErrorAnswer(410), f"*/{cli.job(gone)['files']['output']}/content")
+    ran = cli("fetch", "-f", "account:openai", "--out", str(tmp_path / "out"))
+    assert ran.code == 1
+    assert "results were deleted at the provider" in ran.out
+    assert "not finished" in ran.out
+    assert "1 ok · 3 errors, partial: expired" in ran.out
+    assert ran.out.splitlines()[-1] == "Fetched: 2 · Skipped: 0 · Failed: 2"
+    assert sorted(each.name.split("-")[0] for each in (tmp_path / "out").iterdir()) == ["expired", "good"]
+    assert cli.job(good)["results"]["ok"] == 3
