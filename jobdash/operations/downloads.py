@@ -43,6 +43,18 @@ class ResultRoles(Request[tuple[str, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
+class ResultsExpireAt(Request[int | None]):
+    """When a batch's results are deleted at its provider, milliseconds UTC; None where that is not known."""
+
+    kind: ClassVar = RequestKind.QUESTION
+    job: RemoteJob
+
+    async def send(self, adapter: Adapter) -> int | None:
+        """Ask for the output file."""
+        return await adapter.results_expire_at(self.job)
+
+
+@dataclass(frozen=True, slots=True)
 class Download(Request[int]):
     """A file of a batch, streamed into ``target``, which is on disk when this is answered; answers its size.
 

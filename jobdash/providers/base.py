@@ -114,5 +114,8 @@ class Adapter(Protocol):
         `ProviderInfo.result_reader` reads such a line. NotFound when the provider deleted the file.
         """
 
+    async def results_expire_at(self, job: RemoteJob) -> int | None:
+        """Return when the provider deletes the results, milliseconds UTC; None where it does not say."""
+
     def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
         """Stream the batch's input file likewise; NotFound where the provider does not hand it out."""

@@ -15,7 +15,15 @@ from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import ResultLine
 from jobdash.providers.http import Deadlines, HttpClient
-from jobdash.providers.json_values import PENDING_FILE, REFUSED_FILE, mapping, shown, text
+from jobdash.providers.json_values import (
+    PENDING_FILE,
+    REFUSED_FILE,
+    mapping,
+    moment_ms,
+    rfc3339_ms,
+    shown,
+    text,
+)
 from jobdash.providers.registry import load_object
 from jobdash.providers.results import ReadLine, result_line
 from jobdash.providers.servers import key_of, origin_of
@@ -100,6 +108,13 @@ class HttpAdapter(ABC):
                     line = result_line(raw, where=f"line {number} of the {role} file", read=read)
                     if line is not None:
                         yield line
+
+    async def results_expire_at(self, job: RemoteJob) -> int | None:
+        """Return when the output file expires, as the provider describes it; None where it does not say."""
+        if "output" not in job.files:
+            return None
+        file = await self._get_file(job.files["output"])
+        return moment_ms(file.get("expires_at")) or rfc3339_ms(file.get("expirationTime"))
 
     def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
         """Raise NotFound: unless an adapter says otherwise, its provider hands no input file out."""

@@ -81,3 +81,48 @@ def test_many_are_fetched_and_each_fails_by_itself(cli: Cli, tmp_path: Path) -> 
     assert ran.out.splitlines()[-1] == "Fetched: 2 · Skipped: 0 · Failed: 2"
     assert sorted(each.name.split("-")[0] for each in (tmp_path / "out").iterdir()) == ["expired", "good"]
     assert cli.job(good)["results"]["ok"] == 3
+
+
+def test_wait_fetches_for_an_account_that_says_so(cli: Cli) -> None:
+    cli.config.write_text(
+        cli.config.read_text() + f'auto_fetch = true\n[results]\nfolder = "{cli.folder / "kept"}"\n'
+    )
+    batch = cli.add_finished("work", "nightly", total=3)
+    cli("sync")
+    ran = cli("wait", batch)
+    assert ran.code == 0
+    assert f"fetched: 3 ok: {cli.folder / 'kept'}" in ran.err
+    (folder,) = (cli.folder / "kept").iterdir()
+    assert cli.job(batch)["results_folder"] == str(folder)
+    assert "fetched" not in cli("wait", batch).err
+
+
+def test_a_submitted_file_is_kept_and_results_are_joined_with_it(cli: Cli, tmp_path: Path) -> None:
+    requests = tmp_path / "requests.jsonl"
+    line = '{{"custom_id":"r{0}","method":"POST","url":"/v1/responses","body":{{"model":"gpt-x"}}}}\n'
+    requests.write_text("".join(line.format(number) for number in (3, 1, 2)))
+    assert cli("submit", str(requests), "--account", "openai", "--name", "kept").code == 0
+    (copy,) = (cli.database.parent / "inputs").iterdir()
+    assert copy.read_bytes() == requests.read_bytes()
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert requests.stat().st_mode & 0o777 != 0o600
+    requests.unlink()
+    cli.clock.advance(2 * 3600)
+    cli("sync")
+    (job,) = cli.json("fetch", "-f", "name:kept", "--out", str(tmp_path / "out"))["jobs"]
+    manifest = json.loads((Path(job["folder"]) / "manifest.json").read_text())
+    assert manifest["input"] == "copy"
+    keys = [json.loads(each)["key"] for each in Path(job["file"]).read_text().splitlines()]
+    assert keys == ["r3", "r1", "r2"]
+
+
+def test_no_copy_is_kept_where_it_is_not_wanted_or_no_batch_came(cli: Cli, tmp_path: Path) -> None:
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text('{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"model":"gpt-x"}}\n')
+    assert cli("submit", str(requests), "--account", "openai", "--no-keep-input").code == 0
+    cli.config.write_text(cli.config.read_text() + "keep_input = false\n")
+    assert cli("submit", str(requests), "--account", "work", "--yes").code == 0
+    assert not (cli.database.parent / "inputs").exists()
+    cli.fault(ErrorAnswer(400), "/v1/batches", "POST")
+    assert cli("submit", str(requests), "--account", "openai", "--yes").code == 1
+    assert list((cli.database.parent / "inputs").iterdir()) == []

@@ -19,6 +19,8 @@ from jobdash.demo.emulator import (
     Emulator,
     EmulatorServer,
     FaultRule,
+    Phase,
+    Switches,
     Timing,
 )
 from jobdash.demo.emulator.faults import Delay, ErrorAnswer
@@ -105,3 +107,41 @@ async def test_a_batch_that_runs_has_nothing_to_fetch_yet(
         await dash.press("d")
         await dash.until(lambda: "no results before a batch has ended" in dash.toast)
     assert folders(here) == []
+
+
+async def test_an_account_that_says_so_is_fetched_by_itself_when_a_batch_ends(
+    emulator: Emulator, server: EmulatorServer, path: Path, here: Path
+) -> None:
+    moving = batch("nightly", Timing(validating=0, running=62, finalizing=0))
+    async with over(emulator, server, path, moving, auto_fetch=True) as dash:
+        assert folders(path.parent) != []
+        await dash.until(lambda: emulator_says_ended(emulator, dash), 20)
+        await dash.press("f5")
+        await dash.until(lambda: "nightly fetched: 20 ok, in " in " ".join(dash.toasts), 20)
+        await dash.until(lambda: "fetched: 20 ok" in dash.screen)
+    (folder,) = folders(path.parent / "results")
+    assert (folder / "results.jsonl").exists()
+    assert folders(here) == []
+
+
+async def test_without_being_asked_nothing_is_fetched_and_the_end_of_the_results_is_shown(
+    emulator: Emulator, server: EmulatorServer, path: Path, here: Path
+) -> None:
+    moving = batch(
+        "nightly",
+        Timing(validating=0, running=62, finalizing=0),
+        switches=Switches(results_kept=3 * 86400 + 60),
+    )
+    async with over(emulator, server, path, moving) as dash:
+        await dash.until(lambda: emulator_says_ended(emulator, dash), 20)
+        await dash.press("f5")
+        await dash.until(lambda: "results gone in 3d" in dash.screen, 20)
+    assert not (path.parent / "results").exists()
+    assert folders(here) == []
+
+
+def emulator_says_ended(emulator: Emulator, dash: Dash) -> bool:
+    row = dash.table.current
+    assert row is not None
+    assert row.remote_id is not None
+    return emulator.openai.snapshot(row.remote_id).phase is Phase.COMPLETED
