@@ -33,6 +33,7 @@ from jobdash.operations.result_folder import (
     RESULTS,
     ResultFolder,
     file_facts,
+    folder_of,
 )
 from jobdash.operations.result_formats import ResultFormat, convert_results
 from jobdash.operations.result_join import JoinedResults, RawFile, join_results
@@ -71,7 +72,7 @@ class Collector:
         if row.remote_status not in TERMINAL and not partial:
             return _failed(row, f"not finished: {done_words(row, 'so far')}")
         try:
-            return await _Collection(self, row, info, ResultFolder(folder, row)).run()
+            return await _Collection(self, row, info, folder_of(folder, row)).run()
         except OSError as error:
             return _failed(row, f"{folder} cannot be written: {error.strerror or error}")
         except ProviderError as error:
@@ -82,6 +83,16 @@ class Collector:
 
 def _failed(row: JobRow, reason: str) -> FetchedResults:
     return FetchedResults(row, ActionResult.FAILED, reason)
+
+
+def _whole(folder: ResultFolder, manifest: dict[str, Any] | None) -> ResultCounts | None:
+    """Return the counts of the results in a folder, if all of them are there."""
+    if manifest is None or not manifest.get("complete") or not folder.has(manifest.get("files")):
+        return None
+    try:
+        return ResultCounts(**manifest["counts"])
+    except (KeyError, TypeError):  # not as it was written
+        return None
 
 
 class _Collection:
@@ -96,21 +107,26 @@ class _Collection:
         self._downloaded = 0
 
     async def run(self) -> FetchedResults:
+        if not self._how.record and (kept := await asyncio.to_thread(self._kept)) is not None:
+            return kept
         with self._folder.locked():
             manifest = self._folder.manifest()
-            counts = self._whole(manifest)
+            counts = _whole(self._folder, manifest)
             if manifest is not None and counts is not None:
                 return await self._already_here(manifest, counts)
             return await self._collect()
 
-    def _whole(self, manifest: dict[str, Any] | None) -> ResultCounts | None:
-        """Return the counts of what is here, if all of it is."""
-        if manifest is None or not manifest.get("complete") or not self._folder.has(manifest.get("files")):
+    def _kept(self) -> FetchedResults | None:
+        """Return the results that an earlier fetch has left in a folder, if they are whole."""
+        place = self._details().results_folder
+        if place is None or self._how.format is not ResultFormat.JSONL:
             return None
-        try:
-            return ResultCounts(**manifest["counts"])
-        except (KeyError, TypeError):  # not as it was written
+        folder = ResultFolder(Path(place), self._row)
+        counts = _whole(folder, folder.manifest())
+        if counts is None or not folder.is_own:
             return None
+        self._folder = folder
+        return self._done(counts, ActionResult.DONE, outcome_counts(counts))
 
     async def _already_here(self, manifest: dict[str, Any], counts: ResultCounts) -> FetchedResults:
         name = FORMATS.get(self._how.format)
@@ -140,7 +156,7 @@ class _Collection:
         manifest = self._manifest(remote, joined, source)
         manifest["files"] = await asyncio.to_thread(self._facts, names)
         self._folder.publish(names, manifest)
-        if self._how.record:
+        if self._how.record and manifest["complete"]:
             await self._how.work.store.write(
                 Writer.set_collected, self._row.id, self._folder.path, joined.counts
             )

@@ -42,11 +42,16 @@ class FileFacts:
     sha256: str
 
 
-class ResultFolder:
-    """``NAME-ID`` under a folder, for one job; files in it appear whole or not at all."""
+def folder_of(parent: Path, row: JobRow) -> ResultFolder:
+    """Return a job's folder under another one: ``NAME-ID``."""
+    return ResultFolder((parent / f"{file_name(row.name, _NAME_LENGTH)}-{row.public_id}").absolute(), row)
 
-    def __init__(self, parent: Path, row: JobRow) -> None:
-        self.path = (parent / f"{file_name(row.name, _NAME_LENGTH)}-{row.public_id}").absolute()
+
+class ResultFolder:
+    """The folder of one job's results; files in it appear whole or not at all."""
+
+    def __init__(self, path: Path, row: JobRow) -> None:
+        self.path = path
         self._row = row
 
     def file(self, name: str) -> Path:
@@ -108,13 +113,19 @@ class ResultFolder:
         """Raise `FolderRefused` where the folder is another job's, or holds files that are not ours."""
         manifest = self.manifest()
         if manifest is not None:
-            if manifest.get("job", {}).get("identity") != self.identity:
-                other = clean(str(manifest.get("job", {}).get("remote_id")), 80)
+            if not self.is_own:
+                other = clean(str(manifest["job"].get("remote_id")), 80)
                 raise FolderRefused(
                     f"{self.path} has the results of another job ({other}): choose another one"
                 )
         elif any(not each.name.endswith(PART) for each in self.path.iterdir()):
             raise FolderRefused(f"{self.path} holds other files: choose another folder")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the manifest is this job's."""
+        manifest = self.manifest()
+        return manifest is not None and manifest["job"].get("identity") == self.identity
 
     @property
     def identity(self) -> list[str | None]:

@@ -126,3 +126,30 @@ def test_no_copy_is_kept_where_it_is_not_wanted_or_no_batch_came(cli: Cli, tmp_p
     cli.fault(ErrorAnswer(400), "/v1/batches", "POST")
     assert cli("submit", str(requests), "--account", "openai", "--yes").code == 1
     assert list((cli.database.parent / "inputs").iterdir()) == []
+
+
+def test_a_pipe_gets_what_was_fetched_before_also_when_the_provider_has_deleted_it(
+    cli: Cli, tmp_path: Path
+) -> None:
+    batch = cli.add_finished(total=3)
+    cli("sync", "--account", "openai")
+    cli("fetch", batch, "--out", str(tmp_path / "out"))
+    cli.fault(ErrorAnswer(404))
+    ran = cli("fetch", batch, "--out", "-")
+    assert (ran.code, len(ran.out.splitlines()), ran.err) == (0, 3, "")
+
+
+def test_two_processes_may_fetch_the_same_job_at_once(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=200)
+    cli("sync", "--account", "openai")
+    both = [cli.start("fetch", batch, "--out", str(tmp_path / "out"), "--json") for _ in range(2)]
+    told = [(process.communicate(timeout=60), process.returncode) for process in both]
+    results = [json.loads(out)["jobs"][0] for (out, _), _ in told]
+    assert "done" in {job["result"] for job in results}
+    for job in results:
+        assert (
+            job["result"] == "done" or "already here" in job["reason"] or "another jobdash" in job["reason"]
+        )
+    (folder,) = (tmp_path / "out").iterdir()
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 200
+    assert not list(folder.glob("*.part"))
