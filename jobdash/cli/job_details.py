@@ -13,6 +13,7 @@ from jobdash.cli.tables import facts
 from jobdash.cli.time_format import ago, local
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import expires_in, left
+from jobdash.domain.describe.result_text import outcome_counts, results_gone
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -107,7 +108,8 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
     yield "Cancel asked", _time(row.cancel_requested_at, now)
     yield "Removed", _time(row.removed_at, now)
     yield "Gone", _time(row.gone_at, now)
-    yield "Results", _results(job) if keyed else ""
+    yield "Results", _results(job, now) if keyed else ""
+    yield "Fetched", _fetched(job, now)
     # Of failed requests, and of what a cancel ended, nothing went wrong with the batch itself.
     yield "Error", row.error or "" if row.status not in _NO_FAULT or not rules_of(row).at_provider else ""
     yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
@@ -125,11 +127,20 @@ def _status(job: JobDetails, now: int) -> str:
     return " · ".join(filter(None, words))
 
 
-def _results(job: JobDetails) -> str:
+def _results(job: JobDetails, now: int) -> str:
     row = job.row
+    fetch = f"jobdash fetch {row.public_id}"
     if not rules_of(row).at_provider:
-        return f"jobdash fetch {row.public_id}" if row.done and row.terminal else ""
-    return "at the provider" if has_results(job) else ""
+        return fetch if row.done and row.terminal else ""
+    if row.collected is not None:
+        return outcome_counts(row.collected)
+    there = f"at the provider: {fetch}" if has_results(job) else ""
+    return " · ".join(filter(None, (there, results_gone(row, now))))
+
+
+def _fetched(job: JobDetails, now: int) -> str:
+    folder = f", in {job.results_folder}" if job.results_folder else ""
+    return f"{_time(job.row.fetched_at, now)}{folder}" if job.row.fetched_at is not None else ""
 
 
 def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:

@@ -197,9 +197,20 @@ class ActionFlows:
             from jobdash.operations.backends.base import FetchRequest
             from jobdash.operations.results import fetch
 
-            request = FetchRequest(Path.cwd(), self._context.open_browser, store, partial=True)
+            request = FetchRequest(
+                Path.cwd(),
+                self._context.open_browser,
+                self._app.runtime.work(),
+                partial=True,
+                on_progress=received,
+            )
             return await fetch(rows, request)
 
+        def received(row: JobRow, size: int) -> None:
+            under_way.fetching[row.id] = size
+
+        under_way = self._context.under_way
+        under_way.fetching.update((row.id, 0) for row in rows if rules_of(row).at_provider)
         try:
             fetched = await self._app.with_store(write)
         except (OSError, StoreError) as error:
@@ -207,9 +218,13 @@ class ActionFlows:
                 f"Failed to fetch: {clean(str(error), 300)}; you may try again", severity="error"
             )
             return
+        finally:
+            for row in rows:
+                under_way.fetching.pop(row.id, None)
         if len(fetched) == 1:
             (only,) = fetched
-            where = f" in {only.file}" if only.file is not None else ""
+            place = only.folder or only.file
+            where = "" if place is None else f" in {place}"
             self._report_one(only.row, clean(f"{only.reason}{where}", 500), only.result)
             return
         results = Counter(one.result for one in fetched)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from textual.message import Message
 
     from jobdash.operations.account_worker import AccountWorker
+    from jobdash.operations.backends.base import FetchedResults
     from jobdash.operations.context import OperationContext
     from jobdash.operations.rate_limiter import CancelToken
     from jobdash.operations.sync import SyncReport
@@ -79,6 +80,7 @@ class Runtime:
                 on_sync=lambda report: self._post(Synced(news_of(report))),
                 on_progress=lambda name, seen: self._post(SyncProgress(name, seen)),
                 on_trouble=self._notice,
+                on_fetched=lambda done: self._post(Synced(fetched_news(done))),
             )
         if self._stopped:
             self.stop()
@@ -182,6 +184,13 @@ class Runtime:
             worker.stop()
         if self._store is not None:
             self._store.stop()
+
+
+def fetched_news(done: FetchedResults) -> SyncNews:
+    """Return what is worth a toast of results that were fetched without being asked for."""
+    if done.folder is None:
+        return SyncNews(done.row.account, notices=(f"{done.row.name}: not fetched: {done.reason}",))
+    return SyncNews(done.row.account, fetched=(f"{done.row.name} fetched: {done.reason}, in {done.folder}",))
 
 
 def news_of(report: SyncReport) -> SyncNews:

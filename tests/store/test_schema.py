@@ -91,6 +91,9 @@ def test_writer_and_reader_read_the_same_from_every_column(
         "fence",
         "done_before",
     )
+    texts += ("results_folder",)
+    numbers += ("fetched_at", "results_ok", "results_error", "results_cut_off", "results_missing")
+    numbers += ("input_tokens", "output_tokens", "results_expire_at")
     filled = {name: f"<{name}>" for name in texts} | dict.fromkeys(numbers, 1)
     filled |= {"verdict": FORCE_FAILED, "parent_id": job.id, "superseded_by": job.id}
     raw(path, f"UPDATE job SET {', '.join(f'{name} = ?' for name in filled)}", list(filled.values()))

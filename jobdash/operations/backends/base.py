@@ -11,11 +11,11 @@ from jobdash.domain.backends.base import BackendRules
 from jobdash.domain.items import WorkerProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
+from jobdash.domain.results import ResultCounts, ResultFormat
 
 if TYPE_CHECKING:
     from jobdash.operations.context import OperationContext
     from jobdash.operations.job_lookup import Browser
-    from jobdash.operations.writer_thread import StoreWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,14 @@ class FetchRequest:
     folder: Path
     open_browser: Callable[[], Browser]
     """Opens a connection for the thread that reads."""
-    store: StoreWriter
+    work: OperationContext
+    format: ResultFormat = ResultFormat.JSONL
     partial: bool = False
     """Unfinished jobs too: what there is so far."""
+    record: bool = True
+    """Whether the store keeps where the results are; not for those in a temporary folder."""
+    on_progress: Callable[[JobRow, int], None] = lambda _row, _size: None
+    """Called with a job and the bytes of it that are here, from any thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,10 @@ class FetchedResults:
     """The job was not done to its end: cancelled, failed, still running, or some of it is missing."""
     refused: bool = False
     """A skip that the person has to see (exit 1)."""
+    folder: Path | None = None
+    """A batch's: where its files are, of which ``file`` is one."""
+    counts: ResultCounts | None = None
+    """A batch's results by outcome."""
 
 
 class Backend(Protocol):

@@ -9,7 +9,7 @@ from jobdash.domain.backends.base import BackendRules
 from jobdash.domain.backends.provider_batch import PROVIDER_BATCH
 from jobdash.domain.items import WorkerProcess
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Decision, Plan
+from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
 from jobdash.operations.backends.base import Backend, FetchedResults, FetchRequest
 from jobdash.operations.providers import has_results
 
@@ -37,10 +37,10 @@ class ProviderBatchBackend:
         return await steps[plan.action](decision, plan, work)
 
     async def fetch(self, row: JobRow, request: FetchRequest) -> FetchedResults:
-        """Refuse: results of batches are not collected yet."""
-        del request
-        reason = "results at providers cannot be fetched yet, only those of your own scripts"
-        return FetchedResults(row, ActionResult.SKIPPED, reason, refused=True)
+        """Collect the results of a batch into a folder of its own."""
+        from jobdash.operations.collect import collect
+
+        return await collect(row, request)
 
     def workers(
         self, browser: Browser, rows: Sequence[JobRow], *, starting: bool

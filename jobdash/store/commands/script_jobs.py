@@ -221,6 +221,7 @@ class ScriptJobWrites(JobWrites):
             if str(file) not in files.values():
                 role = next(role for role in _roles() if role not in files)
                 self._set(connection, job_id, files=as_json(files | {role: str(file)}))
+            self._set(connection, job_id, fetched_at=self._clock())
             row = self._row_now(connection, job_id)
             self._add_event(connection, self._clock(), "fetch", row, "done", str(file))
             return row

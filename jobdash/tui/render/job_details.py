@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
+from jobdash.domain.describe.result_text import outcome_counts
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -226,6 +227,12 @@ def detail_lines(job: JobDetails, width: int, now: int) -> list[TextLine]:
     rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
     if job.usage:
         rows.append(("usage", clean(", ".join(f"{key} {value:,}" for key, value in _numbers(job.usage)))))
+    if row.fetched_at is not None:
+        rows.append(("fetched", f"{moment(row.fetched_at, now)}  {clean(job.results_folder or '', 300)}"))
+    if row.collected is not None:
+        rows.append(("results", outcome_counts(row.collected)))
+    if row.results_expire_at is not None:
+        rows.append(("results until", local_time(row.results_expire_at)))
     if job.parent:
         rows.append(("retry of", job.parent))
     if job.children:

@@ -8,6 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
+from jobdash.domain.describe.result_text import fetching_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
@@ -56,12 +57,15 @@ def story_spans(
     symbols: Symbols,
     *,
     trouble: str = "",
+    fetching: int | None = None,
 ) -> list[Span]:
     """Return the second detail line: what is worth knowing of this job now.
 
-    ``trouble`` is why its account cannot be asked.
+    ``trouble`` is why its account cannot be asked, ``fetching`` how many bytes of its results are here while
+    they are fetched.
     """
-    parts = [_left_behind(row, symbols), _story(row, now)]
+    fetched = [] if fetching is None else [Span(fetching_words(fetching), "accent")]
+    parts = [fetched, _left_behind(row, symbols), _story(row, now)]
     if errors and row.failed:
         some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
         parts.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])
