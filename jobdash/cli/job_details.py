@@ -11,8 +11,9 @@ from jobdash.cli.job_line import known_done, status_word
 from jobdash.cli.output import print_text
 from jobdash.cli.tables import facts
 from jobdash.cli.time_format import ago, local
-from jobdash.domain.describe.job_story import status_remarks
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import expires_in, left
+from jobdash.domain.describe.result_text import outcome_counts, results_gone
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -44,8 +45,7 @@ def print_job(
     if attempts:
         print_text("")
         facts(_script_facts(job, attempts, now))
-    if not job.row.local:
-        _print_errors(job, failed or FailedRequests())
+    _print_errors(job, failed or FailedRequests())
 
 
 def _print_errors(job: JobDetails, failed: FailedRequests) -> None:
@@ -95,11 +95,7 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
     row = job.row
     yield "Name", row.name
     yield "Id", row.public_id
-    if row.local:
-        yield "Account", row.account
-    else:
-        yield "At the provider", row.remote_id or "not confirmed yet"
-        yield "Account", f"{row.account} ({row.provider}, {job.origin})"
+    yield from rules_of(row).identity(job)
     yield "Status", _status(job, now)
     yield "Provider's word", row.raw_status if row.raw_status != row.status else ""
     yield "Progress", _progress(row, now)
@@ -112,9 +108,10 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
     yield "Cancel asked", _time(row.cancel_requested_at, now)
     yield "Removed", _time(row.removed_at, now)
     yield "Gone", _time(row.gone_at, now)
-    yield "Results", _results(job) if keyed else ""
+    yield "Results", _results(job, now) if keyed else ""
+    yield "Fetched", _fetched(job, now)
     # Of failed requests, and of what a cancel ended, nothing went wrong with the batch itself.
-    yield "Error", row.error or "" if row.local or row.status not in _NO_FAULT else ""
+    yield "Error", row.error or "" if row.status not in _NO_FAULT or not rules_of(row).at_provider else ""
     yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
     yield "Tags", ", ".join(f"{key}={value}" for key, value in job.tags.items())
     yield "Files", ", ".join(f"{role} {file_id}" for role, file_id in job.files.items())
@@ -126,15 +123,24 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
 
 def _status(job: JobDetails, now: int) -> str:
     row = job.row
-    words = [status_word(row), *status_remarks(row, now), status_reason(job)]
+    words = [status_word(row), *rules_of(row).remarks(row, now), status_reason(job)]
     return " · ".join(filter(None, words))
 
 
-def _results(job: JobDetails) -> str:
+def _results(job: JobDetails, now: int) -> str:
     row = job.row
-    if row.local:
-        return f"jobdash fetch {row.public_id}" if row.done and row.terminal else ""
-    return "at the provider" if has_results(job) else ""
+    fetch = f"jobdash fetch {row.public_id}"
+    if not rules_of(row).at_provider:
+        return fetch if row.done and row.terminal else ""
+    if row.collected is not None:
+        return outcome_counts(row.collected)
+    there = f"at the provider: {fetch}" if has_results(job) else ""
+    return " · ".join(filter(None, (there, results_gone(row, now))))
+
+
+def _fetched(job: JobDetails, now: int) -> str:
+    folder = f", in {job.results_folder}" if job.results_folder else ""
+    return f"{_time(job.row.fetched_at, now)}{folder}" if job.row.fetched_at is not None else ""
 
 
 def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:

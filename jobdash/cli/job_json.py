@@ -15,7 +15,8 @@ CSV_FIELDS = (
     "id", "name", "account", "provider", "remote_id", "status", "outcome", "status_reason", "model",
     "endpoint", "total", "succeeded", "failed", "cancelled", "expired", "remaining", "created_at",
     "started_at", "finished_at", "updated_at", "expires_at", "cancel_requested_at", "removed_at", "gone_at",
-    "raw_status", "error", "left_behind", "shown_status",
+    "raw_status", "error", "left_behind", "shown_status", "fetched_at", "results_folder",
+    "results_expire_at", "input_tokens", "output_tokens",
 )  # fmt: skip
 """The fields of `job_json` that fit a cell."""
 
@@ -62,6 +63,27 @@ def job_json(job: JobDetails, now: int) -> dict[str, Any]:
         "left_behind": row.left_behind,
         "stalled": stalled(row, now),
         "shown_status": "removed" if row.removed_at is not None else shown_status(row, now),
+        **_results_json(job),
+    }
+
+
+def _results_json(job: JobDetails) -> dict[str, Any]:
+    """Return what was fetched of a job, and how long its provider keeps its results."""
+    row = job.row
+    counts = row.collected
+    return {
+        "fetched_at": rfc3339(row.fetched_at),
+        "results_folder": job.results_folder,
+        "results_expire_at": rfc3339(row.results_expire_at),
+        "results": counts
+        and {
+            "ok": counts.ok,
+            "error": counts.error,
+            "cut_off": counts.cut_off,
+            "missing": counts.missing,
+        },
+        "input_tokens": row.input_tokens,
+        "output_tokens": row.output_tokens,
     }
 
 

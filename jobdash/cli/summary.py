@@ -14,8 +14,8 @@ from jobdash.domain.describe.plan_text import waits
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Plan
 from jobdash.domain.status import LABELS
+from jobdash.operations.backends.registry import results_available
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.providers import has_results
 
 MOST_SKIPPED = 20
 """Skipped jobs of a filter that are printed one by one; more are counted by their reasons."""
@@ -57,10 +57,10 @@ def plan_lines(plan: Plan) -> list[SummaryLine]:
 def print_summary(
     action: str, lines: Sequence[SummaryLine], browser: Browser, *, dry_run: bool = False
 ) -> None:
-    """Print a summary as JSON."""
+    """Print a summary as JSON; ``browser`` looks up which jobs have results to fetch."""
+    available = results_available(browser, (line.after or line.before for line in lines))
     results = Counter(line.result for line in lines)
     counts = {str(result): results[result] for result in ActionResult}
-    available = _results_available(lines, browser)
     counts["not_sent"] = sum(line.not_sent for line in lines)
     document(
         {
@@ -70,16 +70,6 @@ def print_summary(
             "jobs": [_as_json(line, available, dry_run=dry_run) for line in lines],
         }
     )
-
-
-def _results_available(lines: Sequence[SummaryLine], browser: Browser) -> dict[int, bool | None]:
-    """Return by id which jobs have results that can be fetched; None where that is not known."""
-    local = [line.before.id for line in lines if line.before.local]
-    remote = browser.jobs([line.before.id for line in lines if not line.before.local])
-    fetchable = browser.have_items(local)
-    return {job_id: job_id in fetchable for job_id in local} | {
-        job_id: has_results(job) for job_id, job in remote.items()
-    }
 
 
 def _as_json(line: SummaryLine, available: Mapping[int, bool | None], *, dry_run: bool) -> dict[str, Any]:
@@ -95,7 +85,7 @@ def _as_json(line: SummaryLine, available: Mapping[int, bool | None], *, dry_run
         "result": str(line.result),
         "reason": line.reason or None,
         "succeeded": now.succeeded,
-        "results_available": available.get(before.id, False),
+        "results_available": available[now.id],
     } | planned
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.results import ResultCounts
 from jobdash.domain.status import FORCE_FAILED, TERMINAL, UNFINISHED, Completeness, Status, outcome_of
 
 CANCEL_STUCK_MS = 15 * 60 * 1000
@@ -55,6 +56,17 @@ class JobRow:
     """Local jobs: what earlier attempts had done when the present one began."""
     origin: str = ""
     """The provider's server that has the job; empty where that is not known."""
+    fetched_at: int | None = None
+    """When its results were last fetched to this computer."""
+    results_ok: int | None = None
+    """Of the fetched results of a batch, how many are whole answers; likewise what follows."""
+    results_error: int | None = None
+    results_cut_off: int | None = None
+    results_missing: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    results_expire_at: int | None = None
+    """When its provider deletes the results."""
 
     @property
     def local(self) -> bool:
@@ -85,6 +97,20 @@ class JobRow:
     def outcome(self) -> Completeness | None:
         """How well a completed job went."""
         return outcome_of(self.status, self.succeeded, self.failed)
+
+    @property
+    def collected(self) -> ResultCounts | None:
+        """The counts of a batch's results that were fetched; None when none were."""
+        if self.results_ok is None:
+            return None
+        return ResultCounts(
+            ok=self.results_ok,
+            error=self.results_error or 0,
+            cut_off=self.results_cut_off or 0,
+            missing=self.results_missing,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+        )
 
     @property
     def done(self) -> int | None:
@@ -131,6 +157,8 @@ class JobDetails:
     """What its provider keeps of it, by role; without what was deleted from here."""
     seen_at: int | None
     submit_key: str | None
+    results_folder: str | None = None
+    """Where the fetched results of a batch are."""
     metadata: dict[str, Any] = field(default_factory=dict)
     deleted: tuple[str, ...] = ()
     """What was deleted at its provider from here: the roles of files, and `BATCH`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from jobdash.domain.account import Account
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import INPUT, JobDetails, JobRow
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.status import Status
@@ -25,7 +26,7 @@ def servers(accounts: Iterable[Account]) -> dict[str, str]:
 
 def providers_of(jobs: Iterable[JobRow]) -> Mapping[str, ProviderInfo]:
     """Return the providers of some jobs by name; those not installed are left out."""
-    names = {job.provider for job in jobs if not job.local}
+    names = {job.provider for job in jobs if rules_of(job).at_provider}
     return {name: info for name in names if (info := find_provider(name)) is not None}
 
 
@@ -37,7 +38,7 @@ def has_results(details: JobDetails) -> bool | None:
     job = details.row
     if not job.terminal:
         return False
-    info = find_provider(job.provider) if not job.local else None
+    info = find_provider(job.provider)
     if info is not None and not info.capabilities.partial_results and job.status is not Status.COMPLETED:
         return False
     if not _keeps_results(details, info):

@@ -243,14 +243,6 @@ def test_fetch_writes_what_there_is_and_says_how_partial_it_is(  # D-4
     assert not Path(job["file"]).exists()
 
 
-def test_results_of_a_batch_are_not_fetched_yet(cli: Cli) -> None:
-    batch = cli.add_finished()
-    cli("sync", "--account", "openai")
-    ran = cli("fetch", batch)
-    assert ran.code == 1
-    assert "results at providers cannot be fetched yet" in ran.out
-
-
 def test_show_lists_the_items(cli: Cli, run_script: Begin) -> None:  # C-1 C-13
     run = run_script(total=5, unit="files")
     run.expects(5)

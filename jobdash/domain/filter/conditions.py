@@ -228,6 +228,14 @@ def removed(wanted: bool) -> Condition:
     )
 
 
+def fetched(wanted: bool) -> Condition:
+    """Ask for jobs whose results were fetched, or for the others."""
+    return Condition(
+        _fixed(f"fetched_at IS {'NOT ' if wanted else ''}NULL"),
+        lambda s: (s.row.fetched_at is not None) is wanted,
+    )
+
+
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     ">": operator.gt,
     "<": operator.lt,

@@ -21,7 +21,7 @@ from jobdash.errors import FilterError
 
 FIELDS = (
     "id", "name", "account", "provider", "status", "outcome", "model", "endpoint", "tag",
-    "age", "created", "total", "failed", "error", "removed",
+    "age", "created", "total", "failed", "error", "removed", "fetched",
 )  # fmt: skip
 """The fields a person may name (besides the shorthands ``older:2h`` and ``newer:2h``)."""
 
@@ -146,11 +146,11 @@ def _outcome(word: _Word) -> Condition:
     return conditions.completeness_in(wanted)
 
 
-def _removed(word: _Word) -> Condition:
+def _truth(word: _Word) -> bool:
     truths = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
     if len(word.values) != 1 or word.values[0].lower() not in truths:
-        raise word.error("removed: wants yes or no")
-    return conditions.removed(truths[word.values[0].lower()])
+        raise word.error(f"{word.field}: wants yes or no")
+    return truths[word.values[0].lower()]
 
 
 def _number(word: _Word) -> Condition:
@@ -212,6 +212,7 @@ _READERS: dict[str, Callable[[_Word], Condition]] = {
     "status": _status,
     "outcome": _outcome,
     "tag": lambda word: conditions.tagged(word.values),
-    "removed": _removed,
+    "removed": lambda word: conditions.removed(_truth(word)),
+    "fetched": lambda word: conditions.fetched(_truth(word)),
     "created": _created,
 }

@@ -7,6 +7,7 @@ INFO = ProviderInfo(
     title="OpenAI",
     adapter="jobdash.providers.openai.batches:OpenAIBatches",
     input_rules="jobdash.providers.openai.input:OpenAIInput",
+    result_reader="jobdash.providers.openai.results:read_line",
     base_url="https://api.openai.com/v1",
     capabilities=Capabilities(
         newest_first=True,
@@ -14,6 +15,7 @@ INFO = ProviderInfo(
         deletes_records=False,
         deletes_files=True,
         partial_results=True,
+        returns_input=True,
     ),
     # Ids of compatible servers follow no pattern.
     id_pattern=r"batch_[\w\-]+|[\w\-]{12,}",

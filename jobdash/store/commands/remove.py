@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
-
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import UNFINISHED
-from jobdash.store.commands.base import job
 from jobdash.store.commands.intents import TAKEN_BACK, IntentWrites
 from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import chunks
+from jobdash.store.dialects.sqlite import Connection, chunks
 from jobdash.store.merge import kept_files
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, Undoable, UndoKind, UndoOutcome
 from jobdash.store.sanitize import as_json, stored_error
+from jobdash.store.statements import statement
 
 NOT_CONFIRMED = "the cancel was not confirmed in time; the job stays"
 _OVERDUE = (
@@ -29,7 +27,7 @@ _CLEARED: dict[UndoKind, dict[str, Any]] = {
     UndoKind.FORCE_FAIL: {"verdict": None, "verdict_at": None, "verdict_reason": None},
     UndoKind.WAITING_REMOVAL: {"removing": None},
 }
-_FILES = select(job.c.files).where(job.c.id == bindparam("job_key"))
+_FILES = statement("job_files")
 
 
 class RemoveWrites(IntentWrites):
@@ -73,12 +71,12 @@ class RemoveWrites(IntentWrites):
         ``observed`` are the files that its last answer names.
         """
         with self._transaction() as connection:
-            return kept_files(connection.execute(_FILES, {"job_key": job_id}).scalar(), observed)
+            return kept_files(_files(connection, job_id), observed)
 
     def set_deleted(self, job_id: int, role: str) -> None:
         """Write that a file of the job (or its `BATCH`) was deleted at its provider."""
         with self._transaction() as connection:
-            files = kept_files(connection.execute(_FILES, {"job_key": job_id}).scalar(), {})
+            files = kept_files(_files(connection, job_id), {})
             self._set(connection, job_id, files=as_json({**files, role: None}))
 
     def begin_waiting_removal(
@@ -160,3 +158,8 @@ class RemoveWrites(IntentWrites):
 
 def _version(row: JobRow) -> tuple[object, ...]:
     return row.fence, row.removed_at, row.verdict, row.removing
+
+
+def _files(connection: Connection, job_id: int) -> str | None:
+    found = _FILES.run(connection, job_key=job_id).fetchone()
+    return None if found is None else found[0]

@@ -14,7 +14,7 @@ from jobdash.store.rows import COLUMNS, ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REM
 
 _DETAILS = (
     "cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
-    " remote_metadata, seen_at, submit_key"
+    " remote_metadata, seen_at, submit_key, results_folder"
 )
 
 
@@ -168,7 +168,7 @@ def _job(
 ) -> JobDetails:
     row, more = job_row(values[: len(ROW_COLUMNS)]), values[len(ROW_COLUMNS) :]
     (cancel_reason, verdict_reason, attempt, parent_id, superseded_by) = more[:5]
-    (usage, errors, files, metadata, seen_at, submit_key) = more[5:]
+    (usage, errors, files, metadata, seen_at, submit_key, results_folder) = more[5:]
     return JobDetails(
         row=row,
         origin=row.origin,
@@ -185,6 +185,7 @@ def _job(
         deleted=tuple(role for role, file_id in _dict(files).items() if file_id is None),
         seen_at=seen_at,
         submit_key=submit_key,
+        results_folder=results_folder,
         metadata=_dict(metadata),
     )
 

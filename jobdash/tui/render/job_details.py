@@ -7,8 +7,9 @@ from typing import Protocol
 
 from rich.cells import cell_len
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
-from jobdash.domain.describe.job_story import ended_sentence
+from jobdash.domain.describe.result_text import outcome_counts
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -19,7 +20,7 @@ from jobdash.domain.failures import (
 from jobdash.domain.job import Event, JobDetails, JobRow
 from jobdash.domain.status import Status, label
 from jobdash.domain.text import clean
-from jobdash.domain.time import HOUR, MINUTE, SECOND, local_date, short_span
+from jobdash.domain.time import HOUR, local_date, short_span
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui.render import job_cells, job_story
 from jobdash.tui.render.symbols import Symbols
@@ -145,17 +146,11 @@ def _rate(row: JobRow, now: int) -> str:
     elapsed, done = now - (row.started_at or row.created_at), row.done - (row.done_before or 0)
     if elapsed <= 0 or done <= 0:
         return ""
-    if not row.local:
-        return f"{done * HOUR // elapsed:,}/h"
-    # Of a script's items one wants to see at once whether they move.
-    for name, span in (("s", SECOND), ("min", MINUTE)):
-        if done * span >= elapsed:
-            return (
-                f"{done * span / elapsed:,.1f}/{name}"
-                if done * span < 10 * elapsed
-                else f"{done * span // elapsed:,}/{name}"
-            )
-    return f"{done * HOUR // elapsed:,}/h"
+    units = rules_of(row).rate_units
+    name, span = next((unit for unit in units if done * unit[1] >= elapsed), units[-1])
+    if span < HOUR and done * span < 10 * elapsed:
+        return f"{done * span / elapsed:,.1f}/{name}"
+    return f"{done * span // elapsed:,}/{name}"
 
 
 def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = None) -> list[TextLine]:
@@ -164,7 +159,7 @@ def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = Non
     ``failed`` are the failed requests that are known.
     """
     failed = failed or FailedRequests()
-    ended = ended_sentence(job.row)
+    ended = rules_of(job.row).ended_sentence(job.row)
     lines: list[TextLine] = [((ended, "warning"),), ()] if ended else []
     groups = failure_groups(job, failed)
     if groups and truncated(job, failed) and failed.kept:
@@ -232,6 +227,12 @@ def detail_lines(job: JobDetails, width: int, now: int) -> list[TextLine]:
     rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
     if job.usage:
         rows.append(("usage", clean(", ".join(f"{key} {value:,}" for key, value in _numbers(job.usage)))))
+    if row.fetched_at is not None:
+        rows.append(("fetched", f"{moment(row.fetched_at, now)}  {clean(job.results_folder or '', 300)}"))
+    if row.collected is not None:
+        rows.append(("results", outcome_counts(row.collected)))
+    if row.results_expire_at is not None:
+        rows.append(("results until", local_time(row.results_expire_at)))
     if job.parent:
         rows.append(("retry of", job.parent))
     if job.children:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.tui.commands import BY_ID, CommandState, Place
@@ -54,7 +55,5 @@ class ActionScreen(LineScreen):
         if value := getattr(row, field):
             self.app.copy_to_clipboard(value)
             self.app.notify(f"Copied {clean(value, 80)}", timeout=2)
-        elif row.local:
-            self.app.notify("No provider knows a script's job; Y copies its id here", severity="warning")
         else:
-            self.app.notify("There is no id to copy yet", severity="warning")
+            self.app.notify(rules_of(row).no_remote_id, severity="warning")
