@@ -16,6 +16,7 @@ from typing import Any
 
 from jobdash.config.accounts import ACCOUNT_SETTINGS, keep_keys_of, read_headers
 from jobdash.domain.account import Account, Secret
+from jobdash.domain.fields import COLUMN_SETTINGS
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import DAY, parse_span
@@ -25,10 +26,6 @@ from jobdash.providers.registry import broken, bundled, find_provider, registere
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
-
-
-COLUMNS = ("name", "account", "model", "status", "progress", "failed", "age", "left", "remote_id")
-"""What ``[ui] columns`` can name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,8 +329,9 @@ class _SettingsReader:
         if not isinstance(columns, list | tuple) or not all(isinstance(column, str) for column in columns):
             raise self.error("[ui] columns has to be a list of texts")
         for column in columns:
-            if column not in COLUMNS:
-                self.warn(f"[ui] columns: {column} is not known; there are {', '.join(COLUMNS)}")
+            if column not in COLUMN_SETTINGS:
+                known = ", ".join(COLUMN_SETTINGS)
+                self.warn(f"[ui] columns: {column} is not known; there are {known}")
         ascii_only = values.get("ascii")
         if ascii_only is not None and not isinstance(ascii_only, bool):
             raise self.error("[ui] ascii has to be true or false")

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.rows import COLUMNS, ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
 
-_DETAILS = (
-    "cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
-    " remote_metadata, seen_at, submit_key"
-)
-
-
-_RELATIVES = slice(len(ROW_COLUMNS) + 3, len(ROW_COLUMNS) + 5)
-"""Where a job's parent and successor stand behind the columns of its row."""
+_DETAILS = tuple(field for field in JOB_FIELDS if field.stored)
+_DETAILS_SQL = ", ".join(field.stored for field in _DETAILS)
+_RELATIVES = [place for place, field in enumerate(_DETAILS, len(ROW_COLUMNS)) if field.kind is Kind.RELATIVE]
+"""Where the row ids of other jobs stand."""
 
 
 class JobReads(ReadConnection):
@@ -61,7 +58,7 @@ class JobReads(ReadConnection):
 
     def _some_jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         these = placeholders(ids)
-        found = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id IN ({these})", ids)
+        found = self._all(f"SELECT {COLUMNS}, {_DETAILS_SQL} FROM job WHERE id IN ({these})", ids)
         tags: dict[int, dict[str, str]] = defaultdict(dict)
         for job_id, key, value in self._all(
             f"SELECT job_id, key, value FROM job_tag WHERE job_id IN ({these}) ORDER BY key", ids
@@ -72,7 +69,7 @@ class JobReads(ReadConnection):
             f"SELECT parent_id, public_id FROM job WHERE parent_id IN ({these}) ORDER BY id", ids
         ):
             children[parent_id].append(public)
-        public_ids = self._public_ids({job_id for values in found for job_id in values[_RELATIVES]})
+        public_ids = self._public_ids({values[place] for values in found for place in _RELATIVES})
         jobs = (_job(values, tags, children, public_ids) for values in found)
         return {job.row.id: job for job in jobs}
 
@@ -166,26 +163,13 @@ def _job(
     children: Mapping[int, list[str]],
     public_ids: Mapping[int | None, str],
 ) -> JobDetails:
-    row, more = job_row(values[: len(ROW_COLUMNS)]), values[len(ROW_COLUMNS) :]
-    (cancel_reason, verdict_reason, attempt, parent_id, superseded_by) = more[:5]
-    (usage, errors, files, metadata, seen_at, submit_key) = more[5:]
-    return JobDetails(
-        row=row,
-        origin=row.origin,
-        cancel_reason=cancel_reason,
-        verdict_reason=verdict_reason,
-        attempt=attempt,
-        parent=public_ids.get(parent_id),
-        children=tuple(children.get(row.id, ())),
-        superseded_by=public_ids.get(superseded_by),
-        tags=tags.get(row.id, {}),
-        usage=_dict(usage) or None,
-        errors=_dicts(errors),
-        files=_texts(files),
-        seen_at=seen_at,
-        submit_key=submit_key,
-        metadata=_dict(metadata),
-    )
+    row = job_row(values[: len(ROW_COLUMNS)])
+    read = _READERS | {Kind.RELATIVE: public_ids.get}
+    more = {
+        field.source: read[field.kind](value) if field.kind in read else value
+        for field, value in zip(_DETAILS, values[len(ROW_COLUMNS) :], strict=True)
+    }
+    return JobDetails(row=row, children=tuple(children.get(row.id, ())), tags=tags.get(row.id, {}), **more)
 
 
 # Invalid JSON is left out: it must not hide the rest of the job.
@@ -198,17 +182,26 @@ def _json(text: Any) -> Any:
         return None
 
 
-def _dict(text: Any) -> dict[str, Any]:
+def _mapping(text: Any) -> dict[str, Any] | None:
     value = _json(text)
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) and value else None
 
 
 def _texts(text: Any) -> dict[str, str]:
     return {
-        name: value if isinstance(value, str) else json.dumps(value) for name, value in _dict(text).items()
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in (_mapping(text) or {}).items()
     }
 
 
 def _dicts(text: Any) -> tuple[dict[str, Any], ...]:
     value = _json(text)
     return tuple(entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else ()
+
+
+_READERS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.MAPPING: _mapping,
+    Kind.TEXTS: _texts,
+    Kind.ENTRIES: _dicts,
+}
+"""How the values of a field are read that the store keeps as something else."""
