@@ -16,7 +16,6 @@ from typing import Any
 
 from jobdash.config.accounts import ACCOUNT_SETTINGS, keep_keys_of, read_headers
 from jobdash.domain.account import Account, Secret
-from jobdash.domain.fields import COLUMN_SETTINGS
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import DAY, parse_span
@@ -328,6 +327,8 @@ class _SettingsReader:
         columns = values.get("columns", ())
         if not isinstance(columns, list | tuple) or not all(isinstance(column, str) for column in columns):
             raise self.error("[ui] columns has to be a list of texts")
+        if columns:
+            from jobdash.domain.fields import COLUMN_SETTINGS  # a user's script starts without
         for column in columns:
             if column not in COLUMN_SETTINGS:
                 known = ", ".join(COLUMN_SETTINGS)

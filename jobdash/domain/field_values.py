@@ -43,7 +43,8 @@ def _values_of(
     timed = [(field.name, _TIMED[field.name]) for field in fields if field.timed]
 
     def values(holder: JobDetails | JobRow, row: JobRow, now: int) -> dict[str, Any]:
-        found = blank | dict(zip(kept, read(holder), strict=True))
+        found = blank.copy()
+        found.update(zip(kept, read(holder), strict=True))
         for name in times:
             found[name] = rfc3339(found[name])
         for name, compute in timed:

@@ -13,9 +13,14 @@ from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.rows import COLUMNS, ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
 
-_DETAILS = tuple(field for field in JOB_FIELDS if field.stored)
-_DETAILS_SQL = ", ".join(field.stored for field in _DETAILS)
-_RELATIVES = [place for place, field in enumerate(_DETAILS, len(ROW_COLUMNS)) if field.kind is Kind.RELATIVE]
+_STORED = {field.source: field for field in JOB_FIELDS if field.stored}
+"""By attribute of `JobDetails`, what a column holds that is in no row."""
+_DETAILS = ", ".join(field.stored for field in _STORED.values())
+_RELATIVES = {
+    attribute: place
+    for place, (attribute, field) in enumerate(_STORED.items(), len(ROW_COLUMNS))
+    if field.kind is Kind.RELATIVE
+}
 """Where the row ids of other jobs stand."""
 
 
@@ -58,7 +63,7 @@ class JobReads(ReadConnection):
 
     def _some_jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         these = placeholders(ids)
-        found = self._all(f"SELECT {COLUMNS}, {_DETAILS_SQL} FROM job WHERE id IN ({these})", ids)
+        found = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id IN ({these})", ids)
         tags: dict[int, dict[str, str]] = defaultdict(dict)
         for job_id, key, value in self._all(
             f"SELECT job_id, key, value FROM job_tag WHERE job_id IN ({these}) ORDER BY key", ids
@@ -69,7 +74,7 @@ class JobReads(ReadConnection):
             f"SELECT parent_id, public_id FROM job WHERE parent_id IN ({these}) ORDER BY id", ids
         ):
             children[parent_id].append(public)
-        public_ids = self._public_ids({values[place] for values in found for place in _RELATIVES})
+        public_ids = self._public_ids({values[place] for values in found for place in _RELATIVES.values()})
         jobs = (_job(values, tags, children, public_ids) for values in found)
         return {job.row.id: job for job in jobs}
 
@@ -164,11 +169,11 @@ def _job(
     public_ids: Mapping[int | None, str],
 ) -> JobDetails:
     row = job_row(values[: len(ROW_COLUMNS)])
-    read = _READERS | {Kind.RELATIVE: public_ids.get}
-    more = {
-        field.source: read[field.kind](value) if field.kind in read else value
-        for field, value in zip(_DETAILS, values[len(ROW_COLUMNS) :], strict=True)
-    }
+    more = dict(zip(_STORED, values[len(ROW_COLUMNS) :], strict=True))
+    for attribute, read in _READ:
+        more[attribute] = read(more[attribute])
+    for attribute in _RELATIVES:
+        more[attribute] = public_ids.get(more[attribute])
     return JobDetails(row=row, children=tuple(children.get(row.id, ())), tags=tags.get(row.id, {}), **more)
 
 
@@ -204,4 +209,5 @@ _READERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.TEXTS: _texts,
     Kind.ENTRIES: _dicts,
 }
-"""How the values of a field are read that the store keeps as something else."""
+_READ = [(name, _READERS[field.kind]) for name, field in _STORED.items() if field.kind in _READERS]
+"""By attribute, how a value is read that is kept as JSON."""
