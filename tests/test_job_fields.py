@@ -201,9 +201,9 @@ def test_the_registry_names_what_there_is() -> None:
     assert len({field.name for field in JOB_FIELDS}) == len(JOB_FIELDS)
     computed = {"left", "results"}
     for field in JOB_FIELDS:
-        assert field.timed or field.name in computed or field.source in (details if field.details else row)
+        assert field.timed or field.name in computed or field.source in (details if field.heavy else row)
         assert field.merge is None or field.source in remote
         assert field.label or not field.faces & Face.DETAILS
         # What a list is read by has to be in its rows.
-        assert not (field.details and (field.column or field.order or field.listed))
-        assert not (field.details and field.words and field.name != "tags")
+        assert not (field.heavy and (field.column or field.order or field.listed))
+        assert not (field.heavy and field.words and field.name != "tags")

@@ -149,11 +149,11 @@ class JobField(NamedTuple):
     """Its name in details, in lower case."""
     kind: Kind = Kind.TEXT
     attribute: str = ""
-    """Of `JobRow`, or of `JobDetails` where `details`; empty: as the field's name."""
-    details: bool = False
+    """Of `JobRow`, or of `JobDetails` where `heavy`; empty: as the field's name."""
+    heavy: bool = False
     """Part of the heavy `JobDetails`, not of the light `JobRow`."""
     stored: str = ""
-    """Of `details`: the store's column that holds it; empty for one that is read otherwise."""
+    """Of `heavy` ones: the store's column that holds it; empty for one that is read otherwise."""
     timed: bool = False
     """It follows from the present time as well; `jobdash.domain.field_values` computes it."""
     faces: Face = Face.ALL
@@ -173,7 +173,7 @@ class JobField(NamedTuple):
     @property
     def path(self) -> str:
         """Where the value is in a `JobDetails`."""
-        return self.source if self.details else f"row.{self.source}"
+        return self.source if self.heavy else f"row.{self.source}"
 
     @property
     def words(self) -> tuple[tuple[str, Match], ...]:
@@ -182,7 +182,7 @@ class JobField(NamedTuple):
 
 
 _BATCH_ONLY = Face.ALL & ~Face.SCRIPT
-_BATCH_DATA = Face.DATA & ~Face.EXPORT
+_LIST_DATA = Face.DATA & ~Face.EXPORT
 
 JOB_FIELDS = (
     JobField("id", "id", attribute="public_id", matches=Match.ID, listed="ID"),
@@ -204,7 +204,7 @@ JOB_FIELDS = (
     JobField("status", "status", matches=Match.STATUS, column=Column("STATUS", 14), listed="STATUS"),
     JobField("remote_status", faces=Face.JSON),
     JobField("outcome", faces=Face.DATA, matches=Match.OUTCOME),
-    JobField("status_reason", details=True, faces=_BATCH_DATA),
+    JobField("status_reason", heavy=True, faces=_LIST_DATA),
     JobField("verdict", "failed here", faces=Face.JSON | Face.BATCH | Face.SCRIPT),
     JobField(
         "model", "model", faces=_BATCH_ONLY, merge=Merge.TEXT, matches=Match.TEXT,
@@ -225,8 +225,8 @@ JOB_FIELDS = (
         order=SortOrder("failed", "failed_key"), column=Column("FAILED", 7, right=True, dropped=5),
         listed="FAILED",
     ),
-    JobField("cancelled", kind=Kind.NUMBER, faces=_BATCH_DATA, merge=Merge.NUMBER),
-    JobField("expired", kind=Kind.NUMBER, faces=_BATCH_DATA, merge=Merge.NUMBER),
+    JobField("cancelled", kind=Kind.NUMBER, faces=_LIST_DATA, merge=Merge.NUMBER),
+    JobField("expired", kind=Kind.NUMBER, faces=_LIST_DATA, merge=Merge.NUMBER),
     JobField("remaining", kind=Kind.NUMBER, faces=Face.DATA),
     JobField(
         "created_at", "created", Kind.TIME, merge=Merge.NUMBER,
@@ -241,56 +241,56 @@ JOB_FIELDS = (
     JobField("started_at", "started", Kind.TIME, faces=_BATCH_ONLY, merge=Merge.NUMBER),
     JobField("finished_at", "finished", Kind.TIME, merge=Merge.NUMBER),
     JobField(
-        "updated_at", "last change", Kind.TIME, faces=_BATCH_DATA | Face.BATCH | Face.SCRIPT,
+        "updated_at", "last change", Kind.TIME, faces=_LIST_DATA | Face.BATCH | Face.SCRIPT,
         order=SortOrder("updated", "updated_at"),
     ),
-    JobField("seen_at", "last asked", Kind.TIME, details=True, stored="seen_at", faces=Face.BATCH),
+    JobField("seen_at", "last asked", Kind.TIME, heavy=True, stored="seen_at", faces=Face.BATCH),
     JobField("expires_at", "expires", Kind.TIME, faces=_BATCH_ONLY, merge=Merge.NUMBER),
-    JobField("cancel_requested_at", "cancel asked", Kind.TIME, faces=_BATCH_DATA | Face.DETAILS),
+    JobField("cancel_requested_at", "cancel asked", Kind.TIME, faces=_LIST_DATA | Face.DETAILS),
     JobField(
-        "removed_at", "removed", Kind.TIME, faces=_BATCH_DATA | Face.SHOW,
+        "removed_at", "removed", Kind.TIME, faces=_LIST_DATA | Face.SHOW,
         matches=(("removed", Match.REMOVED),),
     ),
-    JobField("gone_at", "gone", Kind.TIME, faces=_BATCH_DATA | Face.SHOW),
+    JobField("gone_at", "gone", Kind.TIME, faces=_LIST_DATA | Face.SHOW),
     JobField("raw_status", "provider says", faces=_BATCH_ONLY),
     JobField(
-        "attempt", "attempts", Kind.NUMBER, details=True, stored="attempt", faces=Face.JSON | Face.SCRIPT
+        "attempt", "attempts", Kind.NUMBER, heavy=True, stored="attempt", faces=Face.JSON | Face.SCRIPT
     ),
     JobField(
-        "parent_id", "retry of", Kind.RELATIVE, "parent", details=True, stored="parent_id",
+        "parent_id", "retry of", Kind.RELATIVE, "parent", heavy=True, stored="parent_id",
         faces=Face.JSON | Face.SHOW | Face.BATCH,
     ),
     JobField(
-        "child_ids", "retried as", Kind.LIST, "children", details=True,
+        "child_ids", "retried as", Kind.LIST, "children", heavy=True,
         faces=Face.JSON | Face.SHOW | Face.BATCH,
     ),
     JobField(
-        "tags", "tags", Kind.TEXTS, details=True, faces=Face.JSON | Face.DETAILS,
+        "tags", "tags", Kind.TEXTS, heavy=True, faces=Face.JSON | Face.DETAILS,
         matches=(("tag", Match.TAG),),
     ),
     JobField(
-        "usage", "usage", Kind.MAPPING, details=True, stored="usage", merge=Merge.MAPPING,
+        "usage", "usage", Kind.MAPPING, heavy=True, stored="usage", merge=Merge.MAPPING,
         faces=Face.JSON | Face.SHOW | Face.BATCH,
     ),
     JobField("error", "error", faces=Face.DATA | Face.SHOW | Face.SCRIPT, matches=Match.TEXT),
     JobField(
-        "files", "files", Kind.TEXTS, details=True, stored="files", merge=Merge.WORDS,
+        "files", "files", Kind.TEXTS, heavy=True, stored="files", merge=Merge.WORDS,
         faces=Face.JSON | Face.DETAILS,
     ),
-    JobField("left_behind", "left behind", faces=_BATCH_DATA | Face.DETAILS),
-    JobField("results", "results", details=True, faces=Face.SHOW),
+    JobField("left_behind", "left behind", faces=_LIST_DATA | Face.DETAILS),
+    JobField("results", "results", heavy=True, faces=Face.SHOW),
     JobField("lease_until", "its script", Kind.TIME, faces=Face.SCRIPT),
     JobField(
-        "metadata", "metadata", Kind.MAPPING, details=True, stored="remote_metadata", merge=Merge.WORDS,
+        "metadata", "metadata", Kind.MAPPING, heavy=True, stored="remote_metadata", merge=Merge.WORDS,
         faces=Face.SCRIPT,
     ),
-    JobField("errors", kind=Kind.ENTRIES, details=True, stored="errors", faces=Face.NONE),
-    JobField("cancel_reason", details=True, stored="cancel_reason", faces=Face.NONE),
-    JobField("verdict_reason", details=True, stored="verdict_reason", faces=Face.NONE),
-    JobField("superseded_by", kind=Kind.RELATIVE, details=True, stored="superseded_by", faces=Face.NONE),
-    JobField("submit_key", details=True, stored="submit_key", faces=Face.NONE),
+    JobField("errors", kind=Kind.ENTRIES, heavy=True, stored="errors", faces=Face.NONE),
+    JobField("cancel_reason", heavy=True, stored="cancel_reason", faces=Face.NONE),
+    JobField("verdict_reason", heavy=True, stored="verdict_reason", faces=Face.NONE),
+    JobField("superseded_by", kind=Kind.RELATIVE, heavy=True, stored="superseded_by", faces=Face.NONE),
+    JobField("submit_key", heavy=True, stored="submit_key", faces=Face.NONE),
     JobField("stalled", kind=Kind.FLAG, timed=True, faces=Face.JSON),
-    JobField("shown_status", timed=True, faces=_BATCH_DATA),
+    JobField("shown_status", timed=True, faces=_LIST_DATA),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

@@ -15,7 +15,7 @@ from jobdash.domain.time import Clock, system_clock
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 
 _FIRST = ("id", "name", "account", "provider", "remote_id", "status", "raw_status")
-FIELDS = tuple(field for field in fields_of(Face.EXPORT, _FIRST) if not field.details)
+FIELDS = tuple(field for field in fields_of(Face.EXPORT, _FIRST) if not field.heavy)
 """The columns, in order; times are RFC 3339 in UTC, unknown values are empty."""
 _values = values_of_row(FIELDS)
 _FORMULA_STARTS = ("=", "+", "-", "@")
