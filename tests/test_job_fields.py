@@ -31,13 +31,13 @@ from jobdash.tui.render.symbols import UNICODE
 
 NOW = 1_800_000_000_000
 HEADINGS = {
-    "remote_id": "At the provider",
     "raw_status": "Provider's word",
     "progress": "Progress",
     "expires_at": "Deadline",
     "child_ids": "Retried by",
 }
 """Of ``jobdash show``, where they are not the labels."""
+_FILES = """'{"input": 1, "team": 2, "gone": null}'"""
 TOPICS = {"files": "input file", "tags": "tag team"}
 SCRIPT_TOPICS = TOPICS | {"progress": "items", "origin": "machine", "metadata": "team"}
 VALUES = {
@@ -46,6 +46,7 @@ VALUES = {
     Match.STATUS: ":unfinished,finished",
     Match.OUTCOME: ":ok,partial",
     Match.REMOVED: ":no",
+    Match.KNOWN: ":yes",
     Match.TAG: ":team",
     Match.NUMBER: ">0",
     Match.ID: ":1",
@@ -85,7 +86,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cancel_requested_at": 1,
     }
     filled |= dict.fromkeys((*fate, "removing"), "NULL") | {"total": 9}
-    filled |= dict.fromkeys(("files", "usage", "remote_metadata"), """'{"input": 1, "team": 2}'""")
+    filled |= dict.fromkeys(("files", "usage", "remote_metadata"), _FILES)
     with closing(sqlite3.connect(path, isolation_level=None)) as store:
         store.execute(f"UPDATE job SET {_set(filled)}")
         store.execute(f"UPDATE job SET {_set(fate)} WHERE id IN (3, 6)")
@@ -195,7 +196,7 @@ def test_the_registry_names_what_there_is() -> None:
         for kind in (JobRow, JobDetails, RemoteJob)
     )
     assert len({field.name for field in JOB_FIELDS}) == len(JOB_FIELDS)
-    computed = {"left", "results"}
+    computed = {"left"}
     for field in JOB_FIELDS:
         assert field.timed or field.name in computed or field.source in (details if field.heavy else row)
         assert field.merge is None or field.source in remote

@@ -1,62 +1,127 @@
-"""Fetching results for a command: one line a job, or JSON."""
+"""Fetching results for a command: one line a job, JSON, or the results themselves."""
 
 from __future__ import annotations
 
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jobdash.cli.context import FAILED, INTERRUPTED, CliContext
 from jobdash.cli.event_loop import run_stoppable
-from jobdash.cli.output import document, print_text
+from jobdash.cli.fetch_progress import FetchProgress
+from jobdash.cli.job_line import short_name
+from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
 from jobdash.cli.summary import print_line, tone_of
 from jobdash.domain.plan import ActionResult
+from jobdash.domain.results import ResultFormat
+from jobdash.errors import UsageError
+from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.results import FetchedResults, fetch
+from jobdash.operations.result_formats import check_format
+from jobdash.operations.results import fetch
+
+_HEADS = {ActionResult.DONE: "Fetched", ActionResult.SKIPPED: "Skipped", ActionResult.FAILED: "Failed"}
 
 
-def fetch_jobs(context: CliContext, wanted: JobSelector, folder: Path, *, partial: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class FetchWishes:
+    """What a person wants of a fetch."""
+
+    folder: Path | None
+    """Where the files go; None: the results are written to standard output."""
+    format: ResultFormat
+    partial: bool
+
+
+def fetch_jobs(context: CliContext, wanted: JobSelector, wishes: FetchWishes) -> int:
     """Fetch the results of the jobs that were named; return the exit code."""
+    piped = wishes.folder is None
+    if piped and context.as_json:
+        raise UsageError("--out - writes the results themselves, --json a document about them: not both")
+    if piped and wishes.format is ResultFormat.PARQUET:
+        raise UsageError("--out - writes JSON lines or CSV; parquet wants a folder")
+    check_format(wishes.format)
     selection = select(context, wanted)
     context.writable()
-
-    def hint(done: FetchedResults) -> str:
-        refused = done.result is ActionResult.FAILED and done.row.unfinished and not partial
-        there = refused and context.opened.browser.have_items([done.row.id])
-        return "; --partial fetches what there is" if there else ""
+    progress = FetchProgress(len(selection.rows), shown=not context.as_json)
 
     def report(done: FetchedResults) -> None:
-        if not context.as_json:
-            where = f"{done.reason}: {done.file}" if done.file is not None else f"{done.reason}{hint(done)}"
+        progress.finished()
+        if piped:
+            _pipe(context, done, partial=wishes.partial)
+        elif not context.as_json:
             word = "fetched" if done.result is ActionResult.DONE else str(done.result)
-            print_line(word, done.row, where, tone_of(done.result))
+            print_line(word, done.row, _words(context, done, partial=wishes.partial), tone_of(done.result))
 
     async def work(stop: CancelToken) -> tuple[list[FetchedResults], bool]:
         async with open_session(context, stop) as session:
-            fetched = await fetch(
-                selection.rows,
-                folder,
-                lambda: Browser(context.config.database),
-                session.work.store,
-                partial=partial,
-                report=report,
-                stop=stop,
-            )
+
+            def browser() -> Browser:
+                return Browser(context.config.database)
+
+            with _folder(wishes.folder) as folder:
+                request = FetchRequest(
+                    folder,
+                    browser,
+                    session.work,
+                    wishes.format,
+                    partial=wishes.partial,
+                    record=not piped,
+                    on_progress=progress.received,
+                )
+                fetched = await fetch(selection.rows, request, report, stop)
             return fetched, stop.is_set()
 
-    fetched, stopped = run_stoppable(work)
+    try:
+        fetched, stopped = run_stoppable(work)
+    finally:
+        progress.erase()
     if context.as_json:
         document({"jobs": [_as_json(done) for done in fetched]})
-    else:
+    elif not piped:
         counts = {word: sum(done.result is word for done in fetched) for word in ActionResult}
-        heads = {ActionResult.DONE: "Fetched", ActionResult.SKIPPED: "Skipped", ActionResult.FAILED: "Failed"}
-        print_text(" · ".join(f"{heads[word]}: {number:,}" for word, number in counts.items()))
+        print_text(" · ".join(f"{_HEADS[word]}: {number:,}" for word, number in counts.items()))
     if stopped:
         return INTERRUPTED
     failed = any(done.refused or done.result is ActionResult.FAILED for done in fetched)
     return FAILED if failed or selection.bad_words else 0
+
+
+@contextmanager
+def _folder(wanted: Path | None) -> Iterator[Path]:
+    """Return where the files go: for standard output, into a folder that is deleted afterwards."""
+    if wanted is not None:
+        yield wanted
+        return
+    with tempfile.TemporaryDirectory(prefix="jobdash-") as folder:
+        yield Path(folder)
+
+
+def _words(context: CliContext, done: FetchedResults, *, partial: bool) -> str:
+    where = done.folder or done.file
+    if where is not None:
+        return f"{done.reason}: {where}"
+    refused = done.result is ActionResult.FAILED and done.row.unfinished and not partial
+    there = refused and context.opened.browser.have_items([done.row.id])
+    return f"{done.reason}; --partial fetches what there is" if there else done.reason
+
+
+def _pipe(context: CliContext, done: FetchedResults, *, partial: bool) -> None:
+    """Write a job's results to standard output, and nothing else; what is to be said goes to stderr."""
+    if done.file is not None:
+        with done.file.open(encoding="utf-8", newline="") as file:
+            for line in file:
+                sys.stdout.write(line)
+    if done.file is None or done.result is not ActionResult.DONE:
+        words = _words(context, done, partial=partial)
+        print_error(f"{done.row.public_id} {short_name(done.row)}: {words}", Style.WARN)
 
 
 def _as_json(done: FetchedResults) -> dict[str, Any]:
@@ -69,9 +134,11 @@ def _as_json(done: FetchedResults) -> dict[str, Any]:
         "result": str(done.result),
         "reason": done.reason,
         "file": None if done.file is None else str(done.file),
+        "folder": None if done.folder is None else str(done.folder),
         "items": done.items,
         "partial": done.partial if done.file is not None else None,
         "succeeded": row.succeeded,
         "failed": row.failed,
         "total": row.total,
+        "results": None if done.counts is None else asdict(done.counts),
     }

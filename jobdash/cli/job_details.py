@@ -11,8 +11,9 @@ from jobdash.cli.job_line import known_done, status_word
 from jobdash.cli.output import print_text
 from jobdash.cli.tables import facts
 from jobdash.cli.time_format import ago, local
-from jobdash.domain.describe.job_story import status_remarks
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import expires_in, left
+from jobdash.domain.describe.result_text import outcome_counts, results_gone
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -27,7 +28,7 @@ from jobdash.domain.items import Attempt
 from jobdash.domain.job import JobDetails
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean, quantity
-from jobdash.operations.providers import has_results, results_in_files
+from jobdash.operations.providers import has_results
 
 _NO_FAULT = frozenset({Status.COMPLETED, Status.CANCELLED})
 
@@ -46,8 +47,7 @@ def print_job(
     if attempts:
         print_text("")
         facts(_script_facts(job, attempts, now))
-    if not job.row.local:
-        _print_errors(job, failed or FailedRequests())
+    _print_errors(job, failed or FailedRequests())
 
 
 def _print_errors(job: JobDetails, failed: FailedRequests) -> None:
@@ -95,7 +95,9 @@ def _some(words: Iterable[str], number: int) -> str:
 
 def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str]]:
     for field in _FIELDS:
-        if keyed or field.name != "results":
+        if field.name == "account":
+            yield from rules_of(job.row).identity(job)
+        elif keyed or field.name != "results":
             heading = _HEADINGS.get(field.name) or f"{field.label[0].upper()}{field.label[1:]}"
             special = _SPECIAL.get(field.name)
             yield heading, special(job, now) if special else _plain(field, job, now)
@@ -107,18 +109,10 @@ def _plain(field: JobField, job: JobDetails, now: int) -> str:
     return _time(value, now) if field.kind is Kind.TIME else plain_text(value)
 
 
-def _remote_id(job: JobDetails, _now: int) -> str:
-    return "" if job.row.local else job.row.remote_id or "not confirmed yet"
-
-
-def _account(job: JobDetails, _now: int) -> str:
-    row = job.row
-    return row.account if row.local else f"{row.account} ({row.provider}, {row.origin})"
-
-
 def _error(job: JobDetails, _now: int) -> str:
     """Of failed requests, and of what a cancel ended, nothing went wrong with the batch itself."""
-    return job.row.error or "" if job.row.local or job.row.status not in _NO_FAULT else ""
+    fault = job.row.status not in _NO_FAULT or not rules_of(job.row).at_provider
+    return job.row.error or "" if fault else ""
 
 
 def _left_behind(job: JobDetails, _now: int) -> str:
@@ -136,16 +130,24 @@ def _usage(job: JobDetails, _now: int) -> str:
 
 def _status(job: JobDetails, now: int) -> str:
     row = job.row
-    words = [status_word(row), *status_remarks(row, now), job.status_reason]
+    words = [status_word(row), *rules_of(row).remarks(row, now), job.status_reason]
     return " · ".join(filter(None, words))
 
 
-def _results(job: JobDetails, _now: int) -> str:
+def _results(job: JobDetails, now: int) -> str:
     row = job.row
-    if row.local:
-        return f"jobdash fetch {row.public_id}" if row.done and row.terminal else ""
-    kept = bool(job.files) or not results_in_files(row)
-    return "at the provider" if kept and has_results(row) else ""
+    fetch = f"jobdash fetch {row.public_id}"
+    if not rules_of(row).at_provider:
+        return fetch if row.done and row.terminal else ""
+    if row.collected is not None:
+        return outcome_counts(row.collected)
+    there = f"at the provider: {fetch}" if has_results(job) else ""
+    return " · ".join(filter(None, (there, results_gone(row, now))))
+
+
+def _fetched(job: JobDetails, now: int) -> str:
+    folder = f", in {job.results_folder}" if job.results_folder else ""
+    return f"{_time(job.row.fetched_at, now)}{folder}" if job.row.fetched_at is not None else ""
 
 
 def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Iterator[tuple[str, str]]:
@@ -176,13 +178,13 @@ def _time(ms: int | None, now: int) -> str:
 _FIELDS = fields_of(
     Face.SHOW,
     (
-        "name", "id", "remote_id", "account", "status", "raw_status", "progress", "model", "endpoint",
+        "name", "id", "account", "status", "raw_status", "progress", "model", "endpoint",
         "created_at", "started_at", "finished_at", "expires_at", "cancel_requested_at", "removed_at",
-        "gone_at", "results", "error", "left_behind", "tags", "files", "usage",
+        "gone_at", "results", "fetched_at", "error", "left_behind", "tags", "files", "deleted_at_provider",
+        "usage",
     ),
 )  # fmt: skip
 _HEADINGS = {
-    "remote_id": "At the provider",
     "raw_status": "Provider's word",
     "progress": "Progress",
     "expires_at": "Deadline",
@@ -190,13 +192,12 @@ _HEADINGS = {
 }
 """Where a heading is not the field's label."""
 _SPECIAL: dict[str, Callable[[JobDetails, int], str]] = {
-    "remote_id": _remote_id,
-    "account": _account,
     "status": _status,
     "raw_status": lambda job, _now: job.row.raw_status if job.row.raw_status != job.row.status else "",
     "progress": _progress,
     "expires_at": lambda job, now: expires_in(job.row, now),
     "results": _results,
+    "fetched_at": _fetched,
     "error": _error,
     "left_behind": _left_behind,
     "tags": _tags,

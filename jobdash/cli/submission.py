@@ -141,7 +141,10 @@ def _print(context: CliContext, wanted: SubmitRequest, done: Submitted) -> None:
         print_text(
             f"{row.public_id}  {row.remote_id}", Style.GOOD if done.end is SubmitEnd.CREATED else Style.BAD
         )
-    if done.end is not SubmitEnd.CREATED:
+    if done.end is SubmitEnd.CREATED:
+        if done.reason:
+            print_error(f"{wanted.name}: {done.reason}", Style.WARN)
+    else:
         how = {SubmitEnd.UNCONFIRMED: "is not confirmed", SubmitEnd.ENDED: "was created, and is over at once"}
         words = how.get(done.end, "was not submitted")
         where = f". See: jobdash show {row.public_id}" if row is not None else ""

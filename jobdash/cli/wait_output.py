@@ -14,6 +14,9 @@ from jobdash.domain.describe.job_text import WAITS, waits_for_script
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.time import system_clock
+from jobdash.operations.auto_fetch import EndedBatches
+from jobdash.operations.backends.base import FetchedResults
+from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.wait import WaitProgress, WaitResult, wait_until
@@ -52,7 +55,12 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
 
     async def work(stop: CancelToken) -> WaitResult:
         async with open_session(context, stop) as session:
-            return await wait_until(waiting, session.syncs)
+            waited = await wait_until(waiting, session.syncs)
+            ended = EndedBatches(
+                context.config, session.work, lambda: Browser(context.config.database), _print_fetched
+            )
+            await ended.look_after(waited.rows.values())
+            return waited
 
     waited = run(work)
     _print(context, waited)
@@ -63,6 +71,13 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
         return FAILED
     well = not selection.bad_words and all(map(ended_well, waited.rows.values()))
     return 0 if well else FAILED
+
+
+def _print_fetched(done: FetchedResults) -> None:
+    """Print what was fetched because its account has ``auto_fetch``."""
+    where = done.reason if done.folder is None else f"{done.reason}: {done.folder}"
+    word = "not fetched" if done.folder is None else "fetched"
+    print_error(f"{done.row.public_id}  {short_name(done.row)} {word}: {where}")
 
 
 def _over(row: JobRow) -> bool:

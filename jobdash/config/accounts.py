@@ -10,9 +10,12 @@ from jobdash.domain.text import names_a_secret, redact, register_secret
 
 ACCOUNT_SETTINGS = (
     "provider", "api_key_env", "base_url", "api_version", "organization", "project", "headers",
-    "list_history", "enabled",
+    "list_history", "enabled", "auto_fetch", "keep_input",
 )  # fmt: skip
 """What ``[accounts.NAME]`` can hold; see `Account`."""
+
+SWITCHES = frozenset({"enabled", "auto_fetch", "keep_input"})
+"""Of them, those that are true or false."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OWN_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from jobdash.config.accounts import ACCOUNT_SETTINGS, keep_keys_of, read_headers
+from jobdash.config.accounts import ACCOUNT_SETTINGS, SWITCHES, keep_keys_of, read_headers
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
@@ -64,10 +64,18 @@ class Config:
     keys: Mapping[str, str] = field(default_factory=dict)
     """Key by binding id, as Textual's keymap wants it."""
     sync: SyncSettings = field(default_factory=SyncSettings)
+    results: Path | None = None
+    """Where results go that are fetched without being asked for: ``[results] folder``; None: beside the
+    store."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
     warnings: tuple[str, ...] = ()
     demo: bool = False
+
+    @property
+    def results_folder(self) -> Path:
+        """Where results go that are fetched without being asked for."""
+        return self.results or self.database.parent / "results"
 
     @property
     def account_names(self) -> tuple[str, ...]:
@@ -148,6 +156,7 @@ def load(
     ui = reader.ui(document.pop("ui", {}))
     keys = reader.keys(document.pop("keys", {}))
     sync = reader.sync(document.pop("sync", {}))
+    results = reader.results(document.pop("results", {}))
     default_account = reader.default_account(document.pop("default_account", None), accounts)
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
@@ -159,6 +168,7 @@ def load(
         ui=ui,
         keys=keys,
         sync=sync,
+        results=results,
         default_account=default_account,
         warnings=tuple(reader.warnings),
     )
@@ -274,14 +284,9 @@ class _SettingsReader:
                 f'variable: api_key_env="{name.upper()}_KEY"'
             )
         values = self.table(where, entry, ACCOUNT_SETTINGS)
-        enabled = values.get("enabled", True)
-        if not isinstance(enabled, bool):
-            raise self.error(f"[{where}] enabled has to be true or false")
-        if not enabled:
+        self._check_types(where, values)
+        if not values.get("enabled", True):
             return None
-        for key, given in values.items():
-            if key not in {"enabled", "headers"} and not isinstance(given, str):
-                raise self.error(f"[{where}] {key} has to be a text")
         provider = values.get("provider", base.provider if base else "")
         info = find_provider(str(provider))
         if info is None:
@@ -312,7 +317,17 @@ class _SettingsReader:
             organization=_given(values, "organization"),
             project=_given(values, "project"),
             headers=headers,
+            auto_fetch=values.get("auto_fetch", False),
+            keep_input=values.get("keep_input", True),
         )
+
+    def _check_types(self, where: str, values: Mapping[str, Any]) -> None:
+        for key, given in values.items():
+            if key in SWITCHES:
+                if not isinstance(given, bool):
+                    raise self.error(f"[{where}] {key} has to be true or false")
+            elif key != "headers" and not isinstance(given, str):
+                raise self.error(f"[{where}] {key} has to be a text")
 
     def span(self, table: str, key: str, values: Mapping[str, Any], default: int) -> int:
         if key not in values:
@@ -350,6 +365,12 @@ class _SettingsReader:
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value.values()):
             raise self.error('[keys] has to hold lines like "job.cancel" = "ctrl+x"')
         return dict(value)
+
+    def results(self, value: object) -> Path | None:
+        folder = self.table("results", value, ("folder",)).get("folder")
+        if folder is not None and not isinstance(folder, str):
+            raise self.error("[results] folder has to be a text: a path")
+        return _at_home(folder).absolute() if folder else None
 
     def sync(self, value: object) -> SyncSettings:
         values = self.table("sync", value, ("fastest", "slowest"))

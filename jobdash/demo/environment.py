@@ -49,7 +49,14 @@ def demo_world() -> Iterator[Config]:
 def _account(name: str, key: str, server: EmulatorServer) -> Account:
     provider = "gemini" if name == "gemini" else "openai"
     url = server.gemini_base_url if provider == "gemini" else server.openai_base_url
-    return Account(name, provider, f"DEMO_{name.upper()}_KEY", Secret(key), url)
+    return Account(
+        name,
+        provider,
+        f"DEMO_{name.upper()}_KEY",
+        Secret(key),
+        url,
+        auto_fetch=name == "openai",  # so that some batch is collected within minutes
+    )
 
 
 class DemoScripts:

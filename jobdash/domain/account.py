@@ -78,6 +78,10 @@ class Account:
     headers: tuple[Header, ...] = ()
     """More headers of every request to the account's own server. A value ``env:NAME`` is read from the
     environment; one that looks like a key may come from there alone."""
+    auto_fetch: bool = False
+    """Fetch the results of a batch by itself when it ends."""
+    keep_input: bool = True
+    """Keep a copy of each input file that is submitted."""
 
     @property
     def shown_url(self) -> str | None:

@@ -103,6 +103,8 @@ class Match(Enum):
     OUTCOME = auto()
     TAG = auto()
     REMOVED = auto()
+    KNOWN = auto()
+    """Whether there is a value: ``yes`` or ``no``."""
 
 
 class Column(NamedTuple):
@@ -197,7 +199,7 @@ JOB_FIELDS = (
     ),
     JobField("provider", faces=Face.DATA, matches=Match.EQUAL),
     JobField(
-        "remote_id", "provider's id", faces=_BATCH_ONLY,
+        "remote_id", "provider's id", faces=Face.DATA | Face.BATCH,
         column=Column("PROVIDER'S ID", 30, dropped=1, comfort=190, most=44),
     ),
     JobField("origin", "server", faces=Face.BATCH | Face.SCRIPT),
@@ -277,8 +279,11 @@ JOB_FIELDS = (
         "files", "files", Kind.TEXTS, heavy=True, stored="files", merge=Merge.WORDS,
         faces=Face.JSON | Face.DETAILS,
     ),
+    JobField(
+        "deleted_at_provider", "deleted there", Kind.LIST, "deleted", heavy=True,
+        faces=Face.JSON | Face.SHOW | Face.BATCH,
+    ),
     JobField("left_behind", "left behind", faces=_LIST_DATA | Face.DETAILS),
-    JobField("results", "results", heavy=True, faces=Face.SHOW),
     JobField("lease_until", "its script", Kind.TIME, faces=Face.SCRIPT),
     JobField(
         "metadata", "metadata", Kind.MAPPING, heavy=True, stored="remote_metadata", merge=Merge.WORDS,
@@ -291,6 +296,15 @@ JOB_FIELDS = (
     JobField("submit_key", heavy=True, stored="submit_key", faces=Face.NONE),
     JobField("stalled", kind=Kind.FLAG, timed=True, faces=Face.JSON),
     JobField("shown_status", timed=True, faces=_LIST_DATA),
+    JobField(
+        "fetched_at", "fetched", Kind.TIME, faces=_LIST_DATA | Face.SHOW | Face.BATCH,
+        matches=(("fetched", Match.KNOWN),),
+    ),
+    JobField("results_folder", heavy=True, stored="results_folder", faces=_LIST_DATA),
+    JobField("results_expire_at", "results until", Kind.TIME, faces=_LIST_DATA | Face.BATCH),
+    JobField("results", "results", Kind.MAPPING, faces=Face.JSON | Face.SHOW | Face.BATCH),
+    JobField("input_tokens", kind=Kind.NUMBER, faces=_LIST_DATA),
+    JobField("output_tokens", kind=Kind.NUMBER, faces=_LIST_DATA),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from jobdash.domain.fields import ProviderFields
 from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.results import ResultCounts
 from jobdash.domain.status import FORCE_FAILED, TERMINAL, UNFINISHED, Completeness, Status, outcome_of
 
 CANCEL_STUCK_MS = 15 * 60 * 1000
@@ -46,6 +47,17 @@ class JobRow(ProviderFields):
     """Local jobs: what earlier attempts had done when the present one began."""
     origin: str = ""
     """The provider's server that has the job; empty where that is not known."""
+    fetched_at: int | None = None
+    """When its results were last fetched to this computer."""
+    results_ok: int | None = None
+    """Of the fetched results of a batch, how many are whole answers; likewise what follows."""
+    results_error: int | None = None
+    results_cut_off: int | None = None
+    results_missing: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    results_expire_at: int | None = None
+    """When its provider deletes the results."""
 
     @property
     def local(self) -> bool:
@@ -78,6 +90,33 @@ class JobRow(ProviderFields):
         return outcome_of(self.status, self.succeeded, self.failed)
 
     @property
+    def collected(self) -> ResultCounts | None:
+        """The counts of a batch's results that were fetched; None when none were."""
+        if self.results_ok is None:
+            return None
+        return ResultCounts(
+            ok=self.results_ok,
+            error=self.results_error or 0,
+            cut_off=self.results_cut_off or 0,
+            missing=self.results_missing,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+        )
+
+    @property
+    def results(self) -> dict[str, int | None] | None:
+        """The counts of `collected` by outcome."""
+        counts = self.collected
+        if counts is None:
+            return None
+        return {
+            "ok": counts.ok,
+            "error": counts.error,
+            "cut_off": counts.cut_off,
+            "missing": counts.missing,
+        }
+
+    @property
     def done(self) -> int | None:
         """Requests that have an answer, good or bad; None when that is unknown."""
         if self.succeeded is None and self.failed is None:
@@ -102,6 +141,12 @@ class JobRow(ProviderFields):
         return self.status is Status.CANCELLING and asked is not None and now - asked > CANCEL_STUCK_MS
 
 
+INPUT = "input"
+"""Among the roles of files: the requests. All others are results."""
+BATCH = "batch"
+"""Among the roles of files: the batch itself, where the provider can delete it."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobDetails:
     """Everything known of one job."""
@@ -117,9 +162,14 @@ class JobDetails:
     usage: dict[str, Any] | None
     errors: tuple[dict[str, Any], ...]
     files: dict[str, str]
+    """What its provider keeps of it, by role; without what was deleted from here."""
     seen_at: int | None
     submit_key: str | None
+    results_folder: str | None
+    """Where the fetched results of a batch are."""
     metadata: dict[str, Any] | None
+    deleted: tuple[str, ...]
+    """What was deleted at its provider from here: the roles of files, and `BATCH`."""
 
     @property
     def status_reason(self) -> str | None:

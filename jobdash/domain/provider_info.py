@@ -28,6 +28,8 @@ class Capabilities:
     """A submit carries our key in metadata (else in the display name)."""
     results_in_files: bool = True
     """Results exist only where the batch names an output or error file."""
+    returns_input: bool = False
+    """An uploaded input file can be downloaded again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ class ProviderInfo:
     """The class that implements `jobdash.providers.base.Adapter`: ``module:class``, imported when opened."""
     input_rules: str
     """The class that implements `jobdash.providers.input_check.InputRules`: ``module:class``."""
+    result_reader: str
+    """The function that reads a JSON object of its result files: ``module:function``, a
+    `jobdash.providers.results.ReadLine`; its module imports no SDK."""
     base_url: str
     """Where its API is, for accounts that name no ``base_url``."""
     capabilities: Capabilities

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
@@ -17,6 +17,8 @@ from jobdash.domain.time import MINUTE, Clock
 from jobdash.errors import JobdashError, StoreBusy, StoreError, Unavailable
 from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.account_session import AccountSession, PreSendHook, Request
+from jobdash.operations.auto_fetch import EndedBatches
+from jobdash.operations.backends.base import FetchedResults
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.daemon_executor import DaemonExecutor
 from jobdash.operations.execution import Report, execute
@@ -52,6 +54,7 @@ class AccountWorker:
         on_sync: Callable[[SyncReport], None],
         on_progress: Callable[[str, int], None],
         on_trouble: Callable[[str, str], None] = lambda _name, _words: None,
+        on_fetched: Callable[[FetchedResults], None] = lambda _done: None,
     ) -> None:
         self.account = account
         self._config = config
@@ -61,6 +64,8 @@ class AccountWorker:
         self._on_sync = on_sync
         self._on_progress = on_progress
         self._on_trouble = on_trouble
+        self._on_fetched = on_fetched
+        self._looking_after: set[asyncio.Task[None]] = set()
         """Called with an error that cannot be written to the store."""
         self._trouble = ""
         self._session: Future[AccountSession] = Future()
@@ -163,7 +168,9 @@ class AccountWorker:
                 return wait
             if await self._poller.claim(work.store, overdue=overdue):
                 began = self._clock()
-                self._on_sync(await self._poller.sync(self._session.result(), reader, work, self._seen))
+                report = await self._poller.sync(self._session.result(), reader, work, self._seen)
+                self._on_sync(report)
+                self._look_after(report.finished, reader, work)
                 now = self._clock()
                 self._rests_until = now + rest_ms(now - began, self._config.sync)
                 self._trouble = ""
@@ -176,6 +183,21 @@ class AccountWorker:
         except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
             await self._record_failure(error, work.store)
             return _LOOK_AGAIN_S
+
+    def _look_after(self, rows: Sequence[JobRow], reader: Reader, work: OperationContext) -> None:
+        """Let what follows of the end of batches go on beside the polling."""
+        if not rows:
+            return
+        ended = EndedBatches(self._config, work, reader.again, self._on_fetched)
+        task = asyncio.get_running_loop().create_task(self._looked_after(ended, rows, work.store))
+        self._looking_after.add(task)
+        task.add_done_callback(self._looking_after.discard)
+
+    async def _looked_after(self, ended: EndedBatches, rows: Sequence[JobRow], store: StoreWriter) -> None:
+        try:
+            await ended.look_after(rows)
+        except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
+            await self._record_failure(error, store)
 
     def _until_due(self, reader: Reader) -> tuple[float, bool]:
         """Return the seconds until this account is due, and whether that is earlier than planned for it."""

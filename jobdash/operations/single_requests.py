@@ -88,7 +88,12 @@ class SingleRequests:
                 report.gone.append(row)
 
     async def ask_unchanged(self, report: SyncReport) -> None:
-        """Ask for jobs that the list has shown unchanged for several polls; an error of one is ignored."""
+        """Ask for jobs that the list has shown unchanged for several polls; an error of one is ignored.
+
+        Not where an answer carries the batch's results: a gigabyte, and the list is right.
+        """
+        if not self.caller.capabilities.results_in_files:
+            return
         found = [
             row
             for name in self.names

@@ -33,6 +33,7 @@ from jobdash.operations.account_clients import LazyAccountClient
 from jobdash.operations.account_session import CreateBatch, FileReady, ListPage, UploadFile
 from jobdash.operations.cancel import error_text, renewed
 from jobdash.operations.context import AccountClient, OperationContext
+from jobdash.operations.input_copies import drop_input_copy, keep_input_copy
 from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
 from jobdash.providers.base import Submission
 from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
@@ -70,6 +71,8 @@ class SubmitRequest:
     tags: dict[str, str] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     """What a person should confirm before it is sent."""
+    keep_input: bool = True
+    """Keep a copy of the file, with which results are joined and what is missing can be sent again."""
 
 
 class SubmitEnd(Enum):
@@ -107,10 +110,12 @@ def order(
     endpoint: str | None = None,
     tags: dict[str, str] | None = None,
     file_name: str | None = None,
+    keep_input: bool = True,
 ) -> SubmitRequest:
     """Check a file and the wishes that come with it; UsageError with what is wrong, and where.
 
-    ``file_name`` is what to call the file where its path is not the person's own.
+    ``file_name`` is what to call the file where its path is not the person's own. A copy of it is kept if
+    ``keep_input`` and the account's setting say so.
     """
     rules = input_rules(provider_of(account))
     check = rules(path, file_name or str(path)).check()
@@ -124,6 +129,7 @@ def order(
         endpoint=endpoint or check.endpoint,
         tags={encodable(key): encodable(value) for key, value in (tags or {}).items()},
         doubts=doubts,
+        keep_input=keep_input and account.keep_input,
     )
 
 
@@ -176,6 +182,8 @@ class _Submit:
         self._intent: Intent | None = None
         self._unwritten: str | None = None
         """The uploaded file's id, while it could not be written."""
+        self._note = ""
+        """What went wrong with the copy of the file."""
 
     async def run(self) -> Submitted:
         try:
@@ -190,6 +198,7 @@ class _Submit:
             end = SubmitEnd.REJECTED if isinstance(error, AuthRejected) else SubmitEnd.FAILED
             return await self._failed(f"upload: {error_text(error)}", end)
         await self._uploaded(file_id)
+        await self._keep_input()
         try:
             remote, asked_at = await self._create(file_id)
         except NotSent:
@@ -279,6 +288,17 @@ class _Submit:
             await self._work.store.write(Writer.set_uploaded_file, job_id, file_id)
             self._unwritten = None
 
+    async def _keep_input(self) -> None:
+        """Keep a copy of the file; a submit does not fail over it."""
+        if not self._wanted.keep_input:
+            return
+        try:
+            await asyncio.to_thread(
+                keep_input_copy, self._submission.path, self._work.store.path, self._submission.key
+            )
+        except OSError as error:
+            self._note = f"no copy of its input is kept: {error.strerror or error}"
+
     async def _created(self, remote: RemoteJob, asked_at: int) -> Submitted:
         assert self._intent is not None
         intent_id = self._intent.id
@@ -287,12 +307,13 @@ class _Submit:
         if remote.status in TERMINAL and remote.status is not Status.COMPLETED:
             why = row.error if row is not None else None
             return Submitted(SubmitEnd.ENDED, f"{LABELS[remote.status]}{f': {why}' if why else ''}", row)
-        return Submitted(SubmitEnd.CREATED, "", row)
+        return Submitted(SubmitEnd.CREATED, self._note, row)
 
     async def _failed(self, reason: str, end: SubmitEnd = SubmitEnd.FAILED) -> Submitted:
         if self._intent is None:  # it never had its turn: nothing was written, nothing was sent
             return Submitted(end, reason, None)
         intent_id = self._intent.id
+        drop_input_copy(self._work.store.path, self._submission.key)
         if self._unwritten is not None:
             await self._uploaded(self._unwritten)
         try:

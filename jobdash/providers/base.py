@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.remote_job import RemoteError, RemoteJob
+from jobdash.domain.results import ResultOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,27 @@ class ResultLine:
     key: str
     body: Any
     error: RemoteError | None
+    finish_reason: str | None = None
+    """Why the answer ends where it does, in the provider's word; None where it names no reason."""
+    cut_off: bool = False
+    """The answer is not a whole one: its length was limited, or a content filter stopped it."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    readable: bool = True
+    """Whether the line could be read; else ``key`` is made up from its place."""
+
+    @property
+    def outcome(self) -> ResultOutcome:
+        """What the request came to."""
+        if self.error is not None:
+            return ResultOutcome.ERROR
+        return ResultOutcome.CUT_OFF if self.cut_off else ResultOutcome.OK
 
 
 class Adapter(Protocol):
     """One account of one provider, open in one event loop; constructed with the `Account` alone.
 
-    Every method is one request (``results``, and an upload in parts, excepted), is never re-sent by the
+    Every method is one request (results, input, and an upload in parts, excepted), is never re-sent by the
     SDK, has a deadline, and raises only the `ProviderError` tree. Retrying is the caller's business.
     """
 
@@ -88,3 +104,18 @@ class Adapter(Protocol):
 
     def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
         """Stream results and errors line by line, in the provider's order; to be closed if not read whole."""
+
+    def result_roles(self, job: RemoteJob) -> tuple[str, ...]:
+        """Return which files of results a batch has now, of ``output`` and ``error``; asks nothing."""
+
+    def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
+        """Stream a file of results as it was sent: whole lines with their line ends, in bounded memory.
+
+        `ProviderInfo.result_reader` reads such a line. NotFound when the provider deleted the file.
+        """
+
+    async def results_expire_at(self, job: RemoteJob) -> int | None:
+        """Return when the provider deletes the results, milliseconds UTC; None where it does not say."""
+
+    def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
+        """Stream the batch's input file likewise; NotFound where the provider does not hand it out."""

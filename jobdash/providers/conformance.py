@@ -28,7 +28,8 @@ from jobdash.errors import AuthRejected, InvalidRequest, NotFound, ProviderError
 from jobdash.providers.base import Adapter, Submission
 from jobdash.providers.input_check import SubmitWishes, input_rules
 from jobdash.providers.pagination import pages
-from jobdash.providers.registry import load_adapter
+from jobdash.providers.registry import load_adapter, load_object
+from jobdash.providers.results import ReadLine, result_line
 from jobdash.providers.servers import server_of
 
 Check = Callable[["Target"], Awaitable[None]]
@@ -208,6 +209,39 @@ async def results_are_whole(target: Target) -> None:
     _require(not both, "a line has a body or an error, never both or neither")
 
 
+async def results_come_as_they_were_sent(target: Target) -> None:
+    """Each file of results is streamed in whole lines, which the `ProviderInfo`'s reader reads."""
+    read: ReadLine = load_object(target.info.result_reader)
+    found: list[str] = []
+    async with target.open() as adapter:
+        made = await target.created(adapter)
+        await target.complete(made.remote_id)
+        job = await adapter.get(made.remote_id)
+        for role in adapter.result_roles(job):
+            _require(role in {"output", "error"}, f"a file of results is output or error, not {role}")
+            async with aclosing(adapter.result_lines(job, role)) as lines:
+                raw = [line async for line in lines]
+            _require(all(line.endswith(b"\n") for line in raw[:-1]), "lines keep their line ends")
+            answers = (result_line(line, where=role, read=read) for line in raw)
+            found += [line.key for line in answers if line is not None]
+    _require(sorted(found) == sorted(target.keys), f"one line for each request, not {sorted(found)}")
+
+
+async def input_comes_back_where_promised(target: Target) -> None:
+    """The input file can be downloaded where the capabilities promise it, and else is NotFound."""
+    async with target.open() as adapter:
+        made = await target.created(adapter)
+        await target.complete(made.remote_id)
+        content, job = b"", await adapter.get(made.remote_id)
+        try:
+            async with aclosing(adapter.input_lines(job)) as lines:
+                content = b"".join([line async for line in lines])
+        except NotFound:
+            _require(not target.info.capabilities.returns_input, "returns_input: input_lines() returns it")
+        else:
+            _require(content == target.input_file.read_bytes(), "the input file comes back as it was sent")
+
+
 async def a_deletion_is_one(target: Target) -> None:
     """`delete` removes the record where the capabilities promise it, and else refuses without asking."""
     async with target.open() as adapter:
@@ -268,6 +302,8 @@ CHECKS: tuple[Check, ...] = (
     a_cancel_is_seen,
     a_finished_batch_stays_finished,
     results_are_whole,
+    results_come_as_they_were_sent,
+    input_comes_back_where_promised,
     a_deletion_is_one,
     a_file_is_deleted_once,
     input_is_checked,

@@ -11,7 +11,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -137,29 +137,37 @@ class HttpClient:
     async def lines(
         self, opening: AbstractAsyncContextManager[AsyncIterator[bytes]], *, longest: int = _LONGEST_LINE
     ) -> AsyncGenerator[bytes, None]:
-        r"""Yield the lines of a download as they arrive, split at ``\n`` alone (a JSON text may hold any
-        other line break), without it, the last one also if it has none. Raises only `ProviderError`,
-        `BadResponse` for a line of more than ``longest`` bytes.
+        r"""Yield the lines of a download as they arrive, split behind ``\n`` alone (a JSON text may hold any
+        other line break), with it; the last one may have none. Raises only `ProviderError`, `BadResponse` for
+        a line of more than ``longest`` bytes.
         """
         pending: list[bytes] = []
         held = 0
+        async with aclosing(self.chunks(opening)) as chunks:
+            async for chunk in chunks:
+                *whole, last = chunk.split(b"\n")
+                for piece in whole:
+                    yield b"".join((*pending, piece, b"\n"))
+                    pending, held = [], 0
+                pending.append(last)
+                held += len(last)
+                if held > longest:
+                    raise BadResponse(f"a line of the file is longer than {longest:,} bytes")
+        if rest := b"".join(pending):
+            yield rest
+
+    async def chunks(
+        self, opening: AbstractAsyncContextManager[AsyncIterator[bytes]]
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the pieces of a download as they arrive. Raises only `ProviderError`."""
         try:
             async with opening as chunks:
                 async for chunk in chunks:
-                    head, *rest = chunk.split(b"\n")
-                    pending.append(head)
-                    held += len(head)
-                    for piece in rest:
-                        yield b"".join(pending)
-                        pending, held = [piece], len(piece)
-                    if held > longest:
-                        raise BadResponse(f"a line of the results is longer than {longest:,} bytes")
+                    yield chunk
         except ProviderError:
             raise
         except Exception as error:  # noqa: BLE001  as in `ask`
             raise (self._no_answer(error) or self._unreadable(error)) from None
-        if last := b"".join(pending):
-            yield last
 
     async def _before_request(self, request: httpx2.Request) -> None:
         # Here and not on the client, because google-genai replaces the client's own time-outs by none.

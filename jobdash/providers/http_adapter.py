@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import ClassVar, Self
 
 from jobdash.domain.account import Account, query_of
@@ -12,10 +12,19 @@ from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.text import redact
 from jobdash.domain.time import Clock, system_clock
-from jobdash.errors import BadResponse, InvalidRequest
+from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import ResultLine
 from jobdash.providers.http import Deadlines, HttpClient
-from jobdash.providers.json_values import PENDING_FILE, REFUSED_FILE, mapping, shown, text
+from jobdash.providers.json_values import (
+    PENDING_FILE,
+    REFUSED_FILE,
+    mapping,
+    moment_ms,
+    rfc3339_ms,
+    shown,
+    text,
+)
+from jobdash.providers.registry import load_object
 from jobdash.providers.results import ReadLine, result_line
 from jobdash.providers.servers import key_of, origin_of
 
@@ -80,17 +89,36 @@ class HttpAdapter(ABC):
             self._unprocessed.add(file_id)
         return file_id
 
-    async def _result_lines(
-        self, content: AbstractAsyncContextManager[AsyncIterator[bytes]], file: str, read: ReadLine
-    ) -> AsyncGenerator[ResultLine, None]:
-        """Stream the lines of a result file, those too that cannot be read."""
-        number = 0
-        async with aclosing(self._http.lines(content)) as lines:
-            async for raw in lines:
-                number += 1
-                line = result_line(raw, where=f"line {number} of the {file} file", read=read)
-                if line is not None:
-                    yield line
+    @abstractmethod
+    def result_roles(self, job: RemoteJob) -> tuple[str, ...]:
+        """Return which files of results a batch has now, of ``output`` and ``error``."""
+
+    @abstractmethod
+    def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
+        """Stream a file of results as it was sent, line by line."""
+
+    async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
+        """Stream results and errors line by line, those lines too that cannot be read."""
+        read: ReadLine = load_object(self.info.result_reader)
+        for role in self.result_roles(job):
+            number = 0
+            async with aclosing(self.result_lines(job, role)) as lines:
+                async for raw in lines:
+                    number += 1
+                    line = result_line(raw, where=f"line {number} of the {role} file", read=read)
+                    if line is not None:
+                        yield line
+
+    async def results_expire_at(self, job: RemoteJob) -> int | None:
+        """Return when the output file expires, as the provider describes it; None where it does not say."""
+        if "output" not in job.files:
+            return None
+        file = await self._get_file(job.files["output"])
+        return moment_ms(file.get("expires_at")) or rfc3339_ms(file.get("expirationTime"))
+
+    def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
+        """Raise NotFound: unless an adapter says otherwise, its provider hands no input file out."""
+        raise NotFound(f"{self.info.title} does not hand out the input file of {job.remote_id}")
 
 
 def created(answer: object, read: Callable[[object], RemoteJob]) -> RemoteJob:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from jobdash.domain.remote_job import RemoteError
 from jobdash.errors import BadResponse
@@ -35,14 +36,38 @@ def result_line(raw: bytes, *, where: str, read: ReadLine) -> ResultLine | None:
 
 def unreadable(where: str) -> ResultLine:
     """Return the error that stands for an unreadable line."""
-    return ResultLine(f"({where})", None, RemoteError(f"{where} cannot be read", code=UNREADABLE))
+    error = RemoteError(f"{where} cannot be read", code=UNREADABLE)
+    return ResultLine(f"({where})", None, error, readable=False)
 
 
-def answer(key: str, body: object, error: RemoteError | None) -> ResultLine:
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """How an answer ended, and what it took; None where the provider does not report it."""
+
+    finish_reason: str | None = None
+    cut_off: bool = False
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+def answer(
+    key: str, body: object, error: RemoteError | None, completion: Completion | None = None
+) -> ResultLine:
     """Return an answer of which exactly one side is there; neither is an error too."""
     if error is None and body is None:
         error = RemoteError("the provider answered neither a result nor an error", code=UNREADABLE)
-    return ResultLine(key, None if error else body, error)
+    if error is not None:
+        return ResultLine(key, None, error)
+    how = completion or Completion()
+    return ResultLine(
+        key,
+        body,
+        None,
+        finish_reason=how.finish_reason,
+        cut_off=how.cut_off,
+        input_tokens=how.input_tokens,
+        output_tokens=how.output_tokens,
+    )
 
 
 def unwrapped(body: object) -> object:

@@ -6,6 +6,7 @@ from jobdash.store.commands.accounts import AccountWrites
 from jobdash.store.commands.cancel import CancelWrites
 from jobdash.store.commands.errors import ErrorWrites
 from jobdash.store.commands.remove import RemoveWrites
+from jobdash.store.commands.results import ResultWrites
 from jobdash.store.commands.script_jobs import ScriptJobWrites
 from jobdash.store.commands.submit import SubmitWrites
 from jobdash.store.commands.sync import SyncWrites
@@ -18,6 +19,7 @@ class Writer(
     CancelWrites,
     RemoveWrites,
     SubmitWrites,
+    ResultWrites,
     ScriptJobWrites,
 ):
     """All writes, one base class for each concern."""

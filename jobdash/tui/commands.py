@@ -16,10 +16,11 @@ from textual.binding import Binding, BindingType
 from textual.keys import format_key
 from textual.widget import Widget
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext
-from jobdash.domain.status import Tab
+from jobdash.domain.status import TERMINAL, Tab
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.render.header_footer import KeyHint
 
@@ -65,7 +66,7 @@ class CommandState:
     @property
     def script(self) -> bool:
         """Whether the job is one of the person's own scripts."""
-        return self.row is not None and self.row.local
+        return self.row is not None and not rules_of(self.row).at_provider
 
 
 def _always(_state: CommandState) -> bool:
@@ -133,7 +134,9 @@ def _retry(row: JobRow, context: DecisionContext) -> bool:
 
 
 def _fetch(row: JobRow, _context: DecisionContext) -> bool:
-    return row.local and bool(row.done)
+    if rules_of(row).at_provider:
+        return row.remote_id is not None and row.remote_status in TERMINAL
+    return bool(row.done)
 
 
 _BOTH = (Place.MAIN, Place.JOB)
@@ -163,8 +166,9 @@ COMMANDS: tuple[Command, ...] = (
         help="Cancel, then remove", group=HelpGroup.SELECTED,
         acts=(Action.REMOVE, Choices(cancel_first=True)), accepts=_cancel_delete, changes=True,
         offered=lambda state: state.unfinished, footer=9, job_footer=3),
-    Command("job.fetch", "fetch", "Fetch", "d", _BOTH, "Write the results of a script's job into a file",
-        group=HelpGroup.SELECTED, accepts=_fetch, changes=True, offered=lambda state: state.script,
+    Command("job.fetch", "fetch", "Fetch", "d", _BOTH, "Fetch results into files",
+        group=HelpGroup.SELECTED, accepts=_fetch, changes=True,
+        offered=lambda state: state.script or not state.unfinished,
         footer=6, job_footer=5),
     Command("job.open", "open", "Open", "enter", (Place.MAIN,), "All about this job",
         group=HelpGroup.SELECTED, shown_key="enter", footer=16, pinned=True),

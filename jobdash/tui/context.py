@@ -23,6 +23,8 @@ class UnderWay:
     """By account, the time (ms UTC) until which a rate limit holds it up."""
     found: dict[str, int] = field(default_factory=dict)
     """By account, how many batches the sync under way has seen so far."""
+    fetching: dict[int, int] = field(default_factory=dict)
+    """By job, how many bytes of its results are here so far."""
 
 
 @dataclass

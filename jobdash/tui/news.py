@@ -24,6 +24,8 @@ class SyncNews:
     finished: tuple[JobRow, ...] = ()
     lost_race: tuple[JobRow, ...] = ()
     notices: tuple[str, ...] = field(default=())
+    fetched: tuple[str, ...] = field(default=())
+    """Sentences about results that were fetched without being asked for."""
 
 
 class ThreadMessage(Message):
@@ -83,6 +85,7 @@ def toasts(news: SyncNews) -> list[Toast]:
     found = _lost_races(news.lost_race)
     found += _ended(news.account, [row for row in news.finished if row.id not in lost])
     found += [Toast(clean(notice, 200), "warning") for notice in news.notices[:AT_ONCE]]
+    found += [Toast(clean(sentence, 500)) for sentence in news.fetched]
     return found
 
 

@@ -139,8 +139,10 @@ class Cli:
         provider = self.emulator.gemini if account == "gemini" else self.emulator.openai
         return provider.add_batch(script, key=KEYS[account])
 
-    def add_finished(self, account: str = "openai", name: str = "", **settings: Any) -> str:
-        return self.add(account, name, age=2 * HOUR, running=60.0, **settings)
+    def add_finished(
+        self, account: str = "openai", name: str = "", *, age: float = 2 * HOUR, **settings: Any
+    ) -> str:
+        return self.add(account, name, age=age, running=60.0, **settings)
 
     def fault(self, effect: Effect, path: str = "*", method: str = "*", **rule: Any) -> None:
         self.emulator.faults.add(FaultRule(effect=effect, method=method, path=path, **rule))

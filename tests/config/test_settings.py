@@ -192,7 +192,8 @@ def test_an_unknown_setting_is_a_warning(tmp_path: Path) -> None:
         ),
         (
             f"{place}: [accounts.work] speed is not known; there are provider, api_key_env, base_url,"
-            " api_version, organization, project, headers, list_history, enabled"
+            " api_version, organization, project, headers, list_history, enabled,"
+            " auto_fetch, keep_input"
         ),
         f"{place}: [colour] is not known",
         f"{place}: [ui] font is not known; there are theme, columns, sort, ascii",
@@ -369,3 +370,26 @@ def test_a_key_in_the_query_of_an_address_is_sent_and_never_shown(tmp_path: Path
     assert account.base_url == url
     assert account.shown_url == "https://host/openai?api-version=2025-01-01&subscription-key=[secret]"
     assert "canary-555" not in redact("refused: canary-555")
+
+
+def test_results_are_fetched_and_inputs_kept_as_the_settings_say(tmp_path: Path) -> None:
+    found = settings(tmp_path, WORK)
+    account = found.account("work")
+    assert account is not None
+    assert (account.auto_fetch, account.keep_input) == (False, True)
+    assert found.results_folder == found.database.parent / "results"
+    found = settings(
+        tmp_path, f'[results]\nfolder = "{tmp_path}/r"\n{WORK}auto_fetch = true\nkeep_input = false'
+    )
+    account = found.account("work")
+    assert account is not None
+    assert (account.auto_fetch, account.keep_input) == (True, False)
+    assert found.results_folder == tmp_path / "r"
+
+
+@pytest.mark.parametrize(
+    "line", [f'{WORK}auto_fetch = "yes"', f"{WORK}keep_input = 1", "[results]\nfolder = 3"]
+)
+def test_a_switch_is_true_or_false_and_a_folder_a_text(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigError, match="has to be"):
+        settings(tmp_path, line)

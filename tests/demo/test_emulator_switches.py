@@ -162,8 +162,7 @@ async def test_details_that_are_objects(
     clock.advance(3600)
     with pytest.raises(pydantic.ValidationError):
         await gemini.batches.get(name=name)
-    with pytest.raises(pydantic.ValidationError):
-        await gemini.batches.list()
+    assert len((await gemini.batches.list()).page) == 2  # a list carries no inline results
     operation = (await http.get(f"/v1/{name}", headers=GEMINI_AUTH)).json()
     [_, second] = operation["metadata"]["output"]["inlinedResponses"]["inlinedResponses"]
     assert second["error"]["details"][0]["reason"] == "RATE_LIMIT_EXCEEDED"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from functools import partial as partial_of
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from shared.local_kit import ELSEWHERE, LAPSED, begin
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
+from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.results import FetchedResults, fetch
+from jobdash.operations.results import fetch
 from jobdash.operations.wait import WaitProgress, wait_until
 
 FOR_EVER = 10**13
@@ -25,7 +27,8 @@ FOR_EVER = 10**13
 
 async def fetched(local: LocalWorld, job_id: int, folder: Path, *, partial: bool = False) -> FetchedResults:
     rows = [local.row(job_id)]
-    (one,) = await fetch(rows, folder, lambda: Browser(local.path), local.store, partial=partial)
+    request = FetchRequest(folder, partial_of(Browser, local.path), local.work, partial=partial)
+    (one,) = await fetch(rows, request)
     return one
 
 
@@ -116,14 +119,6 @@ async def test_a_failure_leaves_neither_half_a_file_nor_the_old_one_broken(
     assert done.result is ActionResult.FAILED
     assert list((tmp_path / "out").iterdir()) == [before.file]
     assert before.file.read_text() == kept
-
-
-async def test_results_at_a_provider_are_not_fetched_yet(world: World, tmp_path: Path) -> None:
-    batch = world.add_finished()
-    (row,) = await world.known(batch)
-    (done,) = await fetch([row], tmp_path, lambda: Browser(world.config.database), world.store)
-    assert done.refused
-    assert done.reason == "results at providers cannot be fetched yet, only those of your own scripts"
 
 
 # Waiting

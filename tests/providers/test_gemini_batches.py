@@ -24,10 +24,10 @@ from jobdash.providers.gemini.batches import (
     WINDOW_MS,
     GeminiBatches,
     read_job,
-    read_line,
     signed_name,
     unsigned_name,
 )
+from jobdash.providers.gemini.results import read_line
 from jobdash.providers.pagination import pages
 
 

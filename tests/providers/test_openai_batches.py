@@ -23,7 +23,8 @@ from jobdash.domain.remote_job import RemoteError
 from jobdash.domain.status import Status
 from jobdash.errors import AuthRejected, BadResponse, ConfigError, InvalidRequest, NotFound
 from jobdash.providers.base import ResultLine
-from jobdash.providers.openai.batches import OpenAIBatches, metadata_of, read_job, read_line
+from jobdash.providers.openai.batches import OpenAIBatches, metadata_of, read_job
+from jobdash.providers.openai.results import read_line
 from jobdash.providers.pagination import pages
 
 

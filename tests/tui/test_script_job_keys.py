@@ -134,13 +134,11 @@ async def test_without_keys_a_retry_begins_from_the_start(path: Path) -> None:
         assert "everything is done again" in " ".join(dash.screen.split())
 
 
-async def test_a_providers_job_cannot_be_retried_or_fetched_yet(path: Path) -> None:
+async def test_a_providers_job_cannot_be_retried_yet(path: Path) -> None:
     async with dashboard(path, [account("openai")], rows=jobs("failed")) as dash:
         await ready(dash)
         await dash.press("r")
         assert "only jobs of your own scripts can be retried yet" in dash.toast
-        await dash.press("d")
-        await dash.until(lambda: "results at providers cannot be fetched yet" in dash.toast)
 
 
 # ── fetch ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,11 +180,12 @@ async def test_fetching_several_shows_how_many(path: Path, tmp_path: Path) -> No
     other = begin(path, "other", total=1)
     other.did("ok")
     other.ends()
-    add(path, job(1, "completed"))
-    async with dashboard(path, [account("openai")]) as dash:
+    add(path, job(1, "completed", account="closed"))
+    async with dashboard(path) as dash:
         await ready(dash)
         await dash.press("a", "d")
-        await dash.until(lambda: "Fetched: 2 · Failed: 0 · Skipped: 1" in dash.toast)
+        await dash.until(lambda: "Fetched: 2 · Failed: 1 · Skipped: 0" in dash.toast)
+        assert "account closed is not configured" in dash.toast
     assert len(list((tmp_path / "here").glob("*.jsonl"))) == 2
 
 

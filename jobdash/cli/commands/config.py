@@ -66,6 +66,9 @@ def show(context: CliContext) -> None:
     print_text("")
     print_text("[sync]")
     facts([("fastest", _span(config.sync.fastest_ms)), ("slowest", _span(config.sync.slowest_ms))])
+    print_text("")
+    print_text("[results]")
+    facts([("folder", str(config.results_folder))])
     if config.keys:
         print_text("")
         print_text("[keys]")
@@ -92,6 +95,8 @@ def _account_facts(account: Account) -> list[tuple[str, str]]:
         ("project", account.project or ""),
         ("headers", ", ".join(f"{header.name} ({header.shown})" for header in account.headers)),
         ("list_history", _span(account.list_history_ms)),
+        ("auto_fetch", "yes" if account.auto_fetch else "no"),
+        ("keep_input", "yes" if account.keep_input else "no"),
     ]
 
 
@@ -112,6 +117,8 @@ def _as_json(config: Config) -> dict[str, Any]:
                 "project": account.project,
                 "headers": {header.name: header.shown for header in account.headers},
                 "list_history_ms": account.list_history_ms,
+                "auto_fetch": account.auto_fetch,
+                "keep_input": account.keep_input,
             }
             for account in config.accounts
         ],
@@ -122,6 +129,7 @@ def _as_json(config: Config) -> dict[str, Any]:
             "ascii": config.ui.ascii,
         },
         "sync": {"fastest_ms": config.sync.fastest_ms, "slowest_ms": config.sync.slowest_ms},
+        "results": {"folder": str(config.results_folder)},
         "keys": dict(config.keys),
         "default_account": config.default_account,
         "warnings": list(config.warnings),

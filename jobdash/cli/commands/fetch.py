@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     "fetch",
     "jobdash fetch k3f9 --out results",
     "jobdash fetch k3f9 --partial",
+    "jobdash fetch k3f9 --out - | jq -r 'select(.outcome == \"ok\") | .key'",
+    "jobdash fetch -f 'tag:nightly fetched:no' --out results --format csv",
     "jobdash fetch -f 'account:local status:cancelled' --json | jq -r '.jobs[].file'",
 )
 @jobs_options
@@ -27,23 +29,32 @@ if TYPE_CHECKING:
     default=".",
     show_default=True,
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where the files go; made if it is missing.",
+    type=click.Path(file_okay=False, allow_dash=True, path_type=Path),
+    help="Where the files go; made if it is missing. - writes the results to standard output.",
+)
+@click.option(
+    "--format",
+    "wanted",
+    type=click.Choice(["jsonl", "csv", "parquet"]),
+    default="jsonl",
+    show_default=True,
+    help="How a batch's results are written, besides JSON lines.",
 )
 @click.option("--partial", is_flag=True, help="Unfinished jobs, too: what there is so far.")
 @pass_context
-def command(
-    context: CliContext,
-    selector: JobSelector,
-    folder: Path,
-    partial: bool,
-) -> int:
-    """Write the results and errors of jobs into JSONL files, one object an item.
+def command(context: CliContext, selector: JobSelector, folder: Path, wanted: str, partial: bool) -> int:
+    """Write the results and errors of jobs into files.
 
-    Cancelled and failed jobs have the results they had come to; they are marked partial. A file is named
-    after the job and its id, and appears when it is complete. An unfinished job is refused without --partial
-    (exit code 1). Only jobs of your own scripts have results to fetch yet, those whose items have keys.
+    Cancelled, expired and failed jobs have the results they had come to; they are marked partial. An
+    unfinished job is refused without --partial (exit code 1).
+
+    A batch has a folder named after it and its id: output.jsonl and errors.jsonl as its provider sent them,
+    results.jsonl (one object a request, by key, with outcome ok, error or cut_off), missing.jsonl (the
+    requests without an answer, where the input file is known) and manifest.json (counts, sizes, SHA-256). A
+    second fetch finds it there. A script's job has one file, if its items have keys.
     """
-    from jobdash.cli.fetch_output import fetch_jobs
+    from jobdash.cli.fetch_output import FetchWishes, fetch_jobs
+    from jobdash.domain.results import ResultFormat
 
-    return fetch_jobs(context, selector, folder, partial=partial)
+    wishes = FetchWishes(None if str(folder) == "-" else folder, ResultFormat(wanted), partial)
+    return fetch_jobs(context, selector, wishes)

@@ -29,6 +29,7 @@ from jobdash.errors import UsageError
 @click.option("--model", help="The model, where the lines do not name it.")
 @click.option("--endpoint", help="The endpoint; else read from the lines.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@click.option("--no-keep-input", is_flag=True, help="Keep no copy of the file beside the store.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check the file, send nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, be the same file sent before or not.")
 @pass_context
@@ -40,6 +41,7 @@ def command(
     model: str | None,
     endpoint: str | None,
     tags: tuple[str, ...],
+    no_keep_input: bool,
     dry_run: bool,
     yes: bool,
 ) -> int:
@@ -48,6 +50,7 @@ def command(
     The file is checked line by line before anything is sent, and up to 50 wrong lines are named at once.
     It asks first when the identical file was sent before, or when its endpoint is unknown. A batch is
     created once and never sent again: after a lost answer the next syncs find it by a key it carries.
+    A copy of the file is kept for you alone beside the store, with which results are joined later.
     Where embeddings have a call of their own, lines that ask for them (with "content") go there.
     """
     from jobdash.cli.submission import on_disk, submit_file
@@ -62,7 +65,14 @@ def command(
     read = read_tags(tags)
     with on_disk(file) as (path, called):
         wanted = order(
-            path, chosen[0], name=name, model=model, endpoint=endpoint, tags=read, file_name=called
+            path,
+            chosen[0],
+            name=name,
+            model=model,
+            endpoint=endpoint,
+            tags=read,
+            file_name=called,
+            keep_input=not no_keep_input,
         )
         return submit_file(context, wanted, dry_run=dry_run, yes=yes)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import accumulate
 
@@ -38,6 +38,10 @@ class RequestOutcome:
     index: int
     failure: BatchFailure | None = None
     expired: bool = False
+    cut_off: bool = False
+    """Its answer ends at its greatest length."""
+    key: str | None = None
+    """Another key than its request's."""
 
 
 @dataclass(slots=True)
@@ -87,9 +91,25 @@ class Batch:
             random.Random(self.id).shuffle(order)  # noqa: S311
         for index in order:
             if index < snapshot.processed:
-                yield RequestOutcome(index, self._failure(index))
+                yield RequestOutcome(index, self._failure(index), cut_off=self._cut_off(index))
             else:
                 yield RequestOutcome(index, expired=True)
+
+    def _cut_off(self, index: int) -> bool:
+        total = self.requests.count
+        failed_before = timeline.failed_among(index, timeline.failing_in(self.plan, total), total)
+        return index - failed_before < self.plan.cut_off
+
+    def answers(self, snapshot: BatchSnapshot, switches: Switches) -> Iterator[RequestOutcome]:
+        """The outcomes as the result files have them."""
+        answered = 0
+        for outcome in self.outcomes(snapshot, shuffled=switches.shuffled):
+            answer = outcome.failure is None and not outcome.expired
+            answered += answer
+            if switches.odd_keys and answer and answered <= len(_ODD):
+                yield from _ODD[answered - 1](outcome)
+            else:
+                yield outcome
 
     def _failure(self, index: int) -> BatchFailure | None:
         total = self.requests.count
@@ -99,6 +119,14 @@ class Batch:
         nth = timeline.failed_among(index, failing, total)
         ends = list(accumulate(failure.count for failure in self.plan.failures))
         return self.plan.failures[bisect_right(ends, nth)]
+
+
+_ODD: tuple[Callable[[RequestOutcome], tuple[RequestOutcome, ...]], ...] = (
+    lambda outcome: (outcome, outcome),
+    lambda outcome: (replace(outcome, key="nobody-asked"),),
+    lambda _outcome: (),
+)
+"""What becomes of the first answers where keys are odd."""
 
 
 @dataclass(frozen=True, slots=True)

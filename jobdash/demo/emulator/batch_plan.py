@@ -102,6 +102,10 @@ class Switches:
     no_trailing_newline: bool = False
     garbage_lines: bool = False
     """A blank line and one that is no JSON are among the results."""
+    odd_keys: bool = False
+    """Of the answers the first comes twice, the second under a key that no request has, the third never."""
+    results_kept: float | None = None
+    """OpenAI only: so many seconds after a batch has ended its results are deleted, which its files say."""
     detail_objects: bool = False
     """Gemini's errors carry `details`, a list of objects where the SDK expects strings."""
     output_only_in_response: bool = False
@@ -127,6 +131,8 @@ class BatchPlan:
     timing: Timing = field(default_factory=Timing)
     ending: Ending = Ending.COMPLETES
     failures: tuple[BatchFailure, ...] = ()
+    cut_off: int = 0
+    """So many of the answers end at their greatest length."""
     reached: int | None = None
     """How many requests are processed at most, for the endings that leave some; None is all."""
     line_errors: tuple[LineError, ...] = ()

@@ -158,6 +158,10 @@ class EmulatedProvider:
         """Forget a batch, as a provider does now and then; False if there is none of that id."""
         return self.account(key).batches.remove(batch_id)
 
+    def remove_file(self, file_id: str, *, key: str | None = None) -> None:
+        """Delete a file, as a provider or somebody else does; its batch still names it."""
+        self.account(key).files.remove(file_id)
+
     def snapshot(self, batch_id: str, *, key: str | None = None) -> BatchSnapshot:
         """How a batch looks now; KeyError if there is none of that id."""
         return self.snapshot_of(self._known(batch_id, key))

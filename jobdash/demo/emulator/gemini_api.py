@@ -212,7 +212,9 @@ class _Gemini:
         page = batches.page(limit, after=after)
         answer: JsonObject = {}
         if page.batches:
-            answer["operations"] = [operation_json(self._provider, batch) for batch in page.batches]
+            answer["operations"] = [
+                operation_json(self._provider, batch, listed=True) for batch in page.batches
+            ]
             if page.has_more or listing.repeat_page:
                 answer["nextPageToken"] = _token(page.batches[-1].id)
         return JSONResponse(answer)

@@ -49,11 +49,9 @@ def inline_responses(batch: Batch, snapshot: BatchSnapshot, switches: Switches) 
     """What a batch of inline requests answers, with the metadata that came with each request."""
     metadata = batch.requests.metadata
     responses = []
-    for outcome in batch.outcomes(snapshot, shuffled=switches.shuffled):
+    for outcome in batch.answers(snapshot, switches):
         response = _result(batch, outcome, switches)
-        own: object = (
-            {"key": batch.requests.id(outcome.index)} if metadata is None else metadata[outcome.index]
-        )
+        own: object = {"key": _key(batch, outcome)} if metadata is None else metadata[outcome.index]
         if own is not None:
             response["metadata"] = own
         responses.append(response)
@@ -61,8 +59,12 @@ def inline_responses(batch: Batch, snapshot: BatchSnapshot, switches: Switches) 
 
 
 def _results(batch: Batch, snapshot: BatchSnapshot, switches: Switches) -> Iterator[JsonObject]:
-    for outcome in batch.outcomes(snapshot, shuffled=switches.shuffled):
-        yield {"key": batch.requests.id(outcome.index), **_result(batch, outcome, switches)}
+    for outcome in batch.answers(snapshot, switches):
+        yield {"key": _key(batch, outcome), **_result(batch, outcome, switches)}
+
+
+def _key(batch: Batch, outcome: RequestOutcome) -> str:
+    return outcome.key or batch.requests.id(outcome.index)
 
 
 def _result(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
@@ -73,9 +75,10 @@ def _result(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonOb
     key = batch.requests.id(outcome.index)
     if is_embedding(batch.script.model):
         return {"response": {"embedding": {"values": [0.1, -0.2, 0.3]}, "tokenCount": "4"}}
+    reason = "MAX_TOKENS" if outcome.cut_off else "STOP"
     content = {"role": "model", "parts": [{"text": f"An answer to {key}."}]}
     response: JsonObject = {
-        "candidates": [{"content": content, "finishReason": "STOP", "index": 0}],
+        "candidates": [{"content": content, "finishReason": reason, "index": 0}],
         "usageMetadata": {"promptTokenCount": 20, "candidatesTokenCount": 30, "totalTokenCount": 50},
         "modelVersion": batch.script.model,
         "responseId": derived(f"{batch.id}/{key}", 22),
@@ -99,11 +102,13 @@ def _request(batch: Batch, index: int) -> JsonObject:
     return {"key": key, "request": {"contents": contents}}
 
 
-def operation_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:
-    """The operation that a batch is."""
+def operation_json(provider: EmulatedProvider, batch: Batch, *, listed: bool = False) -> JsonObject:
+    """The operation that a batch is; in a list it has no inline results."""
     snapshot = provider.snapshot_of(batch)
     switches = provider.switches_of(batch)
     output = _output(provider, batch, snapshot)
+    if listed and batch.script.inline and output is not None:
+        output = {}
     operation: JsonObject = {"name": batch.id, "metadata": _metadata(provider, batch, snapshot, output)}
     if not snapshot.phase.terminal:
         return operation

@@ -28,19 +28,19 @@ def render(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switches
 
 
 def _results(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> Iterator[JsonObject]:
-    for outcome in batch.outcomes(snapshot, shuffled=switches.shuffled):
+    for outcome in batch.answers(snapshot, switches):
         answered = outcome.failure is None and not outcome.expired
         if answered == (role is Role.OUTPUT):
             yield _line(batch, outcome, switches)
 
 
 def _line(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
-    custom_id = batch.requests.id(outcome.index)
+    custom_id = outcome.key or batch.requests.id(outcome.index)
     response: JsonObject | None = None
     if not outcome.expired:
         failure = outcome.failure
         if failure is None:
-            body = _answer(batch, custom_id)
+            body = _answer(batch, custom_id, cut_off=outcome.cut_off)
         else:
             body = openai_form(ApiError(failure.status, failure.message, code=failure.code))
         response = {
@@ -56,7 +56,7 @@ def _line(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObje
     }
 
 
-def _answer(batch: Batch, custom_id: str) -> JsonObject:
+def _answer(batch: Batch, custom_id: str, *, cut_off: bool) -> JsonObject:
     """A body as the batch's endpoint gives it."""
     common: JsonObject = {"model": batch.script.model, "created": int(batch.created)}
     text = f"An answer to {custom_id}."
@@ -70,13 +70,21 @@ def _answer(batch: Batch, custom_id: str) -> JsonObject:
     if batch.script.endpoint == "/v1/responses":
         content = [{"type": "output_text", "text": text, "annotations": []}]
         message = {"type": "message", "role": "assistant", "status": "completed", "content": content}
-        return common | {"object": "response", "status": "completed", "output": [message]}
+        answered = common | {"object": "response", "status": "completed", "output": [message]}
+        answered["usage"] = {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS}
+        if cut_off:
+            answered |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+        return answered
     message = {"role": "assistant", "content": text}
     return common | {
         "id": "chatcmpl-" + derived(f"{batch.id}/{custom_id}", 24),
         "object": "chat.completion",
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 20, "completion_tokens": 30, "total_tokens": 50},
+        "choices": [{"index": 0, "message": message, "finish_reason": "length" if cut_off else "stop"}],
+        "usage": {
+            "prompt_tokens": INPUT_TOKENS,
+            "completion_tokens": OUTPUT_TOKENS,
+            "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
+        },
     }
 
 
@@ -124,15 +132,25 @@ def batch_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:
 def file_json(provider: EmulatedProvider, file: UploadedFile | BatchFile, content: bytes) -> JsonObject:
     """The file object of a file with that content."""
     name = file.name if isinstance(file, UploadedFile) else f"{file.batch.id}_{file.role}.jsonl"
+    expires = None if isinstance(file, UploadedFile) else _deleted_at(provider, file)
     return {
         "id": file.id,
         "object": "file",
         "bytes": len(content),
         "created_at": int(provider.made_at(file)),
+        "expires_at": None if expires is None else int(expires),
         "filename": name,
         "purpose": purpose_of(file),
         "status": "processed",
     }
+
+
+def _deleted_at(provider: EmulatedProvider, file: BatchFile) -> float | None:
+    """When a batch's results are deleted, in seconds since the epoch; None for never."""
+    kept, snapshot = provider.switches_of(file.batch).results_kept, provider.snapshot_of(file.batch)
+    if kept is None or file.role is Role.INPUT or not snapshot.phase.terminal:
+        return None
+    return snapshot.entered[snapshot.phase] + kept
 
 
 def purpose_of(file: UploadedFile | BatchFile) -> str:
@@ -148,6 +166,9 @@ def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> 
         return file.content
     snapshot = provider.snapshot_of(file.batch)
     if not _exists(provider, file.batch, snapshot, file.role):
+        return None
+    deleted_at = _deleted_at(provider, file)
+    if deleted_at is not None and provider.clock.now() >= deleted_at:
         return None
     return render(file.batch, snapshot, file.role, provider.switches_of(file.batch))
 

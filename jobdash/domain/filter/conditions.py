@@ -228,6 +228,14 @@ def removed(wanted: bool) -> Condition:
     )
 
 
+def known(column: str, wanted: bool) -> Condition:
+    """Ask for jobs of which a value is known, or for the others."""
+    return Condition(
+        _fixed(f"{column} IS {'NOT ' if wanted else ''}NULL"),
+        lambda s: (getattr(s.row, column) is not None) is wanted,
+    )
+
+
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     ">": operator.gt,
     "<": operator.lt,

@@ -155,11 +155,11 @@ def _outcome(word: _Word) -> Condition:
     return conditions.completeness_in(wanted)
 
 
-def _removed(word: _Word) -> Condition:
+def _truth(word: _Word) -> bool:
     truths = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
     if len(word.values) != 1 or word.values[0].lower() not in truths:
-        raise word.error("removed: wants yes or no")
-    return conditions.removed(truths[word.values[0].lower()])
+        raise word.error(f"{word.field}: wants yes or no")
+    return truths[word.values[0].lower()]
 
 
 def _number(word: _Word) -> Condition:
@@ -223,5 +223,6 @@ _READERS: dict[Match, Callable[[_Word], Condition]] = {
     Match.STATUS: _status,
     Match.OUTCOME: _outcome,
     Match.TAG: lambda word: conditions.tagged(word.values),
-    Match.REMOVED: _removed,
+    Match.REMOVED: lambda word: conditions.removed(_truth(word)),
+    Match.KNOWN: lambda word: conditions.known(word.column, _truth(word)),
 }

@@ -5,6 +5,7 @@ Facts are from https://ai.google.dev/gemini-api/docs/batch-api and its REST refe
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -18,9 +19,10 @@ from jobdash.domain.account import Account
 from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import Clock, system_clock
-from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import RemotePage, ResultLine, Submission
+from jobdash.errors import BadResponse, InvalidRequest, NotFound, Unavailable
+from jobdash.providers.base import RemotePage, Submission
 from jobdash.providers.gemini.info import INFO
+from jobdash.providers.gemini.inline import OperationReader
 from jobdash.providers.http import Deadlines, opened
 from jobdash.providers.http_adapter import HttpAdapter, created
 from jobdash.providers.json_values import (
@@ -31,8 +33,8 @@ from jobdash.providers.json_values import (
     text,
     whole,
 )
-from jobdash.providers.refusals import not_expected
-from jobdash.providers.results import answer, remote_error, unreadable
+from jobdash.providers.refusals import answered_error, not_expected
+from jobdash.providers.results import remote_error
 
 API_VERSION = "v1beta"
 """What the public documentation of batches uses; the SDK's own default is v1."""
@@ -43,6 +45,10 @@ WINDOW_MS = 48 * 3600 * 1000
 """A batch that has not ended 48 hours after its creation expires; the API names no time."""
 LONGEST_DELETABLE_FILE_ID = 40
 """Result files have longer ids, and the Files API refuses those (issues of googleapis/python-genai)."""
+
+TOO_LARGE = "its inline results are too large for Gemini to hand out; submit by file"
+_TOO_LARGE = frozenset({503, 504})
+"""Answered for ever where a batch carries some gigabyte of inline results."""
 
 _LONGEST_NAME = 400
 _VERSIONED = re.compile(r"/v\d+\w*$")
@@ -118,8 +124,21 @@ class GeminiBatches(HttpAdapter):
         return RemotePage(jobs, text(page.get("nextPageToken")))
 
     async def get(self, remote_id: str) -> RemoteJob:
-        """Return one batch."""
-        job = read_job(await self._operation(remote_id))
+        """Return one batch. Inline results that come with it are passed over, never held."""
+        reader = OperationReader()
+        try:
+            async with (
+                asyncio.timeout(self._deadlines.call),
+                aclosing(self._inline(remote_id, reader)) as lines,
+            ):
+                async for _line in lines:
+                    pass
+        except TimeoutError:
+            raise Unavailable("no answer in time") from None
+        value = reader.rest()
+        if (refused := answered_error(value)) is not None:
+            raise refused
+        job = read_job(value)
         if job.remote_id != remote_id:
             raise BadResponse(f"asked for {remote_id}, the provider answered {job.remote_id}")
         return job
@@ -176,26 +195,60 @@ class GeminiBatches(HttpAdapter):
             headers={"x-goog-api-key": self._key},
         )
 
-    async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
-        """Stream the result file, or the answers that the batch carries inline."""
-        file_id = job.files.get("output")
-        if file_id is None:
-            for number, entry in enumerate(_inline(await self._operation(job.remote_id)), 1):
-                yield _inline_answer(entry, number)
-            return
-        async with aclosing(self._result_lines(self._content(file_id), "output", read_line)) as lines:
-            async for line in lines:
-                yield line
+    def result_roles(self, job: RemoteJob) -> tuple[str, ...]:
+        """Return that an ended batch has one file; a list does not show whether its results are inline."""
+        return ("output",) if "output" in job.files or job.status in TERMINAL else ()
 
-    async def _operation(self, remote_id: str) -> object:
-        return await self._http.ask(self._batches.get(name=remote_id))
+    async def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
+        """Stream the result file; where none is known, the answers that the batch carries inline.
+
+        Unavailable, with what to do, where Gemini cannot hand inline results out for their size.
+        """
+        file_id = job.files.get(role)
+        if file_id is None:
+            reader = OperationReader()
+            async with aclosing(self._inline_or_too_large(job.remote_id, reader)) as lines:
+                async for line in lines:
+                    yield line
+            file_id = None if reader.answers else read_job(reader.rest()).files.get(role)
+        if file_id is not None:
+            path = f"files/{file_id.removeprefix('files/')}:download"
+            async with aclosing(self._http.lines(self._content(path, {"alt": "media"}))) as lines:
+                async for line in lines:
+                    yield line
+
+    async def _inline_or_too_large(
+        self, remote_id: str, reader: OperationReader
+    ) -> AsyncGenerator[bytes, None]:
+        try:
+            async with aclosing(self._inline(remote_id, reader)) as lines:
+                async for line in lines:
+                    yield line
+        except Unavailable as error:
+            if error.status not in _TOO_LARGE:
+                raise
+            words = f"{TOO_LARGE} ({error.status})"
+            raise Unavailable(
+                words, status=error.status, detail=error.detail, retry_after=error.retry_after
+            ) from None
+
+    async def _inline(self, remote_id: str, reader: OperationReader) -> AsyncGenerator[bytes, None]:
+        """Stream a batch through a reader; yields its inline answers, and reads no further than needed."""
+        if not self.info.claims(remote_id):
+            raise InvalidRequest(f"not sent: {remote_id} is no id of a batch at Gemini")
+        async with aclosing(self._http.chunks(self._content(remote_id, {}))) as chunks:
+            async for chunk in chunks:
+                for line in reader.feed(chunk):
+                    yield line
+                if reader.complete:
+                    return
 
     @asynccontextmanager
-    async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        # The SDK can only push a download into a file or a byte string; we pull its lines.
-        path = f"/{self._version}/files/{file_id.removeprefix('files/')}:download"
+    async def _content(self, path: str, params: dict[str, str]) -> AsyncIterator[AsyncIterator[bytes]]:
+        # The SDK can only push a download into a file or a byte string; we pull its pieces.
+        address = f"{self.origin}/{self._version}/{path}"
         async with self._http.client.stream(
-            "GET", self.origin + path, params={"alt": "media"}, headers={"x-goog-api-key": self._key}
+            "GET", address, params=params, headers={"x-goog-api-key": self._key}
         ) as download:
             yield download.aiter_bytes()
 
@@ -241,26 +294,6 @@ def read_job(value: object) -> RemoteJob:
     )
 
 
-def read_line(line: Mapping[str, object]) -> ResultLine | None:
-    """Read a line of a result file: ``{key, response}`` or ``{key, error}``."""
-    key = text(line.get("key"))
-    return None if key is None else _answer(key, line)
-
-
-def _answer(key: str, entry: Mapping[str, object]) -> ResultLine:
-    metadata = entry.get("error")
-    error = remote_error(metadata, fallback="failed, without a reason") if metadata else None
-    return answer(key, entry.get("response"), error)
-
-
-def _inline_answer(value: object, number: int) -> ResultLine:
-    """Read an inline answer; one whose request had no ``metadata.key`` is called by its place, ``#3``."""
-    entry = mapping(value)
-    if not entry:
-        return unreadable(f"inline answer {number}")
-    return _answer(text(mapping(entry.get("metadata")).get("key")) or f"#{number}", entry)
-
-
 def _status(operation: Mapping[str, object], metadata: Mapping[str, object]) -> tuple[Status, str]:
     """The common and the raw word. An operation without a state still shows whether, and how, it ended."""
     raw = text(metadata.get("state"))
@@ -295,15 +328,6 @@ def _file_ids(operation: Mapping[str, object], metadata: Mapping[str, object]) -
         "output": next((name for name in outputs if name), None),
     }
     return {role: name for role, name in found.items() if name}
-
-
-def _inline(value: object) -> list[object]:
-    for output in _outputs(mapping(value)):
-        for field in ("inlinedResponses", "inlinedEmbedContentResponses"):
-            entries = items(mapping(output.get(field)).get("inlinedResponses"))
-            if entries:
-                return list(entries)
-    return []
 
 
 def _model(value: object) -> str | None:

@@ -7,6 +7,7 @@ INFO = ProviderInfo(
     title="Gemini",
     adapter="jobdash.providers.gemini.batches:GeminiBatches",
     input_rules="jobdash.providers.gemini.input:GeminiInput",
+    result_reader="jobdash.providers.gemini.results:read_line",
     base_url="https://generativelanguage.googleapis.com",
     capabilities=Capabilities(
         newest_first=False,

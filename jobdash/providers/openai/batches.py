@@ -16,7 +16,7 @@ from jobdash.domain.account import query_of
 from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import RemotePage, ResultLine, Submission
+from jobdash.providers.base import RemotePage, Submission
 from jobdash.providers.http import opened
 from jobdash.providers.http_adapter import HttpAdapter, created
 from jobdash.providers.json_values import (
@@ -35,7 +35,7 @@ from jobdash.providers.json_values import (
 from jobdash.providers.openai.info import INFO
 from jobdash.providers.openai.input import LONGEST_VALUE, wrong_tags
 from jobdash.providers.refusals import not_expected
-from jobdash.providers.results import answer, remote_error, unwrapped
+from jobdash.providers.results import remote_error
 
 OWN_KEY_ENV = "OPENAI_API_KEY"
 PAGE = 100
@@ -158,14 +158,23 @@ class OpenAIBatches(HttpAdapter):
         )
         return created(await self._at_home(call), read_job)
 
-    async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
-        """Stream the output file, then the error file; their order is not the order of the requests."""
-        for role in ("output", "error"):
-            if role not in job.files:
-                continue
-            async with aclosing(self._result_lines(self._content(job.files[role]), role, read_line)) as lines:
-                async for line in lines:
-                    yield line
+    def result_roles(self, job: RemoteJob) -> tuple[str, ...]:
+        """Return the files a batch names; their lines are not in the order of the requests."""
+        return tuple(role for role in ("output", "error") if role in job.files)
+
+    async def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
+        """Stream the output or the error file as it was sent."""
+        async with aclosing(self._http.lines(self._content(job.files[role]))) as lines:
+            async for line in lines:
+                yield line
+
+    async def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
+        """Stream the input file; it can be had until it expires or is deleted."""
+        if "input" not in job.files:
+            raise NotFound(f"{job.remote_id} names no input file")
+        async with aclosing(self.result_lines(job, "input")) as lines:
+            async for line in lines:
+                yield line
 
     async def _at_home(self, call: Awaitable[object], *, deadline: float | None = None) -> object:
         """Ask for what every server has; one that knows of no such path may have a wrong address."""
@@ -224,22 +233,6 @@ def read_job(value: object) -> RemoteJob:
         metadata=metadata,
         submit_key=metadata.get(SUBMIT_KEY),
     )
-
-
-def read_line(line: Mapping[str, object]) -> ResultLine | None:
-    """Read a line of an output or error file: ``{custom_id, response: {status_code, body}, error}``."""
-    key = text(line.get("custom_id"))
-    if key is None:
-        return None
-    response = mapping(line.get("response"))
-    body = unwrapped(response.get("body"))
-    code = whole(response.get("status_code"))
-    if line.get("error"):
-        return answer(key, None, remote_error(line["error"], fallback="failed, without a reason"))
-    if code is not None and code >= 400:
-        error = mapping(body).get("error") or body
-        return answer(key, None, remote_error(error, fallback=f"HTTP {code}, without a reason"))
-    return answer(key, body, None)
 
 
 def _page(value: object) -> RemotePage:

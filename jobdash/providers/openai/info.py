@@ -7,6 +7,7 @@ INFO = ProviderInfo(
     title="OpenAI",
     adapter="jobdash.providers.openai.batches:OpenAIBatches",
     input_rules="jobdash.providers.openai.input:OpenAIInput",
+    result_reader="jobdash.providers.openai.results:read_line",
     base_url="https://api.openai.com/v1",
     capabilities=Capabilities(
         newest_first=True,
@@ -16,6 +17,7 @@ INFO = ProviderInfo(
         partial_results=True,
         reports_usage=True,
         metadata=True,
+        returns_input=True,
     ),
     # Ids of compatible servers follow no pattern.
     id_pattern=r"batch_[\w\-]+|[\w\-]{12,}",

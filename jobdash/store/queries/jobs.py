@@ -170,6 +170,8 @@ def _job(
 ) -> JobDetails:
     row = job_row(values[: len(ROW_COLUMNS)])
     more = dict(zip(_STORED, values[len(ROW_COLUMNS) :], strict=True))
+    files = _mapping(more["files"]) or {}
+    more["deleted"] = tuple(role for role, file_id in files.items() if file_id is None)
     for attribute, read in _READ:
         more[attribute] = read(more[attribute])
     for attribute in _RELATIVES:
@@ -196,6 +198,7 @@ def _texts(text: Any) -> dict[str, str]:
     return {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in (_mapping(text) or {}).items()
+        if value is not None
     }
 
 

@@ -124,6 +124,17 @@ class JobRecord(Base, table=True):
     """What earlier attempts had done when the present one began; not counted in its speed."""
     unchanged_polls: int = Field(default=0, sa_column_kwargs=_default("0"))
     """How often in a row a list showed it unfinished and unchanged, since it was last asked for singly."""
+    fetched_at: int | None = None
+    """When its results were last fetched to this computer."""
+    results_folder: str | None = None
+    results_ok: int | None = None
+    results_error: int | None = None
+    results_cut_off: int | None = None
+    results_missing: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    results_expire_at: int | None = None
+    """When its provider deletes the results."""
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from rich.cells import cell_len
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
-from jobdash.domain.describe.job_story import ended_sentence
+from jobdash.domain.describe.result_text import outcome_counts
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -22,7 +23,7 @@ from jobdash.domain.fields import Face, JobField, Kind, fields_of
 from jobdash.domain.job import Event, JobDetails, JobRow
 from jobdash.domain.status import Status, label
 from jobdash.domain.text import clean
-from jobdash.domain.time import HOUR, MINUTE, SECOND, local_date, short_span
+from jobdash.domain.time import HOUR, local_date, short_span
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui.render import job_cells, job_story
 from jobdash.tui.render.symbols import Symbols
@@ -148,17 +149,11 @@ def _rate(row: JobRow, now: int) -> str:
     elapsed, done = now - (row.started_at or row.created_at), row.done - (row.done_before or 0)
     if elapsed <= 0 or done <= 0:
         return ""
-    if not row.local:
-        return f"{done * HOUR // elapsed:,}/h"
-    # Of a script's items one wants to see at once whether they move.
-    for name, span in (("s", SECOND), ("min", MINUTE)):
-        if done * span >= elapsed:
-            return (
-                f"{done * span / elapsed:,.1f}/{name}"
-                if done * span < 10 * elapsed
-                else f"{done * span // elapsed:,}/{name}"
-            )
-    return f"{done * HOUR // elapsed:,}/h"
+    units = rules_of(row).rate_units
+    name, span = next((unit for unit in units if done * unit[1] >= elapsed), units[-1])
+    if span < HOUR and done * span < 10 * elapsed:
+        return f"{done * span / elapsed:,.1f}/{name}"
+    return f"{done * span // elapsed:,}/{name}"
 
 
 def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = None) -> list[TextLine]:
@@ -167,7 +162,7 @@ def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = Non
     ``failed`` are the failed requests that are known.
     """
     failed = failed or FailedRequests()
-    ended = ended_sentence(job.row)
+    ended = rules_of(job.row).ended_sentence(job.row)
     lines: list[TextLine] = [((ended, "warning"),), ()] if ended else []
     groups = failure_groups(job, failed)
     if groups and truncated(job, failed) and failed.kept:
@@ -242,6 +237,21 @@ def _left_behind(job: JobDetails, _now: int) -> Topics:
     return [("left behind", clean(job.row.left_behind))] if job.row.left_behind else []
 
 
+def _fetched(job: JobDetails, now: int) -> Topics:
+    if job.row.fetched_at is None:
+        return []
+    return [("fetched", f"{moment(job.row.fetched_at, now)}  {clean(job.results_folder or '', 300)}")]
+
+
+def _results(job: JobDetails, _now: int) -> Topics:
+    return [("results", outcome_counts(job.row.collected))] if job.row.collected is not None else []
+
+
+def _results_until(job: JobDetails, _now: int) -> Topics:
+    until = job.row.results_expire_at
+    return [("results until", local_time(until))] if until is not None else []
+
+
 def _usage(job: JobDetails, _now: int) -> Topics:
     numbers = ", ".join(f"{key} {value:,}" for key, value in _numbers(job.usage or {}))
     return [("usage", clean(numbers))] if job.usage else []
@@ -313,7 +323,8 @@ _FIELDS = fields_of(
     (
         "id", "remote_id", "account", "origin", "status", "raw_status", "model", "endpoint", "progress",
         "created_at", "started_at", "finished_at", "expires_at", "updated_at", "seen_at",
-        "cancel_requested_at", "verdict", "files", "tags", "usage",
+        "cancel_requested_at", "verdict", "files", "deleted_at_provider", "tags", "usage", "fetched_at",
+        "results", "results_expire_at", "parent_id", "child_ids",
     ),
 )  # fmt: skip
 ALIKE: dict[str, Draw] = {
@@ -330,4 +341,7 @@ _SPECIAL: dict[str, Draw] = ALIKE | {
     "expires_at": lambda job, _now: [("expires", local_time(job.row.expires_at))],
     "files": lambda job, _now: [(f"{clean(role)} file", clean(id_)) for role, id_ in job.files.items()],
     "usage": _usage,
+    "fetched_at": _fetched,
+    "results": _results,
+    "results_expire_at": _results_until,
 }

@@ -19,6 +19,7 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
+from jobdash.operations.backends.registry import backend_of
 from jobdash.tui.commands import Footer, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
@@ -62,6 +63,8 @@ class MainScreen(ActionScreen):
         self._keys_drawn: tuple[tuple[header_footer.KeyHint, ...], int] = ((), 0)
         self._ages_at = 0.0
         self._tick: asyncio.TimerHandle | None = None
+        self._fetching = False
+        """Whether the last poll drew how far a fetch is."""
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -121,6 +124,9 @@ class MainScreen(ActionScreen):
             self._draw_accounts()
             self._draw_details()
             self._ages_at = now + (_AGES_YOUNG if self._anything_young() else _AGES_OLD)
+        elif self.context.under_way.fetching or self._fetching:
+            self._fetching = bool(self.context.under_way.fetching)
+            self._draw_details()
 
     def _post_ended(self) -> None:
         """Post which scripts have ended since the last poll."""
@@ -215,7 +221,12 @@ class MainScreen(ActionScreen):
             self._title.put(spans)
             health = self._health.get(row.account) if row.unfinished else None
             trouble = (health.error or "") if health is not None else ""
-            self._story.put(job_story.story_spans(row, errors, self._width, now, symbols, trouble=trouble))
+            fetching = self.context.under_way.fetching.get(row.id)
+            self._story.put(
+                job_story.story_spans(
+                    row, errors, self._width, now, symbols, trouble=trouble, fetching=fetching
+                )
+            )
         self._draw_keys()
 
     def _draw_move(self) -> None:
@@ -228,7 +239,7 @@ class MainScreen(ActionScreen):
         if key not in self._errors:
             if len(self._errors) >= _ERRORS_KEPT:
                 self._errors.clear()
-            self._errors[key] = job_story.known_errors(self.context.browser, row)
+            self._errors[key] = backend_of(row).error_counts(self.context.browser, row)
         return self._errors[key]
 
     def _draw_keys(self) -> None:

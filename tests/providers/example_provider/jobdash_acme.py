@@ -3,14 +3,19 @@
 from collections.abc import Mapping
 
 from jobdash.domain.provider_info import Capabilities, ProviderInfo
+from jobdash.domain.remote_job import RemoteError
 from jobdash.errors import UsageError
+from jobdash.providers.base import ResultLine
 from jobdash.providers.input_check import FileCheck, InputRules, SubmitWishes
+from jobdash.providers.json_values import text
+from jobdash.providers.results import answer
 
 INFO = ProviderInfo(
     name="acme",
     title="ACME",
     adapter="jobdash_acme_batches:AcmeBatches",
     input_rules="jobdash_acme:AcmeInput",
+    result_reader="jobdash_acme:read_line",
     base_url="https://batch.acme.example",
     capabilities=Capabilities(
         newest_first=True,
@@ -41,3 +46,11 @@ class AcmeInput(InputRules):
         if wishes.endpoint:
             raise UsageError("ACME has one endpoint only")
         return ()
+
+
+def read_line(line: Mapping[str, object]) -> ResultLine | None:
+    """Read a line of ACME's answers: ``{id, answer}`` or ``{id, error}``."""
+    key, reason = text(line.get("id")), text(line.get("error"))
+    if key is None:
+        return None
+    return answer(key, line.get("answer"), RemoteError(reason) if reason else None)

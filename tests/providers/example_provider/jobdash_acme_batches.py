@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from jobdash_acme import INFO
 
-from jobdash.domain.remote_job import RemoteError, RemoteJob
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
-from jobdash.providers.base import RemotePage, ResultLine, Submission
+from jobdash.providers.base import RemotePage, Submission
 from jobdash.providers.http_adapter import HttpAdapter
 from jobdash.providers.json_values import items, mapping, readable, text, unix_ms, whole
 from jobdash.providers.refusals import not_expected
@@ -68,12 +67,13 @@ class AcmeBatches(HttpAdapter):
         wanted = {"file": file_id, "name": submission.name, "tag": submission.key}
         return read_job(await self._ask("POST", "/jobs", json=wanted))
 
-    async def results(self, job: RemoteJob) -> AsyncGenerator[ResultLine, None]:
+    def result_roles(self, job: RemoteJob) -> tuple[str, ...]:
+        return ("output",)
+
+    async def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._http.lines(self._content(f"/jobs/{job.remote_id}/answers"))) as lines:
-            async for raw in lines:
-                line = json.loads(raw)
-                error = RemoteError(line["error"]) if "error" in line else None
-                yield ResultLine(line["id"], line.get("answer"), error)
+            async for line in lines:
+                yield line
 
     @asynccontextmanager
     async def _content(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -1,0 +1,61 @@
+"""The words for results of a batch: counts by outcome, what can be fetched, until when."""
+
+from __future__ import annotations
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.results import ResultCounts
+from jobdash.domain.status import Status
+from jobdash.domain.time import DAY, short_span
+
+GONE_SOON_MS = 7 * DAY
+"""From when on the end of the results is worth a sentence."""
+_MEGABYTE = 1_000_000
+
+
+def outcome_counts(counts: ResultCounts) -> str:
+    """Return counts by outcome: ``9,612 ok · 312 cut off · 40 errors · 36 missing``."""
+    errors = "1 error" if counts.error == 1 else f"{counts.error:,} errors"
+    parts = [f"{counts.ok:,} ok"]
+    parts += [f"{counts.cut_off:,} cut off"] if counts.cut_off else []
+    parts += [errors] if counts.error else []
+    parts += [f"{counts.missing:,} missing"] if counts.missing else []
+    return " · ".join(parts)
+
+
+def odd_keys(counts: ResultCounts) -> str:
+    """Return what is odd about the keys of results; mostly empty."""
+    parts = [f"{counts.unknown_keys:,} with an unknown key"] if counts.unknown_keys else []
+    parts += [f"{counts.duplicate_keys:,} with a key used before"] if counts.duplicate_keys else []
+    return f"not counted: {', '.join(parts)}" if parts else ""
+
+
+def fetching_words(size: int) -> str:
+    """Return how far a fetch is, by the bytes that are here: ``fetching: 45.2 MB``."""
+    return f"fetching: {size / _MEGABYTE:,.1f} MB"
+
+
+def to_fetch(row: JobRow) -> str:
+    """Return what an expired or cancelled batch has to fetch: ``1 of 10 done, 9 expired · d fetches 1``.
+
+    Empty where that is nothing, or unknown, or fetched already.
+    """
+    if row.remote_id is None or row.fetched_at is not None or not row.succeeded or row.total is None:
+        return ""
+    if row.status not in {Status.EXPIRED, Status.CANCELLED}:
+        return ""
+    word = "expired" if row.status is Status.EXPIRED else "cancelled"
+    rest = row.total - (row.done or 0)
+    parts = [f"{row.succeeded:,} of {row.total:,} done"]
+    parts += [f"{row.failed:,} failed"] if row.failed else []
+    parts += [f"{rest:,} {word}"] if rest > 0 else []
+    return f"{', '.join(parts)} · d fetches {row.succeeded:,}"
+
+
+def results_gone(row: JobRow, now: int) -> str:
+    """Return ``results gone in 3d`` for results that were not fetched yet and go soon, else an empty text."""
+    if row.results_expire_at is None or row.fetched_at is not None or not row.terminal:
+        return ""
+    left = row.results_expire_at - now
+    if left <= 0:
+        return "results gone at the provider"
+    return f"results gone in {short_span(left)}" if left < GONE_SOON_MS else ""

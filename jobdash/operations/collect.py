@@ -1,0 +1,292 @@
+"""Collect the results of a batch: download them as they were sent, join them by key, and keep the counts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jobdash.domain.describe.job_text import done_words
+from jobdash.domain.describe.result_text import odd_keys, outcome_counts
+from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.plan import ActionResult
+from jobdash.domain.provider_info import ProviderInfo
+from jobdash.domain.remote_job import RemoteJob
+from jobdash.domain.results import ResultCounts, ResultFormat
+from jobdash.domain.status import LABELS, TERMINAL, Status
+from jobdash.domain.time import rfc3339
+from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound, ProviderError
+from jobdash.operations.account_session import GetBatch
+from jobdash.operations.backends.base import FetchedResults, FetchRequest
+from jobdash.operations.cancel import error_text
+from jobdash.operations.context import AccountClient
+from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles, new_private_file
+from jobdash.operations.input_copies import input_copy
+from jobdash.operations.result_folder import (
+    FORMATS,
+    MISSING,
+    RAW,
+    RESULTS,
+    ResultFolder,
+    file_facts,
+    folder_of,
+)
+from jobdash.operations.result_formats import convert_results
+from jobdash.operations.result_join import JoinedResults, RawFile, join_results
+from jobdash.providers.registry import find_provider, load_object
+from jobdash.store.writer import Writer
+
+_INPUT = "input"
+DELETED = "results were deleted at the provider (404)"
+
+
+async def collect(row: JobRow, request: FetchRequest) -> FetchedResults:
+    """Collect a batch into its folder. Never raises for what is wrong with one batch.
+
+    An unfinished batch is refused unless the request is for partial results.
+    """
+    info = find_provider(row.provider)
+    if info is None:
+        return _failed(row, f"no provider is called {row.provider!r}")
+    if row.remote_id is None:
+        return FetchedResults(row, ActionResult.SKIPPED, "it never reached its provider", refused=True)
+    if row.remote_status not in TERMINAL and not request.partial:
+        return _failed(row, f"not finished: {done_words(row, 'so far')}")
+    try:
+        return await _Collection(request, row, info, folder_of(request.folder, row)).run()
+    except OSError as error:
+        return _failed(row, f"{request.folder} cannot be written: {error.strerror or error}")
+    except ProviderError as error:
+        return _failed(row, error_text(error))
+    except JobdashError as error:
+        return _failed(row, str(error))
+
+
+def _failed(row: JobRow, reason: str) -> FetchedResults:
+    return FetchedResults(row, ActionResult.FAILED, reason)
+
+
+def _whole(folder: ResultFolder, manifest: dict[str, Any] | None) -> ResultCounts | None:
+    """Return the counts of the results in a folder, if all of them are there."""
+    if manifest is None or not manifest.get("complete") or not folder.has(manifest.get("files")):
+        return None
+    try:
+        return ResultCounts(**manifest["counts"])
+    except (KeyError, TypeError):  # not as it was written
+        return None
+
+
+class _Collection:
+    """One batch under way."""
+
+    def __init__(self, request: FetchRequest, row: JobRow, info: ProviderInfo, folder: ResultFolder) -> None:
+        self._request = request
+        self._row = row
+        self._info = info
+        self._folder = folder
+        self._note = ""
+        self._downloaded = 0
+
+    async def run(self) -> FetchedResults:
+        if not self._request.record and (kept := await asyncio.to_thread(self._kept)) is not None:
+            return kept
+        with self._folder.locked():
+            manifest = self._folder.manifest()
+            counts = _whole(self._folder, manifest)
+            if manifest is not None and counts is not None:
+                return await self._already_here(manifest, counts)
+            return await self._collect()
+
+    def _kept(self) -> FetchedResults | None:
+        """Return the results that an earlier fetch has left in a folder, if they are whole."""
+        place = self._details().results_folder
+        if place is None or self._request.format is not ResultFormat.JSONL:
+            return None
+        folder = ResultFolder(Path(place), self._row)
+        counts = _whole(folder, folder.manifest())
+        if counts is None or not folder.is_own:
+            return None
+        self._folder = folder
+        return self._done(counts, ActionResult.DONE, outcome_counts(counts))
+
+    async def _already_here(self, manifest: dict[str, Any], counts: ResultCounts) -> FetchedResults:
+        name = FORMATS.get(self._request.format)
+        if name is not None and name not in manifest["files"]:
+            await asyncio.to_thread(self._convert, self._folder.file(RESULTS))
+            files = manifest["files"] | await asyncio.to_thread(self._facts, [name])
+            self._folder.publish([name], manifest | {"files": files})
+        if self._request.record and self._row.collected is None:
+            await self._request.work.store.write(
+                Writer.set_collected, self._row.id, self._folder.path, counts
+            )
+        return self._done(counts, ActionResult.SKIPPED, "already here")
+
+    async def _collect(self) -> FetchedResults:
+        details = await asyncio.to_thread(self._details)
+        caller = self._request.work.caller(self._row)
+        remote = await self._remote(details, caller)
+        raw = await self._download_results(remote, caller)
+        if not raw:
+            return FetchedResults(
+                self._row, ActionResult.SKIPPED, self._nothing(remote), refused=remote.status not in TERMINAL
+            )
+        requests, source = await self._requests(details, remote, caller)
+        joined = await asyncio.to_thread(self._join, raw, requests)
+        names = [*(RAW[each.role] for each in raw), RESULTS, *([MISSING] if requests is not None else [])]
+        if (converted := FORMATS.get(self._request.format)) is not None:
+            await asyncio.to_thread(self._convert, self._folder.part(RESULTS))
+            names.append(converted)
+        manifest = self._manifest(remote, joined, source)
+        manifest["files"] = await asyncio.to_thread(self._facts, names)
+        self._folder.publish(names, manifest)
+        if self._request.record and manifest["complete"]:
+            await self._request.work.store.write(
+                Writer.set_collected, self._row.id, self._folder.path, joined.counts
+            )
+        words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._note]
+        if remote.status is not Status.COMPLETED:
+            words.append(f"partial: {LABELS[remote.status]}")
+        return self._done(joined.counts, ActionResult.DONE, ", ".join(filter(None, words)))
+
+    def _details(self) -> JobDetails:
+        with closing(self._request.open_browser()) as browser:
+            details = browser.job(self._row.id)
+        if details is None:
+            raise JobdashError("no such job any more")
+        return details
+
+    async def _remote(self, details: JobDetails, caller: AccountClient) -> RemoteJob:
+        """Return the batch: asked for, but where an answer carries all its inline results, as it is known."""
+        row = self._row
+        assert row.remote_id is not None
+        if not self._info.capabilities.results_in_files:
+            return RemoteJob(
+                row.remote_id,
+                row.remote_status,
+                row.raw_status,
+                row.name,
+                row.created_at,
+                files=details.files,
+            )
+        try:
+            return await caller.call(GetBatch(row.remote_id), stop=self._request.work.stop)
+        except NotFound:
+            raise JobdashError("the provider keeps it no more (404)") from None
+
+    async def _download_results(self, remote: RemoteJob, caller: AccountClient) -> list[RawFile]:
+        """Download the output and the error file; return those that hold something."""
+        stop = self._request.work.stop
+        found: list[RawFile] = []
+        for role in await caller.call(ResultRoles(remote), stop=stop):
+            target = self._folder.part(RAW[role])
+            ask = DownloadResults(remote, target, stop, self._progress, role=role)
+            try:
+                size = await caller.call(ask, stop=stop)
+            except NotFound:
+                if role == "output":
+                    raise JobdashError(DELETED) from None
+                self._note = "its error file was deleted at the provider"
+                continue
+            self._downloaded += size
+            if size:
+                found.append(RawFile(role, target))
+        return found
+
+    def _progress(self, size: int) -> None:
+        self._request.on_progress(self._row, self._downloaded + size)
+
+    async def _requests(
+        self, details: JobDetails, remote: RemoteJob, caller: AccountClient
+    ) -> tuple[Path | None, str | None]:
+        """Return the input file, and where it is from; None where nobody has it."""
+        if details.submit_key is not None:
+            copy = input_copy(self._request.work.store.path, details.submit_key)
+            if copy.is_file():
+                return copy, "copy"
+        if not self._info.capabilities.returns_input or "input" not in remote.files:
+            return None, None
+        stop, target = self._request.work.stop, self._folder.part(_INPUT)
+        try:
+            await caller.call(DownloadInput(remote, target, stop, self._progress), stop=stop)
+        except (NotFound, InvalidRequest, BadResponse):
+            return None, None
+        return target, "provider"
+
+    def _join(self, raw: Sequence[RawFile], requests: Path | None) -> JoinedResults:
+        with (
+            os.fdopen(new_private_file(self._folder.part(RESULTS)), "wb") as results,
+            os.fdopen(new_private_file(self._folder.part(MISSING)), "wb") as missing,
+        ):
+            joined = join_results(
+                raw,
+                load_object(self._info.result_reader),
+                results,
+                requests=requests,
+                key_field=self._info.request_fields[0],
+                missing=missing,
+                total=self._row.total,
+            )
+            for file in (results, missing):
+                file.flush()
+                os.fsync(file.fileno())
+        return joined
+
+    def _convert(self, results: Path) -> None:
+        convert_results(results, self._folder.part(FORMATS[self._request.format]), self._request.format)
+
+    def _facts(self, names: Sequence[str]) -> dict[str, Any]:
+        return {name: asdict(file_facts(self._folder.part(name))) for name in names}
+
+    def _manifest(self, remote: RemoteJob, joined: JoinedResults, source: str | None) -> dict[str, Any]:
+        """Return what the manifest says, its files apart."""
+        row = self._row
+        return {
+            "schema": 1,
+            "complete": remote.status in TERMINAL,
+            "fetched_at": rfc3339(self._request.work.clock()),
+            "job": {
+                "id": row.public_id,
+                "identity": self._folder.identity,
+                "name": row.name,
+                "provider": row.provider,
+                "account": row.account,
+                "origin": row.origin,
+                "remote_id": row.remote_id,
+                "status": str(remote.status),
+                "raw_status": remote.raw_status,
+                "model": row.model,
+                "endpoint": row.endpoint,
+                "total": row.total,
+                "created_at": rfc3339(row.created_at),
+                "finished_at": rfc3339(remote.finished_at or row.finished_at),
+                "files": remote.files,
+            },
+            "input": source,
+            "counts": asdict(joined.counts),
+            "unknown_keys": list(joined.unknown_keys),
+            "duplicate_keys": list(joined.duplicate_keys),
+        }
+
+    def _nothing(self, remote: RemoteJob) -> str:
+        """Return why there is nothing to collect."""
+        if remote.status not in TERMINAL:
+            return f"not finished, and {self._info.title} has no results before a batch has ended"
+        why = f": {self._row.error}" if self._row.error else ""
+        return f"no results: it is {LABELS[remote.status]}{why}"
+
+    def _done(self, counts: ResultCounts, result: ActionResult, reason: str) -> FetchedResults:
+        name = FORMATS.get(self._request.format, RESULTS)
+        return FetchedResults(
+            self._row,
+            result,
+            reason,
+            self._folder.file(name),
+            counts.answered,
+            self._row.status is not Status.COMPLETED or bool(counts.missing),
+            folder=self._folder.path,
+            counts=counts,
+        )

@@ -1,0 +1,43 @@
+"""Copies of submitted input files beside the store, with which results are joined."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from jobdash.operations.downloads import new_private_file
+
+_FOLDER = "inputs"
+
+
+def input_copy(store: Path, submit_key: str) -> Path:
+    """Return where the copy of a submit's input file is, if there is one."""
+    return store.parent / _FOLDER / f"{submit_key}.jsonl"
+
+
+def keep_input_copy(source: Path, store: Path, submit_key: str) -> None:
+    """Copy an input file, for its owner's eyes only; it appears whole or not at all. Raises OSError.
+
+    A copy and no hard link: that would change with the file, and hide the person's own file from others.
+    """
+    target = input_copy(store, submit_key)
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    part = target.with_suffix(".part")
+    try:
+        with source.open("rb") as read, os.fdopen(new_private_file(part), "wb") as write:
+            shutil.copyfileobj(read, write, 1024 * 1024)
+            write.flush()
+            os.fsync(write.fileno())
+        part.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def drop_input_copy(store: Path, submit_key: str) -> None:
+    """Delete a copy of which no batch came; one that is gone already is no error."""
+    with suppress(OSError):
+        input_copy(store, submit_key).unlink(missing_ok=True)

@@ -1,0 +1,193 @@
+"""The folder of a batch's fetched results: its name, its lock, its manifest, and how files appear in it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobdash.domain.job import JobRow
+from jobdash.domain.text import clean, file_name
+from jobdash.errors import JobdashError
+from jobdash.operations.downloads import new_private_file
+
+MANIFEST = "manifest.json"
+OUTPUT, ERRORS, RESULTS, MISSING = "output.jsonl", "errors.jsonl", "results.jsonl", "missing.jsonl"
+FORMATS = {"csv": "results.csv", "parquet": "results.parquet"}
+"""The file of results in each format but JSON lines."""
+NAMES = (OUTPUT, ERRORS, RESULTS, MISSING, *FORMATS.values())
+RAW = {"output": OUTPUT, "error": ERRORS}
+"""The files as the provider sent them, by role."""
+PART = ".part"
+_NAME_LENGTH = 48
+"""Characters of a job's name in a folder's: four bytes each, they still leave room for the rest."""
+_READ = 1024 * 1024
+
+
+class FolderRefused(JobdashError):
+    """The folder is in use, or belongs to something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A file of the folder, as the manifest has it."""
+
+    bytes: int
+    sha256: str
+
+
+def folder_of(parent: Path, row: JobRow) -> ResultFolder:
+    """Return a job's folder under another one: ``NAME-ID``."""
+    return ResultFolder((parent / f"{file_name(row.name, _NAME_LENGTH)}-{row.public_id}").absolute(), row)
+
+
+class ResultFolder:
+    """The folder of one job's results; files in it appear whole or not at all."""
+
+    def __init__(self, path: Path, row: JobRow) -> None:
+        self.path = path
+        self._row = row
+
+    def file(self, name: str) -> Path:
+        """Return where a file of the folder is."""
+        return self.path / name
+
+    def part(self, name: str) -> Path:
+        """Return where a file is written until it is whole."""
+        return self.path / f"{name}{PART}"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and hold it against other processes; what is left in it half written is deleted.
+
+        Raises FolderRefused when another process holds it, or it has files of something else; OSError when it
+        cannot be made. A folder that was made and stays empty is removed.
+        """
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = self._lock()
+        try:
+            self._check_owner()
+            yield
+        finally:
+            for part in self.path.glob(f"*{PART}"):
+                part.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.rmdir()
+            os.close(descriptor)
+
+    def _lock(self) -> int:
+        import fcntl
+
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+                raise FolderRefused(f"{self.path} is no folder of its own: choose another one") from None
+            raise
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise FolderRefused(f"another jobdash is fetching into {self.path}") from None
+        except OSError:
+            os.close(descriptor)
+            raise
+        if not self._is_here(descriptor):  # its last holder found it empty, and removed it
+            os.close(descriptor)
+            raise FolderRefused(f"another jobdash was fetching into {self.path}: try again")
+        return descriptor
+
+    def _is_here(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.path.stat())
+        except OSError:
+            return False
+
+    def _check_owner(self) -> None:
+        """Raise `FolderRefused` where the folder is another job's, or holds files that are not ours."""
+        manifest = self.manifest()
+        if manifest is not None:
+            if not self.is_own:
+                other = clean(str(manifest["job"].get("remote_id")), 80)
+                raise FolderRefused(
+                    f"{self.path} has the results of another job ({other}): choose another one"
+                )
+        elif any(not each.name.endswith(PART) for each in self.path.iterdir()):
+            raise FolderRefused(f"{self.path} holds other files: choose another folder")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the manifest is this job's."""
+        manifest = self.manifest()
+        return manifest is not None and manifest["job"].get("identity") == self.identity
+
+    @property
+    def identity(self) -> list[str | None]:
+        """What distinguishes the job from every other one, in other stores too."""
+        return [self._row.provider, self._row.origin, self._row.remote_id]
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Return the manifest; None where there is none that can be read."""
+        try:
+            found = json.loads(self.file(MANIFEST).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) and isinstance(found.get("job"), dict) else None
+
+    def has(self, names: object) -> bool:
+        """Whether the files that a manifest names are there, in their sizes."""
+        if not isinstance(names, dict) or RESULTS not in names:
+            return False
+        for name, facts in names.items():
+            try:
+                if self.file(name).stat().st_size != facts.get("bytes"):
+                    return False
+            except (OSError, AttributeError):
+                return False
+        return True
+
+    def publish(self, names: list[str], manifest: dict[str, Any]) -> None:
+        """Let whole files appear under their names, and the manifest last. Raises OSError.
+
+        The manifest that says whose folder it is stands there before any file.
+        """
+        if self.manifest() is None:
+            self._write_manifest({**manifest, "complete": False, "files": {}})
+        for name in names:
+            self.part(name).replace(self.file(name))
+        for name in {*NAMES} - manifest["files"].keys():
+            self.file(name).unlink(missing_ok=True)  # of an earlier, partial fetch
+        self._write_manifest(manifest)
+        self._sync()
+
+    def _write_manifest(self, manifest: dict[str, Any]) -> None:
+        part = self.part(MANIFEST)
+        with os.fdopen(new_private_file(part), "w", encoding="utf-8") as file:
+            json.dump(manifest, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.file(MANIFEST))
+
+    def _sync(self) -> None:
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def file_facts(path: Path) -> FileFacts:
+    """Return the size and the SHA-256 of a file. Raises OSError."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while piece := file.read(_READ):
+            digest.update(piece)
+            size += len(piece)
+    return FileFacts(size, digest.hexdigest())

@@ -1,0 +1,47 @@
+"""Lines of OpenAI's output and error files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jobdash.providers.base import ResultLine
+from jobdash.providers.json_values import items, mapping, text, whole
+from jobdash.providers.results import Completion, answer, remote_error, unwrapped
+
+_CUT_OFF = frozenset({"length", "content_filter", "max_output_tokens", "max_tokens"})
+"""Finish reasons of answers that are not whole."""
+
+
+def read_line(line: Mapping[str, object]) -> ResultLine | None:
+    """Read a line of an output or error file: ``{custom_id, response: {status_code, body}, error}``."""
+    key = text(line.get("custom_id"))
+    if key is None:
+        return None
+    response = mapping(line.get("response"))
+    body = unwrapped(response.get("body"))
+    code = whole(response.get("status_code"))
+    if line.get("error"):
+        return answer(key, None, remote_error(line["error"], fallback="failed, without a reason"))
+    if code is not None and code >= 400:
+        error = mapping(body).get("error") or body
+        return answer(key, None, remote_error(error, fallback=f"HTTP {code}, without a reason"))
+    return answer(key, body, None, _completion(mapping(body)))
+
+
+def _completion(body: Mapping[str, object]) -> Completion:
+    """Return how an answer ended: of several choices, the reason of the first that is not whole."""
+    reasons = [text(mapping(choice).get("finish_reason")) for choice in items(body.get("choices"))]
+    if body.get("status") == "incomplete":  # of /v1/responses
+        reasons.append(text(mapping(body.get("incomplete_details")).get("reason")) or "length")
+    cut = next((reason for reason in reasons if reason in _CUT_OFF), None)
+    usage = mapping(body.get("usage"))
+    return Completion(
+        finish_reason=cut or next((reason for reason in reasons if reason), None),
+        cut_off=cut is not None,
+        input_tokens=_tokens(usage, "input_tokens", "prompt_tokens"),
+        output_tokens=_tokens(usage, "output_tokens", "completion_tokens"),
+    )
+
+
+def _tokens(usage: Mapping[str, object], *names: str) -> int | None:
+    return next((number for name in names if (number := whole(usage.get(name))) is not None), None)

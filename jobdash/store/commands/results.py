@@ -1,0 +1,46 @@
+"""Write what was fetched of a batch's results, and until when its provider keeps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobdash.domain.describe.result_text import outcome_counts
+from jobdash.domain.job import JobRow
+from jobdash.domain.results import ResultCounts
+from jobdash.store.commands.base import JobWrites
+from jobdash.store.records import Refusal
+from jobdash.store.sanitize import stored_number
+
+
+class ResultWrites(JobWrites):
+    """Writes the counts and the place of fetched results."""
+
+    def set_collected(self, job_id: int, folder: Path, counts: ResultCounts) -> JobRow | Refusal:
+        """Write where a batch's results were saved, and what they are; log that.
+
+        A removed job keeps them, too; Refusal when there is no such job any more.
+        """
+        with self._transaction() as connection:
+            if self._row(connection, job_id) is None:
+                return Refusal("no such job any more", None)
+            now = self._clock()
+            self._set(
+                connection,
+                job_id,
+                fetched_at=now,
+                results_folder=str(folder),
+                results_ok=counts.ok,
+                results_error=counts.error,
+                results_cut_off=counts.cut_off,
+                results_missing=counts.missing,
+                input_tokens=stored_number(counts.input_tokens),
+                output_tokens=stored_number(counts.output_tokens),
+            )
+            row = self._row_now(connection, job_id)
+            self._add_event(connection, now, "fetch", row, "done", f"{outcome_counts(counts)}: {folder}")
+            return row
+
+    def set_results_expire_at(self, job_id: int, at: int) -> None:
+        """Write when the provider deletes a batch's results, milliseconds UTC."""
+        with self._transaction() as connection:
+            self._set(connection, job_id, results_expire_at=stored_number(at))

@@ -1,0 +1,155 @@
+"""``jobdash fetch`` of batches: from the provider to files on disk, or into a pipe."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from cli_kit import Cli
+
+from jobdash.demo.emulator import BatchFailure, Ending, Switches
+from jobdash.demo.emulator.faults import ErrorAnswer
+
+
+def test_a_batch_is_fetched_into_a_folder_and_shown_as_fetched(cli: Cli, tmp_path: Path) -> None:
+    # D-4 A-13
+    batch = cli.add_finished(name="nightly", total=20, failures=(BatchFailure(3),), cut_off=2)
+    cli("sync", "--account", "openai")
+    ran = cli("fetch", batch, "--out", str(tmp_path / "out"))
+    assert ran.code == 0
+    job = cli.job(batch)
+    folder = tmp_path / "out" / f"nightly-{job['id']}"
+    assert f"15 ok · 2 cut off · 3 errors: {folder}" in ran.out
+    assert "Fetched: 1 · Skipped: 0 · Failed: 0" in ran.out
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 20
+    again = cli("fetch", batch, "--out", str(tmp_path / "out"))
+    assert again.code == 0
+    assert "already here" in again.out
+
+
+def test_the_json_of_a_fetch_has_the_counts(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=4, cut_off=1)
+    cli("sync", "--account", "openai")
+    (job,) = cli.json("fetch", batch, "--out", str(tmp_path))["jobs"]
+    assert (job["result"], job["partial"], job["items"]) == ("done", False, 4)
+    assert Path(job["file"]) == Path(job["folder"]) / "results.jsonl"
+    assert job["results"] == {
+        "ok": 3,
+        "error": 0,
+        "cut_off": 1,
+        "missing": 0,
+        "unknown_keys": 0,
+        "duplicate_keys": 0,
+        "input_tokens": 80,
+        "output_tokens": 120,
+    }
+
+
+def test_a_pipe_gets_the_results_and_nothing_else(cli: Cli) -> None:
+    batch = cli.add_finished(total=3, switches=Switches(shuffled=True))
+    cli("sync", "--account", "openai")
+    ran = cli("fetch", batch, "--out", "-")
+    assert ran.code == 0
+    keys = [json.loads(line)["key"] for line in ran.out.splitlines()]
+    assert keys == ["request-1", "request-2", "request-3"]
+    assert cli.job(batch)["fetched_at"] is None
+    table = list(csv.DictReader(io.StringIO(cli("fetch", batch, "--out", "-", "--format", "csv").out)))
+    assert [row["key"] for row in table] == keys
+
+
+def test_a_pipe_takes_neither_json_nor_parquet(cli: Cli) -> None:
+    batch = cli.add_finished(total=3)
+    cli("sync", "--account", "openai")
+    assert cli("fetch", batch, "--out", "-", "--json").code == 2
+    assert cli("fetch", batch, "--out", "-", "--format", "parquet").code == 2
+
+
+def test_many_are_fetched_and_each_fails_by_itself(cli: Cli, tmp_path: Path) -> None:
+    good = cli.add_finished(name="good", total=3)
+    cli.add("openai", name="running", total=3)
+    cli.add_finished(name="expired", total=4, ending=Ending.EXPIRES, reached=1, age=2 * 24 * 3600.0)
+    gone = cli.add_finished(name="gone", total=3)
+    cli("sync", "--account", "openai")
+    cli.fault(ErrorAnswer(410), f"*/{cli.job(gone)['files']['output']}/content")
+    ran = cli("fetch", "-f", "account:openai", "--out", str(tmp_path / "out"))
+    assert ran.code == 1
+    assert "results were deleted at the provider" in ran.out
+    assert "not finished" in ran.out
+    assert "1 ok · 3 errors, partial: expired" in ran.out
+    assert ran.out.splitlines()[-1] == "Fetched: 2 · Skipped: 0 · Failed: 2"
+    assert sorted(each.name.split("-")[0] for each in (tmp_path / "out").iterdir()) == ["expired", "good"]
+    assert cli.job(good)["results"]["ok"] == 3
+
+
+def test_wait_fetches_for_an_account_that_says_so(cli: Cli) -> None:
+    cli.config.write_text(
+        cli.config.read_text() + f'auto_fetch = true\n[results]\nfolder = "{cli.folder / "kept"}"\n'
+    )
+    batch = cli.add_finished("work", "nightly", total=3)
+    cli("sync")
+    ran = cli("wait", batch)
+    assert ran.code == 0
+    assert f"fetched: 3 ok: {cli.folder / 'kept'}" in ran.err
+    (folder,) = (cli.folder / "kept").iterdir()
+    assert cli.job(batch)["results_folder"] == str(folder)
+    assert "fetched" not in cli("wait", batch).err
+
+
+def test_a_submitted_file_is_kept_and_results_are_joined_with_it(cli: Cli, tmp_path: Path) -> None:
+    requests = tmp_path / "requests.jsonl"
+    line = '{{"custom_id":"r{0}","method":"POST","url":"/v1/responses","body":{{"model":"gpt-x"}}}}\n'
+    requests.write_text("".join(line.format(number) for number in (3, 1, 2)))
+    assert cli("submit", str(requests), "--account", "openai", "--name", "kept").code == 0
+    (copy,) = (cli.database.parent / "inputs").iterdir()
+    assert copy.read_bytes() == requests.read_bytes()
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert requests.stat().st_mode & 0o777 != 0o600
+    requests.unlink()
+    cli.clock.advance(2 * 3600)
+    cli("sync")
+    (job,) = cli.json("fetch", "-f", "name:kept", "--out", str(tmp_path / "out"))["jobs"]
+    manifest = json.loads((Path(job["folder"]) / "manifest.json").read_text())
+    assert manifest["input"] == "copy"
+    keys = [json.loads(each)["key"] for each in Path(job["file"]).read_text().splitlines()]
+    assert keys == ["r3", "r1", "r2"]
+
+
+def test_no_copy_is_kept_where_it_is_not_wanted_or_no_batch_came(cli: Cli, tmp_path: Path) -> None:
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text('{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"model":"gpt-x"}}\n')
+    assert cli("submit", str(requests), "--account", "openai", "--no-keep-input").code == 0
+    cli.config.write_text(cli.config.read_text() + "keep_input = false\n")
+    assert cli("submit", str(requests), "--account", "work", "--yes").code == 0
+    assert not (cli.database.parent / "inputs").exists()
+    cli.fault(ErrorAnswer(400), "/v1/batches", "POST")
+    assert cli("submit", str(requests), "--account", "openai", "--yes").code == 1
+    assert list((cli.database.parent / "inputs").iterdir()) == []
+
+
+def test_a_pipe_gets_what_was_fetched_before_also_when_the_provider_has_deleted_it(
+    cli: Cli, tmp_path: Path
+) -> None:
+    batch = cli.add_finished(total=3)
+    cli("sync", "--account", "openai")
+    cli("fetch", batch, "--out", str(tmp_path / "out"))
+    cli.fault(ErrorAnswer(404))
+    ran = cli("fetch", batch, "--out", "-")
+    assert (ran.code, len(ran.out.splitlines()), ran.err) == (0, 3, "")
+
+
+def test_two_processes_may_fetch_the_same_job_at_once(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=200)
+    cli("sync", "--account", "openai")
+    both = [cli.start("fetch", batch, "--out", str(tmp_path / "out"), "--json") for _ in range(2)]
+    told = [(process.communicate(timeout=60), process.returncode) for process in both]
+    results = [json.loads(out)["jobs"][0] for (out, _), _ in told]
+    assert "done" in {job["result"] for job in results}
+    for job in results:
+        assert (
+            job["result"] == "done" or "already here" in job["reason"] or "another jobdash" in job["reason"]
+        )
+    (folder,) = (tmp_path / "out").iterdir()
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 200
+    assert not list(folder.glob("*.part"))
