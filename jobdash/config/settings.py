@@ -33,9 +33,6 @@ _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".lo
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 
-COLUMNS = ("name", "account", "model", "status", "progress", "failed", "age", "left", "remote_id")
-"""What ``[ui] columns`` can name."""
-
 
 @dataclass(frozen=True, slots=True)
 class UiSettings:
@@ -354,9 +351,12 @@ class _SettingsReader:
         columns = values.get("columns", ())
         if not isinstance(columns, list | tuple) or not all(isinstance(column, str) for column in columns):
             raise self.error("[ui] columns has to be a list of texts")
+        if columns:
+            from jobdash.domain.fields import COLUMN_SETTINGS  # a user's script starts without
         for column in columns:
-            if column not in COLUMNS:
-                self.warn(f"[ui] columns: {column} is not known; there are {', '.join(COLUMNS)}")
+            if column not in COLUMN_SETTINGS:
+                known = ", ".join(COLUMN_SETTINGS)
+                self.warn(f"[ui] columns: {column} is not known; there are {known}")
         ascii_only = values.get("ascii")
         if ascii_only is not None and not isinstance(ascii_only, bool):
             raise self.error("[ui] ascii has to be true or false")
