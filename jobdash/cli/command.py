@@ -108,6 +108,11 @@ class OptionalValue(click.Option):
         super().__init__(*args, **settings)
         self.bare = bare
 
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return how it is typed, ``--wait[=SPAN]``, and its help: no blank, and it goes without a value."""
+        record = super().get_help_record(ctx)
+        return record and (f"{self.opts[0]}[={self.make_metavar(ctx)}]", record[1])
+
 
 def command_with_context(
     name: str, *examples: str, settings: Mapping[str, Any] | None = None
@@ -240,5 +245,5 @@ def wait_option(until: str, bare: str) -> Callable[[F], F]:
         bare=bare,
         type=DurationParam(),
         metavar="SPAN",
-        help=f"Wait {until}, at most so long ({bare}, or --wait=90s).",
+        help=f"Wait {until}, at most so long (--wait alone: {bare}).",
     )

@@ -19,12 +19,13 @@ from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
 from jobdash.cli.summary import print_line, tone_of
 from jobdash.domain.plan import ActionResult
+from jobdash.domain.results import ResultFormat
 from jobdash.errors import UsageError
-from jobdash.operations.collect import Collector
+from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.result_formats import ResultFormat, check_format
-from jobdash.operations.results import FetchedResults, fetch
+from jobdash.operations.result_formats import check_format
+from jobdash.operations.results import fetch
 
 _HEADS = {ActionResult.DONE: "Fetched", ActionResult.SKIPPED: "Skipped", ActionResult.FAILED: "Failed"}
 
@@ -61,24 +62,17 @@ def fetch_jobs(context: CliContext, wanted: JobSelector, wishes: FetchWishes) ->
 
     async def work(stop: CancelToken) -> tuple[list[FetchedResults], bool]:
         async with open_session(context, stop) as session:
-
-            def browser() -> Browser:
-                return Browser(context.config.database)
-
             with _folder(wishes.folder) as folder:
-                collector = Collector(
-                    session.work, browser, wishes.format, on_progress=progress.received, record=not piped
-                )
-                fetched = await fetch(
-                    selection.rows,
+                request = FetchRequest(
                     folder,
-                    browser,
-                    session.work.store,
-                    collector,
+                    lambda: Browser(context.config.database),
+                    session.work,
                     partial=wishes.partial,
-                    report=report,
-                    stop=stop,
+                    format=wishes.format,
+                    on_progress=progress.received,
+                    record=not piped,
                 )
+                fetched = await fetch(selection.rows, request, report, stop)
             return fetched, stop.is_set()
 
     try:

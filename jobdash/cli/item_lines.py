@@ -11,7 +11,7 @@ from jobdash.domain.items import NO_ITEM, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.text import clean
 from jobdash.domain.time import rfc3339
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.results import item_json
+from jobdash.operations.script_results import item_json
 
 MOST_ERROR_GROUPS = 5
 _PAGE = 1_000

@@ -11,7 +11,7 @@ from jobdash.cli.job_line import known_done, status_word
 from jobdash.cli.output import print_text
 from jobdash.cli.tables import facts
 from jobdash.cli.time_format import ago, local
-from jobdash.domain.describe.job_story import status_remarks
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import expires_in, left
 from jobdash.domain.describe.result_text import outcome_counts, results_gone
 from jobdash.domain.failures import (
@@ -26,7 +26,7 @@ from jobdash.domain.items import Attempt
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean, quantity
-from jobdash.operations.providers import has_results, results_in_files
+from jobdash.operations.providers import has_results
 
 _NO_FAULT = frozenset({Status.COMPLETED, Status.CANCELLED})
 
@@ -45,8 +45,7 @@ def print_job(
     if attempts:
         print_text("")
         facts(_script_facts(job, attempts, now))
-    if not job.row.local:
-        _print_errors(job, failed or FailedRequests())
+    _print_errors(job, failed or FailedRequests())
 
 
 def _print_errors(job: JobDetails, failed: FailedRequests) -> None:
@@ -96,11 +95,7 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
     row = job.row
     yield "Name", row.name
     yield "Id", row.public_id
-    if row.local:
-        yield "Account", row.account
-    else:
-        yield "At the provider", row.remote_id or "not confirmed yet"
-        yield "Account", f"{row.account} ({row.provider}, {job.origin})"
+    yield from rules_of(row).identity(job)
     yield "Status", _status(job, now)
     yield "Provider's word", row.raw_status if row.raw_status != row.status else ""
     yield "Progress", _progress(row, now)
@@ -116,10 +111,11 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
     yield "Results", _results(job, now) if keyed else ""
     yield "Fetched", _fetched(job, now)
     # Of failed requests, and of what a cancel ended, nothing went wrong with the batch itself.
-    yield "Error", row.error or "" if row.local or row.status not in _NO_FAULT else ""
+    yield "Error", row.error or "" if row.status not in _NO_FAULT or not rules_of(row).at_provider else ""
     yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
     yield "Tags", ", ".join(f"{key}={value}" for key, value in job.tags.items())
     yield "Files", ", ".join(f"{role} {file_id}" for role, file_id in job.files.items())
+    yield "Deleted there", ", ".join(job.deleted)
     yield "Usage", ", ".join(f"{key} {value:,}" for key, value in _numbers(job).items())
     yield "Retry of", job.parent or ""
     yield "Retried by", ", ".join(job.children)
@@ -127,19 +123,18 @@ def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str
 
 def _status(job: JobDetails, now: int) -> str:
     row = job.row
-    words = [status_word(row), *status_remarks(row, now), status_reason(job)]
+    words = [status_word(row), *rules_of(row).remarks(row, now), status_reason(job)]
     return " · ".join(filter(None, words))
 
 
 def _results(job: JobDetails, now: int) -> str:
     row = job.row
     fetch = f"jobdash fetch {row.public_id}"
-    if row.local:
+    if not rules_of(row).at_provider:
         return fetch if row.done and row.terminal else ""
     if row.collected is not None:
         return outcome_counts(row.collected)
-    kept = bool(job.files) or not results_in_files(row)
-    there = f"at the provider: {fetch}" if kept and has_results(row) else ""
+    there = f"at the provider: {fetch}" if has_results(job) else ""
     return " · ".join(filter(None, (there, results_gone(row, now))))
 
 

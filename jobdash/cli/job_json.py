@@ -59,6 +59,7 @@ def job_json(job: JobDetails, now: int) -> dict[str, Any]:
         "usage": job.usage,
         "error": row.error,
         "files": job.files,
+        "deleted_at_provider": list(job.deleted),
         "left_behind": row.left_behind,
         "stalled": stalled(row, now),
         "shown_status": "removed" if row.removed_at is not None else shown_status(row, now),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from jobdash.cli.job_json import CSV_FIELDS, job_json
 from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
 from jobdash.cli.output import print_error
 from jobdash.cli.tables import table
-from jobdash.cli.time_format import as_of_words
+from jobdash.cli.time_format import as_of_words, never_asked_words
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.time import system_clock
@@ -40,6 +41,18 @@ class JobListing(NamedTuple):
         while ids := [row.id for row in islice(rows, _PAGE)]:
             jobs = browser.jobs(ids)
             yield from (jobs[job_id] for job_id in ids if job_id in jobs)
+
+    def only_local(self, browser: Browser) -> bool:
+        """Whether there are jobs, and all are of a person's own scripts: no provider is asked about them."""
+        if not any(row.local for row in browser.page(self.scope, self.sort, None, 1)):
+            return False
+        if self.scope == Scope():  # a million rows need not be looked through
+            return browser.counts().by_account.keys() == {LOCAL}
+        from jobdash.domain.filter.conditions import Conditions, equals, negated
+
+        terms = () if self.scope.conditions is None else self.scope.conditions.terms
+        others = Conditions("", (*terms, negated(equals("provider", (LOCAL,)))))
+        return not browser.page(replace(self.scope, conditions=others), Sort(), None, 1)
 
     def _all(self, browser: Browser) -> Iterator[JobRow]:
         behind = None
@@ -87,10 +100,13 @@ def print_table(listing: JobListing, browser: Browser) -> None:
             print_error(f"{len(rows):,} of {total:,} jobs; --limit 0 shows all")
 
 
-def print_age(context: CliContext) -> None:
-    """Print on stderr when the accounts were asked."""
+def print_age(listing: JobListing, context: CliContext) -> None:
+    """Print on stderr when the accounts were asked, unless all that is listed is of scripts."""
+    browser = context.opened.browser
     if not context.config.accounts:
-        if not context.opened.browser.counts().by_account.get(LOCAL):
+        if not browser.counts().by_account.get(LOCAL):
             print_error(no_account())
-    else:
-        print_error(as_of_words(context.opened.browser, context.config, system_clock()))
+    elif not listing.only_local(browser):
+        print_error(as_of_words(browser, context.config, system_clock()))
+    elif not listing.scope.filtered and (words := never_asked_words(browser, context.config)):
+        print_error(words)

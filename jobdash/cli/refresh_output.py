@@ -28,7 +28,7 @@ def refresh(context: CliContext, wanted: JobSelector) -> int:
     refreshed, stopped = run_stoppable(work)
     lines = [SummaryLine(done.before, done.result, done.reason, done.row) for done in refreshed]
     if context.as_json:
-        print_summary("refresh-errors", lines)
+        print_summary("refresh-errors", lines, context.opened.browser)
     else:
         counts = {word: sum(line.result is word for line in lines) for word in ActionResult}
         print_text(" · ".join(f"{word.capitalize()}: {number:,}" for word, number in counts.items()))

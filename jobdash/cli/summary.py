@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from jobdash.domain.describe.plan_text import waits
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Plan
 from jobdash.domain.status import LABELS
-from jobdash.operations.providers import has_results
+from jobdash.operations.backends.registry import results_available
+from jobdash.operations.job_lookup import Browser
 
 MOST_SKIPPED = 20
 """Skipped jobs of a filter that are printed one by one; more are counted by their reasons."""
@@ -54,9 +55,10 @@ def plan_lines(plan: Plan) -> list[SummaryLine]:
 
 
 def print_summary(
-    action: str, lines: Sequence[SummaryLine], fetchable: Collection[int] = (), *, dry_run: bool = False
+    action: str, lines: Sequence[SummaryLine], browser: Browser, *, dry_run: bool = False
 ) -> None:
-    """Print a summary as JSON; ``fetchable`` are the ids of local jobs with results."""
+    """Print a summary as JSON; ``browser`` looks up which jobs have results to fetch."""
+    available = results_available(browser, (line.after or line.before for line in lines))
     results = Counter(line.result for line in lines)
     counts = {str(result): results[result] for result in ActionResult}
     counts["not_sent"] = sum(line.not_sent for line in lines)
@@ -65,14 +67,13 @@ def print_summary(
             "action": action,
             "dry_run": dry_run,
             "counts": counts,
-            "jobs": [_as_json(line, fetchable, dry_run=dry_run) for line in lines],
+            "jobs": [_as_json(line, available, dry_run=dry_run) for line in lines],
         }
     )
 
 
-def _as_json(line: SummaryLine, fetchable: Collection[int], *, dry_run: bool) -> dict[str, Any]:
+def _as_json(line: SummaryLine, available: Mapping[int, bool | None], *, dry_run: bool) -> dict[str, Any]:
     before, now = line.before, line.after or line.before
-    results = now.id in fetchable if now.local else has_results(now)
     planned = {"planned": line.planned} if dry_run else {}
     return {
         "id": before.public_id,
@@ -84,7 +85,7 @@ def _as_json(line: SummaryLine, fetchable: Collection[int], *, dry_run: bool) ->
         "result": str(line.result),
         "reason": line.reason or None,
         "succeeded": now.succeeded,
-        "results_available": results,
+        "results_available": available[now.id],
     } | planned
 
 

@@ -11,7 +11,7 @@ from jobdash.cli.event_loop import run
 from jobdash.cli.job_line import short_name, status_word
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.session import open_session
-from jobdash.domain.decide import other_server
+from jobdash.domain.backends.provider_batch import other_server
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LATE_CANCEL
 from jobdash.domain.time import rfc3339

@@ -38,16 +38,16 @@ def as_of_words(browser: Browser, config: Config, now: int) -> str:
     asked = [known.get(account.name) for account in config.accounts]
     moments = [health.ok_at for health in asked if health is not None and health.ok_at is not None]
     parts = [f"as of {ago(min(moments), now)}"] if moments else []
-    never = [
-        account.name
-        for account, health in zip(config.accounts, asked, strict=True)
-        if health is None or health.asked_at is None
-    ]
     for health in asked:
         if health is not None and health.ok_at is None and health.asked_at is not None:
             when = ago(health.asked_at, now)
             why = f": {clean(health.error, _REASON)}" if health.error else ""
             parts.append(f"{health.name} was asked {when} and has never answered{why}")
-    if never:
-        parts.append(f"never asked yet: {', '.join(never)} (jobdash sync does it)")
-    return "; ".join(parts)
+    return "; ".join(filter(None, (*parts, never_asked_words(browser, config))))
+
+
+def never_asked_words(browser: Browser, config: Config) -> str:
+    """Return which accounts were never asked, and what asks them; empty where there are none."""
+    asked = {health.name for health in browser.accounts() if health.asked_at is not None}
+    never = [account.name for account in config.accounts if account.name not in asked]
+    return f"never asked yet: {', '.join(never)} (jobdash sync does it)" if never else ""

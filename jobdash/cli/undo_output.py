@@ -10,6 +10,7 @@ from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.selection import named_job
 from jobdash.cli.session import open_session
 from jobdash.cli.summary import SummaryLine, print_line, print_summary, tone_of
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
@@ -52,6 +53,7 @@ def _dry_run(context: CliContext, action: Undoable) -> int:
         print_summary(
             "undo",
             [SummaryLine(row, ActionResult.DONE, "", None, planned=True) for row in action.jobs],
+            context.opened.browser,
             dry_run=True,
         )
     else:
@@ -80,10 +82,9 @@ def _take_back(context: CliContext, action: Undoable) -> list[SummaryLine]:
 
 def _nothing(context: CliContext, job: JobRow | None) -> int:
     of_it = "" if job is None else f" of {job.public_id} {short_name(job)}"
-    if job is not None and job.local and job.force_failed:
-        print_error(
-            f"{short_name(job)} is a script's job, whose force-fail stays: jobdash retry {job.public_id}"
-        )
+    refusal = None if job is None else rules_of(job).undo_refusal(job)
+    if job is not None and refusal is not None:
+        print_error(f"{short_name(job)} {refusal}")
     else:
         print_error(f"nothing{of_it} to take back: {NOTHING_TO_UNDO}")
     _print(context, [])
@@ -92,7 +93,7 @@ def _nothing(context: CliContext, job: JobRow | None) -> int:
 
 def _print(context: CliContext, lines: list[SummaryLine]) -> None:
     if context.as_json:
-        print_summary("undo", lines)
+        print_summary("undo", lines, context.opened.browser)
         return
     for line in lines:
         word, reason = str(line.result), line.reason

@@ -15,9 +15,9 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.time import system_clock
 from jobdash.operations.auto_fetch import EndedBatches
+from jobdash.operations.backends.base import FetchedResults
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.results import FetchedResults
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.wait import WaitProgress, WaitResult, wait_until
 

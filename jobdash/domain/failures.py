@@ -72,7 +72,7 @@ def truncated(job: JobDetails, failed: FailedRequests) -> bool:
 def worth_asking(job: JobDetails) -> bool:
     """Whether the provider may have more of a batch's errors than is known here."""
     row = job.row
-    if row.local or row.remote_id is None or row.unfinished:
+    if row.remote_id is None or row.unfinished:
         return False
     if any(error.get("incomplete") for error in job.errors):
         return False  # more than are kept

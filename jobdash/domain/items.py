@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -123,3 +124,13 @@ class WorkerProcess:
     """Where the last start from here wrote its output."""
     cannot_start: str | None = "its command line is not known"
     """Why it cannot be started again from here; None when it can."""
+
+
+_PIDS_SHOWN = 5
+
+
+def process_ids(workers: Sequence[WorkerProcess]) -> str:
+    """Return the first of some processes: ``pid 4711, pid 4712 (suspended) and 3 more``."""
+    shown = (f"pid {each.pid}{' (suspended)' if each.suspended else ''}" for each in workers[:_PIDS_SHOWN])
+    more = len(workers) - _PIDS_SHOWN
+    return f"{', '.join(shown)}{f' and {more:,} more' if more > 0 else ''}"

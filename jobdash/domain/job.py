@@ -132,6 +132,12 @@ class JobRow:
         return self.status is Status.CANCELLING and asked is not None and now - asked > CANCEL_STUCK_MS
 
 
+INPUT = "input"
+"""Among the roles of files: the requests. All others are results."""
+BATCH = "batch"
+"""Among the roles of files: the batch itself, where the provider can delete it."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobDetails:
     """Everything known of one job."""
@@ -148,11 +154,14 @@ class JobDetails:
     usage: dict[str, Any] | None
     errors: tuple[dict[str, Any], ...]
     files: dict[str, str]
+    """What its provider keeps of it, by role; without what was deleted from here."""
     seen_at: int | None
     submit_key: str | None
     results_folder: str | None = None
     """Where the fetched results of a batch are."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    deleted: tuple[str, ...] = ()
+    """What was deleted at its provider from here: the roles of files, and `BATCH`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from jobdash.domain.describe.job_text import ended_word
+from jobdash.domain.describe.job_text import ended_word, stalled, worker_gone
 from jobdash.domain.items import RETRIED, WorkerProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import ProviderInfo
@@ -108,29 +108,39 @@ class Plan:
         return tuple(decision for decision in self.decisions if not decision.acts)
 
     @property
-    def local(self) -> tuple[Decision, ...]:
-        """The jobs it acts on that scripts run here."""
-        return tuple(decision for decision in self.acting if decision.job.local)
-
-    @property
     def dead(self) -> frozenset[int]:
         """Ids of local jobs whose worker was provably dead when the plan was made."""
         return frozenset(job_id for job_id, worker in self.workers.items() if worker.dead)
 
     @property
+    def lost(self) -> frozenset[int]:
+        """Ids of the jobs it acts on that count as running, and have no worker any more."""
+        dead = self.dead
+        return frozenset(
+            each.job.id
+            for each in self.acting
+            if each.job.unfinished
+            and each.job.status is not Status.PENDING
+            and (stalled(each.job, self.at) or worker_gone(each.job, self.at) or each.job.id in dead)
+        )
+
+    @property
+    def stoppable(self) -> tuple[WorkerProcess, ...]:
+        """The scripts of its unfinished jobs that run here and could be ended for real."""
+        found = (self.workers.get(decision.job.id) for decision in self.acting if decision.job.unfinished)
+        return tuple(worker for worker in found if worker is not None and worker.alive)
+
+    @property
     def can_stop(self) -> bool:
         """Whether a script's process runs here that could be ended for real."""
-        if self.action not in {Action.FORCE_FAIL, Action.REMOVE}:
-            return False
-        found = (self.workers.get(decision.job.id) for decision in self.local if decision.job.unfinished)
-        return any(worker is not None and worker.alive for worker in found)
+        return self.action in {Action.FORCE_FAIL, Action.REMOVE} and bool(self.stoppable)
 
     @property
     def can_restart(self) -> bool:
         """Whether a script could be started again from here."""
         if self.action is not Action.RETRY:
             return False
-        found = (self.workers.get(decision.job.id) for decision in self.local)
+        found = (self.workers.get(decision.job.id) for decision in self.acting)
         return any(worker is not None and worker.cannot_start is None for worker in found)
 
     @property

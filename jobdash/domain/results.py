@@ -17,6 +17,14 @@ class ResultOutcome(StrEnum):
     """There is neither an answer nor an error."""
 
 
+class ResultFormat(StrEnum):
+    """How the results of a batch are written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
 @dataclass(frozen=True, slots=True)
 class ResultCounts:
     """How many requests of a batch came to which outcome; None is unknown, never 0.

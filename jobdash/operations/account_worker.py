@@ -18,13 +18,13 @@ from jobdash.errors import JobdashError, StoreBusy, StoreError, Unavailable
 from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.account_session import AccountSession, PreSendHook, Request
 from jobdash.operations.auto_fetch import EndedBatches
+from jobdash.operations.backends.base import FetchedResults
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.daemon_executor import DaemonExecutor
 from jobdash.operations.execution import Report, execute
 from jobdash.operations.poll_interval import rest_ms
 from jobdash.operations.poller import Poller
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.results import FetchedResults
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.writer_thread import StoreWriter
 from jobdash.providers.servers import server_of

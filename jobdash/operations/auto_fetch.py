@@ -7,16 +7,17 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from jobdash.config.settings import Config
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL
 from jobdash.errors import JobdashError
-from jobdash.operations.collect import Collector
+from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.context import OperationContext
 from jobdash.operations.downloads import ResultsExpireAt
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.results import FetchedResults, fetch
+from jobdash.operations.results import fetch
 from jobdash.store.writer import Writer
 
 _AT_ONCE = 50
@@ -38,7 +39,7 @@ class EndedBatches:
 
         Results go into the results folder of the settings. An error of one batch ends nothing.
         """
-        ended = [row for row in rows if not row.local and row.remote_status in TERMINAL]
+        ended = [row for row in rows if rules_of(row).at_provider and row.remote_status in TERMINAL]
         wanted = [row for row in ended if self._wants(row)]
         others = [row for row in ended if not self._wants(row) and row.fetched_at is None]
         for row in others[:_AT_ONCE]:
@@ -47,16 +48,8 @@ class EndedBatches:
             except JobdashError:
                 continue  # it is only not known
         if wanted:
-            collector = Collector(self.work, self.open_browser)
-            await fetch(
-                wanted,
-                self.config.results_folder,
-                self.open_browser,
-                self.work.store,
-                collector,
-                report=self._report_news,
-                stop=self.work.stop,
-            )
+            request = FetchRequest(self.config.results_folder, self.open_browser, self.work)
+            await fetch(wanted, request, self._report_news, self.work.stop)
 
     def _wants(self, row: JobRow) -> bool:
         account = self.config.account(row.account)

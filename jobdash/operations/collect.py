@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.remote_job import RemoteJob
-from jobdash.domain.results import ResultCounts
+from jobdash.domain.results import ResultCounts, ResultFormat
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.time import rfc3339
 from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound, ProviderError
 from jobdash.operations.account_session import GetBatch
+from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.cancel import error_text
-from jobdash.operations.context import AccountClient, OperationContext
+from jobdash.operations.context import AccountClient
 from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles, new_private_file
 from jobdash.operations.input_copies import input_copy
-from jobdash.operations.job_lookup import Browser
 from jobdash.operations.result_folder import (
     FORMATS,
     MISSING,
@@ -35,50 +35,35 @@ from jobdash.operations.result_folder import (
     file_facts,
     folder_of,
 )
-from jobdash.operations.result_formats import ResultFormat, convert_results
+from jobdash.operations.result_formats import convert_results
 from jobdash.operations.result_join import JoinedResults, RawFile, join_results
-from jobdash.operations.results import FetchedResults
 from jobdash.providers.registry import find_provider, load_object
 from jobdash.store.writer import Writer
 
 _INPUT = "input"
 DELETED = "results were deleted at the provider (404)"
 
-OnProgress = Callable[[JobRow, int], None]
-"""Called with a job and the bytes of it that are here, from any thread."""
 
+async def collect(row: JobRow, request: FetchRequest) -> FetchedResults:
+    """Collect a batch into a folder of its own. Never raises for what is wrong with one batch.
 
-@dataclass(frozen=True)
-class Collector:
-    """Collects batches, each by itself: ``await collector(row, folder, partial=False)``."""
-
-    work: OperationContext
-    open_browser: Callable[[], Browser]
-    format: ResultFormat = ResultFormat.JSONL
-    on_progress: OnProgress = lambda _row, _size: None
-    record: bool = True
-    """Whether the store keeps where the results are; not for those in a temporary folder."""
-
-    async def __call__(self, row: JobRow, folder: Path, *, partial: bool) -> FetchedResults:
-        """Collect a batch into its folder under ``folder``. Never raises for what is wrong with one batch.
-
-        An unfinished batch is refused unless ``partial``.
-        """
-        info = find_provider(row.provider)
-        if info is None:
-            return _failed(row, f"no provider is called {row.provider!r}")
-        if row.remote_id is None:
-            return FetchedResults(row, ActionResult.SKIPPED, "it never reached its provider", refused=True)
-        if row.remote_status not in TERMINAL and not partial:
-            return _failed(row, f"not finished: {done_words(row, 'so far')}")
-        try:
-            return await _Collection(self, row, info, folder_of(folder, row)).run()
-        except OSError as error:
-            return _failed(row, f"{folder} cannot be written: {error.strerror or error}")
-        except ProviderError as error:
-            return _failed(row, error_text(error))
-        except JobdashError as error:
-            return _failed(row, str(error))
+    An unfinished batch is refused unless partial results are asked for.
+    """
+    info = find_provider(row.provider)
+    if info is None:
+        return _failed(row, f"no provider is called {row.provider!r}")
+    if row.remote_id is None:
+        return FetchedResults(row, ActionResult.SKIPPED, "it never reached its provider", refused=True)
+    if row.remote_status not in TERMINAL and not request.partial:
+        return _failed(row, f"not finished: {done_words(row, 'so far')}")
+    try:
+        return await _Collection(request, row, info, folder_of(request.folder, row)).run()
+    except OSError as error:
+        return _failed(row, f"{request.folder} cannot be written: {error.strerror or error}")
+    except ProviderError as error:
+        return _failed(row, error_text(error))
+    except JobdashError as error:
+        return _failed(row, str(error))
 
 
 def _failed(row: JobRow, reason: str) -> FetchedResults:
@@ -98,8 +83,8 @@ def _whole(folder: ResultFolder, manifest: dict[str, Any] | None) -> ResultCount
 class _Collection:
     """One batch under way."""
 
-    def __init__(self, how: Collector, row: JobRow, info: ProviderInfo, folder: ResultFolder) -> None:
-        self._how = how
+    def __init__(self, request: FetchRequest, row: JobRow, info: ProviderInfo, folder: ResultFolder) -> None:
+        self._request = request
         self._row = row
         self._info = info
         self._folder = folder
@@ -107,7 +92,7 @@ class _Collection:
         self._downloaded = 0
 
     async def run(self) -> FetchedResults:
-        if not self._how.record and (kept := await asyncio.to_thread(self._kept)) is not None:
+        if not self._request.record and (kept := await asyncio.to_thread(self._kept)) is not None:
             return kept
         with self._folder.locked():
             manifest = self._folder.manifest()
@@ -119,7 +104,7 @@ class _Collection:
     def _kept(self) -> FetchedResults | None:
         """Return the results that an earlier fetch has left in a folder, if they are whole."""
         place = self._details().results_folder
-        if place is None or self._how.format is not ResultFormat.JSONL:
+        if place is None or self._request.format is not ResultFormat.JSONL:
             return None
         folder = ResultFolder(Path(place), self._row)
         counts = _whole(folder, folder.manifest())
@@ -129,18 +114,20 @@ class _Collection:
         return self._done(counts, ActionResult.DONE, outcome_counts(counts))
 
     async def _already_here(self, manifest: dict[str, Any], counts: ResultCounts) -> FetchedResults:
-        name = FORMATS.get(self._how.format)
+        name = FORMATS.get(self._request.format)
         if name is not None and name not in manifest["files"]:
             await asyncio.to_thread(self._convert, self._folder.file(RESULTS))
             files = manifest["files"] | await asyncio.to_thread(self._facts, [name])
             self._folder.publish([name], manifest | {"files": files})
-        if self._how.record and self._row.collected is None:
-            await self._how.work.store.write(Writer.set_collected, self._row.id, self._folder.path, counts)
+        if self._request.record and self._row.collected is None:
+            await self._request.work.store.write(
+                Writer.set_collected, self._row.id, self._folder.path, counts
+            )
         return self._done(counts, ActionResult.SKIPPED, "already here")
 
     async def _collect(self) -> FetchedResults:
         details = await asyncio.to_thread(self._details)
-        caller = self._how.work.caller(self._row)
+        caller = self._request.work.caller(self._row)
         remote = await self._remote(details, caller)
         raw = await self._download_results(remote, caller)
         if not raw:
@@ -150,14 +137,14 @@ class _Collection:
         requests, source = await self._requests(details, remote, caller)
         joined = await asyncio.to_thread(self._join, raw, requests)
         names = [*(RAW[each.role] for each in raw), RESULTS, *([MISSING] if requests is not None else [])]
-        if (converted := FORMATS.get(self._how.format)) is not None:
+        if (converted := FORMATS.get(self._request.format)) is not None:
             await asyncio.to_thread(self._convert, self._folder.part(RESULTS))
             names.append(converted)
         manifest = self._manifest(remote, joined, source)
         manifest["files"] = await asyncio.to_thread(self._facts, names)
         self._folder.publish(names, manifest)
-        if self._how.record and manifest["complete"]:
-            await self._how.work.store.write(
+        if self._request.record and manifest["complete"]:
+            await self._request.work.store.write(
                 Writer.set_collected, self._row.id, self._folder.path, joined.counts
             )
         words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._note]
@@ -166,7 +153,7 @@ class _Collection:
         return self._done(joined.counts, ActionResult.DONE, ", ".join(filter(None, words)))
 
     def _details(self) -> JobDetails:
-        with closing(self._how.open_browser()) as browser:
+        with closing(self._request.open_browser()) as browser:
             details = browser.job(self._row.id)
         if details is None:
             raise JobdashError("no such job any more")
@@ -186,13 +173,13 @@ class _Collection:
                 files=details.files,
             )
         try:
-            return await caller.call(GetBatch(row.remote_id), stop=self._how.work.stop)
+            return await caller.call(GetBatch(row.remote_id), stop=self._request.work.stop)
         except NotFound:
             raise JobdashError("the provider keeps it no more (404)") from None
 
     async def _download_results(self, remote: RemoteJob, caller: AccountClient) -> list[RawFile]:
         """Download the output and the error file; return those that hold something."""
-        stop = self._how.work.stop
+        stop = self._request.work.stop
         found: list[RawFile] = []
         for role in await caller.call(ResultRoles(remote), stop=stop):
             target = self._folder.part(RAW[role])
@@ -210,19 +197,19 @@ class _Collection:
         return found
 
     def _progress(self, size: int) -> None:
-        self._how.on_progress(self._row, self._downloaded + size)
+        self._request.on_progress(self._row, self._downloaded + size)
 
     async def _requests(
         self, details: JobDetails, remote: RemoteJob, caller: AccountClient
     ) -> tuple[Path | None, str | None]:
         """Return the input file, and where it is from; None where nobody has it."""
         if details.submit_key is not None:
-            copy = input_copy(self._how.work.store.path, details.submit_key)
+            copy = input_copy(self._request.work.store.path, details.submit_key)
             if copy.is_file():
                 return copy, "copy"
         if not self._info.capabilities.returns_input or "input" not in remote.files:
             return None, None
-        stop, target = self._how.work.stop, self._folder.part(_INPUT)
+        stop, target = self._request.work.stop, self._folder.part(_INPUT)
         try:
             await caller.call(DownloadInput(remote, target, stop, self._progress), stop=stop)
         except (NotFound, InvalidRequest, BadResponse):
@@ -249,7 +236,7 @@ class _Collection:
         return joined
 
     def _convert(self, results: Path) -> None:
-        convert_results(results, self._folder.part(FORMATS[self._how.format]), self._how.format)
+        convert_results(results, self._folder.part(FORMATS[self._request.format]), self._request.format)
 
     def _facts(self, names: Sequence[str]) -> dict[str, Any]:
         return {name: asdict(file_facts(self._folder.part(name))) for name in names}
@@ -260,7 +247,7 @@ class _Collection:
         return {
             "schema": 1,
             "complete": remote.status in TERMINAL,
-            "fetched_at": rfc3339(self._how.work.clock()),
+            "fetched_at": rfc3339(self._request.work.clock()),
             "job": {
                 "id": row.public_id,
                 "identity": self._folder.identity,
@@ -292,7 +279,7 @@ class _Collection:
         return f"no results: it is {LABELS[remote.status]}{why}"
 
     def _done(self, counts: ResultCounts, result: ActionResult, reason: str) -> FetchedResults:
-        name = FORMATS.get(self._how.format, RESULTS)
+        name = FORMATS.get(self._request.format, RESULTS)
         return FetchedResults(
             self._row,
             result,

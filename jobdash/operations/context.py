@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from jobdash.domain.decide import other_server
+from jobdash.domain.backends.provider_batch import other_server
 from jobdash.domain.items import GRACE_S
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import DecisionContext

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 from jobdash.domain.plan import (
-    Action,
     ActionOutcome,
     ActionResult,
     ActionSummary,
@@ -16,22 +15,13 @@ from jobdash.domain.plan import (
     Plan,
 )
 from jobdash.errors import JobdashError
-from jobdash.operations.cancel import cancel_job
+from jobdash.operations.backends.registry import backend_of
 from jobdash.operations.context import OperationContext
-from jobdash.operations.force_fail import force_fail_job
-from jobdash.operations.remove import remove_job
-from jobdash.operations.script_jobs import LOCAL_STEPS
 
 AT_ONCE = 64
 """Jobs of one account under way at once; the account's own limiter admits fewer requests than that."""
 
-Step = Callable[[Decision, Plan, OperationContext], Awaitable[ActionOutcome]]
 Report = Callable[[ActionOutcome], None]
-_STEPS: dict[Action, Step] = {
-    Action.CANCEL: cancel_job,
-    Action.FORCE_FAIL: force_fail_job,
-    Action.REMOVE: remove_job,
-}
 
 
 async def execute(plan: Plan, work: OperationContext, report: Report) -> ActionSummary:
@@ -69,9 +59,8 @@ async def _work_off(waiting: Iterator[Decision], plan: Plan, work: OperationCont
         if work.stop.is_set():
             report(ActionOutcome(decision.job, ActionResult.SKIPPED, "stopped", stopped=True))
             continue
-        step = LOCAL_STEPS[plan.action] if decision.job.local else _STEPS[plan.action]
         try:
-            outcome = await step(decision, plan, work)
+            outcome = await backend_of(decision.job).act(decision, plan, work)
         except JobdashError as error:
             outcome = ActionOutcome(decision.job, ActionResult.FAILED, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs have their turn

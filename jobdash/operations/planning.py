@@ -11,9 +11,9 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Plan
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
+from jobdash.operations.backends.registry import workers
 from jobdash.operations.job_lookup import Browser, Scope
 from jobdash.operations.providers import providers_of
-from jobdash.operations.script_processes import workers
 
 _CANCELLABLE_TABS = (Tab.PENDING, Tab.RUNNING)
 """Where a bulk cancel looks: everything unfinished, except cancelling and gone."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from jobdash.domain.account import Account
-from jobdash.domain.job import JobRow
+from jobdash.domain.backends.registry import rules_of
+from jobdash.domain.job import INPUT, JobDetails, JobRow
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.status import Status
 from jobdash.errors import ConfigError
@@ -25,24 +26,31 @@ def servers(accounts: Iterable[Account]) -> dict[str, str]:
 
 def providers_of(jobs: Iterable[JobRow]) -> Mapping[str, ProviderInfo]:
     """Return the providers of some jobs by name; those not installed are left out."""
-    names = {job.provider for job in jobs if not job.local}
+    names = {job.provider for job in jobs if rules_of(job).at_provider}
     return {name: info for name in names if (info := find_provider(name)) is not None}
 
 
-def has_results(job: JobRow) -> bool | None:
-    """Whether an ended batch left results to fetch; None where its provider reports no counts."""
+def has_results(details: JobDetails) -> bool | None:
+    """Whether an ended batch left results to fetch; None where its provider reports no counts.
+
+    Those that were deleted at the provider are none.
+    """
+    job = details.row
     if not job.terminal:
         return False
-    info = find_provider(job.provider) if not job.local else None
+    info = find_provider(job.provider)
     if info is not None and not info.capabilities.partial_results and job.status is not Status.COMPLETED:
+        return False
+    if not _keeps_results(details, info):
         return False
     return None if job.succeeded is None else job.succeeded > 0
 
 
-def results_in_files(job: JobRow) -> bool:
-    """Whether a batch has results only where it names a file of them."""
-    info = find_provider(job.provider)
-    return info is not None and info.capabilities.results_in_files
+def _keeps_results(job: JobDetails, info: ProviderInfo | None) -> bool:
+    """Whether a file of results is left, or else the batch that has them in itself."""
+    if job.files.keys() - {INPUT}:
+        return True
+    return not (job.deleted or (info is not None and info.capabilities.results_in_files))
 
 
 def account_variables() -> list[str]:

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.remote_job import FailedRequest, RemoteJob
-from jobdash.domain.status import LABELS, TERMINAL, Status
+from jobdash.domain.status import Status
 from jobdash.errors import JobdashError, NotFound, ProviderError
 from jobdash.operations.account_session import GetBatch, GetErrors
 from jobdash.operations.cancel import error_text
@@ -53,16 +54,9 @@ async def refresh_errors(
 
 
 async def _refresh(row: JobRow, work: OperationContext) -> Refreshed:
-    if row.local:
-        reason = f"its errors are kept with its items: jobdash show {row.public_id} --items"
-        return Refreshed(row, row, ActionResult.SKIPPED, reason)
-    if row.remote_status not in TERMINAL:
-        reason = f"still {LABELS[row.remote_status]}; its provider tells errors when it has ended"
-        return Refreshed(row, row, ActionResult.SKIPPED, reason)
-    if row.remote_status is Status.COMPLETED and row.failed == 0:
-        return Refreshed(row, row, ActionResult.SKIPPED, "no request of it failed")
-    if row.remote_id is None:
-        return Refreshed(row, row, ActionResult.SKIPPED, "it never reached its provider")
+    refusal = rules_of(row).error_refusal(row)
+    if refusal is not None or row.remote_id is None:
+        return Refreshed(row, row, ActionResult.SKIPPED, refusal or "")
     if work.stop.is_set():
         return Refreshed(row, row, ActionResult.SKIPPED, "stopped")
     try:

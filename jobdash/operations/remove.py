@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from jobdash.domain.decide import decide
-from jobdash.domain.job import JobRow
+from jobdash.domain.job import BATCH, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
@@ -35,6 +35,8 @@ class CleanedUp:
     """What was deleted at the provider, and what was not, with reasons."""
 
     deleted: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
+    """What had been deleted before: the roles of files, and `BATCH`."""
     kept: tuple[str, ...] = ()
     refusal: Refusal | None = None
     """Why it went no further: the job was not what was planned for any more."""
@@ -204,6 +206,8 @@ def _clean_up_text(cleaned: CleanedUp, record: str, choices: Choices) -> str:
         parts.append("no fetched files here")  # nothing fetches any yet
     if cleaned.deleted:
         parts.append(f"deleted {', '.join(cleaned.deleted)}")
+    if cleaned.earlier:
+        parts.append(f"deleted earlier: {', '.join(cleaned.earlier)}")
     if cleaned.kept:
         parts.append(f"not deleted: {', '.join(cleaned.kept)}")
     return "; ".join(parts)
@@ -265,43 +269,43 @@ class _CleanUp:
         if status is not None and status not in TERMINAL:
             return CleanedUp(kept=(f"what {job.account} keeps (its batch is not finished there)",))
         # A provider that has lost the batch, or never had it, may have the files all the same.
-        files = await self.work.store.write(Writer.known_files, job.id)
-        if remote is not None:
-            files |= remote.files
+        observed = {} if remote is None else remote.files
+        known = await self.work.store.write(Writer.remote_files, job.id, observed)
+        files = {role: file_id for role, file_id in known.items() if file_id is not None}
+        earlier = tuple(role for role in known if role not in files)
         if not files and remote is None:
-            return CleanedUp()
+            return CleanedUp(earlier=earlier)
         # A job that never got a batch was not asked about, so that nothing is known of its account yet; and
         # where its file could be uploaded, it can be asked to go.
         can = None if job.remote_id is None else self.work.caller(job).capabilities
         deletes_files = can is None or can.deletes_files
-        parts: list[tuple[str, Request[None]]] = []
+        parts: dict[str, tuple[str, Request[None]]] = {}
         if deletes_files:
-            parts += [(f"{role} {file_id}", DeleteFile(file_id)) for role, file_id in files.items()]
+            parts |= {role: (file_id, DeleteFile(file_id)) for role, file_id in files.items()}
         if can is not None and can.deletes_records and remote is not None:
-            parts.append((f"batch {remote.remote_id}", DeleteBatch(remote.remote_id)))
-        cleaned = await self._delete_all(parts)
-        if files and deletes_files and not cleaned.kept and cleaned.refusal is None:
-            await self.work.store.write(Writer.set_files_deleted, job.id)
-        return cleaned
+            parts[BATCH] = (remote.remote_id, DeleteBatch(remote.remote_id))
+        return replace(await self._delete_all(parts), earlier=earlier)
 
-    async def _delete_all(self, parts: list[tuple[str, Request[None]]]) -> CleanedUp:
+    async def _delete_all(self, parts: dict[str, tuple[str, Request[None]]]) -> CleanedUp:
         deleted: list[str] = []
         kept: list[str] = []
         again = False
-        for what, request in parts:
+        for role, (name, request) in parts.items():
+            what = f"{role} {name}"
             if again and isinstance(request, DeleteBatch):  # it is how its files are found
                 kept.append(f"{what} (its files are still there)")
                 continue
             try:
                 await self._delete(what, request)
             except JobChanged as error:
-                return CleanedUp(tuple(deleted), tuple(kept), error.refusal)
+                return CleanedUp(tuple(deleted), kept=tuple(kept), refusal=error.refusal)
             except _FilesKept as error:
                 kept.append(f"{what} ({error})")
                 again = again or error.again
             else:
+                await self.work.store.write(Writer.set_deleted, self.job.id, role)
                 deleted.append(what)
-        return CleanedUp(tuple(deleted), tuple(kept))
+        return CleanedUp(tuple(deleted), kept=tuple(kept))
 
     async def _delete(self, what: str, request: Request[None]) -> None:
         """Delete one thing. Raises `_FilesKept` when it is still there, `JobChanged` when it must stay."""

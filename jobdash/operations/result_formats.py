@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from jobdash.domain.results import ResultFormat
 from jobdash.errors import UsageError
 from jobdash.operations.downloads import new_private_file
 from jobdash.operations.export import write_csv
@@ -22,14 +22,6 @@ COLUMNS = (
 _NUMBERS = frozenset({"input_tokens", "output_tokens"})
 _ROWS_A_GROUP = 500
 NO_PYARROW = "parquet needs pyarrow: pip install 'jobdash[parquet]'"
-
-
-class ResultFormat(StrEnum):
-    """How results are written."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-    PARQUET = "parquet"
 
 
 def check_format(wanted: ResultFormat) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from jobdash.domain.decide import decide
 from jobdash.domain.describe.job_text import done_words
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Decision, Plan
+from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
@@ -248,12 +248,3 @@ def _clean_up_text(cleaned: _CleanedUp, record: str, *, files: bool) -> str:
     if cleaned.kept:
         parts.append(f"not deleted: {', '.join(cleaned.kept)}")
     return "; ".join(parts)
-
-
-LOCAL_STEPS = {
-    Action.CANCEL: cancel_local,
-    Action.FORCE_FAIL: force_fail_local,
-    Action.RETRY: retry_local,
-    Action.REMOVE: remove_local,
-}
-"""What carries out each action for a local job."""

@@ -7,10 +7,10 @@ import shlex
 import shutil
 import signal
 import stat
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from jobdash.domain.describe.job_text import waits_for_script
 from jobdash.domain.items import ENDED, Attempt, WorkerProcess
 from jobdash.domain.job import JobRow
 from jobdash.operations.actor import current_actor
@@ -29,13 +29,12 @@ def log_file(database: Path, public_id: str, attempt: int) -> Path:
     return database.absolute().parent / LOGS / f"{public_id}-{attempt}.log"
 
 
-def workers(browser: Browser, rows: Iterable[JobRow], *, starting: bool = True) -> dict[int, WorkerProcess]:
-    """Return, by id, what is known here of the scripts of the first local jobs among some.
+def workers(browser: Browser, ids: Sequence[int], *, starting: bool) -> dict[int, WorkerProcess]:
+    """Return, by id of a job, what is known here of its script.
 
     Whether they can be started again is looked at only for ``starting``: their folders may lie on a disk that
     hangs.
     """
-    ids = [row.id for row in islice((row for row in rows if row.local), MOST_LOOKED_AT)]
     attempts = browser.last_attempts(ids)
     owners = browser.owners(ids)
     held = browser.held_by(owners.values())
@@ -103,6 +102,12 @@ def why_not_startable(attempt: Attempt) -> str | None:
     program = attempt.argv[0]
     found = Path(attempt.cwd, program).is_file() if os.sep in program else shutil.which(program) is not None
     return None if found else f"{program} is not there any more"
+
+
+def start_failure(browser: Browser, row: JobRow) -> str:
+    """Return why the last start of the script that a job waits for failed; mostly empty."""
+    newest = browser.events(row.id, limit=1) if waits_for_script(row) else []
+    return newest[0].detail if newest and (newest[0].action, newest[0].result) == ("start", "failed") else ""
 
 
 LINES = 200

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from jobdash.domain.backends.registry import grouped
 from jobdash.domain.describe.plan_text import jobs
-from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 from jobdash.store.reader import Reader
 from jobdash.store.records import Undoable, UndoKind, UndoOutcome
@@ -32,7 +32,7 @@ def find_undoable(reader: Reader, actor: str, job_id: int | None = None) -> Undo
 
 async def undo(action: Undoable, store: StoreWriter) -> list[UndoOutcome]:
     """Take an action back, job by job; jobs that changed meanwhile are left alone."""
-    from jobdash.store.writer import Writer  # which loads SQLAlchemy
+    from jobdash.store.writer import Writer
 
     return await store.write(Writer.undo, action, bulk=action.bulk)
 
@@ -50,13 +50,5 @@ def undo_words(action: Undoable) -> str:
 
 def _brought_back(action: Undoable) -> Iterator[str]:
     """Yield what the undo of a removal brings back, and what not."""
-    local = [row for row in action.jobs if row.local]
-    if len(local) < len(action.jobs):
-        yield "The record comes back; what was deleted at the provider, if anything, does not."
-    if local:
-        yield "Items come back with their job; files that were deleted here, if any, do not."
-    # Removing an unfinished one has cancelled it, in one transaction.
-    cancelled = [row for row in local if row.status is Status.CANCELLED and row.finished_at == row.removed_at]
-    if cancelled:
-        some = f"{len(cancelled):,} of them, not finished then, will be cancelled."
-        yield "It comes back cancelled." if len(action.jobs) == 1 else some
+    for rules, rows in grouped(action.jobs):
+        yield from rules.brought_back(rows, alone=len(action.jobs) == 1)

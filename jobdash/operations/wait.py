@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import stalled, starting, waits_for_script, worker_gone
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
@@ -140,7 +141,7 @@ def _pause_ms(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Account
         moments.append(max(moment, waiting.rests.get(name, 0)))
     if waiting.deadline is not None:
         moments.append(waiting.deadline)
-    if any(row.local for row in open_rows):  # a look at the store is all it takes
+    if any(not rules_of(row).at_provider for row in open_rows):  # a look at the store is all it takes
         moments.append(now + _LOCAL_LOOK_MS)
     soonest = min(moments, default=now) - now
     return max(_SHORTEST_MS, min(soonest, LOOK_AGAIN_MS))
@@ -149,6 +150,6 @@ def _pause_ms(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Account
 def _by_account(rows: Iterable[JobRow]) -> dict[str, list[JobRow]]:
     found: dict[str, list[JobRow]] = {}
     for row in rows:
-        if not row.local:
+        if rules_of(row).at_provider:
             found.setdefault(row.account, []).append(row)
     return found

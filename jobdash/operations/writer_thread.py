@@ -1,4 +1,4 @@
-"""Threads that own the store's writer: writes are queued from any event loop, and batched."""
+"""The thread that owns the store's writer: writes are queued from any event loop, and batched."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import contextlib
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast
 
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
@@ -102,7 +102,10 @@ def _opened(path: Path, clock: Clock, actor: Actor, same_as: Identity | None) ->
 
 
 class WriterThread:
-    """For commands: a thread writes, so that requests go on while the disk is waited for."""
+    """A thread with an event loop of its own that holds the writer.
+
+    A dashboard gives it a thread by `serve`; a command uses it as a context manager, and it starts one.
+    """
 
     def __init__(
         self,
@@ -112,54 +115,7 @@ class WriterThread:
         *,
         same_as: Identity | None = None,
     ) -> None:
-        """Open the writer; StoreError when it opens another file than ``same_as``, which was read so far."""
-        self.path = path
-        self.actor = current_actor(face)
-        self._writer = _opened(path, clock, self.actor, same_as)
-        self._asked: SimpleQueue[_PendingWrite | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="jobdash-store", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> WriterThread:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._asked.put(None)
-        self._thread.join()
-        self._writer.close()
-
-    async def write(self, method: WriteMethod[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a method of the writer in the store's thread."""
-        asked = _asked(method, args, kwargs)
-        self._asked.put(asked)
-        return cast("T", await asked.answer)
-
-    def _serve(self) -> None:
-        while (first := self._asked.get()) is not None:
-            asked, last = [first], False
-            with contextlib.suppress(Empty):
-                while len(asked) < AT_ONCE and not last:
-                    more = self._asked.get_nowait()
-                    if more is None:
-                        last = True
-                    else:
-                        asked.append(more)
-            _carry_out(self._writer, asked)
-            if last:
-                return
-
-
-class WriterLoop:
-    """For the dashboard: one thread with an event loop of its own holds the writer."""
-
-    def __init__(
-        self,
-        path: Path,
-        face: str = "tui",
-        clock: Clock = system_clock,
-        *,
-        same_as: Identity | None = None,
-    ) -> None:
+        """``same_as`` is the file that was read so far: no other one is opened for writing."""
         self._path = path
         self._same_as = same_as
         self._clock = clock
@@ -167,8 +123,30 @@ class WriterLoop:
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[Any] | None = None
+        self._thread: threading.Thread | None = None
         self._asked: deque[_PendingWrite] = deque()
         self._ended = False
+
+    def __enter__(self) -> Self:
+        """Start the thread, and wait until it can write; raises as `serve` does."""
+        opened: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(opened,), name="jobdash-store", daemon=True)
+        self._thread.start()
+        opened.result()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, opened: Future[None]) -> None:
+        try:
+            asyncio.run(self.serve(lambda: opened.set_result(None)))
+        except BaseException as error:  # raised where it is waited for
+            if opened.done():
+                raise
+            opened.set_exception(error)
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Hold the writer until `stop`; ``ready`` is called, in this thread, when one may write.

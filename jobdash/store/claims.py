@@ -14,7 +14,6 @@ from jobdash.store.continuation import (
     Continuation,
     ResumeCandidate,
     ResumeRequest,
-    WorkIdentity,
     agrees,
     choose,
     decide,
@@ -32,6 +31,7 @@ from jobdash.store.lease_transitions import (
 from jobdash.store.leases import MOST_ROWS, Lease, add_event
 from jobdash.store.owner import Owner
 from jobdash.store.sanitize import as_json, distinct, public_id, stored, stored_named, stored_words
+from jobdash.store.work_identity import WorkIdentity
 
 _INSERT = (
     "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status,"

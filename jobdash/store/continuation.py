@@ -7,7 +7,6 @@ beside it find the jobs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from jobdash.store.dialects import sqlite
 from jobdash.store.lease_transitions import has_worker
 from jobdash.store.owner import Owner
 from jobdash.store.sanitize import distinct
+from jobdash.store.work_identity import WorkIdentity
 
 AUTO, NEVER, ALWAYS, FAILED = "auto", "never", "always", "failed"
 MODES = frozenset({AUTO, NEVER, ALWAYS, FAILED})
@@ -26,7 +26,10 @@ SHORTEST_PREFIX = 3
 _SAMPLE = 2_000
 """How many known keys are compared with the new ones, spread over all of them."""
 _OTHER_LINES = 20
+_OLDER = 3
+"""How many unfinished jobs behind the newest are looked at: each may have all keys compared with its own."""
 
+_LEFT_TABS = (Tab.RUNNING, Tab.PENDING, Tab.CANCELLING, Tab.FAILED, Tab.CANCELLED)
 _COLUMNS = (
     "SELECT job.id, public_id, job.name, status, removed_at, job.owner, job.fence, succeeded, failed, total,"
     " last.keyed, last.owner, last.work FROM job LEFT JOIN attempt AS last ON last.job_id = job.id"
@@ -49,60 +52,15 @@ _OF_A_LOOP = (
     f"{_COLUMNS} WHERE shown = 1 AND name_key >= lower(?1) AND name_key < lower(?2) AND provider = '{LOCAL}'"
     f" ORDER BY job.id DESC LIMIT {_OTHER_LINES}"
 )
+_OLDER_LEFT = (
+    f"{_COLUMNS} WHERE tab IN ({', '.join(str(tab.number) for tab in _LEFT_TABS)}) AND name_key = lower(?1)"
+    f" AND job.name = ?1 AND provider = '{LOCAL}' AND job.id < ?2 AND last.keyed"
+    f" ORDER BY job.id DESC LIMIT {_OLDER}"
+)
 _KEYS = (
     "SELECT key FROM item WHERE job_id = ?1"
     " AND seq % max(1, (SELECT max(seq) + 1 FROM item WHERE job_id = ?1) / ?2) = 0"
 )
-
-
-class WorkIdentity(NamedTuple):
-    """What a run works on, apart from the job's name: a job is continued by runs of the same work alone.
-
-    Its texts are as `distinct` returns them.
-    """
-
-    script: str
-    """The path of the main script."""
-    file: str
-    """The path of the file that calls `jobdash.track`."""
-    function: str
-    """The qualified name of that function."""
-    line: int | None
-    """The line of the call, for a job without a name of its own."""
-    arguments: str
-    """A digest of the command's arguments."""
-    root: str
-    """The process that the run belongs to, as the store keeps owners: its own, or the parent of a pool."""
-    given: str = ""
-    """A digest of the function's arguments, for a loop that is not the first of its kind: the process may
-    skip what it did before, and then its turns belong to other documents."""
-    item: str = ""
-    """The items of other jobs that the loop is inside of; empty outside of any."""
-    turn: int = 0
-    """How many loops of this kind the process had begun before: a loop that is called for each of several
-    documents is another work each time."""
-
-    def encode(self) -> str:
-        """Return the text that the store keeps."""
-        return json.dumps(self)
-
-    def loop_pattern(self) -> tuple[str, str]:
-        """Return the encoded text before ``root`` and behind ``given``: the same for the same loop."""
-        before, behind = self[: self._fields.index("root")], self[self._fields.index("item") :]
-        return f'{json.dumps(before)[:-1]}, "', f'", {json.dumps(behind)[1:]}'
-
-    @classmethod
-    def decode(cls, text: str | None) -> WorkIdentity | None:
-        """Read what `encode` wrote; None for None, and for what another version wrote."""
-        try:
-            return None if text is None else cls(*json.loads(text))
-        except (ValueError, TypeError, RecursionError):
-            return None
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """The script and function, which an edited line does not change."""
-        return self.script, self.file, self.function
 
 
 class ResumeCandidate(NamedTuple):
@@ -190,6 +148,7 @@ def choose(
         return decide(newest, newest, request, held=is_held(connection, newest, now), agreeing=agreeing)
     newest = next(_by_name(connection, request.name), None)
     same = None if newest is None or request.work is None else _same_work(connection, request)
+    front = same or newest
     retried = None if same is None else _retried(connection, request)
     if retried is not None and retried != same:
         found = decide(retried, newest, request, held=False, agreeing=agreeing)
@@ -199,7 +158,44 @@ def choose(
         newest = _of_another_line(connection, request)
     if same is None and is_held(connection, newest, now):  # no person expects it to be continued
         newest = None
-    return decide(same, newest, request, held=is_held(connection, same, now), agreeing=agreeing)
+    found = decide(same, newest, request, held=is_held(connection, same, now), agreeing=agreeing)
+    if found.job is not None or found.compare_keys is not None or front is None:
+        return found
+    return _hidden(connection, request, front, now, agreeing) or found
+
+
+def _hidden(
+    connection: sqlite.Connection,
+    request: ResumeRequest,
+    front: ResumeCandidate,
+    now: int,
+    agreeing: dict[int, bool],
+) -> Continuation | None:
+    """Return the unfinished job with these keys that a newer one with other keys, ``front``, stands before.
+
+    Only the newest decides, but a person may expect that one to go on. None if there is none.
+    """
+    if not request.keyed or request.keys is None or agreeing.get(front.id):
+        return None
+    root = None if request.work is None else request.work.root
+    for row in connection.execute(_OLDER_LEFT, (distinct(request.name), front.id)).fetchall():
+        older = ResumeCandidate(*row)
+        work = WorkIdentity.decode(older.work)
+        if is_held(connection, older, now) or (work is not None and work.root == root):
+            continue
+        if older.id not in agreeing:
+            return Continuation(compare_keys=older)
+        if not agreeing[older.id]:
+            continue
+        if front.id not in agreeing:
+            return Continuation(compare_keys=front)
+        if agreeing[front.id]:
+            return None
+        same_loop = work is not None and request.work is not None and work.is_same_loop(request.work)
+        reason = _why_not(older, request, agreeing) if same_loop else _difference(work, request)
+        newer = f"a newer job with other keys, {front.public_id}, stands before it"
+        return Continuation(passed_over=older, reason=reason or newer)
+    return None
 
 
 def decide(

@@ -132,12 +132,14 @@ def pid_of(owner: str | None) -> int | None:
 
 def fail_left_loop(
     connection: sqlite.Connection, job_id: int, fence: int, actor: str, ended: str, done: int
-) -> None:
-    """Let a loop that was left have failed after ``done`` items, unless the job was changed since."""
+) -> bool:
+    """Let a loop that was left have failed after ``done`` items; False when the job was changed since."""
     with sqlite.transaction(connection):
-        if connection.execute(_FAIL_LEFT, (ended, job_id, fence, done)).fetchall():
-            connection.execute(_END_ATTEMPT, (ended, job_id, fence))
-            add_event(connection, job_id, actor, "end", "failed", ended)
+        if not connection.execute(_FAIL_LEFT, (ended, job_id, fence, done)).fetchall():
+            return False
+        connection.execute(_END_ATTEMPT, (ended, job_id, fence))
+        add_event(connection, job_id, actor, "end", "failed", ended)
+        return True
 
 
 class Lease:

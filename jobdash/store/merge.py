@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -42,7 +42,7 @@ _numbers = attrgetter(*NUMBERS)
 _texts = attrgetter(*_TEXTS)
 _NOTHING: dict[str, Any] = {}
 FILES_DELETED = "{}"
-"""In ``files``: all of them were deleted. Providers still name the files of a batch that are deleted."""
+"""In ``files``: all of them were deleted, as earlier versions wrote it. Now each that was deleted is null."""
 
 
 def is_older(created_at: int | None, submitted_at: int | None) -> bool:
@@ -124,6 +124,17 @@ def _groups_of(known: str | None) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict) and "count" in entry]
 
 
+def kept_files(known: str | None, observed: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what a provider keeps of a job, by role: an answer's files over ``known``, the JSON kept so far.
+
+    None is what was deleted, and stays so: providers still name the files of a batch that are deleted.
+    """
+    if known == FILES_DELETED:
+        return {}
+    before = _read(known)
+    return {**before, **observed, **{role: None for role, file_id in before.items() if file_id is None}}
+
+
 def merge(known: dict[str, Any], observed: RemoteJob, source: SnapshotSource) -> dict[str, Any] | None:
     """Return the columns of a known job that an answer changes, ``seen_at`` apart.
 
@@ -137,8 +148,12 @@ def merge(known: dict[str, Any], observed: RemoteJob, source: SnapshotSource) ->
     if ended and observed.status not in TERMINAL:
         return None
     changes = changed_columns(observed, known)
-    if known["files"] == FILES_DELETED:
-        changes.pop("files", None)
+    if "files" in changes and _has_deleted(known["files"]):
+        files = kept_files(known["files"], json.loads(changes["files"]))
+        if not files or as_json(files) == known["files"]:
+            del changes["files"]
+        else:
+            changes["files"] = as_json(files)
     if known["remote_id"] is None:
         changes["remote_id"] = observed.remote_id
     # The name of a job that was submitted here was chosen here; metadata may hold but a part of it.
@@ -150,6 +165,18 @@ def merge(known: dict[str, Any], observed: RemoteJob, source: SnapshotSource) ->
         changes["cancel_doubt"] = 0
     changes |= {column: None for column in ("not_found_at", "gone_at") if known[column] is not None}
     return changes
+
+
+def _has_deleted(files: str | None) -> bool:
+    return files is not None and (files == FILES_DELETED or ":null" in files)
+
+
+def _read(files: str | None) -> dict[str, str | None]:
+    try:
+        found = json.loads(files) if files else {}
+    except (ValueError, RecursionError):  # written by another program
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _adopts(known: dict[str, Any], source: SnapshotSource) -> bool:

@@ -1,4 +1,4 @@
-"""All reads, through the DB-API: the first rows do not wait for SQLAlchemy."""
+"""All reads, as methods that return frozen values."""
 
 from __future__ import annotations
 

@@ -1,55 +1,20 @@
-"""Transactions of the writer, alone or several in one batch, and statements compiled for them."""
+"""Transactions of the writer, alone or several in one batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
-
-from sqlalchemy import Connection, Delete, Insert, Select, Update
-from sqlalchemy.dialects.sqlite import dialect
-from sqlalchemy.exc import DBAPIError
 
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError, StoreTooNew
 from jobdash.store.bootstrap import SCHEMA_VERSION
 from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import driver_of
+from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.records import Actor
-
-_TEXTS_KEPT = 256
-"""One for each set of columns that is written at once."""
-_DIALECT = dialect(paramstyle="named")
-
-
-class CompiledStatement:
-    """A statement made of the tables, compiled once and given to the driver as it is.
-
-    For what a bulk action runs by the thousand: SQLAlchemy's own way to the driver costs several times what
-    SQLite needs for one row, and in an interpreter with one lock the requests on the network wait for that.
-    Every value is given by name at each run; columns left out have the default of the schema.
-    """
-
-    def __init__(self, statement: Select[*tuple[Any, ...]] | Insert | Update | Delete) -> None:
-        self._statement = statement
-        self._text = lru_cache(_TEXTS_KEPT)(self._compile)
-
-    def run(self, connection: Connection, **values: Any) -> sqlite.Cursor:
-        """Run it; an insert or update sets those of its table's columns that are named.
-
-        Raises `sqlite.Error`.
-        """
-        text, constants = self._text(tuple(values))
-        return driver_of(connection).execute(text, {**constants, **values})
-
-    def _compile(self, names: Sequence[str]) -> tuple[str, dict[str, Any]]:
-        keys = None if isinstance(self._statement, Select) else names
-        compiled = self._statement.compile(dialect=_DIALECT, column_keys=keys)
-        return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -77,7 +42,7 @@ class _Batch:
     @contextmanager
     def write(self) -> Iterator[None]:
         """Undo what is written inside, and nothing else, when it fails, or mark the batch as failed."""
-        driver = driver_of(self.connection)
+        driver = self.connection
         if self.savepoints:
             driver.execute("SAVEPOINT part")
         try:
@@ -105,8 +70,8 @@ class UnitOfWork:
         self._actor = actor
         self.identity = identity(path)
         """The file that is written."""
-        self._durable = sqlite.open_engine(path, "FULL").connect()
-        self._quick = sqlite.open_engine(path, "NORMAL").connect()
+        self._durable = sqlite.connect_writer(path, "FULL")
+        self._quick = sqlite.connect_writer(path, "NORMAL")
         self._batch: _Batch | None = None
         """The batch that is being written."""
         self._refuse_replaced()
@@ -139,12 +104,12 @@ class UnitOfWork:
         """Run writes in one transaction; `_RolledBack` when one fails and cannot be undone alone."""
         results: list[WriteResult] = []
         with self._transaction(durable=True) as connection:
-            batch, driver = _Batch(connection, savepoints), driver_of(connection)
+            batch = _Batch(connection, savepoints)
             self._batch = batch
             try:
                 for write in writes:
                     result = self._run(write)
-                    if not driver.in_transaction:  # SQLite undid all of it: a full disk does that
+                    if not connection.in_transaction:  # SQLite undid all of it: a full disk does that
                         lost = f"The store {self._path} cannot be written: a transaction was lost."
                         raise result.error or StoreError(lost)
                     if batch.failed:
@@ -163,7 +128,7 @@ class UnitOfWork:
     @property
     def _reading(self) -> sqlite.Connection:
         """The driver's connection to read from outside a transaction; it sees what a batch has written."""
-        return driver_of(self._batch.connection if self._batch else self._quick)
+        return self._batch.connection if self._batch else self._quick
 
     @contextmanager
     def _transaction(self, *, durable: bool = False) -> Iterator[Connection]:
@@ -180,20 +145,16 @@ class UnitOfWork:
                 return
             self._refuse_replaced()
             connection = self._durable if durable else self._quick
-            with connection.begin():
-                # In every transaction, and so without SQLAlchemy's overhead.
-                found = driver_of(connection).execute("SELECT version_num FROM alembic_version").fetchone()
+            with sqlite.transaction(connection):
+                found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
                 if found is None or str(found[0]) != SCHEMA_VERSION:
                     raise StoreTooNew(
                         f"The store {self._path} was upgraded by a newer jobdash. Restart to go on."
                     )
                 yield connection
             self._refuse_replaced()  # what was committed into a deleted file is not written
-        except (DBAPIError, sqlite.DatabaseError) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            if isinstance(cause, sqlite.DatabaseError):
-                raise sqlite.store_error(self._path, cause) from error
-            raise
+        except sqlite.DatabaseError as error:
+            raise sqlite.store_error(self._path, error) from error
 
     def _refuse_replaced(self) -> None:
         refuse_replaced(self._path, self.identity)

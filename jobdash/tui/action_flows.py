@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import plan_text
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult, Choices, Note, Plan
@@ -28,7 +29,7 @@ from jobdash.tui.screens.dialog import AskScreen
 from jobdash.tui.screens.progress import ProgressScreen
 
 if TYPE_CHECKING:
-    from jobdash.operations.results import FetchedResults
+    from jobdash.operations.backends.base import FetchedResults
     from jobdash.operations.writer_thread import StoreWriter
 
 
@@ -81,7 +82,7 @@ class ActionFlows:
             with closing(self._context.open_browser()) as browser:
                 return plan_jobs(action, rows, situation, choices, hidden=hidden, browser=browser)
 
-        if any(row.local for row in rows):
+        if not all(rules_of(row).at_provider for row in rows):
             # Off this thread: it looks at processes and folders, and a disk may hang.
             with suppress(TimeoutError):
                 return await asyncio.wait_for(asyncio.to_thread(plan), _LOOK_MOST_S)
@@ -174,7 +175,7 @@ class ActionFlows:
         self._app.notify(text, severity="warning" if kept else "information")
 
     async def _ask_fetch(self, rows: Sequence[JobRow]) -> None:
-        going = [row for row in rows if row.local and row.unfinished and row.done]
+        going = [row for row in rows if row.unfinished and row.done and not rules_of(row).at_provider]
         attempts = self._context.browser.last_attempts([row.id for row in going]) if going else {}
         # Of items without keys nothing is kept: the fetch reports that, and there is nothing to ask.
         going = [row for row in going if row.id not in attempts or attempts[row.id].keyed]
@@ -192,19 +193,24 @@ class ActionFlows:
         self._app.run_worker(self._fetch(rows), name="fetch")
 
     async def _fetch(self, rows: Sequence[JobRow]) -> None:
-        async def write(store: StoreWriter) -> list[FetchedResults]:
-            from jobdash.operations.collect import Collector
+        async def write(_store: StoreWriter) -> list[FetchedResults]:
+            from jobdash.operations.backends.base import FetchRequest
             from jobdash.operations.results import fetch
 
-            open_browser = self._context.open_browser
-            collector = Collector(self._app.runtime.work(), open_browser, on_progress=received)
-            return await fetch(rows, Path.cwd(), open_browser, store, collector, partial=True)
+            request = FetchRequest(
+                Path.cwd(),
+                self._context.open_browser,
+                self._app.runtime.work(),
+                partial=True,
+                on_progress=received,
+            )
+            return await fetch(rows, request)
 
         def received(row: JobRow, size: int) -> None:
             under_way.fetching[row.id] = size
 
         under_way = self._context.under_way
-        under_way.fetching.update((row.id, 0) for row in rows if not row.local)
+        under_way.fetching.update((row.id, 0) for row in rows if rules_of(row).at_provider)
         try:
             fetched = await self._app.with_store(write)
         except (OSError, StoreError) as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, ActionSummary, Plan
 from jobdash.errors import StoreError
 from jobdash.tui.news import Severity
@@ -167,6 +168,7 @@ def single_toast(run: ActionRun) -> tuple[str, Severity]:
     name = clean(outcome.job.name, 60)
     status = LABELS[outcome.status_after] if outcome.status_after is not None else ""
     words = clean(outcome.reason or status, 300)
-    if outcome.result is ActionResult.FAILED and outcome.job.local and run.plan.action is not Action.RETRY:
+    here = not rules_of(outcome.job).at_provider  # what a provider answered says it all
+    if outcome.result is ActionResult.FAILED and here and run.plan.action is not Action.RETRY:
         return f"Failed to {plan_text.verb(run.plan).lower()} {name}: {words}; try again", "error"
     return f"{name}: {words}", SEVERITY[outcome.result]

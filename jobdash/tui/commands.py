@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.keys import format_key
 from textual.widget import Widget
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.decide import decide
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext
@@ -65,7 +66,7 @@ class CommandState:
     @property
     def script(self) -> bool:
         """Whether the job is one of the person's own scripts."""
-        return self.row is not None and self.row.local
+        return self.row is not None and not rules_of(self.row).at_provider
 
 
 def _always(_state: CommandState) -> bool:
@@ -133,7 +134,9 @@ def _retry(row: JobRow, context: DecisionContext) -> bool:
 
 
 def _fetch(row: JobRow, _context: DecisionContext) -> bool:
-    return bool(row.done) if row.local else row.remote_id is not None and row.remote_status in TERMINAL
+    if not rules_of(row).at_provider:
+        return bool(row.done)
+    return row.remote_id is not None and row.remote_status in TERMINAL
 
 
 _BOTH = (Place.MAIN, Place.JOB)

@@ -20,7 +20,7 @@ from jobdash.tui.runtime import Runtime
 from jobdash.tui.terminal.app import TerminalApp
 
 if TYPE_CHECKING:
-    from jobdash.operations.writer_thread import WriterLoop
+    from jobdash.operations.writer_thread import WriterThread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class Host(TerminalApp):
         """Execute a plan."""
         raise NotImplementedError
 
-    async def with_store(self, act: Callable[[WriterLoop], Awaitable[T]]) -> T:
+    async def with_store(self, act: Callable[[WriterThread], Awaitable[T]]) -> T:
         """Await something in the store's thread."""
         return await self.runtime.with_store(act)
 

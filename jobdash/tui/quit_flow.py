@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 
 from jobdash.domain.describe import plan_text
-from jobdash.domain.describe.script_text import stopped_pids
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
@@ -91,7 +90,7 @@ def under_way(runs: Sequence[ActionRun]) -> str:
 def _progress(run: ActionRun) -> str:
     if not run.stops_process:
         return f"{run.done:,} of {plan_text.counted(run.plan, run.total)} sent."
-    pids = stopped_pids(run.plan)
+    pids = plan_text.stopped_pids(run.plan)
     if run.bulk:
         ended = f"{run.done:,} of {plan_text.counted(run.plan, run.total)} ended"
         return f"{ended}; being stopped: {pids}. Without us each sees at its next item that it is over."

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from textual.message import Message
 
     from jobdash.operations.account_worker import AccountWorker
+    from jobdash.operations.backends.base import FetchedResults
     from jobdash.operations.context import OperationContext
     from jobdash.operations.rate_limiter import CancelToken
-    from jobdash.operations.results import FetchedResults
     from jobdash.operations.sync import SyncReport
-    from jobdash.operations.writer_thread import WriterLoop
+    from jobdash.operations.writer_thread import WriterThread
 
 T = TypeVar("T")
 SPARE_THREADS = 16
@@ -36,7 +36,7 @@ class Runtime:
         self._app = app
         self._context = context
         self._post_message = post
-        self._store: WriterLoop | None = None
+        self._store: WriterThread | None = None
         self._accounts: dict[str, AccountWorker] = {}
         self._stopped = False
 
@@ -53,10 +53,10 @@ class Runtime:
 
     async def _serve_store(self) -> None:
         try:
-            from jobdash.operations.writer_thread import WriterLoop
+            from jobdash.operations.writer_thread import WriterThread
 
             context = self._context
-            self._store = WriterLoop(
+            self._store = WriterThread(
                 context.config.database,
                 "demo" if context.demo else "tui",
                 context.clock,
@@ -164,14 +164,14 @@ class Runtime:
 
         from jobdash.operations.account_worker import poll_now
 
-        async def due(store: WriterLoop) -> None:
+        async def due(store: WriterThread) -> None:
             await poll_now(store)
             for worker in self._accounts.values():
                 worker.wake()
 
         self._store.start(due(self._store))
 
-    async def with_store(self, act: Callable[[WriterLoop], Awaitable[T]]) -> T:
+    async def with_store(self, act: Callable[[WriterThread], Awaitable[T]]) -> T:
         """Await something in the store's thread; raises StoreError while there is none."""
         if self._store is None or self._stopped:
             raise StoreError("the store is not open for writing; try again")

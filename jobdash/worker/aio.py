@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable
 from typing import TypeVar
 
 from jobdash.worker.item import Item
 from jobdash.worker.job import Job, JobOptions
 from jobdash.worker.job_run import JobRun
-from jobdash.worker.outcome import handled
+from jobdash.worker.outcome import LoopInstruction, handled, instruction
 from jobdash.worker.settings import TrackOptions
 
 T = TypeVar("T")
@@ -52,8 +52,32 @@ class AsyncJob(Job[T]):
         self._run.stop_listening()
 
 
-async def counted(options: TrackOptions, source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
-    """Yield the values, and count each when the next is asked for."""
+class CountedValues(AsyncIterator[T]):
+    """The values of a plain ``async for``, each counted when the next is asked for.
+
+    It knows the instruction that left the loop: the generator itself is closed by the event loop, later.
+    """
+
+    def __init__(self, options: TrackOptions, source: Iterable[T] | AsyncIterable[T]) -> None:
+        self._left_at: list[LoopInstruction] = []
+        self._values = _counted(options, source, self._left_at)
+
+    def __anext__(self) -> Awaitable[T]:
+        return self._values.__anext__()
+
+    async def aclose(self) -> None:
+        """End the loop."""
+        await self._values.aclose()
+
+    def __del__(self) -> None:
+        at = instruction(sys._getframe().f_back)  # noqa: SLF001 - see `JobRun.leave`
+        if at is not None:
+            self._left_at.append(at)
+
+
+async def _counted(
+    options: TrackOptions, source: Iterable[T] | AsyncIterable[T], left_at: list[LoopInstruction]
+) -> AsyncGenerator[T, None]:
     before = sys.exc_info()[1]
     run = await _begun(options)
     token, total, done = run.token, run.total, 0
@@ -70,10 +94,13 @@ async def counted(options: TrackOptions, source: Iterable[T] | AsyncIterable[T])
         if run.total != done:
             await asyncio.to_thread(run.set_total, done)
         await _concluded(run, None, exhausted=True)
-    except GeneratorExit:
-        await _left(run, handled(before), done + 1)
-        raise
     except BaseException as error:
+        if left_at:  # it is the event loop that closes the generator now, or cancels the task which does
+            await _left(run, None, done + 1, left_at[-1])
+            raise
+        if isinstance(error, GeneratorExit):
+            await _left(run, handled(before), done + 1, None)
+            raise
         await _concluded(run, error, exhausted=False)
         if run.continues(error):
             return
@@ -120,12 +147,12 @@ async def _concluded(run: JobRun, error: BaseException | None, *, exhausted: boo
     await asyncio.to_thread(run.conclude, error, exhausted)
 
 
-async def _left(run: JobRun, error: BaseException | None, yielded: int) -> None:
+async def _left(run: JobRun, error: BaseException | None, yielded: int, at: LoopInstruction | None) -> None:
     run.stop_listening()
     try:
-        await asyncio.to_thread(run.leave, error, yielded, None)
+        await asyncio.to_thread(run.leave, error, yielded, at)
     except RuntimeError:  # no event loop runs any more that could stand still
-        run.leave(error, yielded, None)
+        run.leave(error, yielded, at)
 
 
 async def _values(source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:

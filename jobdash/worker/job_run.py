@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Generator
 from functools import partial
-from types import FrameType
 from typing import Any
 from weakref import ref
 
@@ -24,7 +23,6 @@ from jobdash.worker.outcome import (
     begin_line,
     end_line,
     exit_outcome,
-    instruction,
     so_far,
     uncaught,
 )
@@ -75,6 +73,7 @@ class JobRun:
         self._begun = False
         self._startable = False
         self._left_at: LoopInstruction | None = None
+        self._left_by_exception = False
         self._all_yielded = False
         self._end_as: tuple[str, str] | None = None
         self._loop: ref[Generator[Any, None, None]] | None = None
@@ -221,6 +220,7 @@ class JobRun:
             if self._end_as is not None:
                 return
             self._end_as = word, ended
+            self._left_by_exception = error is not None
             if not self._begun:  # the thread that claims ends what it gets
                 return
         self._end(word, ended)
@@ -271,10 +271,14 @@ class JobRun:
         self.end_status = word
         if word == "cancelled" and self.token.stopped:
             print_line(ended_text(Status.CANCELLED, self.done, self.total))
-        is_news = word != "cancelled" or self.token.stopped
+        # A `break` is the script's own decision.
+        if word != "cancelled" or self.token.stopped or self._left_by_exception or self.failed:
+            self._print_end(word)
+
+    def _print_end(self, word: str) -> None:
         line = end_line(
             clean(self.name),
-            self.public_id if is_news or self.failed else None,
+            self.public_id,
             word,
             self.failed,
             self.total,
@@ -297,8 +301,8 @@ class JobRun:
         """Set the generator of a plain loop, by whose end the run ends."""
         self._loop = loop
 
-    def leave(self, error: BaseException | None, yielded: int, at: FrameType | None) -> None:
-        """End a plain loop that was left, ``at`` the frame that looped.
+    def leave(self, error: BaseException | None, yielded: int, at: LoopInstruction | None) -> None:
+        """End a plain loop that was left, ``at`` the place in the frame that looped.
 
         ``error`` is the exception that is being handled, if there is one. ``yielded`` is how many items the
         loop got. With all of them it is completed: `zip` asks for no more than it needs.
@@ -306,7 +310,7 @@ class JobRun:
         self._all_yielded = error is None and not self.token.stopped and yielded > 0 and yielded == self.total
         if self._all_yielded:
             self.succeeded = yielded
-        self._left_at = instruction(at)
+        self._left_at = at
         with contextlib.suppress(LeaseLost):  # it has been reported
             self.conclude(error, exhausted=self._all_yielded)
         if self.end_status == "completed" or (self.end_status == "cancelled" and not self.token.stopped):
@@ -315,12 +319,17 @@ class JobRun:
     def fail_if_uncaught(self) -> None:
         """End a loop that was left as failed, when the exception that has ended the script came from it.
 
-        While an exception goes up, the loop does not see it; at the end of the script Python keeps it.
+        While an exception goes up, the loop does not see it; at the end of the script Python keeps it. Only
+        then is there something to report about a loop that seemed to be left by a ``break``.
         """
         error = uncaught(self._left_at)
+        if error is None or self._pid != os.getpid():
+            return
         word, ended = exit_outcome(error, False, so_far(self.done, self.total))
-        if word == "failed" and self._pid == os.getpid():
-            self.recorder.fail_after_all(ended, self.succeeded - self._all_yielded)
+        if word == "failed" and not self.recorder.fail_after_all(ended, self.succeeded - self._all_yielded):
+            return
+        if not self._left_by_exception and not self.failed:
+            self._print_end(word)
 
     def abandon(self) -> None:
         """End a job whose loop was never ended: at the end of the interpreter."""

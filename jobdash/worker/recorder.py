@@ -200,15 +200,16 @@ class Recorder(StoreConnection):
                 self._give_up(error_text(self._path, trouble), _END_IS_LOST)
             self.close()
 
-    def fail_after_all(self, ended: str, done: int) -> None:
-        """Turn the end of a loop that was left into a failure at ``done``; nothing when it is too late."""
+    def fail_after_all(self, ended: str, done: int) -> bool:
+        """Turn the end of a loop that was left into a failure at ``done``; False when it is too late."""
         if self._claimed_as is None or identity(self._path) != self._file:
-            return
+            return False
         job_id, fence, actor = self._claimed_as
         with contextlib.suppress(sqlite.Error, JobdashError), exclusive() as outermost:
             if outermost:
                 with closing(open_for_worker(self._path)) as connection:
-                    while_busy(lambda: fail_left_loop(connection, job_id, fence, actor, ended, done))
+                    return while_busy(lambda: fail_left_loop(connection, job_id, fence, actor, ended, done))
+        return False
 
     def _write(self, lease: Lease) -> None:
         if self._counts is not None:

@@ -12,8 +12,9 @@ from jobdash.domain.text import encodable, names_a_secret, register_secret
 from jobdash.domain.time import SECOND, parse_span
 from jobdash.errors import ConfigError
 from jobdash.store.claims import ClaimRequest
-from jobdash.store.continuation import AUTO, WorkIdentity
+from jobdash.store.continuation import AUTO
 from jobdash.store.owner import current_owner
+from jobdash.store.work_identity import WorkIdentity
 from jobdash.worker import job_context, script
 from jobdash.worker.item_encoding import DETAIL_BYTES
 

@@ -18,7 +18,7 @@ from jobdash.worker.item import is_collection, length
 from jobdash.worker.item_encoding import DETAIL_BYTES, kept_key
 from jobdash.worker.job import Job, JobOptions
 from jobdash.worker.job_run import JobRun
-from jobdash.worker.outcome import handled
+from jobdash.worker.outcome import handled, instruction
 from jobdash.worker.process import uninterrupted
 from jobdash.worker.settings import TrackOptions
 
@@ -152,6 +152,12 @@ class Track(Generic[T]):
     With ``on_cancel="exit"`` a cancel raises `JobCancelled` where the loop is, which leaves the block and
     ends the script (130); with ``"continue"`` the loop or block ends, and the script goes on behind it.
 
+    The end of a run names the job's id and what the next run does, unless all went well or the loop was left
+    by a ``break``. A plain loop (``for x in track(…)``) cannot see the exception that leaves it: it learns of
+    one at the end of the script, if that was ended by it. One that is caught, ``sys.exit()`` in the body, and
+    an exception that ends a thread look like a ``break``: the job is cancelled, without a line. Use a block
+    there, which sees them all.
+
     Outcomes of very small items are written together every ``flush_interval`` seconds; those in between are
     done again after a crash. By default items with a key are written at once and mere counts every 0.2 s.
     """
@@ -202,10 +208,10 @@ class Track(Generic[T]):
         return self._job.conclude(error)
 
     def __aiter__(self) -> AsyncIterator[T]:
-        from jobdash.worker.aio import counted
+        from jobdash.worker.aio import CountedValues
 
         self._only_counts()
-        return counted(self._options, self._source)
+        return CountedValues(self._options, self._source)
 
     async def __aenter__(self) -> AsyncJob[T]:
         from jobdash.worker.aio import enter
@@ -286,7 +292,8 @@ def _counted(options: TrackOptions, source: Iterable[T], tail: _Tail) -> Generat
         run.set_total(done)
         run.conclude(None, exhausted=True)
     except GeneratorExit:
-        run.leave(handled(before), done + 1, sys._getframe().f_back)  # noqa: SLF001 - see `leave`
+        at = instruction(sys._getframe().f_back)  # noqa: SLF001 - see `leave`
+        run.leave(handled(before), done + 1, at)
         raise
     except BaseException as error:
         run.conclude(error, exhausted=False)

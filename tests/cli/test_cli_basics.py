@@ -11,11 +11,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import click
 import pytest
 from cli_kit import KEYS, ROOT, Cli
 
 from jobdash import __version__
-from jobdash.cli.main import COMMANDS
+from jobdash.cli.command import OptionalValue
+from jobdash.cli.main import COMMANDS, group
 
 HEAVY = {"asyncio", "rich", "pydantic", "sqlalchemy", "sqlmodel", "httpx2", "openai", "textual", "tomllib"}
 
@@ -68,6 +70,20 @@ def test_every_command_has_examples_and_the_shared_options(cli: Cli, name: str) 
     assert ran.code == 0
     assert f"Examples:\n  jobdash {name}" in ran.out
     assert all(option in ran.out for option in ("--json", "--db", "--config", "--debug"))
+
+
+def test_a_value_that_may_be_left_out_is_shown_as_it_is_typed() -> None:
+    shown = {}
+    with click.Context(group) as context:
+        for name in COMMANDS:
+            command = group.get_command(context, name)
+            assert command is not None
+            for option in (param for param in command.params if isinstance(param, OptionalValue)):
+                record = option.get_help_record(context)
+                assert record is not None
+                shown[name] = record[0]
+
+    assert shown == {"cancel": "--wait[=SPAN]", "remove": "--wait[=SPAN]"}
 
 
 @pytest.mark.parametrize("name", ["cancel", "force-fail", "remove"])

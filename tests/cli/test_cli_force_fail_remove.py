@@ -101,6 +101,36 @@ def test_the_providers_part_goes_on_request(cli: Cli) -> None:
     assert cli.calls("DELETE", "/v1/files/*") == 2
 
 
+def test_what_was_deleted_at_the_provider_is_known_after_an_undo(cli: Cli) -> None:
+    batch = cli.add_finished()
+    cli("sync")
+    removed = cli.json("remove", batch, "--remote", "--yes")["jobs"][0]
+    undone = cli.json("undo", "--yes")["jobs"][0]
+    cli("sync", "--full")
+
+    again = cli("remove", batch, "--remote", "--yes")
+
+    assert (removed["results_available"], undone["results_available"]) == (False, False)
+    assert (again.code, cli.calls("DELETE", "/v1/files/*")) == (0, 2)
+    assert "record removed; deleted earlier: input, output" in again.out
+    job = cli.job(batch)
+    assert (job["files"], job["deleted_at_provider"]) == ({}, ["input", "output"])
+    shown = cli("show", batch).out
+    assert "Results" not in shown
+    assert "Deleted there    input, output" in shown
+
+
+def test_results_that_are_still_there_are_available(cli: Cli) -> None:
+    batch = cli.add_finished()
+    cli("sync")
+    cli.fault(ErrorAnswer(500), "/v1/files/*", "DELETE", nth=2)
+
+    removed = cli("remove", batch, "--remote", "--yes", "--json").json["jobs"][0]
+
+    assert removed["results_available"] is True
+    assert cli.job(batch)["deleted_at_provider"] == ["input"]
+
+
 def test_what_stayed_is_said_and_kept_with_the_job(cli: Cli) -> None:
     # B-14
     batch = cli.add_finished("gemini")

@@ -19,7 +19,8 @@ FIELDS = (
     "id, provider, account, remote_id, name, status, raw_status, remote_status, outcome, status_reason,"
     " verdict, model, endpoint, total, succeeded, failed, cancelled, expired, remaining, created_at,"
     " started_at, finished_at, updated_at, expires_at, cancel_requested_at, removed_at, gone_at, attempt,"
-    " parent_id, child_ids, tags, usage, error, files, left_behind, stalled, shown_status,"
+    " parent_id, child_ids, tags, usage, error, files, deleted_at_provider, left_behind, stalled,"
+    " shown_status,"
     " fetched_at, results_folder, results_expire_at, results, input_tokens, output_tokens"
 )
 TIMES = [field.strip() for field in FIELDS.split(",") if field.strip().endswith("_at")]

@@ -49,6 +49,27 @@ def test_a_cancel_says_how_many_results_there_are(cli: Cli, run_script: Begin) -
     assert run.did("ok", first=25) == "cancelling"
 
 
+def test_the_age_of_a_sync_is_not_told_of_jobs_no_provider_is_asked_about(
+    cli: Cli, run_script: Begin
+) -> None:
+    run = run_script(total=4)
+    assert cli("list").err == "never asked yet: openai, gemini, work (jobdash sync does it)\n"
+    cli("sync")
+
+    for args in ((), ("-f", "account:local"), ("--csv",), ("--removed",)):
+        assert cli("list", *args).err == "", args
+    assert cli.json("list")["as_of"] is None
+    assert cli("cancel", "--all-pending", "--no-sync", "--dry-run").err == "dry run: nothing was changed\n"
+
+    cli.add()
+    cli("sync")
+    assert "as of" in cli("list").err
+    assert cli("list", "-f", "account:local").err == ""
+    assert cli.json("list")["as_of"] is not None
+    assert "as of" in cli("cancel", "--all-pending", "--no-sync", "--dry-run").err
+    assert jid(run) in cli("list").out
+
+
 def test_the_force_fail_of_a_script_is_retried_and_not_undone(cli: Cli, run_script: Begin) -> None:
     run = run_script(total=4)
     cli("force-fail", jid(run), "--yes")

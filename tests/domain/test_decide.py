@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from domain_kit import DAY, HOUR, MINUTE, NOW, job, plan, situation
 
-from jobdash.domain.decide import decide, may_ask_again
+from jobdash.domain.backends.provider_batch import may_ask_again
+from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import (
     Action,

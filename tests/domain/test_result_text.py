@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from domain_kit import HOUR, NOW, job
 
-from jobdash.domain.describe.job_story import story
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.result_text import odd_keys, outcome_counts, results_gone, to_fetch
 from jobdash.domain.job import JobRow
 from jobdash.domain.results import ResultCounts
@@ -50,7 +50,7 @@ def expired(**facts: object) -> JobRow:
 def test_what_a_batch_that_ended_early_has_to_fetch(row: JobRow, words: str) -> None:
     # D-3
     assert to_fetch(row) == words
-    assert (getattr(story(row, NOW), "text", "") or "") == words
+    assert (getattr(rules_of(row).story(row, NOW), "text", "") or "") == words
 
 
 def test_results_that_go_soon_are_said_to_as_long_as_they_were_not_fetched() -> None:
@@ -60,6 +60,6 @@ def test_results_that_go_soon_are_said_to_as_long_as_they_were_not_fetched() -> 
     assert results_gone(job(Status.COMPLETED, results_expire_at=NOW + 30 * DAY), NOW) == ""
     fetched = job(Status.COMPLETED, results_expire_at=NOW + DAY, fetched_at=NOW, results_ok=7)
     assert results_gone(fetched, NOW) == ""
-    remark = story(fetched, NOW)
+    remark = rules_of(fetched).story(fetched, NOW)
     assert remark is not None
     assert remark.text == "fetched: 7 ok"

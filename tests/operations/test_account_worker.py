@@ -19,7 +19,7 @@ from jobdash.errors import ConfigError, StoreError, Unavailable
 from jobdash.operations.account_session import ListPage
 from jobdash.operations.account_worker import AccountWorker
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.writer_thread import WriterLoop
+from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
 
@@ -31,7 +31,7 @@ class Threads:
     """A store worker, and account workers, each in a thread of its own."""
 
     world: World
-    store: WriterLoop
+    store: WriterThread
     synced: threading.Event = field(default_factory=threading.Event)
     syncs: list[str] = field(default_factory=list)
     troubled: threading.Event = field(default_factory=threading.Event)
@@ -83,7 +83,7 @@ class Threads:
 
 @pytest.fixture
 def threads(world: World) -> Iterator[Threads]:
-    made = Threads(world, WriterLoop(world.config.database, "test"))
+    made = Threads(world, WriterThread(world.config.database, "test"))
     ready = threading.Event()
     made.run(lambda: made.store.serve(ready.set))
     assert ready.wait(PATIENCE_S)

@@ -25,12 +25,12 @@ from jobdash.demo.emulator import (
 from jobdash.demo.emulator.faults import CutBody, ErrorAnswer
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
-from jobdash.domain.results import ResultCounts
+from jobdash.domain.results import ResultCounts, ResultFormat
 from jobdash.errors import UsageError
-from jobdash.operations.collect import Collector
+from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.result_formats import ResultFormat, check_format
-from jobdash.operations.results import FetchedResults, fetch
+from jobdash.operations.result_formats import check_format
+from jobdash.operations.results import fetch
 from jobdash.store.writer import Writer
 
 CONTENT = "*/content"
@@ -46,11 +46,15 @@ async def collected(
     wanted: ResultFormat = ResultFormat.JSONL,
     on_progress: Callable[[JobRow, int], None] = lambda _row, _size: None,
 ) -> FetchedResults:
-    def browser() -> Browser:
-        return Browser(world.config.database, world.ms)
-
-    collector = Collector(world.work, browser, wanted, on_progress)
-    (done,) = await fetch([row], folder, browser, world.store, collector, partial=partial)
+    request = FetchRequest(
+        folder,
+        lambda: Browser(world.config.database, world.ms),
+        world.work,
+        partial=partial,
+        format=wanted,
+        on_progress=on_progress,
+    )
+    (done,) = await fetch([row], request)
     return done
 
 

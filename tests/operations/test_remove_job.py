@@ -118,7 +118,7 @@ async def test_clean_up_only_keeps_the_record(world: World) -> None:
     job = world.browser.job(row.id)
     assert job is not None
     # The provider goes on naming them in its answers; they are gone all the same.
-    assert job.files == {}
+    assert (job.files, job.deleted) == ({}, ("input", "output"))
 
 
 async def test_a_provider_that_cannot_be_asked_keeps_the_record_unless_forced(world: World) -> None:

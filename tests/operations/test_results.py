@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from functools import partial as partial_of
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ from shared.local_kit import ELSEWHERE, LAPSED, begin
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.collect import Collector
+from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.results import FetchedResults, fetch
+from jobdash.operations.results import fetch
 from jobdash.operations.wait import WaitProgress, wait_until
 
 FOR_EVER = 10**13
@@ -27,9 +26,7 @@ FOR_EVER = 10**13
 
 async def fetched(local: LocalWorld, job_id: int, folder: Path, *, partial: bool = False) -> FetchedResults:
     rows = [local.row(job_id)]
-    browser = partial_of(Browser, local.path)
-    collector = Collector(local.work, browser)
-    (one,) = await fetch(rows, folder, browser, local.store, collector, partial=partial)
+    (one,) = await fetch(rows, FetchRequest(folder, lambda: Browser(local.path), local.work, partial=partial))
     return one
 
 

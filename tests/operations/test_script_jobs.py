@@ -449,7 +449,7 @@ async def test_the_log_says_who_did_what(local: LocalWorld) -> None:
 
 
 def test_items_are_json_of_their_own(local: LocalWorld) -> None:
-    from jobdash.operations.results import item_json
+    from jobdash.operations.script_results import item_json
 
     run = begin(local.path)
     run.did("error")

@@ -10,7 +10,7 @@ from operations_kit import World
 from shared.event_kit import log
 
 from jobdash.errors import StoreError
-from jobdash.operations.writer_thread import WriterLoop
+from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.writer import Writer
 
 
@@ -33,7 +33,7 @@ async def test_writes_that_wait_for_the_disk_together_each_get_their_answer(worl
 
 
 async def test_the_dashboards_writer_answers_other_loops_and_says_when_it_is_closed(world: World) -> None:
-    worker = WriterLoop(world.config.database, "test", world.ms)
+    worker = WriterThread(world.config.database, "test", world.ms)
     ready = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(worker.serve(ready.set)), daemon=True)
     thread.start()
@@ -47,7 +47,7 @@ async def test_the_dashboards_writer_answers_other_loops_and_says_when_it_is_clo
 
 
 async def test_who_asks_while_the_dashboards_writer_ends_is_answered(world: World) -> None:
-    worker = WriterLoop(world.config.database, "test", world.ms)
+    worker = WriterThread(world.config.database, "test", world.ms)
     ready, asking = threading.Event(), threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(worker.serve(ready.set)), daemon=True)
     thread.start()

@@ -60,6 +60,12 @@ def test_a_command_that_only_looks_loads_neither_database_nor_sdk(made: Path, ar
     assert not found & (SDKS | DATABASE | SERVER | {"textual", "asyncio"})
 
 
+def test_a_command_that_writes_loads_neither_database_nor_sdk(made: Path) -> None:
+    found = command("force-fail", "-f", "status:pending", "--yes", "--db", str(made))
+    assert "jobdash.store.writer" in found
+    assert not found & (SDKS - {"stamina"} | DATABASE | SERVER | {"textual"})
+
+
 def test_list_json_is_the_leanest_of_all(made: Path) -> None:
     found = command("list", "--json", "--db", str(made))
     assert not found & {

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
-from jobdash.store.continuation import CannotResumeError, Continuation, WorkIdentity, agrees
+from jobdash.store.continuation import CannotResumeError, Continuation, agrees
 from jobdash.store.lease_transitions import make_pending, reset_errors
 from jobdash.store.leases import ItemWrite
 from jobdash.store.owner import current_owner
+from jobdash.store.work_identity import WorkIdentity
 
 HERE = current_owner()
 WORK = WorkIdentity("/a/run.py", "/a/run.py", "main", None, "", "process 1")
@@ -142,6 +143,56 @@ def test_keys_that_share_fewer_than_half_are_another_work(db: sqlite3.Connection
             db.execute("DELETE FROM item WHERE job_id = ?", (again.job_id,))
             db.execute("DELETE FROM attempt WHERE job_id = ?", (again.job_id,))
             db.execute("DELETE FROM job WHERE id = ?", (again.job_id,))
+
+
+OTHERS = ["w", "x", "y", "z"]
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "removed", "running"])
+def test_a_left_job_that_one_of_other_keys_hides_is_named(db: sqlite3.Connection, end: str) -> None:
+    first = left(run(db), "ok", "ok", word="cancelled")
+    newer = run(db, work=process(2), keys=lambda: OTHERS)
+    newer.lease.expect(OTHERS)
+    if end != "running":
+        newer.lease.finish("failed" if end == "failed" else "completed", "x")
+    if end == "removed":
+        db.execute("UPDATE job SET removed_at = 1 WHERE id = ?", (newer.job_id,))
+
+    again = run(db, work=process(3))
+
+    assert again.job_id not in {first.job_id, newer.job_id}
+    assert again.choice.passed_over is not None
+    assert (again.choice.passed_over.public_id, again.choice.reason) == (
+        first.public_id,
+        f"a newer job with other keys, {newer.public_id}, stands before it",
+    )
+
+
+def test_a_left_job_of_another_work_is_named_when_only_its_keys_agree(db: sqlite3.Connection) -> None:
+    first = left(run(db, work=WORK._replace(function="old")), "ok", word="cancelled")
+    newer = run(db, work=process(2)._replace(arguments="tuesday"), keys=lambda: OTHERS)
+    newer.lease.expect(OTHERS)
+    newer.lease.finish("completed", "x")
+    again = run(db, work=process(3))
+    assert again.choice.passed_over is not None
+    assert (again.choice.passed_over.public_id, again.choice.reason) == (
+        first.public_id,
+        "it is of another loop, in old of /a/run.py",
+    )
+
+
+def test_a_left_job_whose_work_was_done_since_is_not_named(db: sqlite3.Connection) -> None:
+    left(run(db), "ok", word="cancelled")
+    left(run(db, work=process(2), resume="never"), *["ok"] * 4, word="completed")
+    assert run(db, work=process(3)).choice == Continuation()
+
+
+def test_a_left_job_that_shares_too_few_keys_is_not_named(db: sqlite3.Connection) -> None:
+    left(run(db), "ok", word="cancelled")
+    newer = run(db, work=process(2), keys=lambda: OTHERS)
+    newer.lease.expect(OTHERS)
+    newer.lease.finish("completed", "x")
+    assert run(db, work=process(3), keys=lambda: ["m", "n", "o"]).choice == Continuation()
 
 
 def test_keys_are_compared_by_a_sample_of_a_huge_job(db: sqlite3.Connection) -> None:

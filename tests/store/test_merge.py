@@ -71,6 +71,15 @@ def test_what_is_not_given_stays() -> None:
     assert merge(known(**full), remote(), SOURCE) == {}
 
 
+def test_a_deleted_file_stays_deleted_though_its_provider_names_it() -> None:
+    answer = remote(files={"input": "f", "output": "g"})
+    assert merge(known(files='{"batch":null,"input":null}'), answer, SOURCE) == {
+        "files": '{"batch":null,"input":null,"output":"g"}'
+    }
+    assert merge(known(files='{"input":null,"output":"g"}'), answer, SOURCE) == {}
+    assert merge(known(files="{}"), answer, SOURCE) == {}, "as earlier versions wrote it"
+
+
 def test_what_is_given_is_written() -> None:
     answer = remote(total=9, failed=0, usage={"b": 2, "a": 1}, errors=(remote_error("bad"),))
     assert merge(known(failed=1), answer, SOURCE) == {

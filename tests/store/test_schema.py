@@ -21,13 +21,15 @@ from jobdash.store.schema.generate import SILENT, UNSEEN, main, schema_sql
 from jobdash.store.schema.migrate import upgrade
 from jobdash.store.schema.tables import Base, JobRecord, table
 from jobdash.store.sort_orders import Sort, SortOrder, key_of
+from jobdash.store.statements import STATEMENTS_FILE
 from jobdash.store.writer import Writer
 
 
-def test_the_committed_file_is_made_of_the_tables(tmp_path: Path) -> None:
-    made = tmp_path / "schema.sql"
-    main(made)
+def test_the_committed_files_are_made_of_the_tables(tmp_path: Path) -> None:
+    made, statements = tmp_path / "schema.sql", tmp_path / "statements.sql"
+    main(made, statements)
     assert made.read_bytes() == SCHEMA_FILE.read_bytes()
+    assert statements.read_bytes() == STATEMENTS_FILE.read_bytes()
     assert schema_sql() == schema_sql()
 
 

@@ -91,7 +91,7 @@ def test_no_result_is_returned_for_what_sqlite_rolls_back(path: Path, writer: Wr
 
     def undoes_all(w: Writer) -> None:  # as a full disk does
         with w._transaction(durable=True) as connection:
-            connection.exec_driver_sql("UPDATE OR ROLLBACK job SET public_id = 'twice'")
+            connection.execute("UPDATE OR ROLLBACK job SET public_id = 'twice'")
 
     with pytest.raises(StoreError):
         writer.batch([lambda w: log(w, "a", "done"), undoes_all, lambda w: log(w, "b", "done")])

@@ -212,6 +212,31 @@ async def test_a_job_without_a_provider_id_has_nothing_to_copy(path: Path) -> No
         assert "no id to copy" in dash.toast
 
 
+@pytest.mark.parametrize("keys", ["enter", "l", "doctor"])
+async def test_the_footer_of_every_screen_can_be_clicked(path: Path, keys: str) -> None:
+    async with dashboard(path, rows=jobs("in_progress"), working=False) as dash:
+        if keys == "doctor":
+            dash.app.action_doctor()
+        else:
+            await dash.press(keys)
+        await dash.until(lambda: dash.app.screen is not dash.app.main and "Close" in dash.screen)
+
+        await dash.pilot.click("#keys", offset=(dash.line("keys").index("Close"), 0))
+
+        await dash.until(lambda: dash.app.screen is dash.app.main)
+
+
+async def test_the_doctor_is_asked_again_by_a_click(path: Path) -> None:
+    async with dashboard(path, rows=jobs("in_progress"), working=False) as dash:
+        dash.app.action_doctor()
+        await dash.until(lambda: "Ask again" in dash.screen and "1 jobs" in dash.screen)
+        add(path, job(2))
+
+        await dash.pilot.click("#keys", offset=(dash.line("keys").index("Ask"), 0))
+
+        await dash.until(lambda: "2 jobs" in dash.screen)
+
+
 async def test_the_mouse_reaches_rows_tabs_headers_and_keys(path: Path) -> None:
     async with dashboard(path, rows=jobs(*MIXED), working=False) as dash:
         await dash.pilot.click("#table", offset=(10, 3))

@@ -101,6 +101,20 @@ def test_other_keys_are_another_work(runs: Runs) -> None:
     assert "fewer than half of its keys are among those of this run" in err
 
 
+def test_a_cancelled_run_behind_a_completed_one_of_other_keys_is_named(runs: Runs, seen: Seen) -> None:
+    runs.run("c", "a b c d")
+    first = seen.job("nightly")["public_id"]
+    runs.run("-", "w x y z")
+    second = seen.job("nightly")["public_id"]
+    did, err = runs.run("-", "a b c d")
+    assert did == "a b c d"
+    assert err == (
+        f"jobdash: nightly ({seen.job('nightly')['public_id']}) is a new job. {first} was left at 2 of 4 and"
+        f" is not continued: a newer job with other keys, {second}, stands before it."
+        f' To go on with it: resume="{first}"\n'
+    )
+
+
 def test_code_without_a_file_continues_nothing(runs: Runs, seen: Seen) -> None:
     code = KEYED.replace("{name}", "").replace("{more}", "")
     assert runs.start(["-c", code], "c a b c d\n")[0] == "a b"

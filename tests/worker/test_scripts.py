@@ -251,10 +251,53 @@ def test_a_script_that_fails_in_a_plain_loop_leaves_it_early(scripts: Scripts, s
         """
     )
     assert code == 1
-    assert err.rstrip().endswith("ValueError: of the script's own")
+    known_as = seen.job("raises")["public_id"]
+    assert err.endswith(
+        "ValueError: of the script's own\n"
+        f"jobdash: raises ({known_as}) is failed; the next run of this script begins from the start:"
+        " without key= nothing tells what is done\n"
+    )
     assert seen.counts("raises") == ("failed", 100, 25, 0)
     assert seen.attempts("raises") == [(1, "ValueError: of the script's own")]
     assert seen.job("raises")["error"] == "ValueError: of the script's own"
+
+
+def test_a_script_that_fails_in_an_async_loop_leaves_it_early(scripts: Scripts, seen: Seen) -> None:
+    code, err, _ = scripts.run(
+        """
+        import asyncio
+        async def main():
+            async for number in jobdash.track(range(100), "raises"):
+                if number == 25: raise ValueError("of the script's own")
+        asyncio.run(main())
+        """
+    )
+    assert code == 1
+    known_as = seen.job("raises")["public_id"]
+    assert f"\njobdash: raises ({known_as}) is failed; the next run" in err
+    assert seen.counts("raises") == ("failed", 100, 25, 0)
+    assert seen.attempts("raises") == [(1, "ValueError: of the script's own")]
+
+
+LOOPS = {
+    "plain": "for x in jobdash.track(range(9), 'left'):",
+    "block": "with jobdash.track(range(9), 'left') as job:\n  for x in job:",
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_interrupt_of_the_scripts_own_handler_ends_with_the_way_to_go_on(
+    loop: str, scripts: Scripts, seen: Seen
+) -> None:
+    _, err, _ = scripts.run(f"{LOOPS[loop]}\n    raise KeyboardInterrupt")
+    known_as = seen.job("left")["public_id"]
+    assert f"\njobdash: left ({known_as}) is cancelled; the next run of this script begins" in f"\n{err}"
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_break_has_nothing_to_report(loop: str, scripts: Scripts, seen: Seen) -> None:
+    code, err, _ = scripts.run(f"{LOOPS[loop]}\n    break")
+    assert (code, err, seen.counts("left")[0]) == (0, "", "cancelled")
 
 
 def test_a_script_that_fails_at_the_last_item_has_not_done_it(scripts: Scripts, seen: Seen) -> None:

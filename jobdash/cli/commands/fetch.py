@@ -54,7 +54,7 @@ def command(context: CliContext, selector: JobSelector, folder: Path, wanted: st
     second fetch finds it there. A script's job has one file, if its items have keys.
     """
     from jobdash.cli.fetch_output import FetchWishes, fetch_jobs
-    from jobdash.operations.result_formats import ResultFormat
+    from jobdash.domain.results import ResultFormat
 
     wishes = FetchWishes(None if str(folder) == "-" else folder, ResultFormat(wanted), partial)
     return fetch_jobs(context, selector, wishes)

@@ -79,7 +79,8 @@ def _sync(context: CliContext) -> int:
 def _print_json(listing: JobListing, context: CliContext) -> None:
     browser, now = context.opened.browser, system_clock()
     total = browser.count(listing.scope)
-    rest = {"total": total, "as_of": rfc3339(as_of(browser, context.config))}
+    moment = None if listing.only_local(browser) else as_of(browser, context.config)
+    rest = {"total": total, "as_of": rfc3339(moment)}
     document_with("jobs", (job_json(job, now) for job in listing.jobs(browser)), rest)
 
 
@@ -90,4 +91,4 @@ def _print(listing: JobListing, context: CliContext, *, as_csv: bool) -> None:
         print_csv(listing, context.opened.browser)
     else:
         print_table(listing, context.opened.browser)
-    print_age(context)
+    print_age(listing, context)

@@ -95,7 +95,7 @@ def _print(context: CliContext, job_id: int, events: bool, items: _Items | None)
     job = browser.job(job_id)
     assert job is not None, "jobs are never deleted"
     attempts = browser.attempts(job_id)
-    failed = None if job.row.local else browser.failed_requests(job_id)
+    failed = browser.failed_requests(job_id)
     print_job(job, now, attempts, failed)
     # That a job has counts only stands among its facts.
     if items is not None and (not attempts or attempts[0].keyed or browser.have_items([job_id])):
@@ -112,13 +112,14 @@ def _document(context: CliContext, job_id: int, events: bool, items: _Items | No
     from jobdash.cli.event_lines import event_json
     from jobdash.cli.job_json import job_json
     from jobdash.cli.output import document, document_with
+    from jobdash.domain.backends.registry import rules_of
     from jobdash.domain.time import system_clock
 
     browser = context.opened.browser
     job = browser.job(job_id)
     assert job is not None, "jobs are never deleted"
     shape: dict[str, Any] = job_json(job, system_clock())
-    if not job.row.local:
+    if rules_of(job.row).at_provider:
         from jobdash.cli.job_json import failures_json
 
         shape |= failures_json(job, browser)

@@ -39,7 +39,7 @@ def to_fetch(row: JobRow) -> str:
 
     Empty where that is nothing, or unknown, or fetched already.
     """
-    if row.local or row.fetched_at is not None or not row.succeeded or row.total is None:
+    if row.fetched_at is not None or not row.succeeded or row.total is None:
         return ""
     if row.status not in {Status.EXPIRED, Status.CANCELLED}:
         return ""

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
-
+from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.sanitize import stored_error
-from jobdash.store.schema.tables import AccountRecord, table
+from jobdash.store.statements import statement
 from jobdash.store.unit_of_work import UnitOfWork
 
-accounts = table(AccountRecord)
-
-_REQUESTED = or_(
-    accounts.c.next_poll_at == 0,
-    and_(accounts.c.claimed_until.is_not(None), accounts.c.next_poll_at != accounts.c.claimed_until),
-)
-"""While an account is claimed: it was made due since (F5, an action)."""
-_ADD_ACCOUNT = insert(accounts).on_conflict_do_nothing()
+_ADD = statement("add_account")
+_DUE = statement("due_accounts")
+_BUSY = statement("busy_accounts")
+_CLAIM = statement("claim_accounts")
+_EXTEND = statement("extend_claims")
+_SET_HEALTH = statement("set_health")
+_POLL_NOW = statement("poll_now")
+_POLL_ALL_NOW = statement("poll_all_now")
 
 
 class AccountWrites(UnitOfWork):
@@ -43,30 +40,20 @@ class AccountWrites(UnitOfWork):
         polling it. A time beyond the longest interval was written by a clock that has been set back since:
         it is ignored.
         """
-        names = (account, *duplicates)
-        free = or_(
-            accounts.c.claimed_until.is_(None),
-            accounts.c.claimed_until <= now,
-            accounts.c.claimed_until > now + longest_ms,
-        )
-        due = or_(accounts.c.next_poll_at <= now, accounts.c.next_poll_at > now + longest_ms)
-        these = accounts.c.name.in_(names)
-        claim = update(accounts).where(these).values(next_poll_at=until, claimed_until=until)
+        names, ahead = (account, *duplicates), now + longest_ms
         with self._transaction() as connection:
-            connection.execute(_ADD_ACCOUNT, [{"name": name, "provider": provider} for name in names])
-            if connection.execute(select(accounts.c.name).where(these, due)).first() is None:
-                busy = select(accounts.c.name).where(these, ~free)
-                if not overdue or connection.execute(busy).first() is not None:
+            _add(connection, names, provider)
+            if _DUE.run_among(connection, names, now=now, ahead=ahead).fetchone() is None:
+                busy = _BUSY.run_among(connection, names, now=now, ahead=ahead).fetchone()
+                if not overdue or busy is not None:
                     return False
-            connection.execute(claim)
+            _CLAIM.run_among(connection, names, until=until)
             return True
 
     def extend_poll(self, account: str, until: int, *, duplicates: Sequence[str] = ()) -> None:
         """Extend the claim of a poll that takes long, unless the account was made due since."""
-        mine = (accounts.c.name.in_((account, *duplicates)), ~_REQUESTED)
-        keep = update(accounts).where(*mine).values(next_poll_at=until, claimed_until=until)
         with self._transaction() as connection:
-            connection.execute(keep)
+            _EXTEND.run_among(connection, (account, *duplicates), until=until)
 
     def set_health(
         self,
@@ -89,29 +76,30 @@ class AccountWrites(UnitOfWork):
         change may have happened after this poll read its list.
         """
         names = (account, *duplicates)
-        earliest = func.min(accounts.c.next_poll_at, next_poll_at)
-        columns: dict[str, Any] = {
-            "asked_at": asked_at,
-            "next_poll_at": case((_REQUESTED, earliest), else_=next_poll_at) if claimed else next_poll_at,
-            "claimed_until": None,
-            "error": None if error is None else stored_error(error),
-            "error_kind": error_kind,
-            "retry_after_until": retry_after_until,
-        }
-        if error is None:
-            columns["ok_at"] = asked_at
-        if discovered is not None:
-            columns["discovered"] = discovered
-        if first_sync_done is not None:
-            columns["first_sync_done"] = int(first_sync_done)
         with self._transaction() as connection:
-            connection.execute(_ADD_ACCOUNT, [{"name": name, "provider": provider} for name in names])
-            connection.execute(update(accounts).where(accounts.c.name.in_(names)).values(**columns))
+            _add(connection, names, provider)
+            _SET_HEALTH.run_among(
+                connection,
+                names,
+                asked_at=asked_at,
+                succeeded_at=asked_at if error is None else None,
+                next_poll_at=next_poll_at,
+                claimed=claimed,
+                error=None if error is None else stored_error(error),
+                error_kind=error_kind,
+                retry_after_until=retry_after_until,
+                discovered=discovered,
+                first_sync_done=first_sync_done,
+            )
 
     def poll_now(self, account: str | None = None) -> None:
         """Make an account (or every one) due."""
-        due = update(accounts).values(next_poll_at=0)
-        if account is not None:
-            due = due.where(accounts.c.name == account)
         with self._transaction() as connection:
-            connection.execute(due)
+            if account is None:
+                _POLL_ALL_NOW.run(connection)
+            else:
+                _POLL_NOW.run_among(connection, (account,))
+
+
+def _add(connection: Connection, names: Sequence[str], provider: str) -> None:
+    _ADD.run_many(connection, [{"name": name, "provider": provider} for name in names])

@@ -4,49 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, null, select, update
-
 from jobdash.domain.job import JobRow
-from jobdash.store.dialects.sqlite import chunks, driver_of
+from jobdash.store.dialects.sqlite import Connection, chunks
 from jobdash.store.records import Precondition, Refusal
-from jobdash.store.rows import ROW_COLUMNS, job_row
+from jobdash.store.rows import job_row
 from jobdash.store.sanitize import public_id, stored, stored_error
-from jobdash.store.schema.tables import EventRecord, ItemRecord, JobRecord, TagRecord, table
-from jobdash.store.unit_of_work import CompiledStatement, UnitOfWork
+from jobdash.store.statements import statement
+from jobdash.store.unit_of_work import UnitOfWork
 
-job = table(JobRecord)
-items = table(ItemRecord)
-tags = table(TagRecord)
-
-_SELECT_ROW = CompiledStatement(
-    select(*(job.c[name] for name in ROW_COLUMNS)).where(job.c.id == bindparam("job_key"))
-)
-_UPDATE = update(job).where(job.c.id == bindparam("job_key"))
-_SET = CompiledStatement(_UPDATE)
-# This ends a worker's right to write: the store refuses a worker that still holds the old fence.
-_SET_AND_FENCE = CompiledStatement(
-    _UPDATE.values(
-        fence=job.c.fence + 1,
-        last_owner=func.coalesce(job.c.owner, job.c.last_owner),
-        owner=null(),
-        lease_until=null(),
-    )
-)
-_INSERT_EVENT = CompiledStatement(insert(table(EventRecord)))
-_TAKEN = select(job.c.public_id).where(job.c.public_id.in_(bindparam("words", expanding=True)))
-_MAKE_DUE = "UPDATE account SET next_poll_at = :now WHERE name = :name AND next_poll_at > :now"
+_ROW = statement("job_row")
+_SET = statement("set_job")
+_SET_AND_FENCE = statement("set_job_and_fence")
+_INSERT_EVENT = statement("insert_event")
+_PUBLIC_IDS = statement("public_ids")
+_POLL_SOON = statement("poll_soon")
 
 
 class JobWrites(UnitOfWork):
     """Reads and writes one job inside a transaction, and logs what is done to it."""
 
     def _row(self, connection: Connection, job_id: int) -> JobRow | None:
-        values = _SELECT_ROW.run(connection, job_key=job_id).fetchone()
+        values = _ROW.run(connection, job_key=job_id).fetchone()
         return None if values is None else job_row(values)
 
     def _row_now(self, connection: Connection, job_id: int) -> JobRow:
         """Return a job that exists, as the triggers have left it."""
-        return job_row(_SELECT_ROW.run(connection, job_key=job_id).fetchone())
+        return job_row(_ROW.run(connection, job_key=job_id).fetchone())
 
     def _checked(
         self, connection: Connection, job_id: int, fence: int, accept: Precondition | None
@@ -63,14 +46,14 @@ class JobWrites(UnitOfWork):
         return row if reason is None else Refusal(reason, row)
 
     def _set(self, connection: Connection, job_id: int, **columns: Any) -> None:
-        _SET.run(connection, job_key=job_id, **columns)
+        _SET.set_columns(connection, columns, job_key=job_id)
 
     def _set_and_fence(self, connection: Connection, job_id: int, **columns: Any) -> None:
-        _SET_AND_FENCE.run(connection, job_key=job_id, **columns)
+        _SET_AND_FENCE.set_columns(connection, columns, job_key=job_id)
 
     def _make_due(self, connection: Connection, account: str) -> None:
         """Let an account be polled now: one of its jobs has just become unfinished, or cancelling."""
-        driver_of(connection).execute(_MAKE_DUE, {"now": self._clock(), "name": account})
+        _POLL_SOON.run(connection, now=self._clock(), account=account)
 
     @staticmethod
     def _new_public_ids(connection: Connection, count: int) -> list[str]:
@@ -79,7 +62,7 @@ class JobWrites(UnitOfWork):
         while len(fresh) < count:
             more = {public_id() for _ in range(count - len(fresh))}
             for words in chunks(sorted(more)):
-                more.difference_update(connection.execute(_TAKEN, {"words": words}).scalars())
+                more.difference_update(taken for (taken,) in _PUBLIC_IDS.run_among(connection, words))
             fresh |= more
         return list(fresh)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import FORCE_FAILED, UNFINISHED, Status
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import driver_of
+from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
 from jobdash.store.rows import UNFINISHED_REMOTELY
 from jobdash.store.sanitize import stored
@@ -157,7 +155,7 @@ class CancelWrites(SnapshotWrites):
         for (job_id,) in found:
             with self._transaction() as connection:
                 one = f"{_UNANSWERED} AND id = ?"
-                if driver_of(connection).execute(one, (account, origin, after_ms, job_id)).fetchone():
+                if connection.execute(one, (account, origin, after_ms, job_id)).fetchone():
                     self._set(
                         connection, job_id, cancel_requested_at=None, cancel_reason=None, cancel_doubt=0
                     )

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert
-
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import FailedRequest, RemoteJob
-from jobdash.store.commands.base import JobWrites, items
+from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.merge import changed_columns, error_entries
 from jobdash.store.sanitize import as_json, distinct, stored, stored_error
+from jobdash.store.statements import statement
 
 MOST_FAILED = 50_000
 """Failed requests kept of one batch: as many as the largest batches have."""
@@ -26,10 +25,8 @@ _MOST_GROUPS = 100
 _IN_DETAIL = 3
 _ROWS_A_TRANSACTION = 2_500
 
-_FORGET = delete(items).where(
-    items.c.job_id == bindparam("job_key"), items.c.seq >= bindparam("first"), items.c.seq < bindparam("end")
-)
-_KEEP = insert(items).prefix_with("OR REPLACE")
+_DELETE = statement("delete_items_between")
+_REPLACE = statement("replace_item")
 
 
 class ErrorWrites(JobWrites):
@@ -78,12 +75,13 @@ class ErrorWrites(JobWrites):
         """Replace the failed requests kept of a batch, a bounded number of rows at a time."""
         for first in range(0, MOST_FAILED, _ROWS_A_TRANSACTION):
             with self._transaction() as connection:
-                span = {"job_key": job_id, "first": first, "end": first + _ROWS_A_TRANSACTION}
-                if connection.execute(_FORGET, span).rowcount < _ROWS_A_TRANSACTION:
+                end = first + _ROWS_A_TRANSACTION
+                deleted = _DELETE.run(connection, job_key=job_id, first=first, end=end)
+                if deleted.rowcount < _ROWS_A_TRANSACTION:
                     break
         for some in chunks(rows, _ROWS_A_TRANSACTION):
             with self._transaction() as connection:
-                connection.execute(_KEEP, list(some))
+                _REPLACE.run_many(connection, some)
 
 
 def _rows(job_id: int, failed: Sequence[FailedRequest], now: int) -> list[dict[str, Any]]:

@@ -5,51 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, text, update
-
 from jobdash.domain.job import JobRow
 from jobdash.store.commands.base import JobWrites
+from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.records import Intent, IntentKind, InUse, Precondition, Refusal
-from jobdash.store.rows import INTENT_COLUMNS, UNFINISHED_REMOTELY, intent_row
+from jobdash.store.rows import intent_row
 from jobdash.store.sanitize import stored
-from jobdash.store.schema.tables import IntentRecord, table
-from jobdash.store.unit_of_work import CompiledStatement
+from jobdash.store.statements import statement
 
 TAKEN_BACK = "its removal was taken back or carried out elsewhere"
 
-intents = table(IntentRecord)
-_COLUMNS = [intents.c[name] for name in INTENT_COLUMNS]
-_THIS = intents.c.id == bindparam("intent_key")
-_THIS_OPEN = (_THIS, intents.c.closed_at.is_(None))
-
-_INSERT = CompiledStatement(insert(intents))
-_OPEN = CompiledStatement(select(intents.c.id).where(*_THIS_OPEN))
-_CLOSED = CompiledStatement(select(*_COLUMNS).where(_THIS, intents.c.closed_at.is_not(None)))
-_CLOSE = CompiledStatement(
-    update(intents)
-    .where(*_THIS_OPEN)
-    .values(closed_at=bindparam("now"), result=bindparam("outcome"))
-    .returning(*_COLUMNS)
-)
-_WAITING = select(intents.c.id).where(
-    intents.c.job_id == bindparam("job_key"),
-    intents.c.kind == str(IntentKind.REMOVE),
-    intents.c.closed_at.is_(None),
-)
-_TAKE_OVER = (
-    update(intents)
-    .where(*_THIS_OPEN, intents.c.owner == bindparam("was"), intents.c.deadline == bindparam("until"))
-    .values(owner=bindparam("mine"), deadline=bindparam("later"))
-)
-_RENEW = update(intents).where(*_THIS_OPEN).values(deadline=bindparam("later"))
-_USER_UNFINISHED = UNFINISHED_REMOTELY.replace("remote_status", "user.remote_status")
-# Unfinished jobs are few, however long the history: the partial index finds them. A removed one runs on.
-_USER_OF = text(
-    "SELECT user.public_id FROM job AS mine JOIN job AS user INDEXED BY job_unfinished"
-    " ON user.origin = mine.origin AND user.provider = mine.provider AND user.id <> mine.id"
-    f" WHERE mine.id = :job_key AND {_USER_UNFINISHED} AND user.gone_at IS NULL"
-    " AND EXISTS (SELECT 1 FROM json_each(user.files) AS file WHERE file.value = :file) LIMIT 1"
-)
+_INSERT = statement("insert_intent")
+_OPEN = statement("open_intent")
+_CLOSED = statement("closed_intent")
+_CLOSE = statement("close_intent")
+_WAITING = statement("waiting_removals")
+_TAKE_OVER = statement("take_over_intent")
+_RENEW = statement("renew_intent")
+_USER_OF_FILE = statement("user_of_file")
 
 
 class IntentWrites(JobWrites):
@@ -87,13 +60,14 @@ class IntentWrites(JobWrites):
     def renew_intent(self, intent_id: int, deadline: int) -> bool:
         """Move the deadline of an intent whose request is sent once more; False when it was closed."""
         with self._transaction(durable=True) as connection:
-            renewed = connection.execute(_RENEW, {"intent_key": intent_id, "later": deadline})
+            renewed = _RENEW.run(connection, intent_key=intent_id, later=deadline)
             return renewed.rowcount == 1
 
     @staticmethod
     def _user_of(connection: Connection, job_id: int, file_id: str) -> str | None:
         """Return the public id of an unfinished job of the same server that needs a file, if there is one."""
-        return connection.execute(_USER_OF, {"job_key": job_id, "file": file_id}).scalar()
+        found = _USER_OF_FILE.run(connection, job_key=job_id, file=file_id).fetchone()
+        return None if found is None else str(found[0])
 
     def close_intent(self, intent_id: int, result: str) -> bool:
         """Write how a request ended; False when the intent was closed elsewhere."""
@@ -110,7 +84,7 @@ class IntentWrites(JobWrites):
             "later": deadline,
         }
         with self._transaction() as connection:
-            return connection.execute(_TAKE_OVER, change).rowcount == 1
+            return _TAKE_OVER.run(connection, **change).rowcount == 1
 
     def _open(
         self,
@@ -163,5 +137,5 @@ class IntentWrites(JobWrites):
 
     def _close_waiting(self, connection: Connection, job_id: int, now: int, outcome: str) -> None:
         """Close a job's waiting removal, if it has one: it was taken back, or the job is removed already."""
-        for (intent_id,) in connection.execute(_WAITING, {"job_key": job_id}).all():
+        for (intent_id,) in _WAITING.run(connection, job_key=job_id).fetchall():
             self._close(connection, intent_id, now, outcome)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
-
-from sqlalchemy import Connection, bindparam, select
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import UNFINISHED
-from jobdash.store.commands.base import job
 from jobdash.store.commands.intents import TAKEN_BACK, IntentWrites
 from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import chunks
-from jobdash.store.merge import FILES_DELETED
+from jobdash.store.dialects.sqlite import Connection, chunks
+from jobdash.store.merge import kept_files
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, Undoable, UndoKind, UndoOutcome
-from jobdash.store.sanitize import stored_error
+from jobdash.store.sanitize import as_json, stored_error
+from jobdash.store.statements import statement
 
 NOT_CONFIRMED = "the cancel was not confirmed in time; the job stays"
 _OVERDUE = (
@@ -30,7 +27,7 @@ _CLEARED: dict[UndoKind, dict[str, Any]] = {
     UndoKind.FORCE_FAIL: {"verdict": None, "verdict_at": None, "verdict_reason": None},
     UndoKind.WAITING_REMOVAL: {"removing": None},
 }
-_FILES = select(job.c.files).where(job.c.id == bindparam("job_key"))
+_FILES = statement("job_files")
 
 
 class RemoveWrites(IntentWrites):
@@ -68,16 +65,19 @@ class RemoveWrites(IntentWrites):
             self._set(connection, job_id, left_behind=None if what is None else stored_error(what))
             return self._row_now(connection, job_id)
 
-    def known_files(self, job_id: int) -> dict[str, str]:
-        """Return the known files of a job at its provider, by role."""
-        with self._transaction() as connection:
-            files = connection.execute(_FILES, {"job_key": job_id}).scalar()
-            return json.loads(files) if files else {}
+    def remote_files(self, job_id: int, observed: Mapping[str, str]) -> dict[str, str | None]:
+        """Return what a provider keeps of a job by role, None for what was deleted; see `kept_files`.
 
-    def set_files_deleted(self, job_id: int) -> None:
-        """Write that all files of the job at its provider are deleted, which its answers may still name."""
+        ``observed`` are the files that its last answer names.
+        """
         with self._transaction() as connection:
-            self._set(connection, job_id, files=FILES_DELETED)
+            return kept_files(_files(connection, job_id), observed)
+
+    def set_deleted(self, job_id: int, role: str) -> None:
+        """Write that a file of the job (or its `BATCH`) was deleted at its provider."""
+        with self._transaction() as connection:
+            files = kept_files(_files(connection, job_id), {})
+            self._set(connection, job_id, files=as_json({**files, role: None}))
 
     def begin_waiting_removal(
         self,
@@ -158,3 +158,8 @@ class RemoveWrites(IntentWrites):
 
 def _version(row: JobRow) -> tuple[object, ...]:
     return row.fence, row.removed_at, row.verdict, row.removing
+
+
+def _files(connection: Connection, job_id: int) -> str | None:
+    found = _FILES.run(connection, job_key=job_id).fetchone()
+    return None if found is None else found[0]

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from jobdash.domain.items import RETRIED, Attempt
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, Status
@@ -16,7 +14,7 @@ from jobdash.domain.time import MINUTE, SECOND
 from jobdash.store import lease_transitions
 from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import chunks, driver_of
+from jobdash.store.dialects.sqlite import Connection, chunks
 from jobdash.store.leases import MOST_ROWS
 from jobdash.store.owner import Owner
 from jobdash.store.records import EndedLocally, Precondition, Refusal, Retried, UndoKind
@@ -58,7 +56,7 @@ class ScriptJobWrites(JobWrites):
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
                 return row
-            now, driver, kept = self._clock(), driver_of(connection), stored(reason or CANCELLED_BY_USER)
+            now, driver, kept = self._clock(), connection, stored(reason or CANCELLED_BY_USER)
             if row.status is not Status.PENDING and lease_transitions.has_worker(driver, job_id, now):
                 lease_transitions.request_cancel(driver, job_id, now, kept)
                 detail = "its worker was told"
@@ -83,7 +81,7 @@ class ScriptJobWrites(JobWrites):
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
                 return row
-            now, driver = self._clock(), driver_of(connection)
+            now, driver = self._clock(), connection
             lease_transitions.end_attempts(driver, job_id, now, f"force-failed by {self._actor.name}")
             lease_transitions.force_fail(driver, job_id, now, stored(reason) if reason else None)
             self._add_event(connection, now, UndoKind.FORCE_FAIL, row, "done", reason or "", bulk=bulk)
@@ -103,7 +101,7 @@ class ScriptJobWrites(JobWrites):
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
                 return row
-            now, driver = self._clock(), driver_of(connection)
+            now, driver = self._clock(), connection
             if row.unfinished:
                 lease_transitions.end_attempts(driver, job_id, now, f"removed by {self._actor.name}")
                 lease_transitions.cancel(driver, job_id, now, CANCELLED_BY_USER)
@@ -131,7 +129,7 @@ class ScriptJobWrites(JobWrites):
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
                 return row
-            now, driver = self._clock(), driver_of(connection)
+            now, driver = self._clock(), connection
             last = _last_attempt(driver, job_id)
             if row.status is Status.PENDING:
                 if starting and lease_transitions.is_starting(driver, job_id, now):
@@ -152,7 +150,7 @@ class ScriptJobWrites(JobWrites):
     def _retried(
         self, connection: Connection, job_id: int, last: Attempt | None, now: int, *, starting: bool
     ) -> Retried:
-        driver = driver_of(connection)
+        driver = connection
         if starting:
             lease_transitions.set_starting(driver, job_id, None, now + _STARTING_MS)
         number = _attempt_number(driver, job_id)
@@ -165,7 +163,7 @@ class ScriptJobWrites(JobWrites):
         other is started.
         """
         with self._transaction() as connection:
-            now, driver = self._clock(), driver_of(connection)
+            now, driver = self._clock(), connection
             row = self._row_now(connection, job_id)
             if row.fence == fence and row.status is Status.PENDING:
                 lease_transitions.set_starting(
@@ -189,7 +187,7 @@ class ScriptJobWrites(JobWrites):
         closed: list[JobRow] = []
         for some in chunks(lease_transitions.abandoned_cancels(self._reading, self._clock()), MOST_ROWS):
             with self._transaction() as connection:
-                now, driver = self._clock(), driver_of(connection)
+                now, driver = self._clock(), connection
                 for job_id in set(some).intersection(lease_transitions.abandoned_cancels(driver, now)):
                     lease_transitions.end_attempts(driver, job_id, now, LOST_WORKER)
                     lease_transitions.cancel(driver, job_id, now, CANCELLED_BY_USER)
@@ -206,7 +204,7 @@ class ScriptJobWrites(JobWrites):
         ended = 0
         for some in chunks(lease_transitions.leases_of_dead(self._reading, self._clock()), MOST_ROWS):
             with self._transaction() as connection:
-                now, driver = self._clock(), driver_of(connection)
+                now, driver = self._clock(), connection
                 for job_id in set(some).intersection(lease_transitions.leases_of_dead(driver, now)):
                     lease_transitions.end_lease(driver, job_id, now)
                     ended += 1
@@ -219,7 +217,7 @@ class ScriptJobWrites(JobWrites):
     def add_fetched_file(self, job_id: int, file: Path) -> JobRow:
         """Write where a local job's results were saved, so that a removal can delete them."""
         with self._transaction() as connection:
-            files = _local_files(driver_of(connection), job_id)
+            files = _local_files(connection, job_id)
             if str(file) not in files.values():
                 role = next(role for role in _roles() if role not in files)
                 self._set(connection, job_id, files=as_json(files | {role: str(file)}))
@@ -235,9 +233,7 @@ class ScriptJobWrites(JobWrites):
 
     def _ended_locally(self, connection: Connection, job_id: int) -> EndedLocally:
         """Return a job whose lease was ended, and the process that held it last."""
-        (owner,) = (
-            driver_of(connection).execute("SELECT last_owner FROM job WHERE id = ?", (job_id,)).fetchone()
-        )
+        (owner,) = connection.execute("SELECT last_owner FROM job WHERE id = ?", (job_id,)).fetchone()
         return EndedLocally(self._row_now(connection, job_id), Owner.read(owner))
 
 

@@ -5,24 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
-
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LATE_CANCEL, TERMINAL, Status
-from jobdash.store.commands.base import job
-from jobdash.store.commands.intents import IntentWrites, intents
+from jobdash.store.commands.intents import IntentWrites
+from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, merge
 from jobdash.store.rows import SET_BACK_MS
-from jobdash.store.unit_of_work import CompiledStatement
+from jobdash.store.statements import statement
 
-SELECT_KNOWN = select(*(job.c[name] for name in KNOWN_COLUMNS))
-_KNOWN_BY_ID = CompiledStatement(SELECT_KNOWN.where(job.c.id == bindparam("job_key")))
-_MOVE_INTENTS = (
-    update(intents)
-    .where(intents.c.job_id == bindparam("job_key"), intents.c.closed_at.is_(None))
-    .values(account=bindparam("adopter"))
-)
+KNOWN_BY_ID = statement("known_by_id")
+_ADOPT_INTENTS = statement("adopt_intents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +57,7 @@ class SnapshotWrites(IntentWrites):
             return AppliedSnapshot(believed=True, changed=False)
         if "account" in changes:
             # Intents of the job are closed by the account that polls it from now on.
-            connection.execute(_MOVE_INTENTS, {"job_key": known["id"], "adopter": changes["account"]})
+            _ADOPT_INTENTS.run(connection, job_key=known["id"], adopter=changes["account"])
         ends = changes.get("remote_status") in TERMINAL and known["remote_status"] not in TERMINAL
         if not ends or known["removed_at"] is not None:
             return AppliedSnapshot(believed=True, changed=True)
@@ -79,7 +72,7 @@ class SnapshotWrites(IntentWrites):
 
     def _apply_to(self, connection: Connection, job_id: int, observed: RemoteJob, asked_at: int) -> None:
         """Write the answer to a request for one job."""
-        values = _KNOWN_BY_ID.run(connection, job_key=job_id).fetchone()
+        values = KNOWN_BY_ID.run(connection, job_key=job_id).fetchone()
         known = dict(zip(KNOWN_COLUMNS, values, strict=True))
         source = SnapshotSource(known["account"], asked_at)
         self._apply(connection, known, observed, source, seen_at=asked_at)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
-
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, Status
-from jobdash.store.commands.base import items, job, tags
-from jobdash.store.commands.intents import intents
 from jobdash.store.commands.snapshots import SnapshotWrites
+from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
 from jobdash.store.sanitize import distinct, stored, stored_error, stored_named, stored_words
+from jobdash.store.statements import statement
 
 NOT_SUBMITTED = "not submitted"
 UNCONFIRMED = "unconfirmed"
@@ -21,29 +19,15 @@ SUBMITTING = "submitting"
 """Values of ``raw_status`` before a provider gives one."""
 _LATE = "answered after it was given up"
 
-_SUPERSEDED_BY = select(job.c.superseded_by).where(job.c.id == bindparam("job_key"))
-_child = job.alias()
-_PARENT = select(_child.c.parent_id).where(_child.c.id == bindparam("child_key")).scalar_subquery()
-_NO_LONGER_SUPERSEDED = (
-    update(job)
-    .where(job.c.id == _PARENT, job.c.superseded_by == bindparam("child_key"))
-    .values(superseded_by=None)
-)
-_LISTED_BY = (
-    update(intents)
-    .where(
-        intents.c.id == bindparam("intent_key"),
-        intents.c.closed_at.is_(None),
-        intents.c.deadline > bindparam("until"),
-    )
-    .values(deadline=bindparam("until"))
-)
-_DOUBLE = select(job.c.id).where(
-    job.c.remote_id == bindparam("remote"),
-    job.c.provider == bindparam("provider"),
-    job.c.origin == select(job.c.origin).where(job.c.id == bindparam("job_key")).scalar_subquery(),
-    job.c.id != bindparam("job_key"),
-)
+_SUPERSEDED_BY = statement("superseded_by")
+_UNSET_SUPERSEDED = statement("unset_superseded")
+_SHORTEN_INTENT = statement("shorten_intent")
+_INSERT_JOB = statement("insert_submitted_job")
+_INSERT_TAG = statement("insert_tag")
+_DOUBLE = statement("double_of_job")
+_DELETE_ITEMS = statement("delete_items")
+_MOVE_INTENTS = statement("move_intents")
+_DELETE_JOB = statement("delete_job")
 
 
 class SubmitWrites(SnapshotWrites):
@@ -115,7 +99,7 @@ class SubmitWrites(SnapshotWrites):
         A later deadline changes nothing.
         """
         with self._transaction() as connection:
-            connection.execute(_LISTED_BY, {"intent_key": intent_id, "until": until})
+            _SHORTEN_INTENT.run(connection, intent_key=intent_id, until=until)
 
     def leave_unconfirmed(self, intent_id: int, reason: str, *, action: str = "reconcile") -> JobRow | None:
         """End a submit whose result is unknown; a sync that finds its key confirms it later."""
@@ -131,7 +115,7 @@ class SubmitWrites(SnapshotWrites):
             if self._row_now(connection, intent.job_id).remote_id is None:
                 self._set(connection, intent.job_id, **columns)
                 if columns["remote_status"] == Status.FAILED:
-                    connection.execute(_NO_LONGER_SUPERSEDED, {"child_key": intent.job_id})
+                    _UNSET_SUPERSEDED.run(connection, child_key=intent.job_id)
             return self._log_submit(connection, intent, action, "failed", reason)
 
     def _given_up(self, connection: Connection, intent_id: int, action: str) -> Intent | None:
@@ -152,36 +136,34 @@ class SubmitWrites(SnapshotWrites):
         return row
 
     def _last_retry(self, connection: Connection, parent_id: int) -> JobRow | None:
-        child = connection.execute(_SUPERSEDED_BY, {"job_key": parent_id}).scalar()
-        return None if child is None else self._row(connection, child)
+        found = _SUPERSEDED_BY.run(connection, job_key=parent_id).fetchone()
+        return None if found is None or found[0] is None else self._row(connection, found[0])
 
     def _insert_new(self, connection: Connection, new: NewJob, now: int) -> JobRow:
         (public_id,) = self._new_public_ids(connection, 1)
-        made = connection.execute(
-            insert(job),
-            {
-                "public_id": public_id,
-                "provider": new.provider,
-                "account": new.account,
-                "origin": new.origin,
-                "submit_key": new.key,
-                "name": stored(new.name),
-                "remote_status": str(Status.PENDING),
-                "raw_status": SUBMITTING,
-                "model": new.model and stored(new.model),
-                "endpoint": new.endpoint and stored(new.endpoint),
-                "total": new.total,
-                "created_at": now,
-                "parent_id": new.parent_id,
-            },
+        made = _INSERT_JOB.run(
+            connection,
+            public_id=public_id,
+            provider=new.provider,
+            account=new.account,
+            origin=new.origin,
+            submit_key=new.key,
+            name=stored(new.name),
+            remote_status=str(Status.PENDING),
+            raw_status=SUBMITTING,
+            model=new.model and stored(new.model),
+            endpoint=new.endpoint and stored(new.endpoint),
+            total=new.total,
+            created_at=now,
+            parent_id=new.parent_id,
         )
         job_id = made.lastrowid
+        assert job_id is not None
         words = [
             {"job_id": job_id, "key": distinct(key), "value": stored_named(key, value)}
             for key, value in new.tags.items()
         ]
-        if words:
-            connection.execute(insert(tags), words)
+        _INSERT_TAG.run_many(connection, words)
         return self._row_now(connection, job_id)
 
     def _absorb_double(self, connection: Connection, job_id: int, remote: RemoteJob) -> None:
@@ -191,8 +173,8 @@ class SubmitWrites(SnapshotWrites):
         """
         place = {"job_key": job_id, "remote": remote.remote_id}
         provider = self._row_now(connection, job_id).provider
-        double = connection.execute(_DOUBLE, {**place, "provider": provider}).scalar()
+        double = _DOUBLE.run(connection, **place, provider=provider).fetchone()
         if double is not None:
-            connection.execute(delete(items).where(items.c.job_id == double))
-            connection.execute(update(intents).where(intents.c.job_id == double).values(job_id=job_id))
-            connection.execute(delete(job).where(job.c.id == double))
+            _DELETE_ITEMS.run(connection, job_key=double[0])
+            _MOVE_INTENTS.run(connection, job_key=double[0], target_key=job_id)
+            _DELETE_JOB.run(connection, job_key=double[0])

@@ -8,19 +8,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, UNFINISHED
-from jobdash.store.commands.base import job, tags
-from jobdash.store.commands.snapshots import SELECT_KNOWN, AppliedSnapshot, SnapshotWrites
-from jobdash.store.dialects.sqlite import chunks
+from jobdash.store.commands.snapshots import KNOWN_BY_ID, AppliedSnapshot, SnapshotWrites
+from jobdash.store.dialects.sqlite import Connection, chunks
 from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, is_older
 from jobdash.store.records import UpsertResult
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.sanitize import distinct, stored, stored_named
+from jobdash.store.statements import statement
 
 GONE_AFTER_MS = 5 * 60 * 1000
 """Two 404s at least this far apart mean that a job is gone."""
@@ -28,47 +25,15 @@ _JOBS_A_TRANSACTION = 250
 _TAGS_A_JOB = 16
 """Entries of metadata kept of a job; together this is under 5,000 rows a transaction."""
 
-_BY_REMOTE_ID = SELECT_KNOWN.where(
-    job.c.remote_id.in_(bindparam("words", expanding=True)),
-    job.c.provider == bindparam("provider"),
-    job.c.origin == bindparam("origin"),
-)
-_BY_SUBMIT_KEY = SELECT_KNOWN.where(
-    job.c.submit_key.in_(bindparam("words", expanding=True)),
-    job.c.remote_id.is_(None),
-    job.c.provider == bindparam("provider"),
-)
-# Only a submit that got no answer has no remote id: these rows are few, and lie together in the index.
-_BY_INPUT_FILE = SELECT_KNOWN.where(
-    job.c.remote_id.is_(None),
-    job.c.remote_status.in_(sorted(UNFINISHED)),
-    job.c.provider == bindparam("provider"),
-    job.c.origin == bindparam("origin"),
-    func.json_extract(job.c.files, "$.input").in_(bindparam("words", expanding=True)),
-)
-_SEEN = (
-    update(job)
-    .where(
-        job.c.id == bindparam("job_key"),
-        or_(
-            job.c.seen_at.is_(None),
-            job.c.seen_at < bindparam("asked"),
-            job.c.seen_at > bindparam("ahead"),
-        ),
-    )
-    .values(
-        seen_at=bindparam("asked"),
-        unchanged_polls=case((bindparam("unchanged"), job.c.unchanged_polls + 1), else_=0),
-    )
-)
-_RESET_UNCHANGED = update(job).where(job.c.id == bindparam("job_key")).values(unchanged_polls=0)
-_IDS_BEHIND = select(job.c.id, job.c.remote_id).where(job.c.id > bindparam("last")).order_by(job.c.id)
-_LAST_ID = select(job.c.id).order_by(job.c.id.desc()).limit(1)
-_ALL_NONE = dict.fromkeys(
-    column.name
-    for column in job.columns
-    if column.computed is None and column.server_default is None and column.name != "id"
-)
+_BY_REMOTE_ID = statement("known_by_remote_id")
+_BY_SUBMIT_KEY = statement("known_by_submit_key")
+_BY_INPUT_FILE = statement("known_by_input_file")
+_MARK_SEEN = statement("mark_seen")
+_LAST_ID = statement("last_job_id")
+_JOBS_BEHIND = statement("jobs_behind")
+_INSERT_JOB = statement("insert_listed_job")
+_INSERT_TAG = statement("insert_new_tag")
+_ALL_NONE: dict[str, Any] = dict.fromkeys(_INSERT_JOB.parameters)
 
 
 @dataclass
@@ -158,7 +123,7 @@ class SyncWrites(SnapshotWrites):
                     {"job_key": before["id"], "asked": source.asked_at, "ahead": ahead, "unchanged": same}
                 )
         if seen:
-            connection.execute(_SEEN, seen)
+            _MARK_SEEN.run_many(connection, seen)
         if unknown:
             collected.inserted += self._insert(connection, provider, origin, unknown, source)
 
@@ -187,7 +152,7 @@ class SyncWrites(SnapshotWrites):
         source: SnapshotSource,
     ) -> list[int]:
         now = self._clock()
-        last = connection.execute(_LAST_ID).scalar() or 0
+        last = _LAST_ID.run(connection).fetchone()[0] or 0
         ids = self._new_public_ids(connection, len(jobs))
         rows = [
             {
@@ -201,22 +166,21 @@ class SyncWrites(SnapshotWrites):
             }
             for public, observed in zip(ids, jobs, strict=True)
         ]
-        connection.execute(insert(job), rows)
-        made = {remote: id_ for id_, remote in connection.execute(_IDS_BEHIND, {"last": last})}
+        _INSERT_JOB.run_many(connection, rows)
+        made = {remote: id_ for id_, remote in _JOBS_BEHIND.run(connection, last=last)}
         words = [
             {"job_id": made[observed.remote_id], "key": distinct(key), "value": stored_named(key, value)}
             for observed in jobs
             for key, value in islice(observed.metadata.items(), _TAGS_A_JOB)
             if value != observed.submit_key
         ]
-        if words:
-            connection.execute(sqlite_insert(tags).on_conflict_do_nothing(), words)
+        _INSERT_TAG.run_many(connection, words)
         return sorted(made.values())
 
     def reset_unchanged_polls(self, job_id: int) -> None:
         """Reset the count of unchanged lists of a job: it was requested singly."""
         with self._transaction() as connection:
-            connection.execute(_RESET_UNCHANGED, {"job_key": job_id})
+            self._set(connection, job_id, unchanged_polls=0)
 
     def mark_not_found(self, job_id: int, asked_at: int) -> bool:
         """Record a 404 for a job; return whether that makes it gone now.
@@ -225,9 +189,11 @@ class SyncWrites(SnapshotWrites):
         Jobs whose remote status is terminal are not changed.
         """
         with self._transaction() as connection:
-            statement = SELECT_KNOWN.where(job.c.id == job_id)
-            known = connection.execute(statement).mappings().one_or_none()
-            if known is None or known["remote_status"] in TERMINAL or known["gone_at"] is not None:
+            values = KNOWN_BY_ID.run(connection, job_key=job_id).fetchone()
+            if values is None:
+                return False
+            known = _as_dict(values)
+            if known["remote_status"] in TERMINAL or known["gone_at"] is not None:
                 return False
             seen_at = self._not_ahead(known["seen_at"])
             if seen_at is not None and asked_at < seen_at:
@@ -250,16 +216,18 @@ def _known(
     found: dict[str, dict[str, Any]] = {}
     place = {"provider": provider, "origin": origin}
     for words in chunks([observed.remote_id for observed in jobs]):
-        for row in connection.execute(_BY_REMOTE_ID, {"words": words, **place}):
-            found[row.remote_id] = _as_dict(row)
+        for row in _BY_REMOTE_ID.run_among(connection, words, **place):
+            before = _as_dict(row)
+            found[before["remote_id"]] = before
     keys = [observed.submit_key for observed in jobs if observed.submit_key]
     for some in chunks(keys):
-        for row in connection.execute(_BY_SUBMIT_KEY, {"words": some, "provider": provider}):
-            found[f"key {row.submit_key}"] = _as_dict(row)
+        for row in _BY_SUBMIT_KEY.run_among(connection, some, provider=provider):
+            before = _as_dict(row)
+            found[f"key {before['submit_key']}"] = before
     # A server that keeps no metadata still returns the file, which was uploaded for this one batch.
     files = [word for observed in jobs if not observed.submit_key and (word := observed.files.get("input"))]
     for some in chunks(files):
-        for row in connection.execute(_BY_INPUT_FILE, {"words": some, **place}):
+        for row in _BY_INPUT_FILE.run_among(connection, some, **place):
             before = _as_dict(row)
             found[f"file {json.loads(before['files'])['input']}"] = before
     return found
@@ -284,7 +252,7 @@ def _submitted(known: dict[str, dict[str, Any]], observed: RemoteJob) -> dict[st
     return known.pop(_input_file(observed))
 
 
-def _as_dict(row: Row[Any]) -> dict[str, Any]:
+def _as_dict(row: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(KNOWN_COLUMNS, row, strict=True))
 
 

@@ -182,6 +182,7 @@ def _job(
         usage=_dict(usage) or None,
         errors=_dicts(errors),
         files=_texts(files),
+        deleted=tuple(role for role, file_id in _dict(files).items() if file_id is None),
         seen_at=seen_at,
         submit_key=submit_key,
         results_folder=results_folder,
@@ -206,7 +207,9 @@ def _dict(text: Any) -> dict[str, Any]:
 
 def _texts(text: Any) -> dict[str, str]:
     return {
-        name: value if isinstance(value, str) else json.dumps(value) for name, value in _dict(text).items()
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in _dict(text).items()
+        if value is not None
     }
 
 

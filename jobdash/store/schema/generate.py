@@ -1,4 +1,6 @@
-"""The triggers, and ``schema.sql``: ``python -m jobdash.store.schema.generate`` writes it for fresh stores.
+"""The triggers, and the committed SQL: ``python -m jobdash.store.schema.generate`` writes it.
+
+``schema.sql`` makes fresh stores, ``dialects/sqlite.sql`` has the statements of the writer.
 
 The triggers keep revisions, ``updated_at`` and the tally in whatever process writes: a statement of ours can
 forget to count, a trigger cannot. None of them uses a function of ours, so that any program that opens the
@@ -11,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table, create_mock_engine
+from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.schema import ExecutableDDLElement
 
 from jobdash.store.bootstrap import SCHEMA_FILE, SCHEMA_VERSION
+from jobdash.store.schema.statements import statements_sql
 from jobdash.store.schema.tables import NOW_MS, Base
+from jobdash.store.statements import STATEMENTS_FILE
 
 SILENT = frozenset(
     {"id", "public_id", "seen_at", "not_found_at", "updated_at", "revision", "done_before", "unchanged_polls"}
@@ -96,9 +101,11 @@ def _place(statement: str) -> tuple[bool, str]:
     return (False, "") if statement.startswith("CREATE TABLE") else (True, statement)
 
 
-def main(target: Path = SCHEMA_FILE) -> None:
-    """Write the file."""
-    target.write_text(schema_sql(), encoding="utf-8", newline="\n")
+def main(schema: Path = SCHEMA_FILE, statements: Path = STATEMENTS_FILE) -> None:
+    """Write both files."""
+    schema.write_text(schema_sql(), encoding="utf-8", newline="\n")
+    text = statements_sql(dialect(paramstyle="named"))
+    statements.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from rich.cells import cell_len
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
-from jobdash.domain.describe.job_story import ended_sentence
 from jobdash.domain.describe.result_text import outcome_counts
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
@@ -20,7 +20,7 @@ from jobdash.domain.failures import (
 from jobdash.domain.job import Event, JobDetails, JobRow
 from jobdash.domain.status import Status, label
 from jobdash.domain.text import clean
-from jobdash.domain.time import HOUR, MINUTE, SECOND, local_date, short_span
+from jobdash.domain.time import HOUR, local_date, short_span
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui.render import job_cells, job_story
 from jobdash.tui.render.symbols import Symbols
@@ -146,17 +146,11 @@ def _rate(row: JobRow, now: int) -> str:
     elapsed, done = now - (row.started_at or row.created_at), row.done - (row.done_before or 0)
     if elapsed <= 0 or done <= 0:
         return ""
-    if not row.local:
-        return f"{done * HOUR // elapsed:,}/h"
-    # Of a script's items one wants to see at once whether they move.
-    for name, span in (("s", SECOND), ("min", MINUTE)):
-        if done * span >= elapsed:
-            return (
-                f"{done * span / elapsed:,.1f}/{name}"
-                if done * span < 10 * elapsed
-                else f"{done * span // elapsed:,}/{name}"
-            )
-    return f"{done * HOUR // elapsed:,}/h"
+    units = rules_of(row).rate_units
+    name, span = next((unit for unit in units if done * unit[1] >= elapsed), units[-1])
+    if span < HOUR and done * span < 10 * elapsed:
+        return f"{done * span / elapsed:,.1f}/{name}"
+    return f"{done * span // elapsed:,}/{name}"
 
 
 def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = None) -> list[TextLine]:
@@ -165,7 +159,7 @@ def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = Non
     ``failed`` are the failed requests that are known.
     """
     failed = failed or FailedRequests()
-    ended = ended_sentence(job.row)
+    ended = rules_of(job.row).ended_sentence(job.row)
     lines: list[TextLine] = [((ended, "warning"),), ()] if ended else []
     groups = failure_groups(job, failed)
     if groups and truncated(job, failed) and failed.kept:
@@ -228,6 +222,8 @@ def detail_lines(job: JobDetails, width: int, now: int) -> list[TextLine]:
     if row.verdict:
         rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
     rows += [(f"{clean(role)} file", clean(file_id)) for role, file_id in job.files.items()]
+    if job.deleted:
+        rows.append(("deleted there", clean(", ".join(job.deleted))))
     rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
     if job.usage:
         rows.append(("usage", clean(", ".join(f"{key} {value:,}" for key, value in _numbers(job.usage)))))

@@ -6,18 +6,14 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
-from jobdash.domain.describe.job_story import story
 from jobdash.domain.describe.result_text import fetching_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
-from jobdash.operations.job_lookup import Browser
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, fit, gap
-
-_ITEM_ERRORS = 300
-"""Errors of a script's job that are read for the detail line."""
 
 
 def title_spans(
@@ -46,7 +42,7 @@ def title_spans(
 
 
 def _id(row: JobRow) -> str:
-    return clean(row.remote_id or (row.public_id if row.local else f"{row.public_id} (not submitted)"), 60)
+    return clean(rules_of(row).reference(row), 60)
 
 
 def _expires_soon(row: JobRow, now: int) -> bool:
@@ -91,7 +87,7 @@ def script_story_spans(row: JobRow, start_failure: str, width: int, now: int, sy
 
 
 def _story(row: JobRow, now: int) -> list[Span]:
-    remark = story(row, now)
+    remark = rules_of(row).story(row, now)
     return [] if remark is None else [Span(*remark)]
 
 
@@ -124,21 +120,3 @@ def _cut(spans: list[Span], width: int, more: str) -> list[Span]:
         kept.append(span)
         room -= span.cells
     return kept
-
-
-def known_errors(browser: Browser, row: JobRow) -> list[tuple[str, int]]:
-    """Return messages and numbers of errors for the table's detail line."""
-    if not row.local:
-        return browser.errors_summary(row.id)
-    if failure := start_failure(browser, row):
-        return [(failure, 1)]
-    errors = browser.item_errors(row.id, _ITEM_ERRORS)
-    if errors.complete and errors.groups:
-        return [(group.error or group.error_type or "error", group.count) for group in errors.groups]
-    return [(row.error, 1)] if row.error else []
-
-
-def start_failure(browser: Browser, row: JobRow) -> str:
-    """Return why the last start of the script that a job waits for failed; mostly empty."""
-    newest = browser.events(row.id, limit=1) if job_text.waits_for_script(row) else []
-    return newest[0].detail if newest and (newest[0].action, newest[0].result) == ("start", "failed") else ""

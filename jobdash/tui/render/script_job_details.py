@@ -12,9 +12,9 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.script_processes import log_file, tail, worker_of
+from jobdash.operations.script_processes import log_file, start_failure, tail, worker_of
 from jobdash.tui.render.job_details import local_time, moment
-from jobdash.tui.render.job_story import script_story_spans, start_failure
+from jobdash.tui.render.job_story import script_story_spans
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece, Span, TextLine, cut, pairs, wrapped
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from textual import on
-from textual.widget import Widget
-
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.tui.commands import BY_ID, CommandState, Place
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import Host
-from jobdash.tui.terminal.exact_updates import ExactScreen
-from jobdash.tui.widgets.line import Line
+from jobdash.tui.screens.line_screen import LineScreen
 
 
-class ActionScreen(ExactScreen):
+class ActionScreen(LineScreen):
     """A screen with the commands that act on selected jobs."""
 
     app: Host
@@ -58,16 +55,5 @@ class ActionScreen(ExactScreen):
         if value := getattr(row, field):
             self.app.copy_to_clipboard(value)
             self.app.notify(f"Copied {clean(value, 80)}", timeout=2)
-        elif row.local:
-            self.app.notify("No provider knows a script's job; Y copies its id here", severity="warning")
         else:
-            self.app.notify("There is no id to copy yet", severity="warning")
-
-    @on(Line.Clicked)
-    async def _clicked(self, event: Line.Clicked) -> None:
-        event.stop()
-        await self.namespace_of(event.action).run_action(event.action)
-
-    def namespace_of(self, _action: str) -> Widget:
-        """Return the widget that has the method of an action."""
-        return self
+            self.app.notify(rules_of(row).no_remote_id, severity="warning")

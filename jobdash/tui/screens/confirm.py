@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Input, Static
 
+from jobdash.domain.backends.registry import grouped
 from jobdash.domain.describe import plan_text
 from jobdash.domain.plan import Action, Note, Plan
 from jobdash.operations.planning import plan_again
@@ -41,16 +42,13 @@ def choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
         offered = {"record"}
         if any(decision.job.unfinished for decision in plan.decisions):
             offered.add("cancel_first")
-        own = sum(1 for decision in plan.decisions if decision.job.local)
-        if own:
-            offered.add("local_files")
-        if own < len(plan.decisions):
-            offered.add("remote")
+        for rules, _ in grouped(decision.job for decision in plan.decisions):
+            offered.add("remote" if rules.at_provider else "local_files")
     if plan.can_stop:
         offered.add("stop_process")
     if plan.can_restart:
         offered.add("restart")
-    many = len(plan.local) > 1
+    many = sum(decision.job.id in plan.workers for decision in plan.acting) > 1
     plural = {"stop_process": "stop the processes", "restart": "start them again"} if many else {}
     for field, label in _CHOICES.items():
         if field in offered:

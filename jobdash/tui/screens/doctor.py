@@ -20,14 +20,14 @@ from jobdash.tui.host import Host
 from jobdash.tui.render import header_footer
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, TextLine, gap, pairs
-from jobdash.tui.terminal.exact_updates import ExactScreen
+from jobdash.tui.screens.line_screen import LineScreen
 from jobdash.tui.widgets.line import Line
 from jobdash.tui.widgets.text_views import LinesView
 
 _MEGABYTE = 1_000_000
 
 
-class DoctorScreen(ExactScreen):
+class DoctorScreen(LineScreen):
     """Facts about store, settings and accounts; an account that hangs delays only its own lines."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

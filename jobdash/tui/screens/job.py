@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.failures import error_count
 from jobdash.domain.items import ItemStatus
 from jobdash.domain.job import JobDetails, JobRow
@@ -100,7 +101,7 @@ class JobScreen(ActionScreen):
         context = self.context
         self.job = context.browser.job(self.job_id)
         if self.job is not None:
-            if self.job.row.local and not isinstance(self._view, ScriptView):
+            if isinstance(self._view, BatchView) and not rules_of(self.job.row).at_provider:
                 self._view = ScriptView(context.browser, context.config.database)
             self._view.read(self.job)
 
@@ -242,8 +243,8 @@ class JobScreen(ActionScreen):
         """Ask the provider for the error details again."""
         if self.job is None:
             return
-        if self.job.row.local:
-            self.notify("Nobody to ask: what its items said is on the page Errors", severity="warning")
+        if refusal := rules_of(self.job.row).error_refusal(self.job.row):
+            self.notify(f"Nobody to ask: {refusal}", severity="warning")
         else:
             self.app.flows.ask_errors([self.job.row])
 

@@ -11,7 +11,7 @@ from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import reports_errors
 from jobdash.tui.render import header_footer, job_details
 from jobdash.tui.render.text import Span, gap
-from jobdash.tui.terminal.exact_updates import ExactScreen
+from jobdash.tui.screens.line_screen import LineScreen
 from jobdash.tui.widgets.line import Line
 from jobdash.tui.widgets.text_views import LinesView
 
@@ -19,7 +19,7 @@ EVENTS_SHOWN = 2_000
 POLL_EVERY = 1.0
 
 
-class LogScreen(ExactScreen):
+class LogScreen(LineScreen):
     """The newest events of all jobs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

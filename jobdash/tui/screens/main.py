@@ -19,6 +19,7 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
+from jobdash.operations.backends.registry import backend_of
 from jobdash.tui.commands import Footer, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
@@ -238,7 +239,7 @@ class MainScreen(ActionScreen):
         if key not in self._errors:
             if len(self._errors) >= _ERRORS_KEPT:
                 self._errors.clear()
-            self._errors[key] = job_story.known_errors(self.context.browser, row)
+            self._errors[key] = backend_of(row).error_counts(self.context.browser, row)
         return self._errors[key]
 
     def _draw_keys(self) -> None:

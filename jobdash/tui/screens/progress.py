@@ -12,7 +12,6 @@ from textual.widget import Widget
 from textual.widgets import Button
 
 from jobdash.domain.describe import plan_text
-from jobdash.domain.describe.script_text import stopped_pids
 from jobdash.domain.plan import Action
 from jobdash.tui.action_runs import ActionRun, summary_parts
 from jobdash.tui.context import DashboardContext
@@ -96,15 +95,16 @@ class ProgressScreen(Dialog[None]):
 
     def _stopped_words(self) -> list[str]:
         """Return what has been done to the jobs while their processes are given time to end."""
-        ids = [decision.job.id for decision in self.run.plan.local]
+        plan = self.run.plan
+        ids = [decision.job.id for decision in plan.acting if decision.job.id in plan.workers]
         rows = self.context.browser.rows(ids).values()
-        if self.run.plan.action is Action.REMOVE:
+        if plan.action is Action.REMOVE:
             word, taken = "removed", sum(1 for row in rows if row.removed_at is not None)
         else:
             word, taken = "failed here", sum(1 for row in rows if row.force_failed)
         return [
             f"{word} already: {taken:,} of {len(ids):,}",
-            f"waiting for {stopped_pids(self.run.plan)} to end",
+            f"waiting for {plan_text.stopped_pids(plan)} to end",
         ]
 
     @on(Button.Pressed, "#leave")

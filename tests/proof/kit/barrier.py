@@ -47,9 +47,7 @@ class GatedStore:
         self._method = ""
         # SQLite tells of a COMMIT before it carries it out: all is written by then, and nothing committed.
         for connection in (self._writer._durable, self._writer._quick):
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            driver.set_trace_callback(self._traced)
+            connection.set_trace_callback(self._traced)
 
     async def write(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         return getattr(self, method.__name__)(*args, **kwargs)  # type: ignore[no-any-return]

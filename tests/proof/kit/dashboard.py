@@ -15,7 +15,7 @@ from jobdash.operations.abandoned import asked
 from jobdash.operations.account_worker import AccountWorker, close_abandoned
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.writer_thread import WriterLoop
+from jobdash.operations.writer_thread import WriterThread
 from kit.tasks import Task
 
 FASTEST_MS = 400
@@ -36,7 +36,7 @@ def live(task: Task) -> dict[str, Any]:
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     errors: list[str] = []
     syncs: list[SyncReport] = []
-    store = WriterLoop(config.database, "proof")
+    store = WriterThread(config.database, "proof")
     workers = {
         account.name: AccountWorker(
             account,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from domain_kit import HOUR, MINUTE, NOW, job
 
-from jobdash.domain.describe.job_story import Remark, ended_sentence, status_remarks, story
+from jobdash.domain.backends.base import Remark
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import FORCE_FAILED, Status, ended_text
@@ -27,7 +28,7 @@ from jobdash.domain.status import FORCE_FAILED, Status, ended_text
     ],
 )
 def test_the_story_of_a_batch(row: JobRow, text: str | None) -> None:
-    remark = story(row, NOW)
+    remark = rules_of(row).story(row, NOW)
     assert (remark and remark.text) == text
 
 
@@ -57,7 +58,15 @@ def test_the_story_of_a_batch(row: JobRow, text: str | None) -> None:
     ],
 )
 def test_the_story_of_a_script(row: JobRow, remark: Remark | None) -> None:
-    assert story(row, NOW) == remark
+    assert rules_of(row).story(row, NOW) == remark
+
+
+def ended_sentence(row: JobRow) -> str:
+    return rules_of(row).ended_sentence(row)
+
+
+def remarks(row: JobRow) -> list[str]:
+    return rules_of(row).remarks(row, NOW)
 
 
 def test_the_end_of_a_job_has_one_wording() -> None:
@@ -72,11 +81,11 @@ def test_the_end_of_a_job_has_one_wording() -> None:
 
 
 def test_remarks_of_a_command() -> None:
-    assert status_remarks(job(), NOW) == []
-    assert status_remarks(job(verdict=FORCE_FAILED), NOW) == [
+    assert remarks(job()) == []
+    assert remarks(job(verdict=FORCE_FAILED)) == [
         "failed here; the provider says running",
         "it may still be billed",
     ]
-    assert status_remarks(job(cancel_requested_at=NOW - HOUR), NOW) == [
+    assert remarks(job(cancel_requested_at=NOW - HOUR)) == [
         "asked long ago; cancel it again, or force-fail it"
     ]

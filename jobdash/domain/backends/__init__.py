@@ -1,0 +1,1 @@
+"""Who runs a job, from its row alone: what a job accepts, and how it is described."""

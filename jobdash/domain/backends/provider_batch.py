@@ -1,0 +1,303 @@
+"""Jobs that a provider's batch service runs: it is asked, and what it says counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
+from jobdash.domain.describe.result_text import outcome_counts, results_gone, to_fetch
+from jobdash.domain.job import CANCEL_STUCK_MS, JobDetails, JobRow
+from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Note, Plan
+from jobdash.domain.status import LABELS, LATE_CANCEL, TERMINAL, UNFINISHED, Status, effective, ended_text
+from jobdash.domain.text import clean, quantity
+from jobdash.domain.time import HOUR, short_span
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderBatch:
+    """The rules of batches at a provider."""
+
+    name: str = "provider_batch"
+    at_provider: bool = True
+    rate_units: Sequence[tuple[str, int]] = (("h", HOUR),)
+    no_remote_id: str = "There is no id to copy yet"
+
+    def accepts(self, action: Action, job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
+        """Decide whether an action is for a job that was not removed."""
+        return _DECIDERS[action](job, situation, choices)
+
+    def ended_sentence(self, job: JobRow) -> str:
+        """Return what an ended batch has left undone; empty when every request has an answer."""
+        if job.unfinished or job.done is None or job.total is None or job.done >= job.total:
+            return ""
+        return ended_text(job.status, job.done, job.total)
+
+    def error_refusal(self, job: JobRow) -> str | None:
+        """Return why nobody can be asked for a job's error details; None where somebody can."""
+        if job.remote_status not in TERMINAL:
+            return f"still {LABELS[job.remote_status]}; its provider tells errors when it has ended"
+        if job.remote_status is Status.COMPLETED and job.failed == 0:
+            return "no request of it failed"
+        return "it never reached its provider" if job.remote_id is None else None
+
+    def undo_refusal(self, job: JobRow) -> str | None:
+        """Return None: what can be undone is in the events."""
+        del job
+        return None
+
+    def reference(self, job: JobRow) -> str:
+        """Return the provider's id, or ours of a job that it does not have yet."""
+        return job.remote_id or f"{job.public_id} (not submitted)"
+
+    def identity(self, job: JobDetails) -> Iterator[tuple[str, str]]:
+        """Yield the id, the account and the server."""
+        yield "At the provider", job.row.remote_id or "not confirmed yet"
+        yield "Account", f"{job.row.account} ({job.row.provider}, {job.origin})"
+
+    def story(self, job: JobRow, now: int) -> Remark | None:
+        """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""
+        return _story(job, now)
+
+    def remarks(self, job: JobRow, now: int) -> list[str]:
+        """Return what a command prints behind the status of a job."""
+        found: list[str] = []
+        if job.force_failed:
+            found.append(f"failed here; the provider says {LABELS[job.remote_status]}")
+            if job.remote_status in UNFINISHED:
+                found.append("it may still be billed")
+        if job.cancel_doubt:
+            found.append("a cancel got no answer: it may or may not be cancelled")
+        elif job.stuck_cancelling(now):
+            found.append(ASKED_LONG_AGO)
+        return found
+
+    def where(self, plan: Plan) -> str:
+        """Return which jobs of a plan are at providers: ``3 at work, home``."""
+        names = plan.accounts
+        shown = ", ".join(clean(name, 32) for name in names) if len(names) <= 2 else f"{len(names)} accounts"
+        return f"{len(plan.acting):,} at {shown}"
+
+    def notes(self, plan: Plan) -> list[Note]:
+        """Return what a plan will do to its jobs, what stays, and what is billed."""
+        builder = _BUILDERS.get(plan.action)
+        return builder(plan) if builder is not None else []
+
+    def meaning(self, plan: Plan) -> str:
+        """Return what the action of a plan means, in one sentence."""
+        if plan.action is Action.REMOVE and not plan.choices.record:
+            return "Clean up deletes what the provider keeps; the record stays here"
+        return _MEANING[plan.action]
+
+    def brought_back(self, jobs: Sequence[JobRow], *, alone: bool) -> Iterator[str]:
+        """Yield what the undo of a removal of jobs brings back, and what not."""
+        del jobs, alone
+        yield "The record comes back; what was deleted at the provider, if anything, does not."
+
+
+def other_server(job: JobRow, here: str) -> str:
+    """Return the sentence for a job whose account is at another server now."""
+    return f"account {job.account} is now at {here}, and this job is at {job.origin}"
+
+
+def _elsewhere(job: JobRow, situation: DecisionContext) -> str | None:
+    """Return why a job's account cannot be asked about it; None when it can."""
+    here = situation.servers.get(job.account)
+    return other_server(job, here) if here and job.origin and here != job.origin else None
+
+
+def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
+    del choices
+    if job.gone:
+        return DecisionKind.REFUSED, "gone at its provider; force-fail or remove it"
+    abandoned = job.force_failed and situation.named and job.remote_status in UNFINISHED
+    if job.terminal and not abandoned:
+        return DecisionKind.ALREADY, f"already {LABELS[job.status]}"
+    # Force-failing asks for a cancel as well: under the verdict the same holds as without it.
+    shown = effective(job.remote_status, job.cancel_requested_at, None) if abandoned else job.status
+    if shown is Status.CANCELLING and not (situation.named and may_ask_again(job, situation.now)):
+        asked = job.cancel_requested_at
+        ago = f"asked {short_span(situation.now - asked)} ago" if asked is not None else "cancelling"
+        return DecisionKind.ALREADY, f"already {ago}"
+    if job.account not in situation.accounts:
+        return DecisionKind.REFUSED, f"account {job.account} is not configured any more"
+    if (elsewhere := _elsewhere(job, situation)) is not None:
+        return DecisionKind.REFUSED, elsewhere
+    if job.remote_id is None:
+        return DecisionKind.REFUSED, "its submit is not confirmed yet"
+    return DecisionKind.ACT, ""
+
+
+def may_ask_again(job: JobRow, now: int) -> bool:
+    """Whether a cancelling job may be asked once more: it got no answer, or was long ago."""
+    asked = job.cancel_requested_at
+    return job.cancel_doubt or (asked is not None and now - asked > CANCEL_STUCK_MS)
+
+
+def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
+    if not (choices.record or choices.remote or choices.local_files):
+        return DecisionKind.REFUSED, "nothing chosen"
+    configured = job.account in situation.accounts
+    if choices.remote and not configured:
+        return (
+            DecisionKind.REFUSED,
+            f"account {job.account} is not configured any more; remove the record only",
+        )
+    elsewhere = _elsewhere(job, situation)
+    if choices.remote and elsewhere is not None:
+        return DecisionKind.REFUSED, f"{elsewhere}; remove the record only"
+    if job.terminal or job.gone or choices.force:
+        return DecisionKind.ACT, ""
+    if not choices.record:
+        return DecisionKind.REFUSED, "still unfinished; what the provider keeps is in use"
+    if job.removing is not None and job.removing >= situation.now:
+        return DecisionKind.ALREADY, "already waiting for the provider to confirm its cancel"
+    if not choices.cancel_first:
+        return DecisionKind.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"
+    if not configured:
+        return DecisionKind.REFUSED, f"account {job.account} is not configured any more; force-fail it first"
+    if elsewhere is not None:
+        return DecisionKind.REFUSED, f"{elsewhere}; force-fail it first"
+    if job.remote_id is None:
+        return DecisionKind.REFUSED, "its submit is not confirmed yet; force-fail it first"
+    return DecisionKind.ACT, ""
+
+
+def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
+    del job, situation, choices
+    return DecisionKind.REFUSED, "only jobs of your own scripts can be retried yet; submit its file again"
+
+
+_DECIDERS = {
+    Action.CANCEL: _cancel,
+    Action.FORCE_FAIL: accept_unfinished,
+    Action.RETRY: _retry,
+    Action.REMOVE: _remove,
+}
+
+
+def _story(job: JobRow, now: int) -> Remark | None:
+    asked = job.cancel_requested_at
+    if job.gone:
+        return Remark("gone: its provider does not know it any more; force-fail or remove it", "warning")
+    if job.force_failed:
+        billed = "" if job.remote_status in TERMINAL else ", it may still be billed"
+        word = clean(job.raw_status or job.remote_status, 30)
+        return Remark(f"failed here; the provider says {word}{billed}", "warning")
+    if job.removing is not None:
+        return Remark("removed as soon as the provider confirms the cancel", "warning")
+    if job.cancel_doubt:
+        return Remark("the cancel got no answer: it may or may not be cancelled; c asks again", "warning")
+    if job.stuck_cancelling(now) and asked is not None:
+        return Remark(f"cancelling for {short_span(now - asked)}: c asks again, f fails it here", "warning")
+    if job.status is Status.CANCELLING and asked is not None:
+        return Remark(f"cancel asked {short_span(now - asked)} ago, not confirmed yet", "warning")
+    if job.status is Status.COMPLETED and asked is not None:
+        return Remark(LATE_CANCEL, "muted")
+    return _results_story(job, now)
+
+
+def _results_story(job: JobRow, now: int) -> Remark | None:
+    """Return what is worth knowing of the results of a batch that has ended."""
+    if job.collected is not None:
+        return Remark(f"fetched: {outcome_counts(job.collected)}", "muted")
+    rest, gone = to_fetch(job), results_gone(job, now)
+    if gone:
+        return Remark(" · ".join(filter(None, (rest, gone))), "warning")
+    return Remark(rest, "text") if rest else None
+
+
+def _partial(plan: Plan) -> Note:
+    finished = sum(decision.job.done or 0 for decision in plan.acting)
+    keeping = {decision.job.provider for decision in plan.acting if decision.job.done}
+    losing = [plan.providers[name] for name in keeping if _loses_results(plan, name)]
+    if not finished:
+        return Note("Kept", "nothing is finished yet; requests under way may still be billed")
+    titles = " and ".join(sorted(info.title for info in losing))
+    if len(losing) == len(keeping):
+        promises = "promises" if len(losing) == 1 else "promise"
+        text = (
+            f"{finished:,} finished requests are billed; {titles} {promises} no results of a cancelled batch"
+        )
+        return Note("Billed", text, warning=True)
+    text = f"{finished:,} finished requests, billed; their results can be fetched"
+    if losing:
+        text += f", except {titles}'s"
+    return Note("Kept", text)
+
+
+def _loses_results(plan: Plan, provider: str) -> bool:
+    """Whether results of a cancelled batch are lost; not known of a provider that is not installed."""
+    info = plan.providers.get(provider)
+    return info is not None and not info.capabilities.partial_results
+
+
+def _cancel_notes(plan: Plan) -> list[Note]:
+    each = "each is asked" if len(plan.acting) > 1 else "it is asked"
+    text = f"{each} to stop; this cannot be undone, and may take up to 10 minutes"
+    return [Note("At the provider", text), _partial(plan)]
+
+
+def _force_fail_notes(plan: Plan) -> list[Note]:
+    it = "they" if len(plan.acting) > 1 else "it"
+    return [
+        Note("Here", f"marked failed at once, whatever the provider says; {it} can be undone for a day"),
+        Note(
+            "At the provider", "a cancel is tried as well; without an answer it may still run and be billed"
+        ),
+    ]
+
+
+def _remove_notes(plan: Plan) -> list[Note]:
+    choices = plan.choices
+    unfinished = tuple(decision for decision in plan.acting if decision.job.unfinished)
+    found: list[Note] = []
+    if unfinished and choices.cancel_first:
+        when = "removed at once, whatever is answered" if choices.force else "removed when that is confirmed"
+        text = f"{_asked_to_stop(unfinished)}; {when}"
+        found += [Note("At the provider", text, warning=True), _partial(plan)]
+    elif unfinished and choices.record:
+        text = f"{quantity(len(unfinished), 'job')} not finished: left running at the provider, and billed"
+        found.append(Note("Not cancelled", text, warning=True))
+    if choices.remote:
+        found.append(
+            Note("Deleted", f"{_what_goes(plan)} are deleted there; this cannot be undone", warning=True)
+        )
+        if unfinished and choices.force:
+            found.append(Note("Stays", "what unfinished batches use at the provider"))
+    else:
+        found.append(Note("Stays", "files and batches at the provider"))
+    if choices.local_files:
+        found.append(Note("Deleted", "fetched files on this computer; this cannot be undone", warning=True))
+    if not choices.record:
+        found.append(Note("Stays", "the record here"))
+    return found
+
+
+def _what_goes(plan: Plan) -> str:
+    """Return what a clean-up deletes at the providers of a plan."""
+    providers = {decision.job.provider for decision in plan.acting}
+    infos = [plan.providers[name] for name in providers if name in plan.providers]
+    titles = " and ".join(sorted(info.title for info in infos if info.capabilities.deletes_records))
+    if titles and all(info.capabilities.deletes_records for info in infos):
+        return "the batches and their files"
+    files = "input, output and error files"
+    return f"{files} and {titles} batches" if titles else files
+
+
+def _asked_to_stop(unfinished: Sequence[Decision]) -> str:
+    """Return how many are asked now, and how many have been asked before."""
+    again = sum(1 for decision in unfinished if decision.job.status is Status.CANCELLING)
+    now = len(unfinished) - again
+    asked = [f"{quantity(now, 'job')} asked to stop"] if now else []
+    return ", ".join([*asked, *([f"{quantity(again, 'job')} asked before"] if again else [])])
+
+
+_BUILDERS = {Action.CANCEL: _cancel_notes, Action.FORCE_FAIL: _force_fail_notes, Action.REMOVE: _remove_notes}
+_MEANING = {
+    Action.CANCEL: "Cancel asks the provider to stop; a job shows cancelled only when the provider says so",
+    Action.FORCE_FAIL: "Force-fail marks it failed here; use it when the provider is stuck",
+    Action.RETRY: "Retry sends it again",
+    Action.REMOVE: REMOVE_MEANING,
+}
+PROVIDER_BATCH = ProviderBatch()

@@ -1,0 +1,87 @@
+"""The Protocol of a backend: who runs a job, and how it is acted on and read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from jobdash.domain.backends.base import BackendRules
+from jobdash.domain.items import WorkerProcess
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
+from jobdash.domain.results import ResultCounts, ResultFormat
+
+if TYPE_CHECKING:
+    from jobdash.operations.context import OperationContext
+    from jobdash.operations.job_lookup import Browser
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRequest:
+    """Where the results of jobs are written, and what they are read with."""
+
+    folder: Path
+    open_browser: Callable[[], Browser]
+    """Opens a connection for the thread that reads."""
+    work: OperationContext
+    partial: bool = False
+    """Unfinished jobs too: what there is so far."""
+    format: ResultFormat = ResultFormat.JSONL
+    """How a batch's results are written, besides JSON lines."""
+    on_progress: Callable[[JobRow, int], None] = lambda _row, _size: None
+    """Called with a batch and how many bytes of it are here, from any thread."""
+    record: bool = True
+    """Whether the store keeps where a batch's results are; not for those in a temporary folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedResults:
+    """What fetching one job's results came to."""
+
+    row: JobRow
+    result: ActionResult
+    reason: str
+    file: Path | None = None
+    items: int = 0
+    """How many results the file has."""
+    partial: bool = False
+    """The job was not done to its end: cancelled, failed, still running, or some of it is missing."""
+    refused: bool = False
+    """A skip that the person has to see (exit 1)."""
+    folder: Path | None = None
+    """A batch's: where its files are, of which ``file`` is one."""
+    counts: ResultCounts | None = None
+    """A batch's results by outcome."""
+
+
+class Backend(Protocol):
+    """Who runs a job. What its jobs accept and how they are described is in its `rules`.
+
+    A plan is made without what carries it out, and without a database toolkit: `act` and `fetch` import it.
+    """
+
+    @property
+    def rules(self) -> BackendRules:
+        """What its jobs accept, and how they are described."""
+
+    async def act(self, decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
+        """Carry out a planned action on one job, checked again at this moment; raises `JobdashError`."""
+
+    async def fetch(self, row: JobRow, request: FetchRequest) -> FetchedResults:
+        """Write the results of a job into files; failures are part of what is returned."""
+
+    def workers(
+        self, browser: Browser, rows: Sequence[JobRow], *, starting: bool
+    ) -> Mapping[int, WorkerProcess]:
+        """Return, by id, what is known here of the processes that run jobs.
+
+        Whether they can be started again is looked at only for ``starting``: a disk may hang.
+        """
+
+    def results_available(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, bool | None]:
+        """Return, by id, whether jobs have results to fetch; None where that is not known."""
+
+    def error_counts(self, browser: Browser, row: JobRow) -> list[tuple[str, int]]:
+        """Return messages of a job's errors with how often they occurred, the most frequent first."""

@@ -1,0 +1,62 @@
+"""Batches at a provider: acted on by requests to their account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from jobdash.domain.backends.base import BackendRules
+from jobdash.domain.backends.provider_batch import PROVIDER_BATCH
+from jobdash.domain.items import WorkerProcess
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
+from jobdash.operations.backends.base import Backend, FetchedResults, FetchRequest
+from jobdash.operations.providers import has_results
+
+if TYPE_CHECKING:
+    from jobdash.operations.context import OperationContext
+    from jobdash.operations.job_lookup import Browser
+
+
+class ProviderBatchBackend:
+    """The batch services of providers."""
+
+    rules: BackendRules = PROVIDER_BATCH
+
+    async def act(self, decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
+        """Carry out a planned action on one job; raises `JobdashError`."""
+        from jobdash.operations.cancel import cancel_job
+        from jobdash.operations.force_fail import force_fail_job
+        from jobdash.operations.remove import remove_job
+
+        steps = {
+            Action.CANCEL: cancel_job,
+            Action.FORCE_FAIL: force_fail_job,
+            Action.REMOVE: remove_job,
+        }
+        return await steps[plan.action](decision, plan, work)
+
+    async def fetch(self, row: JobRow, request: FetchRequest) -> FetchedResults:
+        """Collect the results of a batch into a folder of its own."""
+        from jobdash.operations.collect import collect
+
+        return await collect(row, request)
+
+    def workers(
+        self, browser: Browser, rows: Sequence[JobRow], *, starting: bool
+    ) -> Mapping[int, WorkerProcess]:
+        """Return nothing: no process here runs a batch."""
+        del browser, rows, starting
+        return {}
+
+    def results_available(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, bool | None]:
+        """Return, by id, whether batches left results to fetch; None where their provider counts nothing."""
+        jobs = browser.jobs([row.id for row in rows])
+        return {job_id: has_results(job) for job_id, job in jobs.items()}
+
+    def error_counts(self, browser: Browser, row: JobRow) -> list[tuple[str, int]]:
+        """Return messages of a batch's errors with how often they occurred, the most frequent first."""
+        return browser.errors_summary(row.id)
+
+
+BACKEND: Backend = ProviderBatchBackend()

@@ -1,0 +1,131 @@
+-- job_row
+SELECT job.id, job.public_id, job.provider, job.account, job.remote_id, job.name, job.status, job.remote_status, job.raw_status, job.verdict, job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.updated_at, job.expires_at, job.cancel_requested_at, job.removed_at, job.gone_at, job.error, job.left_behind, job.lease_until, job.removing, job.cancel_doubt, job.fence, job.revision, job.done_before, job.origin, job.fetched_at, job.results_ok, job.results_error, job.results_cut_off, job.results_missing, job.input_tokens, job.output_tokens, job.results_expire_at FROM job WHERE job.id = :job_key;
+
+-- set_job
+UPDATE job SET {columns} WHERE job.id = :job_key;
+
+-- set_job_and_fence
+UPDATE job SET {columns}, fence=(job.fence + 1), owner=NULL, last_owner=coalesce(job.owner, job.last_owner), lease_until=NULL WHERE job.id = :job_key;
+
+-- public_ids
+SELECT job.public_id FROM job WHERE job.public_id IN ({words});
+
+-- job_files
+SELECT job.files FROM job WHERE job.id = :job_key;
+
+-- known_by_id
+SELECT job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.model, job.endpoint, job.raw_status, job.usage, job.files, job.remote_metadata, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.id = :job_key;
+
+-- known_by_remote_id
+SELECT job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.model, job.endpoint, job.raw_status, job.usage, job.files, job.remote_metadata, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.remote_id IN ({words}) AND job.provider = :provider AND job.origin = :origin;
+
+-- known_by_submit_key
+SELECT job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.model, job.endpoint, job.raw_status, job.usage, job.files, job.remote_metadata, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.submit_key IN ({words}) AND job.remote_id IS NULL AND job.provider = :provider;
+
+-- known_by_input_file
+SELECT job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.model, job.endpoint, job.raw_status, job.usage, job.files, job.remote_metadata, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.remote_id IS NULL AND job.remote_status IN ('cancelling', 'finalizing', 'in_progress', 'pending', 'unknown', 'validating') AND job.provider = :provider AND job.origin = :origin AND json_extract(job.files, '$.input') IN ({words});
+
+-- mark_seen
+UPDATE job SET seen_at=:asked, unchanged_polls=CASE WHEN :unchanged THEN job.unchanged_polls + 1 ELSE 0 END WHERE job.id = :job_key AND (job.seen_at IS NULL OR job.seen_at < :asked OR job.seen_at > :ahead);
+
+-- last_job_id
+SELECT max(job.id) AS max_1 FROM job;
+
+-- jobs_behind
+SELECT job.id, job.remote_id FROM job WHERE job.id > :last ORDER BY job.id;
+
+-- insert_listed_job
+INSERT INTO job (public_id, provider, account, origin, remote_id, submit_key, name, remote_status, raw_status, cancel_requested_at, cancel_reason, verdict, verdict_at, verdict_reason, model, endpoint, total, succeeded, failed, cancelled, expired, error, errors, usage, files, remote_metadata, created_at, started_at, finished_at, expires_at, seen_at, not_found_at, gone_at, removed_at, removing, left_behind, parent_id, superseded_by, owner, last_owner, lease_until, done_before, fetched_at, results_folder, results_ok, results_error, results_cut_off, results_missing, input_tokens, output_tokens, results_expire_at, updated_at) VALUES (:public_id, :provider, :account, :origin, :remote_id, :submit_key, :name, :remote_status, :raw_status, :cancel_requested_at, :cancel_reason, :verdict, :verdict_at, :verdict_reason, :model, :endpoint, :total, :succeeded, :failed, :cancelled, :expired, :error, :errors, :usage, :files, :remote_metadata, :created_at, :started_at, :finished_at, :expires_at, :seen_at, :not_found_at, :gone_at, :removed_at, :removing, :left_behind, :parent_id, :superseded_by, :owner, :last_owner, :lease_until, :done_before, :fetched_at, :results_folder, :results_ok, :results_error, :results_cut_off, :results_missing, :input_tokens, :output_tokens, :results_expire_at, :updated_at);
+
+-- insert_submitted_job
+INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_status, raw_status, model, endpoint, total, created_at, parent_id) VALUES (:public_id, :provider, :account, :origin, :submit_key, :name, :remote_status, :raw_status, :model, :endpoint, :total, :created_at, :parent_id);
+
+-- superseded_by
+SELECT job.superseded_by FROM job WHERE job.id = :job_key;
+
+-- unset_superseded
+UPDATE job SET superseded_by=NULL WHERE job.id = (SELECT job_1.parent_id FROM job AS job_1 WHERE job_1.id = :child_key) AND job.superseded_by = :child_key;
+
+-- double_of_job
+SELECT job.id FROM job WHERE job.remote_id = :remote AND job.provider = :provider AND job.origin = (SELECT job.origin FROM job WHERE job.id = :job_key) AND job.id != :job_key;
+
+-- delete_job
+DELETE FROM job WHERE job.id = :job_key;
+
+-- insert_tag
+INSERT INTO job_tag (job_id, "key", value) VALUES (:job_id, :key, :value);
+
+-- insert_new_tag
+INSERT INTO job_tag (job_id, "key", value) VALUES (:job_id, :key, :value) ON CONFLICT DO NOTHING;
+
+-- replace_item
+INSERT OR REPLACE INTO item (job_id, seq, "key", outcome, attempt, detail, error_type, error, at) VALUES (:job_id, :seq, :key, :outcome, :attempt, :detail, :error_type, :error, :at);
+
+-- delete_items
+DELETE FROM item WHERE item.job_id = :job_key;
+
+-- delete_items_between
+DELETE FROM item WHERE item.job_id = :job_key AND item.seq >= :first AND item.seq < :end;
+
+-- insert_event
+INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, account, result, detail, bulk) VALUES (:at, :actor, :face, :action, :job_id, :job_public_id, :job_name, :account, :result, :detail, :bulk);
+
+-- insert_intent
+INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline, earlier_cancel_requested_at, target, choices, bulk) VALUES (:kind, :account, :job_id, :owner, :actor, :opened_at, :deadline, :earlier_cancel_requested_at, :target, :choices, :bulk);
+
+-- open_intent
+SELECT intent.id FROM intent WHERE intent.id = :intent_key AND intent.closed_at IS NULL;
+
+-- closed_intent
+SELECT intent.id, intent.kind, intent.account, intent.job_id, intent.owner, intent.opened_at, intent.deadline, intent.earlier_cancel_requested_at, intent.target, intent.choices, intent.bulk FROM intent WHERE intent.id = :intent_key AND intent.closed_at IS NOT NULL;
+
+-- close_intent
+UPDATE intent SET closed_at=:now, result=:outcome WHERE intent.id = :intent_key AND intent.closed_at IS NULL RETURNING id, kind, account, job_id, owner, opened_at, deadline, earlier_cancel_requested_at, target, choices, bulk;
+
+-- waiting_removals
+SELECT intent.id FROM intent WHERE intent.job_id = :job_key AND intent.kind = 'remove' AND intent.closed_at IS NULL;
+
+-- take_over_intent
+UPDATE intent SET owner=:mine, deadline=:later WHERE intent.id = :intent_key AND intent.closed_at IS NULL AND intent.owner = :was AND intent.deadline = :until;
+
+-- renew_intent
+UPDATE intent SET deadline=:later WHERE intent.id = :intent_key AND intent.closed_at IS NULL;
+
+-- shorten_intent
+UPDATE intent SET deadline=:until WHERE intent.id = :intent_key AND intent.closed_at IS NULL AND intent.deadline > :until;
+
+-- adopt_intents
+UPDATE intent SET account=:adopter WHERE intent.job_id = :job_key AND intent.closed_at IS NULL;
+
+-- move_intents
+UPDATE intent SET job_id=:target_key WHERE intent.job_id = :job_key;
+
+-- user_of_file
+SELECT user.public_id FROM job AS mine JOIN job AS user INDEXED BY job_unfinished ON user.origin = mine.origin AND user.provider = mine.provider AND user.id <> mine.id WHERE mine.id = :job_key AND user.remote_status <> 'cancelled' AND user.remote_status <> 'completed' AND user.remote_status <> 'expired' AND user.remote_status <> 'failed' AND user.gone_at IS NULL AND EXISTS (SELECT 1 FROM json_each(user.files) AS file WHERE file.value = :file) LIMIT 1;
+
+-- add_account
+INSERT INTO account (name, provider) VALUES (:name, :provider) ON CONFLICT DO NOTHING;
+
+-- due_accounts
+SELECT account.name FROM account WHERE account.name IN ({words}) AND (account.next_poll_at <= :now OR account.next_poll_at > :ahead);
+
+-- busy_accounts
+SELECT account.name FROM account WHERE account.name IN ({words}) AND NOT (account.claimed_until IS NULL OR account.claimed_until <= :now OR account.claimed_until > :ahead);
+
+-- claim_accounts
+UPDATE account SET next_poll_at=:until, claimed_until=:until WHERE account.name IN ({words});
+
+-- extend_claims
+UPDATE account SET next_poll_at=:until, claimed_until=:until WHERE account.name IN ({words}) AND NOT (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until);
+
+-- set_health
+UPDATE account SET asked_at=:asked_at, ok_at=coalesce(:succeeded_at, account.ok_at), error=:error, error_kind=:error_kind, next_poll_at=CASE WHEN (:claimed AND (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until)) THEN min(account.next_poll_at, :next_poll_at) ELSE :next_poll_at END, retry_after_until=:retry_after_until, discovered=coalesce(:discovered, account.discovered), first_sync_done=coalesce(:first_sync_done, account.first_sync_done), claimed_until=NULL WHERE account.name IN ({words});
+
+-- poll_now
+UPDATE account SET next_poll_at=0 WHERE account.name IN ({words});
+
+-- poll_all_now
+UPDATE account SET next_poll_at=0;
+
+-- poll_soon
+UPDATE account SET next_poll_at=:now WHERE account.name = :account AND account.next_poll_at > :now;

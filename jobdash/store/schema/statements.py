@@ -1,0 +1,276 @@
+"""The statements of the writer, made of the tables; `generate` compiles them to text, which is committed.
+
+So a command that writes starts without SQLAlchemy, and each dialect gets its own text. ``{columns}`` stands
+for the assignments of an update, ``{words}`` for a list of values: both are known when it is run.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import (
+    Table,
+    and_,
+    bindparam,
+    case,
+    column,
+    delete,
+    func,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy import table as table_clause
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.expression import ClauseElement
+
+from jobdash.domain.status import UNFINISHED
+from jobdash.store.merge import KNOWN_COLUMNS
+from jobdash.store.records import IntentKind
+from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, UNFINISHED_REMOTELY
+from jobdash.store.schema.tables import (
+    AccountRecord,
+    EventRecord,
+    IntentRecord,
+    ItemRecord,
+    JobRecord,
+    TagRecord,
+    table,
+)
+
+_job, _items, _tags = table(JobRecord), table(ItemRecord), table(TagRecord)
+_accounts, _intents, _events = table(AccountRecord), table(IntentRecord), table(EventRecord)
+_COLUMNS = "columns__"
+"""The bind parameter that becomes ``{columns}``."""
+
+
+def _words(name: str = "words") -> Any:
+    return bindparam(name, expanding=True)
+
+
+# Jobs
+
+_this_job = _job.c.id == bindparam("job_key")
+_known = select(*(_job.c[name] for name in KNOWN_COLUMNS))
+_server = (_job.c.provider == bindparam("provider"), _job.c.origin == bindparam("origin"))
+_child = _job.alias()
+_parent = select(_child.c.parent_id).where(_child.c.id == bindparam("child_key")).scalar_subquery()
+_loaded = [
+    each.name
+    for each in _job.columns
+    if each.computed is None and each.server_default is None and each.name != "id"
+]
+_submitted = [
+    "public_id", "provider", "account", "origin", "submit_key", "name", "remote_status", "raw_status",
+    "model", "endpoint", "total", "created_at", "parent_id",
+]  # fmt: skip
+
+
+def _insert(into: Table, names: list[str] | None = None) -> Insert:
+    """Return an insert of these columns alone: what is left out has the default of the schema."""
+    wanted = names or _given(into)
+    columns = table_clause(into.name, *(column(name) for name in wanted))
+    return insert(columns).values({name: bindparam(name) for name in wanted})
+
+
+def _given(into: Table) -> list[str]:
+    return [each.name for each in into.columns if each.name != "id" and each.computed is None]
+
+
+_JOBS: dict[str, ClauseElement] = {
+    "job_row": select(*(_job.c[name] for name in ROW_COLUMNS)).where(_this_job),
+    "set_job": update(_job).where(_this_job).values(name=bindparam(_COLUMNS)),
+    # This ends a worker's right to write: the store refuses a worker that still holds the old fence.
+    "set_job_and_fence": update(_job)
+    .where(_this_job)
+    .values(
+        name=bindparam(_COLUMNS),
+        fence=_job.c.fence + 1,
+        last_owner=func.coalesce(_job.c.owner, _job.c.last_owner),
+        owner=null(),
+        lease_until=null(),
+    ),
+    "public_ids": select(_job.c.public_id).where(_job.c.public_id.in_(_words())),
+    "job_files": select(_job.c.files).where(_this_job),
+    "known_by_id": _known.where(_this_job),
+    "known_by_remote_id": _known.where(_job.c.remote_id.in_(_words()), *_server),
+    "known_by_submit_key": _known.where(
+        _job.c.submit_key.in_(_words()), _job.c.remote_id.is_(None), _job.c.provider == bindparam("provider")
+    ),
+    # Only a submit that got no answer has no remote id: these rows are few, and lie together in the index.
+    "known_by_input_file": _known.where(
+        _job.c.remote_id.is_(None),
+        _job.c.remote_status.in_(sorted(UNFINISHED)),
+        *_server,
+        func.json_extract(_job.c.files, "$.input").in_(_words()),
+    ),
+    "mark_seen": update(_job)
+    .where(
+        _this_job,
+        or_(
+            _job.c.seen_at.is_(None),
+            _job.c.seen_at < bindparam("asked"),
+            _job.c.seen_at > bindparam("ahead"),
+        ),
+    )
+    .values(
+        seen_at=bindparam("asked"),
+        unchanged_polls=case((bindparam("unchanged"), _job.c.unchanged_polls + 1), else_=0),
+    ),
+    "last_job_id": select(func.max(_job.c.id)),
+    "jobs_behind": select(_job.c.id, _job.c.remote_id)
+    .where(_job.c.id > bindparam("last"))
+    .order_by(_job.c.id),
+    "insert_listed_job": _insert(_job, [*_loaded, "updated_at"]),
+    "insert_submitted_job": _insert(_job, _submitted),
+    "superseded_by": select(_job.c.superseded_by).where(_this_job),
+    "unset_superseded": update(_job)
+    .where(_job.c.id == _parent, _job.c.superseded_by == bindparam("child_key"))
+    .values(superseded_by=null()),
+    "double_of_job": select(_job.c.id).where(
+        _job.c.remote_id == bindparam("remote"),
+        _job.c.provider == bindparam("provider"),
+        _job.c.origin == select(_job.c.origin).where(_this_job).scalar_subquery(),
+        _job.c.id != bindparam("job_key"),
+    ),
+    "delete_job": delete(_job).where(_this_job),
+    "insert_tag": _insert(_tags),
+    "insert_new_tag": _insert(_tags).on_conflict_do_nothing(),
+    "replace_item": _insert(_items).prefix_with("OR REPLACE"),
+    "delete_items": delete(_items).where(_items.c.job_id == bindparam("job_key")),
+    "delete_items_between": delete(_items).where(
+        _items.c.job_id == bindparam("job_key"),
+        _items.c.seq >= bindparam("first"),
+        _items.c.seq < bindparam("end"),
+    ),
+    "insert_event": _insert(_events),
+}
+
+# Intents
+
+_this_intent = _intents.c.id == bindparam("intent_key")
+_open = _intents.c.closed_at.is_(None)
+_columns = [_intents.c[name] for name in INTENT_COLUMNS]
+_user_unfinished = UNFINISHED_REMOTELY.replace("remote_status", "user.remote_status")
+
+_INTENTS: dict[str, ClauseElement] = {
+    "insert_intent": _insert(
+        _intents, [name for name in _given(_intents) if name not in {"closed_at", "result"}]
+    ),
+    "open_intent": select(_intents.c.id).where(_this_intent, _open),
+    "closed_intent": select(*_columns).where(_this_intent, _intents.c.closed_at.is_not(None)),
+    "close_intent": update(_intents)
+    .where(_this_intent, _open)
+    .values(closed_at=bindparam("now"), result=bindparam("outcome"))
+    .returning(*_columns),
+    "waiting_removals": select(_intents.c.id).where(
+        _intents.c.job_id == bindparam("job_key"), _intents.c.kind == str(IntentKind.REMOVE), _open
+    ),
+    "take_over_intent": update(_intents)
+    .where(
+        _this_intent,
+        _open,
+        _intents.c.owner == bindparam("was"),
+        _intents.c.deadline == bindparam("until"),
+    )
+    .values(owner=bindparam("mine"), deadline=bindparam("later")),
+    "renew_intent": update(_intents).where(_this_intent, _open).values(deadline=bindparam("later")),
+    "shorten_intent": update(_intents)
+    .where(_this_intent, _open, _intents.c.deadline > bindparam("until"))
+    .values(deadline=bindparam("until")),
+    "adopt_intents": update(_intents)
+    .where(_intents.c.job_id == bindparam("job_key"), _open)
+    .values(account=bindparam("adopter")),
+    "move_intents": update(_intents)
+    .where(_intents.c.job_id == bindparam("job_key"))
+    .values(job_id=bindparam("target_key")),
+    # Unfinished jobs are few, however long the history: the partial index finds them. A removed one runs on.
+    "user_of_file": text(
+        "SELECT user.public_id FROM job AS mine JOIN job AS user INDEXED BY job_unfinished"
+        " ON user.origin = mine.origin AND user.provider = mine.provider AND user.id <> mine.id"
+        f" WHERE mine.id = :job_key AND {_user_unfinished} AND user.gone_at IS NULL"
+        " AND EXISTS (SELECT 1 FROM json_each(user.files) AS file WHERE file.value = :file) LIMIT 1"
+    ),
+}
+
+# Accounts
+
+_these = _accounts.c.name.in_(_words())
+# While an account is claimed: it was made due since (F5, an action).
+_requested = or_(
+    _accounts.c.next_poll_at == 0,
+    and_(_accounts.c.claimed_until.is_not(None), _accounts.c.next_poll_at != _accounts.c.claimed_until),
+)
+_free = or_(
+    _accounts.c.claimed_until.is_(None),
+    _accounts.c.claimed_until <= bindparam("now"),
+    _accounts.c.claimed_until > bindparam("ahead"),
+)
+_claim: dict[str, Any] = {"next_poll_at": bindparam("until"), "claimed_until": bindparam("until")}
+
+_ACCOUNTS: dict[str, ClauseElement] = {
+    "add_account": _insert(_accounts, ["name", "provider"]).on_conflict_do_nothing(),
+    "due_accounts": select(_accounts.c.name).where(
+        _these,
+        or_(_accounts.c.next_poll_at <= bindparam("now"), _accounts.c.next_poll_at > bindparam("ahead")),
+    ),
+    "busy_accounts": select(_accounts.c.name).where(_these, ~_free),
+    "claim_accounts": update(_accounts).where(_these).values(**_claim),
+    "extend_claims": update(_accounts).where(_these, ~_requested).values(**_claim),
+    "set_health": update(_accounts)
+    .where(_these)
+    .values(
+        asked_at=bindparam("asked_at"),
+        ok_at=func.coalesce(bindparam("succeeded_at"), _accounts.c.ok_at),
+        next_poll_at=case(
+            (
+                and_(bindparam("claimed"), _requested),
+                func.min(_accounts.c.next_poll_at, bindparam("next_poll_at")),
+            ),
+            else_=bindparam("next_poll_at"),
+        ),
+        claimed_until=null(),
+        error=bindparam("error"),
+        error_kind=bindparam("error_kind"),
+        retry_after_until=bindparam("retry_after_until"),
+        discovered=func.coalesce(bindparam("discovered"), _accounts.c.discovered),
+        first_sync_done=func.coalesce(bindparam("first_sync_done"), _accounts.c.first_sync_done),
+    ),
+    "poll_now": update(_accounts).where(_these).values(next_poll_at=0),
+    "poll_all_now": update(_accounts).values(next_poll_at=0),
+    "poll_soon": update(_accounts)
+    .where(_accounts.c.name == bindparam("account"), _accounts.c.next_poll_at > bindparam("now"))
+    .values(next_poll_at=bindparam("now")),
+}
+
+STATEMENTS = _JOBS | _INTENTS | _ACCOUNTS
+"""By name, every statement of the writer that is made of the tables."""
+
+
+def statements_sql(dialect: Dialect) -> str:
+    """Return the text of all statements for a dialect with named parameters, each below its name."""
+    blocks = [f"-- {name}\n{_text(statement, dialect)};\n" for name, statement in STATEMENTS.items()]
+    return "\n".join(blocks)
+
+
+def _text(statement: ClauseElement, dialect: Dialect) -> str:
+    compiled = statement.compile(dialect=dialect)
+    found = " ".join(str(compiled).split())
+    found = re.sub(rf"\w+\s*=\s*:{_COLUMNS}", "{columns}", found)
+    for name, value in compiled.params.items():
+        marker = rf"__\[POSTCOMPILE_{re.escape(name)}\]"
+        if isinstance(value, (list, tuple)):
+            found = re.sub(marker, ", ".join(_literal(each) for each in value), found)
+        elif value is None:
+            found = re.sub(marker, f"{{{name}}}", found)
+        else:
+            found = re.sub(rf":{re.escape(name)}\b", _literal(value), found)
+    return found
+
+
+def _literal(value: Any) -> str:
+    return str(int(value)) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
