@@ -14,6 +14,7 @@ from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
 from jobdash.cli.output import print_error
 from jobdash.cli.tables import table
 from jobdash.cli.time_format import as_of_words, never_asked_words
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.time import system_clock
@@ -44,7 +45,7 @@ class JobListing(NamedTuple):
 
     def only_local(self, browser: Browser) -> bool:
         """Whether there are jobs, and all are of a person's own scripts: no provider is asked about them."""
-        if not any(row.local for row in browser.page(self.scope, self.sort, None, 1)):
+        if all(rules_of(row).at_provider for row in browser.page(self.scope, self.sort, None, 1)):
             return False
         if self.scope == Scope():  # a million rows need not be looked through
             return browser.counts().by_account.keys() == {LOCAL}

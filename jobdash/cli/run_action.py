@@ -16,6 +16,7 @@ from jobdash.cli.summary import lines_of, plan_lines, print_outcome, print_skipp
 from jobdash.cli.sync_output import notices, sync_now
 from jobdash.cli.time_format import as_of_words
 from jobdash.domain.account import Account
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.plan_text import result_counts
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import (
@@ -222,7 +223,8 @@ def cancel_all_pending(
     if not manner.dry_run:
         close_what_is_abandoned(context)
     plan = plan_cancel_all(context.opened.browser, scope, situation(context, named=False), choices)
-    only_local = bool(plan.decisions) and all(decision.job.local for decision in plan.decisions)
+    at_providers = any(rules_of(decision.job).at_provider for decision in plan.decisions)
+    only_local = bool(plan.decisions) and not at_providers
     if asked and (worst or not sync_first) and not only_local:
         print_error(as_of_words(context.opened.browser, context.config, system_clock()))
     return carry_out(context, plan, manner, worst=worst)
