@@ -18,6 +18,7 @@ from jobdash.demo.emulator import (
     BatchScript,
     Emulator,
     EmulatorServer,
+    Ending,
     FaultRule,
     Phase,
     Switches,
@@ -145,3 +146,12 @@ def emulator_says_ended(emulator: Emulator, dash: Dash) -> bool:
     assert row is not None
     assert row.remote_id is not None
     return emulator.openai.snapshot(row.remote_id).phase is Phase.COMPLETED
+
+
+async def test_a_batch_that_ended_early_says_what_it_has_and_what_a_key_fetches(
+    emulator: Emulator, server: EmulatorServer, path: Path
+) -> None:  # D-3
+    expired = Timing(validating=0, running=10, expires_after=30)
+    script = batch("digest", expired, ending=Ending.EXPIRES, reached=1)
+    async with over(emulator, server, path, script) as dash:
+        await dash.until(lambda: "1 of 20 done, 19 expired · d fetches 1" in dash.screen)
