@@ -174,3 +174,16 @@ def test_a_removal_deletes_fetched_files_and_the_copy_of_the_input_and_nothing_e
     assert requests.exists()
     known = cli.job(job["id"])
     assert (known["fetched_at"], known["results_folder"], known["results"]) == (None, None, None)
+
+
+def test_a_copy_that_cannot_be_kept_is_said_and_the_batch_is_sent_all_the_same(
+    cli: Cli, tmp_path: Path
+) -> None:
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text('{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"model":"gpt-x"}}\n')
+    cli("list")  # makes the store
+    (cli.database.parent / "inputs").write_text("in the way")
+    ran = cli("submit", str(requests), "--account", "openai")
+    assert ran.code == 0
+    assert "no copy of its input is kept: " in ran.err
+    assert cli.calls("POST", "/v1/batches") == 1
