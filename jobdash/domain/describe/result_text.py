@@ -56,8 +56,8 @@ def to_fetch(row: JobRow) -> str:
 
 
 def _has_rest(row: JobRow) -> bool:
-    known = row.fetched_at is None and bool(row.succeeded) and row.total is not None
-    return known and row.status in {Status.EXPIRED, Status.CANCELLED}
+    known = row.remote_id is not None and row.fetched_at is None and row.total is not None
+    return known and bool(row.succeeded) and row.status in {Status.EXPIRED, Status.CANCELLED}
 
 
 def results_gone(row: JobRow, now: int) -> str:
