@@ -20,7 +20,8 @@ FIELDS = (
     " verdict, model, endpoint, total, succeeded, failed, cancelled, expired, remaining, created_at,"
     " started_at, finished_at, updated_at, expires_at, cancel_requested_at, removed_at, gone_at, attempt,"
     " parent_id, child_ids, tags, usage, error, files, deleted_at_provider, left_behind, stalled,"
-    " shown_status, fetched_at, results_folder, results_expire_at, results, input_tokens, output_tokens"
+    " shown_status,"
+    " fetched_at, results_folder, results_expire_at, results, input_tokens, output_tokens"
 )
 TIMES = [field.strip() for field in FIELDS.split(",") if field.strip().endswith("_at")]
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
