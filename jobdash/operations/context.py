@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from jobdash.domain.backends.provider_batch import other_server
+from jobdash.domain.cost import ListPrice
 from jobdash.domain.items import GRACE_S
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import DecisionContext
@@ -52,6 +53,8 @@ class OperationContext:
     """The names of all configured accounts, also of those that cannot be asked."""
     clock: Clock = system_clock
     stop: CancelToken = field(default_factory=CancelToken)
+    prices: Mapping[str, ListPrice] = field(default_factory=dict)
+    """A person's own prices, by model."""
     grace_s: float = GRACE_S
     """How long a script's process has to end by itself, and again after SIGTERM, before it is killed."""
 

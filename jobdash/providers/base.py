@@ -50,6 +50,8 @@ class ResultLine:
     """The answer is not a whole one: its length was limited, or a content filter stopped it."""
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Those of the input tokens that came out of a cache."""
     readable: bool = True
     """Whether the line could be read; else ``key`` is made up from its place."""
 

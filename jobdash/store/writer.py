@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobdash.store.commands.accounts import AccountWrites
 from jobdash.store.commands.cancel import CancelWrites
+from jobdash.store.commands.costs import CostWrites
 from jobdash.store.commands.errors import ErrorWrites
 from jobdash.store.commands.remove import RemoveWrites
 from jobdash.store.commands.results import ResultWrites
@@ -20,6 +21,7 @@ class Writer(
     RemoveWrites,
     SubmitWrites,
     ResultWrites,
+    CostWrites,
     ScriptJobWrites,
 ):
     """All writes, one base class for each concern."""

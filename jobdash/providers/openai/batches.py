@@ -34,6 +34,7 @@ from jobdash.providers.json_values import (
 )
 from jobdash.providers.openai.info import INFO
 from jobdash.providers.openai.input import LONGEST_VALUE, wrong_tags
+from jobdash.providers.openai.results import token_counts
 from jobdash.providers.refusals import not_expected
 from jobdash.providers.results import remote_error
 
@@ -229,6 +230,7 @@ def read_job(value: object) -> RemoteJob:
         failed=failed,
         errors=_errors(batch.get("errors")) or _errors(batch.get("error")),
         usage=dict(mapping(batch.get("usage"))) or None,
+        **_tokens(mapping(batch.get("usage")), status, succeeded),
         files={role: word for role, key in _FILES.items() if (word := text(batch.get(key)))},
         metadata=metadata,
         submit_key=metadata.get(SUBMIT_KEY),
@@ -266,6 +268,15 @@ def _counts(counts: Mapping[str, object]) -> tuple[int | None, int | None, int |
     """Total, succeeded, failed. All are zero before the file has been counted: unknown."""
     total, succeeded, failed = (whole(counts.get(key)) for key in ("total", "completed", "failed"))
     return (total, succeeded, failed) if total or succeeded or failed else (None, None, None)
+
+
+def _tokens(usage: Mapping[str, object], status: Status, succeeded: int | None) -> dict[str, int | None]:
+    """Return the tokens of a batch. Zeros are written before anything is counted, too: unknown, unless it
+    has ended and nothing of it succeeded.
+    """
+    found = token_counts(usage)
+    counted = any(found.values()) or (status in TERMINAL and not succeeded)
+    return found if counted else {}
 
 
 def _finished(batch: Mapping[str, object]) -> int | None:

@@ -94,6 +94,16 @@ _JOBS: dict[str, ClauseElement] = {
         owner=null(),
         lease_until=null(),
     ),
+    # A cost is computed outside of the transaction: it is written for what it was computed from.
+    "set_cost": update(_job)
+    .where(
+        _this_job,
+        _job.c.input_tokens.is_not_distinct_from(bindparam("read")),
+        _job.c.output_tokens.is_not_distinct_from(bindparam("written")),
+        _job.c.cached_tokens.is_not_distinct_from(bindparam("cached")),
+        _job.c.model.is_not_distinct_from(bindparam("model_name")),
+    )
+    .values(cost=bindparam("micros"), cost_is_upper_bound=bindparam("bound"), cost_stale=null()),
     "public_ids": select(_job.c.public_id).where(_job.c.public_id.in_(_words())),
     "job_files": select(_job.c.files).where(_this_job),
     "job_kept_here": select(_job.c.results_folder, _job.c.submit_key).where(_this_job),
