@@ -32,6 +32,8 @@ COMMANDS = {
     "fetch": "fetch",
     "refresh-errors": "refresh_errors",
     "wait": "wait",
+    "watch": "watch",
+    "notify": "notify",
     "undo": "undo",
     "log": "log",
     "doctor": "doctor",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from jobdash.domain.account import Secret
@@ -28,11 +29,11 @@ class NotifySettings:
     on: frozenset[NotificationKind] = frozenset(NotificationKind)
     accounts: frozenset[str] = frozenset()
     """The accounts whose jobs it is for; empty: all."""
-    filter: Conditions = Conditions("")
+    filter: Conditions = field(default_factory=partial(Conditions, ""))
     """The jobs it is for."""
     bell: bool = False
     desktop: str = ""
-    """The escape sequence of a notification of the terminal (``9``, ``777``, ``99``, ``auto``); empty: none."""
+    """Which escape sequence the terminal is sent, one of `DESKTOP`; empty: none."""
     command: tuple[str, ...] = ()
     """A program and its arguments; it reads the notification as JSON."""
     webhook: str = ""
@@ -53,7 +54,7 @@ def read_notify(values: Mapping[str, Any], env: Mapping[str, str]) -> NotifySett
             raise ValueError(f"on: {kind} is not known; there are {', '.join(NotificationKind)}")
     bell = values.get("bell", False)
     if not isinstance(bell, bool):
-        raise ValueError("bell has to be true or false")
+        raise ValueError("bell has to be true or false")  # noqa: TRY004 - a wrong value of a file
     desktop = values.get("desktop", False)
     if isinstance(desktop, bool):
         desktop = "auto" if desktop else ""
@@ -77,7 +78,7 @@ def read_notify(values: Mapping[str, Any], env: Mapping[str, str]) -> NotifySett
 def _text(values: Mapping[str, Any], key: str) -> str:
     value = values.get(key, "")
     if not isinstance(value, str):
-        raise ValueError(f"{key} has to be a text")
+        raise ValueError(f"{key} has to be a text")  # noqa: TRY004 - a wrong value of a file
     return value.strip()
 
 

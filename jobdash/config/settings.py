@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobdash.config.accounts import ACCOUNT_SETTINGS, SWITCHES, keep_keys_of, read_headers
 from jobdash.domain.account import Account, Secret
@@ -21,6 +21,9 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError
 from jobdash.providers.registry import broken, bundled, find_provider, registered
+
+if TYPE_CHECKING:
+    from jobdash.config.notify import NotifySettings
 
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
@@ -71,6 +74,8 @@ class Config:
     results: Path | None = None
     """Where results go that are fetched without being asked for: ``[results] folder``; None: beside the
     store."""
+    notify: NotifySettings | None = None
+    """How a person is notified; None: not at all."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
     warnings: tuple[str, ...] = ()
@@ -161,6 +166,7 @@ def load(
     keys = reader.keys(document.pop("keys", {}))
     sync = reader.sync(document.pop("sync", {}))
     results = reader.results(document.pop("results", {}))
+    notify = reader.notify(document.pop("notify", None))
     default_account = reader.default_account(document.pop("default_account", None), accounts)
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
@@ -173,6 +179,7 @@ def load(
         keys=keys,
         sync=sync,
         results=results,
+        notify=notify,
         default_account=default_account,
         warnings=tuple(reader.warnings),
     )
@@ -381,6 +388,17 @@ class _SettingsReader:
         if fastest < 1000 or slowest < fastest:
             raise self.error("[sync] fastest has to be at least 1s, and slowest no less than fastest")
         return SyncSettings(fastest, slowest)
+
+    def notify(self, value: object) -> NotifySettings | None:
+        if value is None:
+            return None
+        from jobdash.config.notify import NOTIFY_SETTINGS, read_notify
+
+        try:
+            settings = read_notify(self.table("notify", value, NOTIFY_SETTINGS), self.env)
+        except ValueError as error:
+            raise self.error(f"[notify] {error}") from None
+        return settings if settings.enabled else None
 
 
 def _given(values: Mapping[str, Any], key: str) -> str | None:

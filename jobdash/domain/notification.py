@@ -56,7 +56,7 @@ class Notification:
 
 
 def kind_of_end(row: JobRow) -> NotificationKind | None:
-    """Return what a person is notified of when a job has ended; None of a cancel, which a person asked for."""
+    """Return what a person is notified of when a job has ended; None for a cancel, which they asked for."""
     if row.status is Status.COMPLETED:
         failed = row.outcome is Completeness.ALL_FAILED
         return NotificationKind.FAILED if failed else NotificationKind.FINISHED

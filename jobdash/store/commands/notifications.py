@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jobdash.domain.notification import NotificationKind
 from jobdash.domain.time import DAY
 from jobdash.store.commands.base import JobWrites
+from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.statements import statement
 
 _CURSOR = statement("notified_event")
@@ -37,7 +38,7 @@ class NotificationWrites(JobWrites):
         A process that ends before it has sent them sends them no more: no event is sent twice.
         """
         with self._transaction() as connection:
-            self._add_due_events()
+            self._add_due_events(connection)
             (cursor,) = _CURSOR.run(connection).fetchone()
             newest = _LAST_EVENT.run(connection).fetchone()[0] or 0
             if cursor == newest:
@@ -48,14 +49,13 @@ class NotificationWrites(JobWrites):
             found = _ENDS_BEHIND.run(connection, event=cursor).fetchall()
             return [ClaimedEvent(*values) for values in found[-_AT_ONCE:]]
 
-    def _add_due_events(self) -> None:
+    def _add_due_events(self, connection: Connection) -> None:
         """Log, once, that jobs have stalled, and that results will be deleted within a day."""
         now = self._clock()
-        with self._transaction() as connection:
-            due = [
-                (NotificationKind.STALLED, _STALLED.run(connection, now=now)),
-                (NotificationKind.RESULTS_GONE_SOON, _GONE_SOON.run(connection, now=now, soon=now + DAY)),
-            ]
-            for kind, found in due:
-                for (job_id,) in found.fetchall():
-                    self._add_event(connection, now, kind, self._row_now(connection, job_id), "noticed")
+        due = [
+            (NotificationKind.STALLED, _STALLED.run(connection, now=now)),
+            (NotificationKind.RESULTS_GONE_SOON, _GONE_SOON.run(connection, now=now, soon=now + DAY)),
+        ]
+        for kind, found in due:
+            for (job_id,) in found.fetchall():
+                self._add_event(connection, now, kind, self._row_now(connection, job_id), "noticed")

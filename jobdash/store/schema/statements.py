@@ -261,7 +261,9 @@ _ENDS: dict[str, ClauseElement] = {
     .where(
         _events.c.id > bindparam("event"),
         _events.c.job_id.is_not(None),
-        _events.c.action.in_(["finished", "end", str(NotificationKind.STALLED), str(NotificationKind.RESULTS_GONE_SOON)]),
+        _events.c.action.in_(
+            ["finished", "end", str(NotificationKind.STALLED), str(NotificationKind.RESULTS_GONE_SOON)]
+        ),
     )
     .order_by(_events.c.id),
     # A lease that was renewed since, and ran out again, is another stall.

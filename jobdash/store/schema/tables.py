@@ -151,9 +151,7 @@ class JobRecord(Base, table=True):
         Index("job_submit_key", "submit_key", sqlite_where=text("submit_key IS NOT NULL")),
         Index("job_parent", "parent_id"),
         Index("job_revision", "revision"),
-        Index(
-            "job_results_expire", "results_expire_at", sqlite_where=text("results_expire_at IS NOT NULL")
-        ),
+        Index("job_results_expire", "results_expire_at", sqlite_where=text("results_expire_at IS NOT NULL")),
         Index("job_unfinished", "account", sqlite_where=text(UNFINISHED_REMOTELY)),
         # In the order of the table and without its long texts: what a search for a piece of text reads.
         Index("job_text", "id", "shown", "name", "public_id", "remote_id"),
