@@ -62,19 +62,15 @@ def fetch_jobs(context: CliContext, wanted: JobSelector, wishes: FetchWishes) ->
 
     async def work(stop: CancelToken) -> tuple[list[FetchedResults], bool]:
         async with open_session(context, stop) as session:
-
-            def browser() -> Browser:
-                return Browser(context.config.database)
-
             with _folder(wishes.folder) as folder:
                 request = FetchRequest(
                     folder,
-                    browser,
+                    lambda: Browser(context.config.database),
                     session.work,
-                    wishes.format,
                     partial=wishes.partial,
-                    record=not piped,
+                    format=wishes.format,
                     on_progress=progress.received,
+                    record=not piped,
                 )
                 fetched = await fetch(selection.rows, request, report, stop)
             return fetched, stop.is_set()

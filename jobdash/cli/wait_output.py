@@ -61,7 +61,8 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
             ended = EndedBatches(
                 context.config, session.work, lambda: Browser(context.config.database), print_fetched
             )
-            await ended.look_after(waited.rows.values())
+            if not waited.timed_out:
+                await ended.fetch_results(waited.rows.values())
             return waited
 
     waited = run(work)

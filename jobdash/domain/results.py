@@ -18,7 +18,7 @@ class ResultOutcome(StrEnum):
 
 
 class ResultFormat(StrEnum):
-    """How results are written."""
+    """How the results of a batch are written."""
 
     JSONL = "jsonl"
     CSV = "csv"

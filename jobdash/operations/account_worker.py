@@ -195,7 +195,8 @@ class AccountWorker:
 
     async def _looked_after(self, ended: EndedBatches, rows: Sequence[JobRow], store: StoreWriter) -> None:
         try:
-            await ended.look_after(rows)
+            await ended.fetch_results(rows)
+            await ended.ask_expiry(rows)
         except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
             await self._record_failure(error, store)
 

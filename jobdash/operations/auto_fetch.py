@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from jobdash.config.settings import Config
@@ -34,22 +34,22 @@ class EndedBatches:
     report: Callable[[FetchedResults], None] = lambda _one: None
     """Called with each batch that was fetched, or could not be."""
 
-    async def look_after(self, rows: Iterable[JobRow]) -> None:
-        """Fetch the results of batches whose account has ``auto_fetch``; ask how long the others' stay.
+    async def fetch_results(self, rows: Iterable[JobRow]) -> None:
+        """Fetch the results of batches whose account has ``auto_fetch`` into the results folder.
 
-        Results go into the results folder of the settings. An error of one batch ends nothing.
+        An error of one batch ends nothing.
         """
-        ended = [row for row in rows if rules_of(row).at_provider and row.remote_status in TERMINAL]
-        wanted = [row for row in ended if self._wants(row)]
-        others = [row for row in ended if not self._wants(row) and row.fetched_at is None]
-        for row in others[:_AT_ONCE]:
-            try:
-                await self._ask_expiry(row)
-            except JobdashError:
-                continue  # it is only not known
+        wanted = [row for row in _ended(rows) if self._wants(row)]
         if wanted:
             request = FetchRequest(self.config.results_folder, self.open_browser, self.work)
             await fetch(wanted, request, self._report_news, self.work.stop)
+
+    async def ask_expiry(self, rows: Iterable[JobRow]) -> None:
+        """Ask how long the results of the other batches stay, and write it; it may stay unknown."""
+        others = [row for row in _ended(rows) if not self._wants(row) and row.fetched_at is None]
+        for row in others[:_AT_ONCE]:
+            with suppress(JobdashError):
+                await self._ask_expiry(row)
 
     def _wants(self, row: JobRow) -> bool:
         account = self.config.account(row.account)
@@ -72,3 +72,7 @@ class EndedBatches:
         expires_at = await self.work.caller(row).call(ResultsExpireAt(job), stop=self.work.stop)
         if expires_at is not None:
             await self.work.store.write(Writer.set_results_expire_at, row.id, expires_at)
+
+
+def _ended(rows: Iterable[JobRow]) -> list[JobRow]:
+    return [row for row in rows if rules_of(row).at_provider and row.remote_status in TERMINAL]

@@ -45,9 +45,9 @@ DELETED = "results were deleted at the provider (404)"
 
 
 async def collect(row: JobRow, request: FetchRequest) -> FetchedResults:
-    """Collect a batch into its folder. Never raises for what is wrong with one batch.
+    """Collect a batch into a folder of its own. Never raises for what is wrong with one batch.
 
-    An unfinished batch is refused unless the request is for partial results.
+    An unfinished batch is refused unless partial results are asked for.
     """
     info = find_provider(row.provider)
     if info is None:

@@ -37,7 +37,15 @@ def keep_input_copy(source: Path, store: Path, submit_key: str) -> None:
         raise
 
 
+def delete_input_copy(store: Path, submit_key: str) -> bool:
+    """Delete a copy; return whether there was one. Raises OSError."""
+    copy = input_copy(store, submit_key)
+    there = copy.exists()
+    copy.unlink(missing_ok=True)
+    return there
+
+
 def drop_input_copy(store: Path, submit_key: str) -> None:
-    """Delete a copy of which no batch came; one that is gone already is no error."""
+    """Delete a copy of which no batch came; one that cannot be deleted is no error."""
     with suppress(OSError):
-        input_copy(store, submit_key).unlink(missing_ok=True)
+        delete_input_copy(store, submit_key)

@@ -46,6 +46,12 @@ def has_results(details: JobDetails) -> bool | None:
     return None if job.succeeded is None else job.succeeded > 0
 
 
+def keeps_partial_results(job: JobRow) -> bool:
+    """Whether the finished requests of a batch that ended early can be fetched from its provider."""
+    info = find_provider(job.provider)
+    return info is not None and info.capabilities.partial_results
+
+
 def _keeps_results(job: JobDetails, info: ProviderInfo | None) -> bool:
     """Whether a file of results is left, or else the batch that has them in itself."""
     if job.files.keys() - {INPUT}:

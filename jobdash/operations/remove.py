@@ -9,8 +9,10 @@ from jobdash.domain.job import BATCH, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
+from jobdash.domain.text import quantity
 from jobdash.errors import ConfigError, InvalidRequest, JobdashError, NotFound, ProviderError
 from jobdash.operations.account_session import DeleteBatch, DeleteFile, GetBatch, Request
+from jobdash.operations.batch_files import delete_batch_files
 from jobdash.operations.cancel import (
     DEADLINE_MS,
     NO_ANSWER,
@@ -38,6 +40,8 @@ class CleanedUp:
     earlier: tuple[str, ...] = ()
     """What had been deleted before: the roles of files, and `BATCH`."""
     kept: tuple[str, ...] = ()
+    here: int = 0
+    """How many files were deleted on this computer."""
     refusal: Refusal | None = None
     """Why it went no further: the job was not what was planned for any more."""
 
@@ -165,7 +169,10 @@ async def _remove_now(
         cleaned = CleanedUp()
     if cleaned.refusal is not None:
         return _refused(job, cleaned.refusal, cleaned.deleted)
-    if choices.remote:
+    if choices.local_files:
+        here = await delete_batch_files(job, work)
+        cleaned = replace(cleaned, here=here.deleted, kept=(*cleaned.kept, *here.kept))
+    if choices.remote or (choices.local_files and cleaned.kept):
         left = ", ".join(cleaned.kept) or None
         await work.store.write(Writer.set_left_behind, job.id, left and f"{left} not deleted")
     if cleaned.kept and not (choices.force and choices.record):
@@ -203,7 +210,8 @@ def _refused(job: JobRow, refusal: Refusal, deleted: tuple[str, ...] = ()) -> Ac
 def _clean_up_text(cleaned: CleanedUp, record: str, choices: Choices) -> str:
     parts = [record]
     if choices.local_files:
-        parts.append("no fetched files here")  # nothing fetches any yet
+        here = f"deleted {quantity(cleaned.here, 'file')} here"
+        parts.append(here if cleaned.here else "no fetched files here")
     if cleaned.deleted:
         parts.append(f"deleted {', '.join(cleaned.deleted)}")
     if cleaned.earlier:

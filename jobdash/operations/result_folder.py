@@ -166,6 +166,19 @@ class ResultFolder:
         self._write_manifest(manifest)
         self._sync()
 
+    def delete(self) -> int:
+        """Delete the files of the folder, and the folder if nothing else is in it; return how many they were.
+
+        Raises OSError, and FolderRefused for a folder that is in use or another job's.
+        """
+        if not self.path.is_dir():
+            return 0
+        with self.locked():
+            there = [file for name in (*NAMES, MANIFEST) if (file := self.file(name)).exists()]
+            for file in there:
+                file.unlink()
+        return len(there)
+
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         part = self.part(MANIFEST)
         with os.fdopen(new_private_file(part), "w", encoding="utf-8") as file:

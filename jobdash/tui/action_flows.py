@@ -193,7 +193,7 @@ class ActionFlows:
         self._app.run_worker(self._fetch(rows), name="fetch")
 
     async def _fetch(self, rows: Sequence[JobRow]) -> None:
-        async def write(store: StoreWriter) -> list[FetchedResults]:
+        async def write(_store: StoreWriter) -> list[FetchedResults]:
             from jobdash.operations.backends.base import FetchRequest
             from jobdash.operations.results import fetch
 

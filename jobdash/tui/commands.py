@@ -134,9 +134,9 @@ def _retry(row: JobRow, context: DecisionContext) -> bool:
 
 
 def _fetch(row: JobRow, _context: DecisionContext) -> bool:
-    if rules_of(row).at_provider:
-        return row.remote_id is not None and row.remote_status in TERMINAL
-    return bool(row.done)
+    if not rules_of(row).at_provider:
+        return bool(row.done)
+    return row.remote_id is not None and row.remote_status in TERMINAL
 
 
 _BOTH = (Place.MAIN, Place.JOB)

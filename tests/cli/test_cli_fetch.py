@@ -153,3 +153,37 @@ def test_two_processes_may_fetch_the_same_job_at_once(cli: Cli, tmp_path: Path) 
     (folder,) = (tmp_path / "out").iterdir()
     assert len((folder / "results.jsonl").read_text().splitlines()) == 200
     assert not list(folder.glob("*.part"))
+
+
+def test_a_removal_deletes_fetched_files_and_the_copy_of_the_input_and_nothing_else(
+    cli: Cli, tmp_path: Path
+) -> None:  # B-9 B-14
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text('{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"model":"gpt-x"}}\n')
+    assert cli("submit", str(requests), "--account", "openai", "--name", "kept").code == 0
+    cli.clock.advance(2 * 3600)
+    cli("sync")
+    (job,) = cli.json("fetch", "-f", "name:kept", "--out", str(tmp_path / "out"))["jobs"]
+    folder = Path(job["folder"])
+    (folder / "notes.txt").write_text("mine")
+    ran = cli("remove", job["id"], "--files", "--keep-record", "--yes")
+    assert ran.code == 0
+    assert "deleted 5 files here" in ran.out
+    assert [each.name for each in folder.iterdir()] == ["notes.txt"]
+    assert list((cli.database.parent / "inputs").iterdir()) == []
+    assert requests.exists()
+    known = cli.job(job["id"])
+    assert (known["fetched_at"], known["results_folder"], known["results"]) == (None, None, None)
+
+
+def test_a_copy_that_cannot_be_kept_is_said_and_the_batch_is_sent_all_the_same(
+    cli: Cli, tmp_path: Path
+) -> None:
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text('{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"model":"gpt-x"}}\n')
+    cli("list")  # makes the store
+    (cli.database.parent / "inputs").write_text("in the way")
+    ran = cli("submit", str(requests), "--account", "openai")
+    assert ran.code == 0
+    assert "no copy of its input is kept: " in ran.err
+    assert cli.calls("POST", "/v1/batches") == 1

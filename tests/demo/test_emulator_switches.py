@@ -219,3 +219,40 @@ async def test_a_batch_follows_the_provider_unless_it_has_its_own(
     clock.advance(50)
     assert (await openai.batches.retrieve(own)).request_counts is not None
     assert (await openai.batches.retrieve(common)).request_counts is None
+
+
+async def test_answers_that_are_cut_off_and_keys_that_are_odd(
+    openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock
+) -> None:
+    batch_id = emulator.openai.add_batch(script(Switches(odd_keys=True), cut_off=4))
+    clock.advance(3600)
+    lines = [json.loads(line) for line in (await output(openai, batch_id)).splitlines()]
+    keys = [line["custom_id"] for line in lines]
+    assert keys == ["request-1", "request-1", "nobody-asked", *(f"request-{n}" for n in range(4, 11))]
+    reasons = [line["response"]["body"]["choices"][0]["finish_reason"] for line in lines]
+    assert reasons == ["length"] * 4 + ["stop"] * 6
+
+
+async def test_results_that_are_deleted_after_a_while(
+    openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock
+) -> None:
+    batch_id = emulator.openai.add_batch(script(Switches(results_kept=5000)))
+    clock.advance(3600)
+    batch = await openai.batches.retrieve(batch_id)
+    assert batch.output_file_id is not None
+    assert batch.completed_at is not None
+    assert (await openai.files.retrieve(batch.output_file_id)).expires_at == batch.completed_at + 5000
+    clock.advance(5000)
+    with pytest.raises(APIStatusError) as gone:
+        await openai.files.content(batch.output_file_id)
+    assert gone.value.status_code == 404
+
+
+async def test_a_list_carries_no_inline_results(
+    http: httpx2.AsyncClient, emulator: Emulator, clock: ManualClock
+) -> None:
+    name = emulator.gemini.add_batch(BatchScript(total=2, inline=True, plan=BatchPlan(timing=TIMING)))
+    clock.advance(3600)
+    (listed,) = (await http.get("/v1/batches", headers=GEMINI_AUTH)).json()["operations"]
+    assert (listed["name"], listed["done"]) == (name, True)
+    assert "inlinedResponses" not in json.dumps(listed)

@@ -46,10 +46,14 @@ async def collected(
     wanted: ResultFormat = ResultFormat.JSONL,
     on_progress: Callable[[JobRow, int], None] = lambda _row, _size: None,
 ) -> FetchedResults:
-    def browser() -> Browser:
-        return Browser(world.config.database, world.ms)
-
-    request = FetchRequest(folder, browser, world.work, wanted, partial=partial, on_progress=on_progress)
+    request = FetchRequest(
+        folder,
+        lambda: Browser(world.config.database, world.ms),
+        world.work,
+        partial=partial,
+        format=wanted,
+        on_progress=on_progress,
+    )
     (done,) = await fetch([row], request)
     return done
 
@@ -496,3 +500,21 @@ async def test_results_stay_where_they_were_collected_when_the_provider_deletes_
     await collected(world, row, tmp_path)
     world.fault(ErrorAnswer(404), CONTENT)
     assert (await collected(world, row, tmp_path)).reason == "already here"
+
+
+async def test_a_sync_never_asks_for_a_batch_that_carries_its_results(world: World) -> None:
+    script = BatchScript(
+        total=5,
+        inline=True,
+        created_at=world.clock.now() - 60,
+        plan=BatchPlan(timing=Timing(validating=7200, running=60)),
+    )
+    world.used.add("gemini")
+    batch = world.emulator.gemini.add_batch(script)
+    for _ in range(8):
+        await world.sync()
+        world.pass_time(20)
+    world.pass_time(3 * 3600)
+    (row,) = await world.known(batch)
+    assert row.terminal
+    assert world.calls("GET", "*/batches/*") == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from functools import partial as partial_of
 from pathlib import Path
 
 import pytest
@@ -27,8 +26,7 @@ FOR_EVER = 10**13
 
 async def fetched(local: LocalWorld, job_id: int, folder: Path, *, partial: bool = False) -> FetchedResults:
     rows = [local.row(job_id)]
-    request = FetchRequest(folder, partial_of(Browser, local.path), local.work, partial=partial)
-    (one,) = await fetch(rows, request)
+    (one,) = await fetch(rows, FetchRequest(folder, lambda: Browser(local.path), local.work, partial=partial))
     return one
 
 

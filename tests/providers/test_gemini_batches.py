@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -235,6 +236,22 @@ async def test_results_from_a_file_and_inline(
     assert len({line.key for line in lines}) == 6
     assert [line.error.message for line in lines if line.error] == ["no more"] * 2
     assert all("candidates" in line.body for line in lines if not line.error)
+
+
+async def test_results_are_found_where_no_list_has_named_their_file(
+    adapter: Any, side: Any, world: Any
+) -> None:
+    batch = add(side, world, total=6)
+    world.clock.advance(3600)
+    job = replace(await adapter.get(batch), files={})
+    assert len([line async for line in adapter.results(job)]) == 6
+
+
+async def test_a_batch_is_read_without_its_inline_results(adapter: Any, side: Any, world: Any) -> None:
+    batch = add(side, world, total=50, inline=True)
+    world.clock.advance(3600)
+    job = await adapter.get(batch)
+    assert (job.status, job.total, job.files) == (Status.COMPLETED, 50, {})
 
 
 async def test_odd_result_files_are_read(adapter: Any, side: Any, world: Any) -> None:

@@ -18,6 +18,7 @@ from jobdash.demo.emulator import (
     BatchScript,
     Emulator,
     EmulatorServer,
+    Ending,
     FaultRule,
     Phase,
     Switches,
@@ -145,3 +146,35 @@ def emulator_says_ended(emulator: Emulator, dash: Dash) -> bool:
     assert row is not None
     assert row.remote_id is not None
     return emulator.openai.snapshot(row.remote_id).phase is Phase.COMPLETED
+
+
+async def test_a_batch_that_ended_early_says_what_it_has_and_what_a_key_fetches(
+    emulator: Emulator, server: EmulatorServer, path: Path
+) -> None:  # D-3
+    expired = Timing(validating=0, running=10, expires_after=30)
+    script = batch("digest", expired, ending=Ending.EXPIRES, reached=1)
+    async with over(emulator, server, path, script) as dash:
+        await dash.until(lambda: "1 of 20 done, 19 expired · d fetches 1" in dash.screen)
+
+
+async def test_a_removal_can_take_the_fetched_files_along(
+    emulator: Emulator, server: EmulatorServer, path: Path, here: Path
+) -> None:  # B-9
+    async with over(emulator, server, path, batch("nightly")) as dash:
+        screen = await removal_dialog(dash)
+        assert not screen.query("#choice-local_files")
+        await dash.press("escape")
+        await dash.until_table()
+        await dash.press("d")
+        await dash.until(lambda: "fetched: 20 ok" in dash.screen)
+        screen = await removal_dialog(dash)
+        screen.query_one("#choice-local_files").value = True
+        await dash.settle()
+        await dash.press("y")
+        await dash.until(lambda: dash.count(Tab.ALL) == 0)
+    assert folders(here) == []
+
+
+async def removal_dialog(dash: Dash) -> Any:
+    await dash.press("x")
+    return await dash.until_dialog()

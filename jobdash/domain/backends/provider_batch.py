@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
-from jobdash.domain.describe.result_text import outcome_counts, results_gone, to_fetch
+from jobdash.domain.describe.result_text import ended_early, outcome_counts, results_gone
 from jobdash.domain.job import CANCEL_STUCK_MS, JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Note, Plan
 from jobdash.domain.status import LABELS, LATE_CANCEL, TERMINAL, UNFINISHED, Status, effective, ended_text
@@ -53,7 +53,7 @@ class ProviderBatch:
     def identity(self, job: JobDetails) -> Iterator[tuple[str, str]]:
         """Yield the id, the account and the server."""
         yield "At the provider", job.row.remote_id or "not confirmed yet"
-        yield "Account", f"{job.row.account} ({job.row.provider}, {job.origin})"
+        yield "Account", f"{job.row.account} ({job.row.provider}, {job.row.origin})"
 
     def story(self, job: JobRow, now: int) -> Remark | None:
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""
@@ -201,9 +201,9 @@ def _results_story(job: JobRow, now: int) -> Remark | None:
     """Return what is worth knowing of the results of a batch that has ended."""
     if job.collected is not None:
         return Remark(f"fetched: {outcome_counts(job.collected)}", "muted")
-    if gone := results_gone(job, now):
-        return Remark(" · ".join(filter(None, (to_fetch(job), gone))), "warning")
-    rest = to_fetch(job)
+    rest, gone = ended_early(job), results_gone(job, now)
+    if gone:
+        return Remark(" · ".join(filter(None, (rest, gone))), "warning")
     return Remark(rest, "text") if rest else None
 
 

@@ -34,21 +34,30 @@ def fetching_words(size: int) -> str:
     return f"fetching: {size / _MEGABYTE:,.1f} MB"
 
 
-def to_fetch(row: JobRow) -> str:
-    """Return what an expired or cancelled batch has to fetch: ``1 of 10 done, 9 expired · d fetches 1``.
+def ended_early(row: JobRow) -> str:
+    """Return what an expired or cancelled batch has done: ``1 of 10 done, 9 expired``.
 
     Empty where that is nothing, or unknown, or fetched already.
     """
-    if row.remote_id is None or row.fetched_at is not None or not row.succeeded or row.total is None:
-        return ""
-    if row.status not in {Status.EXPIRED, Status.CANCELLED}:
+    if not _has_rest(row):
         return ""
     word = "expired" if row.status is Status.EXPIRED else "cancelled"
-    rest = row.total - (row.done or 0)
-    parts = [f"{row.succeeded:,} of {row.total:,} done"]
+    total, succeeded = row.total or 0, row.succeeded or 0
+    rest = total - (row.done or 0)
+    parts = [f"{succeeded:,} of {total:,} done"]
     parts += [f"{row.failed:,} failed"] if row.failed else []
     parts += [f"{rest:,} {word}"] if rest > 0 else []
-    return f"{', '.join(parts)} · d fetches {row.succeeded:,}"
+    return ", ".join(parts)
+
+
+def to_fetch(row: JobRow) -> str:
+    """Return what a key fetches of a batch that ended early, where its provider keeps it: ``d fetches 1``."""
+    return f"d fetches {row.succeeded:,}" if _has_rest(row) else ""
+
+
+def _has_rest(row: JobRow) -> bool:
+    known = row.remote_id is not None and row.fetched_at is None and row.total is not None
+    return known and bool(row.succeeded) and row.status in {Status.EXPIRED, Status.CANCELLED}
 
 
 def results_gone(row: JobRow, now: int) -> str:

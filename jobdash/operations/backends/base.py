@@ -26,13 +26,14 @@ class FetchRequest:
     open_browser: Callable[[], Browser]
     """Opens a connection for the thread that reads."""
     work: OperationContext
-    format: ResultFormat = ResultFormat.JSONL
     partial: bool = False
     """Unfinished jobs too: what there is so far."""
-    record: bool = True
-    """Whether the store keeps where the results are; not for those in a temporary folder."""
+    format: ResultFormat = ResultFormat.JSONL
+    """How a batch's results are written, besides JSON lines."""
     on_progress: Callable[[JobRow, int], None] = lambda _row, _size: None
-    """Called with a job and the bytes of it that are here, from any thread."""
+    """Called with a batch and how many bytes of it are here, from any thread."""
+    record: bool = True
+    """Whether the store keeps where a batch's results are; not for those in a temporary folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobdash.domain.describe.result_text import outcome_counts
@@ -10,6 +11,21 @@ from jobdash.domain.results import ResultCounts
 from jobdash.store.commands.base import JobWrites
 from jobdash.store.records import Refusal
 from jobdash.store.sanitize import stored_number
+from jobdash.store.statements import statement
+
+_KEPT_HERE = statement("job_kept_here")
+_COLLECTED = (
+    "fetched_at", "results_folder", "results_ok", "results_error", "results_cut_off", "results_missing",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class KeptHere:
+    """What this computer may have of a batch."""
+
+    results_folder: Path | None
+    submit_key: str | None
+    """By which a copy of its input file is found."""
 
 
 class ResultWrites(JobWrites):
@@ -39,6 +55,17 @@ class ResultWrites(JobWrites):
             row = self._row_now(connection, job_id)
             self._add_event(connection, now, "fetch", row, "done", f"{outcome_counts(counts)}: {folder}")
             return row
+
+    def kept_here(self, job_id: int) -> KeptHere:
+        """Return what this computer may have of a batch."""
+        with self._transaction() as connection:
+            folder, submit_key = _KEPT_HERE.run(connection, job_key=job_id).fetchone()
+            return KeptHere(None if folder is None else Path(folder), submit_key)
+
+    def forget_collected(self, job_id: int) -> None:
+        """Write that a batch's fetched results are deleted here; what they took in tokens stays known."""
+        with self._transaction() as connection:
+            self._set(connection, job_id, **dict.fromkeys(_COLLECTED))
 
     def set_results_expire_at(self, job_id: int, at: int) -> None:
         """Write when the provider deletes a batch's results, milliseconds UTC."""

@@ -100,6 +100,7 @@ _JOBS: dict[str, ClauseElement] = {
     ),
     "public_ids": select(_job.c.public_id).where(_job.c.public_id.in_(_words())),
     "job_files": select(_job.c.files).where(_this_job),
+    "job_kept_here": select(_job.c.results_folder, _job.c.submit_key).where(_this_job),
     "known_by_id": _known.where(_this_job),
     "known_by_remote_id": _known.where(_job.c.remote_id.in_(_words()), *_server),
     "known_by_submit_key": _known.where(

@@ -8,10 +8,11 @@ from rich.cells import cell_len, set_cell_size
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
-from jobdash.domain.describe.result_text import fetching_words
+from jobdash.domain.describe.result_text import fetching_words, to_fetch
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
+from jobdash.operations.providers import keeps_partial_results
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, fit, gap
 
@@ -65,7 +66,8 @@ def story_spans(
     they are fetched.
     """
     fetched = [] if fetching is None else [Span(fetching_words(fetching), "accent")]
-    parts = [fetched, _left_behind(row, symbols), _story(row, now)]
+    hint = to_fetch(row) if keeps_partial_results(row) else ""
+    parts = [fetched, _left_behind(row, symbols), _story(row, now), [Span(hint, "muted")] if hint else []]
     if errors and row.failed:
         some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
         parts.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])

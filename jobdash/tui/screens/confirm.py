@@ -42,8 +42,10 @@ def choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
         offered = {"record"}
         if any(decision.job.unfinished for decision in plan.decisions):
             offered.add("cancel_first")
-        for rules, _ in grouped(decision.job for decision in plan.decisions):
+        for rules, own in grouped(decision.job for decision in plan.decisions):
             offered.add("remote" if rules.at_provider else "local_files")
+            if any(job.fetched_at is not None for job in own):
+                offered.add("local_files")
     if plan.can_stop:
         offered.add("stop_process")
     if plan.can_restart:
