@@ -16,7 +16,7 @@ from jobdash.cli.session import open_session
 from jobdash.domain.notification import Notification, NotificationKind
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, StoreError
-from jobdash.operations.job_lookup import Browser, Scope, Sort, SortOrder
+from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.notify import Notifier
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.terminal_notification import terminal_sequence
@@ -68,7 +68,7 @@ def send_test(context: CliContext) -> int:
     if settings is None:
         raise ConfigError(NO_WAY)
     browser = context.opened.browser
-    rows = browser.page(Scope(), Sort(SortOrder.CREATED), None, 1)
+    rows = browser.page(Scope(), Sort(), None, 1)
     job = browser.job(rows[0].id) if rows else None
     if job is None:
         print_error("there is no job yet that a notification could be of")

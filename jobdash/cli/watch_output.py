@@ -61,7 +61,9 @@ class _Watching:
                 ended = EndedJobs(browser, ALL)
                 reports = await session.syncs.run() if self._context.config.accounts else []
                 follow = EndedBatches(self._context.config, session.work, browser.again, made.on_fetched)
-                await follow.look_after([row for report in reports for row in report.finished])
+                finished = [row for report in reports for row in report.finished]
+                await follow.fetch_results(finished)
+                await follow.ask_expiry(finished)
                 await made.look(browser, ended)
                 return reports
 

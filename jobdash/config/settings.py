@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,6 +21,7 @@ from jobdash.config.accounts import (
     read_headers,
     unusable_account,
 )
+from jobdash.config.paths import at_home, database_path, default_config_path, default_database_path
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
@@ -32,7 +32,6 @@ from jobdash.providers.registry import bundled, find_provider
 if TYPE_CHECKING:
     from jobdash.config.notify import NotifySettings
 
-_XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 
@@ -98,59 +97,6 @@ class Config:
     def account(self, name: str) -> Account | None:
         """Return the configured account of that name."""
         return next((account for account in self.accounts if account.name == name), None)
-
-
-def default_config_path(env: Mapping[str, str] = os.environ) -> Path:
-    """Return where ``config.toml`` is looked for."""
-    if named := env.get("JOBDASH_CONFIG"):
-        return _at_home(named)
-    return _user_folder("config") / "config.toml"
-
-
-def default_database_path(env: Mapping[str, str] = os.environ) -> Path:
-    """Return where the store lies."""
-    if named := env.get("JOBDASH_DATABASE"):
-        return database_path(named)
-    return _user_folder("data") / "jobdash.db"
-
-
-def _user_folder(kind: str) -> Path:
-    """Return where this user's ``config`` or ``data`` lies, as `platformdirs` has it.
-
-    On Linux, where it is simple, without importing that: it takes 8 ms of the start of a user's script.
-    """
-    variable, otherwise = _XDG[kind]
-    if sys.platform == "linux" and "ANDROID_DATA" not in os.environ:
-        base = Path(os.environ.get(variable) or Path(os.environ.get("HOME", "")) / otherwise)
-        if base.is_absolute():
-            return base / "jobdash"
-    import platformdirs
-
-    return (
-        platformdirs.user_config_path("jobdash")
-        if kind == "config"
-        else platformdirs.user_data_path("jobdash")
-    )
-
-
-def database_path(named: str) -> Path:
-    """Return the file a path or ``sqlite:///`` URL names; a URL of another database stays as it is written.
-
-    The store refuses it by name ("only SQLite for now"), with its own exit code.
-    """
-    if named.startswith("sqlite:///"):
-        named = named.removeprefix("sqlite:///")
-    return Path(named) if "://" in named else _at_home(named).absolute()
-
-
-def _at_home(named: str) -> Path:
-    """Return a path with ``~`` resolved; ConfigError where there is no such user."""
-    try:
-        return Path(named).expanduser()
-    except RuntimeError:
-        raise ConfigError(
-            f"{clean(named)}: nobody's home folder is called {clean(Path(named).parts[0])}"
-        ) from None
 
 
 def load(
@@ -386,7 +332,7 @@ class _SettingsReader:
         folder = self.table("results", value, ("folder",)).get("folder")
         if folder is not None and not isinstance(folder, str):
             raise self.error("[results] folder has to be a text: a path")
-        return _at_home(folder).absolute() if folder else None
+        return at_home(folder).absolute() if folder else None
 
     def sync(self, value: object) -> SyncSettings:
         values = self.table("sync", value, ("fastest", "slowest"))
