@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operations_kit import OPENAI_KEY, World
+from operations_kit import World
 
 from jobdash.demo.emulator import (
+    OPENAI_KEY,
     BatchFailure,
     BatchPlan,
     BatchScript,
