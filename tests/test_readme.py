@@ -1,18 +1,21 @@
 """The README is true: its reference of the commands is what ``--help`` says, its pictures and commands exist.
 
-``python tests/test_readme.py`` writes the reference anew.
+``python tests/test_readme.py`` writes the reference anew, and the lists of columns and of fields.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 
 from jobdash.cli.main import COMMANDS, group
+from jobdash.domain.fields import COLUMN_SETTINGS
+from jobdash.domain.filter import language as filter_language
 from jobdash.domain.time import system_clock
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.store.sample_loader import build_sample_store
@@ -20,6 +23,8 @@ from jobdash.store.sample_loader import build_sample_store
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(?<=<!-- commands -->\n).*?(?=<!-- /commands -->)", re.DOTALL)
+COLUMNS = re.compile(r"(?<=`\[ui\] columns` takes any of )[^(]+(?= \()")
+FIELDS = re.compile(r"(?<=\nFields: ).+(?=\.\n)")
 WIDTH = 100
 
 
@@ -45,10 +50,19 @@ def reference() -> str:
     return "\n" + "\n".join(parts) + "\n"
 
 
-def test_the_reference_of_the_commands_is_what_help_says() -> None:  # B-15, B-18
-    found = BLOCK.search(README.read_text(encoding="utf-8"))
+def columns() -> str:
+    """Return the columns that a setting may name, but for those that are always there."""
+    return ", ".join(f"`{name}`" for name in COLUMN_SETTINGS if name not in {"name", "status"})
+
+
+PARTS = ((BLOCK, reference), (COLUMNS, columns), (FIELDS, lambda: ", ".join(filter_language.FIELDS)))
+
+
+@pytest.mark.parametrize(("place", "made"), PARTS, ids=["commands", "columns", "fields"])  # B-15, B-18
+def test_what_the_readme_lists_is_what_there_is(place: re.Pattern[str], made: Callable[[], str]) -> None:
+    found = place.search(README.read_text(encoding="utf-8"))
     assert found is not None
-    assert found.group() == reference()
+    assert found.group() == made()
 
 
 def test_every_picture_of_the_readme_is_there_and_built_by_the_script() -> None:
@@ -72,11 +86,6 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_program() -> None:
         assert re.search(rf"\b{code}\b", told), code
 
 
-if __name__ == "__main__":
-    text = README.read_text(encoding="utf-8")
-    README.write_text(BLOCK.sub(lambda _: reference(), text), encoding="utf-8")
-
-
 def test_the_scripts_of_the_pictures_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "screenshots"))
     own_scripts = importlib.import_module("own_scripts")
@@ -90,3 +99,10 @@ def test_the_scripts_of_the_pictures_can_be_written(tmp_path: Path, monkeypatch:
         "import-orders": ("cancelled", 62),
         "transcribe-tapes": ("in_progress", 7),
     }
+
+
+if __name__ == "__main__":
+    text = README.read_text(encoding="utf-8")
+    for place, made in PARTS:
+        text = place.sub(lambda _, made=made: made(), text)  # type: ignore[misc]
+    README.write_text(text, encoding="utf-8")

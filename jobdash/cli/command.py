@@ -193,9 +193,9 @@ class SortOrderParam(click.ParamType[str]):
         del ctx, param
         from click.shell_completion import CompletionItem
 
-        from jobdash.operations.job_lookup import SortOrder
+        from jobdash.operations.job_lookup import SORT_ORDERS
 
-        words = (f"{sign}{order}" for sign in ("", "-") for order in SortOrder)
+        words = (f"{sign}{order}" for sign in ("", "-") for order in SORT_ORDERS)
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 

@@ -10,6 +10,7 @@ from jobdash.cli.output import Style, print_error
 from jobdash.config.settings import Config, load
 from jobdash.domain.account import Account
 from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.text import clean
 from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
 from jobdash.operations.job_lookup import OpenedStore, open_browser
 from jobdash.operations.providers import account_hint
@@ -37,10 +38,12 @@ class CliContext:
 
     @cached_property
     def config(self) -> Config:
-        """The settings, read once; unknown ones are printed on stderr."""
+        """The settings, read once; unknown ones, and accounts that cannot be used, are printed on stderr."""
         config = load(self.config_path, self.database)
         for warning in config.warnings:
             print_error(f"warning: {warning}", Style.WARN)
+        for account in config.unusable:
+            print_error(f"warning: {clean(str(config.path))}: {account}", Style.WARN)
         return config
 
     @cached_property
@@ -60,19 +63,22 @@ class CliContext:
     def wanted_accounts(self, names: tuple[str, ...]) -> tuple[Account, ...]:
         """Return the configured accounts of these names, all of them when there are none.
 
-        That of scripts' jobs is none of them: it cannot be asked. UsageError for an unknown name,
-        ConfigError when no account is configured at all.
+        That of scripts' jobs is none of them: it cannot be asked. UsageError for an unknown name, ConfigError
+        for an account that cannot be used, and when none is configured at all.
         """
         config = self.config
+        self.check_accounts(names)
         if not config.accounts and LOCAL not in names:
             raise ConfigError(no_account())
-        self.check_accounts(names)
         return tuple(account for account in config.accounts if not names or account.name in names)
 
     def check_accounts(self, names: tuple[str, ...]) -> None:
-        """Raise UsageError for a name that no account has."""
+        """Raise UsageError for a name that no account has, ConfigError for one that cannot be used."""
         known = self.config.account_names
         for name in names:
+            for account in self.config.unusable:
+                if account.name == name:
+                    raise ConfigError(str(account))
             if name not in known:
                 raise UsageError(f"no account {name!r}; there are {', '.join(known)}")
 

@@ -52,7 +52,7 @@ def _accounts(context: CliContext) -> list[AccountFacts]:
         async with open_clients(context) as accounts:
             return await account_facts(context.config, accounts)
 
-    return run(work) if context.config.accounts else []
+    return run(work) if context.config.accounts or context.config.unusable else []
 
 
 def _exit_code(
@@ -130,12 +130,12 @@ def _print_config(context: CliContext, config: Config | None, error: ConfigError
 
 def _print_accounts(accounts: list[AccountFacts]) -> None:
     for facts in accounts:
-        key = f"{facts.key_env} is {'set' if facts.key_present else 'not set'}"
-        where = f", {facts.server}" if facts.server else ""
+        key = f"{facts.key_env} is {'set' if facts.key_present else 'not set'}" if facts.key_env else ""
+        about = ", ".join(filter(None, (facts.provider, facts.server, key)))
         if facts.error is None:
-            _good(f"account {facts.name}: {facts.provider}{where}, {key}, answers")
+            _good(f"account {facts.name}: {about}, answers")
         else:
-            _bad(f"account {facts.name}: {facts.provider}{where}, {key}: {facts.error}")
+            _bad(f"account {facts.name}: {': '.join(filter(None, (about, facts.error)))}")
         if facts.twin_of is not None:
             _warn(f"account {facts.name}: has the same key as {facts.twin_of}, and is asked as that")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 
-from jobdash.cli.job_json import status_reason
 from jobdash.cli.job_line import known_done, status_word
 from jobdash.cli.output import print_text
 from jobdash.cli.tables import facts
@@ -22,8 +22,10 @@ from jobdash.domain.failures import (
     truncated,
     worth_asking,
 )
+from jobdash.domain.field_values import plain_text
+from jobdash.domain.fields import Face, JobField, Kind, fields_of
 from jobdash.domain.items import Attempt
-from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.job import JobDetails
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean, quantity
 from jobdash.operations.providers import has_results
@@ -92,38 +94,43 @@ def _some(words: Iterable[str], number: int) -> str:
 
 
 def _facts(job: JobDetails, now: int, *, keyed: bool) -> Iterator[tuple[str, str]]:
-    row = job.row
-    yield "Name", row.name
-    yield "Id", row.public_id
-    yield from rules_of(row).identity(job)
-    yield "Status", _status(job, now)
-    yield "Provider's word", row.raw_status if row.raw_status != row.status else ""
-    yield "Progress", _progress(row, now)
-    yield "Model", row.model or ""
-    yield "Endpoint", row.endpoint or ""
-    yield "Created", _time(row.created_at, now)
-    yield "Started", _time(row.started_at, now)
-    yield "Finished", _time(row.finished_at, now)
-    yield "Deadline", expires_in(row, now)
-    yield "Cancel asked", _time(row.cancel_requested_at, now)
-    yield "Removed", _time(row.removed_at, now)
-    yield "Gone", _time(row.gone_at, now)
-    yield "Results", _results(job, now) if keyed else ""
-    yield "Fetched", _fetched(job, now)
-    # Of failed requests, and of what a cancel ended, nothing went wrong with the batch itself.
-    yield "Error", row.error or "" if row.status not in _NO_FAULT or not rules_of(row).at_provider else ""
-    yield "Left behind", f"⚠ {row.left_behind}" if row.left_behind else ""
-    yield "Tags", ", ".join(f"{key}={value}" for key, value in job.tags.items())
-    yield "Files", ", ".join(f"{role} {file_id}" for role, file_id in job.files.items())
-    yield "Deleted there", ", ".join(job.deleted)
-    yield "Usage", ", ".join(f"{key} {value:,}" for key, value in _numbers(job).items())
-    yield "Retry of", job.parent or ""
-    yield "Retried by", ", ".join(job.children)
+    for field in _FIELDS:
+        if field.name == "account":
+            yield from rules_of(job.row).identity(job)
+        elif keyed or field.name != "results":
+            heading = _HEADINGS.get(field.name) or f"{field.label[0].upper()}{field.label[1:]}"
+            special = _SPECIAL.get(field.name)
+            yield heading, special(job, now) if special else _plain(field, job, now)
+
+
+def _plain(field: JobField, job: JobDetails, now: int) -> str:
+    """Return a field by its kind; empty where it is not known."""
+    value = attrgetter(field.path)(job)
+    return _time(value, now) if field.kind is Kind.TIME else plain_text(value)
+
+
+def _error(job: JobDetails, _now: int) -> str:
+    """Of failed requests, and of what a cancel ended, nothing went wrong with the batch itself."""
+    fault = job.row.status not in _NO_FAULT or not rules_of(job.row).at_provider
+    return job.row.error or "" if fault else ""
+
+
+def _left_behind(job: JobDetails, _now: int) -> str:
+    return f"⚠ {job.row.left_behind}" if job.row.left_behind else ""
+
+
+def _tags(job: JobDetails, _now: int) -> str:
+    return ", ".join(f"{key}={value}" for key, value in job.tags.items())
+
+
+def _usage(job: JobDetails, _now: int) -> str:
+    numbers = ((key, value) for key, value in (job.usage or {}).items() if isinstance(value, int))
+    return ", ".join(f"{key} {value:,}" for key, value in numbers)
 
 
 def _status(job: JobDetails, now: int) -> str:
     row = job.row
-    words = [status_word(row), *rules_of(row).remarks(row, now), status_reason(job)]
+    words = [status_word(row), *rules_of(row).remarks(row, now), job.status_reason]
     return " · ".join(filter(None, words))
 
 
@@ -157,7 +164,8 @@ def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Ite
         yield "Items", "counts only: they have no keys, so a retry does everything again"
 
 
-def _progress(row: JobRow, now: int) -> str:
+def _progress(job: JobDetails, now: int) -> str:
+    row = job.row
     counts = (("succeeded", row.succeeded), ("failed", row.failed), ("cancelled", row.cancelled))
     texts = [f"{number:,} {word}" for word, number in counts if number is not None]
     return " · ".join(filter(None, (known_done(row), *texts, left(row, now))))
@@ -167,5 +175,32 @@ def _time(ms: int | None, now: int) -> str:
     return "" if ms is None else f"{local(ms)} ({ago(ms, now)})"
 
 
-def _numbers(job: JobDetails) -> dict[str, int]:
-    return {key: value for key, value in (job.usage or {}).items() if isinstance(value, int)}
+_FIELDS = fields_of(
+    Face.SHOW,
+    (
+        "name", "id", "account", "status", "raw_status", "progress", "model", "endpoint",
+        "created_at", "started_at", "finished_at", "expires_at", "cancel_requested_at", "removed_at",
+        "gone_at", "results", "fetched_at", "error", "left_behind", "tags", "files", "deleted_at_provider",
+        "usage",
+    ),
+)  # fmt: skip
+_HEADINGS = {
+    "raw_status": "Provider's word",
+    "progress": "Progress",
+    "expires_at": "Deadline",
+    "child_ids": "Retried by",
+}
+"""Where a heading is not the field's label."""
+_SPECIAL: dict[str, Callable[[JobDetails, int], str]] = {
+    "status": _status,
+    "raw_status": lambda job, _now: job.row.raw_status if job.row.raw_status != job.row.status else "",
+    "progress": _progress,
+    "expires_at": lambda job, now: expires_in(job.row, now),
+    "results": _results,
+    "fetched_at": _fetched,
+    "error": _error,
+    "left_behind": _left_behind,
+    "tags": _tags,
+    "usage": _usage,
+}
+"""What is more than the field's value."""

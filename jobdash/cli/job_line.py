@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jobdash.cli.output import Style
 from jobdash.cli.tables import TableCell, TableColumn
-from jobdash.domain.describe.job_text import age, done_words, left, stalled, status_words
+from jobdash.domain.describe.job_text import done_words, left, stalled, status_words
+from jobdash.domain.field_values import cell_text
+from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
@@ -12,16 +16,6 @@ from jobdash.domain.time import system_clock
 
 NAME_WIDTH = 60
 NONE_PASSES = "no job passes the filter"
-COLUMNS = (
-    TableColumn("ID"),
-    TableColumn("NAME", gives=True),
-    TableColumn("ACCOUNT"),
-    TableColumn("STATUS"),
-    TableColumn("DONE", right=True),
-    TableColumn("FAILED", right=True),
-    TableColumn("AGE", right=True),
-    TableColumn("LEFT", right=True),
-)
 _TONES = {
     Status.COMPLETED: Style.QUIET,
     Status.CANCELLED: Style.QUIET,
@@ -60,18 +54,28 @@ def short_name(row: JobRow) -> str:
     return clean(row.name, NAME_WIDTH) or "(no name)"
 
 
+def _failed(row: JobRow, _now: int) -> str:
+    return "—" if row.failed is None else f"{row.failed:,}"
+
+
+_SPECIAL: dict[str, Callable[[JobRow, int], str]] = {
+    "name": lambda row, _now: short_name(row),
+    "status": status_words,
+    "progress": lambda row, _now: progress(row),
+    "failed": _failed,
+    "left": left,
+}
+_LISTED = [field for field in JOB_FIELDS if field.listed]
+_CELLS = [(field.name, _SPECIAL.get(field.name) or cell_text(field)) for field in _LISTED]
+COLUMNS = tuple(
+    TableColumn(field.listed, right=field.kind in {Kind.NUMBER, Kind.TIME}, gives=field.name == "name")
+    for field in _LISTED
+)
+
+
 def line(row: JobRow, now: int) -> list[TableCell]:
     """Return a job's cells, one for each of `COLUMNS`."""
     tone = status_tone(row)
     quiet = Style.QUIET if tone is Style.QUIET else Style.PLAIN
-    failed = "—" if row.failed is None else f"{row.failed:,}"
-    return [
-        TableCell(row.public_id, quiet),
-        TableCell(short_name(row), quiet),
-        TableCell(row.account, quiet),
-        TableCell(status_word(row), tone),
-        TableCell(progress(row), quiet),
-        TableCell(failed, Style.WARN if row.failed else Style.QUIET),
-        TableCell(age(row, now), quiet),
-        TableCell(left(row, now), quiet),
-    ]
+    own = {"status": tone, "failed": Style.WARN if row.failed else Style.QUIET}
+    return [TableCell(write(row, now), own.get(name, quiet)) for name, write in _CELLS]

@@ -20,7 +20,7 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.time import system_clock
 from jobdash.errors import UsageError
 from jobdash.operations.export import write_csv
-from jobdash.operations.job_lookup import Browser, Scope, Sort, SortOrder
+from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Scope, Sort
 
 _PAGE = 500
 
@@ -75,9 +75,9 @@ def read_scope(expr: str, *, removed: bool) -> Scope:
 def read_sort(text: str) -> Sort:
     """Read ``name`` or ``-created``; UsageError names the orders there are."""
     word = text.removeprefix("-")
-    if word not in list(SortOrder):
-        raise UsageError(f"no order {text!r}; there are {', '.join(SortOrder)}")
-    return Sort(SortOrder(word), descending=text.startswith("-"))
+    if word not in SORT_ORDERS:
+        raise UsageError(f"no order {text!r}; there are {', '.join(SORT_ORDERS)}")
+    return Sort(word, descending=text.startswith("-"))
 
 
 def print_csv(listing: JobListing, browser: Browser) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from jobdash.domain.account import ENV_PREFIX, KEY_LIKE_NAME, Header, Secret, query_of
-from jobdash.domain.text import names_a_secret, redact, register_secret
+from jobdash.domain.text import clean, names_a_secret, redact, register_secret
+from jobdash.providers.registry import broken, registered
 
 ACCOUNT_SETTINGS = (
     "provider", "api_key_env", "base_url", "api_version", "organization", "project", "headers",
@@ -21,6 +23,30 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OWN_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
 """Headers that belong to a request itself."""
 _KEY_LIKE_VALUE = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+/=.\-]{32,}")
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableAccount:
+    """An account of the file whose provider is not there; all others work."""
+
+    name: str
+    provider: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"account {self.name} is not used: {self.reason}"
+
+
+def unusable_account(name: str, provider: str) -> UnusableAccount:
+    """Return an account whose provider is not installed or cannot be loaded, with the reason."""
+    there = ", ".join(registered())
+    if reason := broken().get(provider):
+        words = f"provider {provider} is installed and cannot be loaded: {reason}"
+    elif provider:
+        words = f"no provider {clean(provider)!r} is installed; there are {there}"
+    else:
+        words = f"provider has to be one of {there}"
+    return UnusableAccount(name, clean(provider), clean(words))
 
 
 def keep_keys_of(base_url: str) -> None:

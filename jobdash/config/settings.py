@@ -1,7 +1,7 @@
 """Typed settings: the file, the environment, the accounts, and where things lie.
 
 Raises `ConfigError` for a file that cannot be read or holds a wrong value; an unknown setting is a
-warning, kept in `Config.warnings`.
+warning, kept in `Config.warnings`, and an account whose provider is not there is in `Config.unusable`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from jobdash.config.accounts import ACCOUNT_SETTINGS, SWITCHES, keep_keys_of, read_headers
+from jobdash.config.accounts import (
+    ACCOUNT_SETTINGS,
+    SWITCHES,
+    UnusableAccount,
+    keep_keys_of,
+    read_headers,
+    unusable_account,
+)
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError
-from jobdash.providers.registry import broken, bundled, find_provider, registered
+from jobdash.providers.registry import bundled, find_provider
 
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
-
-
-COLUMNS = ("name", "account", "model", "status", "progress", "failed", "age", "left", "remote_id")
-"""What ``[ui] columns`` can name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Config:
     exists: bool
     database: Path
     accounts: tuple[Account, ...] = ()
+    unusable: tuple[UnusableAccount, ...] = ()
     ui: UiSettings = field(default_factory=UiSettings)
     keys: Mapping[str, str] = field(default_factory=dict)
     """Key by binding id, as Textual's keymap wants it."""
@@ -169,6 +173,7 @@ def load(
         exists=path.exists(),
         database=_database(database, stored, env),
         accounts=accounts,
+        unusable=tuple(reader.unusable),
         ui=ui,
         keys=keys,
         sync=sync,
@@ -207,6 +212,7 @@ class _SettingsReader:
         self.path = path
         self.env = env
         self.warnings: list[str] = []
+        self.unusable: list[UnusableAccount] = []
 
     def warn(self, message: str) -> None:
         self.warnings.append(f"{clean(str(self.path))}: {clean(message)}")
@@ -232,7 +238,7 @@ class _SettingsReader:
             return None
         if not isinstance(value, str):
             raise self.error("default_account has to be a text: the name of an account")
-        names = [account.name for account in accounts]
+        names = [account.name for account in accounts] + [account.name for account in self.unusable]
         if value not in names:
             self.warn(f"default_account: no account {value!r}; there are {', '.join(names) or 'none'}")
             return None
@@ -291,12 +297,11 @@ class _SettingsReader:
         self._check_types(where, values)
         if not values.get("enabled", True):
             return None
-        provider = values.get("provider", base.provider if base else "")
-        info = find_provider(str(provider))
+        provider = str(values.get("provider", base.provider if base else ""))
+        info = find_provider(provider)
         if info is None:
-            if reason := broken().get(str(provider)):
-                raise self.error(f"[{where}] provider {provider} is installed and cannot be loaded: {reason}")
-            raise self.error(f"[{where}] provider has to be one of {', '.join(registered())}")
+            self.unusable.append(unusable_account(name, provider))
+            return None
         key_env = str(values.get("api_key_env", base.key_env if base else ""))
         if not key_env:
             raise self.error(f"[{where}] wants api_key_env, the environment variable that holds the key")
@@ -346,9 +351,12 @@ class _SettingsReader:
         columns = values.get("columns", ())
         if not isinstance(columns, list | tuple) or not all(isinstance(column, str) for column in columns):
             raise self.error("[ui] columns has to be a list of texts")
+        if columns:
+            from jobdash.domain.fields import COLUMN_SETTINGS  # a user's script starts without
         for column in columns:
-            if column not in COLUMNS:
-                self.warn(f"[ui] columns: {column} is not known; there are {', '.join(COLUMNS)}")
+            if column not in COLUMN_SETTINGS:
+                known = ", ".join(COLUMN_SETTINGS)
+                self.warn(f"[ui] columns: {column} is not known; there are {known}")
         ascii_only = values.get("ascii")
         if ascii_only is not None and not isinstance(ascii_only, bool):
             raise self.error("[ui] ascii has to be true or false")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from jobdash.domain.fields import ProviderFields
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.results import ResultCounts
 from jobdash.domain.status import FORCE_FAILED, TERMINAL, UNFINISHED, Completeness, Status, outcome_of
@@ -16,7 +17,7 @@ UNDO_MS = 24 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
-class JobRow:
+class JobRow(ProviderFields):
     """What one line of the table needs. Times are milliseconds UTC; None is unknown, never 0."""
 
     id: int
@@ -29,18 +30,8 @@ class JobRow:
     remote_status: Status
     raw_status: str
     verdict: str | None
-    model: str | None
-    endpoint: str | None
-    total: int | None
-    succeeded: int | None
-    failed: int | None
-    cancelled: int | None
-    expired: int | None
     created_at: int
-    started_at: int | None
-    finished_at: int | None
     updated_at: int
-    expires_at: int | None
     cancel_requested_at: int | None
     removed_at: int | None
     gone_at: int | None
@@ -113,6 +104,19 @@ class JobRow:
         )
 
     @property
+    def results(self) -> dict[str, int | None] | None:
+        """The counts of `collected` by outcome."""
+        counts = self.collected
+        if counts is None:
+            return None
+        return {
+            "ok": counts.ok,
+            "error": counts.error,
+            "cut_off": counts.cut_off,
+            "missing": counts.missing,
+        }
+
+    @property
     def done(self) -> int | None:
         """Requests that have an answer, good or bad; None when that is unknown."""
         if self.succeeded is None and self.failed is None:
@@ -125,6 +129,11 @@ class JobRow:
         if self.total is None or self.done is None:
             return None
         return max(0, self.total - self.done - (self.cancelled or 0) - (self.expired or 0))
+
+    @property
+    def progress(self) -> int | None:
+        """The part of the total that is done, in ten-thousandths; None when either is unknown."""
+        return 10_000 * self.done // self.total if self.total and self.done is not None else None
 
     def stuck_cancelling(self, now: int) -> bool:
         """Whether a cancel was asked more than 15 minutes before ``now`` and nothing came of it."""
@@ -143,7 +152,6 @@ class JobDetails:
     """Everything known of one job."""
 
     row: JobRow
-    origin: str
     cancel_reason: str | None
     verdict_reason: str | None
     attempt: int
@@ -157,11 +165,20 @@ class JobDetails:
     """What its provider keeps of it, by role; without what was deleted from here."""
     seen_at: int | None
     submit_key: str | None
-    results_folder: str | None = None
+    results_folder: str | None
     """Where the fetched results of a batch are."""
-    metadata: dict[str, Any] = field(default_factory=dict)
-    deleted: tuple[str, ...] = ()
+    metadata: dict[str, Any] | None
+    deleted: tuple[str, ...]
     """What was deleted at its provider from here: the roles of files, and `BATCH`."""
+
+    @property
+    def status_reason(self) -> str | None:
+        """A person's reason for the status: of the force-fail, or of the cancel."""
+        if self.row.force_failed:
+            return self.verdict_reason
+        if self.row.status in {Status.CANCELLING, Status.CANCELLED}:
+            return self.cancel_reason
+        return None
 
 
 @dataclass(frozen=True, slots=True)

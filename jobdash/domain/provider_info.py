@@ -23,9 +23,6 @@ class Capabilities:
     deletes_files: bool
     partial_results: bool
     """Finished requests of a cancelled or expired batch can be fetched."""
-    reports_usage: bool
-    metadata: bool
-    """A submit carries our key in metadata (else in the display name)."""
     results_in_files: bool = True
     """Results exist only where the batch names an output or error file."""
     returns_input: bool = False

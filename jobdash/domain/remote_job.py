@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobdash.domain.fields import ProviderFields
 from jobdash.domain.status import Status
 
 
@@ -19,7 +20,7 @@ class RemoteError:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteJob:
+class RemoteJob(ProviderFields):
     """A batch as its provider describes it, in terms common to all.
 
     Times are milliseconds UTC. None means "not given" and never erases what is known.
@@ -31,16 +32,6 @@ class RemoteJob:
     name: str | None
     """metadata ``name``/``job``/``description``, else the display name, else None."""
     created_at: int | None
-    started_at: int | None = None
-    finished_at: int | None = None
-    expires_at: int | None = None
-    model: str | None = None
-    endpoint: str | None = None
-    total: int | None = None
-    succeeded: int | None = None
-    failed: int | None = None
-    cancelled: int | None = None
-    expired: int | None = None
     errors: tuple[RemoteError, ...] = ()
     usage: dict[str, Any] | None = None
     files: dict[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobdash.config.accounts import UnusableAccount
 from jobdash.config.settings import Config
 from jobdash.domain.account import Account
 from jobdash.domain.status import Status, Tab
@@ -49,6 +50,7 @@ class AccountFacts:
     name: str
     provider: str
     key_env: str
+    """Empty where the account cannot be used at all."""
     key_present: bool
     server: str | None
     """Where it is, when that is not the provider's own address."""
@@ -96,7 +98,21 @@ async def account_facts(config: Config, accounts: Mapping[str, AccountClient]) -
     from jobdash.operations.account_clients import duplicate_accounts
 
     doubles = duplicate_accounts(config.accounts)
-    return list(await asyncio.gather(*(_account(account, accounts, doubles) for account in config.accounts)))
+    asked = await asyncio.gather(*(_account(account, accounts, doubles) for account in config.accounts))
+    return [*asked, *map(_unusable, config.unusable)]
+
+
+def _unusable(account: UnusableAccount) -> AccountFacts:
+    return AccountFacts(
+        name=account.name,
+        provider=account.provider,
+        key_env="",
+        key_present=False,
+        server=None,
+        error=account.reason,
+        rejected=True,
+        twin_of=None,
+    )
 
 
 async def _account(

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from jobdash.domain.field_values import values_of_row
+from jobdash.domain.fields import Face, fields_of
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean, redact
-from jobdash.domain.time import Clock, rfc3339, system_clock
+from jobdash.domain.time import Clock, system_clock
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 
-FIELDS = (
-    "id", "name", "account", "provider", "remote_id", "status", "raw_status", "outcome", "model", "endpoint",
-    "total", "succeeded", "failed", "remaining", "created_at", "started_at", "finished_at", "expires_at",
-    "error",
-)  # fmt: skip
+_FIRST = ("id", "name", "account", "provider", "remote_id", "status", "raw_status")
+FIELDS = tuple(field for field in fields_of(Face.EXPORT, _FIRST) if not field.heavy)
 """The columns, in order; times are RFC 3339 in UTC, unknown values are empty."""
-_TIMES = frozenset({"created_at", "started_at", "finished_at", "expires_at"})
+_values = values_of_row(FIELDS)
 _FORMULA_STARTS = ("=", "+", "-", "@")
 _PAGE = 500
 _TEXT_LIMIT = 64 * 1024
@@ -32,10 +31,12 @@ def export_csv(
 
     Raises OSError when it cannot be written. A file that is there already is never touched.
     """
-    stamp = datetime.fromtimestamp(clock() / 1000, UTC).strftime("%Y%m%d-%H%M%S")
+    now = clock()
+    stamp = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%d-%H%M%S")
     path = folder / f"jobdash-{stamp}.csv"
     with path.open("x", encoding="utf-8", newline="") as file:
-        number = write_csv(file, FIELDS, map(_cells, _rows(browser, scope, sort)))
+        cells = (list(_values(row, now).values()) for row in _rows(browser, scope, sort))
+        number = write_csv(file, [field.name for field in FIELDS], cells)
     return path, number
 
 
@@ -44,13 +45,6 @@ def _rows(browser: Browser, scope: Scope, sort: Sort) -> Iterator[JobRow]:
     while page := browser.page(scope, sort, behind, _PAGE):
         yield from page
         behind = browser.key_of(page[-1], sort)
-
-
-def _cells(row: JobRow) -> list[object]:
-    values: dict[str, Any] = {
-        field: row.public_id if field == "id" else getattr(row, field) for field in FIELDS
-    }
-    return [rfc3339(value) if field in _TIMES else value for field, value in values.items()]
 
 
 def write_csv(file: TextIO, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> int:

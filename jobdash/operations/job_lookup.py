@@ -13,7 +13,7 @@ from jobdash.errors import JobAmbiguous, JobNotFound
 from jobdash.store.bootstrap import ensure_store, read_only_reason
 from jobdash.store.queries.pages import Counts
 from jobdash.store.reader import Interrupted, Reader
-from jobdash.store.sort_orders import Scope, Sort, SortKey, SortOrder
+from jobdash.store.sort_orders import SORT_ORDERS, Scope, Sort, SortKey
 
 Browser = Reader
 """All reads of the faces; see `jobdash.store.reader`."""
@@ -22,6 +22,7 @@ SHORTEST_PREFIX = 3
 _NAMED_IN_AMBIGUITY = 5
 
 __all__ = [
+    "SORT_ORDERS",
     "Browser",
     "Counts",
     "Interrupted",
@@ -29,7 +30,6 @@ __all__ = [
     "Scope",
     "Sort",
     "SortKey",
-    "SortOrder",
     "known_job",
     "open_browser",
     "read_only_reason",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from jobdash.domain.fields import JOB_FIELDS, Merge
 from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import MINUTE
@@ -20,13 +21,22 @@ from jobdash.store.sanitize import (
     stored_words,
 )
 
-NUMBERS = (
-    "total", "succeeded", "failed", "cancelled", "expired",
-    "created_at", "started_at", "finished_at", "expires_at",
-)  # fmt: skip
-_TEXTS = ("model", "endpoint")
+_RULES: dict[Merge, Callable[[Any], Any]] = {
+    Merge.NUMBER: stored_number,
+    Merge.TEXT: stored,
+    Merge.MAPPING: stored_json,
+    Merge.WORDS: stored_words,
+}
+_PLAIN, _JSON = (
+    [
+        (field.stored or field.name, field.source, _RULES[field.merge])
+        for field in JOB_FIELDS
+        if field.merge in of
+    ]
+    for of in ({Merge.NUMBER, Merge.TEXT}, {Merge.MAPPING, Merge.WORDS})
+)
 KNOWN_COLUMNS = (
-    *NUMBERS, *_TEXTS, "raw_status", "usage", "files", "remote_metadata", "error", "errors",
+    *(column for column, *_ in (*_PLAIN, *_JSON)), "raw_status", "error", "errors",
     "id", "remote_id", "account", "name", "submit_key", "remote_status", "cancel_requested_at",
     "cancel_doubt", "seen_at", "not_found_at", "gone_at", "removed_at",
 )  # fmt: skip
@@ -38,8 +48,8 @@ _CLOCKS_APART_MS = 10 * MINUTE
 """A server's clock may be wrong by so much."""
 
 
-_numbers = attrgetter(*NUMBERS)
-_texts = attrgetter(*_TEXTS)
+_plain_values = attrgetter(*(attribute for _, attribute, _ in _PLAIN))
+_json_values = attrgetter(*(attribute for _, attribute, _ in _JSON))
 _NOTHING: dict[str, Any] = {}
 FILES_DELETED = "{}"
 """In ``files``: all of them were deleted, as earlier versions wrote it. Now each that was deleted is null."""
@@ -72,17 +82,12 @@ def changed_columns(observed: RemoteJob, known: dict[str, Any] = _NOTHING) -> di
     columns: dict[str, Any] = {"remote_status": str(observed.status)}
     if observed.raw_status != known.get("raw_status"):
         columns["raw_status"] = stored(observed.raw_status)
-    for column, number in zip(NUMBERS, _numbers(observed), strict=True):
-        if number is not None and number != known.get(column):
-            columns[column] = stored_number(number)
-    for column, text in zip(_TEXTS, _texts(observed), strict=True):
-        if text and text != known.get(column):
-            columns[column] = stored(text)
-    if observed.usage and as_json(observed.usage) != known.get("usage"):
-        columns["usage"] = stored_json(observed.usage)
-    for column, words in (("files", observed.files), ("remote_metadata", observed.metadata)):
-        if words and as_json(words) != known.get(column):
-            columns[column] = stored_words(words)
+    for (column, _, rule), value in zip(_PLAIN, _plain_values(observed), strict=True):
+        if value is not None and value != "" and value != known.get(column):
+            columns[column] = rule(value)
+    for (column, _, rule), value in zip(_JSON, _json_values(observed), strict=True):
+        if value and as_json(value) != known.get(column):
+            columns[column] = rule(value)
     if observed.errors:
         columns["errors"] = stored_errors(observed.errors, known.get("errors"))
         columns["error"] = stored_error(observed.errors[0].message)

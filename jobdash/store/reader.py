@@ -11,9 +11,9 @@ from jobdash.store.queries.jobs import JobReads
 from jobdash.store.queries.pages import PageReads
 from jobdash.store.read_connection import Interrupted
 from jobdash.store.rows import COLUMNS
-from jobdash.store.sort_orders import Scope, Sort, SortKey, SortOrder
+from jobdash.store.sort_orders import Scope, Sort, SortKey
 
-__all__ = ["Interrupted", "Reader", "Scope", "Sort", "SortKey", "SortOrder"]
+__all__ = ["Interrupted", "Reader", "Scope", "Sort", "SortKey"]
 
 
 class Reader(PageReads, JobReads, ItemReads, EventReads):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
+from jobdash.domain.fields import JOB_FIELDS, JobField, Kind, in_order
 from jobdash.domain.status import Tab
 
 if TYPE_CHECKING:
@@ -19,35 +21,18 @@ TEXT_INDEX = "job_text"
 Values = list[str | int]
 
 
-class SortOrder(StrEnum):
-    """What a table can be sorted by."""
-
-    CREATED = "created"
-    UPDATED = "updated"
-    NAME = "name"
-    ACCOUNT = "account"
-    TOTAL = "total"
-    FAILED = "failed"
-    PROGRESS = "progress"
-
-
-SORT_COLUMNS: dict[SortOrder, str] = {
-    SortOrder.CREATED: "created_at",
-    SortOrder.UPDATED: "updated_at",
-    SortOrder.NAME: "name_key",
-    SortOrder.ACCOUNT: "account",
-    SortOrder.TOTAL: "total_key",
-    SortOrder.FAILED: "failed_key",
-    SortOrder.PROGRESS: "progress_key",
-}
-"""By order, the column that holds its key, never NULL and indexed behind ``tab`` and behind ``shown``."""
+_FIRST = ("created_at", "updated_at", "name", "account", "total", "failed")
+_ORDERED = [(field, field.order) for field in in_order(JOB_FIELDS, _FIRST) if field.order is not None]
+SORT_ORDERS = {order.name: order for _, order in _ORDERED}
+"""What a table can be sorted by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sort:
     """An order and its direction; ties are broken by id in the same direction."""
 
-    order: SortOrder = SortOrder.CREATED
+    order: str = "created"
+    """One of `SORT_ORDERS`."""
     descending: bool = True
 
 
@@ -102,23 +87,20 @@ def key_of(row: JobRow, sort: Sort) -> SortKey:
     return SortKey(_KEYS[sort.order](row), row.id)
 
 
-def _progress(row: JobRow) -> int:
-    if not row.total or row.done is None:
-        return UNKNOWN_KEY
-    return 10_000 * row.done // row.total
-
-
 _ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
-_KEYS = {
-    SortOrder.CREATED: lambda row: row.created_at,
-    SortOrder.UPDATED: lambda row: row.updated_at,
-    SortOrder.NAME: lambda row: row.name.translate(_ASCII_LOWER),
-    SortOrder.ACCOUNT: lambda row: row.account,
-    SortOrder.TOTAL: lambda row: UNKNOWN_KEY if row.total is None else row.total,
-    SortOrder.FAILED: lambda row: UNKNOWN_KEY if row.failed is None else row.failed,
-    SortOrder.PROGRESS: _progress,
-}
+
+def _key(field: JobField, column: str) -> Callable[[JobRow], int | str]:
+    """Return what makes the key of a row: see `SortOrder.column`."""
+    read: Callable[[JobRow], Any] = attrgetter(field.source)
+    if column == field.source:
+        return read
+    if field.kind is Kind.TEXT:
+        return lambda row: (read(row) or "").translate(_ASCII_LOWER)
+    return lambda row: UNKNOWN_KEY if (value := read(row)) is None else value
+
+
+_KEYS = {order.name: _key(field, order.column) for field, order in _ORDERED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +177,7 @@ def walks(scope: Scope, sort: Sort, now: int, *, backwards: bool = False) -> lis
             f"{prefix}_{sort.order}",
             column,
             value,
-            SORT_COLUMNS[sort.order],
+            SORT_ORDERS[sort.order].column,
             sort.descending is not backwards,
             condition,
             values,

@@ -55,6 +55,8 @@ T = TypeVar("T")
 _RUNS_EVERY = 0.1
 _TOAST_MOST = 600
 """Characters of a toast."""
+_TOAST_CELLS, _TOAST_FRAME = 60, 3
+"""The width of a toast, and of its border and padding."""
 
 
 class JobdashApp(Host):
@@ -154,8 +156,13 @@ class JobdashApp(Host):
     ) -> None:
         """Show a toast. Its text may come from outside: it is gated, and never taken for markup."""
         del markup
-        gated = clean(message, _TOAST_MOST)
+        gated = clean(message, self._longest_toast())
         super().notify(gated, title=clean(title, 80), severity=severity, timeout=timeout, markup=False)
+
+    def _longest_toast(self) -> int:
+        """Return how many characters a toast may have to fit into half of the screen, wrapped at words."""
+        width = min(_TOAST_CELLS, self.size.width * 3 // 4) - _TOAST_FRAME
+        return max(1, min(_TOAST_MOST, width * (self.size.height // 2 - 1) * 4 // 5))
 
     def store_unreadable(self, error: StoreError) -> None:
         """Report that the store cannot be read any more."""

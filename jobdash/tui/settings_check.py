@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.config.settings import Config
 from jobdash.domain.text import clean
-from jobdash.operations.job_lookup import SortOrder
+from jobdash.operations.job_lookup import SORT_ORDERS
 
 if TYPE_CHECKING:
     from textual.binding import Binding, BindingType
@@ -23,8 +23,8 @@ def settings_warnings(config: Config) -> Iterator[str]:
     place, ui = clean(str(config.path)), config.ui
     if ui.theme and ui.theme not in (known := _themes()):
         yield f"{place}: [ui] theme {clean(ui.theme)} is not known; there are {', '.join(sorted(known))}"
-    if ui.sort.lstrip("+-") not in set(SortOrder):
-        yield f"{place}: [ui] sort {clean(ui.sort)} is not known; there are {', '.join(SortOrder)}"
+    if ui.sort.lstrip("+-") not in SORT_ORDERS:
+        yield f"{place}: [ui] sort {clean(ui.sort)} is not known; there are {', '.join(SORT_ORDERS)}"
     for wrong in _wrong_keys(config.keys) if config.keys else ():
         yield f"{place}: [keys] {wrong}"
 

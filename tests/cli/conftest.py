@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,3 +19,12 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             monkeypatch.setenv(name, value)
         (tmp_path / "config.toml").write_text(config_text(server))
         yield Cli(tmp_path, emulator, clock, server, monkeypatch, capsys)
+
+
+@pytest.fixture
+def batch_file(tmp_path: Path) -> Path:
+    """Return a file of one request for OpenAI."""
+    body = {"custom_id": "r1", "method": "POST", "url": "/v1/responses", "body": {"model": "gpt-x"}}
+    path = tmp_path / "nightly.jsonl"
+    path.write_text(json.dumps(body) + "\n")
+    return path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cli_kit import Cli
 
 SETTINGS = """
@@ -52,3 +54,67 @@ def test_sound_settings_warn_of_nothing(cli: Cli) -> None:
 
     assert cli.json("doctor")["config"]["warnings"] == []
     assert "warning" not in cli("config", "show").err
+
+
+UNUSABLE = """
+[accounts.elsewhere]
+provider = "mistral"
+api_key_env = "ELSEWHERE_KEY"
+"""
+SENTENCE = "account elsewhere is not used: no provider 'mistral' is installed; there are openai, gemini"
+
+
+def test_an_account_whose_provider_is_not_installed_is_the_only_one_that_fails(cli: Cli) -> None:
+    cli.config.write_text(cli.config.read_text() + UNUSABLE)
+    batch = cli.add_finished(name="nightly")
+
+    synced = cli("sync")
+
+    assert synced.code == 1
+    assert synced.err.count(SENTENCE) == 1
+    for args in (("list",), ("show", batch), ("sync", "--account", "openai"), ("remove", batch, "--yes")):
+        ran = cli(*args)
+        assert (ran.code, ran.err.count(SENTENCE)) == (0, 1), args
+
+
+def test_an_account_whose_provider_is_not_installed_is_shown_with_the_reason(cli: Cli) -> None:
+    cli.config.write_text(cli.config.read_text() + UNUSABLE)
+
+    doctor, shown = cli("doctor"), cli("config", "show")
+
+    reason = SENTENCE.partition(": ")[2]
+    assert (doctor.code, shown.code) == (1, 0)
+    assert f"✖ account elsewhere: mistral: {reason}" in doctor.out
+    assert f"[accounts.elsewhere]\nprovider  mistral\nnot used  {reason}" in shown.out
+    (facts,) = [one for one in cli("doctor", "--json").json["accounts"] if one["name"] == "elsewhere"]
+    assert facts["error"] == reason
+    assert cli.json("config", "show")["unusable_accounts"] == [
+        {"name": "elsewhere", "provider": "mistral", "reason": reason}
+    ]
+
+
+def test_a_command_that_names_an_account_without_a_provider_ends_with_the_reason(
+    cli: Cli, batch_file: Path
+) -> None:
+    cli.config.write_text(cli.config.read_text() + UNUSABLE)
+    file = str(batch_file)
+    for args in (
+        ("sync", "--account", "elsewhere"),
+        ("submit", file, "--account", "elsewhere"),
+        ("cancel", "--all-pending", "--account", "elsewhere", "--yes"),
+    ):
+        ran = cli(*args)
+        assert (ran.code, ran.err.splitlines()[-1]) == (5, f"jobdash: {SENTENCE}"), args
+    cli.config.write_text(f'default_account = "elsewhere"\n{cli.config.read_text()}')
+    assert cli("submit", file).code == 5
+    assert cli("submit", file, "--account", "openai", "--dry-run").code == 0
+
+
+def test_a_file_is_not_sent_to_another_account_because_one_has_no_provider(
+    cli: Cli, batch_file: Path
+) -> None:
+    cli.config.write_text("[accounts.gemini]\nenabled = false\n" + UNUSABLE)
+
+    ran = cli("submit", str(batch_file), "--dry-run")
+
+    assert (ran.code, "--account has to say which: openai, elsewhere" in ran.err) == (2, True)

@@ -22,14 +22,6 @@ from jobdash.operations.job_lookup import Scope, Sort
 
 
 @pytest.fixture
-def batch_file(tmp_path: Path) -> Path:
-    body = {"custom_id": "r1", "method": "POST", "url": "/v1/responses", "body": {"model": "gpt-x"}}
-    path = tmp_path / "nightly.jsonl"
-    path.write_text(json.dumps(body) + "\n")
-    return path
-
-
-@pytest.fixture
 def gemini_file(tmp_path: Path) -> Path:
     path = tmp_path / "poems.jsonl"
     path.write_text(json.dumps({"key": "r1", "request": {"contents": []}}) + "\n")

@@ -127,7 +127,6 @@ def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None
         ("[accounts.local]", "[accounts.local]: that name is taken by your own scripts"),
         ('[accounts."a b"]', "[accounts.a b]: a name is letters, digits, - _ . and not 'local'"),
         ('[accounts."\\u001b[2J"]', "[accounts.␛[2J]: a name is letters, digits, - _ . and not 'local'"),
-        ('[accounts.w]\napi_key_env="K"', "[accounts.w] provider has to be one of openai, gemini"),
         (
             '[accounts.w]\nprovider="openai"',
             "[accounts.w] wants api_key_env, the environment variable that holds the key",
@@ -354,6 +353,25 @@ def test_a_header_that_cannot_be_sent_or_is_a_key_is_refused(tmp_path: Path, hea
     told = complaint(tmp_path, f"{WORK}headers = {{ {header} }}")
     assert words in told
     assert told.startswith("[accounts.work] headers")
+
+
+@pytest.mark.parametrize(
+    ("provider", "reason"),
+    [
+        ('provider = "mistral"', "no provider 'mistral' is installed; there are openai, gemini"),
+        ("", "provider has to be one of openai, gemini"),
+        ('provider = "\\u001b[2J"', "no provider '␛[2J' is installed; there are openai, gemini"),
+    ],
+)
+def test_an_account_without_a_provider_leaves_the_others_alone(
+    tmp_path: Path, provider: str, reason: str
+) -> None:
+    found = settings(tmp_path, f'default_account = "home"\n{WORK}\n[accounts.home]\n{provider}')
+    assert [account.name for account in found.accounts] == ["work"]
+    (unusable,) = found.unusable
+    assert str(unusable) == f"account home is not used: {reason}"
+    assert found.default_account == "home"
+    assert not any("home" in warning for warning in found.warnings)
 
 
 def test_a_default_account_that_there_is_not_is_a_warning(tmp_path: Path) -> None:

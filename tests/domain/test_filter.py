@@ -464,12 +464,6 @@ def test_any_text_is_a_filter_or_a_complaint_with_a_place(shelf: Shelf, text: st
         assert 0 <= complaint.position <= len(text)
 
 
-@pytest.mark.parametrize("name", FIELDS)
-def test_every_field_of_the_documentation_is_understood(name: str) -> None:
-    value = {"age": "<2h", "status": ":failed", "outcome": ":ok", "removed": ":no", "created": ":2026-11-01"}
-    assert not parse(f"{name}{value.get(name, ':1')}").empty
-
-
 @pytest.mark.parametrize("count", [1, 400, 2_000])
 def test_a_long_list_of_ids_is_a_filter_like_any_other(shelf: Shelf, count: int) -> None:  # A-12 B-17
     ids = ",".join(f"{number:08}" for number in range(count))

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 import jobdash
 from jobdash.domain.account import Account, Secret
+from jobdash.domain.provider_info import Capabilities
 from jobdash.errors import AuthRejected, ConfigError
 from jobdash.providers.registry import BUNDLED, GROUP, bundled, find_provider, open_adapter, registered
 from jobdash.providers.servers import key_of, origin_of
@@ -87,7 +89,7 @@ def test_a_provider_that_cannot_be_loaded_is_named_with_its_error(tmp_path: Path
     (tmp_path / "jobdash_broken.py").write_text("import a_package_that_is_not_there\n")
     config = tmp_path / "config.toml"
     config.write_text('[accounts.mine]\nprovider = "broken"\napi_key_env = "KEY"\n')
-    command = [sys.executable, "-m", "jobdash", "--config", str(config), "config", "show"]
+    command = [sys.executable, "-m", "jobdash", "--config", str(config), "sync", "--account", "mine"]
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
     run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == ConfigError.exit_code
@@ -107,6 +109,13 @@ def test_no_module_outside_providers_and_demo_names_a_provider() -> None:
         if word.search(line)
     ]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Capabilities)])
+def test_every_capability_that_a_provider_declares_decides_something(name: str) -> None:
+    package = Path(jobdash.__file__).parent
+    read = re.compile(rf"\b(can|\w*capabilities)\.{name}\b")
+    assert [path for path in package.rglob("*.py") if read.search(path.read_text())]
 
 
 def test_a_provider_nobody_knows() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import Field, fields
 from typing import Any
 
 import pytest
-from store_kit import START, remote, remote_error
+from store_kit import START, one, remote, remote_error
 
+from jobdash.domain.fields import ProviderFields
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.store.merge import (
     KNOWN_COLUMNS,
@@ -16,7 +18,9 @@ from jobdash.store.merge import (
     merge,
     stored_errors,
 )
+from jobdash.store.reader import Reader
 from jobdash.store.sanitize import stored
+from jobdash.store.writer import Writer
 
 SOURCE = SnapshotSource("openai", START, frozenset({"openai", "work"}))
 
@@ -89,6 +93,17 @@ def test_what_is_given_is_written() -> None:
         "errors": '[{"code":null,"line":null,"message":"bad","param":null}]',
         "error": "bad",
     }
+
+
+@pytest.mark.parametrize("field", fields(ProviderFields), ids=lambda field: field.name)
+def test_whatever_an_adapter_can_give_is_kept_and_follows_the_provider(
+    writer: Writer, reader: Reader, field: Field[Any]
+) -> None:
+    values: tuple[Any, Any] = (3, 4) if "int" in str(field.type) else ("one", "two")
+    first, second = values
+    assert getattr(one(writer, reader, **{field.name: first}), field.name) == first
+    assert getattr(one(writer, reader), field.name) == first
+    assert getattr(one(writer, reader, **{field.name: second}), field.name) == second
 
 
 @pytest.mark.parametrize("number", [-1, 2**63])

@@ -22,11 +22,11 @@ from jobdash.domain.status import TERMINAL, Status, Tab, tab_number
 from jobdash.errors import StoreError
 from jobdash.store.bootstrap import ensure_store
 from jobdash.store.dialects.sqlite import connect_reader
-from jobdash.store.reader import Interrupted, Reader, Scope, Sort, SortOrder
-from jobdash.store.sort_orders import KeysetWalk, SortKey, walks
+from jobdash.store.reader import Interrupted, Reader, Scope, Sort
+from jobdash.store.sort_orders import SORT_ORDERS, KeysetWalk, SortKey, walks
 from jobdash.store.writer import Writer
 
-SORTS = [Sort(order, descending) for order in SortOrder for descending in (True, False)]
+SORTS = [Sort(order, descending) for order in SORT_ORDERS for descending in (True, False)]
 SCOPES = [*(Scope(tab) for tab in Tab), Scope(removed=True)]
 
 
@@ -146,7 +146,7 @@ def _all_walks(scope: Scope, sort: Sort) -> list[KeysetWalk]:
 
 def test_a_far_jump_reads_ids_from_the_index_alone(path: Path) -> None:
     """SQLite opens the table, but every column it reads is one of the index's."""
-    (walk,) = walks(Scope(), Sort(SortOrder.CREATED), START)
+    (walk,) = walks(Scope(), Sort("created"), START)
     sql, values = walk.page("id", None, 50, 500_000)
     with closing(connect_reader(path)) as connection:
         program = [(code, p1) for _, code, p1, *_ in connection.execute(f"EXPLAIN {sql}", values)]
@@ -236,7 +236,7 @@ def test_a_search_for_text_takes_the_newest_matches_and_draws_them_in_order(
     put(writer, *(remote(f"batch_{n}", name=name) for n, name in enumerate(names)))
     first, _, third, fourth = sorted(row.id for row in everything(reader))
     scope = Scope(Tab.ALL, parse("needle"))
-    by_name = Sort(SortOrder.NAME, descending=False)
+    by_name = Sort("name", descending=False)
     assert reader.search(scope, by_name, limit=3) == [fourth, first, third]
     assert reader.search(scope, by_name, limit=2) == [fourth, third]
 

@@ -43,7 +43,7 @@ def test_a_batch_seen_for_the_first_time_is_a_job(writer: Writer, reader: Reader
     assert (first.total, first.failed) == (None, None)
     job = reader.job(first.id)
     assert job is not None
-    assert (job.tags, job.seen_at, job.origin) == ({"subject": "maths"}, START, ORIGIN)
+    assert (job.tags, job.seen_at, first.origin) == ({"subject": "maths"}, START, ORIGIN)
     assert reader.events() == [], "a discovery is no event"
 
 

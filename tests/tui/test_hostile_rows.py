@@ -20,6 +20,7 @@ from jobdash.operations.planning import plan_jobs
 from jobdash.tui.action_runs import ActionRun, single_toast
 from jobdash.tui.render import job_cells, job_details, job_story
 from jobdash.tui.render.columns import column_layout
+from jobdash.tui.render.job_details import BatchView
 from jobdash.tui.render.symbols import UNICODE
 from jobdash.tui.widgets.plan_list import plan_entries
 
@@ -171,7 +172,7 @@ def test_every_line_widget_shows_only_printable_text(browser: Browser) -> None:
         texts += [span.text for span in job_story.story_spans(row, errors, 200, now, UNICODE)]
         full = browser.job(row.id)
         assert full is not None
-        lines = [*job_details.error_lines(full, 100), *job_details.detail_lines(full, 100, now)]
+        lines = [*job_details.error_lines(full, 100), *BatchView(browser).detail_lines(full, 100, now)]
         event = Event(
             1, now, row.name, row.name, "cancel", "x", row.name, row.account, "failed", row.name, None
         )

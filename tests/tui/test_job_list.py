@@ -14,7 +14,7 @@ from tui_kit import change, jobs, make_config, make_store
 from jobdash.domain.filter.language import parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.operations.job_lookup import Scope, Sort, SortOrder, open_browser
+from jobdash.operations.job_lookup import Scope, Sort, open_browser
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.models.job_list import JobList
 from jobdash.tui.models.windows import FoundRows, RowWindow
@@ -89,8 +89,8 @@ def test_tabs_and_orders(listed: Listed) -> None:
     assert display.names[0] == "job-001"
     model.turn(Tab.FAILED)
     assert display.names == ["job-002", "job-005"]
-    model.sort_by(SortOrder.NAME)
-    model.sort_by(SortOrder.NAME)
+    model.sort_by("name")
+    model.sort_by("name")
     assert display.names == ["job-005", "job-002"]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tui_kit import HOUR, account, change, dashboard, jobs, make_store, now_ms
 
+from jobdash.config.accounts import UnusableAccount
 from jobdash.config.settings import UiSettings
 from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
 from jobdash.domain.account import Account
@@ -36,6 +37,14 @@ async def test_no_account(path: Path) -> None:
         assert "config.toml" in dash.screen.replace("\n", "")
         await dash.press("f5", "c", "enter", "space", "y", "C")
         assert "No account to ask" in dash.toasts
+
+
+async def test_an_account_without_a_provider_stays_on_a_banner(path: Path) -> None:
+    unusable = (UnusableAccount("lab", "mistral", "no provider 'mistral' is installed"),)
+    async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False, unusable=unusable) as dash:
+        await dash.until(lambda: "account lab is not used: no provider 'mistral'" in dash.line("banner"))
+        dash.app.action_doctor()
+        await dash.until(lambda: "not used: no provider 'mistral' is installed" in dash.screen)
 
 
 async def test_first_sync_counts_up(path: Path) -> None:

@@ -12,14 +12,14 @@ from textual.widgets._toast import Toast
 from tui_kit import Dash, add, change, dashboard, job, jobs, make_store
 
 from jobdash.domain.status import Tab
-from jobdash.operations.job_lookup import SortOrder
+from jobdash.operations.job_lookup import SORT_ORDERS
 
 
 @pytest.mark.slow
 async def test_s_goes_on_although_rows_move_all_the_time(path: Path) -> None:
     async with dashboard(path, rows=jobs(*["in_progress"] * 4), working=False) as dash:
         seen = []
-        for number in range(2 * len(SortOrder)):
+        for number in range(2 * len(SORT_ORDERS)):
             await dash.press("s")
             seen.append(dash.app.main.view.model.sort.order)
             change(
@@ -29,7 +29,7 @@ async def test_s_goes_on_although_rows_move_all_the_time(path: Path) -> None:
             await dash.until(
                 lambda: dash.app.main.view.model.counts.revision == dash.app.context.browser.revision()
             )
-        assert seen == [*list(SortOrder)[1:], *list(SortOrder), SortOrder.CREATED]
+        assert seen == [*list(SORT_ORDERS)[1:], *list(SORT_ORDERS), "created"]
 
 
 async def test_the_help_explains_what_moved_means(path: Path) -> None:
@@ -66,6 +66,33 @@ async def test_a_toast_covers_neither_the_detail_lines_nor_the_keys(
         after = dash.screen.splitlines()
         assert "long" in dash.screen or "toast" in dash.screen
         assert all(before[y] == after[y] for y in lines.values()), dash.screen
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 32)])
+@pytest.mark.parametrize("screen", ["main", "job", "script", "log"])
+async def test_many_toasts_leave_the_first_lines_the_detail_lines_and_the_keys_free(
+    path: Path, size: tuple[int, int], screen: str
+) -> None:
+    rows = jobs("failed", *["in_progress"] * 60)
+    async with dashboard(path, rows=rows, working=False, size=size) as dash:
+        top = {"main": 4, "job": 6, "script": 6, "log": 1}[screen]
+        bottom = 4 if screen == "main" else 1
+        if screen == "script":
+            begin(path, total=4).ends("failed", "a disk is full")
+            await dash.until(lambda: "resize" in dash.names)
+        if screen != "main":
+            await dash.press("l" if screen == "log" else "enter")
+            drawn = "No action yet" if screen == "log" else "Details"
+            await dash.until(lambda: "Close" in dash.screen and drawn in dash.screen)
+        before = dash.screen.splitlines()
+
+        for each in range(12):
+            dash.app.notify(f"toast {each} " + "long words " * (each % 3 * 20))
+        await dash.until(lambda: "toast 11" in dash.screen)
+
+        await dash.until(lambda: dash.screen.splitlines()[:top] == before[:top])
+        assert dash.screen.splitlines()[-bottom:] == before[-bottom:], dash.screen
+        assert "toast 11" in dash.screen
 
 
 async def test_the_mark_of_a_tab_goes_with_what_it_was_for(path: Path) -> None:
@@ -136,7 +163,7 @@ async def test_the_retry_dialog_shows_the_whole_command(path: Path, size: tuple[
 async def test_a_job_that_comes_back_into_a_snapshot_is_counted_and_found_by_home(path: Path) -> None:
     async with dashboard(path, rows=jobs(*["completed"] * 5), working=False) as dash:
         await dash.press("s", "j")
-        assert dash.app.main.view.model.sort.order is SortOrder.UPDATED
+        assert dash.app.main.view.model.sort.order == "updated"
         gone = dash.names[0]
         change(path, "UPDATE job SET removed_at = 1 WHERE name = ?", gone)
         await dash.until(lambda: gone not in dash.names)

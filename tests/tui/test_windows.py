@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tui_kit import add, job, make_store
 
-from jobdash.operations.job_lookup import Browser, Scope, Sort, SortOrder
+from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Scope, Sort
 from jobdash.tui.models.windows import FoundRows, RowWindow
 
 HEIGHT = 7
-_SORTS = [Sort(order, descending) for order in SortOrder for descending in (True, False)]
+_SORTS = [Sort(order, descending) for order in SORT_ORDERS for descending in (True, False)]
 
 
 class WindowMachine(RuleBasedStateMachine):

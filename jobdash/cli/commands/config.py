@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -53,6 +54,10 @@ def show(context: CliContext) -> None:
         print_text("")
         print_text(f"[accounts.{account.name}]")
         facts(_account_facts(account))
+    for unusable in config.unusable:
+        print_text("")
+        print_text(f"[accounts.{unusable.name}]")
+        facts([("provider", unusable.provider), ("not used", unusable.reason)])
     print_text("")
     print_text("[ui]")
     ui = config.ui
@@ -122,6 +127,7 @@ def _as_json(config: Config) -> dict[str, Any]:
             }
             for account in config.accounts
         ],
+        "unusable_accounts": [asdict(account) for account in config.unusable],
         "ui": {
             "theme": config.ui.theme or None,
             "columns": list(config.ui.columns),

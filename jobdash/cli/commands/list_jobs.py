@@ -15,7 +15,7 @@ from jobdash.cli.output import document_with
 from jobdash.cli.time_format import as_of
 from jobdash.domain.time import rfc3339, system_clock
 from jobdash.errors import UsageError
-from jobdash.operations.job_lookup import SortOrder
+from jobdash.operations.job_lookup import SORT_ORDERS
 
 DEFAULT_LIMIT = 100
 
@@ -36,7 +36,7 @@ DEFAULT_LIMIT = 100
     default="-created",
     show_default=True,
     metavar="ORDER",
-    help=f"{', '.join(SortOrder)}; a leading - means descending.",
+    help=f"{', '.join(SORT_ORDERS)}; a leading - means descending.",
 )
 @click.option(
     "--limit",

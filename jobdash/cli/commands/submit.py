@@ -58,8 +58,10 @@ def command(
 
     account = account or context.config.default_account
     chosen = context.wanted_accounts((account,) if account else ())
-    if len(chosen) != 1:
-        names = ", ".join(each.name for each in chosen or context.wanted_accounts(()))
+    # One that cannot be used now may be the one that is meant.
+    unusable = [] if account else [each.name for each in context.config.unusable]
+    if len(chosen) + len(unusable) != 1:
+        names = ", ".join([*(each.name for each in chosen or context.wanted_accounts(())), *unusable])
         hint = "" if chosen else f"{LOCAL} is where the jobs of your own scripts stand; "
         raise UsageError(f"{hint}--account has to say which: {names}; or default_account in the config")
     read = read_tags(tags)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobdash.cli.command import account_option, command_with_context, pass_context
-from jobdash.cli.context import CliContext
+from jobdash.cli.context import FAILED, CliContext
 
 
 @command_with_context("sync", "jobdash sync", "jobdash sync --account work --full")
@@ -27,4 +27,4 @@ def command(context: CliContext, accounts: tuple[str, ...], full: bool) -> int:
     names = [account.name for account in wanted] if accounts else None
     reports = ask(context, names, full=full) if wanted else []
     show_reports(context, reports)
-    return failures(context, reports)
+    return failures(context, reports) or (FAILED if context.config.unusable and not accounts else 0)

@@ -53,7 +53,7 @@ class ProviderBatch:
     def identity(self, job: JobDetails) -> Iterator[tuple[str, str]]:
         """Yield the id, the account and the server."""
         yield "At the provider", job.row.remote_id or "not confirmed yet"
-        yield "Account", f"{job.row.account} ({job.row.provider}, {job.origin})"
+        yield "Account", f"{job.row.account} ({job.row.provider}, {job.row.origin})"
 
     def story(self, job: JobRow, now: int) -> Remark | None:
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""

@@ -228,11 +228,11 @@ def removed(wanted: bool) -> Condition:
     )
 
 
-def fetched(wanted: bool) -> Condition:
-    """Ask for jobs whose results were fetched, or for the others."""
+def known(column: str, wanted: bool) -> Condition:
+    """Ask for jobs of which a value is known, or for the others."""
     return Condition(
-        _fixed(f"fetched_at IS {'NOT ' if wanted else ''}NULL"),
-        lambda s: (s.row.fetched_at is not None) is wanted,
+        _fixed(f"{column} IS {'NOT ' if wanted else ''}NULL"),
+        lambda s: (getattr(s.row, column) is not None) is wanted,
     )
 
 
@@ -246,7 +246,7 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
 
 
 def number(column: str, op: str, numbers: Sequence[int]) -> Condition:
-    """Compare a count; one that is not known passes no comparison."""
+    """Compare a count, or a time in milliseconds UTC; one that is not known passes no comparison."""
     compare = _COMPARE[op]
 
     def matches(subject: Subject) -> bool:
@@ -258,31 +258,28 @@ def number(column: str, op: str, numbers: Sequence[int]) -> Condition:
     )
 
 
-def age(op: str, spans: Sequence[int]) -> Condition:
-    """Compare the time since a job was created with spans in milliseconds."""
-    # An older job was created earlier.
+def age(column: str, op: str, spans: Sequence[int]) -> Condition:
+    """Compare the time since then with spans in milliseconds; a time that is not known passes none."""
+    # What is older began earlier.
     mirrored = op.translate(str.maketrans("<>", "><"))
     compare = _COMPARE[mirrored]
+    fragment = f"{column} IS NOT NULL AND ({_any(f'{column} {mirrored} ?', spans)})"
+
+    def matches(subject: Subject) -> bool:
+        value = getattr(subject.row, column)
+        return value is not None and any(compare(value, subject.now - span) for span in spans)
+
+    return Condition(lambda now: (fragment, [now - span for span in spans]), matches)
+
+
+def within(column: str, periods: Sequence[tuple[int, int]]) -> Condition:
+    """Ask for jobs with a time from one on and before another, both in milliseconds UTC."""
+    either = _any(f"({column} >= ? AND {column} < ?)", periods)
+
+    def matches(subject: Subject) -> bool:
+        value = getattr(subject.row, column)
+        return value is not None and any(start <= value < end for start, end in periods)
+
     return Condition(
-        lambda now: (_any(f"created_at {mirrored} ?", spans), [now - span for span in spans]),
-        lambda s: any(compare(s.row.created_at, s.now - span) for span in spans),
-    )
-
-
-def created(op: str, starts: Sequence[int]) -> Condition:
-    """Compare the time when a job was created, in milliseconds UTC."""
-    compare = _COMPARE[op]
-    return Condition(
-        _fixed(_any(f"created_at {op} ?", starts), starts),
-        lambda s: any(compare(s.row.created_at, start) for start in starts),
-    )
-
-
-def created_within(periods: Sequence[tuple[int, int]]) -> Condition:
-    """Ask for jobs that were created from a time on and before another, both in milliseconds UTC."""
-    return Condition(
-        _fixed(
-            _any("(created_at >= ? AND created_at < ?)", periods), [ms for period in periods for ms in period]
-        ),
-        lambda s: any(start <= s.row.created_at < end for start, end in periods),
+        _fixed(f"{column} IS NOT NULL AND ({either})", [ms for period in periods for ms in period]), matches
     )

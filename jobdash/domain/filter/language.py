@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobdash.domain.fields import JOB_FIELDS, Match, in_order
 from jobdash.domain.filter import conditions
 from jobdash.domain.filter.conditions import DERIVED_WORDS, Condition, Conditions
 from jobdash.domain.status import TERMINAL, UNFINISHED, Completeness, Status
@@ -19,19 +20,25 @@ from jobdash.domain.text import encodable
 from jobdash.domain.time import DAY, MINUTE, parse_span
 from jobdash.errors import FilterError
 
-FIELDS = (
-    "id", "name", "account", "provider", "status", "outcome", "model", "endpoint", "tag",
-    "age", "created", "total", "failed", "error", "removed", "fetched",
+_FIRST = (
+    "id", "name", "account", "provider", "status", "outcome", "model", "endpoint", "tags", "created_at",
+    "total", "failed", "error",
 )  # fmt: skip
+_MATCHES = {
+    word: (field.source, match) for field in in_order(JOB_FIELDS, _FIRST) for word, match in field.words
+}
+"""By the word that a person writes, the column, and how it is compared."""
+FIELDS = tuple(_MATCHES)
 """The fields a person may name (besides the shorthands ``older:2h`` and ``newer:2h``)."""
+_SHORTHANDS = {"older": _MATCHES["age"], "newer": _MATCHES["age"]}
 
 _STATUS_WORDS: dict[str, frozenset[Status]] = {str(status): frozenset({status}) for status in Status} | {
     "running": frozenset({Status.IN_PROGRESS}),
     "unfinished": UNFINISHED,
     "finished": TERMINAL,
 }
-_COMPARED = frozenset({"total", "failed", "age", "older", "newer", "created"})
-"""Fields that have an order; the others are equal to a value or not."""
+_COMPARED = frozenset({Match.NUMBER, Match.AGE, Match.TIME})
+"""What has an order; all else is equal to a value or not."""
 _ORDER = ("<", ">", "<=", ">=")
 _LONGEST_VALUE = 2_000
 """Characters of one value: SQLite looks for no pattern of more than 50,000 bytes."""
@@ -72,6 +79,7 @@ class _Word:
     text: str
     place: int
     field: str
+    column: str
     op: str
     values: tuple[str, ...]
 
@@ -94,14 +102,15 @@ def _parse_word(text: str, word: str, place: int) -> Condition:
         return conditions.negated(found) if negated else found
     field, op = match["field"].lower(), match["op"]
     values = tuple(_unquoted(value) for value in _split(match["value"]))
-    known = _Word(text, place, field, op, values)
+    column, compared = (_MATCHES | _SHORTHANDS).get(field, ("", None))
+    known = _Word(text, place, field, column, op, values)
     if not all(values):
         raise known.error(f"{field}{op} wants a value")
-    if field not in _READERS:
+    if compared is None:
         raise known.error(f"no field {field!r}; there are {', '.join(FIELDS)}")
-    if field not in _COMPARED:
+    if compared not in _COMPARED:
         known.require(":", "=", "!=")
-    term = _READERS[field](known)
+    term = _READERS[compared](known)
     return conditions.negated(term) if bool(match["minus"]) != (op == "!=") else term
 
 
@@ -115,7 +124,7 @@ def _unquoted(value: str) -> str:
 
 def _piece(word: _Word) -> Condition:
     find = conditions.contains if word.op == ":" else conditions.equals
-    return find(word.field, word.values)
+    return find(word.column, word.values)
 
 
 def _id(word: _Word) -> Condition:
@@ -160,7 +169,7 @@ def _number(word: _Word) -> Condition:
         raise word.error(f"{word.field}{word.op} wants a number") from None
     if any(abs(number) > 2**62 for number in numbers):
         raise word.error(f"{word.field}{word.op}: that number is too large")
-    return conditions.number(word.field, word.op if word.op in _ORDER else "=", numbers)
+    return conditions.number(word.column, word.op if word.op in _ORDER else "=", numbers)
 
 
 def _age(word: _Word) -> Condition:
@@ -170,25 +179,26 @@ def _age(word: _Word) -> Condition:
         word.require(":", "=")
         op = ">" if word.field == "older" else "<"
     elif op not in _ORDER:
-        raise word.error("age wants < or > (or say older:2h, newer:2h)")
+        also = " (or say older:2h, newer:2h)" if word.field == "age" else ""
+        raise word.error(f"{word.field} wants < or >{also}")
     try:
         spans = [parse_span(value) for value in word.values]
     except ValueError as error:
         raise word.error(str(error)) from None
-    return conditions.age(op, spans)
+    return conditions.age(word.column, op, spans)
 
 
-def _created(word: _Word) -> Condition:
+def _time(word: _Word) -> Condition:
     """Read ``created>2026-11-01`` (local time, as every time is shown) or ``created:2026-11-01``, which means
     that whole day; ``2026-11-01T12:00+02:00`` and ``…Z`` name their own zone.
     """
     try:
         periods = [_period(value) for value in word.values]
     except (ValueError, OverflowError, OSError):  # the last two: beyond what this computer's calendar holds
-        raise word.error("created wants a date like 2026-11-01 or 2026-11-01T12:00") from None
+        raise word.error(f"{word.field} wants a date like 2026-11-01 or 2026-11-01T12:00") from None
     if word.op in _ORDER:
-        return conditions.created(word.op, [start for start, _ in periods])
-    return conditions.created_within(periods)
+        return conditions.number(word.column, word.op, [start for start, _ in periods])
+    return conditions.within(word.column, periods)
 
 
 def _period(value: str) -> tuple[int, int]:
@@ -203,16 +213,16 @@ def _period(value: str) -> tuple[int, int]:
         return start, start + DAY
 
 
-_READERS: dict[str, Callable[[_Word], Condition]] = {
-    **dict.fromkeys(("name", "model", "endpoint", "error"), _piece),
-    **dict.fromkeys(("account", "provider"), lambda word: conditions.equals(word.field, word.values)),
-    **dict.fromkeys(("total", "failed"), _number),
-    **dict.fromkeys(("age", "older", "newer"), _age),
-    "id": _id,
-    "status": _status,
-    "outcome": _outcome,
-    "tag": lambda word: conditions.tagged(word.values),
-    "removed": lambda word: conditions.removed(_truth(word)),
-    "fetched": lambda word: conditions.fetched(_truth(word)),
-    "created": _created,
+_READERS: dict[Match, Callable[[_Word], Condition]] = {
+    Match.TEXT: _piece,
+    Match.EQUAL: lambda word: conditions.equals(word.column, word.values),
+    Match.NUMBER: _number,
+    Match.AGE: _age,
+    Match.TIME: _time,
+    Match.ID: _id,
+    Match.STATUS: _status,
+    Match.OUTCOME: _outcome,
+    Match.TAG: lambda word: conditions.tagged(word.values),
+    Match.REMOVED: lambda word: conditions.removed(_truth(word)),
+    Match.KNOWN: lambda word: conditions.known(word.column, _truth(word)),
 }

@@ -15,8 +15,6 @@ INFO = ProviderInfo(
         deletes_records=True,
         deletes_files=True,
         partial_results=False,
-        reports_usage=False,
-        metadata=False,
         results_in_files=False,
     ),
     id_pattern=r"batches/[\w\-.]+",

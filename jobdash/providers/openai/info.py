@@ -15,8 +15,6 @@ INFO = ProviderInfo(
         deletes_records=False,
         deletes_files=True,
         partial_results=True,
-        reports_usage=True,
-        metadata=True,
         returns_input=True,
     ),
     # Ids of compatible servers follow no pattern.

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.rows import COLUMNS, ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
 
-_DETAILS = (
-    "cancel_reason, verdict_reason, attempt, parent_id, superseded_by, usage, errors, files,"
-    " remote_metadata, seen_at, submit_key, results_folder"
-)
-
-
-_RELATIVES = slice(len(ROW_COLUMNS) + 3, len(ROW_COLUMNS) + 5)
-"""Where a job's parent and successor stand behind the columns of its row."""
+_STORED = {field.source: field for field in JOB_FIELDS if field.stored}
+"""By attribute of `JobDetails`, what a column holds that is in no row."""
+_DETAILS = ", ".join(field.stored for field in _STORED.values())
+_RELATIVES = {
+    attribute: place
+    for place, (attribute, field) in enumerate(_STORED.items(), len(ROW_COLUMNS))
+    if field.kind is Kind.RELATIVE
+}
+"""Where the row ids of other jobs stand."""
 
 
 class JobReads(ReadConnection):
@@ -72,7 +74,7 @@ class JobReads(ReadConnection):
             f"SELECT parent_id, public_id FROM job WHERE parent_id IN ({these}) ORDER BY id", ids
         ):
             children[parent_id].append(public)
-        public_ids = self._public_ids({job_id for values in found for job_id in values[_RELATIVES]})
+        public_ids = self._public_ids({values[place] for values in found for place in _RELATIVES.values()})
         jobs = (_job(values, tags, children, public_ids) for values in found)
         return {job.row.id: job for job in jobs}
 
@@ -166,28 +168,15 @@ def _job(
     children: Mapping[int, list[str]],
     public_ids: Mapping[int | None, str],
 ) -> JobDetails:
-    row, more = job_row(values[: len(ROW_COLUMNS)]), values[len(ROW_COLUMNS) :]
-    (cancel_reason, verdict_reason, attempt, parent_id, superseded_by) = more[:5]
-    (usage, errors, files, metadata, seen_at, submit_key, results_folder) = more[5:]
-    return JobDetails(
-        row=row,
-        origin=row.origin,
-        cancel_reason=cancel_reason,
-        verdict_reason=verdict_reason,
-        attempt=attempt,
-        parent=public_ids.get(parent_id),
-        children=tuple(children.get(row.id, ())),
-        superseded_by=public_ids.get(superseded_by),
-        tags=tags.get(row.id, {}),
-        usage=_dict(usage) or None,
-        errors=_dicts(errors),
-        files=_texts(files),
-        deleted=tuple(role for role, file_id in _dict(files).items() if file_id is None),
-        seen_at=seen_at,
-        submit_key=submit_key,
-        results_folder=results_folder,
-        metadata=_dict(metadata),
-    )
+    row = job_row(values[: len(ROW_COLUMNS)])
+    more = dict(zip(_STORED, values[len(ROW_COLUMNS) :], strict=True))
+    files = _mapping(more["files"]) or {}
+    more["deleted"] = tuple(role for role, file_id in files.items() if file_id is None)
+    for attribute, read in _READ:
+        more[attribute] = read(more[attribute])
+    for attribute in _RELATIVES:
+        more[attribute] = public_ids.get(more[attribute])
+    return JobDetails(row=row, children=tuple(children.get(row.id, ())), tags=tags.get(row.id, {}), **more)
 
 
 # Invalid JSON is left out: it must not hide the rest of the job.
@@ -200,15 +189,15 @@ def _json(text: Any) -> Any:
         return None
 
 
-def _dict(text: Any) -> dict[str, Any]:
+def _mapping(text: Any) -> dict[str, Any] | None:
     value = _json(text)
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) and value else None
 
 
 def _texts(text: Any) -> dict[str, str]:
     return {
         name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in _dict(text).items()
+        for name, value in (_mapping(text) or {}).items()
         if value is not None
     }
 
@@ -216,3 +205,12 @@ def _texts(text: Any) -> dict[str, str]:
 def _dicts(text: Any) -> tuple[dict[str, Any], ...]:
     value = _json(text)
     return tuple(entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else ()
+
+
+_READERS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.MAPPING: _mapping,
+    Kind.TEXTS: _texts,
+    Kind.ENTRIES: _dicts,
+}
+_READ = [(name, _READERS[field.kind]) for name, field in _STORED.items() if field.kind in _READERS]
+"""By attribute, how a value is read that is kept as JSON."""

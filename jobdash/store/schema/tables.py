@@ -24,7 +24,7 @@ from sqlmodel import Field, SQLModel
 
 from jobdash.domain.status import FORCE_FAILED, Status, effective_sql, is_one_of, tab_sql
 from jobdash.store.rows import UNFINISHED_REMOTELY
-from jobdash.store.sort_orders import SORT_COLUMNS
+from jobdash.store.sort_orders import SORT_ORDERS
 
 NOW_MS = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 """The time in milliseconds UTC, in nothing but SQL: triggers must work in any process."""
@@ -144,8 +144,8 @@ class JobRecord(Base, table=True):
             " AND ".join(f"coalesce({column}, 0) >= 0" for column in _COUNTS), name="counts_not_negative"
         ),
         # Every index ends in the row's id by itself, which breaks ties in a sort order.
-        *(Index(f"job_tab_{order}", "tab", column) for order, column in SORT_COLUMNS.items()),
-        *(Index(f"job_shown_{order}", "shown", column) for order, column in SORT_COLUMNS.items()),
+        *(Index(f"job_tab_{name}", "tab", order.column) for name, order in SORT_ORDERS.items()),
+        *(Index(f"job_shown_{name}", "shown", order.column) for name, order in SORT_ORDERS.items()),
         Index("job_public_id", "public_id", unique=True),
         Index("job_identity", "remote_id", "provider", "origin", unique=True),
         Index("job_submit_key", "submit_key", sqlite_where=text("submit_key IS NOT NULL")),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TAB_OF, Tab, tab_number
-from jobdash.operations.job_lookup import Browser, Counts, Scope, Sort, SortOrder
+from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Counts, Scope, Sort
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.models.filter_search import FilterMatches, FilterSearch, SearchResult
 from jobdash.tui.models.windows import FoundRows, RowWindow
@@ -21,8 +21,7 @@ FAILED_MOST = 200
 _CHANGES_MOST = 1_000
 _NEWS_MOST = 200
 """Jobs of a tab that its mark is kept for."""
-_ORDERS = list(SortOrder)
-_ASCENDING = frozenset({SortOrder.NAME, SortOrder.ACCOUNT})
+_ORDERS = list(SORT_ORDERS)
 
 
 class JobDisplay(Protocol):
@@ -210,9 +209,9 @@ class JobList:
         self.sort = _natural(order)
         self.show()
 
-    def sort_by(self, order: SortOrder) -> None:
+    def sort_by(self, order: str) -> None:
         """Sort by an order, or turn it round when it is that already."""
-        if self.sort.order is order:
+        if self.sort.order == order:
             self.reverse()
         else:
             self.sort = _natural(order)
@@ -276,19 +275,19 @@ class JobList:
             found += self.browser.page(failed, self.sort, None, FAILED_MOST)
         if scope.tab in {Tab.ALL, Tab.COMPLETED}:
             completed = Scope(Tab.COMPLETED, scope.conditions)
-            page = self.browser.page(completed, Sort(SortOrder.FAILED, descending=True), None, FAILED_MOST)
+            page = self.browser.page(completed, Sort("failed"), None, FAILED_MOST)
             found += [row for row in page if row.failed]
         return found[:FAILED_MOST]
 
 
-def _natural(order: SortOrder) -> Sort:
-    return Sort(order, order not in _ASCENDING)
+def _natural(order: str) -> Sort:
+    return Sort(order, not SORT_ORDERS[order].ascending)
 
 
 def first_sort(setting: str) -> Sort:
     """Return the order a setting names, like ``-name``, ``+total``; created for any other word."""
     word = setting.lstrip("+-")
-    order = SortOrder(word) if word in set(SortOrder) else SortOrder.CREATED
+    order = word if word in SORT_ORDERS else "created"
     if setting[:1] in "+-" and setting:
         return Sort(order, setting.startswith("-"))
     return _natural(order)

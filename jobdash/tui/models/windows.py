@@ -8,14 +8,12 @@ from typing import NamedTuple
 from jobdash.domain.items import ItemRow, ItemStatus
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab, tab_number
-from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey, SortOrder
+from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Scope, Sort, SortKey
 
 SLACK = 40
 """Rows read beyond those requested, in the direction of travel."""
 MOST = 800
 """Rows kept; the far ones are let go."""
-SNAPSHOT_ORDERS = frozenset({SortOrder.UPDATED, SortOrder.PROGRESS, SortOrder.FAILED, SortOrder.TOTAL})
-"""Orders whose key changes by itself: rows keep their lines until sorted again."""
 
 
 class FoundRows(NamedTuple):
@@ -35,7 +33,7 @@ class RowWindow:
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self.scope = Scope()
-        self.sort = Sort(SortOrder.CREATED)
+        self.sort = Sort()
         self.total = 0
         self.start = 0
         self.rows: list[JobRow] = []
@@ -51,8 +49,8 @@ class RowWindow:
 
     @property
     def snapshot(self) -> bool:
-        """Whether rows keep their lines although their keys change."""
-        return self.sort.order in SNAPSHOT_ORDERS
+        """Whether rows keep their lines until sorted again, although their keys change."""
+        return not SORT_ORDERS[self.sort.order].settled
 
     def row(self, index: int) -> JobRow | None:
         """Return the loaded row at an index."""

@@ -2,54 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import NamedTuple
 
+from jobdash.domain.fields import COLUMNS, JOB_FIELDS, Kind
 
-class JobColumn(StrEnum):
-    """The columns of the table, in the order they are drawn."""
-
-    NAME = "name"
-    ACCOUNT = "account"
-    MODEL = "model"
-    STATUS = "status"
-    BAR = "bar"
-    COUNTS = "counts"
-    FAILED = "failed"
-    AGE = "age"
-    LEFT = "left"
-    REMOTE_ID = "remote_id"
-
-
-class ColumnSpec(NamedTuple):
-    """The fixed facts of a column."""
-
-    header: str
-    minimum: int
-    """Its least width in cells."""
-    sort: str | None = None
-    """The order that a click on its header sorts by."""
-    right: bool = False
-    """It and its header are aligned to the right, as numbers are."""
-    dropped: int = 0
-    """Its turn to go when the terminal is narrow; 0 stays in any width."""
-    comfort: int = 0
-    """The width of the terminal from which on it is worth making the name narrower for."""
-
-
-COLUMNS = {
-    JobColumn.NAME: ColumnSpec("NAME", 20, "name"),
-    JobColumn.ACCOUNT: ColumnSpec("ACCOUNT", 7, "account", dropped=4),
-    JobColumn.MODEL: ColumnSpec("MODEL", 14, dropped=2, comfort=138),
-    JobColumn.STATUS: ColumnSpec("STATUS", 14),
-    JobColumn.BAR: ColumnSpec("PROGRESS", 8, "progress", dropped=7),
-    JobColumn.COUNTS: ColumnSpec("", 13, "total", right=True),
-    JobColumn.FAILED: ColumnSpec("FAILED", 7, "failed", right=True, dropped=5),
-    JobColumn.AGE: ColumnSpec("AGE", 5, "created", right=True, dropped=6),
-    JobColumn.LEFT: ColumnSpec("LEFT", 6, right=True, dropped=3),
-    JobColumn.REMOTE_ID: ColumnSpec("PROVIDER'S ID", 30, dropped=1, comfort=190),
-}
-_DROPPED = sorted((one for one in JobColumn if COLUMNS[one].dropped), key=lambda one: COLUMNS[one].dropped)
+COLUMN_ORDERS = {field.name: field.order.name for field in JOB_FIELDS if field.column and field.order}
+"""The order that a click on a column's header sorts by."""
+_DROPPED = sorted((one for one in COLUMNS if COLUMNS[one].dropped), key=lambda one: COLUMNS[one].dropped)
+_ALWAYS = frozenset({"name", "status"})
+_TIMED = frozenset(field.name for field in JOB_FIELDS if field.timed or field.kind is Kind.TIME)
 
 MARGIN = 3
 """Cells in front of the name: cursor, mark, space."""
@@ -63,7 +24,8 @@ _BAR_MOST = 32
 class ColumnPlace(NamedTuple):
     """One column on the line: its first cell and its width."""
 
-    column: JobColumn
+    column: str
+    """The name of its field."""
     start: int
     width: int
 
@@ -77,10 +39,14 @@ class ColumnLayout(NamedTuple):
     @property
     def clock_start(self) -> int:
         """The first cell of what changes with the time alone; the width where there is nothing such."""
-        timed = (place.start for place in self.places if place.column in {JobColumn.AGE, JobColumn.LEFT})
-        return min(timed, default=self.width)
+        return min((place.start for place in self.timed), default=self.width)
 
-    def at(self, x: int) -> JobColumn | None:
+    @property
+    def timed(self) -> list[ColumnPlace]:
+        """The columns that change with the time alone."""
+        return [place for place in self.places if place.column in _TIMED]
+
+    def at(self, x: int) -> str | None:
         """Return the column that cell ``x`` belongs to."""
         found = None
         for place in self.places:
@@ -94,9 +60,9 @@ def column_layout(width: int, account_width: int = 7, chosen: tuple[str, ...] = 
 
     ``account_width`` is that of the longest account name; ``chosen`` limits the columns to those named.
     """
-    minimum = {column: spec.minimum for column, spec in COLUMNS.items()}
-    minimum[JobColumn.ACCOUNT] = min(14, max(minimum[JobColumn.ACCOUNT], account_width))
-    columns = [column for column in JobColumn if not chosen or _is_chosen(column, chosen)]
+    minimum = {column: spec.width for column, spec in COLUMNS.items()}
+    minimum["account"] = min(14, max(minimum["account"], account_width))
+    columns = [column for column in COLUMNS if _is_chosen(column, chosen)]
     columns = [column for column in columns if width >= COLUMNS[column].comfort]
     room = width - MARGIN - 2
     for candidate in _DROPPED:
@@ -106,47 +72,46 @@ def column_layout(width: int, account_width: int = 7, chosen: tuple[str, ...] = 
             columns.remove(candidate)
     spare = room - _needed(columns, minimum)
     widths = {column: minimum[column] for column in columns}
-    if (more := min(_COUNTS_MOST - widths.get(JobColumn.COUNTS, _COUNTS_MOST), spare // 5)) > 0:
-        widths[JobColumn.COUNTS] += more
+    if (more := min(_COUNTS_MOST - widths.get("total", _COUNTS_MOST), spare // 5)) > 0:
+        widths["total"] += more
         spare -= more
     _widen(widths, spare)
     return ColumnLayout(width, _placed(columns, widths))
 
 
-def _is_chosen(column: JobColumn, chosen: tuple[str, ...]) -> bool:
-    if column in {JobColumn.BAR, JobColumn.COUNTS}:
-        return "progress" in chosen
-    return column in {JobColumn.NAME, JobColumn.STATUS} or column.value in chosen
+def _is_chosen(column: str, chosen: tuple[str, ...]) -> bool:
+    spec = COLUMNS[column]
+    return column in _ALWAYS or ((spec.setting or column) in chosen if chosen else spec.default)
 
 
-def _needed(columns: list[JobColumn], minimum: dict[JobColumn, int]) -> int:
+def _needed(columns: list[str], minimum: dict[str, int]) -> int:
     return sum(minimum[column] for column in columns) + _gap(columns)
 
 
-def _gap(columns: list[JobColumn]) -> int:
+def _gap(columns: list[str]) -> int:
     return GAP * (len(columns) - 1)
 
 
-def _widen(widths: dict[JobColumn, int], spare: int) -> None:
+def _widen(widths: dict[str, int], spare: int) -> None:
     """Share what is left between name and bar, three to two, then give the rest to the name."""
     if spare < 0:
-        widths[JobColumn.NAME] = max(4, widths[JobColumn.NAME] + spare)
+        widths["name"] = max(4, widths["name"] + spare)
         return
-    bar = min(_BAR_MOST - widths[JobColumn.BAR], spare * 2 // 5) if JobColumn.BAR in widths else 0
+    bar = min(_BAR_MOST - widths["progress"], spare * 2 // 5) if "progress" in widths else 0
     if bar:
-        widths[JobColumn.BAR] += bar
-    name = min(_NAME_MOST - widths[JobColumn.NAME], spare - bar)
-    widths[JobColumn.NAME] += name
+        widths["progress"] += bar
+    name = min(_NAME_MOST - widths["name"], spare - bar)
+    widths["name"] += name
     rest = spare - bar - name
-    for column, most in ((JobColumn.MODEL, 28), (JobColumn.REMOTE_ID, 44)):
-        if column in widths and rest > 0:
-            more = min(rest, most - widths[column])
+    for column in widths:
+        if COLUMNS[column].most and rest > 0:
+            more = min(rest, COLUMNS[column].most - widths[column])
             widths[column] += more
             rest -= more
-    widths[JobColumn.NAME] += max(0, rest)
+    widths["name"] += max(0, rest)
 
 
-def _placed(columns: list[JobColumn], widths: dict[JobColumn, int]) -> tuple[ColumnPlace, ...]:
+def _placed(columns: list[str], widths: dict[str, int]) -> tuple[ColumnPlace, ...]:
     places: list[ColumnPlace] = []
     x = MARGIN
     for column in columns:

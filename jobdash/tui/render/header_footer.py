@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
+from jobdash.domain.fields import COLUMNS
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Status, Tab
@@ -15,7 +16,7 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE, short_span
 from jobdash.operations.job_lookup import Counts, Sort
 from jobdash.tui.context import UnderWay
-from jobdash.tui.render.columns import COLUMNS, GAP, ColumnLayout, JobColumn
+from jobdash.tui.render.columns import COLUMN_ORDERS, GAP, ColumnLayout
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, cut, gap, short_count
 
@@ -189,11 +190,10 @@ def header_spans(layout: ColumnLayout, sort: Sort, symbols: Symbols) -> list[Spa
     x = 0
     arrow = symbols.down if sort.descending else symbols.up
     for place in layout.places:
-        spec = COLUMNS[place.column]
-        order, text = spec.sort, spec.header
+        spec, order = COLUMNS[place.column], COLUMN_ORDERS.get(place.column)
         chosen = order == sort.order
-        if place.column is JobColumn.COUNTS and chosen:
-            text = "TOTAL"
+        # Only in its order does the column beside the bar need a name.
+        text = spec.heading or (place.column.upper() if chosen else "")
         if chosen:
             apart = " " if len(text) + len(arrow) < place.width else ""
             text = f"{text}{apart}{arrow}" if not spec.right else f"{arrow}{apart}{text}"
@@ -211,7 +211,7 @@ def sort_spans(layout: ColumnLayout, sort: Sort, moved: int, symbols: Symbols) -
     It stands out where no header shows it: the order has no column, or none that is drawn.
     """
     arrow = symbols.down if sort.descending else symbols.up
-    shown = any(COLUMNS[place.column].sort == sort.order for place in layout.places)
+    shown = any(COLUMN_ORDERS.get(place.column) == sort.order for place in layout.places)
     tone = "text" if shown else "accent"
     spans = [Span("sort ", "muted", "sort"), Span(f"{sort.order} {arrow}", tone, "reverse")]
     if moved:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
+
 from rich.cells import cell_len
 
 from jobdash.domain.describe import job_text
+from jobdash.domain.field_values import cell_text
+from jobdash.domain.fields import COLUMNS, JOB_FIELDS, JobField, Kind
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
-from jobdash.tui.render.columns import COLUMNS, JobColumn
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece, fit, short_count
 
@@ -116,37 +120,59 @@ def _bar_style(row: JobRow, now: int | None) -> str:
     return "muted" if style == "text" else style
 
 
+Cell = Callable[[JobRow, int, int, Symbols], Piece]
+"""Makes the text of a column for a row, a width in cells, the time and symbols."""
+
+
+def _status(row: JobRow, _width: int, now: int, symbols: Symbols) -> Piece:
+    return " ".join(status_words(row, now, symbols)), status_style(row, now)
+
+
+def _failed(row: JobRow, width: int, _now: int, _symbols: Symbols) -> Piece:
+    return _number(row.failed, width), "error" if row.failed else "muted"
+
+
+def _total(row: JobRow, width: int, _now: int, symbols: Symbols) -> Piece:
+    return counts(row, symbols.none, width), "text" if row.unfinished else "muted"
+
+
+def _left(row: JobRow, _width: int, now: int, symbols: Symbols) -> Piece:
+    return job_text.left(row, now) or symbols.none, "muted"
+
+
+def _plain(field: JobField) -> Cell:
+    """Return what draws a field by its kind; no digit of a number is cut."""
+    text, read = cell_text(field), attrgetter(field.source)
+    if field.kind is Kind.NUMBER:
+        return lambda row, width, _now, _symbols: (_number(read(row), width), "muted")
+    return lambda row, _width, now, _symbols: (clean(text(row, now)), "muted")
+
+
+CELLS: dict[str, Cell] = {field.name: _plain(field) for field in JOB_FIELDS if field.column} | {
+    "name": lambda row, *_: (clean(row.name), name_style(row)),
+    "status": _status,
+    "total": _total,
+    "failed": _failed,
+    "left": _left,
+}
+"""By column, all but the bar."""
+
+
 def line(
-    row: JobRow, places: dict[JobColumn, int], now: int, symbols: Symbols, *, queued: bool = False
-) -> dict[JobColumn, list[Piece]]:
+    row: JobRow, places: dict[str, int], now: int, symbols: Symbols, *, queued: bool = False
+) -> dict[str, list[Piece]]:
     """Return the pieces of every column; ``places`` gives the columns' widths in cells.
 
     ``queued``: an action on the job waits for its turn.
     """
-    glyph, word = status_words(row, now, symbols)
-    if queued:
-        word = "queued"
-    failed = _number(row.failed, places.get(JobColumn.FAILED, 0))
-    texts: dict[JobColumn, Piece] = {
-        JobColumn.NAME: (clean(row.name), name_style(row)),
-        JobColumn.ACCOUNT: (clean(row.account), "muted"),
-        JobColumn.MODEL: (clean(row.model or ""), "muted"),
-        JobColumn.STATUS: (f"{glyph} {word}", status_style(row, now)),
-        JobColumn.COUNTS: (
-            counts(row, symbols.none, places.get(JobColumn.COUNTS)),
-            "text" if row.unfinished else "muted",
-        ),
-        JobColumn.FAILED: (failed, "error" if row.failed else "muted"),
-        JobColumn.AGE: (job_text.age(row, now), "muted"),
-        JobColumn.LEFT: (job_text.left(row, now) or symbols.none, "muted"),
-        JobColumn.REMOTE_ID: (clean(row.remote_id or ""), "muted"),
-    }
-    drawn: dict[JobColumn, list[Piece]] = {}
+    drawn: dict[str, list[Piece]] = {}
     for column, width in places.items():
-        if column is JobColumn.BAR:
+        if column == "progress":
             drawn[column] = bar(row, width, symbols, now)
             continue
-        text, style = texts[column]
+        text, style = CELLS[column](row, width, now, symbols)
+        if queued and column == "status":
+            text = f"{_glyph(row, now, symbols)} queued"
         drawn[column] = [(_aligned(text, width, COLUMNS[column].right, symbols.more), style)]
     return drawn
 

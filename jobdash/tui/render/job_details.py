@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from rich.cells import cell_len
@@ -17,6 +18,8 @@ from jobdash.domain.failures import (
     truncated,
     worth_asking,
 )
+from jobdash.domain.field_values import plain_text
+from jobdash.domain.fields import Face, JobField, Kind, fields_of
 from jobdash.domain.job import Event, JobDetails, JobRow
 from jobdash.domain.status import Status, label
 from jobdash.domain.text import clean
@@ -105,7 +108,7 @@ class BatchView:
 
     def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
         """Return every field."""
-        return detail_lines(job, width, now)
+        return pairs(list(topics(_FIELDS, _SPECIAL, job, now)), width)
 
     def error_lines(self, job: JobDetails, width: int) -> list[TextLine]:
         """Return its errors, the most frequent first."""
@@ -194,52 +197,64 @@ def _no_errors(row: JobRow) -> list[TextLine]:
     return [(("No error known", "muted"),)]
 
 
-def detail_lines(job: JobDetails, width: int, now: int) -> list[TextLine]:
-    """Return every field."""
-    row = job.row
-    remote = clean(row.raw_status) if row.raw_status else "—"
-    rows = [
-        ("id", row.public_id),
-        ("provider's id", clean(row.remote_id or "—")),
-        ("account", f"{clean(row.account)} ({row.provider})"),
-        ("server", clean(job.origin)),
-        ("status", job_text.shown_status(row, now)),
-        ("provider says", remote),
-        ("model", clean(row.model or "—")),
-        ("endpoint", clean(row.endpoint or "—")),
-        ("requests", _counts(row)),
-        ("created", moment(row.created_at, now)),
-        ("started", moment(row.started_at, now)),
-        ("finished", moment(row.finished_at, now)),
-        ("expires", local_time(row.expires_at)),
-        ("last change", moment(row.updated_at, now)),
-        ("last asked", moment(job.seen_at, now)),
-    ]
-    if row.cancel_requested_at:
-        rows.append(
-            ("cancel asked", f"{moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}")
-        )
-    if row.verdict:
-        rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
-    rows += [(f"{clean(role)} file", clean(file_id)) for role, file_id in job.files.items()]
-    if job.deleted:
-        rows.append(("deleted there", clean(", ".join(job.deleted))))
-    rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
-    if job.usage:
-        rows.append(("usage", clean(", ".join(f"{key} {value:,}" for key, value in _numbers(job.usage)))))
-    if row.fetched_at is not None:
-        rows.append(("fetched", f"{moment(row.fetched_at, now)}  {clean(job.results_folder or '', 300)}"))
-    if row.collected is not None:
-        rows.append(("results", outcome_counts(row.collected)))
-    if row.results_expire_at is not None:
-        rows.append(("results until", local_time(row.results_expire_at)))
-    if job.parent:
-        rows.append(("retry of", job.parent))
-    if job.children:
-        rows.append(("retried as", ", ".join(job.children)))
-    if row.left_behind:
-        rows.append(("left behind", clean(row.left_behind)))
-    return pairs(rows, width)
+Topics = list[tuple[str, str]]
+"""Names with their texts, both gated."""
+Draw = Callable[[JobDetails, int], Topics]
+
+
+def topics(
+    fields: Iterable[JobField], special: Mapping[str, Draw], job: JobDetails, now: int
+) -> Iterator[tuple[str, str]]:
+    """Yield the details of a job, field by field; ``special`` has what is drawn in a way of its own."""
+    for field in fields:
+        yield from special[field.name](job, now) if field.name in special else _plain(field, job, now)
+
+
+def _plain(field: JobField, job: JobDetails, now: int) -> Topics:
+    """Return a field by its kind; a dash where it is not known, and nothing of what there can be several."""
+    value = attrgetter(field.path)(job)
+    if field.kind is Kind.TIME:
+        return [(field.label, moment(value, now))]
+    text = clean(plain_text(value))
+    return [(field.label, text or "—")] if text or field.kind in {Kind.TEXT, Kind.NUMBER, Kind.FLAG} else []
+
+
+def _cancel_asked(job: JobDetails, now: int) -> Topics:
+    asked = job.row.cancel_requested_at
+    return [("cancel asked", f"{moment(asked, now)}  {clean(job.cancel_reason or '')}")] if asked else []
+
+
+def _failed_here(job: JobDetails, _now: int) -> Topics:
+    reason = clean(job.verdict_reason or "by a person's decision")
+    return [("failed here", reason)] if job.row.verdict else []
+
+
+def _tags(job: JobDetails, _now: int) -> Topics:
+    return [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
+
+
+def _left_behind(job: JobDetails, _now: int) -> Topics:
+    return [("left behind", clean(job.row.left_behind))] if job.row.left_behind else []
+
+
+def _fetched(job: JobDetails, now: int) -> Topics:
+    if job.row.fetched_at is None:
+        return []
+    return [("fetched", f"{moment(job.row.fetched_at, now)}  {clean(job.results_folder or '', 300)}")]
+
+
+def _results(job: JobDetails, _now: int) -> Topics:
+    return [("results", outcome_counts(job.row.collected))] if job.row.collected is not None else []
+
+
+def _results_until(job: JobDetails, _now: int) -> Topics:
+    until = job.row.results_expire_at
+    return [("results until", local_time(until))] if until is not None else []
+
+
+def _usage(job: JobDetails, _now: int) -> Topics:
+    numbers = ", ".join(f"{key} {value:,}" for key, value in _numbers(job.usage or {}))
+    return [("usage", clean(numbers))] if job.usage else []
 
 
 def _numbers(usage: Mapping[str, object], above: str = "") -> Iterator[tuple[str, int]]:
@@ -301,3 +316,32 @@ def moment(ms: int | None, now: int) -> str:
     """Return a moment, and how long it is past."""
     time = local_time(ms)
     return time if ms is None or local_date(ms) is None else f"{time}  ({short_span(now - ms)} ago)"
+
+
+_FIELDS = fields_of(
+    Face.BATCH,
+    (
+        "id", "remote_id", "account", "origin", "status", "raw_status", "model", "endpoint", "progress",
+        "created_at", "started_at", "finished_at", "expires_at", "updated_at", "seen_at",
+        "cancel_requested_at", "verdict", "files", "deleted_at_provider", "tags", "usage", "fetched_at",
+        "results", "results_expire_at", "parent_id", "child_ids",
+    ),
+)  # fmt: skip
+ALIKE: dict[str, Draw] = {
+    "cancel_requested_at": _cancel_asked,
+    "verdict": _failed_here,
+    "tags": _tags,
+    "left_behind": _left_behind,
+}
+"""What is drawn alike for batches and for scripts."""
+_SPECIAL: dict[str, Draw] = ALIKE | {
+    "account": lambda job, _now: [("account", f"{clean(job.row.account)} ({job.row.provider})")],
+    "status": lambda job, now: [("status", job_text.shown_status(job.row, now))],
+    "progress": lambda job, _now: [("requests", _counts(job.row))],
+    "expires_at": lambda job, _now: [("expires", local_time(job.row.expires_at))],
+    "files": lambda job, _now: [(f"{clean(role)} file", clean(id_)) for role, id_ in job.files.items()],
+    "usage": _usage,
+    "fetched_at": _fetched,
+    "results": _results,
+    "results_expire_at": _results_until,
+}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jobdash.domain.describe import job_text
+from jobdash.domain.fields import Face, fields_of
 from jobdash.domain.items import Attempt, ItemErrors, WorkerProcess
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.script_processes import log_file, start_failure, tail, worker_of
-from jobdash.tui.render.job_details import local_time, moment
+from jobdash.tui.render.job_details import ALIKE, Draw, Topics, local_time, moment, topics
 from jobdash.tui.render.job_story import script_story_spans
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece, Span, TextLine, cut, pairs, wrapped
@@ -22,6 +23,14 @@ _ATTEMPTS_SHOWN = 50
 _COMMAND_MOST = 600
 _MESSAGE_LINES = 6
 _NO_ERRORS = ItemErrors((), 0, True)
+_FIELDS = fields_of(
+    Face.SCRIPT,
+    (
+        "id", "account", "status", "progress", "created_at", "finished_at", "updated_at",
+        "cancel_requested_at", "verdict", "error", "lease_until", "origin", "files", "tags", "metadata",
+        "left_behind",
+    ),
+)  # fmt: skip
 
 
 class ScriptView:
@@ -69,39 +78,31 @@ class ScriptView:
 
     def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
         """Return every field, and every attempt."""
-        row = job.row
-        rows = [
-            ("id", row.public_id),
-            ("account", clean(row.account)),
-            ("status", _status(row, now)),
-            (clean(self.unit, 19), _counts(row)),
-            ("created", moment(row.created_at, now)),
-            ("finished", moment(row.finished_at, now)),
-            ("last change", moment(row.updated_at, now)),
-        ]
-        if row.cancel_requested_at:
-            asked = f"{moment(row.cancel_requested_at, now)}  {clean(job.cancel_reason or '')}"
-            rows.append(("cancel asked", asked))
-        if row.verdict:
-            rows.append(("failed here", clean(job.verdict_reason or "by a person's decision")))
-        if row.error:
-            rows.append(("error", clean(row.error)))
-        rows += [
-            ("worker", _worker(self._worker)),
-            ("its script", _lease(row, now)),
-            ("machine", clean(job.origin)),
-        ]
-        rows += [(clean(f"{role} file", 19), clean(file)) for role, file in job.files.items()]
-        rows += [(f"tag {clean(key, 14)}", clean(value)) for key, value in job.tags.items()]
-        rows += [(clean(key, 19), clean(str(value))) for key, value in job.metadata.items()]
-        if row.left_behind:
-            rows.append(("left behind", clean(row.left_behind)))
-        begun = not self._attempts or self._attempts[0].number == job.attempt
-        rows.append(("attempts", f"{job.attempt:,}{'' if begun else ', the last of them not begun'}"))
+        rows = list(topics(_FIELDS, self._special(), job, now))
         lines = pairs(rows, width)
         for attempt in self._attempts:
             lines += [(), *_attempt_lines(attempt, width, now)]
         return lines
+
+    def _special(self) -> dict[str, Draw]:
+        """Return what is drawn in a way of its own, of the attempts and the process as they were read."""
+        return ALIKE | {
+            "status": lambda job, now: [("status", _status(job.row, now))],
+            "progress": lambda job, _now: [(clean(self.unit, 19), _counts(job.row))],
+            "error": lambda job, _now: [("error", clean(job.row.error))] if job.row.error else [],
+            "lease_until": lambda job, now: [
+                ("worker", _worker(self._worker)),
+                ("its script", _lease(job.row, now)),
+            ],
+            "origin": lambda job, _now: [("machine", clean(job.row.origin))],
+            "files": lambda job, _now: _named(job.files, " file"),
+            "metadata": lambda job, _now: _named(job.metadata or {}),
+            "attempt": lambda job, _now: [("attempts", self._attempt(job))],
+        }
+
+    def _attempt(self, job: JobDetails) -> str:
+        begun = not self._attempts or self._attempts[0].number == job.attempt
+        return f"{job.attempt:,}{'' if begun else ', the last of them not begun'}"
 
     def error_lines(self, job: JobDetails, width: int) -> list[TextLine]:
         """Return the errors of its items, which are read only when the job has changed."""
@@ -159,6 +160,10 @@ def _message(message: str, width: int) -> list[TextLine]:
     if len(parts) > _MESSAGE_LINES:
         parts = [*parts[: _MESSAGE_LINES - 1], "…"]
     return [((f"    {part}", "text"),) for part in parts]
+
+
+def _named(texts: Mapping[str, object], what: str = "") -> Topics:
+    return [(clean(f"{name}{what}", 19), clean(str(text))) for name, text in texts.items()]
 
 
 def _status(row: JobRow, now: int) -> str:

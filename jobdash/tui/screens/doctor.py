@@ -125,6 +125,10 @@ def doctor_lines(
     lines = [*pairs(found, width), ()]
     for account in config.accounts:
         lines += _account_lines(account, answers.get(account.name), account.name in asked, width, symbols)
+    lines += [
+        ((unusable.name.ljust(20), "strong"), (f"{symbols.bad} not used: {unusable.reason}", "error"))
+        for unusable in config.unusable
+    ]
     if not config.accounts:
         lines.append(((f"no account: {account_hint()}", "warning"),))
     return lines

@@ -76,8 +76,10 @@ class MainScreen(ActionScreen):
         self.view.table.focus()
         self.view.table.on_row = self._draw_details
         self.view.table.on_move = self._draw_move
+        wrong = [str(account) for account in self.context.config.unusable]
         if self.context.read_only:
-            self.show_banner(f"{self.context.read_only}; nothing can be changed")
+            wrong.insert(0, f"{self.context.read_only}; nothing can be changed")
+        self.show_banner("; ".join(wrong))
         # Everything is put before the first layout: the first paint is the whole screen.
         self.fit(self.app.size)
         self._schedule()

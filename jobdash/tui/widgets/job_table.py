@@ -12,7 +12,6 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from jobdash.domain.describe import job_text
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey
@@ -32,8 +31,8 @@ class _RowStyle(NamedTuple):
 
     job_id: int
     revision: int
-    age: str
-    left: str
+    clock: tuple[str, ...]
+    """What follows from the time alone."""
     cursor: bool
     marked: bool
     word: str
@@ -307,11 +306,14 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
             return None
         now = self._time
         try:
-            age, left = job_text.age(row, now), job_text.left(row, now)
+            clock = tuple(
+                job_cells.CELLS[place.column](row, place.width, now, self._symbols)[0]
+                for place in self.plan.timed
+            )
             word = "queued" if row.id in self.queued else job_cells.status_words(row, now, self._symbols)[1]
         except Exception as error:  # noqa: BLE001 - the data of one job must not end the table
-            age, left, word = "", "", display_error(error)
-        return _RowStyle(row.id, row.revision, age, left, index == self.cursor, row.id in self.marks, word)
+            clock, word = (), display_error(error)
+        return _RowStyle(row.id, row.revision, clock, index == self.cursor, row.id in self.marks, word)
 
     def draw_entry(self, index: int, entry: _RowStyle) -> Strip:
         """Return a line as a strip."""
@@ -335,7 +337,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
 
 
 def _only_later(before: _RowStyle | None, now: _RowStyle | None) -> bool:
-    """Whether a line differs in its age and its time left alone."""
+    """Whether a line differs in what follows from the time alone."""
     if before is None or now is None:
         return False
-    return before == now._replace(age=before.age, left=before.left)
+    return before == now._replace(clock=before.clock)

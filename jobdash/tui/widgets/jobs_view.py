@@ -14,7 +14,7 @@ from textual.message import Message
 from jobdash.domain.describe.plan_text import jobs
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
-from jobdash.operations.job_lookup import Scope, SortOrder
+from jobdash.operations.job_lookup import Scope
 from jobdash.tui.commands import Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
@@ -112,7 +112,7 @@ class JobsView(Vertical):
 
     def action_sort_by(self, order: str) -> None:
         """Sort by an order, or turn it round when it is that already."""
-        self.model.sort_by(SortOrder(order))
+        self.model.sort_by(order)
 
     def action_reverse(self) -> None:
         """Turn the order round."""

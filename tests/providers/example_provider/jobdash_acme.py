@@ -23,8 +23,6 @@ INFO = ProviderInfo(
         deletes_records=True,
         deletes_files=True,
         partial_results=True,
-        reports_usage=False,
-        metadata=True,
         results_in_files=False,
     ),
     id_pattern=r"job-\d+",
