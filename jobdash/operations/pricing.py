@@ -58,10 +58,9 @@ def price_of(row: JobRow, own: Mapping[str, ListPrice]) -> Cost | None:
 
 def _own_cost(row: JobRow, price: ListPrice) -> Cost:
     read, cached = _input(row)
-    rate = price.input if price.cached is None else price.cached
-    return Cost(
-        round((read - cached) * price.input + cached * rate + (row.output_tokens or 0) * price.output)
-    )
+    for_cached = price.input if price.cached is None else price.cached
+    written = row.output_tokens or 0
+    return Cost(round((read - cached) * price.input + cached * for_cached + written * price.output))
 
 
 def _input(row: JobRow) -> tuple[int, int]:

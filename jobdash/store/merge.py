@@ -97,9 +97,8 @@ def changed_columns(observed: RemoteJob, known: dict[str, Any] = _NOTHING) -> di
     changed = {
         column: value for column, value in columns.items() if value is not None and value != known.get(column)
     }
-    if not TOKEN_COLUMNS.isdisjoint(changed) or (
-        "model" in changed and known.get("input_tokens") is not None
-    ):
+    renamed = "model" in changed and known.get("input_tokens") is not None
+    if renamed or not TOKEN_COLUMNS.isdisjoint(changed):
         changed["cost_stale"] = 1
     return changed
 

@@ -6,6 +6,7 @@ from jobdash.store.commands.accounts import AccountWrites
 from jobdash.store.commands.cancel import CancelWrites
 from jobdash.store.commands.costs import CostWrites
 from jobdash.store.commands.errors import ErrorWrites
+from jobdash.store.commands.notifications import NotificationWrites
 from jobdash.store.commands.remove import RemoveWrites
 from jobdash.store.commands.results import ResultWrites
 from jobdash.store.commands.script_jobs import ScriptJobWrites
@@ -22,6 +23,7 @@ class Writer(
     SubmitWrites,
     ResultWrites,
     CostWrites,
+    NotificationWrites,
     ScriptJobWrites,
 ):
     """All writes, one base class for each concern."""

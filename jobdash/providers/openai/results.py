@@ -43,9 +43,9 @@ def _completion(body: Mapping[str, object]) -> Completion:
 
 
 def token_counts(usage: Mapping[str, object]) -> dict[str, int | None]:
-    """Return the tokens of a ``usage``, of a batch or a line, under the names of `Completion` and `RemoteJob`.
+    """Return the tokens of a ``usage``, of a batch or a line, as `Completion` and `RemoteJob` name them.
 
-    Chat completions and embeddings have their own words for what batches and responses call input and output.
+    Chat completions and embeddings have other words for what batches and responses call input and output.
     """
     details = mapping(usage.get("input_tokens_details")) or mapping(usage.get("prompt_tokens_details"))
     return {

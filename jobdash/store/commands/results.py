@@ -8,6 +8,7 @@ from pathlib import Path
 from jobdash.domain.describe.result_text import outcome_counts
 from jobdash.domain.job import JobRow
 from jobdash.domain.results import ResultCounts
+from jobdash.domain.text import encodable
 from jobdash.store.commands.base import JobWrites
 from jobdash.store.records import Refusal
 from jobdash.store.sanitize import stored_number
@@ -44,7 +45,7 @@ class ResultWrites(JobWrites):
                 connection,
                 job_id,
                 fetched_at=now,
-                results_folder=str(folder),
+                results_folder=encodable(str(folder)),
                 results_ok=counts.ok,
                 results_error=counts.error,
                 results_cut_off=counts.cut_off,
@@ -73,7 +74,7 @@ class ResultWrites(JobWrites):
 
 
 def _tokens(row: JobRow, counts: ResultCounts) -> dict[str, int | None]:
-    """Return the columns of the tokens that lines were counted for; what the provider says of a batch stays."""
+    """Return the columns of the tokens summed over lines; what the provider says of the batch stays."""
     if row.tokens is not None:
         return {}
     return {

@@ -45,10 +45,8 @@ class CostReads(ReadConnection):
         """Yield the batches of a scope with their tags, by id."""
         where, values = self._billed(scope)
         columns, behind = ", ".join(CostLine._fields), 0
-        while found := self._all(
-            f"SELECT {columns} FROM job WHERE {where} AND id > ? ORDER BY id LIMIT ?",
-            (*values, behind, batch),
-        ):
+        sql = f"SELECT {columns} FROM job WHERE {where} AND id > ? ORDER BY id LIMIT ?"
+        while found := self._all(sql, (*values, behind, batch)):
             lines = [CostLine._make(each) for each in found]
             tags = self._tags([line.id for line in lines])
             yield from ((line, tags.get(line.id, {})) for line in lines)

@@ -118,6 +118,7 @@ CREATE TABLE tally (
 CREATE TABLE meta (
 	id INTEGER NOT NULL,
 	revision INTEGER NOT NULL,
+	notified_event INTEGER,
 	PRIMARY KEY (id),
 	CONSTRAINT one_row CHECK (id = 1)
 );
@@ -206,6 +207,8 @@ CREATE INDEX item_outcome ON item (job_id, outcome, seq);
 CREATE INDEX job_cost_stale ON job (cost_stale) WHERE cost_stale IS NOT NULL;
 
 CREATE INDEX job_parent ON job (parent_id);
+
+CREATE INDEX job_results_expire ON job (results_expire_at) WHERE results_expire_at IS NOT NULL;
 
 CREATE INDEX job_revision ON job (revision);
 

@@ -7,7 +7,7 @@ from alembic import op
 from jobdash.store.schema.migrate import run_file
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 
 def upgrade() -> None:
