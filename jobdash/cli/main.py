@@ -36,6 +36,7 @@ COMMANDS = {
     "notify": "notify",
     "undo": "undo",
     "log": "log",
+    "cost": "cost",
     "doctor": "doctor",
     "config": "config",
     "demo": "demo",

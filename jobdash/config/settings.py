@@ -31,6 +31,7 @@ from jobdash.providers.registry import bundled, find_provider
 
 if TYPE_CHECKING:
     from jobdash.config.notify import NotifySettings
+    from jobdash.domain.cost import ListPrice
 
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
@@ -79,6 +80,8 @@ class Config:
     store."""
     notify: NotifySettings | None = None
     """How a person is notified; None: not at all."""
+    prices: Mapping[str, ListPrice] = field(default_factory=dict)
+    """A person's own prices, by model."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
     warnings: tuple[str, ...] = ()
@@ -117,6 +120,7 @@ def load(
     sync = reader.sync(document.pop("sync", {}))
     results = reader.results(document.pop("results", {}))
     notify = reader.notify(document.pop("notify", None))
+    prices = reader.prices(document.pop("prices", {}))
     default_account = reader.default_account(document.pop("default_account", None), accounts)
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
@@ -131,6 +135,7 @@ def load(
         sync=sync,
         results=results,
         notify=notify,
+        prices=prices,
         default_account=default_account,
         warnings=tuple(reader.warnings),
     )
@@ -353,6 +358,22 @@ class _SettingsReader:
         except ValueError as error:
             raise self.error(f"[notify] {error}") from None
         return settings if settings.enabled else None
+
+    def prices(self, value: object) -> dict[str, ListPrice]:
+        if not isinstance(value, dict):
+            raise self.error('[prices] has to hold tables like [prices."model-name"]')
+        if not value:
+            return {}
+        from jobdash.config.prices import PRICE_SETTINGS, read_price
+
+        found: dict[str, ListPrice] = {}
+        for model, entry in value.items():
+            table = f'prices."{model}"'
+            try:
+                found[model] = read_price(self.table(table, entry, PRICE_SETTINGS))
+            except ValueError as error:
+                raise self.error(f"[{table}] {error}") from None
+        return found
 
 
 def _given(values: Mapping[str, Any], key: str) -> str | None:

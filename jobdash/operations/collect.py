@@ -163,7 +163,7 @@ class _Collection:
         work = self._request.work
         await work.store.write(Writer.set_collected, self._row.id, self._folder.path, counts)
         with closing(self._request.open_browser()) as browser:
-            await price_stale(browser, work)
+            await price_stale(browser, work.store, work.prices)
 
     def _details(self) -> JobDetails:
         with closing(self._request.open_browser()) as browser:

@@ -13,9 +13,10 @@ from jobdash.domain.cost import MICROS, Cost, ListPrice
 from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.time import utc_date
-from jobdash.operations.context import OperationContext
+from jobdash.operations.writer_thread import StoreWriter
 from jobdash.providers.registry import find_provider, load_object
 from jobdash.store.reader import Reader
+from jobdash.store.sort_orders import Scope
 from jobdash.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -29,16 +30,35 @@ _AT_ONCE = 2_000
 PricedJob = tuple[JobRow, Cost | None]
 
 
-async def price_stale(reader: Reader, work: OperationContext) -> None:
+async def price_stale(reader: Reader, store: StoreWriter, own: Mapping[str, ListPrice]) -> None:
     """Compute and write the cost of every batch whose tokens or model have changed; raises StoreError.
 
-    Prices are looked up in a thread of their own.
+    ``own`` are a person's own prices, by model. Prices are looked up in a thread of their own.
     """
     behind = 0
     while rows := reader.stale_costs(behind, _AT_ONCE):
-        priced = await asyncio.to_thread(price_jobs, rows, work.prices)
-        await work.store.write(Writer.set_costs, priced)
+        await store.write(Writer.set_costs, await asyncio.to_thread(price_jobs, rows, own))
         behind = rows[-1].id
+
+
+async def reprice(
+    reader: Reader, store: StoreWriter, own: Mapping[str, ListPrice], scope: Scope
+) -> tuple[int, int]:
+    """Compute and write the cost of every batch of a scope whose tokens are known, with the prices of now.
+
+    Returns how many these are, and how many of the costs are other ones than before.
+    """
+    behind = number = changed = 0
+    while rows := reader.priced_jobs(scope, behind, _AT_ONCE):
+        priced = await asyncio.to_thread(price_jobs, rows, own)
+        others = [(row, cost) for row, cost in priced if cost != _known_cost(row)]
+        await store.write(Writer.set_costs, others)
+        behind, number, changed = rows[-1].id, number + len(rows), changed + len(others)
+    return number, changed
+
+
+def _known_cost(row: JobRow) -> Cost | None:
+    return None if row.cost is None else Cost(row.cost, bool(row.cost_is_upper_bound))
 
 
 def price_jobs(rows: Iterable[JobRow], own: Mapping[str, ListPrice]) -> list[PricedJob]:
@@ -87,15 +107,20 @@ def _listed_cost(row: JobRow, name: str, info: ProviderInfo) -> Cost | None:
         batch, full = listed(_BATCH), listed(None)
     except LookupError:
         return None
-    if row.output_tokens is None and batch.output_mtok is not None:
+    if not _prices_tokens(row, batch):
         return None
     read, cached = _input(row)
     usage = Usage(input_tokens=read, cache_read_tokens=cached, output_tokens=row.output_tokens or 0)
-    try:
-        amount: Decimal = batch.calc_price(usage)["total_price"]
-    except ValueError:  # its price is for something else than tokens
-        return None
+    amount: Decimal = batch.calc_price(usage)["total_price"]
     return Cost(round(amount * MICROS), _at_full_price(row, batch, full))
+
+
+def _prices_tokens(row: JobRow, price: ModelPrice) -> bool:
+    """Whether all tokens are known that have a price, and have one: some models are paid by the second."""
+    if row.output_tokens is None:
+        return price.input_mtok is not None and price.output_mtok is None
+    paid = ((row.input_tokens, price.input_mtok), (row.output_tokens, price.output_mtok))
+    return all(rate is not None for tokens, rate in paid if tokens)
 
 
 def _at_full_price(row: JobRow, batch: ModelPrice, full: ModelPrice) -> bool:

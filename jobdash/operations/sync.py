@@ -87,7 +87,7 @@ class Sync:
                 await self._look(report, started, health)
         except ProviderError as error:
             report.error = error
-        await price_stale(self.reader, self.work)
+        await price_stale(self.reader, self.work.store, self.work.prices)
         report.next_poll_at = await self._record_health(report, started, health)
         return report
 

@@ -187,6 +187,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("view.mark", "mark", "Mark", "space", _LIST, "Mark or unmark this job", group=HelpGroup.LOOK,
         footer=7),
     Command("view.clear", "clear", "Clear marks, then filter", "escape", _LIST, group=HelpGroup.LOOK),
+    Command("view.cost", "toggle_cost", "Cost", "dollar_sign", _LIST, "Show or hide the column COST",
+        group=HelpGroup.LOOK, shown_key="$"),
     Command("view.pause", "pause", "Pause", "p", _LIST, "Stop drawing changes, or go on",
         group=HelpGroup.LOOK, footer=13),
     Command("app.sync", "app.sync", "Sync now", "f5,ctrl+r", group=HelpGroup.LOOK, footer=14),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 
 from jobdash.domain.backends.registry import rules_of
+from jobdash.domain.cost import cost_text
 from jobdash.domain.describe import job_text
 from jobdash.domain.describe.result_text import fetching_words, to_fetch
 from jobdash.domain.job import JobRow
@@ -20,7 +21,7 @@ from jobdash.tui.render.text import Span, fit, gap
 def title_spans(
     row: JobRow, width: int, now: int, symbols: Symbols, *, configured: bool = True
 ) -> list[Span]:
-    """Return the first detail line: the job's name, id, model, endpoint, deadline.
+    """Return the first detail line: the job's name, id, model, endpoint, cost, deadline.
 
     ``configured``: whether its account is in the settings; otherwise nothing here will change.
     """
@@ -29,6 +30,7 @@ def title_spans(
         ("" if row.remote_id == row.name else _id(row), "muted"),
         (clean(row.model or "", 40), "muted"),
         (clean(row.endpoint or "", 40), "muted"),
+        (cost_text(row.cost, row.cost_is_upper_bound, symbols.at_most), "muted"),
         (job_text.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
     ]
     name = fit(clean(row.name), min(width // 2, 60), symbols.more).rstrip()

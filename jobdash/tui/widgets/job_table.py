@@ -19,7 +19,7 @@ from jobdash.tui.commands import Place, bindings
 from jobdash.tui.host import reports_errors
 from jobdash.tui.models.windows import SLACK, FoundRows, RowWindow
 from jobdash.tui.render import job_cells
-from jobdash.tui.render.columns import MARGIN, ColumnLayout, column_layout
+from jobdash.tui.render.columns import MARGIN, ColumnLayout, column_layout, toggled
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece
 from jobdash.tui.terminal.app import display_error
@@ -165,6 +165,11 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         if index is None or index == exact:
             return
         self._shift(self.window.rebase(index, exact))
+
+    def toggle_column(self, setting: str) -> None:
+        """Show a column, or no longer; ``setting`` is its name in ``[ui] columns``."""
+        self._columns = toggled(self._columns, setting)
+        self._fitted(self.plan.width)
 
     def fit_accounts(self, width: int) -> None:
         """Make room for the longest account name."""

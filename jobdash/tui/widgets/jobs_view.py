@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 
+from jobdash.domain.cost import cost_text
 from jobdash.domain.describe.plan_text import jobs
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
@@ -101,6 +102,10 @@ class JobsView(Vertical):
         self._fit_accounts()
 
     # ── tab, filter, order ─────────────────────────────────────────────────────────────────────────────────
+
+    def action_toggle_cost(self) -> None:
+        """Show the column COST, or no longer."""
+        self.table.toggle_column("cost")
 
     def action_tab(self, number: int) -> None:
         """Turn to a tab."""
@@ -198,6 +203,7 @@ class JobsView(Vertical):
         self._marked()
 
     def _marked(self) -> None:
+        self.model.sum_costs()
         self.table.draw_changes()
         self.draw_lines()
 
@@ -235,6 +241,10 @@ class JobsView(Vertical):
             spans.append(Span(of, "text") if count else Span(symbols.more, "muted"))
         if marked := len(self.model.marks):
             spans += [Span(f" {symbols.dot} " if spans else "", "muted"), Span(f"{marked:,} marked", "mark")]
+        if (cost := self.model.cost) is not None and cost.text:
+            at_least = "+" if cost.unknown else ""
+            text = cost_text(cost.micros, cost.upper_bound, symbols.at_most)
+            spans.append(Span(f" {symbols.dot} {text}{at_least}", "muted"))
         return spans
 
     def _draw_empty(self) -> None:
