@@ -8,7 +8,8 @@ from jobdash.cli.context import CliContext
 from jobdash.cli.list_output import read_scope
 from jobdash.cli.output import document, print_error
 from jobdash.cli.tables import TableCell, TableColumn, table
-from jobdash.domain.cost import MICROS, CostLine, CostTotal, Grouping, group_key, sum_by, total_of
+from jobdash.domain.cost import CostLine, CostTotal, Grouping, group_key, sum_by, total_of
+from jobdash.domain.money import MICROS
 from jobdash.domain.text import quantity
 from jobdash.domain.time import rfc3339, system_clock
 from jobdash.operations.job_lookup import Browser, Scope

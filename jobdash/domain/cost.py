@@ -1,4 +1,4 @@
-"""What batches cost: amounts in millionths of a dollar, how they are written, and their sums by group."""
+"""What batches cost: prices, costs, and their sums by group."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from jobdash.domain.money import cost_text
 from jobdash.domain.text import quantity
 from jobdash.domain.time import local_date
-
-MICROS = 1_000_000
-"""Millionths of a dollar in a dollar."""
-AT_MOST = "≤"
-"""In front of an amount that is an upper bound."""
-_CENT = MICROS // 100
-_FINEST = 6
-"""Decimal places of the smallest amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +29,6 @@ class Cost:
     micros: int
     upper_bound: bool = False
     """It cost so much at most: no batch price is known for all of it."""
-
-
-def dollars(micros: int) -> str:
-    """Return an amount: ``$1,234.50``, ``$0.04``; below a cent with two digits that count: ``$0.0042``."""
-    places = min(_FINEST, _FINEST + 2 - len(str(micros))) if 0 < micros < _CENT else 2
-    return f"${micros / MICROS:,.{places}f}"
-
-
-def cost_text(micros: int | None, upper_bound: bool | None, at_most: str = AT_MOST) -> str:
-    """Return ``$1.20``, or ``≤ $1.20`` for an upper bound; empty where the cost is not known."""
-    if micros is None:
-        return ""
-    return f"{at_most} {dollars(micros)}" if upper_bound else dollars(micros)
 
 
 class CostLine(NamedTuple):

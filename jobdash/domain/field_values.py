@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from jobdash.domain.cost import MICROS
 from jobdash.domain.describe.job_text import shown_status, stalled
 from jobdash.domain.fields import JobField, Kind
 from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.money import MICROS
 from jobdash.domain.time import rfc3339, short_span
 
 

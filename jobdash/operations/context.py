@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from jobdash.domain.backends.provider_batch import other_server
-from jobdash.domain.cost import ListPrice
 from jobdash.domain.items import GRACE_S
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import DecisionContext
@@ -18,6 +17,9 @@ from jobdash.errors import ConfigError
 from jobdash.operations.account_session import PreSendHook, Request
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.writer_thread import StoreWriter
+
+if TYPE_CHECKING:
+    from jobdash.domain.cost import ListPrice
 
 T = TypeVar("T")
 

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from jobdash.domain.cost import MICROS, Cost, ListPrice
+from jobdash.domain.cost import Cost, ListPrice
 from jobdash.domain.job import JobRow
+from jobdash.domain.money import MICROS
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.time import utc_date
 from jobdash.operations.writer_thread import StoreWriter

@@ -15,14 +15,13 @@ from jobdash.domain.cost import (
     CostTotal,
     Grouping,
     Tags,
-    cost_text,
-    dollars,
     group_key,
     sum_by,
     total_of,
 )
 from jobdash.domain.describe.cost_text import so_far, token_text
 from jobdash.domain.filter.language import parse
+from jobdash.domain.money import cost_text, dollars
 from jobdash.errors import FilterError
 
 

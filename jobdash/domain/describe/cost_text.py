@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jobdash.domain.cost import cost_text
 from jobdash.domain.job import JobRow
+from jobdash.domain.money import cost_text
 from jobdash.domain.text import quantity
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobdash.domain.cost import MICROS
 from jobdash.domain.fields import JOB_FIELDS, Match, in_order
 from jobdash.domain.filter import conditions
 from jobdash.domain.filter.conditions import DERIVED_WORDS, Condition, Conditions
+from jobdash.domain.money import MICROS
 from jobdash.domain.status import TERMINAL, UNFINISHED, Completeness, Status
 from jobdash.domain.text import encodable
 from jobdash.domain.time import DAY, MINUTE, parse_span

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from jobdash.domain.cost import Cost
 from jobdash.domain.job import JobRow
 from jobdash.store.dialects.sqlite import chunks
 from jobdash.store.statements import statement
 from jobdash.store.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from jobdash.domain.cost import Cost
 
 _SET_COST = statement("set_cost")
 _JOBS_A_TRANSACTION = 1_000

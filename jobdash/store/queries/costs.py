@@ -1,11 +1,11 @@
-"""Queries of what batches cost."""
+"""Queries of what batches cost. A list of jobs does without sums, which are loaded by what makes them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from jobdash.domain.cost import CostLine, CostTotal
 from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
@@ -13,6 +13,9 @@ from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.rows import COLUMNS
 from jobdash.store.sort_orders import Scope, Values
+
+if TYPE_CHECKING:
+    from jobdash.domain.cost import CostLine, CostTotal
 
 _BILLED = f"provider <> '{LOCAL}' AND remote_id IS NOT NULL"
 """Of what reached a provider: nothing else has a cost."""
@@ -43,6 +46,8 @@ class CostReads(ReadConnection):
 
     def cost_lines(self, scope: Scope, batch: int = 5_000) -> Iterator[tuple[CostLine, dict[str, str]]]:
         """Yield the batches of a scope with their tags, by id."""
+        from jobdash.domain.cost import CostLine
+
         where, values = self._billed(scope)
         columns, behind = ", ".join(CostLine._fields), 0
         sql = f"SELECT {columns} FROM job WHERE {where} AND id > ? ORDER BY id LIMIT ?"
@@ -67,6 +72,8 @@ class CostReads(ReadConnection):
 
     def cost_total_of(self, ids: Sequence[int]) -> CostTotal:
         """Return the sum over those of some jobs that are batches; at most some thousand."""
+        from jobdash.domain.cost import CostTotal
+
         whole = CostTotal()
         for some in chunks(ids):
             sql = f"SELECT {_SUMS} FROM job WHERE {_BILLED} AND id IN ({placeholders(some)})"
@@ -83,5 +90,7 @@ class CostReads(ReadConnection):
 
 
 def _total(sums: Sequence[int]) -> CostTotal:
+    from jobdash.domain.cost import CostTotal
+
     jobs, micros, upper_bound, unknown, *tokens = sums
     return CostTotal(jobs, micros, bool(upper_bound), unknown, *tokens)

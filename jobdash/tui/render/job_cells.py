@@ -7,11 +7,11 @@ from operator import attrgetter
 
 from rich.cells import cell_len
 
-from jobdash.domain.cost import MICROS, cost_text
 from jobdash.domain.describe import job_text
 from jobdash.domain.field_values import cell_text
 from jobdash.domain.fields import COLUMNS, JOB_FIELDS, JobField, Kind
 from jobdash.domain.job import JobRow
+from jobdash.domain.money import MICROS, cost_text
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
 from jobdash.tui.render.symbols import Symbols

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 
 from jobdash.domain.backends.registry import rules_of
-from jobdash.domain.cost import cost_text
 from jobdash.domain.describe import job_text
 from jobdash.domain.describe.result_text import fetching_words, to_fetch
 from jobdash.domain.job import JobRow
+from jobdash.domain.money import cost_text
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 from jobdash.operations.providers import keeps_partial_results

@@ -11,8 +11,8 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 
-from jobdash.domain.cost import cost_text
 from jobdash.domain.describe.plan_text import jobs
+from jobdash.domain.money import cost_text
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Scope
