@@ -31,6 +31,7 @@ from jobdash.providers.registry import bundled, find_provider
 
 if TYPE_CHECKING:
     from jobdash.config.notify import NotifySettings
+    from jobdash.config.retention import Retention
     from jobdash.domain.cost import ListPrice
 
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
@@ -82,6 +83,8 @@ class Config:
     """How a person is notified; None: not at all."""
     prices: Mapping[str, ListPrice] = field(default_factory=dict)
     """A person's own prices, by model."""
+    retention: Retention | None = None
+    """What ``jobdash prune`` removes; None: nothing."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
     warnings: tuple[str, ...] = ()
@@ -121,6 +124,7 @@ def load(
     results = reader.results(document.pop("results", {}))
     notify = reader.notify(document.pop("notify", None))
     prices = reader.prices(document.pop("prices", {}))
+    retention = reader.retention(document.pop("retention", None))
     default_account = reader.default_account(document.pop("default_account", None), accounts)
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
@@ -136,6 +140,7 @@ def load(
         results=results,
         notify=notify,
         prices=prices,
+        retention=retention,
         default_account=default_account,
         warnings=tuple(reader.warnings),
     )
@@ -360,20 +365,24 @@ class _SettingsReader:
         return settings if settings.enabled else None
 
     def prices(self, value: object) -> dict[str, ListPrice]:
-        if not isinstance(value, dict):
-            raise self.error('[prices] has to hold tables like [prices."model-name"]')
-        if not value:
+        if value == {}:
             return {}
-        from jobdash.config.prices import PRICE_SETTINGS, read_price
+        from jobdash.config.prices import read_prices
 
-        found: dict[str, ListPrice] = {}
-        for model, entry in value.items():
-            table = f'prices."{model}"'
-            try:
-                found[model] = read_price(self.table(table, entry, PRICE_SETTINGS))
-            except ValueError as error:
-                raise self.error(f"[{table}] {error}") from None
-        return found
+        try:
+            return read_prices(value, self.table)
+        except ValueError as error:
+            raise self.error(str(error)) from None
+
+    def retention(self, value: object) -> Retention | None:
+        if value is None:
+            return None
+        from jobdash.config.retention import RETENTION_SETTINGS, read_retention
+
+        try:
+            return read_retention(self.table("retention", value, RETENTION_SETTINGS))
+        except ValueError as error:
+            raise self.error(f"[retention] {error}") from None
 
 
 def _given(values: Mapping[str, Any], key: str) -> str | None:

@@ -55,10 +55,10 @@ class OperationContext:
     """The names of all configured accounts, also of those that cannot be asked."""
     clock: Clock = system_clock
     stop: CancelToken = field(default_factory=CancelToken)
-    prices: Mapping[str, ListPrice] = field(default_factory=dict)
-    """A person's own prices, by model."""
     grace_s: float = GRACE_S
     """How long a script's process has to end by itself, and again after SIGTERM, before it is killed."""
+    prices: Mapping[str, ListPrice] = field(default_factory=dict)
+    """A person's own prices, by model."""
 
     def situation(self, *, named: bool = True) -> DecisionContext:
         """Return what a decision needs to know now."""

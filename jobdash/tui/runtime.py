@@ -173,7 +173,7 @@ class Runtime:
             configured,
             self._context.clock,
             stop or CancelToken(),
-            self._context.config.prices,
+            prices=self._context.config.prices,
         )
 
     def attended(self) -> None:

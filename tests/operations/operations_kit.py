@@ -157,7 +157,7 @@ class World:
     def work(self) -> OperationContext:
         names = frozenset(account.name for account in self.config.accounts)
         prices = self.config.prices
-        return OperationContext(self.accounts, self.store, names, self.ms, self.stop, prices)
+        return OperationContext(self.accounts, self.store, names, self.ms, self.stop, prices=prices)
 
     @property
     def syncs(self) -> AccountSyncs:

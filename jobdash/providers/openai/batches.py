@@ -13,10 +13,10 @@ from typing import Any, Self
 import openai
 
 from jobdash.domain.account import query_of
-from jobdash.domain.remote_job import RemoteError, RemoteJob
+from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import RemotePage, Submission
+from jobdash.providers.base import FilePage, RemotePage, Submission
 from jobdash.providers.http import opened
 from jobdash.providers.http_adapter import HttpAdapter, created
 from jobdash.providers.json_values import (
@@ -41,6 +41,9 @@ from jobdash.providers.results import remote_error
 OWN_KEY_ENV = "OPENAI_API_KEY"
 PAGE = 100
 """The largest page the list gives."""
+
+FILES_PAGE = 1_000
+"""Files asked for at once; the list gives up to 10,000."""
 
 SUBMIT_KEY = "jobdash_key"
 """The metadata entry that carries our own word for a submit."""
@@ -134,6 +137,16 @@ class OpenAIBatches(HttpAdapter):
         answered = await self._http.ask(self._client.files.delete(file_id))
         if answered is not None and mapping(answered).get("deleted") is not True:
             raise BadResponse(f"the provider does not say that {file_id} is deleted")
+
+    async def files(self, cursor: str | None = None) -> FilePage:
+        """Return one page of the account's files, whatever their purpose, newest first."""
+        call = self._client.files.list(after=cursor or openai.omit, limit=FILES_PAGE)
+        page = mapping(await self._http.ask(call))
+        if not isinstance(page.get("data"), list):
+            raise not_expected("a list of files", page)
+        files = readable(items(page.get("data")), _read_file)
+        more = yes_or_no(page.get("has_more")) and files
+        return FilePage(files, files[-1].id if more else None)
 
     async def upload(self, submission: Submission) -> str:
         """Upload the file of a submit, read piece by piece as it is sent."""
@@ -234,6 +247,21 @@ def read_job(value: object) -> RemoteJob:
         files={role: word for role, key in _FILES.items() if (word := text(batch.get(key)))},
         metadata=metadata,
         submit_key=metadata.get(SUBMIT_KEY),
+    )
+
+
+def _read_file(value: object) -> RemoteFile:
+    file = mapping(value)
+    file_id = text(file.get("id"))
+    if file_id is None:
+        raise not_expected("a file", value)
+    return RemoteFile(
+        file_id,
+        text(file.get("filename")),
+        whole(file.get("bytes")),
+        moment_ms(file.get("created_at")),
+        moment_ms(file.get("expires_at")),
+        (text(file.get("purpose")) or "").startswith("batch"),
     )
 
 
