@@ -106,7 +106,7 @@ def _listed_cost(row: JobRow, name: str, info: ProviderInfo) -> Cost | None:
 
     try:
         batch, full = listed(_BATCH), listed(None)
-    except LookupError:
+    except LookupError:  # no such model, or no such provider
         return None
     if not _prices_tokens(row, batch):
         return None

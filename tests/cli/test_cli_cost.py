@@ -184,6 +184,8 @@ def test_list_show_and_csv_have_cost_and_tokens(priced: Cli) -> None:
     assert (jobs[unknown]["cost"], jobs[unknown]["cost_is_upper_bound"]) == (None, None)
     rows = {row["remote_id"]: row for row in csv.DictReader(io.StringIO(priced("list", "--csv").out))}
     assert (rows[remote]["cost"], rows[remote]["tokens"], rows[unknown]["cost"]) == ("0.32", "5000", "")
+    bounds = [rows[each]["cost_is_upper_bound"] for each in (remote, unknown)]
+    assert bounds == ["false", ""]
     shown = priced("show", remote).out
     assert "Cost" in shown
     assert "$0.32" in shown

@@ -87,6 +87,18 @@ async def test_marked_jobs_are_summed_and_what_is_unknown_is_seen(path: Path) ->
         await dash.until(lambda: "$" not in dash.filter_line)
 
 
+async def test_in_a_narrow_terminal_the_sum_goes_before_the_counts(path: Path) -> None:
+    async with dashboard(path, rows=ROWS, working=False, size=(70, 20)) as dash:
+        await known(dash, path)
+        await dash.press("slash")
+        await dash.type("name:job")
+        await dash.until(lambda: dash.app.main.view.model.cost)
+        await dash.press("enter", "a")
+        await dash.until(lambda: "3 of 3 · 3 marked" in dash.filter_line)
+        await dash.settle()
+        assert "$" not in dash.filter_line
+
+
 async def test_the_jobs_that_pass_a_filter_are_summed_and_followed(path: Path) -> None:
     async with dashboard(path, rows=ROWS, working=False) as dash:
         await known(dash, path)

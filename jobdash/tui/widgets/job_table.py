@@ -167,7 +167,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         self._shift(self.window.rebase(index, exact))
 
     def toggle_column(self, setting: str) -> None:
-        """Show a column, or no longer; ``setting`` is its name in ``[ui] columns``."""
+        """Show a column, or no longer, by its name in ``[ui] columns``."""
         self._columns = toggled(self._columns, setting)
         self._fitted(self.plan.width)
 
@@ -203,10 +203,9 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
 
     def _settle(self, top: int) -> None:
         """After rows changed: sizes, scroll and cursor agree again, and what differs is drawn."""
-        window = self.window
-        self.cursor = max(0, min(self.cursor, window.total - 1))
+        self.cursor = max(0, min(self.cursor, self.total - 1))
         self.fit_total()
-        top = max(0, min(top, window.total - self.page_height))
+        top = max(0, min(top, self.total - self.page_height))
         if self.top != top:
             self.scroll_now(top)
         self.load(top)

@@ -229,7 +229,8 @@ class JobsView(Vertical):
             header_footer.tab_spans(model.counts, model.scope.tab, model.news, self._width, symbols)
         )
         self.query_one("#header", Line).put(header_footer.header_spans(table.plan, sort, symbols))
-        self.bar.draw(self._count_spans(), header_footer.sort_spans(table.plan, sort, table.moved, symbols))
+        order = header_footer.sort_spans(table.plan, sort, table.moved, symbols)
+        self.bar.draw(self._count_spans(), self._cost_spans(), order)
         self._draw_empty()
         self.post_message(self.Changed())
 
@@ -241,11 +242,15 @@ class JobsView(Vertical):
             spans.append(Span(of, "text") if count else Span(symbols.more, "muted"))
         if marked := len(self.model.marks):
             spans += [Span(f" {symbols.dot} " if spans else "", "muted"), Span(f"{marked:,} marked", "mark")]
-        if (cost := self.model.cost) is not None and cost.text:
-            at_least = "+" if cost.unknown else ""
-            text = cost_text(cost.micros, cost.upper_bound, symbols.at_most)
-            spans.append(Span(f" {symbols.dot} {text}{at_least}", "muted"))
         return spans
+
+    def _cost_spans(self) -> list[Span]:
+        total, symbols = self.model.cost, self.context.symbols
+        if total is None or total.cost is None:
+            return []
+        more = "+" if total.unknown else ""
+        text = cost_text(total.micros, total.upper_bound, symbols.at_most)
+        return [Span(f" {symbols.dot} {text}{more}", "muted")]
 
     def _draw_empty(self) -> None:
         empty = self.query_one("#empty", EmptyState)
