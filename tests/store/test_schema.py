@@ -195,7 +195,7 @@ def test_every_written_column_makes_a_revision_or_is_silent() -> None:
 
 def test_no_foreign_tables_are_in_our_metadata() -> None:
     assert "job" in Base.metadata.tables
-    assert len(Base.metadata.tables) == 10
+    assert len(Base.metadata.tables) == 11
 
 
 def test_to_write_a_row_makes_no_temporary_tables(path: Path) -> None:

@@ -76,6 +76,9 @@ DELETE FROM item WHERE item.job_id = :job_key AND item.seq >= :first AND item.se
 -- insert_event
 INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, account, result, detail, bulk) VALUES (:at, :actor, :face, :action, :job_id, :job_public_id, :job_name, :account, :result, :detail, :bulk);
 
+-- set_reviewed
+INSERT INTO review (job_id, at) VALUES (:job_id, :at) ON CONFLICT (job_id) DO UPDATE SET at = excluded.at;
+
 -- insert_intent
 INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline, earlier_cancel_requested_at, target, choices, bulk) VALUES (:kind, :account, :job_id, :owner, :actor, :opened_at, :deadline, :earlier_cancel_requested_at, :target, :choices, :bulk);
 

@@ -192,6 +192,13 @@ CREATE TABLE item (
 )
  WITHOUT ROWID;
 
+CREATE TABLE review (
+	job_id INTEGER NOT NULL,
+	at INTEGER NOT NULL,
+	PRIMARY KEY (job_id),
+	FOREIGN KEY(job_id) REFERENCES job (id) ON DELETE CASCADE
+);
+
 CREATE INDEX event_at ON event (at);
 
 CREATE INDEX event_bulk ON event (bulk);
@@ -288,4 +295,4 @@ END;
 
 INSERT INTO meta (id, revision) VALUES (1, 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('0008');
+INSERT INTO alembic_version (version_num) VALUES ('0009');

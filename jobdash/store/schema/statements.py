@@ -41,6 +41,7 @@ from jobdash.store.schema.tables import (
     ItemRecord,
     JobRecord,
     MetaRecord,
+    ReviewRecord,
     TagRecord,
     table,
 )
@@ -84,6 +85,8 @@ def _insert(into: Table, names: list[str] | None = None) -> Insert:
 def _given(into: Table) -> list[str]:
     return [each.name for each in into.columns if each.name != "id" and each.computed is None]
 
+
+_set_reviewed = _insert(table(ReviewRecord), ["job_id", "at"])
 
 _JOBS: dict[str, ClauseElement] = {
     "job_row": select(*(_job.c[name] for name in ROW_COLUMNS)).where(_this_job),
@@ -163,6 +166,9 @@ _JOBS: dict[str, ClauseElement] = {
         _items.c.seq < bindparam("end"),
     ),
     "insert_event": _insert(_events),
+    "set_reviewed": _set_reviewed.on_conflict_do_update(
+        index_elements=["job_id"], set_={"at": _set_reviewed.excluded.at}
+    ),
 }
 
 # Intents

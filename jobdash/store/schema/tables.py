@@ -317,6 +317,15 @@ class TallyRecord(Base, table=True):
     n: int
 
 
+class ReviewRecord(Base, table=True):
+    """When a person last looked at a job that needed attention, or dismissed it."""
+
+    __tablename__ = "review"
+
+    job_id: int = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    at: int
+
+
 class MetaRecord(Base, table=True):
     """The one row that holds the store's revision, and what is known of the whole store."""
 

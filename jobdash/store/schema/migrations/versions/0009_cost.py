@@ -6,8 +6,8 @@ from alembic import op
 
 from jobdash.store.schema.migrate import run_file
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
