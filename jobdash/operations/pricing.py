@@ -85,7 +85,7 @@ def price_of(row: JobRow, own: Mapping[str, ListPrice]) -> Cost | None:
 
 
 class _Rates(NamedTuple):
-    """Dollars per million tokens, which are millionths of a dollar per token; None where there is no price."""
+    """Dollars per million tokens, which are millionths of one per token; None where there is no price."""
 
     input: float | None
     output: float | None
@@ -121,9 +121,9 @@ def _cost(row: JobRow, rates: _Rates, full: _Rates | None = None) -> Cost | None
 
 @lru_cache(maxsize=4_096)
 def _listed(price_id: str, name: str, step: int) -> tuple[ModelPrice, ModelPrice] | None:
-    """Return the batch price and the full one of the table at a time, in steps of `_STEP_MS`; None if unknown.
+    """Return the batch price and the full one in the table at a time, which is given in steps of `_STEP_MS`.
 
-    Of a model without a batch price the table silently gives the full one for it.
+    Of a model without a batch price the table silently gives the full one for it. None for an unknown model.
     """
     moment = utc_date(step * _STEP_MS)
     if moment is None:
@@ -157,18 +157,14 @@ def _rates(price: ModelPrice, tokens: int) -> _Rates:
     The table compares its steps with the tokens it is given, which have to be those of one request, not of a
     batch.
     """
-    return _Rates(
-        _rate(price.input_mtok, tokens),
-        _rate(price.output_mtok, tokens),
-        _rate(price.cache_read_mtok, tokens),
-    )
+    prices = (price.input_mtok, price.output_mtok, price.cache_read_mtok)
+    return _Rates(*(_rate(each, tokens) for each in prices))
 
 
 def _rate(value: Decimal | TieredPrices | None, tokens: int) -> float | None:
-    if value is None:
-        return None
-    tiers = getattr(value, "tiers", None)
-    if tiers is None:
-        return float(value)
-    above = [tier.price for tier in tiers if tokens > tier.start]
+    from genai_prices.types import TieredPrices
+
+    if not isinstance(value, TieredPrices):
+        return None if value is None else float(value)
+    above = [tier.price for tier in value.tiers if tokens > tier.start]
     return float(above[-1] if above else value.base)
