@@ -11,6 +11,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from jobdash.domain.account import Account
+from jobdash.domain.estimate import CHARACTERS_PER_TOKEN, SubmitEstimate, estimate
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
@@ -29,7 +30,6 @@ from jobdash.errors import (
     StoreError,
     Unavailable,
 )
-from jobdash.operations.account_clients import LazyAccountClient
 from jobdash.operations.account_session import CreateBatch, FileReady, ListPage, UploadFile
 from jobdash.operations.cancel import error_text, renewed
 from jobdash.operations.context import AccountClient, OperationContext
@@ -37,6 +37,7 @@ from jobdash.operations.input_copies import drop_input_copy, keep_input_copy
 from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
 from jobdash.providers.base import Submission
 from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
+from jobdash.providers.input_parts import InputLimits
 from jobdash.providers.registry import provider_of
 from jobdash.store.merge import is_older
 from jobdash.store.records import Intent, NewJob, Refusal
@@ -73,6 +74,11 @@ class SubmitRequest:
     """What a person should confirm before it is sent."""
     keep_input: bool = True
     """Keep a copy of the file, with which results are joined and what is missing can be sent again."""
+
+    @property
+    def estimate(self) -> SubmitEstimate:
+        """What it is expected to take."""
+        return estimate(self.check.characters)
 
 
 class SubmitEnd(Enum):
@@ -111,14 +117,20 @@ def order(
     tags: dict[str, str] | None = None,
     file_name: str | None = None,
     keep_input: bool = True,
+    split: bool = False,
 ) -> SubmitRequest:
     """Check a file and the wishes that come with it; UsageError with what is wrong, and where.
 
     ``file_name`` is what to call the file where its path is not the person's own. A copy of it is kept if
-    ``keep_input`` and the account's setting say so.
+    ``keep_input`` and the account's setting say so. `OverLimit` for a file that is larger than a batch may
+    be, unless it may be ``split``.
     """
     rules = input_rules(provider_of(account))
-    check = rules(path, file_name or str(path)).check()
+    enqueued = account.enqueued_limit
+    limits = InputLimits(
+        account.max_requests, account.max_bytes, enqueued and enqueued * CHARACTERS_PER_TOKEN
+    )
+    check = rules(path, file_name or str(path), limits, split=split).check()
     wishes = SubmitWishes(model, endpoint, tags or {}, account.base_url)
     doubts = tuple(rules.check_wishes(check, wishes))
     return SubmitRequest(
@@ -134,18 +146,13 @@ def order(
 
 
 async def submit(
-    wanted: SubmitRequest, account: LazyAccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
+    wanted: SubmitRequest, account: AccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
 ) -> Submitted:
     """Upload the file, wait until it is processed, and create the batch; nothing is sent twice.
 
     The job and the intent are on disk before the upload. A refusal fails the job; without an answer to the
     creation it stays pending until a sync finds its key, or ten minutes have passed.
     """
-    try:
-        await account.open()
-    except (ProviderError, ConfigError) as error:
-        rejected = isinstance(error, AuthRejected | ConfigError)
-        return Submitted(SubmitEnd.REJECTED if rejected else SubmitEnd.FAILED, str(error), None)
     submission = Submission(
         path=wanted.check.path,
         key=secrets.token_hex(_KEY_BYTES),
@@ -194,9 +201,8 @@ class _Submit:
             return await self._failed("stopped", SubmitEnd.STOPPED)
         except _SubmitAbandoned as error:
             return await self._given_up(str(error))
-        except ProviderError as error:
-            end = SubmitEnd.REJECTED if isinstance(error, AuthRejected) else SubmitEnd.FAILED
-            return await self._failed(f"upload: {error_text(error)}", end)
+        except (ProviderError, ConfigError) as error:
+            return await self._upload_failed(error)
         await self._uploaded(file_id)
         await self._keep_input()
         try:
@@ -308,6 +314,12 @@ class _Submit:
             why = row.error if row is not None else None
             return Submitted(SubmitEnd.ENDED, f"{LABELS[remote.status]}{f': {why}' if why else ''}", row)
         return Submitted(SubmitEnd.CREATED, self._note, row)
+
+    async def _upload_failed(self, error: ProviderError | ConfigError) -> Submitted:
+        end = SubmitEnd.REJECTED if isinstance(error, AuthRejected | ConfigError) else SubmitEnd.FAILED
+        if self._intent is None or not isinstance(error, ProviderError):
+            return await self._failed(str(error), end)
+        return await self._failed(f"upload: {error_text(error)}", end)
 
     async def _failed(self, reason: str, end: SubmitEnd = SubmitEnd.FAILED) -> Submitted:
         if self._intent is None:  # it never had its turn: nothing was written, nothing was sent

@@ -87,6 +87,76 @@ def test_submit_of_a_broken_file_names_the_line(cli: Cli, tmp_path: Path) -> Non
     assert cli("submit", str(tmp_path / "nothing.jsonl"), "--account", "openai").code == 2
 
 
+def requests_file(path: Path, number: int, model: str = "gpt-x") -> Path:
+    """Write a file of so many requests for OpenAI."""
+    body = {"method": "POST", "url": "/v1/responses", "body": {"model": model}}
+    path.write_text("".join(json.dumps({"custom_id": f"r{n}"} | body) + "\n" for n in range(number)))
+    return path
+
+
+def test_several_files_become_a_batch_each_and_fail_by_themselves(cli: Cli, tmp_path: Path) -> None:
+    first, last = requests_file(tmp_path / "one.jsonl", 1), requests_file(tmp_path / "three.jsonl", 3)
+    broken = tmp_path / "two.jsonl"
+    broken.write_text("nonsense\n")
+
+    ran = cli("submit", str(first), str(broken), str(last), "--account", "openai", "--tag", "run=42")
+
+    assert ran.code == 1
+    assert len(ran.out.splitlines()) == 2
+    assert f"jobdash: {broken}, line 1: not JSON" in ran.err
+    jobs = {job["name"]: job for job in cli.json("list")["jobs"]}
+    assert {name: job["total"] for name, job in jobs.items()} == {"one": 1, "three": 3}
+    assert all(job["tags"]["run"] == "42" for job in jobs.values())
+
+
+def test_several_files_as_json_are_one_document(cli: Cli, tmp_path: Path) -> None:
+    files = [str(requests_file(tmp_path / f"{n}.jsonl", n)) for n in (1, 2)]
+    missing = str(tmp_path / "missing.jsonl")
+
+    planned = cli("submit", *files, missing, "--account", "openai", "--dry-run", "--json")
+    ran = cli("submit", *files, missing, "--account", "openai", "--json")
+
+    assert (planned.code, ran.code) == (1, 1)
+    assert [each.get("requests") for each in planned.json["files"]] == [1, 2, None]
+    assert [(each["file"], each["result"]) for each in ran.json["files"]] == [
+        (files[0], "done"),
+        (files[1], "done"),
+        (missing, "failed"),
+    ]
+
+
+def test_one_of_several_files_that_is_refused_does_not_stop_the_rest(cli: Cli, tmp_path: Path) -> None:
+    files = [str(requests_file(tmp_path / f"{n}.jsonl", n)) for n in (1, 2)]
+    cli.fault(ErrorAnswer(400, '{"error": {"message": "no"}}'), "/v1/batches", "POST", times=1)
+
+    ran = cli("submit", *files, "--account", "openai")
+
+    assert (ran.code, len(ran.out.splitlines())) == (1, 1)
+    assert "1 was not submitted: refused (400): no" in ran.err
+    assert "2 was not" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [(("--name", "x"), "--name is for one file"), (("-", "-"), "standard input, which is there once")],
+)
+def test_several_files_wrongly(cli: Cli, batch_file: Path, args: tuple[str, ...], words: str) -> None:
+    ran = cli("submit", str(batch_file), str(batch_file), *args, "--account", "openai")
+
+    assert ran.code == 2
+    assert words in ran.err
+
+
+def test_the_tokens_are_estimated_before_anything_is_sent(cli: Cli, tmp_path: Path) -> None:
+    file = requests_file(tmp_path / "many.jsonl", 100)
+    tokens = -(-len(file.read_text()) // 4)
+
+    ran = cli("submit", str(file), "--account", "openai", "--dry-run")
+
+    assert f"≈ {tokens / 1000:.1f}k tokens (characters ÷ 4)" in ran.out
+    assert cli.json("submit", str(file), "--account", "openai", "-n")["estimated_tokens"] == tokens
+
+
 def test_submit_names_every_wrong_line(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "broken.jsonl"
     path.write_text('{"custom_id": "r1"}\nnonsense\n\n')
