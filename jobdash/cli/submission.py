@@ -14,8 +14,10 @@ from jobdash.cli.context import FAILED, INTERRUPTED, CliContext
 from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.output import Style, print_error
 from jobdash.cli.session import CommandSession, open_session
-from jobdash.cli.submit_output import SubmitReport, print_dry_run, print_submitted, same_file, what
+from jobdash.cli.submit_output import SubmitReport, print_dry_run, print_submitted, what
+from jobdash.domain.describe.submit_text import same_file
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobdashError, UsageError
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.submit import SubmitEnd, SubmitRequest, Submitted, submit
@@ -81,7 +83,9 @@ def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_
     for report in sound:
         assert report.wanted is not None
         report.sent_before = _sent_before(context, report.wanted, dry_run=dry_run)
-        for doubt in [*report.wanted.doubts, *map(same_file, report.sent_before)]:
+        now = system_clock()
+        again = [same_file(row, now) for row in report.sent_before]
+        for doubt in [*report.wanted.doubts, *again]:
             found = True
             prefix = "" if len(sound) == 1 else f"{report.file}: "
             print_error(f"{prefix}{doubt}", Style.WARN)

@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 
 from jobdash.cli.context import CliContext
 from jobdash.cli.job_json import job_json
-from jobdash.cli.job_line import short_name, status_word
 from jobdash.cli.output import Style, document, print_error, print_text
-from jobdash.cli.time_format import ago
-from jobdash.domain.estimate import estimate_text
+from jobdash.domain.describe.submit_text import file_words
 from jobdash.domain.job import JobRow
-from jobdash.domain.text import quantity
 from jobdash.domain.time import rfc3339, system_clock
 from jobdash.operations.submit import SubmitEnd, SubmitRequest, Submitted
 
@@ -35,16 +32,8 @@ def what(wanted: SubmitRequest) -> str:
     """Return what is submitted where: ``nightly: 12 requests, 3,402 bytes, ≈ 850 tokens …, to work``."""
     check = wanted.check
     where = " · ".join(filter(None, (wanted.account.name, wanted.model, wanted.endpoint)))
-    requests = quantity(check.requests, "embeddings request" if check.embeddings else "request")
-    size = f"{check.size:,} bytes, {estimate_text(wanted.estimate)}"
-    return f"{wanted.name}: {requests}, {size}, to {where}"
-
-
-def same_file(row: JobRow) -> str:
-    """Return the sentence about a job that came of the identical file."""
-    when = ago(row.created_at, system_clock())
-    job = f"{row.public_id} {short_name(row)} ({row.account}), {status_word(row)}"
-    return f"the identical file was sent {when}: {job}"
+    held = file_words(check.requests, check.size, wanted.estimate, check.embeddings)
+    return f"{wanted.name}: {held}, to {where}"
 
 
 def print_dry_run(context: CliContext, reports: Sequence[SubmitReport]) -> None:

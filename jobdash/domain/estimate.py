@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jobdash.domain.text import short_count
+
 CHARACTERS_PER_TOKEN = 4
-_UNITS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,4 @@ def estimate(characters: int) -> SubmitEstimate:
 def estimate_text(found: SubmitEstimate) -> str:
     """Return an estimate, and what it is made of: ``≈ 1.2M tokens (characters ÷ 4)``."""
     noun = "token" if found.tokens == 1 else "tokens"
-    return f"≈ {short_number(found.tokens)} {noun} (characters ÷ {CHARACTERS_PER_TOKEN})"
-
-
-def short_number(number: int) -> str:
-    """Return a number with its unit: ``1.2M``, ``12k``, ``830``."""
-    for size, unit in _UNITS:
-        if number >= size:
-            shown = number / size
-            return f"{shown:.1f}{unit}" if shown < 10 else f"{shown:,.0f}{unit}"
-    return str(number)
+    return f"≈ {short_count(found.tokens)} {noun} (characters ÷ {CHARACTERS_PER_TOKEN})"

@@ -58,6 +58,8 @@ class ProviderInfo:
     """The variable to name to a person without an account; empty: the first of ``key_envs``."""
     base_url_env: str | None = None
     """The environment variable that names another server for that account."""
+    submit_settings: tuple[str, ...] = ("model", "endpoint")
+    """What a person is asked for where a file is submitted, as its lines may not name it."""
     unused_settings: Mapping[str, str] = field(default_factory=dict)
     """Settings of an account that it ignores, and why."""
 

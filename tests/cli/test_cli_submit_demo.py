@@ -153,7 +153,7 @@ def test_the_tokens_are_estimated_before_anything_is_sent(cli: Cli, tmp_path: Pa
 
     ran = cli("submit", str(file), "--account", "openai", "--dry-run")
 
-    assert f"≈ {tokens / 1000:.1f}k tokens (characters ÷ 4)" in ran.out
+    assert f"≈ {tokens // 100 / 10}k tokens (characters ÷ 4)" in ran.out
     assert cli.json("submit", str(file), "--account", "openai", "-n")["estimated_tokens"] == tokens
 
 

@@ -12,6 +12,7 @@ from jobdash.cli.command import AccountParam, command_with_context, pass_context
 from jobdash.cli.context import CliContext
 from jobdash.domain.account import Account
 from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.tags import parse_tags
 from jobdash.errors import UsageError
 
 
@@ -69,7 +70,7 @@ def command(
     from jobdash.operations.submit import order
 
     chosen = chosen_account(context, account)
-    read = read_tags(tags)
+    read = _read_tags(tags)
     _check_several(files, name)
     keep = not no_keep_input
     check = partial(order, account=chosen, name=name, model=model, endpoint=endpoint, tags=read)
@@ -102,12 +103,8 @@ def _check_several(files: tuple[Path, ...], name: str | None) -> None:
         raise UsageError("- reads standard input, which is there once")
 
 
-def read_tags(words: tuple[str, ...]) -> dict[str, str]:
-    """Read ``key=value`` words; UsageError for any other."""
-    tags: dict[str, str] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not (key and equals and value):
-            raise UsageError(f"--tag {word!r} has to look like key=value")
-        tags[key] = value
-    return tags
+def _read_tags(words: tuple[str, ...]) -> dict[str, str]:
+    try:
+        return parse_tags(words)
+    except ValueError as error:
+        raise UsageError(f"--tag {error}") from None

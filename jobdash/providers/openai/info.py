@@ -22,5 +22,6 @@ INFO = ProviderInfo(
     request_fields=("custom_id", "method", "url", "body"),
     key_envs=("OPENAI_API_KEY",),
     base_url_env="OPENAI_BASE_URL",
+    submit_settings=(),  # the lines name both
     unused_settings={"api_version": "the version is a part of base_url (…/v1, or …?api-version=…)"},
 )
