@@ -17,7 +17,7 @@ from jobdash.cli.context import FAILED, INTERRUPTED, OUTPUT_CLOSED, CliContext
 from jobdash.cli.error_output import show_error
 from jobdash.cli.output import Output, Style, prepared, print_error, print_text
 from jobdash.cli.require_terminal import require_terminal
-from jobdash.config.settings import default_database_path
+from jobdash.config.paths import default_database_path
 from jobdash.domain.text import redact
 from jobdash.errors import JobdashError, UsageError
 
@@ -33,6 +33,8 @@ COMMANDS = {
     "fetch": "fetch",
     "refresh-errors": "refresh_errors",
     "wait": "wait",
+    "watch": "watch",
+    "notify": "notify",
     "undo": "undo",
     "log": "log",
     "doctor": "doctor",

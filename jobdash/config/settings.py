@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobdash.config.accounts import (
     ACCOUNT_SETTINGS,
@@ -23,6 +22,7 @@ from jobdash.config.accounts import (
     read_headers,
     unusable_account,
 )
+from jobdash.config.paths import at_home, database_path, default_config_path, default_database_path
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
@@ -30,7 +30,9 @@ from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError
 from jobdash.providers.registry import bundled, find_provider
 
-_XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
+if TYPE_CHECKING:
+    from jobdash.config.notify import NotifySettings
+
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 
@@ -76,6 +78,8 @@ class Config:
     results: Path | None = None
     """Where results go that are fetched without being asked for: ``[results] folder``; None: beside the
     store."""
+    notify: NotifySettings | None = None
+    """How a person is notified; None: not at all."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
     warnings: tuple[str, ...] = ()
@@ -96,59 +100,6 @@ class Config:
         return next((account for account in self.accounts if account.name == name), None)
 
 
-def default_config_path(env: Mapping[str, str] = os.environ) -> Path:
-    """Return where ``config.toml`` is looked for."""
-    if named := env.get("JOBDASH_CONFIG"):
-        return _at_home(named)
-    return _user_folder("config") / "config.toml"
-
-
-def default_database_path(env: Mapping[str, str] = os.environ) -> Path:
-    """Return where the store lies."""
-    if named := env.get("JOBDASH_DATABASE"):
-        return database_path(named)
-    return _user_folder("data") / "jobdash.db"
-
-
-def _user_folder(kind: str) -> Path:
-    """Return where this user's ``config`` or ``data`` lies, as `platformdirs` has it.
-
-    On Linux, where it is simple, without importing that: it takes 8 ms of the start of a user's script.
-    """
-    variable, otherwise = _XDG[kind]
-    if sys.platform == "linux" and "ANDROID_DATA" not in os.environ:
-        base = Path(os.environ.get(variable) or Path(os.environ.get("HOME", "")) / otherwise)
-        if base.is_absolute():
-            return base / "jobdash"
-    import platformdirs
-
-    return (
-        platformdirs.user_config_path("jobdash")
-        if kind == "config"
-        else platformdirs.user_data_path("jobdash")
-    )
-
-
-def database_path(named: str) -> Path:
-    """Return the file a path or ``sqlite:///`` URL names; a URL of another database stays as it is written.
-
-    The store refuses it by name ("only SQLite for now"), with its own exit code.
-    """
-    if named.startswith("sqlite:///"):
-        named = named.removeprefix("sqlite:///")
-    return Path(named) if "://" in named else _at_home(named).absolute()
-
-
-def _at_home(named: str) -> Path:
-    """Return a path with ``~`` resolved; ConfigError where there is no such user."""
-    try:
-        return Path(named).expanduser()
-    except RuntimeError:
-        raise ConfigError(
-            f"{clean(named)}: nobody's home folder is called {clean(Path(named).parts[0])}"
-        ) from None
-
-
 def load(
     config_path: Path | None = None, database: str | None = None, env: Mapping[str, str] = os.environ
 ) -> Config:
@@ -166,6 +117,7 @@ def load(
     keys = reader.keys(document.pop("keys", {}))
     sync = reader.sync(document.pop("sync", {}))
     results = reader.results(document.pop("results", {}))
+    notify = reader.notify(document.pop("notify", None))
     default_account = reader.default_account(document.pop("default_account", None), accounts)
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
@@ -179,6 +131,7 @@ def load(
         keys=keys,
         sync=sync,
         results=results,
+        notify=notify,
         default_account=default_account,
         warnings=tuple(reader.warnings),
     )
@@ -376,7 +329,7 @@ class _SettingsReader:
         folder = self.table("results", value, ("folder",)).get("folder")
         if folder is not None and not isinstance(folder, str):
             raise self.error("[results] folder has to be a text: a path")
-        return _at_home(folder).absolute() if folder else None
+        return at_home(folder).absolute() if folder else None
 
     def sync(self, value: object) -> SyncSettings:
         values = self.table("sync", value, ("fastest", "slowest"))
@@ -386,6 +339,17 @@ class _SettingsReader:
         if fastest < 1000 or slowest < fastest:
             raise self.error("[sync] fastest has to be at least 1s, and slowest no less than fastest")
         return SyncSettings(fastest, slowest)
+
+    def notify(self, value: object) -> NotifySettings | None:
+        if value is None:
+            return None
+        from jobdash.config.notify import NOTIFY_SETTINGS, read_notify
+
+        try:
+            settings = read_notify(self.table("notify", value, NOTIFY_SETTINGS), self.env)
+        except ValueError as error:
+            raise self.error(f"[notify] {error}") from None
+        return settings if settings.enabled else None
 
 
 def _given(values: Mapping[str, Any], key: str) -> str | None:

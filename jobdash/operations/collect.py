@@ -94,12 +94,21 @@ class _Collection:
     async def run(self) -> FetchedResults:
         if not self._request.record and (kept := await asyncio.to_thread(self._kept)) is not None:
             return kept
-        with self._folder.locked():
-            manifest = self._folder.manifest()
-            counts = _whole(self._folder, manifest)
+        # A slow disk must not hold up the loop, which may be the dashboard's.
+        lock = self._folder.locked()
+        await asyncio.to_thread(lock.__enter__)
+        try:
+            manifest, counts = await asyncio.to_thread(self._here)
             if manifest is not None and counts is not None:
                 return await self._already_here(manifest, counts)
             return await self._collect()
+        finally:
+            await asyncio.to_thread(lock.__exit__, None, None, None)
+
+    def _here(self) -> tuple[dict[str, Any] | None, ResultCounts | None]:
+        """Return the manifest of what is in the folder, and the counts if all of it is there."""
+        manifest = self._folder.manifest()
+        return manifest, _whole(self._folder, manifest)
 
     def _kept(self) -> FetchedResults | None:
         """Return the results that an earlier fetch has left in a folder, if they are whole."""
@@ -118,7 +127,7 @@ class _Collection:
         if name is not None and name not in manifest["files"]:
             await asyncio.to_thread(self._convert, self._folder.file(RESULTS))
             files = manifest["files"] | await asyncio.to_thread(self._facts, [name])
-            self._folder.publish([name], manifest | {"files": files})
+            await asyncio.to_thread(self._folder.publish, [name], manifest | {"files": files})
         if self._request.record and self._row.collected is None:
             await self._request.work.store.write(
                 Writer.set_collected, self._row.id, self._folder.path, counts
@@ -142,7 +151,7 @@ class _Collection:
             names.append(converted)
         manifest = self._manifest(remote, joined, source)
         manifest["files"] = await asyncio.to_thread(self._facts, names)
-        self._folder.publish(names, manifest)
+        await asyncio.to_thread(self._folder.publish, names, manifest)
         if self._request.record and manifest["complete"]:
             await self._request.work.store.write(
                 Writer.set_collected, self._row.id, self._folder.path, joined.counts

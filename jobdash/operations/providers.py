@@ -73,3 +73,9 @@ def account_variables() -> list[str]:
 def account_hint() -> str:
     """Return how a person without an account gets one: ``export FIRST=… or SECOND=…``."""
     return f"export {' or '.join(f'{name}=…' for name in account_variables())}"
+
+
+def request_key_field(job: JobRow) -> str:
+    """Return the field of a request's line that holds its key; empty where the provider is not installed."""
+    info = find_provider(job.provider)
+    return info.request_fields[0] if info is not None else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobdash.store.commands.accounts import AccountWrites
 from jobdash.store.commands.cancel import CancelWrites
 from jobdash.store.commands.errors import ErrorWrites
+from jobdash.store.commands.notifications import NotificationWrites
 from jobdash.store.commands.remove import RemoveWrites
 from jobdash.store.commands.results import ResultWrites
 from jobdash.store.commands.script_jobs import ScriptJobWrites
@@ -20,6 +21,7 @@ class Writer(
     RemoveWrites,
     SubmitWrites,
     ResultWrites,
+    NotificationWrites,
     ScriptJobWrites,
 ):
     """All writes, one base class for each concern."""

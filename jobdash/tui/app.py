@@ -29,6 +29,7 @@ from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host
 from jobdash.tui.news import (
     AccountWaiting,
+    Notified,
     Severity,
     StoreFailed,
     StoreReady,
@@ -226,6 +227,16 @@ class JobdashApp(Host):
         self.main.draw()
         if self.screen is not self.main:  # which hides the banner
             self.notify(reason, severity="error")
+
+    @on(Notified)
+    def _notified(self, event: Notified) -> None:
+        """Let the terminal show a notification; a terminal that is not the dashboard's now is left alone."""
+        settings = self.context.config.notify
+        if settings is None or self._driver is None:
+            return
+        from jobdash.operations.terminal_notification import terminal_sequence
+
+        self._driver.write(terminal_sequence(settings, event.notification, os.environ))
 
     @on(AccountWaiting)
     def _account_waiting(self, event: AccountWaiting) -> None:

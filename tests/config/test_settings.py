@@ -7,14 +7,8 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from jobdash.config.settings import (
-    Config,
-    SyncSettings,
-    database_path,
-    default_config_path,
-    default_database_path,
-    load,
-)
+from jobdash.config.paths import database_path, default_config_path, default_database_path
+from jobdash.config.settings import Config, SyncSettings, load
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.text import redact
 from jobdash.domain.time import DAY

@@ -24,7 +24,7 @@ def command() -> None:
 def path(context: CliContext) -> None:
     """Print where the config file is looked for."""
     from jobdash.cli.output import document, print_text
-    from jobdash.config.settings import default_config_path
+    from jobdash.config.paths import default_config_path
 
     where = context.config_path or default_config_path()
     if context.as_json:

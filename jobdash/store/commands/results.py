@@ -8,6 +8,7 @@ from pathlib import Path
 from jobdash.domain.describe.result_text import outcome_counts
 from jobdash.domain.job import JobRow
 from jobdash.domain.results import ResultCounts
+from jobdash.domain.text import encodable
 from jobdash.store.commands.base import JobWrites
 from jobdash.store.records import Refusal
 from jobdash.store.sanitize import stored_number
@@ -44,7 +45,7 @@ class ResultWrites(JobWrites):
                 connection,
                 job_id,
                 fetched_at=now,
-                results_folder=str(folder),
+                results_folder=encodable(str(folder)),
                 results_ok=counts.ok,
                 results_error=counts.error,
                 results_cut_off=counts.cut_off,

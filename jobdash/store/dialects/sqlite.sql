@@ -132,3 +132,21 @@ UPDATE account SET next_poll_at=0;
 
 -- poll_soon
 UPDATE account SET next_poll_at=:now WHERE account.name = :account AND account.next_poll_at > :now;
+
+-- notified_event
+SELECT meta.notified_event FROM meta;
+
+-- set_notified_event
+UPDATE meta SET notified_event=:event;
+
+-- last_event_id
+SELECT max(event.id) AS max_1 FROM event;
+
+-- ends_behind
+SELECT event.job_id, event.action, event.at FROM event WHERE event.id > :event AND event.job_id IS NOT NULL AND event.action IN ('finished', 'end', 'stalled', 'results-gone-soon') ORDER BY event.id;
+
+-- newly_stalled_jobs
+SELECT job.id FROM job WHERE job.tab = 1 AND job.status = 'in_progress' AND job.lease_until < :now AND NOT (EXISTS (SELECT * FROM event WHERE event.job_id = job.id AND event.action = 'stalled' AND event.at >= job.lease_until));
+
+-- results_newly_gone_soon
+SELECT job.id FROM job WHERE job.results_expire_at > :now AND job.results_expire_at <= :soon AND job.fetched_at IS NULL AND job.removed_at IS NULL AND NOT (EXISTS (SELECT * FROM event WHERE event.job_id = job.id AND event.action = 'results-gone-soon'));

@@ -112,6 +112,7 @@ CREATE TABLE tally (
 CREATE TABLE meta (
 	id INTEGER NOT NULL,
 	revision INTEGER NOT NULL,
+	notified_event INTEGER,
 	PRIMARY KEY (id),
 	CONSTRAINT one_row CHECK (id = 1)
 );
@@ -199,6 +200,8 @@ CREATE INDEX item_outcome ON item (job_id, outcome, seq);
 
 CREATE INDEX job_parent ON job (parent_id);
 
+CREATE INDEX job_results_expire ON job (results_expire_at) WHERE results_expire_at IS NOT NULL;
+
 CREATE INDEX job_revision ON job (revision);
 
 CREATE INDEX job_shown_account ON job (shown, account);
@@ -273,4 +276,4 @@ END;
 
 INSERT INTO meta (id, revision) VALUES (1, 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('0006');
+INSERT INTO alembic_version (version_num) VALUES ('0007');

@@ -16,6 +16,7 @@ from sqlalchemy import (
     case,
     column,
     delete,
+    exists,
     func,
     null,
     or_,
@@ -28,7 +29,8 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
-from jobdash.domain.status import UNFINISHED
+from jobdash.domain.notification import NotificationKind
+from jobdash.domain.status import UNFINISHED, Status, Tab
 from jobdash.store.merge import KNOWN_COLUMNS
 from jobdash.store.records import IntentKind
 from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, UNFINISHED_REMOTELY
@@ -38,12 +40,14 @@ from jobdash.store.schema.tables import (
     IntentRecord,
     ItemRecord,
     JobRecord,
+    MetaRecord,
     TagRecord,
     table,
 )
 
 _job, _items, _tags = table(JobRecord), table(ItemRecord), table(TagRecord)
 _accounts, _intents, _events = table(AccountRecord), table(IntentRecord), table(EventRecord)
+_meta = table(MetaRecord)
 _COLUMNS = "columns__"
 """The bind parameter that becomes ``{columns}``."""
 
@@ -248,7 +252,44 @@ _ACCOUNTS: dict[str, ClauseElement] = {
     .values(next_poll_at=bindparam("now")),
 }
 
-STATEMENTS = _JOBS | _INTENTS | _ACCOUNTS
+# Notifications
+
+_ENDS: dict[str, ClauseElement] = {
+    "notified_event": select(_meta.c.notified_event),
+    "set_notified_event": update(_meta).values(notified_event=bindparam("event")),
+    "last_event_id": select(func.max(_events.c.id)),
+    "ends_behind": select(_events.c.job_id, _events.c.action, _events.c.at)
+    .where(
+        _events.c.id > bindparam("event"),
+        _events.c.job_id.is_not(None),
+        _events.c.action.in_(
+            ["finished", "end", str(NotificationKind.STALLED), str(NotificationKind.RESULTS_GONE_SOON)]
+        ),
+    )
+    .order_by(_events.c.id),
+    # A lease that was renewed since, and ran out again, is another stall.
+    "newly_stalled_jobs": select(_job.c.id).where(
+        _job.c.tab == Tab.RUNNING.number,
+        _job.c.status == str(Status.IN_PROGRESS),
+        _job.c.lease_until < bindparam("now"),
+        ~exists().where(
+            _events.c.job_id == _job.c.id,
+            _events.c.action == str(NotificationKind.STALLED),
+            _events.c.at >= _job.c.lease_until,
+        ),
+    ),
+    "results_newly_gone_soon": select(_job.c.id).where(
+        _job.c.results_expire_at > bindparam("now"),
+        _job.c.results_expire_at <= bindparam("soon"),
+        _job.c.fetched_at.is_(None),
+        _job.c.removed_at.is_(None),
+        ~exists().where(
+            _events.c.job_id == _job.c.id, _events.c.action == str(NotificationKind.RESULTS_GONE_SOON)
+        ),
+    ),
+}
+
+STATEMENTS = _JOBS | _INTENTS | _ACCOUNTS | _ENDS
 """By name, every statement of the writer that is made of the tables."""
 
 

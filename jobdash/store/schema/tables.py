@@ -151,6 +151,7 @@ class JobRecord(Base, table=True):
         Index("job_submit_key", "submit_key", sqlite_where=text("submit_key IS NOT NULL")),
         Index("job_parent", "parent_id"),
         Index("job_revision", "revision"),
+        Index("job_results_expire", "results_expire_at", sqlite_where=text("results_expire_at IS NOT NULL")),
         Index("job_unfinished", "account", sqlite_where=text(UNFINISHED_REMOTELY)),
         # In the order of the table and without its long texts: what a search for a piece of text reads.
         Index("job_text", "id", "shown", "name", "public_id", "remote_id"),
@@ -300,13 +301,15 @@ class TallyRecord(Base, table=True):
 
 
 class MetaRecord(Base, table=True):
-    """The one row that holds the store's revision."""
+    """The one row that holds the store's revision, and what is known of the whole store."""
 
     __tablename__ = "meta"
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
     id: int = Field(primary_key=True)
     revision: int
+    notified_event: int | None = None
+    """The newest event that notifications were sent of; None where none ever were."""
 
 
 class VersionRecord(Base, table=True):

@@ -20,10 +20,11 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
 from jobdash.operations.backends.registry import backend_of
+from jobdash.operations.ended_jobs import SCRIPTS, EndedJobs
 from jobdash.tui.commands import Footer, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
-from jobdash.tui.news import EndedScripts, StoreFailed, Synced, SyncNews
+from jobdash.tui.news import StoreFailed, Synced, SyncNews
 from jobdash.tui.render import header_footer, job_story
 from jobdash.tui.render.text import Span
 from jobdash.tui.screens.action_screen import ActionScreen
@@ -54,7 +55,7 @@ class MainScreen(ActionScreen):
         self._rule, self._title, self._story = Line(id="rule"), Line(id="title"), Line(id="story")
         self._keys = Line(id="keys")
         self._schema = context.browser.schema_version()
-        self._ended = EndedScripts(context.browser)
+        self._ended = EndedJobs(context.browser, SCRIPTS)
         self._replaced = False
         self._width = 0
         self._footer = Footer(context)
