@@ -20,7 +20,9 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobdashError, UsageError
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.submit import SubmitEnd, SubmitRequest, Submitted, submit
+from jobdash.operations.submit import SubmitEnd, Submitted
+from jobdash.operations.submit_queue import requests_of, submit_file
+from jobdash.operations.submit_request import SubmitRequest
 
 STDIN = "standard input"
 _COPIED = 1024 * 1024
@@ -101,26 +103,35 @@ async def _submit_all(context: CliContext, sound: Sequence[SubmitReport], stop: 
             report.done = await _submit_one(report.wanted, session, alone=len(sound) == 1)
 
 
-async def _submit_one(wanted: SubmitRequest, session: CommandSession, *, alone: bool) -> Submitted:
+async def _submit_one(
+    wanted: SubmitRequest, session: CommandSession, *, alone: bool
+) -> tuple[Submitted, ...]:
     try:
-        return await submit(wanted, session.accounts[wanted.account.name], session.work)
+        return await submit_file(wanted, session.accounts[wanted.account.name], session.work)
+    except OSError as error:
+        return (Submitted(SubmitEnd.FAILED, f"its copy: {error.strerror or error}", None),)
     except JobdashError as error:
         if alone:
             raise
-        return Submitted(SubmitEnd.FAILED, str(error), None)
+        return (Submitted(SubmitEnd.FAILED, str(error), None),)
 
 
 def _sent_before(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> list[JobRow]:
     """Return the jobs that came of the identical file; a dry run makes no store to look."""
     if dry_run and not context.config.database.exists():
         return []
-    return context.opened.browser.submitted_before(wanted.check.digest)
+    before = {
+        row.id: row
+        for part in requests_of(wanted)
+        for row in context.opened.browser.submitted_before(part.check.digest)
+    }
+    return list(before.values())
 
 
 def _exit_code(reports: Sequence[SubmitReport]) -> int:
-    ends = [report.done.end if report.done is not None else SubmitEnd.FAILED for report in reports]
+    ends = [report.end for report in reports]
     if SubmitEnd.STOPPED in ends:
         return INTERRUPTED
     if ends == [SubmitEnd.REJECTED]:
         return ConfigError.exit_code
-    return 0 if set(ends) == {SubmitEnd.CREATED} else FAILED
+    return 0 if set(ends) <= {SubmitEnd.CREATED, SubmitEnd.QUEUED} else FAILED

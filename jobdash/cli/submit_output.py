@@ -10,8 +10,11 @@ from jobdash.cli.job_json import job_json
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.domain.describe.submit_text import file_words
 from jobdash.domain.job import JobRow
+from jobdash.domain.status import QUEUED_HERE
 from jobdash.domain.time import rfc3339, system_clock
-from jobdash.operations.submit import SubmitEnd, SubmitRequest, Submitted
+from jobdash.operations.submit import WELL, SubmitEnd, Submitted, worst
+from jobdash.operations.submit_queue import requests_of
+from jobdash.operations.submit_request import SubmitRequest
 
 
 @dataclass
@@ -25,14 +28,22 @@ class SubmitReport:
     error: str = ""
     sent_before: list[JobRow] = field(default_factory=list)
     """Jobs that came of the identical file."""
-    done: Submitted | None = None
+    done: tuple[Submitted, ...] = ()
+    """The outcome of the file, or of each of its parts; empty where nothing was tried."""
+
+    @property
+    def end(self) -> SubmitEnd:
+        """How its submit ended: as the worst of its parts."""
+        return worst(self.done).end if self.done else SubmitEnd.FAILED
 
 
 def what(wanted: SubmitRequest) -> str:
     """Return what is submitted where: ``nightly: 12 requests, 3,402 bytes, ≈ 850 tokens …, to work``."""
     check = wanted.check
     where = " · ".join(filter(None, (wanted.account.name, wanted.model, wanted.endpoint)))
-    held = file_words(check.requests, check.size, wanted.estimate, check.embeddings)
+    held = file_words(
+        check.requests, check.size, wanted.estimate, embeddings=check.embeddings, parts=len(check.parts)
+    )
     return f"{wanted.name}: {held}, to {where}"
 
 
@@ -56,8 +67,9 @@ def print_submitted(context: CliContext, reports: Sequence[SubmitReport]) -> Non
         _documents(shapes, {"action": "submit", "dry_run": False})
         return
     for report in reports:
-        if report.wanted is not None and report.done is not None:
-            _print_one(report.wanted, report.done)
+        if report.wanted is not None:
+            for wanted, done in zip(requests_of(report.wanted), report.done, strict=False):
+                _print_one(wanted, done)
 
 
 def _documents(shapes: Sequence[dict[str, object]], head: dict[str, object]) -> None:
@@ -78,6 +90,10 @@ def _dry_run_json(report: SubmitReport) -> dict[str, object]:
         "requests": wanted.check.requests,
         "bytes": wanted.check.size,
         "estimated_tokens": wanted.estimate.tokens,
+        "parts": [
+            {"requests": part.requests, "bytes": part.size, "sha256": part.digest}
+            for part in wanted.check.parts
+        ],
         "tags": wanted.tags,
         "embeddings": wanted.check.embeddings,
         "sha256": wanted.check.digest,
@@ -95,13 +111,20 @@ def _dry_run_json(report: SubmitReport) -> dict[str, object]:
 
 
 def _submitted_json(context: CliContext, report: SubmitReport) -> dict[str, object]:
-    done = report.done
-    if done is None:
+    if not report.done:
         return {"file": report.file, "result": "failed", "reason": report.error, "job": None}
+    parts = [_part_json(context, done) for done in report.done]
+    if len(parts) == 1:
+        return {"file": report.file, **parts[0]}
+    result = "done" if report.end in WELL else "failed"
+    reason = worst(report.done).reason or None
+    return {"file": report.file, "result": result, "reason": reason, "parts": parts}
+
+
+def _part_json(context: CliContext, done: Submitted) -> dict[str, object]:
     job = done.row and context.opened.browser.job(done.row.id)
     return {
-        "file": report.file,
-        "result": "done" if done.end is SubmitEnd.CREATED else "failed",
+        "result": "done" if done.end in WELL else "failed",
         "reason": done.reason or None,
         "job": job and job_json(job, system_clock()),
     }
@@ -110,6 +133,10 @@ def _submitted_json(context: CliContext, report: SubmitReport) -> dict[str, obje
 def _print_one(wanted: SubmitRequest, done: Submitted) -> None:
     row = done.row
     created = done.end is SubmitEnd.CREATED
+    if done.end is SubmitEnd.QUEUED and row is not None:
+        print_text(f"{row.public_id}  {QUEUED_HERE}")
+        print_error(f"{wanted.name}: {done.reason}")
+        return
     if row is not None and (created or done.end is SubmitEnd.ENDED):
         print_text(f"{row.public_id}  {row.remote_id}", Style.GOOD if created else Style.BAD)
     if created:

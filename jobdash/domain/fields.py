@@ -305,6 +305,11 @@ JOB_FIELDS = (
     JobField("results", "results", Kind.MAPPING, faces=Face.JSON | Face.SHOW | Face.BATCH),
     JobField("input_tokens", kind=Kind.NUMBER, faces=_LIST_DATA),
     JobField("output_tokens", kind=Kind.NUMBER, faces=_LIST_DATA),
+    JobField("family", "part of", faces=_LIST_DATA | Face.SHOW | Face.BATCH, matches=Match.TEXT),
+    JobField(
+        "estimated_tokens", "estimated tokens", Kind.NUMBER, heavy=True, stored="estimated_tokens",
+        faces=_LIST_DATA | Face.SHOW | Face.BATCH,
+    ),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

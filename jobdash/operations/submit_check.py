@@ -11,7 +11,8 @@ from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
 from jobdash.errors import FileFaults, OverLimit, StoreError, UsageError
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.submit import SubmitRequest, order
+from jobdash.operations.submit_queue import requests_of
+from jobdash.operations.submit_request import SubmitRequest, order
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,13 @@ def check(wish: SubmitWish, open_browser: Callable[[], Browser]) -> SubmitCheck:
             split=wish.split,
         )
         with closing(open_browser()) as browser:
-            before = tuple(browser.submitted_before(request.check.digest))
+            before = {
+                row.id: row
+                for part in requests_of(request)
+                for row in browser.submitted_before(part.check.digest)
+            }
     except FileFaults as error:
         return SubmitCheck(None, error.head, error.faults)
     except (UsageError, StoreError) as error:
         return SubmitCheck(None, str(error), over_limit=isinstance(error, OverLimit))
-    return SubmitCheck(request, sent_before=before)
+    return SubmitCheck(request, sent_before=tuple(before.values()))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobdash.domain.describe.submit_text import file_words
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
-from jobdash.operations.submit import SubmitEnd, SubmitRequest, Submitted, submit
+from jobdash.operations.submit import WELL, SubmitEnd, Submitted, worst
+from jobdash.operations.submit_queue import submit_file
+from jobdash.operations.submit_request import SubmitRequest
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host
 from jobdash.tui.news import Severity
@@ -36,7 +40,13 @@ class SubmitFlow:
 
     async def _submit(self, request: SubmitRequest) -> None:
         name, file = clean(request.name, 60), request.check
-        words = file_words(file.requests, file.size, request.estimate, file.embeddings)
+        words = file_words(
+            file.requests,
+            file.size,
+            request.estimate,
+            embeddings=file.embeddings,
+            parts=len(file.parts),
+        )
         self._app.notify(f"Submitting {name}: {words}")
         submitting = self._context.under_way.submitting
         submitting.append(name)
@@ -51,12 +61,29 @@ class SubmitFlow:
             submitting.remove(name)
 
     async def _send(self, request: SubmitRequest) -> Submitted:
+        """Submit a file; return what is to be said of its parts together."""
         runtime = self._app.runtime
-        return await submit(request, runtime.accounts[request.account.name], runtime.work())
+        done = await submit_file(request, runtime.accounts[request.account.name], runtime.work())
+        return done[0] if len(done) == 1 else _together(done)
+
+
+def _together(parts: Sequence[Submitted]) -> Submitted:
+    """Return the outcome of a file in several parts: the worst of theirs, with how many came to what."""
+    counts = worst(parts)
+    sent = sum(done.end is SubmitEnd.CREATED for done in parts)
+    waiting = sum(done.end is SubmitEnd.QUEUED for done in parts)
+    words = [f"{sent:,} of {len(parts):,} parts sent", *([f"{waiting:,} queued here"] if waiting else [])]
+    if counts.end not in WELL:
+        words.append(counts.reason)
+    return Submitted(counts.end, ", ".join(words), None)
 
 
 def _end(name: str, done: Submitted) -> tuple[str, Severity]:
     """Return the toast about the end of a submit: its words, and how bad it is."""
+    if done.row is None and done.end is SubmitEnd.CREATED:
+        return f"{name}: {done.reason}", "information"
+    if done.end is SubmitEnd.QUEUED:
+        return f"{name}: {clean(done.reason, 400)}", "information"
     if done.end is SubmitEnd.CREATED:
         batch = done.row.remote_id if done.row is not None else None
         note = f"; {done.reason}" if done.reason else ""

@@ -147,6 +147,77 @@ def test_several_files_wrongly(cli: Cli, batch_file: Path, args: tuple[str, ...]
     assert words in ran.err
 
 
+def account_settings(cli: Cli, *lines: str) -> None:
+    """Add settings to the account ``work``."""
+    cli.config.write_text(cli.config.read_text() + "\n".join(lines) + "\n")
+
+
+def test_a_file_over_a_limit_is_refused_and_split_into_a_family(cli: Cli, tmp_path: Path) -> None:
+    account_settings(cli, "max_requests = 2")
+    file = str(requests_file(tmp_path / "many.jsonl", 5))
+    args = ("submit", file, "--account", "work")
+
+    refused = cli(*args)
+    planned = cli.json(*args, "--split", "--dry-run")
+    ran = cli(*args, "--split")
+
+    assert refused.code == 2
+    assert "line 3: a batch takes 2 requests: --split cuts it into parts" in refused.err
+    assert [part["requests"] for part in planned["parts"]] == [2, 2, 1]
+    assert "in 3 parts" in cli(*args, "--split", "--dry-run").out
+    assert ran.code == 0
+    ids = [line.split()[0] for line in ran.out.splitlines()]
+    jobs = [cli.job(job_id) for job_id in ids]
+    assert [job["name"] for job in jobs] == ["many (1/3)", "many (2/3)", "many (3/3)"]
+    assert {job["family"] for job in jobs} == {ids[0]}
+    assert cli.json("list", "-f", f"family={ids[0]}")["total"] == 3
+    again = cli(*args, "--split")
+    assert again.code == 4
+    assert again.err.count("the identical file was sent") == 3
+
+
+def test_what_has_no_room_is_queued_here_and_sent_by_a_later_sync(cli: Cli, tmp_path: Path) -> None:
+    account_settings(cli, "max_requests = 1", "enqueued_limit = 30")
+    file = str(requests_file(tmp_path / "many.jsonl", 3))
+
+    ran = cli("submit", file, "--account", "work", "--split")
+
+    assert ran.code == 0
+    assert ran.out.count("queued here") == 2
+    assert "it is sent when there is room" in ran.err
+    ids = [line.split()[0] for line in ran.out.splitlines()]
+    assert "pending · queued here" in cli("list").out
+    shown = cli.job(ids[1])
+    assert (shown["status"], shown["raw_status"], shown["remote_id"]) == ("pending", "queued here", None)
+    assert shown["estimated_tokens"] == 23
+    cancelled = cli("cancel", ids[2], "--yes")
+    assert cancelled.code == 0
+    assert "never sent" in cli("show", ids[2]).out
+    cli("sync")
+    assert cli.calls("POST", "/v1/batches") == 1
+    cli("cancel", ids[0], "--yes")
+    cli.clock.advance(60)
+    assert "sent" in cli("sync").out
+    assert cli.calls("POST", "/v1/batches") == 2
+    assert cli.job(ids[1])["remote_id"] is not None
+    assert cli.job(ids[2])["status"] == "cancelled"
+
+
+def test_a_cancel_of_all_pending_sends_nothing_of_the_queue_first(cli: Cli, tmp_path: Path) -> None:
+    account_settings(cli, "max_requests = 1", "enqueued_limit = 30")
+    file = str(requests_file(tmp_path / "many.jsonl", 3))
+    cli("submit", file, "--account", "work", "--split")
+    cli.clock.advance(7200)  # the one that was sent has ended by now
+
+    dry = cli("cancel", "--all-pending", "--dry-run", "--no-sync")
+    ran = cli("cancel", "--all-pending", "--yes")
+
+    assert "never sent: cancelled at once" in dry.out + dry.err
+    assert ran.code == 0
+    assert cli.calls("POST", "/v1/batches") == 1
+    assert sorted(job["status"] for job in cli.json("list")["jobs"])[:2] == ["cancelled", "cancelled"]
+
+
 def test_the_tokens_are_estimated_before_anything_is_sent(cli: Cli, tmp_path: Path) -> None:
     file = requests_file(tmp_path / "many.jsonl", 100)
     tokens = -(-len(file.read_text()) // 4)

@@ -11,9 +11,18 @@ import pytest
 from textual.widgets import Button, Input, Select
 from tui_kit import Dash, account, dashboard, make_store
 
-from jobdash.demo.emulator import GEMINI_KEY, OPENAI_KEY, Emulator, EmulatorServer, FaultRule
+from jobdash.demo.emulator import (
+    GEMINI_KEY,
+    OPENAI_KEY,
+    BatchPlan,
+    Emulator,
+    EmulatorServer,
+    FaultRule,
+    Timing,
+)
 from jobdash.demo.emulator.faults import Delay, ErrorAnswer
 from jobdash.domain.status import Tab
+from jobdash.tui.screens.confirm import ChoiceBox
 from jobdash.tui.screens.submit import SubmitScreen
 from jobdash.tui.widgets.file_tree import FileTree
 from jobdash.tui.widgets.text_views import LinesView
@@ -139,6 +148,50 @@ async def test_the_tree_shows_folders_and_jsonl_files_alone_and_enter_chooses_on
         await dash.until(lambda: screen.result is not None)
         assert screen.query_one("#file", Input).value == str(here / "one.jsonl")
         assert may_submit(screen)
+
+
+async def test_a_file_over_a_limit_is_offered_to_be_split_and_its_parts_wait_for_room(
+    emulator: Emulator, server: EmulatorServer, path: Path, here: Path
+) -> None:
+    write(here / "nightly.jsonl")
+    async with form(server, path, max_requests=1, enqueued_limit=40) as (dash, screen):
+        await type_path(dash, screen, "nightly.jsonl")
+        assert "a batch takes 1 requests" in found(screen)
+        assert not may_submit(screen)
+        screen.query_one("#split", ChoiceBox).value = True
+        await dash.until(lambda: may_submit(screen))
+        assert "3 requests" in found(screen)
+        assert "in 3 parts" in found(screen)
+        await dash.press("ctrl+s")
+        await dash.until(lambda: "nightly: 1 of 3 parts sent, 2 queued here" in dash.toast)
+        names = ["nightly (1/3)", "nightly (2/3)", "nightly (3/3)"]
+        await dash.until(lambda: sorted(dash.names) == names)
+        await dash.until(lambda: dash.screen.count("queued here") >= 2)
+        dash.select("nightly (3/3)")
+        await dash.settle()
+        assert "sent when there is room" in dash.screen
+        await dash.press("c")
+        await dash.until_dialog()
+        assert "1 job never sent: cancelled at once" in dash.screen
+        await dash.press("y")
+        await dash.until(lambda: dash.statuses()["nightly (3/3)"] == "cancelled")
+    assert len(emulator.journal.calls("POST", "/v1/batches")) == 1
+    assert emulator.journal.calls("POST", "*/cancel") == []
+
+
+async def test_the_dashboard_sends_what_waits_when_there_is_room(
+    emulator: Emulator, server: EmulatorServer, path: Path, here: Path
+) -> None:
+    emulator.openai.plan = BatchPlan(timing=Timing(validating=0, running=0.2, finalizing=0))
+    write(here / "nightly.jsonl", 2)
+    async with form(server, path, max_requests=1, enqueued_limit=30) as (dash, screen):
+        screen.query_one("#split", ChoiceBox).value = True
+        await type_path(dash, screen, "nightly.jsonl")
+        await dash.until(lambda: may_submit(screen))
+        await dash.press("ctrl+s")
+        await dash.until(lambda: "1 of 2 parts sent, 1 queued here" in dash.toast)
+        await dash.press("f5")
+        await dash.until(lambda: len(emulator.journal.calls("POST", "/v1/batches")) == 2, 20)
 
 
 async def test_a_model_is_asked_for_where_the_provider_wants_one(

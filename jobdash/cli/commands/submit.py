@@ -40,6 +40,7 @@ from jobdash.errors import UsageError
 @click.option("--model", help="The model, where the lines do not name it.")
 @click.option("--endpoint", help="The endpoint; else read from the lines.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@click.option("--split", is_flag=True, help="Cut a file that is over a limit into parts, a batch each.")
 @click.option("--no-keep-input", is_flag=True, help="Keep no copy of the file beside the store.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check the file, send nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, be the same file sent before or not.")
@@ -52,6 +53,7 @@ def command(
     model: str | None,
     endpoint: str | None,
     tags: tuple[str, ...],
+    split: bool,
     no_keep_input: bool,
     dry_run: bool,
     yes: bool,
@@ -63,17 +65,20 @@ def command(
     It asks first when the identical file was sent before, or when its endpoint is unknown. A batch is
     created once and never sent again: after a lost answer the next syncs find it by a key it carries.
     A copy of the file is kept for you alone beside the store, with which results are joined later.
+    With --split, a file over the limits of its provider or account becomes several batches, one family.
+    Where the account has an enqueued_limit, what there is no room for waits here, and is sent by whoever
+    asks the account next: the dashboard, wait, watch, sync.
     Where embeddings have a call of their own, lines that ask for them (with "content") go there.
     """
     from jobdash.cli.error_output import show_error
     from jobdash.cli.submission import check_files, on_disk, submit_files
-    from jobdash.operations.submit import order
+    from jobdash.operations.submit_request import order
 
     chosen = chosen_account(context, account)
     read = _read_tags(tags)
     _check_several(files, name)
     keep = not no_keep_input
-    check = partial(order, account=chosen, name=name, model=model, endpoint=endpoint, tags=read)
+    check = partial(order, account=chosen, name=name, model=model, endpoint=endpoint, tags=read, split=split)
     with ExitStack() as copies:
         found = [copies.enter_context(on_disk(file)) for file in files]
         reports = check_files(

@@ -11,10 +11,13 @@ from jobdash.domain.time import short_span
 _NAME = 40
 
 
-def file_words(requests: int, size: int, estimate: SubmitEstimate, embeddings: bool) -> str:
-    """Return what a file holds: ``12 requests, 3,402 bytes, ≈ 850 tokens (characters ÷ 4)``."""
+def file_words(
+    requests: int, size: int, estimate: SubmitEstimate, *, embeddings: bool = False, parts: int = 0
+) -> str:
+    """Return what a file holds: ``12 requests, 3,402 bytes, ≈ 850 tokens (characters ÷ 4), in 3 parts``."""
     held = quantity(requests, "embeddings request" if embeddings else "request")
-    return f"{held}, {size:,} bytes, {estimate_text(estimate)}"
+    cut = f", in {parts:,} parts" if parts else ""
+    return f"{held}, {size:,} bytes, {estimate_text(estimate)}{cut}"
 
 
 def same_file(row: JobRow, now: int) -> str:

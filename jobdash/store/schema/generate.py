@@ -23,6 +23,7 @@ from jobdash.store.statements import STATEMENTS_FILE
 
 SILENT = frozenset(
     {"id", "public_id", "seen_at", "not_found_at", "updated_at", "revision", "done_before", "unchanged_polls"}
+    | {"estimated_tokens", "queued"}
 )
 """Columns of a job whose change makes no new revision: no row is read again for them."""
 UNSEEN = SILENT | {"fence", "owner", "last_owner", "lease_until", "submit_key", "origin"}

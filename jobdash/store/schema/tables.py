@@ -135,6 +135,12 @@ class JobRecord(Base, table=True):
     output_tokens: int | None = None
     results_expire_at: int | None = None
     """When its provider deletes the results."""
+    family: str | None = None
+    """The public id of the first part of the file it is a part of."""
+    estimated_tokens: int | None = None
+    """The input tokens it was expected to take when it was submitted."""
+    queued: str | None = None
+    """As JSON, how it is submitted from the queue; NULL once it was accepted, or where it never waited."""
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),
@@ -153,6 +159,8 @@ class JobRecord(Base, table=True):
         Index("job_revision", "revision"),
         Index("job_results_expire", "results_expire_at", sqlite_where=text("results_expire_at IS NOT NULL")),
         Index("job_unfinished", "account", sqlite_where=text(UNFINISHED_REMOTELY)),
+        Index("job_family", "family", sqlite_where=text("family IS NOT NULL")),
+        Index("job_queued", "account", sqlite_where=text("queued IS NOT NULL")),
         # In the order of the table and without its long texts: what a search for a piece of text reads.
         Index("job_text", "id", "shown", "name", "public_id", "remote_id"),
         {"sqlite_autoincrement": True},

@@ -20,7 +20,14 @@ def check_lines(found: SubmitCheck, width: int, now: int) -> list[TextLine]:
         lines += [(f"  {fault}", "text") for fault in found.faults]
     else:
         request, file = found.request, found.request.check
-        lines.append((file_words(file.requests, file.size, request.estimate, file.embeddings), "success"))
+        held = file_words(
+            file.requests,
+            file.size,
+            request.estimate,
+            embeddings=file.embeddings,
+            parts=len(file.parts),
+        )
+        lines.append((held, "success"))
         lines += [(doubt, "warning") for doubt in request.doubts]
         lines += [(same_file(row, now), "warning") for row in found.sent_before]
     room = max(20, min(width * 88 // 100, 100) - _FRAME)

@@ -18,11 +18,12 @@ from jobdash.domain.account import Account
 from jobdash.domain.tags import parse_tags
 from jobdash.domain.text import clean
 from jobdash.operations.providers import submit_settings
-from jobdash.operations.submit import SubmitRequest
 from jobdash.operations.submit_check import SubmitCheck, SubmitWish, check
+from jobdash.operations.submit_request import SubmitRequest
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.render.submit_text import check_lines
 from jobdash.tui.render.text import TextLine
+from jobdash.tui.screens.confirm import ChoiceBox
 from jobdash.tui.screens.dialog import Dialog
 from jobdash.tui.widgets.file_tree import FileTree
 from jobdash.tui.widgets.text_views import LinesView
@@ -66,6 +67,9 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
         yield Horizontal(Label("Account"), chosen, classes="field")
         for name in ("name", *_BY_PROVIDER, "tags"):
             yield self._field(name)
+        box = ChoiceBox(Content("split it into parts"), id="split", compact=True)
+        box.display = False
+        yield box
         yield LinesView(id="check")
 
     def _field(self, name: str) -> Widget:
@@ -91,7 +95,8 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
         return self.query_one(f"#{name}", Input).value.strip()
 
     def _values(self) -> tuple[str, ...]:
-        return (self._account.name, *(self._value(name) for name in _FIELDS))
+        split = str(self.query_one("#split", ChoiceBox).value)
+        return (self._account.name, split, *(self._value(name) for name in _FIELDS))
 
     @property
     def _account(self) -> Account:
@@ -120,6 +125,12 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
         self._fit_fields()
         self._checks += 1
         self._show(None)
+
+    @on(ChoiceBox.Changed, "#split")
+    def _cut(self) -> None:
+        """Check again, for other parts."""
+        if self._values() != self._checked:
+            self.action_check()
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#again")
@@ -150,7 +161,10 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
             path = Path(typed).expanduser()
         except RuntimeError as error:  # nobody of that name
             raise ValueError(str(error)) from None
-        return SubmitWish(path, self._account, self._value("name"), model, endpoint, tuple(tags.items()))
+        split = self.query_one("#split", ChoiceBox).value
+        return SubmitWish(
+            path, self._account, self._value("name"), model, endpoint, tuple(tags.items()), split
+        )
 
     async def _check(self, wish: SubmitWish, number: int) -> None:
         try:
@@ -166,6 +180,8 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
         view = self.query_one("#check", LinesView)
         view.put(lines)
         view.display = bool(lines)
+        if found is not None and (found.over_limit or found.doubtful):
+            self.query_one("#split", ChoiceBox).display = True
         sound = found is not None and found.request is not None
         doubts = found is not None and found.doubtful
         act = self.query_one("#act", Button)
