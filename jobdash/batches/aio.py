@@ -34,7 +34,7 @@ from jobdash.operations.providers import request_key_field
 from jobdash.operations.remote_lookup import candidates, find_remote
 from jobdash.operations.result_folder import MISSING
 from jobdash.operations.results import fetch as fetch_results
-from jobdash.operations.submit import SubmitEnd
+from jobdash.operations.submit_outcome import SubmitEnd
 from jobdash.operations.submit_queue import submit_file
 from jobdash.operations.submit_request import SubmitRequest, order
 from jobdash.operations.sync_accounts import AccountSyncs

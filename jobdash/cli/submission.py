@@ -20,9 +20,9 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobdashError, UsageError
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.submit import SubmitEnd, Submitted
-from jobdash.operations.submit_queue import requests_of, submit_file
-from jobdash.operations.submit_request import SubmitRequest
+from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_queue import submit_file
+from jobdash.operations.submit_request import SubmitRequest, requests_of
 
 STDIN = "standard input"
 _COPIED = 1024 * 1024

@@ -12,9 +12,8 @@ from jobdash.domain.describe.submit_text import file_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import QUEUED_HERE
 from jobdash.domain.time import rfc3339, system_clock
-from jobdash.operations.submit import WELL, SubmitEnd, Submitted, worst
-from jobdash.operations.submit_queue import requests_of
-from jobdash.operations.submit_request import SubmitRequest
+from jobdash.operations.submit_outcome import WELL, SubmitEnd, Submitted, worst
+from jobdash.operations.submit_request import SubmitRequest, requests_of
 
 
 @dataclass

@@ -10,7 +10,7 @@ from jobdash.domain.time import Clock
 from jobdash.errors import JobdashError, ProviderError
 from jobdash.operations.account_clients import duplicate_accounts, other_names
 from jobdash.operations.context import AccountClient, OperationContext
-from jobdash.operations.submit import Submitted
+from jobdash.operations.submit_outcome import Submitted
 from jobdash.operations.submit_queue import send_queued
 from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_text
 from jobdash.operations.writer_thread import StoreWriter

@@ -6,10 +6,7 @@ import asyncio
 import re
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum, auto
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
@@ -33,6 +30,7 @@ from jobdash.operations.cancel import error_text, renewed
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.input_copies import drop_input_copy, keep_input_copy
 from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
+from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_request import SubmitRequest
 from jobdash.providers.base import Submission
 from jobdash.store.merge import is_older
@@ -54,43 +52,6 @@ _NOT_PROCESSED = re.compile(
     re.IGNORECASE,
 )
 """The reason where no batch can be made of a file yet."""
-
-
-class SubmitEnd(Enum):
-    """How a submit ended."""
-
-    CREATED = auto()
-    FAILED = auto()
-    """There certainly is no such batch."""
-    REJECTED = auto()
-    """There is none: the account's key or settings were rejected."""
-    ENDED = auto()
-    """There is one, and it had failed, expired or been cancelled when it was created."""
-    UNCONFIRMED = auto()
-    """Unknown yet."""
-    STOPPED = auto()
-    """Stopped before it was sent."""
-    QUEUED = auto()
-    """It waits on this computer until there is room, and was not sent."""
-
-
-WELL = frozenset({SubmitEnd.CREATED, SubmitEnd.QUEUED})
-"""Ends after which nothing is left to a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """The outcome of a submit."""
-
-    end: SubmitEnd
-    reason: str
-    row: JobRow | None
-    """The job here; None when nothing was written."""
-
-
-def worst(parts: Sequence[Submitted]) -> Submitted:
-    """Return the outcome that counts for a file in several parts: the first that needs a person, if any."""
-    return min(parts, key=lambda done: (done.end in WELL, done.end is SubmitEnd.CREATED))
 
 
 async def submit(

@@ -11,8 +11,7 @@ from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
 from jobdash.errors import FileFaults, OverLimit, StoreError, UsageError
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.submit_queue import requests_of
-from jobdash.operations.submit_request import SubmitRequest, order
+from jobdash.operations.submit_request import SubmitRequest, order, requests_of
 
 
 @dataclass(frozen=True, slots=True)

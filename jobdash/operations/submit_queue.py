@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from jobdash.domain.account import Account
@@ -32,17 +31,14 @@ from jobdash.operations.submit import (
     DEADLINE_MS,
     GIVEN_UP,
     SubmitAbandoned,
-    SubmitEnd,
     SubmitRun,
-    Submitted,
     new_job,
     new_submit_key,
     submit,
 )
-from jobdash.operations.submit_request import SubmitRequest
+from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_request import SubmitRequest, requests_of
 from jobdash.providers.base import Submission
-from jobdash.providers.input_check import FileCheck
-from jobdash.providers.input_parts import FilePart
 from jobdash.store.commands.queue import NO_ROOM
 from jobdash.store.records import NewJob, QueuedOptions, TakenSubmit
 from jobdash.store.writer import Writer
@@ -89,28 +85,6 @@ async def enqueue(wanted: SubmitRequest, caller: AccountClient, work: OperationC
         for new, _ in queued:
             drop_input_copy(work.store.path, new.key)
         raise
-
-
-def requests_of(wanted: SubmitRequest) -> list[SubmitRequest]:
-    """Return a request for each part of a file, the whole as it is where it has none."""
-    parts = wanted.check.parts
-    return [
-        replace(
-            wanted, name=f"{wanted.name} ({number}/{len(parts)})", check=_checked(wanted, part), part=part
-        )
-        for number, part in enumerate(parts, 1)
-    ] or [wanted]
-
-
-def _checked(wanted: SubmitRequest, part: FilePart) -> FileCheck:
-    return replace(
-        wanted.check,
-        requests=part.requests,
-        size=part.size,
-        digest=part.digest,
-        characters=part.characters,
-        parts=(),
-    )
 
 
 def _keep(part: SubmitRequest, store: Path, key: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobdash.domain.account import Account
@@ -89,3 +89,25 @@ def _over_enqueued(check: FileCheck, limit: int | None) -> Iterator[str]:
             f"{estimate_text(found)}, and {limit:,} may be enqueued: the provider may refuse it; "
             "--split cuts it into parts that fit"
         )
+
+
+def requests_of(wanted: SubmitRequest) -> list[SubmitRequest]:
+    """Return a request for each part of a file, the whole as it is where it has none."""
+    parts = wanted.check.parts
+    return [
+        replace(
+            wanted, name=f"{wanted.name} ({number}/{len(parts)})", check=_checked(wanted, part), part=part
+        )
+        for number, part in enumerate(parts, 1)
+    ] or [wanted]
+
+
+def _checked(wanted: SubmitRequest, part: FilePart) -> FileCheck:
+    return replace(
+        wanted.check,
+        requests=part.requests,
+        size=part.size,
+        digest=part.digest,
+        characters=part.characters,
+        parts=(),
+    )

@@ -8,7 +8,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome
 from jobdash.errors import ProviderError, StoreError
 from jobdash.operations.reconcile import Reconciled
-from jobdash.operations.submit import Submitted
+from jobdash.operations.submit_outcome import Submitted
 from jobdash.store.records import UpsertResult
 
 

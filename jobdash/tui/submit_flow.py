@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from jobdash.domain.describe.submit_text import file_words
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
-from jobdash.operations.submit import WELL, SubmitEnd, Submitted, worst
-from jobdash.operations.submit_queue import submit_file
+from jobdash.operations.submit_outcome import WELL, SubmitEnd, Submitted, worst
 from jobdash.operations.submit_request import SubmitRequest
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host
@@ -62,6 +61,9 @@ class SubmitFlow:
 
     async def _send(self, request: SubmitRequest) -> Submitted:
         """Submit a file; return what is to be said of its parts together."""
+        # Loaded behind the form; the threads of the accounts have it already.
+        from jobdash.operations.submit_queue import submit_file
+
         runtime = self._app.runtime
         done = await submit_file(request, runtime.accounts[request.account.name], runtime.work())
         return done[0] if len(done) == 1 else _together(done)

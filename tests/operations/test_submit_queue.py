@@ -20,7 +20,7 @@ from jobdash.errors import OverLimit, UsageError
 from jobdash.operations.execution import execute
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Scope, Sort
-from jobdash.operations.submit import SubmitEnd, Submitted
+from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_queue import enqueue, send_queued, submit_file
 from jobdash.operations.submit_request import SubmitRequest, order
 
