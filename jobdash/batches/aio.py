@@ -98,7 +98,9 @@ async def _session(database: str | Path | None, config: str | Path | None) -> As
         WriterThread(settings.database, FACE, same_as=browser.identity) as store,
     ):
         async with AccountClients(settings.accounts) as accounts:
-            yield _Session(settings, accounts, browser, OperationContext(accounts, store, names))
+            yield _Session(
+                settings, accounts, browser, OperationContext(accounts, store, names, prices=settings.prices)
+            )
 
 
 async def submit(

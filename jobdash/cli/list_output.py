@@ -11,7 +11,6 @@ from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
 from jobdash.cli.output import print_error
 from jobdash.cli.tables import table
 from jobdash.cli.time_format import as_of_words, never_asked_words
-from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.time import system_clock
 from jobdash.errors import UsageError
@@ -38,11 +37,11 @@ def read_sort(text: str) -> Sort:
 
 def only_local(listing: JobListing, browser: Browser) -> bool:
     """Whether there are jobs, and all are of a person's own scripts: no provider is asked about them."""
-    scope = listing.scope
-    if all(rules_of(row).at_provider for row in browser.page(scope, listing.sort, None, 1)):
+    scope, accounts = listing.scope, browser.counts().by_account.keys()
+    if scope == Scope() or LOCAL not in accounts:  # a million rows need not be looked through
+        return accounts == {LOCAL}
+    if not browser.page(scope, listing.sort, None, 1):
         return False
-    if scope == Scope():  # a million rows need not be looked through
-        return browser.counts().by_account.keys() == {LOCAL}
     from jobdash.domain.filter.conditions import Conditions, equals, negated
 
     terms = () if scope.conditions is None else scope.conditions.terms

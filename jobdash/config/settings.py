@@ -32,6 +32,8 @@ from jobdash.providers.registry import bundled, find_provider
 
 if TYPE_CHECKING:
     from jobdash.config.notify import NotifySettings
+    from jobdash.config.retention import Retention
+    from jobdash.domain.cost import ListPrice
 
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
@@ -80,6 +82,10 @@ class Config:
     store."""
     notify: NotifySettings | None = None
     """How a person is notified; None: not at all."""
+    prices: Mapping[str, ListPrice] = field(default_factory=dict)
+    """A person's own prices, by model."""
+    retention: Retention | None = None
+    """What ``jobdash prune`` removes; None: nothing."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
     warnings: tuple[str, ...] = ()
@@ -118,6 +124,8 @@ def load(
     sync = reader.sync(document.pop("sync", {}))
     results = reader.results(document.pop("results", {}))
     notify = reader.notify(document.pop("notify", None))
+    prices = reader.prices(document.pop("prices", {}))
+    retention = reader.retention(document.pop("retention", None))
     default_account = reader.default_account(document.pop("default_account", None), accounts)
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
@@ -132,6 +140,8 @@ def load(
         sync=sync,
         results=results,
         notify=notify,
+        prices=prices,
+        retention=retention,
         default_account=default_account,
         warnings=tuple(reader.warnings),
     )
@@ -350,6 +360,26 @@ class _SettingsReader:
         except ValueError as error:
             raise self.error(f"[notify] {error}") from None
         return settings if settings.enabled else None
+
+    def prices(self, value: object) -> dict[str, ListPrice]:
+        if value == {}:
+            return {}
+        from jobdash.config.prices import read_prices
+
+        try:
+            return read_prices(value, self.table)
+        except ValueError as error:
+            raise self.error(str(error)) from None
+
+    def retention(self, value: object) -> Retention | None:
+        if value is None:
+            return None
+        from jobdash.config.retention import RETENTION_SETTINGS, read_retention
+
+        try:
+            return read_retention(self.table("retention", value, RETENTION_SETTINGS))
+        except ValueError as error:
+            raise self.error(f"[retention] {error}") from None
 
 
 def _given(values: Mapping[str, Any], key: str) -> str | None:

@@ -58,6 +58,11 @@ class ProviderInfo:
     """The variable to name to a person without an account; empty: the first of ``key_envs``."""
     base_url_env: str | None = None
     """The environment variable that names another server for that account."""
+    price_id: str = ""
+    """Its id in the price table of the package genai-prices; empty: it is not there."""
+    priced_model: str = ""
+    """The function that returns the name under which a model's price is listed: ``module:function``; its
+    module imports no SDK. Empty: names are listed as they are."""
     submit_settings: tuple[str, ...] = ("model", "endpoint")
     """What a person is asked for where a file is submitted, as its lines may not name it."""
     unused_settings: Mapping[str, str] = field(default_factory=dict)

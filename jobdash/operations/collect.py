@@ -26,6 +26,7 @@ from jobdash.operations.cancel import error_text
 from jobdash.operations.context import AccountClient
 from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles, new_private_file
 from jobdash.operations.input_copies import input_copy
+from jobdash.operations.pricing import price_stale
 from jobdash.operations.result_folder import (
     FORMATS,
     MISSING,
@@ -129,9 +130,7 @@ class _Collection:
             files = manifest["files"] | await asyncio.to_thread(self._facts, [name])
             await asyncio.to_thread(self._folder.publish, [name], manifest | {"files": files})
         if self._request.record and self._row.collected is None:
-            await self._request.work.store.write(
-                Writer.set_collected, self._row.id, self._folder.path, counts
-            )
+            await self._record(counts)
         return self._done(counts, ActionResult.SKIPPED, "already here")
 
     async def _collect(self) -> FetchedResults:
@@ -153,13 +152,18 @@ class _Collection:
         manifest["files"] = await asyncio.to_thread(self._facts, names)
         await asyncio.to_thread(self._folder.publish, names, manifest)
         if self._request.record and manifest["complete"]:
-            await self._request.work.store.write(
-                Writer.set_collected, self._row.id, self._folder.path, joined.counts
-            )
+            await self._record(joined.counts)
         words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._note]
         if remote.status is not Status.COMPLETED:
             words.append(f"partial: {LABELS[remote.status]}")
         return self._done(joined.counts, ActionResult.DONE, ", ".join(filter(None, words)))
+
+    async def _record(self, counts: ResultCounts) -> None:
+        """Write that the results are here, and what the batch cost where their tokens say so."""
+        work = self._request.work
+        await work.store.write(Writer.set_collected, self._row.id, self._folder.path, counts)
+        with closing(self._request.open_browser()) as browser:
+            await price_stale(browser, work.store, work.prices)
 
     def _details(self) -> JobDetails:
         with closing(self._request.open_browser()) as browser:

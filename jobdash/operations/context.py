@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from jobdash.domain.backends.provider_batch import other_server
 from jobdash.domain.items import GRACE_S
@@ -17,6 +17,9 @@ from jobdash.errors import ConfigError
 from jobdash.operations.account_session import PreSendHook, Request
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.writer_thread import StoreWriter
+
+if TYPE_CHECKING:
+    from jobdash.domain.cost import ListPrice
 
 T = TypeVar("T")
 
@@ -54,6 +57,8 @@ class OperationContext:
     stop: CancelToken = field(default_factory=CancelToken)
     grace_s: float = GRACE_S
     """How long a script's process has to end by itself, and again after SIGTERM, before it is killed."""
+    prices: Mapping[str, ListPrice] = field(default_factory=dict)
+    """A person's own prices, by model."""
 
     def situation(self, *, named: bool = True) -> DecisionContext:
         """Return what a decision needs to know now."""

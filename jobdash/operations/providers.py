@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from jobdash.domain.account import Account
-from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import INPUT, JobDetails, JobRow
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.status import Status
@@ -26,6 +25,8 @@ def servers(accounts: Iterable[Account]) -> dict[str, str]:
 
 def providers_of(jobs: Iterable[JobRow]) -> Mapping[str, ProviderInfo]:
     """Return the providers of some jobs by name; those not installed are left out."""
+    from jobdash.domain.backends.registry import rules_of  # which a list of jobs does without
+
     names = {job.provider for job in jobs if rules_of(job).at_provider}
     return {name: info for name in names if (info := find_provider(name)) is not None}
 

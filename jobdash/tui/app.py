@@ -318,6 +318,13 @@ class JobdashApp(Host):
 
         self.push_screen(LogScreen(self.context))
 
+    def action_attention(self) -> None:
+        """Open the jobs that need attention."""
+        from jobdash.tui.screens.attention import AttentionScreen
+
+        if not self.dialog_open:
+            self.push_screen(AttentionScreen(self.context, self.main.attention))
+
     def action_doctor(self) -> None:
         """Open the doctor."""
         from jobdash.tui.screens.doctor import DoctorScreen

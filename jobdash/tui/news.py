@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.job import JobRow
-from jobdash.domain.notification import Notification
 from jobdash.domain.status import LATE_CANCEL, Status
 from jobdash.domain.text import clean
+
+if TYPE_CHECKING:
+    from jobdash.domain.notification import Notification
 
 
 @dataclass(frozen=True, slots=True)

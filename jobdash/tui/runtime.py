@@ -168,7 +168,12 @@ class Runtime:
             raise StoreError("the store is not open for writing; try again")
         configured = frozenset(account.name for account in self._context.config.accounts)
         return OperationContext(
-            self._accounts, self._store, configured, self._context.clock, stop or CancelToken()
+            self._accounts,
+            self._store,
+            configured,
+            self._context.clock,
+            stop or CancelToken(),
+            prices=self._context.config.prices,
         )
 
     def attended(self) -> None:

@@ -45,6 +45,7 @@ def test_the_json_of_a_fetch_has_the_counts(cli: Cli, tmp_path: Path) -> None:
         "duplicate_keys": 0,
         "input_tokens": 80,
         "output_tokens": 120,
+        "cached_tokens": None,
     }
 
 

@@ -149,13 +149,14 @@ async def test_the_manifest_and_the_store_say_what_was_collected(world: World, t
         "duplicate_keys": 0,
         "input_tokens": 160,
         "output_tokens": 240,
+        "cached_tokens": None,
     }
     for name, facts in manifest["files"].items():
         content = (done.folder / name).read_bytes()
         assert facts == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     now = world.row(row.remote_id or "")
     assert now.fetched_at == world.ms()
-    assert now.collected == ResultCounts(7, 2, 1, 0, input_tokens=160, output_tokens=240)
+    assert now.collected == ResultCounts(7, 2, 1, 0, input_tokens=160, output_tokens=240, cached_tokens=0)
     job = world.browser.job(row.id)
     assert job is not None
     assert job.results_folder == str(done.folder)

@@ -75,6 +75,10 @@ def show(context: CliContext) -> None:
     print_text("")
     print_text("[results]")
     facts([("folder", str(config.results_folder))])
+    for model, price in config.prices.items():
+        print_text("")
+        print_text(f'[prices."{model}"]')
+        facts([(name, str(value)) for name, value in asdict(price).items() if value is not None])
     if config.keys:
         print_text("")
         print_text("[keys]")
@@ -139,6 +143,7 @@ def _as_json(config: Config) -> dict[str, Any]:
         },
         "sync": {"fastest_ms": config.sync.fastest_ms, "slowest_ms": config.sync.slowest_ms},
         "results": {"folder": str(config.results_folder)},
+        "prices": {model: asdict(price) for model, price in config.prices.items()},
         "keys": dict(config.keys),
         "default_account": config.default_account,
         "warnings": list(config.warnings),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
+from jobdash.domain.describe.cost_text import so_far
 from jobdash.domain.describe.result_text import ended_early, outcome_counts, results_gone
 from jobdash.domain.job import CANCEL_STUCK_MS, JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Note, Plan
@@ -250,13 +251,19 @@ def _cancel_notes(plan: Plan) -> list[Note]:
         return waiting
     each = "each is asked" if len(asked) > 1 else "it is asked"
     text = f"{each} to stop; this cannot be undone, and may take up to 10 minutes"
-    return [*waiting, Note("At the provider", text), _partial(plan)]
+    return [*waiting, Note("At the provider", text), _partial(plan), *_cost(asked)]
 
 
 def _queued_notes(jobs: Sequence[JobRow]) -> list[Note]:
     """Return the note about jobs that wait here, and end at once."""
     number = sum(map(_waits_here, jobs))
     return [Note("Queued here", f"{quantity(number, 'job')} never sent: cancelled at once")] if number else []
+
+
+def _cost(decisions: Sequence[Decision]) -> list[Note]:
+    """Return what a cancel does not save, where that is known."""
+    text = so_far(decision.job for decision in decisions)
+    return [Note("Cost", f"finished so far: {text}, billed in any case")] if text else []
 
 
 def _force_fail_notes(plan: Plan) -> list[Note]:
@@ -276,7 +283,7 @@ def _remove_notes(plan: Plan) -> list[Note]:
     if unfinished and choices.cancel_first:
         when = "removed at once, whatever is answered" if choices.force else "removed when that is confirmed"
         text = f"{_asked_to_stop(unfinished)}; {when}"
-        found += [Note("At the provider", text, warning=True), _partial(plan)]
+        found += [Note("At the provider", text, warning=True), _partial(plan), *_cost(unfinished)]
     elif unfinished and choices.record:
         text = f"{quantity(len(unfinished), 'job')} not finished: left running at the provider, and billed"
         found.append(Note("Not cancelled", text, warning=True))

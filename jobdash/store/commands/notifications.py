@@ -1,7 +1,8 @@
-"""Notifications: events are claimed, so that each is sent once, whichever processes are running."""
+"""Notifications, whose events are claimed so that each is sent once, and what a person has looked at."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobdash.domain.notification import NotificationKind
@@ -10,6 +11,7 @@ from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.statements import statement
 
+_SET_REVIEWED = statement("set_reviewed")
 _CURSOR = statement("notified_event")
 _SET_CURSOR = statement("set_notified_event")
 _LAST_EVENT = statement("last_event_id")
@@ -48,6 +50,12 @@ class NotificationWrites(JobWrites):
                 return []
             found = _ENDS_BEHIND.run(connection, event=cursor).fetchall()
             return [ClaimedEvent(*values) for values in found[-_AT_ONCE:]]
+
+    def set_reviewed(self, job_ids: Sequence[int]) -> None:
+        """Record that a person has looked at jobs, or dismissed them."""
+        now = self._clock()
+        with self._transaction() as connection:
+            _SET_REVIEWED.run_many(connection, [{"job_id": job_id, "at": now} for job_id in job_ids])
 
     def _add_due_events(self, connection: Connection) -> None:
         """Log, once, that jobs have stalled, and that results will be deleted within a day."""

@@ -41,6 +41,7 @@ from jobdash.store.schema.tables import (
     ItemRecord,
     JobRecord,
     MetaRecord,
+    ReviewRecord,
     TagRecord,
     table,
 )
@@ -85,6 +86,8 @@ def _given(into: Table) -> list[str]:
     return [each.name for each in into.columns if each.name != "id" and each.computed is None]
 
 
+_set_reviewed = _insert(table(ReviewRecord), ["job_id", "at"])
+
 _JOBS: dict[str, ClauseElement] = {
     "job_row": select(*(_job.c[name] for name in ROW_COLUMNS)).where(_this_job),
     "set_job": update(_job).where(_this_job).values(name=bindparam(_COLUMNS)),
@@ -98,6 +101,16 @@ _JOBS: dict[str, ClauseElement] = {
         owner=null(),
         lease_until=null(),
     ),
+    # A cost is computed outside of the transaction: it is written for what it was computed from.
+    "set_cost": update(_job)
+    .where(
+        _this_job,
+        _job.c.input_tokens.is_not_distinct_from(bindparam("read")),
+        _job.c.output_tokens.is_not_distinct_from(bindparam("written")),
+        _job.c.cached_tokens.is_not_distinct_from(bindparam("cached")),
+        _job.c.model.is_not_distinct_from(bindparam("model_name")),
+    )
+    .values(cost=bindparam("micros"), cost_is_upper_bound=bindparam("bound"), cost_stale=null()),
     "public_ids": select(_job.c.public_id).where(_job.c.public_id.in_(_words())),
     "job_files": select(_job.c.files).where(_this_job),
     "job_kept_here": select(_job.c.results_folder, _job.c.submit_key).where(_this_job),
@@ -153,6 +166,9 @@ _JOBS: dict[str, ClauseElement] = {
         _items.c.seq < bindparam("end"),
     ),
     "insert_event": _insert(_events),
+    "set_reviewed": _set_reviewed.on_conflict_do_update(
+        index_elements=["job_id"], set_={"at": _set_reviewed.excluded.at}
+    ),
 }
 
 # The queue of submits

@@ -36,6 +36,7 @@ class Symbols:
     paused: str = "‖"
     more: str = "…"
     to: str = "–"
+    at_most: str = "≤"
     gone: str = "?"
     news: str = "•"
     ascii: bool = field(default=False)
@@ -100,6 +101,7 @@ ASCII = Symbols(
     paused="||",
     more="..",
     to="-",
+    at_most="<=",
     news="*",
     ascii=True,
 )

@@ -6,8 +6,8 @@ from alembic import op
 
 from jobdash.store.schema.migrate import run_file
 
-revision = "0009"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
