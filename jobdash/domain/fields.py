@@ -322,6 +322,11 @@ JOB_FIELDS = (
         order=SortOrder("cost", "cost_key"), column=Column("COST", 9, right=True, dropped=8, default=False),
     ),
     JobField("cost_is_upper_bound", kind=Kind.FLAG, faces=Face.DATA),
+    JobField("family", "part of", faces=_LIST_DATA | Face.SHOW | Face.BATCH, matches=Match.TEXT),
+    JobField(
+        "estimated_tokens", "estimated tokens", Kind.NUMBER, heavy=True, stored="estimated_tokens",
+        faces=_LIST_DATA | Face.SHOW | Face.BATCH,
+    ),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

@@ -40,7 +40,7 @@ class QuitFlow:
     def quit(self) -> None:
         """Quit; while a bulk action is under way only when asked twice."""
         busy = [run for run in self._app.runs.active if run.bulk or run.stops_process]
-        if self._asked or not busy:
+        if self._asked or not (busy or self._app.context.under_way.submitting):
             self._leave()
             return
         self._asked = True
@@ -48,17 +48,20 @@ class QuitFlow:
 
     async def _ask(self, busy: list[ActionRun]) -> None:
         stops = "Stop after these and quit"
-        if all(run.stops_process for run in busy):  # stopping is what is under way: that is left undone
+        if not busy:
+            stops = "Leave it and quit"
+        elif all(run.stops_process for run in busy):  # stopping is what is under way: that is left undone
             stops = "Leave them and quit" if sum(run.total for run in busy) > 1 else "Leave it and quit"
-        screen = QuitScreen(lambda: under_way(busy), stops)
+        screen = QuitScreen(lambda: under_way(busy, self._app.context.under_way.submitting), stops)
         if not await self._app.push_screen_wait(screen):
             self._asked = False
             return
         for each in busy:
             if not each.ended:
                 each.halt()
-        ended = asyncio.gather(*(each.wait() for each in busy))
-        await asyncio.wait([ended], timeout=_STOP_MOST_S)
+        if busy:
+            ended = asyncio.gather(*(each.wait() for each in busy))
+            await asyncio.wait([ended], timeout=_STOP_MOST_S)
         self._leave()
 
     def _leave(self) -> None:
@@ -82,9 +85,10 @@ class QuitFlow:
         return "\n".join(last_words(at_providers, waiting, scripts))
 
 
-def under_way(runs: Sequence[ActionRun]) -> str:
-    """Return the progress of the runs that have not ended, a line each."""
-    return "\n".join(_progress(run) for run in runs if not run.ended)
+def under_way(runs: Sequence[ActionRun], submitting: Sequence[str] = ()) -> str:
+    """Return the progress of the runs that have not ended, and what is being submitted, a line each."""
+    submits = [f"{name} is being submitted; the next start looks for its batch." for name in submitting]
+    return "\n".join([*(_progress(run) for run in runs if not run.ended), *submits])
 
 
 def _progress(run: ActionRun) -> str:
