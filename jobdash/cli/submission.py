@@ -20,9 +20,10 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobdashError, UsageError
 from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.submit_check import parts_that_wait, sent_before
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_queue import submit_file
-from jobdash.operations.submit_request import SubmitRequest, requests_of
+from jobdash.operations.submit_request import SubmitRequest, without_room
 
 STDIN = "standard input"
 _COPIED = 1024 * 1024
@@ -85,6 +86,7 @@ def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_
     for report in sound:
         assert report.wanted is not None
         report.sent_before = _sent_before(context, report.wanted, dry_run=dry_run)
+        report.waiting = _waiting(context, report.wanted, dry_run=dry_run)
         now = system_clock()
         again = [same_file(row, now) for row in report.sent_before]
         for doubt in [*report.wanted.doubts, *again]:
@@ -120,12 +122,14 @@ def _sent_before(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -
     """Return the jobs that came of the identical file; a dry run makes no store to look."""
     if dry_run and not context.config.database.exists():
         return []
-    before = {
-        row.id: row
-        for part in requests_of(wanted)
-        for row in context.opened.browser.submitted_before(part.check.digest)
-    }
-    return list(before.values())
+    return sent_before(wanted, context.opened.browser)
+
+
+def _waiting(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> int:
+    """Return how many parts would wait here; a dry run makes no store to look."""
+    if dry_run and not context.config.database.exists():
+        return without_room(wanted, 0)
+    return parts_that_wait(wanted, context.opened.browser)
 
 
 def _exit_code(reports: Sequence[SubmitReport]) -> int:

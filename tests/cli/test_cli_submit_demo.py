@@ -180,8 +180,12 @@ def test_what_has_no_room_is_queued_here_and_sent_by_a_later_sync(cli: Cli, tmp_
     account_settings(cli, "max_requests = 1", "enqueued_limit = 30")
     file = str(requests_file(tmp_path / "many.jsonl", 3))
 
+    planned = cli("submit", file, "--account", "work", "--split", "--dry-run")
     ran = cli("submit", file, "--account", "work", "--split")
 
+    assert "2 batches wait here until there is room at the provider" in planned.out
+    assert cli.json("list", "-f", "queued:yes")["total"] == 2
+    assert cli.json("submit", file, "--account", "work", "--split", "-n")["queued_here"] == 3
     assert ran.code == 0
     assert ran.out.count("queued here") == 2
     assert "it is sent when there is room" in ran.err
