@@ -73,11 +73,13 @@ def submit_files(context: CliContext, reports: Sequence[SubmitReport], *, dry_ru
         print_dry_run(context, reports)
         return FAILED if len(sound) < len(reports) else 0
     if doubts and not yes:
+        for report in sound:
+            assert report.wanted is not None
+            print_error(what(report.wanted))
         ask("Submit it all the same" if len(sound) == 1 else f"Submit {len(sound)} files all the same")
-    if sound:
-        run_stoppable(lambda stop: _submit_all(context, sound, stop))
+    stopped = bool(sound) and run_stoppable(lambda stop: _submit_all(context, sound, stop))
     print_submitted(context, reports)
-    return _exit_code(reports)
+    return _exit_code(reports, stopped=stopped)
 
 
 def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_run: bool) -> bool:
@@ -96,13 +98,15 @@ def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_
     return found
 
 
-async def _submit_all(context: CliContext, sound: Sequence[SubmitReport], stop: CancelToken) -> None:
+async def _submit_all(context: CliContext, sound: Sequence[SubmitReport], stop: CancelToken) -> bool:
+    """Submit one file after the other; return whether Ctrl-C was pressed meanwhile."""
     async with open_session(context, stop) as session:
         for report in sound:
             assert report.wanted is not None
             if not context.as_json:
                 print_error(f"Submitting {what(report.wanted)}")
             report.done = await _submit_one(report.wanted, session, alone=len(sound) == 1)
+    return stop.is_set()
 
 
 async def _submit_one(
@@ -132,9 +136,9 @@ def _waiting(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> in
     return parts_that_wait(wanted, context.opened.browser)
 
 
-def _exit_code(reports: Sequence[SubmitReport]) -> int:
+def _exit_code(reports: Sequence[SubmitReport], *, stopped: bool) -> int:
     ends = [report.end for report in reports]
-    if SubmitEnd.STOPPED in ends:
+    if SubmitEnd.STOPPED in ends or (stopped and SubmitEnd.QUEUED in ends):
         return INTERRUPTED
     if ends == [SubmitEnd.REJECTED]:
         return ConfigError.exit_code

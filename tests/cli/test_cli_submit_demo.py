@@ -207,6 +207,18 @@ def test_what_has_no_room_is_queued_here_and_sent_by_a_later_sync(cli: Cli, tmp_
     assert cli.job(ids[2])["status"] == "cancelled"
 
 
+def test_a_watch_sends_what_there_is_room_for(cli: Cli, tmp_path: Path) -> None:
+    account_settings(cli, "max_requests = 1", "enqueued_limit = 30")
+    cli("submit", str(requests_file(tmp_path / "many.jsonl", 2)), "--account", "work", "--split")
+
+    cli("watch", "--once")
+    assert cli.calls("POST", "/v1/batches") == 1, "the first part runs, and there is no room"
+    cli.clock.advance(7200)
+    cli("watch", "--once")
+
+    assert cli.calls("POST", "/v1/batches") == 2
+
+
 def test_a_cancel_of_all_pending_sends_nothing_of_the_queue_first(cli: Cli, tmp_path: Path) -> None:
     account_settings(cli, "max_requests = 1", "enqueued_limit = 30")
     file = str(requests_file(tmp_path / "many.jsonl", 3))
@@ -253,6 +265,7 @@ def test_submit_asks_before_the_identical_file_is_sent_again(cli: Cli, batch_fil
     unasked = cli("submit", str(other), "--account", "openai")
 
     assert unasked.code == 4
+    assert "tokens (characters ÷ 4), to openai" in unasked.err
     assert re.search(r"the identical file was sent \d+s ago: ", unasked.err)
     assert f"{first} nightly (openai), validating" in unasked.err
     assert cli.calls("POST", "/v1/batches") == 1
