@@ -20,9 +20,10 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobdashError, UsageError
 from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.submit_check import parts_that_wait, sent_before
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_queue import submit_file
-from jobdash.operations.submit_request import SubmitRequest, requests_of
+from jobdash.operations.submit_request import SubmitRequest, without_room
 
 STDIN = "standard input"
 _COPIED = 1024 * 1024
@@ -72,11 +73,13 @@ def submit_files(context: CliContext, reports: Sequence[SubmitReport], *, dry_ru
         print_dry_run(context, reports)
         return FAILED if len(sound) < len(reports) else 0
     if doubts and not yes:
+        for report in sound:
+            assert report.wanted is not None
+            print_error(what(report.wanted))
         ask("Submit it all the same" if len(sound) == 1 else f"Submit {len(sound)} files all the same")
-    if sound:
-        run_stoppable(lambda stop: _submit_all(context, sound, stop))
+    stopped = bool(sound) and run_stoppable(lambda stop: _submit_all(context, sound, stop))
     print_submitted(context, reports)
-    return _exit_code(reports)
+    return _exit_code(reports, stopped=stopped)
 
 
 def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_run: bool) -> bool:
@@ -85,6 +88,7 @@ def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_
     for report in sound:
         assert report.wanted is not None
         report.sent_before = _sent_before(context, report.wanted, dry_run=dry_run)
+        report.waiting = _waiting(context, report.wanted, dry_run=dry_run)
         now = system_clock()
         again = [same_file(row, now) for row in report.sent_before]
         for doubt in [*report.wanted.doubts, *again]:
@@ -94,13 +98,15 @@ def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_
     return found
 
 
-async def _submit_all(context: CliContext, sound: Sequence[SubmitReport], stop: CancelToken) -> None:
+async def _submit_all(context: CliContext, sound: Sequence[SubmitReport], stop: CancelToken) -> bool:
+    """Submit one file after the other; return whether Ctrl-C was pressed meanwhile."""
     async with open_session(context, stop) as session:
         for report in sound:
             assert report.wanted is not None
             if not context.as_json:
                 print_error(f"Submitting {what(report.wanted)}")
             report.done = await _submit_one(report.wanted, session, alone=len(sound) == 1)
+    return stop.is_set()
 
 
 async def _submit_one(
@@ -120,17 +126,19 @@ def _sent_before(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -
     """Return the jobs that came of the identical file; a dry run makes no store to look."""
     if dry_run and not context.config.database.exists():
         return []
-    before = {
-        row.id: row
-        for part in requests_of(wanted)
-        for row in context.opened.browser.submitted_before(part.check.digest)
-    }
-    return list(before.values())
+    return sent_before(wanted, context.opened.browser)
 
 
-def _exit_code(reports: Sequence[SubmitReport]) -> int:
+def _waiting(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> int:
+    """Return how many parts would wait here; a dry run makes no store to look."""
+    if dry_run and not context.config.database.exists():
+        return without_room(wanted, 0)
+    return parts_that_wait(wanted, context.opened.browser)
+
+
+def _exit_code(reports: Sequence[SubmitReport], *, stopped: bool) -> int:
     ends = [report.end for report in reports]
-    if SubmitEnd.STOPPED in ends:
+    if SubmitEnd.STOPPED in ends or (stopped and SubmitEnd.QUEUED in ends):
         return INTERRUPTED
     if ends == [SubmitEnd.REJECTED]:
         return ConfigError.exit_code

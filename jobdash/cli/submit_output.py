@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from jobdash.cli.context import CliContext
 from jobdash.cli.job_json import job_json
 from jobdash.cli.output import Style, document, print_error, print_text
-from jobdash.domain.describe.submit_text import file_words
+from jobdash.domain.describe.submit_text import file_words, waiting_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import QUEUED_HERE
 from jobdash.domain.time import rfc3339, system_clock
@@ -27,6 +27,8 @@ class SubmitReport:
     error: str = ""
     sent_before: list[JobRow] = field(default_factory=list)
     """Jobs that came of the identical file."""
+    waiting: int = 0
+    """How many of its parts would wait here for room."""
     done: tuple[Submitted, ...] = ()
     """The outcome of the file, or of each of its parts; empty where nothing was tried."""
 
@@ -54,6 +56,8 @@ def print_dry_run(context: CliContext, reports: Sequence[SubmitReport]) -> None:
     for report in reports:
         if report.wanted is not None:
             print_text(what(report.wanted))
+            if report.waiting:
+                print_text(f"  {waiting_words(report.waiting)}")
     sound = sum(report.wanted is not None for report in reports)
     files = "the file is" if len(reports) == 1 else f"{sound} of {len(reports)} files are"
     print_error(f"dry run: {files} sound, nothing was sent")
@@ -89,6 +93,7 @@ def _dry_run_json(report: SubmitReport) -> dict[str, object]:
         "requests": wanted.check.requests,
         "bytes": wanted.check.size,
         "estimated_tokens": wanted.estimate.tokens,
+        "queued_here": report.waiting,
         "parts": [
             {"requests": part.requests, "bytes": part.size, "sha256": part.digest}
             for part in wanted.check.parts

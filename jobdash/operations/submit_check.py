@@ -11,7 +11,7 @@ from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
 from jobdash.errors import FileFaults, OverLimit, StoreError, UsageError
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.submit_request import SubmitRequest, order, requests_of
+from jobdash.operations.submit_request import SubmitRequest, order, requests_of, without_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class SubmitCheck:
     """The file is larger than a batch may be, and can be cut into parts."""
     sent_before: tuple[JobRow, ...] = ()
     """The jobs that came of the identical file."""
+    waiting: int = 0
+    """How many of its parts would wait here for room."""
 
     @property
     def doubtful(self) -> bool:
@@ -60,13 +62,25 @@ def check(wish: SubmitWish, open_browser: Callable[[], Browser]) -> SubmitCheck:
             split=wish.split,
         )
         with closing(open_browser()) as browser:
-            before = {
-                row.id: row
-                for part in requests_of(request)
-                for row in browser.submitted_before(part.check.digest)
-            }
+            before = sent_before(request, browser)
+            waiting = parts_that_wait(request, browser)
     except FileFaults as error:
         return SubmitCheck(None, error.head, error.faults)
     except (UsageError, StoreError) as error:
         return SubmitCheck(None, str(error), over_limit=isinstance(error, OverLimit))
-    return SubmitCheck(request, sent_before=tuple(before.values()))
+    return SubmitCheck(request, sent_before=tuple(before), waiting=waiting)
+
+
+def sent_before(request: SubmitRequest, browser: Browser) -> list[JobRow]:
+    """Return the jobs that came of the identical file, or of one of the same parts."""
+    found = {
+        row.id: row for part in requests_of(request) for row in browser.submitted_before(part.check.digest)
+    }
+    return list(found.values())
+
+
+def parts_that_wait(request: SubmitRequest, browser: Browser) -> int:
+    """Return how many parts of a file would wait here, were it submitted now."""
+    if request.account.enqueued_limit is None:
+        return 0
+    return without_room(request, browser.enqueued_tokens(request.account.name, request.model))

@@ -60,6 +60,8 @@ async def submit_file(
     """
     if not wanted.queues:
         return (await submit(wanted, caller, work, sleep=sleep),)
+    if work.stop.is_set():
+        return (Submitted(SubmitEnd.STOPPED, "stopped", None),)
     rows = await enqueue(wanted, caller, work)
     sent = await send_queued(wanted.account, caller, work, sleep=sleep)
     ends = {done.row.id: done for done in sent if done.row is not None}

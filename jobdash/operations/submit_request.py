@@ -102,6 +102,18 @@ def requests_of(wanted: SubmitRequest) -> list[SubmitRequest]:
     ] or [wanted]
 
 
+def without_room(wanted: SubmitRequest, enqueued: int) -> int:
+    """Return how many of its parts would wait, where so many tokens are enqueued for its model already."""
+    limit, waiting = wanted.account.enqueued_limit, 0
+    for part in requests_of(wanted):
+        tokens = part.estimate.tokens
+        if limit is not None and enqueued and enqueued + tokens > limit:
+            waiting += 1
+        else:
+            enqueued += tokens
+    return waiting
+
+
 def _checked(wanted: SubmitRequest, part: FilePart) -> FileCheck:
     return replace(
         wanted.check,

@@ -80,9 +80,10 @@ class QuitFlow:
             at_providers = counts.unfinished - sum(local.get(tab, 0) for tab in _UNFINISHED)
             scripts, _ = context.browser.leases(context.clock())
             waiting = waiting_removals(context.browser)
+            queued = context.browser.queued_here()
         except Exception:  # noqa: BLE001 - whatever the store holds, one can leave
             return ""
-        return "\n".join(last_words(at_providers, waiting, scripts))
+        return "\n".join(last_words(at_providers - queued, waiting, scripts, queued))
 
 
 def under_way(runs: Sequence[ActionRun], submitting: Sequence[str] = ()) -> str:
@@ -103,8 +104,8 @@ def _progress(run: ActionRun) -> str:
     return f"{stopped}; without us it sees at its next item that it is over."
 
 
-def last_words(unfinished: int, waiting: int, scripts: int = 0) -> list[str]:
-    """Return one line on the jobs that go on, and one on the removals that wait for their provider."""
+def last_words(unfinished: int, waiting: int, scripts: int = 0, queued: int = 0) -> list[str]:
+    """Return a line on the jobs that go on, one on removals that wait, and one on what was not sent yet."""
     going: list[str] = []
     if unfinished:
         goes, theirs = ("goes", "its provider") if unfinished == 1 else ("go", "their providers")
@@ -115,4 +116,7 @@ def last_words(unfinished: int, waiting: int, scripts: int = 0) -> list[str]:
     if waiting:
         noun = "removal goes" if waiting == 1 else "removals go"
         words.append(f"{waiting:,} {noun} on when the provider confirms")
+    if queued:
+        batches = "1 batch waits" if queued == 1 else f"{queued:,} batches wait"
+        words.append(f"{batches} here to be sent; jobdash watch sends what there is room for")
     return words

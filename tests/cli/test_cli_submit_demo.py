@@ -180,8 +180,12 @@ def test_what_has_no_room_is_queued_here_and_sent_by_a_later_sync(cli: Cli, tmp_
     account_settings(cli, "max_requests = 1", "enqueued_limit = 30")
     file = str(requests_file(tmp_path / "many.jsonl", 3))
 
+    planned = cli("submit", file, "--account", "work", "--split", "--dry-run")
     ran = cli("submit", file, "--account", "work", "--split")
 
+    assert "2 batches wait here until there is room at the provider" in planned.out
+    assert cli.json("list", "-f", "queued:yes")["total"] == 2
+    assert cli.json("submit", file, "--account", "work", "--split", "-n")["queued_here"] == 3
     assert ran.code == 0
     assert ran.out.count("queued here") == 2
     assert "it is sent when there is room" in ran.err
@@ -201,6 +205,18 @@ def test_what_has_no_room_is_queued_here_and_sent_by_a_later_sync(cli: Cli, tmp_
     assert cli.calls("POST", "/v1/batches") == 2
     assert cli.job(ids[1])["remote_id"] is not None
     assert cli.job(ids[2])["status"] == "cancelled"
+
+
+def test_a_watch_sends_what_there_is_room_for(cli: Cli, tmp_path: Path) -> None:
+    account_settings(cli, "max_requests = 1", "enqueued_limit = 30")
+    cli("submit", str(requests_file(tmp_path / "many.jsonl", 2)), "--account", "work", "--split")
+
+    cli("watch", "--once")
+    assert cli.calls("POST", "/v1/batches") == 1, "the first part runs, and there is no room"
+    cli.clock.advance(7200)
+    cli("watch", "--once")
+
+    assert cli.calls("POST", "/v1/batches") == 2
 
 
 def test_a_cancel_of_all_pending_sends_nothing_of_the_queue_first(cli: Cli, tmp_path: Path) -> None:
@@ -249,6 +265,7 @@ def test_submit_asks_before_the_identical_file_is_sent_again(cli: Cli, batch_fil
     unasked = cli("submit", str(other), "--account", "openai")
 
     assert unasked.code == 4
+    assert "tokens (characters ÷ 4), to openai" in unasked.err
     assert re.search(r"the identical file was sent \d+s ago: ", unasked.err)
     assert f"{first} nightly (openai), validating" in unasked.err
     assert cli.calls("POST", "/v1/batches") == 1

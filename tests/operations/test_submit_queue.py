@@ -297,6 +297,19 @@ async def test_an_upload_that_does_not_reach_the_provider_goes_back_into_the_que
     assert world.calls(*CREATE) == 3
 
 
+async def test_a_stop_between_two_parts_leaves_the_rest_in_the_queue(world: World, file: Path) -> None:
+    account = await limited(world, max_requests=4)
+    world.fault(ErrorAnswer(429, retry_after=5), "/v1/batches", "POST", nth=2)
+    world.while_waiting = world.stop.set
+
+    done = await submitted(world, wanted(file, account))
+
+    assert [each.end for each in done] == [SubmitEnd.CREATED, SubmitEnd.QUEUED, SubmitEnd.QUEUED]
+    assert world.open_intents() == []
+    assert list(by_name(world).values())[1:] == [QUEUED_HERE] * 2
+    assert await submitted(world, wanted(file, account)) == (Submitted(SubmitEnd.STOPPED, "stopped", None),)
+
+
 async def test_a_rejected_key_loses_nothing(world: World, file: Path) -> None:
     account = await limited(world, max_requests=4, api_key=None)
 

@@ -25,3 +25,9 @@ def same_file(row: JobRow, now: int) -> str:
     name = clean(row.name, _NAME) or "(no name)"
     job = f"{row.public_id} {name} ({row.account}), {status_words(row, now)}"
     return f"the identical file was sent {short_span(now - row.created_at)} ago: {job}"
+
+
+def waiting_words(number: int) -> str:
+    """Return how many batches would wait here: ``2 batches wait here until there is room``."""
+    batches = "1 batch waits" if number == 1 else f"{number:,} batches wait"
+    return f"{batches} here until there is room at the provider"

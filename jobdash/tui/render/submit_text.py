@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.domain.describe.submit_text import file_words, same_file
+from jobdash.domain.describe.submit_text import file_words, same_file, waiting_words
 from jobdash.domain.text import clean
 from jobdash.operations.submit_check import SubmitCheck
 from jobdash.tui.render.text import TextLine, wrapped
@@ -28,6 +28,7 @@ def check_lines(found: SubmitCheck, width: int, now: int) -> list[TextLine]:
             parts=len(file.parts),
         )
         lines.append((held, "success"))
+        lines += [(waiting_words(found.waiting), "text")] if found.waiting else []
         lines += [(doubt, "warning") for doubt in request.doubts]
         lines += [(same_file(row, now), "warning") for row in found.sent_before]
     room = max(20, min(width * 88 // 100, 100) - _FRAME)
