@@ -34,7 +34,9 @@ async def open_session(context: CliContext, stop: CancelToken) -> AsyncIterator[
     config = context.config
     with WriterThread(config.database, same_as=context.opened.browser.identity) as store:
         async with open_clients(context) as accounts:
-            work = OperationContext(accounts, store, configured(context), stop=stop)
+            work = OperationContext(
+                accounts, store, configured(context), stop=stop, results=config.results_folder
+            )
             yield CommandSession(accounts, work, AccountSyncs(config, accounts, context.opened.browser, work))
 
 

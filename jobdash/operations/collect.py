@@ -34,6 +34,7 @@ from jobdash.operations.result_folder import (
     ResultFolder,
     file_facts,
     folder_of,
+    kept_folder,
 )
 from jobdash.operations.result_formats import convert_results
 from jobdash.operations.result_join import JoinedResults, RawFile, join_results
@@ -70,16 +71,6 @@ def _failed(row: JobRow, reason: str) -> FetchedResults:
     return FetchedResults(row, ActionResult.FAILED, reason)
 
 
-def _whole(folder: ResultFolder, manifest: dict[str, Any] | None) -> ResultCounts | None:
-    """Return the counts of the results in a folder, if all of them are there."""
-    if manifest is None or not manifest.get("complete") or not folder.has(manifest.get("files")):
-        return None
-    try:
-        return ResultCounts(**manifest["counts"])
-    except (KeyError, TypeError):  # not as it was written
-        return None
-
-
 class _Collection:
     """One batch under way."""
 
@@ -96,19 +87,16 @@ class _Collection:
             return kept
         with self._folder.locked():
             manifest = self._folder.manifest()
-            counts = _whole(self._folder, manifest)
+            counts = self._folder.counts()
             if manifest is not None and counts is not None:
                 return await self._already_here(manifest, counts)
             return await self._collect()
 
     def _kept(self) -> FetchedResults | None:
         """Return the results that an earlier fetch has left in a folder, if they are whole."""
-        place = self._details().results_folder
-        if place is None or self._request.format is not ResultFormat.JSONL:
-            return None
-        folder = ResultFolder(Path(place), self._row)
-        counts = _whole(folder, folder.manifest())
-        if counts is None or not folder.is_own:
+        folder = kept_folder(self._details())
+        counts = None if folder is None else folder.counts()
+        if folder is None or counts is None or self._request.format is not ResultFormat.JSONL:
             return None
         self._folder = folder
         return self._done(counts, ActionResult.DONE, outcome_counts(counts))

@@ -73,6 +73,10 @@ class SubmitRequest:
     """What a person should confirm before it is sent."""
     keep_input: bool = True
     """Keep a copy of the file, with which results are joined and what is missing can be sent again."""
+    parent_id: int | None = None
+    """Retry: the job whose requests these are."""
+    bulk: str | None = None
+    """Retry: the id of the action that it is a part of."""
 
 
 class SubmitEnd(Enum):
@@ -146,6 +150,16 @@ async def submit(
     except (ProviderError, ConfigError) as error:
         rejected = isinstance(error, AuthRejected | ConfigError)
         return Submitted(SubmitEnd.REJECTED if rejected else SubmitEnd.FAILED, str(error), None)
+    return await send(wanted, account, work, sleep=sleep)
+
+
+async def send(
+    wanted: SubmitRequest, caller: AccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
+) -> Submitted:
+    """Submit as `submit` does, to an account in whichever loop.
+
+    Raises ConfigError when its settings cannot be used, and SubmitRefused when another retry was faster.
+    """
     submission = Submission(
         path=wanted.check.path,
         key=secrets.token_hex(_KEY_BYTES),
@@ -155,7 +169,11 @@ async def submit(
         embeddings=wanted.check.embeddings,
         tags=wanted.tags,
     )
-    return await _Submit(wanted, submission, account, work, sleep).run()
+    return await _Submit(wanted, submission, caller, work, sleep).run()
+
+
+class SubmitRefused(JobdashError):
+    """The store refused a submit before anything was sent: another retry of the same requests was faster."""
 
 
 class _SubmitAbandoned(JobdashError):
@@ -270,10 +288,11 @@ class _Submit:
             total=wanted.check.requests,
             digest=wanted.check.digest,
             tags=wanted.tags,
+            parent_id=wanted.parent_id,
         )
-        begun = await self._work.store.write(Writer.begin_submit, new, deadline=deadline)
+        begun = await self._work.store.write(Writer.begin_submit, new, deadline=deadline, bulk=wanted.bulk)
         if isinstance(begun, Refusal):
-            raise JobdashError(begun.reason)
+            raise SubmitRefused(begun.reason)
         self._row, self._intent = begun
 
     async def _uploaded(self, file_id: str) -> None:

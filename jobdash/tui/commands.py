@@ -18,6 +18,7 @@ from textual.widget import Widget
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.decide import decide
+from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext
 from jobdash.domain.status import TERMINAL, Tab
@@ -130,7 +131,7 @@ def _cancel_delete(row: JobRow, context: DecisionContext) -> bool:
 
 
 def _retry(row: JobRow, context: DecisionContext) -> bool:
-    return decide(Action.RETRY, row, context, Choices(restart=True)).acts
+    return decide(Action.RETRY, row, context, Choices(restart=True, only=RETRYABLE)).acts
 
 
 def _fetch(row: JobRow, _context: DecisionContext) -> bool:
@@ -154,10 +155,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("job.force_fail", "act('job.force_fail')", "Force-fail", "f", _BOTH, "Mark it failed here",
         group=HelpGroup.SELECTED, acts=(Action.FORCE_FAIL, Choices()), changes=True,
         offered=lambda state: state.unfinished, footer=3, job_footer=2),
-    Command("job.retry", "act('job.retry')", "Retry", "r", _BOTH, "Let a script's job do what is not done",
+    Command("job.retry", "act('job.retry')", "Retry", "r", _BOTH, "Do what is not done, or send it again",
         group=HelpGroup.SELECTED, acts=(Action.RETRY, Choices()), accepts=_retry, changes=True,
-        offered=lambda state: state.script and (not state.unfinished or state.accepted), footer=4,
-        job_footer=4),
+        offered=lambda state: not state.unfinished or state.accepted, footer=4, job_footer=4),
     Command("job.remove", "act('job.remove')", "Remove", "x", _BOTH, "Remove finished jobs",
         group=HelpGroup.SELECTED, acts=(Action.REMOVE, Choices()), changes=True,
         # Removing is for what has ended; pressed before, it shows why a provider's job is not removed.

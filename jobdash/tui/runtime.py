@@ -149,7 +149,12 @@ class Runtime:
             raise StoreError("the store is not open for writing; try again")
         configured = frozenset(account.name for account in self._context.config.accounts)
         return OperationContext(
-            self._accounts, self._store, configured, self._context.clock, stop or CancelToken()
+            self._accounts,
+            self._store,
+            configured,
+            self._context.clock,
+            stop or CancelToken(),
+            results=self._context.config.results_folder,
         )
 
     def attended(self) -> None:

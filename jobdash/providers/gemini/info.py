@@ -23,6 +23,7 @@ INFO = ProviderInfo(
     key_envs=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
     suggested_env="GEMINI_API_KEY",
     base_url_env="GOOGLE_GEMINI_BASE_URL",
+    keeps_input="48 h",
     unused_settings={
         "organization": "Gemini knows none",
         "project": "Gemini knows none; the key belongs to one",

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
-from jobdash.domain.describe.result_text import outcome_counts
+from jobdash.domain.describe.result_text import outcome_counts, relatives_words
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
@@ -104,7 +104,10 @@ class BatchView:
 
     def story(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
         """Return what is worth knowing of it now, in one line."""
-        return job_story.story_spans(row, self._browser.errors_summary(row.id), width, now, symbols)
+        relatives = relatives_words(*self._browser.relatives(row.id))
+        return job_story.story_spans(
+            row, self._browser.errors_summary(row.id), width, now, symbols, relatives=relatives
+        )
 
     def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
         """Return every field."""
