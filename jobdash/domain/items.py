@@ -31,6 +31,8 @@ SCRIPT_OUTCOMES = (ItemStatus.WAITING, ItemStatus.OK, ItemStatus.ERROR, ItemStat
 """What the items of a script come to."""
 BATCH_OUTCOMES = (ItemStatus.OK, ItemStatus.CUT_OFF, ItemStatus.ERROR, ItemStatus.MISSING)
 """What the requests of a batch come to."""
+ITEM_WORDS = {outcome: str(outcome).replace("_", " ") for outcome in ItemStatus}
+"""How an outcome is written for people."""
 NO_ITEM = {
     ItemStatus.WAITING: "No item is unprocessed",
     ItemStatus.OK: "No item has succeeded",

@@ -24,8 +24,9 @@ from jobdash.operations.account_session import GetBatch
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.cancel import error_text
 from jobdash.operations.context import AccountClient
-from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles, new_private_file
+from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles
 from jobdash.operations.input_copies import input_copy
+from jobdash.operations.private_files import new_private_file
 from jobdash.operations.result_folder import (
     FORMATS,
     MISSING,

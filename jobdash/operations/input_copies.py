@@ -7,7 +7,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from jobdash.operations.downloads import new_private_file
+from jobdash.operations.private_files import new_private_file
 
 _FOLDER = "inputs"
 

@@ -20,7 +20,7 @@ from jobdash.errors import JobdashError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.batch_family import Family, family_of, may_be_answered
 from jobdash.operations.collect import collect
-from jobdash.operations.downloads import new_private_file
+from jobdash.operations.private_files import new_private_file
 from jobdash.operations.result_folder import FORMATS, RESULTS, ResultFolder, file_facts, merged_folder_of
 from jobdash.operations.result_formats import convert_results
 from jobdash.operations.result_items import ResultFiles, files_of, open_index

@@ -16,7 +16,7 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.results import ResultCounts
 from jobdash.domain.text import clean, file_name
 from jobdash.errors import JobdashError
-from jobdash.operations.downloads import new_private_file
+from jobdash.operations.private_files import new_private_file
 
 MANIFEST = "manifest.json"
 OUTPUT, ERRORS, RESULTS, MISSING = "output.jsonl", "errors.jsonl", "results.jsonl", "missing.jsonl"

@@ -94,7 +94,7 @@ def files_of(folder: ResultFolder, job: JobDetails, info: ProviderInfo, store: P
 
 
 def open_index(
-    files: ResultFiles, on_bytes: OnBytes = lambda _read, _size: None, stop: CancelToken | None = None
+    files: ResultFiles, on_bytes: OnBytes | None = None, stop: CancelToken | None = None
 ) -> ResultIndex:
     """Return the index of fetched results, made first where it is missing or older than they are.
 
@@ -124,7 +124,7 @@ def _agreeing(path: Path, facts: Mapping[str, str]) -> ResultIndex | None:
 
 
 def _made(
-    files: ResultFiles, facts: Mapping[str, str], on_bytes: OnBytes, stop: CancelToken | None
+    files: ResultFiles, facts: Mapping[str, str], on_bytes: OnBytes | None, stop: CancelToken | None
 ) -> ResultIndex:
     """Index the results, and let the whole index appear under its name."""
     handle, name = tempfile.mkstemp(dir=files.folder.path, prefix=f"{INDEX}.", suffix=PART)
@@ -142,7 +142,7 @@ def _made(
 class _Scan:
     """One pass over the files."""
 
-    def __init__(self, files: ResultFiles, on_bytes: OnBytes, stop: CancelToken | None) -> None:
+    def __init__(self, files: ResultFiles, on_bytes: OnBytes | None, stop: CancelToken | None) -> None:
         self._files = files
         self._on_bytes = on_bytes
         self._stop = stop
@@ -182,7 +182,8 @@ class _Scan:
         self._read += size
         if self._read - self._reported >= _REPORTED_EVERY or self._read >= self._size:
             self._reported = self._read
-            self._on_bytes(self._read, self._size)
+            if self._on_bytes is not None:
+                self._on_bytes(self._read, self._size)
             if self._stop is not None and self._stop.is_set():
                 raise NotIndexed("stopped")
 
@@ -232,9 +233,8 @@ def _text_in(value: object, depth: int) -> str | None:
     return next((found for part in parts if (found := _text_in(part, depth + 1))), None)
 
 
-def item_texts(files: ResultFiles, index: ResultIndex, place: int) -> ItemTexts:
-    """Return a request and its answer, pretty-printed. Raises OSError and StoreError."""
-    request, answer = index.extents(place)
+def item_texts(files: ResultFiles, request: Extent | None, answer: Extent | None) -> ItemTexts:
+    """Return a request and its answer, pretty-printed, from where an index has them. Raises OSError."""
     return ItemTexts(_pretty(files.request_file, request), _pretty(files.folder.file(RESULTS), answer))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from jobdash.domain.failures import KEYS_OF_A_GROUP, FailureGroup
 from jobdash.domain.items import BATCH_OUTCOMES, ItemErrorGroup, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.results import ResultOutcome
 from jobdash.errors import StoreError
@@ -26,6 +27,9 @@ _RESULTS = (
 _INSERT = f"INSERT INTO result VALUES ({', '.join('?' * 12)})"
 _ITEM = "seq, key, outcome, preview, code, message, input_tokens, output_tokens"
 _MOST_GROUPS = 100
+_SEARCHED = ("key", "preview", "code", "message")
+Places = dict[ItemStatus | None, "array[int]"]
+"""Places of requests in their order, by outcome; under None all of them."""
 _ESCAPE = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 
 
@@ -89,7 +93,7 @@ class ResultIndex:
     """An index, open for reading in one thread at a time; StoreError when it is damaged."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._connection = sqlite.connect_reader(path)
 
     def close(self) -> None:
@@ -103,7 +107,7 @@ class ResultIndex:
         self.close()
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with sqlite.translated(self._path):
+        with sqlite.translated(self.path):
             return self._connection.execute(sql, values).fetchall()
 
     def agrees(self, facts: Mapping[str, str]) -> bool:
@@ -125,38 +129,18 @@ class ResultIndex:
         for key, word, start, size in self._all(sql):
             yield key, words[word], Extent(start, size)
 
-    def counts(self) -> dict[ItemStatus, int]:
-        """Return how many requests came to each outcome, of which none is left out."""
-        found = dict(self._all("SELECT outcome, count(*) FROM result GROUP BY outcome"))
-        return {outcome: found.get(str(outcome), 0) for outcome in BATCH_OUTCOMES}
-
-    def matching(self, outcome: ItemStatus | None, text: str) -> array[int]:
-        """Return the places of the requests of an outcome that have a text in key, answer or error.
+    def places(self, text: str = "") -> Places:
+        """Return the places of the requests that have a text in key, answer or error, by outcome.
 
         Of an answer its beginning is looked at. Upper and lower case are alike in ASCII.
         """
-        terms, values = ["1"], []
-        if outcome is not None:
-            terms.append("outcome = ?")
-            values.append(str(outcome))
-        if text:
-            names = ("key", "preview", "code", "message")
-            terms.append(f"({' OR '.join(f'{name} LIKE ? ESCAPE {_QUOTED}' for name in names)})")
-            values += [f"%{text.translate(_ESCAPE)}%"] * len(names)
-        return array(
-            "l",
-            (
-                seq
-                for (seq,) in self._all(
-                    f"SELECT seq FROM result WHERE {' AND '.join(terms)} ORDER BY seq", values
-                )
-            ),
-        )
-
-    def page(self, first: int, limit: int) -> list[ItemRow]:
-        """Return the requests from a place on."""
-        sql = f"SELECT {_ITEM} FROM result WHERE seq >= ? ORDER BY seq LIMIT ?"
-        return [_item(*values) for values in self._all(sql, (first, limit))]
+        found: Places = {outcome: array("q") for outcome in (None, *BATCH_OUTCOMES)}
+        where = " OR ".join(f"{name} LIKE ? ESCAPE '\\'" for name in _SEARCHED) if text else "1"
+        values = [f"%{text.translate(_ESCAPE)}%"] * len(_SEARCHED) if text else []
+        for seq, word in self._all(f"SELECT seq, outcome FROM result WHERE {where} ORDER BY seq", values):
+            found[None].append(seq)
+            found[ItemStatus(word)].append(seq)
+        return found
 
     def items(self, places: Sequence[int]) -> list[ItemRow]:
         """Return the requests at some places, in that order."""
@@ -185,8 +169,23 @@ class ResultIndex:
         groups = tuple(ItemErrorGroup(*values) for values in found[:_MOST_GROUPS])
         return ItemErrors(groups, sum(values[2] for values in found), len(groups) == len(found))
 
-
-_QUOTED = "'\\'"
+    def failures(self) -> list[FailureGroup]:
+        """Return those groups with the keys of the first requests of each."""
+        sql = (
+            "SELECT key FROM result WHERE outcome = 'error' AND code IS ? AND message IS ?"
+            " ORDER BY seq LIMIT ?"
+        )
+        return [
+            FailureGroup(
+                group.error_type,
+                group.error or "",
+                group.count,
+                keys=tuple(
+                    key for (key,) in self._all(sql, (group.error_type, group.error, KEYS_OF_A_GROUP))
+                ),
+            )
+            for group in self.errors().groups
+        ]
 
 
 def _item(

@@ -59,6 +59,8 @@ UNICODE = Symbols(
         ItemStatus.ERROR: "✖",
         ItemStatus.SKIPPED: "↷",
         ItemStatus.WAITING: "◌",
+        ItemStatus.CUT_OFF: "◐",
+        ItemStatus.MISSING: "◌",
     },
 )
 
@@ -80,6 +82,8 @@ ASCII = Symbols(
         ItemStatus.ERROR: "x",
         ItemStatus.SKIPPED: "/",
         ItemStatus.WAITING: ".",
+        ItemStatus.CUT_OFF: "~",
+        ItemStatus.MISSING: ".",
     },
     cursor=">",
     mark="*",
