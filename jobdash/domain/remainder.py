@@ -31,6 +31,8 @@ class Remainder:
     """How many batches of the family have to be fetched first."""
     blocked: str = ""
     """Why nothing can be sent again now; empty where something can."""
+    same_as: str = ""
+    """The job before it, in what was asked for, whose requests these are; empty for none."""
     no_input: str = ""
     """Why the requests cannot be had without a file of the person's own; empty where they can."""
 

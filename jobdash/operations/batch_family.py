@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobdash.domain.job import INPUT, JobDetails, JobRow
@@ -62,7 +63,10 @@ class Family:
         for member in self.members:
             if may_be_answered(member.row):
                 row = member.row
-                return f"{row.public_id}, of the same requests, is still {LABELS[row.remote_status]}"
+                which = f"{row.public_id}, of the same requests,"
+                if row.remote_id is None:
+                    return f"{which} is not confirmed; force-fail it if it never was sent"
+                return f"{which} is still {LABELS[row.remote_status]}"
         return ""
 
     def no_input(self) -> str:
@@ -96,16 +100,7 @@ class Family:
             except NotIndexed:
                 counted = None  # said when it is carried out
         found = counted or _estimated([member.row for member in self.members])
-        return Remainder(
-            found.total,
-            found.failed,
-            found.missing,
-            found.cut_off,
-            found.counted,
-            to_fetch,
-            self.blocked(),
-            self.no_input(),
-        )
+        return replace(found, to_fetch=to_fetch, blocked=self.blocked(), no_input=self.no_input())
 
     def _counted(self, files: list[ResultFiles]) -> Remainder:
         found = Counter(read_outcomes(files).values())
@@ -120,6 +115,20 @@ class Family:
 def family_of(browser: Browser, row: JobRow) -> Family:
     """Return the family of a batch."""
     return Family(tuple(browser.family(row.id)), browser.path)
+
+
+def remainders(browser: Browser, rows: Iterable[JobRow]) -> dict[int, Remainder]:
+    """Return, by id, what is left of batches; of several of one family the first stands for it."""
+    found: dict[int, Remainder] = {}
+    seen: dict[int, str] = {}
+    for row in rows:
+        family = family_of(browser, row)
+        first = seen.setdefault(family.first.row.id, row.public_id)
+        if first == row.public_id:
+            found[row.id] = family.remainder()
+        else:
+            found[row.id] = replace(remainder_of(row), same_as=first)
+    return found
 
 
 def may_be_answered(row: JobRow) -> bool:

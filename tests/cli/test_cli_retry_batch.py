@@ -72,3 +72,29 @@ def test_answers_that_were_cut_off_are_sent_again_on_request(cli: Cli) -> None:
 def test_a_file_of_ones_own_goes_with_one_job(cli: Cli, batch_file: Path) -> None:
     ran = cli("retry", "a", "b", "--input", str(batch_file))
     assert (ran.code, "--input goes with one JOB" in ran.err) == (2, True)
+
+
+def test_a_force_failed_batch_is_asked_about_first(cli: Cli) -> None:
+    batch = cli.add("openai", total=10, running=600.0, failures=(BatchFailure(2),))
+    cli("sync", "--account", "openai")
+    cli("force-fail", batch, "--yes")
+    cli.clock.advance(2 * HOUR)
+    ran = cli("retry", batch, "--yes")
+    assert ran.code in {0, 1}
+    assert cli.job(batch)["raw_status"] in {"completed", "cancelled"}
+    assert cli.job(batch)["child_ids"]
+
+
+def test_of_one_family_one_retry_is_sent(cli: Cli) -> None:
+    batch = cli.add_finished(name="nightly", total=10, failures=(BatchFailure(4),))
+    cli("sync", "--account", "openai")
+    cli.emulator.openai.plan = BatchPlan(
+        timing=Timing(validating=1.0, running=10.0), failures=(BatchFailure(2),)
+    )
+    cli("retry", batch, "--yes")
+    _finish(cli)
+    ran = cli("retry", "-f", "account:openai", "--yes")
+    assert ran.code == 0, ran.out
+    assert "2 of 10 sent again: 2 errors" in ran.out
+    assert "its requests are those of" in ran.out
+    assert cli.calls("POST", "/v1/batches") == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from jobdash.operations.job_lookup import Browser
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.results import fetch
 from jobdash.operations.submit import order, submit
+from jobdash.store.owner import current_owner
+from jobdash.store.records import Actor, NewJob, Refusal
+from jobdash.store.writer import Writer
 
 DONE, SKIPPED, FAILED = ActionResult.DONE, ActionResult.SKIPPED, ActionResult.FAILED
 
@@ -212,6 +216,7 @@ async def test_a_family_is_fetched_in_one_with_the_newest_whole_answer_of_each_k
         assert done.result is DONE, done.reason
         assert done.reason == "16 ok · 2 cut off · 2 errors, of 2 batches"
         assert done.folder == tmp_path / f"nightly-{row.public_id}-merged"
+    assert done.folder is not None
     lines = [json.loads(line) for line in (done.folder / "results.jsonl").read_text().splitlines()]
     assert len({line["key"] for line in lines}) == 20
     failed = {line["key"] for line in lines if line["outcome"] == "error"}
@@ -333,3 +338,27 @@ async def test_a_retry_that_made_no_batch_can_be_tried_again(world: World) -> No
     outcome = await retried(world, row)
     assert outcome.result is DONE, outcome.reason
     assert child_of(world, row).row.remote_id is not None
+
+
+async def test_a_retry_that_died_before_it_was_sent_leaves_the_way_free(world: World) -> None:
+    row = await ended(world, total=10, failures=(BatchFailure(2),))
+    owner = replace(current_owner(), pid=2**22 + 7)  # larger than any pid the kernel gives
+    with Writer(world.config.database, world.ms, Actor("ann", "desk", "cli", owner)) as dead:
+        new = NewJob("openai", "openai", row.origin, row.name, "key-1", total=2, parent_id=row.id)
+        begun = dead.begin_submit(new, deadline=world.ms() + 60_000)
+    assert not isinstance(begun, Refusal)
+    refused = await retried(world, row)
+    assert refused.refused, "whether it was sent is not known yet"
+    world.pass_time(3600)
+    await world.sync(full=True)
+    world.pass_time(3600)
+    await world.sync(full=True)
+    (child,) = world.browser.by_public(begun[0].public_id)
+    outcome = await retried(world, row)
+    assert outcome.refused
+    assert outcome.reason.endswith("is not confirmed; force-fail it if it never was sent")
+    plan = plan_jobs(Action.FORCE_FAIL, [child], world.work.situation())
+    await execute(plan, world.work, lambda _one: None)
+    outcome = await retried(world, row)
+    assert outcome.result is DONE, outcome.reason
+    assert world.calls("POST", "/v1/batches") == 1

@@ -178,6 +178,8 @@ def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict
     left = situation.remainders.get(job.id) or remainder_of(job)
     if left.blocked:
         return DecisionKind.REFUSED, left.blocked
+    if left.same_as:
+        return DecisionKind.ALREADY, f"its requests are those of {left.same_as}"
     if left.chosen(choices.only) == 0:
         return DecisionKind.ALREADY, _nothing_left(left, choices)
     if left.no_input and choices.input is None:

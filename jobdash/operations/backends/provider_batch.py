@@ -58,9 +58,9 @@ class ProviderBatchBackend:
 
     def remainders(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, Remainder]:
         """Return, by id, what is left of batches and their retries; reads fetched results."""
-        from jobdash.operations.batch_family import family_of
+        from jobdash.operations.batch_family import remainders
 
-        return {row.id: family_of(browser, row).remainder() for row in rows}
+        return remainders(browser, rows)
 
     def results_available(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, bool | None]:
         """Return, by id, whether batches left results to fetch; None where their provider counts nothing."""
