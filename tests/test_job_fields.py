@@ -49,6 +49,7 @@ VALUES = {
     Match.KNOWN: ":yes",
     Match.TAG: ":team",
     Match.NUMBER: ">0",
+    Match.MONEY: ">0",
     Match.ID: ":1",
     Match.TEXT: ":1",
     Match.EQUAL: "=local,openai",

@@ -199,6 +199,36 @@ class SortOrderParam(click.ParamType[str]):
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
+class GroupingParam(click.ParamType[tuple[str, str]]):
+    """What costs are summed by: ``account`` …, or ``tag:KEY``; the word, and the key where there is one."""
+
+    name = "grouping"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Read it."""
+        from jobdash.domain.cost import Grouping
+
+        if isinstance(value, tuple):
+            return value
+        word, colon, tag = value.partition(":")
+        if word not in set(Grouping) or (colon and (word != Grouping.TAG or not tag)):
+            self.fail(f"{value!r}: there are {', '.join(Grouping)}, and tag:KEY", param, ctx)
+        return word, tag
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the words there are."""
+        del ctx, param
+        from click.shell_completion import CompletionItem
+
+        from jobdash.domain.cost import Grouping
+
+        return [CompletionItem(str(word)) for word in Grouping if word.startswith(incomplete)]
+
+
 def account_option(*, many: bool = True) -> Callable[[F], F]:
     """Add ``--account``."""
     return click.option(

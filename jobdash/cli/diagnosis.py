@@ -9,7 +9,8 @@ from jobdash.cli.context import FAILED, CliContext, no_account
 from jobdash.cli.event_loop import run
 from jobdash.cli.output import Style, document, print_text
 from jobdash.cli.session import open_clients
-from jobdash.config.settings import Config, default_config_path
+from jobdash.config.paths import default_config_path
+from jobdash.config.settings import Config
 from jobdash.errors import ConfigError, StoreError
 from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
 from jobdash.operations.rate_limiter import CancelToken

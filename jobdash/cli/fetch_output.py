@@ -141,3 +141,10 @@ def _as_json(done: FetchedResults) -> dict[str, Any]:
         "total": row.total,
         "results": None if done.counts is None else asdict(done.counts),
     }
+
+
+def print_fetched(done: FetchedResults) -> None:
+    """Print what was fetched because its account has ``auto_fetch``."""
+    where = done.reason if done.folder is None else f"{done.reason}: {done.folder}"
+    word = "not fetched" if done.folder is None else "fetched"
+    print_error(f"{done.row.public_id}  {short_name(done.row)} {word}: {where}")

@@ -12,6 +12,7 @@ from jobdash.cli.output import print_text
 from jobdash.cli.tables import facts
 from jobdash.cli.time_format import ago, local
 from jobdash.domain.backends.registry import rules_of
+from jobdash.domain.describe.cost_text import cost_of, token_text
 from jobdash.domain.describe.job_text import expires_in, left
 from jobdash.domain.describe.result_text import outcome_counts, results_gone
 from jobdash.domain.failures import (
@@ -181,7 +182,7 @@ _FIELDS = fields_of(
         "name", "id", "account", "status", "raw_status", "progress", "model", "endpoint",
         "created_at", "started_at", "finished_at", "expires_at", "cancel_requested_at", "removed_at",
         "gone_at", "results", "fetched_at", "error", "left_behind", "tags", "files", "deleted_at_provider",
-        "usage",
+        "usage", "tokens", "cost",
     ),
 )  # fmt: skip
 _HEADINGS = {
@@ -202,5 +203,7 @@ _SPECIAL: dict[str, Callable[[JobDetails, int], str]] = {
     "left_behind": _left_behind,
     "tags": _tags,
     "usage": _usage,
+    "tokens": lambda job, _now: token_text(job.row),
+    "cost": lambda job, _now: cost_of(job.row),
 }
 """What is more than the field's value."""

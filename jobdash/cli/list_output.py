@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
-from typing import NamedTuple
 
 from jobdash.cli.context import CliContext, no_account
 from jobdash.cli.job_json import CSV_FIELDS, job_json
@@ -14,53 +11,11 @@ from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
 from jobdash.cli.output import print_error
 from jobdash.cli.tables import table
 from jobdash.cli.time_format import as_of_words, never_asked_words
-from jobdash.domain.backends.registry import rules_of
-from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.time import system_clock
 from jobdash.errors import UsageError
 from jobdash.operations.export import write_csv
-from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Scope, Sort
-
-_PAGE = 500
-
-
-class JobListing(NamedTuple):
-    """A wish for jobs; read page by page, so that a million of them never stand in memory."""
-
-    scope: Scope
-    sort: Sort
-    limit: int | None
-
-    def rows(self, browser: Browser) -> Iterator[JobRow]:
-        """Yield the rows, in order."""
-        return islice(self._all(browser), self.limit)
-
-    def jobs(self, browser: Browser) -> Iterator[JobDetails]:
-        """Yield everything known of each row's job."""
-        rows = self.rows(browser)
-        while ids := [row.id for row in islice(rows, _PAGE)]:
-            jobs = browser.jobs(ids)
-            yield from (jobs[job_id] for job_id in ids if job_id in jobs)
-
-    def only_local(self, browser: Browser) -> bool:
-        """Whether there are jobs, and all are of a person's own scripts: no provider is asked about them."""
-        if all(rules_of(row).at_provider for row in browser.page(self.scope, self.sort, None, 1)):
-            return False
-        if self.scope == Scope():  # a million rows need not be looked through
-            return browser.counts().by_account.keys() == {LOCAL}
-        from jobdash.domain.filter.conditions import Conditions, equals, negated
-
-        terms = () if self.scope.conditions is None else self.scope.conditions.terms
-        others = Conditions("", (*terms, negated(equals("provider", (LOCAL,)))))
-        return not browser.page(replace(self.scope, conditions=others), Sort(), None, 1)
-
-    def _all(self, browser: Browser) -> Iterator[JobRow]:
-        behind = None
-        size = min(_PAGE, self.limit or _PAGE)
-        while rows := browser.page(self.scope, self.sort, behind, size):
-            yield from rows
-            behind = browser.key_of(rows[-1], self.sort)
+from jobdash.operations.job_lookup import SORT_ORDERS, Browser, JobListing, Scope, Sort
 
 
 def read_scope(expr: str, *, removed: bool) -> Scope:
@@ -78,6 +33,20 @@ def read_sort(text: str) -> Sort:
     if word not in SORT_ORDERS:
         raise UsageError(f"no order {text!r}; there are {', '.join(SORT_ORDERS)}")
     return Sort(word, descending=text.startswith("-"))
+
+
+def only_local(listing: JobListing, browser: Browser) -> bool:
+    """Whether there are jobs, and all are of a person's own scripts: no provider is asked about them."""
+    scope, accounts = listing.scope, browser.counts().by_account.keys()
+    if scope == Scope() or LOCAL not in accounts:  # a million rows need not be looked through
+        return accounts == {LOCAL}
+    if not browser.page(scope, listing.sort, None, 1):
+        return False
+    from jobdash.domain.filter.conditions import Conditions, equals, negated
+
+    terms = () if scope.conditions is None else scope.conditions.terms
+    others = Conditions("", (*terms, negated(equals("provider", (LOCAL,)))))
+    return not browser.page(replace(scope, conditions=others), Sort(), None, 1)
 
 
 def print_csv(listing: JobListing, browser: Browser) -> None:
@@ -107,7 +76,7 @@ def print_age(listing: JobListing, context: CliContext) -> None:
     if not context.config.accounts:
         if not browser.counts().by_account.get(LOCAL):
             print_error(no_account())
-    elif not listing.only_local(browser):
+    elif not only_local(listing, browser):
         print_error(as_of_words(browser, context.config, system_clock()))
     elif not listing.scope.filtered and (words := never_asked_words(browser, context.config)):
         print_error(words)

@@ -16,7 +16,7 @@ from jobdash.cli.command import shared_options
 from jobdash.cli.context import FAILED, INTERRUPTED, OUTPUT_CLOSED, CliContext
 from jobdash.cli.output import Output, Style, prepared, print_error, print_text
 from jobdash.cli.require_terminal import require_terminal
-from jobdash.config.settings import default_database_path
+from jobdash.config.paths import default_database_path
 from jobdash.domain.text import clean, redact
 from jobdash.errors import FileFaults, FilterError, JobdashError, UsageError
 
@@ -32,8 +32,14 @@ COMMANDS = {
     "fetch": "fetch",
     "refresh-errors": "refresh_errors",
     "wait": "wait",
+    "watch": "watch",
+    "notify": "notify",
+    "storage": "storage",
+    "orphans": "orphans",
+    "prune": "prune",
     "undo": "undo",
     "log": "log",
+    "cost": "cost",
     "doctor": "doctor",
     "config": "config",
     "demo": "demo",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from jobdash.errors import UsageError
@@ -34,6 +33,8 @@ def _wait_for_foreground() -> None:
     """
     if not hasattr(os, "tcgetpgrp"):
         return
+    import signal
+
     for _ in range(_TRIES):
         try:
             if os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -91,7 +90,11 @@ def cells(text: str) -> int:
 
 def terminal_width(stream: TextIO) -> int | None:
     """Return how many cells a line has where a stream is a terminal, else None: there no line is broken."""
-    return shutil.get_terminal_size().columns if stream.isatty() else None
+    if not stream.isatty():
+        return None
+    import shutil  # with all the formats of archives
+
+    return shutil.get_terminal_size().columns
 
 
 def wrapped(text: str, width: int | None, first: str = "", rest: str = "") -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from jobdash.cli.context import FAILED, TIMED_OUT, CliContext
 from jobdash.cli.event_loop import run
+from jobdash.cli.fetch_output import print_fetched
 from jobdash.cli.job_json import job_json
 from jobdash.cli.job_line import NONE_PASSES, known_done, short_name, status_tone, status_word
+from jobdash.cli.notifications import notifications
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
@@ -15,7 +17,6 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.time import system_clock
 from jobdash.operations.auto_fetch import EndedBatches
-from jobdash.operations.backends.base import FetchedResults
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import SyncReport
@@ -55,9 +56,10 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
 
     async def work(stop: CancelToken) -> WaitResult:
         async with open_session(context, stop) as session:
-            waited = await wait_until(waiting, session.syncs)
+            async with notifications(context, session.work.store):
+                waited = await wait_until(waiting, session.syncs)
             ended = EndedBatches(
-                context.config, session.work, lambda: Browser(context.config.database), _print_fetched
+                context.config, session.work, lambda: Browser(context.config.database), print_fetched
             )
             if not waited.timed_out:
                 await ended.fetch_results(waited.rows.values())
@@ -72,13 +74,6 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
         return FAILED
     well = not selection.bad_words and all(map(ended_well, waited.rows.values()))
     return 0 if well else FAILED
-
-
-def _print_fetched(done: FetchedResults) -> None:
-    """Print what was fetched because its account has ``auto_fetch``."""
-    where = done.reason if done.folder is None else f"{done.reason}: {done.folder}"
-    word = "not fetched" if done.folder is None else "fetched"
-    print_error(f"{done.row.public_id}  {short_name(done.row)} {word}: {where}")
 
 
 def _over(row: JobRow) -> bool:

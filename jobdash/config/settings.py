@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobdash.config.accounts import (
     ACCOUNT_SETTINGS,
@@ -22,6 +21,7 @@ from jobdash.config.accounts import (
     read_headers,
     unusable_account,
 )
+from jobdash.config.paths import at_home, database_path, default_config_path, default_database_path
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
@@ -29,7 +29,11 @@ from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError
 from jobdash.providers.registry import bundled, find_provider
 
-_XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
+if TYPE_CHECKING:
+    from jobdash.config.notify import NotifySettings
+    from jobdash.config.retention import Retention
+    from jobdash.domain.cost import ListPrice
+
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 
@@ -75,6 +79,12 @@ class Config:
     results: Path | None = None
     """Where results go that are fetched without being asked for: ``[results] folder``; None: beside the
     store."""
+    notify: NotifySettings | None = None
+    """How a person is notified; None: not at all."""
+    prices: Mapping[str, ListPrice] = field(default_factory=dict)
+    """A person's own prices, by model."""
+    retention: Retention | None = None
+    """What ``jobdash prune`` removes; None: nothing."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
     warnings: tuple[str, ...] = ()
@@ -95,59 +105,6 @@ class Config:
         return next((account for account in self.accounts if account.name == name), None)
 
 
-def default_config_path(env: Mapping[str, str] = os.environ) -> Path:
-    """Return where ``config.toml`` is looked for."""
-    if named := env.get("JOBDASH_CONFIG"):
-        return _at_home(named)
-    return _user_folder("config") / "config.toml"
-
-
-def default_database_path(env: Mapping[str, str] = os.environ) -> Path:
-    """Return where the store lies."""
-    if named := env.get("JOBDASH_DATABASE"):
-        return database_path(named)
-    return _user_folder("data") / "jobdash.db"
-
-
-def _user_folder(kind: str) -> Path:
-    """Return where this user's ``config`` or ``data`` lies, as `platformdirs` has it.
-
-    On Linux, where it is simple, without importing that: it takes 8 ms of the start of a user's script.
-    """
-    variable, otherwise = _XDG[kind]
-    if sys.platform == "linux" and "ANDROID_DATA" not in os.environ:
-        base = Path(os.environ.get(variable) or Path(os.environ.get("HOME", "")) / otherwise)
-        if base.is_absolute():
-            return base / "jobdash"
-    import platformdirs
-
-    return (
-        platformdirs.user_config_path("jobdash")
-        if kind == "config"
-        else platformdirs.user_data_path("jobdash")
-    )
-
-
-def database_path(named: str) -> Path:
-    """Return the file a path or ``sqlite:///`` URL names; a URL of another database stays as it is written.
-
-    The store refuses it by name ("only SQLite for now"), with its own exit code.
-    """
-    if named.startswith("sqlite:///"):
-        named = named.removeprefix("sqlite:///")
-    return Path(named) if "://" in named else _at_home(named).absolute()
-
-
-def _at_home(named: str) -> Path:
-    """Return a path with ``~`` resolved; ConfigError where there is no such user."""
-    try:
-        return Path(named).expanduser()
-    except RuntimeError:
-        raise ConfigError(
-            f"{clean(named)}: nobody's home folder is called {clean(Path(named).parts[0])}"
-        ) from None
-
-
 def load(
     config_path: Path | None = None, database: str | None = None, env: Mapping[str, str] = os.environ
 ) -> Config:
@@ -165,6 +122,9 @@ def load(
     keys = reader.keys(document.pop("keys", {}))
     sync = reader.sync(document.pop("sync", {}))
     results = reader.results(document.pop("results", {}))
+    notify = reader.notify(document.pop("notify", None))
+    prices = reader.prices(document.pop("prices", {}))
+    retention = reader.retention(document.pop("retention", None))
     default_account = reader.default_account(document.pop("default_account", None), accounts)
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
@@ -178,6 +138,9 @@ def load(
         keys=keys,
         sync=sync,
         results=results,
+        notify=notify,
+        prices=prices,
+        retention=retention,
         default_account=default_account,
         warnings=tuple(reader.warnings),
     )
@@ -379,7 +342,7 @@ class _SettingsReader:
         folder = self.table("results", value, ("folder",)).get("folder")
         if folder is not None and not isinstance(folder, str):
             raise self.error("[results] folder has to be a text: a path")
-        return _at_home(folder).absolute() if folder else None
+        return at_home(folder).absolute() if folder else None
 
     def sync(self, value: object) -> SyncSettings:
         values = self.table("sync", value, ("fastest", "slowest"))
@@ -389,6 +352,37 @@ class _SettingsReader:
         if fastest < 1000 or slowest < fastest:
             raise self.error("[sync] fastest has to be at least 1s, and slowest no less than fastest")
         return SyncSettings(fastest, slowest)
+
+    def notify(self, value: object) -> NotifySettings | None:
+        if value is None:
+            return None
+        from jobdash.config.notify import NOTIFY_SETTINGS, read_notify
+
+        try:
+            settings = read_notify(self.table("notify", value, NOTIFY_SETTINGS), self.env)
+        except ValueError as error:
+            raise self.error(f"[notify] {error}") from None
+        return settings if settings.enabled else None
+
+    def prices(self, value: object) -> dict[str, ListPrice]:
+        if value == {}:
+            return {}
+        from jobdash.config.prices import read_prices
+
+        try:
+            return read_prices(value, self.table)
+        except ValueError as error:
+            raise self.error(str(error)) from None
+
+    def retention(self, value: object) -> Retention | None:
+        if value is None:
+            return None
+        from jobdash.config.retention import RETENTION_SETTINGS, read_retention
+
+        try:
+            return read_retention(self.table("retention", value, RETENTION_SETTINGS))
+        except ValueError as error:
+            raise self.error(f"[retention] {error}") from None
 
 
 def _given(values: Mapping[str, Any], key: str) -> str | None:

@@ -18,7 +18,7 @@ from typing import Self
 import jobdash
 from jobdash.config.settings import Config
 from jobdash.demo.emulator import Emulator, EmulatorServer
-from jobdash.demo.samples import KEYS, seed_emulator
+from jobdash.demo.samples import KEYS, PRICES, seed_emulator
 from jobdash.demo.script_process import SCRIPTS, WORKERS
 from jobdash.domain.account import Account, Secret
 
@@ -42,6 +42,7 @@ def demo_world() -> Iterator[Config]:
             exists=False,
             database=Path(folder) / "demo.db",
             accounts=tuple(_account(name, key, server) for name, key in KEYS.items()),
+            prices=PRICES,
             demo=True,
         )
 

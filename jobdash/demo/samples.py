@@ -20,10 +20,21 @@ from jobdash.demo.emulator import (
     Switches,
     Timing,
 )
+from jobdash.domain.cost import ListPrice
 
 WORK_KEY = "sk-emulated-work"
 KEYS = {"openai": OPENAI_KEY, "gemini": GEMINI_KEY, "work": WORK_KEY}
 """The key of each account; "work" is on a server that only resembles OpenAI's."""
+
+PRICES = {
+    "gpt-x": ListPrice(input=1.0, output=4.0, cached=0.25),
+    "gpt-x-mini": ListPrice(input=0.2, output=0.8, cached=0.05),
+    "embed-x": ListPrice(input=0.01, output=0.0),
+    "gemini-x-flash": ListPrice(input=0.15, output=1.25),
+    "gemini-x-pro": ListPrice(input=0.625, output=5.0),
+    "gemini-x-embedding": ListPrice(input=0.075, output=0.0),
+}
+"""Of the emulator's models, which no price list has."""
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE

@@ -9,6 +9,7 @@ from typing import Any
 from jobdash.domain.describe.job_text import shown_status, stalled
 from jobdash.domain.fields import JobField, Kind
 from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.money import MICROS
 from jobdash.domain.time import rfc3339, short_span
 
 
@@ -40,6 +41,7 @@ def _values_of(
     kept = {field.name: path for field, path in zip(fields, paths, strict=True) if not field.timed}
     read = attrgetter(*kept.values())
     times = [field.name for field in fields if field.kind is Kind.TIME]
+    amounts = [field.name for field in fields if field.kind is Kind.MONEY]
     timed = [(field.name, _TIMED[field.name]) for field in fields if field.timed]
 
     def values(holder: JobDetails | JobRow, row: JobRow, now: int) -> dict[str, Any]:
@@ -47,11 +49,17 @@ def _values_of(
         found.update(zip(kept, read(holder), strict=True))
         for name in times:
             found[name] = rfc3339(found[name])
+        for name in amounts:
+            found[name] = _dollars(found[name])
         for name, compute in timed:
             found[name] = compute(row, now)
         return found
 
     return values
+
+
+def _dollars(micros: int | None) -> float | None:
+    return None if micros is None else micros / MICROS
 
 
 def cell_text(field: JobField) -> Callable[[JobRow, int], str]:

@@ -30,6 +30,10 @@ class ProviderFields:
     failed: int | None = None
     cancelled: int | None = None
     expired: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Those of the input tokens that came out of a cache."""
 
 
 class Kind(Enum):
@@ -39,6 +43,8 @@ class Kind(Enum):
     NUMBER = auto()
     TIME = auto()
     """Milliseconds UTC; RFC 3339 in JSON and CSV, its age in a column."""
+    MONEY = auto()
+    """Millionths of a dollar; dollars in JSON and CSV, ``$1.20`` for people."""
     FLAG = auto()
     LIST = auto()
     """Several texts."""
@@ -94,6 +100,8 @@ class Match(Enum):
     """``:`` looks for a piece of it."""
     EQUAL = auto()
     NUMBER = auto()
+    MONEY = auto()
+    """With dollars."""
     TIME = auto()
     """With a date."""
     AGE = auto()
@@ -303,8 +311,17 @@ JOB_FIELDS = (
     JobField("results_folder", heavy=True, stored="results_folder", faces=_LIST_DATA),
     JobField("results_expire_at", "results until", Kind.TIME, faces=_LIST_DATA | Face.BATCH),
     JobField("results", "results", Kind.MAPPING, faces=Face.JSON | Face.SHOW | Face.BATCH),
-    JobField("input_tokens", kind=Kind.NUMBER, faces=_LIST_DATA),
-    JobField("output_tokens", kind=Kind.NUMBER, faces=_LIST_DATA),
+    JobField("input_tokens", kind=Kind.NUMBER, faces=_LIST_DATA, merge=Merge.NUMBER),
+    JobField("output_tokens", kind=Kind.NUMBER, faces=_LIST_DATA, merge=Merge.NUMBER),
+    JobField("cached_tokens", kind=Kind.NUMBER, faces=_LIST_DATA, merge=Merge.NUMBER),
+    JobField(
+        "tokens", "tokens", Kind.NUMBER, faces=_LIST_DATA | Face.SHOW | Face.BATCH, matches=Match.NUMBER
+    ),
+    JobField(
+        "cost", "cost", Kind.MONEY, faces=_BATCH_ONLY, matches=Match.MONEY,
+        order=SortOrder("cost", "cost_key"), column=Column("COST", 9, right=True, dropped=8, default=False),
+    ),
+    JobField("cost_is_upper_bound", kind=Kind.FLAG, faces=Face.DATA),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

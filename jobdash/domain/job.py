@@ -54,10 +54,12 @@ class JobRow(ProviderFields):
     results_error: int | None = None
     results_cut_off: int | None = None
     results_missing: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
     results_expire_at: int | None = None
     """When its provider deletes the results."""
+    cost: int | None = None
+    """What it cost, in millionths of a dollar."""
+    cost_is_upper_bound: bool | None = None
+    """Whether it cost so much at most; None where the cost is not known."""
 
     @property
     def local(self) -> bool:
@@ -101,7 +103,15 @@ class JobRow(ProviderFields):
             missing=self.results_missing,
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
+            cached_tokens=self.cached_tokens,
         )
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens read and written; None when neither is known."""
+        if self.input_tokens is None and self.output_tokens is None:
+            return None
+        return (self.input_tokens or 0) + (self.output_tokens or 0)
 
     @property
     def results(self) -> dict[str, int | None] | None:

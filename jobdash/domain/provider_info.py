@@ -60,6 +60,11 @@ class ProviderInfo:
     """The environment variable that names another server for that account."""
     keeps_input: str = ""
     """For how long it keeps an uploaded input file, in words (``48 h``); empty where that is not known."""
+    price_id: str = ""
+    """Its id in the price table of the package genai-prices; empty: it is not there."""
+    priced_model: str = ""
+    """The function that returns the name under which a model's price is listed: ``module:function``; its
+    module imports no SDK. Empty: names are listed as they are."""
     unused_settings: Mapping[str, str] = field(default_factory=dict)
     """Settings of an account that it ignores, and why."""
 

@@ -47,3 +47,18 @@ class FailedRequest:
 
     key: str
     error: RemoteError
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file that a provider keeps; None is not given."""
+
+    id: str
+    name: str | None
+    size: int | None
+    """Bytes."""
+    created_at: int | None
+    """Milliseconds UTC, like all times."""
+    expires_at: int | None
+    of_batches: bool
+    """It was uploaded for a batch, or made by one, as far as the provider tells."""

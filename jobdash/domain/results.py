@@ -51,6 +51,8 @@ class ResultCounts:
     """Lines beyond the first of a key."""
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Those of the input tokens that came out of a cache."""
 
     @property
     def answered(self) -> int:

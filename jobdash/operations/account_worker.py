@@ -92,7 +92,7 @@ class AccountWorker:
 
     async def _serve(self, store: StoreWriter, others: Mapping[str, AccountClient]) -> None:
         configured = frozenset(account.name for account in self._config.accounts)
-        work = OperationContext(others, store, configured, self._clock)
+        work = OperationContext(others, store, configured, self._clock, prices=self._config.prices)
         with contextlib.suppress(asyncio.CancelledError):
             try:
                 name = self.account.name

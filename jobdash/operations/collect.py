@@ -26,6 +26,7 @@ from jobdash.operations.cancel import error_text
 from jobdash.operations.context import AccountClient
 from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles
 from jobdash.operations.input_copies import input_copy
+from jobdash.operations.pricing import price_stale
 from jobdash.operations.private_files import new_private_file
 from jobdash.operations.result_folder import (
     FORMATS,
@@ -86,12 +87,21 @@ class _Collection:
     async def run(self) -> FetchedResults:
         if not self._request.record and (kept := await asyncio.to_thread(self._kept)) is not None:
             return kept
-        with self._folder.locked():
-            manifest = self._folder.manifest()
-            counts = self._folder.counts()
+        # A slow disk must not hold up the loop, which may be the dashboard's.
+        lock = self._folder.locked()
+        await asyncio.to_thread(lock.__enter__)
+        try:
+            manifest, counts = await asyncio.to_thread(self._here)
             if manifest is not None and counts is not None:
                 return await self._already_here(manifest, counts)
             return await self._collect()
+        finally:
+            await asyncio.to_thread(lock.__exit__, None, None, None)
+
+    def _here(self) -> tuple[dict[str, Any] | None, ResultCounts | None]:
+        """Return the manifest of what is in the folder, and the counts if all of it is there."""
+        manifest = self._folder.manifest()
+        return manifest, None if manifest is None else self._folder.counts()
 
     def _kept(self) -> FetchedResults | None:
         """Return the results that an earlier fetch has left in a folder, if they are whole."""
@@ -107,11 +117,9 @@ class _Collection:
         if name is not None and name not in manifest["files"]:
             await asyncio.to_thread(self._convert, self._folder.file(RESULTS))
             files = manifest["files"] | await asyncio.to_thread(self._facts, [name])
-            self._folder.publish([name], manifest | {"files": files})
+            await asyncio.to_thread(self._folder.publish, [name], manifest | {"files": files})
         if self._request.record and self._row.collected is None:
-            await self._request.work.store.write(
-                Writer.set_collected, self._row.id, self._folder.path, counts
-            )
+            await self._record(counts)
         return self._done(counts, ActionResult.SKIPPED, "already here")
 
     async def _collect(self) -> FetchedResults:
@@ -131,15 +139,20 @@ class _Collection:
             names.append(converted)
         manifest = self._manifest(remote, joined, source)
         manifest["files"] = await asyncio.to_thread(self._facts, names)
-        self._folder.publish(names, manifest)
+        await asyncio.to_thread(self._folder.publish, names, manifest)
         if self._request.record and manifest["complete"]:
-            await self._request.work.store.write(
-                Writer.set_collected, self._row.id, self._folder.path, joined.counts
-            )
+            await self._record(joined.counts)
         words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._note]
         if remote.status is not Status.COMPLETED:
             words.append(f"partial: {LABELS[remote.status]}")
         return self._done(joined.counts, ActionResult.DONE, ", ".join(filter(None, words)))
+
+    async def _record(self, counts: ResultCounts) -> None:
+        """Write that the results are here, and what the batch cost where their tokens say so."""
+        work = self._request.work
+        await work.store.write(Writer.set_collected, self._row.id, self._folder.path, counts)
+        with closing(self._request.open_browser()) as browser:
+            await price_stale(browser, work.store, work.prices)
 
     def _details(self) -> JobDetails:
         with closing(self._request.open_browser()) as browser:

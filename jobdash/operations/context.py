@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from jobdash.domain.account import Account
 from jobdash.domain.backends.provider_batch import other_server
@@ -19,6 +19,9 @@ from jobdash.errors import ConfigError
 from jobdash.operations.account_session import PreSendHook, Request
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.writer_thread import StoreWriter
+
+if TYPE_CHECKING:
+    from jobdash.domain.cost import ListPrice
 
 T = TypeVar("T")
 RESULTS_FOLDER = "results"
@@ -65,6 +68,8 @@ class OperationContext:
     """How long a script's process has to end by itself, and again after SIGTERM, before it is killed."""
     results: Path | None = None
     """Where results are fetched to that no person names a folder for; None: beside the store."""
+    prices: Mapping[str, ListPrice] = field(default_factory=dict)
+    """A person's own prices, by model."""
 
     @property
     def results_folder(self) -> Path:

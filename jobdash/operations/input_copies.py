@@ -12,9 +12,14 @@ from jobdash.operations.private_files import new_private_file
 _FOLDER = "inputs"
 
 
+def input_copies(store: Path) -> Path:
+    """Return the folder of the copies."""
+    return store.parent / _FOLDER
+
+
 def input_copy(store: Path, submit_key: str) -> Path:
     """Return where the copy of a submit's input file is, if there is one."""
-    return store.parent / _FOLDER / f"{submit_key}.jsonl"
+    return input_copies(store) / f"{submit_key}.jsonl"
 
 
 def keep_input_copy(source: Path, store: Path, submit_key: str) -> None:

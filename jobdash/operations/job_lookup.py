@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
-from jobdash.domain.job import JobRow
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean, encodable
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import JobAmbiguous, JobNotFound
@@ -26,6 +28,7 @@ __all__ = [
     "Browser",
     "Counts",
     "Interrupted",
+    "JobListing",
     "OpenedStore",
     "Scope",
     "Sort",
@@ -44,6 +47,35 @@ class OpenedStore:
 
     browser: Browser
     read_only: str | None
+
+
+_PAGE = 500
+
+
+class JobListing(NamedTuple):
+    """Jobs in an order; read page by page, so that a million of them never stand in memory."""
+
+    scope: Scope
+    sort: Sort
+    limit: int | None = None
+
+    def rows(self, browser: Browser) -> Iterator[JobRow]:
+        """Yield the rows, in order."""
+        return islice(self._all(browser), self.limit)
+
+    def jobs(self, browser: Browser) -> Iterator[JobDetails]:
+        """Yield everything known of each row's job."""
+        rows = self.rows(browser)
+        while ids := [row.id for row in islice(rows, _PAGE)]:
+            jobs = browser.jobs(ids)
+            yield from (jobs[job_id] for job_id in ids if job_id in jobs)
+
+    def _all(self, browser: Browser) -> Iterator[JobRow]:
+        behind = None
+        size = min(_PAGE, self.limit or _PAGE)
+        while rows := browser.page(self.scope, self.sort, behind, size):
+            yield from rows
+            behind = browser.key_of(rows[-1], self.sort)
 
 
 def open_browser(

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from jobdash.domain.account import Account
-from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import INPUT, JobDetails, JobRow
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.status import Status
@@ -26,6 +25,8 @@ def servers(accounts: Iterable[Account]) -> dict[str, str]:
 
 def providers_of(jobs: Iterable[JobRow]) -> Mapping[str, ProviderInfo]:
     """Return the providers of some jobs by name; those not installed are left out."""
+    from jobdash.domain.backends.registry import rules_of  # which a list of jobs does without
+
     names = {job.provider for job in jobs if rules_of(job).at_provider}
     return {name: info for name in names if (info := find_provider(name)) is not None}
 
@@ -67,3 +68,9 @@ def account_variables() -> list[str]:
 def account_hint() -> str:
     """Return how a person without an account gets one: ``export FIRST=… or SECOND=…``."""
     return f"export {' or '.join(f'{name}=…' for name in account_variables())}"
+
+
+def request_key_field(job: JobRow) -> str:
+    """Return the field of a request's line that holds its key; empty where the provider is not installed."""
+    info = find_provider(job.provider)
+    return info.request_fields[0] if info is not None else ""

@@ -62,12 +62,15 @@ class _Index:
     duplicate_count: int = 0
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
 
     def add(self, line: ResultLine, place: _Place) -> None:
         if line.input_tokens is not None:
             self.input_tokens = (self.input_tokens or 0) + line.input_tokens
         if line.output_tokens is not None:
             self.output_tokens = (self.output_tokens or 0) + line.output_tokens
+        if line.cached_tokens is not None:
+            self.cached_tokens = (self.cached_tokens or 0) + line.cached_tokens
         if not line.readable:
             self.add_unknown(line.key)
             return
@@ -211,4 +214,5 @@ def _counts(
         duplicate_keys=index.duplicate_count,
         input_tokens=index.input_tokens,
         output_tokens=index.output_tokens,
+        cached_tokens=index.cached_tokens,
     )

@@ -29,6 +29,7 @@ from jobdash.operations.account_session import ListPage
 from jobdash.operations.cancel import error_text
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.poll_interval import next_poll_ms
+from jobdash.operations.pricing import price_stale
 from jobdash.operations.rate_limiter import Sleep
 from jobdash.operations.reconcile import reconcile, withdraw_unanswered
 from jobdash.operations.remove import finish_waiting, give_up_waiting
@@ -86,6 +87,7 @@ class Sync:
                 await self._look(report, started, health)
         except ProviderError as error:
             report.error = error
+        await price_stale(self.reader, self.work.store, self.work.prices)
         report.next_poll_at = await self._record_health(report, started, health)
         return report
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from jobdash.domain.provider_info import Capabilities
-from jobdash.domain.remote_job import RemoteError, RemoteJob
+from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
 from jobdash.domain.results import ResultOutcome
 
 
@@ -20,6 +20,14 @@ class RemotePage:
     cursor: str | None
     promised: bool = True
     """Whether the server promises more; else the next page may be asked for, and may repeat this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    """One page of the files; ``cursor`` asks for the next one, None at the end."""
+
+    files: tuple[RemoteFile, ...]
+    cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,8 @@ class ResultLine:
     """The answer is not a whole one: its length was limited, or a content filter stopped it."""
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Those of the input tokens that came out of a cache."""
     readable: bool = True
     """Whether the line could be read; else ``key`` is made up from its place."""
 
@@ -92,6 +102,9 @@ class Adapter(Protocol):
 
     async def delete_file(self, file_id: str) -> None:
         """Delete one file; NotFound when it is gone already."""
+
+    async def files(self, cursor: str | None = None) -> FilePage:
+        """Return one page of the files that the account keeps; InvalidRequest where there is no such list."""
 
     async def upload(self, submission: Submission) -> str:
         """Upload the file of a submit; its provider's file id."""

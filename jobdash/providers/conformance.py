@@ -265,6 +265,25 @@ async def a_file_is_deleted_once(target: Target) -> None:
         await _refused(adapter.delete_file(file_id), NotFound, "delete_file() of a deleted file")
 
 
+async def an_uploaded_file_is_listed(target: Target) -> None:
+    """The list of files ends, and has a file just uploaded; or the provider has no such list."""
+    async with target.open() as adapter:
+        file_id = await adapter.upload(target.submission())
+        cursor: str | None = None
+        found: set[str] = set()
+        for _ in range(_MOST_PAGES):
+            try:
+                page = await adapter.files(cursor)
+            except InvalidRequest:
+                return
+            found |= {file.id for file in page.files}
+            cursor = page.cursor
+            if cursor is None:
+                break
+        _require(cursor is None, "files() comes to an end")
+        _require(file_id in found, "files() has a file that was uploaded")
+
+
 async def input_is_checked(target: Target) -> None:
     """The sound file passes with all its requests; one with a key used twice, or no JSON, is refused."""
     rules = input_rules(target.info)
@@ -292,6 +311,7 @@ async def input_is_checked(target: Target) -> None:
             raise NotConforming(f"a file with {what} has to raise UsageError")
 
 
+_MOST_PAGES = 100
 CHECKS: tuple[Check, ...] = (
     info_is_complete,
     origin_is_the_server,
@@ -306,6 +326,7 @@ CHECKS: tuple[Check, ...] = (
     input_comes_back_where_promised,
     a_deletion_is_one,
     a_file_is_deleted_once,
+    an_uploaded_file_is_listed,
     input_is_checked,
 )
 """Each is awaited with a `Target`."""

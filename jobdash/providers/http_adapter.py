@@ -13,7 +13,7 @@ from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.text import redact
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import ResultLine
+from jobdash.providers.base import FilePage, ResultLine
 from jobdash.providers.http import Deadlines, HttpClient
 from jobdash.providers.json_values import (
     PENDING_FILE,
@@ -88,6 +88,11 @@ class HttpAdapter(ABC):
         if _file_state(file) in PENDING_FILE:
             self._unprocessed.add(file_id)
         return file_id
+
+    async def files(self, cursor: str | None = None) -> FilePage:
+        """Refuse: unless an adapter says otherwise, its provider lists no files."""
+        del cursor
+        raise InvalidRequest(f"not sent: {self.info.title} has no list of files")
 
     @abstractmethod
     def result_roles(self, job: RemoteJob) -> tuple[str, ...]:

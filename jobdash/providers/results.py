@@ -48,6 +48,8 @@ class Completion:
     cut_off: bool = False
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Those of the input tokens that came out of a cache."""
 
 
 def answer(
@@ -67,6 +69,7 @@ def answer(
         cut_off=how.cut_off,
         input_tokens=how.input_tokens,
         output_tokens=how.output_tokens,
+        cached_tokens=how.cached_tokens,
     )
 
 

@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from shlex import quote
 
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
@@ -80,6 +79,8 @@ def _reasons(path: Path) -> Iterator[str]:
 
 
 def _folder_reasons(folder: Path) -> Iterator[str]:
+    from shlex import quote  # only for what is shown of a store that cannot be used
+
     try:
         found = folder.stat()
     except OSError:
@@ -95,6 +96,8 @@ def _folder_reasons(folder: Path) -> Iterator[str]:
 
 
 def _file_reasons(file: Path) -> Iterator[str]:
+    from shlex import quote  # only for what is shown of a store that cannot be used
+
     try:
         found = file.lstat()
     except OSError:

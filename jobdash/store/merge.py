@@ -48,6 +48,9 @@ _CLOCKS_APART_MS = 10 * MINUTE
 """A server's clock may be wrong by so much."""
 
 
+TOKEN_COLUMNS = frozenset({"input_tokens", "output_tokens", "cached_tokens"})
+"""The columns that a cost is computed from, with the model."""
+
 _plain_values = attrgetter(*(attribute for _, attribute, _ in _PLAIN))
 _json_values = attrgetter(*(attribute for _, attribute, _ in _JSON))
 _NOTHING: dict[str, Any] = {}
@@ -91,9 +94,13 @@ def changed_columns(observed: RemoteJob, known: dict[str, Any] = _NOTHING) -> di
     if observed.errors:
         columns["errors"] = stored_errors(observed.errors, known.get("errors"))
         columns["error"] = stored_error(observed.errors[0].message)
-    return {
+    changed = {
         column: value for column, value in columns.items() if value is not None and value != known.get(column)
     }
+    renamed = "model" in changed and known.get("input_tokens") is not None
+    if renamed or not TOKEN_COLUMNS.isdisjoint(changed):
+        changed["cost_stale"] = 1
+    return changed
 
 
 def stored_errors(errors: Sequence[RemoteError], known: str | None = None) -> str | None:

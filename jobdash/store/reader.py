@@ -5,6 +5,8 @@ from __future__ import annotations
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.store.dialects import sqlite
 from jobdash.store.files import replaced
+from jobdash.store.queries.attention import AttentionReads
+from jobdash.store.queries.costs import CostReads
 from jobdash.store.queries.events import EventReads
 from jobdash.store.queries.items import ItemReads
 from jobdash.store.queries.jobs import JobReads
@@ -16,7 +18,7 @@ from jobdash.store.sort_orders import Scope, Sort, SortKey
 __all__ = ["Interrupted", "Reader", "Scope", "Sort", "SortKey"]
 
 
-class Reader(PageReads, JobReads, ItemReads, EventReads):
+class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionReads):
     """One read-only connection to a store, with all queries."""
 
     def again(self) -> Reader:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from jobdash.store.commands.accounts import AccountWrites
 from jobdash.store.commands.cancel import CancelWrites
+from jobdash.store.commands.costs import CostWrites
 from jobdash.store.commands.errors import ErrorWrites
+from jobdash.store.commands.notifications import NotificationWrites
 from jobdash.store.commands.remove import RemoveWrites
 from jobdash.store.commands.results import ResultWrites
 from jobdash.store.commands.script_jobs import ScriptJobWrites
@@ -20,6 +22,8 @@ class Writer(
     RemoveWrites,
     SubmitWrites,
     ResultWrites,
+    CostWrites,
+    NotificationWrites,
     ScriptJobWrites,
 ):
     """All writes, one base class for each concern."""

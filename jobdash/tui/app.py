@@ -29,6 +29,7 @@ from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host
 from jobdash.tui.news import (
     AccountWaiting,
+    Notified,
     Severity,
     StoreFailed,
     StoreReady,
@@ -227,6 +228,16 @@ class JobdashApp(Host):
         if self.screen is not self.main:  # which hides the banner
             self.notify(reason, severity="error")
 
+    @on(Notified)
+    def _notified(self, event: Notified) -> None:
+        """Let the terminal show a notification; a terminal that is not the dashboard's now is left alone."""
+        settings = self.context.config.notify
+        if settings is None or self._driver is None:
+            return
+        from jobdash.operations.terminal_notification import terminal_sequence
+
+        self._driver.write(terminal_sequence(settings, event.notification, os.environ))
+
     @on(AccountWaiting)
     def _account_waiting(self, event: AccountWaiting) -> None:
         if event.until is None:
@@ -306,6 +317,13 @@ class JobdashApp(Host):
         from jobdash.tui.screens.log import LogScreen
 
         self.push_screen(LogScreen(self.context))
+
+    def action_attention(self) -> None:
+        """Open the jobs that need attention."""
+        from jobdash.tui.screens.attention import AttentionScreen
+
+        if not self.dialog_open:
+            self.push_screen(AttentionScreen(self.context, self.main.attention))
 
     def action_doctor(self) -> None:
         """Open the doctor."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.job import JobRow
-from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import LATE_CANCEL, Status
 from jobdash.domain.text import clean
-from jobdash.operations.job_lookup import Browser
+
+if TYPE_CHECKING:
+    from jobdash.domain.notification import Notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,13 @@ class Synced(ThreadMessage):
     """A sync has ended."""
 
     news: SyncNews
+
+
+@dataclass
+class Notified(ThreadMessage):
+    """A notification is to be shown by the terminal."""
+
+    notification: Notification
 
 
 @dataclass
@@ -105,32 +113,3 @@ def _ended(account: str, rows: list[JobRow]) -> list[Toast]:
         text = f"{clean(row.name, 60)}: {ended_word(row)}{failed}"
         found.append(Toast(text, "information" if well else "warning"))
     return found
-
-
-_MOST = 50
-"""Events read at most; more between two calls are not worth single toasts."""
-
-
-class EndedScripts:
-    """Finds the jobs whose scripts have ended since the last call, by the events they have written."""
-
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        self._last = self._newest()
-
-    def _newest(self) -> int:
-        events = self._browser.events(limit=1)
-        return events[0].id if events else 0
-
-    def since(self) -> tuple[JobRow, ...]:
-        """Return these jobs as they are now."""
-        last, self._last = self._last, self._newest()
-        if self._last == last:
-            return ()
-        ended = {
-            event.job_public_id
-            for event in self._browser.events(limit=_MOST)
-            if event.id > last and event.action == "end" and event.account == LOCAL
-        }
-        rows = (self._browser.by_public(public) for public in sorted(filter(None, ended)))
-        return tuple(found[0] for found in rows if found and found[0].terminal)

@@ -12,7 +12,7 @@ from jobdash.domain.text import clean
 from jobdash.errors import JobdashError, StoreError
 from jobdash.tui.action_runs import ActionRun
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.news import AccountWaiting, StoreFailed, StoreReady, Synced, SyncNews, SyncProgress
+from jobdash.tui.news import AccountWaiting, Notified, StoreFailed, StoreReady, Synced, SyncNews, SyncProgress
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jobdash.operations.account_worker import AccountWorker
     from jobdash.operations.backends.base import FetchedResults
     from jobdash.operations.context import OperationContext
+    from jobdash.operations.notify import Notifier
     from jobdash.operations.rate_limiter import CancelToken
     from jobdash.operations.sync import SyncReport
     from jobdash.operations.writer_thread import WriterThread
@@ -93,9 +94,27 @@ class Runtime:
                 lambda row, why: self._notice(row.account, f"{row.name}: {why}"),
             )
         )
+        if (notifier := self._notifier(self._store)) is not None:
+            self._store.start(notifier.keep_sending())
         # Asked for and not awaited: an app that ends right now would never answer.
         self._app.call_later(self._serve_accounts)
         self._post(StoreReady())
+
+    def _notifier(self, store: WriterThread) -> Notifier | None:
+        """Return what sends notifications while the dashboard runs; None where nobody wants any."""
+        settings = self._context.config.notify
+        if settings is None:
+            return None
+        from jobdash.operations.notify import Notifier
+
+        return Notifier(
+            settings,
+            store,
+            self._context.open_browser,
+            lambda notification: self._post(Notified(notification)),
+            lambda words: self._notice("jobdash", words),
+            self._context.clock,
+        )
 
     def _serve_accounts(self) -> None:
         if self._stopped or self._store is None:
@@ -155,6 +174,7 @@ class Runtime:
             self._context.clock,
             stop or CancelToken(),
             results=self._context.config.results_folder,
+            prices=self._context.config.prices,
         )
 
     def attended(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from pathlib import Path
 
 from cli_kit import Cli
 
 from jobdash.demo.emulator import BatchFailure, Ending, Switches
-from jobdash.demo.emulator.faults import ErrorAnswer
+from jobdash.demo.emulator.faults import Delay, ErrorAnswer
 
 
 def test_a_batch_is_fetched_into_a_folder_and_shown_as_fetched(cli: Cli, tmp_path: Path) -> None:
@@ -44,6 +45,7 @@ def test_the_json_of_a_fetch_has_the_counts(cli: Cli, tmp_path: Path) -> None:
         "duplicate_keys": 0,
         "input_tokens": 80,
         "output_tokens": 120,
+        "cached_tokens": None,
     }
 
 
@@ -223,3 +225,22 @@ def test_an_index_that_is_gone_old_or_damaged_is_made_anew(cli: Cli, tmp_path: P
     ran = cli("remove", batch, "--files", "--yes")
     assert ran.code == 0
     assert not folder.exists()
+
+
+def test_a_fetch_that_is_killed_is_made_whole_by_the_next_one(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=20, failures=(BatchFailure(3),))
+    cli("sync", "--account", "openai")
+    errors = cli.job(batch)["files"]["error"]
+    cli.fault(Delay(30), f"*/{errors}/content", times=1)
+    process = cli.start("fetch", batch, "--out", str(tmp_path / "out"))
+    deadline = time.monotonic() + 30
+    while not list((tmp_path / "out").glob("*/output.jsonl.part")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    (folder,) = (tmp_path / "out").iterdir()
+    assert not (folder / "manifest.json").exists()
+    assert "17 ok · 3 errors" in cli("fetch", batch, "--out", str(tmp_path / "out")).out
+    assert not list(folder.glob("*.part"))

@@ -7,15 +7,10 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from jobdash.config.settings import (
-    Config,
-    SyncSettings,
-    database_path,
-    default_config_path,
-    default_database_path,
-    load,
-)
+from jobdash.config.paths import database_path, default_config_path, default_database_path
+from jobdash.config.settings import Config, SyncSettings, load
 from jobdash.domain.account import Account, Secret
+from jobdash.domain.cost import ListPrice
 from jobdash.domain.text import redact
 from jobdash.domain.time import DAY
 from jobdash.errors import ConfigError
@@ -411,3 +406,54 @@ def test_results_are_fetched_and_inputs_kept_as_the_settings_say(tmp_path: Path)
 def test_a_switch_is_true_or_false_and_a_folder_a_text(tmp_path: Path, line: str) -> None:
     with pytest.raises(ConfigError, match="has to be"):
         settings(tmp_path, line)
+
+
+PRICES = """
+[prices."gpt-x"]
+input = 0.5
+output = 1.5
+cached = 0.1
+
+[prices."embed-x"]
+input = 1
+"""
+
+
+def test_own_prices_are_dollars_per_million_tokens_by_model(tmp_path: Path) -> None:
+    found = settings(tmp_path, PRICES)
+    assert found.prices == {"gpt-x": ListPrice(0.5, 1.5, 0.1), "embed-x": ListPrice(1, 0)}
+    assert found.warnings == ()
+    assert settings(tmp_path).prices == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("prices = 3", '[prices] has to hold tables like [prices."model-name"]'),
+        ("[prices]\n'm' = 3", '[prices."m"] has to be a table'),
+        ('[prices."m"]\noutput = 1', '[prices."m"] input is missing: dollars per million tokens'),
+        (
+            '[prices."m"]\ninput = "free"',
+            '[prices."m"] input has to be a number of dollars per million tokens, like 0.5',
+        ),
+        (
+            '[prices."m"]\ninput = 1\noutput = -1',
+            '[prices."m"] output has to be a number of dollars per million tokens, like 0.5',
+        ),
+        (
+            '[prices."m"]\ninput = true',
+            '[prices."m"] input has to be a number of dollars per million tokens, like 0.5',
+        ),
+        (
+            '[prices."m"]\ninput = inf',
+            '[prices."m"] input has to be a number of dollars per million tokens, like 0.5',
+        ),
+    ],
+)
+def test_a_price_that_is_none_is_refused_with_its_place(tmp_path: Path, text: str, words: str) -> None:
+    assert complaint(tmp_path, text) == words
+
+
+def test_an_unknown_part_of_a_price_is_warned_about(tmp_path: Path) -> None:
+    (warning,) = settings(tmp_path, '[prices."m"]\ninput = 1\nimage = 3').warnings
+    assert warning.endswith('[prices."m"] image is not known; there are input, output, cached')

@@ -11,7 +11,8 @@ from openai.types import Batch
 from jobdash.demo.emulator import GEMINI_KEY, OPENAI_KEY, Emulator, ManualClock
 from jobdash.demo.emulator.batch import Batch as EmulatedBatch
 from jobdash.demo.emulator.emulator import EmulatedProvider
-from jobdash.demo.samples import KEYS, WORK_KEY, seed_emulator
+from jobdash.demo.environment import demo_world
+from jobdash.demo.samples import KEYS, PRICES, WORK_KEY, seed_emulator
 
 
 @pytest.fixture
@@ -111,3 +112,11 @@ async def test_what_is_submitted_takes_three_minutes(openai: AsyncOpenAI, clock:
     assert (batch.status, batch.request_counts.completed) == ("in_progress", 25)
     clock.advance(100)
     assert (await openai.batches.retrieve(batch.id)).status == "completed"
+
+
+def test_every_model_of_the_demo_has_a_price(seeded: Emulator) -> None:
+    models = {batch.script.model for _, batch in everything(seeded)}
+    assert len(models) > 3
+    assert models <= set(PRICES)
+    with demo_world() as config:
+        assert config.prices == PRICES

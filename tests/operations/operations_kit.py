@@ -156,7 +156,8 @@ class World:
     @property
     def work(self) -> OperationContext:
         names = frozenset(account.name for account in self.config.accounts)
-        return OperationContext(self.accounts, self.store, names, self.ms, self.stop)
+        prices = self.config.prices
+        return OperationContext(self.accounts, self.store, names, self.ms, self.stop, prices=prices)
 
     @property
     def syncs(self) -> AccountSyncs:

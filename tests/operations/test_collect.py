@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from operations_kit import OPENAI_KEY, World
+from operations_kit import World
 
 from jobdash.demo.emulator import (
+    OPENAI_KEY,
     BatchFailure,
     BatchPlan,
     BatchScript,
@@ -146,13 +149,14 @@ async def test_the_manifest_and_the_store_say_what_was_collected(world: World, t
         "duplicate_keys": 0,
         "input_tokens": 160,
         "output_tokens": 240,
+        "cached_tokens": None,
     }
     for name, facts in manifest["files"].items():
         content = (done.folder / name).read_bytes()
         assert facts == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     now = world.row(row.remote_id or "")
     assert now.fetched_at == world.ms()
-    assert now.collected == ResultCounts(7, 2, 1, 0, input_tokens=160, output_tokens=240)
+    assert now.collected == ResultCounts(7, 2, 1, 0, input_tokens=160, output_tokens=240, cached_tokens=0)
     job = world.browser.job(row.id)
     assert job is not None
     assert job.results_folder == str(done.folder)
@@ -518,3 +522,11 @@ async def test_a_sync_never_asks_for_a_batch_that_carries_its_results(world: Wor
     (row,) = await world.known(batch)
     assert row.terminal
     assert world.calls("GET", "*/batches/*") == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a name is text")
+async def test_a_folder_whose_name_is_no_text_is_a_folder_all_the_same(world: World, tmp_path: Path) -> None:
+    row = await finished(world, total=2)
+    done = await collected(world, row, tmp_path / os.fsdecode(b"caf\xe9"))
+    assert (done.result, done.reason) == (DONE, "2 ok")
+    assert world.row(row.remote_id or "").fetched_at is not None

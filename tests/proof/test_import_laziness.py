@@ -14,6 +14,7 @@ from kit.child_processes import environment
 SDKS = {"openai", "google", "httpx2", "stamina"}
 DATABASE = {"sqlalchemy", "sqlmodel", "pydantic", "alembic"}
 FACES = {"textual", "rich", "click"}
+PRICES = {"genai_prices"}
 SERVER = {"starlette", "uvicorn"}
 SHOW = "import sys; print('\\n'.join(sys.modules))"
 
@@ -49,7 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-LOOKS = [["list", "--json"], ["list", "--csv"], ["list"], ["log"], ["log", "JOB"], ["show", "JOB"]]
+LOOKS = [["list", "--json"], ["list", "--csv"], ["list"], ["log"], ["log", "JOB"], ["show", "JOB"], ["cost"]]
 
 
 @pytest.mark.parametrize("args", LOOKS, ids=" ".join)
@@ -57,7 +58,7 @@ def test_a_command_that_only_looks_loads_neither_database_nor_sdk(made: Path, ar
     with closing(sqlite3.connect(made)) as store:
         (job,) = store.execute("SELECT public_id FROM job LIMIT 1").fetchone()
     found = command(*(job if arg == "JOB" else arg for arg in args), "--db", str(made))
-    assert not found & (SDKS | DATABASE | SERVER | {"textual", "asyncio"})
+    assert not found & (SDKS | DATABASE | SERVER | PRICES | {"textual", "asyncio"})
 
 
 def test_a_command_that_writes_loads_neither_database_nor_sdk(made: Path) -> None:
@@ -79,6 +80,10 @@ def test_list_json_is_the_leanest_of_all(made: Path) -> None:
     }
 
 
+def test_what_prices_batches_loads_the_table_of_prices_with_the_first_batch() -> None:
+    assert not loaded("import jobdash.operations.sync, jobdash.operations.collect") & PRICES
+
+
 @pytest.mark.parametrize("args", [["--help"], ["cancel", "--help"], ["config", "path"], ["--version"]])
 def test_help_loads_next_to_nothing(args: list[str]) -> None:
     code = "import sys; from jobdash.cli.main import run; run(sys.argv[1:])"
@@ -97,8 +102,8 @@ def test_the_dashboard_imports_neither_database_nor_sdk() -> None:
     found = loaded(
         "import jobdash.tui.run, jobdash.tui.app, jobdash.tui.context, jobdash.operations.job_lookup"
     )
-    assert not found & (SDKS | DATABASE | SERVER)
-    assert not loaded("\n".join(modules)) & (SDKS | DATABASE | SERVER)
+    assert not found & (SDKS | DATABASE | SERVER | PRICES)
+    assert not loaded("\n".join(modules)) & (SDKS | DATABASE | SERVER | PRICES)
 
 
 @pytest.mark.parametrize("module", ["jobdash.operations.job_lookup", "jobdash.operations.planning"])

@@ -273,6 +273,33 @@ async def test_validation_errors_are_read_line_by_line(adapter: Any, side: Any, 
     )
 
 
+ZEROS = {"input_tokens": 0, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 0}
+COUNTED = {"input_tokens": 20, "input_tokens_details": {"cached_tokens": 5}, "output_tokens": 30}
+
+
+@pytest.mark.parametrize(
+    ("status", "succeeded", "usage", "tokens"),
+    [
+        ("completed", 3, COUNTED, (20, 30, 5)),
+        ("in_progress", 3, COUNTED, (20, 30, 5)),
+        ("completed", 3, {"prompt_tokens": 20, "total_tokens": 20}, (20, None, None)),
+        ("in_progress", 0, ZEROS, (None, None, None)),
+        ("completed", 3, ZEROS, (None, None, None)),
+        ("failed", 0, ZEROS, (0, 0, 0)),
+        ("cancelled", 0, ZEROS, (0, 0, 0)),
+        ("completed", 3, None, (None, None, None)),
+        ("completed", 3, "odd", (None, None, None)),
+        ("completed", 3, {"input_tokens": -1, "output_tokens": True}, (None, None, None)),
+    ],
+)
+def test_the_tokens_of_a_batch_and_zeros_before_anything_is_counted(
+    status: str, succeeded: int, usage: object, tokens: tuple[int | None, ...]
+) -> None:
+    counts = {"total": 3, "completed": succeeded, "failed": 0}
+    job = read_job({"id": "batch_1", "status": status, "usage": usage, "request_counts": counts})
+    assert (job.input_tokens, job.output_tokens, job.cached_tokens) == tokens
+
+
 async def test_results_join_output_and_error_file(adapter: Any, side: Any, world: Any) -> None:
     batch = add(side, world, total=10, plan=BatchPlan(failures=(BatchFailure(4),)))
     world.clock.advance(3600)

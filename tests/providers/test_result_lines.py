@@ -69,6 +69,29 @@ def test_tokens_are_read_in_both_spellings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("usage", "cached"),
+    [
+        ({"prompt_tokens": 20, "prompt_tokens_details": {"cached_tokens": 16}}, 16),
+        ({"input_tokens": 20, "input_tokens_details": {"cached_tokens": 0}}, 0),
+        ({"input_tokens": 20, "input_tokens_details": {"cached_tokens": "odd"}}, None),
+        ({"input_tokens": 20, "input_tokens_details": None}, None),
+        ({"input_tokens": 20}, None),
+    ],
+)
+def test_cached_tokens_are_read_in_both_spellings(usage: dict[str, object], cached: int | None) -> None:
+    line = read_openai({"custom_id": "a", "response": {"body": {"usage": usage}}})
+    assert line is not None
+    assert (line.input_tokens, line.cached_tokens) == (20, cached)
+
+
+def test_geminis_cached_tokens_are_part_of_its_prompt() -> None:
+    usage = {"promptTokenCount": 9, "cachedContentTokenCount": 7}
+    line = read_gemini({"key": "a", "response": {"usageMetadata": usage}})
+    assert line is not None
+    assert (line.input_tokens, line.cached_tokens) == (9, 7)
+
+
+@pytest.mark.parametrize(
     ("response", "outcome", "reason"),
     [
         ({"candidates": [{"finishReason": "STOP"}]}, OK, "STOP"),

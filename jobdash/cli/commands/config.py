@@ -23,7 +23,7 @@ def command() -> None:
 def path(context: CliContext) -> None:
     """Print where the config file is looked for."""
     from jobdash.cli.output import document, print_text
-    from jobdash.config.settings import default_config_path
+    from jobdash.config.paths import default_config_path
 
     where = context.config_path or default_config_path()
     if context.as_json:
@@ -74,6 +74,10 @@ def show(context: CliContext) -> None:
     print_text("")
     print_text("[results]")
     facts([("folder", str(config.results_folder))])
+    for model, price in config.prices.items():
+        print_text("")
+        print_text(f'[prices."{model}"]')
+        facts([(name, str(value)) for name, value in asdict(price).items() if value is not None])
     if config.keys:
         print_text("")
         print_text("[keys]")
@@ -136,6 +140,7 @@ def _as_json(config: Config) -> dict[str, Any]:
         },
         "sync": {"fastest_ms": config.sync.fastest_ms, "slowest_ms": config.sync.slowest_ms},
         "results": {"folder": str(config.results_folder)},
+        "prices": {model: asdict(price) for model, price in config.prices.items()},
         "keys": dict(config.keys),
         "default_account": config.default_account,
         "warnings": list(config.warnings),

@@ -66,7 +66,7 @@ def command(
 
 def _fill(context: CliContext, count: int) -> None:
     from jobdash.cli.output import document, print_error, print_text
-    from jobdash.config.settings import database_path
+    from jobdash.config.paths import database_path
     from jobdash.demo.generated_jobs import sample_rows
     from jobdash.domain.time import system_clock
     from jobdash.operations.samples import fill_store

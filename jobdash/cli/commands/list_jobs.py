@@ -10,12 +10,12 @@ import click
 from jobdash.cli.command import SortOrderParam, command_with_context, pass_context
 from jobdash.cli.context import CliContext
 from jobdash.cli.job_json import job_json
-from jobdash.cli.list_output import JobListing, read_scope, read_sort
+from jobdash.cli.list_output import only_local, read_scope, read_sort
 from jobdash.cli.output import document_with
 from jobdash.cli.time_format import as_of
 from jobdash.domain.time import rfc3339, system_clock
 from jobdash.errors import UsageError
-from jobdash.operations.job_lookup import SORT_ORDERS
+from jobdash.operations.job_lookup import SORT_ORDERS, JobListing
 
 DEFAULT_LIMIT = 100
 
@@ -79,7 +79,7 @@ def _sync(context: CliContext) -> int:
 def _print_json(listing: JobListing, context: CliContext) -> None:
     browser, now = context.opened.browser, system_clock()
     total = browser.count(listing.scope)
-    moment = None if listing.only_local(browser) else as_of(browser, context.config)
+    moment = None if only_local(listing, browser) else as_of(browser, context.config)
     rest = {"total": total, "as_of": rfc3339(moment)}
     document_with("jobs", (job_json(job, now) for job in listing.jobs(browser)), rest)
 

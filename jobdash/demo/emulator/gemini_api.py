@@ -91,6 +91,7 @@ def gemini_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> St
             Route(f"/upload/{version}/files", api.upload, methods=["POST"]),
             Route(f"/download/{version}/files/{{id}}:download", api.download),
             Route(f"/{version}/files/{{id}}:download", api.download),
+            Route(f"/{version}/files", api.list_files, methods=["GET"]),
             Route(f"/{version}/files/{{id}}", api.get_file, methods=["GET"]),
             Route(f"/{version}/files/{{id}}", api.delete_file, methods=["DELETE"]),
             Route(f"/{version}/models", api.list_models),
@@ -147,6 +148,21 @@ class _Gemini:
         self._provider.account(session.key).files.add(file)
         shown = file_json(self._provider, file, file.content, _base_url(request))
         return JSONResponse({"file": shown}, headers={"X-Goog-Upload-Status": "final"})
+
+    async def list_files(self, request: Request) -> Response:
+        files = self._account(request).files
+        limit = read_number(request, "pageSize", default=10, highest=100)
+        shown: list[JsonObject] = []
+        for file in files.newest_first(after=request.query_params.get("pageToken")):
+            content = file_content(self._provider, file)
+            if content is not None:
+                shown.append(file_json(self._provider, file, content, _base_url(request)))
+            if len(shown) > limit:
+                break
+        answer: JsonObject = {"files": list(shown[:limit])}
+        if len(shown) > limit:
+            answer["nextPageToken"] = shown[limit - 1]["name"]
+        return JSONResponse(answer)
 
     async def get_file(self, request: Request) -> Response:
         return JSONResponse(file_json(self._provider, *self._file(request), _base_url(request)))

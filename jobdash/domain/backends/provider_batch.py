@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
+from jobdash.domain.describe.cost_text import so_far
 from jobdash.domain.describe.result_text import batches, ended_early, outcome_counts, results_gone, sent_again
 from jobdash.domain.items import CUT_OFF, RETRYABLE
 from jobdash.domain.job import CANCEL_STUCK_MS, JobDetails, JobRow
@@ -265,7 +266,13 @@ def _loses_results(plan: Plan, provider: str) -> bool:
 def _cancel_notes(plan: Plan) -> list[Note]:
     each = "each is asked" if len(plan.acting) > 1 else "it is asked"
     text = f"{each} to stop; this cannot be undone, and may take up to 10 minutes"
-    return [Note("At the provider", text), _partial(plan)]
+    return [Note("At the provider", text), _partial(plan), *_cost(plan.acting)]
+
+
+def _cost(decisions: Sequence[Decision]) -> list[Note]:
+    """Return what a cancel does not save, where that is known."""
+    text = so_far(decision.job for decision in decisions)
+    return [Note("Cost", f"finished so far: {text}, billed in any case")] if text else []
 
 
 def _force_fail_notes(plan: Plan) -> list[Note]:
@@ -309,7 +316,7 @@ def _remove_notes(plan: Plan) -> list[Note]:
     if unfinished and choices.cancel_first:
         when = "removed at once, whatever is answered" if choices.force else "removed when that is confirmed"
         text = f"{_asked_to_stop(unfinished)}; {when}"
-        found += [Note("At the provider", text, warning=True), _partial(plan)]
+        found += [Note("At the provider", text, warning=True), _partial(plan), *_cost(unfinished)]
     elif unfinished and choices.record:
         text = f"{quantity(len(unfinished), 'job')} not finished: left running at the provider, and billed"
         found.append(Note("Not cancelled", text, warning=True))

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from jobdash.domain.fields import JOB_FIELDS, Match, in_order
 from jobdash.domain.filter import conditions
 from jobdash.domain.filter.conditions import DERIVED_WORDS, Condition, Conditions
+from jobdash.domain.money import MICROS
 from jobdash.domain.status import TERMINAL, UNFINISHED, Completeness, Status
 from jobdash.domain.text import encodable
 from jobdash.domain.time import DAY, MINUTE, parse_span
@@ -37,13 +38,16 @@ _STATUS_WORDS: dict[str, frozenset[Status]] = {str(status): frozenset({status}) 
     "unfinished": UNFINISHED,
     "finished": TERMINAL,
 }
-_COMPARED = frozenset({Match.NUMBER, Match.AGE, Match.TIME})
+_COMPARED = frozenset({Match.NUMBER, Match.MONEY, Match.AGE, Match.TIME})
 """What has an order; all else is equal to a value or not."""
 _ORDER = ("<", ">", "<=", ">=")
 _LONGEST_VALUE = 2_000
 """Characters of one value: SQLite looks for no pattern of more than 50,000 bytes."""
 _MOST_PARAMETERS = 10_000
 """Of a whole filter: a query holds it twice, and SQLite takes 32,766."""
+
+_RICHEST = 1e12
+"""Dollars; a store holds no such amount."""
 
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+|["']""")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
@@ -172,6 +176,18 @@ def _number(word: _Word) -> Condition:
     return conditions.number(word.column, word.op if word.op in _ORDER else "=", numbers)
 
 
+def _money(word: _Word) -> Condition:
+    """Read ``cost>1.50``, in dollars; ``cost:0`` is what cost nothing."""
+    try:
+        amounts = [float(value.removeprefix("$").replace("_", "")) for value in word.values]
+    except ValueError:
+        raise word.error(f"{word.field}{word.op} wants an amount in dollars, like 1.50") from None
+    if not all(abs(amount) < _RICHEST for amount in amounts):
+        raise word.error(f"{word.field}{word.op}: that amount is too large")
+    micros = [round(amount * MICROS) for amount in amounts]
+    return conditions.number(word.column, word.op if word.op in _ORDER else "=", micros)
+
+
 def _age(word: _Word) -> Condition:
     """Read ``age>2h``, ``older:2h``, ``newer:2h``."""
     op = word.op
@@ -217,6 +233,7 @@ _READERS: dict[Match, Callable[[_Word], Condition]] = {
     Match.TEXT: _piece,
     Match.EQUAL: lambda word: conditions.equals(word.column, word.values),
     Match.NUMBER: _number,
+    Match.MONEY: _money,
     Match.AGE: _age,
     Match.TIME: _time,
     Match.ID: _id,

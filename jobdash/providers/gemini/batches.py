@@ -16,11 +16,11 @@ from google import genai
 from google.genai import types
 
 from jobdash.domain.account import Account
-from jobdash.domain.remote_job import RemoteError, RemoteJob
+from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound, Unavailable
-from jobdash.providers.base import RemotePage, Submission
+from jobdash.providers.base import FilePage, RemotePage, Submission
 from jobdash.providers.gemini.info import INFO
 from jobdash.providers.gemini.inline import OperationReader
 from jobdash.providers.http import Deadlines, opened
@@ -39,6 +39,8 @@ from jobdash.providers.results import remote_error
 API_VERSION = "v1beta"
 """What the public documentation of batches uses; the SDK's own default is v1."""
 PAGE = 50
+FILES_PAGE = 100
+"""The largest page of the list of files."""
 """Batches with inline results make a list heavy: small pages."""
 
 WINDOW_MS = 48 * 3600 * 1000
@@ -160,6 +162,13 @@ class GeminiBatches(HttpAdapter):
             )
         await self._http.ask(self._files.delete(name=file_id))
 
+    async def files(self, cursor: str | None = None) -> FilePage:
+        """Return one page of the project's files; that one is of a batch shows in its type alone."""
+        config = types.ListFilesConfig(page_size=FILES_PAGE, page_token=cursor)
+        page = mapping(await self._http.ask(self._files.list(config=config)))
+        files = readable(items(page.get("files")), _read_file)
+        return FilePage(files, text(page.get("nextPageToken")))
+
     async def upload(self, submission: Submission) -> str:
         """Upload the file of a submit, read piece by piece as it is sent."""
         config = types.UploadFileConfig(display_name=signed_name(submission), mime_type="jsonl")
@@ -262,6 +271,28 @@ def unsigned_name(display_name: str | None) -> tuple[str | None, str | None]:
     """Return the name and our key from a display name; the key is None where jobdash did not sign."""
     match = _SIGNED.fullmatch(display_name or "")
     return (match["name"] or None, match["key"]) if match else (display_name, None)
+
+
+def _read_file(value: object) -> RemoteFile:
+    file = mapping(value)
+    name = text(file.get("name"))
+    if name is None:
+        raise not_expected("a file", value)
+    lines = "json" in (text(file.get("mimeType")) or "")
+    return RemoteFile(
+        name,
+        text(file.get("displayName")),
+        _number(file.get("sizeBytes")),
+        rfc3339_ms(file.get("createTime")),
+        rfc3339_ms(file.get("expirationTime")),
+        lines or text(file.get("source")) == "GENERATED",
+    )
+
+
+def _number(value: object) -> int | None:
+    """Return a number that is written as a text, as the API writes 64 bits."""
+    word = text(value)
+    return int(word) if word is not None and word.isascii() and word.isdigit() else whole(value)
 
 
 def read_job(value: object) -> RemoteJob:

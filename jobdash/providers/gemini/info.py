@@ -24,6 +24,8 @@ INFO = ProviderInfo(
     suggested_env="GEMINI_API_KEY",
     base_url_env="GOOGLE_GEMINI_BASE_URL",
     keeps_input="48 h",
+    price_id="google",
+    priced_model="jobdash.providers.gemini.models:priced_model",
     unused_settings={
         "organization": "Gemini knows none",
         "project": "Gemini knows none; the key belongs to one",

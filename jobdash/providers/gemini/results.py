@@ -35,6 +35,7 @@ def _completion(response: Mapping[str, object]) -> Completion:
         cut_off=cut is not None,
         input_tokens=_first(whole(usage.get("promptTokenCount")), whole(response.get("tokenCount"))),
         output_tokens=sum(known) if known else None,
+        cached_tokens=whole(usage.get("cachedContentTokenCount")),
     )
 
 

@@ -13,10 +13,10 @@ from typing import Any, Self
 import openai
 
 from jobdash.domain.account import query_of
-from jobdash.domain.remote_job import RemoteError, RemoteJob
+from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import RemotePage, Submission
+from jobdash.providers.base import FilePage, RemotePage, Submission
 from jobdash.providers.http import opened
 from jobdash.providers.http_adapter import HttpAdapter, created
 from jobdash.providers.json_values import (
@@ -34,12 +34,16 @@ from jobdash.providers.json_values import (
 )
 from jobdash.providers.openai.info import INFO
 from jobdash.providers.openai.input import LONGEST_VALUE, wrong_tags
+from jobdash.providers.openai.results import token_counts
 from jobdash.providers.refusals import not_expected
 from jobdash.providers.results import remote_error
 
 OWN_KEY_ENV = "OPENAI_API_KEY"
 PAGE = 100
 """The largest page the list gives."""
+
+FILES_PAGE = 1_000
+"""Files asked for at once; the list gives up to 10,000."""
 
 SUBMIT_KEY = "jobdash_key"
 """The metadata entry that carries our own word for a submit."""
@@ -133,6 +137,16 @@ class OpenAIBatches(HttpAdapter):
         answered = await self._http.ask(self._client.files.delete(file_id))
         if answered is not None and mapping(answered).get("deleted") is not True:
             raise BadResponse(f"the provider does not say that {file_id} is deleted")
+
+    async def files(self, cursor: str | None = None) -> FilePage:
+        """Return one page of the account's files, whatever their purpose, newest first."""
+        call = self._client.files.list(after=cursor or openai.omit, limit=FILES_PAGE)
+        page = mapping(await self._http.ask(call))
+        if not isinstance(page.get("data"), list):
+            raise not_expected("a list of files", page)
+        files = readable(items(page.get("data")), _read_file)
+        more = yes_or_no(page.get("has_more")) and files
+        return FilePage(files, files[-1].id if more else None)
 
     async def upload(self, submission: Submission) -> str:
         """Upload the file of a submit, read piece by piece as it is sent."""
@@ -229,9 +243,25 @@ def read_job(value: object) -> RemoteJob:
         failed=failed,
         errors=_errors(batch.get("errors")) or _errors(batch.get("error")),
         usage=dict(mapping(batch.get("usage"))) or None,
+        **_tokens(mapping(batch.get("usage")), status, succeeded),
         files={role: word for role, key in _FILES.items() if (word := text(batch.get(key)))},
         metadata=metadata,
         submit_key=metadata.get(SUBMIT_KEY),
+    )
+
+
+def _read_file(value: object) -> RemoteFile:
+    file = mapping(value)
+    file_id = text(file.get("id"))
+    if file_id is None:
+        raise not_expected("a file", value)
+    return RemoteFile(
+        file_id,
+        text(file.get("filename")),
+        whole(file.get("bytes")),
+        moment_ms(file.get("created_at")),
+        moment_ms(file.get("expires_at")),
+        (text(file.get("purpose")) or "").startswith("batch"),
     )
 
 
@@ -266,6 +296,15 @@ def _counts(counts: Mapping[str, object]) -> tuple[int | None, int | None, int |
     """Total, succeeded, failed. All are zero before the file has been counted: unknown."""
     total, succeeded, failed = (whole(counts.get(key)) for key in ("total", "completed", "failed"))
     return (total, succeeded, failed) if total or succeeded or failed else (None, None, None)
+
+
+def _tokens(usage: Mapping[str, object], status: Status, succeeded: int | None) -> dict[str, int | None]:
+    """Return the tokens of a batch. Zeros are written before anything is counted, too: unknown, unless it
+    has ended and nothing of it succeeded.
+    """
+    found = token_counts(usage)
+    counted = any(found.values()) or (status in TERMINAL and not succeeded)
+    return found if counted else {}
 
 
 def _finished(batch: Mapping[str, object]) -> int | None:

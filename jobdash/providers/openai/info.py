@@ -22,5 +22,7 @@ INFO = ProviderInfo(
     request_fields=("custom_id", "method", "url", "body"),
     key_envs=("OPENAI_API_KEY",),
     base_url_env="OPENAI_BASE_URL",
+    price_id="openai",
+    priced_model="jobdash.providers.openai.models:priced_model",
     unused_settings={"api_version": "the version is a part of base_url (…/v1, or …?api-version=…)"},
 )

@@ -38,9 +38,21 @@ def _completion(body: Mapping[str, object]) -> Completion:
     return Completion(
         finish_reason=cut or next((reason for reason in reasons if reason), None),
         cut_off=cut is not None,
-        input_tokens=_tokens(usage, "input_tokens", "prompt_tokens"),
-        output_tokens=_tokens(usage, "output_tokens", "completion_tokens"),
+        **token_counts(usage),
     )
+
+
+def token_counts(usage: Mapping[str, object]) -> dict[str, int | None]:
+    """Return the tokens of a ``usage``, of a batch or a line, as `Completion` and `RemoteJob` name them.
+
+    Chat completions and embeddings have other words for what batches and responses call input and output.
+    """
+    details = mapping(usage.get("input_tokens_details")) or mapping(usage.get("prompt_tokens_details"))
+    return {
+        "input_tokens": _tokens(usage, "input_tokens", "prompt_tokens"),
+        "output_tokens": _tokens(usage, "output_tokens", "completion_tokens"),
+        "cached_tokens": whole(details.get("cached_tokens")),
+    }
 
 
 def _tokens(usage: Mapping[str, object], *names: str) -> int | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from jobdash.domain.describe.result_text import outcome_counts
 from jobdash.domain.job import JobRow
 from jobdash.domain.results import ResultCounts
+from jobdash.domain.text import encodable
 from jobdash.store.commands.base import JobWrites
 from jobdash.store.records import Refusal
 from jobdash.store.sanitize import stored_number
@@ -37,20 +38,19 @@ class ResultWrites(JobWrites):
         A removed job keeps them, too; Refusal when there is no such job any more.
         """
         with self._transaction() as connection:
-            if self._row(connection, job_id) is None:
+            if (row := self._row(connection, job_id)) is None:
                 return Refusal("no such job any more", None)
             now = self._clock()
             self._set(
                 connection,
                 job_id,
                 fetched_at=now,
-                results_folder=str(folder),
+                results_folder=encodable(str(folder)),
                 results_ok=counts.ok,
                 results_error=counts.error,
                 results_cut_off=counts.cut_off,
                 results_missing=counts.missing,
-                input_tokens=stored_number(counts.input_tokens),
-                output_tokens=stored_number(counts.output_tokens),
+                **_tokens(row, counts),
             )
             row = self._row_now(connection, job_id)
             self._add_event(connection, now, "fetch", row, "done", f"{outcome_counts(counts)}: {folder}")
@@ -71,3 +71,15 @@ class ResultWrites(JobWrites):
         """Write when the provider deletes a batch's results, milliseconds UTC."""
         with self._transaction() as connection:
             self._set(connection, job_id, results_expire_at=stored_number(at))
+
+
+def _tokens(row: JobRow, counts: ResultCounts) -> dict[str, int | None]:
+    """Return the columns of the tokens summed over lines; what the provider says of the batch stays."""
+    if row.tokens is not None:
+        return {}
+    return {
+        "input_tokens": stored_number(counts.input_tokens),
+        "output_tokens": stored_number(counts.output_tokens),
+        "cached_tokens": stored_number(counts.cached_tokens),
+        "cost_stale": 1,
+    }

@@ -1,11 +1,14 @@
 -- job_row
-SELECT job.id, job.started_at, job.finished_at, job.expires_at, job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.public_id, job.provider, job.account, job.remote_id, job.name, job.status, job.remote_status, job.raw_status, job.verdict, job.created_at, job.updated_at, job.cancel_requested_at, job.removed_at, job.gone_at, job.error, job.left_behind, job.lease_until, job.removing, job.cancel_doubt, job.fence, job.revision, job.done_before, job.origin, job.fetched_at, job.results_ok, job.results_error, job.results_cut_off, job.results_missing, job.input_tokens, job.output_tokens, job.results_expire_at FROM job WHERE job.id = :job_key;
+SELECT job.id, job.started_at, job.finished_at, job.expires_at, job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.input_tokens, job.output_tokens, job.cached_tokens, job.public_id, job.provider, job.account, job.remote_id, job.name, job.status, job.remote_status, job.raw_status, job.verdict, job.created_at, job.updated_at, job.cancel_requested_at, job.removed_at, job.gone_at, job.error, job.left_behind, job.lease_until, job.removing, job.cancel_doubt, job.fence, job.revision, job.done_before, job.origin, job.fetched_at, job.results_ok, job.results_error, job.results_cut_off, job.results_missing, job.results_expire_at, job.cost, job.cost_is_upper_bound FROM job WHERE job.id = :job_key;
 
 -- set_job
 UPDATE job SET {columns} WHERE job.id = :job_key;
 
 -- set_job_and_fence
 UPDATE job SET {columns}, fence=(job.fence + 1), owner=NULL, last_owner=coalesce(job.owner, job.last_owner), lease_until=NULL WHERE job.id = :job_key;
+
+-- set_cost
+UPDATE job SET cost=:micros, cost_is_upper_bound=:bound, cost_stale=NULL WHERE job.id = :job_key AND job.input_tokens IS :read AND job.output_tokens IS :written AND job.cached_tokens IS :cached AND job.model IS :model_name;
 
 -- public_ids
 SELECT job.public_id FROM job WHERE job.public_id IN ({words});
@@ -17,16 +20,16 @@ SELECT job.files FROM job WHERE job.id = :job_key;
 SELECT job.results_folder, job.submit_key FROM job WHERE job.id = :job_key;
 
 -- known_by_id
-SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.usage, job.files, job.remote_metadata, job.raw_status, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.id = :job_key;
+SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.input_tokens, job.output_tokens, job.cached_tokens, job.usage, job.files, job.remote_metadata, job.raw_status, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.id = :job_key;
 
 -- known_by_remote_id
-SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.usage, job.files, job.remote_metadata, job.raw_status, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.remote_id IN ({words}) AND job.provider = :provider AND job.origin = :origin;
+SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.input_tokens, job.output_tokens, job.cached_tokens, job.usage, job.files, job.remote_metadata, job.raw_status, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.remote_id IN ({words}) AND job.provider = :provider AND job.origin = :origin;
 
 -- known_by_submit_key
-SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.usage, job.files, job.remote_metadata, job.raw_status, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.submit_key IN ({words}) AND job.remote_id IS NULL AND job.provider = :provider;
+SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.input_tokens, job.output_tokens, job.cached_tokens, job.usage, job.files, job.remote_metadata, job.raw_status, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.submit_key IN ({words}) AND job.remote_id IS NULL AND job.provider = :provider;
 
 -- known_by_input_file
-SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.usage, job.files, job.remote_metadata, job.raw_status, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.remote_id IS NULL AND job.remote_status IN ('cancelling', 'finalizing', 'in_progress', 'pending', 'unknown', 'validating') AND job.provider = :provider AND job.origin = :origin AND json_extract(job.files, '$.input') IN ({words});
+SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.input_tokens, job.output_tokens, job.cached_tokens, job.usage, job.files, job.remote_metadata, job.raw_status, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at FROM job WHERE job.remote_id IS NULL AND job.remote_status IN ('cancelling', 'finalizing', 'in_progress', 'pending', 'unknown', 'validating') AND job.provider = :provider AND job.origin = :origin AND json_extract(job.files, '$.input') IN ({words});
 
 -- mark_seen
 UPDATE job SET seen_at=:asked, unchanged_polls=CASE WHEN :unchanged THEN job.unchanged_polls + 1 ELSE 0 END WHERE job.id = :job_key AND (job.seen_at IS NULL OR job.seen_at < :asked OR job.seen_at > :ahead);
@@ -38,7 +41,7 @@ SELECT max(job.id) AS max_1 FROM job;
 SELECT job.id, job.remote_id FROM job WHERE job.id > :last ORDER BY job.id;
 
 -- insert_listed_job
-INSERT INTO job (public_id, provider, account, origin, remote_id, submit_key, name, remote_status, raw_status, cancel_requested_at, cancel_reason, verdict, verdict_at, verdict_reason, model, endpoint, total, succeeded, failed, cancelled, expired, error, errors, usage, files, remote_metadata, created_at, started_at, finished_at, expires_at, seen_at, not_found_at, gone_at, removed_at, removing, left_behind, parent_id, superseded_by, owner, last_owner, lease_until, done_before, fetched_at, results_folder, results_ok, results_error, results_cut_off, results_missing, input_tokens, output_tokens, results_expire_at, updated_at) VALUES (:public_id, :provider, :account, :origin, :remote_id, :submit_key, :name, :remote_status, :raw_status, :cancel_requested_at, :cancel_reason, :verdict, :verdict_at, :verdict_reason, :model, :endpoint, :total, :succeeded, :failed, :cancelled, :expired, :error, :errors, :usage, :files, :remote_metadata, :created_at, :started_at, :finished_at, :expires_at, :seen_at, :not_found_at, :gone_at, :removed_at, :removing, :left_behind, :parent_id, :superseded_by, :owner, :last_owner, :lease_until, :done_before, :fetched_at, :results_folder, :results_ok, :results_error, :results_cut_off, :results_missing, :input_tokens, :output_tokens, :results_expire_at, :updated_at);
+INSERT INTO job (public_id, provider, account, origin, remote_id, submit_key, name, remote_status, raw_status, cancel_requested_at, cancel_reason, verdict, verdict_at, verdict_reason, model, endpoint, total, succeeded, failed, cancelled, expired, error, errors, usage, files, remote_metadata, created_at, started_at, finished_at, expires_at, seen_at, not_found_at, gone_at, removed_at, removing, left_behind, parent_id, superseded_by, owner, last_owner, lease_until, done_before, fetched_at, results_folder, results_ok, results_error, results_cut_off, results_missing, input_tokens, output_tokens, results_expire_at, cached_tokens, cost, cost_is_upper_bound, cost_stale, updated_at) VALUES (:public_id, :provider, :account, :origin, :remote_id, :submit_key, :name, :remote_status, :raw_status, :cancel_requested_at, :cancel_reason, :verdict, :verdict_at, :verdict_reason, :model, :endpoint, :total, :succeeded, :failed, :cancelled, :expired, :error, :errors, :usage, :files, :remote_metadata, :created_at, :started_at, :finished_at, :expires_at, :seen_at, :not_found_at, :gone_at, :removed_at, :removing, :left_behind, :parent_id, :superseded_by, :owner, :last_owner, :lease_until, :done_before, :fetched_at, :results_folder, :results_ok, :results_error, :results_cut_off, :results_missing, :input_tokens, :output_tokens, :results_expire_at, :cached_tokens, :cost, :cost_is_upper_bound, :cost_stale, :updated_at);
 
 -- insert_submitted_job
 INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_status, raw_status, model, endpoint, total, created_at, parent_id) VALUES (:public_id, :provider, :account, :origin, :submit_key, :name, :remote_status, :raw_status, :model, :endpoint, :total, :created_at, :parent_id);
@@ -75,6 +78,9 @@ DELETE FROM item WHERE item.job_id = :job_key AND item.seq >= :first AND item.se
 
 -- insert_event
 INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, account, result, detail, bulk) VALUES (:at, :actor, :face, :action, :job_id, :job_public_id, :job_name, :account, :result, :detail, :bulk);
+
+-- set_reviewed
+INSERT INTO review (job_id, at) VALUES (:job_id, :at) ON CONFLICT (job_id) DO UPDATE SET at = excluded.at;
 
 -- insert_intent
 INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline, earlier_cancel_requested_at, target, choices, bulk) VALUES (:kind, :account, :job_id, :owner, :actor, :opened_at, :deadline, :earlier_cancel_requested_at, :target, :choices, :bulk);
@@ -135,3 +141,21 @@ UPDATE account SET next_poll_at=0;
 
 -- poll_soon
 UPDATE account SET next_poll_at=:now WHERE account.name = :account AND account.next_poll_at > :now;
+
+-- notified_event
+SELECT meta.notified_event FROM meta;
+
+-- set_notified_event
+UPDATE meta SET notified_event=:event;
+
+-- last_event_id
+SELECT max(event.id) AS max_1 FROM event;
+
+-- ends_behind
+SELECT event.job_id, event.action, event.at FROM event WHERE event.id > :event AND event.job_id IS NOT NULL AND event.action IN ('finished', 'end', 'stalled', 'results-gone-soon') ORDER BY event.id;
+
+-- newly_stalled_jobs
+SELECT job.id FROM job WHERE job.tab = 1 AND job.status = 'in_progress' AND job.lease_until < :now AND NOT (EXISTS (SELECT * FROM event WHERE event.job_id = job.id AND event.action = 'stalled' AND event.at >= job.lease_until));
+
+-- results_newly_gone_soon
+SELECT job.id FROM job WHERE job.results_expire_at > :now AND job.results_expire_at <= :soon AND job.fetched_at IS NULL AND job.removed_at IS NULL AND NOT (EXISTS (SELECT * FROM event WHERE event.job_id = job.id AND event.action = 'results-gone-soon'));

@@ -54,6 +54,19 @@ class JobReads(ReadConnection):
         """Return everything known of a job, removed or not."""
         return self.jobs([job_id]).get(job_id)
 
+    def known_files(self, provider: str, origin: str) -> frozenset[str]:
+        """Return the ids of all files at a server that jobs name, removed jobs too."""
+        sql = (
+            "SELECT file.value FROM job, json_each(job.files) AS file"
+            " WHERE job.provider = ? AND job.origin = ? AND file.value IS NOT NULL"
+        )
+        return frozenset(str(value) for (value,) in self._all(sql, [provider, origin]))
+
+    def results_folders(self) -> list[str]:
+        """Return the folders into which results were fetched."""
+        sql = "SELECT DISTINCT results_folder FROM job WHERE results_folder IS NOT NULL"
+        return [str(folder) for (folder,) in self._all(sql, [])]
+
     def jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         """Return everything known of jobs by id, removed ones too; unknown ids are left out."""
         found: dict[int, JobDetails] = {}

@@ -22,11 +22,16 @@ from jobdash.store.schema.tables import NOW_MS, Base
 from jobdash.store.statements import STATEMENTS_FILE
 
 SILENT = frozenset(
-    {"id", "public_id", "seen_at", "not_found_at", "updated_at", "revision", "done_before", "unchanged_polls"}
-)
+    {
+        "id", "public_id", "seen_at", "not_found_at", "updated_at", "revision", "done_before",
+        "unchanged_polls", "cost_stale",
+    }
+)  # fmt: skip
 """Columns of a job whose change makes no new revision: no row is read again for them."""
-UNSEEN = SILENT | {"fence", "owner", "last_owner", "lease_until", "submit_key", "origin"}
-"""Columns that are not shown: their change makes a revision, and leaves ``updated_at`` alone."""
+UNSEEN = SILENT | {
+    "fence", "owner", "last_owner", "lease_until", "submit_key", "origin", "cost", "cost_is_upper_bound",
+}  # fmt: skip
+"""Columns that are not shown, or computed here: their change makes a revision, and leaves ``updated_at``."""
 
 _TALLY_COLUMNS = "account, remote_status, cancel_requested_at, verdict, gone_at, removed_at"
 _TALLY_UP = (

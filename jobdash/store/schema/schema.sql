@@ -64,6 +64,12 @@ CREATE TABLE job (
 	input_tokens INTEGER,
 	output_tokens INTEGER,
 	results_expire_at INTEGER,
+	cached_tokens INTEGER,
+	cost INTEGER,
+	cost_is_upper_bound INTEGER,
+	cost_stale INTEGER,
+	cost_key INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(cost, -1)) VIRTUAL,
+	tokens INTEGER GENERATED ALWAYS AS (CASE WHEN coalesce(input_tokens, output_tokens) IS NOT NULL THEN coalesce(input_tokens, 0) + coalesce(output_tokens, 0) END) VIRTUAL,
 	CONSTRAINT remote_status_known CHECK ((remote_status = 'cancelled' OR remote_status = 'cancelling' OR remote_status = 'completed' OR remote_status = 'expired' OR remote_status = 'failed' OR remote_status = 'finalizing' OR remote_status = 'in_progress' OR remote_status = 'pending' OR remote_status = 'unknown' OR remote_status = 'validating')),
 	CONSTRAINT verdict_known CHECK (verdict = 'force_failed'),
 	CONSTRAINT cancel_doubt_is_boolean CHECK (cancel_doubt IN (0, 1)),
@@ -112,6 +118,7 @@ CREATE TABLE tally (
 CREATE TABLE meta (
 	id INTEGER NOT NULL,
 	revision INTEGER NOT NULL,
+	notified_event INTEGER,
 	PRIMARY KEY (id),
 	CONSTRAINT one_row CHECK (id = 1)
 );
@@ -185,6 +192,13 @@ CREATE TABLE item (
 )
  WITHOUT ROWID;
 
+CREATE TABLE review (
+	job_id INTEGER NOT NULL,
+	at INTEGER NOT NULL,
+	PRIMARY KEY (job_id),
+	FOREIGN KEY(job_id) REFERENCES job (id) ON DELETE CASCADE
+);
+
 CREATE INDEX event_at ON event (at);
 
 CREATE INDEX event_bulk ON event (bulk);
@@ -197,11 +211,17 @@ CREATE INDEX intent_open_job ON intent (job_id) WHERE closed_at IS NULL;
 
 CREATE INDEX item_outcome ON item (job_id, outcome, seq);
 
+CREATE INDEX job_cost_stale ON job (cost_stale) WHERE cost_stale IS NOT NULL;
+
 CREATE INDEX job_parent ON job (parent_id);
+
+CREATE INDEX job_results_expire ON job (results_expire_at) WHERE results_expire_at IS NOT NULL;
 
 CREATE INDEX job_revision ON job (revision);
 
 CREATE INDEX job_shown_account ON job (shown, account);
+
+CREATE INDEX job_shown_cost ON job (shown, cost_key);
 
 CREATE INDEX job_shown_created ON job (shown, created_at);
 
@@ -218,6 +238,8 @@ CREATE INDEX job_shown_updated ON job (shown, updated_at);
 CREATE INDEX job_submit_key ON job (submit_key) WHERE submit_key IS NOT NULL;
 
 CREATE INDEX job_tab_account ON job (tab, account);
+
+CREATE INDEX job_tab_cost ON job (tab, cost_key);
 
 CREATE INDEX job_tab_created ON job (tab, created_at);
 
@@ -251,11 +273,11 @@ CREATE TRIGGER job_inserted AFTER INSERT ON job BEGIN
   INSERT INTO tally (account, tab, n) VALUES (new.account, new.tab, 1) ON CONFLICT (account, tab) DO UPDATE SET n = n + 1;
 END;
 
-CREATE TRIGGER job_changed AFTER UPDATE OF provider, account, origin, remote_id, submit_key, name, remote_status, raw_status, cancel_requested_at, cancel_reason, cancel_doubt, verdict, verdict_at, verdict_reason, model, endpoint, total, succeeded, failed, cancelled, expired, error, errors, usage, files, remote_metadata, created_at, started_at, finished_at, expires_at, gone_at, removed_at, removing, left_behind, parent_id, superseded_by, attempt, fence, owner, last_owner, lease_until, fetched_at, results_folder, results_ok, results_error, results_cut_off, results_missing, input_tokens, output_tokens, results_expire_at ON job
-WHEN old.provider IS NOT new.provider OR old.account IS NOT new.account OR old.origin IS NOT new.origin OR old.remote_id IS NOT new.remote_id OR old.submit_key IS NOT new.submit_key OR old.name IS NOT new.name OR old.remote_status IS NOT new.remote_status OR old.raw_status IS NOT new.raw_status OR old.cancel_requested_at IS NOT new.cancel_requested_at OR old.cancel_reason IS NOT new.cancel_reason OR old.cancel_doubt IS NOT new.cancel_doubt OR old.verdict IS NOT new.verdict OR old.verdict_at IS NOT new.verdict_at OR old.verdict_reason IS NOT new.verdict_reason OR old.model IS NOT new.model OR old.endpoint IS NOT new.endpoint OR old.total IS NOT new.total OR old.succeeded IS NOT new.succeeded OR old.failed IS NOT new.failed OR old.cancelled IS NOT new.cancelled OR old.expired IS NOT new.expired OR old.error IS NOT new.error OR old.errors IS NOT new.errors OR old.usage IS NOT new.usage OR old.files IS NOT new.files OR old.remote_metadata IS NOT new.remote_metadata OR old.created_at IS NOT new.created_at OR old.started_at IS NOT new.started_at OR old.finished_at IS NOT new.finished_at OR old.expires_at IS NOT new.expires_at OR old.gone_at IS NOT new.gone_at OR old.removed_at IS NOT new.removed_at OR old.removing IS NOT new.removing OR old.left_behind IS NOT new.left_behind OR old.parent_id IS NOT new.parent_id OR old.superseded_by IS NOT new.superseded_by OR old.attempt IS NOT new.attempt OR old.fence IS NOT new.fence OR old.owner IS NOT new.owner OR old.last_owner IS NOT new.last_owner OR old.lease_until IS NOT new.lease_until OR old.fetched_at IS NOT new.fetched_at OR old.results_folder IS NOT new.results_folder OR old.results_ok IS NOT new.results_ok OR old.results_error IS NOT new.results_error OR old.results_cut_off IS NOT new.results_cut_off OR old.results_missing IS NOT new.results_missing OR old.input_tokens IS NOT new.input_tokens OR old.output_tokens IS NOT new.output_tokens OR old.results_expire_at IS NOT new.results_expire_at BEGIN
+CREATE TRIGGER job_changed AFTER UPDATE OF provider, account, origin, remote_id, submit_key, name, remote_status, raw_status, cancel_requested_at, cancel_reason, cancel_doubt, verdict, verdict_at, verdict_reason, model, endpoint, total, succeeded, failed, cancelled, expired, error, errors, usage, files, remote_metadata, created_at, started_at, finished_at, expires_at, gone_at, removed_at, removing, left_behind, parent_id, superseded_by, attempt, fence, owner, last_owner, lease_until, fetched_at, results_folder, results_ok, results_error, results_cut_off, results_missing, input_tokens, output_tokens, results_expire_at, cached_tokens, cost, cost_is_upper_bound ON job
+WHEN old.provider IS NOT new.provider OR old.account IS NOT new.account OR old.origin IS NOT new.origin OR old.remote_id IS NOT new.remote_id OR old.submit_key IS NOT new.submit_key OR old.name IS NOT new.name OR old.remote_status IS NOT new.remote_status OR old.raw_status IS NOT new.raw_status OR old.cancel_requested_at IS NOT new.cancel_requested_at OR old.cancel_reason IS NOT new.cancel_reason OR old.cancel_doubt IS NOT new.cancel_doubt OR old.verdict IS NOT new.verdict OR old.verdict_at IS NOT new.verdict_at OR old.verdict_reason IS NOT new.verdict_reason OR old.model IS NOT new.model OR old.endpoint IS NOT new.endpoint OR old.total IS NOT new.total OR old.succeeded IS NOT new.succeeded OR old.failed IS NOT new.failed OR old.cancelled IS NOT new.cancelled OR old.expired IS NOT new.expired OR old.error IS NOT new.error OR old.errors IS NOT new.errors OR old.usage IS NOT new.usage OR old.files IS NOT new.files OR old.remote_metadata IS NOT new.remote_metadata OR old.created_at IS NOT new.created_at OR old.started_at IS NOT new.started_at OR old.finished_at IS NOT new.finished_at OR old.expires_at IS NOT new.expires_at OR old.gone_at IS NOT new.gone_at OR old.removed_at IS NOT new.removed_at OR old.removing IS NOT new.removing OR old.left_behind IS NOT new.left_behind OR old.parent_id IS NOT new.parent_id OR old.superseded_by IS NOT new.superseded_by OR old.attempt IS NOT new.attempt OR old.fence IS NOT new.fence OR old.owner IS NOT new.owner OR old.last_owner IS NOT new.last_owner OR old.lease_until IS NOT new.lease_until OR old.fetched_at IS NOT new.fetched_at OR old.results_folder IS NOT new.results_folder OR old.results_ok IS NOT new.results_ok OR old.results_error IS NOT new.results_error OR old.results_cut_off IS NOT new.results_cut_off OR old.results_missing IS NOT new.results_missing OR old.input_tokens IS NOT new.input_tokens OR old.output_tokens IS NOT new.output_tokens OR old.results_expire_at IS NOT new.results_expire_at OR old.cached_tokens IS NOT new.cached_tokens OR old.cost IS NOT new.cost OR old.cost_is_upper_bound IS NOT new.cost_is_upper_bound BEGIN
   UPDATE meta SET revision = revision + 1;
   UPDATE job SET revision = (SELECT revision FROM meta),
-    updated_at = CASE WHEN old.provider IS NOT new.provider OR old.account IS NOT new.account OR old.remote_id IS NOT new.remote_id OR old.name IS NOT new.name OR old.remote_status IS NOT new.remote_status OR old.raw_status IS NOT new.raw_status OR old.cancel_requested_at IS NOT new.cancel_requested_at OR old.cancel_reason IS NOT new.cancel_reason OR old.cancel_doubt IS NOT new.cancel_doubt OR old.verdict IS NOT new.verdict OR old.verdict_at IS NOT new.verdict_at OR old.verdict_reason IS NOT new.verdict_reason OR old.model IS NOT new.model OR old.endpoint IS NOT new.endpoint OR old.total IS NOT new.total OR old.succeeded IS NOT new.succeeded OR old.failed IS NOT new.failed OR old.cancelled IS NOT new.cancelled OR old.expired IS NOT new.expired OR old.error IS NOT new.error OR old.errors IS NOT new.errors OR old.usage IS NOT new.usage OR old.files IS NOT new.files OR old.remote_metadata IS NOT new.remote_metadata OR old.created_at IS NOT new.created_at OR old.started_at IS NOT new.started_at OR old.finished_at IS NOT new.finished_at OR old.expires_at IS NOT new.expires_at OR old.gone_at IS NOT new.gone_at OR old.removed_at IS NOT new.removed_at OR old.removing IS NOT new.removing OR old.left_behind IS NOT new.left_behind OR old.parent_id IS NOT new.parent_id OR old.superseded_by IS NOT new.superseded_by OR old.attempt IS NOT new.attempt OR old.fetched_at IS NOT new.fetched_at OR old.results_folder IS NOT new.results_folder OR old.results_ok IS NOT new.results_ok OR old.results_error IS NOT new.results_error OR old.results_cut_off IS NOT new.results_cut_off OR old.results_missing IS NOT new.results_missing OR old.input_tokens IS NOT new.input_tokens OR old.output_tokens IS NOT new.output_tokens OR old.results_expire_at IS NOT new.results_expire_at
+    updated_at = CASE WHEN old.provider IS NOT new.provider OR old.account IS NOT new.account OR old.remote_id IS NOT new.remote_id OR old.name IS NOT new.name OR old.remote_status IS NOT new.remote_status OR old.raw_status IS NOT new.raw_status OR old.cancel_requested_at IS NOT new.cancel_requested_at OR old.cancel_reason IS NOT new.cancel_reason OR old.cancel_doubt IS NOT new.cancel_doubt OR old.verdict IS NOT new.verdict OR old.verdict_at IS NOT new.verdict_at OR old.verdict_reason IS NOT new.verdict_reason OR old.model IS NOT new.model OR old.endpoint IS NOT new.endpoint OR old.total IS NOT new.total OR old.succeeded IS NOT new.succeeded OR old.failed IS NOT new.failed OR old.cancelled IS NOT new.cancelled OR old.expired IS NOT new.expired OR old.error IS NOT new.error OR old.errors IS NOT new.errors OR old.usage IS NOT new.usage OR old.files IS NOT new.files OR old.remote_metadata IS NOT new.remote_metadata OR old.created_at IS NOT new.created_at OR old.started_at IS NOT new.started_at OR old.finished_at IS NOT new.finished_at OR old.expires_at IS NOT new.expires_at OR old.gone_at IS NOT new.gone_at OR old.removed_at IS NOT new.removed_at OR old.removing IS NOT new.removing OR old.left_behind IS NOT new.left_behind OR old.parent_id IS NOT new.parent_id OR old.superseded_by IS NOT new.superseded_by OR old.attempt IS NOT new.attempt OR old.fetched_at IS NOT new.fetched_at OR old.results_folder IS NOT new.results_folder OR old.results_ok IS NOT new.results_ok OR old.results_error IS NOT new.results_error OR old.results_cut_off IS NOT new.results_cut_off OR old.results_missing IS NOT new.results_missing OR old.input_tokens IS NOT new.input_tokens OR old.output_tokens IS NOT new.output_tokens OR old.results_expire_at IS NOT new.results_expire_at OR old.cached_tokens IS NOT new.cached_tokens
       THEN CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) ELSE updated_at END
   WHERE id = new.id;
 END;
@@ -273,4 +295,4 @@ END;
 
 INSERT INTO meta (id, revision) VALUES (1, 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('0006');
+INSERT INTO alembic_version (version_num) VALUES ('0009');

@@ -16,6 +16,7 @@ from sqlalchemy import (
     case,
     column,
     delete,
+    exists,
     func,
     null,
     or_,
@@ -28,7 +29,8 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
-from jobdash.domain.status import UNFINISHED
+from jobdash.domain.notification import NotificationKind
+from jobdash.domain.status import UNFINISHED, Status, Tab
 from jobdash.store.merge import KNOWN_COLUMNS
 from jobdash.store.records import IntentKind
 from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, UNFINISHED_REMOTELY
@@ -38,12 +40,15 @@ from jobdash.store.schema.tables import (
     IntentRecord,
     ItemRecord,
     JobRecord,
+    MetaRecord,
+    ReviewRecord,
     TagRecord,
     table,
 )
 
 _job, _items, _tags = table(JobRecord), table(ItemRecord), table(TagRecord)
 _accounts, _intents, _events = table(AccountRecord), table(IntentRecord), table(EventRecord)
+_meta = table(MetaRecord)
 _COLUMNS = "columns__"
 """The bind parameter that becomes ``{columns}``."""
 
@@ -81,6 +86,8 @@ def _given(into: Table) -> list[str]:
     return [each.name for each in into.columns if each.name != "id" and each.computed is None]
 
 
+_set_reviewed = _insert(table(ReviewRecord), ["job_id", "at"])
+
 _JOBS: dict[str, ClauseElement] = {
     "job_row": select(*(_job.c[name] for name in ROW_COLUMNS)).where(_this_job),
     "set_job": update(_job).where(_this_job).values(name=bindparam(_COLUMNS)),
@@ -94,6 +101,16 @@ _JOBS: dict[str, ClauseElement] = {
         owner=null(),
         lease_until=null(),
     ),
+    # A cost is computed outside of the transaction: it is written for what it was computed from.
+    "set_cost": update(_job)
+    .where(
+        _this_job,
+        _job.c.input_tokens.is_not_distinct_from(bindparam("read")),
+        _job.c.output_tokens.is_not_distinct_from(bindparam("written")),
+        _job.c.cached_tokens.is_not_distinct_from(bindparam("cached")),
+        _job.c.model.is_not_distinct_from(bindparam("model_name")),
+    )
+    .values(cost=bindparam("micros"), cost_is_upper_bound=bindparam("bound"), cost_stale=null()),
     "public_ids": select(_job.c.public_id).where(_job.c.public_id.in_(_words())),
     "job_files": select(_job.c.files).where(_this_job),
     "job_kept_here": select(_job.c.results_folder, _job.c.submit_key).where(_this_job),
@@ -150,6 +167,9 @@ _JOBS: dict[str, ClauseElement] = {
         _items.c.seq < bindparam("end"),
     ),
     "insert_event": _insert(_events),
+    "set_reviewed": _set_reviewed.on_conflict_do_update(
+        index_elements=["job_id"], set_={"at": _set_reviewed.excluded.at}
+    ),
 }
 
 # Intents
@@ -249,7 +269,44 @@ _ACCOUNTS: dict[str, ClauseElement] = {
     .values(next_poll_at=bindparam("now")),
 }
 
-STATEMENTS = _JOBS | _INTENTS | _ACCOUNTS
+# Notifications
+
+_ENDS: dict[str, ClauseElement] = {
+    "notified_event": select(_meta.c.notified_event),
+    "set_notified_event": update(_meta).values(notified_event=bindparam("event")),
+    "last_event_id": select(func.max(_events.c.id)),
+    "ends_behind": select(_events.c.job_id, _events.c.action, _events.c.at)
+    .where(
+        _events.c.id > bindparam("event"),
+        _events.c.job_id.is_not(None),
+        _events.c.action.in_(
+            ["finished", "end", str(NotificationKind.STALLED), str(NotificationKind.RESULTS_GONE_SOON)]
+        ),
+    )
+    .order_by(_events.c.id),
+    # A lease that was renewed since, and ran out again, is another stall.
+    "newly_stalled_jobs": select(_job.c.id).where(
+        _job.c.tab == Tab.RUNNING.number,
+        _job.c.status == str(Status.IN_PROGRESS),
+        _job.c.lease_until < bindparam("now"),
+        ~exists().where(
+            _events.c.job_id == _job.c.id,
+            _events.c.action == str(NotificationKind.STALLED),
+            _events.c.at >= _job.c.lease_until,
+        ),
+    ),
+    "results_newly_gone_soon": select(_job.c.id).where(
+        _job.c.results_expire_at > bindparam("now"),
+        _job.c.results_expire_at <= bindparam("soon"),
+        _job.c.fetched_at.is_(None),
+        _job.c.removed_at.is_(None),
+        ~exists().where(
+            _events.c.job_id == _job.c.id, _events.c.action == str(NotificationKind.RESULTS_GONE_SOON)
+        ),
+    ),
+}
+
+STATEMENTS = _JOBS | _INTENTS | _ACCOUNTS | _ENDS
 """By name, every statement of the writer that is made of the tables."""
 
 

@@ -36,8 +36,16 @@ _PROGRESS = (
 )
 
 
-def _generated(name: str, expression: str, kind: type[Integer] | type[String] = Integer) -> Any:
-    column = Column(name, kind, Computed(expression, persisted=False), nullable=False)
+_TOKENS = (
+    "CASE WHEN coalesce(input_tokens, output_tokens) IS NOT NULL "
+    "THEN coalesce(input_tokens, 0) + coalesce(output_tokens, 0) END"
+)
+
+
+def _generated(
+    name: str, expression: str, kind: type[Integer] | type[String] = Integer, *, nullable: bool = False
+) -> Any:
+    column = Column(name, kind, Computed(expression, persisted=False), nullable=nullable)
     return Field(default=None, sa_column=column)
 
 
@@ -135,6 +143,14 @@ class JobRecord(Base, table=True):
     output_tokens: int | None = None
     results_expire_at: int | None = None
     """When its provider deletes the results."""
+    cached_tokens: int | None = None
+    cost: int | None = None
+    """Millionths of a dollar."""
+    cost_is_upper_bound: bool | None = Field(default=None, sa_type=Integer)
+    cost_stale: int | None = None
+    """1 when the tokens or the model have changed since the cost was computed, else NULL."""
+    cost_key: int = _generated("cost_key", "coalesce(cost, -1)")
+    tokens: int | None = _generated("tokens", _TOKENS, nullable=True)
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),
@@ -151,6 +167,8 @@ class JobRecord(Base, table=True):
         Index("job_submit_key", "submit_key", sqlite_where=text("submit_key IS NOT NULL")),
         Index("job_parent", "parent_id"),
         Index("job_revision", "revision"),
+        Index("job_cost_stale", "cost_stale", sqlite_where=text("cost_stale IS NOT NULL")),
+        Index("job_results_expire", "results_expire_at", sqlite_where=text("results_expire_at IS NOT NULL")),
         Index("job_unfinished", "account", sqlite_where=text(UNFINISHED_REMOTELY)),
         # In the order of the table and without its long texts: what a search for a piece of text reads.
         Index("job_text", "id", "shown", "name", "public_id", "remote_id"),
@@ -299,14 +317,25 @@ class TallyRecord(Base, table=True):
     n: int
 
 
+class ReviewRecord(Base, table=True):
+    """When a person last looked at a job that needed attention, or dismissed it."""
+
+    __tablename__ = "review"
+
+    job_id: int = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    at: int
+
+
 class MetaRecord(Base, table=True):
-    """The one row that holds the store's revision."""
+    """The one row that holds the store's revision, and what is known of the whole store."""
 
     __tablename__ = "meta"
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
     id: int = Field(primary_key=True)
     revision: int
+    notified_event: int | None = None
+    """The newest event that notifications were sent of; None where none ever were."""
 
 
 class VersionRecord(Base, table=True):

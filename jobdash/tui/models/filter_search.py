@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from jobdash.domain.cost import CostTotal
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError
@@ -60,6 +61,10 @@ class FilterSearch:
     def locate(self, scope: Scope, sort: Sort, key: SortKey, report: Callable[[int], None]) -> None:
         """Count the rows before a key."""
         self._pool.submit(self._locate, self._turn(), scope, sort, key, report)
+
+    def sum_costs(self, scope: Scope, ids: Sequence[int] | None, report: Callable[[CostTotal], None]) -> None:
+        """Sum the costs of some jobs, or of a scope; not reported when another search begins before."""
+        self._pool.submit(self._sum_costs, self._newest, scope, ids, report)
 
     def stop(self) -> None:
         """Stop what runs; nothing more is reported."""
@@ -120,6 +125,19 @@ class FilterSearch:
         if place is not None and turn == self._newest:
             report(place)
 
+    def _sum_costs(
+        self, turn: int, scope: Scope, ids: Sequence[int] | None, report: Callable[[CostTotal], None]
+    ) -> None:
+        try:
+            browser = self._mine(turn)
+            if browser is None:
+                return
+            total = browser.cost_total(scope) if ids is None else browser.cost_total_of(ids)
+        except (Interrupted, StoreError):
+            return
+        if turn == self._newest:
+            report(total)
+
     def _post(self, turn: int, answer: SearchResult) -> None:
         if turn == self._newest:
             self._report(answer)
@@ -153,6 +171,15 @@ class FilterMatches:
     def answered(self, scope: Scope) -> bool:
         """Whether the search for a scope has a result, be it empty."""
         return self._answer is not None and self._answer.scope == scope
+
+    def counted(self, scope: Scope) -> bool:
+        """Whether all matches of a scope are counted."""
+        return self.answered(scope) and self._answer is not None and self._answer.counted
+
+    @property
+    def ids(self) -> tuple[int, ...] | None:
+        """The jobs that match, where all of them are held; None where they are not."""
+        return None if self._answer is None else self._answer.ids
 
     def count_text(self, scope: Scope) -> str:
         """Return the number of matches: ``214``, ``10,000+`` while it is being counted, ``~214`` when old."""

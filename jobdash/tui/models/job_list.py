@@ -13,6 +13,7 @@ from jobdash.tui.models.filter_search import FilterMatches, FilterSearch, Search
 from jobdash.tui.models.windows import FoundRows, RowWindow
 
 if TYPE_CHECKING:
+    from jobdash.domain.cost import CostTotal
     from jobdash.domain.filter.conditions import Conditions
 
 RESORT_AFTER_MS = 5_000
@@ -74,6 +75,8 @@ class JobList:
         self.news: dict[Tab, set[int]] = {}
         """By tab, the jobs that ended in it while another was shown."""
         self.paused = False
+        self.cost: CostTotal | None = None
+        """The cost of the marked jobs, else of those that pass the filter; None where that is not summed."""
         self.held_changes = 0
         """While paused, the number of changes that are not shown."""
         self._display = display
@@ -132,6 +135,7 @@ class JobList:
             complete = len(changed) < _CHANGES_MOST
             self.marks.follow(changed, complete=complete)
             self._follow(changed, complete=complete)
+            self.sum_costs()
         self._redraw()
 
     def _follow(self, changed: Collection[JobRow], *, complete: bool) -> None:
@@ -175,11 +179,14 @@ class JobList:
     def show(self) -> None:
         """Turn the display to the tab, filter and order."""
         self._then = None
+        if not self.marks:
+            self.cost = None
         if self.scope.filtered:
             self._search()
             return
         self.matches.clear()
         self._display.show(self.scope, self.sort, self.total)
+        self.sum_costs()
         self._redraw()
         self._locate()
 
@@ -243,10 +250,25 @@ class JobList:
             self._display.show(self.scope, self.sort, answer.count, found)
         else:
             self._display.reload(answer.count)
+        self.sum_costs()
         self._redraw()
         then, self._then = self._then, None
         if then is not None:
             then()
+
+    def sum_costs(self) -> None:
+        """Have the costs of the marked jobs summed, else those of the jobs that pass the filter."""
+        ids = tuple(self._display.marks) or self.matches.ids
+        if not self.marks and not (self.scope.filtered and self.matches.counted(self.scope)):
+            self.cost = None
+            return
+        asked = (self.scope, len(self.marks))
+        self._searcher.sum_costs(self.scope, ids, lambda total: self._later(self._summed, asked, total))
+
+    def _summed(self, asked: tuple[Scope, int], total: CostTotal) -> None:
+        if asked == (self.scope, len(self.marks)):
+            self.cost = total
+            self._redraw()
 
     def _locate(self) -> None:
         """Have the place of the cursor counted, where it is far from both ends and only estimated."""

@@ -79,6 +79,12 @@ def column_layout(width: int, account_width: int = 7, chosen: tuple[str, ...] = 
     return ColumnLayout(width, _placed(columns, widths))
 
 
+def toggled(chosen: tuple[str, ...], setting: str) -> tuple[str, ...]:
+    """Return a choice of columns with one more, or without it where it was chosen; empty is the default."""
+    shown = chosen or tuple(spec.setting or name for name, spec in COLUMNS.items() if spec.default)
+    return tuple(one for one in shown if one != setting) if setting in shown else (*shown, setting)
+
+
 def _is_chosen(column: str, chosen: tuple[str, ...]) -> bool:
     spec = COLUMNS[column]
     return column in _ALWAYS or ((spec.setting or column) in chosen if chosen else spec.default)

@@ -11,6 +11,7 @@ from jobdash.domain.describe import job_text
 from jobdash.domain.field_values import cell_text
 from jobdash.domain.fields import COLUMNS, JOB_FIELDS, JobField, Kind
 from jobdash.domain.job import JobRow
+from jobdash.domain.money import MICROS, cost_text
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
 from jobdash.tui.render.symbols import Symbols
@@ -136,6 +137,13 @@ def _total(row: JobRow, width: int, _now: int, symbols: Symbols) -> Piece:
     return counts(row, symbols.none, width), "text" if row.unfinished else "muted"
 
 
+def _cost(row: JobRow, width: int, _now: int, symbols: Symbols) -> Piece:
+    text = cost_text(row.cost, row.cost_is_upper_bound, symbols.at_most)
+    if len(text) > width and row.cost is not None:  # no digit is cut
+        text = f"{symbols.at_most if row.cost_is_upper_bound else ''}${short_count(row.cost // MICROS)}"
+    return text or symbols.none, "muted"
+
+
 def _left(row: JobRow, _width: int, now: int, symbols: Symbols) -> Piece:
     return job_text.left(row, now) or symbols.none, "muted"
 
@@ -154,6 +162,7 @@ CELLS: dict[str, Cell] = {field.name: _plain(field) for field in JOB_FIELDS if f
     "total": _total,
     "failed": _failed,
     "left": _left,
+    "cost": _cost,
 }
 """By column, all but the bar."""
 

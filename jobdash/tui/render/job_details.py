@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
+from jobdash.domain.describe.cost_text import cost_of, token_text
 from jobdash.domain.describe.result_text import outcome_counts, relatives_words
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
@@ -277,6 +278,10 @@ def _results(job: JobDetails, _now: int) -> Topics:
     return [("results", outcome_counts(job.row.collected))] if job.row.collected is not None else []
 
 
+def _labelled(label: str, text: str) -> Topics:
+    return [(label, text)] if text else []
+
+
 def _results_until(job: JobDetails, _now: int) -> Topics:
     until = job.row.results_expire_at
     return [("results until", local_time(until))] if until is not None else []
@@ -353,8 +358,8 @@ _FIELDS = fields_of(
     (
         "id", "remote_id", "account", "origin", "status", "raw_status", "model", "endpoint", "progress",
         "created_at", "started_at", "finished_at", "expires_at", "updated_at", "seen_at",
-        "cancel_requested_at", "verdict", "files", "deleted_at_provider", "tags", "usage", "fetched_at",
-        "results", "results_expire_at", "parent_id", "child_ids",
+        "cancel_requested_at", "verdict", "files", "deleted_at_provider", "tags", "usage", "tokens", "cost",
+        "fetched_at", "results", "results_expire_at", "parent_id", "child_ids",
     ),
 )  # fmt: skip
 ALIKE: dict[str, Draw] = {
@@ -371,6 +376,8 @@ _SPECIAL: dict[str, Draw] = ALIKE | {
     "expires_at": lambda job, _now: [("expires", local_time(job.row.expires_at))],
     "files": lambda job, _now: [(f"{clean(role)} file", clean(id_)) for role, id_ in job.files.items()],
     "usage": _usage,
+    "tokens": lambda job, _now: _labelled("tokens", token_text(job.row)),
+    "cost": lambda job, _now: _labelled("cost", cost_of(job.row)),
     "fetched_at": _fetched,
     "results": _results,
     "results_expire_at": _results_until,

@@ -10,6 +10,7 @@ from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
 from jobdash.domain.describe.result_text import fetching_words, to_fetch, to_retry
 from jobdash.domain.job import JobRow
+from jobdash.domain.money import cost_text
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
 from jobdash.operations.providers import keeps_partial_results
@@ -20,7 +21,7 @@ from jobdash.tui.render.text import Span, fit, gap
 def title_spans(
     row: JobRow, width: int, now: int, symbols: Symbols, *, configured: bool = True
 ) -> list[Span]:
-    """Return the first detail line: the job's name, id, model, endpoint, deadline.
+    """Return the first detail line: the job's name, id, model, cost, endpoint, deadline.
 
     ``configured``: whether its account is in the settings; otherwise nothing here will change.
     """
@@ -28,6 +29,7 @@ def title_spans(
         ("" if configured else f"account {clean(row.account, 40)} is not configured", "warning"),
         ("" if row.remote_id == row.name else _id(row), "muted"),
         (clean(row.model or "", 40), "muted"),
+        (cost_text(row.cost, row.cost_is_upper_bound, symbols.at_most), "muted"),
         (clean(row.endpoint or "", 40), "muted"),
         (job_text.expires_in(row, now), "warning" if _expires_soon(row, now) else "muted"),
     ]

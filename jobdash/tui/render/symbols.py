@@ -36,6 +36,7 @@ class Symbols:
     paused: str = "‖"
     more: str = "…"
     to: str = "–"
+    at_most: str = "≤"
     gone: str = "?"
     news: str = "•"
     ascii: bool = field(default=False)
@@ -104,6 +105,7 @@ ASCII = Symbols(
     paused="||",
     more="..",
     to="-",
+    at_most="<=",
     news="*",
     ascii=True,
 )

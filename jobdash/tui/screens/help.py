@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 
 from jobdash.domain.filter.language import FIELDS
+from jobdash.domain.money import cost_text
 from jobdash.domain.status import LABELS, Status
 from jobdash.tui.commands import COMMANDS, HelpGroup
 from jobdash.tui.context import DashboardContext
@@ -90,6 +91,7 @@ class HelpScreen(ModalScreen[None]):
             ("  field:value", f"fields: {', '.join(FIELDS)}"),
             ("  for example", "status:failed,expired account!=work older:2h failed>0 tag:nightly"),
             ("  status", "any word of those below; all failed is written all_failed"),
+            ("  cost, tokens", "cost>1.50 in dollars; tokens>1000000"),
             ("  created", "2026-11-01 or 2026-11-01T12:00 in local time, or with +02:00, or Z"),
         ]
         found += [*pairs(rows, width, 16), (), (("Words", "accent"),)]
@@ -102,6 +104,8 @@ class HelpScreen(ModalScreen[None]):
         words.append(
             (f"  {symbols.warning} stalled", "its script has not been heard of; f fails it, r retries it")
         )
+        at_most = cost_text(1_200_000, True, symbols.at_most)
+        words.append((f"  {at_most}", "at most so much: no batch price is known for all of it"))
         words.append(("  3 moved", _MOVED))
         return [*found, *pairs(words, width, 16)]
 

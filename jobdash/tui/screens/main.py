@@ -21,10 +21,12 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
 from jobdash.operations.backends.registry import backend_of
+from jobdash.operations.ended_jobs import SCRIPTS, EndedJobs
 from jobdash.tui.commands import Footer, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
-from jobdash.tui.news import EndedScripts, StoreFailed, Synced, SyncNews
+from jobdash.tui.models.attention import AttentionModel
+from jobdash.tui.news import StoreFailed, Synced, SyncNews
 from jobdash.tui.render import header_footer, job_story
 from jobdash.tui.render.text import Span
 from jobdash.tui.screens.action_screen import ActionScreen
@@ -55,7 +57,8 @@ class MainScreen(ActionScreen):
         self._rule, self._title, self._story = Line(id="rule"), Line(id="title"), Line(id="story")
         self._keys = Line(id="keys")
         self._schema = context.browser.schema_version()
-        self._ended = EndedScripts(context.browser)
+        self._ended = EndedJobs(context.browser, SCRIPTS)
+        self.attention = AttentionModel(context.open_browser, context.clock)
         self._replaced = False
         self._width = 0
         self._footer = Footer(context)
@@ -118,7 +121,10 @@ class MainScreen(ActionScreen):
         self._schedule()
         now = asyncio.get_running_loop().time()
         self._check_file()
+        if self.attention.due(now):
+            self.run_worker(self._read_attention(), group="attention", exit_on_error=False)
         if self.view.poll():
+            self.attention.changed()
             self._check_schema()
             self._post_ended()
             self.draw()
@@ -136,6 +142,10 @@ class MainScreen(ActionScreen):
         rows = self._ended.since()
         if rows:
             self.app.post_message(Synced(SyncNews(LOCAL, finished=rows)))
+
+    async def _read_attention(self) -> None:
+        if await self.attention.read():
+            self._draw_accounts()
 
     def _check_schema(self) -> None:
         """Write no more once a newer jobdash has taken the store over."""
@@ -184,7 +194,7 @@ class MainScreen(ActionScreen):
         if view.model.paused:
             held = f"{view.model.held_changes:,} change{'' if view.model.held_changes == 1 else 's'}"
             right = [Span(f"{symbols.paused} paused, {held} {symbols.dot} ", "warning"), *right]
-        right = [*self._run_spans(), *right]
+        right = [*self._attention_spans(), *self._run_spans(), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         health = self._health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
@@ -197,6 +207,14 @@ class MainScreen(ActionScreen):
     def draw_runs(self) -> None:
         """Draw how far a hidden run is."""
         self._draw_accounts()
+
+    def _attention_spans(self) -> list[Span]:
+        number = len(self.attention.found)
+        if not number:
+            return []
+        need = "needs" if number == 1 else "need"
+        words = f"{self.context.symbols.warning} {number:,} {need} attention: 8 "
+        return [Span(words, "warning", "app.attention"), Span(f"{self.context.symbols.dot} ", "muted")]
 
     def _run_spans(self) -> list[Span]:
         hidden = self.app.runs.out_of_sight

@@ -121,8 +121,11 @@ class FilterBar(Horizontal):
         """Return the conditions as typed by now, and the mistake in them, also before `Typed` is posted."""
         return _parsed(self.text)
 
-    def draw(self, counts: list[Span], order: list[Span]) -> None:
-        """Draw everything where it differs: the counts and the order, or the mistake in their place."""
+    def draw(self, counts: list[Span], cost: list[Span], order: list[Span]) -> None:
+        """Draw everything where it differs: counts and order, or the mistake in their place.
+
+        The cost of what is counted is shown where there is room.
+        """
         left = self._prompt()
         prompt = self.query_one("#filter-prompt", Line)
         prompt.put(left)
@@ -138,7 +141,9 @@ class FilterBar(Horizontal):
         if self.mistake:
             line.put([gap(1), Span(cut(self.mistake, room, self._symbols.more), "error")])
         else:
-            line.put([gap(1)], [*counts, gap(2), *order] if counts else order)
+            right = [*counts, *cost, gap(2), *order]
+            fits = sum(span.cells for span in right) <= room
+            line.put([gap(1)], (right if fits else [*counts, gap(2), *order]) if counts else order)
 
     def _prompt(self) -> list[Span]:
         if self.entry.display:

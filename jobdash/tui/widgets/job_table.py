@@ -19,7 +19,7 @@ from jobdash.tui.commands import Place, bindings
 from jobdash.tui.host import reports_errors
 from jobdash.tui.models.windows import SLACK, FoundRows, RowWindow
 from jobdash.tui.render import job_cells
-from jobdash.tui.render.columns import MARGIN, ColumnLayout, column_layout
+from jobdash.tui.render.columns import MARGIN, ColumnLayout, column_layout, toggled
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece
 from jobdash.tui.terminal.app import display_error
@@ -166,6 +166,11 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
             return
         self._shift(self.window.rebase(index, exact))
 
+    def toggle_column(self, setting: str) -> None:
+        """Show a column, or no longer, by its name in ``[ui] columns``."""
+        self._columns = toggled(self._columns, setting)
+        self._fitted(self.plan.width)
+
     def fit_accounts(self, width: int) -> None:
         """Make room for the longest account name."""
         if width != self._account_width:
@@ -198,10 +203,9 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
 
     def _settle(self, top: int) -> None:
         """After rows changed: sizes, scroll and cursor agree again, and what differs is drawn."""
-        window = self.window
-        self.cursor = max(0, min(self.cursor, window.total - 1))
+        self.cursor = max(0, min(self.cursor, self.total - 1))
         self.fit_total()
-        top = max(0, min(top, window.total - self.page_height))
+        top = max(0, min(top, self.total - self.page_height))
         if self.top != top:
             self.scroll_now(top)
         self.load(top)

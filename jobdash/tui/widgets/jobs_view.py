@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from jobdash.domain.describe.plan_text import jobs
+from jobdash.domain.money import cost_text
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Scope
@@ -101,6 +102,10 @@ class JobsView(Vertical):
         self._fit_accounts()
 
     # ── tab, filter, order ─────────────────────────────────────────────────────────────────────────────────
+
+    def action_toggle_cost(self) -> None:
+        """Show the column COST, or no longer."""
+        self.table.toggle_column("cost")
 
     def action_tab(self, number: int) -> None:
         """Turn to a tab."""
@@ -198,6 +203,7 @@ class JobsView(Vertical):
         self._marked()
 
     def _marked(self) -> None:
+        self.model.sum_costs()
         self.table.draw_changes()
         self.draw_lines()
 
@@ -223,7 +229,8 @@ class JobsView(Vertical):
             header_footer.tab_spans(model.counts, model.scope.tab, model.news, self._width, symbols)
         )
         self.query_one("#header", Line).put(header_footer.header_spans(table.plan, sort, symbols))
-        self.bar.draw(self._count_spans(), header_footer.sort_spans(table.plan, sort, table.moved, symbols))
+        order = header_footer.sort_spans(table.plan, sort, table.moved, symbols)
+        self.bar.draw(self._count_spans(), self._cost_spans(), order)
         self._draw_empty()
         self.post_message(self.Changed())
 
@@ -236,6 +243,14 @@ class JobsView(Vertical):
         if marked := len(self.model.marks):
             spans += [Span(f" {symbols.dot} " if spans else "", "muted"), Span(f"{marked:,} marked", "mark")]
         return spans
+
+    def _cost_spans(self) -> list[Span]:
+        total, symbols = self.model.cost, self.context.symbols
+        if total is None or total.cost is None:
+            return []
+        more = "+" if total.unknown else ""
+        text = cost_text(total.micros, total.upper_bound, symbols.at_most)
+        return [Span(f" {symbols.dot} {text}{more}", "muted")]
 
     def _draw_empty(self) -> None:
         empty = self.query_one("#empty", EmptyState)

@@ -1,0 +1,131 @@
+"""Provider batches from Python: submit, follow, cancel, and read results; they are in the dashboard, too.
+
+    from jobdash import batches
+
+    batch = batches.submit(requests, name="nightly-eval", tags={"run": "42"})
+    (batch,) = batches.wait(batch, timeout=3600)
+    for result in batches.results(batch):
+        print(result.key, result.outcome, result.response)
+
+Nothing heavy is imported before the first call. The same
+functions as coroutines are in `jobdash.batches.aio`; these here can be called where an event loop runs
+already (a notebook), and then block it. Every function takes ``database`` and ``config``, paths that replace
+those of the environment.
+
+All of them raise the `JobdashError` tree: `UsageError` for a wrong argument or a file with faults,
+`ConfigError` for accounts and keys, `JobNotFound` and `JobAmbiguous` for ids, `BatchFailed` for what a
+provider refused, `StoreError` for the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jobdash.batches.models import Batch, BatchFailed, Result
+
+__all__ = ["Batch", "BatchFailed", "Result", "cancel", "get", "list", "results", "submit", "wait"]
+
+T = TypeVar("T")
+_List = list
+
+
+def submit(
+    requests: str | Path | Iterable[Mapping[str, Any]],
+    *,
+    account: str | None = None,
+    name: str | None = None,
+    model: str | None = None,
+    endpoint: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Batch:
+    """Check requests, upload them, and create a batch; return it as its provider answered.
+
+    ``requests`` is a JSONL file, or the objects of its lines. ``account`` may be left out where there is one,
+    or a ``default_account``. The batch is never created twice: when the answer is lost, it is found again by
+    its key; `BatchFailed` says so, and a later `get` has it.
+    """
+    from jobdash.batches import aio
+
+    return _run(
+        aio.submit(
+            requests, account=account, name=name, model=model, endpoint=endpoint, tags=tags, **settings
+        )
+    )
+
+
+def get(batch: str | Batch, *, sync: bool = True, **settings: Any) -> Batch:
+    """Return a batch by our id, a unique prefix of it, or its provider's id.
+
+    Its account is asked first, unless not ``sync``.
+    """
+    from jobdash.batches import aio
+
+    return _run(aio.get(batch, sync=sync, **settings))
+
+
+def list(filter: str = "", *, limit: int | None = None, sync: bool = False, **settings: Any) -> _List[Batch]:
+    """Return batches, the newest first; ``filter`` as in the dashboard: ``"tag:nightly status:failed"``."""
+    from jobdash.batches import aio
+
+    return _run(aio.list(filter, limit=limit, sync=sync, **settings))
+
+
+def wait(*batches: str | Batch, timeout: float | None = None, **settings: Any) -> _List[Batch]:
+    """Wait until batches have ended; return them in their order.
+
+    ``timeout`` in seconds; TimeoutError when it runs out.
+    """
+    from jobdash.batches import aio
+
+    return _run(aio.wait(*batches, timeout=timeout, **settings))
+
+
+def cancel(batch: str | Batch, *, reason: str | None = None, **settings: Any) -> Batch:
+    """Ask a batch's provider to stop it; return it as it is now, mostly ``cancelling``.
+
+    One that has ended, or was asked before, is returned as it is. `BatchFailed` where it cannot be asked.
+    """
+    from jobdash.batches import aio
+
+    return _run(aio.cancel(batch, reason=reason, **settings))
+
+
+def results(batch: str | Batch, *, partial: bool = False, **settings: Any) -> Iterator[Result]:
+    """Yield the results of an ended batch, in the order of its requests where these are known.
+
+    They are fetched once, into the results folder of the settings, and read from there. Memory stays small,
+    whatever their number. `BatchFailed` where there are none, or while the batch has not ended and they are
+    not asked for with ``partial``.
+    """
+    from jobdash.batches import aio
+    from jobdash.batches.result_reader import read_results
+
+    return read_results(_run(aio.fetch(batch, partial=partial, **settings)))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, in a thread of its own where an event loop runs here already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    found: _List[T] = []
+    errors: _List[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="jobdash-batches")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return found[0]

@@ -1,0 +1,293 @@
+"""The functions of `jobdash.batches` as coroutines; arguments and errors are the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobdash.batches.models import Batch, BatchFailed, Result, batch_of
+from jobdash.batches.result_reader import FetchedBatch, read_results
+from jobdash.config.settings import Config, load
+from jobdash.domain.account import Account
+from jobdash.domain.backends.registry import rules_of
+from jobdash.domain.filter.language import parse
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, ActionOutcome, Choices, Decision, DecisionKind
+from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.text import clean
+from jobdash.domain.time import system_clock
+from jobdash.errors import ConfigError, JobNotFound, StoreReadOnly, UsageError
+from jobdash.operations.account_clients import AccountClients
+from jobdash.operations.backends.base import FetchRequest
+from jobdash.operations.context import OperationContext
+from jobdash.operations.execution import execute
+from jobdash.operations.input_copies import input_copy
+from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort, known_job, open_browser
+from jobdash.operations.planning import plan_jobs
+from jobdash.operations.providers import request_key_field
+from jobdash.operations.remote_lookup import candidates, find_remote
+from jobdash.operations.result_folder import MISSING
+from jobdash.operations.results import fetch as fetch_results
+from jobdash.operations.submit import SubmitEnd, SubmitRequest, order
+from jobdash.operations.submit import submit as send
+from jobdash.operations.sync_accounts import AccountSyncs
+from jobdash.operations.wait import WaitProgress, wait_until
+from jobdash.operations.writer_thread import WriterThread
+
+__all__ = ["cancel", "fetch", "get", "list", "results", "submit", "wait"]
+
+FACE = "python"
+"""Where the log says that something was done."""
+_List = list
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What one call works with."""
+
+    config: Config
+    accounts: AccountClients
+    browser: Browser
+    work: OperationContext
+
+    @property
+    def syncs(self) -> AccountSyncs:
+        return AccountSyncs(self.config, self.accounts, self.browser, self.work)
+
+    def batch(self, row: JobRow) -> Batch:
+        """Return a job as it is in the store now."""
+        job = self.browser.job(row.id)
+        assert job is not None, "jobs are never deleted"
+        return batch_of(job, self.work.clock())
+
+    async def row(self, word: str | Batch) -> JobRow:
+        """Return the job that a word names, looked up at the accounts where it is not known here."""
+        text = word.id if isinstance(word, Batch) else word
+        row = known_job(self.browser, text)
+        if row is None and (asked := candidates(text, self.config)):
+            match = await find_remote(text, asked, self.accounts, self.browser, self.work)
+            if match.row is None:
+                raise match.error(clean(text, 80))
+            row = match.row
+        if row is None or row.removed_at is not None:
+            raise JobNotFound(f"no job {clean(text, 80)!r}")
+        if not rules_of(row).at_provider:
+            raise JobNotFound(f"{clean(text, 80)!r} is a script's job, and no batch")
+        return row
+
+
+@asynccontextmanager
+async def _session(database: str | Path | None, config: str | Path | None) -> AsyncIterator[_Session]:
+    settings = await asyncio.to_thread(
+        load, None if config is None else Path(config), None if database is None else str(database)
+    )
+    opened = await asyncio.to_thread(open_browser, settings.database)
+    if opened.read_only is not None:
+        opened.browser.close()
+        raise StoreReadOnly(f"the store cannot be written: {opened.read_only}")
+    names = frozenset(account.name for account in settings.accounts)
+    with (
+        closing(opened.browser) as browser,
+        WriterThread(settings.database, FACE, same_as=browser.identity) as store,
+    ):
+        async with AccountClients(settings.accounts) as accounts:
+            yield _Session(
+                settings, accounts, browser, OperationContext(accounts, store, names, prices=settings.prices)
+            )
+
+
+async def submit(
+    requests: str | Path | Iterable[Mapping[str, Any]],
+    *,
+    account: str | None = None,
+    name: str | None = None,
+    model: str | None = None,
+    endpoint: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    database: str | Path | None = None,
+    config: str | Path | None = None,
+) -> Batch:
+    """Check requests, upload them, and create a batch; see `jobdash.batches.submit`."""
+    with _on_disk(requests) as (path, called):
+        async with _session(database, config) as session:
+            wanted: SubmitRequest = await asyncio.to_thread(
+                lambda: order(
+                    path,
+                    _account(session.config, account),
+                    name=name or called,
+                    model=model,
+                    endpoint=endpoint,
+                    tags=dict(tags or {}),
+                    file_name=called,
+                )
+            )
+            done = await send(wanted, session.accounts[wanted.account.name], session.work)
+            made = None if done.row is None else session.batch(done.row)
+    if done.end is SubmitEnd.REJECTED:
+        raise ConfigError(done.reason)
+    if made is None or done.end is not SubmitEnd.CREATED:
+        raise BatchFailed(f"{wanted.name}: {done.reason}", made)
+    return made
+
+
+@contextmanager
+def _on_disk(requests: str | Path | Iterable[Mapping[str, Any]]) -> Iterator[tuple[Path, str | None]]:
+    """Yield the file of requests, and what to call it where it was made here."""
+    if isinstance(requests, str | Path):
+        yield Path(requests), None
+        return
+    with tempfile.TemporaryDirectory(prefix="jobdash-") as folder:
+        path = Path(folder) / "requests.jsonl"
+        with path.open("w", encoding="ascii") as file:
+            for number, request in enumerate(requests, 1):
+                if not isinstance(request, Mapping):
+                    raise UsageError(f"request {number} is {type(request).__name__}, and no dict")
+                try:
+                    file.write(json.dumps(request, allow_nan=False) + "\n")
+                except (TypeError, ValueError) as error:
+                    raise UsageError(f"request {number} cannot be written as JSON: {error}") from None
+        yield path, "requests"
+
+
+def _account(config: Config, name: str | None) -> Account:
+    wanted = name or config.default_account
+    found = [account for account in config.accounts if wanted is None or account.name == wanted]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(account.name for account in config.accounts) or "none"
+    if wanted is None and found:
+        raise UsageError(f"account= has to say which: {names}; or default_account in the config")
+    raise ConfigError(f"no account {wanted!r}; there are {names}" if wanted else "no account is configured")
+
+
+async def get(
+    batch: str | Batch,
+    *,
+    sync: bool = True,
+    database: str | Path | None = None,
+    config: str | Path | None = None,
+) -> Batch:
+    """Return a batch as it is now; see `jobdash.batches.get`."""
+    async with _session(database, config) as session:
+        row = await session.row(batch)
+        if sync and row.unfinished and session.config.account(row.account) is not None:
+            await session.syncs.run([row.account])
+        return session.batch(row)
+
+
+async def list(
+    filter: str = "",
+    *,
+    limit: int | None = None,
+    sync: bool = False,
+    database: str | Path | None = None,
+    config: str | Path | None = None,
+) -> _List[Batch]:
+    """Return batches, the newest first; see `jobdash.batches.list`."""
+    async with _session(database, config) as session:
+        if sync and session.config.accounts:
+            await session.syncs.run()
+        scope = Scope(conditions=parse(f"{filter} account!={LOCAL}"))
+        now = session.work.clock()
+        return [batch_of(job, now) for job in JobListing(scope, Sort(), limit).jobs(session.browser)]
+
+
+async def wait(
+    *batches: str | Batch,
+    timeout: float | None = None,  # noqa: ASYNC109 - it is the person's deadline, not that of one call
+    database: str | Path | None = None,
+    config: str | Path | None = None,
+) -> _List[Batch]:
+    """Wait until batches have ended; see `jobdash.batches.wait`."""
+    async with _session(database, config) as session:
+        rows = [await session.row(batch) for batch in batches]
+        deadline = None if timeout is None else system_clock() + round(timeout * 1000)
+        waiting = WaitProgress(tuple(row.id for row in rows), _ended, deadline)
+        waited = await wait_until(waiting, session.syncs)
+        if waited.timed_out:
+            left = sum(not _ended(row) for row in waited.rows.values())
+            raise TimeoutError(f"{left:,} of {len(rows):,} batches have not ended in {timeout:g} s")
+        return [session.batch(row) for row in rows]
+
+
+def _ended(row: JobRow) -> bool:
+    return row.terminal or row.gone or row.removed_at is not None
+
+
+async def cancel(
+    batch: str | Batch,
+    *,
+    reason: str | None = None,
+    database: str | Path | None = None,
+    config: str | Path | None = None,
+) -> Batch:
+    """Ask a batch's provider to stop it; see `jobdash.batches.cancel`."""
+    async with _session(database, config) as session:
+        row = await session.row(batch)
+        plan = plan_jobs(Action.CANCEL, [row], session.work.situation(), Choices(reason=reason))
+        (decision,) = plan.decisions
+        if decision.verdict is DecisionKind.REFUSED:
+            raise BatchFailed(f"{clean(row.name)}: {decision.reason}", session.batch(row))
+        summary = await execute(plan, session.work, lambda _outcome: None)
+        made = session.batch(row)
+    failed = _failure(decision, summary.outcomes)
+    if failed is not None:
+        raise BatchFailed(f"{made.name}: {failed}", made)
+    return made
+
+
+def _failure(decision: Decision, outcomes: Sequence[ActionOutcome]) -> str | None:
+    """Return why a cancel was not accepted; None where it was, or there was nothing to cancel."""
+    if not decision.acts:
+        return None
+    (outcome,) = outcomes
+    return outcome.reason if outcome.result == "failed" or outcome.refused else None
+
+
+async def fetch(
+    batch: str | Batch,
+    *,
+    partial: bool = False,
+    database: str | Path | None = None,
+    config: str | Path | None = None,
+) -> FetchedBatch:
+    """Fetch the results of a batch into the results folder, once, and return where they are."""
+    async with _session(database, config) as session:
+        row = await session.row(batch)
+        if row.unfinished and not partial and session.config.account(row.account) is not None:
+            await session.syncs.run([row.account])
+            row = await session.row(batch)
+        request = FetchRequest(
+            session.config.results_folder, session.browser.again, session.work, partial=partial
+        )
+        (done,) = await fetch_results([row], request)
+        if done.file is None or done.folder is None:
+            raise BatchFailed(f"{clean(row.name)}: {done.reason}", session.batch(row))
+        job = session.browser.job(row.id)
+        copy = job and job.submit_key and input_copy(session.config.database, job.submit_key)
+        return FetchedBatch(
+            done.file,
+            done.folder / MISSING,
+            copy if copy and copy.exists() else None,
+            request_key_field(row),
+        )
+
+
+async def results(
+    batch: str | Batch,
+    *,
+    partial: bool = False,
+    database: str | Path | None = None,
+    config: str | Path | None = None,
+) -> AsyncIterator[Result]:
+    """Yield the results of an ended batch; see `jobdash.batches.results`."""
+    fetched = await fetch(batch, partial=partial, database=database, config=config)
+    lines = read_results(fetched)
+    while (result := await asyncio.to_thread(next, lines, None)) is not None:
+        yield result

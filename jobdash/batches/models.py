@@ -1,0 +1,95 @@
+"""The frozen objects of the Python interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from jobdash.domain.describe.job_text import shown_status
+from jobdash.domain.job import JobDetails
+from jobdash.errors import JobdashError
+
+
+class BatchFailed(JobdashError):
+    """A batch could not be submitted, cancelled or fetched; ``batch`` is what is known of it."""
+
+    def __init__(self, message: str, batch: Batch | None = None) -> None:
+        super().__init__(message)
+        self.batch = batch
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as the store knows it; None is unknown, never 0. Times are in UTC."""
+
+    id: str
+    remote_id: str | None
+    """The provider's id; None until a submit is confirmed."""
+    name: str
+    account: str
+    provider: str
+    status: str
+    """``pending``, ``validating``, ``in_progress``, ``finalizing``, ``cancelling``, or how it ended."""
+    shown_status: str
+    """The word that the dashboard shows, such as ``partial``."""
+    finished: bool
+    """Whether it has ended."""
+    model: str | None
+    endpoint: str | None
+    total: int | None
+    succeeded: int | None
+    failed: int | None
+    error: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def batch_of(job: JobDetails, now: int) -> Batch:
+    """Return a job of the store as a batch."""
+    row = job.row
+    return Batch(
+        id=row.public_id,
+        remote_id=row.remote_id,
+        name=row.name,
+        account=row.account,
+        provider=row.provider,
+        status=str(row.status),
+        shown_status=shown_status(row, now),
+        finished=row.terminal or row.gone or row.removed_at is not None,
+        model=row.model,
+        endpoint=row.endpoint,
+        total=row.total,
+        succeeded=row.succeeded,
+        failed=row.failed,
+        error=row.error,
+        created_at=_time(row.created_at),
+        finished_at=None if row.finished_at is None else _time(row.finished_at),
+        expires_at=None if row.expires_at is None else _time(row.expires_at),
+        tags=dict(job.tags),
+    )
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one request of a batch."""
+
+    key: str
+    outcome: str
+    """``ok``, ``error``, ``cut_off`` (an answer, and not a whole one) or ``missing``."""
+    request: Any
+    """The request as it was sent; None where the input is not known here."""
+    response: Any
+    """The provider's answer; None unless there is one."""
+    error: Mapping[str, Any] | None
+    """``code`` and ``message``; None unless it failed."""
+    finish_reason: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None

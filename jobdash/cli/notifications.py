@@ -1,0 +1,99 @@
+"""Notifications that commands send: while they wait or watch, and for a trial."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+
+from jobdash.cli.context import FAILED, CliContext
+from jobdash.cli.event_loop import run_stoppable
+from jobdash.cli.job_line import short_name
+from jobdash.cli.output import Style, print_error, print_text
+from jobdash.cli.session import open_session
+from jobdash.domain.notification import Notification, NotificationKind
+from jobdash.domain.time import system_clock
+from jobdash.errors import ConfigError, StoreError
+from jobdash.operations.job_lookup import Browser, Scope, Sort
+from jobdash.operations.notify import Notifier
+from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.terminal_notification import terminal_sequence
+from jobdash.operations.writer_thread import StoreWriter
+
+NO_WAY = "no way to notify anybody: set bell, desktop, command or webhook in [notify] of the config file"
+
+
+@contextlib.asynccontextmanager
+async def notifications(context: CliContext, store: StoreWriter) -> AsyncIterator[None]:
+    """Send what happens meanwhile, and at the end what has happened last."""
+    notifier = notifier_of(context, store)
+    if notifier is None:
+        yield
+        return
+    sending = asyncio.ensure_future(notifier.keep_sending())
+    try:
+        yield
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    with contextlib.suppress(StoreError):
+        await notifier.send_new()
+
+
+def notifier_of(context: CliContext, store: StoreWriter) -> Notifier | None:
+    """Return what sends the notifications of a command; None where nobody wants any."""
+    settings = context.config.notify
+    if settings is None:
+        return None
+
+    def show(notification: Notification) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(terminal_sequence(settings, notification, os.environ))
+            sys.stderr.flush()
+
+    return Notifier(
+        settings,
+        store,
+        lambda: Browser(context.config.database),
+        show,
+        lambda words: print_error(words, Style.WARN),
+    )
+
+
+def send_test(context: CliContext) -> int:
+    """Send a notification of the newest job in every way; return the exit code."""
+    settings = context.config.notify
+    if settings is None:
+        raise ConfigError(NO_WAY)
+    browser = context.opened.browser
+    rows = browser.page(Scope(), Sort(), None, 1)
+    job = browser.job(rows[0].id) if rows else None
+    if job is None:
+        print_error("there is no job yet that a notification could be of")
+        return FAILED
+    now = system_clock()
+
+    async def work(stop: CancelToken) -> list[str]:
+        async with open_session(context, stop) as session:
+            notifier = notifier_of(context, session.work.store)
+            assert notifier is not None
+            return await notifier.send(Notification(NotificationKind.FINISHED, job.row, now), job)
+
+    failures = run_stoppable(work)
+    ways = [way for way, on in _ways(context).items() if on]
+    print_text(f"Sent by {', '.join(ways)}: {short_name(job.row)}" if not failures else "Not sent everywhere")
+    return FAILED if failures else 0
+
+
+def _ways(context: CliContext) -> dict[str, bool]:
+    settings = context.config.notify
+    if settings is None:
+        return {}
+    return {
+        "bell": settings.bell,
+        "desktop": bool(settings.desktop),
+        "command": bool(settings.command),
+        "webhook": bool(settings.webhook),
+    }

@@ -1,0 +1,88 @@
+"""Watching without a screen: the accounts are polled, results fetched, notifications sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+from jobdash.config.settings import Config
+from jobdash.domain.job import JobRow
+from jobdash.domain.time import Clock, system_clock
+from jobdash.errors import StoreBusy
+from jobdash.operations.abandoned import asked
+from jobdash.operations.account_worker import AccountWorker, close_abandoned
+from jobdash.operations.backends.base import FetchedResults
+from jobdash.operations.ended_jobs import ALL, EndedJobs
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.notify import LOOK_EVERY_S, Notifier
+from jobdash.operations.rate_limiter import CancelToken, sleep_until_cancelled
+from jobdash.operations.sync import SyncReport
+from jobdash.operations.writer_thread import StoreWriter
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Does what a dashboard does by itself, in one event loop, until it is stopped."""
+
+    config: Config
+    store: StoreWriter
+    notifier: Notifier | None
+    on_begin: Callable[[], None]
+    """Called when what ends from now on is reported."""
+    on_ended: Callable[[JobRow], None]
+    on_sync: Callable[[SyncReport], None]
+    on_trouble: Callable[[str, str], None]
+    """Called with an account and a sentence."""
+    on_fetched: Callable[[FetchedResults], None]
+    clock: Clock = system_clock
+
+    async def run(self, stop: CancelToken) -> None:
+        """Watch until the token is set. Raises `StoreError` when the store was deleted or replaced."""
+        workers = {account.name: self._worker(account.name) for account in self.config.accounts}
+        tasks = [asyncio.ensure_future(worker.serve(self.store, workers)) for worker in workers.values()]
+        names = asked(self.config.accounts)
+        tasks.append(
+            asyncio.ensure_future(
+                close_abandoned(self.store, names, lambda row, why: self.on_trouble(row.account, why))
+            )
+        )
+        try:
+            with closing(Browser(self.config.database, self.clock)) as browser:
+                ended = EndedJobs(browser, ALL)
+                self.on_begin()
+                while not stop.is_set():
+                    await self.look(browser, ended)
+                    await sleep_until_cancelled(LOOK_EVERY_S, asyncio.sleep, stop)
+                await self.look(browser, ended)
+        finally:
+            for worker in workers.values():
+                worker.stop()
+            tasks[-1].cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def look(self, browser: Browser, ended: EndedJobs) -> None:
+        """Report what has ended since the last look, and send the notifications that nobody has sent."""
+        browser.refuse_replaced()
+        for row in ended.since():
+            self.on_ended(row)
+        if self.notifier is not None:
+            try:
+                await self.notifier.send_new()
+            except StoreBusy:
+                return  # the next look finds them
+
+    def _worker(self, name: str) -> AccountWorker:
+        account = self.config.account(name)
+        assert account is not None
+        return AccountWorker(
+            account,
+            self.config,
+            self.clock,
+            on_wait=lambda _name, _until: None,
+            on_sync=self.on_sync,
+            on_progress=lambda _name, _seen: None,
+            on_trouble=self.on_trouble,
+            on_fetched=self.on_fetched,
+        )

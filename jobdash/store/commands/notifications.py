@@ -1,0 +1,69 @@
+"""Notifications, whose events are claimed so that each is sent once, and what a person has looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobdash.domain.notification import NotificationKind
+from jobdash.domain.time import DAY
+from jobdash.store.commands.base import JobWrites
+from jobdash.store.dialects.sqlite import Connection
+from jobdash.store.statements import statement
+
+_SET_REVIEWED = statement("set_reviewed")
+_CURSOR = statement("notified_event")
+_SET_CURSOR = statement("set_notified_event")
+_LAST_EVENT = statement("last_event_id")
+_ENDS_BEHIND = statement("ends_behind")
+_STALLED = statement("newly_stalled_jobs")
+_GONE_SOON = statement("results_newly_gone_soon")
+_AT_ONCE = 100
+"""Events claimed at once; of more, which is a first look back, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedEvent:
+    """An event that this process, and no other, sends notifications of."""
+
+    job_id: int
+    action: str
+    at: int
+
+
+class NotificationWrites(JobWrites):
+    """Writes the events that follow from the time, and claims events."""
+
+    def claim_notifications(self) -> list[ClaimedEvent]:
+        """Claim the events since the last claim, oldest first; the first claim of a store claims none.
+
+        A process that ends before it has sent them sends them no more: no event is sent twice.
+        """
+        with self._transaction() as connection:
+            self._add_due_events(connection)
+            (cursor,) = _CURSOR.run(connection).fetchone()
+            newest = _LAST_EVENT.run(connection).fetchone()[0] or 0
+            if cursor == newest:
+                return []
+            _SET_CURSOR.run(connection, event=newest)
+            if cursor is None:
+                return []
+            found = _ENDS_BEHIND.run(connection, event=cursor).fetchall()
+            return [ClaimedEvent(*values) for values in found[-_AT_ONCE:]]
+
+    def set_reviewed(self, job_ids: Sequence[int]) -> None:
+        """Record that a person has looked at jobs, or dismissed them."""
+        now = self._clock()
+        with self._transaction() as connection:
+            _SET_REVIEWED.run_many(connection, [{"job_id": job_id, "at": now} for job_id in job_ids])
+
+    def _add_due_events(self, connection: Connection) -> None:
+        """Log, once, that jobs have stalled, and that results will be deleted within a day."""
+        now = self._clock()
+        due = [
+            (NotificationKind.STALLED, _STALLED.run(connection, now=now)),
+            (NotificationKind.RESULTS_GONE_SOON, _GONE_SOON.run(connection, now=now, soon=now + DAY)),
+        ]
+        for kind, found in due:
+            for (job_id,) in found.fetchall():
+                self._add_event(connection, now, kind, self._row_now(connection, job_id), "noticed")

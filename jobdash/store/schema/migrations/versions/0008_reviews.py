@@ -1,0 +1,15 @@
+"""Reviews: what a person has looked at."""
+
+from pathlib import Path
+
+from alembic import op
+
+from jobdash.store.schema.migrate import run_file
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    """Make a table; none is rewritten, so running jobs are not in the way."""
+    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))

@@ -1,0 +1,6 @@
+CREATE TABLE review (
+	job_id INTEGER NOT NULL,
+	at INTEGER NOT NULL,
+	PRIMARY KEY (job_id),
+	FOREIGN KEY(job_id) REFERENCES job (id) ON DELETE CASCADE
+);

@@ -1,0 +1,235 @@
+"""The jobs that need attention, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.strip import Strip
+
+from jobdash.domain.attention import Attention, AttentionReason
+from jobdash.domain.text import clean
+from jobdash.domain.time import short_span
+from jobdash.errors import StoreError
+from jobdash.operations.attention import set_reviewed
+from jobdash.tui.context import DashboardContext
+from jobdash.tui.host import Host, reports_errors
+from jobdash.tui.models.attention import AttentionModel
+from jobdash.tui.render import header_footer
+from jobdash.tui.render.symbols import Symbols
+from jobdash.tui.render.text import Span, fit, gap
+from jobdash.tui.screens.line_screen import LineScreen
+from jobdash.tui.widgets.line import Line
+from jobdash.tui.widgets.virtual_list import VirtualList
+
+POLL_EVERY = 1.0
+_GRAVE = frozenset({AttentionReason.FAILED, AttentionReason.STALLED})
+_HINTS = [
+    header_footer.KeyHint("enter", "Open", "open"),
+    header_footer.KeyHint("z", "Dismiss", "set_aside"),
+    header_footer.KeyHint("Z", "Dismiss all", "set_all_aside"),
+    header_footer.KeyHint("esc", "Close", "close", always=True),
+]
+_ACCOUNT_MOST, _NAME_MOST, _SINCE = 14, 40, 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """All that decides how a line looks."""
+
+    attention: Attention
+    since: str
+    cursor: bool
+
+
+class AttentionList(VirtualList[_Entry], can_focus=True):
+    """Jobs with the reasons, one a line, and a cursor that stays on its job."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("home,g", "home", show=False),
+        Binding("end,G", "end", show=False),
+    ]
+
+    class Opened(Message):
+        """A line was double-clicked."""
+
+    def __init__(self, symbols: Symbols, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._symbols = symbols
+        self._found: Sequence[Attention] = ()
+        self._now = 0
+        self.cursor = 0
+
+    @property
+    def current(self) -> Attention | None:
+        """The job under the cursor."""
+        return self._found[self.cursor] if self.cursor < len(self._found) else None
+
+    def put(self, found: Sequence[Attention], now: int) -> None:
+        """Show these; the cursor stays on its job, else in its place."""
+        keep = self.current
+        self._found, self._now = found, now
+        ids = [each.row.id for each in found]
+        if keep is not None and keep.row.id in ids:
+            self.cursor = ids.index(keep.row.id)
+        self.cursor = max(0, min(self.cursor, len(found) - 1))
+        self.fit_total()
+        self.draw_changes()
+
+    @property
+    def total(self) -> int:
+        """The number of jobs."""
+        return len(self._found)
+
+    @property
+    def position(self) -> int:
+        """The line that keys move from."""
+        return self.cursor
+
+    def go(self, index: int) -> bool:
+        """Move the cursor to a line, which stays in sight; returns whether that was a move."""
+        index = max(0, min(index, self.total - 1))
+        if index == self.cursor:
+            return False
+        self.cursor = index
+        top = max(min(self.top, index), index - self.page_height + 1)
+        if top != self.top:
+            self.scroll_now(top)
+        self.draw_changes()
+        return True
+
+    def entry(self, index: int) -> _Entry | None:
+        """Return a line."""
+        if index >= len(self._found):
+            return None
+        found = self._found[index]
+        return _Entry(found, short_span(max(0, self._now - found.since)), index == self.cursor)
+
+    def draw_entry(self, _index: int, entry: _Entry) -> Strip:
+        """Return a job with its reason."""
+        width, more, row = self.size.width, self._symbols.more, entry.attention.row
+        over = "cursor" if entry.cursor else "line"
+        longest = max((cell_len(clean(each.row.name)) for each in self._found), default=0)
+        name = max(12, min(_NAME_MOST, longest, width // 3))
+        account = min(_ACCOUNT_MOST, max(6, width // 8))
+        rest = max(0, width - name - account - _SINCE - 9)
+        tone = "error" if entry.attention.reason in _GRAVE else "warning"
+        pieces = [
+            (f" {self._symbols.cursor if entry.cursor else ' '} ", "pointer"),
+            (fit(clean(row.name), name, more), "text"),
+            ("  ", "text"),
+            (fit(clean(row.account), account, more), "muted"),
+            (f"  {entry.since.rjust(_SINCE)}  ", "muted"),
+            (fit(entry.attention.words, rest, more), tone),
+        ]
+        return self.strip(pieces, over).adjust_cell_length(width, self.blank(over))
+
+    def on_click(self, event: object) -> None:
+        """Put the cursor on the line; a double click opens its job."""
+        index = self.top + getattr(event, "y", 0)
+        if index < self.total:
+            self.go(index)
+            if getattr(event, "chain", 1) > 1:
+                self.post_message(self.Opened())
+
+
+class AttentionScreen(LineScreen):
+    """Which jobs to look at, and why; looking at one, or dismissing it, takes it out."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open"),
+        Binding("z", "set_aside", "Dismiss"),
+        Binding("Z", "set_all_aside", "Dismiss all"),
+        Binding("escape,q,8", "close", "Close", key_display="esc"),
+    ]
+
+    app: Host
+
+    def __init__(self, context: DashboardContext, model: AttentionModel) -> None:
+        super().__init__()
+        self.context = context
+        self.model = model
+
+    def compose(self) -> ComposeResult:
+        """Lay out the screen."""
+        yield Line(id="log-head")
+        yield Line(id="attention-gap")
+        yield Line(id="attention-empty")
+        yield AttentionList(self.context.symbols, id="attention")
+        yield Line(id="keys")
+
+    def on_mount(self) -> None:
+        """Read what needs attention, now and at intervals."""
+        self.query_one("#log-head", Line).over = self.query_one("#keys", Line).over = "bar"
+        self.query_one(AttentionList).focus()
+        self.set_interval(POLL_EVERY, self._poll)
+        self.call_after_refresh(self._read)
+
+    def on_resize(self) -> None:
+        """Draw for another width."""
+        self.query_one(AttentionList).draw_all()
+        self.draw()
+
+    async def _poll(self) -> None:
+        self.model.changed()
+        await self._read()
+
+    async def _read(self) -> None:
+        await self.model.read()
+        self.draw()
+
+    @reports_errors
+    def draw(self) -> None:
+        """Draw the lines that differ."""
+        found, width = self.model.found, self.size.width
+        head = [Span(" attention ", "chip"), gap(2), Span("jobs to look at, and why", "muted")]
+        number = f"{len(found):,} job{'' if len(found) == 1 else 's'} "
+        self.query_one("#log-head", Line).put(head, [Span(number, "muted")])
+        self.query_one(AttentionList).put(found, self.context.clock())
+        empty = self.query_one("#attention-empty", Line)
+        empty.put([] if found else [gap(2), Span("Nothing needs your attention", "muted")])
+        empty.display = not found
+        self.query_one("#keys", Line).put(header_footer.key_spans(_HINTS, width))
+
+    @on(AttentionList.Opened)
+    async def action_open(self) -> None:
+        """Open the job; it was looked at."""
+        current = self.query_one(AttentionList).current
+        if current is None:
+            return
+        from jobdash.tui.screens.job import JobScreen
+
+        await self._review([current.row.id])
+        self.app.push_screen(JobScreen(current.row.id, self.context))
+
+    async def action_set_aside(self) -> None:
+        """Take the job out without looking at it."""
+        current = self.query_one(AttentionList).current
+        if current is not None:
+            await self._review([current.row.id])
+
+    async def action_set_all_aside(self) -> None:
+        """Take all jobs out."""
+        await self._review([each.row.id for each in self.model.found])
+
+    async def _review(self, job_ids: Sequence[int]) -> None:
+        try:
+            await self.app.with_store(lambda store: set_reviewed(job_ids, store))
+        except StoreError as error:
+            self.app.notify(str(self.context.store_error(error)), severity="warning")
+            return
+        await self._read()
+
+    def action_close(self) -> None:
+        """Go back to the table."""
+        self.dismiss(None)

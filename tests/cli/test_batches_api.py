@@ -1,0 +1,117 @@
+"""`jobdash.batches`: the life of a batch from Python, beside the commands, over one store."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_kit import HOUR, Cli
+
+from jobdash import batches
+from jobdash.batches import aio
+from jobdash.demo.emulator import BatchFailure, Ending, ErrorAnswer
+from jobdash.errors import ConfigError, JobNotFound, UsageError
+
+
+def requests(number: int) -> list[dict[str, Any]]:
+    body = {"model": "gpt-x", "input": "a haiku"}
+    return [
+        {"custom_id": f"r{n}", "method": "POST", "url": "/v1/responses", "body": body}
+        for n in range(1, number + 1)
+    ]
+
+
+def test_from_submit_to_the_last_result(cli: Cli) -> None:
+    made = batches.submit(requests(3), account="openai", name="haikus", tags={"run": "42"})
+    assert (made.name, made.total, made.finished, made.tags["run"]) == ("haikus", 3, False, "42")
+    assert cli.job(made.id)["remote_id"] == made.remote_id
+    cli.clock.advance(24 * HOUR)
+    (ended,) = batches.wait(made, timeout=30)
+    assert (ended.status, ended.succeeded, ended.finished) == ("completed", 3, True)
+    found = list(batches.results(ended))
+    assert [result.key for result in found] == ["r1", "r2", "r3"]
+    assert {result.outcome for result in found} == {"ok"}
+    assert found[0].request == requests(1)[0]
+    assert found[0].response is not None
+    assert cli.job(made.id)["fetched_at"] is not None
+    assert "submit" in cli("log", made.id).out
+
+
+def test_failed_and_missing_requests_are_results_too(cli: Cli) -> None:
+    batch = cli.add_finished(
+        total=6, failures=(BatchFailure(2),), ending=Ending.EXPIRES, reached=4, age=30 * HOUR
+    )
+    by_outcome: dict[str, list[batches.Result]] = {}
+    for result in batches.results(batch):
+        by_outcome.setdefault(result.outcome, []).append(result)
+    assert by_outcome.keys() >= {"ok", "error"}
+    assert all(result.error and result.error["message"] for result in by_outcome["error"])
+    assert sum(map(len, by_outcome.values())) == 6
+
+
+def test_a_batch_is_named_by_any_of_its_ids_and_listed(cli: Cli) -> None:
+    remote = cli.add(name="nightly", metadata={"team": "search"})
+    known = batches.get(remote)
+    assert batches.get(known.id[:5]) == batches.get(known) == batches.get(remote)
+    cli.add("work", name="other")
+    assert [batch.name for batch in batches.list(sync=True)] == ["other", "nightly"]
+    assert [batch.name for batch in batches.list("tag:search", limit=5)] == ["nightly"]
+    with pytest.raises(JobNotFound):
+        batches.get("batch_none")
+
+
+def test_a_cancel_is_asked_for_and_not_asked_twice(cli: Cli) -> None:
+    batch = cli.add(name="nightly")
+    asked = batches.cancel(batch, reason="wrong prompt")
+    assert asked.status == "cancelling"
+    assert batches.cancel(asked).status == "cancelling"
+    assert cli.calls("POST", "/v1/batches/*/cancel") == 1
+    cli.clock.advance(HOUR)
+    assert batches.get(asked).status == "cancelled"
+    assert batches.cancel(asked).status == "cancelled"
+
+
+def test_what_is_wrong_is_an_exception_with_a_sentence(cli: Cli) -> None:
+    with pytest.raises(UsageError, match="account= has to say which"):
+        batches.submit(requests(1))
+    with pytest.raises(ConfigError, match="no account 'home'"):
+        batches.submit(requests(1), account="home")
+    with pytest.raises(UsageError, match="was used in line 1 already"):
+        batches.submit([*requests(1), *requests(1)], account="openai")
+    with pytest.raises(UsageError, match="request 1 cannot be written as JSON"):
+        batches.submit([{"custom_id": "a", "body": object()}], account="openai")
+    running = batches.get(cli.add(name="nightly"))
+    with pytest.raises(batches.BatchFailed, match="not finished") as caught:
+        batches.results(running)
+    assert caught.value.batch == running
+    with pytest.raises(TimeoutError):
+        batches.wait(running, timeout=0.2)
+    cli.fault(ErrorAnswer(401), "/v1/files", "POST")
+    with pytest.raises(ConfigError):
+        batches.submit(requests(1), account="openai")
+
+
+async def test_coroutines_and_functions_do_the_same_where_a_loop_runs(cli: Cli) -> None:
+    made = await aio.submit(requests(2), account="openai")
+    assert batches.get(made, sync=False).id == made.id
+    cli.clock.advance(24 * HOUR)
+    await aio.wait(made)
+    assert [result.key async for result in aio.results(made)] == ["r1", "r2"]
+
+
+def test_the_import_costs_next_to_nothing() -> None:
+    code = "import sys; from jobdash import batches; print('\\n'.join(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"openai", "google.genai", "sqlalchemy", "httpx2", "textual", "click"} & set(out.split())
+
+
+def test_another_store_can_be_named(cli: Cli, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    made = batches.submit(requests(1), account="openai", database=other)
+    assert batches.list() == []
+    assert [batch.id for batch in batches.list(database=other)] == [made.id]
+    assert json.loads(cli("list", "--json", "--db", str(other)).out)["total"] == 1

@@ -1,0 +1,141 @@
+"""``jobdash storage``, ``orphans`` and ``prune``: what is kept, what belongs to no job, what goes by age."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from cli_kit import HOUR, KEYS, Cli
+
+from jobdash.demo.emulator import ErrorAnswer
+
+DAY = 24 * HOUR
+
+
+def upload(cli: Cli, name: str, purpose: str = "batch") -> str:
+    """Upload a file that no batch is made of, now; return its id."""
+    answer = httpx2.post(
+        f"{cli.server.openai_base_url}/files",
+        headers={"authorization": f"Bearer {KEYS['openai']}"},
+        files={"file": (name, b"{}\n")},
+        data={"purpose": purpose},
+    )
+    return str(answer.json()["id"])
+
+
+def accounts(document: Any) -> dict[str, Any]:
+    return {each["account"]: each for each in document["accounts"]}
+
+
+def test_storage_tells_known_from_unknown_files(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(name="nightly", total=3)
+    cli("sync")
+    cli("fetch", batch, "--out", str(tmp_path / "out"))
+    upload(cli, "lost.jsonl")
+    upload(cli, "notes.txt", "assistants")
+    document = cli.json("storage")
+    found = accounts(document)["openai"]
+    assert found["known"]["files"] >= 2
+    assert found["known"]["bytes"] > 0
+    assert (found["unknown"]["files"], found["other"]["files"]) == (1, 1)
+    here = {each["what"]: each for each in document["here"]}
+    assert here["store"]["bytes"] > 0
+    assert here["fetched results"]["files"] >= 3
+    ran = cli("storage", "--account", "openai")
+    assert "of unknown batches" in ran.out
+    asked = cli.calls()
+    assert "store" in cli("storage", "--here").out
+    assert cli.calls() == asked
+
+
+def test_orphans_are_files_of_no_known_batch_and_old_enough(cli: Cli) -> None:
+    cli.add_finished(name="nightly", total=3)
+    cli("sync")
+    lost = upload(cli, "lost.jsonl")
+    upload(cli, "notes.txt", "assistants")
+    assert cli("orphans", "--account", "openai").err.strip() == "no file of a batch is without a job"
+    ran = cli("orphans", "--account", "openai", "--older", "0s")
+    assert lost in ran.out
+    assert "1 file, 3 B" in ran.out
+    orphans = accounts(cli.json("orphans", "--older", "0s"))
+    assert [file["id"] for file in orphans["openai"]["orphans"]] == [lost]
+    assert orphans["gemini"]["orphans"] == []
+
+
+def test_orphans_are_deleted_after_a_question(cli: Cli) -> None:
+    lost = upload(cli, "lost.jsonl")
+    only = ("orphans", "--account", "openai", "--older", "0s", "--remove")
+    assert cli(*only).code == 4
+    assert cli(*only, "--dry-run").code == 0
+    assert cli.at_terminal("n\n", *only).code == 4
+    assert cli.calls("DELETE") == 0
+    ran = cli.at_terminal("y\n", *only)
+    assert ran.code == 0
+    assert "Deleted: 1 · Not deleted: 0" in ran.out
+    assert cli.calls("DELETE", f"/v1/files/{lost}") == 1
+    assert lost not in cli(*only).out
+
+
+def test_what_cannot_be_deleted_says_why(cli: Cli) -> None:
+    batch = cli.add_finished("gemini", name="poems", total=3)
+    ran = cli("orphans", "--account", "gemini", "--older", "0s", "--remove", "--yes")
+    assert batch
+    assert ran.code == 1
+    assert "Gemini cannot delete" in ran.err
+    lost = upload(cli, "lost.jsonl")
+    cli.fault(ErrorAnswer(500), f"/v1/files/{lost}", "DELETE")
+    document = json.loads(
+        cli("orphans", "--account", "openai", "--older", "0s", "--remove", "--yes", "--json").out
+    )
+    assert "500" in document["kept"]["openai"][lost]
+
+
+def test_an_account_that_fails_is_said_and_hides_no_other(cli: Cli) -> None:
+    cli.fault(ErrorAnswer(401), "/v1/files", "GET", key=KEYS["work"])
+    ran = cli("storage")
+    assert ran.code == 1
+    assert "work: " in ran.err
+    assert cli("storage", "--account", "openai").code == 0
+
+
+def test_prune_is_a_dry_run_unless_yes(cli: Cli, tmp_path: Path) -> None:
+    old = cli.add_finished(name="old", total=3, age=9 * DAY)
+    unfetched = cli.add_finished(name="unfetched", total=3, age=9 * DAY)
+    young = cli.add_finished(name="young", total=3)
+    cli("sync")
+    for batch in (old, young):
+        cli("fetch", batch, "--out", str(tmp_path / "out"))
+    assert cli("prune").code == 2
+    spans = ("prune", "--records", "30d", "--files", "8d", "--remote", "7d")
+    dry = cli(*spans)
+    assert dry.code == 0
+    assert "files at the provider (status:finished fetched:yes" in dry.out
+    assert "dry run" in dry.err
+    assert cli.calls("DELETE") == 0
+    folder = Path(cli.job(old)["results_folder"])
+    assert folder.exists()
+    document = cli.json(*spans, "--yes")
+    by_rule = {each["rule"]: each for each in document["rules"]}
+    assert by_rule["remote"]["jobs"] == [cli.id_of(old)]
+    assert by_rule["records"]["jobs"] == []
+    assert not folder.exists()
+    assert cli.job(unfetched)["files"]
+    assert cli.job(young)["fetched_at"] is not None
+    assert Path(cli.job(young)["results_folder"]).exists()
+
+
+def test_the_rules_of_the_config_file_are_used(cli: Cli) -> None:
+    old = cli.add_finished(name="old", age=9 * DAY)
+    cli("sync")
+    with cli.config.open("a") as file:
+        file.write('\n[retention]\nrecords = "8d"\n')
+    ran = cli("prune", "--yes")
+    assert (ran.code, ran.out) == (0, "records (status:finished older:691200s): of 1 job, 0 failed\n")
+    assert cli.job(old)["removed_at"] is not None
+    with cli.config.open("a") as file:
+        file.write('files = "soon"\n')
+    ran = cli("prune")
+    assert ran.code == 5
+    assert "[retention] files:" in ran.err

@@ -1,0 +1,197 @@
+"""``jobdash watch`` and notifications: each event once, in every configured way."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stamina
+from cli_kit import HOUR, Cli
+from shared.local_kit import LAPSED, begin
+
+SECRET = "hook-secret-0123456789"
+WRITE_INPUT = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read() + chr(10))"
+
+
+def configure(cli: Cli, *lines: str) -> None:
+    """Add ``[notify]`` to the config file; the first sync claims what is old."""
+    with cli.config.open("a") as file:
+        file.write("\n".join(["\n[notify]", *lines, ""]))
+
+
+def by_command(cli: Cli, *lines: str) -> Path:
+    """Let a program write each notification into a file; return that."""
+    sent = cli.folder / "sent.jsonl"
+    command = json.dumps([sys.executable, "-c", WRITE_INPUT, str(sent)])
+    configure(cli, f"command = {command}", *lines)
+    assert cli("watch", "--once").code == 0
+    return sent
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def test_a_batch_that_ends_is_notified_once(cli: Cli) -> None:
+    batch = cli.add(name="nightly", total=10, running=HOUR)
+    sent = by_command(cli)
+    assert lines(sent) == []
+    cli.clock.advance(2 * HOUR)
+    ran = cli("watch", "--once")
+    assert ran.code == 0
+    assert "nightly (openai)  completed  10 of 10 done" in ran.out
+    (one,) = lines(sent)
+    assert (one["event"], one["title"]) == ("finished", "nightly: completed")
+    assert (one["job"]["remote_id"], one["job"]["succeeded"]) == (batch, 10)
+    assert cli("watch", "--once").out == ""
+    assert cli("wait", batch).code == 0
+    assert len(lines(sent)) == 1
+
+
+def test_only_what_is_asked_for_is_notified(cli: Cli) -> None:
+    cli.add(name="wanted", total=10, running=HOUR)
+    cli.add(name="other", total=10, running=HOUR)
+    cli.add("work", name="wanted too", total=10, running=HOUR)
+    sent = by_command(cli, 'filter = "wanted"', 'accounts = ["openai"]', 'on = ["finished"]')
+    cli.clock.advance(2 * HOUR)
+    cli("watch", "--once")
+    assert [line["job"]["name"] for line in lines(sent)] == ["wanted"]
+
+
+def test_a_script_that_is_lost_is_notified_as_stalled_once(cli: Cli) -> None:
+    sent = by_command(cli)
+    begin(cli.database, "resize", lease_ms=LAPSED)
+    for _ in range(2):
+        cli("watch", "--once")
+    assert [line["event"] for line in lines(sent)] == ["stalled"]
+    assert "stalled" in cli("log").out
+
+
+def test_a_wait_notifies_too(cli: Cli) -> None:
+    batch = cli.add(name="nightly", total=10, running=HOUR)
+    sent = by_command(cli)
+    cli.clock.advance(2 * HOUR)
+    assert cli("wait", batch).code == 0
+    assert [line["title"] for line in lines(sent)] == ["nightly: completed"]
+
+
+@dataclass
+class Hook:
+    """A server that is sent notifications, and answers with ``answers``, then 200."""
+
+    url: str
+    answers: list[int] = field(default_factory=list)
+    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+
+@contextmanager
+def hook() -> Iterator[Hook]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            made.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(made.answers.pop(0) if made.answers else 200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        made = Hook(f"http://127.0.0.1:{server.server_port}/hook")
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield made
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_webhook_is_signed_and_repeated(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    cli.add(name="nightly", total=10, running=HOUR)
+    with hook() as server, stamina.set_testing(True, attempts=3):
+        configure(cli, f'webhook = "{server.url}"', 'webhook_secret_env = "HOOK_SECRET"')
+        cli("watch", "--once")
+        cli.clock.advance(2 * HOUR)
+        server.answers = [503]
+        assert cli("watch", "--once").code == 0
+    headers, body = server.requests[-1]
+    assert len(server.requests) == 2
+    assert json.loads(body)["title"] == "nightly: completed"
+    stamp, signed = (part.split("=", 1)[1] for part in headers["jobdash-signature"].split(","))
+    assert signed == hmac.new(SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    assert abs(int(stamp) - time.time()) < 60
+
+
+def test_a_way_that_fails_is_said_and_ends_nothing(cli: Cli) -> None:
+    cli.add(name="nightly", total=10, running=HOUR)
+    with hook() as server:
+        configure(cli, f'webhook = "{server.url}"', 'command = ["/no/such/program"]')
+        cli("watch", "--once")
+        cli.clock.advance(2 * HOUR)
+        server.answers = [410]
+        ran = cli("watch", "--once")
+    assert ran.code == 0
+    assert "notification by webhook failed: HTTP 410" in ran.err
+    assert "notification by command failed: " in ran.err
+    assert SECRET not in ran.err
+
+
+def test_a_trial_uses_every_way_and_says_which_failed(cli: Cli) -> None:
+    assert cli("notify", "--test").code == 5
+    cli.add_finished(name="nightly")
+    sent = by_command(cli)
+    ran = cli("notify", "--test")
+    assert (ran.code, ran.out) == (0, "Sent by command: nightly\n")
+    assert lines(sent)[-1]["title"] == "nightly: completed"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('on = ["finnished"]', "on: finnished is not known"),
+        ('webhook = "example.org"', "webhook has to be an address"),
+        ('desktop = "8"', "desktop has to be true, false, or one of"),
+        ('filter = "colour:red"', "filter:"),
+        ('webhook_secret_env = "NO_SUCH"', "NO_SUCH is not set"),
+    ],
+)
+def test_a_wrong_setting_is_a_sentence(cli: Cli, line: str, words: str) -> None:
+    configure(cli, line)
+    ran = cli("list")
+    assert ran.code == 5
+    assert words in ran.err
+
+
+def test_a_watch_ends_cleanly_on_sigterm_and_prints_documents(cli: Cli) -> None:
+    cli.add(name="nightly", total=10, running=HOUR)
+    cli("sync")
+    watch = cli.start("watch", "--json")
+    try:
+        assert watch.stdout is not None
+        assert watch.stderr is not None
+        assert watch.stderr.readline() == "watching openai, gemini, work, local; Ctrl-C ends it\n"
+        cli.clock.advance(2 * HOUR)
+        cli("sync")  # whoever asks, the watch reports it
+        document = json.loads(watch.stdout.readline())
+        assert (document["name"], document["status"]) == ("nightly", "completed")
+        watch.send_signal(signal.SIGTERM)
+        _, err = watch.communicate(timeout=20)
+        assert watch.returncode == 0, err
+        assert "Traceback" not in err
+    finally:
+        watch.kill()
+        watch.communicate()

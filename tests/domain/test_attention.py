@@ -1,0 +1,82 @@
+"""Attention: the reason why a person should look at a job, and since when it is one."""
+
+from __future__ import annotations
+
+import pytest
+from domain_kit import HOUR, MINUTE, NOW, job
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobdash.domain.attention import ENDED_WITHIN_MS, AttentionReason, attention_of, usual_times
+from jobdash.domain.job import JobRow
+from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.status import Status
+from jobdash.domain.time import DAY
+
+SLOW = {("openai", "slow"): 5 * HOUR}
+WHOLE = {"succeeded": 10, "failed": 0, "total": 10}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "words"),
+    [
+        (job(updated_at=NOW - MINUTE), None, ""),
+        (job(updated_at=NOW - 2 * HOUR), AttentionReason.STALLED, "no progress for 2h"),
+        (job(updated_at=NOW - 2 * HOUR, model="slow"), None, ""),
+        (job(updated_at=NOW - 6 * HOUR, model="slow"), AttentionReason.STALLED, "no progress for 6h"),
+        (
+            job(provider=LOCAL, remote_id=None, lease_until=NOW - MINUTE),
+            AttentionReason.STALLED,
+            "its script was not heard of for 1m",
+        ),
+        (job(Status.PENDING, created_at=NOW - 3 * HOUR), AttentionReason.PENDING, "pending for 3h"),
+        (job(Status.VALIDATING, created_at=NOW - MINUTE), None, ""),
+        (job(cancel_requested_at=NOW - HOUR), AttentionReason.CANCELLING, "cancelling for 1h"),
+        (job(cancel_requested_at=NOW - MINUTE), None, ""),
+        (job(expires_at=NOW + HOUR), AttentionReason.EXPIRES, "expires in 1h"),
+        (
+            job(Status.FAILED, finished_at=NOW - HOUR, failed=0, error="bad line"),
+            AttentionReason.FAILED,
+            "failed: bad line",
+        ),
+        (
+            job(Status.COMPLETED, finished_at=NOW - HOUR, succeeded=7, failed=3, total=10),
+            AttentionReason.FAILED,
+            "partial, 3 failed",
+        ),
+        (job(Status.COMPLETED, finished_at=NOW - HOUR, **WHOLE), None, ""),
+        (job(Status.FAILED, finished_at=NOW - ENDED_WITHIN_MS - DAY), None, ""),
+        (
+            job(Status.COMPLETED, finished_at=NOW - DAY, results_expire_at=NOW + 3 * HOUR, **WHOLE),
+            AttentionReason.RESULTS_GONE,
+            "results gone in 3h",
+        ),
+        (
+            job(
+                Status.COMPLETED, finished_at=NOW - DAY, results_expire_at=NOW + HOUR, fetched_at=NOW, **WHOLE
+            ),
+            None,
+            "",
+        ),
+        (
+            job(Status.COMPLETED, finished_at=NOW - DAY, left_behind="file-1 not deleted", **WHOLE),
+            AttentionReason.LEFT_BEHIND,
+            "file-1 not deleted",
+        ),
+        (job(Status.FAILED, finished_at=NOW - HOUR, removed_at=NOW), None, ""),
+    ],
+)
+def test_the_reason_and_its_words(row: JobRow, reason: AttentionReason | None, words: str) -> None:
+    found = attention_of(row, NOW, SLOW)
+    assert (found and found.reason, "" if found is None else found.words) == (reason, words)
+    if found is not None:
+        assert found.since <= NOW
+        if row.unfinished:  # it is one from then on
+            assert attention_of(row, found.since - 1, SLOW) is None
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=1))
+def test_nine_of_ten_take_no_longer_than_usual(times: list[int]) -> None:
+    usual = usual_times([("openai", "m", duration) for duration in times])[("openai", "m")]
+    assert usual in times
+    assert sum(duration <= usual for duration in times) >= 0.9 * (len(times) - 1)

@@ -1,0 +1,72 @@
+"""The jobs that need attention: counted in the dashboard, listed with reasons, and taken out by a look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tui_kit import account, change, dashboard, job, make_store, now_ms
+
+from jobdash.domain.time import HOUR, MINUTE
+from jobdash.tui.screens.attention import AttentionScreen
+from jobdash.tui.screens.job import JobScreen
+
+OPENAI = account("openai")
+
+
+def fill(path: Path) -> None:
+    """Make a store with two jobs that need attention, and two that need none."""
+    now = now_ms()
+    rows = [
+        job(1, "failed", finished_at=now - HOUR, error="a bad line"),
+        job(2, "completed", finished_at=now - MINUTE, succeeded=7, failed=3, total=10),
+        job(3, "completed", finished_at=now - MINUTE, succeeded=10, failed=0, total=10),
+        job(4, "in_progress"),
+    ]
+    make_store(path, rows)
+    change(path, "UPDATE job SET raw_status = raw_status || '!'")  # they changed just now
+
+
+@pytest.mark.parametrize("size", [(120, 32), (80, 24)])
+async def test_a_job_leaves_when_it_is_looked_at_or_dismissed(path: Path, size: tuple[int, int]) -> None:
+    fill(path)
+    async with dashboard(path, [OPENAI], size=size) as dash:
+        await dash.until(lambda: "2 need attention: 8" in dash.screen)
+        await dash.press("8")
+        await dash.until(lambda: isinstance(dash.app.screen, AttentionScreen))
+        await dash.until(lambda: "partial, 3 failed" in dash.screen)
+        assert "failed: a bad line" in dash.screen
+        assert "2 jobs" in dash.screen
+        await dash.press("down", "z")
+        await dash.until(lambda: "1 job " in dash.screen)
+        assert "a bad line" not in dash.screen
+        await dash.press("enter")
+        await dash.until(lambda: isinstance(dash.app.screen, JobScreen))
+        await dash.press("escape")
+        await dash.until(lambda: "Nothing needs your attention" in dash.screen)
+        await dash.press("escape")
+        await dash.until_table()
+        await dash.until(lambda: "attention" not in dash.screen)
+    async with dashboard(path, [OPENAI], size=size) as dash:
+        await dash.until(lambda: dash.app.main.attention.due(10**9))
+        assert "attention" not in dash.screen
+
+
+async def test_all_can_be_dismissed_at_once(path: Path) -> None:
+    fill(path)
+    async with dashboard(path, [OPENAI]) as dash:
+        await dash.until(lambda: "2 need attention: 8" in dash.screen)
+        await dash.press("8")
+        await dash.until(lambda: "partial, 3 failed" in dash.screen)
+        await dash.press("Z")
+        await dash.until(lambda: "Nothing needs your attention" in dash.screen)
+
+
+async def test_without_a_store_to_write_nothing_is_dismissed(path: Path) -> None:
+    fill(path)
+    async with dashboard(path, [OPENAI], working=False) as dash:
+        await dash.press("8")
+        await dash.until(lambda: "partial, 3 failed" in dash.screen)
+        await dash.press("z")
+        assert "not open for writing" in dash.toast
+        assert "partial, 3 failed" in dash.screen
