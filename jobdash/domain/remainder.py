@@ -53,7 +53,7 @@ def remainder_of(row: JobRow) -> Remainder:
     if counts is not None:
         return Remainder(row.total, counts.error, counts.missing, counts.cut_off, counted=True)
     missing = None
-    if row.total is not None and row.done is not None:
+    if row.total and row.done is not None:  # before its file was looked at, a provider counts 0 of 0
         missing = max(0, row.total - row.done)
     return Remainder(row.total, row.failed, missing, None, to_fetch=1)
 

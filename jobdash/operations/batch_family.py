@@ -106,7 +106,7 @@ class Family:
         found = Counter(read_outcomes(files).values())
         total = self.first.row.total
         answered = sum(number for outcome, number in found.items() if outcome is not ResultOutcome.MISSING)
-        missing = found[ResultOutcome.MISSING] if total is None else max(0, total - answered)
+        missing = max(0, total - answered) if total else found[ResultOutcome.MISSING]
         return Remainder(
             total, found[ResultOutcome.ERROR], missing, found[ResultOutcome.CUT_OFF], counted=True
         )

@@ -21,7 +21,7 @@ from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.batch_family import Family, family_of, may_be_answered
 from jobdash.operations.collect import collect
 from jobdash.operations.private_files import new_private_file
-from jobdash.operations.result_folder import FORMATS, RESULTS, ResultFolder, file_facts, merged_folder_of
+from jobdash.operations.result_folder import FORMATS, RESULTS, ResultFolder, file_facts, folder_of
 from jobdash.operations.result_formats import convert_results
 from jobdash.operations.result_items import ResultFiles, files_of, open_index
 from jobdash.operations.result_join import read_requests
@@ -74,7 +74,7 @@ class _Merge:
         self._request = request
         self._family = family
         self._collected = [one for one in collected if one.folder is not None]
-        self._folder = merged_folder_of(request.folder, family.first.row)
+        self._folder = folder_of(request.folder, family.first.row).merged
 
     def run(self) -> FetchedResults:
         """Write the merged results."""

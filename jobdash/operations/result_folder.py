@@ -50,12 +50,6 @@ def folder_of(parent: Path, row: JobRow) -> ResultFolder:
     return ResultFolder((parent / f"{file_name(row.name, _NAME_LENGTH)}-{row.public_id}").absolute(), row)
 
 
-def merged_folder_of(parent: Path, row: JobRow) -> ResultFolder:
-    """Return the folder for the results of a batch and its retries in one: ``NAME-ID-merged``."""
-    folder = folder_of(parent, row)
-    return ResultFolder(folder.path.with_name(f"{folder.path.name}-merged"), row)
-
-
 def kept_folder(job: JobDetails) -> ResultFolder | None:
     """Return the folder with all of a batch's fetched results; None where they are not here."""
     if job.results_folder is None:
@@ -70,6 +64,11 @@ class ResultFolder:
     def __init__(self, path: Path, row: JobRow) -> None:
         self.path = path
         self._row = row
+
+    @property
+    def merged(self) -> ResultFolder:
+        """The folder beside it for the results of a batch and its retries in one: ``NAME-ID-merged``."""
+        return ResultFolder(self.path.with_name(f"{self.path.name}-merged"), self._row)
 
     def file(self, name: str) -> Path:
         """Return where a file of the folder is."""

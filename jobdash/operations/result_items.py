@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jobdash.domain.job import JobDetails
 from jobdash.domain.provider_info import ProviderInfo
@@ -246,7 +245,6 @@ def _pretty(path: Path, extent: Extent | None) -> str | None:
         file.seek(extent.start)
         line = file.read(extent.size)
     try:
-        value: Any = decode(line)
-    except BadResponse:
+        return encodable(json.dumps(decode(line), indent=2, ensure_ascii=False))
+    except (BadResponse, RecursionError):  # no JSON, or nested beyond reason
         return line.decode(errors="replace")
-    return json.dumps(value, indent=2, ensure_ascii=False)

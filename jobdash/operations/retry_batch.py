@@ -17,6 +17,7 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, DecisionKind, Plan
 from jobdash.domain.remainder import PART_OF, Remainder
 from jobdash.domain.results import ResultOutcome
+from jobdash.domain.text import clean
 from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound
 from jobdash.operations.account_session import GetBatch
 from jobdash.operations.backends.base import FetchRequest
@@ -188,11 +189,11 @@ class _Retry:
     def _check_input(file: Path, seen: int, total: int | None, unknown: list[str]) -> None:
         """Raise _NotRetried for a file of a person's own that is not the one the batch was made of."""
         if unknown:
-            some = ", ".join(unknown[:_NAMED_KEYS])
+            some = ", ".join(clean(key, 80) for key in unknown[:_NAMED_KEYS])
             more = ", …" if len(unknown) > _NAMED_KEYS else ""
             number = f"{len(unknown):,} of its keys {'is' if len(unknown) == 1 else 'are'}"
             raise _NotRetried(f"{file} is not its input: {number} not in it: {some}{more}")
-        if total is not None and seen != total:
+        if total and seen != total:
             raise _NotRetried(f"{file} is not its input: it has {seen:,} requests, and the batch {total:,}")
 
     async def _submit(self, family: Family, requests: Path) -> Submitted:

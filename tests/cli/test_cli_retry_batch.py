@@ -46,6 +46,9 @@ def test_what_failed_is_sent_again_and_the_family_is_fetched_in_one(cli: Cli, tm
     assert [line["key"] for line in results if line["outcome"] == "ok"] == [line["key"] for line in results]
     ran = cli("retry", batch, "--yes")
     assert (ran.code, "every request has its answer" in ran.out) == (0, True)
+    cli("fetch", batch, "--out", str(tmp_path / "out"))
+    assert cli("remove", batch, child, "--files", "--yes").code == 0
+    assert [each.name for each in (tmp_path / "out").iterdir()] == []
 
 
 def test_a_merged_family_goes_into_a_pipe(cli: Cli) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from operations_kit import KEYS, World
 
-from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, Timing
+from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Timing
 from jobdash.demo.emulator.faults import ErrorAnswer, Reset
 from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Plan
+from jobdash.domain.status import Status
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Browser
@@ -362,3 +363,24 @@ async def test_a_retry_that_died_before_it_was_sent_leaves_the_way_free(world: W
     outcome = await retried(world, row)
     assert outcome.result is DONE, outcome.reason
     assert world.calls("POST", "/v1/batches") == 1
+
+
+async def test_a_batch_that_failed_as_a_whole_is_sent_again_wholly(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "requests.jsonl"
+    body = {"model": "gpt-x", "messages": []}
+    lines = [
+        {"custom_id": f"r-{n}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+        for n in range(4)
+    ]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    fault = LineError("token_limit_exceeded", "Enqueued token limit reached")
+    world.emulator.openai.plan = BatchPlan(
+        timing=Timing(validating=1.0, running=10.0), ending=Ending.FAILS, line_errors=(fault,)
+    )
+    row = await submitted(world, "openai", file)
+    await finish(world)
+    assert world.browser.rows([row.id])[row.id].status is Status.FAILED
+    fails_next(world, 0)
+    outcome = await retried(world, row)
+    assert outcome.reason.startswith("4 of 4 sent again: 4 missing"), outcome.reason
+    assert sorted(sent_keys(world, child_of(world, row))) == ["r-0", "r-1", "r-2", "r-3"]

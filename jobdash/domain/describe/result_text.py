@@ -33,7 +33,7 @@ def sent_again(left: Remainder, only: Iterable[str]) -> str:
     unknown = [f"what is {part.replace('-', ' ')}" for part, count in parts.items() if count is None]
     which = ", ".join([*known, *unknown])
     some = "what is left" if number is None else f"{number:,}"
-    whole = "" if left.total is None else f" of {left.total:,}"
+    whole = f" of {left.total:,}" if left.total else ""
     return f"{some}{whole} sent again: {which}" if which else f"{some}{whole} sent again"
 
 

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from jobdash.domain.failures import FailureGroup
 from jobdash.domain.job import JobDetails
-from jobdash.errors import StoreError
+from jobdash.errors import JobdashError, StoreError
 from jobdash.operations.item_source import FetchedItems
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.result_items import ItemTexts, NotIndexed, ResultFiles, item_texts, result_files
+from jobdash.operations.result_items import ItemTexts, ResultFiles, item_texts, result_files
+from jobdash.tui.terminal.app import display_error
 
 
 class _Loaded(NamedTuple):
@@ -58,9 +59,10 @@ class ResultLoader:
         stop = self._stop = CancelToken()
         try:
             loaded = await asyncio.to_thread(self._load, job, stop)
-        except (NotIndexed, StoreError) as error:
+        except Exception as error:  # noqa: BLE001 - what one batch was answered must not end the dashboard
             if not stop.is_set():
-                self.loading, self.error = False, str(error)
+                known = isinstance(error, JobdashError)
+                self.loading, self.error = False, str(error) if known else display_error(error)
             return
         if stop.is_set():
             if loaded is not None:
@@ -87,7 +89,10 @@ class ResultLoader:
         loaded = self._loaded
         if loaded is None:
             return False
-        items = await asyncio.to_thread(loaded.items.narrowed, text)
+        try:
+            items = await asyncio.to_thread(loaded.items.narrowed, text)
+        except StoreError:  # its folder is gone, or was fetched anew
+            return False
         if self._loaded is not loaded:
             return False
         self.items = items
