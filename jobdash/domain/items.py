@@ -46,19 +46,19 @@ NO_ITEM = {
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """One item of a local job, or one result of a batch; times are milliseconds UTC, 0 is unknown."""
+    """One item of a script's job, or one result of a batch; times are milliseconds UTC, None is unknown."""
 
     seq: int
     """Its place, counted from 0 without a gap."""
     key: str
     outcome: ItemStatus
-    attempt: int
-    """The attempt that wrote it."""
+    attempt: int | None
+    """The attempt that wrote it; None for a result of a batch."""
     detail: str | None
-    """The script's result for it, as JSON."""
+    """The script's result for it, as JSON; or how the answer begins."""
     error_type: str | None
     error: str | None
-    at: int
+    at: int | None
     input_tokens: int | None = None
     output_tokens: int | None = None
 

@@ -208,6 +208,7 @@ class _Retry:
             endpoint=first.row.endpoint,
             tags=first.tags,
             file_name=f"what is left of {family.name}",
+            keep_input=family.copy is not None,  # of what a person kept no copy, none is made now
         )
         wanted = replace(wanted, parent_id=family.last.row.id, bulk=self._plan.bulk)
         return await send(wanted, caller, self._work)

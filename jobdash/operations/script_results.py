@@ -104,8 +104,8 @@ def item_json(item: ItemRow) -> dict[str, Any]:
         "detail": None if item.detail is None else _detail(item.detail),
         "error_type": item.error_type,
         "error": item.error,
-        "attempt": item.attempt if item.at else None,
-        "at": rfc3339(item.at) if item.at else None,
+        "attempt": item.attempt,
+        "at": rfc3339(item.at),
     }
 
 

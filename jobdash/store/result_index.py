@@ -198,4 +198,6 @@ def _item(
     input_tokens: int | None,
     output_tokens: int | None,
 ) -> ItemRow:
-    return ItemRow(seq, key, ItemStatus(outcome), 0, preview, code, message, 0, input_tokens, output_tokens)
+    return ItemRow(
+        seq, key, ItemStatus(outcome), None, preview, code, message, None, input_tokens, output_tokens
+    )

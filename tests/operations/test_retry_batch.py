@@ -19,6 +19,7 @@ from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Pl
 from jobdash.domain.status import Status
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.execution import execute
+from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.results import fetch
@@ -288,7 +289,10 @@ async def test_without_a_copy_the_refusal_says_why_and_a_file_of_ones_own_helps(
     assert "--input FILE" in outcome.reason
     outcome = await retried(world, row, input=file)
     assert outcome.result is DONE, outcome.reason
-    assert child_of(world, row).row.total == 2
+    child = child_of(world, row)
+    assert child.row.total == 2
+    assert child.submit_key is not None
+    assert not input_copy(world.config.database, child.submit_key).exists()
 
 
 async def test_a_wrong_file_is_refused_before_anything_is_sent(world: World, tmp_path: Path) -> None:

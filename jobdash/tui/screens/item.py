@@ -175,19 +175,23 @@ class ItemScreen(LineScreen):
         if self._text is None:
             self.notify(f"There is no {self._side} here to show", severity="warning")
             return
+        try:
+            self._page(self._text)
+        except SuspendNotSupported:
+            self.notify("This terminal cannot be handed to a pager", severity="warning")
+        except (OSError, ValueError) as error:  # it is not there, or its quotes do not match
+            self.notify(clean(f"$PAGER: {error}", 200), severity="error")
+
+    def _page(self, text: str) -> None:
+        """Hand the terminal to the pager, and take it back when that has ended."""
         command = shlex.split(os.environ.get("PAGER") or "less")
         with tempfile.TemporaryDirectory(prefix="jobdash-") as folder:
             file = Path(folder) / f"{self._side}.json"
             # Gated line by line: a pager may hand control characters on to the terminal.
-            text = "\n".join(clean(line, len(line) + 1) for line in self._text.split("\n"))
-            file.write_text(f"{text}\n", encoding="utf-8")
-            try:
-                with self.app.suspend():
-                    subprocess.run([*command, str(file)], check=False)  # noqa: S603 - the person's own setting
-            except SuspendNotSupported:
-                self.notify("This terminal cannot be handed to a pager", severity="warning")
-            except OSError as error:
-                self.notify(clean(f"{command[0]}: {error.strerror or error}", 200), severity="error")
+            lines = (clean(line, len(line) + 1) for line in text.split("\n"))
+            file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            with self.app.suspend():
+                subprocess.run([*command, str(file)], check=False)  # noqa: S603 - the person's own setting
 
     def action_close(self) -> None:
         """Go back to the list."""

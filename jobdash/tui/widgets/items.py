@@ -108,7 +108,7 @@ class ItemsPage(Vertical):
             return
         self._clock.stop()
         self._clock = None
-        self.text = ""
+        self.text = self._entry.value = ""
         self._seen = None
         self._refresh()
         self.post_message(self.Loaded())
