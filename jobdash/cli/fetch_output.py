@@ -38,6 +38,8 @@ class FetchWishes:
     """Where the files go; None: the results are written to standard output."""
     format: ResultFormat
     partial: bool
+    merged: bool = False
+    """A batch and its retries in one."""
 
 
 def fetch_jobs(context: CliContext, wanted: JobSelector, wishes: FetchWishes) -> int:
@@ -71,6 +73,7 @@ def fetch_jobs(context: CliContext, wanted: JobSelector, wishes: FetchWishes) ->
                     format=wishes.format,
                     on_progress=progress.received,
                     record=not piped,
+                    merged=wishes.merged,
                 )
                 fetched = await fetch(selection.rows, request, report, stop)
             return fetched, stop.is_set()

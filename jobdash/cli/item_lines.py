@@ -1,60 +1,72 @@
-"""The items of a local job as lines and as JSON, one by one: there can be millions."""
+"""The items of a job as lines and as JSON, one by one: there can be millions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from typing import Any
 
 from jobdash.cli.output import Style, print_error, print_text
-from jobdash.domain.items import NO_ITEM, ItemErrors, ItemRow, ItemStatus
+from jobdash.domain.items import ITEM_WORDS, NO_ITEM, ItemErrors, ItemRow, ItemStatus
+from jobdash.domain.job import JobDetails
 from jobdash.domain.text import clean
 from jobdash.domain.time import rfc3339
+from jobdash.operations.item_source import FetchedItems, ItemSource, StoredItems
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.result_items import NotIndexed, result_files
 from jobdash.operations.script_results import item_json
 
 MOST_ERROR_GROUPS = 5
-_PAGE = 1_000
 _TONES = {
     ItemStatus.OK: Style.QUIET,
     ItemStatus.ERROR: Style.BAD,
     ItemStatus.SKIPPED: Style.QUIET,
     ItemStatus.WAITING: Style.PLAIN,
+    ItemStatus.CUT_OFF: Style.WARN,
+    ItemStatus.MISSING: Style.PLAIN,
 }
 
 
-def items_of(
-    browser: Browser, job_id: int, outcome: ItemStatus | None, limit: int | None
-) -> Iterator[ItemRow]:
-    """Yield a job's items (of one outcome), in order, page by page, at most ``limit``."""
-    return islice(_all_items(browser, job_id, outcome), limit)
+@contextmanager
+def item_source(browser: Browser, job: JobDetails) -> Iterator[ItemSource]:
+    """Return where the items of a job are: its fetched results where these are here, else the store.
+
+    Results that cannot be indexed are named on stderr.
+    """
+    files = result_files(job, browser.path)
+    with ExitStack() as stack:
+        source: ItemSource = StoredItems(browser, job.row.id)
+        if files is not None:
+            try:
+                source = stack.enter_context(closing(FetchedItems.open(files)))
+            except NotIndexed as error:
+                print_error(f"its results cannot be indexed: {error}")
+        yield source
 
 
-def _all_items(browser: Browser, job_id: int, outcome: ItemStatus | None) -> Iterator[ItemRow]:
-    after = -1
-    while page := browser.items(job_id, outcome, after, _PAGE):
-        yield from page
-        after = page[-1].seq
-
-
-def print_items(browser: Browser, job_id: int, outcome: ItemStatus | None, limit: int | None) -> None:
-    """Print a job's items, a line each, under their counts and the commonest errors."""
-    counts = browser.item_counts(job_id)
+def print_items(source: ItemSource, outcome: ItemStatus | None, limit: int | None) -> None:
+    """Print the items of a job, a line each, under their counts and the commonest errors."""
+    counts = source.counts()
     print_text("")
-    text = " · ".join(f"{number:,} {word}" for word, number in counts.items() if number)
+    text = " · ".join(f"{number:,} {ITEM_WORDS[word]}" for word, number in counts.items() if number)
     print_text(f"Items  {text or 'none are kept'}")
     if not text:
         return
-    _print_errors(browser.item_errors(job_id))
+    _print_errors(source.errors())
     number = 0
-    for item in items_of(browser, job_id, outcome, limit):
+    for item in islice(source.walk(outcome), limit) if _knows(source, outcome) else ():
         print_text(_line(item), _TONES[item.outcome])
         number += 1
-    there = sum(counts.values()) if outcome is None else counts[outcome]
+    there = sum(counts.values()) if outcome is None else counts.get(outcome, 0)
     if not number and outcome is not None:
         print_error(NO_ITEM[outcome].lower())
     elif number < there:
         print_error(f"{number:,} of {there:,} items; --limit 0 shows all")
+
+
+def _knows(source: ItemSource, outcome: ItemStatus | None) -> bool:
+    return outcome is None or outcome in source.outcomes
 
 
 def _print_errors(errors: ItemErrors) -> None:
@@ -70,14 +82,25 @@ def _error_words(error_type: str | None, error: str | None) -> str:
 
 def _line(item: ItemRow) -> str:
     text = _error_words(item.error_type, item.error) or clean(item.detail or "", 200)
-    return "  ".join(filter(None, (f"{item.outcome:<7}", clean(item.key, 200), text)))
+    parts = (f"{ITEM_WORDS[item.outcome]:<7}", clean(item.key, 200), _tokens(item), text)
+    return "  ".join(filter(None, parts))
 
 
-def items_json(
-    browser: Browser, job_id: int, outcome: ItemStatus | None, limit: int | None
-) -> Iterator[dict[str, Any]]:
-    """Yield a job's items as ``--json`` prints them."""
-    return map(item_json, items_of(browser, job_id, outcome, limit))
+def _tokens(item: ItemRow) -> str:
+    numbers = (("in", item.input_tokens), ("out", item.output_tokens))
+    known = [f"{number:,} {which}" for which, number in numbers if number is not None]
+    return f"({', '.join(known)})" if known else ""
+
+
+def items_json(source: ItemSource, outcome: ItemStatus | None, limit: int | None) -> Iterator[dict[str, Any]]:
+    """Yield the items of a job as ``--json`` prints them; those of a batch have their tokens, too."""
+    if not _knows(source, outcome):
+        return
+    for item in islice(source.walk(outcome), limit):
+        shape = item_json(item)
+        if isinstance(source, FetchedItems):
+            shape |= {"input_tokens": item.input_tokens, "output_tokens": item.output_tokens}
+        yield shape
 
 
 def attempts_json(browser: Browser, job_id: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.selection import JobSelector, SelectedJobs, select
 from jobdash.cli.session import CommandSession, open_session, situation
 from jobdash.cli.summary import lines_of, plan_lines, print_outcome, print_skipped, print_summary
-from jobdash.cli.sync_output import notices, sync_now
+from jobdash.cli.sync_output import notices, sync_for, sync_now
 from jobdash.cli.time_format import as_of_words
 from jobdash.domain.account import Account
 from jobdash.domain.backends.registry import rules_of
@@ -29,7 +29,7 @@ from jobdash.domain.plan import (
     Plan,
 )
 from jobdash.domain.provider_info import LOCAL
-from jobdash.domain.status import Status
+from jobdash.domain.status import UNFINISHED, Status
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError
 from jobdash.operations.abandoned import NOT_CONFIRMED, give_up_removals
@@ -61,8 +61,28 @@ def act_on(
         close_what_is_abandoned(context)
     # What is removed already is nothing to complain of: a script may remove twice.
     selection = select(context, wanted, removed=action is Action.REMOVE)
+    if action is Action.RETRY and not manner.dry_run:
+        selection = _asked_first(context, selection)
     plan = plan_selection(context, action, selection, choices)
     return carry_out(context, plan, manner, worst=FAILED if selection.bad_words else 0)
+
+
+def _asked_first(context: CliContext, selection: SelectedJobs) -> SelectedJobs:
+    """Ask the accounts of force-failed batches whether they still run; return the jobs as they are then.
+
+    Else a retry would go by what was known when nobody looked any more.
+    """
+    doubtful = [
+        row
+        for row in selection.rows
+        if row.force_failed and rules_of(row).at_provider and row.remote_status in UNFINISHED
+    ]
+    if not doubtful:
+        return selection
+    for row in {row.account: row for row in doubtful}.values():
+        sync_for(context, row)
+    now = context.opened.browser.rows([row.id for row in selection.rows])
+    return replace(selection, rows=tuple(now.get(row.id, row) for row in selection.rows))
 
 
 def close_what_is_abandoned(context: CliContext) -> None:

@@ -34,7 +34,14 @@ async def open_session(context: CliContext, stop: CancelToken) -> AsyncIterator[
     config = context.config
     with WriterThread(config.database, same_as=context.opened.browser.identity) as store:
         async with open_clients(context) as accounts:
-            work = OperationContext(accounts, store, configured(context), stop=stop, prices=config.prices)
+            work = OperationContext(
+                accounts,
+                store,
+                configured(context),
+                stop=stop,
+                results=config.results_folder,
+                prices=config.prices,
+            )
             yield CommandSession(accounts, work, AccountSyncs(config, accounts, context.opened.browser, work))
 
 

@@ -1,4 +1,4 @@
-"""Jobs that a person's own script runs: the items they are made of, and what is known here of the script."""
+"""Items: the parts of a script's job and the results of a batch; and what is known here of a script."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-RETRIED = ("failed", "missing")
+FAILED, MISSING, CUT_OFF = "failed", "missing", "cut-off"
+"""The parts of a job that a retry can be for; only answers of a batch are cut off."""
+RETRIED = (FAILED, MISSING)
+"""What a retry is for, unless a person says otherwise."""
+RETRYABLE = (*RETRIED, CUT_OFF)
 """What a retry can be for."""
 GRACE_S = 5.0
 """How long a process has to end by itself, and again after SIGTERM, before it is killed."""
@@ -19,32 +23,44 @@ class ItemStatus(StrEnum):
     OK = "ok"
     ERROR = "error"
     SKIPPED = "skipped"
+    CUT_OFF = "cut_off"
+    MISSING = "missing"
 
 
+SCRIPT_OUTCOMES = (ItemStatus.WAITING, ItemStatus.OK, ItemStatus.ERROR, ItemStatus.SKIPPED)
+"""What the items of a script come to."""
+BATCH_OUTCOMES = (ItemStatus.OK, ItemStatus.CUT_OFF, ItemStatus.ERROR, ItemStatus.MISSING)
+"""What the requests of a batch come to."""
+ITEM_WORDS = {outcome: str(outcome).replace("_", " ") for outcome in ItemStatus}
+"""How an outcome is written for people."""
 NO_ITEM = {
     ItemStatus.WAITING: "No item is unprocessed",
     ItemStatus.OK: "No item has succeeded",
     ItemStatus.ERROR: "No item has failed",
     ItemStatus.SKIPPED: "No item was skipped",
+    ItemStatus.CUT_OFF: "No answer was cut off",
+    ItemStatus.MISSING: "No request is without an answer",
 }
 """Shown where no item has this outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """One item of a local job; times are milliseconds UTC."""
+    """One item of a script's job, or one result of a batch; times are milliseconds UTC, None is unknown."""
 
     seq: int
     """Its place, counted from 0 without a gap."""
     key: str
     outcome: ItemStatus
-    attempt: int
-    """The attempt that wrote it."""
+    attempt: int | None
+    """The attempt that wrote it; None for a result of a batch."""
     detail: str | None
-    """The script's result for it, as JSON."""
+    """The script's result for it, as JSON; or how the answer begins."""
     error_type: str | None
     error: str | None
-    at: int
+    at: int | None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
 from jobdash.domain.describe.job_text import ended_word, stalled, worker_gone
-from jobdash.domain.items import RETRIED, WorkerProcess
+from jobdash.domain.items import CUT_OFF, RETRIED, WorkerProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import ProviderInfo
+from jobdash.domain.remainder import Remainder
 from jobdash.domain.status import Status
 
 TYPED_ABOVE = 20
@@ -57,9 +60,24 @@ class Choices:
     stop_process: bool = False
     """Force-fail, and removal of unfinished jobs: end the script's process here as well."""
     only: tuple[str, ...] = RETRIED
-    """Retry: of ``failed`` and ``missing`` items, which."""
+    """Retry: which parts, of `jobdash.domain.items.RETRYABLE`."""
+    input: Path | None = None
+    """Retry: a person's own file of all requests of a batch, of which it has been made."""
     restart: bool = False
     """Retry: start the script again, as it was started last."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Retry: whether it is for answers that were cut off, too."""
+        return CUT_OFF in self.only
+
+    def choosing(self, choice: str, chosen: bool) -> Choices:
+        """Return these choices with one of them, named as its attribute, made otherwise."""
+        if choice == "cut_off":
+            rest = tuple(part for part in self.only if part != CUT_OFF)
+            return replace(self, only=(*rest, CUT_OFF) if chosen else rest)
+        changed: dict[str, Any] = {choice: chosen}
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +113,8 @@ class Plan:
     """By id of a local job, what is known here of its script."""
     providers: Mapping[str, ProviderInfo] = field(default_factory=dict)
     """By name, the providers of its jobs, as far as they are installed."""
+    remainders: Mapping[int, Remainder] = field(default_factory=dict)
+    """By id of a batch, what is left of it and its retries: of a retry alone."""
 
     @property
     def acting(self) -> tuple[Decision, ...]:
@@ -142,6 +162,11 @@ class Plan:
             return False
         found = (self.workers.get(decision.job.id) for decision in self.acting)
         return any(worker is not None and worker.cannot_start is None for worker in found)
+
+    @property
+    def can_send_cut_off(self) -> bool:
+        """Whether answers of its batches were cut off, whose requests could be sent again."""
+        return any((left := self.remainders.get(each.job.id)) and left.cut_off for each in self.acting)
 
     @property
     def accounts(self) -> tuple[str, ...]:
@@ -232,6 +257,8 @@ class DecisionContext:
     """Ids of local jobs whose worker is provably dead, however long its lease still runs."""
     servers: Mapping[str, str] = field(default_factory=dict)
     """By account, the server it is at now, where that is known."""
+    remainders: Mapping[int, Remainder] = field(default_factory=dict)
+    """By id of a batch, what is left of it and its retries, where that was looked up."""
 
 
 def status_counts(

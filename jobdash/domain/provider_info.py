@@ -58,6 +58,8 @@ class ProviderInfo:
     """The variable to name to a person without an account; empty: the first of ``key_envs``."""
     base_url_env: str | None = None
     """The environment variable that names another server for that account."""
+    keeps_input: str = ""
+    """For how long it keeps an uploaded input file, in words (``48 h``); empty where that is not known."""
     price_id: str = ""
     """Its id in the price table of the package genai-prices; empty: it is not there."""
     priced_model: str = ""

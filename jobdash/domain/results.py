@@ -16,6 +16,14 @@ class ResultOutcome(StrEnum):
     MISSING = "missing"
     """There is neither an answer nor an error."""
 
+    @property
+    def rank(self) -> int:
+        """Its place among the outcomes of one key, the best first: of several answers the best counts."""
+        return _RANKED.index(self)
+
+
+_RANKED = (ResultOutcome.OK, ResultOutcome.CUT_OFF, ResultOutcome.ERROR, ResultOutcome.MISSING)
+
 
 class ResultFormat(StrEnum):
     """How the results of a batch are written."""

@@ -36,8 +36,11 @@ async def delete_batch_files(job: JobRow, work: OperationContext) -> DeletedHere
 def _delete(job: JobRow, kept: KeptHere, work: OperationContext) -> DeletedHere:
     deleted, wrong = 0, []
     if kept.results_folder is not None:
+        folder = ResultFolder(kept.results_folder, job)
         try:
-            deleted += ResultFolder(kept.results_folder, job).delete()
+            deleted += folder.delete()
+            if folder.merged.is_own:
+                deleted += folder.merged.delete()
         except FolderRefused as error:
             wrong.append(str(error))
         except OSError as error:

@@ -24,9 +24,10 @@ from jobdash.operations.account_session import GetBatch
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.cancel import error_text
 from jobdash.operations.context import AccountClient
-from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles, new_private_file
+from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.pricing import price_stale
+from jobdash.operations.private_files import new_private_file
 from jobdash.operations.result_folder import (
     FORMATS,
     MISSING,
@@ -35,6 +36,7 @@ from jobdash.operations.result_folder import (
     ResultFolder,
     file_facts,
     folder_of,
+    kept_folder,
 )
 from jobdash.operations.result_formats import convert_results
 from jobdash.operations.result_join import JoinedResults, RawFile, join_results
@@ -71,16 +73,6 @@ def _failed(row: JobRow, reason: str) -> FetchedResults:
     return FetchedResults(row, ActionResult.FAILED, reason)
 
 
-def _whole(folder: ResultFolder, manifest: dict[str, Any] | None) -> ResultCounts | None:
-    """Return the counts of the results in a folder, if all of them are there."""
-    if manifest is None or not manifest.get("complete") or not folder.has(manifest.get("files")):
-        return None
-    try:
-        return ResultCounts(**manifest["counts"])
-    except (KeyError, TypeError):  # not as it was written
-        return None
-
-
 class _Collection:
     """One batch under way."""
 
@@ -109,16 +101,13 @@ class _Collection:
     def _here(self) -> tuple[dict[str, Any] | None, ResultCounts | None]:
         """Return the manifest of what is in the folder, and the counts if all of it is there."""
         manifest = self._folder.manifest()
-        return manifest, _whole(self._folder, manifest)
+        return manifest, None if manifest is None else self._folder.counts()
 
     def _kept(self) -> FetchedResults | None:
         """Return the results that an earlier fetch has left in a folder, if they are whole."""
-        place = self._details().results_folder
-        if place is None or self._request.format is not ResultFormat.JSONL:
-            return None
-        folder = ResultFolder(Path(place), self._row)
-        counts = _whole(folder, folder.manifest())
-        if counts is None or not folder.is_own:
+        folder = kept_folder(self._details())
+        counts = None if folder is None else folder.counts()
+        if folder is None or counts is None or self._request.format is not ResultFormat.JSONL:
             return None
         self._folder = folder
         return self._done(counts, ActionResult.DONE, outcome_counts(counts))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from jobdash.domain.account import Account
 from jobdash.domain.backends.provider_batch import other_server
 from jobdash.domain.items import GRACE_S
 from jobdash.domain.job import JobRow
@@ -22,10 +24,17 @@ if TYPE_CHECKING:
     from jobdash.domain.cost import ListPrice
 
 T = TypeVar("T")
+RESULTS_FOLDER = "results"
+"""Beside the store."""
 
 
 class AccountClient(Protocol):
     """One account that requests can be sent to; an `AccountSession`, or the way to one in another loop."""
+
+    @property
+    def account(self) -> Account:
+        """Its settings."""
+        ...
 
     @property
     def capabilities(self) -> Capabilities:
@@ -57,8 +66,15 @@ class OperationContext:
     stop: CancelToken = field(default_factory=CancelToken)
     grace_s: float = GRACE_S
     """How long a script's process has to end by itself, and again after SIGTERM, before it is killed."""
+    results: Path | None = None
+    """Where results are fetched to that no person names a folder for; None: beside the store."""
     prices: Mapping[str, ListPrice] = field(default_factory=dict)
     """A person's own prices, by model."""
+
+    @property
+    def results_folder(self) -> Path:
+        """Where results are fetched to that no person names a folder for."""
+        return self.results or self.store.path.parent / RESULTS_FOLDER
 
     def situation(self, *, named: bool = True) -> DecisionContext:
         """Return what a decision needs to know now."""

@@ -14,6 +14,7 @@ from typing import ClassVar
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.errors import BadResponse
 from jobdash.operations.account_session import Request
+from jobdash.operations.private_files import new_private_file
 from jobdash.operations.rate_limiter import CancelToken, NotSent, RequestKind
 from jobdash.providers.base import Adapter
 
@@ -21,13 +22,6 @@ OnBytes = Callable[[int], None]
 """Called with the number of bytes written so far, in the account's thread."""
 _REPORTED_EVERY = 1024 * 1024
 """Bytes between two reports of progress."""
-
-
-def new_private_file(path: Path) -> int:
-    """Return a descriptor of an empty file for its owner's eyes only; one of that name is emptied."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    os.fchmod(descriptor, 0o600)
-    return descriptor
 
 
 @dataclass(frozen=True, slots=True)

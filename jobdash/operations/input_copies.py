@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from jobdash.operations.downloads import new_private_file
+from jobdash.operations.private_files import new_private_file
 
 _FOLDER = "inputs"
 _CHUNK = 1024 * 1024

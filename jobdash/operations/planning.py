@@ -11,7 +11,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Plan
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
-from jobdash.operations.backends.registry import workers
+from jobdash.operations.backends.registry import remainders, workers
 from jobdash.operations.job_lookup import Browser, Scope
 from jobdash.operations.providers import providers_of
 
@@ -31,10 +31,13 @@ def plan_jobs(
 ) -> Plan:
     """Freeze an action over jobs that were named, marked, or found.
 
-    ``browser`` looks up the scripts behind local jobs: which run here, and how they were started.
+    ``browser`` looks up the scripts behind local jobs: which run here, and how they were started; and of a
+    retry what is left of batches, for which fetched results may be read.
     """
     meant, found = choices or Choices(), tuple(rows)
-    known = {} if browser is None else workers(browser, found, starting=action is Action.RETRY)
+    retrying = action is Action.RETRY
+    known = {} if browser is None else workers(browser, found, starting=retrying)
+    left = remainders(browser, found) if browser is not None and retrying else {}
     plan = Plan(
         action,
         tuple(Decision(row, DecisionKind.ACT) for row in found),
@@ -45,13 +48,14 @@ def plan_jobs(
         at=situation.now,
         workers=known,
         providers=providers_of(found),
+        remainders=left,
     )
     return plan_again(plan, situation, meant)
 
 
 def plan_again(plan: Plan, situation: DecisionContext, choices: Choices) -> Plan:
     """Decide the same jobs, as they were seen, for other choices."""
-    here = replace(situation, dead=plan.dead)
+    here = replace(situation, dead=plan.dead, remainders=plan.remainders)
     decisions = tuple(decide(plan.action, decision.job, here, choices) for decision in plan.decisions)
     return replace(plan, decisions=decisions, choices=choices)
 

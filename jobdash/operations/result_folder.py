@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobdash.domain.job import JobRow
+from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.results import ResultCounts
 from jobdash.domain.text import clean, file_name
 from jobdash.errors import JobdashError
-from jobdash.operations.downloads import new_private_file
+from jobdash.operations.private_files import new_private_file
 
 MANIFEST = "manifest.json"
 OUTPUT, ERRORS, RESULTS, MISSING = "output.jsonl", "errors.jsonl", "results.jsonl", "missing.jsonl"
 FORMATS = {"csv": "results.csv", "parquet": "results.parquet"}
 """The file of results in each format but JSON lines."""
 NAMES = (OUTPUT, ERRORS, RESULTS, MISSING, *FORMATS.values())
+INDEX = "results.index"
+"""Where each result is in `RESULTS`; made anew when it is missing."""
 RAW = {"output": OUTPUT, "error": ERRORS}
 """The files as the provider sent them, by role."""
 PART = ".part"
@@ -47,12 +50,25 @@ def folder_of(parent: Path, row: JobRow) -> ResultFolder:
     return ResultFolder((parent / f"{file_name(row.name, _NAME_LENGTH)}-{row.public_id}").absolute(), row)
 
 
+def kept_folder(job: JobDetails) -> ResultFolder | None:
+    """Return the folder with all of a batch's fetched results; None where they are not here."""
+    if job.results_folder is None:
+        return None
+    folder = ResultFolder(Path(job.results_folder), job.row)
+    return folder if folder.is_own and folder.counts() is not None else None
+
+
 class ResultFolder:
     """The folder of one job's results; files in it appear whole or not at all."""
 
     def __init__(self, path: Path, row: JobRow) -> None:
         self.path = path
         self._row = row
+
+    @property
+    def merged(self) -> ResultFolder:
+        """The folder beside it for the results of a batch and its retries in one: ``NAME-ID-merged``."""
+        return ResultFolder(self.path.with_name(f"{self.path.name}-merged"), self._row)
 
     def file(self, name: str) -> Path:
         """Return where a file of the folder is."""
@@ -140,7 +156,17 @@ class ResultFolder:
             return None
         return found if isinstance(found, dict) and isinstance(found.get("job"), dict) else None
 
-    def has(self, names: object) -> bool:
+    def counts(self) -> ResultCounts | None:
+        """Return the counts of the results, if all of them are there."""
+        manifest = self.manifest()
+        if manifest is None or not manifest.get("complete") or not self._has(manifest.get("files")):
+            return None
+        try:
+            return ResultCounts(**manifest["counts"])
+        except (KeyError, TypeError):  # not as it was written
+            return None
+
+    def _has(self, names: object) -> bool:
         """Whether the files that a manifest names are there, in their sizes."""
         if not isinstance(names, dict) or RESULTS not in names:
             return False
@@ -177,6 +203,7 @@ class ResultFolder:
             there = [file for name in (*NAMES, MANIFEST) if (file := self.file(name)).exists()]
             for file in there:
                 file.unlink()
+            self.file(INDEX).unlink(missing_ok=True)
         return len(there)
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from jobdash.domain.results import ResultFormat
 from jobdash.errors import UsageError
-from jobdash.operations.downloads import new_private_file
 from jobdash.operations.export import write_csv
+from jobdash.operations.private_files import new_private_file
 
 COLUMNS = (
     "key", "outcome", "finish_reason", "input_tokens", "output_tokens", "error_code", "error_message",

@@ -22,8 +22,6 @@ from jobdash.providers.results import ReadLine, result_line
 
 NAMED_KEYS = 20
 """Odd keys that are named one by one; all are counted."""
-_BETTER = (ResultOutcome.OK, ResultOutcome.CUT_OFF, ResultOutcome.ERROR)
-"""Of two lines with one key the better outcome counts, else the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,8 @@ class _Index:
         self.duplicate_count += 1
         if len(self.duplicate) < NAMED_KEYS:
             self.duplicate.append(clean(line.key))
-        if _BETTER.index(place.outcome) < _BETTER.index(first.outcome):
+        # Of two lines with one key the better outcome counts, else the first.
+        if place.outcome.rank < first.outcome.rank:
             self.places[line.key] = place
 
     def add_unknown(self, key: str) -> None:
@@ -149,16 +148,22 @@ def _in_order(index: _Index, requests: Path | None, key_field: str) -> Iterator[
         for key in list(index.places):
             yield key, b""
         return
+    yield from read_requests(requests, key_field)
+
+
+def read_requests(file: Path, key_field: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the keys of an input file with their lines, the first of each key. Raises OSError."""
     seen: set[str] = set()
-    with requests.open("rb") as file:
-        for line in file:
-            requested = _key_of(line, key_field)
-            if requested is not None and requested not in seen:
-                seen.add(requested)
-                yield requested, line
+    with file.open("rb") as lines:
+        for line in lines:
+            key = request_key(line, key_field)
+            if key is not None and key not in seen:
+                seen.add(key)
+                yield key, line
 
 
-def _key_of(line: bytes, key_field: str) -> str | None:
+def request_key(line: bytes, key_field: str) -> str | None:
+    """Return the key of a request, a line of an input file; None for a line without one."""
     try:
         key = mapping(decode(line)).get(key_field)
     except BadResponse:

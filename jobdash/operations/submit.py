@@ -60,7 +60,8 @@ async def submit(
     """Upload the file, wait until it is processed, and create the batch; nothing is sent twice.
 
     The job and the intent are on disk before the upload. A refusal fails the job; without an answer to the
-    creation it stays pending until a sync finds its key, or ten minutes have passed.
+    creation it stays pending until a sync finds its key, or ten minutes have passed. Raises ConfigError
+    where the account's settings cannot be used, and `SubmitRefused`.
     """
     submission = Submission(
         path=wanted.check.path,
@@ -72,6 +73,10 @@ async def submit(
         tags=wanted.tags,
     )
     return await _DirectSubmit(wanted, submission, account, work, sleep).run()
+
+
+class SubmitRefused(JobdashError):
+    """The store refused a submit before anything was sent: another retry of the same requests was faster."""
 
 
 def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
@@ -88,6 +93,7 @@ def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
         digest=wanted.check.digest,
         tags=wanted.tags,
         estimated_tokens=wanted.estimate.tokens,
+        parent_id=wanted.parent_id,
     )
 
 
@@ -309,9 +315,11 @@ class _DirectSubmit(SubmitRun):
                 raise SubmitAbandoned(GIVEN_UP)
             return
         new = new_job(self._wanted, self._caller.origin, self._submission.key)
-        begun = await self._work.store.write(Writer.begin_submit, new, deadline=deadline)
+        begun = await self._work.store.write(
+            Writer.begin_submit, new, deadline=deadline, bulk=self._wanted.bulk
+        )
         if isinstance(begun, Refusal):
-            raise JobdashError(begun.reason)
+            raise SubmitRefused(begun.reason)
         self._row, self._intent = begun
 
     async def _keep_input(self) -> None:

@@ -33,6 +33,11 @@ class ReadConnection:
         """The file that is read."""
         self._connection = sqlite.connect_reader(path)
 
+    @property
+    def path(self) -> Path:
+        """Where the store is."""
+        return self._path
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

@@ -90,9 +90,9 @@ def item_rows(found: Sequence[Sequence[Any]]) -> list[ItemRow]:
 
 def counts_by_outcome(by_word: Mapping[str, int]) -> dict[ItemStatus, int]:
     """Return counts by outcome, of which none is missing."""
-    from jobdash.domain.items import ItemStatus
+    from jobdash.domain.items import SCRIPT_OUTCOMES
 
-    return {outcome: by_word.get(str(outcome), 0) for outcome in ItemStatus}
+    return {outcome: by_word.get(str(outcome), 0) for outcome in SCRIPT_OUTCOMES}
 
 
 def intent_row(values: Sequence[Any]) -> Intent:

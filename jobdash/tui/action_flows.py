@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import plan_text
+from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult, Choices, Note, Plan
 from jobdash.domain.status import LABELS
@@ -63,8 +64,8 @@ class ActionFlows:
             self._app.notify(self._ended(plan), severity="warning")
             return
         if action is Action.RETRY and not plan.acting:
-            starting = await self._plan(action, replace(choices, restart=True), selection)
-            plan = starting if starting.can_restart else plan
+            starting = await self._plan(action, replace(choices, restart=True, only=RETRYABLE), selection)
+            plan = starting if starting.can_restart or starting.can_send_cut_off else plan
         await self._ask(plan)
 
     def _ended(self, plan: Plan) -> str:
@@ -82,8 +83,8 @@ class ActionFlows:
             with closing(self._context.open_browser()) as browser:
                 return plan_jobs(action, rows, situation, choices, hidden=hidden, browser=browser)
 
-        if not all(rules_of(row).at_provider for row in rows):
-            # Off this thread: it looks at processes and folders, and a disk may hang.
+        if action is Action.RETRY or not all(rules_of(row).at_provider for row in rows):
+            # Off this thread: it looks at processes, folders and fetched results, and a disk may hang.
             with suppress(TimeoutError):
                 return await asyncio.wait_for(asyncio.to_thread(plan), _LOOK_MOST_S)
         return plan_jobs(action, rows, situation, choices, hidden=hidden)

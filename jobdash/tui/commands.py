@@ -18,6 +18,7 @@ from textual.widget import Widget
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.decide import decide
+from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext
 from jobdash.domain.status import TERMINAL, Tab
@@ -34,6 +35,7 @@ class Place(Enum):
     LIST = auto()
     TABLE = auto()
     JOB = auto()
+    ITEM = auto()
     EVERYWHERE = auto()
 
 
@@ -55,6 +57,8 @@ class CommandState:
     """Whether the job accepts the command now."""
     items: bool = False
     """Whether the items of the job are on the screen."""
+    fetched: bool = False
+    """Whether these are the fetched results of a batch, which can be opened."""
     hidden_runs: bool = False
     """Whether a run continues without its dialog."""
 
@@ -103,6 +107,8 @@ class Command:
     """Its place in the footer of the main screen, 0 when it is not in it; the last go first without room."""
     job_footer: int = 0
     """Its place in the footer of a job's screen."""
+    item_footer: int = 0
+    """Its place in the footer of a fetched result's screen."""
     pinned: bool = False
     """It keeps its place in a footer of any width."""
 
@@ -130,7 +136,7 @@ def _cancel_delete(row: JobRow, context: DecisionContext) -> bool:
 
 
 def _retry(row: JobRow, context: DecisionContext) -> bool:
-    return decide(Action.RETRY, row, context, Choices(restart=True)).acts
+    return decide(Action.RETRY, row, context, Choices(restart=True, only=RETRYABLE)).acts
 
 
 def _fetch(row: JobRow, _context: DecisionContext) -> bool:
@@ -143,6 +149,7 @@ _BOTH = (Place.MAIN, Place.JOB)
 _LIST = (Place.LIST,)
 _TABLE = (Place.TABLE,)
 _JOB = (Place.JOB,)
+_ITEM = (Place.ITEM,)
 _ANY = (Place.EVERYWHERE,)
 
 # fmt: off
@@ -154,10 +161,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("job.force_fail", "act('job.force_fail')", "Force-fail", "f", _BOTH, "Mark it failed here",
         group=HelpGroup.SELECTED, acts=(Action.FORCE_FAIL, Choices()), changes=True,
         offered=lambda state: state.unfinished, footer=3, job_footer=2),
-    Command("job.retry", "act('job.retry')", "Retry", "r", _BOTH, "Let a script's job do what is not done",
+    Command("job.retry", "act('job.retry')", "Retry", "r", _BOTH, "Do what is not done, or send it again",
         group=HelpGroup.SELECTED, acts=(Action.RETRY, Choices()), accepts=_retry, changes=True,
-        offered=lambda state: state.script and (not state.unfinished or state.accepted), footer=4,
-        job_footer=4),
+        offered=lambda state: not state.unfinished or state.accepted, footer=4, job_footer=4),
     Command("job.remove", "act('job.remove')", "Remove", "x", _BOTH, "Remove finished jobs",
         group=HelpGroup.SELECTED, acts=(Action.REMOVE, Choices()), changes=True,
         # Removing is for what has ended; pressed before, it shows why a provider's job is not removed.
@@ -212,17 +218,29 @@ COMMANDS: tuple[Command, ...] = (
     Command("table.home", "home", "First", "home,g", _TABLE),
     Command("table.end", "end", "Last", "end,G", _TABLE),
     # A job's own screen.
-    Command("job.errors", "ask_errors", "Ask for errors", "e", _JOB, offered=lambda state: not state.script,
-        job_footer=7),
+    Command("job.errors", "ask_errors", "Ask for errors", "e", _JOB,
+        offered=lambda state: not state.script and not state.fetched, job_footer=7),
     Command("job.outcome", "next_outcome", "Outcome", "o", _JOB, offered=lambda state: state.items,
         job_footer=8),
+    Command("job.open_item", "open_item", "Open", "enter", _JOB, "Request and answer; else back to the table",
+        shown_key="enter", offered=lambda state: state.fetched, job_footer=9),
+    Command("job.filter_items", "filter_items", "Text", "slash", _JOB, "Only results with a text",
+        shown_key="/", offered=lambda state: state.fetched, job_footer=10),
     *(Command("", f"page({place})", "", str(place + 1), _JOB) for place in range(5)),
     Command("", "turn(1)", "Next page", "tab,right", _JOB),
     Command("", "turn(-1)", "Page before", "shift+tab,left", _JOB),
     Command("", "copy('remote_id')", "Copy the provider's id", "y", _JOB),
     Command("", "copy('public_id')", "Copy our id", "Y", _JOB),
     Command("", "app.help", "Help", "question_mark", _JOB),
-    Command("job.close", "close", "Close", "escape,q,enter", _JOB, shown_key="esc", job_footer=9,
+    Command("job.close", "close", "Close", "escape,q", _JOB, shown_key="esc", job_footer=11, pinned=True),
+    # One fetched result.
+    Command("item.copy", "copy_text", "Copy", "y", _ITEM, "Copy the side in focus", item_footer=1),
+    Command("item.pager", "pager", "Pager", "o", _ITEM, "Open the side in focus in $PAGER", item_footer=2),
+    Command("item.side", "other_side", "Other side", "tab,shift+tab", _ITEM, item_footer=3),
+    Command("item.next", "step(1)", "Next", "right,n", _ITEM, item_footer=4),
+    Command("item.before", "step(-1)", "Before", "left,p", _ITEM, item_footer=5),
+    Command("", "app.help", "Help", "question_mark", _ITEM),
+    Command("item.close", "close", "Close", "escape,q,enter", _ITEM, shown_key="esc", item_footer=6,
         pinned=True),
     # Without a key, in the palette alone.
     Command("run.show", "show_run", "Show what is running",
@@ -251,6 +269,7 @@ COMMANDS: tuple[Command, ...] = (
 BY_ID = {command.id: command for command in COMMANDS if command.id}
 _FOOTER = sorted((command for command in COMMANDS if command.footer), key=lambda command: command.footer)
 _JOB_FOOTER = sorted((one for one in COMMANDS if one.job_footer), key=lambda command: command.job_footer)
+_ITEM_FOOTER = sorted((one for one in COMMANDS if one.item_footer), key=lambda command: command.item_footer)
 _CHANGING = frozenset(command.id for command in COMMANDS if command.changes)
 _NEED_JOB = tuple(
     one for one in COMMANDS if one.changes and (one.acts is not None or one.accepts is not None)
@@ -315,17 +334,18 @@ class Footer:
 
 
 def job_hints(
-    job: JobDetails, context: DashboardContext, *, items: bool, keyed: bool = True
+    job: JobDetails, context: DashboardContext, *, items: bool, fetched: bool = False, keyed: bool = True
 ) -> list[KeyHint]:
     """Return the footer of a job's own screen.
 
-    ``items``: its items are on the screen; ``keyed``: its items have keys and are kept.
+    ``items``: its items are on the screen, ``fetched``: as results that can be opened; ``keyed``: its items
+    have keys and are kept.
     """
     off = unavailable(job.row, context) | (frozenset() if keyed else {"job.fetch"})
     hints: list[KeyHint] = []
     for command in _JOB_FOOTER:
         enabled = command.id not in off
-        if not command.offered(CommandState(job.row, enabled, items)):
+        if not command.offered(CommandState(job.row, enabled, items, fetched)):
             continue
         if command.id == "job.errors":
             wrong = job.row.failed or job.errors or job.row.error or "error" in job.files
@@ -334,6 +354,19 @@ def job_hints(
         key = command.key_name(context.config.keys, Place.JOB)
         hints.append(KeyHint(key, command.label, command.action, enabled, tone, command.pinned))
     return hints
+
+
+def item_hints(context: DashboardContext) -> list[KeyHint]:
+    """Return the footer of a fetched result's screen."""
+    return [
+        KeyHint(
+            command.key_name(context.config.keys, Place.ITEM),
+            command.label,
+            command.action,
+            always=command.pinned,
+        )
+        for command in _ITEM_FOOTER
+    ]
 
 
 def palette(screen: Widget, place: Place | None, state: CommandState) -> Iterator[SystemCommand]:

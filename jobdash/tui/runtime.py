@@ -173,6 +173,7 @@ class Runtime:
             configured,
             self._context.clock,
             stop or CancelToken(),
+            results=self._context.config.results_folder,
             prices=self._context.config.prices,
         )
 

@@ -92,8 +92,8 @@ def _is_key(key: str) -> bool:
 
 
 def _by_screen() -> list[list[Binding]]:
-    """Return the bindings of the table, and those of a job's own screen, each with the app's own, of which
-    only those with an id can be given other keys.
+    """Return the bindings of the table, of a job's own screen, and of a fetched result, each with the app's
+    own, of which only those with an id can be given other keys.
     """
     from textual.app import App
     from textual.binding import Binding
@@ -107,4 +107,5 @@ def _by_screen() -> list[list[Binding]]:
     palette = Binding(App.COMMAND_PALETTE_BINDING, "command_palette", "Palette")
     everywhere = [*of(APP_BINDINGS), *of(Screen.BINDINGS), palette]
     table = [binding for place in (Place.MAIN, Place.LIST, Place.TABLE) for binding in of(bindings(place))]
-    return [[*table, *everywhere], [*of(bindings(Place.JOB)), *everywhere]]
+    others = [[*of(bindings(place)), *everywhere] for place in (Place.JOB, Place.ITEM)]
+    return [[*table, *everywhere], *others]

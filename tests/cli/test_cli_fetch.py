@@ -191,6 +191,42 @@ def test_a_copy_that_cannot_be_kept_is_said_and_the_batch_is_sent_all_the_same(
     assert cli.calls("POST", "/v1/batches") == 1
 
 
+def test_fetched_results_are_shown_as_items(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=6, failures=(BatchFailure(1),), cut_off=1)
+    cli("sync", "--account", "openai")
+    assert "none are kept" in cli("show", batch, "--items").out
+    cli("fetch", batch, "--out", str(tmp_path / "out"))
+    ran = cli("show", batch, "--items")
+    assert "Items  4 ok · 1 cut off · 1 error" in ran.out
+    assert "ok       request-" in ran.out
+    assert "(20 in, 30 out)" in ran.out
+    items = cli.json("show", batch, "--items")["items"]
+    assert [item["key"] for item in items] == [f"request-{number}" for number in range(1, 7)]
+    (cut,) = cli.json("show", batch, "--items", "--outcome", "cut_off")["items"]
+    assert (cut["input_tokens"], cut["output_tokens"], cut["error"]) == (20, 30, None)
+    (error,) = cli.json("show", batch, "--items", "--outcome", "error")["items"]
+    assert (error["error_type"], error["output_tokens"]) == ("rate_limit_exceeded", None)
+    assert cli.json("show", batch, "--items", "--outcome", "waiting")["items"] == []
+
+
+def test_an_index_that_is_gone_old_or_damaged_is_made_anew(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=3)
+    cli("sync", "--account", "openai")
+    cli("fetch", batch, "--out", str(tmp_path / "out"))
+    (folder,) = (tmp_path / "out").iterdir()
+    for damage in (b"", b"nothing of an index", None):
+        assert len(cli.json("show", batch, "--items")["items"]) == 3
+        index = folder / "results.index"
+        assert index.stat().st_mode & 0o777 == 0o600
+        if damage is None:
+            index.unlink()
+        else:
+            index.write_bytes(damage)
+    ran = cli("remove", batch, "--files", "--yes")
+    assert ran.code == 0
+    assert not folder.exists()
+
+
 def test_a_fetch_that_is_killed_is_made_whole_by_the_next_one(cli: Cli, tmp_path: Path) -> None:
     batch = cli.add_finished(total=20, failures=(BatchFailure(3),))
     cli("sync", "--account", "openai")

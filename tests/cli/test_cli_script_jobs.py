@@ -144,7 +144,7 @@ def test_a_retry_with_nothing_to_do_is_no_error(cli: Cli, run_script: Begin) -> 
     assert "nothing failed and nothing is missing" in ran.out
 
 
-def test_a_retry_of_a_part_or_of_a_batch_is_refused(cli: Cli, run_script: Begin) -> None:
+def test_a_retry_of_a_part_is_refused(cli: Cli, run_script: Begin) -> None:
     run = run_script(total=4)
     run.did("ok", "error")
     run.ends("failed")
@@ -152,10 +152,8 @@ def test_a_retry_of_a_part_or_of_a_batch_is_refused(cli: Cli, run_script: Begin)
     assert ran.code == 1
     assert "its script also does the 2 that are missing" in ran.out
     assert cli("retry", jid(run), "--only", "all").code == 2
-    batch = cli.add_finished()
-    cli("sync", "--account", "openai")
-    ran = cli("retry", batch, "--yes")
-    assert (ran.code, "only jobs of your own scripts" in ran.out) == (1, True)
+    ran = cli("retry", jid(run), "--only", "cut-off", "--yes")
+    assert (ran.code, "only answers of a batch are cut off" in ran.out) == (1, True)
 
 
 def test_a_script_is_started_again_and_can_be_waited_for(  # C-13

@@ -117,7 +117,7 @@ def test_a_retry_is_a_child_and_there_is_one_at_a_time(writer: Writer, reader: R
     child, intent = _begin(writer, again)
     refused = writer.begin_submit(replace(again, key="key-3"), deadline=START)
     assert isinstance(refused, Refusal)
-    assert refused.reason == f"its retry {child.public_id} is still pending"
+    assert refused.reason == f"its requests were sent again as {child.public_id}, still pending"
     job = reader.job(parent.id)
     assert job is not None
     assert (job.children, job.superseded_by) == ((child.public_id,), child.public_id)
@@ -129,6 +129,21 @@ def test_a_retry_is_a_child_and_there_is_one_at_a_time(writer: Writer, reader: R
     found = reader.job(second.id)
     assert found is not None
     assert found.parent == parent.public_id
+    assert [member.row.id for member in reader.family(second.id)] == [parent.id, child.id, second.id]
+    assert reader.relatives(parent.id) == (None, second.public_id)
+    assert reader.relatives(second.id) == (parent.public_id, None)
+
+
+def test_a_retry_that_ended_since_it_was_planned_is_not_passed_over(writer: Writer, reader: Reader) -> None:
+    """Its answers are unknown to who planned before it: the same requests would be sent twice."""
+    parent = one(writer, reader, Status.FAILED)
+    again = replace(NEW, parent_id=parent.id, key="key-2")
+    child, intent = _begin(writer, again)
+    writer.close_submit(intent.id, remote("batch_9", Status.COMPLETED), START)
+    assert [event.action for event in reader.events(parent.id)] == ["retry"]
+    refused = writer.begin_submit(replace(again, key="key-3"), deadline=START)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == f"its requests were sent again as {child.public_id}, completed"
 
 
 def test_an_answer_after_it_was_given_up_is_taken_in(writer: Writer, reader: Reader) -> None:

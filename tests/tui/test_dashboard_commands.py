@@ -10,13 +10,20 @@ from textual.binding import Binding
 from textual.keys import format_key
 
 from jobdash.tui.commands import BY_ID, COMMANDS, HelpGroup, Place, bindings
+from jobdash.tui.screens.item import ItemScreen
 from jobdash.tui.screens.job import JobScreen
 from jobdash.tui.screens.main import MainScreen
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.jobs_view import JobsView
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-HOLDERS = {Place.MAIN: MainScreen, Place.LIST: JobsView, Place.TABLE: JobTable, Place.JOB: JobScreen}
+HOLDERS = {
+    Place.MAIN: MainScreen,
+    Place.LIST: JobsView,
+    Place.TABLE: JobTable,
+    Place.JOB: JobScreen,
+    Place.ITEM: ItemScreen,
+}
 LISTED = [command for command in COMMANDS if command.group is not None]
 
 

@@ -16,7 +16,7 @@ import pytest
 from scripts_kit import script
 from shared.local_kit import DEAF, ELSEWHERE, LAPSED, SLEEP, Run, begin, owner_of, process
 from textual.widgets import Static
-from tui_kit import Dash, account, add, change, dashboard, job, jobs, make_store
+from tui_kit import Dash, account, add, change, dashboard, job, make_store
 
 from jobdash.domain.plan import Action, Choices
 from jobdash.operations.planning import plan_again, plan_jobs
@@ -132,13 +132,6 @@ async def test_without_keys_a_retry_begins_from_the_start(path: Path) -> None:
     async with dashboard(path, working=False) as dash:
         await dialog(dash, "r")
         assert "everything is done again" in " ".join(dash.screen.split())
-
-
-async def test_a_providers_job_cannot_be_retried_yet(path: Path) -> None:
-    async with dashboard(path, [account("openai")], rows=jobs("failed")) as dash:
-        await ready(dash)
-        await dash.press("r")
-        assert "only jobs of your own scripts can be retried yet" in dash.toast
 
 
 # ── fetch ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,8 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
 from jobdash.tui.render.script_job_details import error_lines
 from jobdash.tui.screens.job import JobScreen
-from jobdash.tui.widgets.items import ItemList, ItemsPage
+from jobdash.tui.widgets.item_list import ItemList
+from jobdash.tui.widgets.items import ItemsPage
 
 KEYS = [f"photos/img_{number:03}.jpg" for number in range(8)]
 
@@ -280,13 +281,15 @@ async def test_without_a_log_file_there_is_no_output_page(path: Path) -> None:
         assert screen.page == "log"
 
 
-async def test_the_screen_of_a_providers_job_has_no_items(path: Path) -> None:
+async def test_the_screen_of_a_batch_that_runs_has_no_items_yet(path: Path) -> None:
     async with dashboard(path, [account("openai")], rows=jobs("in_progress"), working=False) as dash:
         screen = await opened(dash, "job-001")
-        assert screen._view.pages() == ("errors", "details", "log")
-        assert "Items" not in dash.line("job-pages")
+        assert screen._view.pages() == ("errors", "details", "log", "items")
+        await dash.press("4")
+        await dash.until(lambda: "No results yet" in dash.screen)
+        assert "40 ok of 100 requests, as its provider counts" in dash.screen
         await dash.press("r")
-        assert "only jobs of your own scripts" in dash.toast
+        await dash.until(lambda: "cancel it there first, or it is billed twice" in dash.toast)
 
 
 async def test_a_loop_without_keys_has_counts_only(path: Path) -> None:

@@ -22,15 +22,20 @@ DEFAULT_LIMIT = 100
     "jobdash show batch_6a1f0c --events",
     "jobdash show k3f9 --sync --json",
     "jobdash show k3f9 --items --outcome waiting --limit 0",
+    "jobdash show k3f9 --items --outcome error --json | jq -r '.items[].key'",
 )
 @click.argument("word", metavar="JOB", type=JobParam())
 @account_option()
 @click.option("--events", is_flag=True, help="What was done to it, too.")
-@click.option("--items", is_flag=True, help="The items of a local job, or a batch's failed requests, too.")
+@click.option(
+    "--items",
+    is_flag=True,
+    help="The items of a script's job, or a batch's fetched results, too; else its errors.",
+)
 @click.option(
     "--outcome",
-    type=click.Choice(["waiting", "ok", "error", "skipped"]),
-    help="With --items: only these. What waits is not processed yet.",
+    type=click.Choice(["waiting", "ok", "error", "skipped", "cut_off", "missing"]),
+    help="With --items: only these. What waits is not processed yet; missing has no answer.",
 )
 @click.option(
     "--limit",
@@ -99,9 +104,10 @@ def _print(context: CliContext, job_id: int, events: bool, items: _Items | None)
     print_job(job, now, attempts, failed)
     # That a job has counts only stands among its facts.
     if items is not None and (not attempts or attempts[0].keyed or browser.have_items([job_id])):
-        from jobdash.cli.item_lines import print_items
+        from jobdash.cli.item_lines import item_source, print_items
 
-        print_items(browser, job_id, items.outcome, items.limit)
+        with item_source(browser, job) as source:
+            print_items(source, items.outcome, items.limit)
     log = browser.events(job_id) if events else []
     print_events(log, heading=True)
     if events and not log:
@@ -134,6 +140,7 @@ def _document(context: CliContext, job_id: int, events: bool, items: _Items | No
     if items is None:
         document(shape)
         return
-    from jobdash.cli.item_lines import items_json
+    from jobdash.cli.item_lines import item_source, items_json
 
-    document_with("items", items_json(browser, job_id, items.outcome, items.limit), shape)
+    with item_source(browser, job) as source:
+        document_with("items", items_json(source, items.outcome, items.limit), shape)

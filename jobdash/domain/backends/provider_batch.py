@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
 from jobdash.domain.describe.cost_text import so_far
-from jobdash.domain.describe.result_text import ended_early, outcome_counts, results_gone
+from jobdash.domain.describe.result_text import batches, ended_early, outcome_counts, results_gone, sent_again
+from jobdash.domain.items import CUT_OFF, RETRYABLE
 from jobdash.domain.job import CANCEL_STUCK_MS, JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Note, Plan
+from jobdash.domain.remainder import Remainder, remainder_of
 from jobdash.domain.status import LABELS, LATE_CANCEL, TERMINAL, UNFINISHED, Status, effective, ended_text
 from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import HOUR, short_span
@@ -81,8 +83,7 @@ class ProviderBatch:
 
     def notes(self, plan: Plan) -> list[Note]:
         """Return what a plan will do to its jobs, what stays, and what is billed."""
-        builder = _BUILDERS.get(plan.action)
-        return builder(plan) if builder is not None else []
+        return _BUILDERS[plan.action](plan)
 
     def meaning(self, plan: Plan) -> str:
         """Return what the action of a plan means, in one sentence."""
@@ -174,8 +175,37 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
 
 
 def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
-    del job, situation, choices
-    return DecisionKind.REFUSED, "only jobs of your own scripts can be retried yet; submit its file again"
+    if (job.remote_id is None and job.unfinished) or job.gone:
+        why = "gone at its provider; force-fail it first" if job.gone else "its submit is not confirmed yet"
+        return DecisionKind.REFUSED, why
+    if job.remote_id is not None and job.remote_status not in TERMINAL and job.gone_at is None:
+        there = f"its provider says {LABELS[job.remote_status]}"
+        return DecisionKind.REFUSED, f"{there}; cancel it there first, or it is billed twice"
+    if job.account not in situation.accounts:
+        return DecisionKind.REFUSED, f"account {job.account} is not configured any more"
+    if (elsewhere := _elsewhere(job, situation)) is not None:
+        return DecisionKind.REFUSED, elsewhere
+    left = situation.remainders.get(job.id) or remainder_of(job)
+    if left.blocked:
+        return DecisionKind.REFUSED, left.blocked
+    if left.same_as:
+        return DecisionKind.ALREADY, f"its requests are those of {left.same_as}"
+    if left.chosen(choices.only) == 0:
+        return DecisionKind.ALREADY, _nothing_left(left, choices)
+    if left.no_input and choices.input is None:
+        return DecisionKind.REFUSED, f"{left.no_input}: jobdash retry {job.public_id} --input FILE"
+    return DecisionKind.ACT, ""
+
+
+def _nothing_left(left: Remainder, choices: Choices) -> str:
+    """Return why a retry has nothing to send, and what another one would."""
+    others = Remainder(None, left.failed, left.missing, left.cut_off)
+    rest = [part for part in RETRYABLE if part not in choices.only]
+    numbers = [(part, number) for part, number in others.parts(rest).items() if number]
+    if not numbers:
+        return "every request has its answer"
+    some = ", ".join(f"{number:,} {part.replace('-', ' ')}" for part, number in numbers)
+    return f"nothing of that is left; there are {some}: --only {','.join(part for part, _ in numbers)}"
 
 
 _DECIDERS = {
@@ -276,6 +306,30 @@ def _force_fail_notes(plan: Plan) -> list[Note]:
     ]
 
 
+def _retry_notes(plan: Plan) -> list[Note]:
+    left = [(each.job, plan.remainders.get(each.job.id) or remainder_of(each.job)) for each in plan.acting]
+    only = plan.choices.only
+    if len(left) == 1:
+        ((job, remainder),) = left
+        again = f"{sent_again(remainder, only)} · linked to {clean(job.name, 60)}"
+    else:
+        numbers = [remainder.chosen(only) for _, remainder in left]
+        least = sum(number for number in numbers if number is not None)
+        again = (
+            f"{'at least ' if None in numbers else ''}{quantity(least, 'request')} sent again, each linked"
+        )
+    found = [Note("Sent again", again)]
+    if any(not remainder.counted for _, remainder in left):
+        found.append(Note("Counted", "by their provider; the results say what is sent"))
+    if number := sum(remainder.to_fetch for _, remainder in left):
+        some = "the results" if number == 1 else f"the results of {batches(number)}"
+        found.append(Note("First", f"{some} are fetched: what has an answer is not sent again"))
+    cut = sum(remainder.cut_off or 0 for _, remainder in left)
+    if cut and CUT_OFF not in only:
+        found.append(Note("Left out", f"{quantity(cut, 'answer')} cut off"))
+    return [*found, Note("Billed", "what is sent again is billed again")]
+
+
 def _remove_notes(plan: Plan) -> list[Note]:
     choices = plan.choices
     unfinished = tuple(each for each in plan.acting if each.job.unfinished and not _waits_here(each.job))
@@ -321,11 +375,16 @@ def _asked_to_stop(unfinished: Sequence[Decision]) -> str:
     return ", ".join([*asked, *([f"{quantity(again, 'job')} asked before"] if again else [])])
 
 
-_BUILDERS = {Action.CANCEL: _cancel_notes, Action.FORCE_FAIL: _force_fail_notes, Action.REMOVE: _remove_notes}
+_BUILDERS = {
+    Action.CANCEL: _cancel_notes,
+    Action.FORCE_FAIL: _force_fail_notes,
+    Action.RETRY: _retry_notes,
+    Action.REMOVE: _remove_notes,
+}
 _MEANING = {
     Action.CANCEL: "Cancel asks the provider to stop; a job shows cancelled only when the provider says so",
     Action.FORCE_FAIL: "Force-fail marks it failed here; use it when the provider is stuck",
-    Action.RETRY: "Retry sends it again",
+    Action.RETRY: "Retry sends what has no whole answer as a new batch, linked with this one",
     Action.REMOVE: REMOVE_MEANING,
 }
 PROVIDER_BATCH = ProviderBatch()

@@ -119,6 +119,8 @@ def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict
 
 def _narrowed(job: JobRow, choices: Choices) -> Verdict:
     """Decide on a retry of a part: the script's own loop visits every item that is not done."""
+    if not set(choices.only) & set(RETRIED):
+        return DecisionKind.REFUSED, "only answers of a batch are cut off"
     if set(choices.only) >= set(RETRIED):
         return DecisionKind.ACT, ""
     others = job.remaining if "failed" in choices.only else job.failed

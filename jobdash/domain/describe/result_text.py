@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from jobdash.domain.items import FAILED
 from jobdash.domain.job import JobRow
+from jobdash.domain.remainder import Remainder
 from jobdash.domain.results import ResultCounts
 from jobdash.domain.status import Status
 from jobdash.domain.time import DAY, short_span
@@ -20,6 +24,35 @@ def outcome_counts(counts: ResultCounts) -> str:
     parts += [errors] if counts.error else []
     parts += [f"{counts.missing:,} missing"] if counts.missing else []
     return " · ".join(parts)
+
+
+def sent_again(left: Remainder, only: Iterable[str]) -> str:
+    """Return what a retry sends: ``36 of 10,000 sent again: 24 errors, 12 missing``."""
+    parts, number = left.parts(only), left.chosen(only)
+    known = [_part(part, count) for part, count in parts.items() if count]
+    unknown = [f"what is {part.replace('-', ' ')}" for part, count in parts.items() if count is None]
+    which = ", ".join([*known, *unknown])
+    some = "what is left" if number is None else f"{number:,}"
+    whole = f" of {left.total:,}" if left.total else ""
+    return f"{some}{whole} sent again: {which}" if which else f"{some}{whole} sent again"
+
+
+def _part(part: str, number: int) -> str:
+    if part == FAILED:
+        return "1 error" if number == 1 else f"{number:,} errors"
+    return f"{number:,} {part.replace('-', ' ')}"
+
+
+def relatives_words(parent: str | None, child: str | None) -> str:
+    """Return which batch a batch was sent again from, and as which its own rest was; mostly empty."""
+    parts = [f"sent again from {parent}"] if parent else []
+    parts += [f"its rest was sent again as {child}"] if child else []
+    return ", ".join(parts)
+
+
+def batches(number: int) -> str:
+    """Return ``1 batch``, ``3 batches``."""
+    return "1 batch" if number == 1 else f"{number:,} batches"
 
 
 def odd_keys(counts: ResultCounts) -> str:
@@ -53,6 +86,12 @@ def ended_early(row: JobRow) -> str:
 def to_fetch(row: JobRow) -> str:
     """Return what a key fetches of a batch that ended early, where its provider keeps it: ``d fetches 1``."""
     return f"d fetches {row.succeeded:,}" if _has_rest(row) else ""
+
+
+def to_retry(row: JobRow) -> str:
+    """Return what a key sends again of a batch that ended early: ``r sends 9``."""
+    left = (row.total or 0) - (row.succeeded or 0)
+    return f"r sends {left:,}" if _has_rest(row) and left > 0 else ""
 
 
 def _has_rest(row: JobRow) -> bool:

@@ -11,6 +11,7 @@ from jobdash.domain.backends.base import BackendRules
 from jobdash.domain.items import WorkerProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
+from jobdash.domain.remainder import Remainder
 from jobdash.domain.results import ResultCounts, ResultFormat
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class FetchRequest:
     """Called with a batch and how many bytes of it are here, from any thread."""
     record: bool = True
     """Whether the store keeps where a batch's results are; not for those in a temporary folder."""
+    merged: bool = False
+    """The results of a batch and of its retries in one, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,9 @@ class Backend(Protocol):
 
         Whether they can be started again is looked at only for ``starting``: a disk may hang.
         """
+
+    def remainders(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, Remainder]:
+        """Return, by id, what is left of batches and their retries; fetched results may be read for it."""
 
     def results_available(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, bool | None]:
         """Return, by id, whether jobs have results to fetch; None where that is not known."""

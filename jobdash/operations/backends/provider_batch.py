@@ -10,6 +10,7 @@ from jobdash.domain.backends.provider_batch import PROVIDER_BATCH
 from jobdash.domain.items import WorkerProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
+from jobdash.domain.remainder import Remainder
 from jobdash.operations.backends.base import Backend, FetchedResults, FetchRequest
 from jobdash.operations.providers import has_results
 
@@ -28,10 +29,12 @@ class ProviderBatchBackend:
         from jobdash.operations.cancel import cancel_job
         from jobdash.operations.force_fail import force_fail_job
         from jobdash.operations.remove import remove_job
+        from jobdash.operations.retry_batch import retry_batch
 
         steps = {
             Action.CANCEL: cancel_job,
             Action.FORCE_FAIL: force_fail_job,
+            Action.RETRY: retry_batch,
             Action.REMOVE: remove_job,
         }
         return await steps[plan.action](decision, plan, work)
@@ -40,6 +43,10 @@ class ProviderBatchBackend:
         """Collect the results of a batch into a folder of its own."""
         from jobdash.operations.collect import collect
 
+        if request.merged:
+            from jobdash.operations.merged_results import collect_merged
+
+            return await collect_merged(row, request)
         return await collect(row, request)
 
     def workers(
@@ -48,6 +55,12 @@ class ProviderBatchBackend:
         """Return nothing: no process here runs a batch."""
         del browser, rows, starting
         return {}
+
+    def remainders(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, Remainder]:
+        """Return, by id, what is left of batches and their retries; reads fetched results."""
+        from jobdash.operations.batch_family import remainders
+
+        return remainders(browser, rows)
 
     def results_available(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, bool | None]:
         """Return, by id, whether batches left results to fetch; None where their provider counts nothing."""

@@ -10,6 +10,7 @@ from jobdash.domain.backends.base import BackendRules
 from jobdash.domain.backends.registry import grouped, rules_of
 from jobdash.domain.items import WorkerProcess
 from jobdash.domain.job import JobRow
+from jobdash.domain.remainder import Remainder
 
 if TYPE_CHECKING:
     from jobdash.operations.backends.base import Backend
@@ -31,6 +32,14 @@ def workers(browser: Browser, rows: Iterable[JobRow], *, starting: bool = True) 
     found: dict[int, WorkerProcess] = {}
     for rules, own in grouped(rows):
         found |= backend(rules).workers(browser, own, starting=starting)
+    return found
+
+
+def remainders(browser: Browser, rows: Iterable[JobRow]) -> dict[int, Remainder]:
+    """Return, by id, what is left of batches and their retries; nothing of other jobs."""
+    found: dict[int, Remainder] = {}
+    for rules, own in grouped(rows):
+        found |= backend(rules).remainders(browser, own)
     return found
 
 

@@ -11,6 +11,7 @@ from jobdash.domain.backends.script import SCRIPT
 from jobdash.domain.items import WorkerProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
+from jobdash.domain.remainder import Remainder
 from jobdash.operations.backends.base import Backend, FetchedResults, FetchRequest
 from jobdash.operations.script_processes import MOST_LOOKED_AT, start_failure, workers
 
@@ -50,6 +51,11 @@ class ScriptBackend:
     ) -> Mapping[int, WorkerProcess]:
         """Return, by id, what is known here of the scripts of the first of some jobs."""
         return workers(browser, [row.id for row in islice(rows, MOST_LOOKED_AT)], starting=starting)
+
+    def remainders(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, Remainder]:
+        """Return nothing: a script finds what is left by itself."""
+        del browser, rows
+        return {}
 
     def results_available(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, bool | None]:
         """Return, by id, whether jobs have items that can be fetched."""

@@ -23,6 +23,7 @@ INFO = ProviderInfo(
     key_envs=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
     suggested_env="GEMINI_API_KEY",
     base_url_env="GOOGLE_GEMINI_BASE_URL",
+    keeps_input="48 h",
     price_id="google",
     priced_model="jobdash.providers.gemini.models:priced_model",
     submit_settings=("model",),

@@ -20,6 +20,7 @@ SUBMITTING = "submitting"
 _LATE = "answered after it was given up"
 
 _SUPERSEDED_BY = statement("superseded_by")
+_PARENT = statement("parent_of_job")
 _UNSET_SUPERSEDED = statement("unset_superseded")
 _SHORTEN_INTENT = statement("shorten_intent")
 _INSERT_JOB = statement("insert_submitted_job")
@@ -38,13 +39,15 @@ class SubmitWrites(SnapshotWrites):
     ) -> tuple[JobRow, Intent] | Refusal:
         """Write a pending job and the intent to submit it; on disk when this returns.
 
-        Refused when the parent's last retry is still unfinished.
+        Refused when the parent has a retry that may exist at its provider: what that was answered is not
+        known to the caller, who has to plan again.
         """
         with self._transaction(durable=True) as connection:
             if new.parent_id is not None:
                 child = self._last_retry(connection, new.parent_id)
-                if child is not None and child.unfinished:
-                    return Refusal(f"its retry {child.public_id} is still {LABELS[child.status]}", child)
+                if child is not None:
+                    state = f"still {LABELS[child.status]}" if child.unfinished else LABELS[child.status]
+                    return Refusal(f"its requests were sent again as {child.public_id}, {state}", child)
             now = self._clock()
             row = self._insert_new(connection, new, now)
             if new.parent_id is not None:
@@ -74,6 +77,7 @@ class SubmitWrites(SnapshotWrites):
                 return None
             self._absorb_double(connection, intent.job_id, remote)
             self._apply_to(connection, intent.job_id, remote, asked_at)
+            self._log_retry(connection, intent)
             return self._log_submit(connection, intent, action, "done", _LATE if late else "")
 
     def fail_submit(self, intent_id: int, reason: str, *, action: str = "submit") -> JobRow | None:
@@ -134,6 +138,15 @@ class SubmitWrites(SnapshotWrites):
         if action == "submit" and row.unfinished:
             self._make_due(connection, row.account)
         return row
+
+    def _log_retry(self, connection: Connection, intent: Intent) -> None:
+        """Log on the parent, if there is one, as what its requests were sent again."""
+        (parent_id,) = _PARENT.run(connection, job_key=intent.job_id).fetchone()
+        if parent_id is not None:
+            row = self._row_now(connection, intent.job_id)
+            detail = f"{row.total or 0:,} requests sent again as {row.public_id}"
+            parent = self._row(connection, parent_id)
+            self._add_event(connection, self._clock(), "retry", parent, "done", detail, bulk=intent.bulk)
 
     def _last_retry(self, connection: Connection, parent_id: int) -> JobRow | None:
         found = _SUPERSEDED_BY.run(connection, job_key=parent_id).fetchone()

@@ -49,6 +49,9 @@ INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_
 -- superseded_by
 SELECT job.superseded_by FROM job WHERE job.id = :job_key;
 
+-- parent_of_job
+SELECT job.parent_id FROM job WHERE job.id = :job_key;
+
 -- unset_superseded
 UPDATE job SET superseded_by=NULL WHERE job.id = (SELECT job_1.parent_id FROM job AS job_1 WHERE job_1.id = :child_key) AND job.superseded_by = :child_key;
 

@@ -75,6 +75,31 @@ class JobReads(ReadConnection):
             found |= self._some_jobs(some)
         return found
 
+    def family(self, job_id: int) -> list[JobDetails]:
+        """Return a batch with all that were sent again of it, oldest first, removed ones too."""
+        found = self._all(
+            "WITH RECURSIVE"
+            " above (id, parent_id) AS (SELECT id, parent_id FROM job WHERE id = ? UNION"
+            "   SELECT job.id, job.parent_id FROM job JOIN above ON job.id = above.parent_id),"
+            " family (id) AS (SELECT id FROM above WHERE parent_id IS NULL UNION"
+            "   SELECT job.id FROM job JOIN family ON job.parent_id = family.id)"
+            " SELECT id FROM family ORDER BY id",
+            (job_id,),
+        )
+        ids = [member for (member,) in found]
+        jobs = self.jobs(ids)
+        return [jobs[member] for member in ids if member in jobs]
+
+    def relatives(self, job_id: int) -> tuple[str | None, str | None]:
+        """Return the public ids of the batch that a job was sent again from, and of its own last retry."""
+        found = self._all(
+            "SELECT parent.public_id, child.public_id FROM job"
+            " LEFT JOIN job AS parent ON parent.id = job.parent_id"
+            " LEFT JOIN job AS child ON child.id = job.superseded_by WHERE job.id = ?",
+            (job_id,),
+        )
+        return found[0] if found else (None, None)
+
     def _some_jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         these = placeholders(ids)
         found = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id IN ({these})", ids)

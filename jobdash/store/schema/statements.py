@@ -146,6 +146,7 @@ _JOBS: dict[str, ClauseElement] = {
     "insert_listed_job": _insert(_job, [*_loaded, "updated_at"]),
     "insert_submitted_job": _insert(_job, _submitted),
     "superseded_by": select(_job.c.superseded_by).where(_this_job),
+    "parent_of_job": select(_job.c.parent_id).where(_this_job),
     "unset_superseded": update(_job)
     .where(_job.c.id == _parent, _job.c.superseded_by == bindparam("child_key"))
     .values(superseded_by=null()),

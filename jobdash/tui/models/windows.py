@@ -8,6 +8,7 @@ from typing import NamedTuple
 from jobdash.domain.items import ItemRow, ItemStatus
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab, tab_number
+from jobdash.operations.item_source import ItemSource
 from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Scope, Sort, SortKey
 
 SLACK = 40
@@ -228,13 +229,11 @@ _ITEM_SLACK = 60
 class ItemWindow:
     """Items ``start`` … ``start + len(items)`` of one job, all or those of one outcome.
 
-    Of all items the place is the ``seq``, which is dense; of one outcome the store counts it from the nearer
-    end.
+    Of all items of a script the place is the ``seq``, which is dense; else the source knows it.
     """
 
-    def __init__(self, browser: Browser, job_id: int) -> None:
-        self._browser = browser
-        self._job_id = job_id
+    def __init__(self, source: ItemSource) -> None:
+        self.source = source
         self.outcome: ItemStatus | None = None
         self.total = 0
         self.start = 0
@@ -261,7 +260,7 @@ class ItemWindow:
         anchor = self.item(first)
         self.total = total
         if self.outcome is not None and anchor is not None and first:
-            first = self._browser.item_position(self._job_id, self.outcome, anchor.seq)
+            first = self.source.position(self.outcome, anchor.seq)
         first = max(0, min(first, total - count))
         self._read(first, count)
         return first
@@ -269,4 +268,4 @@ class ItemWindow:
     def _read(self, first: int, count: int) -> None:
         self.start = max(0, first - _ITEM_SLACK)
         limit = first + count + _ITEM_SLACK - self.start
-        self.items = self._browser.items_at(self._job_id, self.outcome, self.start, self.total, limit)
+        self.items = self.source.at(self.outcome, self.start, self.total, limit)

@@ -11,10 +11,11 @@ from rich.cells import cell_len
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
 from jobdash.domain.describe.cost_text import cost_of, token_text
-from jobdash.domain.describe.result_text import outcome_counts
+from jobdash.domain.describe.result_text import outcome_counts, relatives_words
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
     FailedRequests,
+    FailureGroup,
     failure_groups,
     truncated,
     worth_asking,
@@ -22,7 +23,7 @@ from jobdash.domain.failures import (
 from jobdash.domain.field_values import plain_text
 from jobdash.domain.fields import Face, JobField, Kind, fields_of
 from jobdash.domain.job import Event, JobDetails, JobRow
-from jobdash.domain.status import Status, label
+from jobdash.domain.status import TERMINAL, Status, label
 from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, local_date, short_span
 from jobdash.operations.job_lookup import Browser
@@ -69,8 +70,13 @@ class JobView(Protocol):
     def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
         """Return every field."""
 
-    def error_lines(self, job: JobDetails, width: int) -> list[TextLine]:
-        """Return its errors, the most frequent first."""
+    def error_lines(
+        self, job: JobDetails, width: int, fetched: Sequence[FailureGroup] = ()
+    ) -> list[TextLine]:
+        """Return its errors, the most frequent first; ``fetched`` are those of a batch's fetched results."""
+
+    def no_items(self, job: JobDetails) -> tuple[str, list[str]] | None:
+        """Return why there are no items, and what to do, where that is worth more than a word."""
 
 
 class BatchView:
@@ -92,11 +98,13 @@ class BatchView:
         """Nothing changes without the job."""
 
     def pages(self) -> tuple[str, ...]:
-        """Return the pages; its failed requests one by one where any are known."""
-        return ("errors", "details", "log", *(("items",) if self._failed.kept else ()))
+        """Return the pages."""
+        return ("errors", "details", "log", "items")
 
     def first_page(self, job: JobDetails) -> str:
-        """Return the errors, where there are any."""
+        """Return the items, where results are here; else the errors, where there are any."""
+        if job.results_folder is not None:
+            return "items"
         return "errors" if job.errors or job.row.failed or job.row.error else "details"
 
     def follows_clock(self, row: JobRow) -> bool:
@@ -105,15 +113,32 @@ class BatchView:
 
     def story(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
         """Return what is worth knowing of it now, in one line."""
-        return job_story.story_spans(row, self._browser.errors_summary(row.id), width, now, symbols)
+        relatives = relatives_words(*self._browser.relatives(row.id))
+        return job_story.story_spans(
+            row, self._browser.errors_summary(row.id), width, now, symbols, relatives=relatives
+        )
 
     def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
         """Return every field."""
         return pairs(list(topics(_FIELDS, _SPECIAL, job, now)), width)
 
-    def error_lines(self, job: JobDetails, width: int) -> list[TextLine]:
-        """Return its errors, the most frequent first."""
-        return error_lines(job, width, self._failed)
+    def error_lines(
+        self, job: JobDetails, width: int, fetched: Sequence[FailureGroup] = ()
+    ) -> list[TextLine]:
+        """Return its errors, the most frequent first: those of its fetched results where these are here."""
+        return error_lines(job, width, self._failed, fetched)
+
+    def no_items(self, job: JobDetails) -> tuple[str, list[str]] | None:
+        """Return what its provider counts, and the key that fetches its results."""
+        row = job.row
+        parts = [("ok", row.succeeded), ("failed", row.failed), ("expired", row.expired)]
+        counts = [f"{number:,} {word}" for word, number in parts if number]
+        total = "" if row.total is None else f" of {row.total:,} requests"
+        told = [f"{', '.join(counts)}{total}, as its provider counts"] if counts else []
+        if row.remote_id is None or row.remote_status not in TERMINAL:
+            return "No results yet", [*told, "they can be fetched when it has ended"]
+        asks = ["e asks which requests failed"] if worth_asking(job) else []
+        return "Its results are not here", [*told, "d fetches them", *asks]
 
 
 def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], list[Span]]:
@@ -157,16 +182,21 @@ def _rate(row: JobRow, now: int) -> str:
     return f"{done * span // elapsed:,}/{name}"
 
 
-def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = None) -> list[TextLine]:
+def error_lines(
+    job: JobDetails,
+    width: int,
+    failed: FailedRequests | None = None,
+    fetched: Sequence[FailureGroup] = (),
+) -> list[TextLine]:
     """Return the errors grouped by code and message, the most frequent first, with where they are.
 
-    ``failed`` are the failed requests that are known.
+    ``failed`` are the failed requests that are known, ``fetched`` the groups of all, where these are here.
     """
     failed = failed or FailedRequests()
     ended = rules_of(job.row).ended_sentence(job.row)
     lines: list[TextLine] = [((ended, "warning"),), ()] if ended else []
-    groups = failure_groups(job, failed)
-    if groups and truncated(job, failed) and failed.kept:
+    groups = list(fetched) or failure_groups(job, failed)
+    if groups and not fetched and truncated(job, failed) and failed.kept:
         lines += [((f"Not all of them: {failed.kept:,} failed requests are known here", "muted"),), ()]
     for group in groups:
         lines.append(((f"{group.count:,} × ", "error"), (clean(group.code or "error"), "strong")))
@@ -182,7 +212,7 @@ def error_lines(job: JobDetails, width: int, failed: FailedRequests | None = Non
         lines.append(())
     if not groups:
         lines += _no_errors(job.row)
-    elif worth_asking(job):
+    elif not fetched and worth_asking(job):
         lines.append((("e asks which requests failed", "muted"),))
     return lines
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
-from jobdash.domain.describe.result_text import fetching_words, to_fetch
+from jobdash.domain.describe.result_text import fetching_words, to_fetch, to_retry
 from jobdash.domain.job import JobRow
 from jobdash.domain.money import cost_text
 from jobdash.domain.status import Status
@@ -60,16 +60,20 @@ def story_spans(
     symbols: Symbols,
     *,
     trouble: str = "",
+    relatives: str = "",
     fetching: int | None = None,
 ) -> list[Span]:
     """Return the second detail line: what is worth knowing of this job now.
 
-    ``trouble`` is why its account cannot be asked, ``fetching`` how many bytes of its results are here while
-    they are fetched.
+    ``trouble`` is why its account cannot be asked, ``relatives`` what it was sent again from or as,
+    ``fetching`` how many bytes of its results are here while they are fetched.
     """
     fetched = [] if fetching is None else [Span(fetching_words(fetching), "accent")]
-    hint = to_fetch(row) if keeps_partial_results(row) else ""
-    parts = [fetched, _left_behind(row, symbols), _story(row, now), [Span(hint, "muted")] if hint else []]
+    hints = [to_fetch(row), "" if relatives else to_retry(row)] if keeps_partial_results(row) else []
+    parts = [fetched, _left_behind(row, symbols), _story(row, now)]
+    parts += [[Span(hint, "muted")] for hint in hints if hint]
+    if relatives:
+        parts.append([Span(relatives, "muted")])
     if errors and row.failed:
         some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
         parts.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])

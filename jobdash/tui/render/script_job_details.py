@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jobdash.domain.describe import job_text
+from jobdash.domain.failures import FailureGroup
 from jobdash.domain.fields import Face, fields_of
 from jobdash.domain.items import Attempt, ItemErrors, WorkerProcess
 from jobdash.domain.job import JobDetails, JobRow
@@ -104,8 +105,15 @@ class ScriptView:
         begun = not self._attempts or self._attempts[0].number == job.attempt
         return f"{job.attempt:,}{'' if begun else ', the last of them not begun'}"
 
-    def error_lines(self, job: JobDetails, width: int) -> list[TextLine]:
+    def no_items(self, _job: JobDetails) -> tuple[str, list[str]] | None:
+        """Return what gives its items keys, where they have none."""
+        return None if self.keyed else ("Counts only", ["give track() a key= and items appear here"])
+
+    def error_lines(
+        self, job: JobDetails, width: int, fetched: Sequence[FailureGroup] = ()
+    ) -> list[TextLine]:
         """Return the errors of its items, which are read only when the job has changed."""
+        del fetched
         row = job.row
         if not row.failed:
             return error_lines(row, _NO_ERRORS, width)

@@ -60,6 +60,8 @@ UNICODE = Symbols(
         ItemStatus.ERROR: "✖",
         ItemStatus.SKIPPED: "↷",
         ItemStatus.WAITING: "◌",
+        ItemStatus.CUT_OFF: "◐",
+        ItemStatus.MISSING: "◌",
     },
 )
 
@@ -81,6 +83,8 @@ ASCII = Symbols(
         ItemStatus.ERROR: "x",
         ItemStatus.SKIPPED: "/",
         ItemStatus.WAITING: ".",
+        ItemStatus.CUT_OFF: "~",
+        ItemStatus.MISSING: ".",
     },
     cursor=">",
     mark="*",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -31,6 +30,7 @@ _CHOICES = {
     "remote": "at the provider",
     "stop_process": "stop the process",
     "restart": "start it again",
+    "cut_off": "what was cut off",
 }
 """What can be chosen, by its field."""
 
@@ -50,6 +50,8 @@ def choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
         offered.add("stop_process")
     if plan.can_restart:
         offered.add("restart")
+    if plan.action is Action.RETRY and plan.can_send_cut_off:
+        offered.add("cut_off")
     many = sum(decision.job.id in plan.workers for decision in plan.acting) > 1
     plural = {"stop_process": "stop the processes", "restart": "start them again"} if many else {}
     for field, label in _CHOICES.items():
@@ -187,8 +189,7 @@ class ConfirmScreen(Dialog[Plan | None]):
     @on(Checkbox.Changed)
     def _chosen(self, event: Checkbox.Changed) -> None:
         field = (event.checkbox.id or "").removeprefix("choice-")
-        chosen: dict[str, Any] = {field: event.value}
-        choices = replace(self.plan.choices, **chosen)
+        choices = self.plan.choices.choosing(field, event.value)
         if choices == self.plan.choices:
             return
         self.plan = plan_again(self.plan, self.context.situation(), choices)

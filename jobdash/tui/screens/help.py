@@ -82,7 +82,8 @@ class HelpScreen(ModalScreen[None]):
         moves = [("  ↑ ↓ j k", "one line"), ("  PgUp PgDn", "one screen"), ("  Home End g G", "first, last")]
         moves += [("  0 … 7", "tabs"), ("  ctrl+p", "palette: what has no key")]
         moves += [("  ctrl+z", "back to the shell; fg comes back here")]
-        moves += [("  1 … 5", "on a job's own screen: its pages"), ("  o", "there: items by outcome")]
+        moves += [("  1 … 5", "on a job's own screen: its pages")]
+        moves += [("  o / enter", "there: items by outcome; fetched results by text, and one of them whole")]
         found += [(("Moving", "accent"),), *pairs(moves, width, 16), ()]
         found.append((("Filter", "accent"),))
         rows = [

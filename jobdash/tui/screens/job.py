@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
@@ -21,7 +22,9 @@ from jobdash.tui.render.job_details import BatchView, JobView
 from jobdash.tui.render.script_job_details import ScriptTail, ScriptView
 from jobdash.tui.render.text import Span, TextLine, gap
 from jobdash.tui.screens.action_screen import ActionScreen
+from jobdash.tui.screens.item import ItemScreen
 from jobdash.tui.terminal.app import display_error
+from jobdash.tui.widgets.item_list import ItemList
 from jobdash.tui.widgets.items import ItemsPage
 from jobdash.tui.widgets.line import Line
 from jobdash.tui.widgets.text_views import LinesView
@@ -131,6 +134,7 @@ class JobScreen(ActionScreen):
             self.query_one("#job-pages", Line).put(self._page_spans(self.job))
             self._draw_page()
             self._draw_keys(self.job)
+            self._items.follow(self.job)
 
     # Each is guarded by itself: a fact that cannot be drawn hides none of the others.
 
@@ -154,7 +158,9 @@ class JobScreen(ActionScreen):
 
     @reports_errors
     def _draw_keys(self, job: JobDetails) -> None:
-        keys = job_hints(job, self.context, items=self.page == "items", keyed=self._view.keyed)
+        on_items = self.page == "items"
+        fetched = on_items and self._items.results.items is not None
+        keys = job_hints(job, self.context, items=on_items, fetched=fetched, keyed=self._view.keyed)
         self.query_one("#keys", Line).put(header_footer.key_spans(keys, self.size.width))
 
     def _page_spans(self, job: JobDetails) -> list[Span]:
@@ -174,7 +180,7 @@ class JobScreen(ActionScreen):
         if job is None:
             return
         if self.page == "items":
-            self.query_one("#items-page", ItemsPage).put(job.row, keyed=self._view.keyed)
+            self._items.put(job, self._view)
             return
         try:
             lines = self._lines(job, self.size.width - 4, self.context.clock())
@@ -193,7 +199,7 @@ class JobScreen(ActionScreen):
             )
         if self.page == "details":
             return self._view.detail_lines(job, width, now)
-        return self._view.error_lines(job, width)
+        return self._view.error_lines(job, width, self._items.results.failures)
 
     # ── keys ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -209,7 +215,7 @@ class JobScreen(ActionScreen):
         self.draw()
 
     def _show_page(self) -> None:
-        items, lines = self.query_one("#items-page", ItemsPage), self.query_one("#job-lines", LinesView)
+        items, lines = self._items, self.query_one("#job-lines", LinesView)
         items.display, lines.display = self.page == "items", self.page != "items"
         (items.view if self.page == "items" else lines).focus()
 
@@ -221,11 +227,33 @@ class JobScreen(ActionScreen):
     def action_next_outcome(self) -> None:
         """Show the items of the next outcome."""
         if self.page == "items":
-            self.query_one("#items-page", ItemsPage).turn_on()
+            self._items.turn_on()
 
     def action_outcome(self, word: str) -> None:
         """Show the items of one outcome; of all when it is empty."""
-        self.query_one("#items-page", ItemsPage).turn(ItemStatus(word) if word else None)
+        self._items.turn(ItemStatus(word) if word else None)
+
+    def action_filter_items(self) -> None:
+        """Narrow fetched results to those with a text."""
+        if self.page == "items":
+            self._items.open_text()
+
+    @on(ItemList.Opened)
+    def action_open_item(self) -> None:
+        """Open the fetched result under the cursor; where there is none, go back to the table."""
+        item = self._items.current if self.page == "items" else None
+        if item is None:
+            self.action_close()
+        else:
+            self.app.push_screen(ItemScreen(self.context, self._items.results, self._items.outcome, item))
+
+    @on(ItemsPage.Loaded)
+    def _results_loaded(self) -> None:
+        self.draw()
+
+    @property
+    def _items(self) -> ItemsPage:
+        return self.query_one("#items-page", ItemsPage)
 
     @property
     def current(self) -> JobRow | None:

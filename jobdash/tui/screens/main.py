@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from jobdash.domain.describe import plan_text
 from jobdash.domain.describe.job_text import waits_for_script
+from jobdash.domain.describe.result_text import relatives_words
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
@@ -35,7 +36,7 @@ from jobdash.tui.widgets.line import Line
 
 TALL = 30
 """Lines from which on there is room for empty ones."""
-_ERRORS_KEPT = 64
+_JOBS_KEPT = 64
 POLL_EVERY = 0.25
 """Seconds between two polls of the store."""
 _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
@@ -61,7 +62,7 @@ class MainScreen(ActionScreen):
         self._replaced = False
         self._width = 0
         self._footer = Footer(context)
-        self._errors: dict[tuple[int, int], list[tuple[str, int]]] = {}
+        self._known: dict[tuple[int, int], tuple[list[tuple[str, int]], str]] = {}
         self._health: dict[str, AccountHealth] = {}
         self._keys_drawn: tuple[tuple[header_footer.KeyHint, ...], int] = ((), 0)
         self._ages_at = 0.0
@@ -234,8 +235,7 @@ class MainScreen(ActionScreen):
             self._title.put([])
             self._story.put([])
         else:
-            wrong = row.failed or row.error or waits_for_script(row)
-            errors = self._errors_of(row) if wrong else []
+            errors, relatives = self._known_of(row)
             configured = row.account in self.context.config.account_names
             spans = job_story.title_spans(row, self._width, now, symbols, configured=configured)
             self._title.put(spans)
@@ -244,7 +244,14 @@ class MainScreen(ActionScreen):
             fetching = self.context.under_way.fetching.get(row.id)
             self._story.put(
                 job_story.story_spans(
-                    row, errors, self._width, now, symbols, trouble=trouble, fetching=fetching
+                    row,
+                    errors,
+                    self._width,
+                    now,
+                    symbols,
+                    trouble=trouble,
+                    relatives=relatives,
+                    fetching=fetching,
                 )
             )
         self._draw_keys()
@@ -253,14 +260,19 @@ class MainScreen(ActionScreen):
         table = self.view.table
         self.draw_at_once(table, table.vertical_scrollbar, self._title, self._story, self._keys)
 
-    def _errors_of(self, row: JobRow) -> list[tuple[str, int]]:
-        """Return a job's errors; those of the last few rows are known, so that moving about reads nothing."""
+    def _known_of(self, row: JobRow) -> tuple[list[tuple[str, int]], str]:
+        """Return a job's errors, and what it was sent again from or as.
+
+        Those of the last few rows are kept, so that moving about reads nothing.
+        """
         key = (row.id, row.revision)
-        if key not in self._errors:
-            if len(self._errors) >= _ERRORS_KEPT:
-                self._errors.clear()
-            self._errors[key] = backend_of(row).error_counts(self.context.browser, row)
-        return self._errors[key]
+        if key not in self._known:
+            if len(self._known) >= _JOBS_KEPT:
+                self._known.clear()
+            wrong = row.failed or row.error or waits_for_script(row)
+            errors = backend_of(row).error_counts(self.context.browser, row) if wrong else []
+            self._known[key] = errors, relatives_words(*self.context.browser.relatives(row.id))
+        return self._known[key]
 
     def _draw_keys(self) -> None:
         table = self.view.table

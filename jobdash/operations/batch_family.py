@@ -1,0 +1,157 @@
+"""A batch and what was sent again of it: a family, its results, and what is left to do of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jobdash.domain.job import INPUT, JobDetails, JobRow
+from jobdash.domain.provider_info import ProviderInfo
+from jobdash.domain.remainder import Remainder, best_outcomes, remainder_of
+from jobdash.domain.results import ResultOutcome
+from jobdash.domain.status import LABELS, TERMINAL
+from jobdash.operations.input_copies import input_copy
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.result_items import NotIndexed, ResultFiles, open_index, result_files
+from jobdash.providers.registry import find_provider
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A batch and all that were sent again of it, oldest first."""
+
+    members: tuple[JobDetails, ...]
+    store: Path
+    """The store that they are in."""
+
+    @property
+    def first(self) -> JobDetails:
+        """The batch that has all requests."""
+        return self.members[0]
+
+    @property
+    def last(self) -> JobDetails:
+        """The member that was sent last, of those that may exist at the provider: its retry is the next."""
+        by_id = {member.row.public_id: member for member in self.members}
+        last = self.first
+        while last.superseded_by in by_id:
+            last = by_id[last.superseded_by]
+        return last
+
+    @property
+    def info(self) -> ProviderInfo | None:
+        """Its provider; None where that is not installed."""
+        return find_provider(self.first.row.provider)
+
+    @property
+    def copy(self) -> Path | None:
+        """The copy of all its requests on this computer, if there is one."""
+        key = self.first.submit_key
+        file = None if key is None else input_copy(self.store, key)
+        return file if file is not None and file.is_file() else None
+
+    @property
+    def name(self) -> str:
+        """What it is called, whatever its retries are."""
+        return self.first.row.name
+
+    def blocked(self) -> str:
+        """Return why nothing can be sent again now: a member may still be answered. Empty when none is."""
+        for member in self.members:
+            if may_be_answered(member.row):
+                row = member.row
+                which = f"{row.public_id}, of the same requests,"
+                if row.remote_id is None:
+                    return f"{which} is not confirmed; force-fail it if it never was sent"
+                return f"{which} is still {LABELS[row.remote_status]}"
+        return ""
+
+    def no_input(self) -> str:
+        """Return why its requests cannot be had without a file of the person's own; empty where they can."""
+        info = self.info
+        if self.copy is not None or info is None:
+            return ""
+        if not info.capabilities.returns_input:
+            keeps = f", and keeps them {info.keeps_input}" if info.keeps_input else ""
+            return f"no copy of its input is here; {info.title} does not hand uploaded files out{keeps}"
+        if self.first.row.remote_id is None or INPUT not in self.first.files:
+            return f"no copy of its input is here, and none is known at {info.title}"
+        return ""
+
+    def here(self) -> list[ResultFiles | None]:
+        """Return the fetched results of each member; None where they are not here."""
+        return [result_files(member, self.store) for member in self.members]
+
+    def remainder(self) -> Remainder:
+        """Return what is left of it, counted in its results where all of them are here."""
+        files = self.here()
+        to_fetch = sum(
+            1
+            for member, each in zip(self.members, files, strict=True)
+            if each is None and member.row.remote_id is not None
+        )
+        counted: Remainder | None = None
+        if not to_fetch:
+            try:
+                counted = self._counted([each for each in files if each is not None])
+            except NotIndexed:
+                counted = None  # said when it is carried out
+        found = counted or _estimated([member.row for member in self.members])
+        return replace(found, to_fetch=to_fetch, blocked=self.blocked(), no_input=self.no_input())
+
+    def _counted(self, files: list[ResultFiles]) -> Remainder:
+        found = Counter(read_outcomes(files).values())
+        total = self.first.row.total
+        answered = sum(number for outcome, number in found.items() if outcome is not ResultOutcome.MISSING)
+        missing = max(0, total - answered) if total else found[ResultOutcome.MISSING]
+        return Remainder(
+            total, found[ResultOutcome.ERROR], missing, found[ResultOutcome.CUT_OFF], counted=True
+        )
+
+
+def family_of(browser: Browser, row: JobRow) -> Family:
+    """Return the family of a batch."""
+    return Family(tuple(browser.family(row.id)), browser.path)
+
+
+def remainders(browser: Browser, rows: Iterable[JobRow]) -> dict[int, Remainder]:
+    """Return, by id, what is left of batches; of several of one family the first stands for it."""
+    found: dict[int, Remainder] = {}
+    seen: dict[int, str] = {}
+    for row in rows:
+        family = family_of(browser, row)
+        first = seen.setdefault(family.first.row.id, row.public_id)
+        if first == row.public_id:
+            found[row.id] = family.remainder()
+        else:
+            found[row.id] = replace(remainder_of(row), same_as=first)
+    return found
+
+
+def may_be_answered(row: JobRow) -> bool:
+    """Whether a provider may still work on a batch, whatever a person has said of it here."""
+    if row.remote_id is None:
+        return row.unfinished
+    return row.remote_status not in TERMINAL and row.gone_at is None
+
+
+def read_outcomes(files: list[ResultFiles]) -> dict[str, ResultOutcome]:
+    """Return the outcome of each key over fetched results, oldest first. Raises NotIndexed."""
+    with ExitStack() as stack:
+        indexes = [stack.enter_context(open_index(each)) for each in files]
+        return best_outcomes(index.outcomes() for index in reversed(indexes))
+
+
+def _estimated(rows: list[JobRow]) -> Remainder:
+    """Return what is left by the counts of the rows: each retry has only what was left before it."""
+    first, *others = (remainder_of(row) for row in rows)
+    done = sum(row.succeeded or 0 for row in rows[1:])
+    if not others or not done:
+        return first
+    left = None if first.failed is None or first.missing is None else first.failed + first.missing
+    newest = others[-1]
+    missing = None if left is None else max(0, left - done - (newest.failed or 0))
+    return Remainder(first.total, newest.failed, missing, None)

@@ -1,0 +1,391 @@
+"""Retrying batches: exactly what has no whole answer is sent again, once, and belongs together afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from operations_kit import KEYS, World
+
+from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Timing
+from jobdash.demo.emulator.faults import ErrorAnswer, Reset
+from jobdash.domain.items import RETRYABLE
+from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Plan
+from jobdash.domain.status import Status
+from jobdash.operations.backends.base import FetchedResults, FetchRequest
+from jobdash.operations.execution import execute
+from jobdash.operations.input_copies import input_copy
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.planning import plan_jobs
+from jobdash.operations.results import fetch
+from jobdash.operations.submit import submit
+from jobdash.operations.submit_request import order
+from jobdash.store.owner import current_owner
+from jobdash.store.records import Actor, NewJob, Refusal
+from jobdash.store.writer import Writer
+
+DONE, SKIPPED, FAILED = ActionResult.DONE, ActionResult.SKIPPED, ActionResult.FAILED
+
+
+async def ended(world: World, account: str = "openai", **settings: Any) -> JobRow:
+    (row,) = await world.known(world.add_finished(account, **settings))
+    return row
+
+
+def planned(world: World, row: JobRow, **choices: Any) -> Plan:
+    (now,) = world.browser.rows([row.id]).values()
+    return plan_jobs(Action.RETRY, [now], world.work.situation(), Choices(**choices), browser=world.browser)
+
+
+async def retried(world: World, row: JobRow, **choices: Any) -> ActionOutcome:
+    (outcome,) = (await execute(planned(world, row, **choices), world.work, lambda _one: None)).outcomes
+    return outcome
+
+
+def details(world: World, public_id: str) -> JobDetails:
+    (row,) = world.browser.by_public(public_id)
+    found = world.browser.job(row.id)
+    assert found is not None
+    return found
+
+
+def child_of(world: World, row: JobRow) -> JobDetails:
+    job = world.browser.job(row.id)
+    assert job is not None
+    assert job.superseded_by is not None
+    return details(world, job.superseded_by)
+
+
+def sent_keys(world: World, job: JobDetails) -> list[str]:
+    """The keys of the file from which a batch was made at the emulator."""
+    file = world.emulator.openai.account(KEYS["openai"]).files.get(job.files["input"])
+    assert file is not None
+    from jobdash.demo.emulator.openai_view import file_content
+
+    content = file_content(world.emulator.openai, file)
+    assert content is not None
+    return [json.loads(line)["custom_id"] for line in content.splitlines()]
+
+
+async def fetched(world: World, row: JobRow, folder: Path, **settings: Any) -> FetchedResults:
+    request = FetchRequest(
+        folder, lambda: Browser(world.config.database, world.ms), world.work, merged=True, **settings
+    )
+    (done,) = await fetch([row], request)
+    return done
+
+
+async def test_only_what_has_no_whole_answer_is_sent_again_and_linked_both_ways(world: World) -> None:
+    # C-13 D-4
+    row = await ended(world, name="nightly", total=40, failures=(BatchFailure(3),), cut_off=5)
+    outcome = await retried(world, row)
+
+    assert outcome.result is DONE
+    child = child_of(world, row)
+    assert outcome.reason == f"3 of 40 sent again: 3 errors, as {child.row.public_id}"
+    assert (child.row.name, child.row.total, child.row.account) == ("nightly", 3, "openai")
+    assert child.parent == row.public_id
+    parent = world.browser.job(row.id)
+    assert parent is not None
+    assert parent.children == (child.row.public_id,)
+    # Its results were fetched first, into the folder of results, and what has an answer stays answered.
+    assert parent.row.collected is not None
+    assert Path(parent.results_folder or "").parent == world.config.results_folder
+    results = (Path(parent.results_folder or "") / "results.jsonl").read_text().splitlines()
+    wrong = {line["key"] for line in map(json.loads, results) if line["outcome"] == "error"}
+    assert set(sent_keys(world, child)) == wrong
+    assert "retry" in [event.action for event in world.browser.events(row.id)]
+
+
+@pytest.mark.parametrize(
+    ("only", "number"), [(("failed",), 3), (("cut-off",), 5), (RETRYABLE, 8), (("missing",), None)]
+)
+async def test_a_person_says_which_parts(world: World, only: tuple[str, ...], number: int | None) -> None:
+    row = await ended(world, total=40, failures=(BatchFailure(3),), cut_off=5)
+    outcome = await retried(world, row, only=only)
+    if number is None:
+        assert (outcome.result, outcome.refused) == (SKIPPED, False)
+    else:
+        assert child_of(world, row).row.total == number
+
+
+async def test_the_plan_says_what_is_sent_again(world: World) -> None:
+    row = await ended(world, name="nightly", total=40, failures=(BatchFailure(3),))
+    notes = {note.topic: note.text for note in _notes(planned(world, row))}
+    assert notes["Sent again"] == "3 of 40 sent again: 3 errors · linked to nightly"
+    assert "are fetched" in notes["First"]
+
+
+def _notes(plan: Plan) -> Any:
+    from jobdash.domain.describe import plan_text
+
+    return plan_text.notes(plan)
+
+
+async def test_what_an_expired_batch_did_not_come_to_is_sent_again(world: World) -> None:
+    row = await ended(world, total=10, ending=Ending.EXPIRES, reached=4, age=3 * 24 * 3600.0)
+    outcome = await retried(world, row)
+    assert outcome.result is DONE
+    assert child_of(world, row).row.total == 6
+
+
+async def test_a_batch_that_the_provider_still_runs_is_refused(world: World) -> None:
+    (row,) = await world.known(world.add(total=10))
+    outcome = await retried(world, row)
+    assert (outcome.result, outcome.refused) == (SKIPPED, True)
+    assert "cancel it there first, or it is billed twice" in outcome.reason
+    await world.one(Action.FORCE_FAIL, row.remote_id or "")
+    outcome = await retried(world, row)
+    assert outcome.refused
+    assert world.calls("POST", "/v1/files") == 0
+
+
+async def test_nothing_left_is_no_error_and_sends_nothing(world: World) -> None:
+    row = await ended(world, total=5)
+    outcome = await retried(world, row)
+    assert (outcome.result, outcome.refused, outcome.reason) == (
+        SKIPPED,
+        False,
+        "every request has its answer",
+    )
+    assert world.calls("POST") == 0
+
+
+async def test_while_a_retry_runs_there_is_no_second_one(world: World) -> None:
+    row = await ended(world, total=10, failures=(BatchFailure(2),))
+    assert (await retried(world, row)).result is DONE
+    child = child_of(world, row)
+    for each in (row, child.row):
+        outcome = await retried(world, each)
+        assert outcome.refused, outcome.reason
+        assert "is still" in outcome.reason or "says" in outcome.reason
+    assert world.calls("POST", "/v1/batches") == 1
+
+
+async def test_two_at_once_send_once(world: World) -> None:
+    row = await ended(world, total=10, failures=(BatchFailure(2),))
+    plan = planned(world, row)
+    first, second = await asyncio.gather(
+        execute(plan, world.work, lambda _one: None), execute(plan, world.work, lambda _one: None)
+    )
+    results = sorted(summary.outcomes[0].result for summary in (first, second))
+    assert DONE in results
+    assert world.calls("POST", "/v1/batches") == 1
+
+
+def fails_next(world: World, failures: int = 0, **plan: Any) -> None:
+    """What the emulator does with the batches that are created from now on."""
+    world.emulator.openai.plan = BatchPlan(
+        timing=Timing(validating=1.0, running=10.0), failures=(BatchFailure(failures),), **plan
+    )
+
+
+async def finish(world: World) -> None:
+    world.pass_time(3600)
+    await world.sync(full=True)
+
+
+async def test_the_next_retry_is_for_what_is_left_of_the_whole_family(world: World) -> None:
+    row = await ended(world, name="nightly", total=20, failures=(BatchFailure(6),))
+    fails_next(world, 2)
+    await retried(world, row)
+    child = child_of(world, row)
+    await finish(world)
+    # Whichever of the family is named: what is left is that of all of them.
+    outcome = await retried(world, row)
+    assert outcome.result is DONE, outcome.reason
+    grandchild = child_of(world, child.row)
+    assert grandchild.parent == child.row.public_id
+    assert outcome.reason.startswith("2 of 20 sent again: 2 errors")
+    assert set(sent_keys(world, grandchild)) < set(sent_keys(world, child))
+    fails_next(world, 0)
+
+
+async def test_a_family_is_fetched_in_one_with_the_newest_whole_answer_of_each_key(
+    world: World, tmp_path: Path
+) -> None:
+    row = await ended(world, name="nightly", total=20, failures=(BatchFailure(6),), cut_off=2)
+    fails_next(world, 2)
+    await retried(world, row)
+    await finish(world)
+    child = child_of(world, row)
+    for named in (row, child.row):
+        done = await fetched(world, named, tmp_path)
+        assert done.result is DONE, done.reason
+        assert done.reason == "16 ok · 2 cut off · 2 errors, of 2 batches"
+        assert done.folder == tmp_path / f"nightly-{row.public_id}-merged"
+    assert done.folder is not None
+    lines = [json.loads(line) for line in (done.folder / "results.jsonl").read_text().splitlines()]
+    assert len({line["key"] for line in lines}) == 20
+    failed = {line["key"] for line in lines if line["outcome"] == "error"}
+    assert failed < set(sent_keys(world, child))
+    manifest = json.loads((done.folder / "manifest.json").read_text())
+    assert manifest["merged"] == [row.public_id, child.row.public_id]
+    assert manifest["counts"]["ok"] == 16
+
+
+async def test_a_batch_without_a_retry_is_merged_as_it_is(world: World, tmp_path: Path) -> None:
+    row = await ended(world, name="nightly", total=4)
+    done = await fetched(world, row, tmp_path)
+    assert done.folder == tmp_path / f"nightly-{row.public_id}"
+
+
+async def test_a_family_that_still_runs_is_merged_only_as_far_as_it_came(
+    world: World, tmp_path: Path
+) -> None:
+    row = await ended(world, total=6, failures=(BatchFailure(2),))
+    await retried(world, row)
+    done = await fetched(world, row, tmp_path)
+    assert (done.result, "is not finished" in done.reason) == (FAILED, True)
+    done = await fetched(world, row, tmp_path, partial=True)
+    assert done.reason == "4 ok · 2 errors, of 1 batch"
+
+
+def gemini_file(folder: Path, number: int = 6) -> Path:
+    path = folder / "requests.jsonl"
+    lines = [
+        {"key": f"k-{each}", "request": {"contents": [{"parts": [{"text": "x"}]}]}} for each in range(number)
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return path
+
+
+async def submitted(world: World, account: str, path: Path, **settings: Any) -> JobRow:
+    found = next(each for each in world.config.accounts if each.name == account)
+    wanted = order(path, found, model="gemini-x" if account == "gemini" else None, **settings)
+    done = await submit(wanted, world.accounts[account], world.work, sleep=world.sleep)
+    assert done.row is not None, done.reason
+    world.used.add(account)
+    return done.row
+
+
+async def test_the_copy_made_at_submit_is_what_is_sent_again(world: World, tmp_path: Path) -> None:
+    world.emulator.gemini.plan = BatchPlan(
+        timing=Timing(validating=1.0, running=10.0), failures=(BatchFailure(2),)
+    )
+    row = await submitted(world, "gemini", gemini_file(tmp_path))
+    await finish(world)
+    outcome = await retried(world, row)
+    assert outcome.result is DONE, outcome.reason
+    assert child_of(world, row).row.total == 2
+
+
+async def test_without_a_copy_the_refusal_says_why_and_a_file_of_ones_own_helps(
+    world: World, tmp_path: Path
+) -> None:
+    world.emulator.gemini.plan = BatchPlan(
+        timing=Timing(validating=1.0, running=10.0), failures=(BatchFailure(2),)
+    )
+    file = gemini_file(tmp_path)
+    row = await submitted(world, "gemini", file, keep_input=False)
+    await finish(world)
+    outcome = await retried(world, row)
+    assert outcome.refused
+    assert "Gemini does not hand uploaded files out, and keeps them 48 h" in outcome.reason
+    assert "--input FILE" in outcome.reason
+    outcome = await retried(world, row, input=file)
+    assert outcome.result is DONE, outcome.reason
+    child = child_of(world, row)
+    assert child.row.total == 2
+    assert child.submit_key is not None
+    assert not input_copy(world.config.database, child.submit_key).exists()
+
+
+async def test_a_wrong_file_is_refused_before_anything_is_sent(world: World, tmp_path: Path) -> None:
+    row = await ended(world, total=10, failures=(BatchFailure(2),))
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text('{"custom_id": "other", "method": "POST", "url": "/v1/responses", "body": {}}\n')
+    outcome = await retried(world, row, input=wrong)
+    assert outcome.refused
+    assert (
+        "is not its input: 10 of its keys are not in it: request-1, request-2, request-3, …" in outcome.reason
+    )
+    assert world.calls("POST") == 0
+
+
+async def test_an_input_that_its_provider_deleted_is_said(world: World) -> None:
+    row = await ended(world, total=10, failures=(BatchFailure(2),))
+    job = world.browser.job(row.id)
+    assert job is not None
+    world.emulator.openai.remove_file(job.files["input"], key=KEYS["openai"])
+    outcome = await retried(world, row)
+    assert outcome.refused
+    assert outcome.reason == "no copy of its input is here, and OpenAI does not hand it out any more"
+
+
+async def test_without_the_results_nothing_is_sent(world: World) -> None:
+    row = await ended(world, total=10, failures=(BatchFailure(2),))
+    world.fault(ErrorAnswer(404), "*/content")
+    outcome = await retried(world, row)
+    assert outcome.result is FAILED
+    assert "results were deleted at the provider" in outcome.reason
+    assert world.calls("POST") == 0
+
+
+async def test_a_lost_answer_sends_it_no_second_time(world: World) -> None:
+    row = await ended(world, total=10, failures=(BatchFailure(2),))
+    world.fault(Reset(applied=True), "/v1/batches", "POST", nth=1)
+    outcome = await retried(world, row)
+    assert outcome.result is DONE, outcome.reason
+    assert child_of(world, row).row.remote_id is not None
+    assert world.calls("POST", "/v1/batches") == 1
+
+
+async def test_a_retry_that_made_no_batch_can_be_tried_again(world: World) -> None:
+    row = await ended(world, total=10, failures=(BatchFailure(2),))
+    world.fault(ErrorAnswer(400), "/v1/batches", "POST", nth=1)
+    outcome = await retried(world, row)
+    assert outcome.result is FAILED
+    outcome = await retried(world, row)
+    assert outcome.result is DONE, outcome.reason
+    assert child_of(world, row).row.remote_id is not None
+
+
+async def test_a_retry_that_died_before_it_was_sent_leaves_the_way_free(world: World) -> None:
+    row = await ended(world, total=10, failures=(BatchFailure(2),))
+    owner = replace(current_owner(), pid=2**22 + 7)  # larger than any pid the kernel gives
+    with Writer(world.config.database, world.ms, Actor("ann", "desk", "cli", owner)) as dead:
+        new = NewJob("openai", "openai", row.origin, row.name, "key-1", total=2, parent_id=row.id)
+        begun = dead.begin_submit(new, deadline=world.ms() + 60_000)
+    assert not isinstance(begun, Refusal)
+    refused = await retried(world, row)
+    assert refused.refused, "whether it was sent is not known yet"
+    world.pass_time(3600)
+    await world.sync(full=True)
+    world.pass_time(3600)
+    await world.sync(full=True)
+    (child,) = world.browser.by_public(begun[0].public_id)
+    outcome = await retried(world, row)
+    assert outcome.refused
+    assert outcome.reason.endswith("is not confirmed; force-fail it if it never was sent")
+    plan = plan_jobs(Action.FORCE_FAIL, [child], world.work.situation())
+    await execute(plan, world.work, lambda _one: None)
+    outcome = await retried(world, row)
+    assert outcome.result is DONE, outcome.reason
+    assert world.calls("POST", "/v1/batches") == 1
+
+
+async def test_a_batch_that_failed_as_a_whole_is_sent_again_wholly(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "requests.jsonl"
+    body = {"model": "gpt-x", "messages": []}
+    lines = [
+        {"custom_id": f"r-{n}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+        for n in range(4)
+    ]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    fault = LineError("token_limit_exceeded", "Enqueued token limit reached")
+    world.emulator.openai.plan = BatchPlan(
+        timing=Timing(validating=1.0, running=10.0), ending=Ending.FAILS, line_errors=(fault,)
+    )
+    row = await submitted(world, "openai", file)
+    await finish(world)
+    assert world.browser.rows([row.id])[row.id].status is Status.FAILED
+    fails_next(world, 0)
+    outcome = await retried(world, row)
+    assert outcome.reason.startswith("4 of 4 sent again: 4 missing"), outcome.reason
+    assert sorted(sent_keys(world, child_of(world, row))) == ["r-0", "r-1", "r-2", "r-3"]
