@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import signal
 import sys
 import threading
@@ -148,6 +149,54 @@ def test_a_way_that_fails_is_said_and_ends_nothing(cli: Cli) -> None:
     assert "notification by webhook failed: HTTP 410" in ran.err
     assert "notification by command failed: " in ran.err
     assert SECRET not in ran.err
+
+
+def test_an_address_that_is_none_is_said_and_ends_nothing(cli: Cli) -> None:
+    cli.add(name="nightly", total=10, running=HOUR)
+    configure(cli, 'webhook = "http://[::1"')
+    cli("watch", "--once")
+    cli.clock.advance(2 * HOUR)
+    ran = cli("watch", "--once")
+    assert ran.code == 0, ran.err
+    assert "notification by webhook failed: " in ran.err
+
+
+def test_a_program_that_hangs_is_ended_and_leaves_no_word_of_it(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobdash.operations.notify.COMMAND_S", 0.05)
+    cli.add_finished(name="nightly")
+    cli("sync")
+    configure(cli, 'command = ["sleep", "60"]')
+    ran = cli("notify", "--test")
+    assert ran.code == 1
+    assert ran.err.splitlines() == ["notification by command failed: it took longer than 0.05 s"]
+
+
+def test_a_wait_that_ends_sends_what_it_has_taken_up(cli: Cli) -> None:
+    first, second = cli.add(name="first", running=HOUR), cli.add(name="second", running=3 * HOUR)
+    sent, gate = cli.folder / "sent.jsonl", cli.folder / "gate"
+    os.mkfifo(gate)
+    # The program opens the gate for writing, which waits for the test to read it.
+    program = f"import sys; open({str(gate)!r}, 'w').close(); {WRITE_INPUT}"
+    configure(cli, f"command = {json.dumps([sys.executable, '-c', program, str(sent)])}")
+    cli("watch", "--once")
+    wait = cli.start("wait", first, second)
+    try:
+        assert wait.stdout is not None
+        cli.clock.advance(2 * HOUR)
+        cli("sync")
+        assert "first" in wait.stdout.readline()
+        cli.clock.advance(2 * HOUR)
+        cli("sync")
+        assert "second" in wait.stdout.readline()
+        for _ in range(2):
+            gate.read_text()
+        wait.communicate(timeout=20)
+    finally:
+        wait.kill()
+        wait.communicate()
+    assert [line["job"]["name"] for line in lines(sent)] == ["first", "second"]
 
 
 def test_a_trial_uses_every_way_and_says_which_failed(cli: Cli) -> None:
