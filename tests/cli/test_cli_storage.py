@@ -78,8 +78,31 @@ def test_orphans_are_deleted_after_a_question(cli: Cli) -> None:
     assert lost not in cli(*only).out
 
 
+def test_files_of_a_batch_that_no_sync_has_seen_yet_are_no_orphans(cli: Cli) -> None:
+    lost = upload(cli, "lost.jsonl")
+    running = cli.add(name="nightly", total=3)
+    only = ("orphans", "--account", "openai", "--older", "0s")
+    assert [file["id"] for file in accounts(cli.json(*only))["openai"]["orphans"]] == [lost]
+    assert cli(*only, "--remove", "--yes").code == 0
+    assert cli.calls("DELETE") == 1
+    later = cli.add(name="made since", total=3)
+    assert cli(*only, "--remove", "--yes").err.strip() == "no file of a batch is without a job"
+    assert {cli.job(batch)["status"] for batch in (running, later)} == {"in_progress"}
+
+
+def test_an_account_that_cannot_be_synced_loses_nothing(cli: Cli) -> None:
+    lost = upload(cli, "lost.jsonl")
+    cli.fault(ErrorAnswer(403), "/v1/batches", "GET")
+    ran = cli("orphans", "--account", "openai", "--older", "0s", "--remove", "--yes")
+    assert ran.code == 1
+    assert lost not in ran.out
+    assert "openai: " in ran.err
+    assert cli.calls("DELETE") == 0
+
+
 def test_what_cannot_be_deleted_says_why(cli: Cli) -> None:
     batch = cli.add_finished("gemini", name="poems", total=3)
+    cli.emulator.gemini.remove_batch(batch, key=KEYS["gemini"])
     ran = cli("orphans", "--account", "gemini", "--older", "0s", "--remove", "--yes")
     assert batch
     assert ran.code == 1
