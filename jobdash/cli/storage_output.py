@@ -83,7 +83,7 @@ def size_words(size: int) -> str:
 def _listed(context: CliContext, names: tuple[str, ...], *, synced: bool = False) -> list[AccountFiles]:
     """List the files of the accounts that were named, or of all.
 
-    With ``synced``, each is asked for its batches first: files of one that the store does not know are in use.
+    With ``synced``, each is asked for its batches first: files of a batch made elsewhere may be in use.
     """
     if not context.config.accounts and not names:
         return []
