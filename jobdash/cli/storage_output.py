@@ -247,7 +247,8 @@ def prune(context: CliContext, spans: Mapping[str, int | None], *, yes: bool) ->
         context.writable()
     done: list[tuple[RetentionRule, Plan, ActionSummary | None]] = []
     for rule in rules(wanted):
-        plan = plan_rule(rule, context.opened.browser, situation(context, named=False))
+        now = situation(context, named=False)
+        plan = plan_rule(rule, context.opened.browser, now, context.config.database)
         summary = _carried_out(context, plan) if yes and plan.acting else None
         done.append((rule, plan, summary))
         if summary is not None and summary.interrupted:

@@ -149,6 +149,22 @@ def test_prune_is_a_dry_run_unless_yes(cli: Cli, tmp_path: Path) -> None:
     assert Path(cli.job(young)["results_folder"]).exists()
 
 
+def test_a_second_prune_has_nothing_to_do_and_asks_nobody(cli: Cli, tmp_path: Path) -> None:
+    cli.add_finished(name="old", total=3, age=9 * DAY)
+    cli.add_finished("gemini", name="poems", total=3, age=9 * DAY)
+    cli("sync")
+    cli("fetch", "-f", "status:finished", "--out", str(tmp_path / "out"))
+    first = cli("prune", "--remote", "7d", "--yes")
+    assert "of 1 job, 1 failed" in first.out
+    assert "expires by itself" in first.err
+    asked = cli.calls()
+    again = cli("prune", "--remote", "7d", "--yes")
+    assert (again.code, cli.calls()) == (0, asked)
+    assert "of 0 jobs" in again.out
+    assert "of 2 jobs" in cli("prune", "--files", "8d", "--yes").out
+    assert "of 0 jobs" in cli("prune", "--files", "8d", "--yes").out
+
+
 def test_the_rules_of_the_config_file_are_used(cli: Cli) -> None:
     old = cli.add_finished(name="old", age=9 * DAY)
     cli("sync")
