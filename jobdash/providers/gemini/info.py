@@ -25,6 +25,7 @@ INFO = ProviderInfo(
     base_url_env="GOOGLE_GEMINI_BASE_URL",
     price_id="google",
     priced_model="jobdash.providers.gemini.models:priced_model",
+    submit_settings=("model",),
     unused_settings={
         "organization": "Gemini knows none",
         "project": "Gemini knows none; the key belongs to one",
