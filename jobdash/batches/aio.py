@@ -115,6 +115,7 @@ async def submit(
     config: str | Path | None = None,
 ) -> Batch:
     """Check requests, upload them, and create a batch; see `jobdash.batches.submit`."""
+    _check_tags(tags or {})
     with _on_disk(requests) as (path, called):
         async with _session(database, config) as session:
             wanted: SubmitRequest = await asyncio.to_thread(
@@ -135,6 +136,15 @@ async def submit(
     if made is None or done.end not in {SubmitEnd.CREATED, SubmitEnd.QUEUED}:
         raise BatchFailed(f"{wanted.name}: {done.reason}", made)
     return made
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    """Raise UsageError for a tag that is no text, or that ``--tag key=value`` and a filter could not name."""
+    for key, value in tags.items():
+        if not (isinstance(key, str) and isinstance(value, str)):
+            raise UsageError(f"tag {key!r}: {value!r} has to be two texts")
+        if not key or "=" in key or not value:
+            raise UsageError(f"tag {key!r}: {value!r} has to be a key without = and a value")
 
 
 @contextmanager

@@ -27,16 +27,20 @@ NO_WAY = "no way to notify anybody: set bell, desktop, command or webhook in [no
 
 @contextlib.asynccontextmanager
 async def notifications(context: CliContext, store: StoreWriter) -> AsyncIterator[None]:
-    """Send what happens meanwhile, and at the end what has happened last."""
+    """Send what happens meanwhile, and at the end what has happened last; a cancel ends it at once."""
     notifier = notifier_of(context, store)
     if notifier is None:
         yield
         return
-    sending = asyncio.ensure_future(notifier.keep_sending())
+    ended = CancelToken()
+    sending = asyncio.ensure_future(notifier.keep_sending(ended))
     try:
         yield
-    finally:
+    except asyncio.CancelledError:
         sending.cancel()
+        raise
+    finally:
+        ended.set()
         await asyncio.gather(sending, return_exceptions=True)
     with contextlib.suppress(StoreError):
         await notifier.send_new()

@@ -11,6 +11,7 @@ from jobdash.cli.context import FAILED, INTERRUPTED, CliContext
 from jobdash.cli.event_loop import run, run_stoppable
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.session import open_session, situation
+from jobdash.cli.sync_output import failure_words
 from jobdash.cli.tables import TableCell, TableColumn, table
 from jobdash.config.retention import Retention
 from jobdash.domain.plan import ActionResult, ActionSummary, Plan
@@ -79,8 +80,11 @@ def size_words(size: int) -> str:
     return f"{size / unit[1]:,.1f} {unit[0]}"
 
 
-def _listed(context: CliContext, names: tuple[str, ...]) -> list[AccountFiles]:
-    """List the files of the accounts that were named, or of all."""
+def _listed(context: CliContext, names: tuple[str, ...], *, synced: bool = False) -> list[AccountFiles]:
+    """List the files of the accounts that were named, or of all.
+
+    With ``synced``, each is asked for its batches first: files of a batch made elsewhere may be in use.
+    """
     if not context.config.accounts and not names:
         return []
     wanted = context.wanted_accounts(names)
@@ -88,9 +92,19 @@ def _listed(context: CliContext, names: tuple[str, ...]) -> list[AccountFiles]:
 
     async def work(stop: CancelToken) -> list[AccountFiles]:
         async with open_session(context, stop) as session:
-            return await account_files(only, session.accounts, wanted, context.opened.browser)
+            reports = await session.syncs.run(only) if synced else []
+            failed = {
+                each.account: failure_words(context, each) for each in reports if each.error is not None
+            }
+            found = await account_files(only, session.accounts, wanted, context.opened.browser)
+            return [_checked(each, failed.get(each.account.name)) for each in found]
 
     return run(work)
+
+
+def _checked(found: AccountFiles, failure: str | None) -> AccountFiles:
+    """Return the files of an account; none where it could not tell its batches."""
+    return found if failure is None else AccountFiles(found.account, error=failure)
 
 
 def _failed(found: Sequence[AccountFiles]) -> int:
@@ -118,7 +132,8 @@ def show_orphans(
 ) -> int:
     """Print the orphaned files of accounts, or delete them; return the exit code."""
     context.wanted_accounts(names)
-    found, now = _listed(context, names), system_clock()
+    context.writable()
+    found, now = _listed(context, names, synced=True), system_clock()
     orphans = {each.account.name: each.orphans(now, older_ms) for each in found}
     number = sum(map(len, orphans.values()))
     if not context.as_json:
@@ -232,7 +247,8 @@ def prune(context: CliContext, spans: Mapping[str, int | None], *, yes: bool) ->
         context.writable()
     done: list[tuple[RetentionRule, Plan, ActionSummary | None]] = []
     for rule in rules(wanted):
-        plan = plan_rule(rule, context.opened.browser, situation(context, named=False))
+        now = situation(context, named=False)
+        plan = plan_rule(rule, context.opened.browser, now, context.config.database)
         summary = _carried_out(context, plan) if yes and plan.acting else None
         done.append((rule, plan, summary))
         if summary is not None and summary.interrupted:

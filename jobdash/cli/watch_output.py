@@ -18,7 +18,7 @@ from jobdash.cli.session import open_session
 from jobdash.cli.sync_output import failure_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import system_clock
-from jobdash.errors import ConfigError
+from jobdash.errors import ConfigError, StoreBusy
 from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.ended_jobs import ALL, EndedJobs
 from jobdash.operations.rate_limiter import CancelToken
@@ -64,7 +64,10 @@ class _Watching:
                 finished = [row for report in reports for row in report.finished]
                 await follow.fetch_results(finished)
                 await follow.ask_expiry(finished)
-                await made.look(browser, ended)
+                made.report_ended(browser, ended)
+                if made.notifier is not None:
+                    with contextlib.suppress(StoreBusy):  # the next one sends them
+                        await made.notifier.send_new()
                 return reports
 
         reports = run_stoppable(work)

@@ -30,6 +30,7 @@ from jobdash.operations.pricing import price_stale
 from jobdash.operations.private_files import new_private_file
 from jobdash.operations.result_folder import (
     FORMATS,
+    INPUT,
     MISSING,
     RAW,
     RESULTS,
@@ -43,7 +44,6 @@ from jobdash.operations.result_join import JoinedResults, RawFile, join_results
 from jobdash.providers.registry import find_provider, load_object
 from jobdash.store.writer import Writer
 
-_INPUT = "input"
 DELETED = "results were deleted at the provider (404)"
 
 
@@ -189,6 +189,9 @@ class _Collection:
             try:
                 size = await caller.call(ask, stop=stop)
             except NotFound:
+                if await asyncio.to_thread(self._folder.take_earlier, RAW[role]):
+                    found.append(RawFile(role, target))
+                    continue
                 if role == "output":
                     raise JobdashError(DELETED) from None
                 self._note = "its error file was deleted at the provider"
@@ -211,7 +214,7 @@ class _Collection:
                 return copy, "copy"
         if not self._info.capabilities.returns_input or "input" not in remote.files:
             return None, None
-        stop, target = self._request.work.stop, self._folder.part(_INPUT)
+        stop, target = self._request.work.stop, self._folder.part(INPUT)
         try:
             await caller.call(DownloadInput(remote, target, stop, self._progress), stop=stop)
         except (NotFound, InvalidRequest, BadResponse):

@@ -23,6 +23,7 @@ from jobdash.domain.text import clean, redact
 from jobdash.domain.time import Clock, rfc3339, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.rate_limiter import CancelToken, sleep_until_cancelled
 from jobdash.operations.writer_thread import StoreWriter
 from jobdash.store.commands.notifications import ClaimedEvent
 from jobdash.store.writer import Writer
@@ -61,12 +62,15 @@ class Notifier:
             await self.send(notification, job)
         return [notification for notification, _ in found]
 
-    async def keep_sending(self) -> None:
-        """Send what happens, until this is cancelled; a store that is busy is asked again."""
-        while True:
+    async def keep_sending(self, stop: CancelToken) -> None:
+        """Send what happens, until the token is set; a store that is busy is asked again.
+
+        What was claimed before that is sent: no other process would send it.
+        """
+        while not stop.is_set():
             with contextlib.suppress(StoreError):
                 await self.send_new()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await sleep_until_cancelled(LOOK_EVERY_S, asyncio.sleep, stop)
 
     def _wanted(self, event: ClaimedEvent, jobs: Mapping[int, JobDetails]) -> Notification | None:
         """Return the notification of an event, if the settings ask for it."""
@@ -97,7 +101,7 @@ class Notifier:
         for way, sending in ways:
             try:
                 await sending
-            except (OSError, TimeoutError, httpx2.HTTPError, NotificationRefused) as error:
+            except (OSError, httpx2.HTTPError, httpx2.InvalidURL, NotificationRefused) as error:
                 failures.append(f"notification by {way} failed: {clean(redact(_reason(error)), 200)}")
         for failure in failures:
             self.on_error(failure)
@@ -157,6 +161,7 @@ async def run_command(command: Sequence[str], payload: Mapping[str, Any]) -> Non
         with contextlib.suppress(ProcessLookupError):
             if process.returncode is None:
                 process.kill()
+                await process.wait()
     if process.returncode:
         raise NotificationRefused(f"{command[0]} ended with exit code {process.returncode}")
 
@@ -165,7 +170,7 @@ async def post_webhook(settings: NotifySettings, payload: Mapping[str, Any], now
     """Send a notification to the webhook, signed where there is a secret; repeated where that can help.
 
     The header ``Jobdash-Signature`` is ``t=SECONDS,v1=HEX``, the HMAC-SHA256 of ``SECONDS.BODY``. Raises
-    `httpx2.HTTPError` and `NotificationRefused`.
+    `httpx2.HTTPError`, `httpx2.InvalidURL` and `NotificationRefused`.
     """
     body = json.dumps(payload).encode()
     headers = {"content-type": "application/json", **signature(settings, body, now)}

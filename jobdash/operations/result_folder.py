@@ -6,9 +6,10 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ INDEX = "results.index"
 """Where each result is in `RESULTS`; made anew when it is missing."""
 RAW = {"output": OUTPUT, "error": ERRORS}
 """The files as the provider sent them, by role."""
+INPUT = "input"
+"""The requests, while they are joined; they do not stay."""
 PART = ".part"
+_PARTS = frozenset(f"{name}{PART}" for name in (*NAMES, MANIFEST, INPUT))
 _NAME_LENGTH = 48
 """Characters of a job's name in a folder's: four bytes each, they still leave room for the rest."""
 _READ = 1024 * 1024
@@ -89,12 +93,14 @@ class ResultFolder:
         descriptor = self._lock()
         try:
             self._check_owner()
-            yield
+            try:
+                yield
+            finally:
+                for part in _PARTS:
+                    (self.path / part).unlink(missing_ok=True)
+                with suppress(OSError):
+                    self.path.rmdir()
         finally:
-            for part in self.path.glob(f"*{PART}"):
-                part.unlink(missing_ok=True)
-            with suppress(OSError):
-                self.path.rmdir()
             os.close(descriptor)
 
     def _lock(self) -> int:
@@ -134,7 +140,7 @@ class ResultFolder:
                 raise FolderRefused(
                     f"{self.path} has the results of another job ({other}): choose another one"
                 )
-        elif any(not each.name.endswith(PART) for each in self.path.iterdir()):
+        elif any(each.name not in _PARTS for each in self.path.iterdir()):
             raise FolderRefused(f"{self.path} holds other files: choose another folder")
 
     @property
@@ -178,17 +184,37 @@ class ResultFolder:
                 return False
         return True
 
+    def take_earlier(self, name: str) -> bool:
+        """Copy a file of an earlier fetch to where it is written, if it is whole; return whether it is.
+
+        Raises OSError.
+        """
+        files = (self.manifest() or {}).get("files")
+        if not isinstance(files, dict) or name not in files:
+            return False
+        part = self.part(name)
+        try:
+            with self.file(name).open("rb") as read, os.fdopen(new_private_file(part), "wb") as write:
+                shutil.copyfileobj(read, write, _READ)
+                write.flush()
+                os.fsync(write.fileno())
+        except FileNotFoundError:
+            return False
+        return bool(files[name] == asdict(file_facts(part)))
+
     def publish(self, names: list[str], manifest: dict[str, Any]) -> None:
         """Let whole files appear under their names, and the manifest last. Raises OSError.
 
         The manifest that says whose folder it is stands there before any file.
         """
-        if self.manifest() is None:
+        earlier = self.manifest()
+        if earlier is None:
             self._write_manifest({**manifest, "complete": False, "files": {}})
         for name in names:
             self.part(name).replace(self.file(name))
-        for name in {*NAMES} - manifest["files"].keys():
-            self.file(name).unlink(missing_ok=True)  # of an earlier, partial fetch
+        if earlier is None or not earlier.get("complete"):
+            for name in {*NAMES} - manifest["files"].keys():
+                self.file(name).unlink(missing_ok=True)  # of an earlier, partial fetch
         self._write_manifest(manifest)
         self._sync()
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from jobdash.config.retention import Retention
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.filter.language import parse
+from jobdash.domain.job import BATCH, JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext, Plan
 from jobdash.domain.time import SECOND
+from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort
 from jobdash.operations.planning import plan_jobs
+from jobdash.providers.registry import find_provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,31 @@ def _older(ms: int) -> str:
     return f"older:{ms // SECOND}s"
 
 
-def plan_rule(rule: RetentionRule, browser: Browser, situation: DecisionContext) -> Plan:
-    """Freeze what a rule removes now."""
+def plan_rule(rule: RetentionRule, browser: Browser, situation: DecisionContext, database: Path) -> Plan:
+    """Freeze what a rule removes now; jobs of which an earlier prune left nothing are no part of it."""
     listing = JobListing(Scope(conditions=parse(rule.filter)), Sort(descending=False))
-    return plan_jobs(Action.REMOVE, listing.rows(browser), situation, rule.choices, scope="by retention")
+    choices = rule.choices
+    if choices.record:
+        rows: Iterable[JobRow] = listing.rows(browser)
+    else:
+        is_left = _is_left_remotely if choices.remote else partial(_is_left_here, database)
+        rows = (job.row for job in listing.jobs(browser) if is_left(job))
+    return plan_jobs(Action.REMOVE, rows, situation, choices, scope="by retention")
+
+
+def _is_left_remotely(job: JobDetails) -> bool:
+    """Whether a provider may keep something of a batch that can be deleted.
+
+    Its record goes last: when that is deleted, what is left of the files cannot be.
+    """
+    if BATCH in job.deleted:
+        return False
+    info = find_provider(job.row.provider)
+    return bool(job.files) or (info is not None and info.capabilities.deletes_records)
+
+
+def _is_left_here(database: Path, job: JobDetails) -> bool:
+    """Whether something of a job may lie on this computer; that of a script is found when it is deleted."""
+    if not rules_of(job.row).at_provider or job.results_folder is not None:
+        return True
+    return job.submit_key is not None and input_copy(database, job.submit_key).exists()

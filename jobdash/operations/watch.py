@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from jobdash.config.settings import Config
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock, system_clock
-from jobdash.errors import StoreBusy
+from jobdash.errors import StoreError
 from jobdash.operations.abandoned import asked
 from jobdash.operations.account_worker import AccountWorker, close_abandoned
 from jobdash.operations.backends.base import FetchedResults
@@ -20,6 +20,9 @@ from jobdash.operations.notify import LOOK_EVERY_S, Notifier
 from jobdash.operations.rate_limiter import CancelToken, sleep_until_cancelled
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.writer_thread import StoreWriter
+
+LAST_S = 5.0
+"""How long the end of a watch waits for notifications: a service manager's patience is short."""
 
 
 @dataclass(frozen=True)
@@ -43,35 +46,49 @@ class Watch:
         workers = {account.name: self._worker(account.name) for account in self.config.accounts}
         tasks = [asyncio.ensure_future(worker.serve(self.store, workers)) for worker in workers.values()]
         names = asked(self.config.accounts)
-        tasks.append(
-            asyncio.ensure_future(
-                close_abandoned(self.store, names, lambda row, why: self.on_trouble(row.account, why))
-            )
+        abandoned = asyncio.ensure_future(
+            close_abandoned(self.store, names, lambda row, why: self.on_trouble(row.account, why))
         )
+        sending = asyncio.ensure_future(self._keep_sending(stop))
+        tasks += [abandoned, sending]
         try:
             with closing(Browser(self.config.database, self.clock)) as browser:
                 ended = EndedJobs(browser, ALL)
                 self.on_begin()
                 while not stop.is_set():
-                    await self.look(browser, ended)
+                    self.report_ended(browser, ended)
                     await sleep_until_cancelled(LOOK_EVERY_S, asyncio.sleep, stop)
-                await self.look(browser, ended)
+                self.report_ended(browser, ended)
+            await self._send_last(sending)
         finally:
             for worker in workers.values():
                 worker.stop()
-            tasks[-1].cancel()
+            abandoned.cancel()
+            sending.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def look(self, browser: Browser, ended: EndedJobs) -> None:
-        """Report what has ended since the last look, and send the notifications that nobody has sent."""
+    def report_ended(self, browser: Browser, ended: EndedJobs) -> None:
+        """Report what has ended since the last call. Raises `StoreError` when the store was replaced."""
         browser.refuse_replaced()
         for row in ended.since():
             self.on_ended(row)
+
+    async def _keep_sending(self, stop: CancelToken) -> None:
+        """Send notifications beside all else: a program or a server may take its time."""
         if self.notifier is not None:
-            try:
-                await self.notifier.send_new()
-            except StoreBusy:
-                return  # the next look finds them
+            await self.notifier.keep_sending(stop)
+
+    async def _send_last(self, sending: asyncio.Future[None]) -> None:
+        """Send what was claimed, and what has happened last; say so where that takes too long."""
+        if self.notifier is None:
+            return
+        try:
+            async with asyncio.timeout(LAST_S):
+                await sending
+                with suppress(StoreError):
+                    await self.notifier.send_new()
+        except TimeoutError:
+            self.notifier.on_error(f"what was not notified of within {LAST_S:g} s is not sent any more")
 
     def _worker(self, name: str) -> AccountWorker:
         account = self.config.account(name)

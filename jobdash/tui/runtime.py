@@ -70,6 +70,7 @@ class Runtime:
     def _store_is_ready(self) -> None:
         from jobdash.operations.abandoned import asked
         from jobdash.operations.account_worker import AccountWorker, close_abandoned
+        from jobdash.operations.rate_limiter import CancelToken
 
         context = self._context
         for account in context.config.accounts:
@@ -95,7 +96,7 @@ class Runtime:
             )
         )
         if (notifier := self._notifier(self._store)) is not None:
-            self._store.start(notifier.keep_sending())
+            self._store.start(notifier.keep_sending(CancelToken()))  # the store's end cancels it
         # Asked for and not awaited: an app that ends right now would never answer.
         self._app.call_later(self._serve_accounts)
         self._post(StoreReady())

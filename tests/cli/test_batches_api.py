@@ -41,6 +41,13 @@ def test_from_submit_to_the_last_result(cli: Cli) -> None:
     assert "submit" in cli("log", made.id).out
 
 
+@pytest.mark.parametrize("tags", [{"run": 42}, {"run": None}, {1: "a"}, {"a=b": "c"}, {"": "c"}, {"a": ""}])
+def test_a_tag_that_cannot_be_one_is_a_usage_error_before_anything_is_sent(cli: Cli, tags: Any) -> None:
+    with pytest.raises(UsageError, match="tag "):
+        batches.submit(requests(1), account="openai", tags=tags)
+    assert cli.calls() == 0
+
+
 def test_failed_and_missing_requests_are_results_too(cli: Cli) -> None:
     batch = cli.add_finished(
         total=6, failures=(BatchFailure(2),), ending=Ending.EXPIRES, reached=4, age=30 * HOUR

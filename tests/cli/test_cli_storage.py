@@ -78,8 +78,31 @@ def test_orphans_are_deleted_after_a_question(cli: Cli) -> None:
     assert lost not in cli(*only).out
 
 
+def test_files_of_a_batch_that_no_sync_has_seen_yet_are_no_orphans(cli: Cli) -> None:
+    lost = upload(cli, "lost.jsonl")
+    running = cli.add(name="nightly", total=3)
+    only = ("orphans", "--account", "openai", "--older", "0s")
+    assert [file["id"] for file in accounts(cli.json(*only))["openai"]["orphans"]] == [lost]
+    assert cli(*only, "--remove", "--yes").code == 0
+    assert cli.calls("DELETE") == 1
+    later = cli.add(name="made since", total=3)
+    assert cli(*only, "--remove", "--yes").err.strip() == "no file of a batch is without a job"
+    assert {cli.job(batch)["status"] for batch in (running, later)} == {"in_progress"}
+
+
+def test_an_account_that_cannot_be_synced_loses_nothing(cli: Cli) -> None:
+    lost = upload(cli, "lost.jsonl")
+    cli.fault(ErrorAnswer(403), "/v1/batches", "GET")
+    ran = cli("orphans", "--account", "openai", "--older", "0s", "--remove", "--yes")
+    assert ran.code == 1
+    assert lost not in ran.out
+    assert "openai: " in ran.err
+    assert cli.calls("DELETE") == 0
+
+
 def test_what_cannot_be_deleted_says_why(cli: Cli) -> None:
     batch = cli.add_finished("gemini", name="poems", total=3)
+    cli.emulator.gemini.remove_batch(batch, key=KEYS["gemini"])
     ran = cli("orphans", "--account", "gemini", "--older", "0s", "--remove", "--yes")
     assert batch
     assert ran.code == 1
@@ -124,6 +147,22 @@ def test_prune_is_a_dry_run_unless_yes(cli: Cli, tmp_path: Path) -> None:
     assert cli.job(unfetched)["files"]
     assert cli.job(young)["fetched_at"] is not None
     assert Path(cli.job(young)["results_folder"]).exists()
+
+
+def test_a_second_prune_has_nothing_to_do_and_asks_nobody(cli: Cli, tmp_path: Path) -> None:
+    cli.add_finished(name="old", total=3, age=9 * DAY)
+    cli.add_finished("gemini", name="poems", total=3, age=9 * DAY)
+    cli("sync")
+    cli("fetch", "-f", "status:finished", "--out", str(tmp_path / "out"))
+    first = cli("prune", "--remote", "7d", "--yes")
+    assert "of 1 job, 1 failed" in first.out
+    assert "expires by itself" in first.err
+    asked = cli.calls()
+    again = cli("prune", "--remote", "7d", "--yes")
+    assert (again.code, cli.calls()) == (0, asked)
+    assert "of 0 jobs" in again.out
+    assert "of 2 jobs" in cli("prune", "--files", "8d", "--yes").out
+    assert "of 0 jobs" in cli("prune", "--files", "8d", "--yes").out
 
 
 def test_the_rules_of_the_config_file_are_used(cli: Cli) -> None:

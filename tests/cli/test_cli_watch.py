@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -94,6 +95,7 @@ class Hook:
     url: str
     answers: list[int] = field(default_factory=list)
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    before_answer: Callable[[], object] = lambda: None
 
 
 @contextmanager
@@ -101,6 +103,7 @@ def hook() -> Iterator[Hook]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            made.before_answer()
             made.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
             self.send_response(made.answers.pop(0) if made.answers else 200)
             self.end_headers()
@@ -150,6 +153,54 @@ def test_a_way_that_fails_is_said_and_ends_nothing(cli: Cli) -> None:
     assert SECRET not in ran.err
 
 
+def test_an_address_that_is_none_is_said_and_ends_nothing(cli: Cli) -> None:
+    cli.add(name="nightly", total=10, running=HOUR)
+    configure(cli, 'webhook = "http://[::1"')
+    cli("watch", "--once")
+    cli.clock.advance(2 * HOUR)
+    ran = cli("watch", "--once")
+    assert ran.code == 0, ran.err
+    assert "notification by webhook failed: " in ran.err
+
+
+def test_a_program_that_hangs_is_ended_and_leaves_no_word_of_it(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobdash.operations.notify.COMMAND_S", 0.05)
+    cli.add_finished(name="nightly")
+    cli("sync")
+    configure(cli, 'command = ["sleep", "60"]')
+    ran = cli("notify", "--test")
+    assert ran.code == 1
+    assert ran.err.splitlines() == ["notification by command failed: it took longer than 0.05 s"]
+
+
+def test_a_wait_that_ends_sends_what_it_has_taken_up(cli: Cli) -> None:
+    first, second = cli.add(name="first", running=HOUR), cli.add(name="second", running=3 * HOUR)
+    sent, gate = cli.folder / "sent.jsonl", cli.folder / "gate"
+    os.mkfifo(gate)
+    # The program opens the gate for writing, which waits for the test to read it.
+    program = f"import sys; open({str(gate)!r}, 'w').close(); {WRITE_INPUT}"
+    configure(cli, f"command = {json.dumps([sys.executable, '-c', program, str(sent)])}")
+    cli("watch", "--once")
+    wait = cli.start("wait", first, second)
+    try:
+        assert wait.stdout is not None
+        cli.clock.advance(2 * HOUR)
+        cli("sync")
+        assert "first" in wait.stdout.readline()
+        cli.clock.advance(2 * HOUR)
+        cli("sync")
+        assert "second" in wait.stdout.readline()
+        for _ in range(2):
+            gate.read_text()
+        wait.communicate(timeout=20)
+    finally:
+        wait.kill()
+        wait.communicate()
+    assert [line["job"]["name"] for line in lines(sent)] == ["first", "second"]
+
+
 def test_a_trial_uses_every_way_and_says_which_failed(cli: Cli) -> None:
     assert cli("notify", "--test").code == 5
     cli.add_finished(name="nightly")
@@ -174,6 +225,45 @@ def test_a_wrong_setting_is_a_sentence(cli: Cli, line: str, words: str) -> None:
     ran = cli("list")
     assert ran.code == 5
     assert words in ran.err
+
+
+def test_a_server_that_hangs_holds_up_neither_a_line_nor_the_end(cli: Cli) -> None:
+    cli.add(name="first", running=HOUR)
+    cli.add(name="second", running=3 * HOUR)
+    asked, answered = threading.Event(), threading.Event()
+    with hook() as server:
+        server.before_answer = lambda: (asked.set(), answered.wait(60))
+        configure(cli, f'webhook = "{server.url}"')
+        cli("watch", "--once")
+        watch = cli.start("watch")
+        try:
+            assert watch.stdout is not None
+            assert watch.stderr is not None
+            watch.stderr.readline()
+            cli.clock.advance(2 * HOUR)
+            cli("sync")
+            assert "first" in watch.stdout.readline()
+            assert asked.wait(20)
+            cli.clock.advance(2 * HOUR)
+            cli("sync")
+            assert "second" in watch.stdout.readline()
+            assert not answered.is_set()
+            watch.send_signal(signal.SIGTERM)
+            _, err = watch.communicate(timeout=20)
+            assert watch.returncode == 0, err
+            assert "is not sent any more" in err
+        finally:
+            answered.set()
+            watch.kill()
+            watch.communicate()
+
+
+def test_every_job_that_ends_has_its_line_however_many_end_at_once(cli: Cli) -> None:
+    for number in range(60):
+        cli.add(name=f"job {number}", running=HOUR)
+    cli("sync")
+    cli.clock.advance(2 * HOUR)
+    assert len(cli("watch", "--once").out.splitlines()) == 60
 
 
 def test_a_watch_ends_cleanly_on_sigterm_and_prints_documents(cli: Cli) -> None:

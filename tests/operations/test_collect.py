@@ -381,6 +381,35 @@ async def test_a_name_cannot_leave_the_folder(world: World, tmp_path: Path, name
     assert done.folder.name.isprintable()
 
 
+@pytest.mark.parametrize("other", ["notes.txt", "film.part"])
+async def test_half_written_files_of_others_stay(world: World, tmp_path: Path, other: str) -> None:
+    row = await finished(world, name="nightly", total=3)
+    folder = tmp_path / f"nightly-{row.public_id}"
+    folder.mkdir()
+    for name in (other, "download.part"):
+        (folder / name).write_text("mine")
+    done = await collected(world, row, tmp_path)
+    assert (done.result, "holds other files" in done.reason) == (FAILED, True)
+    assert names(folder) == sorted({other, "download.part"})
+
+
+async def test_what_was_fetched_is_used_when_its_provider_has_deleted_it_and_results_are_lost(
+    world: World, tmp_path: Path
+) -> None:
+    row = await finished(world, name="nightly", total=10, failures=(BatchFailure(3),), cut_off=1)
+    folder = (await collected(world, row, tmp_path, wanted=ResultFormat.CSV)).folder
+    assert folder is not None
+    before = {name: (folder / name).read_bytes() for name in names(folder)}
+    (folder / "results.jsonl").unlink()
+    world.fault(ErrorAnswer(404), CONTENT)
+    done = await collected(world, row, tmp_path)
+    assert (done.result, done.reason) == (DONE, "6 ok · 1 cut off · 3 errors")
+    assert names(folder) == sorted(before)
+    for name in ("output.jsonl", "errors.jsonl", "results.csv", "missing.jsonl"):
+        assert (folder / name).read_bytes() == before[name]
+    assert len(lines(folder / "results.jsonl")) == 10
+
+
 async def test_a_folder_that_is_a_link_is_not_followed(world: World, tmp_path: Path) -> None:
     row = await finished(world, name="n", total=2)
     (tmp_path / "elsewhere").mkdir()

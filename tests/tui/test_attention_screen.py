@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tui_kit import account, change, dashboard, job, make_store, now_ms
 
 from jobdash.domain.time import HOUR, MINUTE
+from jobdash.operations.attention import jobs_needing_attention
+from jobdash.operations.job_lookup import Browser
 from jobdash.tui.screens.attention import AttentionScreen
 from jobdash.tui.screens.job import JobScreen
 
@@ -70,3 +73,12 @@ async def test_without_a_store_to_write_nothing_is_dismissed(path: Path) -> None
         await dash.press("z")
         assert "not open for writing" in dash.toast
         assert "partial, 3 failed" in dash.screen
+
+
+def test_the_job_that_stands_still_longest_is_found_among_thousands_that_run(path: Path) -> None:
+    now = now_ms()
+    moving = [job(number, created_at=now - HOUR, updated_at=now) for number in range(2, 2_010)]
+    make_store(path, [job(1, created_at=now - 5 * HOUR, updated_at=now - 4 * HOUR), *moving])
+    with closing(Browser(path)) as browser:
+        (found,) = jobs_needing_attention(browser, now)
+    assert (found.row.name, found.words) == ("job-001", "no progress for 4h")

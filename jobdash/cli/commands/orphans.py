@@ -30,8 +30,9 @@ def command(
 ) -> int:
     """List files of batches that no job in the store names; with --remove, delete them.
 
-    They may be of batches that others made with the same account, or that are older than what was synced: run
-    jobdash sync --full first. Files of other purposes are never touched. What was deleted does not come back.
+    The accounts are synced first. The files may be of batches that others made with the same account, or that
+    are older than what was synced: run jobdash sync --full first. Files of other purposes are never touched.
+    What was deleted does not come back.
     """
     from jobdash.cli.storage_output import show_orphans
 

@@ -8,7 +8,7 @@ from jobdash.cli.command import command_with_context, pass_context
 from jobdash.cli.context import CliContext
 
 
-@command_with_context("watch", "jobdash watch", "jobdash watch --once", "jobdash watch --json | jq .title")
+@command_with_context("watch", "jobdash watch", "jobdash watch --once", "jobdash watch --json | jq .name")
 @click.option("--once", is_flag=True, help="Ask every account that is due once, and end.")
 @pass_context
 def command(context: CliContext, once: bool) -> int:

@@ -8,14 +8,15 @@ from jobdash.domain.status import Tab
 from jobdash.store.read_connection import ReadConnection
 
 _MOST = 2_000
-"""Jobs of each kind that are looked at: those changed last."""
+"""Jobs of each kind that are looked at: of unfinished ones those changed longest ago, of others those changed
+last."""
 _ENDED_MOST = 1_000
 
 # Each part is one walk through an index, so that a million old jobs cost nothing.
 _CANDIDATES = " UNION ".join(
     f"SELECT id FROM (SELECT id FROM job INDEXED BY {index} WHERE {where} LIMIT {_MOST})"
     for index, where in (
-        *(("job_tab_updated", f"tab = {tab.number} ORDER BY updated_at DESC")
+        *(("job_tab_updated", f"tab = {tab.number} ORDER BY updated_at")
           for tab in (Tab.RUNNING, Tab.PENDING, Tab.CANCELLING)),
         *(("job_tab_updated", f"tab = {tab.number} AND updated_at > {{since}} ORDER BY updated_at DESC")
           for tab in (Tab.FAILED, Tab.EXPIRED)),

@@ -68,6 +68,8 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
         self._symbols = symbols
         self._found: Sequence[Attention] = ()
         self._now = 0
+        self._longest = 0
+        """The cells of the longest name; of all jobs, so that columns stand still while one scrolls."""
         self.cursor = 0
 
     @property
@@ -78,13 +80,17 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
     def put(self, found: Sequence[Attention], now: int) -> None:
         """Show these; the cursor stays on its job, else in its place."""
         keep = self.current
-        self._found, self._now = found, now
+        before, after = self._longest, max((cell_len(clean(each.row.name)) for each in found), default=0)
+        self._found, self._now, self._longest = found, now, after
         ids = [each.row.id for each in found]
         if keep is not None and keep.row.id in ids:
             self.cursor = ids.index(keep.row.id)
         self.cursor = max(0, min(self.cursor, len(found) - 1))
         self.fit_total()
-        self.draw_changes()
+        if before == after:
+            self.draw_changes()
+        else:
+            self.draw_all()
 
     @property
     def total(self) -> int:
@@ -119,8 +125,7 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
         """Return a job with its reason."""
         width, more, row = self.size.width, self._symbols.more, entry.attention.row
         over = "cursor" if entry.cursor else "line"
-        longest = max((cell_len(clean(each.row.name)) for each in self._found), default=0)
-        name = max(12, min(_NAME_MOST, longest, width // 3))
+        name = max(12, min(_NAME_MOST, self._longest, width // 3))
         account = min(_ACCOUNT_MOST, max(6, width // 8))
         rest = max(0, width - name - account - _SINCE - 9)
         tone = "error" if entry.attention.reason in _GRAVE else "warning"
