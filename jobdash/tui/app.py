@@ -16,6 +16,7 @@ from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.filter import LineFilter
+from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
@@ -157,13 +158,8 @@ class JobdashApp(Host):
     ) -> None:
         """Show a toast. Its text may come from outside: it is gated, and never taken for markup."""
         del markup
-        gated = clean(message, self._longest_toast())
+        gated = clean(message, _longest_toast(self.size))
         super().notify(gated, title=clean(title, 80), severity=severity, timeout=timeout, markup=False)
-
-    def _longest_toast(self) -> int:
-        """Return how many characters a toast may have to fit into half of the screen, wrapped at words."""
-        width = min(_TOAST_CELLS, self.size.width * 3 // 4) - _TOAST_FRAME
-        return max(1, min(_TOAST_MOST, width * (self.size.height // 2 - 1) * 4 // 5))
 
     def store_unreadable(self, error: StoreError) -> None:
         """Report that the store cannot be read any more."""
@@ -230,13 +226,8 @@ class JobdashApp(Host):
 
     @on(Notified)
     def _notified(self, event: Notified) -> None:
-        """Let the terminal show a notification; a terminal that is not the dashboard's now is left alone."""
-        settings = self.context.config.notify
-        if settings is None or self._driver is None:
-            return
-        from jobdash.operations.terminal_notification import terminal_sequence
-
-        self._driver.write(terminal_sequence(settings, event.notification, os.environ))
+        if self._driver is not None:
+            self._driver.write(event.sequence)
 
     @on(AccountWaiting)
     def _account_waiting(self, event: AccountWaiting) -> None:
@@ -256,17 +247,9 @@ class JobdashApp(Host):
         self.context.under_way.found.pop(event.news.account, None)
         for row in event.news.finished:
             self.main.view.model.add_news(row)
-        for toast in toasts(self._without_own(event.news)):
+        for toast in toasts(_without_own(event.news, self.screen)):
             self.notify(toast.text, severity=toast.severity)
         self.main.view.draw_lines()
-
-    def _without_own(self, news: SyncNews) -> SyncNews:
-        """Leave out the jobs of the bulk action in front, whose own dialog lists them."""
-        run = getattr(self.screen, "run", None)
-        if not isinstance(run, ActionRun):
-            return news
-        own = {decision.job.id for decision in run.plan.acting}
-        return replace(news, finished=tuple(row for row in news.finished if row.id not in own))
 
     # ── runs ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -375,3 +358,18 @@ class JobdashApp(Host):
             self.copy_to_clipboard(selected)
         else:
             self.quit_flow.interrupt()
+
+
+def _without_own(news: SyncNews, screen: Screen[object]) -> SyncNews:
+    """Leave out the jobs of the bulk action in front, whose own dialog lists them."""
+    run = getattr(screen, "run", None)
+    if not isinstance(run, ActionRun):
+        return news
+    own = {decision.job.id for decision in run.plan.acting}
+    return replace(news, finished=tuple(row for row in news.finished if row.id not in own))
+
+
+def _longest_toast(size: Size) -> int:
+    """Return how many characters a toast may have to fit into half of the screen, wrapped at words."""
+    width = min(_TOAST_CELLS, size.width * 3 // 4) - _TOAST_FRAME
+    return max(1, min(_TOAST_MOST, width * (size.height // 2 - 1) * 4 // 5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from textual.message import Message
 
@@ -12,9 +12,6 @@ from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LATE_CANCEL, Status
 from jobdash.domain.text import clean
-
-if TYPE_CHECKING:
-    from jobdash.domain.notification import Notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +39,9 @@ class Synced(ThreadMessage):
 
 @dataclass
 class Notified(ThreadMessage):
-    """A notification is to be shown by the terminal."""
+    """A notification is to be shown by the terminal, which does so for an escape sequence."""
 
-    notification: Notification
+    sequence: str
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -107,12 +108,13 @@ class Runtime:
         if settings is None:
             return None
         from jobdash.operations.notify import Notifier
+        from jobdash.operations.terminal_notification import terminal_sequence
 
         return Notifier(
             settings,
             store,
             self._context.open_browser,
-            lambda notification: self._post(Notified(notification)),
+            lambda notification: self._post(Notified(terminal_sequence(settings, notification, os.environ))),
             lambda words: self._notice("jobdash", words),
             self._context.clock,
         )

@@ -120,6 +120,15 @@ def _short_reason(error: str) -> str:
     return error if error.startswith("key rejected") else error.partition(": ")[0]
 
 
+def attention_spans(number: int, key: str, symbols: Symbols) -> list[Span]:
+    """Return how many jobs need attention, and the key that lists them; nothing for none."""
+    if not number:
+        return []
+    need = "needs" if number == 1 else "need"
+    words = f"{symbols.warning} {number:,} {need} attention: {key} "
+    return [Span(words, "warning", "app.attention"), Span(f"{symbols.dot} ", "muted")]
+
+
 def tab_spans(
     counts: Counts, current: Tab, news: Collection[Tab], width: int, symbols: Symbols
 ) -> list[Span]:

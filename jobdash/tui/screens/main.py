@@ -22,7 +22,7 @@ from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
 from jobdash.operations.backends.registry import backend_of
 from jobdash.operations.ended_jobs import SCRIPTS, EndedJobs
-from jobdash.tui.commands import Footer, Place, bindings
+from jobdash.tui.commands import BY_ID, Footer, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
 from jobdash.tui.models.attention import AttentionModel
@@ -194,7 +194,9 @@ class MainScreen(ActionScreen):
         if view.model.paused:
             held = f"{view.model.held_changes:,} change{'' if view.model.held_changes == 1 else 's'}"
             right = [Span(f"{symbols.paused} paused, {held} {symbols.dot} ", "warning"), *right]
-        right = [*self._attention_spans(), *self._run_spans(), *right]
+        key = BY_ID["tab.attention"].key_name(self.app.own_keymap)
+        attention = header_footer.attention_spans(len(self.attention.found), key, symbols)
+        right = [*attention, *self._run_spans(), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         health = self._health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
@@ -207,14 +209,6 @@ class MainScreen(ActionScreen):
     def draw_runs(self) -> None:
         """Draw how far a hidden run is."""
         self._draw_accounts()
-
-    def _attention_spans(self) -> list[Span]:
-        number = len(self.attention.found)
-        if not number:
-            return []
-        need = "needs" if number == 1 else "need"
-        words = f"{self.context.symbols.warning} {number:,} {need} attention: 8 "
-        return [Span(words, "warning", "app.attention"), Span(f"{self.context.symbols.dot} ", "muted")]
 
     def _run_spans(self) -> list[Span]:
         hidden = self.app.runs.out_of_sight
