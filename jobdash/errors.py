@@ -67,6 +67,10 @@ class FileFaults(UsageError):
         self.faults = tuple(faults)
 
 
+class OverLimit(UsageError):
+    """A batch's file is larger than a batch may be; it can be cut into parts."""
+
+
 class JobNotFound(JobdashError):
     """No such job."""
 

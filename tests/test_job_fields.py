@@ -46,6 +46,7 @@ VALUES = {
     Match.STATUS: ":unfinished,finished",
     Match.OUTCOME: ":ok,partial",
     Match.REMOVED: ":no",
+    Match.QUEUED: ":no",
     Match.KNOWN: ":yes",
     Match.TAG: ":team",
     Match.NUMBER: ">0",

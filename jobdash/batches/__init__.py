@@ -47,7 +47,8 @@ def submit(
 
     ``requests`` is a JSONL file, or the objects of its lines. ``account`` may be left out where there is one,
     or a ``default_account``. The batch is never created twice: when the answer is lost, it is found again by
-    its key; `BatchFailed` says so, and a later `get` has it.
+    its key; `BatchFailed` says so, and a later `get` has it. Where the account has an ``enqueued_limit`` and
+    there is no room, the batch is returned as it waits on this computer; ``wait`` sends it.
     """
     from jobdash.batches import aio
 

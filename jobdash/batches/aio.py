@@ -34,8 +34,9 @@ from jobdash.operations.providers import request_key_field
 from jobdash.operations.remote_lookup import candidates, find_remote
 from jobdash.operations.result_folder import MISSING
 from jobdash.operations.results import fetch as fetch_results
-from jobdash.operations.submit import SubmitEnd, SubmitRequest, order
-from jobdash.operations.submit import submit as send
+from jobdash.operations.submit_outcome import SubmitEnd
+from jobdash.operations.submit_queue import submit_file
+from jobdash.operations.submit_request import SubmitRequest, order
 from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.operations.wait import WaitProgress, wait_until
 from jobdash.operations.writer_thread import WriterThread
@@ -127,11 +128,11 @@ async def submit(
                     file_name=called,
                 )
             )
-            done = await send(wanted, session.accounts[wanted.account.name], session.work)
+            (done,) = await submit_file(wanted, session.accounts[wanted.account.name], session.work)
             made = None if done.row is None else session.batch(done.row)
     if done.end is SubmitEnd.REJECTED:
         raise ConfigError(done.reason)
-    if made is None or done.end is not SubmitEnd.CREATED:
+    if made is None or done.end not in {SubmitEnd.CREATED, SubmitEnd.QUEUED}:
         raise BatchFailed(f"{wanted.name}: {done.reason}", made)
     return made
 

@@ -14,11 +14,12 @@ import click
 
 from jobdash.cli.command import shared_options
 from jobdash.cli.context import FAILED, INTERRUPTED, OUTPUT_CLOSED, CliContext
+from jobdash.cli.error_output import show_error
 from jobdash.cli.output import Output, Style, prepared, print_error, print_text
 from jobdash.cli.require_terminal import require_terminal
 from jobdash.config.paths import default_database_path
-from jobdash.domain.text import clean, redact
-from jobdash.errors import FileFaults, FilterError, JobdashError, UsageError
+from jobdash.domain.text import redact
+from jobdash.errors import JobdashError, UsageError
 
 COMMANDS = {
     "list": "list_jobs",
@@ -173,7 +174,7 @@ def _run(args: Sequence[str], output: Output) -> int:
         _show_usage_error(error)
         return error.exit_code
     except JobdashError as error:
-        _show_error(error)
+        show_error(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         print_error("interrupted")
@@ -203,18 +204,6 @@ def _show_usage_error(error: click.ClickException) -> None:
         print_error(f"Try: {context.command_path} --help")
 
 
-def _show_error(error: JobdashError) -> None:
-    if isinstance(error, FileFaults):
-        print_error(f"jobdash: {error.head}:", Style.BAD)
-        for fault in error.faults:
-            print_error(f"  {fault}")
-        return
-    print_error(f"jobdash: {error}", Style.BAD)
-    if isinstance(error, FilterError) and error.text:
-        for line in caret_lines(error.text, error.position):
-            print_error(line)
-
-
 def _show_crash(error: Exception, context: CliContext) -> None:
     print_error(f"jobdash: something went wrong that should not: {type(error).__name__}: {error}", Style.BAD)
     if not context.debug:
@@ -222,15 +211,6 @@ def _show_crash(error: Exception, context: CliContext) -> None:
         return
 
     print_error(f"The details are in {write_crash(error, context)}")
-
-
-def caret_lines(text: str, position: int) -> tuple[str, str]:
-    """Return the filter as it may be seen, and a caret under the place."""
-    from jobdash.cli.tables import cells
-
-    shown = clean(text)
-    before = clean(text[:position])
-    return f"  {shown}", f"  {' ' * cells(before)}^"
 
 
 CRASH_LOG = "debug.log"

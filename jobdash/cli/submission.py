@@ -1,27 +1,29 @@
-"""Submitting a checked file for a command, and its output."""
+"""Submitting checked files for a command; each fails by itself."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from jobdash.cli.confirm import ask
 from jobdash.cli.context import FAILED, INTERRUPTED, CliContext
 from jobdash.cli.event_loop import run_stoppable
-from jobdash.cli.job_json import job_json
-from jobdash.cli.job_line import short_name, status_word
-from jobdash.cli.output import Style, document, print_error, print_text
-from jobdash.cli.session import open_session
-from jobdash.cli.time_format import ago
+from jobdash.cli.output import Style, print_error
+from jobdash.cli.session import CommandSession, open_session
+from jobdash.cli.submit_output import SubmitReport, print_dry_run, print_submitted, what
+from jobdash.domain.describe.submit_text import same_file
 from jobdash.domain.job import JobRow
-from jobdash.domain.time import rfc3339, system_clock
-from jobdash.errors import ConfigError, UsageError
+from jobdash.domain.time import system_clock
+from jobdash.errors import ConfigError, JobdashError, UsageError
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.submit import SubmitEnd, SubmitRequest, Submitted, submit
+from jobdash.operations.submit_check import parts_that_wait, sent_before
+from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_queue import submit_file
+from jobdash.operations.submit_request import SubmitRequest, without_room
 
 STDIN = "standard input"
 _COPIED = 1024 * 1024
@@ -43,109 +45,101 @@ def on_disk(file: Path) -> Iterator[tuple[Path, str | None]]:
         yield copy, STDIN
 
 
-def submit_file(context: CliContext, wanted: SubmitRequest, *, dry_run: bool, yes: bool = False) -> int:
-    """Submit; return the exit code."""
-    before = _sent_before(context, wanted, dry_run=dry_run)
-    doubts = [*wanted.doubts, *map(_same_file, before)]
-    for doubt in doubts:
-        print_error(doubt, Style.WARN)
+def check_files(
+    files: Sequence[tuple[Path, str | None]],
+    check: Callable[[Path, str | None], SubmitRequest],
+    on_error: Callable[[JobdashError], None],
+) -> list[SubmitReport]:
+    """Check files, in their order; the error of a single file is raised, those of several are reported."""
+    reports: list[SubmitReport] = []
+    for path, called in files:
+        try:
+            wanted = check(path, called)
+        except UsageError as error:
+            if len(files) == 1:
+                raise
+            on_error(error)
+            reports.append(SubmitReport(called or str(path), None, error=str(error)))
+        else:
+            reports.append(SubmitReport(called or str(path), wanted))
+    return reports
+
+
+def submit_files(context: CliContext, reports: Sequence[SubmitReport], *, dry_run: bool, yes: bool) -> int:
+    """Submit what was found sound, one after the other; return the exit code."""
+    sound = [report for report in reports if report.wanted is not None]
+    doubts = _look_for_doubts(context, sound, dry_run=dry_run)
     if dry_run:
-        return _dry_run(context, wanted, before)
+        print_dry_run(context, reports)
+        return FAILED if len(sound) < len(reports) else 0
     if doubts and not yes:
-        ask("Submit it all the same")
-    if not context.as_json:
-        print_error(f"Submitting {_what(wanted)}")
+        for report in sound:
+            assert report.wanted is not None
+            print_error(what(report.wanted))
+        ask("Submit it all the same" if len(sound) == 1 else f"Submit {len(sound)} files all the same")
+    stopped = bool(sound) and run_stoppable(lambda stop: _submit_all(context, sound, stop))
+    print_submitted(context, reports)
+    return _exit_code(reports, stopped=stopped)
 
-    async def work(stop: CancelToken) -> Submitted:
-        async with open_session(context, stop) as session:
-            return await submit(wanted, session.accounts[wanted.account.name], session.work)
 
-    done = run_stoppable(work)
-    _print(context, wanted, done)
-    if done.end is SubmitEnd.STOPPED:
-        return INTERRUPTED
-    if done.end is SubmitEnd.REJECTED:
-        return ConfigError.exit_code
-    return 0 if done.end is SubmitEnd.CREATED else FAILED
+def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_run: bool) -> bool:
+    """Print what a person should confirm; return whether there is anything."""
+    found = False
+    for report in sound:
+        assert report.wanted is not None
+        report.sent_before = _sent_before(context, report.wanted, dry_run=dry_run)
+        report.waiting = _waiting(context, report.wanted, dry_run=dry_run)
+        now = system_clock()
+        again = [same_file(row, now) for row in report.sent_before]
+        for doubt in [*report.wanted.doubts, *again]:
+            found = True
+            prefix = "" if len(sound) == 1 else f"{report.file}: "
+            print_error(f"{prefix}{doubt}", Style.WARN)
+    return found
+
+
+async def _submit_all(context: CliContext, sound: Sequence[SubmitReport], stop: CancelToken) -> bool:
+    """Submit one file after the other; return whether Ctrl-C was pressed meanwhile."""
+    async with open_session(context, stop) as session:
+        for report in sound:
+            assert report.wanted is not None
+            if not context.as_json:
+                print_error(f"Submitting {what(report.wanted)}")
+            report.done = await _submit_one(report.wanted, session, alone=len(sound) == 1)
+    return stop.is_set()
+
+
+async def _submit_one(
+    wanted: SubmitRequest, session: CommandSession, *, alone: bool
+) -> tuple[Submitted, ...]:
+    try:
+        return await submit_file(wanted, session.accounts[wanted.account.name], session.work)
+    except OSError as error:
+        return (Submitted(SubmitEnd.FAILED, f"its copy: {error.strerror or error}", None),)
+    except JobdashError as error:
+        if alone:
+            raise
+        return (Submitted(SubmitEnd.FAILED, str(error), None),)
 
 
 def _sent_before(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> list[JobRow]:
     """Return the jobs that came of the identical file; a dry run makes no store to look."""
     if dry_run and not context.config.database.exists():
         return []
-    return context.opened.browser.submitted_before(wanted.check.digest)
+    return sent_before(wanted, context.opened.browser)
 
 
-def _same_file(row: JobRow) -> str:
-    when = ago(row.created_at, system_clock())
-    what = f"{row.public_id} {short_name(row)} ({row.account}), {status_word(row)}"
-    return f"the identical file was sent {when}: {what}"
+def _waiting(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> int:
+    """Return how many parts would wait here; a dry run makes no store to look."""
+    if dry_run and not context.config.database.exists():
+        return without_room(wanted, 0)
+    return parts_that_wait(wanted, context.opened.browser)
 
 
-def _what(wanted: SubmitRequest) -> str:
-    check = wanted.check
-    where = " · ".join(filter(None, (wanted.account.name, wanted.model, wanted.endpoint)))
-    kind = "embeddings request" if check.embeddings else "request"
-    requests = f"{check.requests:,} {kind if check.requests == 1 else f'{kind}s'}"
-    return f"{wanted.name}: {requests}, {check.size:,} bytes, to {where}"
-
-
-def _dry_run(context: CliContext, wanted: SubmitRequest, before: Sequence[JobRow]) -> int:
-    if not context.as_json:
-        print_text(_what(wanted))
-        print_error("dry run: the file is sound, nothing was sent")
-        return 0
-    document(
-        {
-            "action": "submit",
-            "dry_run": True,
-            "file": str(wanted.check.path),
-            "account": wanted.account.name,
-            "name": wanted.name,
-            "model": wanted.model,
-            "endpoint": wanted.endpoint,
-            "requests": wanted.check.requests,
-            "bytes": wanted.check.size,
-            "tags": wanted.tags,
-            "embeddings": wanted.check.embeddings,
-            "sha256": wanted.check.digest,
-            "sent_before": [
-                {
-                    "id": row.public_id,
-                    "account": row.account,
-                    "name": row.name,
-                    "status": str(row.status),
-                    "created_at": rfc3339(row.created_at),
-                }
-                for row in before
-            ],
-        }
-    )
-    return 0
-
-
-def _print(context: CliContext, wanted: SubmitRequest, done: Submitted) -> None:
-    row = done.row
-    if context.as_json:
-        job = row and context.opened.browser.job(row.id)
-        result = "done" if done.end is SubmitEnd.CREATED else "failed"
-        shape = {
-            "action": "submit",
-            "dry_run": False,
-            "result": result,
-            "reason": done.reason or None,
-            "job": job and job_json(job, system_clock()),
-        }
-        document(shape)
-    elif done.end in {SubmitEnd.CREATED, SubmitEnd.ENDED} and row is not None:
-        print_text(
-            f"{row.public_id}  {row.remote_id}", Style.GOOD if done.end is SubmitEnd.CREATED else Style.BAD
-        )
-    if done.end is SubmitEnd.CREATED:
-        if done.reason:
-            print_error(f"{wanted.name}: {done.reason}", Style.WARN)
-    else:
-        how = {SubmitEnd.UNCONFIRMED: "is not confirmed", SubmitEnd.ENDED: "was created, and is over at once"}
-        words = how.get(done.end, "was not submitted")
-        where = f". See: jobdash show {row.public_id}" if row is not None else ""
-        print_error(f"jobdash: {wanted.name} {words}: {done.reason.rstrip('.')}{where}", Style.BAD)
+def _exit_code(reports: Sequence[SubmitReport], *, stopped: bool) -> int:
+    ends = [report.end for report in reports]
+    if SubmitEnd.STOPPED in ends or (stopped and SubmitEnd.QUEUED in ends):
+        return INTERRUPTED
+    if ends == [SubmitEnd.REJECTED]:
+        return ConfigError.exit_code
+    return 0 if set(ends) <= {SubmitEnd.CREATED, SubmitEnd.QUEUED} else FAILED

@@ -40,14 +40,16 @@ def sync_for(context: CliContext, row: JobRow) -> int:
     return sync_now(context, [row.account])
 
 
-def ask(context: CliContext, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
-    """Ask accounts once; ConfigError when there is none."""
+def ask(
+    context: CliContext, names: Collection[str] | None = None, *, full: bool = False, send: bool = False
+) -> list[SyncReport]:
+    """Ask accounts once, and ``send`` what waits in the queue; ConfigError when there is none."""
     if not context.config.accounts:
         raise ConfigError(no_account())
 
     async def work(stop: CancelToken) -> list[SyncReport]:
         async with open_session(context, stop) as session:
-            return await session.syncs.run(names, full=full)
+            return await session.syncs.run(names, full=full, send=send)
 
     return run(work)
 
@@ -112,6 +114,10 @@ def _notices(report: SyncReport) -> Iterator[tuple[int, str]]:
         if reconciled.row is not None and reconciled.notice:
             row = reconciled.row
             yield row.id, f"{row.public_id} {short_name(row)}: {reconciled.notice}"
+    for done in report.sent:
+        if done.row is not None:
+            words = done.reason or f"sent, {status_word(done.row)}"
+            yield done.row.id, f"{done.row.public_id} {short_name(done.row)}: {words}"
     for outcome in report.removals:
         yield outcome.job.id, f"{outcome.job.public_id} {short_name(outcome.job)}: {outcome.reason}"
 
@@ -126,6 +132,7 @@ def _as_json(report: SyncReport) -> dict[str, Any]:
         "gone": [row.public_id for row in report.gone],
         "not_asked": [row.public_id for row, _error in report.not_asked],
         "elsewhere": [row.public_id for row in report.elsewhere],
+        "sent": [done.row.public_id for done in report.sent if done.row is not None],
         "removed": [outcome.job.public_id for outcome in report.removals],
         "error": None if report.error is None else str(report.error),
         "next_poll_at": rfc3339(report.next_poll_at),

@@ -59,7 +59,7 @@ class _Watching:
             async with open_session(self._context, stop) as session:
                 made, browser = self._made(session.work.store), self._context.opened.browser
                 ended = EndedJobs(browser, ALL)
-                reports = await session.syncs.run() if self._context.config.accounts else []
+                reports = await session.syncs.run(send=True) if self._context.config.accounts else []
                 follow = EndedBatches(self._context.config, session.work, browser.again, made.on_fetched)
                 finished = [row for report in reports for row in report.finished]
                 await follow.fetch_results(finished)

@@ -12,12 +12,15 @@ from jobdash.providers.registry import broken, registered
 
 ACCOUNT_SETTINGS = (
     "provider", "api_key_env", "base_url", "api_version", "organization", "project", "headers",
-    "list_history", "enabled", "auto_fetch", "keep_input",
+    "list_history", "enabled", "auto_fetch", "keep_input", "max_requests", "max_bytes", "enqueued_limit",
 )  # fmt: skip
 """What ``[accounts.NAME]`` can hold; see `Account`."""
 
 SWITCHES = frozenset({"enabled", "auto_fetch", "keep_input"})
 """Of them, those that are true or false."""
+
+LIMITS = ("max_requests", "max_bytes", "enqueued_limit")
+"""Of them, those that are whole numbers above 0."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OWN_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
@@ -47,6 +50,19 @@ def unusable_account(name: str, provider: str) -> UnusableAccount:
     else:
         words = f"provider has to be one of {there}"
     return UnusableAccount(name, clean(provider), clean(words))
+
+
+def check_types(values: Mapping[str, object]) -> None:
+    """Raise ValueError for a setting that has another type than it should."""
+    for key, value in values.items():
+        if key in SWITCHES:
+            if not isinstance(value, bool):
+                raise ValueError(f"{key} has to be true or false")
+        elif key in LIMITS:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{key} has to be a whole number above 0")
+        elif key != "headers" and not isinstance(value, str):
+            raise ValueError(f"{key} has to be a text")
 
 
 def keep_keys_of(base_url: str) -> None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from jobdash.config.accounts import (
     ACCOUNT_SETTINGS,
-    SWITCHES,
+    LIMITS,
     UnusableAccount,
+    check_types,
     keep_keys_of,
     read_headers,
     unusable_account,
@@ -257,7 +258,10 @@ class _SettingsReader:
                 f'variable: api_key_env="{name.upper()}_KEY"'
             )
         values = self.table(where, entry, ACCOUNT_SETTINGS)
-        self._check_types(where, values)
+        try:
+            check_types(values)
+        except ValueError as error:
+            raise self.error(f"[{where}] {error}") from None
         if not values.get("enabled", True):
             return None
         provider = str(values.get("provider", base.provider if base else ""))
@@ -291,15 +295,8 @@ class _SettingsReader:
             headers=headers,
             auto_fetch=values.get("auto_fetch", False),
             keep_input=values.get("keep_input", True),
+            **{key: values.get(key) for key in LIMITS},
         )
-
-    def _check_types(self, where: str, values: Mapping[str, Any]) -> None:
-        for key, given in values.items():
-            if key in SWITCHES:
-                if not isinstance(given, bool):
-                    raise self.error(f"[{where}] {key} has to be true or false")
-            elif key != "headers" and not isinstance(given, str):
-                raise self.error(f"[{where}] {key} has to be a text")
 
     def span(self, table: str, key: str, values: Mapping[str, Any], default: int) -> int:
         if key not in values:

@@ -82,6 +82,12 @@ class Account:
     """Fetch the results of a batch by itself when it ends."""
     keep_input: bool = True
     """Keep a copy of each input file that is submitted."""
+    max_requests: int | None = None
+    """How many requests a batch takes, where that is less than the provider's limit."""
+    max_bytes: int | None = None
+    """How many bytes a batch's file takes, where that is less than the provider's limit."""
+    enqueued_limit: int | None = None
+    """How many tokens may wait or run at once, for each model; None: unknown."""
 
     @property
     def shown_url(self) -> str | None:

@@ -111,6 +111,8 @@ class Match(Enum):
     OUTCOME = auto()
     TAG = auto()
     REMOVED = auto()
+    QUEUED = auto()
+    """Whether it waits on this computer to be sent."""
     KNOWN = auto()
     """Whether there is a value: ``yes`` or ``no``."""
 
@@ -322,6 +324,12 @@ JOB_FIELDS = (
         order=SortOrder("cost", "cost_key"), column=Column("COST", 9, right=True, dropped=8, default=False),
     ),
     JobField("cost_is_upper_bound", kind=Kind.FLAG, faces=Face.DATA),
+    JobField("queued", kind=Kind.FLAG, attribute="queued_here", faces=Face.JSON, matches=Match.QUEUED),
+    JobField("family", "part of", faces=_LIST_DATA | Face.SHOW | Face.BATCH, matches=Match.TEXT),
+    JobField(
+        "estimated_tokens", "estimated tokens", Kind.NUMBER, heavy=True, stored="estimated_tokens",
+        faces=_LIST_DATA | Face.SHOW | Face.BATCH,
+    ),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

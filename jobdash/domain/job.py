@@ -8,7 +8,15 @@ from typing import Any
 from jobdash.domain.fields import ProviderFields
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.results import ResultCounts
-from jobdash.domain.status import FORCE_FAILED, TERMINAL, UNFINISHED, Completeness, Status, outcome_of
+from jobdash.domain.status import (
+    FORCE_FAILED,
+    QUEUED_HERE,
+    TERMINAL,
+    UNFINISHED,
+    Completeness,
+    Status,
+    outcome_of,
+)
 
 CANCEL_STUCK_MS = 15 * 60 * 1000
 """A cancel asked longer ago than this may be asked again."""
@@ -60,11 +68,19 @@ class JobRow(ProviderFields):
     """What it cost, in millionths of a dollar."""
     cost_is_upper_bound: bool | None = None
     """Whether it cost so much at most; None where the cost is not known."""
+    family: str | None = None
+    """The public id of the first part of the file that it is a part of; None for a batch of a whole file."""
 
     @property
     def local(self) -> bool:
         """Whether a person's own script runs it."""
         return self.provider == LOCAL
+
+    @property
+    def queued_here(self) -> bool:
+        """Whether it waits on this computer, and was never sent."""
+        waits = self.raw_status == QUEUED_HERE and self.remote_id is None
+        return waits and self.remote_status is Status.PENDING
 
     @property
     def unfinished(self) -> bool:
@@ -175,6 +191,8 @@ class JobDetails:
     """What its provider keeps of it, by role; without what was deleted from here."""
     seen_at: int | None
     submit_key: str | None
+    estimated_tokens: int | None
+    """The input tokens it was expected to take, by the length of its file."""
     results_folder: str | None
     """Where the fetched results of a batch are."""
     metadata: dict[str, Any] | None

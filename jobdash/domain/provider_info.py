@@ -65,6 +65,8 @@ class ProviderInfo:
     priced_model: str = ""
     """The function that returns the name under which a model's price is listed: ``module:function``; its
     module imports no SDK. Empty: names are listed as they are."""
+    submit_settings: tuple[str, ...] = ("model", "endpoint")
+    """What a person is asked for where a file is submitted, as its lines may not name it."""
     unused_settings: Mapping[str, str] = field(default_factory=dict)
     """Settings of an account that it ignores, and why."""
 

@@ -27,6 +27,9 @@ UNFINISHED = frozenset(Status) - TERMINAL
 FORCE_FAILED = "force_failed"
 """The only verdict there is: a person declared the job failed, whatever its status at the provider."""
 
+QUEUED_HERE = "queued here"
+"""The raw status of a batch that waits on this computer until there is room at its provider."""
+
 LABELS = {status: status.value for status in Status} | {
     Status.IN_PROGRESS: "running",
     Status.UNKNOWN: "unknown?",

@@ -74,6 +74,15 @@ def quantity(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def short_count(count: int) -> str:
+    """Return a number in at most four cells: ``999``, ``12k``, ``1.2M``."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if count >= size:
+            tenths = count * 10 // size
+            return f"{tenths // 10}.{tenths % 10}{unit}" if tenths < 100 else f"{count // size}{unit}"
+    return str(count)
+
+
 def encodable(text: str) -> str:
     """Return ``text`` with ``?`` for each half of a character, which no file and no database can hold."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

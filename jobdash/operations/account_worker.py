@@ -65,6 +65,7 @@ class AccountWorker:
         self._on_progress = on_progress
         self._on_trouble = on_trouble
         self._on_fetched = on_fetched
+        self._sending: asyncio.Task[None] | None = None
         self._looking_after: set[asyncio.Task[None]] = set()
         """Called with an error that cannot be written to the store."""
         self._trouble = ""
@@ -171,6 +172,8 @@ class AccountWorker:
                 report = await self._poller.sync(self._session.result(), reader, work, self._seen)
                 self._on_sync(report)
                 self._look_after(report.finished, reader, work)
+                if report.error is None:
+                    self._send_queue(work)
                 now = self._clock()
                 self._rests_until = now + rest_ms(now - began, self._config.sync)
                 self._trouble = ""
@@ -183,6 +186,19 @@ class AccountWorker:
         except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
             await self._record_failure(error, work.store)
             return _LOOK_AGAIN_S
+
+    def _send_queue(self, work: OperationContext) -> None:
+        """Let what waits in the queue be sent beside the polling: an upload takes its time."""
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.get_running_loop().create_task(self._sent_queue(work))
+
+    async def _sent_queue(self, work: OperationContext) -> None:
+        try:
+            await self._poller.send_queued(self._session.result(), work)
+        except StoreBusy:
+            return  # the next poll goes on with it
+        except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
+            await self._record_failure(error, work.store)
 
     def _look_after(self, rows: Sequence[JobRow], reader: Reader, work: OperationContext) -> None:
         """Let what follows of the end of batches go on beside the polling."""

@@ -25,6 +25,7 @@ from jobdash.errors import (
 from jobdash.operations.account_session import CancelBatch, GetBatch
 from jobdash.operations.context import OperationContext
 from jobdash.operations.rate_limiter import NotSent
+from jobdash.store.commands.queue import NEVER_SENT
 from jobdash.store.records import Intent, Precondition, Refusal
 from jobdash.store.writer import Writer
 
@@ -76,6 +77,8 @@ async def cancel_job(decision: Decision, plan: Plan, work: OperationContext) -> 
         again = decide(Action.CANCEL, row, work.situation(named=plan.scope is None), Choices())
         return None if again.acts else again.reason
 
+    if job.queued_here:
+        return await _cancel_queued(job, plan, accept, work)
     asked = await ask_cancel(job, work, accept, bulk=plan.bulk, reason=plan.choices.reason)
     after = asked.row.status if asked.row is not None else None
     result = {
@@ -85,6 +88,33 @@ async def cancel_job(decision: Decision, plan: Plan, work: OperationContext) -> 
         CancelEnd.STOPPED: ActionResult.SKIPPED,
     }.get(asked.end, ActionResult.FAILED)
     return ActionOutcome(job, result, asked.reason, after, stopped=asked.end is CancelEnd.STOPPED)
+
+
+async def _cancel_queued(
+    job: JobRow, plan: Plan, accept: Precondition, work: OperationContext
+) -> ActionOutcome:
+    """Cancel a batch that waits here: there is nobody to ask."""
+    if work.stop.is_set():
+        return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
+    ended = await end_queued(job, plan, accept, work)
+    if isinstance(ended, Refusal):
+        after = ended.row.status if ended.row is not None else None
+        return ActionOutcome(job, ActionResult.SKIPPED, ended.reason, after)
+    return ActionOutcome(job, ActionResult.DONE, NEVER_SENT, ended.status)
+
+
+async def end_queued(
+    job: JobRow, plan: Plan, accept: Precondition | None, work: OperationContext
+) -> JobRow | Refusal:
+    """Cancel a batch in the queue; refused once it is being sent."""
+    return await work.store.write(
+        Writer.cancel_queued,
+        job.id,
+        fence=job.fence,
+        accept=accept,
+        bulk=plan.bulk,
+        reason=plan.choices.reason,
+    )
 
 
 async def ask_cancel(

@@ -37,6 +37,8 @@ async def force_fail_job(decision: Decision, plan: Plan, work: OperationContext)
 
 async def cancel_at_provider(row: JobRow, plan: Plan, work: OperationContext) -> str:
     """Ask for a cancel as far as that goes; return what came of it."""
+    if row.queued_here:
+        return "never sent"
     if row.remote_id is None:
         return "nothing to cancel, its submit is not confirmed"
     if row.gone_at is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from jobdash.operations.private_files import new_private_file
 
 _FOLDER = "inputs"
+_CHUNK = 1024 * 1024
 
 
 def input_copies(store: Path) -> Path:
@@ -22,17 +23,21 @@ def input_copy(store: Path, submit_key: str) -> Path:
     return input_copies(store) / f"{submit_key}.jsonl"
 
 
-def keep_input_copy(source: Path, store: Path, submit_key: str) -> None:
+def keep_input_copy(
+    source: Path, store: Path, submit_key: str, *, start: int = 0, size: int | None = None
+) -> None:
     """Copy an input file, for its owner's eyes only; it appears whole or not at all. Raises OSError.
 
-    A copy and no hard link: that would change with the file, and hide the person's own file from others.
+    ``start`` and ``size`` name a part of it, in bytes. A copy and no hard link: that would change with the
+    file, and hide the person's own file from others.
     """
     target = input_copy(store, submit_key)
     target.parent.mkdir(mode=0o700, exist_ok=True)
     part = target.with_suffix(".part")
     try:
         with source.open("rb") as read, os.fdopen(new_private_file(part), "wb") as write:
-            shutil.copyfileobj(read, write, 1024 * 1024)
+            read.seek(start)
+            _copy(read, write, size)
             write.flush()
             os.fsync(write.fileno())
         part.replace(target)
@@ -40,6 +45,15 @@ def keep_input_copy(source: Path, store: Path, submit_key: str) -> None:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+def _copy(read: BinaryIO, write: BinaryIO, size: int | None) -> None:
+    left = size
+    while chunk := read.read(_CHUNK if left is None else min(left, _CHUNK)):
+        write.write(chunk)
+        left = None if left is None else left - len(chunk)
+    if left:
+        raise OSError("the file has become shorter")
 
 
 def delete_input_copy(store: Path, submit_key: str) -> bool:

@@ -10,6 +10,8 @@ from jobdash.domain.time import Clock
 from jobdash.errors import JobdashError, ProviderError
 from jobdash.operations.account_clients import duplicate_accounts, other_names
 from jobdash.operations.context import AccountClient, OperationContext
+from jobdash.operations.submit_outcome import Submitted
+from jobdash.operations.submit_queue import send_queued
 from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_text
 from jobdash.operations.writer_thread import StoreWriter
 from jobdash.store.reader import Reader
@@ -30,6 +32,7 @@ class Poller:
         self._duplicates = other_names(config.accounts, account.name)
         self.names = (account.name, *self._duplicates)
         """All names of the account's key."""
+        self._accounts = [each for each in config.accounts if each.name in self.names]
 
     async def claim(self, store: StoreWriter, *, overdue: bool = False) -> bool:
         """Return whether this process may poll the account; if so, no other does until `CLAIM_MS` later.
@@ -69,6 +72,13 @@ class Poller:
             on_progress=on_progress,
         )
         return await sync.run()
+
+    async def send_queued(self, client: AccountClient, work: OperationContext) -> list[Submitted]:
+        """Send what waits in the queue for the account, under all its names, as far as there is room."""
+        sent: list[Submitted] = []
+        for account in self._accounts:
+            sent += await send_queued(account, client, work)
+        return sent
 
     async def record_failure(self, error: Exception, store: StoreWriter) -> int:
         """Record on the account, under all its names, why it was not asked; return when it is due again."""

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobdash.domain.cost import Cost, ListPrice
 from jobdash.domain.job import JobRow
-from jobdash.domain.money import MICROS
-from jobdash.domain.provider_info import ProviderInfo
-from jobdash.domain.time import utc_date
+from jobdash.domain.time import MINUTE, utc_date
 from jobdash.operations.writer_thread import StoreWriter
 from jobdash.providers.registry import find_provider, load_object
 from jobdash.store.reader import Reader
@@ -23,11 +22,13 @@ from jobdash.store.writer import Writer
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from genai_prices.types import ModelPrice
+    from genai_prices.types import ModelPrice, TieredPrices
 
 _BATCH = {"processing": "batch"}
 _AT_ONCE = 2_000
 """Batches that are priced between two writes."""
+_STEP_MS = 15 * MINUTE
+"""Prices change with the day, and at some providers with the time of day, at no odd minutes."""
 PricedJob = tuple[JobRow, Cost | None]
 
 
@@ -74,68 +75,75 @@ def price_of(row: JobRow, own: Mapping[str, ListPrice]) -> Cost | None:
         return None
     name = load_object(info.priced_model)(row.model) if info.priced_model else row.model
     mine = own.get(row.model) or own.get(name)
-    return _own_cost(row, mine) if mine is not None else _listed_cost(row, name, info)
+    if mine is not None:
+        return _cost(row, _Rates(mine.input, mine.output, mine.cached))
+    prices = _listed(info.price_id, name, row.created_at // _STEP_MS) if info.price_id else None
+    if prices is None:
+        return None
+    batch, full = (_rates(price, _request_tokens(row)) for price in prices)
+    return _cost(row, batch, full)
 
 
-def _own_cost(row: JobRow, price: ListPrice) -> Cost:
-    read, cached = _input(row)
-    for_cached = price.input if price.cached is None else price.cached
-    written = row.output_tokens or 0
-    return Cost(round((read - cached) * price.input + cached * for_cached + written * price.output))
+class _Rates(NamedTuple):
+    """Dollars per million tokens, which are millionths of one per token; None where there is no price."""
+
+    input: float | None
+    output: float | None
+    cached: float | None
+    """None: as all input."""
+
+    def paid(self, row: JobRow) -> list[tuple[int, float | None]]:
+        """Return how many tokens of a batch are paid at which rate."""
+        read = row.input_tokens or 0
+        cached = min(row.cached_tokens or 0, read)  # whatever a provider counts
+        return [
+            (read - cached, self.input),
+            (cached, self.input if self.cached is None else self.cached),
+            (row.output_tokens or 0, self.output),
+        ]
 
 
-def _input(row: JobRow) -> tuple[int, int]:
-    """Return the input tokens, and how many of them are cached; no provider's slip makes these more."""
-    read = row.input_tokens or 0
-    return read, min(row.cached_tokens or 0, read)
+def _cost(row: JobRow, rates: _Rates, full: _Rates | None = None) -> Cost | None:
+    """Return the cost at some rates; None where some tokens have no price, or those with a price are unknown.
+
+    ``full`` are the rates without a batch service: where they are the same, no batch price is known.
+    """
+    if rates.input is None or (row.output_tokens is None and rates.output):
+        return None
+    amount = 0.0
+    for tokens, rate in rates.paid(row):
+        if tokens and rate is None:  # some models are paid by the second
+            return None
+        amount += tokens * (rate or 0)
+    same = zip(rates.paid(row), full.paid(row), strict=True) if full is not None else ()
+    return Cost(round(amount), any(tokens and rate and rate == other for (tokens, rate), (_, other) in same))
 
 
-def _listed_cost(row: JobRow, name: str, info: ProviderInfo) -> Cost | None:
-    """Return the cost by the table of prices."""
-    created = utc_date(row.created_at)
-    if not info.price_id or created is None:
+@lru_cache(maxsize=4_096)
+def _listed(price_id: str, name: str, step: int) -> tuple[ModelPrice, ModelPrice] | None:
+    """Return the batch price and the full one in the table at a time, which is given in steps of `_STEP_MS`.
+
+    Of a model without a batch price the table silently gives the full one for it. None for an unknown model.
+    """
+    moment = utc_date(step * _STEP_MS)
+    if moment is None:
         return None
     from genai_prices import Usage, calc_price
 
-    def listed(context: dict[str, str] | None) -> ModelPrice:
-        nothing = Usage(input_tokens=0)
+    def price(context: dict[str, str] | None) -> ModelPrice:
         found = calc_price(
-            nothing, name, provider_id=info.price_id, genai_request_timestamp=created, price_context=context
+            Usage(input_tokens=0),
+            name,
+            provider_id=price_id,
+            genai_request_timestamp=moment,
+            price_context=context,
         )
-        return _flat(found.model_price, _request_tokens(row))
+        return found.model_price
 
     try:
-        batch, full = listed(_BATCH), listed(None)
+        return price(_BATCH), price(None)
     except LookupError:  # no such model, or no such provider
         return None
-    if not _prices_tokens(row, batch):
-        return None
-    read, cached = _input(row)
-    usage = Usage(input_tokens=read, cache_read_tokens=cached, output_tokens=row.output_tokens or 0)
-    amount: Decimal = batch.calc_price(usage)["total_price"]
-    return Cost(round(amount * MICROS), _at_full_price(row, batch, full))
-
-
-def _prices_tokens(row: JobRow, price: ModelPrice) -> bool:
-    """Whether all tokens are known that have a price, and have one: some models are paid by the second."""
-    if row.output_tokens is None:
-        return price.input_mtok is not None and price.output_mtok is None
-    paid = ((row.input_tokens, price.input_mtok), (row.output_tokens, price.output_mtok))
-    return all(rate is not None for tokens, rate in paid if tokens)
-
-
-def _at_full_price(row: JobRow, batch: ModelPrice, full: ModelPrice) -> bool:
-    """Whether some of a batch's tokens have no batch price: then the table silently gives the full one."""
-    read, cached = _input(row)
-    used = {
-        "input_mtok": read - cached,
-        "output_mtok": row.output_tokens or 0,
-        "cache_read_mtok": cached,
-    }
-    return any(
-        tokens and getattr(full, rate) and getattr(batch, rate) == getattr(full, rate)
-        for rate, tokens in used.items()
-    )
 
 
 def _request_tokens(row: JobRow) -> int:
@@ -143,17 +151,20 @@ def _request_tokens(row: JobRow) -> int:
     return (row.input_tokens or 0) // max(1, row.succeeded or row.total or 1)
 
 
-def _flat(price: ModelPrice, tokens: int) -> ModelPrice:
-    """Return a price as it is for requests of so many input tokens.
+def _rates(price: ModelPrice, tokens: int) -> _Rates:
+    """Return the rates of a price for requests of so many input tokens.
 
-    The table compares its steps with the tokens it is given, which are those of one request, not of a batch.
+    The table compares its steps with the tokens it is given, which have to be those of one request, not of a
+    batch.
     """
-    from genai_prices.types import ModelPrice, TieredPrices
+    prices = (price.input_mtok, price.output_mtok, price.cache_read_mtok)
+    return _Rates(*(_rate(each, tokens) for each in prices))
 
-    def rate(value: Decimal | TieredPrices | None) -> Decimal | None:
-        if not isinstance(value, TieredPrices):
-            return value
-        above = [tier.price for tier in value.tiers if tokens > tier.start]
-        return above[-1] if above else value.base
 
-    return ModelPrice(**{key: rate(value) for key, value in vars(price).items() if not key.startswith("_")})
+def _rate(value: Decimal | TieredPrices | None, tokens: int) -> float | None:
+    from genai_prices.types import TieredPrices
+
+    if not isinstance(value, TieredPrices):
+        return None if value is None else float(value)
+    above = [tier.price for tier in value.tiers if tokens > tier.start]
+    return float(above[-1] if above else value.base)

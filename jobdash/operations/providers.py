@@ -60,6 +60,12 @@ def _keeps_results(job: JobDetails, info: ProviderInfo | None) -> bool:
     return not (job.deleted or (info is not None and info.capabilities.results_in_files))
 
 
+def submit_settings(account: Account) -> tuple[str, ...]:
+    """Return what a person is asked for where a file is submitted to an account: ``model``, ``endpoint``."""
+    info = find_provider(account.provider)
+    return () if info is None else info.submit_settings
+
+
 def account_variables() -> list[str]:
     """Return the environment variables of which each makes an account, one a provider."""
     return [info.suggested_env or info.key_envs[0] for info in bundled().values()]

@@ -20,6 +20,7 @@ LISTING_LAG_MS = 10 * MINUTE
 NOT_APPLIED = "its cancel got no answer, and the provider still runs it: not cancelled; press c again"
 _CLOSED_FOR_MS = DEADLINE_MS + MINUTE
 """So long after it was asked for, a cancel has been applied or never will be."""
+_BACK = "its submit was interrupted before its batch was created: queued here again"
 INTERRUPTED = "cancel was interrupted, not confirmed; press c again"
 
 
@@ -80,6 +81,9 @@ async def _submit(intent: Intent, reader: Reader, work: OperationContext) -> Rec
     if row is None or row.remote_id is not None:
         await work.store.write(Writer.close_intent, intent.id, "found by its key")
         return Reconciled(row, "submit was interrupted; the batch was found by its key") if row else None
+    back = await work.store.write(Writer.return_interrupted, intent, _BACK)
+    if back is not None:
+        return Reconciled(back, _BACK)
     now = work.clock()
     if now < intent.deadline:
         # Its process is dead: whatever it sent, perhaps after a long upload, went out before now.

@@ -19,6 +19,7 @@ from jobdash.operations.cancel import (
     CancelEnd,
     JobChanged,
     ask_cancel,
+    end_queued,
     error_text,
     renewed,
 )
@@ -59,6 +60,8 @@ async def remove_job(decision: Decision, plan: Plan, work: OperationContext) -> 
     """Carry out a planned removal of one job."""
     if work.stop.is_set():
         return ActionOutcome(decision.job, ActionResult.SKIPPED, "stopped", stopped=True)
+    if decision.job.queued_here and decision.job.unfinished:
+        return await _remove_queued(decision.job, plan, work)
     waits = decision.job.unfinished and not decision.job.gone and plan.choices.cancel_first
     if waits and plan.choices.force:
         return await _cancel_and_remove(decision.job, plan, work)
@@ -73,6 +76,14 @@ def _accept(choices: Choices, work: OperationContext) -> Precondition:
         return None if again.acts else again.reason
 
     return accept
+
+
+async def _remove_queued(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
+    """Cancel a batch that waits here, which is done at once, then remove it."""
+    ended = await end_queued(job, plan, _accept(plan.choices, work), work)
+    if isinstance(ended, Refusal):
+        return _refused(job, ended)
+    return await _remove_now(ended, plan.choices, plan.bulk, work)
 
 
 async def _cancel_and_remove(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:

@@ -29,7 +29,9 @@ from jobdash.operations.job_lookup import Browser
 from jobdash.operations.result_folder import RESULTS
 from jobdash.operations.result_items import ResultFiles, result_files
 from jobdash.operations.result_join import read_requests
-from jobdash.operations.submit import SubmitEnd, SubmitRefused, Submitted, order, send
+from jobdash.operations.submit import SubmitRefused, submit
+from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_request import order
 from jobdash.providers.registry import find_provider
 
 _NAMED_KEYS = 3
@@ -211,7 +213,7 @@ class _Retry:
             keep_input=family.copy is not None,  # of what a person kept no copy, none is made now
         )
         wanted = replace(wanted, parent_id=family.last.row.id, bulk=self._plan.bulk)
-        return await send(wanted, caller, self._work)
+        return await submit(wanted, caller, self._work)
 
     def _outcome(self, family: Family, selected: SelectedRequests, submitted: Submitted) -> ActionOutcome:
         row = submitted.row

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from pathlib import Path
 
-from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
-from jobdash.domain.text import encodable
 from jobdash.domain.time import MINUTE
 from jobdash.errors import (
     AuthRejected,
@@ -29,15 +25,14 @@ from jobdash.errors import (
     StoreError,
     Unavailable,
 )
-from jobdash.operations.account_clients import LazyAccountClient
 from jobdash.operations.account_session import CreateBatch, FileReady, ListPage, UploadFile
 from jobdash.operations.cancel import error_text, renewed
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.input_copies import drop_input_copy, keep_input_copy
 from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
+from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_request import SubmitRequest
 from jobdash.providers.base import Submission
-from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
-from jobdash.providers.registry import provider_of
 from jobdash.store.merge import is_older
 from jobdash.store.records import Intent, NewJob, Refusal
 from jobdash.store.writer import Writer
@@ -46,7 +41,7 @@ DEADLINE_MS = 45 * MINUTE
 """An upload may take half an hour; after this long both requests have certainly ended."""
 _DOUBT = "the batch may or may not exist; the next syncs find it by its key or its input file, if it does"
 NO_ANSWER = f"no answer: {_DOUBT}"
-_GIVEN_UP = "given up meanwhile by another jobdash; look with jobdash sync"
+GIVEN_UP = "given up meanwhile by another jobdash; look with jobdash sync"
 _KEY_BYTES = 6
 PROCESSED_WITHIN_MS = 10 * MINUTE
 """How long an uploaded file may be processed before its submit is given up."""
@@ -59,139 +54,68 @@ _NOT_PROCESSED = re.compile(
 """The reason where no batch can be made of a file yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitRequest:
-    """What a person wants submitted, after the file was checked."""
-
-    account: Account
-    check: FileCheck
-    name: str
-    model: str | None
-    endpoint: str | None
-    tags: dict[str, str] = field(default_factory=dict)
-    doubts: tuple[str, ...] = ()
-    """What a person should confirm before it is sent."""
-    keep_input: bool = True
-    """Keep a copy of the file, with which results are joined and what is missing can be sent again."""
-    parent_id: int | None = None
-    """Retry: the job whose requests these are."""
-    bulk: str | None = None
-    """Retry: the id of the action that it is a part of."""
-
-
-class SubmitEnd(Enum):
-    """How a submit ended."""
-
-    CREATED = auto()
-    FAILED = auto()
-    """There certainly is no such batch."""
-    REJECTED = auto()
-    """There is none: the account's key or settings were rejected."""
-    ENDED = auto()
-    """There is one, and it had failed, expired or been cancelled when it was created."""
-    UNCONFIRMED = auto()
-    """Unknown yet."""
-    STOPPED = auto()
-    """Stopped before it was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """The outcome of a submit."""
-
-    end: SubmitEnd
-    reason: str
-    row: JobRow | None
-    """The job here; None when nothing was written."""
-
-
-def order(
-    path: Path,
-    account: Account,
-    *,
-    name: str | None = None,
-    model: str | None = None,
-    endpoint: str | None = None,
-    tags: dict[str, str] | None = None,
-    file_name: str | None = None,
-    keep_input: bool = True,
-) -> SubmitRequest:
-    """Check a file and the wishes that come with it; UsageError with what is wrong, and where.
-
-    ``file_name`` is what to call the file where its path is not the person's own. A copy of it is kept if
-    ``keep_input`` and the account's setting say so.
-    """
-    rules = input_rules(provider_of(account))
-    check = rules(path, file_name or str(path)).check()
-    wishes = SubmitWishes(model, endpoint, tags or {}, account.base_url)
-    doubts = tuple(rules.check_wishes(check, wishes))
-    return SubmitRequest(
-        account=account,
-        check=check,
-        name=encodable(name or path.stem),
-        model=model or check.model,
-        endpoint=endpoint or check.endpoint,
-        tags={encodable(key): encodable(value) for key, value in (tags or {}).items()},
-        doubts=doubts,
-        keep_input=keep_input and account.keep_input,
-    )
-
-
 async def submit(
-    wanted: SubmitRequest, account: LazyAccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
+    wanted: SubmitRequest, account: AccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
 ) -> Submitted:
     """Upload the file, wait until it is processed, and create the batch; nothing is sent twice.
 
     The job and the intent are on disk before the upload. A refusal fails the job; without an answer to the
-    creation it stays pending until a sync finds its key, or ten minutes have passed.
-    """
-    try:
-        await account.open()
-    except (ProviderError, ConfigError) as error:
-        rejected = isinstance(error, AuthRejected | ConfigError)
-        return Submitted(SubmitEnd.REJECTED if rejected else SubmitEnd.FAILED, str(error), None)
-    return await send(wanted, account, work, sleep=sleep)
-
-
-async def send(
-    wanted: SubmitRequest, caller: AccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
-) -> Submitted:
-    """Submit as `submit` does, to an account in whichever loop.
-
-    Raises ConfigError when its settings cannot be used, and SubmitRefused when another retry was faster.
+    creation it stays pending until a sync finds its key, or ten minutes have passed. Raises SubmitRefused for
+    a retry when another one of the same requests was faster.
     """
     submission = Submission(
         path=wanted.check.path,
-        key=secrets.token_hex(_KEY_BYTES),
+        key=new_submit_key(),
         name=wanted.name,
         model=wanted.model,
         endpoint=wanted.endpoint,
         embeddings=wanted.check.embeddings,
         tags=wanted.tags,
     )
-    return await _Submit(wanted, submission, caller, work, sleep).run()
+    return await _DirectSubmit(wanted, submission, account, work, sleep).run()
+
+
+def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
+    """Return the job of a request, as it is written before anything is sent."""
+    return NewJob(
+        account=wanted.account.name,
+        provider=wanted.account.provider,
+        origin=origin,
+        name=wanted.name,
+        key=key,
+        model=wanted.model,
+        endpoint=wanted.endpoint,
+        total=wanted.check.requests,
+        digest=wanted.check.digest,
+        tags=wanted.tags,
+        estimated_tokens=wanted.estimate.tokens,
+        parent_id=wanted.parent_id,
+    )
+
+
+def new_submit_key() -> str:
+    """Return a key under which a submit is found again at its provider."""
+    return secrets.token_hex(_KEY_BYTES)
 
 
 class SubmitRefused(JobdashError):
     """The store refused a submit before anything was sent: another retry of the same requests was faster."""
 
 
-class _SubmitAbandoned(JobdashError):
+class SubmitAbandoned(JobdashError):
     """Another process took this submit for dead and closed its intent."""
 
 
-class _Submit:
+class SubmitRun(ABC):
     """One submit under way."""
 
     def __init__(
         self,
-        wanted: SubmitRequest,
         submission: Submission,
         caller: AccountClient,
         work: OperationContext,
         sleep: Sleep,
     ) -> None:
-        self._wanted = wanted
         self._submission = submission
         self._caller = caller
         self._work = work
@@ -204,30 +128,33 @@ class _Submit:
         """What went wrong with the copy of the file."""
 
     async def run(self) -> Submitted:
+        """Submit; see `submit`."""
         try:
             file_id = await self._caller.call(
                 UploadFile(self._submission), before=self._begin, stop=self._work.stop
             )
         except NotSent:
             return await self._failed("stopped", SubmitEnd.STOPPED)
-        except _SubmitAbandoned as error:
+        except SubmitAbandoned as error:
             return await self._given_up(str(error))
-        except ProviderError as error:
-            end = SubmitEnd.REJECTED if isinstance(error, AuthRejected) else SubmitEnd.FAILED
-            return await self._failed(f"upload: {error_text(error)}", end)
+        except (ProviderError, ConfigError) as error:
+            return await self._upload_failed(error)
         await self._uploaded(file_id)
         await self._keep_input()
         try:
             remote, asked_at = await self._create(file_id)
         except NotSent:
             return await self._failed(f"stopped; the uploaded file {file_id} stays at the provider")
-        except _SubmitAbandoned as error:
+        except SubmitAbandoned as error:
             return await self._given_up(f"{error}; the uploaded file {file_id} stays there")
         except StoreError as error:  # raised before it was sent
-            return await self._failed(f"not sent: {error}; the uploaded file {file_id} stays there")
+            return await self._failed(
+                f"not sent: {error}; the uploaded file {file_id} stays there", error=error
+            )
         except ProviderError as error:
             if _certainly_not_created(error):
-                return await self._failed(f"{error_text(error)}; the uploaded file {file_id} stays there")
+                reason = f"{error_text(error)}; the uploaded file {file_id} stays there"
+                return await self._failed(reason, error=error)
             answered = isinstance(error, BadResponse)
             return await self._look_for_it(
                 f"{error_text(error)}: {_DOUBT}" if answered else NO_ANSWER, file_id
@@ -245,7 +172,9 @@ class _Submit:
             if await self._processed(file_id):
                 asked_at = self._work.clock()
                 try:
-                    remote = await self._caller.call(create, before=self._begin, stop=self._work.stop)
+                    remote = await self._caller.call(
+                        create, before=self._begin_creation, stop=self._work.stop
+                    )
                 except InvalidRequest as error:
                     if not _NOT_PROCESSED.search(error_text(error)) or self._work.clock() >= until:
                         raise
@@ -269,31 +198,16 @@ class _Submit:
                 raise
             return True
 
+    @abstractmethod
     async def _begin(self) -> None:
-        """Write the job and the intent, once; later sendings have their time anew."""
-        deadline = self._work.clock() + DEADLINE_MS
-        if self._intent is not None:
-            if not await renewed(self._intent, deadline, self._work):
-                raise _SubmitAbandoned(_GIVEN_UP)
-            return
-        wanted, origin = self._wanted, self._caller.origin
-        new = NewJob(
-            account=wanted.account.name,
-            provider=wanted.account.provider,
-            origin=origin,
-            name=wanted.name,
-            key=self._submission.key,
-            model=wanted.model,
-            endpoint=wanted.endpoint,
-            total=wanted.check.requests,
-            digest=wanted.check.digest,
-            tags=wanted.tags,
-            parent_id=wanted.parent_id,
-        )
-        begun = await self._work.store.write(Writer.begin_submit, new, deadline=deadline, bulk=wanted.bulk)
-        if isinstance(begun, Refusal):
-            raise SubmitRefused(begun.reason)
-        self._row, self._intent = begun
+        """Write the job and the intent, once; later sendings have their time anew.
+
+        Raises `SubmitAbandoned` when the intent was closed elsewhere.
+        """
+
+    async def _begin_creation(self) -> None:
+        """Give the intent its time anew before the batch is created."""
+        await self._begin()
 
     async def _uploaded(self, file_id: str) -> None:
         """Store the file's id: without a batch it is recorded nowhere else.
@@ -307,16 +221,9 @@ class _Submit:
             await self._work.store.write(Writer.set_uploaded_file, job_id, file_id)
             self._unwritten = None
 
+    @abstractmethod
     async def _keep_input(self) -> None:
-        """Keep a copy of the file; a submit does not fail over it."""
-        if not self._wanted.keep_input:
-            return
-        try:
-            await asyncio.to_thread(
-                keep_input_copy, self._submission.path, self._work.store.path, self._submission.key
-            )
-        except OSError as error:
-            self._note = f"no copy of its input is kept: {error.strerror or error}"
+        """Keep a copy of the uploaded file, if one is wanted."""
 
     async def _created(self, remote: RemoteJob, asked_at: int) -> Submitted:
         assert self._intent is not None
@@ -328,7 +235,16 @@ class _Submit:
             return Submitted(SubmitEnd.ENDED, f"{LABELS[remote.status]}{f': {why}' if why else ''}", row)
         return Submitted(SubmitEnd.CREATED, self._note, row)
 
-    async def _failed(self, reason: str, end: SubmitEnd = SubmitEnd.FAILED) -> Submitted:
+    async def _upload_failed(self, error: ProviderError | ConfigError) -> Submitted:
+        end = SubmitEnd.REJECTED if isinstance(error, AuthRejected | ConfigError) else SubmitEnd.FAILED
+        if self._intent is None or not isinstance(error, ProviderError):
+            return await self._failed(str(error), end, error)
+        return await self._failed(f"upload: {error_text(error)}", end, error)
+
+    async def _failed(
+        self, reason: str, end: SubmitEnd = SubmitEnd.FAILED, error: JobdashError | None = None
+    ) -> Submitted:
+        """End a submit of which certainly no batch came, for an ``error``; without one it was stopped."""
         if self._intent is None:  # it never had its turn: nothing was written, nothing was sent
             return Submitted(end, reason, None)
         intent_id = self._intent.id
@@ -337,8 +253,8 @@ class _Submit:
             await self._uploaded(self._unwritten)
         try:
             row = await self._work.store.write(Writer.fail_submit, intent_id, reason)
-        except StoreError as error:
-            return Submitted(end, f"{reason}; not yet written: {error}", self._row)
+        except StoreError as failure:
+            return Submitted(end, f"{reason}; not yet written: {failure}", self._row)
         return Submitted(end, reason, row or await self._row_now())
 
     async def _given_up(self, reason: str) -> Submitted:
@@ -376,6 +292,45 @@ class _Submit:
         """Whether a batch was made of the file; an older one of the same file is of another submit."""
         assert self._row is not None
         return job.files.get("input") == file_id and not is_older(job.created_at, self._row.created_at)
+
+
+class _DirectSubmit(SubmitRun):
+    """A submit of a person's own file, at once."""
+
+    def __init__(
+        self,
+        wanted: SubmitRequest,
+        submission: Submission,
+        caller: AccountClient,
+        work: OperationContext,
+        sleep: Sleep,
+    ) -> None:
+        super().__init__(submission, caller, work, sleep)
+        self._wanted = wanted
+
+    async def _begin(self) -> None:
+        deadline = self._work.clock() + DEADLINE_MS
+        if self._intent is not None:
+            if not await renewed(self._intent, deadline, self._work):
+                raise SubmitAbandoned(GIVEN_UP)
+            return
+        new = new_job(self._wanted, self._caller.origin, self._submission.key)
+        bulk = self._wanted.bulk
+        begun = await self._work.store.write(Writer.begin_submit, new, deadline=deadline, bulk=bulk)
+        if isinstance(begun, Refusal):
+            raise SubmitRefused(begun.reason)
+        self._row, self._intent = begun
+
+    async def _keep_input(self) -> None:
+        """Keep a copy of the file; a submit does not fail over it."""
+        if not self._wanted.keep_input:
+            return
+        try:
+            await asyncio.to_thread(
+                keep_input_copy, self._submission.path, self._work.store.path, self._submission.key
+            )
+        except OSError as error:
+            self._note = f"no copy of its input is kept: {error.strerror or error}"
 
 
 def _certainly_not_created(error: ProviderError) -> bool:

@@ -33,10 +33,13 @@ class AccountSyncs:
     work: OperationContext
     on_progress: OnProgress = lambda _name, _seen: None
 
-    async def run(self, names: Collection[str] | None = None, *, full: bool = False) -> list[SyncReport]:
+    async def run(
+        self, names: Collection[str] | None = None, *, full: bool = False, send: bool = False
+    ) -> list[SyncReport]:
         """Sync the named accounts (all, when None), due or not; errors are in the reports.
 
-        StoreError when nothing could be written.
+        ``send``: also send what waits in the queue, as far as there is room. StoreError when nothing could
+        be written.
         """
         doubles = duplicate_accounts(self.config.accounts)
         asked = [
@@ -46,7 +49,9 @@ class AccountSyncs:
         ]
         if not asked:
             return []
-        reports = list(await asyncio.gather(*(self._reported(account, full=full) for account in asked)))
+        reports = list(
+            await asyncio.gather(*(self._reported(account, full=full, send=send) for account in asked))
+        )
         lost = [report.error for report in reports if isinstance(report.error, StoreError)]
         if lost and len(lost) == len(reports):
             raise lost[0]
@@ -61,28 +66,28 @@ class AccountSyncs:
             report.removals.append(ActionOutcome(row, ActionResult.FAILED, NOT_CONFIRMED, row.status))
 
     async def if_due(self, account: Account, *, overdue: bool = False) -> SyncReport | None:
-        """Sync an account when it is due, or ``overdue``, and no other process polls it."""
+        """Sync an account when it is due, or ``overdue``, and no other process polls it; send its queue."""
         poller = self._poller(account)
         mine = await poller.claim(self.work.store, overdue=overdue)
-        return await self._sync(poller, full=False) if mine else None
+        return await self._sync(poller, full=False, send=True) if mine else None
 
     def _poller(self, account: Account) -> Poller:
         return Poller(account, self.config, self.work.clock)
 
-    async def _reported(self, account: Account, *, full: bool) -> SyncReport:
+    async def _reported(self, account: Account, *, full: bool, send: bool) -> SyncReport:
         """Sync an account; what cannot be written of it is its own error and hides no other account."""
         try:
-            return await self._now(account, full=full)
+            return await self._now(account, full=full, send=send)
         except StoreError as error:
             return SyncReport(account.name, error=error, next_poll_at=self.work.clock())
 
-    async def _now(self, account: Account, *, full: bool) -> SyncReport:
+    async def _now(self, account: Account, *, full: bool, send: bool) -> SyncReport:
         await self.work.store.write(Writer.poll_now, account.name)
         poller = self._poller(account)
         await poller.claim(self.work.store)  # so that a dashboard elsewhere leaves it alone meanwhile
-        return await self._sync(poller, full=full)
+        return await self._sync(poller, full=full, send=send)
 
-    async def _sync(self, poller: Poller, *, full: bool) -> SyncReport:
+    async def _sync(self, poller: Poller, *, full: bool, send: bool) -> SyncReport:
         name = poller.account.name
         client = self.accounts[name]
         try:
@@ -91,9 +96,12 @@ class AccountSyncs:
             failure = error if isinstance(error, ProviderError) else AuthRejected(str(error))
             next_poll_at = await poller.record_failure(error, self.work.store)
             return SyncReport(name, error=failure, next_poll_at=next_poll_at)
-        return await poller.sync(
+        report = await poller.sync(
             client, self.browser, self.work, lambda seen: self.on_progress(name, seen), full=full
         )
+        if send and report.error is None:
+            report.sent += await poller.send_queued(client, self.work)
+        return report
 
 
 def rejected(report: SyncReport) -> bool:

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import ClassVar, NoReturn
 
 from jobdash.domain.provider_info import ProviderInfo
-from jobdash.errors import FileFaults, UsageError
+from jobdash.errors import FileFaults, OverLimit, UsageError
+from jobdash.providers.input_parts import FilePart, InputLimits, PartCutter
 from jobdash.providers.registry import bundled, load_object
 
 MOST_FAULTS = 50
 """Wrong lines that are reported at once."""
 
 _BOM = b"\xef\xbb\xbf"
+_SPLIT = "--split cuts it into parts"
 _LOOKS_LIKE = 2
 """Fields from which on a line looks like a provider's."""
 
@@ -42,6 +44,10 @@ class FileCheck:
     """The SHA-256 of the content."""
     embeddings: bool = False
     """Its lines ask for embeddings, where these have a call of their own."""
+    characters: int = 0
+    """How long its text is, by which its tokens are estimated."""
+    parts: tuple[FilePart, ...] = ()
+    """What it is cut into where it is over a limit and may be cut; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,11 @@ class SubmitWishes:
 class _LineFault(Exception):
     """What is wrong with a line; ``last``: the lines behind it need not be looked at."""
 
-    def __init__(self, what: str, *, last: bool = False) -> None:
+    def __init__(self, what: str, *, last: bool = False, error: type[UsageError] = UsageError) -> None:
         super().__init__(what)
         self.last = last
+        self.error = error
+        """What is raised where nothing else is wrong."""
 
 
 class InputRules(ABC):
@@ -72,9 +80,15 @@ class InputRules(ABC):
     embeddings = False
     """Whether the lines ask for embeddings, where these have a call of their own."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(
+        self, path: Path, name: str, limits: InputLimits | None = None, *, split: bool = False
+    ) -> None:
+        """``limits`` are those of the account, where it has its own; ``split``: a file over them is cut."""
         self.path = path
         self.name = name
+        self._limits = (limits or InputLimits()).within(self.max_requests, self.max_bytes)
+        self._cutter = PartCutter(self._limits) if split else None
+        self._characters = 0
         self._number = 0
         self._shared: dict[str, str | None] = {}
         self._lines_by_key: dict[str, int] = {}
@@ -102,28 +116,41 @@ class InputRules(ABC):
             model=self._shared.get("model"),
             digest=self._digest.hexdigest(),
             embeddings=self.embeddings,
+            characters=self._characters,
+            parts=self._cutter.parts() if self._cutter is not None else (),
         )
 
     def _check_lines(self) -> None:
         """Look at every line; raise what is wrong with the first of the wrong ones."""
         faults: list[str] = []
+        error = UsageError
         for line in self._lines():
             try:
-                request = self._request(line)
-                if foreign := not_a_request(request, self._wanted()):
-                    self.refuse(foreign, last=True)
-                self._check_key(request)
-                self.check_request(request)
+                self._check_line(line)
             except _LineFault as wrong:
                 faults.append(f"line {self._number:,}: {wrong}")
+                error = wrong.error
                 if wrong.last or len(faults) == MOST_FAULTS:
                     break
         if len(faults) == 1:
-            raise UsageError(f"{self.name}, {faults[0]}")
+            raise error(f"{self.name}, {faults[0]}")
         if faults:
             most = len(faults) == MOST_FAULTS
             reason = f"at least {len(faults)} wrong lines, these are the first" if most else None
             raise FileFaults(f"{self.name} has {reason or f'{len(faults)} wrong lines'}", faults)
+
+    def _check_line(self, line: bytes) -> None:
+        before = self._characters
+        request = self._request(line)
+        if foreign := not_a_request(request, self._wanted()):
+            self.refuse(foreign, last=True)
+        self._check_key(request)
+        self.check_request(request)
+        if self._cutter is not None:
+            most = self._limits.size
+            if most is not None and len(line) > most:
+                self.refuse(f"the line has {len(line):,} bytes, a whole batch takes {most:,}")
+            self._cutter.add(line, self._characters - before)
 
     @abstractmethod
     def check_request(self, request: Mapping[str, object]) -> None:
@@ -163,10 +190,9 @@ class InputRules(ABC):
             raise UsageError(f"{self.name} cannot be read: {error.strerror}") from None
         if not stat.S_ISREG(found.st_mode):
             raise UsageError(f"{self.name} is not a file")
-        if found.st_size > self.max_bytes:
-            raise UsageError(
-                f"{self.name} has {found.st_size:,} bytes, a batch takes {self.max_bytes:,}: split it"
-            )
+        most = self._limits.size
+        if self._cutter is None and most is not None and found.st_size > most:
+            raise OverLimit(f"{self.name} has {found.st_size:,} bytes, a batch takes {most:,}: {_SPLIT}")
         return found.st_size
 
     def _lines(self) -> Iterator[bytes]:
@@ -179,14 +205,18 @@ class InputRules(ABC):
             raise UsageError(f"{self.name} cannot be read: {error.strerror}") from None
 
     def _request(self, line: bytes) -> Mapping[str, object]:
-        if self.max_requests is not None and self._number > self.max_requests:
-            self.refuse(f"a batch takes {self.max_requests:,} requests: split the file", last=True)
+        most = self._limits.requests
+        if self._cutter is None and most is not None and self._number > most:
+            what = f"a batch takes {most:,} requests: {_SPLIT}"
+            raise _LineFault(what, last=True, error=OverLimit)
         if self._number == 1 and line.startswith(_BOM):
             self.refuse("the file begins with a byte order mark: save it as UTF-8 without one", last=True)
         if not line.strip():
             self.refuse("the line is empty")
         try:
-            value: object = json.loads(line.decode(), parse_constant=self._refuse_constant)
+            text = line.decode()
+            self._characters += len(text)
+            value: object = json.loads(text, parse_constant=self._refuse_constant)
         except UnicodeDecodeError as error:
             self.refuse(f"not UTF-8 (byte {error.start + 1})")
         except json.JSONDecodeError as error:

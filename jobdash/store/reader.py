@@ -11,6 +11,7 @@ from jobdash.store.queries.events import EventReads
 from jobdash.store.queries.items import ItemReads
 from jobdash.store.queries.jobs import JobReads
 from jobdash.store.queries.pages import PageReads
+from jobdash.store.queries.queue import QueueReads
 from jobdash.store.read_connection import Interrupted
 from jobdash.store.rows import COLUMNS
 from jobdash.store.sort_orders import Scope, Sort, SortKey
@@ -18,7 +19,7 @@ from jobdash.store.sort_orders import Scope, Sort, SortKey
 __all__ = ["Interrupted", "Reader", "Scope", "Sort", "SortKey"]
 
 
-class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionReads):
+class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionReads, QueueReads):
     """One read-only connection to a store, with all queries."""
 
     def again(self) -> Reader:

@@ -164,3 +164,41 @@ class NewJob:
     """Retry: the job whose missing requests this one does."""
     digest: str | None = None
     """The SHA-256 of its input file, by which the same file is recognized."""
+    estimated_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedOptions:
+    """How a batch is submitted from the queue, beside what its job says. Times are milliseconds UTC."""
+
+    digest: str = ""
+    embeddings: bool = False
+    keep_input: bool = True
+    """Keep the copy of its input once it was accepted."""
+    tries: int = 0
+    """How often it was sent in vain."""
+    not_before: int = 0
+    """Until when it waits, whatever room there is."""
+    limit: int | None = None
+    """How many tokens may be enqueued at its provider, as learned from a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenSubmit:
+    """A batch that was taken from the queue to be sent, by this process alone."""
+
+    row: JobRow
+    intent: Intent
+    key: str
+    options: QueuedOptions
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SettledQueue:
+    """What became of batches that were sent from the queue."""
+
+    done: tuple[str, ...]
+    """The submit keys of those whose copy of the input is not kept."""
+    refused: tuple[tuple[int, str], ...]
+    """Id and submit key of those that the provider had no room for, and that wait for being queued again."""

@@ -7,10 +7,10 @@ from jobdash.store.commands.cancel import CancelWrites
 from jobdash.store.commands.costs import CostWrites
 from jobdash.store.commands.errors import ErrorWrites
 from jobdash.store.commands.notifications import NotificationWrites
+from jobdash.store.commands.queue import QueueWrites
 from jobdash.store.commands.remove import RemoveWrites
 from jobdash.store.commands.results import ResultWrites
 from jobdash.store.commands.script_jobs import ScriptJobWrites
-from jobdash.store.commands.submit import SubmitWrites
 from jobdash.store.commands.sync import SyncWrites
 
 
@@ -20,7 +20,7 @@ class Writer(
     AccountWrites,
     CancelWrites,
     RemoveWrites,
-    SubmitWrites,
+    QueueWrites,
     ResultWrites,
     CostWrites,
     NotificationWrites,

@@ -112,6 +112,13 @@ class ActionFlows:
         if self.may_begin():
             self._begin(self._ask_undo())
 
+    def submit(self) -> None:
+        """Choose a file, check it, and submit it."""
+        from jobdash.tui.submit_flow import SubmitFlow
+
+        if self.may_begin():
+            self._begin(SubmitFlow(self._app, self._context).ask())
+
     def ask_errors(self, rows: Sequence[JobRow]) -> None:
         """Ask again for the error details of failed jobs."""
         if not self.may_begin():

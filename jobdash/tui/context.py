@@ -25,6 +25,8 @@ class UnderWay:
     """By account, how many batches the sync under way has seen so far."""
     fetching: dict[int, int] = field(default_factory=dict)
     """By job, how many bytes of its results are here so far."""
+    submitting: list[str] = field(default_factory=list)
+    """The names of what is being submitted, gated."""
 
 
 @dataclass

@@ -42,6 +42,9 @@ class Flows(Protocol):
     def fetch(self, selection: Selection) -> None:
         """Write results into files."""
 
+    def submit(self) -> None:
+        """Choose a file, check it, and submit it."""
+
     def undo(self) -> None:
         """Show what can be undone, and ask."""
 

@@ -40,7 +40,7 @@ class QuitFlow:
     def quit(self) -> None:
         """Quit; while a bulk action is under way only when asked twice."""
         busy = [run for run in self._app.runs.active if run.bulk or run.stops_process]
-        if self._asked or not busy:
+        if self._asked or not (busy or self._app.context.under_way.submitting):
             self._leave()
             return
         self._asked = True
@@ -48,17 +48,20 @@ class QuitFlow:
 
     async def _ask(self, busy: list[ActionRun]) -> None:
         stops = "Stop after these and quit"
-        if all(run.stops_process for run in busy):  # stopping is what is under way: that is left undone
+        if not busy:
+            stops = "Leave it and quit"
+        elif all(run.stops_process for run in busy):  # stopping is what is under way: that is left undone
             stops = "Leave them and quit" if sum(run.total for run in busy) > 1 else "Leave it and quit"
-        screen = QuitScreen(lambda: under_way(busy), stops)
+        screen = QuitScreen(lambda: under_way(busy, self._app.context.under_way.submitting), stops)
         if not await self._app.push_screen_wait(screen):
             self._asked = False
             return
         for each in busy:
             if not each.ended:
                 each.halt()
-        ended = asyncio.gather(*(each.wait() for each in busy))
-        await asyncio.wait([ended], timeout=_STOP_MOST_S)
+        if busy:
+            ended = asyncio.gather(*(each.wait() for each in busy))
+            await asyncio.wait([ended], timeout=_STOP_MOST_S)
         self._leave()
 
     def _leave(self) -> None:
@@ -77,14 +80,16 @@ class QuitFlow:
             at_providers = counts.unfinished - sum(local.get(tab, 0) for tab in _UNFINISHED)
             scripts, _ = context.browser.leases(context.clock())
             waiting = waiting_removals(context.browser)
+            queued = context.browser.queued_here()
         except Exception:  # noqa: BLE001 - whatever the store holds, one can leave
             return ""
-        return "\n".join(last_words(at_providers, waiting, scripts))
+        return "\n".join(last_words(at_providers - queued, waiting, scripts, queued))
 
 
-def under_way(runs: Sequence[ActionRun]) -> str:
-    """Return the progress of the runs that have not ended, a line each."""
-    return "\n".join(_progress(run) for run in runs if not run.ended)
+def under_way(runs: Sequence[ActionRun], submitting: Sequence[str] = ()) -> str:
+    """Return the progress of the runs that have not ended, and what is being submitted, a line each."""
+    submits = [f"{name} is being submitted; the next start looks for its batch." for name in submitting]
+    return "\n".join([*(_progress(run) for run in runs if not run.ended), *submits])
 
 
 def _progress(run: ActionRun) -> str:
@@ -99,8 +104,8 @@ def _progress(run: ActionRun) -> str:
     return f"{stopped}; without us it sees at its next item that it is over."
 
 
-def last_words(unfinished: int, waiting: int, scripts: int = 0) -> list[str]:
-    """Return one line on the jobs that go on, and one on the removals that wait for their provider."""
+def last_words(unfinished: int, waiting: int, scripts: int = 0, queued: int = 0) -> list[str]:
+    """Return a line on the jobs that go on, one on removals that wait, and one on what was not sent yet."""
     going: list[str] = []
     if unfinished:
         goes, theirs = ("goes", "its provider") if unfinished == 1 else ("go", "their providers")
@@ -111,4 +116,7 @@ def last_words(unfinished: int, waiting: int, scripts: int = 0) -> list[str]:
     if waiting:
         noun = "removal goes" if waiting == 1 else "removals go"
         words.append(f"{waiting:,} {noun} on when the provider confirms")
+    if queued:
+        batches = "1 batch waits" if queued == 1 else f"{queued:,} batches wait"
+        words.append(f"{batches} here to be sent; jobdash watch sends what there is room for")
     return words

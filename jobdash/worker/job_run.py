@@ -71,7 +71,7 @@ class JobRun:
         default_flush_s = 0 if options.keyed else COUNTS_FLUSH_S
         self._flush_s = default_flush_s if options.flush_s is None else options.flush_s
         self._begun = False
-        self._startable = False
+        self.startable = False
         self._left_at: LoopInstruction | None = None
         self._left_by_exception = False
         self._all_yielded = False
@@ -151,7 +151,7 @@ class JobRun:
         self.before = self.done
         self.token.belongs_to(found.database, claim.job_id, claim.fence)
         self.token.job_label = f"job {clean(self.name)} ({claim.public_id})"
-        self._startable = script.command_line() is not None
+        self.startable = script.command_line() is not None
         line = begin_line(clean(self.name), self.keyed, claim)
         if line is not None:
             print_line(f"jobdash: {line}")
@@ -273,21 +273,12 @@ class JobRun:
             print_line(ended_text(Status.CANCELLED, self.done, self.total))
         # A `break` is the script's own decision.
         if word != "cancelled" or self.token.stopped or self._left_by_exception or self.failed:
-            self._print_end(word)
+            _print_end(self, word)
 
-    def _print_end(self, word: str) -> None:
-        line = end_line(
-            clean(self.name),
-            self.public_id,
-            word,
-            self.failed,
-            self.total,
-            keyed=self.keyed,
-            startable=self._startable,
-            continues=self._options.work is not None and self._options.resume != NEVER,
-        )
-        if line is not None:
-            print_line(f"jobdash: {line}")
+    @property
+    def continuable(self) -> bool:
+        """Whether a next run of the script finds this job."""
+        return self._options.work is not None and self._options.resume != NEVER
 
     def continues(self, error: BaseException | None = None) -> bool:
         """Whether the script continues behind a cancel; ``error`` left the loop or block, if any.
@@ -329,7 +320,7 @@ class JobRun:
         if word == "failed" and not self.recorder.fail_after_all(ended, self.succeeded - self._all_yielded):
             return
         if not self._left_by_exception and not self.failed:
-            self._print_end(word)
+            _print_end(self, word)
 
     def abandon(self) -> None:
         """End a job whose loop was never ended: at the end of the interpreter."""
@@ -350,3 +341,19 @@ class JobRun:
 
 def _is_cancel(error: BaseException) -> bool:
     return isinstance(error, JobCancelled) and not isinstance(error, LeaseLost)
+
+
+def _print_end(run: JobRun, word: str) -> None:
+    """Print how a run ended, with its id and the way to go on, where there is something to say."""
+    line = end_line(
+        clean(run.name),
+        run.public_id,
+        word,
+        run.failed,
+        run.total,
+        keyed=run.keyed,
+        startable=run.startable,
+        continues=run.continuable,
+    )
+    if line is not None:
+        print_line(f"jobdash: {line}")

@@ -87,6 +87,163 @@ def test_submit_of_a_broken_file_names_the_line(cli: Cli, tmp_path: Path) -> Non
     assert cli("submit", str(tmp_path / "nothing.jsonl"), "--account", "openai").code == 2
 
 
+def requests_file(path: Path, number: int, model: str = "gpt-x") -> Path:
+    """Write a file of so many requests for OpenAI."""
+    body = {"method": "POST", "url": "/v1/responses", "body": {"model": model}}
+    path.write_text("".join(json.dumps({"custom_id": f"r{n}"} | body) + "\n" for n in range(number)))
+    return path
+
+
+def test_several_files_become_a_batch_each_and_fail_by_themselves(cli: Cli, tmp_path: Path) -> None:
+    first, last = requests_file(tmp_path / "one.jsonl", 1), requests_file(tmp_path / "three.jsonl", 3)
+    broken = tmp_path / "two.jsonl"
+    broken.write_text("nonsense\n")
+
+    ran = cli("submit", str(first), str(broken), str(last), "--account", "openai", "--tag", "run=42")
+
+    assert ran.code == 1
+    assert len(ran.out.splitlines()) == 2
+    assert f"jobdash: {broken}, line 1: not JSON" in ran.err
+    jobs = {job["name"]: job for job in cli.json("list")["jobs"]}
+    assert {name: job["total"] for name, job in jobs.items()} == {"one": 1, "three": 3}
+    assert all(job["tags"]["run"] == "42" for job in jobs.values())
+
+
+def test_several_files_as_json_are_one_document(cli: Cli, tmp_path: Path) -> None:
+    files = [str(requests_file(tmp_path / f"{n}.jsonl", n)) for n in (1, 2)]
+    missing = str(tmp_path / "missing.jsonl")
+
+    planned = cli("submit", *files, missing, "--account", "openai", "--dry-run", "--json")
+    ran = cli("submit", *files, missing, "--account", "openai", "--json")
+
+    assert (planned.code, ran.code) == (1, 1)
+    assert [each.get("requests") for each in planned.json["files"]] == [1, 2, None]
+    assert [(each["file"], each["result"]) for each in ran.json["files"]] == [
+        (files[0], "done"),
+        (files[1], "done"),
+        (missing, "failed"),
+    ]
+
+
+def test_one_of_several_files_that_is_refused_does_not_stop_the_rest(cli: Cli, tmp_path: Path) -> None:
+    files = [str(requests_file(tmp_path / f"{n}.jsonl", n)) for n in (1, 2)]
+    cli.fault(ErrorAnswer(400, '{"error": {"message": "no"}}'), "/v1/batches", "POST", times=1)
+
+    ran = cli("submit", *files, "--account", "openai")
+
+    assert (ran.code, len(ran.out.splitlines())) == (1, 1)
+    assert "1 was not submitted: refused (400): no" in ran.err
+    assert "2 was not" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [(("--name", "x"), "--name is for one file"), (("-", "-"), "standard input, which is there once")],
+)
+def test_several_files_wrongly(cli: Cli, batch_file: Path, args: tuple[str, ...], words: str) -> None:
+    ran = cli("submit", str(batch_file), str(batch_file), *args, "--account", "openai")
+
+    assert ran.code == 2
+    assert words in ran.err
+
+
+def account_settings(cli: Cli, *lines: str) -> None:
+    """Add settings to the account ``work``."""
+    cli.config.write_text(cli.config.read_text() + "\n".join(lines) + "\n")
+
+
+def test_a_file_over_a_limit_is_refused_and_split_into_a_family(cli: Cli, tmp_path: Path) -> None:
+    account_settings(cli, "max_requests = 2")
+    file = str(requests_file(tmp_path / "many.jsonl", 5))
+    args = ("submit", file, "--account", "work")
+
+    refused = cli(*args)
+    planned = cli.json(*args, "--split", "--dry-run")
+    ran = cli(*args, "--split")
+
+    assert refused.code == 2
+    assert "line 3: a batch takes 2 requests: --split cuts it into parts" in refused.err
+    assert [part["requests"] for part in planned["parts"]] == [2, 2, 1]
+    assert "in 3 parts" in cli(*args, "--split", "--dry-run").out
+    assert ran.code == 0
+    ids = [line.split()[0] for line in ran.out.splitlines()]
+    jobs = [cli.job(job_id) for job_id in ids]
+    assert [job["name"] for job in jobs] == ["many (1/3)", "many (2/3)", "many (3/3)"]
+    assert {job["family"] for job in jobs} == {ids[0]}
+    assert cli.json("list", "-f", f"family={ids[0]}")["total"] == 3
+    again = cli(*args, "--split")
+    assert again.code == 4
+    assert again.err.count("the identical file was sent") == 3
+
+
+def test_what_has_no_room_is_queued_here_and_sent_by_a_later_sync(cli: Cli, tmp_path: Path) -> None:
+    account_settings(cli, "max_requests = 1", "enqueued_limit = 30")
+    file = str(requests_file(tmp_path / "many.jsonl", 3))
+
+    planned = cli("submit", file, "--account", "work", "--split", "--dry-run")
+    ran = cli("submit", file, "--account", "work", "--split")
+
+    assert "2 batches wait here until there is room at the provider" in planned.out
+    assert cli.json("list", "-f", "queued:yes")["total"] == 2
+    assert cli.json("submit", file, "--account", "work", "--split", "-n")["queued_here"] == 3
+    assert ran.code == 0
+    assert ran.out.count("queued here") == 2
+    assert "it is sent when there is room" in ran.err
+    ids = [line.split()[0] for line in ran.out.splitlines()]
+    assert "pending · queued here" in cli("list").out
+    shown = cli.job(ids[1])
+    assert (shown["status"], shown["raw_status"], shown["remote_id"]) == ("pending", "queued here", None)
+    assert shown["estimated_tokens"] == 23
+    cancelled = cli("cancel", ids[2], "--yes")
+    assert cancelled.code == 0
+    assert "never sent" in cli("show", ids[2]).out
+    cli("sync")
+    assert cli.calls("POST", "/v1/batches") == 1
+    cli("cancel", ids[0], "--yes")
+    cli.clock.advance(60)
+    assert "sent" in cli("sync").out
+    assert cli.calls("POST", "/v1/batches") == 2
+    assert cli.job(ids[1])["remote_id"] is not None
+    assert cli.job(ids[2])["status"] == "cancelled"
+
+
+def test_a_watch_sends_what_there_is_room_for(cli: Cli, tmp_path: Path) -> None:
+    account_settings(cli, "max_requests = 1", "enqueued_limit = 30")
+    cli("submit", str(requests_file(tmp_path / "many.jsonl", 2)), "--account", "work", "--split")
+
+    cli("watch", "--once")
+    assert cli.calls("POST", "/v1/batches") == 1, "the first part runs, and there is no room"
+    cli.clock.advance(7200)
+    cli("watch", "--once")
+
+    assert cli.calls("POST", "/v1/batches") == 2
+
+
+def test_a_cancel_of_all_pending_sends_nothing_of_the_queue_first(cli: Cli, tmp_path: Path) -> None:
+    account_settings(cli, "max_requests = 1", "enqueued_limit = 30")
+    file = str(requests_file(tmp_path / "many.jsonl", 3))
+    cli("submit", file, "--account", "work", "--split")
+    cli.clock.advance(7200)  # the one that was sent has ended by now
+
+    dry = cli("cancel", "--all-pending", "--dry-run", "--no-sync")
+    ran = cli("cancel", "--all-pending", "--yes")
+
+    assert "never sent: cancelled at once" in dry.out + dry.err
+    assert ran.code == 0
+    assert cli.calls("POST", "/v1/batches") == 1
+    assert sorted(job["status"] for job in cli.json("list")["jobs"])[:2] == ["cancelled", "cancelled"]
+
+
+def test_the_tokens_are_estimated_before_anything_is_sent(cli: Cli, tmp_path: Path) -> None:
+    file = requests_file(tmp_path / "many.jsonl", 100)
+    tokens = -(-len(file.read_text()) // 4)
+
+    ran = cli("submit", str(file), "--account", "openai", "--dry-run")
+
+    assert f"≈ {tokens // 100 / 10}k tokens (characters ÷ 4)" in ran.out
+    assert cli.json("submit", str(file), "--account", "openai", "-n")["estimated_tokens"] == tokens
+
+
 def test_submit_names_every_wrong_line(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "broken.jsonl"
     path.write_text('{"custom_id": "r1"}\nnonsense\n\n')
@@ -108,6 +265,7 @@ def test_submit_asks_before_the_identical_file_is_sent_again(cli: Cli, batch_fil
     unasked = cli("submit", str(other), "--account", "openai")
 
     assert unasked.code == 4
+    assert "tokens (characters ÷ 4), to openai" in unasked.err
     assert re.search(r"the identical file was sent \d+s ago: ", unasked.err)
     assert f"{first} nightly (openai), validating" in unasked.err
     assert cli.calls("POST", "/v1/batches") == 1

@@ -187,7 +187,7 @@ def test_an_unknown_setting_is_a_warning(tmp_path: Path) -> None:
         (
             f"{place}: [accounts.work] speed is not known; there are provider, api_key_env, base_url,"
             " api_version, organization, project, headers, list_history, enabled,"
-            " auto_fetch, keep_input"
+            " auto_fetch, keep_input, max_requests, max_bytes, enqueued_limit"
         ),
         f"{place}: [colour] is not known",
         f"{place}: [ui] font is not known; there are theme, columns, sort, ascii",
@@ -406,6 +406,19 @@ def test_results_are_fetched_and_inputs_kept_as_the_settings_say(tmp_path: Path)
 def test_a_switch_is_true_or_false_and_a_folder_a_text(tmp_path: Path, line: str) -> None:
     with pytest.raises(ConfigError, match="has to be"):
         settings(tmp_path, line)
+
+
+def test_an_account_may_have_limits_of_its_own(tmp_path: Path) -> None:
+    lines = "max_requests = 100\nmax_bytes = 5_000_000\nenqueued_limit = 2_000_000"
+    account = settings(tmp_path, f"{WORK}{lines}").account("work")
+    assert account is not None
+    assert (account.max_requests, account.max_bytes, account.enqueued_limit) == (100, 5_000_000, 2_000_000)
+
+
+@pytest.mark.parametrize("value", ['"2M"', "0", "-1", "1.5", "true"])
+def test_a_limit_is_a_whole_number(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[accounts.work\] enqueued_limit has to be a whole number"):
+        settings(tmp_path, f"{WORK}enqueued_limit = {value}")
 
 
 PRICES = """

@@ -55,6 +55,25 @@ async def test_files(openai: AsyncOpenAI) -> None:
     assert [file.id async for file in await openai.files.list()] == []
 
 
+async def test_a_batch_over_the_enqueued_limit_fails_when_it_is_validated(
+    openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock, jsonl: Jsonl
+) -> None:
+    emulator.openai.plan = BatchPlan(timing=TIMING)
+    emulator.openai.enqueued_limit = -(-len(jsonl(4)) // 4) + 1
+    first = await create(openai, jsonl(4))
+    second = await create(openai, jsonl(4))
+    clock.advance(15)
+    assert (await openai.batches.retrieve(first.id)).status == "in_progress"
+    refused = await openai.batches.retrieve(second.id)
+    assert refused.status == "failed"
+    assert refused.errors is not None
+    assert [error.code for error in refused.errors.data or ()] == ["token_limit_exceeded"]
+    clock.advance(200)
+    third = await create(openai, jsonl(4))
+    clock.advance(15)
+    assert (await openai.batches.retrieve(third.id)).status == "in_progress"
+
+
 async def test_files_in_pages(openai: AsyncOpenAI) -> None:
     made = [(await openai.files.create(file=(f"{n}.jsonl", b"{}"), purpose="batch")).id for n in range(5)]
     listed = [file.id async for file in await openai.files.list(limit=2)]

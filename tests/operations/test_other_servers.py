@@ -19,7 +19,9 @@ from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.actor import current_actor
 from jobdash.operations.reconcile import NOT_APPLIED
-from jobdash.operations.submit import NO_ANSWER, SubmitEnd, Submitted, order, submit
+from jobdash.operations.submit import NO_ANSWER, submit
+from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_request import order
 from jobdash.operations.wait import WaitProgress, wait_until
 from jobdash.store.writer import Writer
 

@@ -20,7 +20,8 @@ from jobdash.domain.plan import Action
 from jobdash.operations.actor import current_actor
 from jobdash.operations.poll_interval import CANCELLING_MS, next_poll_ms, overdue_at, poll_interval, rest_ms
 from jobdash.operations.remote_lookup import find_remote
-from jobdash.operations.submit import order, submit
+from jobdash.operations.submit import submit
+from jobdash.operations.submit_request import order
 from jobdash.operations.sync import CLAIM_MS
 from jobdash.operations.undo import find_undoable, undo
 from jobdash.operations.wait import WaitProgress, wait_until

@@ -300,3 +300,8 @@ async def test_own_prices_of_the_settings_are_used_by_a_sync(world: World) -> No
     remote = add(world, model="gpt-x")
     await world.sync()
     assert world.row(remote).cost == 5_000
+
+
+def test_own_prices_do_not_make_unknown_output_free() -> None:
+    assert price_of(row("gpt-x", written=None), {"gpt-x": ListPrice(1, 2)}) is None
+    assert price_of(row("embed-x", written=None), {"embed-x": ListPrice(1, 0)}) == Cost(MILLION)

@@ -23,7 +23,8 @@ from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.results import fetch
-from jobdash.operations.submit import order, submit
+from jobdash.operations.submit import submit
+from jobdash.operations.submit_request import order
 from jobdash.store.owner import current_owner
 from jobdash.store.records import Actor, NewJob, Refusal
 from jobdash.store.writer import Writer

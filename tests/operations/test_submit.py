@@ -17,7 +17,9 @@ from jobdash.domain.status import Status
 from jobdash.errors import UsageError
 from jobdash.operations.actor import current_actor
 from jobdash.operations.execution import execute
-from jobdash.operations.submit import NO_ANSWER, SubmitEnd, Submitted, order, submit
+from jobdash.operations.submit import NO_ANSWER, submit
+from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_request import order
 from jobdash.store.writer import Writer
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from jobdash.errors import FileFaults, UsageError
+from jobdash.errors import FileFaults, OverLimit, UsageError
 from jobdash.providers.input_check import FileCheck, input_rules
+from jobdash.providers.input_parts import InputLimits
 from jobdash.providers.openai.input import OpenAIInput, unknown_endpoint
 from jobdash.providers.registry import bundled
 
@@ -136,7 +137,52 @@ def test_too_large(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OpenAIInput, "max_requests", 2)
     assert "line 3: a batch takes 2 requests" in refused(path, "openai")
     monkeypatch.setattr(OpenAIInput, "max_bytes", 10)
-    assert "split it" in refused(path, "openai")
+    assert "a batch takes 10: --split cuts it into parts" in refused(path, "openai")
+
+
+def cut_of(path: Path, **limits: int) -> FileCheck:
+    return OpenAIInput(path, "mine", InputLimits(**limits), split=True).check()
+
+
+def test_a_file_over_a_limit_is_cut_into_whole_lines_that_are_the_file_again(write: Any) -> None:
+    path = write(*(openai(f"k{number}") for number in range(7)), end=b"")
+    content = path.read_bytes()
+    one_line = len(content.splitlines(keepends=True)[0])
+    for limits, sizes in (
+        ({"requests": 3}, [3, 3, 1]),
+        ({"size": 2 * one_line + 1}, [2, 2, 2, 1]),
+        ({"requests": 5, "size": 4 * one_line}, [4, 3]),
+        ({"characters": one_line}, [1] * 7),
+    ):
+        parts = cut_of(path, **limits).parts
+        assert [part.requests for part in parts] == sizes
+        pieces = [content[part.start : part.start + part.size] for part in parts]
+        assert b"".join(pieces) == content
+        assert [hashlib.sha256(piece).hexdigest() for piece in pieces] == [part.digest for part in parts]
+
+
+def test_a_file_within_the_limits_is_not_cut(write: Any) -> None:
+    found = cut_of(write(openai("a"), openai("b")), requests=2)
+    assert (found.requests, found.parts) == (2, ())
+
+
+def test_an_account_may_set_lower_limits_and_no_higher_ones(
+    write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(openai("a"), openai("b"), openai("c"))
+    with pytest.raises(OverLimit, match="line 3: a batch takes 2 requests: --split"):
+        OpenAIInput(path, "mine", InputLimits(requests=2)).check()
+    monkeypatch.setattr(OpenAIInput, "max_requests", 1)
+    with pytest.raises(OverLimit, match="line 2: a batch takes 1 requests"):
+        OpenAIInput(path, "mine", InputLimits(requests=2)).check()
+
+
+def test_what_is_wrong_with_a_line_is_said_of_a_file_that_is_cut(write: Any) -> None:
+    path = write(openai("a"), openai("b"), openai("a"))  # twice, in two parts
+    with pytest.raises(UsageError, match=r"line 3: .* was used in line 1"):
+        cut_of(path, requests=2)
+    with pytest.raises(UsageError, match=r"line 1: the line has .* bytes, a whole batch takes 10"):
+        cut_of(write(openai("a"), b"{}"), size=10)
 
 
 def test_up_to_fifty_wrong_lines_are_told_at_once(write: Any) -> None:

@@ -14,12 +14,12 @@ from jobdash.config.settings import UiSettings
 from jobdash.domain.fields import COLUMNS
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.status import Tab
+from jobdash.domain.text import short_count
 from jobdash.operations.job_lookup import Counts, Sort
 from jobdash.tui.context import UnderWay
 from jobdash.tui.render import header_footer, job_cells
 from jobdash.tui.render.columns import column_layout
 from jobdash.tui.render.symbols import ASCII, UNICODE, choose
-from jobdash.tui.render.text import short_count
 from jobdash.tui.terminal.app import to_ascii
 
 OPENAI = account("openai")

@@ -170,7 +170,7 @@ def titles(app: JobdashApp, screen: Screen[object]) -> set[str]:
 async def test_the_palette_has_what_has_no_key(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("failed", "completed"), working=False) as dash:
         wanted = {"Doctor", "Theme", "Help", "Quit", "Refresh errors", "Clean up at the provider"}
-        assert titles(dash.app, dash.app.screen) == {*wanted, "Export as CSV"}
+        assert titles(dash.app, dash.app.screen) == {*wanted, "Export as CSV", "Submit"}
         await dash.press("ctrl+p")
         await dash.until(lambda: CommandPalette.is_open(dash.app))
         await dash.press("escape")

@@ -95,6 +95,9 @@ async def test_q_again_leaves_at_once(path: Path) -> None:
 
 def test_last_words_count_right() -> None:
     assert last_words(0, 0) == []
+    assert last_words(0, 0, queued=2) == [
+        "2 batches wait here to be sent; jobdash watch sends what there is room for"
+    ]
     assert last_words(1, 1) == [
         "1 job goes on at its provider; see them with: jobdash list",
         "1 removal goes on when the provider confirms",

@@ -42,13 +42,14 @@ def test_what_waits_to_be_taken_is_bounded(seen: Seen) -> None:
 def test_outcomes_that_are_left_end_the_threads_and_the_job(seen: Seen) -> None:
     before = threading.active_count()
     with track(range(100), "left", key=str) as job:
-        for outcome in job.map(str, workers=3, outcomes=True):
-            if outcome.key == "5":
+        # The sixth that comes, whichever it is: one thread may be slower than all others.
+        for number, _ in enumerate(job.map(str, workers=3, outcomes=True), 1):
+            if number == 6:
                 break
     gc.collect()
     status, total, done, failed = seen.counts("left")
     assert (status, total, failed) == ("cancelled", 100, 0)
-    assert 6 <= done <= 12
+    assert 6 <= done <= 6 + 3
     until(lambda: threading.active_count() <= before, "the end of the threads")
 
 

@@ -9,6 +9,7 @@ import click
 
 from jobdash.cli.command import command_with_context, pass_context
 from jobdash.cli.context import CliContext
+from jobdash.config.accounts import LIMITS
 from jobdash.config.settings import Config
 from jobdash.domain.account import Account
 
@@ -106,6 +107,7 @@ def _account_facts(account: Account) -> list[tuple[str, str]]:
         ("list_history", _span(account.list_history_ms)),
         ("auto_fetch", "yes" if account.auto_fetch else "no"),
         ("keep_input", "yes" if account.keep_input else "no"),
+        *((name, f"{limit:,}") for name in LIMITS if (limit := getattr(account, name)) is not None),
     ]
 
 
@@ -128,6 +130,7 @@ def _as_json(config: Config) -> dict[str, Any]:
                 "list_history_ms": account.list_history_ms,
                 "auto_fetch": account.auto_fetch,
                 "keep_input": account.keep_input,
+                **{name: getattr(account, name) for name in LIMITS},
             }
             for account in config.accounts
         ],

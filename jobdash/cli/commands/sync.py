@@ -15,7 +15,8 @@ from jobdash.cli.context import FAILED, CliContext
 def command(context: CliContext, accounts: tuple[str, ...], full: bool) -> int:
     """Ask every account once what it has.
 
-    The first sync of an account reads 30 days and everything unfinished; --full reads all.
+    The first sync of an account reads 30 days and everything unfinished; --full reads all. What is queued
+    here is sent as far as there is room.
     """
     from jobdash.cli.output import print_error
     from jobdash.cli.sync_output import ask, failures, show_reports
@@ -25,6 +26,6 @@ def command(context: CliContext, accounts: tuple[str, ...], full: bool) -> int:
     if LOCAL in accounts:
         print_error("local: scripts write to the store themselves, nobody has to be asked")
     names = [account.name for account in wanted] if accounts else None
-    reports = ask(context, names, full=full) if wanted else []
+    reports = ask(context, names, full=full, send=True) if wanted else []
     show_reports(context, reports)
     return failures(context, reports) or (FAILED if context.config.unusable and not accounts else 0)

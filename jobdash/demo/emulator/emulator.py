@@ -101,8 +101,8 @@ class EmulatedAccount:
 class EmulatedProvider:
     """All accounts at one provider.
 
-    `plan`, `switches` and `listing` may be replaced at any time: the plan counts for batches created from
-    then on, the other two for the next answer.
+    `plan`, `switches`, `listing` and `enqueued_limit` may be replaced at any time: the plan and the limit
+    count for batches created from then on, the other two for the next answer.
     """
 
     def __init__(
@@ -117,6 +117,8 @@ class EmulatedProvider:
         self.plan = BatchPlan()
         self.switches = Switches()
         self.listing = ListBehaviour()
+        self.enqueued_limit: int | None = None
+        """How many tokens of one model's unfinished batches an account may have; OpenAI only. None: any."""
         self._accounts: dict[str, EmulatedAccount] = {}
 
     def account(self, key: str | None = None) -> EmulatedAccount:

@@ -209,12 +209,37 @@ class _OpenAI:
                 400, "Invalid value: the completion window has to be '24h'.", param="completion_window"
             )
         found = read_input(content, endpoint)
-        plan = self._provider.plan
-        if found.errors:
-            plan = replace(plan, ending=Ending.FAILS, line_errors=found.errors)
+        plan, errors = self._provider.plan, found.errors or self._over_limit(account, found.model, content)
+        if errors:
+            plan = replace(plan, ending=Ending.FAILS, line_errors=errors)
         script = BatchScript(model=found.model, endpoint=endpoint, metadata=_read_metadata(wanted), plan=plan)
         batch = self._provider.create(presented_key(request), script, found.requests, file.id)
         return JSONResponse(batch_json(self._provider, batch))
+
+    def _over_limit(self, account: EmulatedAccount, model: str, content: bytes) -> tuple[LineError, ...]:
+        """The error of a batch for which too many tokens are enqueued; empty when there is room."""
+        limit = self._provider.enqueued_limit
+        if limit is None:
+            return ()
+        used = sum(
+            self._tokens_of(account, batch)
+            for batch in account.batches.page(_ALL).batches
+            if batch.script.model == model and not self._provider.snapshot_of(batch).phase.terminal
+        )
+        if used + _tokens(content) <= limit:
+            return ()
+        message = (
+            f"Enqueued token limit reached for {model}. Limit: {limit:,} enqueued tokens. "
+            "Please try again once some in_progress batches have been completed."
+        )
+        return (LineError("token_limit_exceeded", message),)
+
+    def _tokens_of(self, account: EmulatedAccount, batch: Batch) -> int:
+        file = None if batch.input_file is None else account.files.get(batch.input_file)
+        content = None if file is None else file_content(self._provider, file)
+        # One that is refused takes no room, also while it is validated.
+        refused = batch.plan.ending is Ending.FAILS
+        return 0 if content is None or refused else _tokens(content)
 
     async def list_batches(self, request: Request) -> Response:
         batches = self._account(request).batches
@@ -267,6 +292,13 @@ class _OpenAI:
         if file is None or content is None:
             raise ApiError(404, f"No such File object: {file_id}", param="id")
         return file, content
+
+
+_ALL = 1_000_000
+
+
+def _tokens(content: bytes) -> int:
+    return -(-len(content.decode("utf-8", "replace")) // 4)
 
 
 def _text(body: JsonObject, name: str) -> str:

@@ -115,6 +115,8 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
     abandoned = job.force_failed and situation.named and job.remote_status in UNFINISHED
     if job.terminal and not abandoned:
         return DecisionKind.ALREADY, f"already {LABELS[job.status]}"
+    if _waits_here(job):
+        return DecisionKind.ACT, ""
     # Force-failing asks for a cancel as well: under the verdict the same holds as without it.
     shown = effective(job.remote_status, job.cancel_requested_at, None) if abandoned else job.status
     if shown is Status.CANCELLING and not (situation.named and may_ask_again(job, situation.now)):
@@ -128,6 +130,11 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
     if job.remote_id is None:
         return DecisionKind.REFUSED, "its submit is not confirmed yet"
     return DecisionKind.ACT, ""
+
+
+def _waits_here(job: JobRow) -> bool:
+    """Whether a job was never sent, so that nobody has to be asked to end it."""
+    return job.queued_here and not job.terminal
 
 
 def may_ask_again(job: JobRow, now: int) -> bool:
@@ -156,6 +163,8 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
         return DecisionKind.ALREADY, "already waiting for the provider to confirm its cancel"
     if not choices.cancel_first:
         return DecisionKind.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"
+    if _waits_here(job):
+        return DecisionKind.ACT, ""
     if not configured:
         return DecisionKind.REFUSED, f"account {job.account} is not configured any more; force-fail it first"
     if elsewhere is not None:
@@ -167,8 +176,8 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
 
 def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
     if (job.remote_id is None and job.unfinished) or job.gone:
-        why = "gone at its provider; force-fail it first" if job.gone else "its submit is not confirmed yet"
-        return DecisionKind.REFUSED, why
+        why = "it waits here to be sent" if job.queued_here else "its submit is not confirmed yet"
+        return DecisionKind.REFUSED, "gone at its provider; force-fail it first" if job.gone else why
     if job.remote_id is not None and job.remote_status not in TERMINAL and job.gone_at is None:
         there = f"its provider says {LABELS[job.remote_status]}"
         return DecisionKind.REFUSED, f"{there}; cancel it there first, or it is billed twice"
@@ -209,6 +218,8 @@ _DECIDERS = {
 
 def _story(job: JobRow, now: int) -> Remark | None:
     asked = job.cancel_requested_at
+    if _waits_here(job):
+        return Remark("queued here: sent when there is room at its provider", "text")
     if job.gone:
         return Remark("gone: its provider does not know it any more; force-fail or remove it", "warning")
     if job.force_failed:
@@ -264,9 +275,19 @@ def _loses_results(plan: Plan, provider: str) -> bool:
 
 
 def _cancel_notes(plan: Plan) -> list[Note]:
-    each = "each is asked" if len(plan.acting) > 1 else "it is asked"
+    waiting = _queued_notes([decision.job for decision in plan.acting])
+    asked = [decision for decision in plan.acting if not _waits_here(decision.job)]
+    if not asked:
+        return waiting
+    each = "each is asked" if len(asked) > 1 else "it is asked"
     text = f"{each} to stop; this cannot be undone, and may take up to 10 minutes"
-    return [Note("At the provider", text), _partial(plan), *_cost(plan.acting)]
+    return [*waiting, Note("At the provider", text), _partial(plan), *_cost(asked)]
+
+
+def _queued_notes(jobs: Sequence[JobRow]) -> list[Note]:
+    """Return the note about jobs that wait here, and end at once."""
+    number = sum(map(_waits_here, jobs))
+    return [Note("Queued here", f"{quantity(number, 'job')} never sent: cancelled at once")] if number else []
 
 
 def _cost(decisions: Sequence[Decision]) -> list[Note]:
@@ -311,8 +332,8 @@ def _retry_notes(plan: Plan) -> list[Note]:
 
 def _remove_notes(plan: Plan) -> list[Note]:
     choices = plan.choices
-    unfinished = tuple(decision for decision in plan.acting if decision.job.unfinished)
-    found: list[Note] = []
+    unfinished = tuple(each for each in plan.acting if each.job.unfinished and not _waits_here(each.job))
+    found = _queued_notes([decision.job for decision in plan.acting])
     if unfinished and choices.cancel_first:
         when = "removed at once, whatever is answered" if choices.force else "removed when that is confirmed"
         text = f"{_asked_to_stop(unfinished)}; {when}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import LABELS, Completeness, Status
+from jobdash.domain.status import LABELS, QUEUED_HERE, Completeness, Status
 from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, short_span
 
@@ -84,6 +84,8 @@ def status_suffix(row: JobRow, now: int, dot: str = "·") -> str:
     """Return the words behind the status in a line: `` · waits for its script``, `` (worker gone)``."""
     if worker_gone(row, now):
         return f" ({remark(row, now)})"
+    if row.queued_here and not row.terminal:
+        return f" {dot} {QUEUED_HERE}"
     return f" {dot} {remark(row, now)}" if waits_for_script(row) else ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from jobdash.domain.describe.job_text import stalled
 from jobdash.domain.job import JobRow
-from jobdash.domain.status import UNFINISHED, Completeness, Status
+from jobdash.domain.status import QUEUED_HERE, UNFINISHED, Completeness, Status
 from jobdash.domain.time import system_clock
 
 _HAS_PIECE = "coalesce({0}, '') LIKE ? ESCAPE '\\'"
@@ -226,6 +226,12 @@ def removed(wanted: bool) -> Condition:
         lambda s: (s.row.removed_at is not None) is wanted,
         removed=True,
     )
+
+
+def queued(wanted: bool) -> Condition:
+    """Ask for batches that wait on this computer to be sent, or for all others."""
+    here = f"raw_status = '{QUEUED_HERE}' AND remote_id IS NULL AND remote_status = '{Status.PENDING}'"
+    return Condition(_fixed(here if wanted else f"NOT ({here})"), lambda s: s.row.queued_here is wanted)
 
 
 def known(column: str, wanted: bool) -> Condition:

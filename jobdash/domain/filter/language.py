@@ -240,6 +240,7 @@ _READERS: dict[Match, Callable[[_Word], Condition]] = {
     Match.STATUS: _status,
     Match.OUTCOME: _outcome,
     Match.TAG: lambda word: conditions.tagged(word.values),
+    Match.QUEUED: lambda word: conditions.queued(_truth(word)),
     Match.REMOVED: lambda word: conditions.removed(_truth(word)),
     Match.KNOWN: lambda word: conditions.known(word.column, _truth(word)),
 }

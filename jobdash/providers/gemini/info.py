@@ -26,6 +26,7 @@ INFO = ProviderInfo(
     keeps_input="48 h",
     price_id="google",
     priced_model="jobdash.providers.gemini.models:priced_model",
+    submit_settings=("model",),
     unused_settings={
         "organization": "Gemini knows none",
         "project": "Gemini knows none; the key belongs to one",

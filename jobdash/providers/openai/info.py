@@ -24,5 +24,6 @@ INFO = ProviderInfo(
     base_url_env="OPENAI_BASE_URL",
     price_id="openai",
     priced_model="jobdash.providers.openai.models:priced_model",
+    submit_settings=(),  # the lines name both
     unused_settings={"api_version": "the version is a part of base_url (…/v1, or …?api-version=…)"},
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
-from jobdash.domain.status import LABELS, Status
+from jobdash.domain.status import LABELS, QUEUED_HERE, Status
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
@@ -49,7 +49,8 @@ class SubmitWrites(SnapshotWrites):
                     state = f"still {LABELS[child.status]}" if child.unfinished else LABELS[child.status]
                     return Refusal(f"its requests were sent again as {child.public_id}, {state}", child)
             now = self._clock()
-            row = self._insert_new(connection, new, now)
+            parent = None if new.parent_id is None else self._row(connection, new.parent_id)
+            row = self._insert_new(connection, new, now, family=parent.family if parent else None)
             if new.parent_id is not None:
                 self._set(connection, new.parent_id, superseded_by=row.id)
             self._make_due(connection, row.account)
@@ -152,8 +153,18 @@ class SubmitWrites(SnapshotWrites):
         found = _SUPERSEDED_BY.run(connection, job_key=parent_id).fetchone()
         return None if found is None or found[0] is None else self._row(connection, found[0])
 
-    def _insert_new(self, connection: Connection, new: NewJob, now: int) -> JobRow:
-        (public_id,) = self._new_public_ids(connection, 1)
+    def _insert_new(
+        self,
+        connection: Connection,
+        new: NewJob,
+        now: int,
+        *,
+        public_id: str | None = None,
+        family: str | None = None,
+        queued: str | None = None,
+    ) -> JobRow:
+        """Write a new job: one about to be sent, or one that waits as ``queued`` says."""
+        public_id = public_id or self._new_public_ids(connection, 1)[0]
         made = _INSERT_JOB.run(
             connection,
             public_id=public_id,
@@ -163,12 +174,15 @@ class SubmitWrites(SnapshotWrites):
             submit_key=new.key,
             name=stored(new.name),
             remote_status=str(Status.PENDING),
-            raw_status=SUBMITTING,
+            raw_status=QUEUED_HERE if queued else SUBMITTING,
             model=new.model and stored(new.model),
             endpoint=new.endpoint and stored(new.endpoint),
             total=new.total,
             created_at=now,
             parent_id=new.parent_id,
+            family=family,
+            estimated_tokens=new.estimated_tokens,
+            queued=queued,
         )
         job_id = made.lastrowid
         assert job_id is not None

@@ -1,5 +1,5 @@
 -- job_row
-SELECT job.id, job.started_at, job.finished_at, job.expires_at, job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.input_tokens, job.output_tokens, job.cached_tokens, job.public_id, job.provider, job.account, job.remote_id, job.name, job.status, job.remote_status, job.raw_status, job.verdict, job.created_at, job.updated_at, job.cancel_requested_at, job.removed_at, job.gone_at, job.error, job.left_behind, job.lease_until, job.removing, job.cancel_doubt, job.fence, job.revision, job.done_before, job.origin, job.fetched_at, job.results_ok, job.results_error, job.results_cut_off, job.results_missing, job.results_expire_at, job.cost, job.cost_is_upper_bound FROM job WHERE job.id = :job_key;
+SELECT job.id, job.started_at, job.finished_at, job.expires_at, job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.input_tokens, job.output_tokens, job.cached_tokens, job.public_id, job.provider, job.account, job.remote_id, job.name, job.status, job.remote_status, job.raw_status, job.verdict, job.created_at, job.updated_at, job.cancel_requested_at, job.removed_at, job.gone_at, job.error, job.left_behind, job.lease_until, job.removing, job.cancel_doubt, job.fence, job.revision, job.done_before, job.origin, job.fetched_at, job.results_ok, job.results_error, job.results_cut_off, job.results_missing, job.results_expire_at, job.cost, job.cost_is_upper_bound, job.family FROM job WHERE job.id = :job_key;
 
 -- set_job
 UPDATE job SET {columns} WHERE job.id = :job_key;
@@ -41,10 +41,10 @@ SELECT max(job.id) AS max_1 FROM job;
 SELECT job.id, job.remote_id FROM job WHERE job.id > :last ORDER BY job.id;
 
 -- insert_listed_job
-INSERT INTO job (public_id, provider, account, origin, remote_id, submit_key, name, remote_status, raw_status, cancel_requested_at, cancel_reason, verdict, verdict_at, verdict_reason, model, endpoint, total, succeeded, failed, cancelled, expired, error, errors, usage, files, remote_metadata, created_at, started_at, finished_at, expires_at, seen_at, not_found_at, gone_at, removed_at, removing, left_behind, parent_id, superseded_by, owner, last_owner, lease_until, done_before, fetched_at, results_folder, results_ok, results_error, results_cut_off, results_missing, input_tokens, output_tokens, results_expire_at, cached_tokens, cost, cost_is_upper_bound, cost_stale, updated_at) VALUES (:public_id, :provider, :account, :origin, :remote_id, :submit_key, :name, :remote_status, :raw_status, :cancel_requested_at, :cancel_reason, :verdict, :verdict_at, :verdict_reason, :model, :endpoint, :total, :succeeded, :failed, :cancelled, :expired, :error, :errors, :usage, :files, :remote_metadata, :created_at, :started_at, :finished_at, :expires_at, :seen_at, :not_found_at, :gone_at, :removed_at, :removing, :left_behind, :parent_id, :superseded_by, :owner, :last_owner, :lease_until, :done_before, :fetched_at, :results_folder, :results_ok, :results_error, :results_cut_off, :results_missing, :input_tokens, :output_tokens, :results_expire_at, :cached_tokens, :cost, :cost_is_upper_bound, :cost_stale, :updated_at);
+INSERT INTO job (public_id, provider, account, origin, remote_id, submit_key, name, remote_status, raw_status, cancel_requested_at, cancel_reason, verdict, verdict_at, verdict_reason, model, endpoint, total, succeeded, failed, cancelled, expired, error, errors, usage, files, remote_metadata, created_at, started_at, finished_at, expires_at, seen_at, not_found_at, gone_at, removed_at, removing, left_behind, parent_id, superseded_by, owner, last_owner, lease_until, done_before, fetched_at, results_folder, results_ok, results_error, results_cut_off, results_missing, input_tokens, output_tokens, results_expire_at, cached_tokens, cost, cost_is_upper_bound, cost_stale, family, estimated_tokens, queued, updated_at) VALUES (:public_id, :provider, :account, :origin, :remote_id, :submit_key, :name, :remote_status, :raw_status, :cancel_requested_at, :cancel_reason, :verdict, :verdict_at, :verdict_reason, :model, :endpoint, :total, :succeeded, :failed, :cancelled, :expired, :error, :errors, :usage, :files, :remote_metadata, :created_at, :started_at, :finished_at, :expires_at, :seen_at, :not_found_at, :gone_at, :removed_at, :removing, :left_behind, :parent_id, :superseded_by, :owner, :last_owner, :lease_until, :done_before, :fetched_at, :results_folder, :results_ok, :results_error, :results_cut_off, :results_missing, :input_tokens, :output_tokens, :results_expire_at, :cached_tokens, :cost, :cost_is_upper_bound, :cost_stale, :family, :estimated_tokens, :queued, :updated_at);
 
 -- insert_submitted_job
-INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_status, raw_status, model, endpoint, total, created_at, parent_id) VALUES (:public_id, :provider, :account, :origin, :submit_key, :name, :remote_status, :raw_status, :model, :endpoint, :total, :created_at, :parent_id);
+INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_status, raw_status, model, endpoint, total, created_at, parent_id, family, estimated_tokens, queued) VALUES (:public_id, :provider, :account, :origin, :submit_key, :name, :remote_status, :raw_status, :model, :endpoint, :total, :created_at, :parent_id, :family, :estimated_tokens, :queued);
 
 -- superseded_by
 SELECT job.superseded_by FROM job WHERE job.id = :job_key;
@@ -81,6 +81,30 @@ INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, acc
 
 -- set_reviewed
 INSERT INTO review (job_id, at) VALUES (:job_id, :at) ON CONFLICT (job_id) DO UPDATE SET at = excluded.at;
+
+-- queued_jobs
+SELECT job.id, job.model, job.estimated_tokens, job.submit_key, job.queued FROM job WHERE job.account = :account AND job.queued IS NOT NULL AND job.raw_status = 'queued here' AND job.remote_id IS NULL AND job.origin = :origin AND job.status = 'pending' AND job.removed_at IS NULL ORDER BY job.id;
+
+-- queued_of_model
+SELECT job.id, job.queued FROM job WHERE job.account = :account AND job.queued IS NOT NULL AND job.raw_status = 'queued here' AND job.remote_id IS NULL AND job.model IS :model;
+
+-- enqueued_tokens
+SELECT coalesce(sum(job.estimated_tokens), 0) AS coalesce_1 FROM job WHERE remote_status <> 'cancelled' AND remote_status <> 'completed' AND remote_status <> 'expired' AND remote_status <> 'failed' AND job.account = :account AND job.model IS :model AND job.raw_status != 'queued here' AND job.gone_at IS NULL;
+
+-- sent_from_queue
+SELECT job.id, job.submit_key, job.queued, job.remote_status, job.remote_id, job.errors, job.superseded_by, job.removed_at FROM job WHERE job.account = :account AND job.queued IS NOT NULL AND (job.raw_status != 'queued here' OR job.remote_id IS NOT NULL);
+
+-- queue_of_job
+SELECT job.queued, job.estimated_tokens, job.submit_key, job.superseded_by FROM job WHERE job.id = :job_key;
+
+-- tags_of_job
+SELECT job_tag."key", job_tag.value FROM job_tag WHERE job_tag.job_id = :job_key;
+
+-- step_of_intent
+SELECT intent.target FROM intent WHERE intent.id = :intent_key AND intent.closed_at IS NULL;
+
+-- renew_creation
+UPDATE intent SET deadline=:later, target=:step WHERE intent.id = :intent_key AND intent.closed_at IS NULL;
 
 -- insert_intent
 INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline, earlier_cancel_requested_at, target, choices, bulk) VALUES (:kind, :account, :job_id, :owner, :actor, :opened_at, :deadline, :earlier_cancel_requested_at, :target, :choices, :bulk);

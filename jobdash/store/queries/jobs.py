@@ -46,8 +46,9 @@ class JobReads(ReadConnection):
         """
         return self._rows(
             f"SELECT {COLUMNS} FROM job WHERE raw_status != 'not submitted' AND id IN"
-            " (SELECT job_id FROM intent WHERE kind = 'submit' AND choices LIKE ?) ORDER BY id DESC LIMIT ?",
-            (f'%"digest": "{digest}"%', limit),
+            " (SELECT job_id FROM intent WHERE kind = 'submit' AND choices LIKE ? UNION ALL"
+            " SELECT id FROM job WHERE queued IS NOT NULL AND queued LIKE ?) ORDER BY id DESC LIMIT ?",
+            (f'%"digest": "{digest}"%', f'%"digest": "{digest}"%', limit),
         )
 
     def job(self, job_id: int) -> JobDetails | None:

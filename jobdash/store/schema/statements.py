@@ -30,7 +30,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
 from jobdash.domain.notification import NotificationKind
-from jobdash.domain.status import UNFINISHED, Status, Tab
+from jobdash.domain.status import QUEUED_HERE, UNFINISHED, Status, Tab
 from jobdash.store.merge import KNOWN_COLUMNS
 from jobdash.store.records import IntentKind
 from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, UNFINISHED_REMOTELY
@@ -71,7 +71,7 @@ _loaded = [
 ]
 _submitted = [
     "public_id", "provider", "account", "origin", "submit_key", "name", "remote_status", "raw_status",
-    "model", "endpoint", "total", "created_at", "parent_id",
+    "model", "endpoint", "total", "created_at", "parent_id", "family", "estimated_tokens", "queued",
 ]  # fmt: skip
 
 
@@ -170,6 +170,60 @@ _JOBS: dict[str, ClauseElement] = {
     "set_reviewed": _set_reviewed.on_conflict_do_update(
         index_elements=["job_id"], set_={"at": _set_reviewed.excluded.at}
     ),
+}
+
+# The queue of submits
+
+_in_queue = (
+    _job.c.account == bindparam("account"),
+    _job.c.queued.is_not(None),
+    _job.c.raw_status == QUEUED_HERE,
+    _job.c.remote_id.is_(None),
+)
+_QUEUE: dict[str, ClauseElement] = {
+    "queued_jobs": select(_job.c.id, _job.c.model, _job.c.estimated_tokens, _job.c.submit_key, _job.c.queued)
+    .where(
+        *_in_queue,
+        _job.c.origin == bindparam("origin"),
+        _job.c.status == str(Status.PENDING),
+        _job.c.removed_at.is_(None),
+    )
+    .order_by(_job.c.id),
+    "queued_of_model": select(_job.c.id, _job.c.queued).where(
+        *_in_queue, _job.c.model.is_not_distinct_from(bindparam("model"))
+    ),
+    # The partial index of unfinished jobs finds them; a removed one runs on.
+    "enqueued_tokens": select(func.coalesce(func.sum(_job.c.estimated_tokens), 0)).where(
+        text(UNFINISHED_REMOTELY),
+        _job.c.account == bindparam("account"),
+        _job.c.model.is_not_distinct_from(bindparam("model")),
+        _job.c.raw_status != QUEUED_HERE,
+        _job.c.gone_at.is_(None),
+    ),
+    "sent_from_queue": select(
+        _job.c.id,
+        _job.c.submit_key,
+        _job.c.queued,
+        _job.c.remote_status,
+        _job.c.remote_id,
+        _job.c.errors,
+        _job.c.superseded_by,
+        _job.c.removed_at,
+    ).where(
+        _job.c.account == bindparam("account"),
+        _job.c.queued.is_not(None),
+        or_(_job.c.raw_status != QUEUED_HERE, _job.c.remote_id.is_not(None)),
+    ),
+    "queue_of_job": select(
+        _job.c.queued, _job.c.estimated_tokens, _job.c.submit_key, _job.c.superseded_by
+    ).where(_this_job),
+    "tags_of_job": select(_tags.c.key, _tags.c.value).where(_tags.c.job_id == bindparam("job_key")),
+    "step_of_intent": select(_intents.c.target).where(
+        _intents.c.id == bindparam("intent_key"), _intents.c.closed_at.is_(None)
+    ),
+    "renew_creation": update(_intents)
+    .where(_intents.c.id == bindparam("intent_key"), _intents.c.closed_at.is_(None))
+    .values(deadline=bindparam("later"), target=bindparam("step")),
 }
 
 # Intents
@@ -306,7 +360,7 @@ _ENDS: dict[str, ClauseElement] = {
     ),
 }
 
-STATEMENTS = _JOBS | _INTENTS | _ACCOUNTS | _ENDS
+STATEMENTS = _JOBS | _QUEUE | _INTENTS | _ACCOUNTS | _ENDS
 """By name, every statement of the writer that is made of the tables."""
 
 

@@ -151,6 +151,12 @@ class JobRecord(Base, table=True):
     """1 when the tokens or the model have changed since the cost was computed, else NULL."""
     cost_key: int = _generated("cost_key", "coalesce(cost, -1)")
     tokens: int | None = _generated("tokens", _TOKENS, nullable=True)
+    family: str | None = None
+    """The public id of the first part of the file it is a part of."""
+    estimated_tokens: int | None = None
+    """The input tokens it was expected to take when it was submitted."""
+    queued: str | None = None
+    """As JSON, how it is submitted from the queue; NULL once it was accepted, or where it never waited."""
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),
@@ -170,6 +176,8 @@ class JobRecord(Base, table=True):
         Index("job_cost_stale", "cost_stale", sqlite_where=text("cost_stale IS NOT NULL")),
         Index("job_results_expire", "results_expire_at", sqlite_where=text("results_expire_at IS NOT NULL")),
         Index("job_unfinished", "account", sqlite_where=text(UNFINISHED_REMOTELY)),
+        Index("job_family", "family", sqlite_where=text("family IS NOT NULL")),
+        Index("job_queued", "account", sqlite_where=text("queued IS NOT NULL")),
         # In the order of the table and without its long texts: what a search for a piece of text reads.
         Index("job_text", "id", "shown", "name", "public_id", "remote_id"),
         {"sqlite_autoincrement": True},

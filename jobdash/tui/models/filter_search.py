@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from jobdash.domain.cost import CostTotal
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError
 from jobdash.operations.job_lookup import Browser, Interrupted, Scope, Sort, SortKey
 from jobdash.tui.models.windows import FoundRows
+
+if TYPE_CHECKING:
+    from jobdash.domain.cost import CostTotal
 
 FOUND_MOST = 10_000
 """A filter that finds more is read in pages like any order."""
@@ -53,6 +56,7 @@ class FilterSearch:
         self._browser: Browser | None = None
         self._lock = threading.Lock()
         self._newest = 0
+        self._newest_sum = 0
 
     def ask(self, scope: Scope, sort: Sort) -> None:
         """Search a scope; the results go to ``report``, from the thread, the first matches first."""
@@ -63,8 +67,12 @@ class FilterSearch:
         self._pool.submit(self._locate, self._turn(), scope, sort, key, report)
 
     def sum_costs(self, scope: Scope, ids: Sequence[int] | None, report: Callable[[CostTotal], None]) -> None:
-        """Sum the costs of some jobs, or of a scope; not reported when another search begins before."""
-        self._pool.submit(self._sum_costs, self._newest, scope, ids, report)
+        """Sum the costs of some jobs, or of a scope, off the UI thread.
+
+        Not reported when another search, or another sum, is asked for before.
+        """
+        self._newest_sum += 1
+        self._pool.submit(self._sum_costs, self._newest, self._newest_sum, scope, ids, report)
 
     def stop(self) -> None:
         """Stop what runs; nothing more is reported."""
@@ -126,8 +134,15 @@ class FilterSearch:
             report(place)
 
     def _sum_costs(
-        self, turn: int, scope: Scope, ids: Sequence[int] | None, report: Callable[[CostTotal], None]
+        self,
+        turn: int,
+        number: int,
+        scope: Scope,
+        ids: Sequence[int] | None,
+        report: Callable[[CostTotal], None],
     ) -> None:
+        if number != self._newest_sum:
+            return
         try:
             browser = self._mine(turn)
             if browser is None:
@@ -135,7 +150,7 @@ class FilterSearch:
             total = browser.cost_total(scope) if ids is None else browser.cost_total_of(ids)
         except (Interrupted, StoreError):
             return
-        if turn == self._newest:
+        if turn == self._newest and number == self._newest_sum:
             report(total)
 
     def _post(self, turn: int, answer: SearchResult) -> None:

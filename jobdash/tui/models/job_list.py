@@ -135,7 +135,8 @@ class JobList:
             complete = len(changed) < _CHANGES_MOST
             self.marks.follow(changed, complete=complete)
             self._follow(changed, complete=complete)
-            self.sum_costs()
+            if self.marks or self.matches.ids is not None:  # else a sum reads the whole store
+                self.sum_costs()
         self._redraw()
 
     def _follow(self, changed: Collection[JobRow], *, complete: bool) -> None:
@@ -186,9 +187,9 @@ class JobList:
             return
         self.matches.clear()
         self._display.show(self.scope, self.sort, self.total)
-        self.sum_costs()
         self._redraw()
         self._locate()
+        self.sum_costs()
 
     def show_from_top(self) -> None:
         """Sort again, with the cursor on the first row."""

@@ -12,13 +12,13 @@ from jobdash.domain.fields import COLUMNS
 from jobdash.domain.job import AccountHealth
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Status, Tab
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, short_count
 from jobdash.domain.time import MINUTE, short_span
 from jobdash.operations.job_lookup import Counts, Sort
 from jobdash.tui.context import UnderWay
 from jobdash.tui.render.columns import COLUMN_ORDERS, GAP, ColumnLayout
 from jobdash.tui.render.symbols import Symbols
-from jobdash.tui.render.text import Span, cut, gap, short_count
+from jobdash.tui.render.text import Span, cut, gap
 
 LATE_MS = 20 * MINUTE
 """An account that has not answered for this long shows its age."""

@@ -13,9 +13,9 @@ from jobdash.domain.fields import COLUMNS, JOB_FIELDS, JobField, Kind
 from jobdash.domain.job import JobRow
 from jobdash.domain.money import MICROS, cost_text
 from jobdash.domain.status import Completeness, Status
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, short_count
 from jobdash.tui.render.symbols import Symbols
-from jobdash.tui.render.text import Piece, fit, short_count
+from jobdash.tui.render.text import Piece, fit
 
 _STATUS_STYLE = {
     Status.PENDING: "text",

@@ -45,15 +45,6 @@ def cut(text: str, width: int, more: str = "…") -> str:
     return text if cell_len(text) <= width else fit(text, width, more).rstrip()
 
 
-def short_count(count: int) -> str:
-    """Return a number in at most four cells: ``999``, ``12k``, ``1.2M``."""
-    for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if count >= size:
-            tenths = count * 10 // size
-            return f"{tenths // 10}.{tenths % 10}{unit}" if tenths < 100 else f"{count // size}{unit}"
-    return str(count)
-
-
 def wrapped(text: str, width: int, first: int | None = None) -> list[str]:
     """Return gated text in lines of at most ``width`` cells, broken at spaces where there are any.
 

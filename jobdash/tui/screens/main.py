@@ -318,6 +318,10 @@ class MainScreen(ActionScreen):
         if self.view.model.marks or self.view.settle_filter():
             self.app.flows.ask_errors(self.view.model.failed_jobs())
 
+    def action_submit(self) -> None:
+        """Choose a file, check it, and submit it."""
+        self.app.flows.submit()
+
     def action_undo(self) -> None:
         """Show what can be undone, and ask."""
         self.app.flows.undo()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from jobdash.operations.context import OperationContext
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.planning import plan_jobs
-from jobdash.operations.submit import order, submit
+from jobdash.operations.submit import submit
+from jobdash.operations.submit_queue import submit_file
+from jobdash.operations.submit_request import order
 from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.providers.registry import bundled
 from kit import dashboard
@@ -92,6 +95,15 @@ async def _work(task: Task) -> dict[str, Any]:
         if task.action == "sync":
             reports = await AccountSyncs(config, accounts, browser, work).run([task.account])
             return {"errors": [str(report.error) for report in reports if report.error]}
+        if task.action == "split":
+            account = config.account(task.account)
+            assert account is not None
+            model = "gemini-x" if account.provider == "gemini" else None
+            wanted = order(
+                Path(task.file), replace(account, max_requests=1), name="split", model=model, split=True
+            )
+            ends = await submit_file(wanted, accounts[task.account], work)
+            return {"ends": [done.end.name for done in ends]}
         if task.action == "submit":
             account = config.account(task.account)
             assert account is not None

@@ -16,7 +16,7 @@ class Task:
     """One action on one store, by a process of its own."""
 
     action: str
-    """``cancel``, ``remove``, ``submit``, ``sync``, ``poll``, ``dashboard``, ``command`` or ``script``."""
+    """``cancel``, ``remove``, ``submit``, ``split``, ``sync``, ``poll``, ``dashboard``, …"""
     database: str = ""
     keys: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """By account: provider, base URL, key."""

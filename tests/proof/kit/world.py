@@ -183,11 +183,14 @@ class World:
         """What leads a command here."""
         return self._server.environment() | {"JOBDASH_DATABASE": str(self.path)}
 
-    def next_start(self, account: str = "openai") -> SyncReport:
-        """What the next start does, in a process (this one) that is not the dead one: one sync."""
-        return self._loop.run(self._sync(account))
+    def next_start(self, account: str = "openai", *, send: bool = False) -> SyncReport:
+        """What the next start does, in a process (this one) that is not the dead one: one sync.
 
-    async def _sync(self, account: str) -> SyncReport:
+        ``send``: as whoever polls, it also sends what waits in the queue.
+        """
+        return self._loop.run(self._sync(account, send))
+
+    async def _sync(self, account: str, send: bool) -> SyncReport:
         config = self.task("sync", account).config
         with (
             WriterThread(self.path, "next", self.ms) as store,
@@ -195,7 +198,7 @@ class World:
         ):
             accounts = self._opened(config.accounts)
             work = OperationContext(accounts, store, frozenset(KEYS), self.ms)
-            (report,) = await AccountSyncs(config, accounts, browser, work).run([account])
+            (report,) = await AccountSyncs(config, accounts, browser, work).run([account], send=send)
         assert report.error is None, report.error
         return report
 

@@ -1,0 +1,33 @@
+"""The sentences about a file that is submitted, for both faces."""
+
+from __future__ import annotations
+
+from jobdash.domain.describe.job_text import status_words
+from jobdash.domain.estimate import SubmitEstimate, estimate_text
+from jobdash.domain.job import JobRow
+from jobdash.domain.text import clean, quantity
+from jobdash.domain.time import short_span
+
+_NAME = 40
+
+
+def file_words(
+    requests: int, size: int, estimate: SubmitEstimate, *, embeddings: bool = False, parts: int = 0
+) -> str:
+    """Return what a file holds: ``12 requests, 3,402 bytes, ≈ 850 tokens (characters ÷ 4), in 3 parts``."""
+    held = quantity(requests, "embeddings request" if embeddings else "request")
+    cut = f", in {parts:,} parts" if parts else ""
+    return f"{held}, {size:,} bytes, {estimate_text(estimate)}{cut}"
+
+
+def same_file(row: JobRow, now: int) -> str:
+    """Return the sentence about a job that came of the identical file."""
+    name = clean(row.name, _NAME) or "(no name)"
+    job = f"{row.public_id} {name} ({row.account}), {status_words(row, now)}"
+    return f"the identical file was sent {short_span(now - row.created_at)} ago: {job}"
+
+
+def waiting_words(number: int) -> str:
+    """Return how many batches would wait here: ``2 batches wait here until there is room``."""
+    batches = "1 batch waits" if number == 1 else f"{number:,} batches wait"
+    return f"{batches} here until there is room at the provider"

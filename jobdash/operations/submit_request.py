@@ -1,0 +1,128 @@
+"""What is to be submitted: a file that was checked, and what a person wants with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from jobdash.domain.account import Account
+from jobdash.domain.estimate import CHARACTERS_PER_TOKEN, SubmitEstimate, estimate, estimate_text
+from jobdash.domain.text import encodable
+from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
+from jobdash.providers.input_parts import FilePart, InputLimits
+from jobdash.providers.registry import provider_of
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRequest:
+    """What a person wants submitted, after the file was checked."""
+
+    account: Account
+    check: FileCheck
+    name: str
+    model: str | None
+    endpoint: str | None
+    tags: dict[str, str] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+    """What a person should confirm before it is sent."""
+    keep_input: bool = True
+    """Keep a copy of the file, with which results are joined and what is missing can be sent again."""
+    part: FilePart | None = None
+    """What of the file it sends; None: all of it."""
+    parent_id: int | None = None
+    """Retry: the job whose requests these are."""
+    bulk: str | None = None
+    """Retry: the id of the action that it is a part of."""
+
+    @property
+    def queues(self) -> bool:
+        """Whether it is sent from the queue: it has several parts, or its account's room is limited."""
+        return bool(self.check.parts) or self.account.enqueued_limit is not None
+
+    @property
+    def estimate(self) -> SubmitEstimate:
+        """What it is expected to take."""
+        return estimate(self.check.characters)
+
+
+def order(
+    path: Path,
+    account: Account,
+    *,
+    name: str | None = None,
+    model: str | None = None,
+    endpoint: str | None = None,
+    tags: dict[str, str] | None = None,
+    file_name: str | None = None,
+    keep_input: bool = True,
+    split: bool = False,
+) -> SubmitRequest:
+    """Check a file and the wishes that come with it; UsageError with what is wrong, and where.
+
+    ``file_name`` is what to call the file where its path is not the person's own. A copy of it is kept if
+    ``keep_input`` and the account's setting say so. `OverLimit` for a file that is larger than a batch may
+    be, unless it may be ``split``.
+    """
+    rules = input_rules(provider_of(account))
+    enqueued = account.enqueued_limit
+    limits = InputLimits(
+        account.max_requests, account.max_bytes, enqueued and enqueued * CHARACTERS_PER_TOKEN
+    )
+    check = rules(path, file_name or str(path), limits, split=split).check()
+    wishes = SubmitWishes(model, endpoint, tags or {}, account.base_url)
+    doubts = (*rules.check_wishes(check, wishes), *_over_enqueued(check, enqueued))
+    return SubmitRequest(
+        account=account,
+        check=check,
+        name=encodable(name or path.stem),
+        model=model or check.model,
+        endpoint=endpoint or check.endpoint,
+        tags={encodable(key): encodable(value) for key, value in (tags or {}).items()},
+        doubts=doubts,
+        keep_input=keep_input and account.keep_input,
+    )
+
+
+def _over_enqueued(check: FileCheck, limit: int | None) -> Iterator[str]:
+    """Yield that a file takes more tokens than may be enqueued at once."""
+    found = estimate(check.characters)
+    if limit is not None and not check.parts and found.tokens > limit:
+        yield (
+            f"{estimate_text(found)}, and {limit:,} may be enqueued: the provider may refuse it; "
+            "--split cuts it into parts that fit"
+        )
+
+
+def requests_of(wanted: SubmitRequest) -> list[SubmitRequest]:
+    """Return a request for each part of a file, the whole as it is where it has none."""
+    parts = wanted.check.parts
+    return [
+        replace(
+            wanted, name=f"{wanted.name} ({number}/{len(parts)})", check=_checked(wanted, part), part=part
+        )
+        for number, part in enumerate(parts, 1)
+    ] or [wanted]
+
+
+def without_room(wanted: SubmitRequest, enqueued: int) -> int:
+    """Return how many of its parts would wait, where so many tokens are enqueued for its model already."""
+    limit, waiting = wanted.account.enqueued_limit, 0
+    for part in requests_of(wanted):
+        tokens = part.estimate.tokens
+        if limit is not None and enqueued and enqueued + tokens > limit:
+            waiting += 1
+        else:
+            enqueued += tokens
+    return waiting
+
+
+def _checked(wanted: SubmitRequest, part: FilePart) -> FileCheck:
+    return replace(
+        wanted.check,
+        requests=part.requests,
+        size=part.size,
+        digest=part.digest,
+        characters=part.characters,
+        parts=(),
+    )
