@@ -64,6 +64,8 @@ class Family:
             if may_be_answered(member.row):
                 row = member.row
                 which = f"{row.public_id}, of the same requests,"
+                if row.queued_here:
+                    return f"{which} waits here to be sent"
                 if row.remote_id is None:
                     return f"{which} is not confirmed; force-fail it if it never was sent"
                 return f"{which} is still {LABELS[row.remote_status]}"

@@ -60,8 +60,8 @@ async def submit(
     """Upload the file, wait until it is processed, and create the batch; nothing is sent twice.
 
     The job and the intent are on disk before the upload. A refusal fails the job; without an answer to the
-    creation it stays pending until a sync finds its key, or ten minutes have passed. Raises ConfigError
-    where the account's settings cannot be used, and `SubmitRefused`.
+    creation it stays pending until a sync finds its key, or ten minutes have passed. Raises SubmitRefused for
+    a retry when another one of the same requests was faster.
     """
     submission = Submission(
         path=wanted.check.path,
@@ -73,10 +73,6 @@ async def submit(
         tags=wanted.tags,
     )
     return await _DirectSubmit(wanted, submission, account, work, sleep).run()
-
-
-class SubmitRefused(JobdashError):
-    """The store refused a submit before anything was sent: another retry of the same requests was faster."""
 
 
 def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
@@ -100,6 +96,10 @@ def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
 def new_submit_key() -> str:
     """Return a key under which a submit is found again at its provider."""
     return secrets.token_hex(_KEY_BYTES)
+
+
+class SubmitRefused(JobdashError):
+    """The store refused a submit before anything was sent: another retry of the same requests was faster."""
 
 
 class SubmitAbandoned(JobdashError):
@@ -315,9 +315,8 @@ class _DirectSubmit(SubmitRun):
                 raise SubmitAbandoned(GIVEN_UP)
             return
         new = new_job(self._wanted, self._caller.origin, self._submission.key)
-        begun = await self._work.store.write(
-            Writer.begin_submit, new, deadline=deadline, bulk=self._wanted.bulk
-        )
+        bulk = self._wanted.bulk
+        begun = await self._work.store.write(Writer.begin_submit, new, deadline=deadline, bulk=bulk)
         if isinstance(begun, Refusal):
             raise SubmitRefused(begun.reason)
         self._row, self._intent = begun

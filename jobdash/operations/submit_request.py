@@ -26,15 +26,14 @@ class SubmitRequest:
     tags: dict[str, str] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     """What a person should confirm before it is sent."""
+    keep_input: bool = True
+    """Keep a copy of the file, with which results are joined and what is missing can be sent again."""
+    part: FilePart | None = None
+    """What of the file it sends; None: all of it."""
     parent_id: int | None = None
     """Retry: the job whose requests these are."""
     bulk: str | None = None
     """Retry: the id of the action that it is a part of."""
-    keep_input: bool = True
-    """Keep a copy of the file, with which results are joined and what is missing can be sent again."""
-
-    part: FilePart | None = None
-    """What of the file it sends; None: all of it."""
 
     @property
     def queues(self) -> bool:

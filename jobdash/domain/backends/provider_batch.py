@@ -176,8 +176,8 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
 
 def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
     if (job.remote_id is None and job.unfinished) or job.gone:
-        why = "gone at its provider; force-fail it first" if job.gone else "its submit is not confirmed yet"
-        return DecisionKind.REFUSED, why
+        why = "it waits here to be sent" if job.queued_here else "its submit is not confirmed yet"
+        return DecisionKind.REFUSED, "gone at its provider; force-fail it first" if job.gone else why
     if job.remote_id is not None and job.remote_status not in TERMINAL and job.gone_at is None:
         there = f"its provider says {LABELS[job.remote_status]}"
         return DecisionKind.REFUSED, f"{there}; cancel it there first, or it is billed twice"

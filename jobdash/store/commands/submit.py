@@ -49,7 +49,8 @@ class SubmitWrites(SnapshotWrites):
                     state = f"still {LABELS[child.status]}" if child.unfinished else LABELS[child.status]
                     return Refusal(f"its requests were sent again as {child.public_id}, {state}", child)
             now = self._clock()
-            row = self._insert_new(connection, new, now)
+            parent = None if new.parent_id is None else self._row(connection, new.parent_id)
+            row = self._insert_new(connection, new, now, family=parent.family if parent else None)
             if new.parent_id is not None:
                 self._set(connection, new.parent_id, superseded_by=row.id)
             self._make_due(connection, row.account)
