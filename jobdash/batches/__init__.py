@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jobdash.batches.models import Batch, BatchFailed, Result
 
-__all__ = ["Batch", "BatchFailed", "Result", "cancel", "get", "list", "results", "submit", "wait"]
+__all__ = ["Batch", "BatchFailed", "Result", "cancel", "get", "list", "results", "resume", "submit", "wait"]
 
 T = TypeVar("T")
 _List = list
@@ -94,6 +94,24 @@ def cancel(batch: str | Batch, *, reason: str | None = None, **settings: Any) ->
     from jobdash.batches import aio
 
     return _run(aio.cancel(batch, reason=reason, **settings))
+
+
+def resume(
+    batch: str | Batch,
+    *,
+    only: Sequence[str] = ("failed", "missing"),
+    requests: str | Path | None = None,
+    **settings: Any,
+) -> Batch:
+    """Send the requests of an ended batch that have no whole answer again; return the new, linked batch.
+
+    ``only`` may name ``cut-off``, too. Results are fetched first: what has an answer is not sent again.
+    ``requests`` is the input file, for a batch of which no copy is here and none is handed out. `BatchFailed`
+    where nothing is left to send, and while the provider still works on it.
+    """
+    from jobdash.batches import aio
+
+    return _run(aio.resume(batch, only=only, requests=requests, **settings))
 
 
 def results(batch: str | Batch, *, partial: bool = False, **settings: Any) -> Iterator[Result]:

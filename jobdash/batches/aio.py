@@ -17,6 +17,7 @@ from jobdash.config.settings import Config, load
 from jobdash.domain.account import Account
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.filter.language import parse
+from jobdash.domain.items import RETRIED, RETRYABLE
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Choices, Decision, DecisionKind
 from jobdash.domain.provider_info import LOCAL
@@ -25,6 +26,7 @@ from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobNotFound, StoreReadOnly, UsageError
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.backends.base import FetchRequest
+from jobdash.operations.batch_family import family_of
 from jobdash.operations.context import OperationContext
 from jobdash.operations.execution import execute
 from jobdash.operations.input_copies import input_copy
@@ -41,7 +43,7 @@ from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.operations.wait import WaitProgress, wait_until
 from jobdash.operations.writer_thread import WriterThread
 
-__all__ = ["cancel", "fetch", "get", "list", "results", "submit", "wait"]
+__all__ = ["cancel", "fetch", "get", "list", "results", "resume", "submit", "wait"]
 
 FACE = "python"
 """Where the log says that something was done."""
@@ -66,6 +68,10 @@ class _Session:
         job = self.browser.job(row.id)
         assert job is not None, "jobs are never deleted"
         return batch_of(job, self.work.clock())
+
+    def family(self, row: JobRow) -> set[str]:
+        """Return the ids of a batch and of those by which it, or what is left of it, was sent again."""
+        return {member.row.public_id for member in family_of(self.browser, row).members}
 
     async def row(self, word: str | Batch) -> JobRow:
         """Return the job that a word names, looked up at the accounts where it is not known here."""
@@ -251,6 +257,36 @@ async def cancel(
     if failed is not None:
         raise BatchFailed(f"{made.name}: {failed}", made)
     return made
+
+
+async def resume(
+    batch: str | Batch,
+    *,
+    only: Sequence[str] = RETRIED,
+    requests: str | Path | None = None,
+    database: str | Path | None = None,
+    config: str | Path | None = None,
+) -> Batch:
+    """Send the requests of a batch that have no whole answer again; see `jobdash.batches.resume`."""
+    if wrong := [part for part in only if part not in RETRYABLE]:
+        raise UsageError(f"only={wrong[0]!r} is not one of {', '.join(RETRYABLE)}")
+    choices = Choices(only=tuple(only), input=None if requests is None else Path(requests))
+    async with _session(database, config) as session:
+        row = await session.row(batch)
+        if row.unfinished and session.config.account(row.account) is not None:
+            await session.syncs.run([row.account])
+            row = await session.row(batch)
+        plan = plan_jobs(Action.RETRY, [row], session.work.situation(), choices, browser=session.browser)
+        (decision,) = plan.decisions
+        if not decision.acts:
+            raise BatchFailed(f"{clean(row.name)}: {decision.reason}", session.batch(row))
+        before = session.family(row)
+        summary = await execute(plan, session.work, lambda _outcome: None)
+        made = session.family(row) - before
+        if not made:
+            reason = _failure(decision, summary.outcomes) or summary.outcomes[0].reason
+            raise BatchFailed(f"{clean(row.name)}: {reason}", session.batch(row))
+        return session.batch(await session.row(made.pop()))
 
 
 def _failure(decision: Decision, outcomes: Sequence[ActionOutcome]) -> str | None:

@@ -13,7 +13,7 @@ from cli_kit import HOUR, Cli
 
 from jobdash import batches
 from jobdash.batches import aio
-from jobdash.demo.emulator import BatchFailure, Ending, ErrorAnswer
+from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, ErrorAnswer
 from jobdash.errors import ConfigError, JobNotFound, UsageError
 
 
@@ -100,6 +100,30 @@ def test_what_is_wrong_is_an_exception_with_a_sentence(cli: Cli) -> None:
     cli.fault(ErrorAnswer(401), "/v1/files", "POST")
     with pytest.raises(ConfigError):
         batches.submit(requests(1), account="openai")
+
+
+def test_what_failed_is_sent_again_as_a_linked_batch(cli: Cli) -> None:
+    made = batches.submit(requests(4), account="openai", name="haikus")
+    cli.emulator.openai.plan = BatchPlan()
+    with pytest.raises(batches.BatchFailed, match="cancel it there first"):
+        batches.resume(made)
+    cli.clock.advance(24 * HOUR)
+    batches.wait(made)
+    with pytest.raises(batches.BatchFailed):
+        batches.resume(made)
+    with pytest.raises(UsageError, match="only='broken'"):
+        batches.resume(made, only=["broken"])
+    cli.emulator.openai.plan = BatchPlan(failures=(BatchFailure(3),))
+    partial = batches.submit(requests(4), account="openai", name="poems")
+    cli.clock.advance(24 * HOUR)
+    batches.wait(partial)
+    child = batches.resume(partial)
+    assert (child.total, child.account) == (3, "openai")
+    assert cli.job(child.id)["parent_id"] == partial.id
+    cli.clock.advance(24 * HOUR)
+    batches.wait(child)
+    again = batches.resume(partial)  # what is left of both
+    assert cli.job(again.id)["parent_id"] == child.id
 
 
 async def test_coroutines_and_functions_do_the_same_where_a_loop_runs(cli: Cli) -> None:
