@@ -73,6 +73,7 @@ SHOTS = (
     Shot("script-light", ("slash", *typed("thumbnails"), "enter", "enter"), (80, 24), "jobdash-light"),
     Shot("script-cancelled", ("slash", *typed("import"), "enter", "enter", "o", "o")),
     Shot("retry", ("slash", *typed("import"), "enter", "r")),
+    Shot("attention", ("8",)),
     Shot("help", ("question_mark",)),
 )
 
@@ -108,7 +109,7 @@ async def shoot(shot: Shot, folder: Path) -> str:
             False,
             folder / f"{shot.name}.db",
             accounts,
-            UiSettings(theme=shot.theme, ascii=False),
+            ui=UiSettings(theme=shot.theme, ascii=False),
         )
         now = int(NOON * 1000)
         opened = open_browser(config.database, lambda: now)

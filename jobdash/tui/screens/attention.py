@@ -168,7 +168,6 @@ class AttentionScreen(LineScreen):
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
         yield Line(id="log-head")
-        yield Line(id="attention-gap")
         yield Line(id="attention-empty")
         yield AttentionList(self.context.symbols, id="attention")
         yield Line(id="keys")
