@@ -213,11 +213,11 @@ def test_an_index_of_other_results_is_made_anew(cli: Cli, tmp_path: Path) -> Non
     batch = cli.add_finished(total=3)
     cli("sync", "--account", "openai")
     cli("fetch", batch, "--out", str(tmp_path / "out"))
-    assert [item["key"] for item in cli.json("show", batch, "--items")["items"]][0] == "request-1"
+    assert cli.json("show", batch, "--items")["items"][0]["key"] == "request-1"
     (folder,) = (tmp_path / "out").iterdir()
     results = folder / "results.jsonl"
     results.write_bytes(results.read_bytes().replace(b"request-1", b"request-9"))  # as long as before
-    assert [item["key"] for item in cli.json("show", batch, "--items")["items"]][0] == "request-9"
+    assert cli.json("show", batch, "--items")["items"][0]["key"] == "request-9"
 
 
 def test_an_index_that_is_gone_or_damaged_is_made_anew(cli: Cli, tmp_path: Path) -> None:
