@@ -209,7 +209,18 @@ def test_fetched_results_are_shown_as_items(cli: Cli, tmp_path: Path) -> None:
     assert cli.json("show", batch, "--items", "--outcome", "waiting")["items"] == []
 
 
-def test_an_index_that_is_gone_old_or_damaged_is_made_anew(cli: Cli, tmp_path: Path) -> None:
+def test_an_index_of_other_results_is_made_anew(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=3)
+    cli("sync", "--account", "openai")
+    cli("fetch", batch, "--out", str(tmp_path / "out"))
+    assert cli.json("show", batch, "--items")["items"][0]["key"] == "request-1"
+    (folder,) = (tmp_path / "out").iterdir()
+    results = folder / "results.jsonl"
+    results.write_bytes(results.read_bytes().replace(b"request-1", b"request-9"))  # as long as before
+    assert cli.json("show", batch, "--items")["items"][0]["key"] == "request-9"
+
+
+def test_an_index_that_is_gone_or_damaged_is_made_anew(cli: Cli, tmp_path: Path) -> None:
     batch = cli.add_finished(total=3)
     cli("sync", "--account", "openai")
     cli("fetch", batch, "--out", str(tmp_path / "out"))
