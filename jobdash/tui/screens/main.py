@@ -122,7 +122,7 @@ class MainScreen(ActionScreen):
         now = asyncio.get_running_loop().time()
         self._check_file()
         if self.attention.due(now):
-            self.run_worker(self._read_attention(), group="attention", exit_on_error=False)
+            self.run_worker(self._read_attention, group="attention", exit_on_error=False)
         if self.view.poll():
             self.attention.changed()
             self._check_schema()
