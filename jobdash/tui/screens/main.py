@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
-from textual import events, on
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.geometry import Size
@@ -122,7 +122,7 @@ class MainScreen(ActionScreen):
         now = asyncio.get_running_loop().time()
         self._check_file()
         if self.attention.due(now):
-            self.run_worker(self._read_attention, group="attention", exit_on_error=False)
+            self._read_attention()
         if self.view.poll():
             self.attention.changed()
             self._check_schema()
@@ -143,6 +143,7 @@ class MainScreen(ActionScreen):
         if rows:
             self.app.post_message(Synced(SyncNews(LOCAL, finished=rows)))
 
+    @work(group="attention", exit_on_error=False)
     async def _read_attention(self) -> None:
         if await self.attention.read():
             self._draw_accounts()
