@@ -231,8 +231,13 @@ def test_a_server_that_hangs_holds_up_neither_a_line_nor_the_end(cli: Cli) -> No
     cli.add(name="first", running=HOUR)
     cli.add(name="second", running=3 * HOUR)
     asked, answered = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        asked.set()
+        answered.wait(60)
+
     with hook() as server:
-        server.before_answer = lambda: (asked.set(), answered.wait(60))
+        server.before_answer = hang
         configure(cli, f'webhook = "{server.url}"')
         cli("watch", "--once")
         watch = cli.start("watch")
