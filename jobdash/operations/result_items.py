@@ -19,7 +19,7 @@ from jobdash.operations.input_copies import input_copy
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.result_folder import INDEX, MISSING, PART, RESULTS, ResultFolder, kept_folder
 from jobdash.operations.result_join import request_key
-from jobdash.providers.json_values import decode, mapping, text, whole
+from jobdash.providers.json_values import decode, decode_line, mapping, text, whole
 from jobdash.providers.registry import find_provider
 from jobdash.store.result_index import Extent, IndexedResult, ResultIndex, write_index
 
@@ -28,6 +28,7 @@ OnBytes = Callable[[int, int], None]
 _REPORTED_EVERY = 1024 * 1024
 _PREVIEW_MOST = 200
 _MESSAGE_MOST = 2_000
+_OUTCOMES = frozenset(ResultOutcome)
 _NESTED_MOST = 12
 _TEXT_FIELDS = ("content", "text", "output_text")
 """Where the APIs have the text of an answer."""
@@ -189,7 +190,7 @@ class _Scan:
 
 def _decoded(line: bytes) -> object:
     try:
-        return decode(line)
+        return decode_line(line)
     except BadResponse:
         return None
 
@@ -201,7 +202,7 @@ def _indexed(key: str, result: Mapping[str, object], extent: Extent, request: Ex
     code, message = text(error.get("code")), text(error.get("message"))
     return IndexedResult(
         key,
-        ResultOutcome(outcome) if outcome in set(ResultOutcome) else ResultOutcome.ERROR,
+        ResultOutcome(outcome) if outcome in _OUTCOMES else ResultOutcome.ERROR,
         extent,
         request,
         whole(result.get("input_tokens")),

@@ -17,7 +17,7 @@ from jobdash.domain.results import ResultCounts, ResultOutcome
 from jobdash.domain.text import clean
 from jobdash.errors import BadResponse
 from jobdash.providers.base import ResultLine
-from jobdash.providers.json_values import decode, mapping
+from jobdash.providers.json_values import decode, decode_line, mapping
 from jobdash.providers.results import ReadLine, result_line
 
 NAMED_KEYS = 20
@@ -132,7 +132,7 @@ def join_results(
 def _scan(index: _Index, number: int, role: str, file: BinaryIO, read: ReadLine) -> None:
     offset = 0
     for place, raw in enumerate(file, 1):
-        line = result_line(raw, where=_where(role, place), read=read)
+        line = result_line(raw, where=_where(role, place), read=read, decode=decode_line)
         if line is not None:
             index.add(line, _Place(number, offset, len(raw), place, line.outcome))
         offset += len(raw)
@@ -165,7 +165,7 @@ def read_requests(file: Path, key_field: str) -> Iterator[tuple[str, bytes]]:
 def request_key(line: bytes, key_field: str) -> str | None:
     """Return the key of a request, a line of an input file; None for a line without one."""
     try:
-        key = mapping(decode(line)).get(key_field)
+        key = mapping(decode_line(line)).get(key_field)
     except BadResponse:
         return None
     return key if isinstance(key, str) else None
@@ -175,10 +175,18 @@ def _line_of(raw: Sequence[RawFile], files: Sequence[BinaryIO], place: _Place, r
     file = files[place.file]
     file.seek(place.offset)
     where = _where(raw[place.file].role, place.number)
-    line = result_line(file.read(place.size), where=where, read=read)
+    content = file.read(place.size)
+    try:
+        text = _as_json(result_line(content, where=where, read=read, decode=decode_line))
+    except ValueError:  # a number beyond the range of a double
+        text = _as_json(result_line(content, where=where, read=read, decode=decode))
+    return text.replace("\x7f", "\\u007f").encode("ascii") + b"\n"
+
+
+def _as_json(line: ResultLine | None) -> str:
+    """Return a result as JSON in ASCII, so that a terminal can show it whatever a model wrote."""
     assert line is not None, "only lines that hold something are indexed"
-    # ASCII, so that a terminal can show it whatever a model wrote.
-    return json.dumps(result_json(line)).replace("\x7f", "\\u007f").encode("ascii") + b"\n"
+    return json.dumps(result_json(line), allow_nan=False)
 
 
 def result_json(line: ResultLine) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
+from pydantic_core import from_json
+
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.errors import FileFaults, OverLimit, UsageError
 from jobdash.providers.input_parts import FilePart, InputLimits, PartCutter
@@ -216,7 +218,7 @@ class InputRules(ABC):
         try:
             text = line.decode()
             self._characters += len(text)
-            value: object = json.loads(text, parse_constant=self._refuse_constant)
+            value = self._value(line, text)
         except UnicodeDecodeError as error:
             self.refuse(f"not UTF-8 (byte {error.start + 1})")
         except json.JSONDecodeError as error:
@@ -227,6 +229,14 @@ class InputRules(ABC):
         if not isinstance(value, dict):
             self._refuse_other_shape()
             self.refuse("not a JSON object")
+        return value
+
+    def _value(self, line: bytes, text: str) -> object:
+        """Return the JSON value of a line, read by the fast parser, or else by the one that tells why not."""
+        try:
+            value: object = from_json(line, allow_inf_nan=False, cache_strings="keys")
+        except ValueError:
+            value = json.loads(text, parse_constant=self._refuse_constant)
         return value
 
     def _refuse_other_shape(self) -> None:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import TypeVar
 
+from pydantic_core import from_json
+
 from jobdash.domain.text import redact
 from jobdash.domain.time import LATEST_MS, in_calendar
 from jobdash.errors import BadResponse
@@ -31,6 +33,19 @@ def decode(content: bytes | str) -> object:
         value: object = json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadResponse(f"{NOT_JSON} ({type(error).__name__})") from None
+    return value
+
+
+def decode_line(line: bytes) -> object:
+    """Return the JSON value of a line of a file, as `decode` does and several times faster.
+
+    But a number beyond the range of a double is an infinity. BadResponse when the line is no JSON.
+    """
+    try:
+        value: object = from_json(line, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        # It refuses some things that people's files have: NaN, lone surrogates, a byte order mark.
+        return decode(line)
     return value
 
 
@@ -74,7 +89,7 @@ def text(value: object) -> str | None:
     """Return a text that holds something and can be written as UTF-8; a lone surrogate becomes ``�``."""
     if not isinstance(value, str) or not value.strip():
         return None
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 _WORDS = (
@@ -109,7 +124,7 @@ def error_words(value: object, depth: int = _DEEPEST) -> str:
 
 def whole(value: object) -> int | None:
     """Return a count: a number ≥ 0, also one written as text (as Google writes 64-bit numbers)."""
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         value = int(value)

@@ -18,7 +18,9 @@ ReadLine = Callable[[Mapping[str, object]], ResultLine | None]
 """Returns a line's answer, None when the object has no key."""
 
 
-def result_line(raw: bytes, *, where: str, read: ReadLine) -> ResultLine | None:
+def result_line(
+    raw: bytes, *, where: str, read: ReadLine, decode: Callable[[bytes], object] = decode
+) -> ResultLine | None:
     """Return one line's answer, None for a blank line.
 
     A line that is no JSON object, or names no request, becomes an error with the made-up key ``where``

@@ -14,6 +14,7 @@ from tests.bench.local import cancelled, commits, items_memory, job_screen, star
 from tests.bench.memory import memory, polls
 from tests.bench.network import cancels, syncs
 from tests.bench.report import Finding, show
+from tests.bench.results import checks, joins, result_index
 from tests.bench.screen import drawing, first_screen, keys
 
 BENCHMARKS: dict[str, Callable[[Path], list[Finding]]] = {
@@ -34,6 +35,9 @@ BENCHMARKS: dict[str, Callable[[Path], list[Finding]]] = {
     "cancelled": cancelled,
     "starts": starts,
     "job_screen": job_screen,
+    "checks": checks,
+    "joins": joins,
+    "result_index": result_index,
 }
 
 

@@ -114,10 +114,19 @@ class Terminal:
 
 def resident_mib(pid: int | str = "self") -> float:
     """Return the resident memory of a process."""
+    return _status_mib(pid, "VmRSS")
+
+
+def peak_mib() -> float:
+    """Return the most resident memory this process has had; getrusage's is that of its parent at first."""
+    return _status_mib("self", "VmHWM")
+
+
+def _status_mib(pid: int | str, what: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{what}:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError("no VmRSS")
+    raise RuntimeError(f"no {what}")
 
 
 def clean_environment(changes: dict[str, str]) -> dict[str, str]:

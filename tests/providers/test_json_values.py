@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +12,17 @@ from hypothesis import strategies as st
 from jobdash.domain.time import local_date
 from jobdash.errors import BadResponse
 from jobdash.providers.gemini.batches import read_job as read_gemini_job
-from jobdash.providers.json_values import decode, items, mapping, readable, rfc3339_ms, text, unix_ms, whole
+from jobdash.providers.json_values import (
+    decode,
+    decode_line,
+    items,
+    mapping,
+    readable,
+    rfc3339_ms,
+    text,
+    unix_ms,
+    whole,
+)
 from jobdash.providers.openai.batches import read_job as read_openai_job
 
 OPENAI_BATCH = {"id": "batch_1", "status": "completed"}
@@ -36,6 +47,30 @@ def test_what_is_no_number_is_not_told() -> None:
         "b": [None, None],
         "c": 1.5,
     }
+
+
+@given(ANYTHING, st.booleans())
+def test_a_line_is_read_as_an_answer_is(value: object, ascii_only: bool) -> None:
+    """Whatever the parser: surrogates, NaN, numbers of any length."""
+    line = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    assert repr(decode_line(line)) == repr(decode(line))
+
+
+@given(st.binary() | st.text(alphabet='[]{}:,"\\udnull0123456789.eE+-NaInfity \ufeff').map(str.encode))
+def test_a_damaged_line_is_read_as_an_answer_is(line: bytes) -> None:
+    try:
+        expected = decode(line)
+    except BadResponse:
+        with pytest.raises(BadResponse):
+            decode_line(line)
+    else:
+        assert repr(decode_line(line)).replace("-inf", "None").replace("inf", "None") == repr(expected)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b"nope", b"1" * 10_000])
+def test_a_line_that_is_no_json(content: bytes) -> None:
+    with pytest.raises(BadResponse):
+        decode_line(content)
 
 
 @pytest.mark.parametrize(

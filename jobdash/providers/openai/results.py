@@ -55,5 +55,6 @@ def token_counts(usage: Mapping[str, object]) -> dict[str, int | None]:
     }
 
 
-def _tokens(usage: Mapping[str, object], *names: str) -> int | None:
-    return next((number for name in names if (number := whole(usage.get(name))) is not None), None)
+def _tokens(usage: Mapping[str, object], name: str, other: str) -> int | None:
+    number = whole(usage.get(name))
+    return whole(usage.get(other)) if number is None else number
