@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,18 +174,20 @@ class _Scan:
         start = 0
         with path.open("rb") as file:
             for line in file:
-                yield Extent(start, len(line)), line
-                start += len(line)
-                self._report(len(line))
+                size = len(line)
+                yield Extent(start, size), line
+                start += size
+                self._read += size
+                if self._read - self._reported >= _REPORTED_EVERY or self._read >= self._size:
+                    self._report()
 
-    def _report(self, size: int) -> None:
-        self._read += size
-        if self._read - self._reported >= _REPORTED_EVERY or self._read >= self._size:
-            self._reported = self._read
-            if self._on_bytes is not None:
-                self._on_bytes(self._read, self._size)
-            if self._stop is not None and self._stop.is_set():
-                raise NotIndexed("stopped")
+    def _report(self) -> None:
+        """Report how far the pass is; raise NotIndexed once it should stop."""
+        self._reported = self._read
+        if self._on_bytes is not None:
+            self._on_bytes(self._read, self._size)
+        if self._stop is not None and self._stop.is_set():
+            raise NotIndexed("stopped")
 
 
 def _decoded(line: bytes) -> object:
@@ -225,12 +227,15 @@ def _text_in(value: object, depth: int) -> str | None:
         for name in _TEXT_FIELDS:
             if isinstance(found := value.get(name), str) and found.strip():
                 return found
-        parts: Iterator[object] = iter(value.values())
+        parts: Iterable[object] = value.values()
     elif isinstance(value, list):
-        parts = iter(value)
+        parts = value
     else:
         return None
-    return next((found for part in parts if (found := _text_in(part, depth + 1))), None)
+    for part in parts:
+        if isinstance(part, (dict, list)) and (found := _text_in(part, depth + 1)) is not None:
+            return found
+    return None
 
 
 def item_texts(files: ResultFiles, request: Extent | None, answer: Extent | None) -> ItemTexts:
