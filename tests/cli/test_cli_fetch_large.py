@@ -12,6 +12,7 @@ import pytest
 from cli_kit import KEYS, ROOT, Cli
 
 from jobdash.demo.emulator.batch import UploadedFile
+from jobdash.demo.emulator.openai_view import INPUT_TOKENS, OUTPUT_TOKENS
 
 REQUESTS = 50_000
 ANSWER = 4_000
@@ -38,7 +39,7 @@ def peak_of_fetch(cli: Cli, batch: str, out: Path) -> int:
 def line(number: int) -> bytes:
     body = {
         "choices": [{"finish_reason": "stop", "message": {"content": "x" * ANSWER}}],
-        "usage": {"prompt_tokens": 2, "completion_tokens": 3},
+        "usage": {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS},
     }
     response = {"status_code": 200, "body": body}
     return json.dumps({"custom_id": f"request-{number}", "response": response}).encode() + b"\n"
@@ -60,7 +61,8 @@ def test_fifty_thousand_requests_take_no_more_memory_than_a_few(cli: Cli, tmp_pa
 
     job = cli.job(large)
     assert job["results"] == {"ok": REQUESTS, "error": 0, "cut_off": 0, "missing": 0}
-    assert (job["input_tokens"], job["output_tokens"]) == (2 * REQUESTS, 3 * REQUESTS)
+    assert job["input_tokens"] == INPUT_TOKENS * REQUESTS
+    assert job["output_tokens"] == OUTPUT_TOKENS * REQUESTS
     with (Path(job["results_folder"]) / "results.jsonl").open() as file:
         assert [json.loads(each)["key"] for each in (next(file), next(file))] == ["request-1", "request-2"]
     assert peak - floor < 64, f"{peak} MiB, {floor} MiB for a small one"

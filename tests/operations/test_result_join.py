@@ -62,7 +62,8 @@ def joined(raw: bytes, keys: list[str]) -> tuple[JoinedResults, list[dict[str, A
             missing=missing,
             total=len(keys),
         )
-        assert results.getvalue().isascii() and b"\x7f" not in results.getvalue()
+        assert results.getvalue().isascii()
+        assert b"\x7f" not in results.getvalue()
         lines = [json.loads(line) for line in results.getvalue().splitlines()]
         return found, lines, missing.getvalue(), answers.read_bytes()
 
