@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
-from pydantic_core import from_json
-
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.errors import FileFaults, OverLimit, UsageError
 from jobdash.providers.input_parts import FilePart, InputLimits, PartCutter
+from jobdash.providers.json_values import parse_line
 from jobdash.providers.registry import bundled, load_object
 
 MOST_FAULTS = 50
@@ -234,10 +233,10 @@ class InputRules(ABC):
     def _value(self, line: bytes, text: str) -> object:
         """Return the JSON value of a line, read by the fast parser, or else by the one that tells why not."""
         try:
-            value: object = from_json(line, allow_inf_nan=False, cache_strings="keys")
+            return parse_line(line)
         except ValueError:
-            value = json.loads(text, parse_constant=self._refuse_constant)
-        return value
+            value: object = json.loads(text, parse_constant=self._refuse_constant)
+            return value
 
     def _refuse_other_shape(self) -> None:
         """Refuse a file that is JSON, but does not have one object a line."""

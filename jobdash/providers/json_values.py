@@ -6,10 +6,9 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache, partial
 from math import isfinite
 from typing import TypeVar
-
-from pydantic_core import from_json
 
 from jobdash.domain.text import redact
 from jobdash.domain.time import LATEST_MS, in_calendar
@@ -42,11 +41,26 @@ def decode_line(line: bytes) -> object:
     But a number beyond the range of a double is an infinity. BadResponse when the line is no JSON.
     """
     try:
-        value: object = from_json(line, allow_inf_nan=False, cache_strings="keys")
+        return parse_line(line)
     except ValueError:
-        # It refuses some things that people's files have: NaN, lone surrogates, a byte order mark.
         return decode(line)
-    return value
+
+
+def parse_line(line: bytes) -> object:
+    """Return the JSON value of a line by the fast parser.
+
+    ValueError for what is no JSON, and for things that people's files have nevertheless: NaN, lone
+    surrogates, a byte order mark.
+    """
+    return _fast_parser()(line)
+
+
+@cache
+def _fast_parser() -> Callable[[bytes], object]:
+    # Imported with the first line: the first screen would wait for it.
+    from pydantic_core import from_json
+
+    return partial(from_json, allow_inf_nan=False, cache_strings="keys")
 
 
 def _no_number(_name: str) -> None:
