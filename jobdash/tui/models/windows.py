@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobdash.domain.items import ItemRow, ItemStatus
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab, tab_number
-from jobdash.operations.item_source import ItemSource
 from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Scope, Sort, SortKey
+
+if TYPE_CHECKING:
+    # With it come the files of results, which the first screen does not read.
+    from jobdash.operations.item_source import ItemSource
 
 SLACK = 40
 """Rows read beyond those requested, in the direction of travel."""
