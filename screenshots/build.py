@@ -39,6 +39,8 @@ NOON = 1_795_175_000.0
 FONT = "DejaVu Sans Mono"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DEADLINE_S = 30.0
+JOBS, NEED_ATTENTION = 43, 12
+"""Of the demo, after its first sync."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,10 @@ async def shoot(shot: Shot, folder: Path) -> str:
         context = DashboardContext.of(config, opened.browser, None, lambda: now, demo=True)
         app = JobdashApp(context)
         async with app.run_test(size=shot.size, notifications=True) as pilot:
-            await until(pilot, lambda: app.main.view.model.counts.total == 43)
+            await until(pilot, lambda: app.main.view.model.counts.total == JOBS)
             await until(pilot, lambda: all(h.first_sync_done for h in context.browser.accounts()))
+            # Read again some seconds after the sync: a picture made before it would show fewer.
+            await until(pilot, lambda: len(app.main.attention.found) == NEED_ATTENTION)
             await pilot.pause(0.6)
             for key in shot.keys:
                 await pilot.press(key)

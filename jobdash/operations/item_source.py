@@ -39,7 +39,7 @@ class ItemSource(Protocol):
 
 
 class StoredItems:
-    """The items that a store keeps: those of a script, and the failed requests a provider has told."""
+    """The items that a store keeps: those of a script, and the failed requests a provider has reported."""
 
     outcomes: tuple[ItemStatus, ...] = (
         ItemStatus.OK,

@@ -1,6 +1,6 @@
 """The queue of submits: parts of a file, and batches that wait for room under an enqueued limit.
 
-What waits is in the store, its input beside it, so that whoever polls the account sends it.
+What waits is in the store, its input beside it, so that any process that polls the account sends it.
 """
 
 from __future__ import annotations

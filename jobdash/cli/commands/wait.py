@@ -29,7 +29,7 @@ def command(
     """Wait until all of these jobs have ended; progress is told on stderr.
 
     Exit code 0 when all ended well, 1 otherwise, 7 when the time is up. Works with and without a dashboard
-    running: whoever's turn it is asks the providers.
+    running: they take turns to ask the providers.
     """
     from jobdash.cli.wait_output import wait_for
 

@@ -28,7 +28,7 @@ def backend(rules: BackendRules) -> Backend:
 
 
 def workers(browser: Browser, rows: Iterable[JobRow], *, starting: bool = True) -> dict[int, WorkerProcess]:
-    """Return, by id, what is known here of the processes behind jobs, whoever runs them."""
+    """Return, by id, what is known here of the processes behind jobs of every backend."""
     found: dict[int, WorkerProcess] = {}
     for rules, own in grouped(rows):
         found |= backend(rules).workers(browser, own, starting=starting)

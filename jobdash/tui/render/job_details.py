@@ -134,11 +134,11 @@ class BatchView:
         parts = [("ok", row.succeeded), ("failed", row.failed), ("expired", row.expired)]
         counts = [f"{number:,} {word}" for word, number in parts if number]
         total = "" if row.total is None else f" of {row.total:,} requests"
-        told = [f"{', '.join(counts)}{total}, as its provider counts"] if counts else []
+        counted = [f"{', '.join(counts)}{total}, as its provider counts"] if counts else []
         if row.remote_id is None or row.remote_status not in TERMINAL:
-            return "No results yet", [*told, "they can be fetched when it has ended"]
+            return "No results yet", [*counted, "they can be fetched when it has ended"]
         asks = ["e asks which requests failed"] if worth_asking(job) else []
-        return "Its results are not here", [*told, "d fetches them", *asks]
+        return "Its results are not here", [*counted, "d fetches them", *asks]
 
 
 def head_spans(row: JobRow, now: int, symbols: Symbols) -> tuple[list[Span], list[Span]]:
