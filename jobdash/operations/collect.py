@@ -40,7 +40,7 @@ from jobdash.operations.result_folder import (
     kept_folder,
 )
 from jobdash.operations.result_formats import convert_results
-from jobdash.operations.result_join import JoinedResults, RawFile, join_results
+from jobdash.operations.result_join import BUFFER, JoinedResults, RawFile, join_results
 from jobdash.providers.registry import find_provider, load_object
 from jobdash.store.writer import Writer
 
@@ -223,8 +223,8 @@ class _Collection:
 
     def _join(self, raw: Sequence[RawFile], requests: Path | None) -> JoinedResults:
         with (
-            os.fdopen(new_private_file(self._folder.part(RESULTS)), "wb") as results,
-            os.fdopen(new_private_file(self._folder.part(MISSING)), "wb") as missing,
+            os.fdopen(new_private_file(self._folder.part(RESULTS)), "wb", buffering=BUFFER) as results,
+            os.fdopen(new_private_file(self._folder.part(MISSING)), "wb", buffering=BUFFER) as missing,
         ):
             joined = join_results(
                 raw,
@@ -233,6 +233,7 @@ class _Collection:
                 requests=requests,
                 key_field=self._info.request_fields[0],
                 missing=missing,
+                spool=self._folder.path,
                 total=self._row.total,
             )
             for file in (results, missing):

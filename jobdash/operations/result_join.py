@@ -1,27 +1,33 @@
 """Join the raw lines of a batch's results with its requests, by key, in bounded memory.
 
-What is held of a result is its key and its place in the raw file: some 300 bytes, whatever its answer.
+One pass over the raw files reads each line and writes its result into a spool, a file without a name; results
+are copied from there in the order of the requests. What is held of a result is its key and its place in the
+spool: some 250 bytes, whatever its answer.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from jobdash.domain.remote_job import RemoteError
 from jobdash.domain.results import ResultCounts, ResultOutcome
 from jobdash.domain.text import clean
 from jobdash.errors import BadResponse
 from jobdash.providers.base import ResultLine
-from jobdash.providers.json_values import decode, decode_line, mapping
+from jobdash.providers.json_values import decode_line, mapping
 from jobdash.providers.results import ReadLine, result_line
 
 NAMED_KEYS = 20
 """Odd keys that are named one by one; all are counted."""
+BUFFER = 1024 * 1024
+"""Bytes that are read or written at once: lines of some kilobytes would each be a call of the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +50,16 @@ class JoinedResults:
 
 
 class _Place(NamedTuple):
-    file: int
+    """Where a result is in the spool."""
+
     offset: int
     size: int
-    number: int
     outcome: ResultOutcome
 
 
 @dataclass
 class _Index:
-    """Where the results are, by key."""
+    """Where the results are in the spool, by key."""
 
     places: dict[str, _Place] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
@@ -98,20 +104,21 @@ def join_results(
     requests: Path | None,
     key_field: str,
     missing: BinaryIO,
+    spool: Path,
     total: int | None,
 ) -> JoinedResults:
     """Write each request's result as a line of JSON into ``results``; return the counts.
 
     With ``requests``, the input file, results stand in its order, and the lines of requests without a result
     are written into ``missing``; else they stand in the order of their arrival, and ``total`` tells how many
-    are missing. Raises OSError.
+    are missing. The spool is in the folder ``spool``. Raises OSError.
     """
     index = _Index()
-    with ExitStack() as stack:
-        files = [stack.enter_context(each.path.open("rb")) for each in raw]
-        for number, (each, file) in enumerate(zip(raw, files, strict=True)):
-            _scan(index, number, each.role, file, read)
-        found: dict[ResultOutcome, int] = dict.fromkeys(ResultOutcome, 0)
+    found: dict[ResultOutcome, int] = dict.fromkeys(ResultOutcome, 0)
+    with tempfile.TemporaryFile(dir=spool, buffering=BUFFER) as file:
+        for each in raw:
+            _scan(index, each, file, read)
+        file.flush()
         for key, line in _in_order(index, requests, key_field):
             place = index.places.pop(key, None)
             if place is None:
@@ -119,7 +126,7 @@ def join_results(
                 found[ResultOutcome.MISSING] += 1
                 continue
             found[place.outcome] += 1
-            results.write(_line_of(raw, files, place, read))
+            results.write(os.pread(file.fileno(), place.size, place.offset))
     for key in index.places:
         index.add_unknown(key)
     return JoinedResults(
@@ -129,17 +136,19 @@ def join_results(
     )
 
 
-def _scan(index: _Index, number: int, role: str, file: BinaryIO, read: ReadLine) -> None:
-    offset = 0
-    for place, raw in enumerate(file, 1):
-        line = result_line(raw, where=_where(role, place), read=read, decode=decode_line)
-        if line is not None:
-            index.add(line, _Place(number, offset, len(raw), place, line.outcome))
-        offset += len(raw)
-
-
-def _where(role: str, number: int) -> str:
-    return f"line {number} of the {role} file"
+def _scan(index: _Index, raw: RawFile, spool: IO[bytes], read: ReadLine) -> None:
+    """Write the results of a raw file into the spool."""
+    offset = spool.tell()
+    with raw.path.open("rb", buffering=BUFFER) as lines:
+        for number, content in enumerate(lines, 1):
+            where = f"line {number} of the {raw.role} file"
+            line = result_line(content, where=where, read=read, decode=decode_line)
+            if line is None:
+                continue
+            rendered = render_result(line)
+            spool.write(rendered)
+            index.add(line, _Place(offset, len(rendered), line.outcome))
+            offset += len(rendered)
 
 
 def _in_order(index: _Index, requests: Path | None, key_field: str) -> Iterator[tuple[str, bytes]]:
@@ -154,7 +163,7 @@ def _in_order(index: _Index, requests: Path | None, key_field: str) -> Iterator[
 def read_requests(file: Path, key_field: str) -> Iterator[tuple[str, bytes]]:
     """Yield the keys of an input file with their lines, the first of each key. Raises OSError."""
     seen: set[str] = set()
-    with file.open("rb") as lines:
+    with file.open("rb", buffering=BUFFER) as lines:
         for line in lines:
             key = request_key(line, key_field)
             if key is not None and key not in seen:
@@ -171,22 +180,27 @@ def request_key(line: bytes, key_field: str) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def _line_of(raw: Sequence[RawFile], files: Sequence[BinaryIO], place: _Place, read: ReadLine) -> bytes:
-    file = files[place.file]
-    file.seek(place.offset)
-    where = _where(raw[place.file].role, place.number)
-    content = file.read(place.size)
+def render_result(line: ResultLine) -> bytes:
+    """Return a result as a line of JSON in ASCII, so that a terminal can show it whatever a model wrote.
+
+    A number that JSON has no word for is null.
+    """
+    values = result_json(line)
     try:
-        text = _as_json(result_line(content, where=where, read=read, decode=decode_line))
-    except ValueError:  # a number beyond the range of a double
-        text = _as_json(result_line(content, where=where, read=read, decode=decode))
-    return text.replace("\x7f", "\\u007f").encode("ascii") + b"\n"
+        content = _to_json()(values, inf_nan_mode="null")
+        if not content.isascii():
+            content = _to_json()(values, inf_nan_mode="null", ensure_ascii=True)
+    except ValueError:  # a lone surrogate, or nested deeply
+        content = json.dumps(values, allow_nan=False).encode("ascii")
+    return content.replace(b"\x7f", b"\\u007f") + b"\n"
 
 
-def _as_json(line: ResultLine | None) -> str:
-    """Return a result as JSON in ASCII, so that a terminal can show it whatever a model wrote."""
-    assert line is not None, "only lines that hold something are indexed"
-    return json.dumps(result_json(line), allow_nan=False)
+@cache
+def _to_json() -> Callable[..., bytes]:
+    # Imported with the first result: the first screen would wait for it.
+    from pydantic_core import to_json
+
+    return to_json
 
 
 def result_json(line: ResultLine) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
@@ -45,8 +45,7 @@ class Submission:
     """The file asks for embeddings, where these have a call of their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResultLine:
+class ResultLine(NamedTuple):
     """One request's answer: ``body`` when it succeeded, ``error`` when not; never both."""
 
     key: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from jobdash.domain.remote_job import RemoteError
 from jobdash.errors import BadResponse
@@ -42,8 +41,7 @@ def unreadable(where: str) -> ResultLine:
     return ResultLine(f"({where})", None, error, readable=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """How an answer ended, and what it took; None where the provider does not report it."""
 
     finish_reason: str | None = None
@@ -79,8 +77,8 @@ def unwrapped(body: object) -> object:
     """Return a body that a compatible server wrapped into a JSON string as what it means."""
     if isinstance(body, str):
         try:
-            inner: object = json.loads(body)
-        except (ValueError, RecursionError):
+            inner = decode(body)
+        except BadResponse:
             return body
         return inner if isinstance(inner, (dict, list)) else body
     return body

@@ -60,6 +60,7 @@ def joined(raw: bytes, keys: list[str]) -> tuple[JoinedResults, list[dict[str, A
             requests=requests,
             key_field="custom_id",
             missing=missing,
+            spool=Path(place),
             total=len(keys),
         )
         assert results.getvalue().isascii()
@@ -101,6 +102,21 @@ def test_a_number_json_has_no_word_for_is_null_in_the_results(number: bytes, rea
     line = b'{"custom_id": "row-0", "response": {"status_code": 200, "body": {"logprob": %s}}}\n' % number
     _, results, _, _ = joined(line, ["row-0"])
     assert [line["response"] for line in results] == [{"logprob": read}]
+
+
+@pytest.mark.parametrize("deep", [100, 300, 700])
+def test_an_answer_may_be_nested_deeply(deep: int) -> None:
+    body = b'{"a":' * deep + b"1" + b"}" * deep
+    line = b'{"custom_id": "row-0", "response": {"status_code": 200, "body": %s}}\n' % body
+    _, results, _, _ = joined(line, ["row-0"])
+    assert results[0]["response"] == json.loads(body)
+
+
+def test_a_body_that_is_json_text_is_read_as_what_it_means() -> None:
+    body = json.dumps('{"text": "\\ud800", "logprob": NaN}')
+    line = b'{"custom_id": "row-0", "response": {"status_code": 200, "body": %s}}\n' % body.encode()
+    _, results, _, _ = joined(line, ["row-0"])
+    assert results[0]["response"] == {"text": "\ud800", "logprob": None}
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\u2028", "\x7f\x1b[31m", "日本"])

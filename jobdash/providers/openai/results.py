@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jobdash.providers.base import ResultLine
 from jobdash.providers.json_values import items, mapping, text, whole
@@ -33,13 +33,18 @@ def _completion(body: Mapping[str, object]) -> Completion:
     reasons = [text(mapping(choice).get("finish_reason")) for choice in items(body.get("choices"))]
     if body.get("status") == "incomplete":  # of /v1/responses
         reasons.append(text(mapping(body.get("incomplete_details")).get("reason")) or "length")
-    cut = next((reason for reason in reasons if reason in _CUT_OFF), None)
-    usage = mapping(body.get("usage"))
-    return Completion(
-        finish_reason=cut or next((reason for reason in reasons if reason), None),
-        cut_off=cut is not None,
-        **token_counts(usage),
-    )
+    reason = _first(reasons)
+    return Completion(reason, reason in _CUT_OFF, **token_counts(mapping(body.get("usage"))))
+
+
+def _first(reasons: Sequence[str | None]) -> str | None:
+    """Return the first reason of an answer that is not whole, else the first of all."""
+    first: str | None = None
+    for reason in reasons:
+        if reason in _CUT_OFF:
+            return reason
+        first = first or reason
+    return first
 
 
 def token_counts(usage: Mapping[str, object]) -> dict[str, int | None]:
