@@ -18,7 +18,7 @@ from jobdash.errors import BadResponse, JobdashError, StoreError
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.result_folder import INDEX, MISSING, PART, RESULTS, ResultFolder, kept_folder
-from jobdash.operations.result_join import request_key
+from jobdash.operations.result_join import BUFFER, request_key
 from jobdash.providers.json_values import decode, decode_line, mapping, text, whole
 from jobdash.providers.registry import find_provider
 from jobdash.store.result_index import Extent, IndexedResult, ResultIndex, write_index
@@ -28,7 +28,8 @@ OnBytes = Callable[[int, int], None]
 _REPORTED_EVERY = 1024 * 1024
 _PREVIEW_MOST = 200
 _MESSAGE_MOST = 2_000
-_OUTCOMES = frozenset(ResultOutcome)
+_OUTCOMES = frozenset(map(str, ResultOutcome))
+_ERROR, _MISSING = str(ResultOutcome.ERROR), str(ResultOutcome.MISSING)
 _NESTED_MOST = 12
 _TEXT_FIELDS = ("content", "text", "output_text")
 """Where the APIs have the text of an answer."""
@@ -160,7 +161,7 @@ class _Scan:
         here = self._files.requests is not None
         for key, extent in self._requests(self._files.folder.file(MISSING)):
             place = requests.get(key) if here else extent
-            yield IndexedResult(key, ResultOutcome.MISSING, None, place, None, None, None, None, None)
+            yield IndexedResult(key, _MISSING, None, place, None, None, None, None, None)
 
     def _requests(self, file: Path | None) -> Iterator[tuple[str, Extent]]:
         if file is None or not file.exists():
@@ -172,7 +173,7 @@ class _Scan:
 
     def _lines(self, path: Path) -> Iterator[tuple[Extent, bytes]]:
         start = 0
-        with path.open("rb") as file:
+        with path.open("rb", buffering=BUFFER) as file:
             for line in file:
                 size = len(line)
                 yield Extent(start, size), line
@@ -204,7 +205,7 @@ def _indexed(key: str, result: Mapping[str, object], extent: Extent, request: Ex
     code, message = text(error.get("code")), text(error.get("message"))
     return IndexedResult(
         key,
-        ResultOutcome(outcome) if outcome in _OUTCOMES else ResultOutcome.ERROR,
+        outcome if outcome in _OUTCOMES else _ERROR,
         extent,
         request,
         whole(result.get("input_tokens")),

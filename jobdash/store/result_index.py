@@ -5,9 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from jobdash.domain.failures import KEYS_OF_A_GROUP, FailureGroup
 from jobdash.domain.items import BATCH_OUTCOMES, ItemErrorGroup, ItemErrors, ItemRow, ItemStatus
@@ -33,20 +32,22 @@ Places = dict[ItemStatus | None, "array[int]"]
 _ESCAPE = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """The place of a line in a file, in bytes."""
 
     start: int
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class IndexedResult:
+_NOWHERE = (None, None)
+
+
+class IndexedResult(NamedTuple):
     """One request of a batch, and where its answer and the request itself are; None: nowhere here."""
 
     key: str
-    outcome: ResultOutcome
+    outcome: str
+    """The value of a `ResultOutcome`."""
     answer: Extent | None
     request: Extent | None
     input_tokens: int | None
@@ -71,22 +72,8 @@ def write_index(path: Path, facts: Mapping[str, str], results: Iterable[IndexedR
 
 
 def _values(seq: int, result: IndexedResult) -> tuple[Any, ...]:
-    places = [
-        value
-        for extent in (result.answer, result.request)
-        for value in ((None, None) if extent is None else (extent.start, extent.size))
-    ]
-    return (
-        seq,
-        result.key,
-        str(result.outcome),
-        *places,
-        result.input_tokens,
-        result.output_tokens,
-        result.preview,
-        result.code,
-        result.message,
-    )
+    key, outcome, answer, request, *others = result
+    return (seq, key, outcome, *(answer or _NOWHERE), *(request or _NOWHERE), *others)
 
 
 class ResultIndex:
