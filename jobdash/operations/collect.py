@@ -26,7 +26,6 @@ from jobdash.operations.cancel import error_text
 from jobdash.operations.context import AccountClient
 from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles
 from jobdash.operations.input_copies import input_copy
-from jobdash.operations.pricing import price_stale
 from jobdash.operations.private_files import new_private_file
 from jobdash.operations.result_folder import (
     FORMATS,
@@ -35,9 +34,9 @@ from jobdash.operations.result_folder import (
     RAW,
     RESULTS,
     ResultFolder,
-    file_facts,
     folder_of,
     kept_folder,
+    synced_facts,
 )
 from jobdash.operations.result_formats import convert_results
 from jobdash.operations.result_join import BUFFER, JoinedResults, RawFile, join_results
@@ -116,7 +115,7 @@ class _Collection:
         name = FORMATS.get(self._request.format)
         if name is not None and name not in manifest["files"]:
             await asyncio.to_thread(self._convert, self._folder.file(RESULTS))
-            files = manifest["files"] | await asyncio.to_thread(self._facts, [name])
+            files = manifest["files"] | await asyncio.to_thread(self._synced, [name])
             await asyncio.to_thread(self._folder.publish, [name], manifest | {"files": files})
         if self._request.record and self._row.collected is None:
             await self._record(counts)
@@ -132,14 +131,13 @@ class _Collection:
                 self._row, ActionResult.SKIPPED, self._nothing(remote), refused=remote.status not in TERMINAL
             )
         requests, source = await self._requests(details, remote, caller)
-        joined = await asyncio.to_thread(self._join, raw, requests)
-        names = [*(RAW[each.role] for each in raw), RESULTS, *([MISSING] if requests is not None else [])]
-        if (converted := FORMATS.get(self._request.format)) is not None:
-            await asyncio.to_thread(self._convert, self._folder.part(RESULTS))
-            names.append(converted)
+        # The disk writes what was downloaded while it is joined.
+        joined, files = await asyncio.gather(
+            asyncio.to_thread(self._join, raw, requests),
+            asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]),
+        )
         manifest = self._manifest(remote, joined, source)
-        manifest["files"] = await asyncio.to_thread(self._facts, names)
-        await asyncio.to_thread(self._folder.publish, names, manifest)
+        await asyncio.to_thread(self._publish, manifest, files, known=requests is not None)
         if self._request.record and manifest["complete"]:
             await self._record(joined.counts)
         words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._note]
@@ -148,11 +146,9 @@ class _Collection:
         return self._done(joined.counts, ActionResult.DONE, ", ".join(filter(None, words)))
 
     async def _record(self, counts: ResultCounts) -> None:
-        """Write that the results are here, and what the batch cost where their tokens say so."""
-        work = self._request.work
-        await work.store.write(Writer.set_collected, self._row.id, self._folder.path, counts)
-        with closing(self._request.open_browser()) as browser:
-            await price_stale(browser, work.store, work.prices)
+        """Write that the results are here."""
+        store = self._request.work.store
+        await store.write(Writer.set_collected, self._row.id, self._folder.path, counts)
 
     def _details(self) -> JobDetails:
         with closing(self._request.open_browser()) as browser:
@@ -226,7 +222,7 @@ class _Collection:
             os.fdopen(new_private_file(self._folder.part(RESULTS)), "wb", buffering=BUFFER) as results,
             os.fdopen(new_private_file(self._folder.part(MISSING)), "wb", buffering=BUFFER) as missing,
         ):
-            joined = join_results(
+            return join_results(
                 raw,
                 load_object(self._info.result_reader),
                 results,
@@ -236,16 +232,22 @@ class _Collection:
                 spool=self._folder.path,
                 total=self._row.total,
             )
-            for file in (results, missing):
-                file.flush()
-                os.fsync(file.fileno())
-        return joined
+
+    def _publish(self, manifest: dict[str, Any], files: dict[str, Any], *, known: bool) -> None:
+        """Let the files that were downloaded and what was made of them appear in the folder."""
+        names = [RESULTS, *([MISSING] if known else [])]
+        if (converted := FORMATS.get(self._request.format)) is not None:
+            self._convert(self._folder.part(RESULTS))
+            names.append(converted)
+        files = files | self._synced(names)
+        self._folder.publish(list(files), manifest | {"files": files})
 
     def _convert(self, results: Path) -> None:
         convert_results(results, self._folder.part(FORMATS[self._request.format]), self._request.format)
 
-    def _facts(self, names: Sequence[str]) -> dict[str, Any]:
-        return {name: asdict(file_facts(self._folder.part(name))) for name in names}
+    def _synced(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return the facts of files, as the manifest has them, once they are on disk."""
+        return {name: asdict(synced_facts(self._folder.part(name))) for name in names}
 
     def _manifest(self, remote: RemoteJob, joined: JoinedResults, source: str | None) -> dict[str, Any]:
         """Return what the manifest says, its files apart."""

@@ -50,7 +50,7 @@ class ResultsExpireAt(Request[int | None]):
 
 @dataclass(frozen=True, slots=True)
 class Download(Request[int]):
-    """A file of a batch, streamed into ``target``, which is on disk when this is answered; answers its size.
+    """A file of a batch, streamed into ``target``; answers its size.
 
     A second try begins anew: what of the file is there is overwritten. Raises OSError when it cannot be
     written, NotSent when ``stop`` is set meanwhile.
@@ -88,8 +88,6 @@ class Download(Request[int]):
                     if size - reported >= _REPORTED_EVERY:
                         reported = size
                         self.on_bytes(size)
-            file.flush()
-            await asyncio.to_thread(os.fsync, file.fileno())
         self.on_bytes(size)
         return size
 

@@ -126,7 +126,7 @@ def _listed(price_id: str, name: str, step: int) -> tuple[ModelPrice, ModelPrice
     Of a model without a batch price the table silently gives the full one for it. None for an unknown model.
     """
     moment = utc_date(step * _STEP_MS)
-    if moment is None:
+    if moment is None or not _is_listed(price_id, name):
         return None
     from genai_prices import Usage, calc_price
 
@@ -140,10 +140,19 @@ def _listed(price_id: str, name: str, step: int) -> tuple[ModelPrice, ModelPrice
         )
         return found.model_price
 
+    return price(_BATCH), price(None)
+
+
+@lru_cache(maxsize=4_096)
+def _is_listed(price_id: str, name: str) -> bool:
+    """Whether the table has a model. It looks through all of them, each time, for one that it has not."""
+    from genai_prices.data_snapshot import get_snapshot
+
     try:
-        return price(_BATCH), price(None)
+        get_snapshot().find_provider_model(name, None, price_id, None)
     except LookupError:  # no such model, or no such provider
-        return None
+        return False
+    return True
 
 
 def _request_tokens(row: JobRow) -> int:

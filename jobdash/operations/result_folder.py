@@ -233,10 +233,11 @@ class ResultFolder:
         return len(there)
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
+        from pydantic_core import to_json
+
         part = self.part(MANIFEST)
-        with os.fdopen(new_private_file(part), "w", encoding="utf-8") as file:
-            json.dump(manifest, file, indent=1)
-            file.write("\n")
+        with os.fdopen(new_private_file(part), "wb") as file:
+            file.write(to_json(manifest, indent=1) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         part.replace(self.file(MANIFEST))
@@ -247,6 +248,13 @@ class ResultFolder:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def synced_facts(path: Path) -> FileFacts:
+    """Return the size and the SHA-256 of a file once it is on disk. Raises OSError."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return file_facts(path)
 
 
 def file_facts(path: Path) -> FileFacts:

@@ -1,14 +1,20 @@
-"""Fetching the results of jobs, one after another."""
+"""Fetching the results of jobs, several at a time."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import closing
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.backends.registry import backend_of
+from jobdash.operations.pricing import price_stale
 from jobdash.operations.rate_limiter import CancelToken
+
+_AT_ONCE = 32
+"""Jobs that are fetched side by side; their requests wait for each other in their account's rate limiter."""
 
 
 async def fetch(
@@ -17,16 +23,36 @@ async def fetch(
     report: Callable[[FetchedResults], None] = lambda _one: None,
     stop: CancelToken | None = None,
 ) -> list[FetchedResults]:
-    """Write the results of jobs into files; ``report`` is called with each as it is done.
+    """Write the results of jobs into files; ``report`` is called with each, in the order of the jobs.
 
     An unfinished job is refused unless partial results are asked for; one failure never stops the rest.
     """
+    # Of one family each would fetch all members, and find their folders in use by the others.
+    places = asyncio.Semaphore(1 if request.merged else _AT_ONCE)
+
+    async def fetch_one(row: JobRow) -> FetchedResults:
+        async with places:
+            if stop is not None and stop.is_set():
+                return FetchedResults(row, ActionResult.SKIPPED, "stopped")
+            return await backend_of(row).fetch(row, request)
+
+    under_way = [asyncio.create_task(fetch_one(row)) for row in rows]
     fetched: list[FetchedResults] = []
-    for row in rows:
-        if stop is not None and stop.is_set():
-            done = FetchedResults(row, ActionResult.SKIPPED, "stopped")
-        else:
-            done = await backend_of(row).fetch(row, request)
-        fetched.append(done)
-        report(done)
+    try:
+        for each in under_way:
+            done = await each
+            fetched.append(done)
+            report(done)
+    finally:
+        for each in under_way:
+            each.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+    if request.record and any(each.counts is not None for each in fetched):
+        await _price(request)
     return fetched
+
+
+async def _price(request: FetchRequest) -> None:
+    """Write what batches cost whose tokens are known from their results."""
+    with closing(request.open_browser()) as browser:
+        await price_stale(browser, request.work.store, request.work.prices)

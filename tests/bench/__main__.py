@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.commands import commands
+from tests.bench.fetching import items_page, large_fetch, small_fetches
 from tests.bench.filtering import filtering
 from tests.bench.live import idle, storm
 from tests.bench.local import cancelled, commits, items_memory, job_screen, starts, turns
@@ -38,6 +39,9 @@ BENCHMARKS: dict[str, Callable[[Path], list[Finding]]] = {
     "checks": checks,
     "joins": joins,
     "result_index": result_index,
+    "large_fetch": large_fetch,
+    "small_fetches": small_fetches,
+    "items_page": items_page,
 }
 
 

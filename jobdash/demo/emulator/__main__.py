@@ -17,16 +17,29 @@ _ENDINGS = {Ending.COMPLETES: 92, Ending.FAILS: 4, Ending.EXPIRES: 4}
 """How often each occurs, in percent."""
 
 
-def fill(emulator: Emulator, count: int, *, running: bool = False) -> None:
+def fill(
+    emulator: Emulator,
+    count: int,
+    *,
+    running: bool = False,
+    requests: int | None = None,
+    answer_size: int = 0,
+) -> None:
     """Add `count` batches to the default account of each provider, spread over the last 30 days.
 
-    With ``running`` none of them ever ends by itself.
+    With ``running`` none of them ever ends by itself. With ``requests`` each has so many, and all of them
+    completed, with answers of at least ``answer_size`` characters.
     """
     # Not for secrets: it has to be the same in every run.
     chance = random.Random(count)  # noqa: S311
     now = emulator.clock.now()
     for number in range(count):
-        script = _script(number, now - YOUNGEST - SPAN * number / count, chance, running)
+        created = now - YOUNGEST - SPAN * number / count
+        if requests is None:
+            script = _script(number, created, chance, running)
+        else:
+            plan = BatchPlan(answer_size=answer_size)
+            script = BatchScript(name=f"batch-{number:05}", total=requests, created_at=created, plan=plan)
         emulator.openai.add_batch(script)
         emulator.gemini.add_batch(script)
 
@@ -47,9 +60,17 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds every answer takes")
     parser.add_argument("--batches", type=int, default=0, help="so many in the account of each provider")
     parser.add_argument("--running", action="store_true", help="none of them ever ends by itself")
+    parser.add_argument("--requests", type=int, help="each has so many, and has completed all of them")
+    parser.add_argument("--answer-size", type=int, default=0, help="characters of each of their answers")
     options = parser.parse_args()
     emulator = Emulator(latency=options.latency)
-    fill(emulator, options.batches, running=options.running)
+    fill(
+        emulator,
+        options.batches,
+        running=options.running,
+        requests=options.requests,
+        answer_size=options.answer_size,
+    )
     serve(emulator, port=options.port)
 
 

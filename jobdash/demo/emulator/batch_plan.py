@@ -133,6 +133,8 @@ class BatchPlan:
     failures: tuple[BatchFailure, ...] = ()
     cut_off: int = 0
     """So many of the answers end at their greatest length."""
+    answer_size: int = 0
+    """Characters of an answer's text at least."""
     reached: int | None = None
     """How many requests are processed at most, for the endings that leave some; None is all."""
     line_errors: tuple[LineError, ...] = ()

@@ -76,7 +76,8 @@ def _result(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonOb
     if is_embedding(batch.script.model):
         return {"response": {"embedding": {"values": [0.1, -0.2, 0.3]}, "tokenCount": "4"}}
     reason = "MAX_TOKENS" if outcome.cut_off else "STOP"
-    content = {"role": "model", "parts": [{"text": f"An answer to {key}."}]}
+    text = f"An answer to {key}.".ljust(batch.plan.answer_size, ".")
+    content = {"role": "model", "parts": [{"text": text}]}
     response: JsonObject = {
         "candidates": [{"content": content, "finishReason": reason, "index": 0}],
         "usageMetadata": {"promptTokenCount": 20, "candidatesTokenCount": 30, "totalTokenCount": 50},

@@ -59,7 +59,7 @@ def _line(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObje
 def _answer(batch: Batch, custom_id: str, *, cut_off: bool) -> JsonObject:
     """A body as the batch's endpoint gives it."""
     common: JsonObject = {"model": batch.script.model, "created": int(batch.created)}
-    text = f"An answer to {custom_id}."
+    text = f"An answer to {custom_id}.".ljust(batch.plan.answer_size, ".")
     if batch.script.endpoint == "/v1/embeddings":
         vector = {"object": "embedding", "index": 0, "embedding": [0.25, -0.5, 0.125]}
         return common | {

@@ -1,0 +1,187 @@
+"""Fetching results: a large file against curl, many small batches against the SDK, and the page over them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from openai import AsyncOpenAI
+
+from jobdash.demo.emulator import OPENAI_KEY
+from jobdash.domain.plan import ActionResult
+from jobdash.operations.account_session import GetBatch
+from jobdash.operations.backends.base import FetchRequest
+from jobdash.operations.downloads import DownloadResults
+from jobdash.operations.job_lookup import Browser, Scope, Sort
+from jobdash.operations.result_folder import INDEX
+from jobdash.operations.results import fetch
+from jobdash.operations.sync import Sync
+from tests.bench.local import ENTER, compare_keys
+from tests.bench.network import IN_FLIGHT, account, emulator
+from tests.bench.report import Finding, ms, ratio
+from tests.bench.screen import CHROME, DOWN, HOME, bare, dashboard
+from tests.bench.terminal import Terminal
+
+LARGE, ANSWER = 50_000, 3_700
+"""Results of a file, and the characters of each: 200 MB."""
+SMALL, LATENCY_S = 500, 0.1
+FEW_LINES, MANY_LINES = 1_000, 1_000_000
+ROUNDS = 5
+
+
+def large_fetch(folder: Path) -> list[Finding]:
+    """The output file of 200 MB: the download by itself, and a fetch with its join and its digests."""
+    del folder
+    took: dict[str, list[float]] = {"curl": [], "download": [], "fetch": []}
+    with emulator(1, 0.0, "--requests", str(LARGE), "--answer-size", str(ANSWER)) as url:
+        for _ in range(ROUNDS):
+            with tempfile.TemporaryDirectory() as place:
+                download, whole, file_id = asyncio.run(_fetch_large(url, Path(place)))
+                took["download"].append(download)
+                took["fetch"].append(whole)
+                took["curl"].append(_curl(f"{url}/files/{file_id}/content", Path(place) / "curl"))
+    curl = took["curl"]
+    return [
+        Finding(
+            "download of 50,000 results (200 MB)",
+            "curl",
+            "≤ 1.5",
+            f"{ratio(took['download'], curl):.2f} ({ms(took['download'])})",
+        ),
+        Finding(
+            "fetch of the same: joined, counted, SHA-256 of each file, on disk",
+            "curl",
+            "≤ 1.5",
+            f"{ratio(took['fetch'], curl):.2f} ({ms(took['fetch'])})",
+        ),
+    ]
+
+
+async def _fetch_large(url: str, folder: Path) -> tuple[float, float, str]:
+    """Return the seconds of a download alone and of a whole fetch, and the id of the file."""
+    async with account(url, folder) as (session, work, browser, name):
+        await Sync(name, session, browser, work, full=True).run()
+        (row,) = browser.page(Scope(), Sort(), None, 2)
+        assert row.remote_id is not None
+        batch = await session.call(GetBatch(row.remote_id))
+        begun = time.perf_counter()
+        await session.call(DownloadResults(batch, folder / "output", work.stop))
+        between = time.perf_counter()
+        (done,) = await fetch([row], FetchRequest(folder, lambda: Browser(folder / "bench.db"), work))
+        ended = time.perf_counter()
+        assert (done.result, done.items) == (ActionResult.DONE, LARGE), done.reason
+        return between - begun, ended - between, batch.files["output"]
+
+
+def _curl(url: str, target: Path) -> float:
+    curl = shutil.which("curl")
+    assert curl is not None, "this benchmark needs curl"
+    begun = time.perf_counter()
+    command = [curl, "-sS", "--fail", "-H", f"Authorization: Bearer {OPENAI_KEY}", "-o", str(target), url]
+    subprocess.run(command, check=True)
+    took = time.perf_counter() - begun
+    assert target.stat().st_size > LARGE * ANSWER
+    return took
+
+
+def small_fetches(folder: Path) -> list[Finding]:
+    """Five hundred small batches, 32 requests in flight."""
+    del folder
+    ours: list[float] = []
+    bare_loop: list[float] = []
+    with emulator(SMALL, LATENCY_S, "--requests", "20") as url:
+        for _ in range(ROUNDS):
+            with tempfile.TemporaryDirectory() as place:
+                ours.append(asyncio.run(_fetch_small(url, Path(place))))
+            with tempfile.TemporaryDirectory() as place:
+                bare_loop.append(asyncio.run(_fetch_bare(url, Path(place))))
+    return [
+        Finding(
+            "fetch of 500 small batches: throughput",
+            "a bare loop of the same three requests",
+            "≥ 0.9",
+            f"{1 / ratio(ours, bare_loop):.2f} ({SMALL / sorted(ours)[ROUNDS // 2]:.0f}/s)",
+        )
+    ]
+
+
+async def _fetch_small(url: str, folder: Path) -> float:
+    async with account(url, folder) as (session, work, browser, name):
+        await Sync(name, session, browser, work, full=True).run()
+        rows = browser.page(Scope(), Sort(), None, SMALL)
+        begun = time.perf_counter()
+        done = await fetch(rows, FetchRequest(folder, lambda: Browser(folder / "bench.db"), work))
+        took = time.perf_counter() - begun
+        assert all(each.result is ActionResult.DONE for each in done)
+        assert len(done) == SMALL
+        return took
+
+
+async def _fetch_bare(url: str, folder: Path) -> float:
+    async with AsyncOpenAI(api_key=OPENAI_KEY, base_url=url, max_retries=0) as client:
+        ids = [batch.id async for batch in client.batches.list(limit=100)]
+        turn = asyncio.Semaphore(IN_FLIGHT)
+
+        async def get(batch_id: str) -> None:
+            async with turn:
+                batch = await client.batches.retrieve(batch_id)
+                for file_id in (batch.output_file_id, batch.input_file_id):
+                    assert file_id is not None
+                    async with client.files.with_streaming_response.content(file_id) as download:
+                        await download.stream_to_file(folder / f"{file_id}.jsonl")
+
+        begun = time.perf_counter()
+        await asyncio.gather(*(get(batch_id) for batch_id in ids))
+        return time.perf_counter() - begun
+
+
+def items_page(folder: Path) -> list[Finding]:
+    """The Items page over a million fetched results, once indexed, against a thousand."""
+    with contextlib.ExitStack() as stack:
+        small, large = (
+            stack.enter_context(Terminal(dashboard(_fetched_store(folder, number)), bare()))
+            for number in (FEW_LINES, MANY_LINES)
+        )
+        for terminal in (small, large):
+            terminal.until(*CHROME, b"batch-00000")
+            terminal.settle(2.0)
+            terminal.press(ENTER, quiet=1.0)
+            terminal.until(b"request-1", timeout=120.0)  # the first time it is indexed
+            terminal.press(b"\x1b", quiet=1.0)
+        findings = [compare_keys("opens", ENTER, b"\x1b", small, large, quiet=0.3)]
+        for terminal in (small, large):
+            terminal.press(ENTER, quiet=0.5)
+            terminal.settle(1.0)
+        findings.append(compare_keys("cursor-down", DOWN, HOME, small, large))
+        return [
+            Finding(f"Items page, 1,000,000 fetched lines: {each.what}", "1,000 lines", "≤ 1.2", each.got)
+            for each in findings
+        ]
+
+
+def _fetched_store(folder: Path, number: int) -> Path:
+    """A store with one batch whose results, so many, were fetched; made once."""
+    place = folder / f"{number} fetched results"
+    path = place / "bench.db"
+    if not (place / "done").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        with emulator(1, 0.0, "--requests", str(number)) as url:
+            asyncio.run(_fetch_all(url, place))
+        (place / "done").touch()
+    for index in place.rglob(INDEX):
+        index.unlink()
+    return path
+
+
+async def _fetch_all(url: str, folder: Path) -> None:
+    async with account(url, folder) as (session, work, browser, name):
+        await Sync(name, session, browser, work, full=True).run()
+        rows = browser.page(Scope(), Sort(), None, 2)
+        done = await fetch(rows, FetchRequest(folder, lambda: Browser(folder / "bench.db"), work))
+        assert [each.result for each in done] == [ActionResult.DONE], done
