@@ -25,7 +25,7 @@ from jobdash.demo.emulator import (
     Switches,
     Timing,
 )
-from jobdash.demo.emulator.faults import CutBody, ErrorAnswer
+from jobdash.demo.emulator.faults import CutBody, Delay, ErrorAnswer, FaultRule
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.results import ResultCounts, ResultFormat
@@ -559,3 +559,32 @@ async def test_a_folder_whose_name_is_no_text_is_a_folder_all_the_same(world: Wo
     done = await collected(world, row, tmp_path / os.fsdecode(b"caf\xe9"))
     assert (done.result, done.reason) == (DONE, "2 ok")
     assert world.row(row.remote_id or "").fetched_at is not None
+
+
+async def test_batches_are_fetched_side_by_side_and_reported_in_their_order(
+    world: World, tmp_path: Path
+) -> None:
+    rows = await world.known(*(world.add_finished(name=name) for name in ("a", "b", "c")))
+    world.emulator.faults.add(FaultRule(effect=Delay(0.3), path=CONTENT, times=1))
+    arrived: list[str] = []
+    request = FetchRequest(
+        tmp_path,
+        lambda: Browser(world.config.database, world.ms),
+        world.work,
+        on_progress=lambda row, _size: arrived.append(row.name),
+    )
+    reported: list[str] = []
+    done = await fetch(rows, request, lambda one: reported.append(one.row.name))
+
+    slow = arrived[-1]
+    assert set(arrived[:-1]) >= {row.name for row in rows} - {slow}
+    assert reported == [row.name for row in rows] == [one.row.name for one in done]
+    assert {one.result for one in done} == {DONE}
+
+
+async def test_one_batch_that_cannot_be_fetched_stops_no_other(world: World, tmp_path: Path) -> None:
+    rows = await world.known(*(world.add_finished(name=name) for name in ("a", "b", "c")))
+    world.emulator.faults.add(FaultRule(effect=ErrorAnswer(400), path=CONTENT, times=1))
+    request = FetchRequest(tmp_path, lambda: Browser(world.config.database, world.ms), world.work)
+    done = await fetch(rows, request)
+    assert sorted(one.result for one in done) == sorted([FAILED, DONE, DONE])
