@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -35,6 +36,28 @@ class Gate:
         if (when, method) == self._place and self._passed[when, method] == self._count:
             self._tell()
             signal.sigwait({GO_ON})
+
+
+def gate_files(gate: Gate) -> None:
+    """Let every file that is synced to disk or gets its final name pass a gate: ``before fsync NAME``,
+    ``after replace NAME``.
+    """
+    fsync, replace = os.fsync, Path.replace
+
+    def gated_fsync(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        gate.passing("before", f"fsync:{name}")
+        fsync(descriptor)
+        gate.passing("after", f"fsync:{name}")
+
+    def gated_replace(path: Path, target: Path) -> Path:
+        gate.passing("before", f"replace:{target.name}")
+        replaced = replace(path, target)
+        gate.passing("after", f"replace:{target.name}")
+        return replaced
+
+    os.fsync = gated_fsync
+    Path.replace = gated_replace  # type: ignore[method-assign, assignment]
 
 
 class GatedStore:

@@ -14,17 +14,20 @@ from jobdash.cli.main import COMMANDS, run
 from jobdash.domain.plan import Action, Choices
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.account_session import AccountSession
+from jobdash.operations.backends.base import FetchRequest
 from jobdash.operations.context import OperationContext
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.planning import plan_jobs
+from jobdash.operations.result_items import open_index, result_files
+from jobdash.operations.results import fetch
 from jobdash.operations.submit import submit
 from jobdash.operations.submit_queue import submit_file
 from jobdash.operations.submit_request import order
 from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.providers.registry import bundled
 from kit import dashboard
-from kit.barrier import Gate, GatedStore
+from kit.barrier import Gate, GatedStore, gate_files
 from kit.fork_loop import next_birth, tell
 from kit.tasks import Task
 
@@ -79,7 +82,9 @@ async def _work(task: Task) -> dict[str, Any]:
         return task.now
 
     config = task.config
-    store = GatedStore(config.database, clock, Gate(task.gate, lambda: tell("gate")))
+    gate = Gate(task.gate, lambda: tell("gate"))
+    gate_files(gate)
+    store = GatedStore(config.database, clock, gate)
     browser = Browser(config.database, clock)
     names = frozenset(account.name for account in config.accounts)
     async with AccountClients(
@@ -112,7 +117,16 @@ async def _work(task: Task) -> dict[str, Any]:
             done = await submit(wanted, accounts[task.account], work)
             return {"end": done.end.name, "reason": done.reason}
         rows = browser.by_remote(task.remote_id)
-        plan = plan_jobs(Action(task.action), rows, work.situation(), Choices(**task.choices))
+        if task.action == "fetch":
+            request = FetchRequest(Path(task.file), lambda: Browser(config.database, clock), work)
+            (fetched,) = await fetch(rows, request)
+            details = browser.job(rows[0].id)
+            files = None if details is None else result_files(details, config.database)
+            if files is not None:
+                open_index(files).close()
+            return {"result": str(fetched.result), "reason": fetched.reason}
+        choices = Choices(**task.choices)
+        plan = plan_jobs(Action(task.action), rows, work.situation(), choices, browser=browser)
         summary = await execute(plan, work, lambda _outcome: None)
         (outcome,) = summary.outcomes
         return {"result": str(outcome.result), "reason": outcome.reason}

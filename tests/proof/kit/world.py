@@ -48,6 +48,7 @@ MINUTE = 60.0
 HOUR = 60 * MINUTE
 CREATE = {"openai": ("POST", "/v1/batches"), "gemini": ("POST", "*:batchGenerateContent")}
 CANCEL = {"openai": ("POST", "/v1/batches/*/cancel"), "gemini": ("POST", "*/batches/*:cancel")}
+CONTENT = {"openai": ("GET", "/v1/files/*/content"), "gemini": ("GET", "*:download")}
 UPLOAD = {"openai": ("POST", "/v1/files"), "gemini": ("POST", "/upload/*")}
 
 
