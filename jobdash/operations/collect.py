@@ -131,11 +131,9 @@ class _Collection:
                 self._row, ActionResult.SKIPPED, self._nothing(remote), refused=remote.status not in TERMINAL
             )
         requests, source = await self._requests(details, remote, caller)
-        # The disk writes what was downloaded while it is joined.
-        joined, files = await asyncio.gather(
-            asyncio.to_thread(self._join, raw, requests),
-            asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]),
-        )
+        joined, files = await self._joined(raw, requests)
+        if self._lacking(remote, joined.counts):
+            joined, files = await self._joined_again(remote, caller, requests, joined, files)
         manifest = self._manifest(remote, joined, source)
         await asyncio.to_thread(self._publish, manifest, files, known=requests is not None)
         if self._request.record and manifest["complete"]:
@@ -144,6 +142,46 @@ class _Collection:
         if remote.status is not Status.COMPLETED:
             words.append(f"partial: {LABELS[remote.status]}")
         return self._done(joined.counts, ActionResult.DONE, ", ".join(filter(None, words)))
+
+    async def _joined(
+        self, raw: Sequence[RawFile], requests: Path | None
+    ) -> tuple[JoinedResults, dict[str, Any]]:
+        """Join what was downloaded, while the disk writes it; return the facts of its files, too."""
+        joined, files = await asyncio.gather(
+            asyncio.to_thread(self._join, raw, requests),
+            asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]),
+        )
+        return joined, files
+
+    def _lacking(self, remote: RemoteJob, counts: ResultCounts) -> int:
+        """Return how many answers fewer there are than the provider counts."""
+        counted = self._row.succeeded if remote.succeeded is None else remote.succeeded
+        if remote.status not in TERMINAL or counted is None:
+            return 0
+        there = counts.ok + counts.cut_off + counts.unknown_keys + counts.duplicate_keys
+        return max(0, counted - there)
+
+    async def _joined_again(
+        self,
+        remote: RemoteJob,
+        caller: AccountClient,
+        requests: Path | None,
+        first: JoinedResults,
+        files: dict[str, Any],
+    ) -> tuple[JoinedResults, dict[str, Any]]:
+        """Download results anew that lack some: a server counts wrongly if they are the same a second time.
+
+        Answers that were only not sent must not be taken for missing: they would be sent, and paid, again.
+        """
+        joined, again = await self._joined(await self._download_results(remote, caller), requests)
+        lacking = self._lacking(remote, joined.counts)
+        if lacking and again != files:
+            other = self._lacking(remote, first.counts)
+            reason = f"its provider sent {lacking:,} answers fewer than it counts, and {other:,} fewer before"
+            raise JobdashError(f"{reason}: try again")
+        if lacking:
+            self._note = f"{lacking:,} fewer answers than its provider counts"
+        return joined, again
 
     async def _record(self, counts: ResultCounts) -> None:
         """Write that the results are here."""

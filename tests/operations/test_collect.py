@@ -25,7 +25,7 @@ from jobdash.demo.emulator import (
     Switches,
     Timing,
 )
-from jobdash.demo.emulator.faults import CutBody, Delay, ErrorAnswer, FaultRule
+from jobdash.demo.emulator.faults import CutBody, Delay, EmptyJson, ErrorAnswer, FaultRule, MalformedJson
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.results import ResultCounts, ResultFormat
@@ -588,3 +588,36 @@ async def test_one_batch_that_cannot_be_fetched_stops_no_other(world: World, tmp
     request = FetchRequest(tmp_path, lambda: Browser(world.config.database, world.ms), world.work)
     done = await fetch(rows, request)
     assert sorted(one.result for one in done) == sorted([FAILED, DONE, DONE])
+
+
+async def test_a_download_that_lacks_answers_is_not_taken_for_all(world: World, tmp_path: Path) -> None:
+    # Half a file behind a 200: what it lacks was paid, and would be sent again.
+    row = await finished(world, total=30)
+    world.fault(MalformedJson(), CONTENT, times=1)
+    done = await collected(world, row, tmp_path)
+    assert (done.result, done.reason) == (DONE, "30 ok")
+
+
+async def test_a_provider_that_counts_more_than_it_sends_is_believed_the_second_time(
+    world: World, tmp_path: Path
+) -> None:
+    row = await finished(world, total=30)
+    world.fault(MalformedJson(), CONTENT)
+    done = await collected(world, row, tmp_path)
+    assert done.result is DONE
+    assert "fewer answers than its provider counts" in done.reason
+    assert len([call for call in world.emulator.journal.calls("GET", CONTENT) if call.applied]) >= 2
+
+
+async def test_a_provider_that_sends_fewer_each_time_is_asked_again_later(
+    world: World, tmp_path: Path
+) -> None:
+    row = await finished(world, total=30)
+    output = world.browser.job(row.id).files["output"]  # type: ignore[union-attr]
+    world.fault(MalformedJson(), f"*/{output}/content", nth=1)
+    world.fault(EmptyJson(), f"*/{output}/content", nth=2)
+    done = await collected(world, row, tmp_path)
+    assert done.result is FAILED
+    assert "try again" in done.reason
+    assert folders(tmp_path) == []
+    assert (await collected(world, row, tmp_path)).reason == "30 ok"
