@@ -37,7 +37,7 @@ def _run() -> int:
     code = run(sys.argv[1:])
     import signal  # click has imported it already
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said and done: no Ctrl-C interrupts the exit itself
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: no Ctrl-C interrupts the exit itself
     gc.freeze()
     return code
 

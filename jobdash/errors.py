@@ -6,13 +6,13 @@ JobdashError                     a sentence for a person and an exit code for a 
 │   └── FileFaults               a file that cannot be sent; knows the lines (2)
 ├── JobNotFound                  no job of that name or id (3)
 │   └── JobAmbiguous             several jobs fit (3)
-├── NotConfirmed                 an action nobody said yes to (4)
+├── NotConfirmed                 an action without its confirmation (4)
 ├── ConfigError                  configuration or credentials (5)
 ├── StoreError                   the store cannot be used (6)
 │   ├── StoreTooNew              written by a newer jobdash; left untouched
 │   ├── StoreReadOnly            can be read, cannot be written
 │   └── StoreBusy                another program has been writing for long
-└── ProviderError                a provider said no, or said nothing (1)
+└── ProviderError                a provider refused, or did not answer (1)
     ├── AuthRejected             the key is missing, wrong or not allowed
     ├── SeesNone                 the key is good, and sees none of the jobs that are known
     ├── NotFound                 the provider knows no such thing
@@ -162,7 +162,7 @@ class Unavailable(ProviderError):
     """No usable answer; it may or may not have been applied.
 
     ``retry_after`` is set only for a 503 that names a time, which was certainly not applied.
-    ``sent`` is False where no connection was made at all: nobody has heard of the request.
+    ``sent`` is False where no connection was made at all: the request was never sent.
     """
 
     def __init__(

@@ -113,7 +113,7 @@ def _words(context: CliContext, done: FetchedResults, *, partial: bool) -> str:
 
 
 def _pipe(context: CliContext, done: FetchedResults, *, partial: bool) -> None:
-    """Write a job's results to standard output, and nothing else; what is to be said goes to stderr."""
+    """Write a job's results to standard output, and nothing else; messages go to stderr."""
     if done.file is not None:
         with done.file.open(encoding="utf-8", newline="") as file:
             for line in file:

@@ -47,7 +47,7 @@ async def notifications(context: CliContext, store: StoreWriter) -> AsyncIterato
 
 
 def notifier_of(context: CliContext, store: StoreWriter) -> Notifier | None:
-    """Return what sends the notifications of a command; None where nobody wants any."""
+    """Return what sends the notifications of a command; None where none is configured."""
     settings = context.config.notify
     if settings is None:
         return None

@@ -70,7 +70,7 @@ def act_on(
 def _asked_first(context: CliContext, selection: SelectedJobs) -> SelectedJobs:
     """Ask the accounts of force-failed batches whether they still run; return the jobs as they are then.
 
-    Else a retry would go by what was known when nobody looked any more.
+    Else a retry would go by what was known at the last poll.
     """
     doubtful = [
         row

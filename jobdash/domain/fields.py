@@ -15,7 +15,7 @@ from typing import NamedTuple
 # Without methods, which its subclasses make, and with named tuples below, a command starts 3 ms earlier.
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)
 class ProviderFields:
-    """What a provider tells of a job and the store keeps as it is: attributes of `RemoteJob` and `JobRow`.
+    """What a provider reports of a job and the store keeps as it is: attributes of `RemoteJob` and `JobRow`.
 
     Times are milliseconds UTC. None is "not given", or unknown, never 0.
     """

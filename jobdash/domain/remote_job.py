@@ -61,4 +61,4 @@ class RemoteFile:
     """Milliseconds UTC, like all times."""
     expires_at: int | None
     of_batches: bool
-    """It was uploaded for a batch, or made by one, as far as the provider tells."""
+    """It was uploaded for a batch, or made by one, as far as the provider reports."""

@@ -100,7 +100,7 @@ class Family:
             try:
                 counted = self._counted([each for each in files if each is not None])
             except NotIndexed:
-                counted = None  # said when it is carried out
+                counted = None  # an error when it is carried out
         found = counted or _estimated([member.row for member in self.members])
         return replace(found, to_fetch=to_fetch, blocked=self.blocked(), no_input=self.no_input())
 
@@ -134,7 +134,7 @@ def remainders(browser: Browser, rows: Iterable[JobRow]) -> dict[int, Remainder]
 
 
 def may_be_answered(row: JobRow) -> bool:
-    """Whether a provider may still work on a batch, whatever a person has said of it here."""
+    """Whether a provider may still work on a batch, whatever its verdict is here."""
     if row.remote_id is None:
         return row.unfinished
     return row.remote_status not in TERMINAL and row.gone_at is None

@@ -22,7 +22,7 @@ class DeletedHere:
 
 
 async def delete_batch_files(job: JobRow, work: OperationContext) -> DeletedHere:
-    """Delete a batch's fetched results and the copy of its input; what cannot go is said, never raised.
+    """Delete a batch's fetched results and the copy of its input; errors are returned, not raised.
 
     Only files that a fetch has written go, and only out of a folder whose manifest is the job's.
     """

@@ -93,7 +93,7 @@ async def cancel_job(decision: Decision, plan: Plan, work: OperationContext) -> 
 async def _cancel_queued(
     job: JobRow, plan: Plan, accept: Precondition, work: OperationContext
 ) -> ActionOutcome:
-    """Cancel a batch that waits here: there is nobody to ask."""
+    """Cancel a batch that waits here, without a request."""
     if work.stop.is_set():
         return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
     ended = await end_queued(job, plan, accept, work)

@@ -241,7 +241,7 @@ class _Collection:
     async def _requests(
         self, details: JobDetails, remote: RemoteJob, caller: AccountClient
     ) -> tuple[Path | None, str | None]:
-        """Return the input file, and where it is from; None where nobody has it."""
+        """Return the input file, and where it is from; None where it cannot be had."""
         if details.submit_key is not None:
             copy = input_copy(self._request.work.store.path, details.submit_key)
             if copy.is_file():

@@ -62,7 +62,7 @@ class ResultFiles:
         return self.folder.file(INDEX)
 
     def facts(self) -> dict[str, str]:
-        """Return what tells whether an index was made of these files as they are. Raises OSError."""
+        """Return the facts by which an index is found to be of these files as they are. Raises OSError."""
         files = {"results": self.folder.file(RESULTS), "missing": self.folder.file(MISSING)}
         if self.requests is not None:
             files["requests"] = self.requests

@@ -146,7 +146,7 @@ class _Retry:
         return files
 
     async def _requests(self, family: Family, folder: Path) -> Path:
-        """Return a file of all requests of a family; raises _NotRetried when nobody has it."""
+        """Return a file of all requests of a family; raises _NotRetried when it cannot be had."""
         if self._plan.choices.input is not None:
             return self._plan.choices.input
         if family.copy is not None:

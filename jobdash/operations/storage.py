@@ -49,7 +49,7 @@ class AccountFiles:
     unknown: tuple[RemoteFile, ...] = ()
     """Those of batches that are not."""
     others: tuple[RemoteFile, ...] = ()
-    """Those that are of no batch, as far as the provider tells."""
+    """Those that are of no batch, as far as the provider reports."""
     error: str = ""
 
     def orphans(self, now: int, older_ms: int = ORPHAN_AGE_MS) -> list[RemoteFile]:

@@ -231,7 +231,7 @@ class InputRules(ABC):
         return value
 
     def _value(self, line: bytes, text: str) -> object:
-        """Return the JSON value of a line, read by the fast parser, or else by the one that tells why not."""
+        """Return the JSON value of a line, read by the fast parser, else by the one that names faults."""
         try:
             return parse_line(line)
         except ValueError:

@@ -103,7 +103,7 @@ class Runtime:
         self._post(StoreReady())
 
     def _notifier(self, store: WriterThread) -> Notifier | None:
-        """Return what sends notifications while the dashboard runs; None where nobody wants any."""
+        """Return what sends notifications while the dashboard runs; None where none is configured."""
         settings = self._context.config.notify
         if settings is None:
             return None

@@ -60,7 +60,7 @@ class SubmitFlow:
             submitting.remove(name)
 
     async def _send(self, request: SubmitRequest) -> Submitted:
-        """Submit a file; return what is to be said of its parts together."""
+        """Submit a file; return the message about all its parts."""
         # Loaded behind the form; the threads of the accounts have it already.
         from jobdash.operations.submit_queue import submit_file
 

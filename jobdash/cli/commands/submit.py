@@ -101,7 +101,7 @@ def chosen_account(context: CliContext, account: str | None) -> Account:
 
 
 def _check_several(files: tuple[Path, ...], name: str | None) -> None:
-    """Raise UsageError for several files that cannot be told apart."""
+    """Raise UsageError for several files whose jobs would have one name."""
     if len(files) > 1 and name is not None:
         raise UsageError("--name is for one file; several are called after their files")
     if sum(str(file) == "-" for file in files) > 1:

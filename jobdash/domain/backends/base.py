@@ -52,7 +52,7 @@ class BackendRules(Protocol):
         """Return what a job that ended early has left undone; empty for any other."""
 
     def error_refusal(self, job: JobRow) -> str | None:
-        """Return why nobody can be asked for a job's error details; None where somebody can."""
+        """Return why a job's error details cannot be asked for; None where they can."""
 
     def undo_refusal(self, job: JobRow) -> str | None:
         """Return why what was last done to a job stays; None where nothing special is known."""

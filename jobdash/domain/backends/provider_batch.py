@@ -37,7 +37,7 @@ class ProviderBatch:
         return ended_text(job.status, job.done, job.total)
 
     def error_refusal(self, job: JobRow) -> str | None:
-        """Return why nobody can be asked for a job's error details; None where somebody can."""
+        """Return why a job's error details cannot be asked for; None where they can."""
         if job.remote_status not in TERMINAL:
             return f"still {LABELS[job.remote_status]}; its provider tells errors when it has ended"
         if job.remote_status is Status.COMPLETED and job.failed == 0:
@@ -133,7 +133,7 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
 
 
 def _waits_here(job: JobRow) -> bool:
-    """Whether a job was never sent, so that nobody has to be asked to end it."""
+    """Whether a job was never sent, so that it ends without a request."""
     return job.queued_here and not job.terminal
 
 

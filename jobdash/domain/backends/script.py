@@ -39,7 +39,7 @@ class Script:
         return ended_text(job.status, job.done, job.total)
 
     def error_refusal(self, job: JobRow) -> str | None:
-        """Return where a job's error details are: nobody can be asked for them."""
+        """Return where a job's error details are: no server has them."""
         return f"its errors are kept with its items: jobdash show {job.public_id} --items"
 
     def undo_refusal(self, job: JobRow) -> str | None:

@@ -223,7 +223,7 @@ class QueueWrites(SubmitWrites):
         bulk: str | None = None,
         reason: str | None = None,
     ) -> JobRow | Refusal:
-        """Cancel a batch that waits in the queue: nobody has to be asked. Refused once it is being sent."""
+        """Cancel a batch that waits in the queue, without a request. Refused once it is being sent."""
         with self._transaction(durable=True) as connection:
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):

@@ -8,7 +8,7 @@ from jobdash.store.rows import UNFINISHED_REMOTELY
 
 
 class QueueReads(ReadConnection):
-    """Queries for what is said of the queue before a submit, and when the dashboard is left."""
+    """Queries for the state of the queue before a submit, and when the dashboard is left."""
 
     def queued_here(self) -> int:
         """Return how many batches wait on this computer to be sent."""

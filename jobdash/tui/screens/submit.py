@@ -159,7 +159,7 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
             raise ValueError(f"tag {error}") from None
         try:
             path = Path(typed).expanduser()
-        except RuntimeError as error:  # nobody of that name
+        except RuntimeError as error:  # no user of that name
             raise ValueError(str(error)) from None
         split = self.query_one("#split", ChoiceBox).value
         return SubmitWish(

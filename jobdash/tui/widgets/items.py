@@ -232,8 +232,8 @@ class ItemsPage(Vertical):
 
     def _text_spans(self) -> list[Span]:
         if self.results.items is None:
-            told = self._job is not None and rules_of(self._job.row).at_provider
-            return [Span("told by its provider; d fetches all ", "muted")] if told else []
+            counted = self._job is not None and rules_of(self._job.row).at_provider
+            return [Span("reported by its provider; d fetches all ", "muted")] if counted else []
         if self.text:
             return [Span(f"/ {clean(self.text, _TEXT_SHOWN)} ", "accent", "filter_items")]
         return [Span("/ text ", "muted", "filter_items")]
