@@ -110,8 +110,8 @@ def join_results(
     """Write each request's result as a line of JSON into ``results``; return the counts.
 
     With ``requests``, the input file, results stand in its order, and the lines of requests without a result
-    are written into ``missing``; else they stand in the order of their arrival, and those missing are the rest
-    of ``total``. The spool is in the folder ``spool``. Raises OSError.
+    are written into ``missing``; else they stand in the order of their arrival, and those missing are the
+    rest of ``total``. The spool is in the folder ``spool``. Raises OSError.
     """
     index = _Index()
     found: dict[ResultOutcome, int] = dict.fromkeys(ResultOutcome, 0)
