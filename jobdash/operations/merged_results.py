@@ -148,21 +148,11 @@ class _Merge:
         yield from (key for key in dict.fromkeys(asked) if key in best)
 
     def _manifest(self, counts: ResultCounts, facts: dict[str, Any]) -> dict[str, Any]:
-        row = self._family.first.row
         return {
             "schema": 1,
             "complete": True,
             "fetched_at": rfc3339(self._request.work.clock()),
-            "job": {
-                "id": row.public_id,
-                "identity": self._folder.identity,
-                "name": row.name,
-                "provider": row.provider,
-                "account": row.account,
-                "origin": row.origin,
-                "remote_id": row.remote_id,
-                "total": row.total,
-            },
+            "job": self._folder.job_facts,
             "merged": [one.row.public_id for one in self._collected],
             "counts": asdict(counts),
             "files": facts,

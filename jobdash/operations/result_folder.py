@@ -154,6 +154,21 @@ class ResultFolder:
         """What distinguishes the job from every other one, in other stores too."""
         return [self._row.provider, self._row.origin, self._row.remote_id]
 
+    @property
+    def job_facts(self) -> dict[str, Any]:
+        """The job whose folder it is, as its manifest has it."""
+        row = self._row
+        return {
+            "id": row.public_id,
+            "identity": self.identity,
+            "name": row.name,
+            "provider": row.provider,
+            "account": row.account,
+            "origin": row.origin,
+            "remote_id": row.remote_id,
+            "total": row.total,
+        }
+
     def manifest(self) -> dict[str, Any] | None:
         """Return the manifest; None where there is none that can be read."""
         try:
