@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-import platform
+import os
 
 from jobdash.store.owner import current_owner
 from jobdash.store.records import Actor
@@ -15,4 +15,4 @@ def current_actor(face: str) -> Actor:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container without a name for its user
         user = "unknown"
-    return Actor(user, platform.node() or "unknown", face, current_owner())
+    return Actor(user, os.uname().nodename or "unknown", face, current_owner())

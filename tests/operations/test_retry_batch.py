@@ -13,6 +13,7 @@ from operations_kit import KEYS, World
 
 from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Timing
 from jobdash.demo.emulator.faults import ErrorAnswer, Reset
+from jobdash.domain.cost import Cost
 from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Plan
@@ -119,6 +120,16 @@ async def test_the_plan_says_what_is_sent_again(world: World) -> None:
     notes = {note.topic: note.text for note in _notes(planned(world, row))}
     assert notes["Sent again"] == "3 of 40 sent again: 3 errors · linked to nightly"
     assert "are fetched" in notes["First"]
+
+
+async def test_the_plan_says_what_it_will_cost_where_that_is_known(world: World) -> None:
+    row = await ended(world, total=40, failures=(BatchFailure(4),))
+    notes = {note.topic: note.text for note in _notes(planned(world, row))}
+    assert notes["Billed"] == "what is sent again is billed again"
+    await world.store.write(Writer.set_costs, [(row, Cost(360_000))])
+    notes = {note.topic: note.text for note in _notes(planned(world, row))}
+    # 36 answers cost $0.36, and 4 requests are sent again.
+    assert notes["Billed"] == "what is sent again is billed again: about $0.04, by what each answer has cost"
 
 
 def _notes(plan: Plan) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
-from jobdash.domain.describe.cost_text import so_far
+from jobdash.domain.describe.cost_text import expected, so_far
 from jobdash.domain.describe.result_text import batches, ended_early, outcome_counts, results_gone, sent_again
 from jobdash.domain.items import CUT_OFF, RETRYABLE
 from jobdash.domain.job import CANCEL_STUCK_MS, JobDetails, JobRow
@@ -327,7 +327,9 @@ def _retry_notes(plan: Plan) -> list[Note]:
     cut = sum(remainder.cut_off or 0 for _, remainder in left)
     if cut and CUT_OFF not in only:
         found.append(Note("Left out", f"{quantity(cut, 'answer')} cut off"))
-    return [*found, Note("Billed", "what is sent again is billed again")]
+    cost = expected((job, remainder.chosen(only)) for job, remainder in left)
+    billed = f": {cost}, by what each answer has cost" if cost else ""
+    return [*found, Note("Billed", f"what is sent again is billed again{billed}")]
 
 
 def _remove_notes(plan: Plan) -> list[Note]:

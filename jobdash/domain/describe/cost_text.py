@@ -43,3 +43,23 @@ def so_far(rows: Iterable[JobRow]) -> str:
         return ""
     more = f", and {quantity(unknown, 'job')} of unknown cost" if unknown else ""
     return f"about {cost_text(total, upper_bound)}{more}"
+
+
+def expected(parts: Iterable[tuple[JobRow, int | None]]) -> str:
+    """Return what so many requests of each job will cost, at the cost of its answers: ``about $1.20``.
+
+    Empty where that is not known of any.
+    """
+    total, upper_bound, known, unknown = 0.0, False, 0, 0
+    for row, number in parts:
+        answers = row.succeeded if row.collected is None else row.collected.ok + row.collected.cut_off
+        if row.cost is None or not answers or number is None:
+            unknown += 1
+            continue
+        known += 1
+        total += row.cost * number / answers
+        upper_bound |= bool(row.cost_is_upper_bound)
+    if not known:
+        return ""
+    more = f", and {quantity(unknown, 'job')} of unknown cost" if unknown else ""
+    return f"about {cost_text(round(total), upper_bound)}{more}"
