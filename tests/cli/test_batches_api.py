@@ -108,6 +108,7 @@ def test_what_failed_is_sent_again_as_a_linked_batch(cli: Cli) -> None:
     with pytest.raises(batches.BatchFailed, match="cancel it there first"):
         batches.resume(made)
     cli.clock.advance(24 * HOUR)
+    cli("sync")  # a wait would poll in 15 s
     batches.wait(made)
     with pytest.raises(batches.BatchFailed):
         batches.resume(made)
@@ -116,11 +117,13 @@ def test_what_failed_is_sent_again_as_a_linked_batch(cli: Cli) -> None:
     cli.emulator.openai.plan = BatchPlan(failures=(BatchFailure(3),))
     partial = batches.submit(requests(4), account="openai", name="poems")
     cli.clock.advance(24 * HOUR)
+    cli("sync")  # a wait would poll in 15 s
     batches.wait(partial)
     child = batches.resume(partial)
     assert (child.total, child.account) == (3, "openai")
     assert cli.job(child.id)["parent_id"] == partial.id
     cli.clock.advance(24 * HOUR)
+    cli("sync")  # a wait would poll in 15 s
     batches.wait(child)
     again = batches.resume(partial)  # what is left of both
     assert cli.job(again.id)["parent_id"] == child.id

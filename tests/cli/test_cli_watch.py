@@ -84,6 +84,8 @@ def test_a_wait_notifies_too(cli: Cli) -> None:
     batch = cli.add(name="nightly", total=10, running=HOUR)
     sent = by_command(cli)
     cli.clock.advance(2 * HOUR)
+    cli("sync")  # notifies nobody; a wait would poll in 15 s
+    assert lines(sent) == []
     assert cli("wait", batch).code == 0
     assert [line["title"] for line in lines(sent)] == ["nightly: completed"]
 
