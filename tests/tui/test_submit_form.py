@@ -191,6 +191,8 @@ async def test_the_dashboard_sends_what_waits_when_there_is_room(
         await dash.until(lambda: may_submit(screen))
         await dash.press("ctrl+s")
         await dash.until(lambda: "1 of 2 parts sent, 1 queued here" in dash.toast)
+        (first,) = emulator.openai.account(OPENAI_KEY).batches.page(10).batches
+        await dash.until(lambda: emulator.openai.snapshot(first.id, key=OPENAI_KEY).phase.terminal)
         await dash.press("f5")
         await dash.until(lambda: len(emulator.journal.calls("POST", "/v1/batches")) == 2, 20)
 
