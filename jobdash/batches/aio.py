@@ -34,7 +34,7 @@ from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort, know
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.providers import request_key_field
 from jobdash.operations.remote_lookup import candidates, find_remote
-from jobdash.operations.result_folder import MISSING
+from jobdash.operations.result_folder import MISSING, kept_folder
 from jobdash.operations.results import fetch as fetch_results
 from jobdash.operations.submit_outcome import SubmitEnd
 from jobdash.operations.submit_queue import submit_file
@@ -304,15 +304,16 @@ async def fetch(
     database: str | Path | None = None,
     config: str | Path | None = None,
 ) -> FetchedBatch:
-    """Fetch the results of a batch into the results folder, once, and return where they are."""
+    """Return where the results of a batch are, fetched into the results folder if they are not here."""
     async with _session(database, config) as session:
         row = await session.row(batch)
         if row.unfinished and not partial and session.config.account(row.account) is not None:
             await session.syncs.run([row.account])
             row = await session.row(batch)
-        request = FetchRequest(
-            session.config.results_folder, session.browser.again, session.work, partial=partial
-        )
+        job = session.browser.job(row.id)
+        kept = None if job is None else kept_folder(job)  # of an earlier fetch, wherever that was to
+        folder = session.config.results_folder if kept is None else kept.path.parent
+        request = FetchRequest(folder, session.browser.again, session.work, partial=partial)
         (done,) = await fetch_results([row], request)
         if done.file is None or done.folder is None:
             raise BatchFailed(f"{clean(row.name)}: {done.reason}", session.batch(row))

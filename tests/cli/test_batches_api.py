@@ -60,6 +60,15 @@ def test_failed_and_missing_requests_are_results_too(cli: Cli) -> None:
     assert sum(map(len, by_outcome.values())) == 6
 
 
+def test_results_that_are_here_are_not_fetched_again_wherever_they_are(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=6)
+    cli("sync")
+    cli("fetch", batch, "--out", str(tmp_path / "elsewhere"))
+    before = len(cli.emulator.journal.calls("GET", "*/content"))
+    assert len(list(batches.results(batch))) == 6
+    assert len(cli.emulator.journal.calls("GET", "*/content")) == before
+
+
 def test_a_batch_is_named_by_any_of_its_ids_and_listed(cli: Cli) -> None:
     remote = cli.add(name="nightly", metadata={"team": "search"})
     known = batches.get(remote)
