@@ -198,6 +198,8 @@ class JobDetails:
     metadata: dict[str, Any] | None
     deleted: tuple[str, ...]
     """What was deleted at its provider from here: the roles of files, and `BATCH`."""
+    attention: tuple[str, ...]
+    """Why a person should look at it now: each an `AttentionReason`, the gravest first."""
 
     @property
     def status_reason(self) -> str | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from domain_kit import HOUR, MINUTE, NOW, job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobdash.domain.attention import ENDED_WITHIN_MS, AttentionReason, attention_of, usual_times
+from jobdash.domain.attention import ENDED_WITHIN_MS, AttentionReason, Review, attention_of, usual_times
 from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Status
@@ -67,12 +70,38 @@ WHOLE = {"succeeded": 10, "failed": 0, "total": 10}
     ],
 )
 def test_the_reason_and_its_words(row: JobRow, reason: AttentionReason | None, words: str) -> None:
-    found = attention_of(row, NOW, SLOW)
+    found = attention_of(row, NOW, lambda: SLOW)
     assert (found and found.reason, "" if found is None else found.words) == (reason, words)
     if found is not None:
         assert found.since <= NOW
         if row.unfinished:  # it is one from then on
-            assert attention_of(row, found.since - 1, SLOW) is None
+            assert attention_of(row, found.since - 1, lambda: SLOW) is None
+
+
+def test_a_job_has_all_its_reasons_the_gravest_first() -> None:
+    row = job(
+        Status.COMPLETED,
+        finished_at=NOW - HOUR,
+        succeeded=7,
+        failed=3,
+        results_expire_at=NOW + HOUR,
+        left_behind="file-1 not deleted",
+    )
+    found = attention_of(row, NOW, dict)
+    assert found is not None
+    assert found.reasons == ("results_gone_soon", "failed", "left_behind")
+    assert found.words == "results gone in 1h · partial, 3 failed · file-1 not deleted"
+
+
+@pytest.mark.parametrize("facts", [{"left_behind": "file-1 not deleted", **WHOLE}, {"failed": 3}])
+def test_what_was_dismissed_comes_back_when_it_changes_itself(facts: dict[str, Any]) -> None:
+    row = job(Status.COMPLETED, finished_at=None, updated_at=NOW - MINUTE, **facts)
+    seen = attention_of(row, NOW, dict)
+    assert seen is not None
+    review, later = Review(NOW, seen.marks), replace(row, updated_at=NOW + HOUR, fetched_at=NOW + HOUR)
+    assert attention_of(later, NOW + HOUR, dict, review) is None
+    for change in ({"failed": 4}, {"left_behind": "file-2 not deleted"}):
+        assert attention_of(replace(later, **change), NOW + HOUR, dict, review) is not None
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from pathlib import Path
 
@@ -75,10 +76,40 @@ async def test_without_a_store_to_write_nothing_is_dismissed(path: Path) -> None
         assert "partial, 3 failed" in dash.screen
 
 
+async def test_a_dismissed_job_that_changes_stays_away_and_a_filter_follows(path: Path) -> None:
+    make_store(path, [job(1, "failed", finished_at=None, error="a bad line"), job(2)])
+    change(path, "UPDATE job SET raw_status = raw_status || '!'")
+    async with dashboard(path, [OPENAI]) as dash:
+        await dash.press("slash", *"attention:failed", "enter")
+        await dash.until(lambda: dash.names == ["job-001"])
+        await dash.press("8")
+        await dash.until(lambda: "failed: a bad line" in dash.screen)
+        await dash.press("z")
+        await dash.until(lambda: "Nothing needs your attention" in dash.screen)
+        model, now = dash.app.main.attention, asyncio.get_running_loop().time()
+        change(path, "UPDATE job SET fetched_at = 1, error = 'a bad line, explained'")
+        await dash.until(lambda: model.due(now + 5, watched=True))
+        await dash.until(lambda: not model.due(now + 5, watched=True))
+        assert "Nothing needs your attention" in dash.screen
+        await dash.press("escape")
+        await dash.until(lambda: dash.names == [])
+
+
+async def test_the_screen_reads_only_what_has_changed(path: Path) -> None:
+    fill(path)
+    async with dashboard(path, [OPENAI]) as dash:
+        await dash.press("8")
+        await dash.until(lambda: "2 jobs" in dash.screen)
+        model, now = dash.app.main.attention, asyncio.get_running_loop().time()
+        await dash.until(lambda: not model.due(now + 20, watched=True))
+        change(path, "UPDATE job SET failed = 2, succeeded = 8 WHERE id = 3")
+        await dash.until(lambda: "partial, 2 failed" in dash.screen)
+
+
 def test_the_job_that_stands_still_longest_is_found_among_thousands_that_run(path: Path) -> None:
     now = now_ms()
     moving = [job(number, created_at=now - HOUR, updated_at=now) for number in range(2, 2_010)]
     make_store(path, [job(1, created_at=now - 5 * HOUR, updated_at=now - 4 * HOUR), *moving])
     with closing(Browser(path)) as browser:
-        (found,) = jobs_needing_attention(browser, now)
+        (found,) = jobs_needing_attention(browser)
     assert (found.row.name, found.words) == ("job-001", "no progress for 4h")

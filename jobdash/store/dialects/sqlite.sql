@@ -80,7 +80,7 @@ DELETE FROM item WHERE item.job_id = :job_key AND item.seq >= :first AND item.se
 INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, account, result, detail, bulk) VALUES (:at, :actor, :face, :action, :job_id, :job_public_id, :job_name, :account, :result, :detail, :bulk);
 
 -- set_reviewed
-INSERT INTO review (job_id, at) VALUES (:job_id, :at) ON CONFLICT (job_id) DO UPDATE SET at = excluded.at;
+INSERT INTO review (job_id, at, marks) VALUES (:job_id, :at, :marks) ON CONFLICT (job_id) DO UPDATE SET at = excluded.at, marks = excluded.marks;
 
 -- queued_jobs
 SELECT job.id, job.model, job.estimated_tokens, job.submit_key, job.queued FROM job WHERE job.account = :account AND job.queued IS NOT NULL AND job.raw_status = 'queued here' AND job.remote_id IS NULL AND job.origin = :origin AND job.status = 'pending' AND job.removed_at IS NULL ORDER BY job.id;

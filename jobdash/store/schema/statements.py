@@ -86,7 +86,7 @@ def _given(into: Table) -> list[str]:
     return [each.name for each in into.columns if each.name != "id" and each.computed is None]
 
 
-_set_reviewed = _insert(table(ReviewRecord), ["job_id", "at"])
+_set_reviewed = _insert(table(ReviewRecord), ["job_id", "at", "marks"])
 
 _JOBS: dict[str, ClauseElement] = {
     "job_row": select(*(_job.c[name] for name in ROW_COLUMNS)).where(_this_job),
@@ -168,7 +168,8 @@ _JOBS: dict[str, ClauseElement] = {
     ),
     "insert_event": _insert(_events),
     "set_reviewed": _set_reviewed.on_conflict_do_update(
-        index_elements=["job_id"], set_={"at": _set_reviewed.excluded.at}
+        index_elements=["job_id"],
+        set_={"at": _set_reviewed.excluded.at, "marks": _set_reviewed.excluded.marks},
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -128,7 +129,7 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
         name = max(12, min(_NAME_MOST, self._longest, width // 3))
         account = min(_ACCOUNT_MOST, max(6, width // 8))
         rest = max(0, width - name - account - _SINCE - 9)
-        tone = "error" if entry.attention.reason in _GRAVE else "warning"
+        tone = "error" if _GRAVE.intersection(entry.attention.reasons) else "warning"
         pieces = [
             (f" {self._symbols.cursor if entry.cursor else ' '} ", "pointer"),
             (fit(clean(row.name), name, more), "text"),
@@ -185,8 +186,10 @@ class AttentionScreen(LineScreen):
         self.draw()
 
     async def _poll(self) -> None:
-        self.model.changed()
-        await self._read()
+        # The main screen, which goes on below this one, tells the model of changes.
+        if self.model.due(asyncio.get_running_loop().time(), watched=True):
+            await self.model.read()
+        self.draw()
 
     async def _read(self) -> None:
         await self.model.read()
@@ -213,22 +216,22 @@ class AttentionScreen(LineScreen):
             return
         from jobdash.tui.screens.job import JobScreen
 
-        await self._review([current.row.id])
+        await self._review([current])
         self.app.push_screen(JobScreen(current.row.id, self.context))
 
     async def action_set_aside(self) -> None:
         """Take the job out without looking at it."""
         current = self.query_one(AttentionList).current
         if current is not None:
-            await self._review([current.row.id])
+            await self._review([current])
 
     async def action_set_all_aside(self) -> None:
         """Take all jobs out."""
-        await self._review([each.row.id for each in self.model.found])
+        await self._review(self.model.found)
 
-    async def _review(self, job_ids: Sequence[int]) -> None:
+    async def _review(self, seen: Sequence[Attention]) -> None:
         try:
-            await self.app.with_store(lambda store: set_reviewed(job_ids, store))
+            await self.app.with_store(lambda store: set_reviewed(seen, store))
         except StoreError as error:
             self.app.notify(str(self.context.store_error(error)), severity="warning")
             return

@@ -58,7 +58,8 @@ class MainScreen(ActionScreen):
         self._keys = Line(id="keys")
         self._schema = context.browser.schema_version()
         self._ended = EndedJobs(context.browser, SCRIPTS)
-        self.attention = AttentionModel(context.open_browser, context.clock)
+        self.attention = AttentionModel(context.open_browser)
+        self._attention_shown = 0
         self._replaced = False
         self._width = 0
         self._footer = Footer(context)
@@ -123,6 +124,10 @@ class MainScreen(ActionScreen):
         self._check_file()
         if self.attention.due(now):
             self._read_attention()
+        if self.attention.version != self._attention_shown:
+            self._attention_shown = self.attention.version
+            self.view.model.attention_changed()
+            self._draw_accounts()
         if self.view.poll():
             self.attention.changed()
             self._check_schema()
@@ -145,8 +150,7 @@ class MainScreen(ActionScreen):
 
     @work(group="attention", exit_on_error=False)
     async def _read_attention(self) -> None:
-        if await self.attention.read():
-            self._draw_accounts()
+        await self.attention.read()
 
     def _check_schema(self) -> None:
         """Write no more once a newer jobdash has taken the store over."""
