@@ -1,4 +1,4 @@
-"""Attention: which jobs a person should look at, why, and since when; only what was looked at is stored."""
+"""Attention: which jobs and accounts a person should look at, why, and since when."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from jobdash.domain.describe.job_text import EXPIRES_SOON_MS, ended_word, stalled
-from jobdash.domain.job import CANCEL_STUCK_MS, JobRow
+from jobdash.domain.job import CANCEL_STUCK_MS, AccountHealth, JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
-from jobdash.domain.time import DAY, HOUR, short_span
+from jobdash.domain.time import DAY, HOUR, MINUTE, short_span
+from jobdash.errors import AuthRejected, ConfigError, InvalidRequest, QuotaExhausted, SeesNone
 
 ENDED_WITHIN_MS = 7 * DAY
 """What ended longer ago than this needs no attention any more."""
 RESULTS_GONE_SOON_MS = DAY
 LEAST_PATIENCE_MS = HOUR
 """The least time without progress that is unusual, however fast others were."""
+ACCOUNT_PATIENCE_MS = 15 * MINUTE
+"""How long an account may fail for a reason that goes by itself."""
+_LASTING = frozenset(
+    kind.__name__ for kind in (AuthRejected, SeesNone, QuotaExhausted, InvalidRequest, ConfigError)
+)
 _WAITING = frozenset({Status.PENDING, Status.VALIDATING})
 _RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
 
@@ -83,6 +89,28 @@ class Attention(NamedTuple):
     def words(self) -> str:
         """All reasons in words."""
         return " · ".join(cause.words for cause in self.causes)
+
+
+class AccountAttention(NamedTuple):
+    """An account that fails."""
+
+    health: AccountHealth
+    since: int
+    words: str
+    error: str
+    """What fails, without details: while it is the same, a dismissed one needs attention no more."""
+
+
+def account_attention(health: AccountHealth, now: int) -> AccountAttention | None:
+    """Return why a person should look at an account; None while it is well, or may be again by itself."""
+    if health.error is None:
+        return None
+    since = health.failing_since or health.ok_at or health.asked_at or now
+    patience = 0 if health.error_kind in _LASTING else ACCOUNT_PATIENCE_MS
+    error = health.error.partition(": ")[0]
+    if now - since < patience or error == health.reviewed_error:
+        return None
+    return AccountAttention(health, since, clean(health.error, 200), error)
 
 
 UsualTimes = Mapping[tuple[str, str | None], int]

@@ -244,3 +244,7 @@ class AccountHealth:
     first_sync_done: bool
     claimed_until: int | None = None
     """Until when a process may be polling it now; None when none is."""
+    failing_since: int | None = None
+    """Since when it fails."""
+    reviewed_error: str | None = None
+    """The error that a person has dismissed."""

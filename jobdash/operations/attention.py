@@ -1,24 +1,34 @@
-"""Attention: the jobs that a person should look at now."""
+"""Attention: the jobs and accounts that a person should look at now."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from jobdash.domain.attention import Attention
+from jobdash.domain.attention import AccountAttention, Attention, account_attention
 from jobdash.operations.job_lookup import Browser
 
 if TYPE_CHECKING:
     from jobdash.operations.writer_thread import StoreWriter
 
 
-def jobs_needing_attention(browser: Browser) -> list[Attention]:
-    """Return the jobs that need attention and were not looked at since they do, the latest reason first."""
-    return sorted(browser.needing_attention().values(), key=lambda each: (-each.since, -each.row.id))
+def needing_attention(
+    browser: Browser, accounts: Collection[str], now: int
+) -> list[AccountAttention | Attention]:
+    """Return what needs attention and was not looked at since it does: accounts, then jobs, latest first."""
+    failing = [
+        found
+        for health in browser.accounts()
+        if health.name in accounts and (found := account_attention(health, now)) is not None
+    ]
+    jobs = sorted(browser.needing_attention().values(), key=lambda each: (-each.since, -each.row.id))
+    return [*failing, *jobs]
 
 
-async def set_reviewed(seen: Sequence[Attention], store: StoreWriter) -> None:
-    """Record that a person has looked at jobs, or dismissed them."""
+async def set_reviewed(seen: Sequence[AccountAttention | Attention], store: StoreWriter) -> None:
+    """Record that a person has looked at jobs, or dismissed them or accounts."""
     from jobdash.store.writer import Writer
 
-    await store.write(Writer.set_reviewed, {each.row.id: each.marks for each in seen})
+    marks = {each.row.id: each.marks for each in seen if isinstance(each, Attention)}
+    errors = {each.health.name: each.error for each in seen if isinstance(each, AccountAttention)}
+    await store.write(Writer.set_reviewed, marks, errors)

@@ -10,8 +10,15 @@ from domain_kit import HOUR, MINUTE, NOW, job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobdash.domain.attention import ENDED_WITHIN_MS, AttentionReason, Review, attention_of, usual_times
-from jobdash.domain.job import JobRow
+from jobdash.domain.attention import (
+    ENDED_WITHIN_MS,
+    AttentionReason,
+    Review,
+    account_attention,
+    attention_of,
+    usual_times,
+)
+from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Status
 from jobdash.domain.time import DAY
@@ -102,6 +109,34 @@ def test_what_was_dismissed_comes_back_when_it_changes_itself(facts: dict[str, A
     assert attention_of(later, NOW + HOUR, dict, review) is None
     for change in ({"failed": 4}, {"left_behind": "file-2 not deleted"}):
         assert attention_of(replace(later, **change), NOW + HOUR, dict, review) is not None
+
+
+def health(error: str | None, kind: str, failing_ms: int, reviewed: str | None = None) -> AccountHealth:
+    return AccountHealth(
+        "work", "openai", NOW, NOW - DAY, error, kind, 0, None, 0, True, None, NOW - failing_ms, reviewed
+    )
+
+
+@pytest.mark.parametrize(
+    ("account", "wanted"),
+    [
+        (health(None, "", 0), False),
+        (health("key rejected (401): Incorrect key", "AuthRejected", 0), True),
+        (health("no key: set WORK_KEY", "AuthRejected", MINUTE), True),
+        (health("no connection", "Unavailable", MINUTE), False),
+        (health("no connection", "Unavailable", HOUR), True),
+        (health("no connection: reset by peer", "Unavailable", HOUR, "no connection"), False),
+        (health("server error (500): a bug", "Unavailable", HOUR, "no connection"), True),
+    ],
+)
+def test_an_account_needs_attention_when_it_does_not_get_well_by_itself(
+    account: AccountHealth, wanted: bool
+) -> None:
+    found = account_attention(account, NOW)
+    assert (found is not None) is wanted
+    if found is not None:
+        assert (found.since, found.words) == (account.failing_since, account.error)
+        assert account_attention(replace(account, reviewed_error=found.error), NOW + DAY) is None
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tui_kit import account, change, dashboard, job, make_store, now_ms
 
+from jobdash.demo.emulator import Emulator, EmulatorServer
 from jobdash.domain.time import HOUR, MINUTE
-from jobdash.operations.attention import jobs_needing_attention
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui.screens.attention import AttentionScreen
+from jobdash.tui.screens.doctor import DoctorScreen
 from jobdash.tui.screens.job import JobScreen
 
 OPENAI = account("openai")
@@ -66,6 +68,26 @@ async def test_all_can_be_dismissed_at_once(path: Path) -> None:
         await dash.until(lambda: "Nothing needs your attention" in dash.screen)
 
 
+async def test_an_account_that_fails_is_a_line_until_it_is_dismissed_or_fails_otherwise(
+    path: Path, emulator: Emulator, server: EmulatorServer
+) -> None:
+    emulator.keys = frozenset({"sk-another"})
+    make_store(path)
+    async with dashboard(path, [account("work", server)]) as dash:
+        await dash.until(lambda: "1 needs attention: 8" in dash.screen)
+        await dash.press("8")
+        await dash.until(lambda: "1 account · 0 jobs" in dash.screen)
+        assert re.search(r"account work +openai +\d+s +key rejected \(401\)", dash.screen)
+        await dash.press("enter")
+        await dash.until(lambda: isinstance(dash.app.screen, DoctorScreen))
+        await dash.press("escape", "z")
+        await dash.until(lambda: "Nothing needs your attention" in dash.screen)
+        await dash.press("escape")
+        await dash.until(lambda: "attention" not in dash.screen)
+        change(path, "UPDATE account SET error = 'key rejected (403): this region'")
+        await dash.until(lambda: "1 needs attention: 8" in dash.screen)
+
+
 async def test_without_a_store_to_write_nothing_is_dismissed(path: Path) -> None:
     fill(path)
     async with dashboard(path, [OPENAI], working=False) as dash:
@@ -111,5 +133,5 @@ def test_the_job_that_stands_still_longest_is_found_among_thousands_that_run(pat
     moving = [job(number, created_at=now - HOUR, updated_at=now) for number in range(2, 2_010)]
     make_store(path, [job(1, created_at=now - 5 * HOUR, updated_at=now - 4 * HOUR), *moving])
     with closing(Browser(path)) as browser:
-        (found,) = jobs_needing_attention(browser)
+        (found,) = browser.needing_attention().values()
     assert (found.row.name, found.words) == ("job-001", "no progress for 4h")

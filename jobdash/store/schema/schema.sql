@@ -92,6 +92,8 @@ CREATE TABLE account (
 	discovered INTEGER DEFAULT 0 NOT NULL,
 	first_sync_done INTEGER DEFAULT 0 NOT NULL,
 	claimed_until INTEGER,
+	failing_since INTEGER,
+	reviewed_error VARCHAR,
 	PRIMARY KEY (name)
 );
 

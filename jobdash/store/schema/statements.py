@@ -287,6 +287,7 @@ _free = or_(
     _accounts.c.claimed_until <= bindparam("now"),
     _accounts.c.claimed_until > bindparam("ahead"),
 )
+_failed = bindparam("error").is_not(None)
 _claim: dict[str, Any] = {"next_poll_at": bindparam("until"), "claimed_until": bindparam("until")}
 
 _ACCOUNTS: dict[str, ClauseElement] = {
@@ -316,7 +317,14 @@ _ACCOUNTS: dict[str, ClauseElement] = {
         retry_after_until=bindparam("retry_after_until"),
         discovered=func.coalesce(bindparam("discovered"), _accounts.c.discovered),
         first_sync_done=func.coalesce(bindparam("first_sync_done"), _accounts.c.first_sync_done),
+        failing_since=case(
+            (_failed, func.coalesce(_accounts.c.failing_since, bindparam("asked_at"))), else_=null()
+        ),
+        reviewed_error=case((_failed, _accounts.c.reviewed_error), else_=null()),
     ),
+    "set_account_reviewed": update(_accounts)
+    .where(_accounts.c.name == bindparam("account"))
+    .values(reviewed_error=bindparam("error")),
     "poll_now": update(_accounts).where(_these).values(next_poll_at=0),
     "poll_all_now": update(_accounts).values(next_poll_at=0),
     "poll_soon": update(_accounts)

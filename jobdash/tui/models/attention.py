@@ -1,14 +1,15 @@
-"""The jobs that need attention, as the dashboard last read them."""
+"""The jobs and accounts that need attention, as the dashboard last read them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 
-from jobdash.domain.attention import Attention
+from jobdash.domain.attention import AccountAttention, Attention
+from jobdash.domain.time import Clock
 from jobdash.errors import StoreError
-from jobdash.operations.attention import jobs_needing_attention
+from jobdash.operations.attention import needing_attention
 from jobdash.operations.job_lookup import Browser
 
 _READ_EVERY_S, _READ_CHANGED_S = 30.0, 3.0
@@ -18,12 +19,14 @@ _READ_EVERY_S, _READ_CHANGED_S = 30.0, 3.0
 class AttentionModel:
     """Reads in a thread, with a connection of its own, at intervals."""
 
-    def __init__(self, open_browser: Callable[[], Browser]) -> None:
+    def __init__(self, open_browser: Callable[[], Browser], accounts: Collection[str], clock: Clock) -> None:
         self._open_browser = open_browser
+        self._accounts = accounts
+        self._clock = clock
         self._next_at = 0.0
         self._changed = False
         self._reading = False
-        self.found: tuple[Attention, ...] = ()
+        self.found: tuple[AccountAttention | Attention, ...] = ()
         self.version = 0
         """Changes whenever `found` does."""
 
@@ -52,6 +55,6 @@ class AttentionModel:
         if self.found != before:
             self.version += 1
 
-    def _read(self) -> tuple[Attention, ...]:
+    def _read(self) -> tuple[AccountAttention | Attention, ...]:
         with closing(self._open_browser()) as browser:
-            return tuple(jobs_needing_attention(browser))
+            return tuple(needing_attention(browser, self._accounts, self._clock()))

@@ -58,7 +58,7 @@ class MainScreen(ActionScreen):
         self._keys = Line(id="keys")
         self._schema = context.browser.schema_version()
         self._ended = EndedJobs(context.browser, SCRIPTS)
-        self.attention = AttentionModel(context.open_browser)
+        self.attention = AttentionModel(context.open_browser, context.config.account_names, context.clock)
         self._attention_shown = 0
         self._replaced = False
         self._width = 0

@@ -1,4 +1,4 @@
-"""Attention: what a person has seen of a job."""
+"""Attention: what a person has seen of a job, and of an account that fails."""
 
 from pathlib import Path
 
