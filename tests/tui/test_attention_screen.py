@@ -33,6 +33,12 @@ def fill(path: Path) -> None:
     change(path, "UPDATE job SET raw_status = raw_status || '!'")  # they changed just now
 
 
+async def test_a_narrow_terminal_has_room_for_both_numbers(path: Path) -> None:
+    fill(path)
+    async with dashboard(path, [OPENAI], size=(34, 10)) as dash:
+        await dash.until(lambda: "⚠ 2: 8 · 4 jobs" in dash.line("accounts"))
+
+
 @pytest.mark.parametrize("size", [(120, 32), (80, 24)])
 async def test_a_job_leaves_when_it_is_looked_at_or_dismissed(path: Path, size: tuple[int, int]) -> None:
     fill(path)

@@ -200,8 +200,9 @@ class MainScreen(ActionScreen):
             held = f"{view.model.held_changes:,} change{'' if view.model.held_changes == 1 else 's'}"
             right = [Span(f"{symbols.paused} paused, {held} {symbols.dot} ", "warning"), *right]
         key = BY_ID["tab.attention"].key_name(self.app.own_keymap)
-        attention = header_footer.attention_spans(len(self.attention.found), key, symbols)
-        right = [*attention, *self._run_spans(), *right]
+        right = [*self._run_spans(), *right]
+        room = self._width - sum(span.cells for span in [*left, *right]) - 1
+        right = [*header_footer.attention_spans(len(self.attention.found), key, symbols, room), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         health = self._health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
