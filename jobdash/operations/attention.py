@@ -12,17 +12,15 @@ if TYPE_CHECKING:
     from jobdash.operations.writer_thread import StoreWriter
 
 
-def needing_attention(
-    browser: Browser, accounts: Collection[str], now: int
-) -> list[AccountAttention | Attention]:
-    """Return what needs attention and was not looked at since it does: accounts, then jobs, latest first."""
-    failing = [
-        found
-        for health in browser.accounts()
-        if health.name in accounts and (found := account_attention(health, now)) is not None
-    ]
-    jobs = sorted(browser.needing_attention().values(), key=lambda each: (-each.since, -each.row.id))
-    return [*failing, *jobs]
+def failing_accounts(browser: Browser, names: Collection[str], now: int) -> list[AccountAttention]:
+    """Return which accounts need attention."""
+    found = (account_attention(health, now) for health in browser.accounts() if health.name in names)
+    return [each for each in found if each is not None]
+
+
+def jobs_needing_attention(browser: Browser) -> list[Attention]:
+    """Return the jobs that need attention and were not looked at since they do, the latest reason first."""
+    return sorted(browser.needing_attention().values(), key=lambda each: (-each.since, -each.row.id))
 
 
 async def set_reviewed(seen: Sequence[AccountAttention | Attention], store: StoreWriter) -> None:

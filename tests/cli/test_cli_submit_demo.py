@@ -19,9 +19,9 @@ from jobdash.cli.sync_output import ask
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.demo.environment import demo_world
 from jobdash.demo.known_batches import KnownBatches
-from jobdash.domain.attention import AccountAttention, AttentionReason
+from jobdash.domain.attention import AttentionReason
 from jobdash.domain.time import system_clock
-from jobdash.operations.attention import needing_attention
+from jobdash.operations.attention import failing_accounts
 from jobdash.operations.job_lookup import Scope, Sort
 from jobdash.operations.result_folder import kept_folder
 
@@ -393,7 +393,7 @@ def test_the_demo_shows_from_its_start_what_needs_a_past(cli: Cli) -> None:
         ask(context)
         browser = context.opened.browser
         jobs = browser.jobs([row.id for row in browser.page(Scope(), Sort(), None, 200)]).values()
-        failing = needing_attention(browser, config.account_names, system_clock())
+        failing = failing_accounts(browser, config.account_names, system_clock())
         kept = {job.row.name: kept_folder(job) for job in jobs}
         browser.close()
 
@@ -407,7 +407,7 @@ def test_the_demo_shows_from_its_start_what_needs_a_past(cli: Cli) -> None:
     assert by_name["catalogue-descriptions (1/2)"].remote_id is not None
     reasons = {reason for job in jobs for reason in job.attention}
     assert reasons == set(AttentionReason) - {AttentionReason.STALLED}  # which is a script
-    assert [each.health.name for each in failing if isinstance(each, AccountAttention)] == ["archive"]
+    assert [each.health.name for each in failing] == ["archive"]
 
 
 def test_only_the_emulator(cli: Cli) -> None:

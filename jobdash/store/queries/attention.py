@@ -66,6 +66,11 @@ class AttentionReads(ReadConnection):
             self._found = key, self.attention_of(rows.values())
         return self._found[1]
 
+    def attention_version(self) -> tuple[int, int]:
+        """Return what changes when a job does, or is looked at; by time alone it stays."""
+        ((revision, reviewed),) = self._all("SELECT revision, (SELECT max(at) FROM review) FROM meta")
+        return revision, reviewed or 0
+
     def attention_of(self, rows: Iterable[JobRow]) -> dict[int, Attention]:
         """Return by id those of some jobs that need attention."""
         from jobdash.domain.attention import NEVER_REVIEWED, attention_of, causes_of

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 
 from jobdash.domain.attention import AccountAttention, Attention
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError
-from jobdash.operations.attention import needing_attention
+from jobdash.operations.attention import failing_accounts, jobs_needing_attention
 from jobdash.operations.job_lookup import Browser
 
 _READ_EVERY_S, _READ_CHANGED_S = 30.0, 3.0
@@ -26,6 +27,10 @@ class AttentionModel:
         self._next_at = 0.0
         self._changed = False
         self._reading = False
+        self._jobs: list[Attention] = []
+        self._jobs_version: tuple[int, int] | None = None
+        self._jobs_until = 0.0
+        """Until when they hold while no job changes."""
         self.found: tuple[AccountAttention | Attention, ...] = ()
         self.version = 0
         """Changes whenever `found` does."""
@@ -57,4 +62,9 @@ class AttentionModel:
 
     def _read(self) -> tuple[AccountAttention | Attention, ...]:
         with closing(self._open_browser()) as browser:
-            return tuple(needing_attention(browser, self._accounts, self._clock()))
+            version, now = browser.attention_version(), time.monotonic()
+            # Each poll of an account writes: that is no reason to read all jobs.
+            if version != self._jobs_version or now >= self._jobs_until:
+                self._jobs = jobs_needing_attention(browser)
+                self._jobs_version, self._jobs_until = version, now + _READ_EVERY_S
+            return (*failing_accounts(browser, self._accounts, self._clock()), *self._jobs)
