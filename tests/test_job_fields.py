@@ -47,6 +47,7 @@ VALUES = {
     Match.OUTCOME: ":ok,partial",
     Match.REMOVED: ":no",
     Match.QUEUED: ":no",
+    Match.ATTENTION: ":any",
     Match.KNOWN: ":yes",
     Match.TAG: ":team",
     Match.NUMBER: ">0",
@@ -179,7 +180,7 @@ def test_a_filter_asks_the_store_and_a_row_the_same(browser: Browser, word: str,
     conditions = parse(f"{word}{VALUES[match]}")
     jobs = every_job(browser)
     found = set(browser.search(Scope(conditions=conditions, removed=True), Sort()))
-    assert found == {job.row.id for job in jobs if conditions.matches(job.row, job.tags, NOW)}
+    assert found == {job.row.id for job in jobs if conditions.matches(job.row, job.tags, NOW, job.attention)}
     assert found
 
 
@@ -205,4 +206,4 @@ def test_the_registry_names_what_there_is() -> None:
         assert field.label or not field.faces & Face.DETAILS
         # What a list is read by has to be in its rows.
         assert not (field.heavy and (field.column or field.order or field.listed))
-        assert not (field.heavy and field.words and field.name != "tags")
+        assert not (field.heavy and field.words and field.name not in {"tags", "attention"})

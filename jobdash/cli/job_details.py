@@ -205,5 +205,6 @@ _SPECIAL: dict[str, Callable[[JobDetails, int], str]] = {
     "usage": _usage,
     "tokens": lambda job, _now: token_text(job.row),
     "cost": lambda job, _now: cost_of(job.row),
+    "attention": lambda job, _now: ", ".join(job.attention).replace("_", " "),
 }
 """What is more than the field's value."""

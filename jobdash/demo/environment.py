@@ -18,10 +18,15 @@ from typing import Self
 import jobdash
 from jobdash.config.settings import Config
 from jobdash.demo.emulator import Emulator, EmulatorServer
+from jobdash.demo.known_batches import QUEUE_LIMIT, seed_known_batches
 from jobdash.demo.samples import KEYS, PRICES, seed_emulator
 from jobdash.demo.script_process import SCRIPTS, WORKERS
 from jobdash.domain.account import Account, Secret
+from jobdash.operations.providers import servers
+from jobdash.operations.samples import fill_store
 
+_REJECTED = "archive"
+"""An account whose key is rejected."""
 _PATIENCE_S = 2.0
 _OUTPUT = "output"
 _REAP_EVERY_S = 1.0
@@ -32,16 +37,21 @@ _REAP_EVERY_S = 1.0
 def demo_world() -> Iterator[Config]:
     """Yield the settings of a demo; reads no environment and no config file, and leaves no files."""
     emulator = Emulator(keys=frozenset(KEYS.values()))
-    seed_emulator(emulator, emulator.clock.now())
+    now = emulator.clock.now()
+    seed_emulator(emulator, now)
     with (
         tempfile.TemporaryDirectory(prefix="jobdash-demo-", ignore_cleanup_errors=True) as folder,
         EmulatorServer(emulator) as server,
     ):
+        keys = KEYS | {_REJECTED: "sk-emulated-revoked"}
+        accounts = tuple(_account(name, key, server) for name, key in keys.items())
+        database = Path(folder) / "demo.db"
+        fill_store(database, seed_known_batches(emulator, servers(accounts), now))
         yield Config(
             path=Path(folder) / "config.toml",
             exists=False,
-            database=Path(folder) / "demo.db",
-            accounts=tuple(_account(name, key, server) for name, key in KEYS.items()),
+            database=database,
+            accounts=accounts,
             prices=PRICES,
             demo=True,
         )
@@ -57,6 +67,7 @@ def _account(name: str, key: str, server: EmulatorServer) -> Account:
         Secret(key),
         url,
         auto_fetch=name == "openai",  # so that some batch is collected within minutes
+        enqueued_limit=QUEUE_LIMIT if name == "work" else None,
     )
 
 

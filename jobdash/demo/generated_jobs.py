@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from jobdash.demo.samples import BROKEN_IMAGE, LONG_NAME, RATE_LIMIT, TOO_LONG
+from jobdash.demo.samples import BROKEN_IMAGE, LONG_NAME, PRICES, RATE_LIMIT, TOO_LONG
 from jobdash.domain.status import FORCE_FAILED, TERMINAL, Status
 from jobdash.domain.time import DAY, HOUR, MINUTE
 from jobdash.operations.samples import SAMPLE_COLUMNS, SampleRow
@@ -89,7 +89,7 @@ def _job(
     job |= _counts(chance, status)
     ended = min(now, created + int(chance.uniform(10 * MINUTE, 3 * HOUR)))
     if status in TERMINAL:
-        job |= {"finished_at": ended, "updated_at": ended}
+        job |= {"finished_at": ended, "updated_at": ended} | _usage(chance, job)
     else:
         job["updated_at"] = now
     if status in {Status.CANCELLING, Status.CANCELLED}:
@@ -106,6 +106,18 @@ def _counts(chance: random.Random, status: Status) -> dict[str, Any]:
         done = 0
     bad = min(done, chance.choice((0, 0, 0, 0, 3, 12, 31)))
     return {"total": total, "succeeded": done - bad, "failed": bad}
+
+
+def _usage(chance: random.Random, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tokens of an ended job, and what they cost."""
+    answers = job["succeeded"]
+    if not answers:
+        return {}
+    price = PRICES[job["model"]]
+    read, written = answers * chance.randrange(50, 600), answers * chance.randrange(10, 150)
+    written = written if price.output else 0  # an embedding
+    cost = round(read * price.input + written * price.output)
+    return {"input_tokens": read, "output_tokens": written, "cost": cost, "cost_is_upper_bound": 0}
 
 
 def _fate(chance: random.Random, status: Status, ended: int) -> dict[str, Any]:

@@ -1,22 +1,28 @@
-"""Attention: which jobs a person should look at, why, and since when. Never stored."""
+"""Attention: which jobs and accounts a person should look at, why, and since when."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
+from typing import NamedTuple
 
 from jobdash.domain.describe.job_text import EXPIRES_SOON_MS, ended_word, stalled
-from jobdash.domain.job import CANCEL_STUCK_MS, JobRow
+from jobdash.domain.job import CANCEL_STUCK_MS, AccountHealth, JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
-from jobdash.domain.time import DAY, HOUR, short_span
+from jobdash.domain.time import DAY, HOUR, MINUTE, short_span
+from jobdash.errors import AuthRejected, ConfigError, InvalidRequest, QuotaExhausted, SeesNone
 
 ENDED_WITHIN_MS = 7 * DAY
 """What ended longer ago than this needs no attention any more."""
 RESULTS_GONE_SOON_MS = DAY
 LEAST_PATIENCE_MS = HOUR
 """The least time without progress that is unusual, however fast others were."""
+ACCOUNT_PATIENCE_MS = 15 * MINUTE
+"""How long an account may fail for a reason that goes by itself."""
+_LASTING = frozenset(
+    kind.__name__ for kind in (AuthRejected, SeesNone, QuotaExhausted, InvalidRequest, ConfigError)
+)
 _WAITING = frozenset({Status.PENDING, Status.VALIDATING})
 _RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
 
@@ -27,76 +33,157 @@ class AttentionReason(StrEnum):
     FAILED = "failed"
     """It failed, expired, or requests of it failed."""
     STALLED = "stalled"
-    PENDING = "pending long"
-    CANCELLING = "cancelling long"
-    EXPIRES = "expires soon"
-    RESULTS_GONE = "results gone soon"
-    LEFT_BEHIND = "left behind"
+    PENDING = "pending_long"
+    CANCELLING = "cancelling_long"
+    EXPIRES = "expires_soon"
+    RESULTS_GONE = "results_gone_soon"
+    LEFT_BEHIND = "left_behind"
 
 
-@dataclass(frozen=True, slots=True)
-class Attention:
+class Cause(NamedTuple):
+    """One reason, with its words."""
+
+    reason: AttentionReason
+    since: int
+    """When it arose, milliseconds UTC: a person who has looked at the job since has seen it."""
+    words: str
+    mark: str = ""
+    """What has happened, where `since` is only the job's last change: it is new when this is."""
+
+
+class Review(NamedTuple):
+    """When a person last looked at a job, and the marks of what there was to see."""
+
+    at: int
+    marks: frozenset[str] = frozenset()
+
+
+NEVER_REVIEWED = Review(-1)
+
+
+class Attention(NamedTuple):
     """A job that needs attention."""
 
     row: JobRow
-    reason: AttentionReason
+    causes: tuple[Cause, ...]
+    """Those that arose since a person looked at it, the gravest first; never empty."""
+    marks: frozenset[str]
+    """Of all causes, those seen before too."""
+
+    @property
+    def reason(self) -> AttentionReason:
+        """The gravest reason."""
+        return self.causes[0].reason
+
+    @property
+    def reasons(self) -> tuple[AttentionReason, ...]:
+        """All reasons, the gravest first."""
+        return tuple(cause.reason for cause in self.causes)
+
+    @property
+    def since(self) -> int:
+        """When the latest reason arose, milliseconds UTC."""
+        return max(cause.since for cause in self.causes)
+
+    @property
+    def words(self) -> str:
+        """All reasons in words."""
+        return " · ".join(cause.words for cause in self.causes)
+
+
+class AccountAttention(NamedTuple):
+    """An account that fails."""
+
+    health: AccountHealth
     since: int
-    """When the reason arose, milliseconds UTC: a job that was looked at since needs no attention."""
     words: str
+    error: str
+    """What fails, without details: while it is the same, a dismissed one needs attention no more."""
+
+
+def account_attention(health: AccountHealth, now: int) -> AccountAttention | None:
+    """Return why a person should look at an account; None while it is well, or may be again by itself."""
+    if health.error is None:
+        return None
+    since = health.failing_since or health.ok_at or health.asked_at or now
+    patience = 0 if health.error_kind in _LASTING else ACCOUNT_PATIENCE_MS
+    error = health.error.partition(": ")[0]
+    if now - since < patience or error == health.reviewed_error:
+        return None
+    return AccountAttention(health, since, clean(health.error, 200), error)
 
 
 UsualTimes = Mapping[tuple[str, str | None], int]
 """By provider and model, in which time nine of ten of its batches ended, milliseconds."""
 
 
-def attention_of(row: JobRow, now: int, usual: UsualTimes) -> Attention | None:
-    """Return the gravest reason why a person should look at a job; mostly None."""
+def attention_of(
+    row: JobRow, now: int, usual: Callable[[], UsualTimes], review: Review = NEVER_REVIEWED
+) -> Attention | None:
+    """Return the reasons why a person should look at a job again; mostly None.
+
+    ``usual`` is called only for a job that has stood still for long.
+    """
+    causes = tuple(causes_of(row, now, usual))
+    new = tuple(cause for cause in causes if cause.since > review.at and cause.mark not in review.marks)
+    return Attention(row, new, frozenset(cause.mark for cause in causes if cause.mark)) if new else None
+
+
+def causes_of(row: JobRow, now: int, usual: Callable[[], UsualTimes]) -> Iterator[Cause]:
+    """Yield the reasons to look at a job, those seen before too, the gravest first."""
     if row.removed_at is not None:
-        return None
-    found = _of_unfinished(row, now, usual) if row.unfinished else _of_ended(row, now)
-    if found is not None or not row.left_behind:
-        return found
-    return Attention(row, AttentionReason.LEFT_BEHIND, row.updated_at, clean(row.left_behind, 200))
+        return
+    if row.terminal:
+        yield from _of_ended(row, now)
+    elif not row.gone:
+        yield from _of_unfinished(row, now, usual)
+    if row.left_behind and now - row.updated_at < ENDED_WITHIN_MS:
+        words = clean(row.left_behind, 200)
+        yield Cause(AttentionReason.LEFT_BEHIND, row.updated_at, words, f"left behind: {words}")
 
 
-def _of_unfinished(row: JobRow, now: int, usual: UsualTimes) -> Attention | None:
+def _of_unfinished(row: JobRow, now: int, usual: Callable[[], UsualTimes]) -> Iterator[Cause]:
     asked = row.cancel_requested_at
     if row.stuck_cancelling(now) and asked is not None:
         words = f"cancelling for {short_span(now - asked)}"
-        return Attention(row, AttentionReason.CANCELLING, asked + CANCEL_STUCK_MS, words)
+        yield Cause(AttentionReason.CANCELLING, asked + CANCEL_STUCK_MS, words)
     if row.expires_at is not None and 0 < row.expires_at - now < EXPIRES_SOON_MS:
         words = f"expires in {short_span(row.expires_at - now)}"
-        return Attention(row, AttentionReason.EXPIRES, row.expires_at - EXPIRES_SOON_MS, words)
+        yield Cause(AttentionReason.EXPIRES, row.expires_at - EXPIRES_SOON_MS, words)
     if stalled(row, now) and row.lease_until is not None:
         words = f"its script was not heard of for {short_span(now - row.lease_until)}"
-        return Attention(row, AttentionReason.STALLED, row.lease_until, words)
-    if row.remote_id is None or row.gone:
-        return None
-    patience = max(LEAST_PATIENCE_MS, usual.get((row.provider, row.model), 0))
-    if row.status in _WAITING and now - row.created_at > patience:
-        words = f"pending for {short_span(now - row.created_at)}"
-        return Attention(row, AttentionReason.PENDING, row.created_at + patience, words)
-    if row.status in _RUNNING and now - row.updated_at > patience:
-        words = f"no progress for {short_span(now - row.updated_at)}"
-        return Attention(row, AttentionReason.STALLED, row.updated_at + patience, words)
-    return None
+        yield Cause(AttentionReason.STALLED, row.lease_until, words)
+        return
+    waits, runs = row.status in _WAITING, row.status in _RUNNING
+    still = row.created_at if waits else row.updated_at
+    if row.remote_id is None or not (waits or runs) or now - still <= LEAST_PATIENCE_MS:
+        return
+    patience = max(LEAST_PATIENCE_MS, usual().get((row.provider, row.model), 0))
+    if now - still <= patience:
+        return
+    reason = AttentionReason.PENDING if waits else AttentionReason.STALLED
+    words = f"{'pending' if waits else 'no progress'} for {short_span(now - still)}"
+    yield Cause(reason, still + patience, words)
 
 
-def _of_ended(row: JobRow, now: int) -> Attention | None:
+def _of_ended(row: JobRow, now: int) -> Iterator[Cause]:
     gone_at = row.results_expire_at
     if gone_at is not None and row.fetched_at is None and 0 < gone_at - now < RESULTS_GONE_SOON_MS:
         words = f"results gone in {short_span(gone_at - now)}"
-        return Attention(row, AttentionReason.RESULTS_GONE, gone_at - RESULTS_GONE_SOON_MS, words)
-    ended = row.finished_at or row.updated_at
+        yield Cause(AttentionReason.RESULTS_GONE, gone_at - RESULTS_GONE_SOON_MS, words)
     incomplete = row.outcome in {Completeness.PARTIAL, Completeness.ALL_FAILED}
-    if now - ended > ENDED_WITHIN_MS or not (incomplete or row.status in {Status.FAILED, Status.EXPIRED}):
-        return None
+    if not (incomplete or row.status in {Status.FAILED, Status.EXPIRED}):
+        return
+    ended = row.finished_at or row.updated_at
+    if now - min(ended, row.updated_at) >= ENDED_WITHIN_MS:
+        return
     why = f": {clean(row.error, 200)}" if row.error else ""
-    failed = f", {row.failed:,} failed" if row.failed else ""
-    return Attention(row, AttentionReason.FAILED, ended, f"{ended_word(row)}{failed}{why}")
+    how = f"{ended_word(row)}{f', {row.failed:,} failed' if row.failed else ''}"
+    mark = "" if row.finished_at else how
+    yield Cause(AttentionReason.FAILED, ended, f"{how}{why}", mark)
 
 
-def usual_times(ended: Sequence[tuple[str, str | None, int]]) -> UsualTimes:
+def usual_times(ended: Iterable[tuple[str, str | None, int]]) -> UsualTimes:
     """Return, of ended batches as provider, model and duration, the time in which nine of ten ended."""
     by_model: dict[tuple[str, str | None], list[int]] = {}
     for provider, model, duration in ended:

@@ -113,6 +113,8 @@ class Match(Enum):
     REMOVED = auto()
     QUEUED = auto()
     """Whether it waits on this computer to be sent."""
+    ATTENTION = auto()
+    """Whether a person should look at it, or why."""
     KNOWN = auto()
     """Whether there is a value: ``yes`` or ``no``."""
 
@@ -329,6 +331,10 @@ JOB_FIELDS = (
     JobField(
         "estimated_tokens", "estimated tokens", Kind.NUMBER, heavy=True, stored="estimated_tokens",
         faces=_LIST_DATA | Face.SHOW | Face.BATCH,
+    ),
+    JobField(
+        "attention", "attention", Kind.LIST, heavy=True, faces=_LIST_DATA | Face.SHOW,
+        matches=Match.ATTENTION,
     ),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.

@@ -198,6 +198,8 @@ class JobDetails:
     metadata: dict[str, Any] | None
     deleted: tuple[str, ...]
     """What was deleted at its provider from here: the roles of files, and `BATCH`."""
+    attention: tuple[str, ...]
+    """Why a person should look at it now: each an `AttentionReason`, the gravest first."""
 
     @property
     def status_reason(self) -> str | None:
@@ -242,3 +244,7 @@ class AccountHealth:
     first_sync_done: bool
     claimed_until: int | None = None
     """Until when a process may be polling it now; None when none is."""
+    failing_since: int | None = None
+    """Since when it fails."""
+    reviewed_error: str | None = None
+    """The error that a person has dismissed."""

@@ -1,27 +1,32 @@
-"""Attention: the jobs that a person should look at now."""
+"""Attention: the jobs and accounts that a person should look at now."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from jobdash.domain.attention import Attention, attention_of, usual_times
+from jobdash.domain.attention import AccountAttention, Attention, account_attention
 from jobdash.operations.job_lookup import Browser
 
 if TYPE_CHECKING:
     from jobdash.operations.writer_thread import StoreWriter
 
 
-def jobs_needing_attention(browser: Browser, now: int) -> list[Attention]:
+def failing_accounts(browser: Browser, names: Collection[str], now: int) -> list[AccountAttention]:
+    """Return which accounts need attention."""
+    found = (account_attention(health, now) for health in browser.accounts() if health.name in names)
+    return [each for each in found if each is not None]
+
+
+def jobs_needing_attention(browser: Browser) -> list[Attention]:
     """Return the jobs that need attention and were not looked at since they do, the latest reason first."""
-    usual, reviewed = usual_times(browser.ended_batches()), browser.reviewed()
-    found = (attention_of(row, now, usual) for row in browser.attention_candidates())
-    wanted = [each for each in found if each is not None and each.since > reviewed.get(each.row.id, -1)]
-    return sorted(wanted, key=lambda each: each.since, reverse=True)
+    return sorted(browser.needing_attention().values(), key=lambda each: (-each.since, -each.row.id))
 
 
-async def set_reviewed(job_ids: Sequence[int], store: StoreWriter) -> None:
-    """Record that a person has looked at jobs, or dismissed them."""
+async def set_reviewed(seen: Sequence[AccountAttention | Attention], store: StoreWriter) -> None:
+    """Record that a person has looked at jobs, or dismissed them or accounts."""
     from jobdash.store.writer import Writer
 
-    await store.write(Writer.set_reviewed, job_ids)
+    marks = {each.row.id: each.marks for each in seen if isinstance(each, Attention)}
+    errors = {each.health.name: each.error for each in seen if isinstance(each, AccountAttention)}
+    await store.write(Writer.set_reviewed, marks, errors)

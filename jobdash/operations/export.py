@@ -66,6 +66,8 @@ def write_csv(file: TextIO, heads: Sequence[str], rows: Iterable[Sequence[object
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, tuple):
+        value = ", ".join(value)
     if not isinstance(value, str):
         return "" if value is None else value
     text = clean(redact(value), _TEXT_LIMIT)

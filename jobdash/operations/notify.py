@@ -83,7 +83,7 @@ class Notifier:
             return None
         if self.settings.accounts and row.account not in self.settings.accounts:
             return None
-        if not self.settings.filter.matches(row, job.tags, self.clock()):
+        if not self.settings.filter.matches(row, job.tags, self.clock(), job.attention):
             return None
         return Notification(kind, row, event.at)
 

@@ -56,9 +56,10 @@ class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionRea
     def accounts(self) -> list[AccountHealth]:
         """Return the results of the last polls, by account name."""
         return [
-            AccountHealth(*(*values[:-2], bool(values[-2]), values[-1]))
+            AccountHealth(*(*values[:9], bool(values[9]), *values[10:]))
             for values in self._all(
                 "SELECT name, provider, asked_at, ok_at, error, error_kind, next_poll_at, retry_after_until,"
-                " discovered, first_sync_done, claimed_until FROM account ORDER BY name"
+                " discovered, first_sync_done, claimed_until, failing_since, reviewed_error FROM account"
+                " ORDER BY name"
             )
         ]

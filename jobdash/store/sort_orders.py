@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ UNKNOWN_KEY = -1
 TEXT_INDEX = "job_text"
 """Ids, names and ids of providers in the order of the table, without its long texts."""
 Values = list[str | int]
+NONE_NEEDS_ATTENTION: Mapping[int, Collection[str]] = {}
 
 
 _FIRST = ("created_at", "updated_at", "name", "account", "total", "failed")
@@ -74,11 +75,11 @@ class Scope:
             return (("job_shown", "shown", 1), ("job_shown", "shown", 0))
         return (("job_shown", "shown", 1),)
 
-    def condition(self, now: int) -> tuple[str, Values]:
-        """Return the filter as `` AND …`` (or nothing) and its parameters."""
+    def condition(self, now: int, attention: Mapping[int, Collection[str]]) -> tuple[str, Values]:
+        """Return the filter as `` AND …`` (or nothing) and its parameters; see `Conditions.sql`."""
         if self.conditions is None or self.conditions.empty:
             return "", []
-        fragment, values = self.conditions.sql(now)
+        fragment, values = self.conditions.sql(now, attention)
         return f" AND ({fragment})", values
 
 
@@ -169,9 +170,16 @@ class KeysetWalk:
         return f"SELECT ({ties}) + ({rest})", self._around(key)
 
 
-def walks(scope: Scope, sort: Sort, now: int, *, backwards: bool = False) -> list[KeysetWalk]:
+def walks(
+    scope: Scope,
+    sort: Sort,
+    now: int,
+    attention: Mapping[int, Collection[str]] = NONE_NEEDS_ATTENTION,
+    *,
+    backwards: bool = False,
+) -> list[KeysetWalk]:
     """Return how to read a scope in an order (or against it): one walk for each partition."""
-    condition, values = scope.condition(now)
+    condition, values = scope.condition(now, attention)
     return [
         KeysetWalk(
             f"{prefix}_{sort.order}",

@@ -209,7 +209,7 @@ COMMANDS: tuple[Command, ...] = (
         pinned=True),
     Command("app.quit", "app.quit", "Quit", "q", group=HelpGroup.MORE, footer=18, pinned=True),
     *(Command(f"tab.{tab}", f"tab({tab.number})", tab.capitalize(), str(tab.number), _LIST) for tab in Tab),
-    Command("tab.attention", "app.attention", "Attention", "8", _LIST, "Jobs to look at, and why",
+    Command("tab.attention", "app.attention", "Attention", "8", _LIST, "What to look at, and why",
         group=HelpGroup.LOOK),
     Command("table.up", "move(-1)", "Up", "up,k", _TABLE),
     Command("table.down", "move(1)", "Down", "down,j", _TABLE),

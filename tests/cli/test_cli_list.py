@@ -226,3 +226,18 @@ def test_on_a_narrow_terminal_only_the_name_gives_way(cli: Cli) -> None:
     assert "…" in line
     assert line.split()[-3:-1] == ["0", "1m"]
     assert len(line.rstrip()) <= 80
+
+
+def test_what_needs_attention_is_a_filter_and_a_field(cli: Cli) -> None:
+    cli.add(name="fine")
+    failed = cli.add_finished(name="broken", ending=Ending.FAILS)
+    cli("sync")
+
+    found = cli.json("list", "-f", "attention:yes")["jobs"]
+
+    assert [(job["name"], job["attention"]) for job in found] == [("broken", ["failed"])]
+    (line,) = csv.DictReader(io.StringIO(cli("list", "-f", "attention:any", "--csv").out))
+    assert line["attention"] == "failed"
+    assert cli.json("list", "-f", "attention:no")["jobs"][0]["attention"] == []
+    assert cli.json("list", "-f", "attention:stalled,pending-long")["total"] == 0
+    assert re.search(r"^Attention +failed$", cli("show", cli.id_of(failed)).out, re.MULTILINE)

@@ -18,7 +18,12 @@ from jobdash.cli.context import CliContext
 from jobdash.cli.sync_output import ask
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.demo.environment import demo_world
+from jobdash.demo.known_batches import KnownBatches
+from jobdash.domain.attention import AttentionReason
+from jobdash.domain.time import system_clock
+from jobdash.operations.attention import failing_accounts
 from jobdash.operations.job_lookup import Scope, Sort
+from jobdash.operations.result_folder import kept_folder
 
 
 @pytest.fixture
@@ -360,7 +365,7 @@ def test_the_demo_needs_no_environment_and_leaves_nothing(cli: Cli) -> None:
     with demo_world() as config:
         folder = config.database.parent
         assert config.demo
-        assert [account.name for account in config.accounts] == ["openai", "gemini", "work"]
+        assert [account.name for account in config.accounts] == ["openai", "gemini", "work", "archive"]
         assert folder.exists()
 
     assert not folder.exists()
@@ -374,8 +379,35 @@ def test_the_demo_has_jobs_in_every_state(cli: Cli) -> None:
         words = {row.status for row in context.opened.browser.page(Scope(), Sort(), None, 200)}
         context.opened.browser.close()
 
-    assert all(report.error is None for report in reports)
+    assert [report.account for report in reports if report.error is not None] == ["archive"]
     assert len(words) >= 8
+
+
+def test_the_demo_shows_from_its_start_what_needs_a_past(cli: Cli) -> None:
+    with demo_world() as config:
+        context = CliContext()
+        context.config = config  # type: ignore[misc]
+        with KnownBatches(config) as known:
+            known.begin()
+            known.wait()
+        ask(context)
+        browser = context.opened.browser
+        jobs = browser.jobs([row.id for row in browser.page(Scope(), Sort(), None, 200)]).values()
+        failing = failing_accounts(browser, config.account_names, system_clock())
+        kept = {job.row.name: kept_folder(job) for job in jobs}
+        browser.close()
+
+    by_name = {job.row.name: job.row for job in jobs}
+    counts = {name: row.collected for name, row in by_name.items() if row.collected is not None}
+    assert all(kept[name] is not None for name in counts)
+    assert any(count.error for count in counts.values())
+    assert any(count.cut_off for count in counts.values())
+    assert all(row.cost for name, row in by_name.items() if name in counts)
+    assert [name for name, row in by_name.items() if row.queued_here] == ["catalogue-descriptions (2/2)"]
+    assert by_name["catalogue-descriptions (1/2)"].remote_id is not None
+    reasons = {reason for job in jobs for reason in job.attention}
+    assert reasons == set(AttentionReason) - {AttentionReason.STALLED}  # which is a script
+    assert [each.health.name for each in failing] == ["archive"]
 
 
 def test_only_the_emulator(cli: Cli) -> None:

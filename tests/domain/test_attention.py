@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from domain_kit import HOUR, MINUTE, NOW, job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobdash.domain.attention import ENDED_WITHIN_MS, AttentionReason, attention_of, usual_times
-from jobdash.domain.job import JobRow
+from jobdash.domain.attention import (
+    ENDED_WITHIN_MS,
+    AttentionReason,
+    Review,
+    account_attention,
+    attention_of,
+    usual_times,
+)
+from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Status
 from jobdash.domain.time import DAY
@@ -67,12 +77,66 @@ WHOLE = {"succeeded": 10, "failed": 0, "total": 10}
     ],
 )
 def test_the_reason_and_its_words(row: JobRow, reason: AttentionReason | None, words: str) -> None:
-    found = attention_of(row, NOW, SLOW)
+    found = attention_of(row, NOW, lambda: SLOW)
     assert (found and found.reason, "" if found is None else found.words) == (reason, words)
     if found is not None:
         assert found.since <= NOW
         if row.unfinished:  # it is one from then on
-            assert attention_of(row, found.since - 1, SLOW) is None
+            assert attention_of(row, found.since - 1, lambda: SLOW) is None
+
+
+def test_a_job_has_all_its_reasons_the_gravest_first() -> None:
+    row = job(
+        Status.COMPLETED,
+        finished_at=NOW - HOUR,
+        succeeded=7,
+        failed=3,
+        results_expire_at=NOW + HOUR,
+        left_behind="file-1 not deleted",
+    )
+    found = attention_of(row, NOW, dict)
+    assert found is not None
+    assert found.reasons == ("results_gone_soon", "failed", "left_behind")
+    assert found.words == "results gone in 1h · partial, 3 failed · file-1 not deleted"
+
+
+@pytest.mark.parametrize("facts", [{"left_behind": "file-1 not deleted", **WHOLE}, {"failed": 3}])
+def test_what_was_dismissed_comes_back_when_it_changes_itself(facts: dict[str, Any]) -> None:
+    row = job(Status.COMPLETED, finished_at=None, updated_at=NOW - MINUTE, **facts)
+    seen = attention_of(row, NOW, dict)
+    assert seen is not None
+    review, later = Review(NOW, seen.marks), replace(row, updated_at=NOW + HOUR, fetched_at=NOW + HOUR)
+    assert attention_of(later, NOW + HOUR, dict, review) is None
+    for change in ({"failed": 4}, {"left_behind": "file-2 not deleted"}):
+        assert attention_of(replace(later, **change), NOW + HOUR, dict, review) is not None
+
+
+def health(error: str | None, kind: str, failing_ms: int, reviewed: str | None = None) -> AccountHealth:
+    return AccountHealth(
+        "work", "openai", NOW, NOW - DAY, error, kind, 0, None, 0, True, None, NOW - failing_ms, reviewed
+    )
+
+
+@pytest.mark.parametrize(
+    ("account", "wanted"),
+    [
+        (health(None, "", 0), False),
+        (health("key rejected (401): Incorrect key", "AuthRejected", 0), True),
+        (health("no key: set WORK_KEY", "AuthRejected", MINUTE), True),
+        (health("no connection", "Unavailable", MINUTE), False),
+        (health("no connection", "Unavailable", HOUR), True),
+        (health("no connection: reset by peer", "Unavailable", HOUR, "no connection"), False),
+        (health("server error (500): a bug", "Unavailable", HOUR, "no connection"), True),
+    ],
+)
+def test_an_account_needs_attention_when_it_does_not_get_well_by_itself(
+    account: AccountHealth, wanted: bool
+) -> None:
+    found = account_attention(account, NOW)
+    assert (found is not None) is wanted
+    if found is not None:
+        assert (found.since, found.words) == (account.failing_since, account.error)
+        assert account_attention(replace(account, reviewed_error=found.error), NOW + DAY) is None
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1))

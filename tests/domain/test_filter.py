@@ -16,8 +16,9 @@ from domain_kit import DAY, HOUR, MINUTE, NOW, job
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from jobdash.domain.attention import AttentionReason
 from jobdash.domain.filter.language import FIELDS, parse
-from jobdash.domain.job import JobRow
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
 from jobdash.errors import FilterError
 from jobdash.store.bootstrap import ensure_store
@@ -254,6 +255,9 @@ THERE_ARE = ", ".join(FIELDS)
         ("created:monday", 0, "created wants a date like 2026-11-01 or 2026-11-01T12:00 (at character 1)"),
         ("outcome:good", 0, "no outcome 'good'; there are ok, partial, all_failed (at character 1)"),
         ("removed:maybe", 0, "removed: wants yes or no (at character 1)"),
+        ("attention:soon", 0, "no reason 'soon'; there are yes, no, any, failed, stalled, pending_long"),
+        ("attention:no,failed", 0, "attention:no stands alone (at character 1)"),
+        ("attention>1", 0, "attention cannot be compared with >; use attention:value (at character 1)"),
         ("removed:yes,no", 0, "removed: wants yes or no (at character 1)"),
     ],
 )
@@ -293,19 +297,20 @@ ACCOUNTS = ("openai", "work", "Work", "")
 class Shelf:
     """A real store full of odd jobs, and what its rows look like from here."""
 
-    def __init__(
-        self, store: sqlite3.Connection, rows: dict[int, JobRow], tags: dict[int, dict[str, str]]
-    ) -> None:
+    def __init__(self, store: sqlite3.Connection, reader: Reader, jobs: dict[int, JobDetails]) -> None:
         self.store = store
-        self.rows = rows
-        self.tags = tags
+        self.reader = reader
+        self.jobs = jobs
 
     def here(self, text: str) -> set[int]:
         conditions = parse(text)
-        return {id_ for id_, row in self.rows.items() if conditions.matches(row, self.tags[id_], NOW)}
+        return {
+            id_ for id_, job in self.jobs.items() if conditions.matches(job.row, job.tags, NOW, job.attention)
+        }
 
     def there(self, text: str) -> set[int]:
-        fragment, values = parse(text).sql(NOW)
+        conditions = parse(text)
+        fragment, values = conditions.sql(NOW, self.reader.reasons_in(Scope(conditions=conditions)))
         return {id_ for (id_,) in self.store.execute(f"SELECT id FROM job WHERE {fragment}", values)}
 
 
@@ -321,7 +326,7 @@ def _record(number: int, dice: random.Random) -> dict[str, Any]:
         "name": "".join(dice.choices(PIECES, k=dice.randint(0, 4))),
         "remote_status": str(status),
         "raw_status": str(status),
-        "cancel_requested_at": dice.choice([None, NOW]),
+        "cancel_requested_at": dice.choice([None, NOW, NOW - DAY]),
         "verdict": dice.choice([None, None, FORCE_FAILED]),
         "model": dice.choice([None, "", "gpt-x", "GPT-X-mini"]),
         "endpoint": dice.choice([None, "/v1/embeddings"]),
@@ -333,6 +338,12 @@ def _record(number: int, dice: random.Random) -> dict[str, Any]:
         "gone_at": dice.choice([None, None, NOW]),
         "removed_at": dice.choice([None, None, NOW]),
         "lease_until": dice.choice([None, NOW - 1, NOW, NOW + 1]),
+        "updated_at": NOW - dice.choice([0, MINUTE, 2 * HOUR, 3 * HOUR, DAY, 6 * DAY, 7 * DAY, 40 * DAY]),
+        "finished_at": dice.choice([None, None, NOW - HOUR, NOW - 8 * DAY]),
+        "expires_at": dice.choice([None, NOW, NOW + 1, NOW + 2 * HOUR, NOW + DAY]),
+        "results_expire_at": dice.choice([None, NOW, NOW + 1, NOW + DAY - 1, NOW + DAY]),
+        "fetched_at": dice.choice([None, None, NOW]),
+        "left_behind": dice.choice([None, None, None, "file-1 not deleted"]),
     }
 
 
@@ -351,14 +362,19 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
             for key in dice.sample(["team", "nightly", "a=b", "É"], dice.randint(0, 3)):
                 value = dice.choice(["search", "yes", "nightly", "c=d", ""])
                 store.execute("INSERT INTO job_tag VALUES (?, ?, ?)", (made.lastrowid, key, value))
+            if not number % 5:
+                review = (
+                    made.lastrowid,
+                    NOW - dice.choice([0, HOUR, DAY]),
+                    dice.choice([None, '["failed"]']),
+                )
+                store.execute("INSERT INTO review VALUES (?, ?, ?)", review)
         store.commit()
-        with closing(Reader(path)) as reader:
-            rows = {row.id: row for row in reader.page(Scope(removed=True), Sort(), None, 1000)}
-        tags: dict[int, dict[str, str]] = {id_: {} for id_ in rows}
-        for id_, key, value in store.execute("SELECT job_id, key, value FROM job_tag"):
-            tags[id_][key] = value
-        assert len(rows) == 300
-        yield Shelf(store, rows, tags)
+        with closing(Reader(path, lambda: NOW)) as reader:
+            jobs = reader.jobs([row.id for row in reader.page(Scope(removed=True), Sort(), None, 1000)])
+            assert len(jobs) == 300
+            assert {reason for job in jobs.values() for reason in job.attention} == set(AttentionReason)
+            yield Shelf(store, reader, jobs)
 
 
 def quoted(value: str) -> str:
@@ -392,6 +408,7 @@ WORDS_OF = {
     "provider": ["openai", "gemini", "other"],
     "account": [*filter(None, ACCOUNTS), "other"],
     "removed": ["yes", "no", "true", "0"],
+    "attention": [*AttentionReason, "results-gone-soon", '"left behind"'],
 }
 NUMBERS = st.sampled_from(["0", "1", "5", "10", "1_0", "-1", "100", str(2**62)])
 SPANS = st.sampled_from(["0", "30s", "1m", "1h", "2h", "1.5h", "1d", "400d", "52w"])
@@ -423,8 +440,9 @@ TERMS = st.one_of(
     *(field(name, EQUAL, VALUES) for name in ("name", "model", "endpoint", "error", "account", "id", "tag")),
     *(
         field(name, EQUAL, st.sampled_from(WORDS_OF[name]))
-        for name in ("status", "outcome", "provider", "account")
+        for name in ("status", "outcome", "provider", "account", "attention")
     ),
+    st.builds("attention{}{}".format, st.sampled_from(EQUAL), st.sampled_from(["yes", "any", "no"])),
     st.builds("removed{}{}".format, st.sampled_from(EQUAL), st.sampled_from(WORDS_OF["removed"])),
     *(field(name, (*EQUAL, *ORDER), NUMBERS) for name in ("total", "failed")),
     field("age", ORDER, SPANS),
@@ -444,7 +462,7 @@ def test_a_job_passes_exactly_when_the_store_finds_it(shelf: Shelf, text: str) -
 @settings(max_examples=150)
 @given(term=TERMS)
 def test_a_negation_lets_through_exactly_the_rest(shelf: Shelf, term: str) -> None:
-    everything = set(shelf.rows)
+    everything = set(shelf.jobs)
     assert shelf.there(f"-{term}") == everything - shelf.there(term)
     assert shelf.here(f"-{term}") == everything - shelf.here(term)
 

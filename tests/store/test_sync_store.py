@@ -270,6 +270,22 @@ def test_a_clock_set_back_does_not_stop_polling(writer: Writer) -> None:
     assert writer.claim_poll("openai", "openai", START - 2 * HOUR, START, HOUR)
 
 
+def test_an_account_fails_since_its_first_failure_and_is_dismissed_until_it_is_well(
+    writer: Writer, reader: Reader
+) -> None:
+    def poll(at: int, error: str | None) -> tuple[int | None, str | None]:
+        writer.set_health("work", "openai", asked_at=at, next_poll_at=at + 60, error=error)
+        (health,) = reader.accounts()
+        return health.failing_since, health.reviewed_error
+
+    assert poll(START, None) == (None, None)
+    assert poll(START + 1, "no connection") == (START + 1, None)
+    writer.set_reviewed({}, {"work": "no connection"})
+    assert poll(START + 2, "no connection") == (START + 1, "no connection")
+    assert poll(START + 3, None) == (None, None)
+    assert poll(START + 4, "no connection") == (START + 4, None)
+
+
 def test_health_is_written_on_the_account_alone(writer: Writer, reader: Reader) -> None:
     revision = reader.revision()
     writer.set_health(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tui_kit import account, change, dashboard, job, make_store, now_ms
 
+from jobdash.demo.emulator import Emulator, EmulatorServer
 from jobdash.domain.time import HOUR, MINUTE
-from jobdash.operations.attention import jobs_needing_attention
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui.screens.attention import AttentionScreen
+from jobdash.tui.screens.doctor import DoctorScreen
 from jobdash.tui.screens.job import JobScreen
 
 OPENAI = account("openai")
@@ -28,6 +31,12 @@ def fill(path: Path) -> None:
     ]
     make_store(path, rows)
     change(path, "UPDATE job SET raw_status = raw_status || '!'")  # they changed just now
+
+
+async def test_a_narrow_terminal_has_room_for_both_numbers(path: Path) -> None:
+    fill(path)
+    async with dashboard(path, [OPENAI], size=(34, 10)) as dash:
+        await dash.until(lambda: "⚠ 2: 8 · 4 jobs" in dash.line("accounts"))
 
 
 @pytest.mark.parametrize("size", [(120, 32), (80, 24)])
@@ -65,6 +74,26 @@ async def test_all_can_be_dismissed_at_once(path: Path) -> None:
         await dash.until(lambda: "Nothing needs your attention" in dash.screen)
 
 
+async def test_an_account_that_fails_is_a_line_until_it_is_dismissed_or_fails_otherwise(
+    path: Path, emulator: Emulator, server: EmulatorServer
+) -> None:
+    emulator.keys = frozenset({"sk-another"})
+    make_store(path)
+    async with dashboard(path, [account("work", server)]) as dash:
+        await dash.until(lambda: "1 needs attention: 8" in dash.screen)
+        await dash.press("8")
+        await dash.until(lambda: "1 account · 0 jobs" in dash.screen)
+        assert re.search(r"account work +openai +\d+s +key rejected \(401\)", dash.screen)
+        await dash.press("enter")
+        await dash.until(lambda: isinstance(dash.app.screen, DoctorScreen))
+        await dash.press("escape", "z")
+        await dash.until(lambda: "Nothing needs your attention" in dash.screen)
+        await dash.press("escape")
+        await dash.until(lambda: "attention" not in dash.screen)
+        change(path, "UPDATE account SET error = 'key rejected (403): this region'")
+        await dash.until(lambda: "1 needs attention: 8" in dash.screen)
+
+
 async def test_without_a_store_to_write_nothing_is_dismissed(path: Path) -> None:
     fill(path)
     async with dashboard(path, [OPENAI], working=False) as dash:
@@ -75,10 +104,40 @@ async def test_without_a_store_to_write_nothing_is_dismissed(path: Path) -> None
         assert "partial, 3 failed" in dash.screen
 
 
+async def test_a_dismissed_job_that_changes_stays_away_and_a_filter_follows(path: Path) -> None:
+    make_store(path, [job(1, "failed", finished_at=None, error="a bad line"), job(2)])
+    change(path, "UPDATE job SET raw_status = raw_status || '!'")
+    async with dashboard(path, [OPENAI]) as dash:
+        await dash.press("slash", *"attention:failed", "enter")
+        await dash.until(lambda: dash.names == ["job-001"])
+        await dash.press("8")
+        await dash.until(lambda: "failed: a bad line" in dash.screen)
+        await dash.press("z")
+        await dash.until(lambda: "Nothing needs your attention" in dash.screen)
+        model, now = dash.app.main.attention, asyncio.get_running_loop().time()
+        change(path, "UPDATE job SET fetched_at = 1, error = 'a bad line, explained'")
+        await dash.until(lambda: model.due(now + 5, watched=True))
+        await dash.until(lambda: not model.due(now + 5, watched=True))
+        assert "Nothing needs your attention" in dash.screen
+        await dash.press("escape")
+        await dash.until(lambda: dash.names == [])
+
+
+async def test_the_screen_reads_only_what_has_changed(path: Path) -> None:
+    fill(path)
+    async with dashboard(path, [OPENAI]) as dash:
+        await dash.press("8")
+        await dash.until(lambda: "2 jobs" in dash.screen)
+        model, now = dash.app.main.attention, asyncio.get_running_loop().time()
+        await dash.until(lambda: not model.due(now + 20, watched=True))
+        change(path, "UPDATE job SET failed = 2, succeeded = 8 WHERE id = 3")
+        await dash.until(lambda: "partial, 2 failed" in dash.screen)
+
+
 def test_the_job_that_stands_still_longest_is_found_among_thousands_that_run(path: Path) -> None:
     now = now_ms()
     moving = [job(number, created_at=now - HOUR, updated_at=now) for number in range(2, 2_010)]
     make_store(path, [job(1, created_at=now - 5 * HOUR, updated_at=now - 4 * HOUR), *moving])
     with closing(Browser(path)) as browser:
-        (found,) = jobs_needing_attention(browser, now)
+        (found,) = browser.needing_attention().values()
     assert (found.row.name, found.words) == ("job-001", "no progress for 4h")

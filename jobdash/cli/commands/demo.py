@@ -104,10 +104,16 @@ def _dashboard(context: CliContext) -> int:
         raise UsageError("the demo's dashboard has a store of its own, and prints no JSON")
     require_terminal("the demo wants a terminal", "jobdash demo --emulator-only does without")
     from jobdash.demo.environment import DemoScripts, demo_world
+    from jobdash.demo.known_batches import KnownBatches
     from jobdash.tui.run import run_dashboard
     from jobdash.tui.terminal.exit_signals import ExitSignals
 
     with ExitSignals() as signals, demo_world() as config:
         signals.leftovers = config.database.parent
-        with DemoScripts(config.database.parent) as scripts:
-            return run_dashboard(config, demo=True, behind=scripts.begin, signals=signals)
+        with DemoScripts(config.database.parent) as scripts, KnownBatches(config) as batches:
+
+            def behind() -> None:
+                scripts.begin()
+                batches.begin()
+
+            return run_dashboard(config, demo=True, behind=behind, signals=signals)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobdash.domain.describe.job_text import stalled
 from jobdash.domain.job import JobRow
@@ -17,26 +18,35 @@ _FLAT = 100
 _FOLD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
+Sql = tuple[str, list[str | int]]
+Attention = Mapping[int, Collection[str]]
+"""By id, the reasons of the jobs that need attention."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A job as a condition sees it: its row, its tags, and what time it is."""
+    """A job as a condition sees it: its row, its tags, what time it is, and why it needs attention."""
 
     row: JobRow
     tags: Mapping[str, str]
     now: int
+    attention: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One word of a filter, as SQL over the table ``job`` and as a test of one job."""
 
-    sql: Callable[[int], tuple[str, list[str | int]]]
-    """Given the time now, a boolean expression that is never NULL, and its parameters."""
+    sql: Callable[[int, Attention], Sql]
+    """Given the time now and what needs attention, a boolean expression that is never NULL, and its
+    parameters."""
     matches: Callable[[Subject], bool]
     scans: bool = False
     """It looks for a piece of text, which no index answers."""
     removed: bool = False
     """It asks about removed jobs, which are otherwise left out."""
+    attention: bool = False
+    """It asks which jobs need attention, which is looked for only then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +71,41 @@ class Conditions:
         """Whether it asks about removed jobs."""
         return any(term.removed for term in self.terms)
 
-    def sql(self, now: int | None = None) -> tuple[str, list[str | int]]:
-        """Return a WHERE fragment over ``job`` (``1`` when empty) and its parameters; ``now`` in ms UTC."""
+    @property
+    def attention(self) -> bool:
+        """Whether it asks which jobs need attention."""
+        return any(term.attention for term in self.terms)
+
+    def sql(self, now: int | None = None, attention: Attention | None = None) -> Sql:
+        """Return a WHERE fragment over ``job`` (``1`` when empty) and its parameters; ``now`` in ms UTC.
+
+        ``attention`` is wanted where the filter asks for it.
+        """
         at = system_clock() if now is None else now
-        parts = [term.sql(at) for term in self.terms]
+        parts = [term.sql(at, attention or {}) for term in self.terms]
         clause = _joined("AND", [f"({fragment})" for fragment, _ in parts]) or "1"
         return clause, [value for _, values in parts for value in values]
 
-    def matches(self, row: JobRow, tags: Mapping[str, str], now: int) -> bool:
+    def matches(
+        self, row: JobRow, tags: Mapping[str, str], now: int, attention: Collection[str] = ()
+    ) -> bool:
         """Whether one job passes; equal to what the store answers for `sql`."""
-        subject = Subject(row, tags, now)
+        subject = Subject(row, tags, now, attention)
         return all(term.matches(subject) for term in self.terms)
 
 
 def negated(term: Condition) -> Condition:
     """Return the condition that holds where ``term`` does not."""
 
-    def sql(now: int) -> tuple[str, list[str | int]]:
-        fragment, values = term.sql(now)
+    def sql(now: int, attention: Attention) -> Sql:
+        fragment, values = term.sql(now, attention)
         return f"NOT ({fragment})", values
 
-    return Condition(sql, lambda subject: not term.matches(subject), term.scans, term.removed)
+    return replace(term, sql=sql, matches=lambda subject: not term.matches(subject))
 
 
-def _fixed(fragment: str, values: Sequence[str | int] = ()) -> Callable[[int], tuple[str, list[str | int]]]:
-    return lambda _now: (fragment, list(values))
+def _fixed(fragment: str, values: Sequence[str | int] = ()) -> Callable[[int, Attention], Sql]:
+    return lambda _now, _attention: (fragment, list(values))
 
 
 def _any(fragment: str, values: Sequence[object]) -> str:
@@ -190,7 +210,7 @@ def status_in(statuses: Collection[Status], derived: Collection[str]) -> Conditi
     fragment = " OR ".join(fragments)
     times = fragment.count("?")
     return Condition(
-        lambda now: (fragment, [now] * times),
+        lambda now, _attention: (fragment, [now] * times),
         lambda s: s.row.status in statuses or any(_DERIVED[name][1](s) for name in derived),
     )
 
@@ -234,6 +254,17 @@ def queued(wanted: bool) -> Condition:
     return Condition(_fixed(here if wanted else f"NOT ({here})"), lambda s: s.row.queued_here is wanted)
 
 
+def needs_attention(reasons: Collection[str]) -> Condition:
+    """Ask for jobs that a person should look at for one of some reasons."""
+    wanted = frozenset(reasons)
+
+    def sql(_now: int, attention: Attention) -> Sql:
+        ids = [job_id for job_id, found in attention.items() if not wanted.isdisjoint(found)]
+        return "id IN (SELECT value FROM json_each(?))", [json.dumps(ids)]
+
+    return Condition(sql, lambda s: not wanted.isdisjoint(s.attention), attention=True)
+
+
 def known(column: str, wanted: bool) -> Condition:
     """Ask for jobs of which a value is known, or for the others."""
     return Condition(
@@ -275,7 +306,7 @@ def age(column: str, op: str, spans: Sequence[int]) -> Condition:
         value = getattr(subject.row, column)
         return value is not None and any(compare(value, subject.now - span) for span in spans)
 
-    return Condition(lambda now: (fragment, [now - span for span in spans]), matches)
+    return Condition(lambda now, _attention: (fragment, [now - span for span in spans]), matches)
 
 
 def within(column: str, periods: Sequence[tuple[int, int]]) -> Condition:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobdash.domain.attention import AttentionReason
 from jobdash.domain.fields import JOB_FIELDS, Match, in_order
 from jobdash.domain.filter import conditions
 from jobdash.domain.filter.conditions import DERIVED_WORDS, Condition, Conditions
@@ -38,6 +39,7 @@ _STATUS_WORDS: dict[str, frozenset[Status]] = {str(status): frozenset({status}) 
     "unfinished": UNFINISHED,
     "finished": TERMINAL,
 }
+_TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _COMPARED = frozenset({Match.NUMBER, Match.MONEY, Match.AGE, Match.TIME})
 """What has an order; all else is equal to a value or not."""
 _ORDER = ("<", ">", "<=", ">=")
@@ -67,7 +69,7 @@ def parse(text: str) -> Conditions:
     if "\0" in text:
         raise _mistake("a filter cannot hold the character NUL", text, text.index("\0"))
     terms = tuple(_parse_word(text, match.group(), match.start()) for match in words)
-    if sum(len(term.sql(0)[1]) for term in terms) > _MOST_PARAMETERS:
+    if sum(len(term.sql(0, {})[1]) for term in terms) > _MOST_PARAMETERS:
         raise _mistake("the filter is too long", text, 0)
     return Conditions(text.strip(), terms)
 
@@ -159,11 +161,27 @@ def _outcome(word: _Word) -> Condition:
     return conditions.completeness_in(wanted)
 
 
+def _attention(word: _Word) -> Condition:
+    """Read ``attention:yes``, ``attention:any``, which is the same, ``attention:no``, or reasons."""
+    reasons: set[str] = set()
+    for value in word.values:
+        spelled = value.replace("-", "_").replace(" ", "_")
+        if spelled == "any" or spelled.lower() in _TRUTHS:
+            if len(word.values) > 1:
+                raise word.error(f"{word.field}:{value} stands alone")
+            found = conditions.needs_attention(tuple(AttentionReason))
+            return found if _TRUTHS.get(spelled.lower(), True) else conditions.negated(found)
+        if spelled not in tuple(AttentionReason):
+            there = ", ".join(("yes", "no", "any", *AttentionReason))
+            raise word.error(f"no reason {value!r}; there are {there}")
+        reasons.add(spelled)
+    return conditions.needs_attention(reasons)
+
+
 def _truth(word: _Word) -> bool:
-    truths = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-    if len(word.values) != 1 or word.values[0].lower() not in truths:
+    if len(word.values) != 1 or word.values[0].lower() not in _TRUTHS:
         raise word.error(f"{word.field}: wants yes or no")
-    return truths[word.values[0].lower()]
+    return _TRUTHS[word.values[0].lower()]
 
 
 def _number(word: _Word) -> Condition:
@@ -239,6 +257,7 @@ _READERS: dict[Match, Callable[[_Word], Condition]] = {
     Match.ID: _id,
     Match.STATUS: _status,
     Match.OUTCOME: _outcome,
+    Match.ATTENTION: _attention,
     Match.TAG: lambda word: conditions.tagged(word.values),
     Match.QUEUED: lambda word: conditions.queued(_truth(word)),
     Match.REMOVED: lambda word: conditions.removed(_truth(word)),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jobdash.domain.notification import NotificationKind
 from jobdash.domain.time import DAY
@@ -12,6 +14,7 @@ from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.statements import statement
 
 _SET_REVIEWED = statement("set_reviewed")
+_SET_ACCOUNT_REVIEWED = statement("set_account_reviewed")
 _CURSOR = statement("notified_event")
 _SET_CURSOR = statement("set_notified_event")
 _LAST_EVENT = statement("last_event_id")
@@ -51,11 +54,22 @@ class NotificationWrites(JobWrites):
             found = _ENDS_BEHIND.run(connection, event=cursor).fetchall()
             return [ClaimedEvent(*values) for values in found[-_AT_ONCE:]]
 
-    def set_reviewed(self, job_ids: Sequence[int]) -> None:
-        """Record that a person has looked at jobs, or dismissed them."""
+    def set_reviewed(
+        self, marks: Mapping[int, Collection[str]], errors: Mapping[str, str] | None = None
+    ) -> None:
+        """Record that a person has looked at jobs, or dismissed them; by id, the marks of what they saw.
+
+        ``errors`` are those of accounts that were dismissed, by name.
+        """
         now = self._clock()
+        reviews: list[dict[str, Any]] = [
+            {"job_id": job_id, "at": now, "marks": json.dumps(sorted(seen)) if seen else None}
+            for job_id, seen in marks.items()
+        ]
         with self._transaction() as connection:
-            _SET_REVIEWED.run_many(connection, [{"job_id": job_id, "at": now} for job_id in job_ids])
+            _SET_REVIEWED.run_many(connection, reviews)
+            for account, error in (errors or {}).items():
+                _SET_ACCOUNT_REVIEWED.run(connection, account=account, error=error)
 
     def _add_due_events(self, connection: Connection) -> None:
         """Log, once, that jobs have stalled, and that results will be deleted within a day."""

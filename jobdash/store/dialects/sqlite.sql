@@ -80,7 +80,7 @@ DELETE FROM item WHERE item.job_id = :job_key AND item.seq >= :first AND item.se
 INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, account, result, detail, bulk) VALUES (:at, :actor, :face, :action, :job_id, :job_public_id, :job_name, :account, :result, :detail, :bulk);
 
 -- set_reviewed
-INSERT INTO review (job_id, at) VALUES (:job_id, :at) ON CONFLICT (job_id) DO UPDATE SET at = excluded.at;
+INSERT INTO review (job_id, at, marks) VALUES (:job_id, :at, :marks) ON CONFLICT (job_id) DO UPDATE SET at = excluded.at, marks = excluded.marks;
 
 -- queued_jobs
 SELECT job.id, job.model, job.estimated_tokens, job.submit_key, job.queued FROM job WHERE job.account = :account AND job.queued IS NOT NULL AND job.raw_status = 'queued here' AND job.remote_id IS NULL AND job.origin = :origin AND job.status = 'pending' AND job.removed_at IS NULL ORDER BY job.id;
@@ -155,7 +155,10 @@ UPDATE account SET next_poll_at=:until, claimed_until=:until WHERE account.name 
 UPDATE account SET next_poll_at=:until, claimed_until=:until WHERE account.name IN ({words}) AND NOT (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until);
 
 -- set_health
-UPDATE account SET asked_at=:asked_at, ok_at=coalesce(:succeeded_at, account.ok_at), error=:error, error_kind=:error_kind, next_poll_at=CASE WHEN (:claimed AND (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until)) THEN min(account.next_poll_at, :next_poll_at) ELSE :next_poll_at END, retry_after_until=:retry_after_until, discovered=coalesce(:discovered, account.discovered), first_sync_done=coalesce(:first_sync_done, account.first_sync_done), claimed_until=NULL WHERE account.name IN ({words});
+UPDATE account SET asked_at=:asked_at, ok_at=coalesce(:succeeded_at, account.ok_at), error=:error, error_kind=:error_kind, next_poll_at=CASE WHEN (:claimed AND (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until)) THEN min(account.next_poll_at, :next_poll_at) ELSE :next_poll_at END, retry_after_until=:retry_after_until, discovered=coalesce(:discovered, account.discovered), first_sync_done=coalesce(:first_sync_done, account.first_sync_done), claimed_until=NULL, failing_since=CASE WHEN (:error IS NOT NULL) THEN coalesce(account.failing_since, :asked_at) ELSE NULL END, reviewed_error=CASE WHEN (:error IS NOT NULL) THEN account.reviewed_error ELSE NULL END WHERE account.name IN ({words});
+
+-- set_account_reviewed
+UPDATE account SET reviewed_error=:error WHERE account.name = :account;
 
 -- poll_now
 UPDATE account SET next_poll_at=0 WHERE account.name IN ({words});

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from jobdash.domain.attention import ENDED_WITHIN_MS, RESULTS_GONE_SOON_MS
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
+from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
+from jobdash.store.sort_orders import Scope
+
+if TYPE_CHECKING:  # a plain list does without
+    from jobdash.domain.attention import Attention, Review, UsualTimes
 
 _MOST = 2_000
 """Jobs of each kind that are looked at: of unfinished ones those changed longest ago, of others those changed
@@ -35,22 +44,72 @@ _ENDED_BATCHES = (
 )
 
 
+_KEPT_MS = 1_000
+"""How long what was found serves again, while nothing is written: a listing asks for it page by page."""
+
+
 class AttentionReads(ReadConnection):
-    """Reads what attention is decided by."""
+    """Reads which jobs need attention."""
 
-    def attention_candidates(self) -> list[JobRow]:
-        """Return the jobs that may need attention, those changed last first."""
+    _found: tuple[tuple[int, int], dict[int, Attention]] | None = None
+    _usual: tuple[int, UsualTimes] | None = None
+
+    def needing_attention(self) -> dict[int, Attention]:
+        """Return by id the jobs that need attention, of each kind at most `_MOST`."""
+        from jobdash.domain.attention import ENDED_WITHIN_MS, RESULTS_GONE_SOON_MS
+
         now = self._clock()
-        sql = _CANDIDATES.format(now=now, since=now - ENDED_WITHIN_MS, soon=now + RESULTS_GONE_SOON_MS)
-        ids = [job_id for (job_id,) in self._all(sql)]
-        return sorted(self.rows(ids).values(), key=lambda row: row.updated_at, reverse=True)
+        key = (self._version(), now // _KEPT_MS)
+        if self._found is None or self._found[0] != key:
+            sql = _CANDIDATES.format(now=now, since=now - ENDED_WITHIN_MS, soon=now + RESULTS_GONE_SOON_MS)
+            rows = self.rows([job_id for (job_id,) in self._all(sql)])
+            self._found = key, self.attention_of(rows.values())
+        return self._found[1]
 
-    def reviewed(self) -> dict[int, int]:
-        """Return, by id, when jobs were looked at last or dismissed, of the last days."""
-        since = self._clock() - 2 * ENDED_WITHIN_MS
-        found = self._all("SELECT job_id, at FROM review WHERE at > ?", [since])
-        return dict(found)
+    def attention_version(self) -> tuple[int, int]:
+        """Return what changes when a job does, or is looked at; by time alone it stays."""
+        ((revision, reviewed),) = self._all("SELECT revision, (SELECT max(at) FROM review) FROM meta")
+        return revision, reviewed or 0
 
-    def ended_batches(self) -> list[tuple[str, str | None, int]]:
-        """Return provider, model and duration in milliseconds of the batches that completed last."""
-        return [(provider, model, duration) for provider, model, duration in self._all(_ENDED_BATCHES)]
+    def attention_of(self, rows: Iterable[JobRow]) -> dict[int, Attention]:
+        """Return by id those of some jobs that need attention."""
+        from jobdash.domain.attention import NEVER_REVIEWED, attention_of, causes_of
+
+        now = self._clock()
+        some = [row for row in rows if any(True for _ in causes_of(row, now, self._usual_times))]
+        reviews = self._reviews([row.id for row in some])
+        found = (
+            attention_of(row, now, self._usual_times, reviews.get(row.id, NEVER_REVIEWED)) for row in some
+        )
+        return {each.row.id: each for each in found if each is not None}
+
+    def reasons_in(self, scope: Scope, row_id: int | None = None) -> Mapping[int, Collection[str]]:
+        """Return by id the reasons to look at jobs, at all or at one, where the filter asks for them."""
+        if scope.conditions is None or not scope.conditions.attention:
+            return {}
+        found = (
+            self.needing_attention() if row_id is None else self.attention_of(self.rows([row_id]).values())
+        )
+        return {job_id: each.reasons for job_id, each in found.items()}
+
+    def _reviews(self, ids: Sequence[int]) -> dict[int, Review]:
+        from jobdash.domain.attention import Review
+
+        found: dict[int, Review] = {}
+        for some in chunks(ids):
+            sql = f"SELECT job_id, at, marks FROM review WHERE job_id IN ({placeholders(some)})"
+            for job_id, at, marks in self._all(sql, some):
+                found[job_id] = Review(at, frozenset(json.loads(marks)) if marks else frozenset())
+        return found
+
+    def _usual_times(self) -> UsualTimes:
+        from jobdash.domain.attention import usual_times
+
+        version = self._version()
+        if self._usual is None or self._usual[0] != version:
+            self._usual = version, usual_times(self._all(_ENDED_BATCHES))
+        return self._usual[1]
+
+    def _version(self) -> int:
+        with sqlite.translated(self._path):
+            return sqlite.data_version(self._connection)

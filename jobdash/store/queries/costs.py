@@ -10,7 +10,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.store.dialects.sqlite import chunks, placeholders
-from jobdash.store.read_connection import ReadConnection
+from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS
 from jobdash.store.sort_orders import Scope, Values
 
@@ -25,7 +25,7 @@ _SUMS = (
 )
 
 
-class CostReads(ReadConnection):
+class CostReads(AttentionReads):
     """Queries for costs and their sums."""
 
     def stale_costs(self, behind: int, limit: int) -> list[JobRow]:
@@ -82,7 +82,7 @@ class CostReads(ReadConnection):
 
     def _billed(self, scope: Scope) -> tuple[str, Values]:
         """Return the condition for the batches of a scope, and its values."""
-        condition, values = scope.condition(self._clock())
+        condition, values = scope.condition(self._clock(), self.reasons_in(scope))
         if scope.tab is not Tab.ALL:
             return f"{_BILLED} AND tab = ?{condition}", [scope.tab.number, *values]
         hidden = scope.removed or (scope.conditions is not None and scope.conditions.removed)

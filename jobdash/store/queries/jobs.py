@@ -10,7 +10,7 @@ from typing import Any
 from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.store.dialects.sqlite import chunks, placeholders
-from jobdash.store.read_connection import ReadConnection
+from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS, ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
 
 _STORED = {field.source: field for field in JOB_FIELDS if field.stored}
@@ -24,7 +24,7 @@ _RELATIVES = {
 """Where the row ids of other jobs stand."""
 
 
-class JobReads(ReadConnection):
+class JobReads(AttentionReads):
     """Queries for a job's screen, for commands on a job, and for a sync."""
 
     def by_public(self, prefix: str) -> list[JobRow]:
@@ -114,8 +114,19 @@ class JobReads(ReadConnection):
         ):
             children[parent_id].append(public)
         public_ids = self._public_ids({values[place] for values in found for place in _RELATIVES.values()})
-        jobs = (_job(values, tags, children, public_ids) for values in found)
-        return {job.row.id: job for job in jobs}
+        rows = [job_row(values[: len(ROW_COLUMNS)]) for values in found]
+        attention = self.attention_of(rows)
+        return {
+            row.id: _job(
+                row,
+                values[len(ROW_COLUMNS) :],
+                children=tuple(children.get(row.id, ())),
+                tags=tags.get(row.id, {}),
+                public_ids=public_ids,
+                attention=attention[row.id].reasons if row.id in attention else (),
+            )
+            for row, values in zip(rows, found, strict=True)
+        }
 
     def _public_ids(self, wanted: set[int | None]) -> dict[int | None, str]:
         ids = [job_id for job_id in wanted if job_id is not None]
@@ -202,20 +213,22 @@ class JobReads(ReadConnection):
 
 
 def _job(
+    row: JobRow,
     values: Sequence[Any],
-    tags: Mapping[int, dict[str, str]],
-    children: Mapping[int, list[str]],
+    *,
+    children: tuple[str, ...],
+    tags: dict[str, str],
     public_ids: Mapping[int | None, str],
+    attention: tuple[str, ...],
 ) -> JobDetails:
-    row = job_row(values[: len(ROW_COLUMNS)])
-    more = dict(zip(_STORED, values[len(ROW_COLUMNS) :], strict=True))
+    more = dict(zip(_STORED, values, strict=True))
     files = _mapping(more["files"]) or {}
     more["deleted"] = tuple(role for role, file_id in files.items() if file_id is None)
     for attribute, read in _READ:
         more[attribute] = read(more[attribute])
     for attribute in _RELATIVES:
         more[attribute] = public_ids.get(more[attribute])
-    return JobDetails(row=row, children=tuple(children.get(row.id, ())), tags=tags.get(row.id, {}), **more)
+    return JobDetails(row=row, children=children, tags=tags, attention=attention, **more)
 
 
 # Invalid JSON is left out: it must not hide the rest of the job.

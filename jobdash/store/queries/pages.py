@@ -10,7 +10,7 @@ from typing import Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
 from jobdash.store.dialects.sqlite import chunks, placeholders
-from jobdash.store.read_connection import ReadConnection
+from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS, job_row
 from jobdash.store.sort_orders import KeysetWalk, Scope, Sort, SortKey, key_of, walks
 
@@ -35,7 +35,7 @@ class Counts:
         return self.by_tab[Tab.RUNNING] + self.by_tab[Tab.PENDING] + self.by_tab[Tab.CANCELLING]
 
 
-class PageReads(ReadConnection):
+class PageReads(AttentionReads):
     """Queries for a table of jobs."""
 
     def page(self, scope: Scope, sort: Sort, after: SortKey | None = None, limit: int = 100) -> list[JobRow]:
@@ -79,8 +79,11 @@ class PageReads(ReadConnection):
         found = _merged([self._all(*walk.page("id", None, offset + limit)) for walk in walked], walked[0])
         return [id_ for id_, _ in found[offset : offset + limit]]
 
-    def _walks(self, scope: Scope, sort: Sort | None = None, *, backwards: bool = False) -> list[KeysetWalk]:
-        return walks(scope, sort or Sort(), self._clock(), backwards=backwards)
+    def _walks(
+        self, scope: Scope, sort: Sort | None = None, row_id: int | None = None, *, backwards: bool = False
+    ) -> list[KeysetWalk]:
+        reasons = self.reasons_in(scope, row_id)
+        return walks(scope, sort or Sort(), self._clock(), reasons, backwards=backwards)
 
     def key_of(self, row: JobRow, sort: Sort) -> SortKey:
         """Return a row's place in an order."""
@@ -131,7 +134,7 @@ class PageReads(ReadConnection):
 
     def matches(self, row_id: int, scope: Scope) -> bool:
         """Return whether one job is in a scope."""
-        return any(self._all(*walk.one(row_id)) for walk in self._walks(scope))
+        return any(self._all(*walk.one(row_id)) for walk in self._walks(scope, row_id=row_id))
 
     def counts(self) -> Counts:
         """Return the counts that triggers keep."""

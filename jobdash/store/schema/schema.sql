@@ -92,6 +92,8 @@ CREATE TABLE account (
 	discovered INTEGER DEFAULT 0 NOT NULL,
 	first_sync_done INTEGER DEFAULT 0 NOT NULL,
 	claimed_until INTEGER,
+	failing_since INTEGER,
+	reviewed_error VARCHAR,
 	PRIMARY KEY (name)
 );
 
@@ -198,6 +200,7 @@ CREATE TABLE item (
 CREATE TABLE review (
 	job_id INTEGER NOT NULL,
 	at INTEGER NOT NULL,
+	marks VARCHAR,
 	PRIMARY KEY (job_id),
 	FOREIGN KEY(job_id) REFERENCES job (id) ON DELETE CASCADE
 );
@@ -302,4 +305,4 @@ END;
 
 INSERT INTO meta (id, revision) VALUES (1, 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('0010');
+INSERT INTO alembic_version (version_num) VALUES ('0011');

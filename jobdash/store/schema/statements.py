@@ -86,7 +86,7 @@ def _given(into: Table) -> list[str]:
     return [each.name for each in into.columns if each.name != "id" and each.computed is None]
 
 
-_set_reviewed = _insert(table(ReviewRecord), ["job_id", "at"])
+_set_reviewed = _insert(table(ReviewRecord), ["job_id", "at", "marks"])
 
 _JOBS: dict[str, ClauseElement] = {
     "job_row": select(*(_job.c[name] for name in ROW_COLUMNS)).where(_this_job),
@@ -168,7 +168,8 @@ _JOBS: dict[str, ClauseElement] = {
     ),
     "insert_event": _insert(_events),
     "set_reviewed": _set_reviewed.on_conflict_do_update(
-        index_elements=["job_id"], set_={"at": _set_reviewed.excluded.at}
+        index_elements=["job_id"],
+        set_={"at": _set_reviewed.excluded.at, "marks": _set_reviewed.excluded.marks},
     ),
 }
 
@@ -286,6 +287,7 @@ _free = or_(
     _accounts.c.claimed_until <= bindparam("now"),
     _accounts.c.claimed_until > bindparam("ahead"),
 )
+_failed = bindparam("error").is_not(None)
 _claim: dict[str, Any] = {"next_poll_at": bindparam("until"), "claimed_until": bindparam("until")}
 
 _ACCOUNTS: dict[str, ClauseElement] = {
@@ -315,7 +317,14 @@ _ACCOUNTS: dict[str, ClauseElement] = {
         retry_after_until=bindparam("retry_after_until"),
         discovered=func.coalesce(bindparam("discovered"), _accounts.c.discovered),
         first_sync_done=func.coalesce(bindparam("first_sync_done"), _accounts.c.first_sync_done),
+        failing_since=case(
+            (_failed, func.coalesce(_accounts.c.failing_since, bindparam("asked_at"))), else_=null()
+        ),
+        reviewed_error=case((_failed, _accounts.c.reviewed_error), else_=null()),
     ),
+    "set_account_reviewed": update(_accounts)
+    .where(_accounts.c.name == bindparam("account"))
+    .values(reviewed_error=bindparam("error")),
     "poll_now": update(_accounts).where(_these).values(next_poll_at=0),
     "poll_all_now": update(_accounts).values(next_poll_at=0),
     "poll_soon": update(_accounts)

@@ -212,6 +212,10 @@ class AccountRecord(Base, table=True):
     first_sync_done: bool = Field(default=False, sa_type=Integer, sa_column_kwargs=_default("0"))
     claimed_until: int | None = None
     """Until when a process may be polling it now; None when none is."""
+    failing_since: int | None = None
+    """When the first of the polls was that have failed since the last good one; None after a good one."""
+    reviewed_error: str | None = None
+    """The error that a person dismissed, without its details; None once a poll has succeeded."""
 
 
 class IntentRecord(Base, table=True):
@@ -332,6 +336,8 @@ class ReviewRecord(Base, table=True):
 
     job_id: int = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
     at: int
+    marks: str | None = None
+    """What there was to see and has no time of its own, as a JSON list; NULL for nothing."""
 
 
 class MetaRecord(Base, table=True):

@@ -1,15 +1,16 @@
-"""The jobs that need attention, as the dashboard last read them."""
+"""The jobs and accounts that need attention, as the dashboard last read them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 
-from jobdash.domain.attention import Attention
+from jobdash.domain.attention import AccountAttention, Attention
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError
-from jobdash.operations.attention import jobs_needing_attention
+from jobdash.operations.attention import failing_accounts, jobs_needing_attention
 from jobdash.operations.job_lookup import Browser
 
 _READ_EVERY_S, _READ_CHANGED_S = 30.0, 3.0
@@ -19,25 +20,35 @@ _READ_EVERY_S, _READ_CHANGED_S = 30.0, 3.0
 class AttentionModel:
     """Reads in a thread, with a connection of its own, at intervals."""
 
-    def __init__(self, open_browser: Callable[[], Browser], clock: Clock) -> None:
+    def __init__(self, open_browser: Callable[[], Browser], accounts: Collection[str], clock: Clock) -> None:
         self._open_browser = open_browser
+        self._accounts = accounts
         self._clock = clock
         self._next_at = 0.0
         self._changed = False
         self._reading = False
-        self.found: tuple[Attention, ...] = ()
+        self._jobs: list[Attention] = []
+        self._jobs_version: tuple[int, int] | None = None
+        self._jobs_until = 0.0
+        """Until when they hold while no job changes."""
+        self.found: tuple[AccountAttention | Attention, ...] = ()
+        self.version = 0
+        """Changes whenever `found` does."""
 
     def changed(self) -> None:
         """Note that the store has changed."""
         self._changed = True
 
-    def due(self, now: float) -> bool:
-        """Whether they should be read again; ``now`` in seconds of the event loop."""
-        early = _READ_EVERY_S - _READ_CHANGED_S if self._changed else 0.0
+    def due(self, now: float, *, watched: bool = False) -> bool:
+        """Whether they should be read again; ``now`` in seconds of the event loop.
+
+        Where a person is looking at them (``watched``), a change is read at once.
+        """
+        early = 0.0 if not self._changed else _READ_EVERY_S if watched else _READ_EVERY_S - _READ_CHANGED_S
         return not self._reading and now >= self._next_at - early
 
-    async def read(self) -> bool:
-        """Read them; return whether they differ. A store that cannot be read is read the next time."""
+    async def read(self) -> None:
+        """Read them. A store that cannot be read is read the next time."""
         self._reading, self._changed = True, False
         before = self.found
         try:
@@ -46,8 +57,14 @@ class AttentionModel:
         finally:
             self._reading = False
             self._next_at = asyncio.get_running_loop().time() + _READ_EVERY_S
-        return self.found != before
+        if self.found != before:
+            self.version += 1
 
-    def _read(self) -> tuple[Attention, ...]:
+    def _read(self) -> tuple[AccountAttention | Attention, ...]:
         with closing(self._open_browser()) as browser:
-            return tuple(jobs_needing_attention(browser, self._clock()))
+            version, now = browser.attention_version(), time.monotonic()
+            # Each poll of an account writes: that is no reason to read all jobs.
+            if version != self._jobs_version or now >= self._jobs_until:
+                self._jobs = jobs_needing_attention(browser)
+                self._jobs_version, self._jobs_until = version, now + _READ_EVERY_S
+            return (*failing_accounts(browser, self._accounts, self._clock()), *self._jobs)

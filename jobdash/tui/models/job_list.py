@@ -165,6 +165,12 @@ class JobList:
                 ids.add(row.id)
             self._redraw()
 
+    def attention_changed(self) -> None:
+        """Search again where the filter asks which jobs need attention: by time alone no job changes."""
+        conditions = self.scope.conditions
+        if conditions is not None and conditions.attention and not self.paused:
+            self._search()
+
     def _drop_old_news(self) -> None:
         """Take the mark off a tab when none of its jobs is there any more: undone, removed or retried."""
         for tab, ids in list(self.news.items()):

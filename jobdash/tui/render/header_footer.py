@@ -120,13 +120,19 @@ def _short_reason(error: str) -> str:
     return error if error.startswith("key rejected") else error.partition(": ")[0]
 
 
-def attention_spans(number: int, key: str, symbols: Symbols) -> list[Span]:
-    """Return how many jobs need attention, and the key that lists them; nothing for none."""
+def attention_spans(number: int, key: str, symbols: Symbols, room: int) -> list[Span]:
+    """Return how much needs attention, and the key that lists it, in ``room`` cells; nothing for none."""
     if not number:
         return []
     need = "needs" if number == 1 else "need"
-    words = f"{symbols.warning} {number:,} {need} attention: {key} "
-    return [Span(words, "warning", "app.attention"), Span(f"{symbols.dot} ", "muted")]
+    for words in (f"{number:,} {need} attention: {key}", f"{number:,}: {key}"):
+        spans = [
+            Span(f"{symbols.warning} {words} ", "warning", "app.attention"),
+            Span(f"{symbols.dot} ", "muted"),
+        ]
+        if sum(span.cells for span in spans) <= room:
+            return spans
+    return []
 
 
 def tab_spans(

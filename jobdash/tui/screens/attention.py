@@ -1,7 +1,8 @@
-"""The jobs that need attention, each with the reason."""
+"""The jobs and accounts that need attention, each with the reason."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,8 +14,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from jobdash.domain.attention import Attention, AttentionReason
-from jobdash.domain.text import clean
+from jobdash.domain.attention import AccountAttention, Attention, AttentionReason
+from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import short_span
 from jobdash.errors import StoreError
 from jobdash.operations.attention import set_reviewed
@@ -37,13 +38,17 @@ _HINTS = [
     header_footer.KeyHint("esc", "Close", "close", always=True),
 ]
 _ACCOUNT_MOST, _NAME_MOST, _SINCE = 14, 40, 6
+_Found = AccountAttention | Attention
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """All that decides how a line looks."""
 
-    attention: Attention
+    name: str
+    account: str
+    words: str
+    tone: str
     since: str
     cursor: bool
 
@@ -66,25 +71,25 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
     def __init__(self, symbols: Symbols, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._symbols = symbols
-        self._found: Sequence[Attention] = ()
+        self._found: Sequence[_Found] = ()
         self._now = 0
         self._longest = 0
         """The cells of the longest name; of all jobs, so that columns stand still while one scrolls."""
         self.cursor = 0
 
     @property
-    def current(self) -> Attention | None:
-        """The job under the cursor."""
+    def current(self) -> _Found | None:
+        """What is under the cursor."""
         return self._found[self.cursor] if self.cursor < len(self._found) else None
 
-    def put(self, found: Sequence[Attention], now: int) -> None:
-        """Show these; the cursor stays on its job, else in its place."""
+    def put(self, found: Sequence[_Found], now: int) -> None:
+        """Show these; the cursor stays on its line, else in its place."""
         keep = self.current
-        before, after = self._longest, max((cell_len(clean(each.row.name)) for each in found), default=0)
+        before, after = self._longest, max((cell_len(_name(each)) for each in found), default=0)
         self._found, self._now, self._longest = found, now, after
-        ids = [each.row.id for each in found]
-        if keep is not None and keep.row.id in ids:
-            self.cursor = ids.index(keep.row.id)
+        keys = [_key(each) for each in found]
+        if keep is not None and _key(keep) in keys:
+            self.cursor = keys.index(_key(keep))
         self.cursor = max(0, min(self.cursor, len(found) - 1))
         self.fit_total()
         if before == after:
@@ -94,7 +99,7 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
 
     @property
     def total(self) -> int:
-        """The number of jobs."""
+        """The number of lines."""
         return len(self._found)
 
     @property
@@ -119,28 +124,33 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
         if index >= len(self._found):
             return None
         found = self._found[index]
-        return _Entry(found, short_span(max(0, self._now - found.since)), index == self.cursor)
+        since = short_span(max(0, self._now - found.since))
+        if isinstance(found, AccountAttention):
+            account, grave = found.health.provider, True
+        else:
+            account, grave = found.row.account, not _GRAVE.isdisjoint(found.reasons)
+        tone = "error" if grave else "warning"
+        return _Entry(_name(found), clean(account), found.words, tone, since, index == self.cursor)
 
     def draw_entry(self, _index: int, entry: _Entry) -> Strip:
-        """Return a job with its reason."""
-        width, more, row = self.size.width, self._symbols.more, entry.attention.row
+        """Return a job, or an account, with its reason."""
+        width, more = self.size.width, self._symbols.more
         over = "cursor" if entry.cursor else "line"
         name = max(12, min(_NAME_MOST, self._longest, width // 3))
         account = min(_ACCOUNT_MOST, max(6, width // 8))
         rest = max(0, width - name - account - _SINCE - 9)
-        tone = "error" if entry.attention.reason in _GRAVE else "warning"
         pieces = [
             (f" {self._symbols.cursor if entry.cursor else ' '} ", "pointer"),
-            (fit(clean(row.name), name, more), "text"),
+            (fit(entry.name, name, more), "text"),
             ("  ", "text"),
-            (fit(clean(row.account), account, more), "muted"),
+            (fit(entry.account, account, more), "muted"),
             (f"  {entry.since.rjust(_SINCE)}  ", "muted"),
-            (fit(entry.attention.words, rest, more), tone),
+            (fit(entry.words, rest, more), entry.tone),
         ]
         return self.strip(pieces, over).adjust_cell_length(width, self.blank(over))
 
     def on_click(self, event: object) -> None:
-        """Put the cursor on the line; a double click opens its job."""
+        """Put the cursor on the line; a double click opens it."""
         index = self.top + getattr(event, "y", 0)
         if index < self.total:
             self.go(index)
@@ -148,8 +158,16 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
                 self.post_message(self.Opened())
 
 
+def _key(found: _Found) -> int | str:
+    return found.health.name if isinstance(found, AccountAttention) else found.row.id
+
+
+def _name(found: _Found) -> str:
+    return clean(f"account {found.health.name}" if isinstance(found, AccountAttention) else found.row.name)
+
+
 class AttentionScreen(LineScreen):
-    """Which jobs to look at, and why; looking at one, or dismissing it, takes it out."""
+    """What to look at, and why; looking at a job takes it out, and dismissing what it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open"),
@@ -185,8 +203,10 @@ class AttentionScreen(LineScreen):
         self.draw()
 
     async def _poll(self) -> None:
-        self.model.changed()
-        await self._read()
+        # The main screen, which goes on below this one, tells the model of changes.
+        if self.model.due(asyncio.get_running_loop().time(), watched=True):
+            await self.model.read()
+        self.draw()
 
     async def _read(self) -> None:
         await self.model.read()
@@ -196,9 +216,12 @@ class AttentionScreen(LineScreen):
     def draw(self) -> None:
         """Draw the lines that differ."""
         found, width = self.model.found, self.size.width
-        head = [Span(" attention ", "chip"), gap(2), Span("jobs to look at, and why", "muted")]
-        number = f"{len(found):,} job{'' if len(found) == 1 else 's'} "
-        self.query_one("#log-head", Line).put(head, [Span(number, "muted")])
+        head = [Span(" attention ", "chip"), gap(2), Span("what to look at, and why", "muted")]
+        accounts = sum(isinstance(each, AccountAttention) for each in found)
+        number = quantity(len(found) - accounts, "job")
+        if accounts:
+            number = f"{quantity(accounts, 'account')} {self.context.symbols.dot} {number}"
+        self.query_one("#log-head", Line).put(head, [Span(f"{number} ", "muted")])
         self.query_one(AttentionList).put(found, self.context.clock())
         empty = self.query_one("#attention-empty", Line)
         empty.put([] if found else [gap(2), Span("Nothing needs your attention", "muted")])
@@ -207,28 +230,33 @@ class AttentionScreen(LineScreen):
 
     @on(AttentionList.Opened)
     async def action_open(self) -> None:
-        """Open the job; it was looked at."""
+        """Open the job, which was looked at then; or the doctor, which asks the accounts."""
         current = self.query_one(AttentionList).current
         if current is None:
             return
+        if isinstance(current, AccountAttention):
+            from jobdash.tui.screens.doctor import DoctorScreen
+
+            self.app.push_screen(DoctorScreen(self.context))
+            return
         from jobdash.tui.screens.job import JobScreen
 
-        await self._review([current.row.id])
+        await self._review([current])
         self.app.push_screen(JobScreen(current.row.id, self.context))
 
     async def action_set_aside(self) -> None:
-        """Take the job out without looking at it."""
+        """Take the line out without looking at it."""
         current = self.query_one(AttentionList).current
         if current is not None:
-            await self._review([current.row.id])
+            await self._review([current])
 
     async def action_set_all_aside(self) -> None:
-        """Take all jobs out."""
-        await self._review([each.row.id for each in self.model.found])
+        """Take everything out."""
+        await self._review(self.model.found)
 
-    async def _review(self, job_ids: Sequence[int]) -> None:
+    async def _review(self, seen: Sequence[_Found]) -> None:
         try:
-            await self.app.with_store(lambda store: set_reviewed(job_ids, store))
+            await self.app.with_store(lambda store: set_reviewed(seen, store))
         except StoreError as error:
             self.app.notify(str(self.context.store_error(error)), severity="warning")
             return

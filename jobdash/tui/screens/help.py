@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 
+from jobdash.domain.attention import AttentionReason
 from jobdash.domain.filter.language import FIELDS
 from jobdash.domain.money import cost_text
 from jobdash.domain.status import LABELS, Status
@@ -92,6 +93,7 @@ class HelpScreen(ModalScreen[None]):
             ("  for example", "status:failed,expired account!=work older:2h failed>0 tag:nightly"),
             ("  status", "any word of those below; all failed is written all_failed"),
             ("  cost, tokens", "cost>1.50 in dollars; tokens>1000000"),
+            ("  attention", f"yes, no, or why: {', '.join(AttentionReason)}"),
             ("  created", "2026-11-01 or 2026-11-01T12:00 in local time, or with +02:00, or Z"),
         ]
         found += [*pairs(rows, width, 16), (), (("Words", "accent"),)]

@@ -58,7 +58,8 @@ class MainScreen(ActionScreen):
         self._keys = Line(id="keys")
         self._schema = context.browser.schema_version()
         self._ended = EndedJobs(context.browser, SCRIPTS)
-        self.attention = AttentionModel(context.open_browser, context.clock)
+        self.attention = AttentionModel(context.open_browser, context.config.account_names, context.clock)
+        self._attention_shown = 0
         self._replaced = False
         self._width = 0
         self._footer = Footer(context)
@@ -123,6 +124,10 @@ class MainScreen(ActionScreen):
         self._check_file()
         if self.attention.due(now):
             self._read_attention()
+        if self.attention.version != self._attention_shown:
+            self._attention_shown = self.attention.version
+            self.view.model.attention_changed()
+            self._draw_accounts()
         if self.view.poll():
             self.attention.changed()
             self._check_schema()
@@ -145,8 +150,7 @@ class MainScreen(ActionScreen):
 
     @work(group="attention", exit_on_error=False)
     async def _read_attention(self) -> None:
-        if await self.attention.read():
-            self._draw_accounts()
+        await self.attention.read()
 
     def _check_schema(self) -> None:
         """Write no more once a newer jobdash has taken the store over."""
@@ -196,8 +200,9 @@ class MainScreen(ActionScreen):
             held = f"{view.model.held_changes:,} change{'' if view.model.held_changes == 1 else 's'}"
             right = [Span(f"{symbols.paused} paused, {held} {symbols.dot} ", "warning"), *right]
         key = BY_ID["tab.attention"].key_name(self.app.own_keymap)
-        attention = header_footer.attention_spans(len(self.attention.found), key, symbols)
-        right = [*attention, *self._run_spans(), *right]
+        right = [*self._run_spans(), *right]
+        room = self._width - sum(span.cells for span in [*left, *right]) - 1
+        right = [*header_footer.attention_spans(len(self.attention.found), key, symbols, room), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         health = self._health = {account.name: account for account in context.browser.accounts()}
         names = [account.name for account in context.config.accounts]
