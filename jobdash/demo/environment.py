@@ -18,12 +18,15 @@ from typing import Self
 import jobdash
 from jobdash.config.settings import Config
 from jobdash.demo.emulator import Emulator, EmulatorServer
-from jobdash.demo.known_batches import QUEUE_LIMIT, seed_known_batches
+from jobdash.demo.known_batches import QUEUE_LIMIT, seed_known_batches, seed_retry
 from jobdash.demo.samples import KEYS, PRICES, seed_emulator
 from jobdash.demo.script_process import SCRIPTS, WORKERS
 from jobdash.domain.account import Account, Secret
+from jobdash.domain.time import system_clock
+from jobdash.operations.actor import current_actor
 from jobdash.operations.providers import servers
 from jobdash.operations.samples import fill_store
+from jobdash.store.writer import Writer
 
 _REJECTED = "archive"
 """An account whose key is rejected."""
@@ -46,7 +49,10 @@ def demo_world() -> Iterator[Config]:
         keys = KEYS | {_REJECTED: "sk-emulated-revoked"}
         accounts = tuple(_account(name, key, server) for name, key in keys.items())
         database = Path(folder) / "demo.db"
-        fill_store(database, seed_known_batches(emulator, servers(accounts), now))
+        origins = servers(accounts)
+        fill_store(database, seed_known_batches(emulator, origins, now))
+        with Writer(database, system_clock, current_actor("tui")) as writer:
+            seed_retry(emulator, writer, origins["work"], now)
         yield Config(
             path=Path(folder) / "config.toml",
             exists=False,

@@ -16,13 +16,17 @@ from jobdash.config.settings import Config
 from jobdash.demo.emulator import BatchFailure, BatchPlan, BatchScript, Emulator, Switches, Timing
 from jobdash.demo.emulator.batch import Batch
 from jobdash.demo.emulator.emulator import EmulatedProvider
-from jobdash.demo.samples import BROKEN_IMAGE, DAY, HOUR, KEYS, MINUTE
+from jobdash.demo.samples import BROKEN_IMAGE, DAY, HOUR, KEYS, MINUTE, RATE_LIMIT
+from jobdash.domain.remote_job import RemoteJob
+from jobdash.domain.status import Status
 from jobdash.errors import JobdashError
 from jobdash.operations.samples import SAMPLE_COLUMNS, SampleRow
+from jobdash.store.records import NewJob, Refusal
 
 if TYPE_CHECKING:
     from jobdash.operations.context import OperationContext
     from jobdash.operations.rate_limiter import CancelToken
+    from jobdash.store.writer import Writer
 
 QUEUE_LIMIT = 70_000
 """Tokens that the account "work" may have enqueued: the second part of `_SPLIT` waits for the first."""
@@ -70,6 +74,26 @@ def seed_known_batches(emulator: Emulator, origins: Mapping[str, str], now: floa
         for batch in emulator.openai.account(KEYS[account]).batches.page(1_000).batches:
             if (more := known.get((account, batch.script.name))) is not None:
                 yield _row(emulator.openai, batch, place | more)
+
+
+def seed_retry(emulator: Emulator, writer: Writer, origin: str, now: float) -> None:
+    """Add a batch and its retry, which runs, to the account "work" of an emulator and to a store."""
+    name, model, at, parent_id = "label-audit", "gpt-x", round(now * 1000), None
+    partial = BatchPlan(failures=(BatchFailure(48, message=RATE_LIMIT),))
+    running = BatchPlan(timing=Timing(running=HOUR))
+    for total, age, plan in ((1_200, 7 * HOUR, partial), (48, 9 * MINUTE, running)):
+        script = BatchScript(name=name, model=model, total=total, created_at=now - age, plan=plan)
+        batch_id = emulator.openai.add_batch(script, key=KEYS["work"])
+        key = f"{name}-{total}"
+        new = NewJob("work", "openai", origin, name, key, model, script.endpoint, total, parent_id=parent_id)
+        begun = writer.begin_submit(new, deadline=at)
+        batch = emulator.openai.account(KEYS["work"]).batches.get(batch_id)
+        if batch is not None and not isinstance(begun, Refusal):
+            row, intent = begun
+            word = emulator.openai.snapshot_of(batch).phase.value
+            remote = RemoteJob(batch_id, Status(word), word, name, round(batch.created * 1000))
+            writer.close_submit(intent.id, remote, at)
+            parent_id = row.id
 
 
 def _row(provider: EmulatedProvider, batch: Batch, more: Mapping[str, Any]) -> SampleRow:

@@ -70,6 +70,10 @@ class JobRow(ProviderFields):
     """Whether it cost so much at most; None where the cost is not known."""
     family: str | None = None
     """The public id of the first part of the file that it is a part of; None for a batch of a whole file."""
+    family_id: int | None = None
+    """The row id of the first member of its family; None for a job in none."""
+    folded: bool = False
+    """Another member stands for it where a family is one row."""
 
     @property
     def local(self) -> bool:

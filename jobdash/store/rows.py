@@ -31,6 +31,7 @@ INTENT_COLUMNS = (
 _STATUS = ROW_COLUMNS.index("status")
 _REMOTE_STATUS = ROW_COLUMNS.index("remote_status")
 _CANCEL_DOUBT = ROW_COLUMNS.index("cancel_doubt")
+_FOLDED = ROW_COLUMNS.index("folded")
 _UPPER_BOUND = ROW_COLUMNS.index("cost_is_upper_bound")
 _STATUSES = {str(status): status for status in Status}
 _SETTERS = tuple(getattr(JobRow, name).__set__ for name in ROW_COLUMNS)
@@ -49,6 +50,7 @@ def job_row(values: Sequence[Any]) -> JobRow:
     cells[_STATUS] = _STATUSES.get(cells[_STATUS], Status.UNKNOWN)
     cells[_REMOTE_STATUS] = _STATUSES.get(cells[_REMOTE_STATUS], Status.UNKNOWN)
     cells[_CANCEL_DOUBT] = bool(cells[_CANCEL_DOUBT])
+    cells[_FOLDED] = bool(cells[_FOLDED])
     if cells[_UPPER_BOUND] is not None:
         cells[_UPPER_BOUND] = bool(cells[_UPPER_BOUND])
     # Without `__init__`, which takes twice as long for a frozen class, and rows are made by the thousand.

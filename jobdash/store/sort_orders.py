@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,17 @@ from jobdash.domain.status import Tab
 if TYPE_CHECKING:
     from jobdash.domain.filter.conditions import Conditions
     from jobdash.domain.job import JobRow
+
+
+class Listed(IntEnum):
+    """How a job is listed where a family is one row: the store's column ``listed``."""
+
+    REMOVED = 0
+    HEAD = 1
+    """A job of its own, or the member that stands for its family."""
+    FOLDED = 2
+    """A member that another stands for."""
+
 
 UNKNOWN_KEY = -1
 """The sort key of an unknown number."""
@@ -53,6 +65,9 @@ class Scope:
     conditions: Conditions | None = None
     removed: bool = False
     """Removed jobs too. They are in no tab, so the tab must be All."""
+    folded: bool = False
+    """A family is one row: its head alone. Only of the tab All without a condition: whatever a tab or a
+    filter asks for is found by itself, so that no match hides in the row of a job that does not match."""
 
     @property
     def filtered(self) -> bool:
@@ -65,15 +80,24 @@ class Scope:
         return self.conditions is not None and self.conditions.free_text
 
     def partitions(self) -> tuple[tuple[str, str, int], ...]:
-        """Return the parts of the scope that one index can read, as (index prefix, column, value).
-
-        Only a scope with removed jobs has two: those shown, and those removed.
-        """
+        """Return the parts of the scope that one index can read, as (index prefix, column, value)."""
         if self.tab is not Tab.ALL:
             return (("job_tab", "tab", self.tab.number),)
-        if self.removed or (self.conditions is not None and self.conditions.removed):
-            return (("job_shown", "shown", 1), ("job_shown", "shown", 0))
-        return (("job_shown", "shown", 1),)
+        parts = [Listed.HEAD] if self.folded else [Listed.HEAD, Listed.FOLDED]
+        if self._with_removed:
+            parts.append(Listed.REMOVED)
+        return tuple(("job_listed", "listed", part) for part in parts)
+
+    def halves(self) -> tuple[tuple[str, str, int], ...]:
+        """Return the parts of the scope where none is read in its order, as `partitions` does."""
+        if self.tab is not Tab.ALL or self.folded:
+            return self.partitions()
+        shown = (1, 0) if self._with_removed else (1,)
+        return tuple((TEXT_INDEX, "shown", half) for half in shown)
+
+    @property
+    def _with_removed(self) -> bool:
+        return self.removed or (self.conditions is not None and self.conditions.removed)
 
     def condition(self, now: int, attention: Mapping[int, Collection[str]]) -> tuple[str, Values]:
         """Return the filter as `` AND …`` (or nothing) and its parameters; see `Conditions.sql`."""
@@ -138,7 +162,8 @@ class KeysetWalk:
         """Return the parameters of two arms: the ties of a key, and the rest."""
         return [self.value, key.value, key.id, *self.values, self.value, key.value, *self.values]
 
-    def _whole(self, columns: str, *, scan: bool) -> tuple[str, Values]:
+    def every(self, columns: str, *, scan: bool = False) -> tuple[str, Values]:
+        """Return the query of all rows, in no order; ``scan`` when they are found by a piece of text."""
         source = TEXT_INDEX if scan else self.index
         return (
             f"SELECT {columns} FROM job INDEXED BY {source} WHERE {self.column} = ?{self.condition}",
@@ -147,11 +172,11 @@ class KeysetWalk:
 
     def count(self, *, scan: bool) -> tuple[str, Values]:
         """Return the query that counts all rows; ``scan`` when they are found by a piece of text."""
-        return self._whole("count(*)", scan=scan)
+        return self.every("count(*)", scan=scan)
 
     def newest(self, limit: int) -> tuple[str, Values]:
         """Return the query of up to ``limit`` ids, newest first, reading in the order of the table."""
-        sql, values = self._whole("id", scan=True)
+        sql, values = self.every("id", scan=True)
         return f"{sql} ORDER BY id DESC LIMIT ?", [*values, limit]
 
     def one(self, row_id: int) -> tuple[str, Values]:
@@ -170,6 +195,18 @@ class KeysetWalk:
         return f"SELECT ({ties}) + ({rest})", self._around(key)
 
 
+def merged(walks: Sequence[KeysetWalk], limit: int, offset: int) -> tuple[str, Values]:
+    """Return the query of ids with their keys over several walks, merged in their order."""
+    way = "DESC" if walks[0].descending else "ASC"
+    arms, parameters = [], Values()
+    for walk in walks:
+        sql, values = walk.every(f"id, {walk.key} AS place")
+        arms.append(sql)
+        parameters += values
+    sql = f"{' UNION ALL '.join(arms)} ORDER BY place {way}, id {way} LIMIT ? OFFSET ?"
+    return sql, [*parameters, limit, offset]
+
+
 def walks(
     scope: Scope,
     sort: Sort,
@@ -177,8 +214,12 @@ def walks(
     attention: Mapping[int, Collection[str]] = NONE_NEEDS_ATTENTION,
     *,
     backwards: bool = False,
+    unordered: bool = False,
 ) -> list[KeysetWalk]:
-    """Return how to read a scope in an order (or against it): one walk for each partition."""
+    """Return how to read a scope in an order (or against it): one walk for each partition.
+
+    ``unordered``: the order does not matter, and there may be fewer walks.
+    """
     condition, values = scope.condition(now, attention)
     return [
         KeysetWalk(
@@ -190,5 +231,5 @@ def walks(
             condition,
             values,
         )
-        for prefix, column, value in scope.partitions()
+        for prefix, column, value in (scope.halves() if unordered else scope.partitions())
     ]

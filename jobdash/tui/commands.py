@@ -211,6 +211,10 @@ COMMANDS: tuple[Command, ...] = (
     *(Command(f"tab.{tab}", f"tab({tab.number})", tab.capitalize(), str(tab.number), _LIST) for tab in Tab),
     Command("tab.attention", "app.attention", "Attention", "8", _LIST, "What to look at, and why",
         group=HelpGroup.LOOK),
+    Command("family.open", "unfold", "Open family", "right", _TABLE,
+        "Show the parts and retries of a job beneath it", group=HelpGroup.LOOK),
+    Command("family.close", "fold", "Close family", "left", _TABLE, "Show them as one row",
+        group=HelpGroup.LOOK),
     Command("table.up", "move(-1)", "Up", "up,k", _TABLE),
     Command("table.down", "move(1)", "Down", "down,j", _TABLE),
     Command("table.page_up", "page(-1)", "Page up", "pageup", _TABLE),
@@ -324,9 +328,9 @@ class Footer:
             for command in _FOOTER
         }
 
-    def hints(self, current: JobRow | None, marked: bool) -> tuple[KeyHint, ...]:
-        """Return every key; with marked jobs all are enabled: the plan finds those that accept it."""
-        offered = marked and not self._context.read_only
+    def hints(self, current: JobRow | None, several: bool) -> tuple[KeyHint, ...]:
+        """Return every key; for several jobs all are enabled: the plan finds those that accept it."""
+        offered = several and not self._context.read_only
         off = frozenset[str]() if offered else unavailable(current, self._context)
         return tuple(
             hint._replace(enabled=False) if name in off else hint for name, hint in self._hints.items()

@@ -23,11 +23,11 @@ from jobdash.errors import StoreError
 from jobdash.store.bootstrap import ensure_store
 from jobdash.store.dialects.sqlite import connect_reader
 from jobdash.store.reader import Interrupted, Reader, Scope, Sort
-from jobdash.store.sort_orders import SORT_ORDERS, KeysetWalk, SortKey, walks
+from jobdash.store.sort_orders import SORT_ORDERS, KeysetWalk, SortKey, merged, walks
 from jobdash.store.writer import Writer
 
 SORTS = [Sort(order, descending) for order in SORT_ORDERS for descending in (True, False)]
-SCOPES = [*(Scope(tab) for tab in Tab), Scope(removed=True)]
+SCOPES = [*(Scope(tab) for tab in Tab), Scope(removed=True), Scope(folded=True)]
 
 
 def _in_scope(row: JobRow, scope: Scope) -> bool:
@@ -123,7 +123,7 @@ def _plan(path: Path, sql: str, values: list[str | int]) -> str:
 
 @pytest.mark.parametrize("sort", SORTS, ids=lambda sort: f"{sort.order}-{sort.descending}")
 @pytest.mark.parametrize(
-    "scope", SCOPES, ids=lambda scope: f"{scope.tab}{'-removed' if scope.removed else ''}"
+    "scope", SCOPES, ids=lambda scope: f"{scope.tab}{'-removed' * scope.removed}{'-folded' * scope.folded}"
 )
 def test_every_page_is_read_by_key(path: Path, scope: Scope, sort: Sort) -> None:
     """No table is walked through and nothing is sorted, whatever the tab, the order and the direction."""
@@ -138,21 +138,27 @@ def test_every_page_is_read_by_key(path: Path, scope: Scope, sort: Sort) -> None
             assert f"USING INDEX {walk.index}" in plan or f"USING COVERING INDEX {walk.index}" in plan
             assert "SCAN job" not in plan
             assert "TEMP B-TREE" not in plan
+    for backwards in (False, True):
+        plan = _plan(path, *merged(walks(scope, sort, START, backwards=backwards), 50, 1_000))
+        assert "SCAN job" not in plan
+        assert "TEMP B-TREE" not in plan
 
 
 def _all_walks(scope: Scope, sort: Sort) -> list[KeysetWalk]:
     return walks(scope, sort, START) + walks(scope, sort, START, backwards=True)
 
 
-def test_a_far_jump_reads_ids_from_the_index_alone(path: Path) -> None:
+@pytest.mark.parametrize("scope", [Scope(folded=True), Scope(), Scope(Tab.FAILED)], ids=str)
+def test_a_far_jump_reads_ids_from_the_index_alone(path: Path, scope: Scope) -> None:
     """SQLite opens the table, but every column it reads is one of the index's."""
-    (walk,) = walks(Scope(), Sort("created"), START)
-    sql, values = walk.page("id", None, 50, 500_000)
+    sql, values = merged(walks(scope, Sort("created"), START), 50, 500_000)
     with closing(connect_reader(path)) as connection:
-        program = [(code, p1) for _, code, p1, *_ in connection.execute(f"EXPLAIN {sql}", values)]
-    table_cursor = next(p1 for code, p1 in program if code == "OpenRead")
-    assert ("Column", table_cursor) not in program
-    assert ("Rowid", table_cursor) not in program
+        program = [(code, p1, p2) for _, code, p1, p2, *_ in connection.execute(f"EXPLAIN {sql}", values)]
+    (root,) = raw(path, "SELECT rootpage FROM sqlite_master WHERE name = 'job'")[0]
+    tables = [p1 for code, p1, p2 in program if code == "OpenRead" and p2 == root]
+    assert tables
+    for table in tables:
+        assert not {code for code, p1, _ in program if p1 == table} & {"Column", "Rowid"}
 
 
 def test_other_frequent_reads_use_an_index(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +20,7 @@ from jobdash.store.dialects.sqlite import open_engine
 from jobdash.store.reader import Reader
 from jobdash.store.rows import ROW_COLUMNS
 from jobdash.store.schema.generate import SILENT, UNSEEN, main, schema_sql
-from jobdash.store.schema.migrate import upgrade
+from jobdash.store.schema.migrate import MIGRATIONS, upgrade
 from jobdash.store.schema.tables import Base, JobRecord, table
 from jobdash.store.sort_orders import SORT_ORDERS, Sort, key_of
 from jobdash.store.statements import STATEMENTS_FILE
@@ -217,3 +218,37 @@ def test_an_open_connection_reads_the_schema_of_an_upgrade(tmp_path: Path) -> No
         upgrade(store)
         assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert other.execute("SELECT count(*) FROM job").fetchone() == (0,)
+
+
+def test_the_families_of_an_older_store_are_found(tmp_path: Path) -> None:
+    old, scripts = tmp_path / "old.db", tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, scripts, ignore=shutil.ignore_patterns("0012_*", "__pycache__"))
+    build_store(old, "")
+    upgrade(old, scripts)
+    rows = [
+        # id, parent, family, removed
+        (1, None, None, None),
+        (2, None, None, 5),
+        (3, 2, None, None),
+        (4, 3, None, None),
+        (5, None, "j5", None),
+        (6, None, "j5", None),
+        (7, 6, "j5", None),
+        (8, None, None, None),
+    ]
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executemany(
+            "INSERT INTO job (id, public_id, provider, account, origin, name, raw_status, created_at,"
+            " remote_status, parent_id, family, removed_at)"
+            " VALUES (?1, 'j' || ?1, 'p', 'a', 'o', 'n', '', 0, 'completed', ?2, ?3, ?4)",
+            rows,
+        )
+        connection.commit()
+    before = raw(old, "SELECT id, revision, updated_at FROM job")
+    upgrade(old)
+    found = raw(old, "SELECT id, family_id, listed FROM job ORDER BY id")
+    assert found == [
+        (1, None, 1), (2, 2, 0), (3, 2, 1), (4, 2, 2), (5, 5, 1), (6, 5, 2), (7, 5, 2), (8, None, 1)
+    ]  # fmt: skip
+    assert raw(old, "SELECT folded FROM meta") == [(3,)]
+    assert raw(old, "SELECT id, revision, updated_at FROM job") == before

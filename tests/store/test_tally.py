@@ -15,7 +15,8 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status, Tab, tab_number
 from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
-from jobdash.store.records import Intent, NewJob, Refusal
+from jobdash.store.records import Intent, NewJob, QueuedOptions, Refusal
+from jobdash.store.sort_orders import Scope, Sort
 from jobdash.store.writer import Writer
 
 numbers = st.integers(0, 5)
@@ -98,9 +99,25 @@ class AnyWrites(RuleBasedStateMachine):
             NewJob(account, "openai", ORIGIN, "new", f"key-{self.keys}"), deadline=START
         )
         assert not isinstance(begun, Refusal)
-        if confirmed:
-            answer = remote(f"batch_{self.keys % 7}")
+        batch = f"batch_{self.keys % 7}"
+        sent_again = "SELECT 1 FROM job WHERE remote_id = ? AND superseded_by IS NOT NULL"
+        if confirmed and not raw(self.path, sent_again, [batch]):  # a new batch was never sent again
+            answer = remote(batch)
             self.writer.close_submit(begun[1].id, answer, self.clock.now)
+
+    @rule(n=numbers)
+    def send_again(self, n: int) -> None:
+        if row := self.pick(n):
+            self.keys += 1
+            new = NewJob(row.account, "openai", ORIGIN, "again", f"key-{self.keys}", parent_id=row.id)
+            self.writer.begin_submit(new, deadline=START)
+
+    @rule(parts=st.integers(1, 3))
+    def split(self, parts: int) -> None:
+        self.keys += parts
+        keys = range(self.keys - parts, self.keys)
+        new = [NewJob("openai", "openai", ORIGIN, "part", f"key-{key}") for key in keys]
+        self.writer.enqueue([(each, QueuedOptions()) for each in new])
 
     @rule(n=numbers, account=accounts)
     def by_another_program(self, n: int, account: str) -> None:
@@ -124,6 +141,18 @@ class AnyWrites(RuleBasedStateMachine):
             if tab is not Tab.ALL:
                 inside = [tab_number(row.status, gone=row.gone_at is not None, removed=False) for row in rows]
                 assert counts.by_tab[tab] == inside.count(tab.number)
+
+    @invariant()
+    def the_oldest_member_that_is_shown_stands_for_its_family(self) -> None:
+        rows = everything(self.reader, removed=False)
+        heads = {row.family_id: row.id for row in sorted(rows, key=lambda row: row.id, reverse=True)}
+        folded = {row.id for row in rows if row.family_id is not None and heads[row.family_id] != row.id}
+        assert {row.id for row in rows if row.folded} == folded
+        scope = Scope(folded=True)
+        shown = [row.id for row in self.reader.page(scope, Sort(), None, 1_000)]
+        assert shown == [row.id for row in rows if row.id not in folded]
+        assert self.reader.counts().folded == len(folded)
+        assert self.reader.count(scope) == len(shown)
 
     @invariant()
     def revisions_only_grow(self) -> None:

@@ -39,7 +39,7 @@ def click(demo: Terminal, words: str) -> None:
 def demo(tmp_path: Path) -> Iterator[Terminal]:
     env = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "JOBDASH_CONFIG": str(tmp_path / "nothing")}
     with terminal(["-m", "jobdash", "demo"], env) as running:
-        running.shows("All 50", "thumbnails", "import-orders", "transcribe-tapes")
+        running.shows("All 52", "thumbnails", "import-orders", "transcribe-tapes")
         yield running
 
 

@@ -16,8 +16,9 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
 from jobdash.operations.job_lookup import Scope, Sort, open_browser
 from jobdash.tui.context import DashboardContext
+from jobdash.tui.models.families import FamilyWindow
 from jobdash.tui.models.job_list import JobList
-from jobdash.tui.models.windows import FoundRows, RowWindow
+from jobdash.tui.models.windows import FoundRows
 
 STATUSES = ("in_progress", "failed", "completed", "pending", "failed")
 
@@ -26,7 +27,7 @@ STATUSES = ("in_progress", "failed", "completed", "pending", "failed")
 class Display:
     """A display of ten lines that no terminal is needed for."""
 
-    window: RowWindow
+    window: FamilyWindow
     marks: set[int] = field(default_factory=set)
     cursor: int = 0
     touched: bool = False
@@ -74,7 +75,7 @@ def listed(path: Path) -> Iterator[Listed]:
     make_store(path, jobs(*STATUSES))
     opened = open_browser(path)
     context = DashboardContext.of(make_config(path), opened.browser, opened.read_only)
-    display, waiting = Display(RowWindow(opened.browser)), []  # type: ignore[var-annotated]
+    display, waiting = Display(FamilyWindow(opened.browser)), []  # type: ignore[var-annotated]
     model = JobList(context, display, lambda *call: waiting.append(call), lambda: None)
     model.show()
     yield Listed(path, display, model, waiting)

@@ -48,9 +48,10 @@ async def test_the_rest_of_a_batch_is_sent_again_after_a_dialog(
         await dash.until(lambda: "nightly: 3 of 20 sent again: 3 errors, as " in dash.toast, 20)
         await dash.until(lambda: dash.count(Tab.ALL) == 2)
         child = dash.toast.rpartition(" ")[2]
-        dash.table.go(0)
+        await dash.until(lambda: "nightly (2)" in dash.screen)
+        await dash.press("right", "down")
         await dash.until(lambda: "sent again from" in dash.line("story"))
-        dash.table.go(1)
+        await dash.press("up")
         await dash.until(lambda: f"its rest was sent again as {child}" in dash.line("story"))
         await dash.press("r")
         await dash.until(lambda: "of the same requests, is still" in dash.toast)

@@ -33,7 +33,7 @@ async def test_s_goes_on_although_rows_move_all_the_time(path: Path) -> None:
 
 
 async def test_the_help_explains_what_moved_means(path: Path) -> None:
-    async with dashboard(path, rows=jobs("pending"), working=False, size=(120, 90)) as dash:
+    async with dashboard(path, rows=jobs("pending"), working=False, size=(120, 100)) as dash:
         await dash.press("question_mark")
         await dash.until(lambda: "3 moved" in dash.screen)
         assert "Home sorts again" in dash.screen

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tui_kit import add, job, make_store
+from tui_kit import add, add_retry, change, job, make_store
 
 from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Scope, Sort
+from jobdash.tui.models.families import FamilyWindow
 from jobdash.tui.models.windows import FoundRows, RowWindow
 
 HEIGHT = 7
@@ -123,6 +124,132 @@ class WindowMachine(RuleBasedStateMachine):
 
 TestWindow = WindowMachine.TestCase
 TestWindow.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+
+
+class FamilyMachine(RuleBasedStateMachine):
+    """A table of families, some of them open, and the same as a list of lines."""
+
+    @initialize(
+        number=st.integers(1, 200),
+        families=st.dictionaries(st.integers(1, 200), st.integers(1, 60), max_size=4),
+        sort=st.sampled_from([sort for sort in _SORTS if SORT_ORDERS[sort.order].settled]),
+    )
+    def begin(self, number: int, families: dict[int, int], sort: Sort) -> None:
+        self.folder = TemporaryDirectory()
+        self.path = Path(self.folder.name) / "j" / "j.db"
+        make_store(self.path, [job(n, "completed") for n in range(number)])
+        self.next = number
+        for parent, size in families.items():
+            for _ in range(size if parent <= number else 0):
+                self._retry(parent)
+        self.browser = Browser(self.path)
+        self.window = FamilyWindow(self.browser)
+        self.scope, self.sort = Scope(folded=True), sort
+        self.opened: set[int] = set()
+        self.window.show(self.scope, sort, self.browser.count(self.scope))
+
+    def teardown(self) -> None:
+        if hasattr(self, "browser"):
+            self.browser.close()
+            self.folder.cleanup()
+
+    def model(self) -> list[int]:
+        """The ids of all lines."""
+        heads = self.browser.page(self.scope, self.sort, None, 10_000)
+        families = self.browser.families(list(self.opened))
+        lines: list[int] = []
+        for row in heads:
+            below = families[row.family_id].members[1:] if row.family_id in self.opened else ()
+            lines += [row.id, *(member.id for member in below)]
+        return lines
+
+    @rule(first=st.integers(-5, 400), jump=st.booleans())
+    def look(self, first: int, jump: bool) -> None:
+        if not self.window.total:
+            return
+        if not jump:
+            first = self.window.start + first % (2 * HEIGHT) - HEIGHT
+        first = max(0, min(first, self.window.total - 1))
+        first = max(0, first + self.window.load(first, HEIGHT))
+        for index in range(first, min(first + HEIGHT, self.window.total)):
+            assert self.window.row(index) is not None, (first, index, self.window.start, self.window.end)
+
+    @rule(pick=st.integers(0, 10_000))
+    def open_one(self, pick: int) -> None:
+        heads = [row for row in self.window.rows if row.family_id and not row.folded]
+        if heads and (row := heads[pick % len(heads)]) and self.window.open(row):
+            assert row.family_id is not None
+            self.opened.add(row.family_id)
+
+    @rule(pick=st.integers(0, 10_000))
+    def close_one(self, pick: int) -> None:
+        inside = [row for row in self.window.rows if self.window.is_open(row)]
+        if inside:
+            row = inside[pick % len(inside)]
+            index = self.window.close(row)
+            assert index is not None
+            assert (found := self.window.row(index)) is not None
+            assert (found.family_id, found.folded) == (row.family_id, False)
+            assert row.family_id is not None
+            self.opened.discard(row.family_id)
+
+    @rule(pick=st.integers(0, 10_000))
+    def around(self, pick: int) -> None:
+        if model := self.model():
+            place = pick % len(model)
+            row = self.browser.rows([model[place]])[model[place]]
+            found = self.window.row(self.window.load_around(row, place, 20, 20))
+            assert found is not None
+            assert found.id == row.id
+
+    @rule(pick=st.integers(0, 10_000), retry=st.booleans())
+    def insert(self, pick: int, retry: bool) -> None:
+        if retry:
+            self._retry(1 + pick % (self.next - 1) if self.next > 1 else 1)
+        else:
+            add(self.path, job(self.next, "completed"))
+            self.next += 1
+        self._follow()
+
+    @rule(pick=st.integers(0, 10_000))
+    def remove(self, pick: int) -> None:
+        if model := self.model():
+            self._set_removed(model[pick % len(model)], 1)
+
+    @rule(job_id=st.integers(1, 260))
+    def restore(self, job_id: int) -> None:
+        self._set_removed(job_id, None)
+
+    def _retry(self, parent: int) -> None:
+        add_retry(self.path, parent, job(self.next, "completed"))
+        self.next += 1
+
+    def _set_removed(self, job_id: int, at: int | None) -> None:
+        change(self.path, "UPDATE job SET removed_at = ? WHERE id = ?", at, job_id)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Do what the table does when something has changed."""
+        self.window.resize(self.browser.count(self.scope))
+        if self.window.rows:
+            place = len(self.window.rows) // 2
+            self.window.load_around(self.window.rows[place], self.window.start + place, 20, 20)
+            assert self.window.total == len(self.model())
+
+    @invariant()
+    def contiguous(self) -> None:
+        if not hasattr(self, "window") or not self.window.rows:
+            return
+        model, ids = self.model(), [row.id for row in self.window.rows]
+        at = model.index(ids[0])
+        assert ids == model[at : at + len(ids)]
+        assert 0 <= self.window.start <= self.window.end <= self.window.total
+        if len(ids) == len(model):
+            assert self.window.start == 0
+
+
+TestFamilies = FamilyMachine.TestCase
+TestFamilies.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,16 @@ def add(path: Path, *rows: SampleRow) -> None:
             connection.execute(f"INSERT INTO job (public_id, {columns}) VALUES (?, {marks})", (public, *row))
 
 
+def add_retry(path: Path, parent: int, row: SampleRow) -> None:
+    """Add a job that was sent again from another."""
+    columns, marks = ", ".join(SAMPLE_COLUMNS), ", ".join("?" * len(SAMPLE_COLUMNS))
+    insert = f"INSERT INTO job (public_id, parent_id, {columns}) VALUES (?, ?, {marks})"
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
+        public = f"y{abs(hash((parent, row))) % 10**7:07d}"
+        made = connection.execute(insert, (public, parent, *row)).lastrowid
+        connection.execute("UPDATE job SET superseded_by = ? WHERE id = ?", (made, parent))
+
+
 def account(name: str, server: EmulatorServer | None = None, key: str = "sk-test", **more: Any) -> Account:
     provider = more.pop("provider", "openai")
     base = None

@@ -11,7 +11,7 @@ from jobdash.domain.status import Tab
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
-from jobdash.store.sort_orders import Scope
+from jobdash.store.sort_orders import Listed, Scope
 
 if TYPE_CHECKING:  # a plain list does without
     from jobdash.domain.attention import Attention, Review, UsualTimes
@@ -31,8 +31,9 @@ _CANDIDATES = " UNION ".join(
           for tab in (Tab.FAILED, Tab.EXPIRED)),
         ("job_tab_updated",
          f"tab = {Tab.COMPLETED.number} AND updated_at > {{since}} AND failed > 0 ORDER BY updated_at DESC"),
-        ("job_shown_updated",
-         "shown = 1 AND updated_at > {since} AND left_behind IS NOT NULL ORDER BY updated_at DESC"),
+        *(("job_listed_updated",
+           f"listed = {part} AND updated_at > {{since}} AND left_behind IS NOT NULL ORDER BY updated_at DESC")
+          for part in (Listed.HEAD, Listed.FOLDED)),
         ("job_results_expire",
          "results_expire_at > {now} AND results_expire_at <= {soon} AND fetched_at IS NULL AND shown = 1"),
     )

@@ -7,11 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jobdash.domain.family import FamilyMember, JobFamily, job_family
 from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS, ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
+from jobdash.store.sort_orders import Listed
 
 _STORED = {field.source: field for field in JOB_FIELDS if field.stored}
 """By attribute of `JobDetails`, what a column holds that is in no row."""
@@ -89,6 +91,28 @@ class JobReads(AttentionReads):
         ids = [member for (member,) in found]
         jobs = self.jobs(ids)
         return [jobs[member] for member in ids if member in jobs]
+
+    def families(self, family_ids: Sequence[int]) -> dict[int, JobFamily]:
+        """Return families by their ids, without removed members; those without any are left out."""
+        members: dict[int, list[FamilyMember]] = defaultdict(list)
+        for some in chunks(family_ids):
+            sql = (
+                f"SELECT {COLUMNS}, parent_id, superseded_by FROM job INDEXED BY job_family_id"
+                f" WHERE family_id IN ({placeholders(some)}) AND listed <> {Listed.REMOVED} ORDER BY id"
+            )
+            for *values, parent_id, superseded_by in self._all(sql, some):
+                row = job_row(values)
+                if row.family_id is not None:
+                    members[row.family_id].append(FamilyMember(row, parent_id, superseded_by))
+        return {family_id: job_family(found) for family_id, found in members.items()}
+
+    def changed_families(self, revision: int, limit: int) -> list[int]:
+        """Return the ids of families of which a member changed after a revision, at most ``limit``."""
+        sql = (
+            "SELECT DISTINCT family_id FROM job INDEXED BY job_revision"
+            " WHERE revision > ? AND family_id IS NOT NULL LIMIT ?"
+        )
+        return [family_id for (family_id,) in self._all(sql, (revision, limit))]
 
     def relatives(self, job_id: int) -> tuple[str | None, str | None]:
         """Return the public ids of the batch that a job was sent again from, and of its own last retry."""

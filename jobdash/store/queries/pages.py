@@ -12,7 +12,7 @@ from jobdash.domain.status import Tab
 from jobdash.store.dialects.sqlite import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS, job_row
-from jobdash.store.sort_orders import KeysetWalk, Scope, Sort, SortKey, key_of, walks
+from jobdash.store.sort_orders import KeysetWalk, Scope, Sort, SortKey, key_of, merged, walks
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Counts:
     by_account: dict[str, dict[Tab, int]]
     revision: int
     """The store's revision they belong to."""
+    folded: int = 0
+    """Of all jobs, those that the head of their family stands for, where a family is one row."""
 
     @property
     def total(self) -> int:
@@ -74,16 +76,13 @@ class PageReads(AttentionReads):
     ) -> list[int]:
         """Return ids in an order (or against it), read from an index alone when there is no filter."""
         walked = self._walks(scope, sort, backwards=backwards)
-        if len(walked) == 1:
-            return [id_ for id_, _ in self._all(*walked[0].page("id", None, limit, offset))]
-        found = _merged([self._all(*walk.page("id", None, offset + limit)) for walk in walked], walked[0])
-        return [id_ for id_, _ in found[offset : offset + limit]]
+        return [id_ for id_, _ in self._all(*merged(walked, limit, offset))]
 
-    def _walks(
-        self, scope: Scope, sort: Sort | None = None, row_id: int | None = None, *, backwards: bool = False
-    ) -> list[KeysetWalk]:
-        reasons = self.reasons_in(scope, row_id)
-        return walks(scope, sort or Sort(), self._clock(), reasons, backwards=backwards)
+    def _walks(self, scope: Scope, sort: Sort | None = None, *, backwards: bool = False) -> list[KeysetWalk]:
+        return walks(scope, sort or Sort(), self._clock(), self.reasons_in(scope), backwards=backwards)
+
+    def _unordered(self, scope: Scope, row_id: int | None = None) -> list[KeysetWalk]:
+        return walks(scope, Sort(), self._clock(), self.reasons_in(scope, row_id), unordered=True)
 
     def key_of(self, row: JobRow, sort: Sort) -> SortKey:
         """Return a row's place in an order."""
@@ -102,7 +101,7 @@ class PageReads(AttentionReads):
         if not scope.scans or self.count(replace(scope, conditions=None)) <= limit:
             return self._ids(scope, sort, limit)
         found: list[tuple[Any, ...]] = []
-        for walk in self._walks(scope, sort):
+        for walk in self._unordered(scope):
             found += self._all(*walk.newest(limit))
         found.sort(reverse=True)
         del found[limit:]
@@ -134,7 +133,7 @@ class PageReads(AttentionReads):
 
     def matches(self, row_id: int, scope: Scope) -> bool:
         """Return whether one job is in a scope."""
-        return any(self._all(*walk.one(row_id)) for walk in self._walks(scope, row_id=row_id))
+        return any(self._all(*walk.one(row_id)) for walk in self._unordered(scope, row_id))
 
     def counts(self) -> Counts:
         """Return the counts that triggers keep."""
@@ -142,9 +141,9 @@ class PageReads(AttentionReads):
         by_account: dict[str, dict[Tab, int]] = {}
         tabs = {tab.number: tab for tab in Tab if tab is not Tab.ALL}
         kept = self._all(
-            "SELECT meta.revision, account, tab, n FROM meta LEFT JOIN tally ON tab >= 0 AND n > 0"
+            "SELECT meta.revision, folded, account, tab, n FROM meta LEFT JOIN tally ON tab >= 0 AND n > 0"
         )
-        for _, account, number, n in kept:
+        for _, _, account, number, n in kept:
             if account is None:
                 continue
             mine = by_account.setdefault(account, dict.fromkeys(Tab, 0))
@@ -152,17 +151,19 @@ class PageReads(AttentionReads):
                 counted[Tab.ALL] += n
                 if number in tabs:
                     counted[tabs[number]] += n
-        return Counts(by_tab, by_account, revision=kept[0][0])
+        return Counts(by_tab, by_account, revision=kept[0][0], folded=kept[0][1])
 
     def count(self, scope: Scope) -> int:
         """Return how many jobs a scope has: from the kept counts, or counted when there is a filter."""
         if scope.filtered:
-            return sum(self._value(*walk.count(scan=scope.scans)) for walk in self._walks(scope))
+            walked = self._unordered(scope) if scope.scans else self._walks(scope)
+            return sum(self._value(*walk.count(scan=scope.scans)) for walk in walked)
         if scope.tab is not Tab.ALL:
             tally = "SELECT coalesce(sum(n), 0) FROM tally WHERE tab = ?"
             return int(self._value(tally, (scope.tab.number,)))
         lowest = -1 if scope.removed else 0
-        return int(self._value("SELECT coalesce(sum(n), 0) FROM tally WHERE tab >= ?", (lowest,)))
+        counted = int(self._value("SELECT coalesce(sum(n), 0) FROM tally WHERE tab >= ?", (lowest,)))
+        return counted - int(self._value("SELECT folded FROM meta")) if scope.folded else counted
 
 
 def _merged(parts: list[list[tuple[Any, ...]]], walk: KeysetWalk) -> list[tuple[Any, ...]]:

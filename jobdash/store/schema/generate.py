@@ -19,6 +19,7 @@ from sqlalchemy.schema import ExecutableDDLElement
 from jobdash.store.bootstrap import SCHEMA_FILE, SCHEMA_VERSION
 from jobdash.store.schema.statements import statements_sql
 from jobdash.store.schema.tables import NOW_MS, Base
+from jobdash.store.sort_orders import Listed
 from jobdash.store.statements import STATEMENTS_FILE
 
 SILENT = frozenset(
@@ -30,6 +31,7 @@ SILENT = frozenset(
 """Columns of a job whose change makes no new revision: no row is read again for them."""
 UNSEEN = SILENT | {
     "fence", "owner", "last_owner", "lease_until", "submit_key", "origin", "cost", "cost_is_upper_bound",
+    "family_id", "folded",
 }  # fmt: skip
 """Columns that are not shown, or computed here: their change makes a revision, and leaves ``updated_at``."""
 
@@ -39,6 +41,9 @@ _TALLY_UP = (
     "ON CONFLICT (account, tab) DO UPDATE SET n = n + 1;"
 )
 _TALLY_DOWN = "UPDATE tally SET n = n - 1 WHERE account = old.account AND tab = old.tab;"
+_FAMILY = "SELECT min(id) FROM job WHERE family_id = {row}.family_id AND listed"
+_NEXT_HEAD = f"({_FAMILY} = {Listed.FOLDED})"
+_LOWEST = f"({_FAMILY} <> {Listed.REMOVED})"
 _NEXT_REVISION = "UPDATE meta SET revision = revision + 1;"
 _THIS_REVISION = "(SELECT revision FROM meta)"
 
@@ -80,9 +85,56 @@ def triggers(job: Table) -> list[str]:
         "END"
     )
     deleted = (
-        f"CREATE TRIGGER job_deleted AFTER DELETE ON job BEGIN\n  {_NEXT_REVISION}\n  {_TALLY_DOWN}\nEND"
+        f"CREATE TRIGGER job_deleted AFTER DELETE ON job BEGIN\n  {_NEXT_REVISION}\n  {_TALLY_DOWN}\n"
+        f"  UPDATE meta SET folded = folded - 1 WHERE old.listed = {Listed.FOLDED};\n"
+        f"  UPDATE job SET folded = 0 WHERE old.listed = {Listed.HEAD}"
+        f" AND id = {_NEXT_HEAD.format(row='old')};\n"
+        "END"
     )
-    return [inserted, changed, moved, deleted, "INSERT INTO meta (id, revision) VALUES (1, 0)"]
+    first_row = "INSERT INTO meta (id, revision) VALUES (1, 0)"
+    return [inserted, changed, moved, deleted, *family_triggers(), first_row]
+
+
+def family_triggers() -> list[str]:
+    """Return the triggers that keep who is in a family, and which member stands for it: the oldest shown.
+
+    The first part of a file, or the batch that was sent again, begins a family when another follows it.
+    """
+    root = "coalesce(new.parent_id, (SELECT id FROM job WHERE public_id = new.family))"
+    joined = (
+        "CREATE TRIGGER job_joined AFTER INSERT ON job\n"
+        "WHEN new.parent_id IS NOT NULL OR new.family <> new.public_id BEGIN\n"
+        f"  UPDATE job SET family_id = id WHERE id = {root} AND family_id IS NULL;\n"
+        f"  UPDATE job SET family_id = (SELECT family_id FROM job WHERE id = {root}) WHERE id = new.id;\n"
+        f"  UPDATE job SET folded = 1 WHERE id = new.id AND id > (SELECT min(id) FROM job AS head"
+        f" WHERE head.family_id = job.family_id AND head.listed = {Listed.HEAD});\n"
+        "END"
+    )
+    left = (
+        "CREATE TRIGGER job_left AFTER UPDATE OF removed_at ON job\n"
+        f"WHEN old.listed = {Listed.HEAD} AND new.listed = {Listed.REMOVED} AND new.family_id IS NOT NULL"
+        " BEGIN\n"
+        f"  UPDATE job SET folded = 0 WHERE id = {_NEXT_HEAD.format(row='new')};\n"
+        "END"
+    )
+    lowest = _LOWEST.format(row="new")
+    returned = (
+        "CREATE TRIGGER job_returned AFTER UPDATE OF removed_at ON job\n"
+        f"WHEN old.listed = {Listed.REMOVED} AND new.listed <> {Listed.REMOVED}"
+        " AND new.family_id IS NOT NULL BEGIN\n"
+        f"  UPDATE job SET folded = 1 WHERE family_id = new.family_id AND listed = {Listed.HEAD}"
+        f" AND id > {lowest};\n"
+        f"  UPDATE job SET folded = 0 WHERE folded AND id = {lowest};\n"
+        "END"
+    )
+    counted = (
+        "CREATE TRIGGER job_folded AFTER UPDATE OF folded, removed_at ON job\n"
+        f"WHEN (old.listed = {Listed.FOLDED}) <> (new.listed = {Listed.FOLDED}) BEGIN\n"
+        f"  UPDATE meta SET folded = folded + (new.listed = {Listed.FOLDED})"
+        f" - (old.listed = {Listed.FOLDED});\n"
+        "END"
+    )
+    return [joined, left, returned, counted]
 
 
 def schema_sql() -> str:

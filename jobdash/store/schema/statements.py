@@ -67,7 +67,7 @@ _parent = select(_child.c.parent_id).where(_child.c.id == bindparam("child_key")
 _loaded = [
     each.name
     for each in _job.columns
-    if each.computed is None and each.server_default is None and each.name != "id"
+    if each.computed is None and each.server_default is None and each.name not in {"id", "family_id"}
 ]
 _submitted = [
     "public_id", "provider", "account", "origin", "submit_key", "name", "remote_status", "raw_status",

@@ -24,7 +24,7 @@ from sqlmodel import Field, SQLModel
 
 from jobdash.domain.status import FORCE_FAILED, Status, effective_sql, is_one_of, tab_sql
 from jobdash.store.rows import UNFINISHED_REMOTELY
-from jobdash.store.sort_orders import SORT_ORDERS
+from jobdash.store.sort_orders import SORT_ORDERS, Listed
 
 NOW_MS = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 """The time in milliseconds UTC, in nothing but SQL: triggers must work in any process."""
@@ -39,6 +39,11 @@ _PROGRESS = (
 _TOKENS = (
     "CASE WHEN coalesce(input_tokens, output_tokens) IS NOT NULL "
     "THEN coalesce(input_tokens, 0) + coalesce(output_tokens, 0) END"
+)
+
+_LISTED = (
+    f"CASE WHEN removed_at IS NOT NULL THEN {Listed.REMOVED} WHEN folded THEN {Listed.FOLDED}"
+    f" ELSE {Listed.HEAD} END"
 )
 
 
@@ -157,6 +162,11 @@ class JobRecord(Base, table=True):
     """The input tokens it was expected to take when it was submitted."""
     queued: str | None = None
     """As JSON, how it is submitted from the queue; NULL once it was accepted, or where it never waited."""
+    family_id: int | None = None
+    """The id of the first member of its family, in all members alike; NULL for a job in none."""
+    folded: int = Field(default=0, sa_column_kwargs=_default("0"))
+    """1: another member, its head, stands for it where a family is one row. Triggers keep both."""
+    listed: int = _generated("listed", _LISTED)
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),
@@ -167,7 +177,9 @@ class JobRecord(Base, table=True):
         ),
         # Every index ends in the row's id by itself, which breaks ties in a sort order.
         *(Index(f"job_tab_{name}", "tab", order.column) for name, order in SORT_ORDERS.items()),
-        *(Index(f"job_shown_{name}", "shown", order.column) for name, order in SORT_ORDERS.items()),
+        *(Index(f"job_listed_{name}", "listed", order.column) for name, order in SORT_ORDERS.items()),
+        # By which a script finds its job, also one that runs an older jobdash.
+        Index("job_shown_name", "shown", "name_key"),
         Index("job_public_id", "public_id", unique=True),
         Index("job_identity", "remote_id", "provider", "origin", unique=True),
         Index("job_submit_key", "submit_key", sqlite_where=text("submit_key IS NOT NULL")),
@@ -177,6 +189,7 @@ class JobRecord(Base, table=True):
         Index("job_results_expire", "results_expire_at", sqlite_where=text("results_expire_at IS NOT NULL")),
         Index("job_unfinished", "account", sqlite_where=text(UNFINISHED_REMOTELY)),
         Index("job_family", "family", sqlite_where=text("family IS NOT NULL")),
+        Index("job_family_id", "family_id", "listed", sqlite_where=text("family_id IS NOT NULL")),
         Index("job_queued", "account", sqlite_where=text("queued IS NOT NULL")),
         # In the order of the table and without its long texts: what a search for a piece of text reads.
         Index("job_text", "id", "shown", "name", "public_id", "remote_id"),
@@ -350,6 +363,8 @@ class MetaRecord(Base, table=True):
     revision: int
     notified_event: int | None = None
     """The newest event that notifications were sent of; None where none ever were."""
+    folded: int = Field(default=0, sa_column_kwargs=_default("0"))
+    """How many jobs a head stands for besides itself; kept by triggers."""
 
 
 class VersionRecord(Base, table=True):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TAB_OF, Tab, tab_number
 from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Counts, Scope, Sort
 from jobdash.tui.context import DashboardContext, Selection
+from jobdash.tui.models.families import FamilyWindow
 from jobdash.tui.models.filter_search import FilterMatches, FilterSearch, SearchResult
-from jobdash.tui.models.windows import FoundRows, RowWindow
+from jobdash.tui.models.windows import FoundRows
 
 if TYPE_CHECKING:
     from jobdash.domain.cost import CostTotal
@@ -28,7 +30,7 @@ _ORDERS = list(SORT_ORDERS)
 class JobDisplay(Protocol):
     """What shows the list: rows in lines, with a cursor."""
 
-    window: RowWindow
+    window: FamilyWindow
     marks: set[int]
     cursor: int
     touched: bool
@@ -94,6 +96,22 @@ class JobList:
         return self.counts.by_tab[self.scope.tab]
 
     @property
+    def listed(self) -> Scope:
+        """The scope as it is listed: in the tab All, without a filter, a family is one row, its head's.
+
+        So it is in the orders in which a job keeps its place for life. In the others a job stands by a value
+        of its own, which the sum over its family would belie: there each job is a row of its own. While there
+        is no family, the rows are the same, and those of one index.
+        """
+        alike = SORT_ORDERS[self.sort.order].settled or not self.counts.folded
+        return replace(self.scope, folded=alike and self.scope.tab is Tab.ALL and not self.scope.filtered)
+
+    @property
+    def _rows(self) -> int:
+        """The rows of the tab, whatever the filter; families that are open have more lines."""
+        return self.total - (self.counts.folded if self.listed.folded else 0)
+
+    @property
     def empty(self) -> bool:
         """Whether it is known that there is nothing to show."""
         answered = not self.scope.filtered or self.matches.answered(self.scope)
@@ -142,7 +160,10 @@ class JobList:
     def _follow(self, changed: Collection[JobRow], *, complete: bool) -> None:
         """Show what has changed; ``complete``: ``changed`` is everything that changed."""
         if not self.scope.filtered:
-            self._display.reload(self.total)
+            if self._display.window.scope == self.listed:
+                self._display.reload(self._rows)
+            else:  # the first family, or no more
+                self._display.show(self.listed, self.sort, self._rows)
             return
         followed = self.matches.follow(self.scope, changed, complete=complete)
         if followed is not None:
@@ -192,7 +213,7 @@ class JobList:
             self._search()
             return
         self.matches.clear()
-        self._display.show(self.scope, self.sort, self.total)
+        self._display.show(self.listed, self.sort, self._rows)
         self._redraw()
         self._locate()
         self.sum_costs()
@@ -282,14 +303,17 @@ class JobList:
         display, row = self._display, self._display.current
         if row is None or not display.cursor >= display.window.start > 0:
             return
-        key, job_id = display.window.key_of(row), row.id
-        self._searcher.locate(self.scope, self.sort, key, lambda at: self._later(display.counted, job_id, at))
+        head = display.window.head_of(row)
+        key, scope = display.window.key_of(head), display.window.scope
+        self._searcher.locate(scope, self.sort, key, lambda at: self._later(display.counted, head.id, at))
 
     # ── what actions are for ───────────────────────────────────────────────────────────────────────────────
 
     def selection(self) -> Selection:
         """Return the jobs an action is for, as the store has them now."""
-        return self.marks.selection(self.scope, self._display.current)
+        current = self._display.current
+        rows = () if current is None else self._display.window.stands_for(current)
+        return self.marks.selection(self.scope, rows)
 
     def failed_jobs(self) -> list[JobRow]:
         """Return the marked jobs, else those of tab and filter that failed, or completed with failures; as
@@ -336,9 +360,15 @@ class MarkedJobs:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def toggle(self, job_id: int) -> None:
-        """Mark a job, or unmark it."""
-        self._ids ^= {job_id}
+    def toggle(self, ids: Collection[int]) -> bool:
+        """Mark jobs, or unmark them when all are marked; returns False when that were too many."""
+        if self._ids.issuperset(ids):
+            self._ids.difference_update(ids)
+        elif len(self._ids.union(ids)) > MARKS_MOST:
+            return False
+        else:
+            self._ids.update(ids)
+        return True
 
     def add_all(self, scope: Scope) -> bool:
         """Mark every job of a scope; returns False when there are more than can be marked."""
@@ -362,10 +392,10 @@ class MarkedJobs:
         rows = changed if complete else self._browser.rows(list(self._ids)).values()
         self.forget(row.id for row in rows if row.removed_at is not None)
 
-    def selection(self, scope: Scope, current: JobRow | None) -> Selection:
-        """Return the jobs an action is for, as the store has them now: those marked, else the current one."""
+    def selection(self, scope: Scope, current: tuple[JobRow, ...]) -> Selection:
+        """Return the jobs an action is for, as the store has them now: those marked, else those of a row."""
         if not self._ids:
-            return Selection((current,) if current is not None else (), False, frozenset())
+            return Selection(current, False, frozenset())
         rows = self._browser.rows(sorted(self._ids))
         hidden = frozenset(row.id for row in rows.values() if not self._shows(scope, row))
         return Selection(tuple(rows.values()), True, hidden)

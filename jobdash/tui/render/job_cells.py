@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
+from typing import NamedTuple
 
 from rich.cells import cell_len
 
@@ -15,7 +16,7 @@ from jobdash.domain.money import MICROS, cost_text
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean, short_count
 from jobdash.tui.render.symbols import Symbols
-from jobdash.tui.render.text import Piece, fit
+from jobdash.tui.render.text import Piece, cut, fit
 
 _STATUS_STYLE = {
     Status.PENDING: "text",
@@ -167,8 +168,25 @@ CELLS: dict[str, Cell] = {field.name: _plain(field) for field in JOB_FIELDS if f
 """By column, all but the bar."""
 
 
+class FamilyMark(NamedTuple):
+    """How a line shows its family; without a sign it is a member beneath its head."""
+
+    sign: str = ""
+    size: int = 0
+    revision: int = 0
+    """Of the last change of a member, where the line shows the values of all."""
+    more_cost: bool = False
+    """The cost of a member is not known."""
+
+
 def line(
-    row: JobRow, places: dict[str, int], now: int, symbols: Symbols, *, queued: bool = False
+    row: JobRow,
+    places: dict[str, int],
+    now: int,
+    symbols: Symbols,
+    *,
+    queued: bool = False,
+    family: FamilyMark | None = None,
 ) -> dict[str, list[Piece]]:
     """Return the pieces of every column; ``places`` gives the columns' widths in cells.
 
@@ -182,8 +200,20 @@ def line(
         text, style = CELLS[column](row, width, now, symbols)
         if queued and column == "status":
             text = f"{_glyph(row, now, symbols)} queued"
+        if family is not None and column == "name":
+            text = _name_in_family(text, family, width, symbols.more)
+        if family is not None and family.more_cost and column == "cost" and row.cost is not None:
+            text = f"{text}+"
         drawn[column] = [(_aligned(text, width, COLUMNS[column].right, symbols.more), style)]
     return drawn
+
+
+def _name_in_family(name: str, family: FamilyMark, width: int, more: str) -> str:
+    """Return a name behind its sign and in front of the number of members, which are never cut off."""
+    if not family.sign:
+        return f"    {name}"
+    begin, end = f"{family.sign} ", f" ({family.size:,})"
+    return f"{begin}{cut(name, max(1, width - cell_len(begin + end)), more)}{end}"
 
 
 def _aligned(text: str, width: int, right: bool, more: str) -> str:

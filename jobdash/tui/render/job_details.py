@@ -35,6 +35,8 @@ _ACTION = 15
 """Cells of an action's name; the longest is ``cancel & delete``."""
 _WIDE = 96
 """Cells from which on a line of the log has room for the whole of its date and person."""
+_MEMBERS_MOST = 50
+"""Members of a family that are named."""
 _NAME = 32
 """Cells of a job's name in the log, at most."""
 
@@ -119,8 +121,24 @@ class BatchView:
         )
 
     def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
-        """Return every field."""
-        return pairs(list(topics(_FIELDS, _SPECIAL, job, now)), width)
+        """Return every field, and the members of its family."""
+        return pairs([*topics(_FIELDS, _SPECIAL, job, now), *self._members(job, now)], width)
+
+    def _members(self, job: JobDetails, now: int) -> Topics:
+        """Return the family of a job: each member with its status, what is done of it, and its id."""
+        family_id = job.row.family_id
+        family = None if family_id is None else self._browser.families([family_id]).get(family_id)
+        if family is None or family.size < 2:
+            return []
+        found = [("family", f"{family.size:,} jobs")]
+        for row in family.members[:_MEMBERS_MOST]:
+            this = "  (this job)" if row.id == job.row.id else ""
+            done = job_cells.counts(row, "—")
+            words = f"{job_text.shown_status(row, now)}  {done}  {row.public_id}  {clean(row.name, 60)}{this}"
+            found.append(("", words))
+        if (more := family.size - _MEMBERS_MOST) > 0:
+            found.append(("", f"and {more:,} more"))
+        return found
 
     def error_lines(
         self, job: JobDetails, width: int, fetched: Sequence[FailureGroup] = ()

@@ -9,10 +9,11 @@ from rich.cells import cell_len, set_cell_size
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
 from jobdash.domain.describe.result_text import fetching_words, to_fetch, to_retry
+from jobdash.domain.family import JobFamily
 from jobdash.domain.job import JobRow
 from jobdash.domain.money import cost_text
-from jobdash.domain.status import Status
-from jobdash.domain.text import clean
+from jobdash.domain.status import LABELS, Status
+from jobdash.domain.text import clean, quantity
 from jobdash.operations.providers import keeps_partial_results
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, fit, gap
@@ -83,6 +84,17 @@ def story_spans(
         parts.append([Span(f"{row.failed:,} failed", "error")])
     if trouble:
         parts.append([Span(f"{clean(row.account, 32)}: {clean(trouble, 300)}", "warning")])
+    return _line_of(parts, width, symbols)
+
+
+def family_story_spans(family: JobFamily, key: str, width: int, symbols: Symbols) -> list[Span]:
+    """Return the second detail line of a row that stands for a family: its members; ``key`` opens it."""
+    counted = [f"{number:,} {LABELS[status]}" for status, number in family.statuses().items()]
+    parts = [[Span(f"{key} opens {family.size:,} jobs: ", "muted"), Span(", ".join(counted), "text")]]
+    if family.row.failed:
+        parts.append([Span(f"{family.row.failed:,} failed", "error")])
+    if family.unknown_costs and family.row.cost is not None:
+        parts.append([Span(f"{quantity(family.unknown_costs, 'job')} of unknown cost", "muted")])
     return _line_of(parts, width, symbols)
 
 

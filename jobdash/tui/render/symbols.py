@@ -39,6 +39,9 @@ class Symbols:
     at_most: str = "≤"
     gone: str = "?"
     news: str = "•"
+    opens: str = "▸"
+    """In front of a row that can be opened; `closes` where it is open."""
+    closes: str = "▾"
     ascii: bool = field(default=False)
 
 
@@ -107,6 +110,8 @@ ASCII = Symbols(
     to="-",
     at_most="<=",
     news="*",
+    opens="+",
+    closes="-",
     ascii=True,
 )
 

@@ -36,6 +36,11 @@ _MOVED = (
     "beside the order: so many rows would stand elsewhere by now; they keep their lines while you look,"
     " Home sorts again"
 )
+_FAMILY = (
+    "a family: the parts of one file, or a batch and its retries, as one row with the sums over them;"
+    " keys act on all of them. In the tab All, without a filter, sorted by age, name or account;"
+    " elsewhere each job has its own row"
+)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -109,6 +114,7 @@ class HelpScreen(ModalScreen[None]):
         at_most = cost_text(1_200_000, True, symbols.at_most)
         words.append((f"  {at_most}", "at most so much: no batch price is known for all of it"))
         words.append(("  3 moved", _MOVED))
+        words.append((f"  {symbols.opens} name (3)", _FAMILY))
         return [*found, *pairs(words, width, 16)]
 
     def action_close(self) -> None:

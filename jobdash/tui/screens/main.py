@@ -231,9 +231,14 @@ class MainScreen(ActionScreen):
     @reports_errors
     def _draw_details(self) -> None:
         row, symbols, now = self.view.table.current, self.context.symbols, self.context.clock()
+        family = None if row is None else self.view.table.window.closed_family(row)
         if row is None:
             self._title.put([])
             self._story.put([])
+        elif family is not None:
+            self._title.put(job_story.title_spans(family.row, self._width, now, symbols))
+            key = BY_ID["family.open"].key_name(self.app.own_keymap)
+            self._story.put(job_story.family_story_spans(family, key, self._width, symbols))
         else:
             errors, relatives = self._known_of(row)
             configured = row.account in self.context.config.account_names
@@ -276,7 +281,8 @@ class MainScreen(ActionScreen):
 
     def _draw_keys(self) -> None:
         table = self.view.table
-        hints = self._footer.hints(table.current, bool(table.marks))
+        several = table.current is not None and len(table.window.stands_for(table.current)) > 1
+        hints = self._footer.hints(table.current, bool(table.marks) or several)
         if (hints, self._width) != self._keys_drawn:
             self._keys_drawn = (hints, self._width)
             self._keys.put(header_footer.key_spans(hints, self._width))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region
@@ -17,9 +18,11 @@ from jobdash.domain.time import Clock
 from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey
 from jobdash.tui.commands import Place, bindings
 from jobdash.tui.host import reports_errors
-from jobdash.tui.models.windows import SLACK, FoundRows, RowWindow
+from jobdash.tui.models.families import FamilyWindow
+from jobdash.tui.models.windows import SLACK, FoundRows
 from jobdash.tui.render import job_cells
 from jobdash.tui.render.columns import MARGIN, ColumnLayout, column_layout, toggled
+from jobdash.tui.render.job_cells import FamilyMark
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece
 from jobdash.tui.terminal.app import display_error
@@ -36,6 +39,8 @@ class _RowStyle(NamedTuple):
     cursor: bool
     marked: bool
     word: str
+    family: FamilyMark | None
+    """Its place in a family; None where families are not drawn, and for a job in none."""
 
 
 class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
@@ -62,7 +67,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
-        self.window = RowWindow(browser)
+        self.window = FamilyWindow(browser)
         self.on_row: Callable[[], None] = lambda: None
         """Called when another job, or another state of it, is under the cursor. Not a message: what depends
         on it is drawn in the same frame as the cursor."""
@@ -113,6 +118,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         self.cursor = 0
         place = 0
         if keep is not None and total:
+            keep = self.window.shown_as(keep)
             index = self.window.load_around(keep, 0, line + SLACK, self.page_height + SLACK)
             row = self.window.row(index)
             if row is not None and row.id == keep.id:
@@ -134,7 +140,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         anchor, place = self._anchor()
         if found is not None:
             window.show(window.scope, window.sort, len(found.ids), found)
-        window.total = total
+        window.resize(total)
         if anchor is None or not (self.touched or top):
             window.show(window.scope, window.sort, total, found)
             self.cursor = 0
@@ -153,7 +159,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         """
         window = self.window
         before, loaded = window.total, len(window.rows)
-        window.total = total
+        window.resize(total)
         window.refresh_rows()
         if window.start == 0 and loaded >= before:
             return max(0, total - len(window.rows))
@@ -162,7 +168,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
     def counted(self, job_id: int, exact: int) -> None:
         """Take the exact place of a job; nothing moves on the screen but the scroll bar."""
         index = self.window.find(job_id)
-        if index is None or index == exact:
+        if index is None:
             return
         self._shift(self.window.rebase(index, exact))
 
@@ -276,13 +282,39 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         self.scroll_now(top)
 
     async def on_click(self, event: events.Click) -> None:
-        """Put the cursor on a line; a double click opens it."""
+        """Put the cursor on a line; a double click opens it, a click on the sign of a family that."""
         index = self.top + event.y
         if index >= self.window.total or event.y >= self.size.height:
             return
         self.go(index)
+        row = self.current
+        if row is not None and event.x in self._sign_cells and self.window.family(row) is not None:
+            if self.window.is_open(row):
+                self.action_fold()
+            else:
+                self.action_unfold()
+            return
         if event.chain == 2 and (row := self.current) is not None:
             self.post_message(self.Opened(row))
+
+    def action_unfold(self) -> None:
+        """Open the family that the line stands for: its other members come beneath, into sight."""
+        size = 0 if self.current is None else self.window.open(self.current)
+        if size:
+            self._folded(self.cursor, size)
+
+    def action_fold(self) -> None:
+        """Close the family that the line belongs to; the cursor goes to its head."""
+        index = None if self.current is None else self.window.close(self.current)
+        if index is not None:
+            self._folded(index)
+
+    def _folded(self, index: int, lines: int = 1) -> None:
+        self.touched, self.moved_at = True, self._clock()
+        self.cursor = index
+        self._reported = None
+        self._settle(min(index, max(self.top, index + lines - self.page_height)))
+        self.on_move()
 
     # ── drawing ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -303,26 +335,54 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         self.plan = column_layout(width, self._account_width, self._columns)
         self.draw_all()
 
+    @property
+    def _sign_cells(self) -> range:
+        """The cells of the sign that a family opens, or is open."""
+        start = next(place.start for place in self.plan.places if place.column == "name")
+        return range(start, start + cell_len(self._symbols.opens) + 1)
+
     def entry(self, index: int) -> _RowStyle | None:
         """Return all that decides how a line looks."""
         row = self.window.row(index)
         if row is None:
             return None
-        now = self._time
+        now, window, cursor = self._time, self.window, index == self.cursor
+        ids: tuple[int, ...] = (row.id,)
         try:
+            mark = self._family_mark(row)
+            closed = None if mark is None else window.closed_family(row)
+            if closed is not None:
+                ids, row = tuple(member.id for member in closed.members), closed.row
             clock = tuple(
                 job_cells.CELLS[place.column](row, place.width, now, self._symbols)[0]
                 for place in self.plan.timed
             )
-            word = "queued" if row.id in self.queued else job_cells.status_words(row, now, self._symbols)[1]
+            queued = not self.queued.isdisjoint(ids)
+            word = "queued" if queued else job_cells.status_words(row, now, self._symbols)[1]
         except Exception as error:  # noqa: BLE001 - the data of one job must not end the table
-            clock, word = (), display_error(error)
-        return _RowStyle(row.id, row.revision, clock, index == self.cursor, row.id in self.marks, word)
+            mark, clock, word = None, (), display_error(error)
+        marked = not self.marks.isdisjoint(ids)
+        return _RowStyle(row.id, row.revision, clock, cursor, marked, word, mark)
+
+    def _family_mark(self, row: JobRow) -> FamilyMark | None:
+        """Return how a line shows its family; None for a job in none, and where each has a row of its own."""
+        if row.family_id is None or not self.window.scope.folded:
+            return None
+        if row.folded:
+            return FamilyMark()
+        family = self.window.family(row)
+        if family is None:
+            return None
+        if self.window.is_open(row):
+            return FamilyMark(self._symbols.closes, family.size)
+        return FamilyMark(self._symbols.opens, family.size, family.revision, family.unknown_costs > 0)
 
     def draw_entry(self, index: int, entry: _RowStyle) -> Strip:
         """Return a line as a strip."""
         row = self.window.row(index)
         assert row is not None
+        if entry.family is not None and (closed := self.window.closed_family(row)) is not None:
+            row = closed.row
         over = "cursor" if entry.cursor else "line"
         symbols = self._symbols
         pieces: list[Piece] = [
@@ -330,7 +390,8 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
             (f"{symbols.mark if entry.marked else ' '} ", "mark"),
         ]
         widths = {place.column: place.width for place in self.plan.places}
-        drawn = job_cells.line(row, widths, self._time, symbols, queued=entry.word == "queued")
+        queued = entry.word == "queued"
+        drawn = job_cells.line(row, widths, self._time, symbols, queued=queued, family=entry.family)
         end = MARGIN
         for place in self.plan.places:
             pieces.append((" " * (place.start - end), "text"))

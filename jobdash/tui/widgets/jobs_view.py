@@ -153,10 +153,11 @@ class JobsView(Vertical):
     # ── marks ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def action_mark(self) -> None:
-        """Mark or unmark the job under the cursor, and go to the next one."""
+        """Mark or unmark the jobs of the row under the cursor, and go to the next one."""
         row = self.table.current
         if row is not None:
-            self.model.marks.toggle(row.id)
+            if not self.model.marks.toggle([each.id for each in self.table.window.stands_for(row)]):
+                self._marked_most()
             self.table.action_move(1)
             self._marked()
 
@@ -184,10 +185,13 @@ class JobsView(Vertical):
             return
         before = len(self.model.marks)
         if not self.model.marks.add_all(self.model.scope):
-            self.notify(f"Marked {MARKS_MOST:,}: no more at once", markup=False, severity="warning")
+            self._marked_most()
         elif len(self.model.marks) == before:
             self.notify("No other job here to mark", markup=False)
         self._marked()
+
+    def _marked_most(self) -> None:
+        self.notify(f"Marked {MARKS_MOST:,}: no more at once", markup=False, severity="warning")
 
     def action_clear(self) -> None:
         """Clear the marks; when there are none, the filter."""

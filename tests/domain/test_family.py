@@ -1,0 +1,99 @@
+"""A family as one row: what its values are, whatever its members are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from domain_kit import NOW, job
+
+from jobdash.domain.family import FamilyMember, JobFamily, job_family
+from jobdash.domain.job import JobRow
+from jobdash.domain.status import Status
+
+DONE, RUNNING, PENDING, FAILED = Status.COMPLETED, Status.IN_PROGRESS, Status.PENDING, Status.FAILED
+
+
+def parts(*rows: JobRow) -> JobFamily:
+    return job_family([FamilyMember(row, None, None) for row in rows])
+
+
+def part(number: int, status: Status = DONE, **more: Any) -> JobRow:
+    return job(status, id=number, public_id=f"part{number}", name=f"big ({number}/3)", family="part1", **more)
+
+
+def chain(*rows: JobRow) -> JobFamily:
+    """Each is the retry of the one before."""
+    ids = [row.id for row in rows]
+    return job_family(
+        [
+            FamilyMember(row, parent, child)
+            for row, parent, child in zip(rows, [None, *ids], [*ids[1:], None], strict=False)
+        ]
+    )
+
+
+def test_parts_are_summed_under_the_name_of_the_whole() -> None:
+    found = parts(
+        part(1, succeeded=98, failed=2, cost=5, input_tokens=7),
+        part(2, RUNNING, succeeded=50, failed=1, input_tokens=None),
+        part(3, PENDING, succeeded=None, failed=None, remote_id=None),
+    )
+    row = found.row
+    assert (row.name, row.id, row.public_id) == ("big", 1, "part1")
+    assert (row.total, row.succeeded, row.failed, row.done) == (300, 148, 3, 151)
+    assert (row.status, row.cost, row.input_tokens) == (RUNNING, 5, 7)
+    assert (found.size, found.unknown_costs) == (3, 1)
+    assert found.statuses() == {RUNNING: 1, PENDING: 1, DONE: 1}
+
+
+def test_a_request_that_was_sent_again_counts_once() -> None:
+    found = chain(
+        job(DONE, id=1, succeeded=60, failed=40, cost=10),
+        job(RUNNING, id=2, total=40, succeeded=38, failed=2, cost=4, name="again"),
+    )
+    row = found.row
+    assert (row.name, row.status) == ("nightly", RUNNING)
+    assert (row.total, row.succeeded, row.failed) == (100, 98, 2)
+    assert row.cost == 14
+    assert row.done_before == 60  # what the rate of the running one does not count
+
+
+def test_a_retry_that_mended_everything_makes_the_family_complete() -> None:
+    found = chain(
+        job(FAILED, id=1, succeeded=60, failed=40),
+        job(DONE, id=2, total=40, succeeded=30, failed=10),
+        job(DONE, id=3, total=10, succeeded=10, failed=0),
+    )
+    assert (found.row.status, found.row.succeeded, found.row.failed) == (DONE, 100, 0)
+
+
+def test_of_a_removed_batch_its_retry_alone_counts() -> None:
+    found = job_family([FamilyMember(job(DONE, id=2, total=40, succeeded=40, failed=0), 1, None)])
+    assert (found.row.total, found.row.succeeded) == (40, 40)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ((DONE, DONE), DONE),
+        ((DONE, FAILED), FAILED),
+        ((FAILED, PENDING), PENDING),
+        ((PENDING, RUNNING, FAILED), RUNNING),
+        ((Status.CANCELLED, DONE), Status.CANCELLED),
+        ((Status.EXPIRED, Status.CANCELLED), Status.EXPIRED),
+        ((Status.CANCELLING, PENDING), Status.CANCELLING),
+    ],
+)
+def test_the_status_is_the_most_pressing_one(statuses: tuple[Status, ...], expected: Status) -> None:
+    found = parts(*(part(number, status) for number, status in enumerate(statuses, 1)))
+    assert found.row.status is expected
+
+
+def test_what_its_provider_lost_presses_less_than_what_runs() -> None:
+    assert parts(part(1, RUNNING, gone_at=NOW), part(2, PENDING)).row.status is PENDING
+
+
+def test_what_is_not_known_of_one_is_not_known_of_all() -> None:
+    row = parts(part(1, total=None, succeeded=None, failed=None), part(2, succeeded=None, failed=None)).row
+    assert (row.total, row.done, row.cost, row.tokens) == (None, None, None, None)
