@@ -19,6 +19,7 @@ from jobdash.cli.sync_output import ask
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.demo.environment import demo_world
 from jobdash.demo.known_batches import KnownBatches
+from jobdash.demo.samples import KEYS
 from jobdash.domain.attention import AttentionReason
 from jobdash.domain.time import system_clock
 from jobdash.operations.attention import failing_accounts
@@ -365,7 +366,7 @@ def test_the_demo_needs_no_environment_and_leaves_nothing(cli: Cli) -> None:
     with demo_world() as config:
         folder = config.database.parent
         assert config.demo
-        assert [account.name for account in config.accounts] == ["openai", "gemini", "work", "archive"]
+        assert [account.name for account in config.accounts] == [*KEYS, "archive"]
         assert folder.exists()
 
     assert not folder.exists()

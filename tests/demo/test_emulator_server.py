@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from jobdash.demo.emulator import (
+    ANTHROPIC_KEY,
     OPENAI_KEY,
     Delay,
     Emulator,
@@ -35,6 +36,8 @@ def test_environment() -> None:
             "OPENAI_BASE_URL": f"{server.url}/v1",
             "GEMINI_API_KEY": "mine",
             "GOOGLE_GEMINI_BASE_URL": server.url,
+            "ANTHROPIC_API_KEY": ANTHROPIC_KEY,
+            "ANTHROPIC_BASE_URL": server.url,
         }
 
 

@@ -13,7 +13,11 @@ from jobdash.providers.conformance import CHECKS, NotConforming, Target, a_list_
 from jobdash.providers.openai.batches import OpenAIBatches
 from jobdash.providers.registry import bundled
 
-UNKNOWN = {"openai": "batch_0123456789abcdef", "gemini": "batches/doesnotexist"}
+UNKNOWN = {
+    "openai": "batch_0123456789abcdef",
+    "gemini": "batches/doesnotexist",
+    "anthropic": "msgbatch_0123456789abcdef",
+}
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def target(
         keys=frozenset({"r0", "r1", "r2"}),
         complete=complete,
         unknown_id=UNKNOWN[name],
-        model="model-x",
+        model="model-x" if name == "gemini" else None,
         endpoint="/v1/responses" if name == "openai" else None,
     )
     world.emulator.keys = None
