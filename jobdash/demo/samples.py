@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from jobdash.demo.emulator import (
     ANTHROPIC_KEY,
     GEMINI_KEY,
+    MISTRAL_KEY,
     OPENAI_KEY,
     BatchFailure,
     BatchPlan,
@@ -24,7 +25,13 @@ from jobdash.demo.emulator import (
 from jobdash.domain.cost import ListPrice
 
 WORK_KEY = "sk-emulated-work"
-KEYS = {"openai": OPENAI_KEY, "gemini": GEMINI_KEY, "work": WORK_KEY, "anthropic": ANTHROPIC_KEY}
+KEYS = {
+    "openai": OPENAI_KEY,
+    "gemini": GEMINI_KEY,
+    "work": WORK_KEY,
+    "anthropic": ANTHROPIC_KEY,
+    "mistral": MISTRAL_KEY,
+}
 """The key of each account; "work" is on a server that only resembles OpenAI's."""
 
 PRICES = {
@@ -35,6 +42,7 @@ PRICES = {
     "gemini-x-pro": ListPrice(input=0.625, output=5.0),
     "gemini-x-embedding": ListPrice(input=0.075, output=0.0),
     "claude-x": ListPrice(input=1.5, output=7.5, cached=0.15),
+    "mistral-x": ListPrice(input=0.2, output=0.6),
 }
 """Of the emulator's models, which no price list has."""
 
@@ -95,6 +103,8 @@ def seed_emulator(emulator: Emulator, now: float) -> None:
         emulator.gemini.add_batch(script, key=GEMINI_KEY)
     for script in _anthropic(now):
         emulator.anthropic.add_batch(script, key=ANTHROPIC_KEY)
+    for script in _mistral(now):
+        emulator.mistral.add_batch(script, key=MISTRAL_KEY)
 
 
 @dataclass(frozen=True)
@@ -275,3 +285,13 @@ def _anthropic(now: float) -> Iterable[BatchScript]:
     yield make.completed("", 150, age=33 * DAY)  # its results are gone
     yield make.expired("", 8_000, age=2 * DAY, done=6_900)
     yield make.cancelled("", 600, age=4 * DAY, done=210)
+
+
+def _mistral(now: float) -> Iterable[BatchScript]:
+    """The account "mistral"."""
+    make = _SampleMaker(now, "mistral-x")
+    yield make.moving("minutes-of-meetings", 2_600, age=HOUR, left=50 * MINUTE, failures=(BatchFailure(8),))
+    yield make.pending("tag-archive", 700, age=2 * MINUTE, left=8 * MINUTE)
+    yield make.completed("faq-answers", 1_000, age=7 * HOUR, failures=(BatchFailure(2, status=422),))
+    yield make.expired("letters-1890s", 40_000, age=3 * DAY, done=31_200)
+    yield make.cancelled("ocr-second-pass", 900, age=5 * DAY, done=350)

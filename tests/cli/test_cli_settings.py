@@ -62,7 +62,8 @@ provider = "bedrock"
 api_key_env = "ELSEWHERE_KEY"
 """
 SENTENCE = (
-    "account elsewhere is not used: no provider 'bedrock' is installed; there are openai, gemini, anthropic"
+    "account elsewhere is not used: no provider 'bedrock' is installed; "
+    "there are openai, gemini, anthropic, mistral"
 )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from jobdash.demo.emulator import (
     ANTHROPIC_KEY,
+    MISTRAL_KEY,
     OPENAI_KEY,
     Delay,
     Emulator,
@@ -38,6 +39,8 @@ def test_environment() -> None:
             "GOOGLE_GEMINI_BASE_URL": server.url,
             "ANTHROPIC_API_KEY": ANTHROPIC_KEY,
             "ANTHROPIC_BASE_URL": server.url,
+            "MISTRAL_API_KEY": MISTRAL_KEY,
+            "MISTRAL_SERVER_URL": f"{server.url}/mistral",
         }
 
 

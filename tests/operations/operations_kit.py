@@ -10,6 +10,7 @@ from jobdash.config.settings import Config
 from jobdash.demo.emulator import (
     ANTHROPIC_KEY,
     GEMINI_KEY,
+    MISTRAL_KEY,
     OPENAI_KEY,
     BatchPlan,
     BatchScript,
@@ -42,7 +43,7 @@ from jobdash.store.records import Intent
 
 WORK_KEY = "sk-canary-work-0123456789"
 KEYS = {"openai": OPENAI_KEY, "gemini": GEMINI_KEY, "work": WORK_KEY}
-ALL_KEYS = KEYS | {"anthropic": ANTHROPIC_KEY}
+ALL_KEYS = KEYS | {"anthropic": ANTHROPIC_KEY, "mistral": MISTRAL_KEY}
 HOUR = 3600.0
 CANCEL = "/v1/batches/*/cancel"
 GEMINI_CANCEL = "*:cancel"

@@ -64,6 +64,7 @@ def write_batch(tmp_path: Path) -> Callable[[str, int], Path]:
         "openai": '{{"custom_id":"r{0}","method":"POST","url":"/v1/responses","body":{{"model":"m"}}}}',
         "gemini": '{{"key":"r{0}","request":{{"contents":[]}}}}',
         "anthropic": '{{"custom_id":"r{0}","params":{{"model":"m","max_tokens":9,"messages":[{{}}]}}}}',
+        "mistral": '{{"custom_id":"r{0}","body":{{"messages":[{{}}]}}}}',
     }
 
     def write(provider: str, count: int = 3) -> Path:

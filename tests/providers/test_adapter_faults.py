@@ -34,7 +34,7 @@ from jobdash.providers.http import Deadlines
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PROVIDERS = ("openai", "gemini", "anthropic")
+PROVIDERS = ("openai", "gemini", "anthropic", "mistral")
 CALLS = ("list", "get", "upload", "create", "cancel", "delete", "delete_file")
 NOT_ASKED = {("openai", "delete"), ("anthropic", "upload"), ("anthropic", "delete_file")}
 """Calls that send nothing, as the provider has no such thing."""
@@ -168,6 +168,7 @@ async def test_an_empty_object_is_not_believed(adapters: Any, perform: Any, prov
         ("openai", {"id": "batch_other", "status": "completed"}),
         ("gemini", {"name": "batches/other", "metadata": {"state": "BATCH_STATE_SUCCEEDED"}}),
         ("anthropic", {"id": "msgbatch_other", "processing_status": "ended"}),
+        ("mistral", {"id": "other", "status": "SUCCESS"}),
     ],
 )
 async def test_the_answer_about_another_batch_is_not_believed(

@@ -17,6 +17,7 @@ UNKNOWN = {
     "openai": "batch_0123456789abcdef",
     "gemini": "batches/doesnotexist",
     "anthropic": "msgbatch_0123456789abcdef",
+    "mistral": "01234567-89ab-cdef-0123-456789abcdef",
 }
 
 
@@ -41,8 +42,8 @@ def target(
         keys=frozenset({"r0", "r1", "r2"}),
         complete=complete,
         unknown_id=UNKNOWN[name],
-        model="model-x" if name == "gemini" else None,
-        endpoint="/v1/responses" if name == "openai" else None,
+        model="model-x" if name in {"gemini", "mistral"} else None,
+        endpoint={"openai": "/v1/responses", "mistral": "/v1/chat/completions"}.get(name),
     )
     world.emulator.keys = None
 

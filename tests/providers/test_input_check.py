@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobdash.errors import FileFaults, OverLimit, UsageError
-from jobdash.providers.input_check import FileCheck, input_rules
+from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
 from jobdash.providers.input_parts import InputLimits
 from jobdash.providers.openai.input import OpenAIInput, unknown_endpoint
 from jobdash.providers.registry import bundled
@@ -35,6 +35,10 @@ def gemini(key: object = "a", **changes: object) -> dict[str, object]:
 def anthropic(key: object = "a", **changes: object) -> dict[str, object]:
     params = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
     return {"custom_id": key, "params": params | changes}
+
+
+def mistral(key: object = "a", **changes: object) -> dict[str, object]:
+    return {"custom_id": key, "body": {"messages": [{"role": "user", "content": "x"}]} | changes}
 
 
 @pytest.fixture
@@ -112,7 +116,7 @@ def test_what_is_wrong_in_a_gemini_line(write: Any, second: object, what: str) -
     assert what in refused(write(gemini("a"), second), "gemini")
 
 
-LINES = {"openai": openai, "gemini": gemini, "anthropic": anthropic}
+LINES = {"openai": openai, "gemini": gemini, "anthropic": anthropic, "mistral": mistral}
 
 
 @pytest.mark.parametrize(("made_for", "provider"), list(permutations(LINES, 2)))
@@ -248,6 +252,46 @@ def test_a_file_of_results_is_one(write: Any, provider: str, line: object) -> No
 )
 def test_what_is_wrong_in_an_anthropic_line(write: Any, second: object, what: str) -> None:
     assert what in refused(write(anthropic("a"), second), "anthropic")
+
+
+@pytest.mark.parametrize(
+    ("second", "what"),
+    [
+        (mistral("a", model="m"), "line 2: \"custom_id\" 'a' was used in line 1"),
+        (mistral(None), 'line 2: "custom_id" has to be a text'),
+        ({"custom_id": "b", "body": []}, 'line 2: "body" has to be an object'),
+        (mistral("b", model="n"), "line 2: a file has one model: 'n' here, 'm' in line 1"),
+        (mistral("b", model=5), 'line 2: "body.model"'),
+        (mistral("b", stream=True), 'line 2: "body.stream" cannot be true'),
+    ],
+)
+def test_what_is_wrong_in_a_mistral_line(write: Any, second: object, what: str) -> None:
+    assert what in refused(write(mistral("a", model="m"), second), "mistral")
+
+
+@pytest.mark.parametrize(
+    ("lines", "wishes", "words"),
+    [
+        ([mistral("a")], {}, "wants --model"),
+        ([mistral("a")], {"model": "m"}, None),
+        ([mistral("a", model="m"), mistral("b")], {}, None),
+        ([mistral("a", model="m")], {"model": "n"}, "the lines name the model 'm'"),
+        ([{"custom_id": "a", "body": {"input": "x"}}], {"model": "m"}, "wants --endpoint"),
+        ([{"custom_id": "a", "body": {"input": "x"}}], {"model": "m", "endpoint": "/v1/embeddings"}, None),
+        ([mistral("a")], {"model": "m", "endpoint": "/v1/chat"}, "doubt"),
+        ([mistral("a")], {"model": "m", "tags": {str(n): "x" for n in range(15)}}, "15 tags"),
+    ],
+)
+def test_what_a_mistral_file_leaves_open(
+    write: Any, lines: list[object], wishes: dict[str, Any], words: str | None
+) -> None:
+    rules = input_rules(bundled()["mistral"])
+    check = check_file(write(*lines), "mistral")
+    if words in {None, "doubt"}:
+        assert len(tuple(rules.check_wishes(check, SubmitWishes(**wishes)))) == (words == "doubt")
+        return
+    with pytest.raises(UsageError, match=words):
+        tuple(rules.check_wishes(check, SubmitWishes(**wishes)))
 
 
 def test_an_anthropic_file_may_mix_models(write: Any) -> None:

@@ -107,6 +107,8 @@ class Switches:
     results_kept: float | None = None
     """So many seconds after a batch has ended its results are deleted, which its files say at OpenAI. At
     Anthropic after its creation; None is 29 days there. Not at Gemini."""
+    nameless_failures: bool = False
+    """Mistral only: failed lines have no `custom_id`."""
     not_found_for: float = 0.0
     """Anthropic only: so many seconds from its creation, and again from its end, a batch is not found."""
     detail_objects: bool = False
@@ -159,5 +161,5 @@ class BatchScript:
     cancelled_at: float | None = None
     """When its cancel was asked for, in seconds since the epoch."""
     inline: bool = False
-    """Gemini only: requests and results are in the batch itself, not in files."""
+    """Gemini and Mistral: requests and results are in the batch itself, not in files."""
     plan: BatchPlan = field(default_factory=BatchPlan)

@@ -26,6 +26,7 @@ from jobdash.demo.emulator.timeline import BatchSnapshot, Clock, RealClock, Spee
 OPENAI_KEY = "sk-emulated-openai"
 GEMINI_KEY = "emulated-gemini"
 ANTHROPIC_KEY = "sk-ant-emulated"
+MISTRAL_KEY = "emulated-mistral"
 HOUR = 3600.0
 _AS_PLANNED = Speed()
 
@@ -68,6 +69,8 @@ class ProviderTraits:
     """Seconds from a batch's creation to its expiry."""
     keeps_partial: bool
     """Whether the results so far survive a cancel or an expiry."""
+    has_files: bool = True
+    """Requests and results are in files, not in the batch itself."""
 
 
 OPENAI = ProviderTraits(
@@ -92,9 +95,19 @@ GEMINI = ProviderTraits(
 ANTHROPIC = ProviderTraits(
     batch_prefix="msgbatch_",
     batch_length=24,
-    file_prefix="",  # a batch has its requests and results in itself
+    file_prefix="",
     result_roles=(),
     result_file=lambda batch_id, _: batch_id,
+    window=24 * HOUR,
+    keeps_partial=True,
+    has_files=False,
+)
+MISTRAL = ProviderTraits(
+    batch_prefix="",  # UUIDs, without their dashes
+    batch_length=32,
+    file_prefix="",
+    result_roles=(Role.OUTPUT, Role.ERRORS),
+    result_file=lambda batch_id, role: derived(f"{batch_id}/{role}", 32),
     window=24 * HOUR,
     keeps_partial=True,
 )
@@ -137,7 +150,7 @@ class EmulatedProvider:
 
     def add_batch(self, script: BatchScript, *, key: str | None = None) -> str:
         """Put a batch into an account by a script, and return its id."""
-        input_file = None if script.inline or not self.traits.file_prefix else self.new_file_id()
+        input_file = None if script.inline or not self.traits.has_files else self.new_file_id()
         batch = self.create(self.key if key is None else key, script, BatchRequests(script.total), input_file)
         if input_file is not None:
             self.account(key).files.add(BatchFile(input_file, batch, Role.INPUT))
@@ -257,10 +270,14 @@ class Emulator:
             ANTHROPIC, clock=self.clock, ids=ids, key=ANTHROPIC_KEY, speed=batch_speed
         )
 
+        self.mistral = EmulatedProvider(
+            MISTRAL, clock=self.clock, ids=ids, key=MISTRAL_KEY, speed=batch_speed
+        )
+
     @property
     def providers(self) -> tuple[EmulatedProvider, ...]:
         """All of them."""
-        return self.openai, self.gemini, self.anthropic
+        return self.openai, self.gemini, self.anthropic, self.mistral
 
     def accepts(self, key: str) -> bool:
         """Whether a request with that key is served."""

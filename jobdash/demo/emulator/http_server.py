@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.requests import Request
 
-from jobdash.demo.emulator import anthropic_api, gemini_api, openai_api
+from jobdash.demo.emulator import anthropic_api, gemini_api, mistral_api, openai_api
 from jobdash.demo.emulator.faults import CutBody, Delay, Effect, EmptyJson, ErrorAnswer, MalformedJson, Reset
 from jobdash.demo.emulator.journal import JournalEntry, key_label
-from jobdash.demo.emulator.web import ApiError, JsonObject, anthropic_form, gemini_form, openai_form
+from jobdash.demo.emulator.web import (
+    ApiError,
+    JsonObject,
+    anthropic_form,
+    gemini_form,
+    mistral_form,
+    openai_form,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +51,7 @@ class _Api:
     app: ASGIApp
     presented_key: Callable[[Request], str]
     form: Callable[[ApiError], JsonObject]
-    wrong_key: str
+    wrong_key: str | None
     """The code of a 401, which mostly is a wrong key."""
 
 
@@ -92,6 +99,9 @@ class FaultMiddleware:
             anthropic_form,
             "authentication_error",
         )
+        self._mistral = _Api(
+            mistral_api.mistral_app(emulator.mistral, accepts), openai_api.presented_key, mistral_form, None
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request, apply it and answer it, unless a fault prevents that."""
@@ -123,6 +133,8 @@ class FaultMiddleware:
 
     def _api(self, request: Request) -> _Api:
         """The API that is meant; `/v1/files` and the like are told apart by the way the key is sent."""
+        if request.url.path.startswith("/mistral/"):
+            return self._mistral
         if anthropic_api.is_meant(request):
             return self._anthropic
         if request.url.path.startswith(("/v1beta/", "/upload/", "/download/")) or gemini_api.presented_key(

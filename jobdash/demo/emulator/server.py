@@ -52,6 +52,11 @@ class EmulatorServer:
         """What the Anthropic client wants as `base_url`; it adds the version itself."""
         return self.url
 
+    @property
+    def mistral_base_url(self) -> str:
+        """What the Mistral client wants as `server_url`: a place of its own, as its paths are OpenAI's."""
+        return f"{self.url}/mistral"
+
     def environment(self, **keys: str) -> dict[str, str]:
         """The environment variables that lead every SDK here; ``openai_key=…`` and so on are other keys."""
         emulator = self.emulator
@@ -62,6 +67,8 @@ class EmulatorServer:
             "GOOGLE_GEMINI_BASE_URL": self.gemini_base_url,
             "ANTHROPIC_API_KEY": keys.get("anthropic_key", emulator.anthropic.key),
             "ANTHROPIC_BASE_URL": self.anthropic_base_url,
+            "MISTRAL_API_KEY": keys.get("mistral_key", emulator.mistral.key),
+            "MISTRAL_SERVER_URL": self.mistral_base_url,
         }
 
     def start(self) -> None:

@@ -112,6 +112,14 @@ def anthropic_form(error: ApiError) -> JsonObject:
     }
 
 
+def mistral_form(error: ApiError) -> JsonObject:
+    """The body of an error at Mistral."""
+    if error.status == 401:
+        return {"detail": "Unauthorized"}
+    kind = "server_error" if error.status >= 500 else "invalid_request_error"
+    return {"object": "error", "message": error.message, "type": kind, "param": None, "code": error.code}
+
+
 def to_jsonl(objects: Iterable[JsonObject], switches: Switches) -> bytes:
     """One object a line; nothing at all for no object."""
     lines = [json.dumps(item, ensure_ascii=False) for item in objects]
