@@ -18,7 +18,7 @@ from jobdash.providers.anthropic.info import INFO
 from jobdash.providers.base import RemotePage, Submission
 from jobdash.providers.http import opened
 from jobdash.providers.http_adapter import DirectAdapter, created, expected
-from jobdash.providers.json_values import items, mapping, moment_ms, readable, text, whole, yes_or_no
+from jobdash.providers.json_values import items, mapping, readable, rfc3339_ms, text, whole, yes_or_no
 from jobdash.providers.refusals import not_expected
 
 VERSION = "2023-06-01"
@@ -30,8 +30,6 @@ RESULTS_KEPT_MS = 29 * DAY
 
 _PIECE = 1024 * 1024
 """How much of a file is read at once while it is sent, in bytes."""
-_NOT_PROCESSED = ("canceled", "expired")
-_COUNTS = ("processing", "succeeded", "errored", *_NOT_PROCESSED)
 _UNDER_WAY = {"in_progress": Status.IN_PROGRESS, "canceling": Status.CANCELLING}
 _ENDED = "ended"
 
@@ -154,36 +152,42 @@ def read_job(value: object) -> RemoteJob:
     raw = text(batch.get("processing_status"))
     if remote_id is None or raw is None:
         raise not_expected("a batch", value)
-    counts = {name: whole(mapping(batch.get("request_counts")).get(name)) for name in _COUNTS}
-    cancelled = moment_ms(batch.get("cancel_initiated_at")) is not None
-    status = _outcome(counts, cancelled) if raw == _ENDED else _UNDER_WAY.get(raw, Status.UNKNOWN)
-    known = [number for number in counts.values() if number is not None]
+    ended, tally = raw == _ENDED, mapping(batch.get("request_counts"))
+    processing, succeeded = whole(tally.get("processing")), whole(tally.get("succeeded"))
+    errored, canceled = whole(tally.get("errored")), whole(tally.get("canceled"))
+    expired = whole(tally.get("expired"))
+    if ended:
+        cancelled = bool(batch.get("cancel_initiated_at"))
+        status = _outcome(canceled, expired, cancelled=cancelled)
+    else:
+        status = _UNDER_WAY.get(raw, Status.UNKNOWN)
     # Until the end all of them are "processing": nothing is known of how far it is.
-    counted = raw == _ENDED or any(counts[name] for name in _COUNTS[1:])
+    counted = ended or bool(succeeded or errored or canceled or expired)
+    total = (processing or 0) + (succeeded or 0) + (errored or 0) + (canceled or 0) + (expired or 0)
     results = text(batch.get("results_url"))
-    if raw == _ENDED:
-        results = results or f"/v1/{_path(remote_id)}/results"
+    if ended and results is None:
+        results = f"/v1/{_path(remote_id)}/results"
     return RemoteJob(
         remote_id=remote_id,
         status=status,
         raw_status=raw,
         name=None,
-        created_at=moment_ms(batch.get("created_at")),
-        finished_at=moment_ms(batch.get("ended_at")) if raw == _ENDED else None,
-        expires_at=moment_ms(batch.get("expires_at")),
-        total=sum(known) or None,
-        succeeded=counts["succeeded"] if counted else None,
-        failed=counts["errored"] if counted else None,
-        cancelled=counts["canceled"] if counted else None,
-        expired=counts["expired"] if counted else None,
+        created_at=rfc3339_ms(batch.get("created_at")),
+        finished_at=rfc3339_ms(batch.get("ended_at")) if ended else None,
+        expires_at=rfc3339_ms(batch.get("expires_at")),
+        total=total or None,
+        succeeded=succeeded if counted else None,
+        failed=errored if counted else None,
+        cancelled=canceled if counted else None,
+        expired=expired if counted else None,
         files={"output": results} if results else {},
     )
 
 
-def _outcome(counts: Mapping[str, int | None], cancelled: bool) -> Status:
+def _outcome(canceled: int | None, expired: int | None, *, cancelled: bool) -> Status:
     """Return what an ended batch came to: the provider says no more than how its requests ended."""
-    if cancelled and counts["canceled"]:
+    if cancelled and canceled:
         return Status.CANCELLED
-    if counts["expired"] and not counts["canceled"]:
+    if expired and not canceled:
         return Status.EXPIRED
     return Status.COMPLETED
