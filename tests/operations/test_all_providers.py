@@ -17,6 +17,7 @@ from jobdash.operations.backends.base import FetchRequest
 from jobdash.operations.collect import collect
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.providers import has_results
 from jobdash.providers.registry import BUNDLED
 
 SECOND = "-second"
@@ -106,9 +107,13 @@ async def test_a_clean_up_deletes_the_batch_at_its_provider(
     remote_id = add(world, accounts[provider], total=3, created_at=world.clock.now() - HOUR)
     await world.sync(provider)
 
-    outcome = await world.one(Action.REMOVE, remote_id, remote=True)
+    outcome = await world.one(Action.REMOVE, remote_id, remote=True, record=False)
 
     assert outcome.result is ActionResult.DONE
+    job = world.browser.job(world.row(remote_id).id)
+    assert job is not None
+    assert (job.files, has_results(job)) == ({}, False)
+    assert "output" in job.deleted
     assert f"batch {remote_id}" in outcome.reason
     assert getattr(world.emulator, provider).account(ALL_KEYS[provider]).batches.get(remote_id) is None
     files = sum(entry.method == "DELETE" and "/files/" in entry.path for entry in world.emulator.journal)
