@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from jobdash.providers.base import ResultLine
 from jobdash.providers.json_values import text
@@ -17,4 +16,4 @@ def read_line(line: Mapping[str, object]) -> ResultLine | None:
     nameless = read_openai_line({**line, "custom_id": f"(no custom_id, {text(line.get('id')) or 'no id'})"})
     if nameless is None or nameless.error is None:
         return None
-    return replace(nameless, readable=False)
+    return nameless._replace(readable=False)
