@@ -27,8 +27,8 @@ from textual.pilot import Pilot
 
 from jobdash.config.settings import Config, UiSettings
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
+from jobdash.demo.environment import demo_account
 from jobdash.demo.samples import KEYS, seed_emulator
-from jobdash.domain.account import Account, Secret
 from jobdash.operations.job_lookup import open_browser
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import DashboardContext
@@ -39,7 +39,7 @@ NOON = 1_795_175_000.0
 FONT = "DejaVu Sans Mono"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DEADLINE_S = 30.0
-JOBS, NEED_ATTENTION = 43, 12
+JOBS, NEED_ATTENTION = 55, 16
 """Of the demo, after its first sync."""
 
 
@@ -95,17 +95,7 @@ async def shoot(shot: Shot, folder: Path) -> str:
     emulator = Emulator(clock=clock)
     seed_emulator(emulator, NOON)
     with EmulatorServer(emulator) as server:
-        urls = {"gemini": server.gemini_base_url}
-        accounts = tuple(
-            Account(
-                name,
-                "gemini" if name == "gemini" else "openai",
-                "",
-                Secret(key),
-                urls.get(name, server.openai_base_url),
-            )
-            for name, key in KEYS.items()
-        )
+        accounts = tuple(demo_account(name, key, server) for name, key in KEYS.items())
         config = Config(
             folder / "config.toml",
             False,

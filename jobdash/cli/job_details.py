@@ -13,7 +13,7 @@ from jobdash.cli.tables import facts
 from jobdash.cli.time_format import ago, local
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.cost_text import cost_of, token_text
-from jobdash.domain.describe.job_text import expires_in, left
+from jobdash.domain.describe.job_text import expires_in, left, window_words
 from jobdash.domain.describe.result_text import outcome_counts, results_gone
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
@@ -169,7 +169,7 @@ def _progress(job: JobDetails, now: int) -> str:
     row = job.row
     counts = (("succeeded", row.succeeded), ("failed", row.failed), ("cancelled", row.cancelled))
     texts = [f"{number:,} {word}" for word, number in counts if number is not None]
-    return " · ".join(filter(None, (known_done(row), *texts, left(row, now))))
+    return " · ".join(filter(None, (known_done(row), *texts, left(row, now), window_words(row, now))))
 
 
 def _time(ms: int | None, now: int) -> str:

@@ -38,10 +38,9 @@ def status_tone(row: JobRow) -> Style:
 
 
 def progress(row: JobRow) -> str:
-    """Return ``6,214/10,000``, ``—`` when the counts are unknown."""
-    if row.total is None:
-        return "—" if row.done is None else f"{row.done:,}"
-    return f"{row.done or 0:,}/{row.total:,}"
+    """Return ``6,214/10,000``; what is not known is a dash, never a zero."""
+    done = "—" if row.done is None else f"{row.done:,}"
+    return done if row.total is None else f"{done}/{row.total:,}"
 
 
 def known_done(row: JobRow) -> str:

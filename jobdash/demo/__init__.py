@@ -1,1 +1,1 @@
-"""What `jobdash demo` runs on: the emulator of both providers and the sample jobs."""
+"""What `jobdash demo` runs on: the emulator of the providers and the sample jobs."""

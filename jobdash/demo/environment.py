@@ -26,6 +26,7 @@ from jobdash.domain.time import system_clock
 from jobdash.operations.actor import current_actor
 from jobdash.operations.providers import servers
 from jobdash.operations.samples import fill_store
+from jobdash.providers.registry import BUNDLED
 from jobdash.store.writer import Writer
 
 _REJECTED = "archive"
@@ -47,7 +48,7 @@ def demo_world() -> Iterator[Config]:
         EmulatorServer(emulator) as server,
     ):
         keys = KEYS | {_REJECTED: "sk-emulated-revoked"}
-        accounts = tuple(_account(name, key, server) for name, key in keys.items())
+        accounts = tuple(demo_account(name, key, server) for name, key in keys.items())
         database = Path(folder) / "demo.db"
         origins = servers(accounts)
         fill_store(database, seed_known_batches(emulator, origins, now))
@@ -63,9 +64,10 @@ def demo_world() -> Iterator[Config]:
         )
 
 
-def _account(name: str, key: str, server: EmulatorServer) -> Account:
-    provider = "gemini" if name == "gemini" else "openai"
-    url = server.gemini_base_url if provider == "gemini" else server.openai_base_url
+def demo_account(name: str, key: str, server: EmulatorServer) -> Account:
+    """Return an account of the demo; one that is called as no provider is OpenAI's."""
+    provider = name if name in BUNDLED else "openai"
+    url = getattr(server, f"{provider}_base_url")
     return Account(
         name,
         provider,

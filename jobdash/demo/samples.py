@@ -1,4 +1,4 @@
-"""The sample jobs of the demo: three accounts of a busy person, with jobs in every state and of any age."""
+"""The sample jobs of the demo: several accounts of a busy person, with jobs in every state and of any age."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from jobdash.demo.emulator import (
+    ANTHROPIC_KEY,
     GEMINI_KEY,
+    MISTRAL_KEY,
     OPENAI_KEY,
     BatchFailure,
     BatchPlan,
@@ -23,7 +25,13 @@ from jobdash.demo.emulator import (
 from jobdash.domain.cost import ListPrice
 
 WORK_KEY = "sk-emulated-work"
-KEYS = {"openai": OPENAI_KEY, "gemini": GEMINI_KEY, "work": WORK_KEY}
+KEYS = {
+    "openai": OPENAI_KEY,
+    "gemini": GEMINI_KEY,
+    "work": WORK_KEY,
+    "anthropic": ANTHROPIC_KEY,
+    "mistral": MISTRAL_KEY,
+}
 """The key of each account; "work" is on a server that only resembles OpenAI's."""
 
 PRICES = {
@@ -33,6 +41,8 @@ PRICES = {
     "gemini-x-flash": ListPrice(input=0.15, output=1.25),
     "gemini-x-pro": ListPrice(input=0.625, output=5.0),
     "gemini-x-embedding": ListPrice(input=0.075, output=0.0),
+    "claude-x": ListPrice(input=1.5, output=7.5, cached=0.15),
+    "mistral-x": ListPrice(input=0.2, output=0.6),
 }
 """Of the emulator's models, which no price list has."""
 
@@ -75,7 +85,8 @@ QUEUE_FULL = (
 def plan_submitted(emulator: Emulator) -> None:
     """Let batches that are submitted take about three minutes, whatever their size."""
     plan = BatchPlan(timing=Timing(validating=8, running=3 * MINUTE, finalizing=6, cancelling=25))
-    emulator.openai.plan = emulator.gemini.plan = plan
+    for provider in emulator.providers:
+        provider.plan = plan
 
 
 def seed_emulator(emulator: Emulator, now: float) -> None:
@@ -90,6 +101,10 @@ def seed_emulator(emulator: Emulator, now: float) -> None:
         emulator.openai.add_batch(script, key=WORK_KEY)
     for script in _gemini(now):
         emulator.gemini.add_batch(script, key=GEMINI_KEY)
+    for script in _anthropic(now):
+        emulator.anthropic.add_batch(script, key=ANTHROPIC_KEY)
+    for script in _mistral(now):
+        emulator.mistral.add_batch(script, key=MISTRAL_KEY)
 
 
 @dataclass(frozen=True)
@@ -258,3 +273,25 @@ def _gemini(now: float) -> Iterable[BatchScript]:
     yield make.expired("patent-abstracts", 9_000, age=4 * DAY, done=0)
     yield make.cancelled("translate-help-centre", 2_000, age=2 * DAY, done=412, failures=(BatchFailure(15),))
     yield make.completed("labels-spot-check", 200, age=6 * DAY)
+
+
+def _anthropic(now: float) -> Iterable[BatchScript]:
+    """The account "anthropic", whose batches have no names."""
+    make = _SampleMaker(now, "claude-x")
+    yield make.moving("", 5_000, age=5 * HOUR, left=3 * HOUR)
+    yield make.moving("", 320, age=4 * MINUTE, left=6 * MINUTE)
+    yield make.cancelling("", 1_500, asked=70, left=3 * MINUTE, done=400)
+    yield make.completed("", 2_000, age=8 * HOUR, failures=(BatchFailure(7, message=OVERLOADED, status=529),))
+    yield make.completed("", 150, age=33 * DAY)  # its results are gone
+    yield make.expired("", 8_000, age=2 * DAY, done=6_900)
+    yield make.cancelled("", 600, age=4 * DAY, done=210)
+
+
+def _mistral(now: float) -> Iterable[BatchScript]:
+    """The account "mistral"."""
+    make = _SampleMaker(now, "mistral-x")
+    yield make.moving("minutes-of-meetings", 2_600, age=HOUR, left=50 * MINUTE, failures=(BatchFailure(8),))
+    yield make.pending("tag-archive", 700, age=2 * MINUTE, left=8 * MINUTE)
+    yield make.completed("faq-answers", 1_000, age=7 * HOUR, failures=(BatchFailure(2, status=422),))
+    yield make.expired("letters-1890s", 40_000, age=3 * DAY, done=31_200)
+    yield make.cancelled("ocr-second-pass", 900, age=5 * DAY, done=350)

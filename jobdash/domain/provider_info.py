@@ -27,6 +27,11 @@ class Capabilities:
     """Results exist only where the batch names an output or error file."""
     returns_input: bool = False
     """An uploaded input file can be downloaded again."""
+    reports_progress: bool = True
+    """It counts the requests that are done before a batch has ended."""
+    carries_key: bool = True
+    """A batch carries our key and its name. Else a submit without an answer is found by its time and its
+    number of requests, if one batch alone has these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jobdash.domain.describe.result_text import batches
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import TERMINAL, Status
+from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import MINUTE
 from jobdash.errors import NotFound, ProviderError
-from jobdash.operations.account_session import GetBatch
+from jobdash.operations.account_session import GetBatch, NotSent
 from jobdash.operations.cancel import DEADLINE_MS
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.store.reader import Reader
@@ -21,6 +23,9 @@ NOT_APPLIED = "its cancel got no answer, and the provider still runs it: not can
 _CLOSED_FOR_MS = DEADLINE_MS + MINUTE
 """So long after it was asked for, a cancel has been applied or never will be."""
 _BACK = "its submit was interrupted before its batch was created: queued here again"
+_BY_TIME = "submit got no answer; the batch was found by its time and its number of requests"
+_NAMED = 3
+"""How many batches are named that a submit may have made."""
 INTERRUPTED = "cancel was interrupted, not confirmed; press c again"
 
 
@@ -48,7 +53,7 @@ async def reconcile(
             continue
         deadline = work.clock() + DEADLINE_MS
         if intent.kind is IntentKind.SUBMIT:
-            done = await _submit(intent, reader, work)
+            done = await _submit(intent, caller, reader, work)
         elif not await work.store.write(Writer.take_over, intent, deadline):
             continue
         elif intent.kind is IntentKind.CANCEL:
@@ -76,7 +81,9 @@ def _elsewhere(intent: Intent, caller: AccountClient, reader: Reader) -> bool:
     return row is not None and row.origin != caller.origin
 
 
-async def _submit(intent: Intent, reader: Reader, work: OperationContext) -> Reconciled | None:
+async def _submit(
+    intent: Intent, caller: AccountClient, reader: Reader, work: OperationContext
+) -> Reconciled | None:
     row = reader.rows([intent.job_id]).get(intent.job_id) if intent.job_id is not None else None
     if row is None or row.remote_id is not None:
         await work.store.write(Writer.close_intent, intent.id, "found by its key")
@@ -84,14 +91,48 @@ async def _submit(intent: Intent, reader: Reader, work: OperationContext) -> Rec
     back = await work.store.write(Writer.return_interrupted, intent, _BACK)
     if back is not None:
         return Reconciled(back, _BACK)
+    doubt = ""
+    if not caller.capabilities.carries_key:
+        found = await find_keyless(intent, caller, work)
+        if isinstance(found, Reconciled):
+            return found
+        doubt = found
     now = work.clock()
     if now < intent.deadline:
         # Its process is dead: whatever it sent, perhaps after a long upload, went out before now.
         await work.store.write(Writer.set_listing_deadline, intent.id, now + LISTING_LAG_MS)
         return None
-    reason = "its submit was interrupted, and no list shows it: it may or may not exist at the provider"
+    reason = doubt or (
+        "its submit was interrupted, and no list shows it: it may or may not exist at the provider"
+    )
     left = await work.store.write(Writer.leave_unconfirmed, intent.id, reason)
     return Reconciled(left, reason)
+
+
+async def find_keyless(
+    intent: Intent, caller: AccountClient, work: OperationContext, *, action: str = "reconcile"
+) -> Reconciled | str:
+    """End a submit whose provider keeps no key, if one batch alone can be its own; never by a guess.
+
+    Else return why not; empty where there is none that could be.
+    """
+    candidates, rivals = await work.store.write(Writer.batches_like, intent)
+    if not candidates:
+        return ""
+    if len(candidates) > 1 or rivals:
+        names = ", ".join(clean(each, 60) for each in candidates[:_NAMED])
+        others = f", and {quantity(rivals, 'other submit')} got no answer" if rivals else ""
+        return (
+            f"which batch is its own is not known: {batches(len(candidates))} of as many requests began "
+            f"then ({names}){others}"
+        )
+    asked_at = work.clock()
+    try:
+        remote = await caller.call(GetBatch(candidates[0]))
+    except (ProviderError, NotSent) as error:
+        return f"its batch may be {clean(candidates[0], 60)}, which could not be asked for: {error}"
+    row = await work.store.write(Writer.close_submit, intent.id, remote, asked_at, action=action)
+    return Reconciled(row, _BY_TIME)
 
 
 async def _cancel(

@@ -303,7 +303,11 @@ class _CleanUp:
             parts |= {role: (file_id, DeleteFile(file_id)) for role, file_id in files.items()}
         if can is not None and can.deletes_records and remote is not None:
             parts[BATCH] = (remote.remote_id, DeleteBatch(remote.remote_id))
-        return replace(await self._delete_all(parts), earlier=earlier)
+        cleaned = await self._delete_all(parts)
+        if cleaned.deleted and not deletes_files:  # they are the batch's own, and went with it
+            for role in files:
+                await self.work.store.write(Writer.set_deleted, job.id, role)
+        return replace(cleaned, earlier=earlier)
 
     async def _delete_all(self, parts: dict[str, tuple[str, Request[None]]]) -> CleanedUp:
         deleted: list[str] = []

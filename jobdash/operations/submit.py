@@ -7,6 +7,7 @@ import re
 import secrets
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from dataclasses import replace
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
@@ -30,16 +31,20 @@ from jobdash.operations.cancel import error_text, renewed
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.input_copies import drop_input_copy, keep_input_copy
 from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
+from jobdash.operations.reconcile import LISTING_LAG_MS, Reconciled, find_keyless
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_request import SubmitRequest
-from jobdash.providers.base import Submission
+from jobdash.providers.base import RemotePage, Submission
 from jobdash.store.merge import is_older
 from jobdash.store.records import Intent, NewJob, Refusal
 from jobdash.store.writer import Writer
 
 DEADLINE_MS = 45 * MINUTE
 """An upload may take half an hour; after this long both requests have certainly ended."""
-_DOUBT = "the batch may or may not exist; the next syncs find it by its key or its input file, if it does"
+_KEYLESS_LOOKS = 3
+"""How often a batch without a key is looked for at once, as a list may lag behind."""
+_BY_KEY, _BY_TIME = "its key or its input file", "its time and number of requests"
+_DOUBT = f"the batch may or may not exist; the next syncs find it by {_BY_KEY}, if it does"
 NO_ANSWER = f"no answer: {_DOUBT}"
 GIVEN_UP = "given up meanwhile by another jobdash; look with jobdash sync"
 _KEY_BYTES = 6
@@ -144,17 +149,14 @@ class SubmitRun(ABC):
         try:
             remote, asked_at = await self._create(file_id)
         except NotSent:
-            return await self._failed(f"stopped; the uploaded file {file_id} stays at the provider")
+            return await self._failed(f"stopped{_left(file_id, 'at the provider')}")
         except SubmitAbandoned as error:
-            return await self._given_up(f"{error}; the uploaded file {file_id} stays there")
+            return await self._given_up(f"{error}{_left(file_id)}")
         except StoreError as error:  # raised before it was sent
-            return await self._failed(
-                f"not sent: {error}; the uploaded file {file_id} stays there", error=error
-            )
+            return await self._failed(f"not sent: {error}{_left(file_id)}", error=error)
         except ProviderError as error:
             if _certainly_not_created(error):
-                reason = f"{error_text(error)}; the uploaded file {file_id} stays there"
-                return await self._failed(reason, error=error)
+                return await self._failed(f"{error_text(error)}{_left(file_id)}", error=error)
             answered = isinstance(error, BadResponse)
             return await self._look_for_it(
                 f"{error_text(error)}: {_DOUBT}" if answered else NO_ANSWER, file_id
@@ -215,6 +217,8 @@ class SubmitRun(ABC):
         Where it cannot be written it is tried again if there will be no batch.
         """
         assert self._row is not None
+        if not file_id:
+            return
         job_id = self._row.id
         self._unwritten = file_id
         with suppress(StoreError):
@@ -284,9 +288,42 @@ class SubmitRun(ABC):
         ours = next((job for job in page.jobs if key == job.submit_key), None) or next(
             (job for job in page.jobs if job.submit_key is None and self._is_of_file(job, file_id)), None
         )
-        if ours is None:
-            return Submitted(SubmitEnd.UNCONFIRMED, doubt, self._row)
-        return await self._created(ours, asked_at)
+        if ours is not None:
+            return await self._created(ours, asked_at)
+        if not self._caller.capabilities.carries_key:
+            return await self._look_for_keyless(doubt, page)
+        return Submitted(SubmitEnd.UNCONFIRMED, doubt, self._row)
+
+    async def _look_for_keyless(self, doubt: str, page: RemotePage) -> Submitted:
+        """Look for a batch by its time and its number of requests; what is found later, a sync finds."""
+        assert self._row is not None
+        assert self._intent is not None
+        # Its turn may have come late: whatever was sent, went out before now.
+        until = max(self._intent.deadline, self._work.clock())
+        row, intent = self._row, replace(self._intent, deadline=until)
+        found: Reconciled | str = ""
+        for look in range(_KEYLESS_LOOKS):
+            if look:
+                await sleep_until_cancelled(2.0**look, self._sleep, self._work.stop)
+                try:
+                    page = await self._caller.call(ListPage())
+                except (ProviderError, NotSent):
+                    continue
+            alike = [
+                job
+                for job in page.jobs
+                if job.total == row.total and not is_older(job.created_at, intent.opened_at)
+            ]
+            origin, now = self._caller.origin, self._work.clock()
+            await self._work.store.write(Writer.upsert, row.account, row.provider, origin, alike, now)
+            found = await find_keyless(intent, self._caller, self._work, action="submit")
+            if found:
+                break
+        if isinstance(found, Reconciled):
+            return Submitted(SubmitEnd.CREATED, self._note, found.row)
+        until = self._work.clock() + LISTING_LAG_MS
+        await self._work.store.write(Writer.set_listing_deadline, intent.id, until)
+        return Submitted(SubmitEnd.UNCONFIRMED, found or doubt.replace(_BY_KEY, _BY_TIME), row)
 
     def _is_of_file(self, job: RemoteJob, file_id: str) -> bool:
         """Whether a batch was made of the file; an older one of the same file is of another submit."""
@@ -331,6 +368,11 @@ class _DirectSubmit(SubmitRun):
             )
         except OSError as error:
             self._note = f"no copy of its input is kept: {error.strerror or error}"
+
+
+def _left(file_id: str, where: str = "there") -> str:
+    """Return that the uploaded file stays, where one was."""
+    return f"; the uploaded file {file_id} stays {where}" if file_id else ""
 
 
 def _certainly_not_created(error: ProviderError) -> bool:

@@ -106,7 +106,7 @@ class Adapter(Protocol):
         """Return one page of the files that the account keeps; InvalidRequest where there is no such list."""
 
     async def upload(self, submission: Submission) -> str:
-        """Upload the file of a submit; its provider's file id."""
+        """Upload the file of a submit; its provider's file id, empty where it goes with the creation."""
 
     async def file_ready(self, file_id: str) -> bool:
         """Whether a batch can be made of an uploaded file; InvalidRequest when the provider refuses it."""

@@ -1,8 +1,8 @@
-"""The HTTP client both SDKs speak through: deadlines, keys that stay at home, answers read raw.
+"""The HTTP client of every adapter: deadlines, keys that stay at home, answers read raw.
 
-The SDKs build the requests; what they make of the answers is not used, because their objects drop fields
-we show and stumble over values the APIs do send. So an answer is kept as it came, and a refusal is
-translated while its headers and words are still whole.
+An adapter's SDK, where it has one, builds the requests; what it makes of the answers is not used, because
+SDKs drop fields we show and stumble over values the APIs do send. So an answer is kept as it came, and a
+refusal is translated while its headers and words are still whole.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from jobdash.providers.refusals import answered_error, refusal
 _kept: ContextVar[list[bytes]] = ContextVar("_kept")
 """The bodies answered to the call under way; many calls share one client, each in a context of its own."""
 
-_KEY_HEADERS = ("authorization", "x-goog-api-key")
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
 _LONGEST_LINE = 64 * 1024 * 1024
 """One request's answer; what never ends a line must not fill the memory."""

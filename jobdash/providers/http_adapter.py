@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
-from typing import ClassVar, Self
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, ClassVar, Self
 
 from jobdash.domain.account import Account, query_of
 from jobdash.domain.provider_info import ProviderInfo
@@ -124,6 +124,42 @@ class HttpAdapter(ABC):
     def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
         """Raise NotFound: unless an adapter says otherwise, its provider hands no input file out."""
         raise NotFound(f"{self.info.title} does not hand out the input file of {job.remote_id}")
+
+
+class DirectAdapter(HttpAdapter):
+    """One account of a provider whose API is asked without an SDK."""
+
+    @abstractmethod
+    def _headers(self) -> dict[str, str]:
+        """Return what every request carries: the key, first of all."""
+
+    def _url(self, path: str) -> str:
+        """Return the address of a path behind the version; a ``base_url`` may name that or not."""
+        root = self.origin if self.origin.endswith("/v1") else f"{self.origin}/v1"
+        return f"{root}/{path}"
+
+    async def _ask(self, method: str, path: str, *, deadline: float | None = None, **more: Any) -> object:
+        headers = self._headers() | more.pop("headers", {})
+        call = self._http.client.request(method, self._url(path), headers=headers, **more)
+        return await self._http.ask(call, deadline=deadline)
+
+    async def _lines(self, url: str) -> AsyncGenerator[bytes, None]:
+        """Stream a download line by line."""
+        async with aclosing(self._http.lines(self._content(url))) as lines:
+            async for line in lines:
+                yield line
+
+    @asynccontextmanager
+    async def _content(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with self._http.client.stream("GET", url, headers=self._headers()) as download:
+            yield download.aiter_bytes()
+
+
+def expected(job: RemoteJob, remote_id: str) -> RemoteJob:
+    """Return a batch that was asked for; BadResponse for another one."""
+    if job.remote_id != remote_id:
+        raise BadResponse(f"asked for {remote_id}, the provider answered {job.remote_id}")
+    return job
 
 
 def created(answer: object, read: Callable[[object], RemoteJob]) -> RemoteJob:

@@ -8,6 +8,7 @@ import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
@@ -22,8 +23,6 @@ MOST_FAULTS = 50
 
 _BOM = b"\xef\xbb\xbf"
 _SPLIT = "--split cuts it into parts"
-_LOOKS_LIKE = 2
-"""Fields from which on a line looks like a provider's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ class InputRules(ABC):
     def _check_line(self, line: bytes) -> None:
         before = self._characters
         request = self._request(line)
-        if foreign := not_a_request(request, self._wanted()):
+        if foreign := self._made_for(request) or not_a_request(request):
             self.refuse(foreign, last=True)
         self._check_key(request)
         self.check_request(request)
@@ -254,19 +253,25 @@ class InputRules(ABC):
         key_field = self.info.request_fields[0]
         key = request.get(key_field)
         if not isinstance(key, str) or not key:
-            made_for = self._made_for(request)
-            reason = f'"{key_field}" has to be a text that is not empty{made_for}'
-            self.refuse(reason, last=bool(made_for))
+            self.refuse(f'"{key_field}" has to be a text that is not empty')
         first = self._lines_by_key.setdefault(key, self._number)
         if first != self._number:
             self.refuse(f'"{key_field}" {key[:100]!r} was used in line {first:,} already')
 
     def _made_for(self, request: Mapping[str, object]) -> str:
-        """Return a hint for a line that looks like another provider's."""
-        for other in bundled().values():
-            if other is not self.info and len(request.keys() & set(other.request_fields)) >= _LOOKS_LIKE:
-                return f"; the line looks like one for {other.title}, not for {self.info.title}"
-        return ""
+        """Return for whom a line is that has the very fields of another provider; empty for any other."""
+        own, titles = frozenset(self.info.request_fields), _titles()
+        named = frozenset(request.keys() & (own | frozenset().union(*titles)))
+        title = None if named == own else titles.get(named)
+        if title is None:
+            return ""
+        return f"the line looks like one for {title}, not for {self.info.title}; {self._wanted()}"
+
+
+@cache
+def _titles() -> Mapping[frozenset[str], str]:
+    """Return our providers' titles, by the fields that their lines have."""
+    return {frozenset(info.request_fields): info.title for info in bundled().values()}
 
 
 HEAD = 1024 * 1024
@@ -280,7 +285,6 @@ _ARRAY = (
     "this is one JSON array; a batch wants one request a line, without brackets and commas "
     "(jq -c '.[]' FILE > requests.jsonl makes it so)"
 )
-_ANTHROPIC = 'the line looks like one for Anthropic ("params"), whose batches jobdash does not send; {wants}'
 _RESULTS = "this is a file of results ({fields}), not of requests; submit the file the batch was made from"
 
 
@@ -302,15 +306,10 @@ def not_lines(head: str, *, cut: bool) -> str | None:
     return _PRETTY if "\n" in start[:end] else None
 
 
-def not_a_request(line: Mapping[str, object], wants: str) -> str | None:
-    """Return what a line is that is no request of a provider jobdash knows; None for any other.
-
-    ``wants`` is what the line should have.
-    """
-    if "body" in line or "request" in line:
+def not_a_request(line: Mapping[str, object]) -> str | None:
+    """Return what a line is that is no request of any provider; None where it may be one."""
+    if line.keys() & {"body", "request", "params"}:
         return None
-    if "custom_id" in line and "params" in line:
-        return _ANTHROPIC.format(wants=wants)
     results = [name for name in ("response", "result", "error") if name in line]
     if results and ("custom_id" in line or "key" in line):
         return _RESULTS.format(fields=", ".join(f'"{name}"' for name in results))

@@ -35,8 +35,13 @@ which would hold up the loop.
 _IN_MESSAGE = 300
 """How much of them stands in the message itself."""
 
+_OVERLOADED = frozenset({503, 529})
+"""Answered instead of carrying the request out: what names a time with one of them may be asked again."""
+
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_NO_CREDIT = "credit balance is too low"
+"""What Anthropic answers with a 400, as if the request were wrong."""
 _BAD_KEY = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "invalid_api_key"})
 _WRONG_KEY = frozenset({"API_KEY_INVALID", "invalid_api_key"})
 _WRONG_KEY_WORDS = re.compile(
@@ -82,13 +87,13 @@ def refusal(status: int, headers: Mapping[str, str], content: bytes, *, now: flo
     if kind is RateLimited:
         return RateLimited(message, status=status, detail=detail, retry_after=_wait(headers, body, now))
     if kind is Unavailable:
-        wait = _wait(headers, body, now) if status == 503 else None
+        wait = _wait(headers, body, now) if status in _OVERLOADED else None
         return Unavailable(message, status=status, detail=detail, retry_after=wait)
     return kind(message, status=status, detail=detail)
 
 
 def _kind(status: int, body: _ErrorBody) -> type[ProviderError]:
-    if body.codes & _QUOTA or status == 402:
+    if body.codes & _QUOTA or status == 402 or (status == 400 and _NO_CREDIT in body.message):
         return QuotaExhausted
     if status == 403 and "may not exist" in body.message:
         # Gemini's Files API answers 403 for a file that is gone: "You do not have permission to access the

@@ -22,6 +22,8 @@ GROUP = "jobdash.providers"
 BUNDLED = {
     "openai": "jobdash.providers.openai.info:INFO",
     "gemini": "jobdash.providers.gemini.info:INFO",
+    "anthropic": "jobdash.providers.anthropic.info:INFO",
+    "mistral": "jobdash.providers.mistral.info:INFO",
 }
 """Our own entries of the group once more: looking through what is installed takes some 30 ms of a start."""
 

@@ -34,9 +34,9 @@ def memory(folder: Path) -> list[Finding]:
     with emulator(100, 0.0) as url:
         keys = {
             "OPENAI_API_KEY": "sk-emulated-openai",
-            "OPENAI_BASE_URL": url,
+            "OPENAI_BASE_URL": f"{url}/v1",
             "GEMINI_API_KEY": "emulated-gemini",
-            "GOOGLE_GEMINI_BASE_URL": url.removesuffix("/v1"),
+            "GOOGLE_GEMINI_BASE_URL": url,
         }
         for _ in range(ROUNDS):
             with Terminal(HELLO, bare()) as hello:
@@ -86,7 +86,7 @@ def _polled(url: str) -> tuple[float, float, int]:
     """Return the resident memory in MiB after some syncs and at the end, and how many were in between."""
 
     async def grow(place: Path) -> tuple[float, float, int]:
-        async with account(url, place) as (session, work, browser, name):
+        async with account(url, place, "openai") as (session, work, browser, name):
             for _ in range(WARM_UP):
                 await Sync(name, session, browser, work).run()
             before, number, end = resident_mib(), 0, time.monotonic() + ROUND_S

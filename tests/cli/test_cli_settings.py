@@ -58,10 +58,13 @@ def test_sound_settings_warn_of_nothing(cli: Cli) -> None:
 
 UNUSABLE = """
 [accounts.elsewhere]
-provider = "mistral"
+provider = "bedrock"
 api_key_env = "ELSEWHERE_KEY"
 """
-SENTENCE = "account elsewhere is not used: no provider 'mistral' is installed; there are openai, gemini"
+SENTENCE = (
+    "account elsewhere is not used: no provider 'bedrock' is installed; "
+    "there are openai, gemini, anthropic, mistral"
+)
 
 
 def test_an_account_whose_provider_is_not_installed_is_the_only_one_that_fails(cli: Cli) -> None:
@@ -84,12 +87,12 @@ def test_an_account_whose_provider_is_not_installed_is_shown_with_the_reason(cli
 
     reason = SENTENCE.partition(": ")[2]
     assert (doctor.code, shown.code) == (1, 0)
-    assert f"✖ account elsewhere: mistral: {reason}" in doctor.out
-    assert f"[accounts.elsewhere]\nprovider  mistral\nnot used  {reason}" in shown.out
+    assert f"✖ account elsewhere: bedrock: {reason}" in doctor.out
+    assert f"[accounts.elsewhere]\nprovider  bedrock\nnot used  {reason}" in shown.out
     (facts,) = [one for one in cli("doctor", "--json").json["accounts"] if one["name"] == "elsewhere"]
     assert facts["error"] == reason
     assert cli.json("config", "show")["unusable_accounts"] == [
-        {"name": "elsewhere", "provider": "mistral", "reason": reason}
+        {"name": "elsewhere", "provider": "bedrock", "reason": reason}
     ]
 
 

@@ -19,6 +19,7 @@ from jobdash.cli.sync_output import ask
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.demo.environment import demo_world
 from jobdash.demo.known_batches import KnownBatches
+from jobdash.demo.samples import KEYS
 from jobdash.domain.attention import AttentionReason
 from jobdash.domain.time import system_clock
 from jobdash.operations.attention import failing_accounts
@@ -52,6 +53,30 @@ def test_submit_to_gemini(cli: Cli, gemini_file: Path) -> None:
     document = cli.json("submit", str(gemini_file), *wishes)
 
     assert (document["result"], document["job"]["name"]) == ("done", "p")
+
+
+def test_a_batch_without_counts_and_a_name_of_its_own(cli: Cli, tmp_path: Path) -> None:
+    cli.patch.setenv("ANTHROPIC_API_KEY", "sk-ant-of-a-test")
+    cli.patch.setenv("ANTHROPIC_BASE_URL", cli.server.anthropic_base_url)
+    params = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
+    path = tmp_path / "questions.jsonl"
+    path.write_text(json.dumps({"custom_id": "r1", "params": params}) + "\n")
+
+    assert (
+        "looks like one for Anthropic, not for OpenAI" in cli("submit", str(path), "--account", "openai").err
+    )
+    made = cli.json("submit", str(path), "--account", "anthropic", "--tag", "team=search")["job"]
+
+    assert (made["name"], made["model"], made["succeeded"]) == ("questions", "claude-x", None)
+    cli("sync", "--account", "anthropic")
+    assert "—/1" in cli("list").out
+    cli.clock.advance(7200)
+    cli("sync", "--account", "anthropic")
+    job = cli.job(made["id"])
+    assert (job["name"], job["shown_status"], job["succeeded"]) == ("questions", "completed", 1)
+    assert cli("fetch", made["id"], "--out", str(tmp_path / "out")).code == 0
+    (results,) = (tmp_path / "out").glob("*/results.jsonl")
+    assert json.loads(results.read_text())["response"]["stop_reason"] == "end_turn"
 
 
 def test_submit_dry_run_checks_and_sends_nothing(cli: Cli, batch_file: Path) -> None:
@@ -365,7 +390,7 @@ def test_the_demo_needs_no_environment_and_leaves_nothing(cli: Cli) -> None:
     with demo_world() as config:
         folder = config.database.parent
         assert config.demo
-        assert [account.name for account in config.accounts] == ["openai", "gemini", "work", "archive"]
+        assert [account.name for account in config.accounts] == [*KEYS, "archive"]
         assert folder.exists()
 
     assert not folder.exists()

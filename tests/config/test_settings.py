@@ -353,9 +353,15 @@ def test_a_header_that_cannot_be_sent_or_is_a_key_is_refused(tmp_path: Path, hea
 @pytest.mark.parametrize(
     ("provider", "reason"),
     [
-        ('provider = "mistral"', "no provider 'mistral' is installed; there are openai, gemini"),
-        ("", "provider has to be one of openai, gemini"),
-        ('provider = "\\u001b[2J"', "no provider '␛[2J' is installed; there are openai, gemini"),
+        (
+            'provider = "bedrock"',
+            "no provider 'bedrock' is installed; there are openai, gemini, anthropic, mistral",
+        ),
+        ("", "provider has to be one of openai, gemini, anthropic, mistral"),
+        (
+            'provider = "\\u001b[2J"',
+            "no provider '␛[2J' is installed; there are openai, gemini, anthropic, mistral",
+        ),
     ],
 )
 def test_an_account_without_a_provider_leaves_the_others_alone(

@@ -13,6 +13,8 @@ import httpx2
 import pytest
 
 from jobdash.demo.emulator import (
+    ANTHROPIC_KEY,
+    MISTRAL_KEY,
     OPENAI_KEY,
     Delay,
     Emulator,
@@ -35,6 +37,10 @@ def test_environment() -> None:
             "OPENAI_BASE_URL": f"{server.url}/v1",
             "GEMINI_API_KEY": "mine",
             "GOOGLE_GEMINI_BASE_URL": server.url,
+            "ANTHROPIC_API_KEY": ANTHROPIC_KEY,
+            "ANTHROPIC_BASE_URL": server.url,
+            "MISTRAL_API_KEY": MISTRAL_KEY,
+            "MISTRAL_SERVER_URL": f"{server.url}/mistral",
         }
 
 

@@ -8,7 +8,14 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types import Batch
 
-from jobdash.demo.emulator import GEMINI_KEY, OPENAI_KEY, Emulator, ManualClock
+from jobdash.demo.emulator import (
+    ANTHROPIC_KEY,
+    GEMINI_KEY,
+    MISTRAL_KEY,
+    OPENAI_KEY,
+    Emulator,
+    ManualClock,
+)
 from jobdash.demo.emulator.batch import Batch as EmulatedBatch
 from jobdash.demo.emulator.emulator import EmulatedProvider
 from jobdash.demo.environment import demo_world
@@ -35,7 +42,7 @@ def phases(emulator: Emulator) -> Counter[str]:
 
 
 def test_every_state_is_there(seeded: Emulator) -> None:
-    assert set(KEYS.values()) == {OPENAI_KEY, GEMINI_KEY, WORK_KEY}
+    assert set(KEYS.values()) == {OPENAI_KEY, GEMINI_KEY, WORK_KEY, ANTHROPIC_KEY, MISTRAL_KEY}
     assert 35 <= len(everything(seeded)) <= 45
     found = phases(seeded)
     assert found["in_progress"] >= 8

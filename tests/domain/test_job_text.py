@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from domain_kit import DAY, HOUR, MINUTE, NOW, job
 
-from jobdash.domain.describe.job_text import age, expires_in, left, left_ms, stalled
+from jobdash.domain.describe.job_text import (
+    age,
+    done_words,
+    expires_in,
+    left,
+    left_ms,
+    stalled,
+    window_part,
+    window_words,
+)
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
 
@@ -107,3 +116,13 @@ def test_only_an_unfinished_job_can_be_gone() -> None:
     assert not job(Status.COMPLETED, gone_at=NOW).gone
     assert not job(gone_at=NOW, verdict=FORCE_FAILED).gone
     assert job(verdict=FORCE_FAILED).force_failed
+
+
+def test_where_nothing_is_counted_its_window_is_what_is_known() -> None:
+    asked = {"succeeded": None, "failed": None, "created_at": NOW - 6 * HOUR, "expires_at": NOW + 18 * HOUR}
+    silent = job(**asked)
+    assert (window_part(silent, NOW), window_words(silent, NOW)) == (0.25, "6h of 24h gone")
+    assert done_words(silent) == f"how many of {silent.total:,} is not known"
+    assert window_part(silent, NOW + 30 * HOUR) == 1.0
+    for other in (job(), job(Status.COMPLETED, **asked), job(**asked | {"expires_at": None})):
+        assert (window_part(other, NOW), window_words(other, NOW)) == (None, "")

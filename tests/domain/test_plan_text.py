@@ -106,6 +106,16 @@ def test_a_cancel_states_what_is_billed_and_what_is_kept() -> None:
     )
 
 
+def test_a_cancel_states_what_is_not_counted_before_the_end() -> None:
+    silent = job(id=3, provider="anthropic", account="gemini", succeeded=None, failed=None)
+    assert texts_of(plan(CANCEL, silent))["Kept"] == (
+        "what is finished is billed and kept: not counted by Anthropic before the end"
+    )
+    assert texts_of(plan(CANCEL, job(), silent))["Kept"] == (
+        "42 finished requests, billed; their results can be fetched; not counted by Anthropic before the end"
+    )
+
+
 def test_a_force_fail_states_both_sides() -> None:  # E-1 E-3
     found = texts_of(plan(FORCE_FAIL, job()))
     assert found["Here"] == "marked failed at once, whatever the provider says; it can be undone for a day"

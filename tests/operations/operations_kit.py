@@ -8,7 +8,9 @@ from pathlib import Path
 
 from jobdash.config.settings import Config
 from jobdash.demo.emulator import (
+    ANTHROPIC_KEY,
     GEMINI_KEY,
+    MISTRAL_KEY,
     OPENAI_KEY,
     BatchPlan,
     BatchScript,
@@ -36,25 +38,27 @@ from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.operations.writer_thread import WriterThread
+from jobdash.providers.registry import BUNDLED
 from jobdash.store.records import Intent
 
 WORK_KEY = "sk-canary-work-0123456789"
 KEYS = {"openai": OPENAI_KEY, "gemini": GEMINI_KEY, "work": WORK_KEY}
+ALL_KEYS = KEYS | {"anthropic": ANTHROPIC_KEY, "mistral": MISTRAL_KEY}
 HOUR = 3600.0
 CANCEL = "/v1/batches/*/cancel"
 GEMINI_CANCEL = "*:cancel"
 
 
 def provider_of(account: str) -> str:
-    return "gemini" if account == "gemini" else "openai"
+    return account if account in BUNDLED else "openai"
 
 
 def made_accounts(server: EmulatorServer, keys: dict[str, str | None] | None = None) -> tuple[Account, ...]:
-    """The accounts of a config, all leading to the emulator."""
+    """The accounts of a config, all leading to the emulator; by default those that most tests have."""
     accounts = []
     for name, key in (KEYS if keys is None else keys).items():
         provider = provider_of(name)
-        url = server.gemini_base_url if provider == "gemini" else server.openai_base_url
+        url = getattr(server, f"{provider}_base_url")
         secret = Secret(key) if key else None
         accounts.append(Account(name, provider, f"{name.upper()}_KEY", secret, url))
     return tuple(accounts)
@@ -118,7 +122,7 @@ class World:
             plan=BatchPlan(timing=timing, ending=ending, switches=switches, **plan),  # type: ignore[arg-type]
         )
         self.used.add(account)
-        return self._provider(account).add_batch(script, key=KEYS[account])
+        return self._provider(account).add_batch(script, key=ALL_KEYS[account])
 
     def add_many(self, count: int, account: str = "openai", **settings: object) -> list[str]:
         return [self.add(account, **settings) for _ in range(count)]  # type: ignore[arg-type]
@@ -127,11 +131,12 @@ class World:
         return self.add(account, age=age, running=60.0, **settings)  # type: ignore[arg-type]
 
     def _provider(self, account: str) -> EmulatedProvider:
-        return self.emulator.gemini if account == "gemini" else self.emulator.openai
+        found: EmulatedProvider = getattr(self.emulator, provider_of(account))
+        return found
 
     def forget(self, remote_id: str, account: str = "openai") -> None:
         """Let the provider lose a batch."""
-        assert self._provider(account).remove_batch(remote_id, key=KEYS[account])
+        assert self._provider(account).remove_batch(remote_id, key=ALL_KEYS[account])
 
     def fault(self, effect: Effect, path: str = "*", method: str = "*", **rule: object) -> None:
         self.emulator.faults.add(FaultRule(effect=effect, method=method, path=path, **rule))  # type: ignore[arg-type]

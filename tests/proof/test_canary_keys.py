@@ -31,9 +31,12 @@ OPENAI = f"sk-proj-{CANARY}-abcdefgh"
 GEMINI = f"AIza{CANARY}Gemini0123456789"
 WORK = f"plain.{CANARY}.words"
 """A key of no known shape: only who was told it can know it."""
-ALL = (OPENAI, GEMINI, WORK)
+ANTHROPIC = f"sk-ant-api03-{CANARY}-abcdefgh"
+MISTRAL = f"{CANARY}mistral0123456789abcdefgh"
+ALL = (OPENAI, GEMINI, WORK, ANTHROPIC, MISTRAL)
 ECHO = (
     f"Incorrect API key provided: {OPENAI}, {GEMINI} or {WORK}. Authorization: Bearer {WORK}; "
+    f"x-api-key: {ANTHROPIC}; {MISTRAL}; "
     f'x-goog-api-key: {GEMINI}; see https://api.example/v1?key={WORK}&x=1 and {{"api_key": "{OPENAI}"}}'
 )
 HEADERS = {"x-echo": f"Bearer {OPENAI}", "www-authenticate": f'Bearer realm="{WORK}"'}
@@ -82,7 +85,12 @@ def echoing(server: EmulatorServer) -> None:
         ending=Ending.FAILS,
         line_errors=(LineError(OPENAI, ECHO, 3, param=WORK),),
     )
-    for provider, key in ((emulator.openai, OPENAI), (emulator.gemini, GEMINI)):
+    for provider, key in (
+        (emulator.openai, OPENAI),
+        (emulator.gemini, GEMINI),
+        (emulator.anthropic, ANTHROPIC),
+        (emulator.mistral, MISTRAL),
+    ):
         provider.add_batch(BatchScript(name="runs", plan=plan), key=key)
         provider.add_batch(BatchScript(name=f"named {key}", model=WORK, plan=plan), key=key)
         metadata = {"note": ECHO[:500], "key": WORK}
@@ -104,11 +112,13 @@ def echoing(server: EmulatorServer) -> None:
 def session(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Iterator[Session]:
     folder = tmp_path_factory.mktemp("canary")
     made = Session(folder)
-    with EmulatorServer(Emulator(keys={OPENAI, GEMINI})) as server:
+    with EmulatorServer(Emulator(keys=set(ALL) - {WORK})) as server:
         echoing(server)
         config = folder / "config.toml"
         config.write_text(CONFIG.format(url=server.openai_base_url), "utf-8")
-        env = server.environment(openai_key=OPENAI, gemini_key=GEMINI) | {
+        env = server.environment(
+            openai_key=OPENAI, gemini_key=GEMINI, anthropic_key=ANTHROPIC, mistral_key=MISTRAL
+        ) | {
             "WORK_KEY": WORK,
             "JOBDASH_CONFIG": str(config),
             "JOBDASH_DATABASE": str(folder / "data" / "jobs.db"),

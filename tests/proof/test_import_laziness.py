@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from kit.child_processes import environment
 
-SDKS = {"openai", "google", "httpx2", "stamina"}
+from jobdash.providers.registry import BUNDLED
+
+SDKS = {"openai", "google", "anthropic", "mistralai", "httpx2", "stamina"}
 DATABASE = {"sqlalchemy", "sqlmodel", "pydantic", "alembic"}
 FACES = {"textual", "rich", "click"}
 PRICES = {"genai_prices"}
@@ -111,9 +113,9 @@ def test_what_the_faces_read_and_plan_with_needs_the_standard_library_only(modul
     assert not loaded(f"import {module}") & (SDKS | DATABASE | FACES | SERVER | {"asyncio"})
 
 
-@pytest.mark.parametrize("provider", ["openai", "gemini"])
-def test_one_providers_sdk_does_not_load_the_others(provider: str) -> None:
+@pytest.mark.parametrize("provider", BUNDLED)
+def test_an_adapter_loads_no_sdk_but_its_own(provider: str) -> None:
     found = loaded(f"import jobdash.providers.{provider}.batches")
-    other = {"openai": "google.genai", "gemini": "openai"}[provider]
-    assert other not in found
+    own = {"openai": "openai", "gemini": "google.genai"}.get(provider)
+    assert {"openai", "google.genai", "anthropic", "mistralai"} & found == ({own} if own else set())
     assert not found & (DATABASE - {"pydantic"})

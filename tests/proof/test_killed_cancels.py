@@ -80,7 +80,15 @@ def proof(world: World, fork_server: ForkServer, account: str, point: str, *, to
     in_the_end(world, account, batch, point)
 
 
-@pytest.mark.parametrize(("account", "point"), [("openai", "commit close_cancel"), ("gemini", "request")])
+@pytest.mark.parametrize(
+    ("account", "point"),
+    [
+        ("openai", "commit close_cancel"),
+        ("gemini", "request"),
+        ("anthropic", "answer"),
+        ("mistral", "commit close_cancel"),
+    ],
+)
 def test_a_killed_cancel_is_repaired(world: World, fork_server: ForkServer, account: str, point: str) -> None:
     # A-9 C-8 C-11
     proof(world, fork_server, account, point)

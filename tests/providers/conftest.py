@@ -12,7 +12,7 @@ from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
 from jobdash.domain.account import Account, Secret
 from jobdash.providers.base import Adapter, Submission
 from jobdash.providers.http import Deadlines
-from jobdash.providers.registry import open_adapter
+from jobdash.providers.registry import BUNDLED, open_adapter
 
 CANARY = "sk-canary0123456789canary"
 
@@ -30,18 +30,17 @@ class World:
 
     emulator: Emulator
     clock: ManualClock
-    openai_url: str
-    gemini_url: str
+    urls: dict[str, str]
+    """By provider."""
     key: str = CANARY
 
     def account(self, provider: str, **changes: object) -> Account:
-        url = self.openai_url if provider == "openai" else self.gemini_url
         settings: dict[str, object] = {
             "name": provider,
             "provider": provider,
             "key_env": "SOME_KEY",
             "api_key": Secret(self.key),
-            "base_url": url,
+            "base_url": self.urls[provider],
         }
         return Account(**(settings | changes))  # type: ignore[arg-type]
 
@@ -54,7 +53,8 @@ class World:
 def world() -> Iterator[World]:
     clock = ManualClock()
     with EmulatorServer(Emulator(clock=clock)) as server:
-        yield World(server.emulator, clock, server.openai_base_url, server.gemini_base_url)
+        urls = {name: getattr(server, f"{name}_base_url") for name in BUNDLED}
+        yield World(server.emulator, clock, urls)
 
 
 @pytest.fixture
@@ -63,6 +63,8 @@ def write_batch(tmp_path: Path) -> Callable[[str, int], Path]:
     lines = {
         "openai": '{{"custom_id":"r{0}","method":"POST","url":"/v1/responses","body":{{"model":"m"}}}}',
         "gemini": '{{"key":"r{0}","request":{{"contents":[]}}}}',
+        "anthropic": '{{"custom_id":"r{0}","params":{{"model":"m","max_tokens":9,"messages":[{{}}]}}}}',
+        "mistral": '{{"custom_id":"r{0}","body":{{"messages":[{{}}]}}}}',
     }
 
     def write(provider: str, count: int = 3) -> Path:

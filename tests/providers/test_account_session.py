@@ -469,7 +469,7 @@ async def test_an_account_that_cannot_be_opened() -> None:
         async with AccountSession(Account("work", "openai", "WORK_KEY")):
             pass
     with pytest.raises(ConfigError):
-        async with AccountSession(Account("work", "mistral", "WORK_KEY")):
+        async with AccountSession(Account("work", "bedrock", "WORK_KEY")):
             pass
 
 

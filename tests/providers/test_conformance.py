@@ -13,7 +13,12 @@ from jobdash.providers.conformance import CHECKS, NotConforming, Target, a_list_
 from jobdash.providers.openai.batches import OpenAIBatches
 from jobdash.providers.registry import bundled
 
-UNKNOWN = {"openai": "batch_0123456789abcdef", "gemini": "batches/doesnotexist"}
+UNKNOWN = {
+    "openai": "batch_0123456789abcdef",
+    "gemini": "batches/doesnotexist",
+    "anthropic": "msgbatch_0123456789abcdef",
+    "mistral": "01234567-89ab-cdef-0123-456789abcdef",
+}
 
 
 @pytest.fixture
@@ -37,8 +42,8 @@ def target(
         keys=frozenset({"r0", "r1", "r2"}),
         complete=complete,
         unknown_id=UNKNOWN[name],
-        model="model-x",
-        endpoint="/v1/responses" if name == "openai" else None,
+        model="model-x" if name in {"gemini", "mistral"} else None,
+        endpoint={"openai": "/v1/responses", "mistral": "/v1/chat/completions"}.get(name),
     )
     world.emulator.keys = None
 

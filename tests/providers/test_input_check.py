@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobdash.errors import FileFaults, OverLimit, UsageError
-from jobdash.providers.input_check import FileCheck, input_rules
+from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
 from jobdash.providers.input_parts import InputLimits
 from jobdash.providers.openai.input import OpenAIInput, unknown_endpoint
 from jobdash.providers.registry import bundled
@@ -29,6 +30,15 @@ def openai(key: object = "a", **changes: object) -> dict[str, object]:
 
 def gemini(key: object = "a", **changes: object) -> dict[str, object]:
     return {"key": key, "request": {"contents": []}} | changes
+
+
+def anthropic(key: object = "a", **changes: object) -> dict[str, object]:
+    params = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
+    return {"custom_id": key, "params": params | changes}
+
+
+def mistral(key: object = "a", **changes: object) -> dict[str, object]:
+    return {"custom_id": key, "body": {"messages": [{"role": "user", "content": "x"}]} | changes}
 
 
 @pytest.fixture
@@ -99,22 +109,29 @@ def test_what_is_wrong_in_an_openai_line(write: Any, second: object, what: str) 
         (gemini("a"), "line 2: \"key\" 'a' was used in line 1"),
         (gemini(None), 'line 2: "key"'),
         (gemini("b", request="x"), 'line 2: "request" has to be an object'),
-        (openai("b"), 'line 2: "key"'),
+        (openai("b"), "line 2: the line looks like one for OpenAI, not for Gemini"),
     ],
 )
 def test_what_is_wrong_in_a_gemini_line(write: Any, second: object, what: str) -> None:
     assert what in refused(write(gemini("a"), second), "gemini")
 
 
-def test_a_line_for_the_other_provider_is_told(write: Any) -> None:
-    for line, provider, told in (
-        (openai("a"), "gemini", "OpenAI, not for Gemini"),
-        (gemini("a"), "openai", "Gemini, not for OpenAI"),
-    ):
-        words = refused(write(line), provider)
-        assert words.endswith(f"has to be a text that is not empty; the line looks like one for {told}")
+LINES = {"openai": openai, "gemini": gemini, "anthropic": anthropic, "mistral": mistral}
+
+
+@pytest.mark.parametrize(("made_for", "provider"), list(permutations(LINES, 2)))
+def test_a_line_for_another_provider_is_told_at_once(write: Any, made_for: str, provider: str) -> None:
+    line = LINES[made_for]("a")
+    title, own = bundled()[made_for].title, bundled()[provider].title
+    words = refused(write(line, line), provider)
+    assert f"line 1: the line looks like one for {title}, not for {own}; a line for {own} has" in words
+    assert "line 2" not in words
+
+
+def test_a_line_with_something_left_out_is_nobody_elses(write: Any) -> None:
     assert "looks like" not in refused(write({"request": {}}), "openai")
     assert "looks like" not in refused(write(openai("")), "openai")
+    assert "looks like" not in refused(write({"custom_id": "a", "url": "/v1/x", "body": {}}), "openai")
 
 
 def test_a_byte_order_mark(write: Any) -> None:
@@ -210,7 +227,7 @@ RESULTS = [
 ]
 
 
-@pytest.mark.parametrize("provider", ["openai", "gemini"])
+@pytest.mark.parametrize("provider", LINES)
 @pytest.mark.parametrize("line", RESULTS)
 def test_a_file_of_results_is_one(write: Any, provider: str, line: object) -> None:
     words = refused(write(line, line, line), provider)
@@ -218,12 +235,69 @@ def test_a_file_of_results_is_one(write: Any, provider: str, line: object) -> No
     assert "line 2" not in words
 
 
-@pytest.mark.parametrize("provider", ["openai", "gemini"])
-def test_lines_for_anthropic_are_refused_by_name(write: Any, provider: str) -> None:
-    line = {"custom_id": "a", "params": {"model": "claude", "max_tokens": 5, "messages": []}}
-    words = refused(write(line, line), provider)
-    assert "one for Anthropic" in words
-    assert "line 2" not in words
+@pytest.mark.parametrize(
+    ("second", "what"),
+    [
+        (anthropic("a"), "line 2: \"custom_id\" 'a' was used in line 1"),
+        (anthropic("b c"), 'line 2: "custom_id" has to be 1 to 64 letters'),
+        (anthropic("b" * 65), 'line 2: "custom_id" has to be 1 to 64 letters'),
+        (anthropic("b\n"), 'line 2: "custom_id" has to be 1 to 64 letters'),
+        ({"custom_id": "b", "params": []}, 'line 2: "params" has to be an object'),
+        (anthropic("b", model=None), 'line 2: "params" names no "model"'),
+        (anthropic("b", max_tokens=None), 'line 2: "params.max_tokens"'),
+        (anthropic("b", max_tokens=True), 'line 2: "params.max_tokens"'),
+        (anthropic("b", messages=[]), 'line 2: "params.messages"'),
+        (anthropic("b", stream=True), 'line 2: "params.stream" cannot be true'),
+    ],
+)
+def test_what_is_wrong_in_an_anthropic_line(write: Any, second: object, what: str) -> None:
+    assert what in refused(write(anthropic("a"), second), "anthropic")
+
+
+@pytest.mark.parametrize(
+    ("second", "what"),
+    [
+        (mistral("a", model="m"), "line 2: \"custom_id\" 'a' was used in line 1"),
+        (mistral(None), 'line 2: "custom_id" has to be a text'),
+        ({"custom_id": "b", "body": []}, 'line 2: "body" has to be an object'),
+        (mistral("b", model="n"), "line 2: a file has one model: 'n' here, 'm' in line 1"),
+        (mistral("b", model=5), 'line 2: "body.model"'),
+        (mistral("b", stream=True), 'line 2: "body.stream" cannot be true'),
+    ],
+)
+def test_what_is_wrong_in_a_mistral_line(write: Any, second: object, what: str) -> None:
+    assert what in refused(write(mistral("a", model="m"), second), "mistral")
+
+
+@pytest.mark.parametrize(
+    ("lines", "wishes", "words"),
+    [
+        ([mistral("a")], {}, "wants --model"),
+        ([mistral("a")], {"model": "m"}, None),
+        ([mistral("a", model="m"), mistral("b")], {}, None),
+        ([mistral("a", model="m")], {"model": "n"}, "the lines name the model 'm'"),
+        ([{"custom_id": "a", "body": {"input": "x"}}], {"model": "m"}, "wants --endpoint"),
+        ([{"custom_id": "a", "body": {"input": "x"}}], {"model": "m", "endpoint": "/v1/embeddings"}, None),
+        ([mistral("a")], {"model": "m", "endpoint": "/v1/chat"}, "doubt"),
+        ([mistral("a")], {"model": "m", "tags": {str(n): "x" for n in range(15)}}, "15 tags"),
+    ],
+)
+def test_what_a_mistral_file_leaves_open(
+    write: Any, lines: list[object], wishes: dict[str, Any], words: str | None
+) -> None:
+    rules = input_rules(bundled()["mistral"])
+    check = check_file(write(*lines), "mistral")
+    if words in {None, "doubt"}:
+        assert len(tuple(rules.check_wishes(check, SubmitWishes(**wishes)))) == (words == "doubt")
+        return
+    with pytest.raises(UsageError, match=words):
+        tuple(rules.check_wishes(check, SubmitWishes(**wishes)))
+
+
+def test_an_anthropic_file_may_mix_models(write: Any) -> None:
+    assert check_file(write(anthropic("a"), anthropic("b")), "anthropic").model == "m"
+    mixed = check_file(write(anthropic("a"), anthropic("b", model="n"), anthropic("c")), "anthropic")
+    assert (mixed.requests, mixed.model) == (3, None)
 
 
 @pytest.mark.parametrize("indent", [1, 2, 4, "\t"])

@@ -78,7 +78,7 @@ def test_ours_are_registered_like_any_other_provider() -> None:
     }
     assert entries == BUNDLED
     assert {name: registered()[name] for name in BUNDLED} == bundled()
-    assert find_provider("mistral") is None
+    assert find_provider("bedrock") is None
 
 
 def test_a_provider_that_cannot_be_loaded_is_named_with_its_error(tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_every_capability_that_a_provider_declares_decides_something(name: str) 
 
 
 def test_a_provider_nobody_knows() -> None:
-    with pytest.raises(ConfigError, match="mistral"):
-        open_adapter(Account("work", "mistral", "WORK_KEY", Secret("sk-x")))
+    with pytest.raises(ConfigError, match="bedrock"):
+        open_adapter(Account("work", "bedrock", "WORK_KEY", Secret("sk-x")))
 
 
 @pytest.mark.parametrize(

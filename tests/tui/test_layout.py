@@ -240,6 +240,23 @@ async def test_no_digit_of_the_counts_is_cut(
         assert f"{done:,}/{total:,}" in dash.screen
 
 
+async def test_the_bar_of_what_is_not_counted_is_the_part_of_its_window_that_has_gone(path: Path) -> None:
+    day = 24 * 3600 * 1000
+    rows = [
+        job(
+            1, succeeded=None, failed=None, created_at=now_ms() - day // 4, expires_at=now_ms() + 3 * day // 4
+        )
+    ]
+    async with dashboard(path, [OPENAI], rows=rows, working=False, size=(200, 24)) as dash:
+        row = dash.table.current
+        assert row is not None
+        parts = job_cells.bar(row, 20, UNICODE, now_ms())
+        assert parts == [(UNICODE.dashes * 5, "muted"), (UNICODE.dashes * 15, "track")]
+        assert "—/100" in dash.screen
+        await dash.press("enter")
+        await dash.until(lambda: "6h of 24h gone" in dash.screen)
+
+
 @pytest.mark.parametrize(("env", "ascii_only"), [({"LC_ALL": "C"}, True), ({"LC_ALL": "POSIX"}, True),
                                                  ({"LC_ALL": "C.UTF-8"}, False), ({}, False)])  # fmt: skip
 def test_the_c_locale_has_ascii_only(env: dict[str, str], ascii_only: bool) -> None:

@@ -40,11 +40,11 @@ async def test_no_account(path: Path) -> None:
 
 
 async def test_an_account_without_a_provider_stays_on_a_banner(path: Path) -> None:
-    unusable = (UnusableAccount("lab", "mistral", "no provider 'mistral' is installed"),)
+    unusable = (UnusableAccount("lab", "bedrock", "no provider 'bedrock' is installed"),)
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False, unusable=unusable) as dash:
-        await dash.until(lambda: "account lab is not used: no provider 'mistral'" in dash.line("banner"))
+        await dash.until(lambda: "account lab is not used: no provider 'bedrock'" in dash.line("banner"))
         dash.app.action_doctor()
-        await dash.until(lambda: "not used: no provider 'mistral' is installed" in dash.screen)
+        await dash.until(lambda: "not used: no provider 'bedrock' is installed" in dash.screen)
 
 
 async def test_first_sync_counts_up(path: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_store_of_the_configuration_is_the_store(
 def test_an_account_without_a_provider_is_nothing_to_a_script(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "config.toml").write_text('[accounts.lab]\nprovider = "mistral"\napi_key_env = "LAB_KEY"\n')
+    (tmp_path / "config.toml").write_text('[accounts.lab]\nprovider = "bedrock"\napi_key_env = "LAB_KEY"\n')
     list(track([1], "x"))
     assert Seen(path).counts("x") == ("completed", 1, 1, 0)
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""An emulator of OpenAI's and Gemini's batch APIs on one port of this machine, in memory.
+"""An emulator of the batch APIs of OpenAI, Gemini, Anthropic and Mistral, on one port and in memory.
 
 For the demo, for tests, and to try jobdash (or one's own code) without an account:
 
@@ -20,7 +20,7 @@ from jobdash.demo.emulator.batch_plan import (
     Switches,
     Timing,
 )
-from jobdash.demo.emulator.emulator import GEMINI_KEY, OPENAI_KEY, Emulator
+from jobdash.demo.emulator.emulator import ANTHROPIC_KEY, GEMINI_KEY, MISTRAL_KEY, OPENAI_KEY, Emulator
 from jobdash.demo.emulator.faults import (
     CutBody,
     Delay,
@@ -35,7 +35,9 @@ from jobdash.demo.emulator.server import EmulatorServer
 from jobdash.demo.emulator.timeline import Clock, ManualClock, RealClock, ScaledClock
 
 __all__ = [
+    "ANTHROPIC_KEY",
     "GEMINI_KEY",
+    "MISTRAL_KEY",
     "OPENAI_KEY",
     "BatchFailure",
     "BatchPlan",

@@ -40,8 +40,8 @@ def fill(
         else:
             plan = BatchPlan(answer_size=answer_size)
             script = BatchScript(name=f"batch-{number:05}", total=requests, created_at=created, plan=plan)
-        emulator.openai.add_batch(script)
-        emulator.gemini.add_batch(script)
+        for provider in emulator.providers:
+            provider.add_batch(script)
 
 
 def _script(number: int, created: float, chance: random.Random, running: bool) -> BatchScript:

@@ -27,7 +27,7 @@ class BatchRequests:
     """What came with each inline request of Gemini, and goes back with its response."""
 
     def id(self, index: int) -> str:
-        """The `custom_id` (OpenAI) or `key` (Gemini) of one request."""
+        """The `custom_id` or `key` of one request."""
         return self.ids[index] if self.ids is not None else f"request-{index + 1}"
 
 

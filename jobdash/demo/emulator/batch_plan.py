@@ -88,11 +88,11 @@ class Switches:
 
     cancel: CancelBehaviour = CancelBehaviour.WORKS
     cancel_refusal: int | None = None
-    """The HTTP status that answers a cancel of a finished batch; None is 409 at OpenAI, 400 at Gemini."""
+    """The HTTP status that answers a cancel of a finished batch; None is 409 at OpenAI, 400 elsewhere."""
     words: Mapping[str, str] = field(default_factory=dict)
     """Other status words on the wire, by phase: `{Phase.VALIDATING: "scheduling"}`."""
     null_counts: bool = False
-    """No counts: OpenAI's `request_counts` is null, Gemini's `batchStats` is left out."""
+    """No counts: `request_counts` is null, Gemini's `batchStats` is left out."""
     keep_partial: bool | None = None
     """Whether results survive a cancel or an expiry; None is the provider's habit (OpenAI yes, Gemini no)."""
     shuffled: bool = False
@@ -105,7 +105,12 @@ class Switches:
     odd_keys: bool = False
     """Of the answers the first comes twice, the second under a key that no request has, the third never."""
     results_kept: float | None = None
-    """OpenAI only: so many seconds after a batch has ended its results are deleted, which its files say."""
+    """So many seconds after a batch has ended its results are deleted, which its files say at OpenAI. At
+    Anthropic after its creation; None is 29 days there. Not at Gemini."""
+    nameless_failures: bool = False
+    """Mistral only: failed lines have no `custom_id`."""
+    not_found_for: float = 0.0
+    """Anthropic only: so many seconds from its creation, and again from its end, a batch is not found."""
     detail_objects: bool = False
     """Gemini's errors carry `details`, a list of objects where the SDK expects strings."""
     output_only_in_response: bool = False
@@ -156,5 +161,5 @@ class BatchScript:
     cancelled_at: float | None = None
     """When its cancel was asked for, in seconds since the epoch."""
     inline: bool = False
-    """Gemini only: requests and results are in the batch itself, not in files."""
+    """Gemini and Mistral: requests and results are in the batch itself, not in files."""
     plan: BatchPlan = field(default_factory=BatchPlan)

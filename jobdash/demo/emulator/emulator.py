@@ -1,4 +1,4 @@
-"""The emulator: both providers, one clock, one journal, one set of faults."""
+"""The emulator: all providers, one clock, one journal, one set of faults."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from jobdash.demo.emulator.timeline import BatchSnapshot, Clock, RealClock, Spee
 
 OPENAI_KEY = "sk-emulated-openai"
 GEMINI_KEY = "emulated-gemini"
+ANTHROPIC_KEY = "sk-ant-emulated"
+MISTRAL_KEY = "emulated-mistral"
 HOUR = 3600.0
 _AS_PLANNED = Speed()
 
@@ -67,6 +69,8 @@ class ProviderTraits:
     """Seconds from a batch's creation to its expiry."""
     keeps_partial: bool
     """Whether the results so far survive a cancel or an expiry."""
+    has_files: bool = True
+    """Requests and results are in files, not in the batch itself."""
 
 
 OPENAI = ProviderTraits(
@@ -87,6 +91,25 @@ GEMINI = ProviderTraits(
     result_file=lambda batch_id, _: f"files/batch-{batch_id.removeprefix('batches/')}",
     window=48 * HOUR,
     keeps_partial=False,
+)
+ANTHROPIC = ProviderTraits(
+    batch_prefix="msgbatch_",
+    batch_length=24,
+    file_prefix="",
+    result_roles=(),
+    result_file=lambda batch_id, _: batch_id,
+    window=24 * HOUR,
+    keeps_partial=True,
+    has_files=False,
+)
+MISTRAL = ProviderTraits(
+    batch_prefix="",  # UUIDs, without their dashes
+    batch_length=32,
+    file_prefix="",
+    result_roles=(Role.OUTPUT, Role.ERRORS),
+    result_file=lambda batch_id, role: derived(f"{batch_id}/{role}", 32),
+    window=24 * HOUR,
+    keeps_partial=True,
 )
 
 
@@ -127,7 +150,7 @@ class EmulatedProvider:
 
     def add_batch(self, script: BatchScript, *, key: str | None = None) -> str:
         """Put a batch into an account by a script, and return its id."""
-        input_file = None if script.inline else self.new_file_id()
+        input_file = None if script.inline or not self.traits.has_files else self.new_file_id()
         batch = self.create(self.key if key is None else key, script, BatchRequests(script.total), input_file)
         if input_file is not None:
             self.account(key).files.add(BatchFile(input_file, batch, Role.INPUT))
@@ -218,7 +241,7 @@ class EmulatedProvider:
 
 
 class Emulator:
-    """Both providers with their clock, journal and faults; `EmulatorServer` serves it on a port.
+    """All providers with their clock, journal and faults; `EmulatorServer` serves it on a port.
 
     `keys` are the only API keys accepted (None: any); a batch belongs to the key that made it. `latency` is
     the time every answer takes, in real seconds. Batches move on ``speed`` times as fast as planned, from now
@@ -243,6 +266,18 @@ class Emulator:
         batch_speed = Speed(speed, self.clock.now())
         self.openai = EmulatedProvider(OPENAI, clock=self.clock, ids=ids, key=OPENAI_KEY, speed=batch_speed)
         self.gemini = EmulatedProvider(GEMINI, clock=self.clock, ids=ids, key=GEMINI_KEY, speed=batch_speed)
+        self.anthropic = EmulatedProvider(
+            ANTHROPIC, clock=self.clock, ids=ids, key=ANTHROPIC_KEY, speed=batch_speed
+        )
+
+        self.mistral = EmulatedProvider(
+            MISTRAL, clock=self.clock, ids=ids, key=MISTRAL_KEY, speed=batch_speed
+        )
+
+    @property
+    def providers(self) -> tuple[EmulatedProvider, ...]:
+        """All of them."""
+        return self.openai, self.gemini, self.anthropic, self.mistral
 
     def accepts(self, key: str) -> bool:
         """Whether a request with that key is served."""

@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.requests import Request
 
-from jobdash.demo.emulator import gemini_api, openai_api
+from jobdash.demo.emulator import anthropic_api, gemini_api, mistral_api, openai_api
 from jobdash.demo.emulator.faults import CutBody, Delay, Effect, EmptyJson, ErrorAnswer, MalformedJson, Reset
 from jobdash.demo.emulator.journal import JournalEntry, key_label
-from jobdash.demo.emulator.web import ApiError, gemini_form, openai_form
+from jobdash.demo.emulator.web import (
+    ApiError,
+    JsonObject,
+    anthropic_form,
+    gemini_form,
+    mistral_form,
+    openai_form,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,12 +45,23 @@ LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
+class _Api:
+    """One provider's API."""
+
+    app: ASGIApp
+    presented_key: Callable[[Request], str]
+    form: Callable[[ApiError], JsonObject]
+    wrong_key: str | None
+    """The code of a 401, which mostly is a wrong key."""
+
+
+@dataclass(frozen=True, slots=True)
 class _RequestLine:
     """A request that has arrived completely."""
 
     request: Request
     body: bytes
-    gemini: bool
+    api: _Api
     key: str
 
 
@@ -62,21 +80,41 @@ class FaultMiddleware:
     def __init__(self, emulator: Emulator, reset: ResetConnection) -> None:
         self._emulator = emulator
         self._reset = reset
-        self._openai: ASGIApp = openai_api.openai_app(emulator.openai, emulator.accepts)
-        self._gemini: ASGIApp = gemini_api.gemini_app(emulator.gemini, emulator.accepts)
+        accepts = emulator.accepts
+        self._openai = _Api(
+            openai_api.openai_app(emulator.openai, accepts),
+            openai_api.presented_key,
+            openai_form,
+            "invalid_api_key",
+        )
+        self._gemini = _Api(
+            gemini_api.gemini_app(emulator.gemini, accepts),
+            gemini_api.presented_key,
+            gemini_form,
+            "API_KEY_INVALID",
+        )
+        self._anthropic = _Api(
+            anthropic_api.anthropic_app(emulator.anthropic, accepts),
+            anthropic_api.presented_key,
+            anthropic_form,
+            "authentication_error",
+        )
+        self._mistral = _Api(
+            mistral_api.mistral_app(emulator.mistral, accepts), openai_api.presented_key, mistral_form, None
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request, apply it and answer it, unless a fault prevents that."""
-        call = await _read(scope, receive)
+        call = await self._read(scope, receive)
         effect = self._emulator.faults.effect_on(call.request.method, call.request.url.path, call.key)
         early, late = _pauses(effect)
         await asyncio.sleep(self._emulator.latency + early)
         applied = not isinstance(effect, ErrorAnswer) and effect != Reset(applied=False)
         reply: _Response | None = None
         if isinstance(effect, ErrorAnswer):
-            reply = _fault_answer(effect, gemini=call.gemini)
+            reply = _fault_answer(effect, call.api)
         elif applied:
-            reply = await _ask(self._gemini if call.gemini else self._openai, call)
+            reply = await _ask(call)
         if isinstance(effect, Reset):
             reply = None
 
@@ -87,6 +125,23 @@ class FaultMiddleware:
         else:
             await asyncio.sleep(late)
             await _send(reply, effect, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> _RequestLine:
+        request = Request(scope, receive)
+        api = self._api(request)
+        return _RequestLine(request, await request.body(), api, api.presented_key(request))
+
+    def _api(self, request: Request) -> _Api:
+        """The API that is meant; `/v1/files` and the like are told apart by the way the key is sent."""
+        if request.url.path.startswith("/mistral/"):
+            return self._mistral
+        if anthropic_api.is_meant(request):
+            return self._anthropic
+        if request.url.path.startswith(("/v1beta/", "/upload/", "/download/")) or gemini_api.presented_key(
+            request
+        ):
+            return self._gemini
+        return self._openai
 
     def _note(self, call: _RequestLine, effect: Effect | None, *, applied: bool, status: int | None) -> None:
         entry = JournalEntry(
@@ -103,20 +158,7 @@ class FaultMiddleware:
         self._emulator.journal.add(entry)
 
 
-async def _read(scope: Scope, receive: Receive) -> _RequestLine:
-    request = Request(scope, receive)
-    gemini = _is_gemini(request)
-    key = gemini_api.presented_key(request) if gemini else openai_api.presented_key(request)
-    return _RequestLine(request, await request.body(), gemini, key)
-
-
-def _is_gemini(request: Request) -> bool:
-    """Both have `/v1/files` and `/v1/batches`: only the way the key is sent distinguishes them."""
-    by_path = request.url.path.startswith(("/v1beta/", "/upload/", "/download/"))
-    return by_path or gemini_api.presented_key(request) != ""
-
-
-async def _ask(app: ASGIApp, call: _RequestLine) -> _Response:
+async def _ask(call: _RequestLine) -> _Response:
     """The API's own answer."""
     unread = [{"type": "http.request", "body": call.body, "more_body": False}]
     status = 0
@@ -134,7 +176,7 @@ async def _ask(app: ASGIApp, call: _RequestLine) -> _Response:
         else:
             body.extend(message.get("body", b""))
 
-    await app(dict(call.request.scope), receive, send)
+    await call.api.app(dict(call.request.scope), receive, send)
     return _Response(status, tuple(headers), bytes(body))
 
 
@@ -145,15 +187,15 @@ def _pauses(effect: Effect | None) -> tuple[float, float]:
     return (0.0, effect.seconds) if effect.applied_first else (effect.seconds, 0.0)
 
 
-def _fault_answer(answer: ErrorAnswer, *, gemini: bool) -> _Response:
+def _fault_answer(answer: ErrorAnswer, api: _Api) -> _Response:
     """The answer of a fault."""
     body = answer.body
     if body is None:
         code = answer.code
-        if answer.status == 401 and code is None:  # what a 401 mostly is: a wrong key
-            code = "API_KEY_INVALID" if gemini else "invalid_api_key"
+        if answer.status == 401 and code is None:
+            code = api.wrong_key
         error = ApiError(answer.status, f"The emulator was told to answer {answer.status}.", code=code)
-        body = json.dumps(gemini_form(error) if gemini else openai_form(error))
+        body = json.dumps(api.form(error))
     headers = {"content-type": "application/json", **answer.all_headers()}
     return _Response(
         answer.status,

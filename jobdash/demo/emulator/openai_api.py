@@ -115,7 +115,7 @@ def _parse(line: bytes) -> dict[str, object] | None:
 
 def openai_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:
     """The application; `accepts` decides which keys are good."""
-    api = _OpenAI(provider, accepts)
+    api = OpenAIHandlers(provider, accepts)
     routes = [
         Route("/v1/models", api.list_models),
         Route("/v1/files", api.list_files, methods=["GET"]),
@@ -137,20 +137,22 @@ def presented_key(request: Request) -> str:
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
-class _OpenAI:
-    """The handlers."""
+class OpenAIHandlers:
+    """The handlers; those of files are another API's as well, which shows them in its own way."""
 
     def __init__(self, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> None:
         self._provider = provider
         self._accepts = accepts
 
     async def list_models(self, request: Request) -> Response:
-        self._account(request)
+        """The models."""
+        self.account(request)
         models = [{"id": name, "object": "model", "created": 0, "owned_by": "emulator"} for name in MODELS]
         return JSONResponse({"object": "list", "data": models})
 
     async def create_file(self, request: Request) -> Response:
-        account = self._account(request)
+        """Upload a file."""
+        account = self.account(request)
         async with request.form() as form:
             sent, purpose = form.get("file"), form.get("purpose")
             if not isinstance(sent, UploadFile):
@@ -166,10 +168,19 @@ class _OpenAI:
             purpose=purpose,
         )
         account.files.add(file)
-        return JSONResponse(file_json(self._provider, file, content))
+        return JSONResponse(self.file_shown(file, content))
+
+    def file_shown(self, file: UploadedFile | BatchFile, content: bytes) -> JsonObject:
+        """The file object."""
+        return file_json(self._provider, file, content)
+
+    def file_content(self, file: UploadedFile | BatchFile) -> bytes | None:
+        """The bytes of a file; None for one its batch has not made."""
+        return file_content(self._provider, file)
 
     async def list_files(self, request: Request) -> Response:
-        account = self._account(request)
+        """Files, newest first."""
+        account = self.account(request)
         limit = read_number(request, "limit", default=10_000, highest=10_000)
         purpose, after = request.query_params.get("purpose"), request.query_params.get("after")
         shown: list[JsonObject] = []
@@ -182,18 +193,22 @@ class _OpenAI:
         return JSONResponse(_list(shown[:limit], has_more=len(shown) > limit))
 
     async def get_file(self, request: Request) -> Response:
-        return JSONResponse(file_json(self._provider, *self._file(request)))
+        """One file."""
+        return JSONResponse(self.file_shown(*self._file(request)))
 
     async def delete_file(self, request: Request) -> Response:
+        """Delete a file."""
         file, _ = self._file(request)
-        self._account(request).files.remove(file.id)
+        self.account(request).files.remove(file.id)
         return JSONResponse({"id": file.id, "object": "file", "deleted": True})
 
     async def get_content(self, request: Request) -> Response:
+        """What is in a file."""
         return Response(self._file(request)[1], media_type="application/octet-stream")
 
     async def create_batch(self, request: Request) -> Response:
-        account = self._account(request)
+        """Make a batch of an uploaded file."""
+        account = self.account(request)
         wanted = await read_object(request)
         file = account.files.get(_text(wanted, "input_file_id"))
         content = None if file is None else file_content(self._provider, file)
@@ -242,7 +257,8 @@ class _OpenAI:
         return 0 if content is None or refused else _tokens(content)
 
     async def list_batches(self, request: Request) -> Response:
-        batches = self._account(request).batches
+        """Batches, newest first."""
+        batches = self.account(request).batches
         limit = read_number(request, "limit", default=20, highest=100)
         cursor = request.query_params.get("after")
         repeats = self._provider.listing.repeat_page
@@ -254,17 +270,19 @@ class _OpenAI:
         return JSONResponse(_list(shown, has_more=page.has_more or (repeats and bool(shown))))
 
     async def get_batch(self, request: Request) -> Response:
-        return JSONResponse(batch_json(self._provider, self._batch(request)))
+        """One batch."""
+        return JSONResponse(batch_json(self._provider, self.batch(request)))
 
     async def cancel_batch(self, request: Request) -> Response:
-        batch = self._batch(request)
+        """Note a cancel; refused for a batch that has ended."""
+        batch = self.batch(request)
         if not self._provider.ask_cancel(batch):
             status = self._provider.switches_of(batch).cancel_refusal or 409
             word = batch_json(self._provider, batch)["status"]
             raise ApiError(status, f"Cannot cancel a batch with status '{word}'.")
         return JSONResponse(batch_json(self._provider, batch))
 
-    def _account(self, request: Request) -> EmulatedAccount:
+    def account(self, request: Request) -> EmulatedAccount:
         """The account of the presented key; 401 without one that is accepted."""
         key = presented_key(request)
         if not key:
@@ -277,9 +295,10 @@ class _OpenAI:
             raise ApiError(401, f"Incorrect API key provided: {shown}.", code="invalid_api_key")
         return self._provider.account(key)
 
-    def _batch(self, request: Request) -> Batch:
+    def batch(self, request: Request) -> Batch:
+        """The batch of the path, in the key's account."""
         batch_id = request.path_params["id"]
-        batch = self._account(request).batches.get(batch_id)
+        batch = self.account(request).batches.get(batch_id)
         if batch is None:
             raise ApiError(404, f"No batch found with id '{batch_id}'.")
         return batch
@@ -287,8 +306,8 @@ class _OpenAI:
     def _file(self, request: Request) -> tuple[UploadedFile | BatchFile, bytes]:
         """A file that exists, and its content."""
         file_id = request.path_params["id"]
-        file = self._account(request).files.get(file_id)
-        content = None if file is None else file_content(self._provider, file)
+        file = self.account(request).files.get(file_id)
+        content = None if file is None else self.file_content(file)
         if file is None or content is None:
             raise ApiError(404, f"No such File object: {file_id}", param="id")
         return file, content

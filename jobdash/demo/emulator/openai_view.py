@@ -31,10 +31,11 @@ def _results(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switch
     for outcome in batch.answers(snapshot, switches):
         answered = outcome.failure is None and not outcome.expired
         if answered == (role is Role.OUTPUT):
-            yield _line(batch, outcome, switches)
+            yield result_line(batch, outcome, switches)
 
 
-def _line(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
+def result_line(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
+    """The line of one outcome, of either file."""
     custom_id = outcome.key or batch.requests.id(outcome.index)
     response: JsonObject | None = None
     if not outcome.expired:

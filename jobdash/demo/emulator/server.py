@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
-from jobdash.demo.emulator.emulator import GEMINI_KEY, OPENAI_KEY, Emulator
+from jobdash.demo.emulator.emulator import Emulator
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,13 +47,28 @@ class EmulatorServer:
         """What the Gemini client wants as `base_url`; it adds the version itself."""
         return self.url
 
-    def environment(self, *, openai_key: str = OPENAI_KEY, gemini_key: str = GEMINI_KEY) -> dict[str, str]:
-        """The environment variables that lead both SDKs here."""
+    @property
+    def anthropic_base_url(self) -> str:
+        """What the Anthropic client wants as `base_url`; it adds the version itself."""
+        return self.url
+
+    @property
+    def mistral_base_url(self) -> str:
+        """What the Mistral client wants as `server_url`: a place of its own, as its paths are OpenAI's."""
+        return f"{self.url}/mistral"
+
+    def environment(self, **keys: str) -> dict[str, str]:
+        """The environment variables that lead every SDK here; ``openai_key=…`` and so on are other keys."""
+        emulator = self.emulator
         return {
-            "OPENAI_API_KEY": openai_key,
+            "OPENAI_API_KEY": keys.get("openai_key", emulator.openai.key),
             "OPENAI_BASE_URL": self.openai_base_url,
-            "GEMINI_API_KEY": gemini_key,
+            "GEMINI_API_KEY": keys.get("gemini_key", emulator.gemini.key),
             "GOOGLE_GEMINI_BASE_URL": self.gemini_base_url,
+            "ANTHROPIC_API_KEY": keys.get("anthropic_key", emulator.anthropic.key),
+            "ANTHROPIC_BASE_URL": self.anthropic_base_url,
+            "MISTRAL_API_KEY": keys.get("mistral_key", emulator.mistral.key),
+            "MISTRAL_SERVER_URL": self.mistral_base_url,
         }
 
     def start(self) -> None:

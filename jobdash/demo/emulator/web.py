@@ -1,4 +1,4 @@
-"""Requests, errors and JSON lines, as both APIs have them."""
+"""Requests, errors and JSON lines, as the APIs have them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ _STATUS_WORDS: Final = {
 class ApiError(Exception):
     """A request is refused: an HTTP status and the provider's own sentence.
 
-    `code` is OpenAI's `code`, or Gemini's `reason`; `status_word` overrides Gemini's word for the status.
+    `code` is OpenAI's `code`, Gemini's `reason`, or Anthropic's `type`; `status_word` overrides Gemini's word
+    for the status.
     """
 
     def __init__(
@@ -86,6 +87,37 @@ def gemini_form(error: ApiError) -> JsonObject:
             }
         ]
     return {"error": body}
+
+
+_ANTHROPIC_KINDS: Final = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+def anthropic_form(error: ApiError) -> JsonObject:
+    """The body of an error at Anthropic."""
+    other = "api_error" if error.status >= 500 else "invalid_request_error"
+    kind = error.code or _ANTHROPIC_KINDS.get(error.status, other)
+    return {
+        "type": "error",
+        "error": {"type": kind, "message": error.message},
+        "request_id": "req_emulated",
+    }
+
+
+def mistral_form(error: ApiError) -> JsonObject:
+    """The body of an error at Mistral."""
+    if error.status == 401:
+        return {"detail": "Unauthorized"}
+    kind = "server_error" if error.status >= 500 else "invalid_request_error"
+    return {"object": "error", "message": error.message, "type": kind, "param": None, "code": error.code}
 
 
 def to_jsonl(objects: Iterable[JsonObject], switches: Switches) -> bytes:

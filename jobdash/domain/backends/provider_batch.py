@@ -253,8 +253,10 @@ def _partial(plan: Plan) -> Note:
     finished = sum(decision.job.done or 0 for decision in plan.acting)
     keeping = {decision.job.provider for decision in plan.acting if decision.job.done}
     losing = [plan.providers[name] for name in keeping if _loses_results(plan, name)]
+    silent = _without_progress(plan)
     if not finished:
-        return Note("Kept", "nothing is finished yet; requests under way may still be billed")
+        nothing = "nothing is finished yet; requests under way may still be billed"
+        return Note("Kept", f"what is finished is billed and kept: {silent}" if silent else nothing)
     titles = " and ".join(sorted(info.title for info in losing))
     if len(losing) == len(keeping):
         promises = "promises" if len(losing) == 1 else "promise"
@@ -265,7 +267,15 @@ def _partial(plan: Plan) -> Note:
     text = f"{finished:,} finished requests, billed; their results can be fetched"
     if losing:
         text += f", except {titles}'s"
-    return Note("Kept", text)
+    return Note("Kept", f"{text}; {silent}" if silent else text)
+
+
+def _without_progress(plan: Plan) -> str:
+    """Return which providers of a plan do not count what is done; empty for none."""
+    names = {decision.job.provider for decision in plan.acting if decision.job.done is None}
+    infos = [info for name in names if (info := plan.providers.get(name)) is not None]
+    titles = " and ".join(sorted(each.title for each in infos if not each.capabilities.reports_progress))
+    return f"not counted by {titles} before the end" if titles else ""
 
 
 def _loses_results(plan: Plan, provider: str) -> bool:

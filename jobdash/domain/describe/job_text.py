@@ -36,6 +36,24 @@ def left(row: JobRow, now: int) -> str:
     return "" if ms is None else f"~{short_span(ms)}"
 
 
+def window_part(row: JobRow, now: int) -> float | None:
+    """Return how much of its window an unfinished batch has used, of 1, where its provider counts nothing.
+
+    None where requests are counted, or where the window is not known.
+    """
+    if row.terminal or row.gone or row.done is not None or row.expires_at is None:
+        return None
+    window = row.expires_at - row.created_at
+    return min(1.0, max(0.0, (now - row.created_at) / window)) if window > 0 else None
+
+
+def window_words(row: JobRow, now: int) -> str:
+    """Return ``3h of 24h gone`` where `window_part` knows a part; else an empty text."""
+    if row.expires_at is None or window_part(row, now) is None:
+        return ""
+    return f"{short_span(now - row.created_at)} of {short_span(row.expires_at - row.created_at)} gone"
+
+
 def expires_in(row: JobRow, now: int) -> str:
     """Return ``expires in 21h`` for an unfinished job with a deadline, else an empty text."""
     if row.terminal or row.expires_at is None:
@@ -45,7 +63,9 @@ def expires_in(row: JobRow, now: int) -> str:
 
 
 def done_words(row: JobRow, word: str = "done") -> str:
-    """Return how many requests or items are done: ``25 of 100 done``."""
+    """Return how many requests or items are done: ``25 of 100 done``; no 0 where none are counted."""
+    if row.done is None and row.total is not None:
+        return f"how many of {row.total:,} is not known"
     return f"{row.done or 0:,} {word}" if row.total is None else f"{row.done or 0:,} of {row.total:,} {word}"
 
 

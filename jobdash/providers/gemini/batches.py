@@ -19,12 +19,12 @@ from jobdash.domain.account import Account
 from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import Clock, system_clock
-from jobdash.errors import BadResponse, InvalidRequest, NotFound, Unavailable
+from jobdash.errors import InvalidRequest, NotFound, Unavailable
 from jobdash.providers.base import FilePage, RemotePage, Submission
 from jobdash.providers.gemini.info import INFO
 from jobdash.providers.gemini.inline import OperationReader
 from jobdash.providers.http import Deadlines, opened
-from jobdash.providers.http_adapter import HttpAdapter, created
+from jobdash.providers.http_adapter import HttpAdapter, created, expected
 from jobdash.providers.json_values import (
     items,
     mapping,
@@ -140,10 +140,7 @@ class GeminiBatches(HttpAdapter):
         value = reader.rest()
         if (refused := answered_error(value)) is not None:
             raise refused
-        job = read_job(value)
-        if job.remote_id != remote_id:
-            raise BadResponse(f"asked for {remote_id}, the provider answered {job.remote_id}")
-        return job
+        return expected(read_job(value), remote_id)
 
     async def cancel(self, remote_id: str) -> None:
         """Ask for a cancel; the provider answers nothing, and knows no word for a cancel under way."""

@@ -18,7 +18,7 @@ from jobdash.domain.status import TERMINAL, Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import FilePage, RemotePage, Submission
 from jobdash.providers.http import opened
-from jobdash.providers.http_adapter import HttpAdapter, created
+from jobdash.providers.http_adapter import HttpAdapter, created, expected
 from jobdash.providers.json_values import (
     NOT_JSON,
     error_words,
@@ -118,7 +118,7 @@ class OpenAIBatches(HttpAdapter):
 
     async def get(self, remote_id: str) -> RemoteJob:
         """Return one batch."""
-        return _expected(read_job(await self._http.ask(self._client.batches.retrieve(remote_id))), remote_id)
+        return expected(read_job(await self._http.ask(self._client.batches.retrieve(remote_id))), remote_id)
 
     async def cancel(self, remote_id: str) -> RemoteJob | None:
         """Ask for a cancel; the batch is ``cancelling`` for up to ten minutes, and may still complete.
@@ -126,7 +126,7 @@ class OpenAIBatches(HttpAdapter):
         None for a yes without the batch, which compatible servers answer.
         """
         answered = await self._http.ask(self._client.batches.cancel(remote_id))
-        return None if _plain_yes(answered) else _expected(read_job(answered), remote_id)
+        return None if _plain_yes(answered) else expected(read_job(answered), remote_id)
 
     async def delete(self, remote_id: str) -> None:
         """Refuse: OpenAI has no call that removes a batch, only its files can go."""
@@ -284,12 +284,6 @@ def _page(value: object) -> RemotePage:
     if more and cursor is None:
         raise BadResponse("the list promises more after an empty page, and does not say where")
     return RemotePage((), cursor if more else None)
-
-
-def _expected(job: RemoteJob, remote_id: str) -> RemoteJob:
-    if job.remote_id != remote_id:
-        raise BadResponse(f"asked for {remote_id}, the provider answered {job.remote_id}")
-    return job
 
 
 def _counts(counts: Mapping[str, object]) -> tuple[int | None, int | None, int | None]:

@@ -8,7 +8,7 @@ from jobdash.providers.base import ResultLine
 from jobdash.providers.json_values import items, mapping, text, whole
 from jobdash.providers.results import Completion, answer, remote_error, unwrapped
 
-_CUT_OFF = frozenset({"length", "content_filter", "max_output_tokens", "max_tokens"})
+_CUT_OFF = frozenset({"length", "content_filter", "max_output_tokens", "max_tokens", "model_length"})
 """Finish reasons of answers that are not whole."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, QUEUED_HERE, Status
+from jobdash.domain.time import MINUTE
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
@@ -29,6 +30,11 @@ _DOUBLE = statement("double_of_job")
 _DELETE_ITEMS = statement("delete_items")
 _MOVE_INTENTS = statement("move_intents")
 _DELETE_JOB = statement("delete_job")
+_BATCHES_LIKE = statement("batches_like_submit")
+_RIVALS = statement("rivals_of_submit")
+_CLOCKS_APART_MS = 2 * MINUTE
+"""How far a server's clock may be from ours where a batch is found by its time alone: little, as a wrong
+batch is worse than none."""
 
 
 class SubmitWrites(SnapshotWrites):
@@ -105,6 +111,18 @@ class SubmitWrites(SnapshotWrites):
         """
         with self._transaction() as connection:
             _SHORTEN_INTENT.run(connection, intent_key=intent_id, until=until)
+
+    def batches_like(self, intent: Intent) -> tuple[tuple[str, ...], int]:
+        """Return what may be the batch of a submit whose provider keeps no key, and its rivals.
+
+        That is the remote ids of batches with its number of requests, made while it was under way and of no
+        other submit; and how many other submits without an answer may have made them.
+        """
+        span = {"since": intent.opened_at - _CLOCKS_APART_MS, "until": intent.deadline + _CLOCKS_APART_MS}
+        with self._transaction() as connection:
+            found = _BATCHES_LIKE.run(connection, job_key=intent.job_id, **span).fetchall()
+            (rivals,) = _RIVALS.run(connection, job_key=intent.job_id, **span).fetchone()
+            return tuple(remote_id for (remote_id,) in found), rivals
 
     def leave_unconfirmed(self, intent_id: int, reason: str, *, action: str = "reconcile") -> JobRow | None:
         """End a submit whose result is unknown; a sync that finds its key confirms it later."""

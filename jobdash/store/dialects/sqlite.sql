@@ -139,6 +139,12 @@ UPDATE intent SET job_id=:target_key WHERE intent.job_id = :job_key;
 -- user_of_file
 SELECT user.public_id FROM job AS mine JOIN job AS user INDEXED BY job_unfinished ON user.origin = mine.origin AND user.provider = mine.provider AND user.id <> mine.id WHERE mine.id = :job_key AND user.remote_status <> 'cancelled' AND user.remote_status <> 'completed' AND user.remote_status <> 'expired' AND user.remote_status <> 'failed' AND user.gone_at IS NULL AND EXISTS (SELECT 1 FROM json_each(user.files) AS file WHERE file.value = :file) LIMIT 1;
 
+-- batches_like_submit
+SELECT found.remote_id FROM job AS mine JOIN job AS found ON found.id > mine.id AND found.origin = mine.origin AND found.provider = mine.provider AND found.total = mine.total WHERE mine.id = :job_key AND found.submit_key IS NULL AND found.remote_id IS NOT NULL AND found.created_at BETWEEN :since AND :until ORDER BY found.id;
+
+-- rivals_of_submit
+SELECT count(*) FROM job AS mine JOIN job AS rival INDEXED BY job_unfinished ON rival.origin = mine.origin AND rival.provider = mine.provider AND rival.total = mine.total AND rival.id <> mine.id WHERE mine.id = :job_key AND rival.remote_status <> 'cancelled' AND rival.remote_status <> 'completed' AND rival.remote_status <> 'expired' AND rival.remote_status <> 'failed' AND rival.submit_key IS NOT NULL AND rival.remote_id IS NULL AND EXISTS (SELECT 1 FROM intent WHERE intent.job_id = rival.id AND intent.kind = 'submit' AND intent.deadline >= :since AND intent.opened_at <= :until);
+
 -- add_account
 INSERT INTO account (name, provider) VALUES (:name, :provider) ON CONFLICT DO NOTHING;
 

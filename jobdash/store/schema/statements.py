@@ -233,6 +233,7 @@ _this_intent = _intents.c.id == bindparam("intent_key")
 _open = _intents.c.closed_at.is_(None)
 _columns = [_intents.c[name] for name in INTENT_COLUMNS]
 _user_unfinished = UNFINISHED_REMOTELY.replace("remote_status", "user.remote_status")
+_rival_unfinished = UNFINISHED_REMOTELY.replace("remote_status", "rival.remote_status")
 
 _INTENTS: dict[str, ClauseElement] = {
     "insert_intent": _insert(
@@ -271,6 +272,21 @@ _INTENTS: dict[str, ClauseElement] = {
         " ON user.origin = mine.origin AND user.provider = mine.provider AND user.id <> mine.id"
         f" WHERE mine.id = :job_key AND {_user_unfinished} AND user.gone_at IS NULL"
         " AND EXISTS (SELECT 1 FROM json_each(user.files) AS file WHERE file.value = :file) LIMIT 1"
+    ),
+    # What was known when the submit began is older than its batch.
+    "batches_like_submit": text(
+        "SELECT found.remote_id FROM job AS mine JOIN job AS found ON found.id > mine.id"
+        " AND found.origin = mine.origin AND found.provider = mine.provider AND found.total = mine.total"
+        " WHERE mine.id = :job_key AND found.submit_key IS NULL AND found.remote_id IS NOT NULL"
+        " AND found.created_at BETWEEN :since AND :until ORDER BY found.id"
+    ),
+    "rivals_of_submit": text(
+        "SELECT count(*) FROM job AS mine JOIN job AS rival INDEXED BY job_unfinished"
+        " ON rival.origin = mine.origin AND rival.provider = mine.provider AND rival.total = mine.total"
+        f" AND rival.id <> mine.id WHERE mine.id = :job_key AND {_rival_unfinished}"
+        " AND rival.submit_key IS NOT NULL AND rival.remote_id IS NULL"
+        " AND EXISTS (SELECT 1 FROM intent WHERE intent.job_id = rival.id AND intent.kind = 'submit'"
+        " AND intent.deadline >= :since AND intent.opened_at <= :until)"
     ),
 }
 

@@ -96,10 +96,15 @@ def _number(number: int | None, width: int) -> str:
 
 
 def bar(row: JobRow, width: int, symbols: Symbols, now: int | None = None) -> list[Piece]:
-    """Return a progress bar in exactly ``width`` cells, to half a cell."""
+    """Return a progress bar in exactly ``width`` cells, to half a cell.
+
+    Where nothing is counted, dashes: bright ones for the part of its window that has gone.
+    """
     if row.total is None or row.done is None or row.total <= 0:
         if row.unfinished:
-            return [(symbols.dashes * width, "track")]
+            gone = round(width * ((None if now is None else job_text.window_part(row, now)) or 0))
+            parts = ((symbols.dashes * gone, "muted"), (symbols.dashes * (width - gone), "track"))
+            return [(dashes, style) for dashes, style in parts if dashes]
         filled = width if row.status is Status.COMPLETED else 0
         halves = filled * 2
     else:

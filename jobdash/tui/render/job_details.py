@@ -176,6 +176,8 @@ def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: st
     if row.total and row.done is not None:
         counts += f"  {row.done * 100 // row.total}%"
     words = [(f"  {counts}", "text")]
+    if gone := job_text.window_words(row, now):
+        words.append((f"  {gone}", "muted"))
     if row.failed:
         words.append((f"  {row.failed:,} failed", "error"))
     if rate := _rate(row, now):

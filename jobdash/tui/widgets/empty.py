@@ -71,9 +71,10 @@ def _listed(health: AccountHealth | None) -> bool:
 
 
 def _no_account(config: Config) -> Words:
+    first, *others = account_variables()
     return "No account yet", [
-        "",
-        "   or   ".join(f"export {name}=…" for name in account_variables()),
+        f"export {first}=…",
+        f"or {', '.join(others)}",
         "then start jobdash again",
         "",
         "or try   jobdash demo   ·   what is missing:   jobdash doctor",

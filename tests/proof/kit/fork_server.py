@@ -103,7 +103,7 @@ async def _work(task: Task) -> dict[str, Any]:
         if task.action == "split":
             account = config.account(task.account)
             assert account is not None
-            model = "gemini-x" if account.provider == "gemini" else None
+            model = "model-x" if account.provider in {"gemini", "mistral"} else None
             wanted = order(
                 Path(task.file), replace(account, max_requests=1), name="split", model=model, split=True
             )
@@ -112,7 +112,7 @@ async def _work(task: Task) -> dict[str, Any]:
         if task.action == "submit":
             account = config.account(task.account)
             assert account is not None
-            model = "gemini-x" if account.provider == "gemini" else None
+            model = "model-x" if account.provider in {"gemini", "mistral"} else None
             wanted = order(Path(task.file), account, name="submitted", model=model)
             done = await submit(wanted, accounts[task.account], work)
             return {"end": done.end.name, "reason": done.reason}

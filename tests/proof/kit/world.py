@@ -14,7 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from jobdash.demo.emulator import (
+    ANTHROPIC_KEY,
     GEMINI_KEY,
+    MISTRAL_KEY,
     OPENAI_KEY,
     BatchPlan,
     BatchScript,
@@ -43,13 +45,33 @@ from jobdash.store.owner import Owner
 from kit.child_processes import TIMEOUT_S
 from kit.tasks import Task
 
-KEYS = {"openai": OPENAI_KEY, "gemini": GEMINI_KEY}
+KEYS = {
+    "openai": OPENAI_KEY,
+    "gemini": GEMINI_KEY,
+    "anthropic": ANTHROPIC_KEY,
+    "mistral": MISTRAL_KEY,
+}
 MINUTE = 60.0
 HOUR = 60 * MINUTE
-CREATE = {"openai": ("POST", "/v1/batches"), "gemini": ("POST", "*:batchGenerateContent")}
-CANCEL = {"openai": ("POST", "/v1/batches/*/cancel"), "gemini": ("POST", "*/batches/*:cancel")}
+CREATE = {
+    "openai": ("POST", "/v1/batches"),
+    "gemini": ("POST", "*:batchGenerateContent"),
+    "anthropic": ("POST", "/v1/messages/batches"),
+    "mistral": ("POST", "/mistral/v1/batch/jobs"),
+}
+CANCEL = {
+    "openai": ("POST", "/v1/batches/*/cancel"),
+    "gemini": ("POST", "*/batches/*:cancel"),
+    "anthropic": ("POST", "/v1/messages/batches/*/cancel"),
+    "mistral": ("POST", "/mistral/v1/batch/jobs/*/cancel"),
+}
 CONTENT = {"openai": ("GET", "/v1/files/*/content"), "gemini": ("GET", "*:download")}
-UPLOAD = {"openai": ("POST", "/v1/files"), "gemini": ("POST", "/upload/*")}
+UPLOAD = {
+    "openai": ("POST", "/v1/files"),
+    "gemini": ("POST", "/upload/*"),
+    "mistral": ("POST", "/mistral/v1/files"),
+}
+"""Anthropic's requests go with the creation."""
 
 
 class WatchedJournal(Journal):
@@ -99,7 +121,7 @@ class WatchedFaults(Faults):
 
 
 class World:
-    """Both providers, one store, one clock."""
+    """The providers, one store, one clock."""
 
     def __init__(self, folder: Path, template: Path, clock: ManualClock | RealClock | None = None) -> None:
         self.folder = folder
@@ -141,7 +163,7 @@ class World:
         return self._provider(account).add_batch(script, key=KEYS[account])
 
     def _provider(self, account: str) -> Any:
-        return self.emulator.gemini if account == "gemini" else self.emulator.openai
+        return getattr(self.emulator, account)
 
     def fault(self, effect: Effect, method: str, path: str) -> None:
         self.faults.add(FaultRule(effect=effect, method=method, path=path))
@@ -176,8 +198,8 @@ class World:
 
     def task(self, action: str, account: str = "openai", *others: str, **facts: Any) -> Task:
         """What a process is told; clients take their time to open, so only some accounts are there."""
-        urls = {"openai": self._server.openai_base_url, "gemini": self._server.gemini_base_url}
-        keys = {name: (name, urls[name], KEYS[name]) for name in (account, *others)}
+        names = (account, *others)
+        keys = {name: (name, getattr(self._server, f"{name}_base_url"), KEYS[name]) for name in names}
         return Task(action, str(self.path), keys, self.ms(), account=account, **facts)
 
     def environment(self) -> dict[str, str]:

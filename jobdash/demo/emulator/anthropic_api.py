@@ -1,0 +1,209 @@
+"""Anthropic's HTTP API, as far as batches need it, and the list of models."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from jobdash.demo.emulator.anthropic_view import archived_at, batch_json, results
+from jobdash.demo.emulator.batch import BatchRequests
+from jobdash.demo.emulator.batch_plan import BatchScript
+from jobdash.demo.emulator.web import (
+    ApiError,
+    JsonObject,
+    anthropic_form,
+    api_app,
+    read_number,
+    read_object,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+    from jobdash.demo.emulator.batch import Batch, BatchIndex
+    from jobdash.demo.emulator.emulator import EmulatedAccount, EmulatedProvider
+
+MODELS = ("claude-x", "claude-x-mini")
+MAX_REQUESTS = 100_000
+_VERSION = re.compile(r"20\d\d-\d\d-\d\d")
+_CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+def anthropic_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:
+    """The application; `accepts` decides which keys are good."""
+    api = _Anthropic(provider, accepts)
+    batches = "/v1/messages/batches"
+    routes = [
+        Route("/v1/models", api.list_models),
+        Route(batches, api.list_batches, methods=["GET"]),
+        Route(batches, api.create_batch, methods=["POST"]),
+        Route(f"{batches}/{{id}}", api.get_batch, methods=["GET"]),
+        Route(f"{batches}/{{id}}", api.delete_batch, methods=["DELETE"]),
+        Route(f"{batches}/{{id}}/cancel", api.cancel_batch, methods=["POST"]),
+        Route(f"{batches}/{{id}}/results", api.get_results),
+    ]
+    return api_app(routes, anthropic_form, lambda _request, status: ApiError(status, "Not Found"))
+
+
+def presented_key(request: Request) -> str:
+    """The API key: of its own header, as the documentation has it, or of the one that the SDK sends."""
+    own = request.headers.get("x-api-key", "").strip()
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return own or (key.strip() if scheme.lower() == "bearer" else "")
+
+
+def is_meant(request: Request) -> bool:
+    """Whether a request is for this API, whose paths are others' as well."""
+    headers = request.headers.keys()
+    return request.url.path.startswith("/v1/messages/") or "anthropic-version" in headers
+
+
+class _Anthropic:
+    """The handlers."""
+
+    def __init__(self, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> None:
+        self._provider = provider
+        self._accepts = accepts
+
+    async def list_models(self, request: Request) -> Response:
+        self._account(request)
+        models: list[JsonObject] = [
+            {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
+            for name in MODELS
+        ]
+        return JSONResponse(_page(models, has_more=False))
+
+    async def create_batch(self, request: Request) -> Response:
+        self._account(request)
+        requests, model = read_requests(await read_object(request))
+        script = BatchScript(model=model, endpoint="/v1/messages", inline=True, plan=self._provider.plan)
+        batch = self._provider.create(presented_key(request), script, requests, None)
+        return JSONResponse(self._shown(request, batch))
+
+    async def list_batches(self, request: Request) -> Response:
+        batches = self._account(request).batches
+        limit = read_number(request, "limit", default=20, highest=1000)
+        repeats = self._provider.listing.repeat_page
+        older, newer = (request.query_params.get(name) for name in ("after_id", "before_id"))
+        if newer is not None:
+            found, more = _before(batches, _known(batches, newer), limit)
+        else:
+            after = None if older is None or repeats else _known(batches, older)
+            page = batches.page(limit, after=after)
+            found, more = list(page.batches), page.has_more or (repeats and bool(page.batches))
+        return JSONResponse(_page([self._shown(request, batch) for batch in found], has_more=more))
+
+    async def get_batch(self, request: Request) -> Response:
+        return JSONResponse(self._shown(request, self._batch(request)))
+
+    async def cancel_batch(self, request: Request) -> Response:
+        batch = self._batch(request)
+        if not self._provider.ask_cancel(batch):
+            status = self._provider.switches_of(batch).cancel_refusal or 400
+            raise ApiError(status, f"Batch {batch.id} cannot be canceled: its processing has ended.")
+        return JSONResponse(self._shown(request, batch))
+
+    async def delete_batch(self, request: Request) -> Response:
+        batch = self._batch(request)
+        if not self._provider.snapshot_of(batch).phase.terminal:
+            raise ApiError(400, f"Batch {batch.id} cannot be deleted: its processing has not ended.")
+        self._account(request).batches.remove(batch.id)
+        return JSONResponse({"id": batch.id, "type": "message_batch_deleted"})
+
+    async def get_results(self, request: Request) -> Response:
+        batch = self._batch(request)
+        if not self._provider.snapshot_of(batch).phase.terminal:
+            raise ApiError(404, f"Batch {batch.id} has no available results.")
+        if archived_at(self._provider, batch) is not None:
+            raise ApiError(404, f"Batch {batch.id} is archived: its results are not available any more.")
+        return Response(results(self._provider, batch), media_type="application/x-jsonl")
+
+    def _shown(self, request: Request, batch: Batch) -> JsonObject:
+        return batch_json(self._provider, batch, f"{request.url.scheme}://{request.url.netloc}")
+
+    def _account(self, request: Request) -> EmulatedAccount:
+        """The account of the presented key; 401 without one that is accepted, 400 without a version."""
+        key = presented_key(request)
+        if not key:
+            raise ApiError(401, "x-api-key header is required")
+        if not self._accepts(key):
+            raise ApiError(401, "invalid x-api-key")
+        if _VERSION.fullmatch(request.headers.get("anthropic-version", "")) is None:
+            raise ApiError(400, "anthropic-version: header is required")
+        return self._provider.account(key)
+
+    def _batch(self, request: Request) -> Batch:
+        batch_id = request.path_params["id"]
+        batch = self._account(request).batches.get(batch_id)
+        if batch is None or self._hidden(batch):
+            raise ApiError(404, f"Batch {batch_id} not found")
+        return batch
+
+    def _hidden(self, batch: Batch) -> bool:
+        """Whether a batch is not found now, for a while."""
+        lasting = self._provider.switches_of(batch).not_found_for
+        if not lasting:
+            return False
+        snapshot, now = self._provider.snapshot_of(batch), self._provider.clock.now()
+        ended = snapshot.entered[snapshot.phase] if snapshot.phase.terminal else batch.created
+        return now - batch.created < lasting or (snapshot.phase.terminal and now - ended < lasting)
+
+
+def read_requests(body: JsonObject) -> tuple[BatchRequests, str]:
+    """The requests of a batch, and the first model; a batch with a wrong one is refused whole."""
+    requests = body.get("requests")
+    if not isinstance(requests, list) or not requests:
+        raise ApiError(400, "requests: Field required")
+    if len(requests) > MAX_REQUESTS:
+        raise ApiError(400, f"requests: List should have at most {MAX_REQUESTS} items")
+    ids: dict[str, None] = {}
+    model = ""
+    for number, request in enumerate(requests):
+        entry = request if isinstance(request, dict) else {}
+        custom_id, params = entry.get("custom_id"), entry.get("params")
+        if not isinstance(custom_id, str) or _CUSTOM_ID.fullmatch(custom_id) is None:
+            raise ApiError(400, f"requests.{number}.custom_id: String should match '^[a-zA-Z0-9_-]{{1,64}}$'")
+        if custom_id in ids:
+            raise ApiError(400, f"requests.{number}.custom_id: duplicate of an earlier request")
+        if not isinstance(params, dict):
+            raise ApiError(400, f"requests.{number}.params: Field required")
+        for name in ("model", "max_tokens", "messages"):
+            if name not in params:
+                raise ApiError(400, f"requests.{number}.params.{name}: Field required")
+        if params.get("stream"):
+            raise ApiError(400, f"requests.{number}.params.stream: batches are not streamed")
+        ids[custom_id] = None
+        model = model or str(params["model"])
+    return BatchRequests(len(ids), tuple(ids)), model
+
+
+def _known(batches: BatchIndex, batch_id: str) -> Batch:
+    batch = batches.get(batch_id)
+    if batch is None:
+        raise ApiError(400, f"Invalid cursor: no batch {batch_id}")
+    return batch
+
+
+def _before(batches: BatchIndex, cursor: Batch, limit: int) -> tuple[list[Batch], bool]:
+    """The `limit` batches right before one in the list, which are newer, and whether there are more."""
+    newer = [batch for batch in batches.page(len(batches)).batches if _age(batch) > _age(cursor)]
+    return newer[-limit:], len(newer) > limit
+
+
+def _age(batch: Batch) -> tuple[float, int]:
+    return batch.created, batch.number
+
+
+def _page(items: list[JsonObject], *, has_more: bool) -> JsonObject:
+    return {
+        "data": items,
+        "has_more": has_more,
+        "first_id": items[0]["id"] if items else None,
+        "last_id": items[-1]["id"] if items else None,
+    }
