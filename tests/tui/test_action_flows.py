@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from jobdash.demo.emulator import (
     Switches,
     Timing,
 )
+from jobdash.demo.emulator.faults import Effect, Faults
 from jobdash.domain.status import Tab
 from jobdash.tui.screens.progress import ProgressScreen
 from jobdash.tui.widgets.plan_list import PlanList
@@ -243,16 +245,30 @@ async def test_f5_asks_now(emulator: Emulator, server: EmulatorServer, path: Pat
         await dash.until(lambda: set(dash.names) == {"one", "two"})
 
 
+class HeldCancels(Faults):
+    """Holds the server up with the first cancel, until it is released."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.released = threading.Event()
+
+    def effect_on(self, method: str, path: str, key: str) -> Effect | None:
+        if path.endswith("/cancel"):
+            assert self.released.wait(20)
+        return super().effect_on(method, path, key)
+
+
 async def test_a_bulk_run_can_be_hidden_and_goes_on(
     emulator: Emulator, server: EmulatorServer, path: Path
 ) -> None:
     async with over(emulator, server, path, *(running(f"n{n}") for n in range(4))) as dash:
-        emulator.latency = 1.0
+        cancels = emulator.faults = HeldCancels(0)
         await agree(dash, "a", "c")
         await dash.until(lambda: isinstance(dash.app.screen, ProgressScreen))
         await dash.until_dialog()
         await dash.press("escape")
         await dash.until_table()
+        cancels.released.set()
         await dash.until(lambda: any("Cancel" in toast and "Failed" in toast for toast in dash.toasts))
         assert dash.marked == set()
 
