@@ -38,12 +38,12 @@ async def test_a_family_is_one_row_that_opens_and_closes(opened: Opened) -> None
         dash.select("job-002")
         await dash.settle()
         line = next(line for line in dash.screen.splitlines() if "job-002 (3)" in line)
-        assert all(word in line for word in ("▸ job-002 (3)", "running", "94/100"))
+        assert all(word in line for word in ("⊞ job-002 (3)", "running", "94/100"))
         assert "→ opens 3 jobs: 1 running, 2 completed" in dash.line("story")
         assert "All 6" in dash.line("tabs")
         await dash.press("right")
         assert dash.names == ["job-004", "job-003", "job-002", "job-005", "job-006", "job-001"]
-        assert "▾ job-002 (3)" in dash.screen
+        assert "⊟ job-002 (3)" in dash.screen
         assert "its rest was sent again" in dash.line("story")
         await dash.press("right", "down", "down")
         assert dash.current == "job-006"
@@ -96,7 +96,7 @@ async def test_marks_of_a_closed_family_are_those_of_its_members(opened: Opened)
         await dash.press("up", "right", "down", "space")
         assert dash.marked == family - {"job-005"}
         await dash.press("left")
-        assert "◆ ▸ job-002 (3)" in dash.screen
+        assert "◆ ⊞ job-002 (3)" in dash.screen
         await dash.press("space")
         assert dash.marked == family
         await dash.press("up", "space")
@@ -135,15 +135,15 @@ async def test_an_open_family_follows_the_store(opened: Opened, path: Path) -> N
         assert dash.names[3:7] == ["job-002", "job-005", "job-006", "job-007"]
         assert dash.current == "job-006"
         change(path, "UPDATE job SET removed_at = 1 WHERE name = 'job-002'")
-        await dash.until(lambda: "▾ job-005 (3)" in dash.screen)
+        await dash.until(lambda: "⊟ job-005 (3)" in dash.screen)
         # The next member stands for it, in its own place of the order.
         assert dash.names == ["job-008", "job-005", "job-006", "job-007", "job-004", "job-003", "job-001"]
         assert dash.current == "job-006"
         change(path, "UPDATE job SET removed_at = NULL WHERE name = 'job-002'")
-        await dash.until(lambda: "▾ job-002 (4)" in dash.screen)
+        await dash.until(lambda: "⊟ job-002 (4)" in dash.screen)
         change(path, "UPDATE job SET removed_at = 1 WHERE name IN ('job-005', 'job-006', 'job-007')")
         await dash.until(lambda: dash.names == ["job-008", "job-004", "job-003", "job-002", "job-001"])
-        assert not {"▾", "("} & set("".join(dash.screen.splitlines()[5:-4]))
+        assert not {"⊟", "("} & set("".join(dash.screen.splitlines()[5:-4]))
         assert dash.current == "job-002"
 
 
@@ -172,7 +172,7 @@ async def test_removing_a_whole_family_and_taking_it_back(path: Path) -> None:
         await dash.press("u")
         await dash.until_dialog()
         await dash.press("y")
-        await dash.until(lambda: "▸ job-002 (3)" in dash.screen)
+        await dash.until(lambda: "⊞ job-002 (3)" in dash.screen)
 
 
 async def test_the_screen_of_a_member_names_the_family(opened: Opened) -> None:

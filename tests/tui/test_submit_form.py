@@ -165,7 +165,7 @@ async def test_a_file_over_a_limit_is_offered_to_be_split_and_its_parts_wait_for
         assert "2 batches wait here until there is room" in found(screen)
         await dash.press("ctrl+s")
         await dash.until(lambda: "nightly: 1 of 3 parts sent, 2 queued here" in dash.toast)
-        await dash.until(lambda: "▸ nightly (3)" in dash.screen)
+        await dash.until(lambda: "⊞ nightly (3)" in dash.screen)
         await dash.press("right")
         assert dash.names == ["nightly (1/3)", "nightly (2/3)", "nightly (3/3)"]
         dash.select("nightly (3/3)")

@@ -39,9 +39,9 @@ class Symbols:
     at_most: str = "≤"
     gone: str = "?"
     news: str = "•"
-    opens: str = "▸"
+    opens: str = "⊞"
     """In front of a row that can be opened; `closes` where it is open."""
-    closes: str = "▾"
+    closes: str = "⊟"
     ascii: bool = field(default=False)
 
 
