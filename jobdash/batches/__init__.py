@@ -114,8 +114,13 @@ def resume(
     return _run(aio.resume(batch, only=only, requests=requests, **settings))
 
 
-def results(batch: str | Batch, *, partial: bool = False, **settings: Any) -> Iterator[Result]:
+def results(
+    batch: str | Batch, *, partial: bool = False, merged: bool = False, **settings: Any
+) -> Iterator[Result]:
     """Yield the results of an ended batch, in the order of its requests where these are known.
+
+    ``merged`` yields those of its whole family in one: all parts of its file, and of what was sent again
+    each request's newest whole answer.
 
     They are fetched once, into the results folder of the settings, and read from there. Memory stays small,
     whatever their number. `BatchFailed` where there are none, or while the batch has not ended and they are
@@ -124,7 +129,7 @@ def results(batch: str | Batch, *, partial: bool = False, **settings: Any) -> It
     from jobdash.batches import aio
     from jobdash.batches.result_reader import read_results
 
-    return read_results(_run(aio.fetch(batch, partial=partial, **settings)))
+    return read_results(_run(aio.fetch(batch, partial=partial, merged=merged, **settings)))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

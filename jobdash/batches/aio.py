@@ -26,7 +26,7 @@ from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobNotFound, StoreReadOnly, UsageError
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.backends.base import FetchRequest
-from jobdash.operations.batch_family import family_of
+from jobdash.operations.batch_family import families_of, family_of
 from jobdash.operations.context import OperationContext
 from jobdash.operations.execution import execute
 from jobdash.operations.input_copies import input_copy
@@ -72,6 +72,15 @@ class _Session:
     def family(self, row: JobRow) -> set[str]:
         """Return the ids of a batch and of those by which it, or what is left of it, was sent again."""
         return {member.row.public_id for member in family_of(self.browser, row).members}
+
+    def inputs(self, row: JobRow, *, merged: bool) -> tuple[Path, ...]:
+        """Return the copies of a batch's input file that are here, of its whole family if ``merged``."""
+        if merged:
+            copies = [family.copy for family in families_of(self.browser, row)]
+            return tuple(copy for copy in copies if copy is not None)
+        key = self.browser.jobs([row.id])[row.id].submit_key
+        copy = None if key is None else input_copy(self.config.database, key)
+        return (copy,) if copy is not None and copy.is_file() else ()
 
     async def row(self, word: str | Batch) -> JobRow:
         """Return the job that a word names, looked up at the accounts where it is not known here."""
@@ -301,6 +310,7 @@ async def fetch(
     batch: str | Batch,
     *,
     partial: bool = False,
+    merged: bool = False,
     database: str | Path | None = None,
     config: str | Path | None = None,
 ) -> FetchedBatch:
@@ -313,17 +323,12 @@ async def fetch(
         job = session.browser.job(row.id)
         kept = None if job is None else kept_folder(job)  # of an earlier fetch, wherever that was to
         folder = session.config.results_folder if kept is None else kept.path.parent
-        request = FetchRequest(folder, session.browser.again, session.work, partial=partial)
+        request = FetchRequest(folder, session.browser.again, session.work, partial=partial, merged=merged)
         (done,) = await fetch_results([row], request)
         if done.file is None or done.folder is None:
             raise BatchFailed(f"{clean(row.name)}: {done.reason}", session.batch(row))
-        job = session.browser.job(row.id)
-        copy = job and job.submit_key and input_copy(session.config.database, job.submit_key)
         return FetchedBatch(
-            done.file,
-            done.folder / MISSING,
-            copy if copy and copy.exists() else None,
-            request_key_field(row),
+            done.file, done.folder / MISSING, session.inputs(row, merged=merged), request_key_field(row)
         )
 
 
@@ -331,11 +336,12 @@ async def results(
     batch: str | Batch,
     *,
     partial: bool = False,
+    merged: bool = False,
     database: str | Path | None = None,
     config: str | Path | None = None,
 ) -> AsyncIterator[Result]:
     """Yield the results of an ended batch; see `jobdash.batches.results`."""
-    fetched = await fetch(batch, partial=partial, database=database, config=config)
+    fetched = await fetch(batch, partial=partial, merged=merged, database=database, config=config)
     lines = read_results(fetched)
     while (result := await asyncio.to_thread(next, lines, None)) is not None:
         yield result

@@ -9,6 +9,7 @@ from typing import Any
 
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobDetails
+from jobdash.domain.money import MICROS
 from jobdash.errors import JobdashError
 
 
@@ -45,6 +46,16 @@ class Batch:
     created_at: datetime
     finished_at: datetime | None
     expires_at: datetime | None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: float | None = None
+    """Dollars so far, at the prices of its creation."""
+    cost_is_upper_bound: bool = False
+    """No batch price is known for all of it: it cost so much at most."""
+    parent: str | None = None
+    """The id of the batch that it was sent again from."""
+    children: tuple[str, ...] = ()
+    """The ids of the batches by which it was sent again."""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,6 +80,12 @@ def batch_of(job: JobDetails, now: int) -> Batch:
         created_at=_time(row.created_at),
         finished_at=None if row.finished_at is None else _time(row.finished_at),
         expires_at=None if row.expires_at is None else _time(row.expires_at),
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cost=None if row.cost is None else row.cost / MICROS,
+        cost_is_upper_bound=bool(row.cost_is_upper_bound),
+        parent=job.parent,
+        children=job.children,
         tags=dict(job.tags),
     )
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from jobdash.batches.models import Result
 from jobdash.domain.results import ResultOutcome
+
+
+class _Place(NamedTuple):
+    """The line of a request."""
+
+    file: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +27,8 @@ class FetchedBatch:
     results: Path
     missing: Path
     """The requests without a result; it need not be there."""
-    requests: Path | None
-    """The input file; None where it is not known here."""
+    requests: tuple[Path, ...]
+    """The input files, as far as they are known here."""
     key_field: str
     """The field of a request that holds its key."""
 
@@ -28,42 +36,47 @@ class FetchedBatch:
 def read_results(fetched: FetchedBatch) -> Iterator[Result]:
     """Yield all results in the order of their file, then the requests that have none.
 
-    Of the input file only the places of its lines are held. Raises OSError.
+    Of the input files only the places of their lines are held. Raises OSError.
     """
-    places = _places(fetched)
-    requests = None if fetched.requests is None else fetched.requests.open("rb")
-    try:
+    with ExitStack() as stack:
+        requests = [stack.enter_context(path.open("rb")) for path in fetched.requests]
+        places = _places(requests, fetched.key_field)
         with fetched.results.open("rb") as lines:
             for line in lines:
                 result = json.loads(line)
-                place = places.get(result["key"])
-                request = None
-                if requests is not None and place is not None:
-                    requests.seek(place)
-                    request = json.loads(requests.readline())
-                yield Result(request=request, **result)
-    finally:
-        if requests is not None:
-            requests.close()
-    if fetched.missing.exists():
-        with fetched.missing.open("rb") as lines:
-            for line in lines:
-                request = json.loads(line)
-                key = str(request.get(fetched.key_field))
-                yield Result(key, str(ResultOutcome.MISSING), request, None, None)
+                yield Result(request=_request(requests, places.pop(result["key"], None)), **result)
+        if fetched.missing.exists():
+            with fetched.missing.open("rb") as lines:
+                for line in lines:
+                    request = json.loads(line)
+                    yield _missing(str(request.get(fetched.key_field)), request)
+        else:
+            for key, place in places.items():
+                yield _missing(key, _request(requests, place))
 
 
-def _places(fetched: FetchedBatch) -> dict[str, int]:
-    """Return the offset of each request's line by its key."""
-    found: dict[str, int] = {}
-    if fetched.requests is None:
-        return found
-    offset = 0
-    with fetched.requests.open("rb") as lines:
+def _missing(key: str, request: Any) -> Result:
+    return Result(key, str(ResultOutcome.MISSING), request, None, None)
+
+
+def _request(requests: Sequence[BinaryIO], place: _Place | None) -> Any:
+    """Return the request at a place; None without one."""
+    if place is None:
+        return None
+    file = requests[place.file]
+    file.seek(place.offset)
+    return json.loads(file.readline())
+
+
+def _places(requests: Sequence[BinaryIO], key_field: str) -> dict[str, _Place]:
+    """Return where the line of each request is, by its key."""
+    found: dict[str, _Place] = {}
+    for number, lines in enumerate(requests):
+        offset = 0
         for line in lines:
-            key = _key(line, fetched.key_field)
+            key = _key(line, key_field)
             if key is not None:
-                found.setdefault(key, offset)
+                found.setdefault(key, _Place(number, offset))
             offset += len(line)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -86,7 +86,7 @@ def job_family(members: Sequence[FamilyMember]) -> JobFamily:
         id=head.id,
         public_id=head.public_id,
         remote_id=head.remote_id,
-        name=_PART.sub("", head.name) if head.family else head.name,
+        name=family_name(head),
         account=head.account,
         model=head.model,
         created_at=head.created_at,
@@ -104,6 +104,21 @@ def job_family(members: Sequence[FamilyMember]) -> JobFamily:
     )
     unknown = sum(row.remote_id is not None and row.cost is None for row in rows)
     return JobFamily(tuple(rows), whole, unknown)
+
+
+def family_name(head: JobRow) -> str:
+    """Return what a family is called: its first part's name, without the number of the part."""
+    return _PART.sub("", head.name) if head.family else head.name
+
+
+def whole_families(
+    rows: Sequence[JobRow], families: Mapping[int, JobFamily]
+) -> tuple[list[JobRow], list[JobRow]]:
+    """Return the first job of each family whose members are all given, and the jobs beside these."""
+    given = Counter(row.family_id for row in rows if row.family_id is not None)
+    whole = {family_id for family_id, number in given.items() if number == families[family_id].size > 1}
+    firsts = {row.family_id: row for row in reversed(rows) if row.family_id in whole}
+    return list(firsts.values())[::-1], [row for row in rows if row.family_id not in whole]
 
 
 def _sum(rows: Iterable[JobRow], read: Callable[[JobRow], int | None]) -> int | None:

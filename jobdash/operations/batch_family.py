@@ -119,6 +119,16 @@ def family_of(browser: Browser, row: JobRow) -> Family:
     return Family(tuple(browser.family(row.id)), browser.path)
 
 
+def families_of(browser: Browser, row: JobRow) -> list[Family]:
+    """Return the families of all parts of the file that a batch is a part of; else its own alone."""
+    parts = None if row.family_id is None else browser.families([row.family_id]).get(row.family_id)
+    found: dict[int, Family] = {}
+    for member in (row,) if parts is None else parts.members:
+        family = family_of(browser, member)
+        found.setdefault(family.first.row.id, family)
+    return list(found.values())
+
+
 def remainders(browser: Browser, rows: Iterable[JobRow]) -> dict[int, Remainder]:
     """Return, by id, what is left of batches; of several of one family the first stands for it."""
     found: dict[int, Remainder] = {}

@@ -1,4 +1,4 @@
-"""The results of a batch and of its retries in one folder: of each key the newest whole answer."""
+"""The results of all parts of a file, and of their retries, in one: of each key the newest whole answer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
 from jobdash.domain.describe.result_text import batches, outcome_counts
+from jobdash.domain.family import family_name
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.results import ResultCounts, ResultOutcome
@@ -18,7 +19,7 @@ from jobdash.domain.text import encodable
 from jobdash.domain.time import rfc3339
 from jobdash.errors import JobdashError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
-from jobdash.operations.batch_family import Family, family_of, may_be_answered
+from jobdash.operations.batch_family import Family, families_of, may_be_answered
 from jobdash.operations.collect import collect
 from jobdash.operations.private_files import new_private_file
 from jobdash.operations.result_folder import FORMATS, RESULTS, ResultFolder, file_facts, folder_of
@@ -31,23 +32,25 @@ from jobdash.store.result_index import Extent, ResultIndex
 async def collect_merged(row: JobRow, request: FetchRequest) -> FetchedResults:
     """Collect every batch of a family, and then their results in one; what is wrong is part of the answer.
 
-    A batch that never was retried is collected as it is.
+    A batch that is no part of a file, and never was retried, is collected as it is.
     """
     with closing(request.open_browser()) as browser:
-        family = family_of(browser, row)
-    members = [member.row for member in family.members if member.row.remote_id is not None]
+        families = families_of(browser, row)
+    members = [member.row for family in families for member in family.members]
     if len(members) < 2:
         return await collect(row, request)
     running = [member for member in members if may_be_answered(member)]
     if running and not request.partial:
         return FetchedResults(row, ActionResult.FAILED, f"{running[0].public_id} of it is not finished")
     collected = [
-        await collect(member, replace(request, merged=False)) for member in members if member not in running
+        await collect(member, replace(request, merged=False))
+        for member in members
+        if member not in running and member.remote_id is not None
     ]
     if (failed := next((one for one in collected if one.result is ActionResult.FAILED), None)) is not None:
         return replace(failed, row=row, reason=f"{failed.row.public_id}: {failed.reason}")
     try:
-        return await asyncio.to_thread(_Merge(row, request, family, collected).run)
+        return await asyncio.to_thread(_Merge(row, request, families, collected).run)
     except OSError as error:
         reason = f"{request.folder} cannot be written: {error.strerror or error}"
         return FetchedResults(row, ActionResult.FAILED, reason)
@@ -68,13 +71,18 @@ class _Merge:
     """One merging under way, in a thread."""
 
     def __init__(
-        self, row: JobRow, request: FetchRequest, family: Family, collected: Sequence[FetchedResults]
+        self,
+        row: JobRow,
+        request: FetchRequest,
+        families: Sequence[Family],
+        collected: Sequence[FetchedResults],
     ) -> None:
         self._row = row
         self._request = request
-        self._family = family
+        self._families = families
         self._collected = [one for one in collected if one.folder is not None]
-        self._folder = folder_of(request.folder, family.first.row).merged
+        first = families[0].first.row
+        self._folder = folder_of(request.folder, replace(first, name=family_name(first))).merged
 
     def run(self) -> FetchedResults:
         """Write the merged results."""
@@ -105,13 +113,14 @@ class _Merge:
 
     def _files(self) -> list[ResultFiles]:
         """Return the files of each member that has results, oldest first."""
-        info, by_id = self._family.info, {member.row.id: member for member in self._family.members}
+        info, store = self._families[0].info, self._families[0].store
+        by_id = {member.row.id: member for family in self._families for member in family.members}
         assert info is not None, "collecting has looked"
         found: list[ResultFiles] = []
         for one in self._collected:
             assert one.folder is not None
             folder = ResultFolder(one.folder, one.row)
-            found.append(files_of(folder, by_id[one.row.id], info, self._family.store))
+            found.append(files_of(folder, by_id[one.row.id], info, store))
         return found
 
     def _write(self, files: Sequence[ResultFiles], indexes: Sequence[ResultIndex]) -> ResultCounts:
@@ -127,7 +136,8 @@ class _Merge:
                 results.write(_line(sources[found.member], found.extent))
             results.flush()
             os.fsync(results.fileno())
-        total = self._family.first.row.total
+        totals = [family.first.row.total for family in self._families]
+        total = None if None in totals else _sum(totals)
         answered = sum(outcomes.values())
         each_counts = [one.counts for one in self._collected if one.counts is not None]
         return ResultCounts(
@@ -141,11 +151,14 @@ class _Merge:
 
     def _in_order(self, best: dict[str, _Found], key_field: str) -> Iterator[str]:
         """Yield the keys in the order of the requests where these are here, else as they were answered."""
-        if self._family.copy is None:
-            yield from best
-            return
-        asked = [encodable(key) for key, _ in read_requests(self._family.copy, key_field)]
+        copies = [family.copy for family in self._families]
+        asked = [
+            encodable(key) for copy in copies if copy is not None for key, _ in read_requests(copy, key_field)
+        ]
         yield from (key for key in dict.fromkeys(asked) if key in best)
+        if None in copies:
+            here = set(asked)
+            yield from (key for key in best if key not in here)
 
     def _manifest(self, counts: ResultCounts, facts: dict[str, Any]) -> dict[str, Any]:
         return {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import plan_text
+from jobdash.domain.family import whole_families
 from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult, Choices, Note, Plan
@@ -212,7 +213,10 @@ class ActionFlows:
                 partial=True,
                 on_progress=received,
             )
-            return await fetch(rows, request)
+            families = self._context.browser.families([row.family_id for row in rows if row.family_id])
+            firsts, others = whole_families(rows, families)
+            merged = await fetch(firsts, replace(request, merged=True))
+            return [*merged, *await fetch(others, request)]
 
         def received(row: JobRow, size: int) -> None:
             under_way.fetching[row.id] = size

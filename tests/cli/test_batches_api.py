@@ -38,6 +38,9 @@ def test_from_submit_to_the_last_result(cli: Cli) -> None:
     assert found[0].request == requests(1)[0]
     assert found[0].response is not None
     assert cli.job(made.id)["fetched_at"] is not None
+    known = batches.get(made.id)
+    assert (known.input_tokens, known.output_tokens) == (60, 90)
+    assert known.cost == cli.job(made.id)["cost"]
     assert "submit" in cli("log", made.id).out
 
 
@@ -136,6 +139,23 @@ def test_what_failed_is_sent_again_as_a_linked_batch(cli: Cli) -> None:
     batches.wait(child)
     again = batches.resume(partial)  # what is left of both
     assert cli.job(again.id)["parent_id"] == child.id
+
+
+def test_the_results_of_a_batch_and_its_retries_are_read_in_one(cli: Cli) -> None:
+    cli.emulator.openai.plan = BatchPlan(failures=(BatchFailure(3),))
+    made = batches.submit(requests(4), account="openai", name="poems")
+    cli.clock.advance(24 * HOUR)
+    cli("sync")
+    cli.emulator.openai.plan = BatchPlan(failures=(BatchFailure(1),))
+    child = batches.resume(made)
+    cli.clock.advance(24 * HOUR)
+    cli("sync")
+    assert batches.get(made.id).children == (child.id,)
+    assert batches.get(child.id).parent == made.id
+    found = list(batches.results(made, merged=True))
+    assert [result.key for result in found] == ["r1", "r2", "r3", "r4"]
+    assert sorted(result.outcome for result in found) == ["error", "ok", "ok", "ok"]
+    assert [result.request for result in found] == requests(4)
 
 
 async def test_coroutines_and_functions_do_the_same_where_a_loop_runs(cli: Cli) -> None:

@@ -17,9 +17,11 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import QUEUED_HERE, Status
 from jobdash.errors import OverLimit, UsageError
+from jobdash.operations.backends.base import FetchRequest
 from jobdash.operations.execution import execute
 from jobdash.operations.input_copies import input_copy
-from jobdash.operations.job_lookup import Scope, Sort
+from jobdash.operations.job_lookup import Browser, Scope, Sort
+from jobdash.operations.results import fetch
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_queue import enqueue, send_queued, submit_file
 from jobdash.operations.submit_request import SubmitRequest, order
@@ -357,3 +359,28 @@ async def test_a_sync_that_only_looks_sends_nothing(world: World, file: Path) ->
     await enqueue(wanted(file, account), world.accounts["openai"], world.work)
     await world.sync("openai")
     assert world.calls("POST") == 0
+
+
+async def test_the_parts_of_a_file_are_fetched_in_one(world: World, file: Path, tmp_path: Path) -> None:
+    account = await limited(world, max_requests=4)
+    parts = [done.row for done in await submitted(world, wanted(file, account, name="nightly"))]
+    assert parts[0] is not None
+    request = FetchRequest(
+        tmp_path / "out",
+        lambda: Browser(world.config.database, world.ms),
+        world.work,
+        merged=True,
+        partial=False,
+    )
+    (early,) = await fetch([parts[0]], request)
+    assert (early.result, "is not finished" in early.reason) == (ActionResult.FAILED, True)
+    world.pass_time(3600)
+    await world.sync(full=True)
+    (done,) = await fetch([world.browser.rows([parts[0].id])[parts[0].id]], request)
+
+    assert done.reason == "10 ok, of 3 batches"
+    # Named after the file, and not after its first part.
+    assert done.folder == tmp_path / "out" / f"nightly-{parts[0].public_id}-merged"
+    assert done.file is not None
+    keys = [json.loads(line)["key"] for line in done.file.read_text().splitlines()]
+    assert keys == [f"r{number}" for number in range(10)]

@@ -86,3 +86,27 @@ async def test_a_whole_batch_has_nothing_to_send_again(
         await dash.until(lambda: "fetched: 20 ok" in dash.line("story"), 20)
         await dash.press("r")
         await dash.until(lambda: "nightly: every request has its answer" in dash.toast)
+
+
+async def test_a_closed_family_is_fetched_in_one(
+    emulator: Emulator, server: EmulatorServer, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    add_batch(emulator, failures=(BatchFailure(3),))
+    emulator.openai.plan = BatchPlan(timing=Timing(validating=0, running=0.05, finalizing=0))
+    async with dashboard(path, [account("openai", server, OPENAI_KEY)]) as dash:
+        await shown(dash)
+        await dash.press("r")
+        await dash.until_dialog()
+        await dash.press("y")
+        await dash.until(lambda: "nightly (2)" in dash.screen, 20)
+        await dash.press("f5")
+        await dash.until(lambda: "2 completed" in dash.line("story"), 20)
+        await dash.press("d")
+        await dash.until(lambda: "nightly: 20 ok, of 2 batches in " in dash.toast, 20)
+    assert len(merged_lines(tmp_path)) == 20
+
+
+def merged_lines(place: Path) -> list[str]:
+    (folder,) = place.glob("nightly-*-merged")
+    return (folder / "results.jsonl").read_text().splitlines()

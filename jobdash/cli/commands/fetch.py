@@ -57,8 +57,8 @@ def command(
     A batch has a folder named after it and its id: output.jsonl and errors.jsonl as its provider sent them,
     results.jsonl (one object a request, by key, with outcome ok, error or cut_off), missing.jsonl (the
     requests without an answer, where the input file is known) and manifest.json (counts, sizes, SHA-256). A
-    second fetch finds it there. With --merged, a folder NAME-ID-merged has the results of a batch and of all
-    its retries in one, besides their own folders. A script's job has one file, if its items have keys.
+    second fetch finds it there. With --merged, a folder NAME-ID-merged has the results of all parts of a file
+    and of all retries in one, besides their own folders. A script's job has one file, if its items have keys.
     """
     from jobdash.cli.fetch_output import FetchWishes, fetch_jobs
     from jobdash.domain.results import ResultFormat
