@@ -41,6 +41,7 @@ def submit(
     model: str | None = None,
     endpoint: str | None = None,
     tags: Mapping[str, str] | None = None,
+    again: bool = False,
     **settings: Any,
 ) -> Batch:
     """Check requests, upload them, and create a batch; return it as its provider answered.
@@ -49,12 +50,22 @@ def submit(
     or a ``default_account``. The batch is never created twice: when the answer is lost, it is found again by
     its key; `BatchFailed` says so, and a later `get` has it. Where the account has an ``enqueued_limit`` and
     there is no room, the batch is returned as it waits on this computer; ``wait`` sends it.
+
+    Requests that were sent before, exactly so, are sent once more only with ``again``: else `BatchFailed` has
+    the earlier batch in its ``batch``. Faults of the requests raise `FileFaults`, which names all of them.
     """
     from jobdash.batches import aio
 
     return _run(
         aio.submit(
-            requests, account=account, name=name, model=model, endpoint=endpoint, tags=tags, **settings
+            requests,
+            account=account,
+            name=name,
+            model=model,
+            endpoint=endpoint,
+            tags=tags,
+            again=again,
+            **settings,
         )
     )
 
@@ -119,8 +130,9 @@ def results(
 ) -> Iterator[Result]:
     """Yield the results of an ended batch, in the order of its requests where these are known.
 
-    ``merged`` yields those of its whole family in one: all parts of its file, and of what was sent again
-    each request's newest whole answer.
+    Each has an ``outcome``: ``ok``, ``error``, ``cut_off`` (an answer, and not a whole one), or ``missing``
+    for a request without any. ``merged`` yields those of its whole family in one: of all parts of its file,
+    and of what was sent again each request's newest whole answer.
 
     They are fetched once, into the results folder of the settings, and read from there. Memory stays small,
     whatever their number. `BatchFailed` where there are none, or while the batch has not ended and they are

@@ -16,6 +16,7 @@ from jobdash.batches.result_reader import FetchedBatch, read_results
 from jobdash.config.settings import Config, load
 from jobdash.domain.account import Account
 from jobdash.domain.backends.registry import rules_of
+from jobdash.domain.describe.submit_text import same_file
 from jobdash.domain.filter.language import parse
 from jobdash.domain.items import RETRIED, RETRYABLE
 from jobdash.domain.job import JobRow
@@ -36,6 +37,7 @@ from jobdash.operations.providers import request_key_field
 from jobdash.operations.remote_lookup import candidates, find_remote
 from jobdash.operations.result_folder import MISSING, kept_folder
 from jobdash.operations.results import fetch as fetch_results
+from jobdash.operations.submit_check import sent_before
 from jobdash.operations.submit_outcome import SubmitEnd
 from jobdash.operations.submit_queue import submit_file
 from jobdash.operations.submit_request import SubmitRequest, order
@@ -68,6 +70,12 @@ class _Session:
         job = self.browser.job(row.id)
         assert job is not None, "jobs are never deleted"
         return batch_of(job, self.work.clock())
+
+    def refuse_identical(self, wanted: SubmitRequest) -> None:
+        """Raise BatchFailed, with the earlier batch, for requests that were sent before."""
+        for row in sent_before(wanted, self.browser)[:1]:
+            words = same_file(row, self.work.clock())
+            raise BatchFailed(f"{wanted.name}: {words}; again=True sends it once more", self.batch(row))
 
     def family(self, row: JobRow) -> set[str]:
         """Return the ids of a batch and of those by which it, or what is left of it, was sent again."""
@@ -126,6 +134,7 @@ async def submit(
     model: str | None = None,
     endpoint: str | None = None,
     tags: Mapping[str, str] | None = None,
+    again: bool = False,
     database: str | Path | None = None,
     config: str | Path | None = None,
 ) -> Batch:
@@ -144,6 +153,8 @@ async def submit(
                     file_name=called,
                 )
             )
+            if not again:
+                session.refuse_identical(wanted)
             (done,) = await submit_file(wanted, session.accounts[wanted.account.name], session.work)
             made = None if done.row is None else session.batch(done.row)
     if done.end is SubmitEnd.REJECTED:

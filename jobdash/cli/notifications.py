@@ -86,8 +86,14 @@ def send_test(context: CliContext) -> int:
             return await notifier.send(Notification(NotificationKind.FINISHED, job.row, now), job)
 
     failures = run_stoppable(work)
-    ways = [way for way, on in _ways(context).items() if on]
-    print_text(f"Sent by {', '.join(ways)}: {short_name(job.row)}" if not failures else "Not sent everywhere")
+    failed = {
+        way for way, on in _ways(context).items() if on and any(f" by {way} " in each for each in failures)
+    }
+    sent = [way for way, on in _ways(context).items() if on and way not in failed]
+    if sent:
+        print_text(f"Sent by {', '.join(sent)}: {short_name(job.row)}")
+    if failed:
+        print_text(f"Not sent by {', '.join(sorted(failed))}")
     return FAILED if failures else 0
 
 

@@ -284,6 +284,11 @@ def _print_rule(rule: RetentionRule, plan: Plan, summary: ActionSummary | None) 
     what = f"{_RULE_WORDS[rule.name]} ({rule.filter})"
     if summary is None:
         print_text(f"{what}: of {quantity(len(plan.acting), 'job')}")
+        for decision in plan.acting[:_MOST]:
+            row = decision.job
+            print_text(f"  {row.public_id}  {clean(row.name, 40)} ({clean(row.account, 32)})")
+        if (more := len(plan.acting) - _MOST) > 0:
+            print_text(f"  … and {more:,} more; --json has them all")
         return
     failed = [outcome for outcome in summary.outcomes if outcome.result is ActionResult.FAILED]
     print_text(f"{what}: of {quantity(summary.count(ActionResult.DONE), 'job')}, {len(failed):,} failed")

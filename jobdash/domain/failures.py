@@ -72,8 +72,8 @@ def truncated(job: JobDetails, failed: FailedRequests) -> bool:
 def worth_asking(job: JobDetails) -> bool:
     """Whether the provider may have more of a batch's errors than is known here."""
     row = job.row
-    if row.remote_id is None or row.unfinished:
-        return False
+    if row.remote_id is None or row.unfinished or row.collected is not None:
+        return False  # fetched results have all of them
     if any(error.get("incomplete") for error in job.errors):
         return False  # more than are kept
     known = sum(_count(error) for error in job.errors if "count" in error)

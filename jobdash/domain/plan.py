@@ -239,6 +239,8 @@ class Note:
     topic: str
     text: str
     warning: bool = False
+    of_some: bool = False
+    """It says itself of how many jobs it is, which are some of those of its kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,13 +112,16 @@ class _Collection:
         return self._done(counts, ActionResult.DONE, outcome_counts(counts))
 
     async def _already_here(self, manifest: dict[str, Any], counts: ResultCounts) -> FetchedResults:
-        name = FORMATS.get(self._request.format)
+        name, made = FORMATS.get(self._request.format), ""
         if name is not None and name not in manifest["files"]:
+            made = name
             await asyncio.to_thread(self._convert, self._folder.file(RESULTS))
             files = manifest["files"] | await asyncio.to_thread(self._synced, [name])
             await asyncio.to_thread(self._folder.publish, [name], manifest | {"files": files})
         if self._request.record and self._row.collected is None:
             await self._record(counts)
+        if made:
+            return self._done(counts, ActionResult.DONE, f"{outcome_counts(counts)}, {made} of what is here")
         return self._done(counts, ActionResult.SKIPPED, "already here")
 
     async def _collect(self) -> FetchedResults:

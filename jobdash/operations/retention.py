@@ -12,11 +12,13 @@ from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.filter.language import parse
 from jobdash.domain.job import BATCH, JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext, Plan
-from jobdash.domain.time import SECOND
+from jobdash.domain.time import DAY, HOUR, MINUTE, SECOND
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort
 from jobdash.operations.planning import plan_jobs
 from jobdash.providers.registry import find_provider
+
+_UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ def rules(retention: Retention) -> Iterator[RetentionRule]:
 
 
 def _older(ms: int) -> str:
-    return f"older:{ms // SECOND}s"
+    size, unit = next(((size, unit) for size, unit in _UNITS if ms % size == 0), (SECOND, "s"))
+    return f"older:{ms // size}{unit}"
 
 
 def plan_rule(rule: RetentionRule, browser: Browser, situation: DecisionContext, database: Path) -> Plan:

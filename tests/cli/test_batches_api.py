@@ -63,6 +63,16 @@ def test_failed_and_missing_requests_are_results_too(cli: Cli) -> None:
     assert sum(map(len, by_outcome.values())) == 6
 
 
+def test_identical_requests_are_sent_again_only_where_that_is_meant(cli: Cli) -> None:
+    made = batches.submit(requests(2), account="openai", name="haikus")
+    with pytest.raises(batches.BatchFailed, match=r"identical file was sent .* ago.*again=True") as raised:
+        batches.submit(requests(2), account="openai", name="haikus")
+    assert raised.value.batch is not None
+    assert raised.value.batch.id == made.id
+    assert len(cli.emulator.journal.calls("POST", "/v1/batches")) == 1
+    assert batches.submit(requests(2), account="openai", again=True).id != made.id
+
+
 def test_results_that_are_here_are_not_fetched_again_wherever_they_are(cli: Cli, tmp_path: Path) -> None:
     batch = cli.add_finished(total=6)
     cli("sync")
@@ -127,7 +137,7 @@ def test_what_failed_is_sent_again_as_a_linked_batch(cli: Cli) -> None:
     with pytest.raises(UsageError, match="only='broken'"):
         batches.resume(made, only=["broken"])
     cli.emulator.openai.plan = BatchPlan(failures=(BatchFailure(3),))
-    partial = batches.submit(requests(4), account="openai", name="poems")
+    partial = batches.submit(requests(4), account="openai", name="poems", again=True)
     cli.clock.advance(24 * HOUR)
     cli("sync")  # a wait would poll in 15 s
     batches.wait(partial)

@@ -188,7 +188,7 @@ async def test_more_than_twenty_want_the_number_typed(path: Path) -> None:
         number = screen.query_one("#number", Input)
         assert dash.app.focused is number
         assert button(screen, "act").disabled
-        await dash.press("y", "n", "2")
+        await dash.press("y", "x", "2")
         assert number.value == "2"
         assert dash.app.screen is screen
         assert button(screen, "act").disabled
@@ -205,6 +205,17 @@ async def test_more_than_twenty_want_the_number_typed(path: Path) -> None:
         await dash.press("enter")
         await dash.until(lambda: plans)
         assert len(plans[0].acting) == 21
+
+
+async def test_n_changes_nothing_while_a_number_is_typed_too(path: Path) -> None:
+    rows = [job(number, "pending") for number in range(1, 22)]
+    async with dashboard(path, [OPENAI], rows=rows, working=False) as dash:
+        plans = caught(dash)
+        await dash.press("C")
+        await dash.until_dialog()
+        await dash.press("2", "n")
+        await dash.until_table()
+        assert plans == []
 
 
 async def test_twenty_do_not(path: Path) -> None:

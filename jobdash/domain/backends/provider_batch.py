@@ -297,7 +297,8 @@ def _cancel_notes(plan: Plan) -> list[Note]:
 def _queued_notes(jobs: Sequence[JobRow]) -> list[Note]:
     """Return the note about jobs that wait here, and end at once."""
     number = sum(map(_waits_here, jobs))
-    return [Note("Queued here", f"{quantity(number, 'job')} never sent: cancelled at once")] if number else []
+    text = f"{quantity(number, 'job')} never sent: cancelled at once"
+    return [Note("Queued here", text, of_some=True)] if number else []
 
 
 def _cost(decisions: Sequence[Decision]) -> list[Note]:

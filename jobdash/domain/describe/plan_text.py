@@ -105,7 +105,7 @@ def notes(plan: Plan) -> list[Note]:
         topics = {note.topic for note in found}
         for note in rules.notes(part):
             ambiguous = len(by_backend) > 1 and (place == 0 or note.topic in topics)
-            where = f"{rules.where(part)}: " if ambiguous else ""
+            where = f"{rules.where(part)}: " if ambiguous and not note.of_some else ""
             found.append(replace(note, text=f"{where}{note.text}"))
     found += _skipped(plan)
     meant = grouped(decision.job for decision in plan.acting or plan.decisions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
@@ -23,6 +23,7 @@ from jobdash.tui.widgets.line import Line
 from jobdash.tui.widgets.plan_list import PlanList, plan_entries
 from jobdash.tui.widgets.text_views import Notes
 
+_NUMBER = frozenset("0123456789, ")
 _CHOICES = {
     "cancel_first": "cancel first",
     "record": "the record",
@@ -79,6 +80,18 @@ class ChoiceBox(Checkbox):
         self.BUTTON_INNER = "[x]" if self.value else "[ ]"
 
 
+class NumberInput(Input):
+    """A field for digits, in which every other character is a key of the dialog."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Whether the field takes a key."""
+        return super().check_consume_key(key, character) and character in _NUMBER
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.is_printable and event.character not in _NUMBER:
+            event.prevent_default()  # no letter of the field: the key goes on to the dialog
+
+
 class ConfirmScreen(Dialog[Plan | None]):
     """Asks before a plan is executed; the result is the plan as it was shown, or None."""
 
@@ -108,7 +121,7 @@ class ConfirmScreen(Dialog[Plan | None]):
         ]
         if boxes:
             yield Horizontal(*boxes, id="choices", classes=f"of-{len(boxes)}")
-        entry = Input(id="number", compact=True, restrict=r"[0-9, ]*", max_length=12)
+        entry = NumberInput(id="number", compact=True, restrict=r"[0-9, ]*", max_length=12)
         words = Static("", id="typed-words", markup=False)
         yield Horizontal(words, entry, Static("", id="typed-wrong", markup=False), id="typed")
 
