@@ -70,7 +70,14 @@ async def test_all_can_be_dismissed_at_once(path: Path) -> None:
         await dash.until(lambda: "2 need attention: 8" in dash.screen)
         await dash.press("8")
         await dash.until(lambda: "partial, 3 failed" in dash.screen)
+        assert "NAME" in dash.screen
         await dash.press("Z")
+        await dash.until_dialog()
+        await dash.press("n")
+        await dash.until(lambda: "partial, 3 failed" in dash.screen)
+        await dash.press("Z")
+        await dash.until_dialog()
+        await dash.press("y")
         await dash.until(lambda: "Nothing needs your attention" in dash.screen)
 
 

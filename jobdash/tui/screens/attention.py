@@ -25,6 +25,7 @@ from jobdash.tui.models.attention import AttentionModel
 from jobdash.tui.render import header_footer
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, fit, gap
+from jobdash.tui.screens.dialog import AskScreen
 from jobdash.tui.screens.line_screen import LineScreen
 from jobdash.tui.widgets.line import Line
 from jobdash.tui.widgets.virtual_list import VirtualList
@@ -136,9 +137,7 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
         """Return a job, or an account, with its reason."""
         width, more = self.size.width, self._symbols.more
         over = "cursor" if entry.cursor else "line"
-        name = max(12, min(_NAME_MOST, self._longest, width // 3))
-        account = min(_ACCOUNT_MOST, max(6, width // 8))
-        rest = max(0, width - name - account - _SINCE - 9)
+        name, account, rest = self._columns()
         pieces = [
             (f" {self._symbols.cursor if entry.cursor else ' '} ", "pointer"),
             (fit(entry.name, name, more), "text"),
@@ -148,6 +147,19 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
             (fit(entry.words, rest, more), entry.tone),
         ]
         return self.strip(pieces, over).adjust_cell_length(width, self.blank(over))
+
+    def heads(self) -> list[Span]:
+        """Return the heads of the columns."""
+        name, account, _ = self._columns()
+        words = ("NAME".ljust(name), "ACCOUNT"[:account].ljust(account), "SINCE".rjust(_SINCE), "WHY")
+        return [Span(f"   {'  '.join(words)}", "muted")]
+
+    def _columns(self) -> tuple[int, int, int]:
+        """Return the cells of a name, an account and a reason."""
+        width = self.size.width
+        name = max(12, min(_NAME_MOST, self._longest, width // 3))
+        account = min(_ACCOUNT_MOST, max(6, width // 8))
+        return name, account, max(0, width - name - account - _SINCE - 9)
 
     def on_click(self, event: object) -> None:
         """Put the cursor on the line; a double click opens it."""
@@ -187,6 +199,7 @@ class AttentionScreen(LineScreen):
         """Lay out the screen."""
         yield Line(id="log-head")
         yield Line(id="attention-empty")
+        yield Line(id="attention-heads")
         yield AttentionList(self.context.symbols, id="attention")
         yield Line(id="keys")
 
@@ -222,7 +235,9 @@ class AttentionScreen(LineScreen):
         if accounts:
             number = f"{quantity(accounts, 'account')} {self.context.symbols.dot} {number}"
         self.query_one("#log-head", Line).put(head, [Span(f"{number} ", "muted")])
-        self.query_one(AttentionList).put(found, self.context.clock())
+        entries = self.query_one(AttentionList)
+        entries.put(found, self.context.clock())
+        self.query_one("#attention-heads", Line).put(entries.heads() if found else [])
         empty = self.query_one("#attention-empty", Line)
         empty.put([] if found else [gap(2), Span("Nothing needs your attention", "muted")])
         empty.display = not found
@@ -250,9 +265,19 @@ class AttentionScreen(LineScreen):
         if current is not None:
             await self._review([current])
 
-    async def action_set_all_aside(self) -> None:
-        """Take everything out."""
-        await self._review(self.model.found)
+    def action_set_all_aside(self) -> None:
+        """Take everything out, after a question."""
+        found = self.model.found
+        words = "They come back when something new happens to them."
+        names = [_name(each) for each in found]
+        ask = AskScreen(f"Dismiss {quantity(len(found), 'line')}?", words, names, "Keep them", "Dismiss all")
+
+        async def answered(agreed: bool | None) -> None:
+            if agreed:
+                await self._review(found)
+
+        if found:
+            self.app.push_screen(ask, answered)
 
     async def _review(self, seen: Sequence[_Found]) -> None:
         try:
