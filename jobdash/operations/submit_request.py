@@ -9,6 +9,7 @@ from pathlib import Path
 from jobdash.domain.account import Account
 from jobdash.domain.estimate import CHARACTERS_PER_TOKEN, SubmitEstimate, estimate, estimate_text
 from jobdash.domain.text import encodable
+from jobdash.errors import UsageError
 from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
 from jobdash.providers.input_parts import FilePart, InputLimits
 from jobdash.providers.registry import provider_of
@@ -64,13 +65,17 @@ def order(
     ``keep_input`` and the account's setting say so. `OverLimit` for a file that is larger than a batch may
     be, unless it may be ``split``.
     """
-    rules = input_rules(provider_of(account))
+    info = provider_of(account)
+    profile = info.profile_of(account)
+    if profile.no_submit:
+        raise UsageError(f"{account.name}: jobdash cannot submit to {profile.title}: {profile.no_submit}")
+    rules = input_rules(info)
     enqueued = account.enqueued_limit
     limits = InputLimits(
         account.max_requests, account.max_bytes, enqueued and enqueued * CHARACTERS_PER_TOKEN
     )
-    check = rules(path, file_name or str(path), limits, split=split).check()
-    wishes = SubmitWishes(model, endpoint, tags or {}, account.base_url)
+    check = rules(path, file_name or str(path), limits, split=split, profile=profile).check()
+    wishes = SubmitWishes(model, endpoint, tags or {}, account.base_url or info.base_url)
     doubts = (*rules.check_wishes(check, wishes), *_over_enqueued(check, enqueued))
     return SubmitRequest(
         account=account,

@@ -43,8 +43,10 @@ class HttpAdapter(ABC):
         self._clock = clock
         self._unprocessed: set[str] = set()
         """The uploaded files that are not processed yet."""
-        self.capabilities = self.info.capabilities
-        self.origin = origin_of(account.base_url or self.info.base_url)
+        self.profile = self.info.profile_of(account)
+        here = self.info.with_profile(self.profile)
+        self.capabilities = here.capabilities
+        self.origin = origin_of(account.base_url or here.base_url)
 
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""
@@ -54,6 +56,7 @@ class HttpAdapter(ABC):
             clock=self._clock,
             query=query_of(self._account.base_url),
             headers=self._account.headers,
+            key_header=self.profile.key_header,
         )
         return self
 

@@ -187,7 +187,8 @@ def test_an_unknown_setting_is_a_warning(tmp_path: Path) -> None:
         (
             f"{place}: [accounts.work] speed is not known; there are provider, api_key_env, base_url,"
             " api_version, organization, project, headers, list_history, enabled,"
-            " auto_fetch, keep_input, max_requests, max_bytes, enqueued_limit"
+            " auto_fetch, keep_input, max_requests, max_bytes, enqueued_limit, profile, completion_window,"
+            " files_expire"
         ),
         f"{place}: [colour] is not known",
         f"{place}: [ui] font is not known; there are theme, columns, sort, ascii",

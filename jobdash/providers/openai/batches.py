@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Self
 
 import openai
@@ -67,6 +68,7 @@ STATUSES = {
     "not_started": Status.PENDING,
     "running": Status.IN_PROGRESS,
     "processing": Status.IN_PROGRESS,
+    "progress": Status.IN_PROGRESS,
     "in-progress": Status.IN_PROGRESS,
     "finalising": Status.FINALIZING,
     "canceling": Status.CANCELLING,
@@ -114,7 +116,8 @@ class OpenAIBatches(HttpAdapter):
         """Return one page of batches, newest first; ``limit`` is at most 100."""
         size = min(limit or PAGE, PAGE)
         call = self._client.batches.list(after=cursor or openai.omit, limit=size)
-        return _page(await self._at_home(call))
+        page = _page(await self._at_home(call))
+        return page if self.profile.pages else replace(page, cursor=None)
 
     async def get(self, remote_id: str) -> RemoteJob:
         """Return one batch."""
@@ -125,6 +128,8 @@ class OpenAIBatches(HttpAdapter):
 
         None for a yes without the batch, which compatible servers answer.
         """
+        if not self.capabilities.cancels:
+            raise InvalidRequest(f"not sent: {self.profile.title} has no call that cancels a batch")
         answered = await self._http.ask(self._client.batches.cancel(remote_id))
         return None if _plain_yes(answered) else expected(read_job(answered), remote_id)
 
@@ -150,8 +155,12 @@ class OpenAIBatches(HttpAdapter):
 
     async def upload(self, submission: Submission) -> str:
         """Upload the file of a submit, read piece by piece as it is sent."""
+        if self.profile.no_submit:
+            raise InvalidRequest(f"not sent: {self.profile.no_submit}")
         with opened(submission.path) as file:
-            call = self._client.files.create(file=(submission.path.name, file), purpose="batch")
+            call = self._client.files.create(
+                file=(submission.path.name, file), purpose="batch", expires_after=self._expiry or openai.omit
+            )
             answer = await self._at_home(call, deadline=self._deadlines.upload)
         uploaded = unwrapped_object(answer, "file")
         return self._uploaded(uploaded, identifier(uploaded.get("id")), answer)
@@ -164,13 +173,21 @@ class OpenAIBatches(HttpAdapter):
         if not submission.endpoint:
             raise InvalidRequest("not sent: an OpenAI batch needs an endpoint, like /v1/chat/completions")
         endpoint: Any = submission.endpoint  # the SDK lists OpenAI's own; compatible servers have others
+        window: Any = self._account.completion_window or next(iter(self.profile.windows), "24h")
         call = self._client.batches.create(
-            completion_window="24h",
+            completion_window=window,
             endpoint=endpoint,
             input_file_id=file_id,
             metadata=metadata_of(submission),
+            output_expires_after=self._expiry or openai.omit,
         )
         return created(await self._at_home(call), read_job)
+
+    @property
+    def _expiry(self) -> Any:
+        """How long a new file is kept, as the API has it; None where the account does not say."""
+        kept = self._account.files_expire_ms
+        return None if kept is None else {"anchor": "created_at", "seconds": kept // 1000}
 
     def result_roles(self, job: RemoteJob) -> tuple[str, ...]:
         """Return the files a batch names; their lines are not in the order of the requests."""
