@@ -107,7 +107,7 @@ async def info_is_complete(target: Target) -> None:
     _require(info.request_fields, "request_fields: at least the key of a request")
     _require(info.claims(target.unknown_id), "id_pattern matches an id of the provider")
     _require(not info.claims("two words"), "id_pattern matches whole words only")
-    _require(input_rules(info).info is info, "the input rules name the provider they are for")
+    _require(input_rules(info).info.name == info.name, "the input rules name the provider they are for")
 
 
 async def origin_is_the_server(target: Target) -> None:
@@ -176,13 +176,17 @@ async def an_unknown_batch_is_not_found(target: Target) -> None:
     """GET and cancel of an id that does not exist raise NotFound."""
     async with target.open() as adapter:
         await _refused(adapter.get(target.unknown_id), NotFound, "get() of an unknown id")
-        await _refused(adapter.cancel(target.unknown_id), NotFound, "cancel() of an unknown id")
+        if target.info.capabilities.cancels:
+            await _refused(adapter.cancel(target.unknown_id), NotFound, "cancel() of an unknown id")
 
 
 async def a_cancel_is_seen(target: Target) -> None:
     """A cancel is accepted while a batch runs, and is visible where the capabilities promise it."""
     async with target.open() as adapter:
         made = await target.created(adapter)
+        if not target.info.capabilities.cancels:
+            await _refused(adapter.cancel(made.remote_id), InvalidRequest, "cancel() without such a call")
+            return
         answered = await adapter.cancel(made.remote_id)
         _require(answered is None or answered.remote_id == made.remote_id, "cancel() answers that batch")
         status = (await adapter.get(made.remote_id)).status

@@ -27,6 +27,8 @@ OPENAI_KEY = "sk-emulated-openai"
 GEMINI_KEY = "emulated-gemini"
 ANTHROPIC_KEY = "sk-ant-emulated"
 MISTRAL_KEY = "emulated-mistral"
+PROFILES = ("azure", "groq", "novita")
+"""Servers with OpenAI's API and differences, each with accounts of its own."""
 HOUR = 3600.0
 _AS_PLANNED = Speed()
 
@@ -273,11 +275,22 @@ class Emulator:
         self.mistral = EmulatedProvider(
             MISTRAL, clock=self.clock, ids=ids, key=MISTRAL_KEY, speed=batch_speed
         )
+        self.profiles = {
+            name: EmulatedProvider(
+                OPENAI, clock=self.clock, ids=ids, key=f"emulated-{name}", speed=batch_speed
+            )
+            for name in PROFILES
+        }
 
     @property
     def providers(self) -> tuple[EmulatedProvider, ...]:
         """All of them."""
         return self.openai, self.gemini, self.anthropic, self.mistral
+
+    def side(self, name: str) -> EmulatedProvider:
+        """The provider, or the server with OpenAI's API, of that name."""
+        side: EmulatedProvider = self.profiles[name] if name in self.profiles else getattr(self, name)
+        return side
 
     def accepts(self, key: str) -> bool:
         """Whether a request with that key is served."""
