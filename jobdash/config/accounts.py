@@ -92,10 +92,10 @@ def read_lifetimes(values: Mapping[str, Any], profile: Profile) -> dict[str, Any
     window, expiry = values.get("completion_window"), values.get("files_expire")
     if window is not None and profile.windows:
         spans = [parse_span(each) for each in profile.windows]
-        if not min(spans) <= parse_span(window) <= max(spans):
+        if not min(spans) <= _span("completion_window", window) <= max(spans):
             there = " to ".join(sorted(profile.windows, key=parse_span))
             raise ValueError(f"completion_window: {profile.title} takes {there}, not {window}")
-    kept = None if expiry is None else parse_span(expiry)
+    kept = None if expiry is None else _span("files_expire", expiry)
     if kept is not None:
         if profile.file_expiry is None:
             where = profile.title or "its server"
@@ -104,6 +104,13 @@ def read_lifetimes(values: Mapping[str, Any], profile: Profile) -> dict[str, Any
         if not least <= kept <= most:
             raise ValueError(f"files_expire: {profile.title} takes {short_span(least)} to {short_span(most)}")
     return {"completion_window": window, "files_expire_ms": kept}
+
+
+def _span(name: str, value: str) -> int:
+    try:
+        return parse_span(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def read_address(url: str | None, warn: Callable[[str], object]) -> str | None:

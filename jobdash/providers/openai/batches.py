@@ -117,7 +117,8 @@ class OpenAIBatches(HttpAdapter):
         size = min(limit or PAGE, PAGE)
         call = self._client.batches.list(after=cursor or openai.omit, limit=size)
         page = _page(await self._at_home(call))
-        return page if self.profile.pages else replace(page, cursor=None)
+        # What a server promises is asked for, whatever its profile says.
+        return page if self.profile.pages or page.promised else replace(page, cursor=None)
 
     async def get(self, remote_id: str) -> RemoteJob:
         """Return one batch."""
@@ -252,7 +253,7 @@ def read_job(value: object) -> RemoteJob:
         created_at=moment_ms(batch.get("created_at")),
         started_at=moment_ms(batch.get("in_progress_at")),
         finished_at=_finished(batch) if status in TERMINAL else None,
-        expires_at=moment_ms(batch.get("expires_at")),
+        expires_at=moment_ms(batch.get("expires_at")) or moment_ms(batch.get("job_deadline")),
         model=text(batch.get("model")) or text(batch.get("model_id")),
         endpoint=text(batch.get("endpoint")),
         total=total,
