@@ -129,6 +129,8 @@ WORDS = {
     ("results_in_files", False): "results in the batch",
     ("returns_input", False): "input cannot be had back",
     ("reports_progress", False): "no counts",
+    ("reports_cancelling", False): "does not say that a cancel is under way",
+    ("newest_first", False): "list in no known order",
     ("carries_key", False): "no metadata",
 }
 
@@ -148,8 +150,8 @@ def differences(profile: Profile) -> Iterator[str]:
     if any(limits):
         yield f"at most {', '.join(filter(None, limits))}"
     yield from (WORDS[item] for item in profile.differs.items())
-    if profile.no_submit:
-        yield f"**jobdash cannot submit there**: {profile.no_submit}"
+    if profile.adapter:
+        yield "submitted in its own way"
     if profile.remark:
         yield profile.remark
 

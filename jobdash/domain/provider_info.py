@@ -72,8 +72,8 @@ class Profile:
     """The shortest and longest time for which a file can be kept, in milliseconds; None: it cannot be set."""
     differs: Mapping[str, bool] = field(default_factory=dict)
     """`Capabilities` that are not its provider's."""
-    no_submit: str = ""
-    """Why nothing can be submitted there; empty where it can."""
+    adapter: str = ""
+    """The class for what no table can say: ``module:class``; empty: its provider's."""
     remark: str = ""
     """What else is to be known of it, for a person."""
 
@@ -163,6 +163,7 @@ class ProviderInfo:
             self,
             title=profile.title,
             base_url=profile.base_url or self.base_url,
+            adapter=profile.adapter or self.adapter,
             capabilities=replace(self.capabilities, **profile.differs),
         )
 

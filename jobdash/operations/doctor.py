@@ -20,7 +20,7 @@ from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.providers.registry import provider_of
 
 if TYPE_CHECKING:  # the dashboard's screen imports this in the thread that draws
-    from jobdash.domain.provider_info import Profile, ProviderInfo
+    from jobdash.domain.provider_info import ProviderInfo
     from jobdash.operations.context import AccountClient
     from jobdash.providers.base import RemotePage
 
@@ -142,7 +142,7 @@ async def _account(
         profile = "" if chosen.name == info.name else chosen.name
         page = await accounts[account.name].call(ListPage(limit=_PAGE))
         if info.profiles:
-            deviations = (*_deviations(page, info, chosen),)
+            deviations = (*_deviations(page, info),)
     except ProviderError as refused:
         error, blamed = health_error_text(refused, account), isinstance(refused, AuthRejected)
     except ConfigError as wrong:
@@ -161,10 +161,8 @@ async def _account(
     )
 
 
-def _deviations(page: RemotePage, info: ProviderInfo, profile: Profile) -> Iterator[str]:
-    """Yield what a page of a list, and the profile of its server, show to be otherwise."""
-    if profile.no_submit:
-        yield f"nothing can be submitted there: {profile.no_submit}"
+def _deviations(page: RemotePage, info: ProviderInfo) -> Iterator[str]:
+    """Yield what a page of a list shows to be otherwise, and what cannot be done at its server."""
     if not info.capabilities.cancels:
         yield "this server has no call that cancels a batch"
     if not page.promised:

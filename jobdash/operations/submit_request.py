@@ -9,7 +9,6 @@ from pathlib import Path
 from jobdash.domain.account import Account
 from jobdash.domain.estimate import CHARACTERS_PER_TOKEN, SubmitEstimate, estimate, estimate_text
 from jobdash.domain.text import encodable
-from jobdash.errors import UsageError
 from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
 from jobdash.providers.input_parts import FilePart, InputLimits
 from jobdash.providers.registry import provider_of
@@ -67,8 +66,6 @@ def order(
     """
     info = provider_of(account)
     profile = info.profile_of(account)
-    if profile.no_submit:
-        raise UsageError(f"{account.name}: jobdash cannot submit to {profile.title}: {profile.no_submit}")
     rules = input_rules(info)
     enqueued = account.enqueued_limit
     limits = InputLimits(

@@ -8,6 +8,7 @@ refusal is translated while its headers and words are still whole.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
@@ -35,6 +36,9 @@ _BEARER = "Bearer "
 
 _LONGEST_LINE = 64 * 1024 * 1024
 """One request's answer; what never ends a line must not fill the memory."""
+
+REDIRECT_EXPECTED = "jobdash.redirect_expected"
+"""The extension of a request whose answer is a redirect: its headers are what `HttpClient.ask` returns."""
 
 _FOLLOWED = frozenset({"GET", "HEAD"})
 """What changes nothing, and may go wherever a server sends it."""
@@ -191,7 +195,10 @@ class HttpClient:
 
     async def _after_response(self, response: httpx2.Response) -> None:
         if response.has_redirect_location:
-            self._check_redirect(response)
+            if response.request.extensions.get(REDIRECT_EXPECTED):
+                _kept.get().append(json.dumps(dict(response.headers)).encode())
+            else:
+                self._check_redirect(response)
             return
         if response.is_success:
             answers = _kept.get(None)

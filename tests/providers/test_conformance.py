@@ -42,7 +42,7 @@ def target(
         keys=frozenset({"r0", "r1", "r2"}),
         complete=complete,
         unknown_id=UNKNOWN[name],
-        model="model-x" if name in {"gemini", "mistral"} else None,
+        model="model-x" if name in {"gemini", "mistral", "openrouter"} else None,
         endpoint={"gemini": None, "anthropic": None, "mistral": "/v1/chat/completions"}.get(
             name, "/v1/responses"
         ),

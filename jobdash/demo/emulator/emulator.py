@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobdash.demo.emulator.batch import (
     Batch,
@@ -27,8 +27,6 @@ OPENAI_KEY = "sk-emulated-openai"
 GEMINI_KEY = "emulated-gemini"
 ANTHROPIC_KEY = "sk-ant-emulated"
 MISTRAL_KEY = "emulated-mistral"
-PROFILES = ("azure", "groq", "novita")
-"""Servers with OpenAI's API and differences, each with accounts of its own."""
 HOUR = 3600.0
 _AS_PLANNED = Speed()
 
@@ -113,6 +111,14 @@ MISTRAL = ProviderTraits(
     window=24 * HOUR,
     keeps_partial=True,
 )
+PROFILES = {
+    "azure": OPENAI,
+    "groq": OPENAI,
+    "novita": OPENAI,
+    "together": OPENAI,
+    "openrouter": replace(OPENAI, result_roles=(), has_files=False),
+}
+"""Servers with OpenAI's API and differences, each with accounts of its own."""
 
 
 @dataclass(slots=True)
@@ -277,9 +283,9 @@ class Emulator:
         )
         self.profiles = {
             name: EmulatedProvider(
-                OPENAI, clock=self.clock, ids=ids, key=f"emulated-{name}", speed=batch_speed
+                traits, clock=self.clock, ids=ids, key=f"emulated-{name}", speed=batch_speed
             )
-            for name in PROFILES
+            for name, traits in PROFILES.items()
         }
 
     @property

@@ -118,8 +118,8 @@ def openai_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> St
     return app_of(OpenAIHandlers(provider, accepts), "/v1")
 
 
-def app_of(api: OpenAIHandlers, root: str) -> Starlette:
-    """The application of such handlers at a path."""
+def app_of(api: OpenAIHandlers, root: str, *more: Route) -> Starlette:
+    """The application of such handlers at a path; ``more`` are routes that OpenAI does not have."""
     routes = [
         Route(f"{root}/models", api.list_models),
         Route(f"{root}/files", api.list_files, methods=["GET"]),
@@ -131,6 +131,7 @@ def app_of(api: OpenAIHandlers, root: str) -> Starlette:
         Route(f"{root}/batches", api.create_batch, methods=["POST"]),
         Route(f"{root}/batches/{{id}}", api.get_batch),
         Route(f"{root}/batches/{{id}}/cancel", api.cancel_batch, methods=["POST"]),
+        *more,
     ]
     return api_app(routes, openai_form, _unrouted)
 

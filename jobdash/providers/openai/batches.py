@@ -77,7 +77,7 @@ STATUSES = {
 """Only words whose meaning is plain; every other one stays unknown and is shown raw."""
 
 _VERSIONED = re.compile(r"/v\d+(?:[a-z]+\d*)?(?:/|$)")
-_FINISHED = ("completed_at", "failed_at", "expired_at", "cancelled_at")
+_FINISHED = ("completed_at", "failed_at", "expired_at", "cancelled_at", "finalized_at")
 _FILES = {"input": "input_file_id", "output": "output_file_id", "error": "error_file_id"}
 
 
@@ -116,7 +116,10 @@ class OpenAIBatches(HttpAdapter):
         """Return one page of batches, newest first; ``limit`` is at most 100."""
         size = min(limit or PAGE, PAGE)
         call = self._client.batches.list(after=cursor or openai.omit, limit=size)
-        page = _page(await self._at_home(call))
+        return self._read_page(await self._at_home(call))
+
+    def _read_page(self, answered: object) -> RemotePage:
+        page = _page(answered)
         # What a server promises is asked for, whatever its profile says.
         return page if self.profile.pages or page.promised else replace(page, cursor=None)
 
@@ -156,8 +159,6 @@ class OpenAIBatches(HttpAdapter):
 
     async def upload(self, submission: Submission) -> str:
         """Upload the file of a submit, read piece by piece as it is sent."""
-        if self.profile.no_submit:
-            raise InvalidRequest(f"not sent: {self.profile.no_submit}")
         with opened(submission.path) as file:
             call = self._client.files.create(
                 file=(submission.path.name, file), purpose="batch", expires_after=self._expiry or openai.omit
@@ -170,7 +171,9 @@ class OpenAIBatches(HttpAdapter):
         return unwrapped_object(await self._http.ask(self._client.files.retrieve(file_id)), "file")
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
-        """Create the batch from an uploaded file; our key, its name and its tags go into the metadata."""
+        """Create the batch from an uploaded file; our key, its name and its tags go into the metadata, where
+        the server keeps one.
+        """
         if not submission.endpoint:
             raise InvalidRequest("not sent: an OpenAI batch needs an endpoint, like /v1/chat/completions")
         endpoint: Any = submission.endpoint  # the SDK lists OpenAI's own; compatible servers have others
@@ -179,7 +182,7 @@ class OpenAIBatches(HttpAdapter):
             completion_window=window,
             endpoint=endpoint,
             input_file_id=file_id,
-            metadata=metadata_of(submission),
+            metadata=metadata_of(submission) if self.capabilities.carries_key else openai.omit,
             output_expires_after=self._expiry or openai.omit,
         )
         return created(await self._at_home(call), read_job)

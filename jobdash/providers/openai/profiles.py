@@ -109,9 +109,14 @@ PROFILES = (
         hosts=("api.together.xyz", "api.together.ai"),
         windows=("24h",),
         max_bytes=100 * 1000 * 1000,
-        differs={"reports_progress": False, "carries_key": False},
-        no_submit="its files are uploaded in another way",
-        remark="no counts, only a fraction; no metadata",
+        pages=False,
+        differs={
+            "newest_first": False,
+            "reports_cancelling": False,
+            "reports_progress": False,
+            "carries_key": False,
+        },
+        adapter="jobdash.providers.openai.together:TogetherBatches",
     ),
     # https://openrouter.ai/docs/guides/features/batch-api
     Profile(
@@ -123,12 +128,13 @@ PROFILES = (
         max_requests=5_000,
         differs={
             "cancels": False,
+            "carries_key": False,
             "deletes_records": True,
             "deletes_files": False,
             "results_in_files": False,
             "returns_input": False,
         },
-        no_submit="its requests go with the creation, not in a file",
+        adapter="jobdash.providers.openai.openrouter:OpenRouterBatches",
         remark="a record can be deleted when its batch has ended",
     ),
     *_self_hosted(),
