@@ -259,7 +259,9 @@ def test_together_writes_capitals_a_wrapper_and_no_counts() -> None:
 # ── what is refused before anything is sent ────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("name", "most"), [(None, 50_000), ("groq", 50_000), ("azure", 100_000)])
+@pytest.mark.parametrize(
+    ("name", "most"), [(None, 50_000), ("groq", 50_000), ("azure", 100_000), ("openrouter", 5_000)]
+)
 def test_a_file_is_checked_by_the_limits_of_its_server(
     openai_lines: Callable[[int], Path], name: str | None, most: int
 ) -> None:
