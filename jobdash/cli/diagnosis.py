@@ -132,11 +132,14 @@ def _print_config(context: CliContext, config: Config | None, error: ConfigError
 def _print_accounts(accounts: list[AccountFacts]) -> None:
     for facts in accounts:
         key = f"{facts.key_env} is {'set' if facts.key_present else 'not set'}" if facts.key_env else ""
-        about = ", ".join(filter(None, (facts.provider, facts.server, key)))
+        profile = facts.profile and f"profile {facts.profile}"
+        about = ", ".join(filter(None, (facts.provider, profile, facts.server, key)))
         if facts.error is None:
             _good(f"account {facts.name}: {about}, answers")
         else:
             _bad(f"account {facts.name}: {': '.join(filter(None, (about, facts.error)))}")
+        for deviation in facts.deviations:
+            _warn(f"account {facts.name}: {deviation}")
         if facts.twin_of is not None:
             _warn(f"account {facts.name}: has the same key as {facts.twin_of}, and is asked as that")
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jobdash.domain.account import ENV_PREFIX, KEY_LIKE_NAME, Header, Secret, query_of
+from jobdash.domain.provider_info import Profile, ProviderInfo
 from jobdash.domain.text import clean, names_a_secret, redact, register_secret
+from jobdash.domain.time import parse_span, short_span
 from jobdash.providers.registry import broken, registered
 
 ACCOUNT_SETTINGS = (
     "provider", "api_key_env", "base_url", "api_version", "organization", "project", "headers",
     "list_history", "enabled", "auto_fetch", "keep_input", "max_requests", "max_bytes", "enqueued_limit",
+    "profile", "completion_window", "files_expire",
 )  # fmt: skip
 """What ``[accounts.NAME]`` can hold; see `Account`."""
 
@@ -22,6 +26,7 @@ SWITCHES = frozenset({"enabled", "auto_fetch", "keep_input"})
 LIMITS = ("max_requests", "max_bytes", "enqueued_limit")
 """Of them, those that are whole numbers above 0."""
 
+_USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OWN_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
 """Headers that belong to a request itself."""
@@ -45,6 +50,10 @@ def unusable_account(name: str, provider: str) -> UnusableAccount:
     there = ", ".join(registered())
     if reason := broken().get(provider):
         words = f"provider {provider} is installed and cannot be loaded: {reason}"
+    elif owner := next((info for info in registered().values() if info.has_profile(provider)), None):
+        words = (
+            f'{provider} speaks the API of {owner.title}: provider = "{owner.name}", profile = "{provider}"'
+        )
     elif provider:
         words = f"no provider {clean(provider)!r} is installed; there are {there}"
     else:
@@ -65,11 +74,59 @@ def check_types(values: Mapping[str, object]) -> None:
             raise ValueError(f"{key} has to be a text")
 
 
-def keep_keys_of(base_url: str) -> None:
-    """Remember the keys in an address, so that no message shows them."""
-    for name, value in query_of(base_url):
+def chosen_profile(info: ProviderInfo, name: str | None, base_url: str | None) -> Profile:
+    """Return the profile of an account; ValueError for a name that is none of its provider's, and for one of
+    a server that everybody has an own one of, without its address.
+    """
+    if name is not None and not info.has_profile(name):
+        there = ", ".join(each.name for each in info.profiles)
+        raise ValueError(f"profile {name!r} is not known{f'; there are {there}' if there else ''}")
+    profile = info.profile(name, base_url)
+    if name is not None and not (base_url or profile.base_url):
+        raise ValueError(f"profile {name!r} wants base_url, the address of your server")
+    return profile
+
+
+def read_lifetimes(values: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
+    """Read the settings about how long a batch and its files may take and stay; ValueError for wrong ones."""
+    window, expiry = values.get("completion_window"), values.get("files_expire")
+    if window is not None and profile.windows:
+        spans = [parse_span(each) for each in profile.windows]
+        if not min(spans) <= _span("completion_window", window) <= max(spans):
+            there = " to ".join(sorted(profile.windows, key=parse_span))
+            raise ValueError(f"completion_window: {profile.title} takes {there}, not {window}")
+    kept = None if expiry is None else _span("files_expire", expiry)
+    if kept is not None:
+        if profile.file_expiry is None:
+            where = profile.title or "its server"
+            raise ValueError(f"files_expire: {where} is not known to take a time for which files are kept")
+        least, most = profile.file_expiry
+        if not least <= kept <= most:
+            raise ValueError(f"files_expire: {profile.title} takes {short_span(least)} to {short_span(most)}")
+    return {"completion_window": window, "files_expire_ms": kept}
+
+
+def _span(name: str, value: str) -> int:
+    try:
+        return parse_span(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def read_address(url: str | None, warn: Callable[[str], object]) -> str | None:
+    """Return a base URL without blanks around it, and without a user's name and password in it.
+
+    A client would send those instead of the key, and an address is shown where a key never is. The keys in it
+    are remembered, so that no message shows them.
+    """
+    url = (url or "").strip()
+    if user := _USER_IN_URL.match(url):
+        warn("the user name or password in the address is left out; the key is sent")
+        url = user[1] + url[user.end() :]
+    for name, value in query_of(url):
         if KEY_LIKE_NAME.search(name):
             register_secret(value)
+    return url or None
 
 
 def read_headers(value: object, env: Mapping[str, str], warn: Callable[[str], object]) -> tuple[Header, ...]:

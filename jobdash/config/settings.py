@@ -18,8 +18,10 @@ from jobdash.config.accounts import (
     LIMITS,
     UnusableAccount,
     check_types,
-    keep_keys_of,
+    chosen_profile,
+    read_address,
     read_headers,
+    read_lifetimes,
     unusable_account,
 )
 from jobdash.config.paths import at_home, database_path, default_config_path, default_database_path
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from jobdash.config.retention import Retention
     from jobdash.domain.cost import ListPrice
 
-_USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 
 
@@ -232,23 +233,20 @@ class _SettingsReader:
             key_env = next((name for name in info.key_envs if _key(self.env, name)), None)
             if key_env is not None:
                 url = self.address_in(info.base_url_env) if info.base_url_env else None
+                url = url and info.profile(None, url).address(url)
                 found.append(Account(info.name, info.name, key_env, _key(self.env, key_env), url))
+            for each in info.profiles:
+                key = _key(self.env, each.key_env)
+                if key and (url := self.address_in(each.base_url_env)):
+                    where = each.address(url)
+                    found.append(Account(each.name, info.name, each.key_env, key, where, profile=each.name))
         return tuple(found)
 
     def address_in(self, variable: str) -> str | None:
         return self.address(variable, self.env.get(variable))
 
     def address(self, place: str, url: str | None) -> str | None:
-        """Return a base URL without blanks around it, and without a user's name and password in it.
-
-        A client would send those instead of the key, and an address is shown where a key never is.
-        """
-        url = (url or "").strip()
-        if user := _USER_IN_URL.match(url):
-            self.warn(f"{place}: the user name or password in the address is left out; the key is sent")
-            url = user[1] + url[user.end() :]
-        keep_keys_of(url)
-        return url or None
+        return read_address(url, lambda words: self.warn(f"{place}: {words}"))
 
     def account(self, name: str, entry: object, base: Account | None) -> Account | None:
         where = f"accounts.{name}"
@@ -269,25 +267,28 @@ class _SettingsReader:
         if info is None:
             self.unusable.append(unusable_account(name, provider))
             return None
-        key_env = str(values.get("api_key_env", base.key_env if base else ""))
-        if not key_env:
-            raise self.error(f"[{where}] wants api_key_env, the environment variable that holds the key")
-        for key, why in info.unused_settings.items():
-            if key in values:
-                self.warn(f"[{where}] {key} is not used by {provider}: {why}")
+        url = self.address(f"[{where}] base_url", values.get("base_url", base.base_url if base else None))
+        chosen = _given(values, "profile") or (base.profile if base else None)
         try:
+            profile = chosen_profile(info, chosen, url)
+            lifetimes = read_lifetimes(values, profile)
             headers = read_headers(
                 values.get("headers", {}), self.env, lambda words: self.warn(f"[{where}] {words}")
             )
         except ValueError as error:
             raise self.error(f"[{where}] {error}") from None
-        url = values.get("base_url", base.base_url if base else None)
+        key_env = str(values.get("api_key_env", base.key_env if base else profile.key_env))
+        if not key_env:
+            raise self.error(f"[{where}] wants api_key_env, the environment variable that holds the key")
+        for key, why in info.unused_settings.items():
+            if key in values:
+                self.warn(f"[{where}] {key} is not used by {provider}: {why}")
         return Account(
             name=name,
             provider=provider,
             key_env=key_env,
             api_key=_key(self.env, key_env),
-            base_url=self.address(f"[{where}] base_url", url),
+            base_url=url and profile.address(url),
             api_version=values.get("api_version"),
             list_history_ms=self.span(where, "list_history", values, 30 * DAY),
             organization=_given(values, "organization"),
@@ -295,6 +296,8 @@ class _SettingsReader:
             headers=headers,
             auto_fetch=values.get("auto_fetch", False),
             keep_input=values.get("keep_input", True),
+            profile=chosen,
+            **lifetimes,
             **{key: values.get(key) for key in LIMITS},
         )
 

@@ -69,6 +69,8 @@ class Account:
     stands behind a ``?`` goes with every request (``?api-version=2025-01-01``)."""
     api_version: str | None = None
     """The API's version, where it is not part of ``base_url``; None: the adapter's default."""
+    profile: str | None = None
+    """Which of the servers with its provider's API it is at; None: guessed from ``base_url``."""
     list_history_ms: int = 30 * DAY
     """How far back a first sync reads, milliseconds; a list in no known order is read whole."""
     organization: str | None = None
@@ -86,6 +88,10 @@ class Account:
     """How many requests a batch takes, where that is less than the provider's limit."""
     max_bytes: int | None = None
     """How many bytes a batch's file takes, where that is less than the provider's limit."""
+    completion_window: str | None = None
+    """The window of a new batch (``7d``), where the provider offers several; None: the usual one."""
+    files_expire_ms: int | None = None
+    """For how long the provider keeps an uploaded file and results; None: as it does by itself."""
     enqueued_limit: int | None = None
     """How many tokens may wait or run at once, for each model; None: unknown."""
 

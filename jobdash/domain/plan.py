@@ -6,7 +6,7 @@ The same `Plan` is the dialog's text, the ``--dry-run`` output and the audit ent
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -173,6 +173,18 @@ class Plan:
         """The accounts in use, by name."""
         return tuple(sorted({decision.job.account for decision in self.acting}))
 
+    def services(
+        self, included: Callable[[JobRow], bool] = lambda _job: True
+    ) -> dict[str, ProviderInfo | None]:
+        """Return what is known of the servers of its jobs, by title; None where a provider is missing."""
+        found: dict[str, ProviderInfo | None] = {}
+        jobs = (decision.job for decision in self.acting if included(decision.job))
+        for name, origin in {(job.provider, job.origin) for job in jobs}:
+            info = self.providers.get(name)
+            here = None if info is None else info.at(origin)
+            found[name if here is None else here.title] = here
+        return found
+
     @property
     def severe(self) -> bool:
         """Whether it has to look dangerous: a bulk cancel, or removal of unfinished jobs."""
@@ -261,6 +273,8 @@ class DecisionContext:
     """By account, the server it is at now, where that is known."""
     remainders: Mapping[int, Remainder] = field(default_factory=dict)
     """By id of a batch, what is left of it and its retries, where that was looked up."""
+    without_cancel: Mapping[str, str] = field(default_factory=dict)
+    """By server, the names of those that cannot cancel a batch."""
 
 
 def status_counts(

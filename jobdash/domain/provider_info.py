@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from jobdash.domain.account import Account
 
 LOCAL = "local"
 """Provider and account of every local job. Not in `domain.job`, which a user's script need not import."""
@@ -29,9 +32,63 @@ class Capabilities:
     """An uploaded input file can be downloaded again."""
     reports_progress: bool = True
     """It counts the requests that are done before a batch has ended."""
+    cancels: bool = True
+    """A batch can be cancelled."""
     carries_key: bool = True
     """A batch carries our key and its name. Else a submit without an answer is found by its time and its
     number of requests, if one batch alone has these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A server that speaks a provider's API: what it does in another way than that provider.
+
+    The defaults are those of a server that nobody listed.
+    """
+
+    name: str = ""
+    """As in ``profile = "…"`` of an account; empty for a server that is not listed."""
+    title: str = ""
+    """As people read it; empty: as its provider."""
+    base_url: str = ""
+    """Where it is; empty where everybody has an own one."""
+    hosts: tuple[str, ...] = ()
+    """The host names by which it is known; ``*.`` in front stands for any part before."""
+    path: str = ""
+    """The path of its API, which an address that is a host alone lacks."""
+    key_env: str = ""
+    """The environment variable of its key, with ``base_url_env`` an account of the profile's name."""
+    base_url_env: str = ""
+    key_header: str = ""
+    """The header its key goes in; empty: that of its provider."""
+    windows: tuple[str, ...] = ()
+    """The completion windows that it takes, the usual one first; empty: any."""
+    pages: bool = True
+    """Its list has pages; else one answer has all batches."""
+    max_requests: int | None = None
+    """How many requests a batch takes; None: as many as at its provider."""
+    max_bytes: int | None = None
+    file_expiry: tuple[int, int] | None = None
+    """The shortest and longest time for which a file can be kept, in milliseconds; None: it cannot be set."""
+    differs: Mapping[str, bool] = field(default_factory=dict)
+    """`Capabilities` that are not its provider's."""
+    adapter: str = ""
+    """The class for what no table can say: ``module:class``; empty: its provider's."""
+    remark: str = ""
+    """What else is to be known of it, for a person."""
+
+    def address(self, base_url: str) -> str:
+        """Return an address with the path of the API, where it has none."""
+        try:
+            parts = urlsplit(base_url)
+        except ValueError:
+            return base_url
+        bare = parts.path in {"", "/"}
+        return parts._replace(path=self.path).geturl() if self.path and parts.netloc and bare else base_url
+
+    def has(self, host: str) -> bool:
+        """Whether a host is its own."""
+        return any(host.endswith(each[1:]) if each.startswith("*.") else host == each for each in self.hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +131,49 @@ class ProviderInfo:
     """What a person is asked for where a file is submitted, as its lines may not name it."""
     unused_settings: Mapping[str, str] = field(default_factory=dict)
     """Settings of an account that it ignores, and why."""
+
+    profiles: tuple[Profile, ...] = ()
+    """The servers that speak its API, its own first."""
+
+    def profile(self, name: str | None, base_url: str | None) -> Profile:
+        """Return the profile of that name, else the one that the address belongs to, else that of a server
+        that is not listed. An account without any address is at the provider's own.
+        """
+        if name is not None:
+            return next((each for each in self.profiles if each.name == name), Profile())
+        try:
+            host = urlsplit(base_url or self.base_url).hostname or ""
+        except ValueError:  # no address at all, which is reported when it is used
+            host = ""
+        return next((each for each in self.profiles if each.has(host)), Profile())
+
+    def has_profile(self, name: str) -> bool:
+        """Whether a server of that name is listed."""
+        return any(each.name == name for each in self.profiles)
+
+    def profile_of(self, account: Account) -> Profile:
+        """Return the profile of an account."""
+        return self.profile(account.profile, account.base_url)
+
+    def with_profile(self, profile: Profile) -> ProviderInfo:
+        """Return what is known of a server with that profile."""
+        if not profile.name or profile.base_url == self.base_url:
+            return self
+        return replace(
+            self,
+            title=profile.title,
+            base_url=profile.base_url or self.base_url,
+            adapter=profile.adapter or self.adapter,
+            capabilities=replace(self.capabilities, **profile.differs),
+        )
+
+    def of(self, account: Account) -> ProviderInfo:
+        """Return what is known of the server of an account."""
+        return self.with_profile(self.profile_of(account))
+
+    def at(self, origin: str) -> ProviderInfo:
+        """Return what is known of the server of a job."""
+        return self.with_profile(self.profile(None, origin))
 
     def claims(self, word: str) -> bool:
         """Whether ``word`` may be the id of one of its batches."""

@@ -15,8 +15,8 @@ from jobdash.domain.results import ResultOutcome
 from jobdash.domain.status import LABELS, TERMINAL
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.providers import provider_at
 from jobdash.operations.result_items import NotIndexed, ResultFiles, open_index, result_files
-from jobdash.providers.registry import find_provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Family:
     @property
     def info(self) -> ProviderInfo | None:
         """Its provider; None where that is not installed."""
-        return find_provider(self.first.row.provider)
+        return provider_at(self.first.row)
 
     @property
     def copy(self) -> Path | None:

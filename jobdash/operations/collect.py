@@ -27,6 +27,7 @@ from jobdash.operations.context import AccountClient
 from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.private_files import new_private_file
+from jobdash.operations.providers import provider_at
 from jobdash.operations.result_folder import (
     FORMATS,
     INPUT,
@@ -40,7 +41,7 @@ from jobdash.operations.result_folder import (
 )
 from jobdash.operations.result_formats import convert_results
 from jobdash.operations.result_join import BUFFER, JoinedResults, RawFile, join_results
-from jobdash.providers.registry import find_provider, load_object
+from jobdash.providers.registry import load_object
 from jobdash.store.writer import Writer
 
 DELETED = "results were deleted at the provider (404)"
@@ -51,7 +52,7 @@ async def collect(row: JobRow, request: FetchRequest) -> FetchedResults:
 
     An unfinished batch is refused unless partial results are asked for.
     """
-    info = find_provider(row.provider)
+    info = provider_at(row)
     if info is None:
         return _failed(row, f"no provider is called {row.provider!r}")
     if row.remote_id is None:

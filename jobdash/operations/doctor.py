@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +13,22 @@ from jobdash.config.accounts import UnusableAccount
 from jobdash.config.settings import Config
 from jobdash.domain.account import Account
 from jobdash.domain.status import Status, Tab
+from jobdash.domain.text import clean
 from jobdash.domain.time import system_clock
 from jobdash.errors import AuthRejected, ConfigError, ProviderError
 from jobdash.operations.job_lookup import Browser, Scope, Sort
+from jobdash.providers.registry import provider_of
 
 if TYPE_CHECKING:  # the dashboard's screen imports this in the thread that draws
+    from jobdash.domain.provider_info import ProviderInfo
     from jobdash.operations.context import AccountClient
+    from jobdash.providers.base import RemotePage
 
 _UNKNOWN_LOOKED_AT = 1_000
+_PAGE = 5
+"""Batches of each account that are looked at."""
+_COUNTED = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.COMPLETED})
+"""When the requests of a batch have been counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,10 @@ class AccountFacts:
     """The key or the settings are to blame."""
     twin_of: str | None
     """The account that has the same key."""
+    profile: str = ""
+    """Which of the servers with its provider's API it is at; empty for its own and for one not listed."""
+    deviations: tuple[str, ...] = ()
+    """What its server does in another way than its provider, as far as a page of its list shows it."""
 
 
 def store_facts(config: Config, browser: Browser, read_only: str | None) -> StoreFacts:
@@ -94,7 +106,7 @@ def _unknown_words(browser: Browser) -> tuple[str, ...]:
 
 
 async def account_facts(config: Config, accounts: Mapping[str, AccountClient]) -> list[AccountFacts]:
-    """Ask every account for the shortest page of its list."""
+    """Ask every account for a short page of its list."""
     from jobdash.operations.account_clients import duplicate_accounts
 
     doubles = duplicate_accounts(config.accounts)
@@ -123,8 +135,14 @@ async def _account(
 
     error: str | None = None
     blamed = False
+    profile, deviations = "", tuple[str, ...]()
     try:
-        await accounts[account.name].call(ListPage(limit=1))
+        info = provider_of(account)
+        chosen = info.profile_of(account)
+        profile = "" if chosen.name == info.name else chosen.name
+        page = await accounts[account.name].call(ListPage(limit=_PAGE))
+        if info.profiles:
+            deviations = (*_deviations(page, info),)
     except ProviderError as refused:
         error, blamed = health_error_text(refused, account), isinstance(refused, AuthRejected)
     except ConfigError as wrong:
@@ -138,4 +156,25 @@ async def _account(
         error=error,
         rejected=blamed,
         twin_of=doubles.get(account.name),
+        profile=profile,
+        deviations=deviations,
     )
+
+
+def _deviations(page: RemotePage, info: ProviderInfo) -> Iterator[str]:
+    """Yield what a page of a list shows to be otherwise, and what cannot be done at its server."""
+    if not info.capabilities.cancels:
+        yield "this server has no call that cancels a batch"
+    if not page.promised:
+        yield "this server answers lists without paging"
+    elif len(page.jobs) > _PAGE:
+        yield f"this server answers {len(page.jobs):,} batches where {_PAGE} are asked for"
+    words = sorted({job.raw_status for job in page.jobs if job.status is Status.UNKNOWN})
+    if words:
+        known = ", ".join(map(clean, words))
+        yield f"this server has status words that are not known, and taken for unfinished: {known}"
+    if any(job.created_at is None for job in page.jobs):
+        yield "this server does not say when a batch was created"
+    counted = [job for job in page.jobs if job.status in _COUNTED]
+    if counted and all(job.total is None for job in counted):
+        yield "this server does not count the requests of a batch"

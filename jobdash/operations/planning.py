@@ -13,7 +13,7 @@ from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
 from jobdash.operations.backends.registry import remainders, workers
 from jobdash.operations.job_lookup import Browser, Scope
-from jobdash.operations.providers import providers_of
+from jobdash.operations.providers import providers_of, without_cancel
 
 _CANCELLABLE_TABS = (Tab.PENDING, Tab.RUNNING)
 """Where a bulk cancel looks: everything unfinished, except cancelling and gone."""
@@ -55,7 +55,8 @@ def plan_jobs(
 
 def plan_again(plan: Plan, situation: DecisionContext, choices: Choices) -> Plan:
     """Decide the same jobs, as they were seen, for other choices."""
-    here = replace(situation, dead=plan.dead, remainders=plan.remainders)
+    none = without_cancel(decision.job for decision in plan.decisions)
+    here = replace(situation, dead=plan.dead, remainders=plan.remainders, without_cancel=none)
     decisions = tuple(decide(plan.action, decision.job, here, choices) for decision in plan.decisions)
     return replace(plan, decisions=decisions, choices=choices)
 
@@ -71,7 +72,8 @@ def plan_cancel_all(
             continue
         for ids in browser.iter_ids(Scope(tab, scope.conditions)):
             rows = browser.rows(ids)
-            decisions |= {i: decide(Action.CANCEL, rows[i], situation, meant) for i in ids if i in rows}
+            here = replace(situation, without_cancel=without_cancel(rows.values()))
+            decisions |= {i: decide(Action.CANCEL, rows[i], here, meant) for i in ids if i in rows}
     words = scope_words(scope)
     acting = [decision.job for decision in decisions.values() if decision.acts]
     return Plan(

@@ -31,6 +31,22 @@ def providers_of(jobs: Iterable[JobRow]) -> Mapping[str, ProviderInfo]:
     return {name: info for name in names if (info := find_provider(name)) is not None}
 
 
+def provider_at(job: JobRow) -> ProviderInfo | None:
+    """Return a job's provider as its server differs from it; None when it is not installed."""
+    info = find_provider(job.provider)
+    return None if info is None else info.at(job.origin)
+
+
+def without_cancel(jobs: Iterable[JobRow]) -> dict[str, str]:
+    """Return the servers of jobs that cannot cancel a batch, with their names."""
+    found: dict[str, str] = {}
+    for provider, origin in {(job.provider, job.origin) for job in jobs}:
+        info = find_provider(provider)
+        if info is not None and not (here := info.at(origin)).capabilities.cancels:
+            found[origin] = here.title
+    return found
+
+
 def has_results(details: JobDetails) -> bool | None:
     """Whether an ended batch left results to fetch; None where its provider reports no counts.
 
@@ -39,7 +55,7 @@ def has_results(details: JobDetails) -> bool | None:
     job = details.row
     if not job.terminal:
         return False
-    info = find_provider(job.provider)
+    info = provider_at(job)
     if info is not None and not info.capabilities.partial_results and job.status is not Status.COMPLETED:
         return False
     if not _keeps_results(details, info):
@@ -49,7 +65,7 @@ def has_results(details: JobDetails) -> bool | None:
 
 def keeps_partial_results(job: JobRow) -> bool:
     """Whether the finished requests of a batch that ended early can be fetched from its provider."""
-    info = find_provider(job.provider)
+    info = provider_at(job)
     return info is not None and info.capabilities.partial_results
 
 

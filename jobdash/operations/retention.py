@@ -16,7 +16,7 @@ from jobdash.domain.time import DAY, HOUR, MINUTE, SECOND
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort
 from jobdash.operations.planning import plan_jobs
-from jobdash.providers.registry import find_provider
+from jobdash.operations.providers import provider_at
 
 _UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"))
 
@@ -71,7 +71,7 @@ def _is_left_remotely(job: JobDetails) -> bool:
     """
     if BATCH in job.deleted:
         return False
-    info = find_provider(job.row.provider)
+    info = provider_at(job.row)
     return bool(job.files) or (info is not None and info.capabilities.deletes_records)
 
 

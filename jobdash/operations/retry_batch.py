@@ -26,13 +26,13 @@ from jobdash.operations.collect import collect
 from jobdash.operations.context import OperationContext
 from jobdash.operations.downloads import DownloadInput
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.providers import provider_at
 from jobdash.operations.result_folder import RESULTS
 from jobdash.operations.result_items import ResultFiles, result_files
 from jobdash.operations.result_join import read_requests
 from jobdash.operations.submit import SubmitRefused, submit
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_request import order
-from jobdash.providers.registry import find_provider
 
 _NAMED_KEYS = 3
 
@@ -84,7 +84,7 @@ class _Retry:
     """One retry under way."""
 
     def __init__(self, job: JobRow, plan: Plan, work: OperationContext) -> None:
-        info = find_provider(job.provider)
+        info = provider_at(job)
         if info is None:
             raise JobdashError(f"no provider is called {job.provider!r}")
         self._job = job

@@ -64,13 +64,15 @@ def order(
     ``keep_input`` and the account's setting say so. `OverLimit` for a file that is larger than a batch may
     be, unless it may be ``split``.
     """
-    rules = input_rules(provider_of(account))
+    info = provider_of(account)
+    profile = info.profile_of(account)
+    rules = input_rules(info)
     enqueued = account.enqueued_limit
     limits = InputLimits(
         account.max_requests, account.max_bytes, enqueued and enqueued * CHARACTERS_PER_TOKEN
     )
-    check = rules(path, file_name or str(path), limits, split=split).check()
-    wishes = SubmitWishes(model, endpoint, tags or {}, account.base_url)
+    check = rules(path, file_name or str(path), limits, split=split, profile=profile).check()
+    wishes = SubmitWishes(model, endpoint, tags or {}, account.base_url or info.base_url)
     doubts = (*rules.check_wishes(check, wishes), *_over_enqueued(check, enqueued))
     return SubmitRequest(
         account=account,

@@ -8,6 +8,7 @@ refusal is translated while its headers and words are still whole.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
@@ -30,10 +31,14 @@ from jobdash.providers.refusals import answered_error, refusal
 _kept: ContextVar[list[bytes]] = ContextVar("_kept")
 """The bodies answered to the call under way; many calls share one client, each in a context of its own."""
 
-_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
+_BEARER = "Bearer "
 
 _LONGEST_LINE = 64 * 1024 * 1024
 """One request's answer; what never ends a line must not fill the memory."""
+
+REDIRECT_EXPECTED = "jobdash.redirect_expected"
+"""The extension of a request whose answer is a redirect: its headers are what `HttpClient.ask` returns."""
 
 _FOLLOWED = frozenset({"GET", "HEAD"})
 """What changes nothing, and may go wherever a server sends it."""
@@ -91,7 +96,9 @@ class HttpClient:
         clock: Clock = system_clock,
         query: Sequence[tuple[str, str]] = (),
         headers: Sequence[Header] = (),
+        key_header: str = "",
     ) -> None:
+        """``key_header``: the header in which the server wants the key that an SDK sends as a bearer's."""
         self.trust = trust()
         self.client = httpx2.AsyncClient(
             verify=self.trust,
@@ -102,6 +109,7 @@ class HttpClient:
         self._home = httpx2.URL(base_url).origin
         self._query = tuple(query)
         self._headers = tuple(headers)
+        self._key_header = key_header
         self._deadlines = deadlines
         self._clock = clock
 
@@ -176,6 +184,8 @@ class HttpClient:
             for name in (*_KEY_HEADERS, *(header.name for header in self._headers)):
                 request.headers.pop(name, None)
             return
+        if self._key_header and (sent := request.headers.pop("authorization", "")):
+            request.headers[self._key_header] = sent.removeprefix(_BEARER)
         for header in self._headers:
             request.headers[header.name] = header.reveal()
         asked = request.url.params.keys()
@@ -185,7 +195,10 @@ class HttpClient:
 
     async def _after_response(self, response: httpx2.Response) -> None:
         if response.has_redirect_location:
-            self._check_redirect(response)
+            if response.request.extensions.get(REDIRECT_EXPECTED):
+                _kept.get().append(json.dumps(dict(response.headers)).encode())
+            else:
+                self._check_redirect(response)
             return
         if response.is_success:
             answers = _kept.get(None)

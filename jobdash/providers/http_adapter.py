@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from jobdash.domain.account import Account, query_of
@@ -14,7 +16,7 @@ from jobdash.domain.text import redact
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import FilePage, ResultLine
-from jobdash.providers.http import Deadlines, HttpClient
+from jobdash.providers.http import Deadlines, HttpClient, opened
 from jobdash.providers.json_values import (
     PENDING_FILE,
     REFUSED_FILE,
@@ -27,6 +29,9 @@ from jobdash.providers.json_values import (
 from jobdash.providers.registry import load_object
 from jobdash.providers.results import ReadLine, result_line
 from jobdash.providers.servers import key_of, origin_of
+
+_PIECE = 1024 * 1024
+"""How much of a file is read at once while it is sent, in bytes."""
 
 
 class HttpAdapter(ABC):
@@ -43,8 +48,10 @@ class HttpAdapter(ABC):
         self._clock = clock
         self._unprocessed: set[str] = set()
         """The uploaded files that are not processed yet."""
-        self.capabilities = self.info.capabilities
-        self.origin = origin_of(account.base_url or self.info.base_url)
+        self.profile = self.info.profile_of(account)
+        here = self.info.with_profile(self.profile)
+        self.capabilities = here.capabilities
+        self.origin = origin_of(account.base_url or here.base_url)
 
     async def __aenter__(self) -> Self:
         """Open the one client this adapter uses."""
@@ -54,6 +61,7 @@ class HttpAdapter(ABC):
             clock=self._clock,
             query=query_of(self._account.base_url),
             headers=self._account.headers,
+            key_header=self.profile.key_header,
         )
         return self
 
@@ -153,6 +161,43 @@ class DirectAdapter(HttpAdapter):
     async def _content(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
         async with self._http.client.stream("GET", url, headers=self._headers()) as download:
             yield download.aiter_bytes()
+
+
+class InlineRequests:
+    """The body of a creation: an object that ends with the lines of a file as its ``requests``. It is made
+    piece by piece as it is sent, and again if need be.
+    """
+
+    def __init__(
+        self, path: Path, head: bytes = b"{", convert: Callable[[bytes], bytes] = bytes.strip
+    ) -> None:
+        """``head`` is what comes first; ``convert`` returns a line as a request, empty to leave it out."""
+        self._path = path
+        self._head = head
+        self._convert = convert
+
+    async def headers(self) -> dict[str, str]:
+        """Return its type and length; raises where the file cannot be read, before anything is sent."""
+        with opened(self._path):
+            size = await asyncio.to_thread(lambda: sum(map(len, self._pieces())))
+        return {"content-type": "application/json", "content-length": str(size)}
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the pieces."""
+        pieces = self._pieces()
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            yield piece
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Yield pieces of bounded size; none is empty."""
+        with opened(self._path) as file:
+            between = self._head + b'"requests":['
+            while lines := file.readlines(_PIECE):
+                found = [request for line in lines if (request := self._convert(line))]
+                if found:
+                    yield between + b",".join(found)
+                    between = b","
+            yield b"]}" if between == b"," else between + b"]}"
 
 
 def expected(job: RemoteJob, remote_id: str) -> RemoteJob:

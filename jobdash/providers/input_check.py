@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
-from jobdash.domain.provider_info import ProviderInfo
+from jobdash.domain.provider_info import Profile, ProviderInfo
 from jobdash.errors import FileFaults, OverLimit, UsageError
 from jobdash.providers.input_parts import FilePart, InputLimits, PartCutter
 from jobdash.providers.json_values import parse_line
@@ -21,6 +21,7 @@ from jobdash.providers.registry import bundled, load_object
 MOST_FAULTS = 50
 """Wrong lines that are reported at once."""
 
+_PLAIN = Profile()
 _BOM = b"\xef\xbb\xbf"
 _SPLIT = "--split cuts it into parts"
 
@@ -81,12 +82,21 @@ class InputRules(ABC):
     """Whether the lines ask for embeddings, where these have a call of their own."""
 
     def __init__(
-        self, path: Path, name: str, limits: InputLimits | None = None, *, split: bool = False
+        self,
+        path: Path,
+        name: str,
+        limits: InputLimits | None = None,
+        *,
+        split: bool = False,
+        profile: Profile = _PLAIN,
     ) -> None:
-        """``limits`` are those of the account, where it has its own; ``split``: a file over them is cut."""
+        """``limits`` are those of the account, where it has its own, ``profile`` is that of its server;
+        ``split``: a file over the limits is cut.
+        """
         self.path = path
         self.name = name
-        self._limits = (limits or InputLimits()).within(self.max_requests, self.max_bytes)
+        most = profile.max_requests or self.max_requests, profile.max_bytes or self.max_bytes
+        self._limits = (limits or InputLimits()).within(*most)
         self._cutter = PartCutter(self._limits) if split else None
         self._characters = 0
         self._number = 0

@@ -73,11 +73,11 @@ def find_provider(name: str) -> ProviderInfo | None:
 
 
 def provider_of(account: Account) -> ProviderInfo:
-    """Return an account's provider; ConfigError when none of that name is installed."""
+    """Return an account's provider, as its server differs from it; ConfigError when it is not installed."""
     info = find_provider(account.provider)
     if info is None:
         raise ConfigError(f"{account.name}: no provider is called {account.provider!r}")
-    return info
+    return info.of(account)
 
 
 def open_adapter(account: Account) -> Adapter:

@@ -9,7 +9,16 @@ from contextlib import closing
 import pytest
 from cli_kit import HOUR, KEYS, Cli
 
-from jobdash.demo.emulator import BatchFailure, Ending, ErrorAnswer, LineError, Phase, Reset, Switches
+from jobdash.demo.emulator import (
+    BatchFailure,
+    BatchScript,
+    Ending,
+    ErrorAnswer,
+    LineError,
+    Phase,
+    Reset,
+    Switches,
+)
 
 # ── show, log ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -288,6 +297,28 @@ def test_the_doctor_names_what_is_wrong(cli: Cli) -> None:
     assert "✖ account work" in ran.out
     assert "key rejected (401)" in ran.out
     assert "has the same key as openai" in ran.out
+
+
+def test_the_doctor_names_a_profile_and_what_its_server_does_in_another_way(cli: Cli) -> None:
+    address = cli.server.profile_base_url("groq")
+    account = "[accounts.{}]\nprovider='openai'\nprofile='{}'\napi_key_env='WORK_KEY'\nbase_url='{}'\n"
+    cli.config.write_text(
+        cli.config.read_text()
+        + account.format("listed", "groq", address)
+        + account.format("wrong", "novita", address)
+        + "headers={'X-Team'='other'}\n"
+    )
+    cli.server.emulator.side("groq").add_batch(BatchScript(), key=KEYS["work"])
+
+    ran = cli("doctor")
+
+    assert ran.code == 0
+    assert f"✔ account listed: openai, profile groq, {address}, WORK_KEY is set, answers" in ran.out
+    assert "! account listed: this server answers lists without paging" in ran.out
+    assert "! account wrong: this server answers lists without paging" in ran.out
+    found = {account["name"]: account for account in cli("doctor", "--json").json["accounts"]}
+    assert (found["work"]["profile"], found["work"]["deviations"]) == ("", [])
+    assert found["wrong"]["profile"] == "novita"
 
 
 def test_the_doctor_says_where_it_looked_even_if_nothing_works(cli: Cli) -> None:

@@ -187,7 +187,8 @@ def test_an_unknown_setting_is_a_warning(tmp_path: Path) -> None:
         (
             f"{place}: [accounts.work] speed is not known; there are provider, api_key_env, base_url,"
             " api_version, organization, project, headers, list_history, enabled,"
-            " auto_fetch, keep_input, max_requests, max_bytes, enqueued_limit"
+            " auto_fetch, keep_input, max_requests, max_bytes, enqueued_limit, profile, completion_window,"
+            " files_expire"
         ),
         f"{place}: [colour] is not known",
         f"{place}: [ui] font is not known; there are theme, columns, sort, ascii",
@@ -476,3 +477,98 @@ def test_a_price_that_is_none_is_refused_with_its_place(tmp_path: Path, text: st
 def test_an_unknown_part_of_a_price_is_warned_about(tmp_path: Path) -> None:
     (warning,) = settings(tmp_path, '[prices."m"]\ninput = 1\nimage = 3').warnings
     assert warning.endswith('[prices."m"] image is not known; there are input, output, cached')
+
+
+# ── profiles ───────────────────────────────────────────────────────────────────────────────────────────────
+
+AT_OPENAI = '[accounts.work]\nprovider = "openai"\napi_key_env = "WORK_KEY"\n'
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "address"),
+    [
+        ("https://res.openai.azure.com/", "https://res.openai.azure.com/openai/v1"),
+        ("https://res.openai.azure.com", "https://res.openai.azure.com/openai/v1"),
+        (
+            "https://res.openai.azure.com?api-version=preview",
+            "https://res.openai.azure.com/openai/v1?api-version=preview",
+        ),
+        ("https://gateway.example/azure/v1", "https://gateway.example/azure/v1"),
+    ],
+)
+def test_azure_is_an_account_by_its_key_and_its_endpoint(tmp_path: Path, endpoint: str, address: str) -> None:
+    found = settings(tmp_path, AZURE_OPENAI_API_KEY="az-key-az-key", AZURE_OPENAI_ENDPOINT=endpoint)
+    (azure,) = found.accounts
+    assert (azure.name, azure.provider, azure.profile) == ("azure", "openai", "azure")
+    assert (azure.key_env, key(azure)) == ("AZURE_OPENAI_API_KEY", "az-key-az-key")
+    assert azure.base_url == address
+
+
+def test_azure_is_none_without_an_endpoint_and_beside_openai_where_it_has_one(tmp_path: Path) -> None:
+    assert settings(tmp_path, AZURE_OPENAI_API_KEY="az-key-az-key").accounts == ()
+    env = {"AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com", "OPENAI_API_KEY": "sk-one"}
+    assert settings(tmp_path, **env).account_names == ("openai", "local")
+    both = settings(tmp_path, **env, AZURE_OPENAI_API_KEY="az-key-az-key")
+    assert both.account_names == ("openai", "azure", "local")
+    off = settings(tmp_path, "[accounts.azure]\nenabled = false", **env, AZURE_OPENAI_API_KEY="az-key-az-key")
+    assert off.account_names == ("openai", "local")
+
+
+def test_an_account_of_the_file_names_its_profile(tmp_path: Path) -> None:
+    text = """
+        [accounts.fast]
+        provider = "openai"
+        profile = "groq"
+        api_key_env = "GROQ_KEY"
+        completion_window = "3d"
+        [accounts.mine]
+        provider = "openai"
+        profile = "azure"
+        base_url = "https://mine.openai.azure.com"
+        files_expire = "14d"
+    """
+    found = settings(tmp_path, text, GROQ_KEY="gsk-one", AZURE_OPENAI_API_KEY="az-key-az-key")
+    fast, mine = found.account("fast"), found.account("mine")
+    assert fast is not None
+    assert mine is not None
+    assert (fast.profile, fast.base_url, fast.completion_window) == ("groq", None, "3d")
+    assert (mine.key_env, mine.base_url) == (
+        "AZURE_OPENAI_API_KEY",
+        "https://mine.openai.azure.com/openai/v1",
+    )
+    assert (mine.files_expire_ms, mine.completion_window) == (14 * DAY, None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('profile = "grok"', "profile 'grok' is not known; there are openai, azure, groq"),
+        ('profile = "vllm"', "profile 'vllm' wants base_url, the address of your server"),
+        ('profile = "azure"', "profile 'azure' wants base_url"),
+        ('completion_window = "7d"', "completion_window: OpenAI takes 24h, not 7d"),
+        ('completion_window = "soon"', "completion_window: 'soon' is no span of time"),
+        ('profile = "groq"\ncompletion_window = "8d"', "completion_window: Groq takes 24h to 7d, not 8d"),
+        ('profile = "doubleword"\ncompletion_window = "2d"', "Doubleword takes 1h to 24h, not 2d"),
+        ('files_expire = "60d"', "files_expire: OpenAI takes 1h to 30d"),
+        ('base_url = "https://r.openai.azure.com"\nfiles_expire = "2d"', "Azure OpenAI takes 14d to 30d"),
+        ('profile = "groq"\nfiles_expire = "2d"', "files_expire: Groq is not known to take a time"),
+        ('base_url = "http://h/v1"\nfiles_expire = "2d"', "files_expire: its server is not known to take"),
+        ("profile = 3", "profile has to be a text"),
+    ],
+)
+def test_a_profile_that_does_not_fit_is_named(tmp_path: Path, lines: str, words: str) -> None:
+    found = complaint(tmp_path, f"{AT_OPENAI}{lines}", WORK_KEY="sk-one")
+    assert found.startswith("[accounts.work] ")
+    assert words in found
+
+
+def test_a_server_that_is_not_listed_takes_any_window(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path, f'{AT_OPENAI}base_url = "http://h/v1"\ncompletion_window = "72h"', WORK_KEY="sk-one"
+    )
+    assert found.accounts[0].completion_window == "72h"
+
+
+def test_a_profile_in_the_place_of_a_provider_is_pointed_out(tmp_path: Path) -> None:
+    found = settings(tmp_path, '[accounts.fast]\nprovider = "groq"\napi_key_env = "GROQ_KEY"')
+    assert 'groq speaks the API of OpenAI: provider = "openai", profile = "groq"' in str(found.unusable[0])

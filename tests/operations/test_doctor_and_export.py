@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from operations_kit import KEYS, World, made_accounts
+from shared.answering import answering, batch, page
 
 from jobdash.demo.emulator import BatchFailure, Ending, ErrorAnswer, LineError, Phase, Switches
 from jobdash.demo.generated_jobs import sample_rows
@@ -198,3 +200,50 @@ def test_samples_fill_a_new_store_and_never_an_old_one(tmp_path: Path) -> None:
     browser.close()
     with pytest.raises(StoreError, match="exists already"):
         fill_store(path, sample_rows(1, 1_800_000_000_000))
+
+
+# ── servers with OpenAI's API ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("answer", "profile", "words"),
+    [
+        (page(batch(1)), None, []),
+        (page(), "groq", []),
+        ({"data": [batch(1)]}, None, ["this server answers lists without paging"]),
+        (page(*map(batch, range(8))), None, ["this server answers 8 batches where 5 are asked for"]),
+        (
+            page(batch(1, "PONDERING"), batch(2, "completed", request_counts=None)),
+            None,
+            [
+                "this server has status words that are not known, and taken for unfinished: PONDERING",
+                "this server does not count the requests of a batch",
+            ],
+        ),
+        (page(batch(1, created_at="soon")), None, ["this server does not say when a batch was created"]),
+        (
+            page(batch(1)),
+            "openrouter",
+            ["this server has no call that cancels a batch"],
+        ),
+    ],
+)
+async def test_the_doctor_names_what_a_server_does_in_another_way(
+    world: World, answer: dict[str, object], profile: str | None, words: list[str]
+) -> None:
+    with answering(lambda _asked: answer) as server:
+        here = replace(world.config.accounts[0], base_url=f"{server.url}/v1", profile=profile)
+        await world.with_accounts((here,))
+        (facts,) = await account_facts(world.config, world.accounts)
+        await world.accounts.__aexit__()
+    assert facts.error is None
+    assert facts.profile == (profile or "")
+    assert list(facts.deviations) == words
+
+
+async def test_the_doctor_says_nothing_of_the_providers_themselves(world: World) -> None:
+    for name in ("openai", "gemini"):
+        world.add(name)
+    assert [facts.deviations for facts in await account_facts(world.config, world.accounts)] == [()] * len(
+        world.config.accounts
+    )

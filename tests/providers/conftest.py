@@ -35,9 +35,12 @@ class World:
     key: str = CANARY
 
     def account(self, provider: str, **changes: object) -> Account:
+        """An account of a provider, or of a profile."""
+        own = provider in BUNDLED
         settings: dict[str, object] = {
             "name": provider,
-            "provider": provider,
+            "provider": provider if own else "openai",
+            "profile": None if own else provider,
             "key_env": "SOME_KEY",
             "api_key": Secret(self.key),
             "base_url": self.urls[provider],
@@ -54,6 +57,7 @@ def world() -> Iterator[World]:
     clock = ManualClock()
     with EmulatorServer(Emulator(clock=clock)) as server:
         urls = {name: getattr(server, f"{name}_base_url") for name in BUNDLED}
+        urls |= {name: server.profile_base_url(name) for name in server.emulator.profiles}
         yield World(server.emulator, clock, urls)
 
 
@@ -69,7 +73,9 @@ def write_batch(tmp_path: Path) -> Callable[[str, int], Path]:
 
     def write(provider: str, count: int = 3) -> Path:
         path = tmp_path / f"{provider}.jsonl"
-        path.write_text("".join(lines[provider].format(number) + "\n" for number in range(count)))
+        path.write_text(
+            "".join(lines.get(provider, lines["openai"]).format(number) + "\n" for number in range(count))
+        )
         return path
 
     return write

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from jobdash.demo.emulator import (
+    PROFILES,
     BatchScript,
     CutBody,
     Delay,
@@ -34,9 +35,16 @@ from jobdash.providers.http import Deadlines
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PROVIDERS = ("openai", "gemini", "anthropic", "mistral")
+PROVIDERS = ("openai", "gemini", "anthropic", "mistral", *PROFILES)
 CALLS = ("list", "get", "upload", "create", "cancel", "delete", "delete_file")
-NOT_ASKED = {("openai", "delete"), ("anthropic", "upload"), ("anthropic", "delete_file")}
+NOT_ASKED = {(name, "delete") for name in ("openai", *PROFILES) if name != "openrouter"}
+NOT_ASKED |= {
+    ("openrouter", "upload"),
+    ("openrouter", "delete_file"),
+    ("openrouter", "cancel"),
+    ("anthropic", "upload"),
+    ("anthropic", "delete_file"),
+}
 """Calls that send nothing, as the provider has no such thing."""
 PAIRS = [(p, call) for p in PROVIDERS for call in CALLS if (p, call) not in NOT_ASKED]
 
@@ -61,7 +69,9 @@ BROKEN: dict[str, tuple[object, type[ProviderError]]] = {
 }
 EMPTY_IS_AN_ANSWER = {("gemini", call) for call in ("list", "cancel", "delete", "delete_file")}
 """Where google.protobuf.Empty, or an empty list, is what Gemini really says."""
-EMPTY_IS_AN_ANSWER |= {("openai", "cancel")}
+EMPTY_IS_AN_ANSWER |= {("together", "upload")}
+"""The file's id comes in a header."""
+EMPTY_IS_AN_ANSWER |= {(name, "cancel") for name in ("openai", *PROFILES)}
 """A yes is a yes, with the batch or without; the syncs see what it came to."""
 
 Calls = Callable[[Adapter, str], Awaitable[object]]
@@ -91,8 +101,8 @@ def perform(world: Any, submission: Any) -> Calls:
     """Do one call on a batch made for it."""
 
     async def do(adapter: Adapter, call: str, effect: object = None) -> object:
-        provider = adapter.info.name  # type: ignore[attr-defined]
-        side = getattr(world.emulator, provider)
+        profile, provider = adapter.profile.name, adapter.info.name  # type: ignore[attr-defined]
+        side = world.emulator.side(profile or provider)
         ended = world.clock.now() - 3 * 24 * 3600 if call == "delete" else None
         batch = side.add_batch(BatchScript(name="x", total=3, created_at=ended), key=world.key)
         job = await adapter.get(batch)
@@ -203,7 +213,7 @@ async def test_a_download_that_breaks_says_so(
     adapters: Any, world: Any, provider: str, effect: object, expected: type[ProviderError]
 ) -> None:
     adapter = adapters[provider]
-    batch = getattr(world.emulator, provider).add_batch(BatchScript(total=3), key=world.key)
+    batch = world.emulator.side(provider).add_batch(BatchScript(total=3), key=world.key)
     world.clock.advance(3600)
     job = await adapter.get(batch)
     world.emulator.faults.add(FaultRule(effect=effect))  # type: ignore[arg-type]

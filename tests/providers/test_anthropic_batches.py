@@ -25,8 +25,9 @@ from jobdash.domain.results import ResultOutcome
 from jobdash.domain.status import Status
 from jobdash.domain.time import DAY
 from jobdash.errors import BadResponse, InvalidRequest, NotFound, QuotaExhausted, Unavailable
-from jobdash.providers.anthropic.batches import AnthropicBatches, _Body, read_job
+from jobdash.providers.anthropic.batches import AnthropicBatches, read_job
 from jobdash.providers.anthropic.results import read_line
+from jobdash.providers.http_adapter import InlineRequests
 
 NONE = {"processing": 0, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
 TIMING = Timing(validating=10, running=100, finalizing=0, cancelling=20)
@@ -160,7 +161,7 @@ async def test_a_creation_holds_but_a_piece_of_its_file(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         size = 0
-        async for piece in _Body(path):
+        async for piece in InlineRequests(path):
             size += len(piece)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

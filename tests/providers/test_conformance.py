@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from jobdash.demo.emulator import BatchPlan, ListBehaviour, Switches
+from jobdash.demo.emulator import PROFILES, BatchPlan, ListBehaviour, Switches
 from jobdash.providers.conformance import CHECKS, NotConforming, Target, a_list_ends, results_are_whole
 from jobdash.providers.openai.batches import OpenAIBatches
-from jobdash.providers.registry import bundled
+from jobdash.providers.registry import provider_of
 
 UNKNOWN = {
     "openai": "batch_0123456789abcdef",
     "gemini": "batches/doesnotexist",
     "anthropic": "msgbatch_0123456789abcdef",
     "mistral": "01234567-89ab-cdef-0123-456789abcdef",
-}
+} | dict.fromkeys(PROFILES, "batch_0123456789abcdef")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def target(
     """A provider of ours with an empty account at its emulator, which accepts one key."""
     world.emulator.keys = {world.key}
     name = request.param
-    side = getattr(world.emulator, name)
+    side = world.emulator.side(name)
     side.plan, side.switches, side.listing = BatchPlan(), Switches(), ListBehaviour()
     side._accounts.clear()
 
@@ -36,14 +36,16 @@ def target(
         world.clock.advance(3 * 24 * 3600)
 
     yield Target(
-        info=bundled()[name],
+        info=provider_of(world.account(name)),
         account=world.account(name),
         input_file=write_batch(name, 3),
         keys=frozenset({"r0", "r1", "r2"}),
         complete=complete,
         unknown_id=UNKNOWN[name],
-        model="model-x" if name in {"gemini", "mistral"} else None,
-        endpoint={"openai": "/v1/responses", "mistral": "/v1/chat/completions"}.get(name),
+        model="model-x" if name in {"gemini", "mistral", "openrouter"} else None,
+        endpoint={"gemini": None, "anthropic": None, "mistral": "/v1/chat/completions"}.get(
+            name, "/v1/responses"
+        ),
     )
     world.emulator.keys = None
 

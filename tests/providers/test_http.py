@@ -112,6 +112,30 @@ async def test_a_key_does_not_follow_a_redirect_to_another_server() -> None:
     assert KEY.encode() not in heads[0]
 
 
+async def test_a_key_goes_in_the_header_its_server_wants_and_to_no_other_server() -> None:
+    heads: list[bytes] = []
+
+    def elsewhere(head: bytes) -> bytes:
+        heads.append(head)
+        return ok(b"{}")
+
+    async with serving(elsewhere) as other:
+        moved = f"HTTP/1.1 307 Moved\r\nLocation: {other}/x\r\nContent-Length: 0\r\n\r\n".encode()
+
+        def at_home(head: bytes) -> bytes:
+            heads.append(head)
+            return moved
+
+        async with serving(at_home) as home:
+            wire = HttpClient(home, deadlines=Deadlines(), key_header="api-key")
+            await wire.ask(wire.client.get(home, headers={"authorization": f"Bearer {KEY}"}))
+            await wire.aclose()
+    asked, followed = (head.lower() for head in heads)
+    assert f"\napi-key: {KEY}\r".lower().encode() in asked
+    assert b"authorization" not in asked + followed
+    assert KEY.lower().encode() not in followed
+
+
 async def test_each_call_gets_its_own_answer() -> None:
     async def slow_for_the_first(head: bytes) -> bytes:
         path = head.split()[1]

@@ -98,6 +98,7 @@ def _span(ms: int) -> str:
 def _account_facts(account: Account) -> list[tuple[str, str]]:
     return [
         ("provider", account.provider),
+        ("profile", account.profile or ""),
         ("key", f"{account.key_env} is {'set' if account.api_key else 'not set'}"),
         ("base_url", account.shown_url or ""),
         ("api_version", account.api_version or ""),
@@ -107,6 +108,8 @@ def _account_facts(account: Account) -> list[tuple[str, str]]:
         ("list_history", _span(account.list_history_ms)),
         ("auto_fetch", "yes" if account.auto_fetch else "no"),
         ("keep_input", "yes" if account.keep_input else "no"),
+        ("completion_window", account.completion_window or ""),
+        ("files_expire", "" if account.files_expire_ms is None else _span(account.files_expire_ms)),
         *((name, f"{limit:,}") for name in LIMITS if (limit := getattr(account, name)) is not None),
     ]
 
@@ -130,6 +133,9 @@ def _as_json(config: Config) -> dict[str, Any]:
                 "list_history_ms": account.list_history_ms,
                 "auto_fetch": account.auto_fetch,
                 "keep_input": account.keep_input,
+                "profile": account.profile,
+                "completion_window": account.completion_window,
+                "files_expire_ms": account.files_expire_ms,
                 **{name: getattr(account, name) for name in LIMITS},
             }
             for account in config.accounts

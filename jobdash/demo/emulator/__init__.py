@@ -20,7 +20,14 @@ from jobdash.demo.emulator.batch_plan import (
     Switches,
     Timing,
 )
-from jobdash.demo.emulator.emulator import ANTHROPIC_KEY, GEMINI_KEY, MISTRAL_KEY, OPENAI_KEY, Emulator
+from jobdash.demo.emulator.emulator import (
+    ANTHROPIC_KEY,
+    GEMINI_KEY,
+    MISTRAL_KEY,
+    OPENAI_KEY,
+    PROFILES,
+    Emulator,
+)
 from jobdash.demo.emulator.faults import (
     CutBody,
     Delay,
@@ -39,6 +46,7 @@ __all__ = [
     "GEMINI_KEY",
     "MISTRAL_KEY",
     "OPENAI_KEY",
+    "PROFILES",
     "BatchFailure",
     "BatchPlan",
     "BatchScript",

@@ -199,6 +199,8 @@ class UploadedFile:
     created: float
     content: bytes
     purpose: str = ""
+    expires: float | None = None
+    """When it is deleted; None for never."""
     mime_type: str = ""
 
 

@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobdash.demo.emulator.batch import (
     Batch,
@@ -111,6 +111,14 @@ MISTRAL = ProviderTraits(
     window=24 * HOUR,
     keeps_partial=True,
 )
+PROFILES = {
+    "azure": OPENAI,
+    "groq": OPENAI,
+    "novita": OPENAI,
+    "together": OPENAI,
+    "openrouter": replace(OPENAI, result_roles=(), has_files=False),
+}
+"""Servers with OpenAI's API and differences, each with accounts of its own."""
 
 
 @dataclass(slots=True)
@@ -273,11 +281,22 @@ class Emulator:
         self.mistral = EmulatedProvider(
             MISTRAL, clock=self.clock, ids=ids, key=MISTRAL_KEY, speed=batch_speed
         )
+        self.profiles = {
+            name: EmulatedProvider(
+                traits, clock=self.clock, ids=ids, key=f"emulated-{name}", speed=batch_speed
+            )
+            for name, traits in PROFILES.items()
+        }
 
     @property
     def providers(self) -> tuple[EmulatedProvider, ...]:
         """All of them."""
         return self.openai, self.gemini, self.anthropic, self.mistral
+
+    def side(self, name: str) -> EmulatedProvider:
+        """The provider, or the server with OpenAI's API, of that name."""
+        side: EmulatedProvider = self.profiles[name] if name in self.profiles else getattr(self, name)
+        return side
 
     def accepts(self, key: str) -> bool:
         """Whether a request with that key is served."""

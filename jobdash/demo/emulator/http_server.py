@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.requests import Request
 
-from jobdash.demo.emulator import anthropic_api, gemini_api, mistral_api, openai_api
+from jobdash.demo.emulator import anthropic_api, gemini_api, mistral_api, openai_api, profiles_api
 from jobdash.demo.emulator.faults import CutBody, Delay, Effect, EmptyJson, ErrorAnswer, MalformedJson, Reset
 from jobdash.demo.emulator.journal import JournalEntry, key_label
 from jobdash.demo.emulator.web import (
@@ -99,9 +99,12 @@ class FaultMiddleware:
             anthropic_form,
             "authentication_error",
         )
-        self._mistral = _Api(
-            mistral_api.mistral_app(emulator.mistral, accepts), openai_api.presented_key, mistral_form, None
-        )
+        mistral = mistral_api.mistral_app(emulator.mistral, accepts)
+        self._named = {"mistral": _Api(mistral, openai_api.presented_key, mistral_form, None)}
+        """Those at a path of their own, by its first part."""
+        for name, side in emulator.profiles.items():
+            app = profiles_api.profile_app(name, side, accepts)
+            self._named[name] = _Api(app, profiles_api.KEYS[name], openai_form, "invalid_api_key")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request, apply it and answer it, unless a fault prevents that."""
@@ -133,8 +136,8 @@ class FaultMiddleware:
 
     def _api(self, request: Request) -> _Api:
         """The API that is meant; `/v1/files` and the like are told apart by the way the key is sent."""
-        if request.url.path.startswith("/mistral/"):
-            return self._mistral
+        if (named := self._named.get(request.url.path.split("/", 2)[1])) is not None:
+            return named
         if anthropic_api.is_meant(request):
             return self._anthropic
         if request.url.path.startswith(("/v1beta/", "/upload/", "/download/")) or gemini_api.presented_key(

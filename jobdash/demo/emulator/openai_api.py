@@ -115,18 +115,23 @@ def _parse(line: bytes) -> dict[str, object] | None:
 
 def openai_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:
     """The application; `accepts` decides which keys are good."""
-    api = OpenAIHandlers(provider, accepts)
+    return app_of(OpenAIHandlers(provider, accepts), "/v1")
+
+
+def app_of(api: OpenAIHandlers, root: str, *more: Route) -> Starlette:
+    """The application of such handlers at a path; ``more`` are routes that OpenAI does not have."""
     routes = [
-        Route("/v1/models", api.list_models),
-        Route("/v1/files", api.list_files, methods=["GET"]),
-        Route("/v1/files", api.create_file, methods=["POST"]),
-        Route("/v1/files/{id}", api.get_file, methods=["GET"]),
-        Route("/v1/files/{id}", api.delete_file, methods=["DELETE"]),
-        Route("/v1/files/{id}/content", api.get_content),
-        Route("/v1/batches", api.list_batches, methods=["GET"]),
-        Route("/v1/batches", api.create_batch, methods=["POST"]),
-        Route("/v1/batches/{id}", api.get_batch),
-        Route("/v1/batches/{id}/cancel", api.cancel_batch, methods=["POST"]),
+        Route(f"{root}/models", api.list_models),
+        Route(f"{root}/files", api.list_files, methods=["GET"]),
+        Route(f"{root}/files", api.create_file, methods=["POST"]),
+        Route(f"{root}/files/{{id}}", api.get_file, methods=["GET"]),
+        Route(f"{root}/files/{{id}}", api.delete_file, methods=["DELETE"]),
+        Route(f"{root}/files/{{id}}/content", api.get_content),
+        Route(f"{root}/batches", api.list_batches, methods=["GET"]),
+        Route(f"{root}/batches", api.create_batch, methods=["POST"]),
+        Route(f"{root}/batches/{{id}}", api.get_batch),
+        Route(f"{root}/batches/{{id}}/cancel", api.cancel_batch, methods=["POST"]),
+        *more,
     ]
     return api_app(routes, openai_form, _unrouted)
 
@@ -138,7 +143,10 @@ def presented_key(request: Request) -> str:
 
 
 class OpenAIHandlers:
-    """The handlers; those of files are another API's as well, which shows them in its own way."""
+    """The handlers; other APIs have most of them as well, and show things in their own way."""
+
+    windows: tuple[str, ...] = ("24h",)
+    """The completion windows."""
 
     def __init__(self, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> None:
         self._provider = provider
@@ -160,12 +168,15 @@ class OpenAIHandlers:
             if not isinstance(purpose, str):
                 raise ApiError(400, "Missing required parameter: 'purpose'.", param="purpose")
             content = await sent.read()
+            kept = form.get("expires_after[seconds]")
+        now = self._provider.clock.now()
         file = UploadedFile(
             id=self._provider.new_file_id(),
             name=sent.filename or "upload",
-            created=self._provider.clock.now(),
+            created=now,
             content=content,
             purpose=purpose,
+            expires=now + int(kept) if isinstance(kept, str) else None,
         )
         account.files.add(file)
         return JSONResponse(self.file_shown(file, content))
@@ -219,17 +230,29 @@ class OpenAIHandlers:
             raise ApiError(
                 400, f"Invalid value: '{endpoint}'. Supported values are: {ENDPOINTS}.", param="endpoint"
             )
-        if _text(wanted, "completion_window") != "24h":
+        if _text(wanted, "completion_window") not in self.windows:
+            known = " or ".join(f"'{window}'" for window in self.windows)
             raise ApiError(
-                400, "Invalid value: the completion window has to be '24h'.", param="completion_window"
+                400, f"Invalid value: the completion window has to be {known}.", param="completion_window"
             )
         found = read_input(content, endpoint)
         plan, errors = self._provider.plan, found.errors or self._over_limit(account, found.model, content)
         if errors:
             plan = replace(plan, ending=Ending.FAILS, line_errors=errors)
+        if isinstance(kept := wanted.get("output_expires_after"), dict):
+            own = plan.switches or self._provider.switches
+            plan = replace(plan, switches=replace(own, results_kept=float(kept["seconds"])))
         script = BatchScript(model=found.model, endpoint=endpoint, metadata=_read_metadata(wanted), plan=plan)
-        batch = self._provider.create(presented_key(request), script, found.requests, file.id)
-        return JSONResponse(batch_json(self._provider, batch))
+        batch = self._provider.create(self.key(request), script, found.requests, file.id)
+        return JSONResponse(self.batch_shown(batch))
+
+    def batch_shown(self, batch: Batch) -> JsonObject:
+        """The batch object."""
+        return batch_json(self._provider, batch)
+
+    def key(self, request: Request) -> str:
+        """The API key of a request."""
+        return presented_key(request)
 
     def _over_limit(self, account: EmulatedAccount, model: str, content: bytes) -> tuple[LineError, ...]:
         """The error of a batch for which too many tokens are enqueued; empty when there is room."""
@@ -238,7 +261,7 @@ class OpenAIHandlers:
             return ()
         used = sum(
             self._tokens_of(account, batch)
-            for batch in account.batches.page(_ALL).batches
+            for batch in account.batches.page(ALL).batches
             if batch.script.model == model and not self._provider.snapshot_of(batch).phase.terminal
         )
         if used + _tokens(content) <= limit:
@@ -266,25 +289,25 @@ class OpenAIHandlers:
         if cursor is not None and after is None and not repeats:
             raise ApiError(400, f"Invalid 'after': no batch with id '{cursor}'.", param="after")
         page = batches.page(limit, after=after)
-        shown = [batch_json(self._provider, batch) for batch in page.batches]
+        shown = [self.batch_shown(batch) for batch in page.batches]
         return JSONResponse(_list(shown, has_more=page.has_more or (repeats and bool(shown))))
 
     async def get_batch(self, request: Request) -> Response:
         """One batch."""
-        return JSONResponse(batch_json(self._provider, self.batch(request)))
+        return JSONResponse(self.batch_shown(self.batch(request)))
 
     async def cancel_batch(self, request: Request) -> Response:
         """Note a cancel; refused for a batch that has ended."""
         batch = self.batch(request)
         if not self._provider.ask_cancel(batch):
             status = self._provider.switches_of(batch).cancel_refusal or 409
-            word = batch_json(self._provider, batch)["status"]
+            word = self.batch_shown(batch)["status"]
             raise ApiError(status, f"Cannot cancel a batch with status '{word}'.")
-        return JSONResponse(batch_json(self._provider, batch))
+        return JSONResponse(self.batch_shown(batch))
 
     def account(self, request: Request) -> EmulatedAccount:
         """The account of the presented key; 401 without one that is accepted."""
-        key = presented_key(request)
+        key = self.key(request)
         if not key:
             raise ApiError(
                 401,
@@ -313,7 +336,7 @@ class OpenAIHandlers:
         return file, content
 
 
-_ALL = 1_000_000
+ALL = 1_000_000
 
 
 def _tokens(content: bytes) -> int:

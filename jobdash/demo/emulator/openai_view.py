@@ -133,7 +133,7 @@ def batch_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:
 def file_json(provider: EmulatedProvider, file: UploadedFile | BatchFile, content: bytes) -> JsonObject:
     """The file object of a file with that content."""
     name = file.name if isinstance(file, UploadedFile) else f"{file.batch.id}_{file.role}.jsonl"
-    expires = None if isinstance(file, UploadedFile) else _deleted_at(provider, file)
+    expires = file.expires if isinstance(file, UploadedFile) else _deleted_at(provider, file)
     return {
         "id": file.id,
         "object": "file",
@@ -164,7 +164,7 @@ def purpose_of(file: UploadedFile | BatchFile) -> str:
 def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> bytes | None:
     """The bytes of a file; None for one its batch has not made."""
     if isinstance(file, UploadedFile):
-        return file.content
+        return file.content if file.expires is None or provider.clock.now() < file.expires else None
     snapshot = provider.snapshot_of(file.batch)
     if not _exists(provider, file.batch, snapshot, file.role):
         return None

@@ -57,6 +57,10 @@ class EmulatorServer:
         """What the Mistral client wants as `server_url`: a place of its own, as its paths are OpenAI's."""
         return f"{self.url}/mistral"
 
+    def profile_base_url(self, name: str) -> str:
+        """What the OpenAI client wants as `base_url` for a profile of `Emulator.profiles`."""
+        return f"{self.url}/{name}/openai/v1"
+
     def environment(self, **keys: str) -> dict[str, str]:
         """The environment variables that lead every SDK here; ``openai_key=…`` and so on are other keys."""
         emulator = self.emulator

@@ -127,6 +127,8 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
         return DecisionKind.REFUSED, f"account {job.account} is not configured any more"
     if (elsewhere := _elsewhere(job, situation)) is not None:
         return DecisionKind.REFUSED, elsewhere
+    if (title := situation.without_cancel.get(job.origin)) is not None:
+        return DecisionKind.REFUSED, f"{title} has no call that cancels a batch"
     if job.remote_id is None:
         return DecisionKind.REFUSED, "its submit is not confirmed yet"
     return DecisionKind.ACT, ""
@@ -251,8 +253,8 @@ def _results_story(job: JobRow, now: int) -> Remark | None:
 
 def _partial(plan: Plan) -> Note:
     finished = sum(decision.job.done or 0 for decision in plan.acting)
-    keeping = {decision.job.provider for decision in plan.acting if decision.job.done}
-    losing = [plan.providers[name] for name in keeping if _loses_results(plan, name)]
+    keeping = plan.services(lambda job: bool(job.done))
+    losing = [each for each in keeping.values() if each and not each.capabilities.partial_results]
     silent = _without_progress(plan)
     if not finished:
         nothing = "nothing is finished yet; requests under way may still be billed"
@@ -272,16 +274,10 @@ def _partial(plan: Plan) -> Note:
 
 def _without_progress(plan: Plan) -> str:
     """Return which providers of a plan do not count what is done; empty for none."""
-    names = {decision.job.provider for decision in plan.acting if decision.job.done is None}
-    infos = [info for name in names if (info := plan.providers.get(name)) is not None]
-    titles = " and ".join(sorted(each.title for each in infos if not each.capabilities.reports_progress))
+    services = plan.services(lambda job: job.done is None)
+    silent = (each for each in services.values() if each and not each.capabilities.reports_progress)
+    titles = " and ".join(sorted(each.title for each in silent))
     return f"not counted by {titles} before the end" if titles else ""
-
-
-def _loses_results(plan: Plan, provider: str) -> bool:
-    """Whether results of a cancelled batch are lost; not known of a provider that is not installed."""
-    info = plan.providers.get(provider)
-    return info is not None and not info.capabilities.partial_results
 
 
 def _cancel_notes(plan: Plan) -> list[Note]:
@@ -371,8 +367,7 @@ def _remove_notes(plan: Plan) -> list[Note]:
 
 def _what_goes(plan: Plan) -> str:
     """Return what a clean-up deletes at the providers of a plan."""
-    providers = {decision.job.provider for decision in plan.acting}
-    infos = [plan.providers[name] for name in providers if name in plan.providers]
+    infos = [info for info in plan.services().values() if info]
     titles = " and ".join(sorted(info.title for info in infos if info.capabilities.deletes_records))
     if titles and all(info.capabilities.deletes_records for info in infos):
         return "the batches and their files"

@@ -5,9 +5,7 @@ Facts are from https://platform.claude.com/docs/en/api/messages/batches unless n
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from pathlib import Path
+from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import quote, urlsplit
 
 from jobdash.domain.remote_job import RemoteJob
@@ -16,8 +14,7 @@ from jobdash.domain.time import DAY
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.anthropic.info import INFO
 from jobdash.providers.base import RemotePage, Submission
-from jobdash.providers.http import opened
-from jobdash.providers.http_adapter import DirectAdapter, created, expected
+from jobdash.providers.http_adapter import DirectAdapter, InlineRequests, created, expected
 from jobdash.providers.json_values import items, mapping, readable, rfc3339_ms, text, whole, yes_or_no
 from jobdash.providers.refusals import not_expected
 
@@ -27,9 +24,6 @@ PAGE = 100
 """The list gives up to 1,000: too much for a poll that looks for what is new."""
 RESULTS_KEPT_MS = 29 * DAY
 """From a batch's creation on."""
-
-_PIECE = 1024 * 1024
-"""How much of a file is read at once while it is sent, in bytes."""
 _UNDER_WAY = {"in_progress": Status.IN_PROGRESS, "canceling": Status.CANCELLING}
 _ENDED = "ended"
 
@@ -89,13 +83,12 @@ class AnthropicBatches(DirectAdapter):
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from the file's lines, which are read as they are sent."""
         del file_id
-        with opened(submission.path):  # raises where it cannot be read, before anything is sent
-            size = await asyncio.to_thread(lambda: sum(map(len, _pieces(submission.path))))
+        body = InlineRequests(submission.path)
         answered = await self._ask(
             "POST",
             "messages/batches",
-            content=_Body(submission.path),
-            headers={"content-type": "application/json", "content-length": str(size)},
+            content=body,
+            headers=await body.headers(),
             deadline=self._deadlines.upload,
         )
         return created(answered, read_job)
@@ -115,30 +108,6 @@ class AnthropicBatches(DirectAdapter):
         """Return when the results go; the record stays."""
         known = "output" in job.files and job.created_at is not None
         return job.created_at + RESULTS_KEPT_MS if known and job.created_at is not None else None
-
-
-class _Body:
-    """The body of a creation: made of the file's lines as they are, piece by piece, and again if need be."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces = _pieces(self._path)
-        while piece := await asyncio.to_thread(next, pieces, b""):
-            yield piece
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    """Yield ``{"requests": […]}`` of the lines of a file, in pieces of bounded size; none is empty."""
-    with opened(path) as file:
-        between = b'{"requests":['
-        while lines := file.readlines(_PIECE):
-            found = [stripped for line in lines if (stripped := line.strip())]
-            if found:
-                yield between + b",".join(found)
-                between = b","
-        yield b"]}" if between == b"," else between + b"]}"
 
 
 def _path(remote_id: str) -> str:

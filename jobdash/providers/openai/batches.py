@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Self
 
 import openai
@@ -67,6 +68,7 @@ STATUSES = {
     "not_started": Status.PENDING,
     "running": Status.IN_PROGRESS,
     "processing": Status.IN_PROGRESS,
+    "progress": Status.IN_PROGRESS,
     "in-progress": Status.IN_PROGRESS,
     "finalising": Status.FINALIZING,
     "canceling": Status.CANCELLING,
@@ -75,7 +77,7 @@ STATUSES = {
 """Only words whose meaning is plain; every other one stays unknown and is shown raw."""
 
 _VERSIONED = re.compile(r"/v\d+(?:[a-z]+\d*)?(?:/|$)")
-_FINISHED = ("completed_at", "failed_at", "expired_at", "cancelled_at")
+_FINISHED = ("completed_at", "failed_at", "expired_at", "cancelled_at", "finalized_at")
 _FILES = {"input": "input_file_id", "output": "output_file_id", "error": "error_file_id"}
 
 
@@ -114,7 +116,12 @@ class OpenAIBatches(HttpAdapter):
         """Return one page of batches, newest first; ``limit`` is at most 100."""
         size = min(limit or PAGE, PAGE)
         call = self._client.batches.list(after=cursor or openai.omit, limit=size)
-        return _page(await self._at_home(call))
+        return self._read_page(await self._at_home(call))
+
+    def _read_page(self, answered: object) -> RemotePage:
+        page = _page(answered)
+        # What a server promises is asked for, whatever its profile says.
+        return page if self.profile.pages or page.promised else replace(page, cursor=None)
 
     async def get(self, remote_id: str) -> RemoteJob:
         """Return one batch."""
@@ -125,6 +132,8 @@ class OpenAIBatches(HttpAdapter):
 
         None for a yes without the batch, which compatible servers answer.
         """
+        if not self.capabilities.cancels:
+            raise InvalidRequest(f"not sent: {self.profile.title} has no call that cancels a batch")
         answered = await self._http.ask(self._client.batches.cancel(remote_id))
         return None if _plain_yes(answered) else expected(read_job(answered), remote_id)
 
@@ -151,7 +160,9 @@ class OpenAIBatches(HttpAdapter):
     async def upload(self, submission: Submission) -> str:
         """Upload the file of a submit, read piece by piece as it is sent."""
         with opened(submission.path) as file:
-            call = self._client.files.create(file=(submission.path.name, file), purpose="batch")
+            call = self._client.files.create(
+                file=(submission.path.name, file), purpose="batch", expires_after=self._expiry or openai.omit
+            )
             answer = await self._at_home(call, deadline=self._deadlines.upload)
         uploaded = unwrapped_object(answer, "file")
         return self._uploaded(uploaded, identifier(uploaded.get("id")), answer)
@@ -160,17 +171,27 @@ class OpenAIBatches(HttpAdapter):
         return unwrapped_object(await self._http.ask(self._client.files.retrieve(file_id)), "file")
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
-        """Create the batch from an uploaded file; our key, its name and its tags go into the metadata."""
+        """Create the batch from an uploaded file; our key, its name and its tags go into the metadata, where
+        the server keeps one.
+        """
         if not submission.endpoint:
             raise InvalidRequest("not sent: an OpenAI batch needs an endpoint, like /v1/chat/completions")
         endpoint: Any = submission.endpoint  # the SDK lists OpenAI's own; compatible servers have others
+        window: Any = self._account.completion_window or next(iter(self.profile.windows), "24h")
         call = self._client.batches.create(
-            completion_window="24h",
+            completion_window=window,
             endpoint=endpoint,
             input_file_id=file_id,
-            metadata=metadata_of(submission),
+            metadata=metadata_of(submission) if self.capabilities.carries_key else openai.omit,
+            output_expires_after=self._expiry or openai.omit,
         )
         return created(await self._at_home(call), read_job)
+
+    @property
+    def _expiry(self) -> Any:
+        """How long a new file is kept, as the API has it; None where the account does not say."""
+        kept = self._account.files_expire_ms
+        return None if kept is None else {"anchor": "created_at", "seconds": kept // 1000}
 
     def result_roles(self, job: RemoteJob) -> tuple[str, ...]:
         """Return the files a batch names; their lines are not in the order of the requests."""
@@ -235,7 +256,7 @@ def read_job(value: object) -> RemoteJob:
         created_at=moment_ms(batch.get("created_at")),
         started_at=moment_ms(batch.get("in_progress_at")),
         finished_at=_finished(batch) if status in TERMINAL else None,
-        expires_at=moment_ms(batch.get("expires_at")),
+        expires_at=moment_ms(batch.get("expires_at")) or moment_ms(batch.get("job_deadline")),
         model=text(batch.get("model")) or text(batch.get("model_id")),
         endpoint=text(batch.get("endpoint")),
         total=total,

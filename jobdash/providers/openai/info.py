@@ -1,6 +1,7 @@
 """OpenAI as a registered provider."""
 
 from jobdash.domain.provider_info import Capabilities, ProviderInfo
+from jobdash.providers.openai.profiles import PROFILES
 
 INFO = ProviderInfo(
     name="openai",
@@ -25,5 +26,6 @@ INFO = ProviderInfo(
     price_id="openai",
     priced_model="jobdash.providers.openai.models:priced_model",
     submit_settings=(),  # the lines name both
+    profiles=PROFILES,
     unused_settings={"api_version": "the version is a part of base_url (…/v1, or …?api-version=…)"},
 )

@@ -31,8 +31,10 @@ _COMPATIBLE = (
     "/v1/rerank",
     "/v1/score",
     "/v1/messages",
+    "/v4/chat/completions",
+    "/v4/embeddings",
 )
-"""Those of servers that speak OpenAI's API: Azure's, Groq's, vLLM's."""
+"""Those of servers that speak OpenAI's API: Azure's, Groq's, Zhipu's, vLLM's."""
 WITHOUT_MODEL = frozenset({"/v1/moderations"})
 """Whose requests need not name a model."""
 _OWN_HOST = "api.openai.com"

@@ -148,6 +148,10 @@ def _account_lines(
     more = [("", f"{account.provider}, key {clean(account.key_env)} {key}")]
     if account.shown_url:
         more.append(("", f"at {clean(account.shown_url)}"))
+    if facts is not None and facts.profile:
+        more.append(("", f"profile {facts.profile}"))
+    if facts is not None:
+        more += [("", deviation) for deviation in facts.deviations]
     if facts is not None and facts.twin_of:
         more.append(("", f"the same key as {clean(facts.twin_of)}: asked once"))
     return [head, *pairs(more, width), ()]

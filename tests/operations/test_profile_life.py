@@ -1,0 +1,141 @@
+"""The life of a batch at each server with OpenAI's API: submitted, cancelled, fetched, cleaned up."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from operations_kit import World, made_accounts
+
+from jobdash.demo.emulator import PROFILES, BatchFailure, BatchPlan, Reset, Switches, Timing
+from jobdash.domain.account import Account, Secret
+from jobdash.domain.plan import Action, ActionResult, DecisionKind
+from jobdash.domain.status import Status
+from jobdash.operations.backends.base import FetchRequest
+from jobdash.operations.collect import collect
+from jobdash.operations.job_lookup import Browser
+from jobdash.operations.planning import plan_jobs
+from jobdash.operations.submit import submit
+from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_request import order
+from jobdash.providers.openai.info import INFO
+
+PLAN = BatchPlan(timing=Timing(validating=5, running=100, finalizing=5, cancelling=10))
+
+
+@pytest.fixture(params=PROFILES)
+async def account(world: World, request: pytest.FixtureRequest) -> Account:
+    """An account at a profile's emulator, the only one."""
+    name = request.param
+    side = world.emulator.side(name)
+    side.plan = PLAN
+    address = world.server.profile_base_url(name)
+    found = Account(name, "openai", "PROFILE_KEY", Secret(side.key), address, profile=name)
+    await world.with_accounts((found,))
+    return found
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "nightly eval.jsonl"
+    line = {"method": "POST", "url": "/v1/chat/completions", "body": {"model": "m", "messages": []}}
+    path.write_text("".join(json.dumps({"custom_id": f"r{number}"} | line) + "\n" for number in range(4)))
+    return path
+
+
+async def submitted(world: World, account: Account, path: Path) -> Submitted:
+    wanted = order(path, account)
+    return await submit(wanted, world.accounts[account.name], world.work, sleep=world.sleep)
+
+
+async def test_a_batch_is_submitted_finished_and_fetched(
+    world: World, account: Account, file: Path, tmp_path: Path
+) -> None:
+    world.emulator.side(account.name).plan = replace(PLAN, failures=(BatchFailure(1),))
+    done = await submitted(world, account, file)
+    assert done.end is SubmitEnd.CREATED, done.reason
+    assert done.row is not None
+    remote_id = done.row.remote_id or ""
+    world.pass_time(60)
+    assert (await world.sync(account.name))[account.name].error is None
+    row = world.row(remote_id)
+    assert (row.name, row.model, row.status) == ("nightly eval", "m", Status.IN_PROGRESS)
+    assert (row.done is None) == (account.name == "together")
+
+    world.pass_time(600)
+    await world.sync(account.name)
+    assert world.row(remote_id).status is Status.COMPLETED
+    request = FetchRequest(tmp_path / "results", lambda: Browser(world.config.database, world.ms), world.work)
+    fetched = await collect(world.row(remote_id), request)
+    assert fetched.result is ActionResult.DONE, fetched.reason
+    assert fetched.counts is not None
+    assert (fetched.counts.ok, fetched.counts.error, fetched.counts.missing) == (3, 1, 0)
+
+    outcome = await world.one(Action.REMOVE, remote_id, remote=True, record=False)
+    assert outcome.result is ActionResult.DONE, outcome.reason
+    deleted = [call for call in world.emulator.journal if call.method == "DELETE"]
+    assert {call.status for call in deleted} == {200}
+    assert len(deleted) == (1 if account.name == "openrouter" else 3)
+
+
+async def test_a_cancel_is_confirmed_by_the_server_or_refused_before_it_is_sent(
+    world: World, account: Account, file: Path
+) -> None:
+    done = await submitted(world, account, file)
+    assert done.row is not None
+    remote_id = done.row.remote_id or ""
+    world.pass_time(30)
+    await world.sync(account.name)
+    outcome = await world.one(Action.CANCEL, remote_id)
+    if account.name == "openrouter":
+        assert outcome.result is ActionResult.FAILED
+        assert outcome.reason == "not sent: OpenRouter has no call that cancels a batch"
+        row = world.row(remote_id)
+        assert (row.status, row.cancel_requested_at) == (Status.IN_PROGRESS, None)
+        return
+    assert outcome.result is ActionResult.DONE, outcome.reason
+    assert world.row(remote_id).status is Status.CANCELLING
+    world.pass_time(60)
+    await world.sync(account.name)
+    assert world.row(remote_id).status is Status.CANCELLED
+
+
+async def test_a_creation_without_an_answer_is_found_and_never_sent_again(
+    world: World, account: Account, file: Path
+) -> None:
+    world.fault(Reset(applied=True), "*/v1/batches", "POST")
+    done = await submitted(world, account, file)
+    assert done.end is SubmitEnd.CREATED, done.reason
+    assert world.calls("POST", "*/v1/batches") == 1
+    await world.sync(account.name)
+    assert len(world.browser.by_remote((done.row and done.row.remote_id) or "")) == 1
+
+
+async def test_a_late_cancel_changes_nothing(world: World, account: Account, file: Path) -> None:
+    world.emulator.side(account.name).switches = Switches(cancel_refusal=500)
+    done = await submitted(world, account, file)
+    assert done.row is not None
+    remote_id = done.row.remote_id or ""
+    world.pass_time(30)
+    await world.sync(account.name)
+    world.pass_time(600)
+    outcome = await world.one(Action.CANCEL, remote_id)
+    assert outcome.result is not ActionResult.DONE
+    await world.sync(account.name)
+    assert world.row(remote_id).status is Status.COMPLETED
+
+
+async def test_a_server_known_by_its_address_is_not_planned_to_cancel(world: World) -> None:
+    remote_id = world.add()
+    await world.sync()
+    here = replace(world.row(remote_id), origin="https://openrouter.ai/api/v1")
+    there = replace(world.row(remote_id), origin=made_accounts(world.server)[0].base_url or "")
+    situation = replace(world.work.situation(), servers={})
+    plan = plan_jobs(Action.CANCEL, (here, there), situation)
+    assert [(each.verdict, each.reason) for each in plan.decisions] == [
+        (DecisionKind.REFUSED, "OpenRouter has no call that cancels a batch"),
+        (DecisionKind.ACT, ""),
+    ]
+    assert INFO.at(here.origin).capabilities.deletes_records
