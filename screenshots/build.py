@@ -8,7 +8,9 @@ that by Chromium.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
+import json
 import math
 import os
 import re
@@ -39,6 +41,9 @@ NOON = 1_795_175_000.0
 FONT = "DejaVu Sans Mono"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DEADLINE_S = 30.0
+WAIT = "wait"
+"""Among keys: until what the one before it began is over, and its toast gone."""
+WAIT_S = 7.0
 JOBS, NEED_ATTENTION = 55, 16
 """Of the demo, after its first sync."""
 
@@ -76,6 +81,8 @@ SHOTS = (
     Shot("script-cancelled", ("slash", *typed("import"), "enter", "enter", "o", "o")),
     Shot("retry", ("slash", *typed("import"), "enter", "r")),
     Shot("attention", ("8",)),
+    Shot("items", ("slash", *typed("caption"), "enter", "d", WAIT, "enter", WAIT, "down", "down")),
+    Shot("submit", ("n", WAIT, *typed("nightly.jsonl"), "enter", WAIT)),
     Shot("help", ("question_mark",)),
 )
 
@@ -115,7 +122,7 @@ async def shoot(shot: Shot, folder: Path) -> str:
             await until(pilot, lambda: len(app.main.attention.found) == NEED_ATTENTION)
             await pilot.pause(0.6)
             for key in shot.keys:
-                await pilot.press(key)
+                await (pilot.pause(WAIT_S) if key == WAIT else pilot.press(key))
             await pilot.pause(1.0)
             return app.export_screenshot(title="jobdash")
 
@@ -167,20 +174,31 @@ def draw(svg: Path, png: Path) -> None:
     )
 
 
+def request(number: int) -> str:
+    """Return a line of an input file."""
+    body = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": f"Sum up report {number}."}]}
+    line = {"custom_id": f"report-{number:03}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    return json.dumps(line) + "\n"
+
+
 def build(names: Iterable[str]) -> None:
     """Build the pictures named, or all."""
     os.environ.pop("NO_COLOR", None)
     os.environ["TZ"] = "UTC"
     time.tzset()
     wanted = set(names) or {shot.name for shot in SHOTS}
-    with tempfile.TemporaryDirectory() as folder:
-        for shot in SHOTS:
-            if shot.name not in wanted:
-                continue
-            svg = in_columns(portable(asyncio.run(shoot(shot, Path(folder)))))
-            (FOLDER / f"{shot.name}.svg").write_text(svg, encoding="utf-8")
-            draw(FOLDER / f"{shot.name}.svg", FOLDER / f"{shot.name}.png")
-            print(shot.name)
+    for shot in SHOTS:
+        if shot.name not in wanted:
+            continue
+        with tempfile.TemporaryDirectory() as place:
+            here = Path(place) / "batches"
+            here.mkdir()
+            (here / "nightly.jsonl").write_text("".join(map(request, range(1, 241))), encoding="utf-8")
+            with contextlib.chdir(here):
+                svg = in_columns(portable(asyncio.run(shoot(shot, Path(place)))))
+        (FOLDER / f"{shot.name}.svg").write_text(svg, encoding="utf-8")
+        draw(FOLDER / f"{shot.name}.svg", FOLDER / f"{shot.name}.png")
+        print(shot.name)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def story_spans(
         parts.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])
     elif errors and row.status is not Status.CANCELLED:
         parts.append([Span(clean(errors[0][0], 100), "error")])
-    elif row.failed:
+    elif row.failed and row.collected is None:  # what was fetched has its errors counted
         parts.append([Span(f"{row.failed:,} failed", "error")])
     if trouble:
         parts.append([Span(f"{clean(row.account, 32)}: {clean(trouble, 300)}", "warning")])
