@@ -206,6 +206,12 @@ class JobDetails:
     """Why a person should look at it now: each an `AttentionReason`, the gravest first."""
 
     @property
+    def results_deleted(self) -> bool:
+        """Whether its results were deleted at its provider from here, or the batch that names them."""
+        roles = set(self.deleted) - {INPUT}
+        return BATCH in roles or (bool(roles) and "output" not in self.files)
+
+    @property
     def status_reason(self) -> str | None:
         """A person's reason for the status: of the force-fail, or of the cancel."""
         if self.row.force_failed:

@@ -90,25 +90,31 @@ class Family:
     def remainder(self) -> Remainder:
         """Return what is left of it, counted in its results where all of them are here."""
         files = self.here()
-        to_fetch = sum(
-            1
-            for member, each in zip(self.members, files, strict=True)
-            if each is None and member.row.remote_id is not None
-        )
+        away = [member for member, each in zip(self.members, files, strict=True) if each is None]
+        lost = {member.row.id for member in away if answers_lost(member)}
+        to_fetch = sum(member.row.remote_id is not None and member.row.id not in lost for member in away)
         counted: Remainder | None = None
         if not to_fetch:
             try:
                 counted = self._counted([each for each in files if each is not None])
             except NotIndexed:
                 counted = None  # an error when it is carried out
-        found = counted or _estimated([member.row for member in self.members])
-        return replace(found, to_fetch=to_fetch, blocked=self.blocked(), no_input=self.no_input())
+        rows = [member.row for member in self.members]
+        found = counted or _estimated([_unanswered(row) if row.id in lost else row for row in rows])
+        return replace(
+            found,
+            to_fetch=to_fetch,
+            blocked=self.blocked(),
+            no_input=self.no_input(),
+        )
 
     def _counted(self, files: list[ResultFiles]) -> Remainder:
         found = Counter(read_outcomes(files).values())
         total = self.first.row.total
         answered = sum(number for outcome, number in found.items() if outcome is not ResultOutcome.MISSING)
         missing = max(0, total - answered) if total else found[ResultOutcome.MISSING]
+        if not (total or files):
+            return remainder_of(self.first.row)  # deleted, and how many they were was never known
         return Remainder(
             total, found[ResultOutcome.ERROR], missing, found[ResultOutcome.CUT_OFF], counted=True
         )
@@ -148,6 +154,15 @@ def may_be_answered(row: JobRow) -> bool:
     if row.remote_id is None:
         return row.unfinished
     return row.remote_status not in TERMINAL and row.gone_at is None
+
+
+def answers_lost(member: JobDetails) -> bool:
+    """Whether what a batch was answered is nowhere: deleted at its provider from here, and never fetched."""
+    return member.row.collected is None and member.results_deleted
+
+
+def _unanswered(row: JobRow) -> JobRow:
+    return replace(row, succeeded=0, failed=0)
 
 
 def read_outcomes(files: list[ResultFiles]) -> dict[str, ResultOutcome]:

@@ -21,7 +21,7 @@ from jobdash.domain.text import clean
 from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound
 from jobdash.operations.account_session import GetBatch
 from jobdash.operations.backends.base import FetchRequest
-from jobdash.operations.batch_family import Family, family_of, read_outcomes
+from jobdash.operations.batch_family import Family, answers_lost, family_of, read_outcomes
 from jobdash.operations.collect import collect
 from jobdash.operations.context import OperationContext
 from jobdash.operations.downloads import DownloadInput
@@ -127,7 +127,7 @@ class _Retry:
 
         Raises JobdashError when they cannot be fetched: what was answered must not be sent again.
         """
-        if member.row.remote_id is None:
+        if member.row.remote_id is None or answers_lost(member):
             return None
         files = await asyncio.to_thread(result_files, member, self._work.store.path)
         if files is not None:

@@ -138,6 +138,10 @@ def _notes(plan: Plan) -> Any:
     return plan_text.notes(plan)
 
 
+def _texts(plan: Plan) -> dict[str, str]:
+    return {note.topic: note.text for note in _notes(plan)}
+
+
 async def test_what_an_expired_batch_did_not_come_to_is_sent_again(world: World) -> None:
     row = await ended(world, total=10, ending=Ending.EXPIRES, reached=4, age=3 * 24 * 3600.0)
     outcome = await retried(world, row)
@@ -266,6 +270,17 @@ def gemini_file(folder: Path, number: int = 6) -> Path:
     return path
 
 
+def openai_file(folder: Path, number: int = 4) -> Path:
+    path = folder / "requests.jsonl"
+    body = {"model": "gpt-x", "messages": []}
+    lines = [
+        {"custom_id": f"r-{n}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+        for n in range(number)
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return path
+
+
 async def submitted(world: World, account: str, path: Path, **settings: Any) -> JobRow:
     found = next(each for each in world.config.accounts if each.name == account)
     wanted = order(path, found, model="gemini-x" if account == "gemini" else None, **settings)
@@ -338,6 +353,47 @@ async def test_without_the_results_nothing_is_sent(world: World) -> None:
     assert world.calls("POST") == 0
 
 
+async def test_answers_that_were_deleted_and_never_fetched_are_missing(world: World, tmp_path: Path) -> None:
+    world.emulator.gemini.plan = BatchPlan(
+        timing=Timing(validating=1.0, running=10.0), failures=(BatchFailure(2),)
+    )
+    row = await submitted(world, "gemini", gemini_file(tmp_path))
+    await finish(world)
+    clean_up = {"record": False, "remote": True}
+
+    def lost() -> list[str]:
+        (now,) = world.browser.rows([row.id]).values()
+        plan = plan_jobs(
+            Action.REMOVE, [now], world.work.situation(), Choices(**clean_up), browser=world.browser
+        )
+        return [note.text for note in _notes(plan) if note.topic == "Lost"]
+
+    assert lost() == ["6 results were never fetched, and will be lost"]
+    await world.one(Action.REMOVE, row.remote_id or "", **clean_up)
+    assert lost() == []
+    plan = planned(world, row)
+    assert (
+        _texts(plan)["Sent again"] == "6 of 6 sent again: 6 missing · linked to " + plan.decisions[0].job.name
+    )
+    assert "First" not in _texts(plan)
+    outcome = await retried(world, row)
+    assert outcome.reason.startswith("6 of 6 sent again: 6 missing"), outcome.reason
+    await finish(world)
+    # The family is merged of what there is, and what is left of it is found there.
+    done = await fetched(world, row, tmp_path)
+    assert (done.result, done.reason) == (DONE, "4 ok · 2 errors, of 1 batch")
+    assert _texts(planned(world, row))["Sent again"].startswith("2 of 6 sent again: 2 errors")
+
+
+async def test_what_was_fetched_stays_answered_when_it_is_deleted(world: World, tmp_path: Path) -> None:
+    fails_next(world, 1)
+    row = await submitted(world, "openai", openai_file(tmp_path))
+    await finish(world)
+    await fetched(world, details(world, row.public_id).row, tmp_path)
+    await world.one(Action.REMOVE, row.remote_id or "", record=False, remote=True)
+    assert _texts(planned(world, row))["Sent again"].startswith("1 of 4 sent again: 1 error")
+
+
 async def test_a_lost_answer_sends_it_no_second_time(world: World) -> None:
     row = await ended(world, total=10, failures=(BatchFailure(2),))
     world.fault(Reset(applied=True), "/v1/batches", "POST", nth=1)
@@ -382,13 +438,7 @@ async def test_a_retry_that_died_before_it_was_sent_leaves_the_way_free(world: W
 
 
 async def test_a_batch_that_failed_as_a_whole_is_sent_again_wholly(world: World, tmp_path: Path) -> None:
-    file = tmp_path / "requests.jsonl"
-    body = {"model": "gpt-x", "messages": []}
-    lines = [
-        {"custom_id": f"r-{n}", "method": "POST", "url": "/v1/chat/completions", "body": body}
-        for n in range(4)
-    ]
-    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    file = openai_file(tmp_path)
     fault = LineError("token_limit_exceeded", "Enqueued token limit reached")
     world.emulator.openai.plan = BatchPlan(
         timing=Timing(validating=1.0, running=10.0), ending=Ending.FAILS, line_errors=(fault,)
