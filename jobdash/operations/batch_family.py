@@ -12,7 +12,7 @@ from jobdash.domain.job import INPUT, JobDetails, JobRow
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.remainder import Remainder, best_outcomes, remainder_of
 from jobdash.domain.results import ResultOutcome
-from jobdash.domain.status import LABELS, TERMINAL
+from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.providers import provider_at
@@ -26,6 +26,8 @@ class Family:
     members: tuple[JobDetails, ...]
     store: Path
     """The store that they are in."""
+    at: int
+    """When it was read, milliseconds UTC."""
 
     @property
     def first(self) -> JobDetails:
@@ -91,6 +93,7 @@ class Family:
         """Return what is left of it, counted in its results where all of them are here."""
         files = self.here()
         away = [member for member, each in zip(self.members, files, strict=True) if each is None]
+        unpromised = {member.row.id for member in away if self.unpromised(member)}
         lost = {member.row.id for member in away if answers_lost(member)}
         to_fetch = sum(member.row.remote_id is not None and member.row.id not in lost for member in away)
         counted: Remainder | None = None
@@ -99,14 +102,25 @@ class Family:
                 counted = self._counted([each for each in files if each is not None])
             except NotIndexed:
                 counted = None  # an error when it is carried out
+        without = lost | unpromised
         rows = [member.row for member in self.members]
-        found = counted or _estimated([_unanswered(row) if row.id in lost else row for row in rows])
+        found = counted or _estimated([_unanswered(row) if row.id in without else row for row in rows])
         return replace(
             found,
             to_fetch=to_fetch,
+            at_most=bool(unpromised - lost),
             blocked=self.blocked(),
             no_input=self.no_input(),
         )
+
+    def unpromised(self, member: JobDetails) -> bool:
+        """Whether a member has ended and its provider may not have its results: all of it may be to send."""
+        row, info = member.row, self.info
+        if row.collected is not None or row.remote_status not in TERMINAL:
+            return False
+        over = row.results_expire_at is not None and row.results_expire_at <= self.at
+        keeps = info is None or info.capabilities.partial_results or row.remote_status is Status.COMPLETED
+        return over or not (keeps or "output" in member.files)
 
     def _counted(self, files: list[ResultFiles]) -> Remainder:
         found = Counter(read_outcomes(files).values())
@@ -122,7 +136,7 @@ class Family:
 
 def family_of(browser: Browser, row: JobRow) -> Family:
     """Return the family of a batch."""
-    return Family(tuple(browser.family(row.id)), browser.path)
+    return Family(tuple(browser.family(row.id)), browser.path, browser.now)
 
 
 def families_of(browser: Browser, row: JobRow) -> list[Family]:

@@ -22,7 +22,7 @@ from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound
 from jobdash.operations.account_session import GetBatch
 from jobdash.operations.backends.base import FetchRequest
 from jobdash.operations.batch_family import Family, answers_lost, family_of, read_outcomes
-from jobdash.operations.collect import collect
+from jobdash.operations.collect import DELETED, collect
 from jobdash.operations.context import OperationContext
 from jobdash.operations.downloads import DownloadInput
 from jobdash.operations.job_lookup import Browser
@@ -94,7 +94,7 @@ class _Retry:
 
     async def run(self) -> ActionOutcome:
         family = await asyncio.to_thread(self._family)
-        files = [found for member in family.members if (found := await self._results(member))]
+        files = [found for member in family.members if (found := await self._results(family, member))]
         if self._work.stop.is_set():
             return _stopped(self._job)
         with tempfile.TemporaryDirectory(prefix="jobdash-") as folder:
@@ -122,7 +122,7 @@ class _Retry:
             raise _NotRetried(again.reason, again.verdict)
         return family
 
-    async def _results(self, member: JobDetails) -> ResultFiles | None:
+    async def _results(self, family: Family, member: JobDetails) -> ResultFiles | None:
         """Return the fetched results of a member, fetched now if they are not here; None when it has none.
 
         Raises JobdashError when they cannot be fetched: what was answered must not be sent again.
@@ -137,6 +137,8 @@ class _Retry:
         if done.folder is None:
             if done.result is ActionResult.SKIPPED and not done.refused:
                 return None  # it has ended without any
+            if done.reason == DELETED and family.unpromised(member):
+                return None  # as the plan has said
             raise JobdashError(f"{member.row.public_id} was not fetched: {done.reason}")
         with closing(self._browser()) as browser:
             now = browser.job(member.row.id)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from operations_kit import KEYS, World
 
-from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Timing
+from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Switches, Timing
 from jobdash.demo.emulator.faults import ErrorAnswer, Reset
 from jobdash.domain.cost import Cost
 from jobdash.domain.items import RETRYABLE
@@ -392,6 +392,41 @@ async def test_what_was_fetched_stays_answered_when_it_is_deleted(world: World, 
     await fetched(world, details(world, row.public_id).row, tmp_path)
     await world.one(Action.REMOVE, row.remote_id or "", record=False, remote=True)
     assert _texts(planned(world, row))["Sent again"].startswith("1 of 4 sent again: 1 error")
+
+
+async def test_results_whose_time_is_over_are_asked_for_once_more(world: World, tmp_path: Path) -> None:
+    fails_next(world, 1, switches=Switches(results_kept=7_000.0))
+    row = await submitted(world, "openai", openai_file(tmp_path))
+    await finish(world)
+    await world.store.write(Writer.set_results_expire_at, row.id, world.ms() + 1_000)
+    assert _texts(planned(world, row))["Sent again"].startswith("1 of 4 sent again: 1 error")
+    world.pass_time(7_200)
+    assert _texts(planned(world, row))["Sent again"].startswith("up to 4 of 4 sent again: 4 missing")
+    fails_next(world, 0)
+    outcome = await retried(world, row)
+    assert outcome.reason.startswith("4 of 4 sent again: 4 missing"), outcome.reason
+
+
+async def test_what_a_provider_keeps_no_results_of_is_announced_in_whole(
+    world: World, tmp_path: Path
+) -> None:
+    world.emulator.gemini.plan = BatchPlan(timing=Timing(validating=1.0, running=100.0))
+    row = await submitted(world, "gemini", gemini_file(tmp_path))
+    world.pass_time(60)
+    await world.sync(full=True)
+    await world.one(Action.CANCEL, row.remote_id or "")
+    await finish(world)
+    (now,) = world.browser.rows([row.id]).values()
+    assert (now.status, bool(now.succeeded)) == (Status.CANCELLED, True), "some were finished, and billed"
+    assert _texts(planned(world, row))["Sent again"].startswith("up to 6 of 6 sent again: 6 missing")
+    world.emulator.gemini.plan = BatchPlan(timing=Timing(validating=1.0, running=100.0))
+    outcome = await retried(world, row)
+    assert outcome.reason.startswith("6 of 6 sent again: 6 missing"), outcome.reason
+    world.pass_time(60)
+    await world.sync(full=True)
+    await world.one(Action.CANCEL, child_of(world, row).row.remote_id or "")
+    await finish(world)
+    assert _texts(planned(world, row))["Sent again"].startswith("up to 6 of 6 sent again: 6 missing")
 
 
 async def test_a_lost_answer_sends_it_no_second_time(world: World) -> None:
