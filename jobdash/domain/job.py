@@ -74,6 +74,14 @@ class JobRow(ProviderFields):
     """The row id of the first member of its family; None for a job in none."""
     folded: bool = False
     """Another member stands for it where a family is one row."""
+    parent_id: int | None = None
+    """The row id of the batch that it was sent again from."""
+    superseded_by: int | None = None
+    """The row id of the batch that does what it left undone."""
+    kept_succeeded: int | None = None
+    """Of a retry: how many requests of its family had an answer, and were not sent again."""
+    kept_failed: int | None = None
+    """Of a retry: how many requests of its family had an error, and were not sent again."""
 
     @property
     def local(self) -> bool:

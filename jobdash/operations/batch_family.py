@@ -104,7 +104,11 @@ class Family:
                 counted = None  # an error when it is carried out
         without = lost | unpromised
         rows = [member.row for member in self.members]
-        found = counted or _estimated([_unanswered(row) if row.id in without else row for row in rows])
+        last = self.last.row.id
+        if any(row.id in without for row in rows if row.id != last):
+            last = 0  # what it left out as answered may be among what is lost
+        rows = [_unanswered(row) if row.id in without else row for row in rows]
+        found = counted or _estimated(rows, next((row for row in rows if row.id == last), None))
         return replace(
             found,
             to_fetch=to_fetch,
@@ -186,9 +190,16 @@ def read_outcomes(files: list[ResultFiles]) -> dict[str, ResultOutcome]:
         return best_outcomes(index.outcomes() for index in reversed(indexes))
 
 
-def _estimated(rows: list[JobRow]) -> Remainder:
-    """Return what is left by the counts of the rows: each retry has only what was left before it."""
+def _estimated(rows: list[JobRow], last: JobRow | None) -> Remainder:
+    """Return what is left by the counts of the rows: each retry has only what was left before it.
+
+    ``last`` is the newest, if what it left out is still true.
+    """
     first, *others = (remainder_of(row) for row in rows)
+    if first.total and last is not None and last.kept_succeeded is not None:
+        failed = (last.failed or 0) + (last.kept_failed or 0)
+        answered = last.kept_succeeded + (last.succeeded or 0)
+        return Remainder(first.total, failed, max(0, first.total - answered - failed), None)
     done = sum(row.succeeded or 0 for row in rows[1:])
     if not others or not done:
         return first

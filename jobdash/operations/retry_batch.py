@@ -51,6 +51,8 @@ class SelectedRequests:
 
     parts: Mapping[str, int]
     """How many of each part of a retry."""
+    kept: tuple[int, int]
+    """How many of the others have an answer, and how many an error."""
 
     @property
     def number(self) -> int:
@@ -103,7 +105,7 @@ class _Retry:
             selected = await asyncio.to_thread(self._select, requests, family.first.row.total, files, target)
             if not selected.number:
                 raise _NotRetried("every request of these has an answer", DecisionKind.ALREADY)
-            submitted = await self._submit(family, target)
+            submitted = await self._submit(family, target, selected.kept)
         return self._outcome(family, selected, submitted)
 
     def _browser(self) -> Browser:
@@ -176,6 +178,7 @@ class _Retry:
         """
         outcomes, only = read_outcomes(files), set(self._plan.choices.only)
         parts: Counter[str] = Counter()
+        kept: Counter[ResultOutcome] = Counter()
         seen, key_field = 0, self._info.request_fields[0]
         with target.open("wb") as out:
             for key, line in read_requests(requests, key_field):
@@ -185,9 +188,12 @@ class _Retry:
                 if part in only:
                     parts[part] += 1
                     out.write(line if line.endswith(b"\n") else line + b"\n")
+                else:
+                    kept[outcome] += 1
         if self._plan.choices.input is not None:
             self._check_input(requests, seen, total, list(outcomes))
-        return SelectedRequests(parts)
+        answered = kept[ResultOutcome.OK] + kept[ResultOutcome.CUT_OFF]
+        return SelectedRequests(parts, (answered, kept[ResultOutcome.ERROR]))
 
     @staticmethod
     def _check_input(file: Path, seen: int, total: int | None, unknown: list[str]) -> None:
@@ -200,7 +206,7 @@ class _Retry:
         if total and seen != total:
             raise _NotRetried(f"{file} is not its input: it has {seen:,} requests, and the batch {total:,}")
 
-    async def _submit(self, family: Family, requests: Path) -> Submitted:
+    async def _submit(self, family: Family, requests: Path, kept: tuple[int, int]) -> Submitted:
         """Submit the requests as a new batch of the family; raises SubmitRefused when another was faster."""
         first, caller = family.first, self._work.caller(self._job)
         wanted = await asyncio.to_thread(
@@ -214,7 +220,7 @@ class _Retry:
             file_name=f"what is left of {family.name}",
             keep_input=family.copy is not None,  # of what a person kept no copy, none is made now
         )
-        wanted = replace(wanted, parent_id=family.last.row.id, bulk=self._plan.bulk)
+        wanted = replace(wanted, parent_id=family.last.row.id, kept=kept, bulk=self._plan.bulk)
         return await submit(wanted, caller, self._work)
 
     def _outcome(self, family: Family, selected: SelectedRequests, submitted: Submitted) -> ActionOutcome:

@@ -14,6 +14,7 @@ from operations_kit import KEYS, World
 from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Switches, Timing
 from jobdash.demo.emulator.faults import ErrorAnswer, Reset
 from jobdash.domain.cost import Cost
+from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Plan
@@ -219,6 +220,23 @@ async def test_the_next_retry_is_for_what_is_left_of_the_whole_family(world: Wor
     assert outcome.reason.startswith("2 of 20 sent again: 2 errors")
     assert set(sent_keys(world, grandchild)) < set(sent_keys(world, child))
     fails_next(world, 0)
+
+
+async def test_the_sums_of_a_family_and_the_next_plan_know_what_was_left_out(world: World) -> None:
+    fails_next(world, 0)
+    row = await ended(world, name="nightly", total=40, failures=(BatchFailure(3),), cut_off=5)
+    await retried(world, row, only=("cut-off",))
+    await finish(world)
+    child = child_of(world, row).row
+    assert (child.total, child.kept_succeeded, child.kept_failed) == (5, 32, 3)
+    assert child.family_id is not None
+    family = world.browser.families([child.family_id])[child.family_id].row
+    assert (family.total, family.succeeded, family.failed, ended_word(family)) == (40, 37, 3, "partial")
+    assert _texts(planned(world, row))["Sent again"] == "3 of 40 sent again: 3 errors · linked to nightly"
+    await retried(world, row)
+    await finish(world)
+    family = world.browser.families([child.family_id])[child.family_id].row
+    assert (family.succeeded, family.failed, ended_word(family)) == (40, 0, "completed")
 
 
 async def test_a_family_is_fetched_in_one_with_the_newest_whole_answer_of_each_key(

@@ -199,6 +199,8 @@ class QueueWrites(SubmitWrites):
                 old.total,
                 dict(_TAGS.run(connection, job_key=job_id).fetchall()),
                 parent_id=job_id,
+                kept_succeeded=old.kept_succeeded,
+                kept_failed=old.kept_failed,
                 estimated_tokens=tokens,
             )
             row = self._insert_new(connection, new, now, family=old.family, queued=_encoded(options))

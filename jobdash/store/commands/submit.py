@@ -198,6 +198,8 @@ class SubmitWrites(SnapshotWrites):
             total=new.total,
             created_at=now,
             parent_id=new.parent_id,
+            kept_succeeded=new.kept_succeeded,
+            kept_failed=new.kept_failed,
             family=family,
             estimated_tokens=new.estimated_tokens,
             queued=queued,
