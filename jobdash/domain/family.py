@@ -108,7 +108,7 @@ def job_family(members: Sequence[JobRow]) -> JobFamily:
         id=head.id,
         public_id=head.public_id,
         remote_id=head.remote_id,
-        name=family_name(head),
+        name=family_name(head, parts=len(chains) > 1),
         account=head.account,
         model=head.model,
         created_at=head.created_at,
@@ -147,9 +147,9 @@ def _chains(members: Sequence[JobRow]) -> list[_Chain]:
     return found
 
 
-def family_name(head: JobRow) -> str:
-    """Return what a family is called: its first part's name, without the number of the part."""
-    return _PART.sub("", head.name) if head.family else head.name
+def family_name(head: JobRow, *, parts: bool) -> str:
+    """Return what a family is called: of the parts of a file without the number of the part."""
+    return _PART.sub("", head.name) if parts else head.name
 
 
 def whole_families(

@@ -69,7 +69,8 @@ class JobRow(ProviderFields):
     cost_is_upper_bound: bool | None = None
     """Whether it cost so much at most; None where the cost is not known."""
     family: str | None = None
-    """The public id of the first part of the file that it is a part of; None for a batch of a whole file."""
+    """The public id of the first member of its family: of the parts of its file, or of the batch and its
+    retries. None for a job in none."""
     family_id: int | None = None
     """The row id of the first member of its family; None for a job in none."""
     folded: bool = False

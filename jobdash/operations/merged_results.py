@@ -83,7 +83,9 @@ class _Merge:
         self._families = families
         self._collected = [one for one in collected if one.folder is not None]
         first = families[0].first.row
-        self._folder = folder_of(request.folder, replace(first, name=family_name(first))).merged
+        self._folder = folder_of(
+            request.folder, replace(first, name=family_name(first, parts=len(families) > 1))
+        ).merged
 
     def run(self) -> FetchedResults:
         """Write the merged results."""

@@ -45,6 +45,10 @@ def test_parts_are_summed_under_the_name_of_the_whole() -> None:
     assert found.statuses() == {RUNNING: 1, PENDING: 1, DONE: 1}
 
 
+def test_a_batch_with_its_retries_keeps_its_name() -> None:
+    assert chain(*(part(number) for number in (1, 2))).row.name == "big (1/3)"
+
+
 def test_a_request_that_was_sent_again_counts_once() -> None:
     found = chain(
         job(DONE, id=1, succeeded=60, failed=40, cost=10),

@@ -15,6 +15,7 @@ from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Sw
 from jobdash.demo.emulator.faults import ErrorAnswer, Reset
 from jobdash.domain.cost import Cost
 from jobdash.domain.describe.job_text import ended_word
+from jobdash.domain.filter.language import parse
 from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Plan
@@ -22,7 +23,7 @@ from jobdash.domain.status import Status
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.execution import execute
 from jobdash.operations.input_copies import input_copy
-from jobdash.operations.job_lookup import Browser
+from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.results import fetch
 from jobdash.operations.submit import submit
@@ -94,6 +95,7 @@ async def test_only_what_has_no_whole_answer_is_sent_again_and_linked_both_ways(
     assert child.parent == row.public_id
     parent = world.browser.job(row.id)
     assert parent is not None
+    assert parent.row.family == child.row.family == row.public_id
     assert parent.children == (child.row.public_id,)
     # Its results were fetched first, into the folder of results, and what has an answer stays answered.
     assert parent.row.collected is not None
@@ -217,6 +219,9 @@ async def test_the_next_retry_is_for_what_is_left_of_the_whole_family(world: Wor
     assert outcome.result is DONE, outcome.reason
     grandchild = child_of(world, child.row)
     assert grandchild.parent == child.row.public_id
+    listing = Scope(conditions=parse(f"family:{row.public_id}"))
+    found = {each.public_id for each in JobListing(listing, Sort()).rows(world.browser)}
+    assert found == {row.public_id, child.row.public_id, grandchild.row.public_id}
     assert outcome.reason.startswith("2 of 20 sent again: 2 errors")
     assert set(sent_keys(world, grandchild)) < set(sent_keys(world, child))
     fails_next(world, 0)

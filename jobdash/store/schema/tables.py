@@ -157,7 +157,7 @@ class JobRecord(Base, table=True):
     cost_key: int = _generated("cost_key", "coalesce(cost, -1)")
     tokens: int | None = _generated("tokens", _TOKENS, nullable=True)
     family: str | None = None
-    """The public id of the first part of the file it is a part of."""
+    """The public id of the first member of its family; NULL for a job in none."""
     estimated_tokens: int | None = None
     """The input tokens it was expected to take when it was submitted."""
     queued: str | None = None

@@ -1,4 +1,4 @@
-"""Retries: what each left out, so that a request of a family counts once."""
+"""Retries: what each left out, so that a request of a family counts once; and which family each is in."""
 
 from pathlib import Path
 
@@ -11,5 +11,5 @@ down_revision = "0012"
 
 
 def upgrade() -> None:
-    """Add columns; no table is rewritten, so running jobs are not in the way."""
+    """Add columns, name the families there are; no table is rewritten, so running jobs are not in the way."""
     run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
