@@ -172,8 +172,8 @@ def _of_ended(row: JobRow, now: int) -> Iterator[Cause]:
         words = f"results gone in {short_span(gone_at - now)}"
         yield Cause(AttentionReason.RESULTS_GONE, gone_at - RESULTS_GONE_SOON_MS, words)
     incomplete = row.outcome in {Completeness.PARTIAL, Completeness.ALL_FAILED}
-    if not (incomplete or row.status in {Status.FAILED, Status.EXPIRED}):
-        return
+    if row.superseded_by is not None or not (incomplete or row.status in {Status.FAILED, Status.EXPIRED}):
+        return  # what was sent again needs attention itself, if it fails
     ended = row.finished_at or row.updated_at
     if now - min(ended, row.updated_at) >= ENDED_WITHIN_MS:
         return

@@ -28,14 +28,38 @@ _RANK = {status: place for place, status in enumerate(_PRESSING)}
 _PART = re.compile(r" \(\d+/\d+\)$")
 
 
-class FamilyMember(NamedTuple):
-    """A job with its place in a family."""
+class _Chain(NamedTuple):
+    """A batch, and what was sent again of it: each the retry of the one before."""
 
-    row: JobRow
-    parent_id: int | None
-    """The row id of the batch it was sent again from."""
-    superseded_by: int | None
-    """The row id of the batch that does what it left undone."""
+    rows: tuple[JobRow, ...]
+
+    @property
+    def first(self) -> JobRow:
+        """The batch that has all requests."""
+        return self.rows[0]
+
+    @property
+    def last(self) -> JobRow:
+        """The one that has the status, and what failed."""
+        return self.rows[-1]
+
+    def counts(self) -> tuple[int | None, int | None]:
+        """Return how many requests succeeded and failed; each counts once.
+
+        A retry knows what it left out. Of one that an older jobdash made only the sums are known, which have
+        an answer twice where it was sent again.
+        """
+        last, total, kept = self.last, self.first.total, self.last.kept_succeeded
+        if kept is None or self.first.parent_id is not None:
+            succeeded = _sum(self.rows, lambda row: row.succeeded)
+            if total is not None and succeeded is not None and len(self.rows) > 1:
+                succeeded = min(succeeded, max(0, total - (last.failed or 0)))
+            return succeeded, last.failed
+        failed = (last.failed or 0) + (last.kept_failed or 0)
+        if last.status is Status.COMPLETED and total is not None and last.total is not None:
+            # What had neither an answer nor an error, and was left out, has none now.
+            failed += max(0, total - kept - (last.kept_failed or 0) - last.total)
+        return kept + (last.succeeded or 0), failed
 
 
 class JobFamily(NamedTuple):
@@ -67,35 +91,33 @@ class JobFamily(NamedTuple):
         return Counter(sorted((row.status for row in self.members), key=_RANK.__getitem__))
 
 
-def job_family(members: Sequence[FamilyMember]) -> JobFamily:
+def job_family(members: Sequence[JobRow]) -> JobFamily:
     """Return the family of these members, oldest first.
 
     A request counts once: what was sent again is in the total of the first batch, and the newest of a chain
     has what failed and the status. Costs and tokens are those of every member, which each cost its own.
     """
-    ids = {member.row.id for member in members}
-    rows = [member.row for member in members]
-    # A store that another program wrote may have a chain without an end.
-    first = [member.row for member in members if member.parent_id not in ids] or rows
-    last = [member.row for member in members if member.superseded_by not in ids] or rows
-    head, pressing = rows[0], min(last, key=lambda row: (row.gone, _RANK[row.status]))
-    succeeded_before = _sum((row for row in rows if row.terminal), lambda row: row.succeeded)
-    failed_before = _sum((row for row in last if row.terminal), lambda row: row.failed)
+    rows, chains = tuple(members), _chains(members)
+    head, last = rows[0], [chain.last for chain in chains]
+    pressing = min(last, key=lambda row: (row.gone, _RANK[row.status]))
+    totals = [chain.first.total for chain in chains]
+    succeeded, failed = (_added(counts) for counts in zip(*(chain.counts() for chain in chains), strict=True))
+    under_way = sum(row.done or 0 for row in last if not row.terminal)
     whole = replace(
         pressing,
         id=head.id,
         public_id=head.public_id,
         remote_id=head.remote_id,
-        name=family_name(head),
+        name=family_name(head, parts=len(chains) > 1),
         account=head.account,
         model=head.model,
         created_at=head.created_at,
-        total=None if any(row.total is None for row in first) else _sum(first, lambda row: row.total),
-        succeeded=_sum(rows, lambda row: row.succeeded),
-        failed=_sum(last, lambda row: row.failed),
+        total=None if None in totals else _added(totals),
+        succeeded=succeeded,
+        failed=failed,
         cancelled=_sum(last, lambda row: row.cancelled),
         expired=_sum(last, lambda row: row.expired),
-        done_before=(succeeded_before or 0) + (failed_before or 0),
+        done_before=(succeeded or 0) + (failed or 0) - under_way,
         input_tokens=_sum(rows, lambda row: row.input_tokens),
         output_tokens=_sum(rows, lambda row: row.output_tokens),
         cached_tokens=_sum(rows, lambda row: row.cached_tokens),
@@ -103,12 +125,31 @@ def job_family(members: Sequence[FamilyMember]) -> JobFamily:
         cost_is_upper_bound=any(row.cost_is_upper_bound for row in rows),
     )
     unknown = sum(row.remote_id is not None and row.cost is None for row in rows)
-    return JobFamily(tuple(rows), whole, unknown)
+    return JobFamily(rows, whole, unknown)
 
 
-def family_name(head: JobRow) -> str:
-    """Return what a family is called: its first part's name, without the number of the part."""
-    return _PART.sub("", head.name) if head.family else head.name
+def _chains(members: Sequence[JobRow]) -> list[_Chain]:
+    """Return the batches that are no retry of another member, each with its retries.
+
+    A retry that was never sent is in none.
+    """
+    by_id = {row.id: row for row in members}
+    # A store that another program wrote may have a chain without a beginning.
+    firsts = [row for row in members if row.parent_id not in by_id] or members[:1]
+    found: list[_Chain] = []
+    for first in firsts:
+        rows = {first.id: first}
+        following = by_id.get(first.superseded_by or 0)
+        while following is not None and following.id not in rows:
+            rows[following.id] = following
+            following = by_id.get(following.superseded_by or 0)
+        found.append(_Chain(tuple(rows.values())))
+    return found
+
+
+def family_name(head: JobRow, *, parts: bool) -> str:
+    """Return what a family is called: of the parts of a file without the number of the part."""
+    return _PART.sub("", head.name) if parts else head.name
 
 
 def whole_families(
@@ -123,5 +164,9 @@ def whole_families(
 
 def _sum(rows: Iterable[JobRow], read: Callable[[JobRow], int | None]) -> int | None:
     """Return the sum of what is known; None where nothing is."""
-    known = [value for row in rows if (value := read(row)) is not None]
+    return _added(map(read, rows))
+
+
+def _added(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
     return sum(known) if known else None

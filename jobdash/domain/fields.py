@@ -327,7 +327,7 @@ JOB_FIELDS = (
     ),
     JobField("cost_is_upper_bound", kind=Kind.FLAG, faces=Face.DATA),
     JobField("queued", kind=Kind.FLAG, attribute="queued_here", faces=Face.JSON, matches=Match.QUEUED),
-    JobField("family", "part of", faces=_LIST_DATA | Face.SHOW | Face.BATCH, matches=Match.TEXT),
+    JobField("family", "family", faces=_LIST_DATA | Face.SHOW, matches=Match.TEXT),
     JobField(
         "estimated_tokens", "estimated tokens", Kind.NUMBER, heavy=True, stored="estimated_tokens",
         faces=_LIST_DATA | Face.SHOW | Face.BATCH,

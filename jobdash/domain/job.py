@@ -69,11 +69,20 @@ class JobRow(ProviderFields):
     cost_is_upper_bound: bool | None = None
     """Whether it cost so much at most; None where the cost is not known."""
     family: str | None = None
-    """The public id of the first part of the file that it is a part of; None for a batch of a whole file."""
+    """The public id of the first member of its family: of the parts of its file, or of the batch and its
+    retries. None for a job in none."""
     family_id: int | None = None
     """The row id of the first member of its family; None for a job in none."""
     folded: bool = False
     """Another member stands for it where a family is one row."""
+    parent_id: int | None = None
+    """The row id of the batch that it was sent again from."""
+    superseded_by: int | None = None
+    """The row id of the batch that does what it left undone."""
+    kept_succeeded: int | None = None
+    """Of a retry: how many requests of its family had an answer, and were not sent again."""
+    kept_failed: int | None = None
+    """Of a retry: how many requests of its family had an error, and were not sent again."""
 
     @property
     def local(self) -> bool:
@@ -204,6 +213,12 @@ class JobDetails:
     """What was deleted at its provider from here: the roles of files, and `BATCH`."""
     attention: tuple[str, ...]
     """Why a person should look at it now: each an `AttentionReason`, the gravest first."""
+
+    @property
+    def results_deleted(self) -> bool:
+        """Whether its results were deleted at its provider from here, or the batch that names them."""
+        roles = set(self.deleted) - {INPUT}
+        return BATCH in roles or (bool(roles) and "output" not in self.files)
 
     @property
     def status_reason(self) -> str | None:

@@ -115,6 +115,9 @@ class Plan:
     """By name, the providers of its jobs, as far as they are installed."""
     remainders: Mapping[int, Remainder] = field(default_factory=dict)
     """By id of a batch, what is left of it and its retries: of a retry alone."""
+    results_left: Mapping[int, bool | None] = field(default_factory=dict)
+    """By id of a batch, whether its provider has results of it; None where nothing is counted. Of a removal
+    alone, and where it was looked up."""
 
     @property
     def acting(self) -> tuple[Decision, ...]:

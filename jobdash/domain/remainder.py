@@ -29,6 +29,8 @@ class Remainder:
     """Counted in results that are here; else as the provider counts."""
     to_fetch: int = 0
     """How many batches of the family have to be fetched first."""
+    at_most: bool = False
+    """Its requests are no more than that: a provider may have answers, and does not promise them."""
     blocked: str = ""
     """Why nothing can be sent again now; empty where something can."""
     same_as: str = ""

@@ -12,7 +12,7 @@ from jobdash.domain.job import INPUT, JobDetails, JobRow
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.remainder import Remainder, best_outcomes, remainder_of
 from jobdash.domain.results import ResultOutcome
-from jobdash.domain.status import LABELS, TERMINAL
+from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.providers import provider_at
@@ -26,6 +26,8 @@ class Family:
     members: tuple[JobDetails, ...]
     store: Path
     """The store that they are in."""
+    at: int
+    """When it was read, milliseconds UTC."""
 
     @property
     def first(self) -> JobDetails:
@@ -90,25 +92,47 @@ class Family:
     def remainder(self) -> Remainder:
         """Return what is left of it, counted in its results where all of them are here."""
         files = self.here()
-        to_fetch = sum(
-            1
-            for member, each in zip(self.members, files, strict=True)
-            if each is None and member.row.remote_id is not None
-        )
+        away = [member for member, each in zip(self.members, files, strict=True) if each is None]
+        unpromised = {member.row.id for member in away if self.unpromised(member)}
+        lost = {member.row.id for member in away if answers_lost(member)}
+        to_fetch = sum(member.row.remote_id is not None and member.row.id not in lost for member in away)
         counted: Remainder | None = None
         if not to_fetch:
             try:
                 counted = self._counted([each for each in files if each is not None])
             except NotIndexed:
                 counted = None  # an error when it is carried out
-        found = counted or _estimated([member.row for member in self.members])
-        return replace(found, to_fetch=to_fetch, blocked=self.blocked(), no_input=self.no_input())
+        without = lost | unpromised
+        rows = [member.row for member in self.members]
+        last = self.last.row.id
+        if any(row.id in without for row in rows if row.id != last):
+            last = 0  # what it left out as answered may be among what is lost
+        rows = [_unanswered(row) if row.id in without else row for row in rows]
+        found = counted or _estimated(rows, next((row for row in rows if row.id == last), None))
+        return replace(
+            found,
+            to_fetch=to_fetch,
+            at_most=bool(unpromised - lost),
+            blocked=self.blocked(),
+            no_input=self.no_input(),
+        )
+
+    def unpromised(self, member: JobDetails) -> bool:
+        """Whether a member has ended and its provider may not have its results: all of it may be to send."""
+        row, info = member.row, self.info
+        if row.collected is not None or row.remote_status not in TERMINAL:
+            return False
+        over = row.results_expire_at is not None and row.results_expire_at <= self.at
+        keeps = info is None or info.capabilities.partial_results or row.remote_status is Status.COMPLETED
+        return over or not (keeps or "output" in member.files)
 
     def _counted(self, files: list[ResultFiles]) -> Remainder:
         found = Counter(read_outcomes(files).values())
         total = self.first.row.total
         answered = sum(number for outcome, number in found.items() if outcome is not ResultOutcome.MISSING)
         missing = max(0, total - answered) if total else found[ResultOutcome.MISSING]
+        if not (total or files):
+            return remainder_of(self.first.row)  # deleted, and how many they were was never known
         return Remainder(
             total, found[ResultOutcome.ERROR], missing, found[ResultOutcome.CUT_OFF], counted=True
         )
@@ -116,7 +140,7 @@ class Family:
 
 def family_of(browser: Browser, row: JobRow) -> Family:
     """Return the family of a batch."""
-    return Family(tuple(browser.family(row.id)), browser.path)
+    return Family(tuple(browser.family(row.id)), browser.path, browser.now)
 
 
 def families_of(browser: Browser, row: JobRow) -> list[Family]:
@@ -150,6 +174,15 @@ def may_be_answered(row: JobRow) -> bool:
     return row.remote_status not in TERMINAL and row.gone_at is None
 
 
+def answers_lost(member: JobDetails) -> bool:
+    """Whether what a batch was answered is nowhere: deleted at its provider from here, and never fetched."""
+    return member.row.collected is None and member.results_deleted
+
+
+def _unanswered(row: JobRow) -> JobRow:
+    return replace(row, succeeded=0, failed=0)
+
+
 def read_outcomes(files: list[ResultFiles]) -> dict[str, ResultOutcome]:
     """Return the outcome of each key over fetched results, oldest first. Raises NotIndexed."""
     with ExitStack() as stack:
@@ -157,9 +190,16 @@ def read_outcomes(files: list[ResultFiles]) -> dict[str, ResultOutcome]:
         return best_outcomes(index.outcomes() for index in reversed(indexes))
 
 
-def _estimated(rows: list[JobRow]) -> Remainder:
-    """Return what is left by the counts of the rows: each retry has only what was left before it."""
+def _estimated(rows: list[JobRow], last: JobRow | None) -> Remainder:
+    """Return what is left by the counts of the rows: each retry has only what was left before it.
+
+    ``last`` is the newest, if what it left out is still true.
+    """
     first, *others = (remainder_of(row) for row in rows)
+    if first.total and last is not None and last.kept_succeeded is not None:
+        failed = (last.failed or 0) + (last.kept_failed or 0)
+        answered = last.kept_succeeded + (last.succeeded or 0)
+        return Remainder(first.total, failed, max(0, first.total - answered - failed), None)
     done = sum(row.succeeded or 0 for row in rows[1:])
     if not others or not done:
         return first

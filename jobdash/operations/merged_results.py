@@ -19,7 +19,7 @@ from jobdash.domain.text import encodable
 from jobdash.domain.time import rfc3339
 from jobdash.errors import JobdashError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
-from jobdash.operations.batch_family import Family, families_of, may_be_answered
+from jobdash.operations.batch_family import Family, answers_lost, families_of, may_be_answered
 from jobdash.operations.collect import collect
 from jobdash.operations.private_files import new_private_file
 from jobdash.operations.result_folder import FORMATS, RESULTS, ResultFolder, file_facts, folder_of
@@ -36,9 +36,10 @@ async def collect_merged(row: JobRow, request: FetchRequest) -> FetchedResults:
     """
     with closing(request.open_browser()) as browser:
         families = families_of(browser, row)
-    members = [member.row for family in families for member in family.members]
-    if len(members) < 2:
+    everyone = [member for family in families for member in family.members]
+    if len(everyone) < 2:
         return await collect(row, request)
+    members = [member.row for member in everyone if not answers_lost(member)]
     running = [member for member in members if may_be_answered(member)]
     if running and not request.partial:
         return FetchedResults(row, ActionResult.FAILED, f"{running[0].public_id} of it is not finished")
@@ -82,7 +83,9 @@ class _Merge:
         self._families = families
         self._collected = [one for one in collected if one.folder is not None]
         first = families[0].first.row
-        self._folder = folder_of(request.folder, replace(first, name=family_name(first))).merged
+        self._folder = folder_of(
+            request.folder, replace(first, name=family_name(first, parts=len(families) > 1))
+        ).merged
 
     def run(self) -> FetchedResults:
         """Write the merged results."""

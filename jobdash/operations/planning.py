@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from jobdash.domain.decide import decide
@@ -11,7 +11,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Plan
 from jobdash.domain.status import Tab
 from jobdash.domain.text import clean
-from jobdash.operations.backends.registry import remainders, workers
+from jobdash.operations.backends.registry import remainders, results_available, workers
 from jobdash.operations.job_lookup import Browser, Scope
 from jobdash.operations.providers import providers_of, without_cancel
 
@@ -32,12 +32,15 @@ def plan_jobs(
     """Freeze an action over jobs that were named, marked, or found.
 
     ``browser`` looks up the scripts behind local jobs: which run here, and how they were started; and of a
-    retry what is left of batches, for which fetched results may be read.
+    retry what is left of batches, for which fetched results may be read; of a removal which results are left.
     """
     meant, found = choices or Choices(), tuple(rows)
     retrying = action is Action.RETRY
     known = {} if browser is None else workers(browser, found, starting=retrying)
     left = remainders(browser, found) if browser is not None and retrying else {}
+    there: Mapping[int, bool | None] = {}
+    if browser is not None and action is Action.REMOVE:
+        there = results_available(browser, [row for row in found if row.remote_id and row.collected is None])
     plan = Plan(
         action,
         tuple(Decision(row, DecisionKind.ACT) for row in found),
@@ -49,6 +52,7 @@ def plan_jobs(
         workers=known,
         providers=providers_of(found),
         remainders=left,
+        results_left=there,
     )
     return plan_again(plan, situation, meant)
 

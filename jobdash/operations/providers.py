@@ -56,7 +56,8 @@ def has_results(details: JobDetails) -> bool | None:
     if not job.terminal:
         return False
     info = provider_at(job)
-    if info is not None and not info.capabilities.partial_results and job.status is not Status.COMPLETED:
+    promised = info is None or info.capabilities.partial_results or job.status is Status.COMPLETED
+    if not promised and "output" not in details.files:
         return False
     if not _keeps_results(details, info):
         return False
@@ -71,9 +72,9 @@ def keeps_partial_results(job: JobRow) -> bool:
 
 def _keeps_results(job: JobDetails, info: ProviderInfo | None) -> bool:
     """Whether a file of results is left, or else the batch that has them in itself."""
-    if job.files.keys() - {INPUT}:
-        return True
-    return not (job.deleted or (info is not None and info.capabilities.results_in_files))
+    if job.results_deleted:
+        return False
+    return bool(job.files.keys() - {INPUT}) or info is None or not info.capabilities.results_in_files
 
 
 def submit_settings(account: Account) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ from jobdash.domain.text import clean
 from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound
 from jobdash.operations.account_session import GetBatch
 from jobdash.operations.backends.base import FetchRequest
-from jobdash.operations.batch_family import Family, family_of, read_outcomes
-from jobdash.operations.collect import collect
+from jobdash.operations.batch_family import Family, answers_lost, family_of, read_outcomes
+from jobdash.operations.collect import DELETED, collect
 from jobdash.operations.context import OperationContext
 from jobdash.operations.downloads import DownloadInput
 from jobdash.operations.job_lookup import Browser
@@ -51,6 +51,8 @@ class SelectedRequests:
 
     parts: Mapping[str, int]
     """How many of each part of a retry."""
+    kept: tuple[int, int]
+    """How many of the others have an answer, and how many an error."""
 
     @property
     def number(self) -> int:
@@ -94,7 +96,7 @@ class _Retry:
 
     async def run(self) -> ActionOutcome:
         family = await asyncio.to_thread(self._family)
-        files = [found for member in family.members if (found := await self._results(member))]
+        files = [found for member in family.members if (found := await self._results(family, member))]
         if self._work.stop.is_set():
             return _stopped(self._job)
         with tempfile.TemporaryDirectory(prefix="jobdash-") as folder:
@@ -103,7 +105,7 @@ class _Retry:
             selected = await asyncio.to_thread(self._select, requests, family.first.row.total, files, target)
             if not selected.number:
                 raise _NotRetried("every request of these has an answer", DecisionKind.ALREADY)
-            submitted = await self._submit(family, target)
+            submitted = await self._submit(family, target, selected.kept)
         return self._outcome(family, selected, submitted)
 
     def _browser(self) -> Browser:
@@ -122,12 +124,12 @@ class _Retry:
             raise _NotRetried(again.reason, again.verdict)
         return family
 
-    async def _results(self, member: JobDetails) -> ResultFiles | None:
+    async def _results(self, family: Family, member: JobDetails) -> ResultFiles | None:
         """Return the fetched results of a member, fetched now if they are not here; None when it has none.
 
         Raises JobdashError when they cannot be fetched: what was answered must not be sent again.
         """
-        if member.row.remote_id is None:
+        if member.row.remote_id is None or answers_lost(member):
             return None
         files = await asyncio.to_thread(result_files, member, self._work.store.path)
         if files is not None:
@@ -137,6 +139,8 @@ class _Retry:
         if done.folder is None:
             if done.result is ActionResult.SKIPPED and not done.refused:
                 return None  # it has ended without any
+            if done.reason == DELETED and family.unpromised(member):
+                return None  # as the plan has said
             raise JobdashError(f"{member.row.public_id} was not fetched: {done.reason}")
         with closing(self._browser()) as browser:
             now = browser.job(member.row.id)
@@ -174,6 +178,7 @@ class _Retry:
         """
         outcomes, only = read_outcomes(files), set(self._plan.choices.only)
         parts: Counter[str] = Counter()
+        kept: Counter[ResultOutcome] = Counter()
         seen, key_field = 0, self._info.request_fields[0]
         with target.open("wb") as out:
             for key, line in read_requests(requests, key_field):
@@ -183,9 +188,12 @@ class _Retry:
                 if part in only:
                     parts[part] += 1
                     out.write(line if line.endswith(b"\n") else line + b"\n")
+                else:
+                    kept[outcome] += 1
         if self._plan.choices.input is not None:
             self._check_input(requests, seen, total, list(outcomes))
-        return SelectedRequests(parts)
+        answered = kept[ResultOutcome.OK] + kept[ResultOutcome.CUT_OFF]
+        return SelectedRequests(parts, (answered, kept[ResultOutcome.ERROR]))
 
     @staticmethod
     def _check_input(file: Path, seen: int, total: int | None, unknown: list[str]) -> None:
@@ -198,7 +206,7 @@ class _Retry:
         if total and seen != total:
             raise _NotRetried(f"{file} is not its input: it has {seen:,} requests, and the batch {total:,}")
 
-    async def _submit(self, family: Family, requests: Path) -> Submitted:
+    async def _submit(self, family: Family, requests: Path, kept: tuple[int, int]) -> Submitted:
         """Submit the requests as a new batch of the family; raises SubmitRefused when another was faster."""
         first, caller = family.first, self._work.caller(self._job)
         wanted = await asyncio.to_thread(
@@ -212,7 +220,7 @@ class _Retry:
             file_name=f"what is left of {family.name}",
             keep_input=family.copy is not None,  # of what a person kept no copy, none is made now
         )
-        wanted = replace(wanted, parent_id=family.last.row.id, bulk=self._plan.bulk)
+        wanted = replace(wanted, parent_id=family.last.row.id, kept=kept, bulk=self._plan.bulk)
         return await submit(wanted, caller, self._work)
 
     def _outcome(self, family: Family, selected: SelectedRequests, submitted: Submitted) -> ActionOutcome:

@@ -95,6 +95,8 @@ def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
         tags=wanted.tags,
         estimated_tokens=wanted.estimate.tokens,
         parent_id=wanted.parent_id,
+        kept_succeeded=None if wanted.kept is None else wanted.kept[0],
+        kept_failed=None if wanted.kept is None else wanted.kept[1],
     )
 
 

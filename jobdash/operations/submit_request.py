@@ -32,6 +32,8 @@ class SubmitRequest:
     """What of the file it sends; None: all of it."""
     parent_id: int | None = None
     """Retry: the job whose requests these are."""
+    kept: tuple[int, int] | None = None
+    """Retry: how many requests of its family had an answer, and how many an error, and are not sent again."""
     bulk: str | None = None
     """Retry: the id of the action that it is a part of."""
 

@@ -38,6 +38,11 @@ class ReadConnection:
         """Where the store is."""
         return self._path
 
+    @property
+    def now(self) -> int:
+        """The present time, milliseconds UTC."""
+        return self._clock()
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

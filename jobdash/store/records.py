@@ -162,6 +162,10 @@ class NewJob:
     tags: dict[str, str] = field(default_factory=dict)
     parent_id: int | None = None
     """Retry: the job whose missing requests this one does."""
+    kept_succeeded: int | None = None
+    """Retry: how many requests of its family had an answer, and are not sent again."""
+    kept_failed: int | None = None
+    """Retry: how many requests of its family had an error, and are not sent again."""
     digest: str | None = None
     """The SHA-256 of its input file, by which the same file is recognized."""
     estimated_tokens: int | None = None

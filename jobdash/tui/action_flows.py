@@ -84,7 +84,8 @@ class ActionFlows:
             with closing(self._context.open_browser()) as browser:
                 return plan_jobs(action, rows, situation, choices, hidden=hidden, browser=browser)
 
-        if action is Action.RETRY or not all(rules_of(row).at_provider for row in rows):
+        looks = action in {Action.RETRY, Action.REMOVE}
+        if looks or not all(rules_of(row).at_provider for row in rows):
             # Off this thread: it looks at processes, folders and fetched results, and a disk may hang.
             with suppress(TimeoutError):
                 return await asyncio.wait_for(asyncio.to_thread(plan), _LOOK_MOST_S)

@@ -54,6 +54,23 @@ WHOLE = {"succeeded": 10, "failed": 0, "total": 10}
             AttentionReason.FAILED,
             "partial, 3 failed",
         ),
+        (
+            job(Status.COMPLETED, finished_at=NOW - HOUR, succeeded=7, failed=3, total=10, superseded_by=2),
+            None,  # its rest was sent again: that one counts
+            "",
+        ),
+        (job(Status.EXPIRED, finished_at=NOW - HOUR, superseded_by=2), None, ""),
+        (
+            job(
+                Status.EXPIRED,
+                finished_at=NOW - DAY,
+                results_expire_at=NOW + 3 * HOUR,
+                superseded_by=2,
+                **WHOLE,
+            ),
+            AttentionReason.RESULTS_GONE,
+            "results gone in 3h",
+        ),
         (job(Status.COMPLETED, finished_at=NOW - HOUR, **WHOLE), None, ""),
         (job(Status.FAILED, finished_at=NOW - ENDED_WITHIN_MS - DAY), None, ""),
         (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from domain_kit import NOW, job
 
-from jobdash.domain.family import FamilyMember, JobFamily, job_family
+from jobdash.domain.describe.job_text import ended_word
+from jobdash.domain.family import JobFamily, job_family
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
 
@@ -15,7 +17,7 @@ DONE, RUNNING, PENDING, FAILED = Status.COMPLETED, Status.IN_PROGRESS, Status.PE
 
 
 def parts(*rows: JobRow) -> JobFamily:
-    return job_family([FamilyMember(row, None, None) for row in rows])
+    return job_family(rows)
 
 
 def part(number: int, status: Status = DONE, **more: Any) -> JobRow:
@@ -25,12 +27,8 @@ def part(number: int, status: Status = DONE, **more: Any) -> JobRow:
 def chain(*rows: JobRow) -> JobFamily:
     """Each is the retry of the one before."""
     ids = [row.id for row in rows]
-    return job_family(
-        [
-            FamilyMember(row, parent, child)
-            for row, parent, child in zip(rows, [None, *ids], [*ids[1:], None], strict=False)
-        ]
-    )
+    linked = zip(rows, [None, *ids], [*ids[1:], None], strict=False)
+    return job_family([replace(row, parent_id=parent, superseded_by=child) for row, parent, child in linked])
 
 
 def test_parts_are_summed_under_the_name_of_the_whole() -> None:
@@ -45,6 +43,10 @@ def test_parts_are_summed_under_the_name_of_the_whole() -> None:
     assert (row.status, row.cost, row.input_tokens) == (RUNNING, 5, 7)
     assert (found.size, found.unknown_costs) == (3, 1)
     assert found.statuses() == {RUNNING: 1, PENDING: 1, DONE: 1}
+
+
+def test_a_batch_with_its_retries_keeps_its_name() -> None:
+    assert chain(*(part(number) for number in (1, 2))).row.name == "big (1/3)"
 
 
 def test_a_request_that_was_sent_again_counts_once() -> None:
@@ -69,8 +71,97 @@ def test_a_retry_that_mended_everything_makes_the_family_complete() -> None:
 
 
 def test_of_a_removed_batch_its_retry_alone_counts() -> None:
-    found = job_family([FamilyMember(job(DONE, id=2, total=40, succeeded=40, failed=0), 1, None)])
+    found = job_family(
+        [job(DONE, id=2, total=40, succeeded=40, failed=0, parent_id=1, kept_succeeded=60, kept_failed=0)]
+    )
     assert (found.row.total, found.row.succeeded) == (40, 40)
+
+
+CUT = {"total": 312, "kept_succeeded": 9_657, "kept_failed": 31}
+"""A retry of answers that were cut off: 9,969 of 10,000 had an answer, 312 of them were cut off."""
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts", "word"),
+    [
+        (
+            [
+                job(DONE, id=1, total=10_000, succeeded=9_969, failed=31),
+                job(DONE, id=2, succeeded=312, failed=0, **CUT),
+            ],
+            (9_969, 31),
+            "partial",
+        ),
+        (
+            [
+                job(DONE, id=1, total=10_000, succeeded=9_969, failed=31),
+                job(DONE, id=2, succeeded=300, failed=12, **CUT),
+                job(RUNNING, id=3, total=43, succeeded=3, failed=1, kept_succeeded=9_957, kept_failed=0),
+            ],
+            (9_960, 1),
+            "running",
+        ),
+        (
+            [  # Gemini keeps nothing of a cancelled batch
+                job(Status.CANCELLED, id=1, total=300, succeeded=146, failed=0),
+                job(DONE, id=2, total=300, succeeded=300, failed=0, kept_succeeded=0, kept_failed=0),
+            ],
+            (300, 0),
+            "completed",
+        ),
+        (
+            [  # what expired was left out
+                job(Status.EXPIRED, id=1, total=100, succeeded=50, failed=10),
+                job(DONE, id=2, total=10, succeeded=10, failed=0, kept_succeeded=50, kept_failed=0),
+            ],
+            (60, 40),
+            "partial",
+        ),
+        (
+            [  # before a store knew what was left out
+                job(Status.CANCELLED, id=1, total=300, succeeded=146, failed=0),
+                job(DONE, id=2, total=300, succeeded=299, failed=1),
+            ],
+            (299, 1),
+            "partial",
+        ),
+    ],
+)
+def test_no_request_counts_twice_and_none_is_forgotten(
+    rows: list[JobRow], counts: tuple[int, int], word: str
+) -> None:
+    row = chain(*rows).row
+    assert (row.succeeded, row.failed) == counts
+    assert row.done is not None
+    assert row.total is not None
+    assert row.done <= row.total
+    assert ended_word(row) == word
+
+
+def test_a_retry_that_was_never_sent_changes_nothing() -> None:
+    found = job_family(
+        [
+            job(DONE, id=1, succeeded=60, failed=40),
+            job(
+                FAILED, id=2, total=40, succeeded=None, failed=None, parent_id=1,
+                kept_succeeded=60, kept_failed=0,
+            ),
+        ]
+    )  # fmt: skip
+    assert (found.row.status, found.row.succeeded, found.row.failed) == (DONE, 60, 40)
+
+
+def test_each_part_of_a_file_has_its_own_retries() -> None:
+    found = job_family(
+        [
+            part(1, succeeded=90, failed=10, superseded_by=4),
+            part(2, succeeded=100, failed=0),
+            part(4, RUNNING, total=8, succeeded=5, failed=1, parent_id=1, kept_succeeded=90, kept_failed=2),
+        ]
+    )
+    row = found.row
+    assert (row.total, row.succeeded, row.failed, row.status) == (200, 195, 3, RUNNING)
+    assert row.done_before == 192
 
 
 @pytest.mark.parametrize(

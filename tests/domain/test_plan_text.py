@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from domain_kit import MINUTE, NOW, job, plan
 
@@ -16,6 +19,7 @@ from jobdash.domain.describe.plan_text import (
     verb,
     waits,
 )
+from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, ActionSummary, Plan
 from jobdash.domain.status import FORCE_FAILED, Status
 
@@ -138,7 +142,44 @@ def test_what_is_deleted_for_good_is_a_warning() -> None:  # B-9 A-12
     assert texts == [
         "input, output and error files are deleted there; this cannot be undone",
         "fetched files on this computer; this cannot be undone",
+        "42 results were never fetched, and will be lost",
     ]
+
+
+FETCHED = {"results_ok": 42, "results_error": 0, "results_cut_off": 0, "results_missing": 0}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "choices", "lost"),
+    [
+        ([job(Status.COMPLETED, id=2, succeeded=1, failed=0)], {}, "1 result was never fetched"),
+        ([DONE, job(Status.CANCELLED, id=2)], {"record": False}, "84 results were never fetched"),
+        (
+            [DONE, job(Status.COMPLETED, id=2, succeeded=None, failed=None)],
+            {},
+            "the results of 2 batches were never fetched",
+        ),
+        ([job()], {"cancel_first": True}, "42 results were never fetched"),
+        ([job()], {"cancel_first": True, "force": True}, ""),  # what is unfinished keeps its files
+        ([DONE], {"remote": False}, ""),
+        ([replace(DONE, **FETCHED)], {}, ""),
+        ([job(Status.FAILED, succeeded=0, failed=42)], {}, ""),
+        ([job(Status.COMPLETED, results_expire_at=NOW)], {}, ""),
+        ([job(Status.CANCELLED, provider="gemini", account="gemini")], {}, ""),
+    ],
+)
+def test_what_is_deleted_and_was_never_fetched_is_counted(
+    jobs: list[JobRow], choices: dict[str, Any], lost: str
+) -> None:
+    made = replace(plan(REMOVE, *jobs, **{"remote": True, **choices}), at=NOW)
+    assert texts_of(made).get("Lost", "") == (f"{lost}, and will be lost" if lost else "")
+    if lost and choices.get("cancel_first"):
+        assert "Kept" not in texts_of(made), "nothing can be fetched after that"
+
+
+def test_what_was_deleted_before_is_not_lost_again() -> None:
+    made = replace(plan(REMOVE, DONE, remote=True), results_left={DONE.id: False})
+    assert "Lost" not in texts_of(made)
 
 
 def test_only_what_the_providers_of_a_plan_have_is_named() -> None:

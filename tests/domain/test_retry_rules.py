@@ -83,6 +83,9 @@ def test_what_is_sent_again_in_words() -> None:
         sent_again(Remainder(None, 1, None, None), RETRIED)
         == "what is left sent again: 1 error, what is missing"
     )
+    assert sent_again(Remainder(300, 0, 300, None, at_most=True), RETRIED) == (
+        "up to 300 of 300 sent again: 300 missing"
+    )
     assert relatives_words(None, None) == ""
     assert relatives_words("k3f9", "m2x1") == "sent again from k3f9, its rest was sent again as m2x1"
 

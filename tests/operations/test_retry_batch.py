@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from operations_kit import KEYS, World
 
-from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Timing
+from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Switches, Timing
 from jobdash.demo.emulator.faults import ErrorAnswer, Reset
 from jobdash.domain.cost import Cost
+from jobdash.domain.describe.job_text import ended_word
+from jobdash.domain.filter.language import parse
 from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Plan
@@ -21,7 +23,7 @@ from jobdash.domain.status import Status
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.execution import execute
 from jobdash.operations.input_copies import input_copy
-from jobdash.operations.job_lookup import Browser
+from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.results import fetch
 from jobdash.operations.submit import submit
@@ -93,6 +95,7 @@ async def test_only_what_has_no_whole_answer_is_sent_again_and_linked_both_ways(
     assert child.parent == row.public_id
     parent = world.browser.job(row.id)
     assert parent is not None
+    assert parent.row.family == child.row.family == row.public_id
     assert parent.children == (child.row.public_id,)
     # Its results were fetched first, into the folder of results, and what has an answer stays answered.
     assert parent.row.collected is not None
@@ -136,6 +139,10 @@ def _notes(plan: Plan) -> Any:
     from jobdash.domain.describe import plan_text
 
     return plan_text.notes(plan)
+
+
+def _texts(plan: Plan) -> dict[str, str]:
+    return {note.topic: note.text for note in _notes(plan)}
 
 
 async def test_what_an_expired_batch_did_not_come_to_is_sent_again(world: World) -> None:
@@ -212,9 +219,29 @@ async def test_the_next_retry_is_for_what_is_left_of_the_whole_family(world: Wor
     assert outcome.result is DONE, outcome.reason
     grandchild = child_of(world, child.row)
     assert grandchild.parent == child.row.public_id
+    listing = Scope(conditions=parse(f"family:{row.public_id}"))
+    found = {each.public_id for each in JobListing(listing, Sort()).rows(world.browser)}
+    assert found == {row.public_id, child.row.public_id, grandchild.row.public_id}
     assert outcome.reason.startswith("2 of 20 sent again: 2 errors")
     assert set(sent_keys(world, grandchild)) < set(sent_keys(world, child))
     fails_next(world, 0)
+
+
+async def test_the_sums_of_a_family_and_the_next_plan_know_what_was_left_out(world: World) -> None:
+    fails_next(world, 0)
+    row = await ended(world, name="nightly", total=40, failures=(BatchFailure(3),), cut_off=5)
+    await retried(world, row, only=("cut-off",))
+    await finish(world)
+    child = child_of(world, row).row
+    assert (child.total, child.kept_succeeded, child.kept_failed) == (5, 32, 3)
+    assert child.family_id is not None
+    family = world.browser.families([child.family_id])[child.family_id].row
+    assert (family.total, family.succeeded, family.failed, ended_word(family)) == (40, 37, 3, "partial")
+    assert _texts(planned(world, row))["Sent again"] == "3 of 40 sent again: 3 errors · linked to nightly"
+    await retried(world, row)
+    await finish(world)
+    family = world.browser.families([child.family_id])[child.family_id].row
+    assert (family.succeeded, family.failed, ended_word(family)) == (40, 0, "completed")
 
 
 async def test_a_family_is_fetched_in_one_with_the_newest_whole_answer_of_each_key(
@@ -261,6 +288,17 @@ def gemini_file(folder: Path, number: int = 6) -> Path:
     path = folder / "requests.jsonl"
     lines = [
         {"key": f"k-{each}", "request": {"contents": [{"parts": [{"text": "x"}]}]}} for each in range(number)
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return path
+
+
+def openai_file(folder: Path, number: int = 4) -> Path:
+    path = folder / "requests.jsonl"
+    body = {"model": "gpt-x", "messages": []}
+    lines = [
+        {"custom_id": f"r-{n}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+        for n in range(number)
     ]
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     return path
@@ -338,6 +376,82 @@ async def test_without_the_results_nothing_is_sent(world: World) -> None:
     assert world.calls("POST") == 0
 
 
+async def test_answers_that_were_deleted_and_never_fetched_are_missing(world: World, tmp_path: Path) -> None:
+    world.emulator.gemini.plan = BatchPlan(
+        timing=Timing(validating=1.0, running=10.0), failures=(BatchFailure(2),)
+    )
+    row = await submitted(world, "gemini", gemini_file(tmp_path))
+    await finish(world)
+    clean_up = {"record": False, "remote": True}
+
+    def lost() -> list[str]:
+        (now,) = world.browser.rows([row.id]).values()
+        plan = plan_jobs(
+            Action.REMOVE, [now], world.work.situation(), Choices(**clean_up), browser=world.browser
+        )
+        return [note.text for note in _notes(plan) if note.topic == "Lost"]
+
+    assert lost() == ["6 results were never fetched, and will be lost"]
+    await world.one(Action.REMOVE, row.remote_id or "", **clean_up)
+    assert lost() == []
+    plan = planned(world, row)
+    assert (
+        _texts(plan)["Sent again"] == "6 of 6 sent again: 6 missing · linked to " + plan.decisions[0].job.name
+    )
+    assert "First" not in _texts(plan)
+    outcome = await retried(world, row)
+    assert outcome.reason.startswith("6 of 6 sent again: 6 missing"), outcome.reason
+    await finish(world)
+    # The family is merged of what there is, and what is left of it is found there.
+    done = await fetched(world, row, tmp_path)
+    assert (done.result, done.reason) == (DONE, "4 ok · 2 errors, of 1 batch")
+    assert _texts(planned(world, row))["Sent again"].startswith("2 of 6 sent again: 2 errors")
+
+
+async def test_what_was_fetched_stays_answered_when_it_is_deleted(world: World, tmp_path: Path) -> None:
+    fails_next(world, 1)
+    row = await submitted(world, "openai", openai_file(tmp_path))
+    await finish(world)
+    await fetched(world, details(world, row.public_id).row, tmp_path)
+    await world.one(Action.REMOVE, row.remote_id or "", record=False, remote=True)
+    assert _texts(planned(world, row))["Sent again"].startswith("1 of 4 sent again: 1 error")
+
+
+async def test_results_whose_time_is_over_are_asked_for_once_more(world: World, tmp_path: Path) -> None:
+    fails_next(world, 1, switches=Switches(results_kept=7_000.0))
+    row = await submitted(world, "openai", openai_file(tmp_path))
+    await finish(world)
+    await world.store.write(Writer.set_results_expire_at, row.id, world.ms() + 1_000)
+    assert _texts(planned(world, row))["Sent again"].startswith("1 of 4 sent again: 1 error")
+    world.pass_time(7_200)
+    assert _texts(planned(world, row))["Sent again"].startswith("up to 4 of 4 sent again: 4 missing")
+    fails_next(world, 0)
+    outcome = await retried(world, row)
+    assert outcome.reason.startswith("4 of 4 sent again: 4 missing"), outcome.reason
+
+
+async def test_what_a_provider_keeps_no_results_of_is_announced_in_whole(
+    world: World, tmp_path: Path
+) -> None:
+    world.emulator.gemini.plan = BatchPlan(timing=Timing(validating=1.0, running=100.0))
+    row = await submitted(world, "gemini", gemini_file(tmp_path))
+    world.pass_time(60)
+    await world.sync(full=True)
+    await world.one(Action.CANCEL, row.remote_id or "")
+    await finish(world)
+    (now,) = world.browser.rows([row.id]).values()
+    assert (now.status, bool(now.succeeded)) == (Status.CANCELLED, True), "some were finished, and billed"
+    assert _texts(planned(world, row))["Sent again"].startswith("up to 6 of 6 sent again: 6 missing")
+    world.emulator.gemini.plan = BatchPlan(timing=Timing(validating=1.0, running=100.0))
+    outcome = await retried(world, row)
+    assert outcome.reason.startswith("6 of 6 sent again: 6 missing"), outcome.reason
+    world.pass_time(60)
+    await world.sync(full=True)
+    await world.one(Action.CANCEL, child_of(world, row).row.remote_id or "")
+    await finish(world)
+    assert _texts(planned(world, row))["Sent again"].startswith("up to 6 of 6 sent again: 6 missing")
+
+
 async def test_a_lost_answer_sends_it_no_second_time(world: World) -> None:
     row = await ended(world, total=10, failures=(BatchFailure(2),))
     world.fault(Reset(applied=True), "/v1/batches", "POST", nth=1)
@@ -382,13 +496,7 @@ async def test_a_retry_that_died_before_it_was_sent_leaves_the_way_free(world: W
 
 
 async def test_a_batch_that_failed_as_a_whole_is_sent_again_wholly(world: World, tmp_path: Path) -> None:
-    file = tmp_path / "requests.jsonl"
-    body = {"model": "gpt-x", "messages": []}
-    lines = [
-        {"custom_id": f"r-{n}", "method": "POST", "url": "/v1/chat/completions", "body": body}
-        for n in range(4)
-    ]
-    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    file = openai_file(tmp_path)
     fault = LineError("token_limit_exceeded", "Enqueued token limit reached")
     world.emulator.openai.plan = BatchPlan(
         timing=Timing(validating=1.0, running=10.0), ending=Ending.FAILS, line_errors=(fault,)

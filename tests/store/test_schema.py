@@ -222,7 +222,7 @@ def test_an_open_connection_reads_the_schema_of_an_upgrade(tmp_path: Path) -> No
 
 def test_the_families_of_an_older_store_are_found(tmp_path: Path) -> None:
     old, scripts = tmp_path / "old.db", tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, scripts, ignore=shutil.ignore_patterns("0012_*", "__pycache__"))
+    shutil.copytree(MIGRATIONS, scripts, ignore=shutil.ignore_patterns("0012_*", "0013_*", "__pycache__"))
     build_store(old, "")
     upgrade(old, scripts)
     rows = [
@@ -246,9 +246,10 @@ def test_the_families_of_an_older_store_are_found(tmp_path: Path) -> None:
         connection.commit()
     before = raw(old, "SELECT id, revision, updated_at FROM job")
     upgrade(old)
-    found = raw(old, "SELECT id, family_id, listed FROM job ORDER BY id")
+    found = raw(old, "SELECT id, family_id, listed, family FROM job ORDER BY id")
     assert found == [
-        (1, None, 1), (2, 2, 0), (3, 2, 1), (4, 2, 2), (5, 5, 1), (6, 5, 2), (7, 5, 2), (8, None, 1)
+        (1, None, 1, None), (2, 2, 0, "j2"), (3, 2, 1, "j2"), (4, 2, 2, "j2"),
+        (5, 5, 1, "j5"), (6, 5, 2, "j5"), (7, 5, 2, "j5"), (8, None, 1, None),
     ]  # fmt: skip
     assert raw(old, "SELECT folded FROM meta") == [(3,)]
     assert raw(old, "SELECT id, revision, updated_at FROM job") == before

@@ -343,10 +343,12 @@ def _remove_notes(plan: Plan) -> list[Note]:
     choices = plan.choices
     unfinished = tuple(each for each in plan.acting if each.job.unfinished and not _waits_here(each.job))
     found = _queued_notes([decision.job for decision in plan.acting])
+    lost = _lost(plan)
     if unfinished and choices.cancel_first:
         when = "removed at once, whatever is answered" if choices.force else "removed when that is confirmed"
         text = f"{_asked_to_stop(unfinished)}; {when}"
-        found += [Note("At the provider", text, warning=True), _partial(plan), *_cost(unfinished)]
+        kept = [] if any(job.unfinished for job in lost) else [_partial(plan)]
+        found += [Note("At the provider", text, warning=True), *kept, *_cost(unfinished)]
     elif unfinished and choices.record:
         text = f"{quantity(len(unfinished), 'job')} not finished: left running at the provider, and billed"
         found.append(Note("Not cancelled", text, warning=True))
@@ -354,6 +356,7 @@ def _remove_notes(plan: Plan) -> list[Note]:
         found.append(
             Note("Deleted", f"{_what_goes(plan)} are deleted there; this cannot be undone", warning=True)
         )
+        found += _lost_notes(lost)
         if unfinished and choices.force:
             found.append(Note("Stays", "what unfinished batches use at the provider"))
     else:
@@ -363,6 +366,41 @@ def _remove_notes(plan: Plan) -> list[Note]:
     if not choices.record:
         found.append(Note("Stays", "the record here"))
     return found
+
+
+def _lost(plan: Plan) -> list[JobRow]:
+    """Return the jobs whose results are at their provider alone, and are deleted there."""
+    jobs = [each.job for each in plan.acting if each.job.collected is None] if plan.choices.remote else []
+    return [job for job in jobs if _has_results_there(plan, job)]
+
+
+def _has_results_there(plan: Plan, job: JobRow) -> bool:
+    if job.unfinished:  # the files of one that is not cancelled before are kept
+        cancelled = plan.choices.cancel_first and not plan.choices.force
+        return cancelled and bool(job.succeeded) and not _loses_results(plan, job)
+    if job.results_expire_at is not None and job.results_expire_at <= plan.at:
+        return False
+    there = plan.results_left.get(job.id)
+    if there is None and job.status is Status.COMPLETED:
+        return job.succeeded != 0
+    return bool(job.succeeded) and not _loses_results(plan, job) if there is None else there
+
+
+def _loses_results(plan: Plan, job: JobRow) -> bool:
+    """Whether results of a cancelled batch are lost; not known of a provider that is not installed."""
+    info = plan.providers.get(job.provider)
+    return info is not None and not info.at(job.origin).capabilities.partial_results
+
+
+def _lost_notes(jobs: Sequence[JobRow]) -> list[Note]:
+    if not jobs:
+        return []
+    number = sum(job.done or 0 for job in jobs)
+    some = quantity(number, "result")
+    if any(job.done is None for job in jobs):
+        some = f"the results of {batches(len(jobs))}"
+    verb = "was" if some == "1 result" else "were"
+    return [Note("Lost", f"{some} {verb} never fetched, and will be lost", warning=True)]
 
 
 def _what_goes(plan: Plan) -> str:

@@ -32,7 +32,7 @@ def sent_again(left: Remainder, only: Iterable[str]) -> str:
     known = [_part(part, count) for part, count in parts.items() if count]
     unknown = [f"what is {part.replace('-', ' ')}" for part, count in parts.items() if count is None]
     which = ", ".join([*known, *unknown])
-    some = "what is left" if number is None else f"{number:,}"
+    some = "what is left" if number is None else f"{'up to ' if left.at_most else ''}{number:,}"
     whole = f" of {left.total:,}" if left.total else ""
     return f"{some}{whole} sent again: {which}" if which else f"{some}{whole} sent again"
 

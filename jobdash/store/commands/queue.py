@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, replace
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import QUEUED_HERE, Status
-from jobdash.store.commands.submit import SUBMITTING, SubmitWrites
+from jobdash.store.commands.submit import SUBMITTING, SubmitWrites, family_of
 from jobdash.store.dialects.sqlite import Connection
 from jobdash.store.records import (
     Intent,
@@ -199,10 +199,12 @@ class QueueWrites(SubmitWrites):
                 old.total,
                 dict(_TAGS.run(connection, job_key=job_id).fetchall()),
                 parent_id=job_id,
+                kept_succeeded=old.kept_succeeded,
+                kept_failed=old.kept_failed,
                 estimated_tokens=tokens,
             )
-            row = self._insert_new(connection, new, now, family=old.family, queued=_encoded(options))
-            self._set(connection, job_id, superseded_by=row.id, queued=None)
+            row = self._insert_new(connection, new, now, family=family_of(old), queued=_encoded(options))
+            self._set(connection, job_id, superseded_by=row.id, family=row.family, queued=None)
             self._learn_limit(connection, row, tokens or 0, now + wait)
             self._make_due(connection, row.account)
             detail = f"no room at its provider for {old.public_id}"

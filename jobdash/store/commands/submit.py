@@ -37,6 +37,11 @@ _CLOCKS_APART_MS = 2 * MINUTE
 batch is worse than none."""
 
 
+def family_of(parent: JobRow | None) -> str | None:
+    """Return the family of a retry: that of the batch it is sent again from, or else the one this begins."""
+    return None if parent is None else parent.family or parent.public_id
+
+
 class SubmitWrites(SnapshotWrites):
     """The store's part of a submit; a retry at a provider is one with a parent."""
 
@@ -56,9 +61,9 @@ class SubmitWrites(SnapshotWrites):
                     return Refusal(f"its requests were sent again as {child.public_id}, {state}", child)
             now = self._clock()
             parent = None if new.parent_id is None else self._row(connection, new.parent_id)
-            row = self._insert_new(connection, new, now, family=parent.family if parent else None)
-            if new.parent_id is not None:
-                self._set(connection, new.parent_id, superseded_by=row.id)
+            row = self._insert_new(connection, new, now, family=family_of(parent))
+            if parent is not None:
+                self._set(connection, parent.id, superseded_by=row.id, family=row.family)
             self._make_due(connection, row.account)
             digest = {"digest": new.digest} if new.digest else None
             kind = IntentKind.SUBMIT
@@ -198,6 +203,8 @@ class SubmitWrites(SnapshotWrites):
             total=new.total,
             created_at=now,
             parent_id=new.parent_id,
+            kept_succeeded=new.kept_succeeded,
+            kept_failed=new.kept_failed,
             family=family,
             estimated_tokens=new.estimated_tokens,
             queued=queued,

@@ -21,16 +21,18 @@ _MOST = 2_000
 last."""
 _ENDED_MOST = 1_000
 
+_NOT_SENT_AGAIN = "superseded_by IS NULL"
+
 # Each part is one walk through an index, so that a million old jobs cost nothing.
 _CANDIDATES = " UNION ".join(
     f"SELECT id FROM (SELECT id FROM job INDEXED BY {index} WHERE {where} LIMIT {_MOST})"
     for index, where in (
         *(("job_tab_updated", f"tab = {tab.number} ORDER BY updated_at")
           for tab in (Tab.RUNNING, Tab.PENDING, Tab.CANCELLING)),
-        *(("job_tab_updated", f"tab = {tab.number} AND updated_at > {{since}} ORDER BY updated_at DESC")
-          for tab in (Tab.FAILED, Tab.EXPIRED)),
-        ("job_tab_updated",
-         f"tab = {Tab.COMPLETED.number} AND updated_at > {{since}} AND failed > 0 ORDER BY updated_at DESC"),
+        *(("job_tab_updated",
+           f"tab = {tab.number} AND updated_at > {{since}} AND {more} ORDER BY updated_at DESC")
+          for tab, more in ((Tab.FAILED, _NOT_SENT_AGAIN), (Tab.EXPIRED, _NOT_SENT_AGAIN),
+                            (Tab.COMPLETED, f"{_NOT_SENT_AGAIN} AND failed > 0"))),
         *(("job_listed_updated",
            f"listed = {part} AND updated_at > {{since}} AND left_behind IS NOT NULL ORDER BY updated_at DESC")
           for part in (Listed.HEAD, Listed.FOLDED)),

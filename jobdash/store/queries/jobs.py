@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jobdash.domain.family import FamilyMember, JobFamily, job_family
+from jobdash.domain.family import JobFamily, job_family
 from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.store.dialects.sqlite import chunks, placeholders
@@ -94,16 +94,15 @@ class JobReads(AttentionReads):
 
     def families(self, family_ids: Sequence[int]) -> dict[int, JobFamily]:
         """Return families by their ids, without removed members; those without any are left out."""
-        members: dict[int, list[FamilyMember]] = defaultdict(list)
+        members: dict[int, list[JobRow]] = defaultdict(list)
         for some in chunks(family_ids):
             sql = (
-                f"SELECT {COLUMNS}, parent_id, superseded_by FROM job INDEXED BY job_family_id"
+                f"SELECT {COLUMNS} FROM job INDEXED BY job_family_id"
                 f" WHERE family_id IN ({placeholders(some)}) AND listed <> {Listed.REMOVED} ORDER BY id"
             )
-            for *values, parent_id, superseded_by in self._all(sql, some):
-                row = job_row(values)
+            for row in self._rows(sql, some):
                 if row.family_id is not None:
-                    members[row.family_id].append(FamilyMember(row, parent_id, superseded_by))
+                    members[row.family_id].append(row)
         return {family_id: job_family(found) for family_id, found in members.items()}
 
     def changed_families(self, revision: int, limit: int) -> list[int]:

@@ -71,7 +71,8 @@ _loaded = [
 ]
 _submitted = [
     "public_id", "provider", "account", "origin", "submit_key", "name", "remote_status", "raw_status",
-    "model", "endpoint", "total", "created_at", "parent_id", "family", "estimated_tokens", "queued",
+    "model", "endpoint", "total", "created_at", "parent_id", "kept_succeeded", "kept_failed", "family",
+    "estimated_tokens", "queued",
 ]  # fmt: skip
 
 

@@ -157,7 +157,7 @@ class JobRecord(Base, table=True):
     cost_key: int = _generated("cost_key", "coalesce(cost, -1)")
     tokens: int | None = _generated("tokens", _TOKENS, nullable=True)
     family: str | None = None
-    """The public id of the first part of the file it is a part of."""
+    """The public id of the first member of its family; NULL for a job in none."""
     estimated_tokens: int | None = None
     """The input tokens it was expected to take when it was submitted."""
     queued: str | None = None
@@ -167,6 +167,10 @@ class JobRecord(Base, table=True):
     folded: int = Field(default=0, sa_column_kwargs=_default("0"))
     """1: another member, its head, stands for it where a family is one row. Triggers keep both."""
     listed: int = _generated("listed", _LISTED)
+    kept_succeeded: int | None = None
+    """Of a retry: how many requests of its family had an answer, and were not sent again."""
+    kept_failed: int | None = None
+    """Of a retry: how many requests of its family had an error, and were not sent again."""
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),

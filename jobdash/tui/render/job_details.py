@@ -130,7 +130,8 @@ class BatchView:
         family = None if family_id is None else self._browser.families([family_id]).get(family_id)
         if family is None or family.size < 2:
             return []
-        found = [("family", f"{family.size:,} jobs")]
+        which = f" · family:{clean(job.row.family, 40)}" if job.row.family else ""
+        found = [("family", f"{family.size:,} jobs{which}")]
         for row in family.members[:_MEMBERS_MOST]:
             this = "  (this job)" if row.id == job.row.id else ""
             done = job_cells.counts(row, "—")
