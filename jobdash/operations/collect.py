@@ -73,6 +73,10 @@ def _failed(row: JobRow, reason: str) -> FetchedResults:
     return FetchedResults(row, ActionResult.FAILED, reason)
 
 
+def _none_sent(counted: int) -> JobdashError:
+    return JobdashError(f"its provider counts {counted:,} answers, and sent none: try again")
+
+
 class _Collection:
     """One batch under way."""
 
@@ -83,6 +87,8 @@ class _Collection:
         self._folder = folder
         self._note = ""
         self._downloaded = 0
+        self._named = False
+        """Whether the batch names files of results."""
 
     async def run(self) -> FetchedResults:
         if not self._request.record and (kept := await asyncio.to_thread(self._kept)) is not None:
@@ -130,6 +136,11 @@ class _Collection:
         caller = self._request.work.caller(self._row)
         remote = await self._remote(details, caller)
         raw = await self._download_results(remote, caller)
+        if not raw and (counted := self._promised(remote)):
+            # Taken for "no results", all its requests would be sent, and paid, again.
+            raw = await self._download_results(remote, caller)
+            if not raw:
+                raise _none_sent(counted)
         if not raw:
             return FetchedResults(
                 self._row, ActionResult.SKIPPED, self._nothing(remote), refused=remote.status not in TERMINAL
@@ -157,13 +168,19 @@ class _Collection:
         )
         return joined, files
 
+    def _counted(self, remote: RemoteJob) -> int:
+        """Return how many answers the provider counts of a batch that has ended."""
+        counted = self._row.succeeded if remote.succeeded is None else remote.succeeded
+        return (counted or 0) if remote.status in TERMINAL else 0
+
+    def _promised(self, remote: RemoteJob) -> int:
+        """Return how many answers have to be there; those of a cancelled batch without files are lost."""
+        return self._counted(remote) if self._named or remote.status is Status.COMPLETED else 0
+
     def _lacking(self, remote: RemoteJob, counts: ResultCounts) -> int:
         """Return how many answers fewer there are than the provider counts."""
-        counted = self._row.succeeded if remote.succeeded is None else remote.succeeded
-        if remote.status not in TERMINAL or counted is None:
-            return 0
         there = counts.ok + counts.cut_off + counts.unknown_keys + counts.duplicate_keys
-        return max(0, counted - there)
+        return max(0, self._counted(remote) - there)
 
     async def _joined_again(
         self,
@@ -177,8 +194,11 @@ class _Collection:
 
         Answers that were only not sent must not be taken for missing: they would be sent, and paid, again.
         """
-        joined, again = await self._joined(await self._download_results(remote, caller), requests)
+        raw = await self._download_results(remote, caller)
+        joined, again = await self._joined(raw, requests)
         lacking = self._lacking(remote, joined.counts)
+        if lacking and all(each.role != "output" for each in raw):
+            raise _none_sent(self._counted(remote))
         if lacking and again != files:
             other = self._lacking(remote, first.counts)
             reason = f"its provider sent {lacking:,} answers fewer than it counts, and {other:,} fewer before"
@@ -221,7 +241,9 @@ class _Collection:
         """Download the output and the error file; return those that hold something."""
         stop = self._request.work.stop
         found: list[RawFile] = []
-        for role in await caller.call(ResultRoles(remote), stop=stop):
+        roles = await caller.call(ResultRoles(remote), stop=stop)
+        self._named = bool(roles)
+        for role in roles:
             target = self._folder.part(RAW[role])
             ask = DownloadResults(remote, target, stop, self._progress, role=role)
             try:

@@ -621,3 +621,13 @@ async def test_a_provider_that_sends_fewer_each_time_is_asked_again_later(
     assert "try again" in done.reason
     assert folders(tmp_path) == []
     assert (await collected(world, row, tmp_path)).reason == "30 ok"
+
+
+async def test_an_empty_answer_is_not_taken_for_no_results(world: World, tmp_path: Path) -> None:
+    # Its requests would count as missing, and be sent and paid again.
+    row = await finished(world, total=30)
+    world.fault(ErrorAnswer(200, ""), CONTENT, times=2)
+    done = await collected(world, row, tmp_path)
+    assert (done.result, done.folder) == (FAILED, None)
+    assert "counts 30 answers, and sent none" in done.reason
+    assert (await collected(world, row, tmp_path)).reason == "30 ok"

@@ -400,3 +400,14 @@ async def test_a_batch_that_failed_as_a_whole_is_sent_again_wholly(world: World,
     outcome = await retried(world, row)
     assert outcome.reason.startswith("4 of 4 sent again: 4 missing"), outcome.reason
     assert sorted(sent_keys(world, child_of(world, row))) == ["r-0", "r-1", "r-2", "r-3"]
+
+
+@pytest.mark.parametrize("failed", [0, 3])
+async def test_answers_that_the_provider_does_not_send_are_not_paid_again(world: World, failed: int) -> None:
+    row = await ended(world, total=40, cut_off=5, failures=(BatchFailure(failed),) if failed else ())
+    output = details(world, row.public_id).files["output"]
+    world.fault(ErrorAnswer(200, ""), f"*/{output}/content")
+    outcome = await retried(world, row, only=RETRYABLE)
+    assert outcome.result is FAILED
+    assert f"counts {40 - failed} answers, and sent none" in outcome.reason
+    assert world.calls("POST", "/v1/batches") == 0
