@@ -178,9 +178,10 @@ class _Collection:
         return self._counted(remote) if self._named or remote.status is Status.COMPLETED else 0
 
     def _lacking(self, remote: RemoteJob, counts: ResultCounts) -> int:
-        """Return how many answers fewer there are than the provider counts."""
+        """Return how many answers fewer there are than the provider counts, which may count errors, too."""
         there = counts.ok + counts.cut_off + counts.unknown_keys + counts.duplicate_keys
-        return max(0, self._counted(remote) - there)
+        lacking, total = self._counted(remote) - there, self._row.total
+        return max(0, lacking if total is None else min(lacking, total - there - counts.error))
 
     async def _joined_again(
         self,

@@ -631,3 +631,19 @@ async def test_an_empty_answer_is_not_taken_for_no_results(world: World, tmp_pat
     assert (done.result, done.folder) == (FAILED, None)
     assert "counts 30 answers, and sent none" in done.reason
     assert (await collected(world, row, tmp_path)).reason == "30 ok"
+
+
+async def test_answers_that_are_errors_are_not_looked_for_again(world: World, tmp_path: Path) -> None:
+    # Some servers count every answer as completed: nothing lacks where each request has its line.
+    row = await finished(world, total=4)
+    keys = [line["custom_id"] for line in map(json.loads, sent(world, row, "output").splitlines())]
+    found = [
+        {"custom_id": key, "response": {"status_code": 200 if number else 400, "body": {"choices": []}}}
+        for number, key in enumerate(keys)
+    ]
+    content = "".join(f"{json.dumps(line)}\n" for line in found)
+    output = world.browser.job(row.id).files["output"]  # type: ignore[union-attr]
+    world.fault(ErrorAnswer(200, content), f"*/{output}/content")
+    done = await collected(world, row, tmp_path)
+    assert (done.result, done.reason) == (DONE, "3 ok · 1 error")
+    assert world.calls("GET", f"*/{output}/content") == 1
