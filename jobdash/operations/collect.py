@@ -147,6 +147,12 @@ class _Collection:
             )
         requests, source = await self._requests(details, remote, caller)
         joined, files = await self._joined(raw, requests)
+        if source == "provider" and self._is_short(joined.counts):
+            requests, source = await self._requests(details, remote, caller)
+            joined, files = await self._joined(raw, requests)
+            if self._is_short(joined.counts):
+                requests, source = None, None
+                joined, files = await self._joined(raw, requests)
         if self._lacking(remote, joined.counts):
             joined, files = await self._joined_again(remote, caller, requests, joined, files)
         manifest = self._manifest(remote, joined, source)
@@ -167,6 +173,11 @@ class _Collection:
             asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]),
         )
         return joined, files
+
+    def _is_short(self, counts: ResultCounts) -> bool:
+        """Whether an input file lacks requests that have answers, which would be in no results."""
+        asked, total = counts.answered + (counts.missing or 0), self._row.total
+        return total is not None and asked < total and counts.unknown_keys > 0
 
     def _counted(self, remote: RemoteJob) -> int:
         """Return how many answers the provider counts of a batch that has ended."""

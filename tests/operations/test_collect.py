@@ -647,3 +647,14 @@ async def test_answers_that_are_errors_are_not_looked_for_again(world: World, tm
     done = await collected(world, row, tmp_path)
     assert (done.result, done.reason) == (DONE, "3 ok · 1 error")
     assert world.calls("GET", f"*/{output}/content") == 1
+
+
+@pytest.mark.parametrize("times", [1, None])
+async def test_half_an_input_file_loses_no_answer(world: World, tmp_path: Path, times: int | None) -> None:
+    row = await finished(world, total=30)
+    given = world.browser.job(row.id).files["input"]  # type: ignore[union-attr]
+    world.fault(MalformedJson(), f"*/{given}/content", times=times)
+    done = await collected(world, row, tmp_path)
+    assert (done.result, done.reason) == (DONE, "30 ok")
+    assert done.file is not None
+    assert len(lines(done.file)) == 30
