@@ -156,7 +156,8 @@ class _Collection:
         if self._lacking(remote, joined.counts):
             joined, files = await self._joined_again(remote, caller, requests, joined, files)
         manifest = self._manifest(remote, joined, source)
-        await asyncio.to_thread(self._publish, manifest, files, known=requests is not None)
+        async with self._request.joins:  # another format is made there
+            await asyncio.to_thread(self._publish, manifest, files, known=requests is not None)
         if self._request.record and manifest["complete"]:
             await self._record(joined.counts)
         words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._note]
@@ -168,10 +169,11 @@ class _Collection:
         self, raw: Sequence[RawFile], requests: Path | None
     ) -> tuple[JoinedResults, dict[str, Any]]:
         """Join what was downloaded, while the disk writes it; return the facts of its files, too."""
-        joined, files = await asyncio.gather(
-            asyncio.to_thread(self._join, raw, requests),
-            asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]),
-        )
+        async with self._request.joins:
+            joined, files = await asyncio.gather(
+                asyncio.to_thread(self._join, raw, requests),
+                asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]),
+            )
         return joined, files
 
     def _is_short(self, counts: ResultCounts) -> bool:

@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from jobdash.errors import UsageError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.result_formats import check_format
+from jobdash.operations.result_join import JoinedResults, join_results
 from jobdash.operations.results import fetch
 from jobdash.store.writer import Writer
 
@@ -658,3 +661,22 @@ async def test_half_an_input_file_loses_no_answer(world: World, tmp_path: Path, 
     assert (done.result, done.reason) == (DONE, "30 ok")
     assert done.file is not None
     assert len(lines(done.file)) == 30
+
+
+async def test_few_results_are_joined_at_once(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each joins in a thread: one that draws the dashboard would wait for all of them, and for their memory.
+    rows = await world.known(*world.add_many(12, age=7200.0, running=60.0, total=3))
+    three = threading.Barrier(3)
+    met: list[int] = []
+
+    def joined(*args: Any, **more: Any) -> JoinedResults:
+        with suppress(threading.BrokenBarrierError):
+            met.append(three.wait(0.5))
+        return join_results(*args, **more)
+
+    monkeypatch.setattr("jobdash.operations.collect.join_results", joined)
+    request = FetchRequest(tmp_path, lambda: Browser(world.config.database, world.ms), world.work)
+    assert {done.result for done in await fetch(rows, request)} == {DONE}
+    assert met == []
