@@ -79,8 +79,13 @@ def job_family(members: Sequence[FamilyMember]) -> JobFamily:
     first = [member.row for member in members if member.parent_id not in ids] or rows
     last = [member.row for member in members if member.superseded_by not in ids] or rows
     head, pressing = rows[0], min(last, key=lambda row: (row.gone, _RANK[row.status]))
-    succeeded_before = _sum((row for row in rows if row.terminal), lambda row: row.succeeded)
-    failed_before = _sum((row for row in last if row.terminal), lambda row: row.failed)
+    total = None if any(row.total is None for row in first) else _sum(first, lambda row: row.total)
+    succeeded, failed = _sum(rows, lambda row: row.succeeded), _sum(last, lambda row: row.failed)
+    if succeeded is not None and total is not None:
+        # An answer that was cut off is a success to its provider, and may have been sent again all the same.
+        left = sum(max(0, row.total - (row.succeeded or 0)) for row in last if row.total is not None)
+        succeeded = min(succeeded, max(0, total - left))
+    running = _sum((row for row in rows if not row.terminal), lambda row: row.done)
     whole = replace(
         pressing,
         id=head.id,
@@ -90,12 +95,12 @@ def job_family(members: Sequence[FamilyMember]) -> JobFamily:
         account=head.account,
         model=head.model,
         created_at=head.created_at,
-        total=None if any(row.total is None for row in first) else _sum(first, lambda row: row.total),
-        succeeded=_sum(rows, lambda row: row.succeeded),
-        failed=_sum(last, lambda row: row.failed),
+        total=total,
+        succeeded=succeeded,
+        failed=failed,
         cancelled=_sum(last, lambda row: row.cancelled),
         expired=_sum(last, lambda row: row.expired),
-        done_before=(succeeded_before or 0) + (failed_before or 0),
+        done_before=max(0, (succeeded or 0) + (failed or 0) - (running or 0)),
         input_tokens=_sum(rows, lambda row: row.input_tokens),
         output_tokens=_sum(rows, lambda row: row.output_tokens),
         cached_tokens=_sum(rows, lambda row: row.cached_tokens),
