@@ -87,6 +87,7 @@ class _Collection:
         self._folder = folder
         self._note = ""
         self._downloaded = 0
+        self._lacks = 0
         self._named = False
         """Whether the batch names files of results."""
 
@@ -218,7 +219,7 @@ class _Collection:
             reason = f"its provider sent {lacking:,} answers fewer than it counts, and {other:,} fewer before"
             raise JobdashError(f"{reason}: try again")
         if lacking:
-            self._note = f"{lacking:,} fewer answers than its provider counts"
+            self._lacks, self._note = lacking, f"{lacking:,} fewer answers than its provider counts"
         return joined, again
 
     async def _record(self, counts: ResultCounts) -> None:
@@ -368,4 +369,5 @@ class _Collection:
             self._row.status is not Status.COMPLETED or bool(counts.missing),
             folder=self._folder.path,
             counts=counts,
+            lacking=self._lacks,
         )

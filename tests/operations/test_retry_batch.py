@@ -12,7 +12,7 @@ import pytest
 from operations_kit import KEYS, World
 
 from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Timing
-from jobdash.demo.emulator.faults import ErrorAnswer, Reset
+from jobdash.demo.emulator.faults import ErrorAnswer, MalformedJson, Reset
 from jobdash.domain.cost import Cost
 from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
@@ -411,3 +411,18 @@ async def test_answers_that_the_provider_does_not_send_are_not_paid_again(world:
     assert outcome.result is FAILED
     assert f"counts {40 - failed} answers, and sent none" in outcome.reason
     assert world.calls("POST", "/v1/batches") == 0
+
+
+async def test_more_than_the_dialog_said_is_not_sent(world: World) -> None:
+    # Half a file, twice: the plan knows of three errors, and of no answer that is missing.
+    row = await ended(world, total=40, failures=(BatchFailure(3),))
+    output = details(world, row.public_id).files["output"]
+    world.fault(MalformedJson(), f"*/{output}/content")
+    first = await retried(world, row)
+    assert first.result is FAILED
+    assert "fewer answers than its provider counts" in first.reason
+    assert world.calls("POST", "/v1/batches") == 0
+    # Asked again, the plan counts in the results that are here now.
+    (left,) = planned(world, row).remainders.values()
+    assert left.counted
+    assert (await retried(world, row)).result is DONE

@@ -63,6 +63,8 @@ class FetchedResults:
     """A batch's: where its files are, of which ``file`` is one."""
     counts: ResultCounts | None = None
     """A batch's results by outcome."""
+    lacking: int = 0
+    """How many answers fewer there are than the provider counts, sent twice alike."""
 
 
 class Backend(Protocol):
