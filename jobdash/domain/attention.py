@@ -48,14 +48,15 @@ class Cause(NamedTuple):
     """When it arose, milliseconds UTC: a person who has looked at the job since has seen it."""
     words: str
     mark: str = ""
-    """What has happened, where `since` is only the job's last change: it is new when this is."""
+    """What has happened, where `since` does not say when that was learned of: it is new when this is."""
 
 
 class Review(NamedTuple):
     """When a person last looked at a job, and the marks of what there was to see."""
 
     at: int
-    marks: frozenset[str] = frozenset()
+    marks: frozenset[str] | None = None
+    """None for a review that kept none."""
 
 
 NEVER_REVIEWED = Review(-1)
@@ -125,8 +126,14 @@ def attention_of(
     ``usual`` is called only for a job that has stood still for long.
     """
     causes = tuple(causes_of(row, now, usual))
-    new = tuple(cause for cause in causes if cause.since > review.at and cause.mark not in review.marks)
+    new = tuple(cause for cause in causes if _is_new(cause, review))
     return Attention(row, new, frozenset(cause.mark for cause in causes if cause.mark)) if new else None
+
+
+def _is_new(cause: Cause, review: Review) -> bool:
+    if cause.mark and review.marks is not None:
+        return cause.mark not in review.marks
+    return cause.since > review.at
 
 
 def causes_of(row: JobRow, now: int, usual: Callable[[], UsualTimes]) -> Iterator[Cause]:
@@ -179,7 +186,7 @@ def _of_ended(row: JobRow, now: int) -> Iterator[Cause]:
         return
     why = f": {clean(row.error, 200)}" if row.error else ""
     how = f"{ended_word(row)}{f', {row.failed:,} failed' if row.failed else ''}"
-    mark = "" if row.finished_at else how
+    mark = f"{how}, {row.finished_at}" if row.finished_at else how
     yield Cause(AttentionReason.FAILED, ended, f"{how}{why}", mark)
 
 

@@ -53,7 +53,8 @@ class _Chain(NamedTuple):
         if kept is None or self.first.parent_id is not None:
             succeeded = _sum(self.rows, lambda row: row.succeeded)
             if total is not None and succeeded is not None and len(self.rows) > 1:
-                succeeded = min(succeeded, max(0, total - (last.failed or 0)))
+                left = last.failed or 0 if last.total is None else max(0, last.total - (last.succeeded or 0))
+                succeeded = min(succeeded, max(0, total - left))
             return succeeded, last.failed
         failed = (last.failed or 0) + (last.kept_failed or 0)
         if last.status is Status.COMPLETED and total is not None and last.total is not None:

@@ -6,7 +6,7 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, Self, TypeVar
 
@@ -52,6 +52,8 @@ __all__ = [
 set_on_retry_hooks([])
 
 IN_FLIGHT = 32
+_FOR_ONE_SHORT = 4
+"""Of so many places in flight, long requests leave one."""
 READ_TRIES = 3
 ACTION_TRIES = 6
 """The first and five more (rule 14)."""
@@ -72,6 +74,8 @@ class Request(ABC, Generic[T]):
     """One call of an adapter; ``T`` is what it answers."""
 
     kind: ClassVar[RequestKind]
+    long: ClassVar = False
+    """It may take an hour: such requests leave room for others."""
 
     @abstractmethod
     async def send(self, adapter: Adapter) -> T:
@@ -227,6 +231,7 @@ class AccountSession:
         self.account = account
         self._open_adapter = open_adapter
         self._limiter = RateLimiter(in_flight=in_flight, clock=clock, sleep=sleep, on_wait=on_wait)
+        self._long = asyncio.Semaphore(max(1, in_flight - in_flight // _FOR_ONE_SHORT))
         self._sleep = sleep
         self._jitter = jitter
         self._rejected: AuthRejected | QuotaExhausted | None = None
@@ -297,7 +302,8 @@ class AccountSession:
                     await self._sleep(policy.rest)
                 if action:
                     self._refuse_if_rejected()
-                async with self._limiter.turn(ticket, stop, self._preparing(action, before)):
+                room = self._long if request.long else nullcontext()
+                async with room, self._limiter.turn(ticket, stop, self._preparing(action, before)):
                     return await self._send(request)
         raise AssertionError("stamina ends with an answer or an error")
 

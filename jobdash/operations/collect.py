@@ -73,6 +73,10 @@ def _failed(row: JobRow, reason: str) -> FetchedResults:
     return FetchedResults(row, ActionResult.FAILED, reason)
 
 
+def _none_sent(counted: int) -> JobdashError:
+    return JobdashError(f"its provider counts {counted:,} answers, and sent none: try again")
+
+
 class _Collection:
     """One batch under way."""
 
@@ -83,6 +87,9 @@ class _Collection:
         self._folder = folder
         self._note = ""
         self._downloaded = 0
+        self._lacks = 0
+        self._named = False
+        """Whether the batch names files of results."""
 
     async def run(self) -> FetchedResults:
         if not self._request.record and (kept := await asyncio.to_thread(self._kept)) is not None:
@@ -130,16 +137,28 @@ class _Collection:
         caller = self._request.work.caller(self._row)
         remote = await self._remote(details, caller)
         raw = await self._download_results(remote, caller)
+        if not raw and (counted := self._promised(remote)):
+            # Taken for "no results", all its requests would be sent, and paid, again.
+            raw = await self._download_results(remote, caller)
+            if not raw:
+                raise _none_sent(counted)
         if not raw:
             return FetchedResults(
                 self._row, ActionResult.SKIPPED, self._nothing(remote), refused=remote.status not in TERMINAL
             )
         requests, source = await self._requests(details, remote, caller)
         joined, files = await self._joined(raw, requests)
+        if source == "provider" and self._is_short(joined.counts):
+            requests, source = await self._requests(details, remote, caller)
+            joined, files = await self._joined(raw, requests)
+            if self._is_short(joined.counts):
+                requests, source = None, None
+                joined, files = await self._joined(raw, requests)
         if self._lacking(remote, joined.counts):
             joined, files = await self._joined_again(remote, caller, requests, joined, files)
         manifest = self._manifest(remote, joined, source)
-        await asyncio.to_thread(self._publish, manifest, files, known=requests is not None)
+        async with self._request.joins:  # another format is made there
+            await asyncio.to_thread(self._publish, manifest, files, known=requests is not None)
         if self._request.record and manifest["complete"]:
             await self._record(joined.counts)
         words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._note]
@@ -151,19 +170,33 @@ class _Collection:
         self, raw: Sequence[RawFile], requests: Path | None
     ) -> tuple[JoinedResults, dict[str, Any]]:
         """Join what was downloaded, while the disk writes it; return the facts of its files, too."""
-        joined, files = await asyncio.gather(
-            asyncio.to_thread(self._join, raw, requests),
-            asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]),
-        )
+        async with self._request.joins:
+            joined, files = await asyncio.gather(
+                asyncio.to_thread(self._join, raw, requests),
+                asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]),
+            )
         return joined, files
 
-    def _lacking(self, remote: RemoteJob, counts: ResultCounts) -> int:
-        """Return how many answers fewer there are than the provider counts."""
+    def _is_short(self, counts: ResultCounts) -> bool:
+        """Whether an input file lacks requests that have answers, which would be in no results."""
+        asked, total = counts.answered + (counts.missing or 0), self._row.total
+        return total is not None and asked < total and counts.unknown_keys > 0
+
+    def _counted(self, remote: RemoteJob) -> int:
+        """Return how many answers the provider counts of a batch that has ended."""
         counted = self._row.succeeded if remote.succeeded is None else remote.succeeded
-        if remote.status not in TERMINAL or counted is None:
-            return 0
+        return (counted or 0) if remote.status in TERMINAL else 0
+
+    def _promised(self, remote: RemoteJob) -> int:
+        """Return how many answers have to be there; those of a cancelled batch without files are lost."""
+        kept = self._named and self._info.capabilities.partial_results
+        return self._counted(remote) if kept or remote.status is Status.COMPLETED else 0
+
+    def _lacking(self, remote: RemoteJob, counts: ResultCounts) -> int:
+        """Return how many answers fewer there are than the provider counts, which may count errors, too."""
         there = counts.ok + counts.cut_off + counts.unknown_keys + counts.duplicate_keys
-        return max(0, counted - there)
+        lacking, total = self._counted(remote) - there, self._row.total
+        return max(0, lacking if total is None else min(lacking, total - there - counts.error))
 
     async def _joined_again(
         self,
@@ -177,14 +210,17 @@ class _Collection:
 
         Answers that were only not sent must not be taken for missing: they would be sent, and paid, again.
         """
-        joined, again = await self._joined(await self._download_results(remote, caller), requests)
+        raw = await self._download_results(remote, caller)
+        joined, again = await self._joined(raw, requests)
         lacking = self._lacking(remote, joined.counts)
+        if lacking and all(each.role != "output" for each in raw):
+            raise _none_sent(self._counted(remote))
         if lacking and again != files:
             other = self._lacking(remote, first.counts)
             reason = f"its provider sent {lacking:,} answers fewer than it counts, and {other:,} fewer before"
             raise JobdashError(f"{reason}: try again")
         if lacking:
-            self._note = f"{lacking:,} fewer answers than its provider counts"
+            self._lacks, self._note = lacking, f"{lacking:,} fewer answers than its provider counts"
         return joined, again
 
     async def _record(self, counts: ResultCounts) -> None:
@@ -221,7 +257,9 @@ class _Collection:
         """Download the output and the error file; return those that hold something."""
         stop = self._request.work.stop
         found: list[RawFile] = []
-        for role in await caller.call(ResultRoles(remote), stop=stop):
+        roles = await caller.call(ResultRoles(remote), stop=stop)
+        self._named = bool(roles)
+        for role in roles:
             target = self._folder.part(RAW[role])
             ask = DownloadResults(remote, target, stop, self._progress, role=role)
             try:
@@ -332,4 +370,5 @@ class _Collection:
             self._row.status is not Status.COMPLETED or bool(counts.missing),
             folder=self._folder.path,
             counts=counts,
+            lacking=self._lacks,
         )

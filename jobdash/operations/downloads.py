@@ -57,6 +57,7 @@ class Download(Request[int]):
     """
 
     kind: ClassVar = RequestKind.QUESTION
+    long: ClassVar = True
     job: RemoteJob
     target: Path
     stop: CancelToken

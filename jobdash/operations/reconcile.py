@@ -38,12 +38,13 @@ class Reconciled:
 
 
 async def reconcile(
-    account: str, caller: AccountClient, reader: Reader, work: OperationContext
+    account: str, caller: AccountClient, reader: Reader, work: OperationContext, *, listed: bool = True
 ) -> list[Reconciled]:
     """End the intents of an account whose process is dead.
 
     Asks for the state; never sends a cancel, a delete or a submit again. Run by the poller of the account,
-    after its list was read: a submit is found there by its key.
+    after its list was read: a submit is found there by its key. Where that failed (not ``listed``), one
+    without a key waits for the next sync.
     """
     ended: list[Reconciled] = []
     for intent in reader.open_intents(account):
@@ -53,7 +54,7 @@ async def reconcile(
             continue
         deadline = work.clock() + DEADLINE_MS
         if intent.kind is IntentKind.SUBMIT:
-            done = await _submit(intent, caller, reader, work)
+            done = await _submit(intent, caller, reader, work, listed=listed)
         elif not await work.store.write(Writer.take_over, intent, deadline):
             continue
         elif intent.kind is IntentKind.CANCEL:
@@ -82,7 +83,7 @@ def _elsewhere(intent: Intent, caller: AccountClient, reader: Reader) -> bool:
 
 
 async def _submit(
-    intent: Intent, caller: AccountClient, reader: Reader, work: OperationContext
+    intent: Intent, caller: AccountClient, reader: Reader, work: OperationContext, *, listed: bool
 ) -> Reconciled | None:
     row = reader.rows([intent.job_id]).get(intent.job_id) if intent.job_id is not None else None
     if row is None or row.remote_id is not None:
@@ -93,7 +94,12 @@ async def _submit(
         return Reconciled(back, _BACK)
     doubt = ""
     if not caller.capabilities.carries_key:
-        found = await find_keyless(intent, caller, work)
+        if not listed:  # once it is unconfirmed, it is looked for no more
+            return None
+        try:
+            found = await find_keyless(intent, caller, work)
+        except (ProviderError, NotSent):
+            return None
         if isinstance(found, Reconciled):
             return found
         doubt = found
@@ -114,7 +120,8 @@ async def find_keyless(
 ) -> Reconciled | str:
     """End a submit whose provider keeps no key, if one batch alone can be its own; never by a guess.
 
-    Else return why not; empty where there is none that could be.
+    Else return why not; empty where there is none that could be. Raises ProviderError and NotSent where the
+    one batch cannot be asked for now.
     """
     candidates, rivals = await work.store.write(Writer.batches_like, intent)
     if not candidates:
@@ -129,8 +136,8 @@ async def find_keyless(
     asked_at = work.clock()
     try:
         remote = await caller.call(GetBatch(candidates[0]))
-    except (ProviderError, NotSent) as error:
-        return f"its batch may be {clean(candidates[0], 60)}, which could not be asked for: {error}"
+    except NotFound as error:
+        return f"its batch may be {clean(candidates[0], 60)}, which the provider does not know: {error}"
     row = await work.store.write(Writer.close_submit, intent.id, remote, asked_at, action=action)
     return Reconciled(row, _BY_TIME)
 

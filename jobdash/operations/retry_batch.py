@@ -142,6 +142,11 @@ class _Retry:
             if done.reason == DELETED and family.unpromised(member):
                 return None  # as the plan has said
             raise JobdashError(f"{member.row.public_id} was not fetched: {done.reason}")
+        if done.lacking:
+            raise JobdashError(
+                f"{member.row.public_id} has {done.lacking:,} fewer answers than its provider counts, which "
+                "the plan did not know: look at its results, and retry again to send these, too"
+            )
         with closing(self._browser()) as browser:
             now = browser.job(member.row.id)
         files = None if now is None else result_files(now, self._work.store.path)

@@ -318,11 +318,12 @@ class SubmitRun(ABC):
             ]
             origin, now = self._caller.origin, self._work.clock()
             await self._work.store.write(Writer.upsert, row.account, row.provider, origin, alike, now)
-            found = await find_keyless(intent, self._caller, self._work, action="submit")
+            with suppress(ProviderError, NotSent):
+                found = await find_keyless(intent, self._caller, self._work, action="submit")
             if found:
                 break
         if isinstance(found, Reconciled):
-            return Submitted(SubmitEnd.CREATED, self._note, found.row)
+            return Submitted(SubmitEnd.CREATED, self._note, found.row or await self._row_now())
         until = self._work.clock() + LISTING_LAG_MS
         await self._work.store.write(Writer.set_listing_deadline, intent.id, until)
         return Submitted(SubmitEnd.UNCONFIRMED, found or doubt.replace(_BY_KEY, _BY_TIME), row)

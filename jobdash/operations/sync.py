@@ -106,8 +106,9 @@ class Sync:
             raise strange
         await singles.ask(report, started, full=full)
         await singles.ask_unchanged(report)
+        listed = report.error is None
         for name in self._names:
-            report.reconciled += await reconcile(name, self.caller, self.reader, self.work)
+            report.reconciled += await reconcile(name, self.caller, self.reader, self.work, listed=listed)
             report.reconciled += await withdraw_unanswered(name, self.caller, self.work)
         await self._waiting_removals(report)
 

@@ -161,3 +161,14 @@ def test_nine_of_ten_take_no_longer_than_usual(times: list[int]) -> None:
     usual = usual_times([("openai", "m", duration) for duration in times])[("openai", "m")]
     assert usual in times
     assert sum(duration <= usual for duration in times) >= 0.9 * (len(times) - 1)
+
+
+def test_a_failure_that_was_learned_of_after_a_look_needs_attention() -> None:
+    # It ended at its provider before the look, which was at a job that still ran.
+    seen = attention_of(job(expires_at=NOW + HOUR), NOW, lambda: SLOW)
+    assert seen is not None
+    failed = job(Status.FAILED, finished_at=NOW - MINUTE, error="bad line")
+    found = attention_of(failed, NOW + MINUTE, lambda: SLOW, Review(NOW, seen.marks))
+    assert found is not None
+    assert found.reasons == (AttentionReason.FAILED,)
+    assert attention_of(failed, NOW + 2 * MINUTE, lambda: SLOW, Review(NOW + MINUTE, found.marks)) is None

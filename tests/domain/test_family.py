@@ -188,3 +188,19 @@ def test_what_its_provider_lost_presses_less_than_what_runs() -> None:
 def test_what_is_not_known_of_one_is_not_known_of_all() -> None:
     row = parts(part(1, total=None, succeeded=None, failed=None), part(2, succeeded=None, failed=None)).row
     assert (row.total, row.done, row.cost, row.tokens) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "succeeded", "failed", "expected"),
+    [(DONE, 8, 2, (98, 2)), (RUNNING, 4, 0, (94, 0)), (RUNNING, None, None, (90, None))],
+)
+def test_an_answer_that_was_cut_off_and_sent_again_counts_once(
+    status: Status, succeeded: int | None, failed: int | None, expected: tuple[int, int | None]
+) -> None:
+    # The provider counts a cut-off answer as a success: 5 of these 95 were sent again with the 5 that failed.
+    row = chain(
+        job(DONE, id=1, total=100, succeeded=95, failed=5),
+        job(status, id=2, total=10, succeeded=succeeded, failed=failed),
+    ).row
+    assert (row.total, row.succeeded, row.failed) == (100, *expected)
+    assert row.done_before == (90 if status is RUNNING else 100)

@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from jobdash.errors import UsageError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.result_formats import check_format
+from jobdash.operations.result_join import JoinedResults, join_results
 from jobdash.operations.results import fetch
 from jobdash.store.writer import Writer
 
@@ -621,3 +624,59 @@ async def test_a_provider_that_sends_fewer_each_time_is_asked_again_later(
     assert "try again" in done.reason
     assert folders(tmp_path) == []
     assert (await collected(world, row, tmp_path)).reason == "30 ok"
+
+
+async def test_an_empty_answer_is_not_taken_for_no_results(world: World, tmp_path: Path) -> None:
+    # Its requests would count as missing, and be sent and paid again.
+    row = await finished(world, total=30)
+    world.fault(ErrorAnswer(200, ""), CONTENT, times=2)
+    done = await collected(world, row, tmp_path)
+    assert (done.result, done.folder) == (FAILED, None)
+    assert "counts 30 answers, and sent none" in done.reason
+    assert (await collected(world, row, tmp_path)).reason == "30 ok"
+
+
+async def test_answers_that_are_errors_are_not_looked_for_again(world: World, tmp_path: Path) -> None:
+    # Some servers count every answer as completed: nothing lacks where each request has its line.
+    row = await finished(world, total=4)
+    keys = [line["custom_id"] for line in map(json.loads, sent(world, row, "output").splitlines())]
+    found = [
+        {"custom_id": key, "response": {"status_code": 200 if number else 400, "body": {"choices": []}}}
+        for number, key in enumerate(keys)
+    ]
+    content = "".join(f"{json.dumps(line)}\n" for line in found)
+    output = world.browser.job(row.id).files["output"]  # type: ignore[union-attr]
+    world.fault(ErrorAnswer(200, content), f"*/{output}/content")
+    done = await collected(world, row, tmp_path)
+    assert (done.result, done.reason) == (DONE, "3 ok · 1 error")
+    assert world.calls("GET", f"*/{output}/content") == 1
+
+
+@pytest.mark.parametrize("times", [1, None])
+async def test_half_an_input_file_loses_no_answer(world: World, tmp_path: Path, times: int | None) -> None:
+    row = await finished(world, total=30)
+    given = world.browser.job(row.id).files["input"]  # type: ignore[union-attr]
+    world.fault(MalformedJson(), f"*/{given}/content", times=times)
+    done = await collected(world, row, tmp_path)
+    assert (done.result, done.reason) == (DONE, "30 ok")
+    assert done.file is not None
+    assert len(lines(done.file)) == 30
+
+
+async def test_few_results_are_joined_at_once(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each joins in a thread: one that draws the dashboard would wait for all of them, and for their memory.
+    rows = await world.known(*world.add_many(12, age=7200.0, running=60.0, total=3))
+    three = threading.Barrier(3)
+    met: list[int] = []
+
+    def joined(*args: Any, **more: Any) -> JoinedResults:
+        with suppress(threading.BrokenBarrierError):
+            met.append(three.wait(0.5))
+        return join_results(*args, **more)
+
+    monkeypatch.setattr("jobdash.operations.collect.join_results", joined)
+    request = FetchRequest(tmp_path, lambda: Browser(world.config.database, world.ms), world.work)
+    assert {done.result for done in await fetch(rows, request)} == {DONE}
+    assert met == []

@@ -12,7 +12,7 @@ import pytest
 from operations_kit import KEYS, World
 
 from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Switches, Timing
-from jobdash.demo.emulator.faults import ErrorAnswer, Reset
+from jobdash.demo.emulator.faults import ErrorAnswer, MalformedJson, Reset
 from jobdash.domain.cost import Cost
 from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.filter.language import parse
@@ -508,3 +508,29 @@ async def test_a_batch_that_failed_as_a_whole_is_sent_again_wholly(world: World,
     outcome = await retried(world, row)
     assert outcome.reason.startswith("4 of 4 sent again: 4 missing"), outcome.reason
     assert sorted(sent_keys(world, child_of(world, row))) == ["r-0", "r-1", "r-2", "r-3"]
+
+
+@pytest.mark.parametrize("failed", [0, 3])
+async def test_answers_that_the_provider_does_not_send_are_not_paid_again(world: World, failed: int) -> None:
+    row = await ended(world, total=40, cut_off=5, failures=(BatchFailure(failed),) if failed else ())
+    output = details(world, row.public_id).files["output"]
+    world.fault(ErrorAnswer(200, ""), f"*/{output}/content")
+    outcome = await retried(world, row, only=RETRYABLE)
+    assert outcome.result is FAILED
+    assert f"counts {40 - failed} answers, and sent none" in outcome.reason
+    assert world.calls("POST", "/v1/batches") == 0
+
+
+async def test_more_than_the_dialog_said_is_not_sent(world: World) -> None:
+    # Half a file, twice: the plan knows of three errors, and of no answer that is missing.
+    row = await ended(world, total=40, failures=(BatchFailure(3),))
+    output = details(world, row.public_id).files["output"]
+    world.fault(MalformedJson(), f"*/{output}/content")
+    first = await retried(world, row)
+    assert first.result is FAILED
+    assert "fewer answers than its provider counts" in first.reason
+    assert world.calls("POST", "/v1/batches") == 0
+    # Asked again, the plan counts in the results that are here now.
+    (left,) = planned(world, row).remainders.values()
+    assert left.counted
+    assert (await retried(world, row)).result is DONE

@@ -173,3 +173,37 @@ async def test_a_404_of_a_young_batch_means_nothing(world: World, file: Path) ->
     outcome = await world.one(Action.CANCEL, done.row.remote_id)
     assert outcome.result is ActionResult.DONE
     assert world.row(done.row.remote_id).status is Status.CANCELLING
+
+
+@pytest.fixture
+def interrupted(world: World) -> tuple[int, str]:
+    """The row id of a submit whose process is dead, and the batch it had made, an hour ago."""
+    owner = replace(current_owner(), pid=2**22 + 7)  # larger than any pid the kernel gives
+    dead = Writer(world.config.database, world.ms, Actor("ann", "desk", "cli", owner))
+    origin = world.server.anthropic_base_url
+    new = NewJob("anthropic", "anthropic", origin, "mine", "k1", "claude-x", None, 3, digest="", tags={})
+    begun = dead.begin_submit(new, deadline=world.ms() + 45 * 60_000)
+    dead.close()
+    assert isinstance(begun, tuple)
+    world.pass_time(30)
+    batch = world.add("anthropic", total=3, age=0)
+    world.pass_time(HOUR)
+    return begun[0].id, batch
+
+
+@pytest.mark.parametrize("asked", ["the batch", "the list"])
+async def test_a_batch_that_cannot_be_asked_for_now_is_found_later(
+    world: World, interrupted: tuple[int, str], asked: str
+) -> None:
+    job_id, batch = interrupted
+    path = BATCHES if asked == "the list" else f"{BATCHES}/{batch}"
+    world.fault(ErrorAnswer(500), path, "GET")
+
+    assert (await world.sync("anthropic"))["anthropic"].reconciled == []
+    world.emulator.faults.clear()
+    world.pass_time(HOUR)
+    await world.sync("anthropic")
+
+    row = world.browser.rows([job_id])[job_id]
+    assert (row.remote_id, row.name) == (batch, "mine")
+    assert world.open_intents() == []

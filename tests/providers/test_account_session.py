@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ from jobdash.operations.account_session import (
     NotSent,
     UploadFile,
 )
+from jobdash.operations.downloads import DownloadResults
 from jobdash.operations.rate_limiter import RateLimiter, RequestKind
 from jobdash.providers.base import RemotePage
 
@@ -98,6 +100,9 @@ class Scripted:
 
     async def get(self, remote_id: str) -> RemoteJob:
         return await self._answer(f"get {remote_id}", JOB)
+
+    async def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
+        yield await self._answer("results", b"{}\n")
 
     async def cancel(self, remote_id: str) -> RemoteJob | None:
         return await self._answer(f"cancel {remote_id}", JOB)
@@ -541,3 +546,21 @@ async def test_a_download_that_drips_ends_at_its_deadline_and_is_closed(time: Ti
         async with asyncio.timeout(5):
             await closed.wait()
     server.close()
+
+
+async def test_downloads_hold_up_no_action(adapter: Scripted, time: Time, tmp_path: Path) -> None:
+    # A large file may take an hour.
+    adapter.gate = asyncio.Event()
+    async with opened(adapter, time, in_flight=4) as session:
+        downloads = [
+            asyncio.create_task(session.call(DownloadResults(JOB, tmp_path / str(number), CancelToken())))
+            for number in range(9)
+        ]
+        await settle()
+        assert adapter.asked == ["results"] * 3
+        held, adapter.gate = adapter.gate, None
+        async with asyncio.timeout(5):
+            await session.call(CancelBatch("0"))
+        held.set()
+        await asyncio.gather(*downloads)
+    assert adapter.asked.count("results") == 9

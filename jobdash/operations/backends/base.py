@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +18,9 @@ from jobdash.domain.results import ResultCounts, ResultFormat
 if TYPE_CHECKING:
     from jobdash.operations.context import OperationContext
     from jobdash.operations.job_lookup import Browser
+
+_JOINS_AT_ONCE = 2
+"""Joining keeps one processor busy, and holds all keys: more of them at once would end no sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class FetchRequest:
     """Whether the store keeps where a batch's results are; not for those in a temporary folder."""
     merged: bool = False
     """The results of a batch and of its retries in one, too."""
+    joins: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JOINS_AT_ONCE))
+    """Held while results are joined, or written in another format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ class FetchedResults:
     """A batch's: where its files are, of which ``file`` is one."""
     counts: ResultCounts | None = None
     """A batch's results by outcome."""
+    lacking: int = 0
+    """How many answers fewer there are than the provider counts, sent twice alike."""
 
 
 class Backend(Protocol):

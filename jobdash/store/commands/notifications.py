@@ -63,8 +63,7 @@ class NotificationWrites(JobWrites):
         """
         now = self._clock()
         reviews: list[dict[str, Any]] = [
-            {"job_id": job_id, "at": now, "marks": json.dumps(sorted(seen)) if seen else None}
-            for job_id, seen in marks.items()
+            {"job_id": job_id, "at": now, "marks": json.dumps(sorted(seen))} for job_id, seen in marks.items()
         ]
         with self._transaction() as connection:
             _SET_REVIEWED.run_many(connection, reviews)

@@ -102,7 +102,7 @@ class AttentionReads(ReadConnection):
         for some in chunks(ids):
             sql = f"SELECT job_id, at, marks FROM review WHERE job_id IN ({placeholders(some)})"
             for job_id, at, marks in self._all(sql, some):
-                found[job_id] = Review(at, frozenset(json.loads(marks)) if marks else frozenset())
+                found[job_id] = Review(at, frozenset(json.loads(marks)) if marks else None)
         return found
 
     def _usual_times(self) -> UsualTimes:

@@ -354,7 +354,7 @@ class ReviewRecord(Base, table=True):
     job_id: int = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
     at: int
     marks: str | None = None
-    """What there was to see and has no time of its own, as a JSON list; NULL for nothing."""
+    """What there was to see and has no time of its own, as a JSON list; NULL where none were kept."""
 
 
 class MetaRecord(Base, table=True):
