@@ -172,6 +172,7 @@ def test_the_dry_run_warns_of_what_cannot_come_back(cli: Cli) -> None:
 
     assert ran.code == 0
     assert "are deleted there; this cannot be undone" in ran.out
+    assert "were never fetched, and will be lost" in ran.out
     assert cli.calls("DELETE") == 0
     assert cli.json("list")["total"] == 1
 

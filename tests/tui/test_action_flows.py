@@ -338,6 +338,7 @@ async def test_a_job_at_another_server_is_refused_in_the_plan_with_both_names(
         await dash.press(key)
         both = "openai is now at https://api.openai.com/v1, and this job is at https://old.example/v1"
         if acts:  # the record can go
-            await dash.until(lambda: "Remove" in dash.screen)
+            await dash.until_dialog()
+            assert "Remove" in dash.screen
         else:
             await dash.until(lambda: both in " ".join(dash.toast.split()))
