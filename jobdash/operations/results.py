@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
+from jobdash.errors import StoreError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.backends.registry import backend_of
 from jobdash.operations.pricing import price_stale
@@ -48,7 +49,8 @@ async def fetch(
             each.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
     if request.record and any(each.counts is not None for each in fetched):
-        await _price(request)
+        with suppress(StoreError):  # the results are here; the next sync writes their price
+            await _price(request)
     return fetched
 
 

@@ -31,7 +31,7 @@ from jobdash.demo.emulator.faults import CutBody, Delay, EmptyJson, ErrorAnswer,
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.results import ResultCounts, ResultFormat
-from jobdash.errors import UsageError
+from jobdash.errors import StoreBusy, UsageError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.result_formats import check_format
@@ -680,3 +680,18 @@ async def test_few_results_are_joined_at_once(
     request = FetchRequest(tmp_path, lambda: Browser(world.config.database, world.ms), world.work)
     assert {done.result for done in await fetch(rows, request)} == {DONE}
     assert met == []
+
+
+async def test_results_are_fetched_where_their_price_cannot_be_written(world: World, tmp_path: Path) -> None:
+    row = await finished(world, total=3)
+    opened: list[Browser] = []
+
+    def opens_once() -> Browser:
+        if opened:
+            raise StoreBusy("another program has been writing for long")
+        opened.append(Browser(world.config.database, world.ms))
+        return opened[0]
+
+    (done,) = await fetch([row], FetchRequest(tmp_path, opens_once, world.work))
+    assert (done.result, done.reason) == (DONE, "3 ok")
+    assert world.browser.rows([row.id])[row.id].collected is not None
