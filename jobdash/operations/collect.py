@@ -88,8 +88,6 @@ class _Collection:
         self._note = ""
         self._downloaded = 0
         self._lacks = 0
-        self._named = False
-        """Whether the batch names files of results."""
 
     async def run(self) -> FetchedResults:
         if not self._request.record and (kept := await asyncio.to_thread(self._kept)) is not None:
@@ -189,8 +187,8 @@ class _Collection:
 
     def _promised(self, remote: RemoteJob) -> int:
         """Return how many answers have to be there; those of a cancelled batch without files are lost."""
-        kept = self._named and self._info.capabilities.partial_results
-        return self._counted(remote) if kept or remote.status is Status.COMPLETED else 0
+        named = remote.status is Status.COMPLETED or "output" in remote.files
+        return self._counted(remote) if named else 0
 
     def _lacking(self, remote: RemoteJob, counts: ResultCounts) -> int:
         """Return how many answers fewer there are than the provider counts, which may count errors, too."""
@@ -213,7 +211,7 @@ class _Collection:
         raw = await self._download_results(remote, caller)
         joined, again = await self._joined(raw, requests)
         lacking = self._lacking(remote, joined.counts)
-        if lacking and all(each.role != "output" for each in raw):
+        if lacking and self._promised(remote) and all(each.role != "output" for each in raw):
             raise _none_sent(self._counted(remote))
         if lacking and again != files:
             other = self._lacking(remote, first.counts)
@@ -257,9 +255,7 @@ class _Collection:
         """Download the output and the error file; return those that hold something."""
         stop = self._request.work.stop
         found: list[RawFile] = []
-        roles = await caller.call(ResultRoles(remote), stop=stop)
-        self._named = bool(roles)
-        for role in roles:
+        for role in await caller.call(ResultRoles(remote), stop=stop):
             target = self._folder.part(RAW[role])
             ask = DownloadResults(remote, target, stop, self._progress, role=role)
             try:
