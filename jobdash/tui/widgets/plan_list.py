@@ -12,7 +12,7 @@ from jobdash.domain.describe.job_text import done_words
 from jobdash.domain.items import ItemStatus
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Plan
-from jobdash.domain.status import LABELS
+from jobdash.domain.status import LABELS, Status
 from jobdash.domain.text import clean
 from jobdash.tui.render import job_cells
 from jobdash.tui.render.symbols import Symbols
@@ -51,7 +51,8 @@ def plan_entries(plan: Plan, now: int, symbols: Symbols) -> list[PlanEntry]:
 
 def _done(job: JobRow) -> str:
     if not job.done:
-        return "nothing done yet" if job.unfinished else ""
+        counted = job.done is not None or job.status in {Status.PENDING, Status.VALIDATING}
+        return ("nothing done yet" if counted else "not counted yet") if job.unfinished else ""
     return done_words(job)
 
 
