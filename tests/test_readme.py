@@ -63,6 +63,7 @@ def columns() -> str:
 
 def table(*rows: Sequence[str]) -> str:
     """Return a table in Markdown, its first row the head."""
+    assert {len(row) for row in rows} == {len(rows[0])}, "each row has all columns"
     head, *rest = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join((head, "|---" * len(rows[0]) + "|", *rest)) + "\n"
 
@@ -70,7 +71,8 @@ def table(*rows: Sequence[str]) -> str:
 def size(number: int) -> str:
     """Return a number of bytes in the unit that limits are documented in."""
     units = ((1024**3, "GiB"), (10**9, "GB"), (1024**2, "MiB"), (10**6, "MB"))
-    return next(f"{number // unit:,} {word}" for unit, word in units if number % unit == 0)
+    found = [f"{number // unit:,} {word}" for unit, word in units if number % unit == 0]
+    return found[0] if found else f"{number / 10**6:,.0f} MB"
 
 
 def providers() -> str:
@@ -78,7 +80,7 @@ def providers() -> str:
     infos = list(bundled().values())
 
     def row(what: str, of: Callable[[ProviderInfo], str]) -> list[str]:
-        return [what, *map(of, infos)]
+        return [what, *(of(info) for info in infos)]
 
     def can(name: str, yes: str = "yes", no: str = "no") -> Callable[[ProviderInfo], str]:
         return lambda info: yes if getattr(info.capabilities, name) else no

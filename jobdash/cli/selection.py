@@ -31,6 +31,9 @@ class JobSelector:
             raise UsageError("name jobs or give a filter, not both")
         if not self.words and self.expr is None:
             raise UsageError("name at least one JOB, or give a filter with -f")
+        if self.expr is not None and not self.expr.strip():
+            # As a variable that is not set gives it.
+            raise UsageError("the filter is empty, which is every job: say which, as -f status:unfinished")
 
     def scope(self) -> Scope:
         """Return what the filter, and ``--account``, let through."""

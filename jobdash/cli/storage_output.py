@@ -115,6 +115,8 @@ def _print_failures(found: Sequence[AccountFiles]) -> int:
     for each in found:
         if each.error:
             print_error(f"{each.account.name}: {each.error}", Style.BAD)
+        elif each.note:
+            print_error(f"{each.account.name}: {each.note}")
     return _failed(found)
 
 
@@ -219,6 +221,7 @@ def _account_json(found: AccountFiles) -> dict[str, Any]:
     return {
         "account": found.account.name,
         "error": found.error or None,
+        "note": found.note or None,
         **{kind: {"files": len(files), "bytes": _bytes(files)} for kind, files in kinds},
     }
 

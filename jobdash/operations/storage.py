@@ -11,7 +11,7 @@ from typing import ClassVar
 from jobdash.domain.account import Account
 from jobdash.domain.remote_job import RemoteFile
 from jobdash.domain.time import DAY
-from jobdash.errors import BadResponse, JobdashError, NotFound
+from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound
 from jobdash.operations.account_clients import AccountClients, duplicate_accounts
 from jobdash.operations.account_session import DeleteFile, Request
 from jobdash.operations.context import AccountClient, OperationContext
@@ -51,6 +51,8 @@ class AccountFiles:
     others: tuple[RemoteFile, ...] = ()
     """Those that are of no batch, as far as the provider reports."""
     error: str = ""
+    note: str = ""
+    """Why its provider has nothing to list, which is no failure."""
 
     def orphans(self, now: int, older_ms: int = ORPHAN_AGE_MS) -> list[RemoteFile]:
         """Return the files of batches of no known job that are old enough to be of none that comes yet."""
@@ -96,6 +98,10 @@ async def _files(account: Account, accounts: AccountClients, browser: Browser) -
     try:
         files = await _all_files(client)
         known = browser.known_files(account.provider, client.origin)
+    except InvalidRequest as error:
+        if error.status is None:  # never asked: its provider has no list of files
+            return AccountFiles(account, note=str(error).removeprefix("not sent: "))
+        return AccountFiles(account, error=str(error))
     except JobdashError as error:
         return AccountFiles(account, error=str(error))
     ours = [file for file in files if file.id in known]

@@ -379,3 +379,14 @@ def test_ctrl_c_sends_nothing_more_and_still_tells(cli: Cli) -> None:
     assert counts["Cancelling"] == cli.calls("POST", "*/cancel")
     assert counts["Cancelling"] + counts["Not sent (stopped)"] == 150
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["cancel", "remove", "retry", "wait"])
+def test_an_empty_filter_is_a_mistake_and_not_every_job(cli: Cli, command: str) -> None:
+    # As "$FILTER" of a variable that is not set.
+    batch = cli.add(running=HOUR)
+    cli("sync")
+    ran = cli(command, "-f", " ", *([] if command == "wait" else ["--yes"]))
+    assert ran.code == 2
+    assert "the filter is empty, which is every job" in ran.err
+    assert cli.job(batch)["status"] == "in_progress"

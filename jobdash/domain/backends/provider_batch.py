@@ -51,7 +51,10 @@ class ProviderBatch:
 
     def reference(self, job: JobRow) -> str:
         """Return the provider's id, or ours of a job that it does not have yet."""
-        return job.remote_id or f"{job.public_id} (not submitted)"
+        if job.remote_id is not None:
+            return job.remote_id
+        doubtful = job.unfinished and not job.queued_here
+        return f"{job.public_id} ({'not confirmed' if doubtful else 'not submitted'})"
 
     def identity(self, job: JobDetails) -> Iterator[tuple[str, str]]:
         """Yield the id, the account and the server."""
