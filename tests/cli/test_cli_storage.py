@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from cli_kit import HOUR, KEYS, Cli
 
 from jobdash.demo.emulator import ErrorAnswer
@@ -48,6 +49,21 @@ def test_storage_tells_known_from_unknown_files(cli: Cli, tmp_path: Path) -> Non
     asked = cli.calls()
     assert "store" in cli("storage", "--here").out
     assert cli.calls() == asked
+
+
+def test_a_provider_without_a_list_of_files_is_no_failure(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with cli.config.open("a") as file:
+        file.write(f'''
+[accounts.claude]
+provider = "anthropic"
+api_key_env = "CLAUDE_KEY"
+base_url = "{cli.server.anthropic_base_url}"
+''')
+    monkeypatch.setenv("CLAUDE_KEY", cli.emulator.anthropic.key)
+    for command in ("storage", "orphans"):
+        ran = cli(command)
+        assert (ran.code, "claude: Anthropic has no list of files" in ran.err) == (0, True)
+    assert accounts(cli.json("storage"))["claude"]["error"] is None
 
 
 def test_orphans_are_files_of_no_known_batch_and_old_enough(cli: Cli) -> None:
