@@ -249,7 +249,7 @@ class FamilyMachine(RuleBasedStateMachine):
 
 
 TestFamilies = FamilyMachine.TestCase
-TestFamilies.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestFamilies.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
 
 
 @pytest.fixture(scope="module")
