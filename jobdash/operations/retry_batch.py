@@ -172,6 +172,11 @@ class _Retry:
             raise _NotRetried(
                 f"no copy of its input is here, and {self._info.title} does not hand it out any more"
             ) from None
+        sent, total = await asyncio.to_thread(_lines_of, target), family.first.row.total
+        if total is not None and sent < total:  # what it lacks would never be sent again
+            raise _NotRetried(
+                f"{self._info.title} sent {sent:,} of the {total:,} requests of its input: try again"
+            )
         return target
 
     def _select(
@@ -245,3 +250,9 @@ class _Retry:
         )
         notes = [f"{sent_again(left, self._plan.choices.only)}, as {row.public_id}", submitted.reason]
         return ActionOutcome(self._job, ActionResult.DONE, "; ".join(filter(None, notes)), row.status)
+
+
+def _lines_of(file: Path) -> int:
+    """Return how many lines of a file hold something."""
+    with file.open("rb") as lines:
+        return sum(1 for line in lines if line.strip())

@@ -367,6 +367,18 @@ async def test_an_input_that_its_provider_deleted_is_said(world: World) -> None:
     assert outcome.reason == "no copy of its input is here, and OpenAI does not hand it out any more"
 
 
+async def test_half_an_input_file_is_not_taken_for_all_of_it(world: World) -> None:
+    row = await ended(world, total=10, failures=(BatchFailure(6),))
+    job = world.browser.job(row.id)
+    assert job is not None
+    world.fault(MalformedJson(), f"*/{job.files['input']}/content")
+    outcome = await retried(world, row)
+    assert (outcome.result, "of the 10 requests of its input: try again" in outcome.reason) == (SKIPPED, True)
+    assert world.calls("POST", "/v1/batches") == 0
+    world.emulator.faults.clear()
+    assert (await retried(world, row)).reason.startswith("6 of 10 sent again: 6 errors")
+
+
 async def test_without_the_results_nothing_is_sent(world: World) -> None:
     row = await ended(world, total=10, failures=(BatchFailure(2),))
     world.fault(ErrorAnswer(404), "*/content")
