@@ -20,7 +20,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobdashError, UsageError
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.submit_check import parts_that_wait, sent_before
+from jobdash.operations.submit_check import expected_cost, parts_that_wait, sent_before
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_queue import submit_file
 from jobdash.operations.submit_request import SubmitRequest, without_room
@@ -89,6 +89,7 @@ def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_
         assert report.wanted is not None
         report.sent_before = _sent_before(context, report.wanted, dry_run=dry_run)
         report.waiting = _waiting(context, report.wanted, dry_run=dry_run)
+        report.cost = expected_cost(report.wanted, context.config.prices, system_clock()) if dry_run else None
         now = system_clock()
         again = [same_file(row, now) for row in report.sent_before]
         for doubt in [*report.wanted.doubts, *again]:

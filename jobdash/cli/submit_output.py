@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from jobdash.cli.context import CliContext
 from jobdash.cli.job_json import job_json
 from jobdash.cli.output import Style, document, print_error, print_text
+from jobdash.domain.cost import Cost
 from jobdash.domain.describe.submit_text import file_words, waiting_words
 from jobdash.domain.job import JobRow
+from jobdash.domain.money import MICROS
 from jobdash.domain.status import QUEUED_HERE
 from jobdash.domain.time import rfc3339, system_clock
 from jobdash.operations.submit_outcome import WELL, SubmitEnd, Submitted, worst
@@ -29,6 +31,8 @@ class SubmitReport:
     """Jobs that came of the identical file."""
     waiting: int = 0
     """How many of its parts would wait here for room."""
+    cost: Cost | None = None
+    """What its input is expected to cost."""
     done: tuple[Submitted, ...] = ()
     """The outcome of the file, or of each of its parts; empty where nothing was tried."""
 
@@ -38,12 +42,17 @@ class SubmitReport:
         return worst(self.done).end if self.done else SubmitEnd.FAILED
 
 
-def what(wanted: SubmitRequest) -> str:
+def what(wanted: SubmitRequest, cost: Cost | None = None) -> str:
     """Return what is submitted where: ``nightly: 12 requests, 3,402 bytes, ≈ 850 tokens …, to work``."""
     check = wanted.check
     where = " · ".join(filter(None, (wanted.account.name, wanted.model, wanted.endpoint)))
     held = file_words(
-        check.requests, check.size, wanted.estimate, embeddings=check.embeddings, parts=len(check.parts)
+        check.requests,
+        check.size,
+        wanted.estimate,
+        embeddings=check.embeddings,
+        parts=len(check.parts),
+        cost=cost,
     )
     return f"{wanted.name}: {held}, to {where}"
 
@@ -55,7 +64,7 @@ def print_dry_run(context: CliContext, reports: Sequence[SubmitReport]) -> None:
         return
     for report in reports:
         if report.wanted is not None:
-            print_text(what(report.wanted))
+            print_text(what(report.wanted, report.cost))
             if report.waiting:
                 print_text(f"  {waiting_words(report.waiting)}")
     sound = sum(report.wanted is not None for report in reports)
@@ -93,6 +102,7 @@ def _dry_run_json(report: SubmitReport) -> dict[str, object]:
         "requests": wanted.check.requests,
         "bytes": wanted.check.size,
         "estimated_tokens": wanted.estimate.tokens,
+        "estimated_input_cost": None if report.cost is None else report.cost.micros / MICROS,
         "queued_here": report.waiting,
         "parts": [
             {"requests": part.requests, "bytes": part.size, "sha256": part.digest}

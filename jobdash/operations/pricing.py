@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from genai_prices.types import ModelPrice, TieredPrices
 
+    from jobdash.domain.provider_info import ProviderInfo
+
 _BATCH = {"processing": "batch"}
 _AT_ONCE = 2_000
 """Batches that are priced between two writes."""
@@ -73,15 +75,41 @@ def price_of(row: JobRow, own: Mapping[str, ListPrice]) -> Cost | None:
     info = find_provider(row.provider)
     if row.model is None or row.input_tokens is None or info is None:
         return None
-    name = load_object(info.priced_model)(row.model) if info.priced_model else row.model
-    mine = own.get(row.model) or own.get(name)
+    found = _rates_at(info, row.model, row.created_at, _request_tokens(row), own)
+    return None if found is None else _cost(row, *found)
+
+
+def input_cost(
+    provider: str, model: str | None, tokens: int, requests: int, now: int, own: Mapping[str, ListPrice]
+) -> Cost | None:
+    """Return what the input tokens of a batch cost that is made now; None where that is not known."""
+    info = find_provider(provider)
+    if model is None or info is None:
+        return None
+    found = _rates_at(info, model, now, tokens // max(1, requests), own)
+    rate = None if found is None else found[0].input
+    if found is None or rate is None:
+        return None
+    full = found[1]
+    return Cost(round(tokens * rate), full is not None and bool(rate) and rate == full.input)
+
+
+def _rates_at(
+    info: ProviderInfo, model: str, moment: int, tokens: int, own: Mapping[str, ListPrice]
+) -> tuple[_Rates, _Rates | None] | None:
+    """Return the rates of a batch and, where they are not one's own, those without a batch service.
+
+    ``tokens`` are the input tokens of an average request. None where no price is known.
+    """
+    name = load_object(info.priced_model)(model) if info.priced_model else model
+    mine = own.get(model) or own.get(name)
     if mine is not None:
-        return _cost(row, _Rates(mine.input, mine.output, mine.cached))
-    prices = _listed(info.price_id, name, row.created_at // _STEP_MS) if info.price_id else None
+        return _Rates(mine.input, mine.output, mine.cached), None
+    prices = _listed(info.price_id, name, moment // _STEP_MS) if info.price_id else None
     if prices is None:
         return None
-    batch, full = (_rates(price, _request_tokens(row)) for price in prices)
-    return _cost(row, batch, full)
+    batch, full = (_rates(price, tokens) for price in prices)
+    return batch, full
 
 
 class _Rates(NamedTuple):

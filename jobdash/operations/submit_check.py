@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobdash.domain.account import Account
+from jobdash.domain.cost import Cost, ListPrice
 from jobdash.domain.job import JobRow
 from jobdash.errors import FileFaults, OverLimit, StoreError, UsageError
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.pricing import input_cost
 from jobdash.operations.submit_request import SubmitRequest, order, requests_of, without_room
 
 
@@ -42,6 +44,8 @@ class SubmitCheck:
     """The jobs that came of the identical file."""
     waiting: int = 0
     """How many of its parts would wait here for room."""
+    cost: Cost | None = None
+    """What its input is expected to cost; None where that is not known."""
 
     @property
     def doubtful(self) -> bool:
@@ -49,7 +53,9 @@ class SubmitCheck:
         return self.request is not None and bool(self.request.doubts or self.sent_before)
 
 
-def check(wish: SubmitWish, open_browser: Callable[[], Browser]) -> SubmitCheck:
+def check(
+    wish: SubmitWish, open_browser: Callable[[], Browser], prices: Mapping[str, ListPrice], now: int
+) -> SubmitCheck:
     """Check a file; reads all of it, so that it belongs in a thread of its own."""
     try:
         request = order(
@@ -68,7 +74,14 @@ def check(wish: SubmitWish, open_browser: Callable[[], Browser]) -> SubmitCheck:
         return SubmitCheck(None, error.head, error.faults)
     except (UsageError, StoreError) as error:
         return SubmitCheck(None, str(error), over_limit=isinstance(error, OverLimit))
-    return SubmitCheck(request, sent_before=tuple(before), waiting=waiting)
+    cost = expected_cost(request, prices, now)
+    return SubmitCheck(request, sent_before=tuple(before), waiting=waiting, cost=cost)
+
+
+def expected_cost(request: SubmitRequest, prices: Mapping[str, ListPrice], now: int) -> Cost | None:
+    """Return what the input of a batch is expected to cost; ``prices`` are a person's own, by model."""
+    tokens, requests = request.estimate.tokens, request.check.requests
+    return input_cost(request.account.provider, request.model, tokens, requests, now, prices)
 
 
 def sent_before(request: SubmitRequest, browser: Browser) -> list[JobRow]:

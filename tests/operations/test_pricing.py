@@ -17,7 +17,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
 from jobdash.operations.backends.base import FetchRequest
-from jobdash.operations.pricing import price_of, price_stale, reprice
+from jobdash.operations.pricing import input_cost, price_of, price_stale, reprice
 from jobdash.operations.results import fetch
 from jobdash.store.sort_orders import Scope
 from jobdash.store.writer import Writer
@@ -305,3 +305,25 @@ async def test_own_prices_of_the_settings_are_used_by_a_sync(world: World) -> No
 def test_own_prices_do_not_make_unknown_output_free() -> None:
     assert price_of(row("gpt-x", written=None), {"gpt-x": ListPrice(1, 2)}) is None
     assert price_of(row("embed-x", written=None), {"embed-x": ListPrice(1, 0)}) == Cost(MILLION)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "own", "expected"),
+    [
+        ("openai", "gpt-x", {"gpt-x": ListPrice(2.0, 8.0)}, 20),
+        ("openai", "gpt-x", {}, None),
+        ("openai", None, {}, None),
+        ("nobody", "gpt-x", {"gpt-x": ListPrice(2.0, 8.0)}, None),
+    ],
+)
+def test_what_an_input_will_cost_is_known_where_its_price_is(
+    provider: str, model: str | None, own: dict[str, ListPrice], expected: int | None
+) -> None:
+    found = input_cost(provider, model, 10, 2, 1_800_000_000_000, own)
+    assert (None if found is None else found.micros) == expected
+
+
+def test_the_input_of_a_listed_model_costs_half_at_a_batch_service() -> None:
+    found = input_cost("openai", "gpt-5-mini", 1_000_000, 100, 1_796_000_000_000, {})
+    assert found is not None
+    assert (found.micros, found.upper_bound) == (125_000, False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from jobdash.domain.cost import Cost
 from jobdash.domain.describe.job_text import status_words
 from jobdash.domain.estimate import SubmitEstimate, estimate_text
 from jobdash.domain.job import JobRow
+from jobdash.domain.money import cost_text
 from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import short_span
 
@@ -12,12 +14,22 @@ _NAME = 40
 
 
 def file_words(
-    requests: int, size: int, estimate: SubmitEstimate, *, embeddings: bool = False, parts: int = 0
+    requests: int,
+    size: int,
+    estimate: SubmitEstimate,
+    *,
+    embeddings: bool = False,
+    parts: int = 0,
+    cost: Cost | None = None,
 ) -> str:
-    """Return what a file holds: ``12 requests, 3,402 bytes, ≈ 850 tokens (characters ÷ 4), in 3 parts``."""
+    """Return what a file holds: ``12 requests, 3,402 bytes, ≈ 850 tokens (characters ÷ 4), in 3 parts``.
+
+    ``cost`` is that of these tokens, without the answers.
+    """
     held = quantity(requests, "embeddings request" if embeddings else "request")
     cut = f", in {parts:,} parts" if parts else ""
-    return f"{held}, {size:,} bytes, {estimate_text(estimate)}{cut}"
+    price = "" if cost is None else f", ≈ {cost_text(cost.micros, cost.upper_bound)} without the answers"
+    return f"{held}, {size:,} bytes, {estimate_text(estimate)}{price}{cut}"
 
 
 def same_file(row: JobRow, now: int) -> str:

@@ -26,6 +26,7 @@ def check_lines(found: SubmitCheck, width: int, now: int) -> list[TextLine]:
             request.estimate,
             embeddings=file.embeddings,
             parts=len(file.parts),
+            cost=found.cost,
         )
         lines.append((held, "success"))
         lines += [(waiting_words(found.waiting), "text")] if found.waiting else []

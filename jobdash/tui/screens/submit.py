@@ -168,7 +168,9 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
 
     async def _check(self, wish: SubmitWish, number: int) -> None:
         try:
-            found = await asyncio.to_thread(check, wish, self.context.open_browser)
+            context = self.context
+            prices, now = context.config.prices, context.clock()
+            found = await asyncio.to_thread(check, wish, context.open_browser, prices, now)
         except OSError as error:
             found = SubmitCheck(None, str(error))
         if number == self._checks and self.is_attached:
