@@ -38,7 +38,7 @@ def busy(tmp_path: Path, fresh_store: Path) -> Iterator[World]:
 
 def polled_enough(world: World) -> bool:
     """Whether the dashboards have asked every account some times; the machine may be slow."""
-    return all(len(polls_of(world, account)) > 2 for account in KEYS)
+    return all(len(polls_of(world, account)) > 2 for account in FIRST_PAGE)
 
 
 def polls_of(world: World, account: str) -> list[JournalEntry]:
@@ -104,7 +104,7 @@ def crowd(world: World, fork_server: ForkServer, seconds: float) -> None:
         assert end["looks"] > 10
     assert sum(end["syncs"] for end in ends) > 1
     polls = lasted * 1000 / (0.9 * FASTEST_MS) + 2
-    for account in KEYS:
+    for account in FIRST_PAGE:
         asked = polls_of(world, account)
         assert 0 < len(asked) <= polls + calls["sync"], (account, len(asked), polls, calls)
         # Whoever has polled puts the next one off: only a sync that somebody asked for comes sooner.
