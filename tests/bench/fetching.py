@@ -44,7 +44,7 @@ def large_fetch(folder: Path) -> list[Finding]:
                 download, whole, file_id = asyncio.run(_fetch_large(url, Path(place)))
                 took["download"].append(download)
                 took["fetch"].append(whole)
-                took["curl"].append(_curl(f"{url}/files/{file_id}/content", Path(place) / "curl"))
+                took["curl"].append(_curl(f"{url}/v1/files/{file_id}/content", Path(place) / "curl"))
     curl = took["curl"]
     return [
         Finding(
@@ -64,7 +64,7 @@ def large_fetch(folder: Path) -> list[Finding]:
 
 async def _fetch_large(url: str, folder: Path) -> tuple[float, float, str]:
     """Return the seconds of a download alone and of a whole fetch, and the id of the file."""
-    async with account(url, folder) as (session, work, browser, name):
+    async with account(url, folder, "openai") as (session, work, browser, name):
         await Sync(name, session, browser, work, full=True).run()
         (row,) = browser.page(Scope(), Sort(), None, 2)
         assert row.remote_id is not None
@@ -111,7 +111,7 @@ def small_fetches(folder: Path) -> list[Finding]:
 
 
 async def _fetch_small(url: str, folder: Path) -> float:
-    async with account(url, folder) as (session, work, browser, name):
+    async with account(url, folder, "openai") as (session, work, browser, name):
         await Sync(name, session, browser, work, full=True).run()
         rows = browser.page(Scope(), Sort(), None, SMALL)
         begun = time.perf_counter()
@@ -123,7 +123,7 @@ async def _fetch_small(url: str, folder: Path) -> float:
 
 
 async def _fetch_bare(url: str, folder: Path) -> float:
-    async with AsyncOpenAI(api_key=OPENAI_KEY, base_url=url, max_retries=0) as client:
+    async with AsyncOpenAI(api_key=OPENAI_KEY, base_url=f"{url}/v1", max_retries=0) as client:
         ids = [batch.id async for batch in client.batches.list(limit=100)]
         turn = asyncio.Semaphore(IN_FLIGHT)
 
@@ -180,7 +180,7 @@ def _fetched_store(folder: Path, number: int) -> Path:
 
 
 async def _fetch_all(url: str, folder: Path) -> None:
-    async with account(url, folder) as (session, work, browser, name):
+    async with account(url, folder, "openai") as (session, work, browser, name):
         await Sync(name, session, browser, work, full=True).run()
         rows = browser.page(Scope(), Sort(), None, 2)
         done = await fetch(rows, FetchRequest(folder, lambda: Browser(folder / "bench.db"), work))
