@@ -216,6 +216,17 @@ def test_a_terminal_that_is_gone_ends_it(tmp_path: Path) -> None:
         assert running.process.wait(8.0) == 128 + signal.SIGHUP
 
 
+@pytest.mark.slow
+def test_a_terminal_that_is_gone_ends_it_without_a_signal_too(tmp_path: Path) -> None:
+    # Of a terminal that controls no process, its end is not signalled: the dashboard read its end for ever.
+    arguments, env = with_store(tmp_path)
+    with terminal(arguments, env) as running:
+        running.shows("STATUS", "completed")
+        os.close(running.master)
+        running.master = os.open(os.devnull, os.O_RDONLY)
+        assert running.process.wait(8.0) == 128 + signal.SIGHUP
+
+
 _CRASH = """
 import sys
 from jobdash.tui.screens.main import MainScreen

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
+import signal
 import sys
 import termios
+import threading
 import tty
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -31,12 +34,26 @@ class TerminalDriver(linux_driver.LinuxDriver):
         self.on_continue = getattr(app, "draw_again", _nothing)
         self.on_mode = getattr(app, "terminal_taken", _nothing)
         super().__init__(app, **settings)
+        self._watch: threading.Thread | None = None
 
     def start_application_mode(self) -> None:
         """Take the terminal."""
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._end_with_terminal, name="terminal", daemon=True)
+            self._watch.start()
         self.drawing = True
         self.on_mode(True)
         super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def _end_with_terminal(self) -> None:
+        """End the app as SIGHUP does once the terminal is gone, which is signalled only to whom it controls.
+
+        Textual's thread would read the end of its input over and over again.
+        """
+        terminal = select.poll()
+        terminal.register(self.fileno, 0)
+        if any(event & select.POLLHUP for _, event in terminal.poll()):
+            os.kill(os.getpid(), signal.SIGHUP)
 
     def stop_application_mode(self) -> None:
         """Give the terminal back, once."""
