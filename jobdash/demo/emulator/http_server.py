@@ -135,7 +135,7 @@ class FaultMiddleware:
         return _RequestLine(request, await request.body(), api, api.presented_key(request))
 
     def _api(self, request: Request) -> _Api:
-        """The API that is meant; `/v1/files` and the like are told apart by the way the key is sent."""
+        """The API that is meant; `/v1/files` and the like are distinguished by the way the key is sent."""
         if (named := self._named.get(request.url.path.split("/", 2)[1])) is not None:
             return named
         if anthropic_api.is_meant(request):
