@@ -35,11 +35,20 @@ def _run() -> int:
     from jobdash.cli.main import run
 
     code = run(sys.argv[1:])
-    import signal  # click has imported it already
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: no Ctrl-C interrupts the exit itself
+    _ignore_interrupts()
     gc.freeze()
     return code
+
+
+def _ignore_interrupts() -> None:
+    """Ignore Ctrl-C from now on: all is done, and nothing interrupts the exit itself."""
+    import signal  # click has imported it already
+
+    # CPython reports a signal that comes while it is being ignored ("ignored due to race condition", with a
+    # traceback); the report goes to this hook.
+    reports, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.unraisablehook = reports
 
 
 if __name__ == "__main__":
