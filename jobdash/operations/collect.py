@@ -234,16 +234,22 @@ class _Collection:
         return details
 
     async def _remote(self, details: JobDetails, caller: AccountClient) -> RemoteJob:
-        """Return the batch: asked for, but where an answer carries all its inline results, as it is known."""
+        """Return the batch: as it is known, or asked for.
+
+        What is known of an ended batch with an output file does not change any more. And where an answer
+        carries all its inline results, it is the last to be asked for.
+        """
         row = self._row
         assert row.remote_id is not None
-        if not self._info.capabilities.results_in_files:
+        ended = row.remote_status in TERMINAL and "output" in details.files
+        if ended or not self._info.capabilities.results_in_files:
             return RemoteJob(
                 row.remote_id,
                 row.remote_status,
                 row.raw_status,
                 row.name,
                 row.created_at,
+                finished_at=row.finished_at,
                 files=details.files,
             )
         try:

@@ -103,7 +103,7 @@ def small_fetches(folder: Path) -> list[Finding]:
     return [
         Finding(
             "fetch of 500 small batches: throughput",
-            "a bare loop of the same three requests",
+            "a bare loop over the same SDK: batch, output, input",
             "≥ 0.9",
             f"{1 / ratio(ours, bare_loop):.2f} ({SMALL / sorted(ours)[ROUNDS // 2]:.0f}/s)",
         )

@@ -323,6 +323,13 @@ async def test_results_deleted_at_the_provider_are_said_to_be_so_and_are_no_erro
     assert folders(tmp_path) == []
 
 
+async def test_only_the_files_of_an_ended_batch_are_asked_for(world: World, tmp_path: Path) -> None:
+    row = await finished(world, total=10)
+    asked = world.calls()
+    assert (await collected(world, row, tmp_path)).result is DONE
+    assert world.calls() - asked == 2
+
+
 async def test_a_second_fetch_finds_the_results_and_asks_nobody(world: World, tmp_path: Path) -> None:
     row = await finished(world, total=10)
     first = await collected(world, row, tmp_path)
