@@ -271,7 +271,7 @@ class JobScreen(ActionScreen):
         if self.job is None:
             return
         if refusal := rules_of(self.job.row).error_refusal(self.job.row):
-            self.notify(f"Nobody to ask: {refusal}", severity="warning")
+            self.notify(f"No provider to ask: {refusal}", severity="warning")
         else:
             self.app.flows.ask_errors([self.job.row])
 
