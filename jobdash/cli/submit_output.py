@@ -9,7 +9,7 @@ from jobdash.cli.context import CliContext
 from jobdash.cli.job_json import job_json
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.domain.cost import Cost
-from jobdash.domain.describe.submit_text import file_words, waiting_words
+from jobdash.domain.describe.submit_text import waiting_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.money import MICROS
 from jobdash.domain.status import QUEUED_HERE
@@ -44,17 +44,8 @@ class SubmitReport:
 
 def what(wanted: SubmitRequest, cost: Cost | None = None) -> str:
     """Return what is submitted where: ``nightly: 12 requests, 3,402 bytes, ≈ 850 tokens …, to work``."""
-    check = wanted.check
     where = " · ".join(filter(None, (wanted.account.name, wanted.model, wanted.endpoint)))
-    held = file_words(
-        check.requests,
-        check.size,
-        wanted.estimate,
-        embeddings=check.embeddings,
-        parts=len(check.parts),
-        cost=cost,
-    )
-    return f"{wanted.name}: {held}, to {where}"
+    return f"{wanted.name}: {wanted.contents(cost)}, to {where}"
 
 
 def print_dry_run(context: CliContext, reports: Sequence[SubmitReport]) -> None:

@@ -62,5 +62,5 @@ def at_home(named: str) -> Path:
         return Path(named).expanduser()
     except RuntimeError:
         raise ConfigError(
-            f"{clean(named)}: nobody's home folder is called {clean(Path(named).parts[0])}"
+            f"{clean(named)}: no user's home folder is called {clean(Path(named).parts[0])}"
         ) from None

@@ -43,7 +43,7 @@ class Capabilities:
 class Profile:
     """A server that speaks a provider's API: what it does in another way than that provider.
 
-    The defaults are those of a server that nobody listed.
+    The defaults are those of a server without an entry.
     """
 
     name: str = ""

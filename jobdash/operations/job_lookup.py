@@ -11,7 +11,7 @@ from typing import NamedTuple
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean, encodable
 from jobdash.domain.time import Clock, system_clock
-from jobdash.errors import JobAmbiguous, JobNotFound
+from jobdash.errors import JobAmbiguous
 from jobdash.store.bootstrap import ensure_store, read_only_reason
 from jobdash.store.queries.pages import Counts
 from jobdash.store.reader import Interrupted, Reader
@@ -36,7 +36,6 @@ __all__ = [
     "known_job",
     "open_browser",
     "read_only_reason",
-    "resolve",
     "waiting_removals",
 ]
 
@@ -111,11 +110,3 @@ def known_job(browser: Browser, word: str) -> JobRow | None:
         more = ", …" if len(living) > _NAMED_IN_AMBIGUITY else ""
         raise JobAmbiguous(f"{clean(text, 80)} is ambiguous: {some}{more}")
     return living[0] if living else None
-
-
-def resolve(browser: Browser, word: str) -> JobRow:
-    """Return the job a word names; raises `JobNotFound` or `JobAmbiguous`."""
-    row = known_job(browser, word)
-    if row is None:
-        raise JobNotFound(f"no job {clean(word, 80)!r}")
-    return row

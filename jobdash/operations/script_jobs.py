@@ -54,7 +54,7 @@ async def cancel_local(decision: Decision, plan: Plan, work: OperationContext) -
     if row.status is Status.CANCELLING:
         note = "items under way finish"
     else:
-        note = "nobody ran it" if job.status is Status.PENDING else "its script was not heard of"
+        note = "no process ran it" if job.status is Status.PENDING else "its script was not heard of"
     return ActionOutcome(job, ActionResult.DONE, f"{note}; {done_words(row)}", row.status)
 
 

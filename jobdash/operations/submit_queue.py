@@ -47,7 +47,7 @@ BACK_OFF_MS = MINUTE
 """How long a batch waits that its provider had no room for; twice as long each further time."""
 _MOST_DOUBLINGS = 5
 _CHUNK = 1024 * 1024
-_WAITS = "queued here; it is sent when there is room, by whoever polls the account"
+_WAITS = "queued here; it is sent when there is room, by the process that polls the account"
 
 
 async def submit_file(

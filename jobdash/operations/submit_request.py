@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobdash.domain.account import Account
+from jobdash.domain.cost import Cost
+from jobdash.domain.describe.submit_text import file_words
 from jobdash.domain.estimate import CHARACTERS_PER_TOKEN, SubmitEstimate, estimate, estimate_text
 from jobdash.domain.text import encodable
 from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
@@ -46,6 +48,18 @@ class SubmitRequest:
     def estimate(self) -> SubmitEstimate:
         """What it is expected to take."""
         return estimate(self.check.characters)
+
+    def contents(self, cost: Cost | None = None) -> str:
+        """Return what its file holds, in words; ``cost`` is what the input is expected to cost."""
+        check = self.check
+        return file_words(
+            check.requests,
+            check.size,
+            self.estimate,
+            embeddings=check.embeddings,
+            parts=len(check.parts),
+            cost=cost,
+        )
 
 
 def order(

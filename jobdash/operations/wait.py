@@ -110,7 +110,7 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
     for name, rows in sorted(_by_account(open_rows).items()):
         account = syncs.config.account(name)
         if account is None:
-            raise ConfigError(f"account {name} is not configured any more: nobody can be asked")
+            raise ConfigError(f"account {name} is not configured any more: its provider cannot be asked")
         for row in rows:
             syncs.work.caller(row)
         began = clock()

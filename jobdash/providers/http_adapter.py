@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from jobdash.domain.account import Account, query_of
 from jobdash.domain.provider_info import ProviderInfo
-from jobdash.domain.remote_job import RemoteJob
+from jobdash.domain.remote_job import RemoteFile, RemoteJob
 from jobdash.domain.text import redact
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
@@ -25,7 +25,9 @@ from jobdash.providers.json_values import (
     rfc3339_ms,
     shown,
     text,
+    whole,
 )
+from jobdash.providers.refusals import not_expected
 from jobdash.providers.registry import load_object
 from jobdash.providers.results import ReadLine, result_line
 from jobdash.providers.servers import key_of, origin_of
@@ -213,6 +215,25 @@ def created(answer: object, read: Callable[[object], RemoteJob]) -> RemoteJob:
         return read(answer)
     except BadResponse as error:
         raise shown(error, answer) from None
+
+
+def listed_file(value: object, is_for_batches: Callable[[str], bool]) -> RemoteFile:
+    """Read a file as OpenAI lists it, and others after it; BadResponse where it has no id.
+
+    ``is_for_batches`` is asked with the file's purpose.
+    """
+    file = mapping(value)
+    file_id = text(file.get("id"))
+    if file_id is None:
+        raise not_expected("a file", value)
+    return RemoteFile(
+        file_id,
+        text(file.get("filename")),
+        whole(file.get("bytes")) if "bytes" in file else whole(file.get("size_bytes")),
+        moment_ms(file.get("created_at")),
+        moment_ms(file.get("expires_at")),
+        is_for_batches(text(file.get("purpose")) or ""),
+    )
 
 
 def _file_state(file: Mapping[str, object]) -> str:

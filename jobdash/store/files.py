@@ -108,7 +108,7 @@ def _file_reasons(file: Path) -> Iterator[str]:
         yield f"{name} belongs to {owner_name(found.st_uid)}. {_ANOTHER}"
     elif not is_link and _may_write(found):
         yield (
-            f"{_writers(found)} may write to {name}. If nobody else has written to it:"
+            f"{_writers(found)} may write to {name}. If no other user has written to it:"
             f" chmod go-w {quote(name)}. {_ANOTHER}"
         )
 

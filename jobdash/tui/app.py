@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.actions import ActionParseResult
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from jobdash.tui.action_flows import ActionFlows
     from jobdash.tui.quit_flow import QuitFlow
 
-T = TypeVar("T")
 _RUNS_EVERY = 0.1
 _TOAST_MOST = 600
 """Characters of a toast."""

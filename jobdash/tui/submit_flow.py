@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobdash.domain.describe.submit_text import file_words
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
 from jobdash.operations.submit_outcome import WELL, SubmitEnd, Submitted, worst
@@ -38,15 +37,8 @@ class SubmitFlow:
             self._app.run_worker(self._submit(request), name="submit")
 
     async def _submit(self, request: SubmitRequest) -> None:
-        name, file = clean(request.name, 60), request.check
-        words = file_words(
-            file.requests,
-            file.size,
-            request.estimate,
-            embeddings=file.embeddings,
-            parts=len(file.parts),
-        )
-        self._app.notify(f"Submitting {name}: {words}")
+        name = clean(request.name, 60)
+        self._app.notify(f"Submitting {name}: {request.contents()}")
         submitting = self._context.under_way.submitting
         submitting.append(name)
         try:

@@ -92,7 +92,7 @@ def test_the_plan_is_shown_and_a_no_changes_nothing(cli: Cli, run_script: Begin)
     run = run_script(total=4)
     ran = cli.at_terminal("n\n", "cancel", jid(run))
     assert ran.code == 4
-    assert "1 told to stop: items under way finish, no new ones start" in ran.err
+    assert "1 asked to stop: items under way finish, no new ones start" in ran.err
     assert cli.job(jid(run))["status"] == "in_progress"
     ran = cli("cancel", jid(run), "--dry-run")
     assert "dry run: nothing was changed" in ran.err
@@ -302,12 +302,12 @@ def test_a_cancel_that_no_worker_answers_any_more_is_closed_by_the_next_action(
     assert cli.job(jid(run))["status"] == "pending"
 
 
-def test_local_is_an_account_that_nobody_has_to_ask(cli: Cli, run_script: Begin) -> None:
+def test_local_is_an_account_that_has_no_provider_to_ask(cli: Cli, run_script: Begin) -> None:
     run = run_script()
     ran = cli("sync", "--account", "local")
     assert (ran.code, ran.err.strip()) == (
         0,
-        "local: scripts write to the store themselves, nobody has to be asked",
+        "local: scripts write to the store themselves, no provider has to be asked",
     )
     assert cli("cancel", "-f", "resize", "--account", "local", "--yes").code == 0
     assert cli("cancel", "-f", "resize", "--account", "nobody", "--yes").code == 2

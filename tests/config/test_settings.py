@@ -231,7 +231,7 @@ def test_a_variable_that_is_empty_names_nothing(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_home_of_an_unknown_user_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="nobody's home folder is called ~nosuchuser"):
+    with pytest.raises(ConfigError, match="no user's home folder is called ~nosuchuser"):
         load(database="~nosuchuser/x.db", env={})
 
 

@@ -8,7 +8,6 @@ import pytest
 from domain_kit import DAY, HOUR, MINUTE, NOW, job
 
 from jobdash.domain.describe.job_text import (
-    age,
     done_words,
     expires_in,
     left,
@@ -21,13 +20,6 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
 
 LATER = NOW + DAY
-
-
-@pytest.mark.parametrize(
-    ("created", "word"), [(NOW - 8_000, "8s"), (NOW - 2 * HOUR, "2h"), (NOW + HOUR, "0s"), (0, "20833d")]
-)
-def test_age(created: int, word: str) -> None:
-    assert age(job(created_at=created), NOW) == word
 
 
 def test_the_time_left_follows_from_the_pace_so_far() -> None:

@@ -154,10 +154,10 @@ AWAY = WorkerProcess(
 def test_a_cancel_states_what_stops_when() -> None:  # C-3 C-6 D-7
     texts = texts_of(planned(Action.CANCEL, RUNNING, STALLED, ABANDONED, PENDING))
     assert texts["Jobs"] == "1 pending · 1 running · 1 stalled"
-    assert texts["In the script"] == "1 told to stop: items under way finish, no new ones start"
+    assert texts["In the script"] == "1 asked to stop: items under way finish, no new ones start"
     here = [note.text for note in notes(planned(Action.CANCEL, STALLED, PENDING)) if note.topic == "Here"]
     assert here == [
-        "1 with nobody running: cancelled at once, never runs",
+        "1 that no process runs: cancelled at once, never runs",
         "1 whose script is not heard of any more: cancelled at once",
     ]
     assert texts["Kept"] == "126 finished items; results can be fetched, a retry does the rest"
@@ -173,7 +173,7 @@ def test_both_kinds_of_jobs_are_described_in_one_dialog() -> None:  # A-6
     assert lines[1].text.startswith("1 at openai: it is asked to stop")
     assert lines[2].text == "1 at openai: 42 finished requests, billed; their results can be fetched"
     assert lines[3].text.startswith("1 script here: 42 finished items")
-    assert lines[4].text.startswith("1 told to stop")
+    assert lines[4].text.startswith("1 asked to stop")
     assert "asks the provider" in lines[5].text
     assert "asks the script" in lines[6].text
 

@@ -54,7 +54,7 @@ async def test_a_retried_job_that_nobody_runs_is_cancelled_at_once(local: LocalW
 
     outcome = await local.one(Action.CANCEL, run.id)
 
-    assert (outcome.reason, outcome.status_after) == ("nobody ran it; 0 of 2 done", Status.CANCELLED)
+    assert (outcome.reason, outcome.status_after) == ("no process ran it; 0 of 2 done", Status.CANCELLED)
 
 
 @pytest.mark.parametrize("lapse", ["lease", "death"])

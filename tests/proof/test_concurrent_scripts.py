@@ -96,7 +96,7 @@ def crowd(place: LocalWorld, seconds: float, seed: int | None) -> Crowd:
     for job_id, status, keyed in place.sql(
         "SELECT id, status, (SELECT keyed FROM attempt WHERE job_id = job.id LIMIT 1) FROM job"
     ):
-        assert status in {"completed", "failed", "cancelled", "pending"}, "nobody runs it any more"
+        assert status in {"completed", "failed", "cancelled", "pending"}, "no process runs it any more"
         if keyed:
             place.counts_are_the_rows(job_id)
     assert place.sql("SELECT count(*) FROM job WHERE owner IS NOT NULL OR lease_until IS NOT NULL") == [(0,)]

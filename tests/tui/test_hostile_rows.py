@@ -21,6 +21,7 @@ from jobdash.tui.action_runs import ActionRun, single_toast
 from jobdash.tui.render import job_cells, job_details, job_story
 from jobdash.tui.render.columns import column_layout
 from jobdash.tui.render.job_details import BatchView
+from jobdash.tui.render.log_lines import log_lines
 from jobdash.tui.render.symbols import UNICODE
 from jobdash.tui.widgets.plan_list import plan_entries
 
@@ -176,7 +177,7 @@ def test_every_line_widget_shows_only_printable_text(browser: Browser) -> None:
         event = Event(
             1, now, row.name, row.name, "cancel", "x", row.name, row.account, "failed", row.name, None
         )
-        lines += job_details.log_lines([event], 100, names=True)
+        lines += log_lines([event], 100, names=True)
         texts += [text for line in lines for text, _ in line]
         left, right = job_details.head_spans(row, now, UNICODE)
         texts += [span.text for span in (*left, *right)]

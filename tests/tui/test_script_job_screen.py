@@ -208,7 +208,7 @@ async def test_errors_are_grouped(path: Path) -> None:
         assert "first: key 1" in dash.screen
         assert "OSError: the disk is full" in dash.screen
         await dash.press("e")
-        assert "Nobody to ask" in dash.toast
+        assert "No provider to ask" in dash.toast
 
 
 async def test_details_name_attempts_worker_and_lease(path: Path, tmp_path: Path) -> None:

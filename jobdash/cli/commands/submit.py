@@ -66,8 +66,8 @@ def command(
     created once and never sent again: after a lost answer the next syncs find it by a key it carries.
     A copy of the file is kept for you alone beside the store, with which results are joined later.
     With --split, a file over the limits of its provider or account becomes several batches, one family.
-    Where the account has an enqueued_limit, what there is no room for waits here, and is sent by whoever
-    asks the account next: the dashboard, wait, watch, sync.
+    Where the account has an enqueued_limit, what there is no room for waits here, and is sent by what
+    polls the account next: the dashboard, wait, watch, sync.
     Where embeddings have a call of their own, lines that ask for them (with "content") go there.
     """
     from jobdash.cli.error_output import show_error

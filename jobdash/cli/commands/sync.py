@@ -24,7 +24,7 @@ def command(context: CliContext, accounts: tuple[str, ...], full: bool) -> int:
 
     wanted = context.wanted_accounts(accounts)
     if LOCAL in accounts:
-        print_error("local: scripts write to the store themselves, nobody has to be asked")
+        print_error("local: scripts write to the store themselves, no provider has to be asked")
     names = [account.name for account in wanted] if accounts else None
     reports = ask(context, names, full=full, send=True) if wanted else []
     show_reports(context, reports)

@@ -26,7 +26,7 @@ def command(
     selector: JobSelector,
     timeout_ms: int | None,
 ) -> int:
-    """Wait until all of these jobs have ended; progress is told on stderr.
+    """Wait until all of these jobs have ended; progress is shown on stderr.
 
     Exit code 0 when all ended well, 1 otherwise, 7 when the time is up. Works with and without a dashboard
     running: they take turns to ask the providers.

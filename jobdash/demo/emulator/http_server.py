@@ -197,7 +197,7 @@ def _fault_answer(answer: ErrorAnswer, api: _Api) -> _Response:
         code = answer.code
         if answer.status == 401 and code is None:
             code = api.wrong_key
-        error = ApiError(answer.status, f"The emulator was told to answer {answer.status}.", code=code)
+        error = ApiError(answer.status, f"The emulator was set to answer {answer.status}.", code=code)
         body = json.dumps(api.form(error))
     headers = {"content-type": "application/json", **answer.all_headers()}
     return _Response(

@@ -206,10 +206,10 @@ def _cancel_notes(plan: Plan) -> Iterator[Note]:
     lost = [plan.workers.get(job_id, WorkerProcess()) for job_id in sorted(plan.lost)]
     asked = len(plan.acting) - waiting - len(lost)
     if asked:
-        text = f"{asked:,} told to stop: items under way finish, no new ones start"
+        text = f"{asked:,} asked to stop: items under way finish, no new ones start"
         yield Note("In the script", text)
     if waiting:
-        yield Note("Here", f"{waiting:,} with nobody running: cancelled at once, never runs")
+        yield Note("Here", f"{waiting:,} that no process runs: cancelled at once, never runs")
     silent = [worker for worker in lost if worker.alive]
     if gone := len(lost) - len(silent):
         yield Note("Here", f"{gone:,} whose script is not heard of any more: cancelled at once")

@@ -14,11 +14,6 @@ WAITS = "waits for its script"
 STARTING = "its script is starting"
 
 
-def age(row: JobRow, now: int) -> str:
-    """Return the time since it was created: ``2h``."""
-    return short_span(now - row.created_at)
-
-
 def left_ms(row: JobRow, now: int) -> int | None:
     """Return the milliseconds a running job needs at its present rate; None when that is unknown."""
     if row.status not in _RUNNING or row.gone or row.done is None or row.remaining is None:

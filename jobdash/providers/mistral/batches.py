@@ -15,7 +15,7 @@ from jobdash.domain.status import Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import FilePage, RemotePage, Submission
 from jobdash.providers.http import opened
-from jobdash.providers.http_adapter import DirectAdapter, created, expected
+from jobdash.providers.http_adapter import DirectAdapter, created, expected, listed_file
 from jobdash.providers.json_values import identifier, items, mapping, moment_ms, readable, text, whole
 from jobdash.providers.mistral.info import INFO
 from jobdash.providers.refusals import not_expected
@@ -214,15 +214,4 @@ def _files(batch: Mapping[str, object], status: Status) -> dict[str, str]:
 
 
 def _read_file(value: object) -> RemoteFile:
-    file = mapping(value)
-    file_id = text(file.get("id"))
-    if file_id is None:
-        raise not_expected("a file", value)
-    return RemoteFile(
-        file_id,
-        text(file.get("filename")),
-        whole(file.get("bytes")) if "bytes" in file else whole(file.get("size_bytes")),
-        moment_ms(file.get("created_at")),
-        moment_ms(file.get("expires_at")),
-        text(file.get("purpose")) == "batch",
-    )
+    return listed_file(value, lambda purpose: purpose == "batch")

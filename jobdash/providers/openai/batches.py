@@ -19,7 +19,7 @@ from jobdash.domain.status import TERMINAL, Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import FilePage, RemotePage, Submission
 from jobdash.providers.http import opened
-from jobdash.providers.http_adapter import HttpAdapter, created, expected
+from jobdash.providers.http_adapter import HttpAdapter, created, expected, listed_file
 from jobdash.providers.json_values import (
     NOT_JSON,
     error_words,
@@ -272,18 +272,7 @@ def read_job(value: object) -> RemoteJob:
 
 
 def _read_file(value: object) -> RemoteFile:
-    file = mapping(value)
-    file_id = text(file.get("id"))
-    if file_id is None:
-        raise not_expected("a file", value)
-    return RemoteFile(
-        file_id,
-        text(file.get("filename")),
-        whole(file.get("bytes")),
-        moment_ms(file.get("created_at")),
-        moment_ms(file.get("expires_at")),
-        (text(file.get("purpose")) or "").startswith("batch"),
-    )
+    return listed_file(value, lambda purpose: purpose.startswith("batch"))
 
 
 def _page(value: object) -> RemotePage:

@@ -59,11 +59,13 @@ class ScriptJobWrites(JobWrites):
             now, driver, kept = self._clock(), connection, stored(reason or CANCELLED_BY_USER)
             if row.status is not Status.PENDING and lease_transitions.has_worker(driver, job_id, now):
                 lease_transitions.request_cancel(driver, job_id, now, kept)
-                detail = "its worker was told"
+                detail = "its worker was asked to stop"
             else:
                 lease_transitions.end_attempts(driver, job_id, now, f"cancelled by {self._actor.name}")
                 lease_transitions.cancel(driver, job_id, now, kept)
-                detail = "nobody ran it" if row.status is Status.PENDING else "its worker was not heard of"
+                detail = (
+                    "no process ran it" if row.status is Status.PENDING else "its worker was not heard of"
+                )
             self._add_event(connection, now, "cancel", row, "done", detail, bulk=bulk)
             return self._row_now(connection, job_id)
 

@@ -265,3 +265,16 @@ class FamilyWindow:
         self._heads.refresh_rows()
         self._follow()
         self._lay()
+
+    def count_newcomers(self, total: int, before: int) -> int:
+        """Read the loaded rows again; return how many of ``total`` jobs came since this order was taken.
+
+        They have no line in it until it is taken again: an undone removal, or a job that came into the tab.
+        ``before`` is how many they were.
+        """
+        lines, loaded = self.total, len(self.rows)
+        self.resize(total)
+        self.refresh_rows()
+        if self.start == 0 and loaded >= lines:
+            return max(0, total - len(self.rows))
+        return before + max(0, total - (lines - (loaded - len(self.rows))))

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Protocol
 
-from rich.cells import cell_len
-
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe import job_text
 from jobdash.domain.describe.cost_text import cost_of, token_text
@@ -22,23 +20,17 @@ from jobdash.domain.failures import (
 )
 from jobdash.domain.field_values import plain_text
 from jobdash.domain.fields import Face, JobField, Kind, fields_of
-from jobdash.domain.job import Event, JobDetails, JobRow
-from jobdash.domain.status import TERMINAL, Status, label
+from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, local_date, short_span
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui.render import job_cells, job_story
 from jobdash.tui.render.symbols import Symbols
-from jobdash.tui.render.text import Span, TextLine, fit, gap, pairs, wrapped
+from jobdash.tui.render.text import Span, TextLine, gap, pairs, wrapped
 
-_ACTION = 15
-"""Cells of an action's name; the longest is ``cancel & delete``."""
-_WIDE = 96
-"""Cells from which on a line of the log has room for the whole of its date and person."""
 _MEMBERS_MOST = 50
 """Members of a family that are named."""
-_NAME = 32
-"""Cells of a job's name in the log, at most."""
 
 
 class JobView(Protocol):
@@ -326,40 +318,6 @@ def _counts(row: JobRow) -> str:
     parts = [("total", row.total), ("succeeded", row.succeeded), ("failed", row.failed)]
     parts += [("cancelled", row.cancelled), ("expired", row.expired), ("remaining", row.remaining)]
     return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
-
-
-def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "…") -> list[TextLine]:
-    """Return events, newest first: when, who, what, which job, with which result.
-
-    With ``names`` the results begin in one column, behind names that are padded, or cut with ``more``.
-    """
-    lines: list[TextLine] = []
-    shown = [clean(event.job_name or "") if names else "" for event in events]
-    longest = min(_NAME, max(map(cell_len, shown), default=0))
-    for event, name in zip(events, shown, strict=True):
-        tone = {"failed": "error", "done": "text"}.get(event.result, "muted")
-        head = _head(event, wide=width >= _WIDE, more=more)
-        room = max(20, width - cell_len(head) - _ACTION - 2)
-        known_as = f"{fit(name, min(longest, room * 2 // 5), more)}  " if longest else ""
-        first: TextLine = ((head, "muted"), (f"{event.action:<{_ACTION}} ", "strong"), (known_as, tone))
-        below: TextLine = ((" " * (cell_len(head) + _ACTION + 1), "muted"),)
-        for place, part in enumerate(wrapped(_result(event), room, room - cell_len(known_as))):
-            lines.append((*(below if place else first), (part, tone)))
-    return lines or [(("No action yet", "muted"),)]
-
-
-def _head(event: Event, *, wide: bool, more: str) -> str:
-    """Return when it was, and who did it, always as wide."""
-    when, who = local_time(event.at), clean(f"{event.actor} ({event.face})")
-    return f"{when}  {fit(who, 28, more)}  " if wide else f"{when[5:16]}  {fit(who, 18, more)}  "
-
-
-def _result(event: Event) -> str:
-    """Return what came of it: ``failed: no answer``; of a detail that begins so itself, that alone."""
-    result = label(event.result)
-    if event.detail.startswith(result):
-        return clean(event.detail, 400)
-    return clean(f"{result}{': ' if event.detail else ''}{event.detail}", 400)
 
 
 def local_time(ms: int | None) -> str:

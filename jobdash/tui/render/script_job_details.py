@@ -188,7 +188,7 @@ def _counts(row: JobRow) -> str:
 
 def _worker(worker: WorkerProcess) -> str:
     if worker.pid is None:
-        return "nobody runs it"
+        return "no process runs it"
     if worker.alive:
         return f"pid {worker.pid}, runs on this machine"
     return f"pid {worker.pid}, {clean(worker.fenced_only, 120)}"
@@ -196,7 +196,7 @@ def _worker(worker: WorkerProcess) -> str:
 
 def _lease(row: JobRow, now: int) -> str:
     if row.lease_until is None:
-        return "nobody runs it now"
+        return "no process runs it now"
     if row.lease_until >= now:
         return (
             f"is at it; shown as stalled when nothing is heard of it for {short_span(row.lease_until - now)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.domain.describe.submit_text import file_words, same_file, waiting_words
+from jobdash.domain.describe.submit_text import same_file, waiting_words
 from jobdash.domain.text import clean
 from jobdash.operations.submit_check import SubmitCheck
 from jobdash.tui.render.text import TextLine, wrapped
@@ -19,16 +19,8 @@ def check_lines(found: SubmitCheck, width: int, now: int) -> list[TextLine]:
         lines.append((found.head, "error"))
         lines += [(f"  {fault}", "text") for fault in found.faults]
     else:
-        request, file = found.request, found.request.check
-        held = file_words(
-            file.requests,
-            file.size,
-            request.estimate,
-            embeddings=file.embeddings,
-            parts=len(file.parts),
-            cost=found.cost,
-        )
-        lines.append((held, "success"))
+        request = found.request
+        lines.append((request.contents(found.cost), "success"))
         lines += [(waiting_words(found.waiting), "text")] if found.waiting else []
         lines += [(doubt, "warning") for doubt in request.doubts]
         lines += [(same_file(row, now), "warning") for row in found.sent_before]

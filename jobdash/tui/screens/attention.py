@@ -28,7 +28,7 @@ from jobdash.tui.render.text import Span, fit, gap
 from jobdash.tui.screens.dialog import AskScreen
 from jobdash.tui.screens.line_screen import LineScreen
 from jobdash.tui.widgets.line import Line
-from jobdash.tui.widgets.virtual_list import VirtualList
+from jobdash.tui.widgets.virtual_list import MOVING_KEYS, VirtualList
 
 POLL_EVERY = 1.0
 _GRAVE = frozenset({AttentionReason.FAILED, AttentionReason.STALLED})
@@ -57,14 +57,7 @@ class _Entry:
 class AttentionList(VirtualList[_Entry], can_focus=True):
     """Jobs with the reasons, one a line, and a cursor that stays on its job."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("home,g", "home", show=False),
-        Binding("end,G", "end", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = MOVING_KEYS
 
     class Opened(Message):
         """A line was double-clicked."""

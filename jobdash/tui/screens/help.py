@@ -28,7 +28,7 @@ _MEANINGS = {
     Status.COMPLETED: "ended",
     Status.FAILED: "ended without results, its script ended with an error, or force-failed here",
     Status.EXPIRED: "not done in its time; finished requests are billed",
-    Status.CANCELLED: "the provider or the script confirmed the cancel, or nobody ran it any more",
+    Status.CANCELLED: "the provider or the script confirmed the cancel, or no process ran it any more",
     Status.UNKNOWN: "a word of the provider we do not know, shown raw",
 }
 

@@ -19,6 +19,7 @@ from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
 from jobdash.tui.render import header_footer, job_details
 from jobdash.tui.render.job_details import BatchView, JobView
+from jobdash.tui.render.log_lines import log_lines
 from jobdash.tui.render.script_job_details import ScriptTail, ScriptView
 from jobdash.tui.render.text import Span, TextLine, gap
 from jobdash.tui.screens.action_screen import ActionScreen
@@ -194,9 +195,7 @@ class JobScreen(ActionScreen):
         if self.page == "output":
             return self._output.lines(width)
         if self.page == "log":
-            return job_details.log_lines(
-                self.context.browser.events(self.job_id, limit=500), width, names=False
-            )
+            return log_lines(self.context.browser.events(self.job_id, limit=500), width, names=False)
         if self.page == "details":
             return self._view.detail_lines(job, width, now)
         return self._view.error_lines(job, width, self._items.results.failures)
@@ -272,7 +271,7 @@ class JobScreen(ActionScreen):
         if self.job is None:
             return
         if refusal := rules_of(self.job.row).error_refusal(self.job.row):
-            self.notify(f"Nobody to ask: {refusal}", severity="warning")
+            self.notify(f"No provider to ask: {refusal}", severity="warning")
         else:
             self.app.flows.ask_errors([self.job.row])
 

@@ -9,7 +9,8 @@ from textual.binding import Binding, BindingType
 
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import reports_errors
-from jobdash.tui.render import header_footer, job_details
+from jobdash.tui.render import header_footer
+from jobdash.tui.render.log_lines import log_lines
 from jobdash.tui.render.text import Span, gap
 from jobdash.tui.screens.line_screen import LineScreen
 from jobdash.tui.widgets.line import Line
@@ -65,7 +66,7 @@ class LogScreen(LineScreen):
         number = f"the last {EVENTS_SHOWN:,}" if len(events) == EVENTS_SHOWN else f"{len(events):,} entries"
         head = [Span(" log ", "chip"), gap(2), Span("who did what, when, with which result", "muted")]
         self.query_one("#log-head", Line).put(head, [Span(f"{number} ", "muted")])
-        lines = job_details.log_lines(events, self.size.width - 4, names=True, more=self.context.symbols.more)
+        lines = log_lines(events, self.size.width - 4, names=True, more=self.context.symbols.more)
         self.query_one("#log-lines", LinesView).put(lines)
 
     def action_close(self) -> None:

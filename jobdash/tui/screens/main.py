@@ -13,19 +13,17 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from jobdash.domain.describe import plan_text
-from jobdash.domain.describe.job_text import waits_for_script
-from jobdash.domain.describe.result_text import relatives_words
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
-from jobdash.operations.backends.registry import backend_of
 from jobdash.operations.ended_jobs import SCRIPTS, EndedJobs
 from jobdash.tui.commands import BY_ID, Footer, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
 from jobdash.tui.models.attention import AttentionModel
+from jobdash.tui.models.job_background import JobBackground
 from jobdash.tui.news import StoreFailed, Synced, SyncNews
 from jobdash.tui.render import header_footer, job_story
 from jobdash.tui.render.text import Span
@@ -36,7 +34,6 @@ from jobdash.tui.widgets.line import Line
 
 TALL = 30
 """Lines from which on there is room for empty ones."""
-_JOBS_KEPT = 64
 POLL_EVERY = 0.25
 """Seconds between two polls of the store."""
 _AGES_YOUNG, _AGES_OLD = 1.0, 15.0
@@ -63,7 +60,7 @@ class MainScreen(ActionScreen):
         self._replaced = False
         self._width = 0
         self._footer = Footer(context)
-        self._known: dict[tuple[int, int], tuple[list[tuple[str, int]], str]] = {}
+        self._background = JobBackground(context.browser)
         self._health: dict[str, AccountHealth] = {}
         self._keys_drawn: tuple[tuple[header_footer.KeyHint, ...], int] = ((), 0)
         self._ages_at = 0.0
@@ -240,7 +237,7 @@ class MainScreen(ActionScreen):
             key = BY_ID["family.open"].key_name(self.app.own_keymap)
             self._story.put(job_story.family_story_spans(family, key, self._width, symbols))
         else:
-            errors, relatives = self._known_of(row)
+            errors, relatives = self._background.of(row)
             configured = row.account in self.context.config.account_names
             spans = job_story.title_spans(row, self._width, now, symbols, configured=configured)
             self._title.put(spans)
@@ -264,20 +261,6 @@ class MainScreen(ActionScreen):
     def _draw_move(self) -> None:
         table = self.view.table
         self.draw_at_once(table, table.vertical_scrollbar, self._title, self._story, self._keys)
-
-    def _known_of(self, row: JobRow) -> tuple[list[tuple[str, int]], str]:
-        """Return a job's errors, and what it was sent again from or as.
-
-        Those of the last few rows are kept, so that moving about reads nothing.
-        """
-        key = (row.id, row.revision)
-        if key not in self._known:
-            if len(self._known) >= _JOBS_KEPT:
-                self._known.clear()
-            wrong = row.failed or row.error or waits_for_script(row)
-            errors = backend_of(row).error_counts(self.context.browser, row) if wrong else []
-            self._known[key] = errors, relatives_words(*self.context.browser.relatives(row.id))
-        return self._known[key]
 
     def _draw_keys(self) -> None:
         table = self.view.table

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
@@ -18,7 +18,7 @@ from jobdash.tui.host import reports_errors
 from jobdash.tui.models.windows import ItemWindow
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece, cut
-from jobdash.tui.widgets.virtual_list import VirtualList
+from jobdash.tui.widgets.virtual_list import MOVING_KEYS, VirtualList
 
 OUTCOME_TONES = {
     ItemStatus.OK: "success",
@@ -50,14 +50,7 @@ class ItemList(VirtualList[ItemLine], can_focus=True):
     class Opened(Message):
         """An item was clicked twice."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("home,g", "home", show=False),
-        Binding("end,G", "end", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = MOVING_KEYS
 
     def __init__(self, source: ItemSource, symbols: Symbols, *, id: str | None = None) -> None:
         super().__init__(id=id)

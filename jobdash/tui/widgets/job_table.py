@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
@@ -20,30 +20,13 @@ from jobdash.tui.commands import Place, bindings
 from jobdash.tui.host import reports_errors
 from jobdash.tui.models.families import FamilyWindow
 from jobdash.tui.models.windows import SLACK, FoundRows
-from jobdash.tui.render import job_cells
-from jobdash.tui.render.columns import MARGIN, ColumnLayout, column_layout, toggled
-from jobdash.tui.render.job_cells import FamilyMark
+from jobdash.tui.render.columns import ColumnLayout, column_layout, toggled
+from jobdash.tui.render.job_lines import JobLines, LineStyle, only_later
 from jobdash.tui.render.symbols import Symbols
-from jobdash.tui.render.text import Piece
-from jobdash.tui.terminal.app import display_error
 from jobdash.tui.widgets.virtual_list import PromptKeys, VirtualList
 
 
-class _RowStyle(NamedTuple):
-    """All that decides how a line looks; a line is drawn again when this differs."""
-
-    job_id: int
-    revision: int
-    clock: tuple[str, ...]
-    """What follows from the time alone."""
-    cursor: bool
-    marked: bool
-    word: str
-    family: FamilyMark | None
-    """Its place in a family; None where families are not drawn, and for a job in none."""
-
-
-class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
+class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
     """Jobs, one a line. Cursor, marks and scroll belong to jobs, not to line numbers."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.TABLE)
@@ -68,6 +51,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self.window = FamilyWindow(browser)
+        self._lines = JobLines(self.window, symbols)
         self.on_row: Callable[[], None] = lambda: None
         """Called when another job, or another state of it, is under the cursor. Not a message: what depends
         on it is drawn in the same frame as the cursor."""
@@ -92,8 +76,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         """The moment that ages are drawn for: that of the last poll. What is written of a line is what
         differed then; a line drawn for a later moment would hide what was not written from the next poll."""
         self._symbols = symbols
-        self._columns = columns
-        self._account_width = 7
+        self._columns, self._account_width = columns, 7
 
     # ── what is shown ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -132,7 +115,7 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         """Read the visible rows again; everything stays on its job and only lines that differ are drawn."""
         window = self.window
         if window.snapshot and found is None:
-            self._newcomers = self._count_newcomers(total)
+            self._newcomers = window.count_newcomers(total, self._newcomers)
             self.moved = window.moved + self._newcomers
             self._settle(self.top)
             return
@@ -151,19 +134,6 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         self.cursor += shift
         stays_at_top = top == 0 and self.cursor < self.page_height
         self._settle(0 if stays_at_top else top + shift)
-
-    def _count_newcomers(self, total: int) -> int:
-        """Read the loaded rows again; return how many of ``total`` jobs came since this order was taken.
-
-        They have no line in it until it is taken again: an undone removal, or a job that came into the tab.
-        """
-        window = self.window
-        before, loaded = window.total, len(window.rows)
-        window.resize(total)
-        window.refresh_rows()
-        if window.start == 0 and loaded >= before:
-            return max(0, total - len(window.rows))
-        return self._newcomers + max(0, total - (before - (loaded - len(window.rows))))
 
     def counted(self, job_id: int, exact: int) -> None:
         """Take the exact place of a job; nothing moves on the screen but the scroll bar."""
@@ -188,9 +158,9 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         self._time = self._clock()
         super().draw_changes()
 
-    def changed_region(self, y: int, before: _RowStyle | None, now: _RowStyle | None) -> Region:
+    def changed_region(self, y: int, before: LineStyle | None, now: LineStyle | None) -> Region:
         """Return the cells of a line that differ: where only the time has passed, those of the age."""
-        start = self.plan.clock_start if _only_later(before, now) else 0
+        start = self.plan.clock_start if only_later(before, now) else 0
         return Region(start, y, self._line_width - start, 1)
 
     @property
@@ -341,68 +311,18 @@ class JobTable(VirtualList[_RowStyle], PromptKeys, can_focus=True):
         start = next(place.start for place in self.plan.places if place.column == "name")
         return range(start, start + cell_len(self._symbols.opens) + 1)
 
-    def entry(self, index: int) -> _RowStyle | None:
+    def entry(self, index: int) -> LineStyle | None:
         """Return all that decides how a line looks."""
         row = self.window.row(index)
         if row is None:
             return None
-        now, window, cursor = self._time, self.window, index == self.cursor
-        ids: tuple[int, ...] = (row.id,)
-        try:
-            mark = self._family_mark(row)
-            closed = None if mark is None else window.closed_family(row)
-            if closed is not None:
-                ids, row = tuple(member.id for member in closed.members), closed.row
-            clock = tuple(
-                job_cells.CELLS[place.column](row, place.width, now, self._symbols)[0]
-                for place in self.plan.timed
-            )
-            queued = not self.queued.isdisjoint(ids)
-            word = "queued" if queued else job_cells.status_words(row, now, self._symbols)[1]
-        except Exception as error:  # noqa: BLE001 - the data of one job must not end the table
-            mark, clock, word = None, (), display_error(error)
-        marked = not self.marks.isdisjoint(ids)
-        return _RowStyle(row.id, row.revision, clock, cursor, marked, word, mark)
+        cursor = index == self.cursor
+        return self._lines.style(row, self.plan, self._time, self.marks, self.queued, cursor=cursor)
 
-    def _family_mark(self, row: JobRow) -> FamilyMark | None:
-        """Return how a line shows its family; None for a job in none, and where each has a row of its own."""
-        if row.family_id is None or not self.window.scope.folded:
-            return None
-        if row.folded:
-            return FamilyMark()
-        family = self.window.family(row)
-        if family is None:
-            return None
-        if self.window.is_open(row):
-            return FamilyMark(self._symbols.closes, family.size)
-        return FamilyMark(self._symbols.opens, family.size, family.revision, family.unknown_costs > 0)
-
-    def draw_entry(self, index: int, entry: _RowStyle) -> Strip:
+    def draw_entry(self, index: int, entry: LineStyle) -> Strip:
         """Return a line as a strip."""
         row = self.window.row(index)
         assert row is not None
-        if entry.family is not None and (closed := self.window.closed_family(row)) is not None:
-            row = closed.row
-        over = "cursor" if entry.cursor else "line"
-        symbols = self._symbols
-        pieces: list[Piece] = [
-            (symbols.cursor if entry.cursor else " ", "pointer"),
-            (f"{symbols.mark if entry.marked else ' '} ", "mark"),
-        ]
-        widths = {place.column: place.width for place in self.plan.places}
-        queued = entry.word == "queued"
-        drawn = job_cells.line(row, widths, self._time, symbols, queued=queued, family=entry.family)
-        end = MARGIN
-        for place in self.plan.places:
-            pieces.append((" " * (place.start - end), "text"))
-            pieces += drawn[place.column]
-            end = place.start + place.width
-        pieces.append((" " * (self.size.width - end), "text"))
-        return self.strip(pieces, over).adjust_cell_length(self.size.width, self.blank(over))
-
-
-def _only_later(before: _RowStyle | None, now: _RowStyle | None) -> bool:
-    """Whether a line differs in what follows from the time alone."""
-    if before is None or now is None:
-        return False
-    return before == now._replace(clock=before.clock)
+        width, over = self.size.width, entry.over
+        pieces = self._lines.pieces(row, self.plan, self._time, entry, width)
+        return self.strip(pieces, over).adjust_cell_length(width, self.blank(over))

@@ -19,7 +19,8 @@ from jobdash.operations.job_lookup import Scope
 from jobdash.tui.commands import Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
-from jobdash.tui.models.job_list import MARKS_MOST, JobList
+from jobdash.tui.models.job_list import JobList
+from jobdash.tui.models.marked_jobs import MARKS_MOST
 from jobdash.tui.render import header_footer
 from jobdash.tui.render.text import Span
 from jobdash.tui.widgets.empty import EmptyState, Words, empty_store_words

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from textual import events
 from textual.actions import parse
-from textual.binding import BindingsMap
+from textual.binding import Binding, BindingsMap, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -20,6 +20,15 @@ from jobdash.tui.render.styles import StyledWidget
 
 E = TypeVar("E")
 _STRIPS_KEPT = 400
+MOVING_KEYS: list[BindingType] = [
+    Binding("up,k", "move(-1)", show=False),
+    Binding("down,j", "move(1)", show=False),
+    Binding("pageup", "page(-1)", show=False),
+    Binding("pagedown", "page(1)", show=False),
+    Binding("home,g", "home", show=False),
+    Binding("end,G", "end", show=False),
+]
+"""The keys of a list that has a place of its own."""
 
 
 class VirtualList(StyledWidget, ScrollView, Generic[E]):
