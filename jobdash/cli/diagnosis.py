@@ -125,8 +125,8 @@ def _print_config(context: CliContext, config: Config | None, error: ConfigError
         _good(f"config: no file at {config.path}; the defaults hold")
     for warning in _warnings(config):
         _warn(f"config: {warning}")
-    if not config.accounts:
-        _warn(no_account())
+    if not config.accounts and not config.unusable:
+        _warn(no_account(config))
 
 
 def _print_accounts(accounts: list[AccountFacts]) -> None:
