@@ -20,7 +20,8 @@ def no_account(config: Config) -> str:
     """Return what to do without an account that can be used."""
     if config.unusable:
         return f"no account can be used; {'; '.join(map(str, config.unusable))}"
-    return f"No account yet. {account_hint()}, or try: jobdash demo · jobdash doctor"
+    half = "".join(f"{words}. " for words in config.half_set)
+    return f"No account yet. {half}{account_hint()}, or try: jobdash demo · jobdash doctor"
 
 
 def _notice(sentence: str) -> None:

@@ -73,7 +73,7 @@ def _warnings(config: Config) -> list[str]:
     """Return what is odd in the settings, also what only the dashboard stumbles over."""
     from jobdash.tui.settings_check import settings_warnings
 
-    return [*config.warnings, *settings_warnings(config)]
+    return [*config.warnings, *config.half_set, *settings_warnings(config)]
 
 
 def _good(text: str) -> None:

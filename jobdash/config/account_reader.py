@@ -32,6 +32,8 @@ class AccountReader:
     def __init__(self, env: Mapping[str, str], warn: Callable[[str], object]) -> None:
         self.unusable: list[UnusableAccount] = []
         """The accounts with a mistake, once `read` has returned."""
+        self.half_set: list[str] = []
+        """For each account that one more environment variable would make, a sentence that names it."""
         self._env = env
         self._warn = warn
 
@@ -51,7 +53,20 @@ class AccountReader:
                 continue
             if account is not None:
                 found[name] = account
+        self.half_set = [*self._half_set(tuple(found.values()), tables)]
         return tuple(found.values())
+
+    def _half_set(self, found: tuple[Account, ...], tables: Mapping[str, object]) -> Iterator[str]:
+        """Yield which variable is missing beside one that is set, of servers that take both."""
+        used = {account.key_env for account in found} | {account.name for account in found}
+        for each in (profile for info in bundled().values() for profile in info.profiles):
+            pair = (each.key_env, each.base_url_env)
+            there = [name for name in pair if self._env.get(name, "").strip()]
+            table = tables.get(each.name)
+            off = isinstance(table, dict) and table.get("enabled") is False
+            if all(pair) and len(there) == 1 and not off and used.isdisjoint({each.name, each.key_env}):
+                (missing,) = set(pair) - set(there)
+                yield f"{there[0]} is set and {missing} is not; both make an account at {each.title}"
 
     def _environment(self) -> Iterator[Account]:
         """Yield the accounts that exist by their environment variables alone.

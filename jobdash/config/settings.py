@@ -63,6 +63,8 @@ class Config:
     accounts: tuple[Account, ...] = ()
     unusable: tuple[UnusableAccount, ...] = ()
     """Accounts of the file with a mistake, for which nothing is asked."""
+    half_set: tuple[str, ...] = ()
+    """Sentences about environment variables that make an account together, of which one alone is set."""
     ui: UiSettings = field(default_factory=UiSettings)
     keys: Mapping[str, str] = field(default_factory=dict)
     """Key by binding id, as Textual's keymap wants it."""
@@ -135,6 +137,7 @@ def load(
         database=_database(database, stored, env),
         accounts=accounts,
         unusable=tuple(reader.unusable),
+        half_set=tuple(reader.half_set),
         ui=ui,
         keys=keys,
         sync=sync,
@@ -177,6 +180,7 @@ class _SettingsReader:
         self.env = env
         self.warnings: list[str] = []
         self.unusable: list[UnusableAccount] = []
+        self.half_set: list[str] = []
 
     def warn(self, message: str) -> None:
         self.warnings.append(f"{clean(str(self.path))}: {clean(message)}")
@@ -214,7 +218,7 @@ class _SettingsReader:
             raise self.error("[accounts] has to hold tables like [accounts.work]")
         reader = AccountReader(self.env, self.warn)
         accounts = reader.read(value)
-        self.unusable = reader.unusable
+        self.unusable, self.half_set = reader.unusable, reader.half_set
         return accounts
 
     def span(self, table: str, key: str, values: Mapping[str, Any], default: int) -> int:

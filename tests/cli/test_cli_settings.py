@@ -160,6 +160,21 @@ def test_where_no_account_can_be_used_each_is_named(cli: Cli, monkeypatch: pytes
     assert "No account yet" not in cli("doctor").out
 
 
+def test_the_doctor_names_the_variable_that_is_missing_beside_another(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "az-key-az-key")
+    words = "AZURE_OPENAI_API_KEY is set and AZURE_OPENAI_ENDPOINT is not; both make an account at Azure"
+
+    assert f"! config: {words}" in cli("doctor").out
+    assert cli.json("doctor")["config"]["warnings"][0].startswith(words)
+    assert "AZURE" not in cli("list").err  # there are other accounts
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(name)
+    cli.config.write_text("")
+    assert words in cli("sync").err
+
+
 def test_a_file_that_cannot_be_parsed_ends_every_command(cli: Cli) -> None:
     cli.config.write_text("[accounts.work")
     assert cli("list").code == cli("sync").code == cli("doctor").code == 5

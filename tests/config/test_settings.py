@@ -573,6 +573,30 @@ def test_azure_is_none_without_an_endpoint_and_beside_openai_where_it_has_one(tm
     assert off.account_names == ("openai", "local")
 
 
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"),
+        ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY"),
+    ],
+)
+def test_one_of_two_variables_that_make_an_account_is_pointed_out(
+    tmp_path: Path, name: str, missing: str
+) -> None:
+    env = {name: "https://r.openai.azure.com"}
+    found = settings(tmp_path, **env)
+    assert found.half_set == (f"{name} is set and {missing} is not; both make an account at Azure OpenAI",)
+    assert found.warnings == ()  # which each command would print
+    assert settings(tmp_path, "[accounts.azure]\nenabled = false", **env).half_set == ()
+    assert settings(tmp_path, **env, **{missing: "https://r.openai.azure.com"}).half_set == ()
+
+
+def test_a_variable_that_an_account_of_the_file_uses_is_not_half_of_another(tmp_path: Path) -> None:
+    text = f'{AT_OPENAI}profile = "azure"\nbase_url = "https://r.openai.azure.com"'
+    text = text.replace("WORK_KEY", "AZURE_OPENAI_API_KEY")
+    assert settings(tmp_path, text, AZURE_OPENAI_API_KEY="az-key-az-key").half_set == ()
+
+
 def test_an_account_of_the_file_names_its_profile(tmp_path: Path) -> None:
     text = """
         [accounts.fast]

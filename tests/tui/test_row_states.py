@@ -78,6 +78,14 @@ async def test_only_accounts_with_a_mistake_say_so_in_the_empty_table(path: Path
         assert "lab: enabled has to be true or false" in dash.screen
 
 
+async def test_a_variable_that_is_missing_beside_another_is_named(path: Path) -> None:
+    words = "AZURE_OPENAI_API_KEY is set and AZURE_OPENAI_ENDPOINT is not"
+    async with dashboard(path, rows=[], working=False, half_set=(words,)) as dash:
+        await dash.until(lambda: "No account yet" in dash.screen and words in dash.screen)
+        dash.app.action_doctor()
+        await dash.until(lambda: f"warning {words}" in " ".join(dash.screen.split()))
+
+
 async def test_first_sync_counts_up(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=[], working=False) as dash:
         await dash.until(lambda: "Asking openai for the first time" in dash.screen)

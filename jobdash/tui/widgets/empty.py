@@ -77,6 +77,7 @@ def _no_account(config: Config) -> Words:
         f"export {first}=…",
         f"or {', '.join(others)}",
         "then start jobdash again",
+        *(("", *config.half_set) if config.half_set else ()),
         "",
         "or try   jobdash demo   ·   what is missing:   jobdash doctor",
         "",
