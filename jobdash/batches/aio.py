@@ -115,15 +115,19 @@ async def _session(database: str | Path | None, config: str | Path | None) -> As
     if opened.read_only is not None:
         opened.browser.close()
         raise StoreReadOnly(f"the store cannot be written: {opened.read_only}")
-    names = frozenset(account.name for account in settings.accounts)
     with (
         closing(opened.browser) as browser,
         WriterThread(settings.database, FACE, same_as=browser.identity) as store,
     ):
         async with AccountClients(settings.accounts) as accounts:
-            yield _Session(
-                settings, accounts, browser, OperationContext(accounts, store, names, prices=settings.prices)
+            work = OperationContext(
+                accounts,
+                store,
+                settings.configured,
+                prices=settings.prices,
+                unusable=settings.unusable_words,
             )
+            yield _Session(settings, accounts, browser, work)
 
 
 async def submit(
@@ -197,6 +201,8 @@ def _account(config: Config, name: str | None) -> Account:
     found = [account for account in config.accounts if wanted is None or account.name == wanted]
     if len(found) == 1:
         return found[0]
+    if wanted in config.unusable_words:
+        raise ConfigError(config.unusable_words[wanted])
     names = ", ".join(account.name for account in config.accounts) or "none"
     if wanted is None and found:
         raise UsageError(f"account= has to say which: {names}; or default_account in the config")

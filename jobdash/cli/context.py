@@ -16,9 +16,12 @@ from jobdash.operations.job_lookup import OpenedStore, open_browser
 from jobdash.operations.providers import account_hint
 
 
-def no_account() -> str:
-    """Return what to do without an account."""
-    return f"No account yet. {account_hint()}, or try: jobdash demo · jobdash doctor"
+def no_account(config: Config) -> str:
+    """Return what to do without an account that can be used."""
+    if config.unusable:
+        return f"no account can be used; {'; '.join(map(str, config.unusable))}"
+    half = "".join(f"{words}. " for words in config.half_set)
+    return f"No account yet. {half}{account_hint()}, or try: jobdash demo · jobdash doctor"
 
 
 def _notice(sentence: str) -> None:
@@ -69,16 +72,15 @@ class CliContext:
         config = self.config
         self.check_accounts(names)
         if not config.accounts and LOCAL not in names:
-            raise ConfigError(no_account())
+            raise ConfigError(no_account(config))
         return tuple(account for account in config.accounts if not names or account.name in names)
 
     def check_accounts(self, names: tuple[str, ...]) -> None:
         """Raise UsageError for a name that no account has, ConfigError for one that cannot be used."""
         known = self.config.account_names
         for name in names:
-            for account in self.config.unusable:
-                if account.name == name:
-                    raise ConfigError(str(account))
+            if (words := self.config.unusable_words.get(name)) is not None:
+                raise ConfigError(words)
             if name not in known:
                 raise UsageError(f"no account {name!r}; there are {', '.join(known)}")
 

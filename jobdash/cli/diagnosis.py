@@ -73,7 +73,7 @@ def _warnings(config: Config) -> list[str]:
     """Return what is odd in the settings, also what only the dashboard stumbles over."""
     from jobdash.tui.settings_check import settings_warnings
 
-    return [*config.warnings, *settings_warnings(config)]
+    return [*config.warnings, *config.half_set, *settings_warnings(config)]
 
 
 def _good(text: str) -> None:
@@ -125,8 +125,8 @@ def _print_config(context: CliContext, config: Config | None, error: ConfigError
         _good(f"config: no file at {config.path}; the defaults hold")
     for warning in _warnings(config):
         _warn(f"config: {warning}")
-    if not config.accounts:
-        _warn(no_account())
+    if not config.accounts and not config.unusable:
+        _warn(no_account(config))
 
 
 def _print_accounts(accounts: list[AccountFacts]) -> None:

@@ -75,7 +75,7 @@ def print_age(listing: JobListing, context: CliContext) -> None:
     browser = context.opened.browser
     if not context.config.accounts:
         if not browser.counts().by_account.get(LOCAL):
-            print_error(no_account())
+            print_error(no_account(context.config))
     elif not only_local(listing, browser):
         print_error(as_of_words(browser, context.config, system_clock()))
     elif not listing.scope.filtered and (words := never_asked_words(browser, context.config)):

@@ -37,10 +37,11 @@ async def open_session(context: CliContext, stop: CancelToken) -> AsyncIterator[
             work = OperationContext(
                 accounts,
                 store,
-                configured(context),
+                config.configured,
                 stop=stop,
                 results=config.results_folder,
                 prices=config.prices,
+                unusable=config.unusable_words,
             )
             yield CommandSession(accounts, work, AccountSyncs(config, accounts, context.opened.browser, work))
 
@@ -50,15 +51,12 @@ def open_clients(context: CliContext) -> AccountClients:
     return AccountClients(context.config.accounts, on_pause=_print_pause)
 
 
-def configured(context: CliContext) -> frozenset[str]:
-    """Return the names of all configured accounts."""
-    return frozenset(account.name for account in context.config.accounts)
-
-
 def situation(context: CliContext, *, named: bool) -> DecisionContext:
     """Return what a plan's decisions need to know now."""
+    config = context.config
+    usable = frozenset(account.name for account in config.accounts)
     return DecisionContext(
-        system_clock(), configured(context), named, servers=servers(context.config.accounts)
+        system_clock(), usable, named, servers=servers(config.accounts), unusable=config.unusable_words
     )
 
 

@@ -32,7 +32,7 @@ def sync_now(context: CliContext, names: Collection[str] | None = None) -> int:
 def sync_for(context: CliContext, row: JobRow) -> int:
     """Sync a job's account once, where that can change the job; return the exit code."""
     if context.config.account(row.account) is None:
-        return 0
+        return FAILED if row.account in context.config.unusable_words else 0
     here = servers(context.config.accounts).get(row.account)
     if row.origin and here is not None and here != row.origin:
         print_error(f"{other_server(row, here)}: not asked", Style.BAD)
@@ -45,7 +45,7 @@ def ask(
 ) -> list[SyncReport]:
     """Ask accounts once, and ``send`` what waits in the queue; ConfigError when there is none."""
     if not context.config.accounts:
-        raise ConfigError(no_account())
+        raise ConfigError(no_account(context.config))
 
     async def work(stop: CancelToken) -> list[SyncReport]:
         async with open_session(context, stop) as session:

@@ -10,7 +10,7 @@ from typing import Any
 from jobdash.domain.account import ENV_PREFIX, KEY_LIKE_NAME, Header, Secret, query_of
 from jobdash.domain.provider_info import Profile, ProviderInfo
 from jobdash.domain.text import clean, names_a_secret, redact, register_secret
-from jobdash.domain.time import parse_span, short_span
+from jobdash.domain.time import DAY, parse_span, short_span
 from jobdash.providers.registry import broken, registered
 
 ACCOUNT_SETTINGS = (
@@ -26,6 +26,8 @@ SWITCHES = frozenset({"enabled", "auto_fetch", "keep_input"})
 LIMITS = ("max_requests", "max_bytes", "enqueued_limit")
 """Of them, those that are whole numbers above 0."""
 
+DEFAULT_LIST_HISTORY_MS = 30 * DAY
+
 _USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OWN_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
@@ -35,7 +37,7 @@ _KEY_LIKE_VALUE = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+/=.\-]{32,}")
 
 @dataclass(frozen=True, slots=True)
 class UnusableAccount:
-    """An account of the file whose provider is not there; all others work."""
+    """An account of the file with a mistake, or whose provider is not there; all others work."""
 
     name: str
     provider: str
@@ -79,12 +81,34 @@ def chosen_profile(info: ProviderInfo, name: str | None, base_url: str | None) -
     a server that everybody has an own one of, without its address.
     """
     if name is not None and not info.has_profile(name):
-        there = ", ".join(each.name for each in info.profiles)
-        raise ValueError(f"profile {name!r} is not known{f'; there are {there}' if there else ''}")
+        raise ValueError(_no_such_profile(info, name))
     profile = info.profile(name, base_url)
     if name is not None and not (base_url or profile.base_url):
         raise ValueError(f"profile {name!r} wants base_url, the address of your server")
     return profile
+
+
+def _no_such_profile(info: ProviderInfo, name: str) -> str:
+    """Return why a provider has no such profile: another one has it, or none."""
+    owner = next((each for each in registered().values() if each.has_profile(name)), None)
+    if owner is not None:
+        return (
+            f'profile {name!r} belongs to accounts with provider = "{owner.name}", servers with the API of '
+            f'{owner.title}; this one has provider = "{info.name}"'
+        )
+    if info.profiles:
+        return f"profile {name!r} is not known; there are {', '.join(each.name for each in info.profiles)}"
+    with_profiles = ", ".join(f'"{each.name}"' for each in registered().values() if each.profiles)
+    return (
+        f"profile {name!r} is not known; profiles belong to accounts with provider = {with_profiles}, "
+        f'and this one has provider = "{info.name}"'
+    )
+
+
+def read_list_history(values: Mapping[str, Any]) -> int:
+    """Read how far back a first sync reads, milliseconds; ValueError for what is no span of time."""
+    given = values.get("list_history")
+    return DEFAULT_LIST_HISTORY_MS if given is None else _span("list_history", given)
 
 
 def read_lifetimes(values: Mapping[str, Any], profile: Profile) -> dict[str, Any]:

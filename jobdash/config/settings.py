@@ -1,43 +1,31 @@
 """Typed settings: the file, the environment, the accounts, and where things lie.
 
 Raises `ConfigError` for a file that cannot be read or holds a wrong value; an unknown setting is a
-warning, kept in `Config.warnings`, and an account whose provider is not there is in `Config.unusable`.
+warning, kept in `Config.warnings`. What is wrong with one account ends that account alone, which is then in
+`Config.unusable`.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobdash.config.accounts import (
-    ACCOUNT_SETTINGS,
-    LIMITS,
-    UnusableAccount,
-    check_types,
-    chosen_profile,
-    read_address,
-    read_headers,
-    read_lifetimes,
-    unusable_account,
-)
+from jobdash.config.account_reader import AccountReader
+from jobdash.config.accounts import UnusableAccount
 from jobdash.config.paths import at_home, database_path, default_config_path, default_database_path
-from jobdash.domain.account import Account, Secret
+from jobdash.domain.account import Account
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
-from jobdash.domain.time import DAY, parse_span
+from jobdash.domain.time import parse_span
 from jobdash.errors import ConfigError
-from jobdash.providers.registry import bundled, find_provider
 
 if TYPE_CHECKING:
     from jobdash.config.notify import NotifySettings
     from jobdash.config.retention import Retention
     from jobdash.domain.cost import ListPrice
-
-_ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +62,9 @@ class Config:
     database: Path
     accounts: tuple[Account, ...] = ()
     unusable: tuple[UnusableAccount, ...] = ()
+    """Accounts of the file with a mistake, for which nothing is asked."""
+    half_set: tuple[str, ...] = ()
+    """Sentences about environment variables that make an account together, of which one alone is set."""
     ui: UiSettings = field(default_factory=UiSettings)
     keys: Mapping[str, str] = field(default_factory=dict)
     """Key by binding id, as Textual's keymap wants it."""
@@ -101,6 +92,16 @@ class Config:
     def account_names(self) -> tuple[str, ...]:
         """All names a job's account can have here; ``local``, for a person's own scripts, is always there."""
         return (*(account.name for account in self.accounts), LOCAL)
+
+    @property
+    def configured(self) -> frozenset[str]:
+        """The names of all accounts, also of those that cannot be used: their jobs stay theirs."""
+        return frozenset(each.name for each in self.accounts) | {each.name for each in self.unusable}
+
+    @property
+    def unusable_words(self) -> dict[str, str]:
+        """By name of each account that cannot be used, a sentence that says why."""
+        return {account.name: str(account) for account in self.unusable}
 
     def account(self, name: str) -> Account | None:
         """Return the configured account of that name."""
@@ -136,6 +137,7 @@ def load(
         database=_database(database, stored, env),
         accounts=accounts,
         unusable=tuple(reader.unusable),
+        half_set=tuple(reader.half_set),
         ui=ui,
         keys=keys,
         sync=sync,
@@ -178,6 +180,7 @@ class _SettingsReader:
         self.env = env
         self.warnings: list[str] = []
         self.unusable: list[UnusableAccount] = []
+        self.half_set: list[str] = []
 
     def warn(self, message: str) -> None:
         self.warnings.append(f"{clean(str(self.path))}: {clean(message)}")
@@ -210,96 +213,13 @@ class _SettingsReader:
         return value
 
     def accounts(self, value: object) -> tuple[Account, ...]:
+        """Return the accounts that can be used; those that cannot are in `unusable`."""
         if not isinstance(value, dict):
             raise self.error("[accounts] has to hold tables like [accounts.work]")
-        found = {account.name: account for account in self.environment()}
-        for name, entry in value.items():
-            if name == LOCAL:
-                raise self.error(f"[accounts.{LOCAL}]: that name is taken by your own scripts")
-            if not _ACCOUNT_NAME.fullmatch(name):
-                raise self.error(f"[accounts.{name}]: a name is letters, digits, - _ . and not '{LOCAL}'")
-            account = self.account(name, entry, found.pop(name, None))
-            if account is not None:
-                found[name] = account
-        return tuple(found.values())
-
-    def environment(self) -> tuple[Account, ...]:
-        """Return the accounts that exist by their environment variables alone.
-
-        Of the variables of a provider the first one that is set wins.
-        """
-        found: list[Account] = []
-        for info in bundled().values():
-            key_env = next((name for name in info.key_envs if _key(self.env, name)), None)
-            if key_env is not None:
-                url = self.address_in(info.base_url_env) if info.base_url_env else None
-                url = url and info.profile(None, url).address(url)
-                found.append(Account(info.name, info.name, key_env, _key(self.env, key_env), url))
-            for each in info.profiles:
-                key = _key(self.env, each.key_env)
-                if key and (url := self.address_in(each.base_url_env)):
-                    where = each.address(url)
-                    found.append(Account(each.name, info.name, each.key_env, key, where, profile=each.name))
-        return tuple(found)
-
-    def address_in(self, variable: str) -> str | None:
-        return self.address(variable, self.env.get(variable))
-
-    def address(self, place: str, url: str | None) -> str | None:
-        return read_address(url, lambda words: self.warn(f"{place}: {words}"))
-
-    def account(self, name: str, entry: object, base: Account | None) -> Account | None:
-        where = f"accounts.{name}"
-        if isinstance(entry, dict) and ("api_key" in entry or "key" in entry):
-            raise self.error(
-                f"[{where}]: a key does not belong in the file; put it in the environment and name the "
-                f'variable: api_key_env="{name.upper()}_KEY"'
-            )
-        values = self.table(where, entry, ACCOUNT_SETTINGS)
-        try:
-            check_types(values)
-        except ValueError as error:
-            raise self.error(f"[{where}] {error}") from None
-        if not values.get("enabled", True):
-            return None
-        provider = str(values.get("provider", base.provider if base else ""))
-        info = find_provider(provider)
-        if info is None:
-            self.unusable.append(unusable_account(name, provider))
-            return None
-        url = self.address(f"[{where}] base_url", values.get("base_url", base.base_url if base else None))
-        chosen = _given(values, "profile") or (base.profile if base else None)
-        try:
-            profile = chosen_profile(info, chosen, url)
-            lifetimes = read_lifetimes(values, profile)
-            headers = read_headers(
-                values.get("headers", {}), self.env, lambda words: self.warn(f"[{where}] {words}")
-            )
-        except ValueError as error:
-            raise self.error(f"[{where}] {error}") from None
-        key_env = str(values.get("api_key_env", base.key_env if base else profile.key_env))
-        if not key_env:
-            raise self.error(f"[{where}] wants api_key_env, the environment variable that holds the key")
-        for key, why in info.unused_settings.items():
-            if key in values:
-                self.warn(f"[{where}] {key} is not used by {provider}: {why}")
-        return Account(
-            name=name,
-            provider=provider,
-            key_env=key_env,
-            api_key=_key(self.env, key_env),
-            base_url=url and profile.address(url),
-            api_version=values.get("api_version"),
-            list_history_ms=self.span(where, "list_history", values, 30 * DAY),
-            organization=_given(values, "organization"),
-            project=_given(values, "project"),
-            headers=headers,
-            auto_fetch=values.get("auto_fetch", False),
-            keep_input=values.get("keep_input", True),
-            profile=chosen,
-            **lifetimes,
-            **{key: values.get(key) for key in LIMITS},
-        )
+        reader = AccountReader(self.env, self.warn)
+        accounts = reader.read(value)
+        self.unusable, self.half_set = reader.unusable, reader.half_set
+        return accounts
 
     def span(self, table: str, key: str, values: Mapping[str, Any], default: int) -> int:
         if key not in values:
@@ -383,12 +303,3 @@ class _SettingsReader:
             return read_retention(self.table("retention", value, RETENTION_SETTINGS))
         except ValueError as error:
             raise self.error(f"[retention] {error}") from None
-
-
-def _given(values: Mapping[str, Any], key: str) -> str | None:
-    return str(values.get(key, "")).strip() or None
-
-
-def _key(env: Mapping[str, str], name: str) -> Secret | None:
-    value = env.get(name, "").strip()
-    return Secret(value) if value else None

@@ -265,7 +265,7 @@ class DecisionContext:
     now: int
     """Milliseconds UTC."""
     accounts: frozenset[str]
-    """The accounts configured now."""
+    """The accounts that are configured now and can be used."""
     named: bool = True
     """The job was named, marked or under the cursor, not swept up by a scope."""
     instead: str = "cancel & delete it with --cancel, or --force"
@@ -278,6 +278,12 @@ class DecisionContext:
     """By id of a batch, what is left of it and its retries, where that was looked up."""
     without_cancel: Mapping[str, str] = field(default_factory=dict)
     """By server, the names of those that cannot cancel a batch."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """By account that is configured with a mistake, a sentence that says which."""
+
+    def no_account(self, name: str) -> str:
+        """Return why a job's account, which is none of `accounts`, cannot be used."""
+        return self.unusable.get(name) or f"account {name} is not configured any more"
 
 
 def status_counts(

@@ -92,8 +92,15 @@ class AccountWorker:
             self._close()
 
     async def _serve(self, store: StoreWriter, others: Mapping[str, AccountClient]) -> None:
-        configured = frozenset(account.name for account in self._config.accounts)
-        work = OperationContext(others, store, configured, self._clock, prices=self._config.prices)
+        config = self._config
+        work = OperationContext(
+            others,
+            store,
+            config.configured,
+            self._clock,
+            prices=config.prices,
+            unusable=config.unusable_words,
+        )
         with contextlib.suppress(asyncio.CancelledError):
             try:
                 name = self.account.name

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from jobdash.config.accounts import UnusableAccount
 from jobdash.domain.attention import AccountAttention, Attention, account_attention
+from jobdash.domain.job import AccountHealth
+from jobdash.errors import ConfigError
 from jobdash.operations.job_lookup import Browser
 
 if TYPE_CHECKING:
@@ -16,6 +19,15 @@ def failing_accounts(browser: Browser, names: Collection[str], now: int) -> list
     """Return which accounts need attention."""
     found = (account_attention(health, now) for health in browser.accounts() if health.name in names)
     return [each for each in found if each is not None]
+
+
+def unusable_health(accounts: Iterable[UnusableAccount]) -> dict[str, AccountHealth]:
+    """Return accounts with a mistake in the settings, by name, as accounts that fail."""
+    kind = ConfigError.__name__
+    return {
+        each.name: AccountHealth(each.name, each.provider, None, None, each.reason, kind, 0, None, 0, False)
+        for each in accounts
+    }
 
 
 def jobs_needing_attention(browser: Browser) -> list[Attention]:

@@ -61,7 +61,7 @@ class OperationContext:
     """The accounts that can be asked, by name."""
     store: StoreWriter
     configured: frozenset[str]
-    """The names of all configured accounts, also of those that cannot be asked."""
+    """The names of all configured accounts, also of those that cannot be asked or used."""
     clock: Clock = system_clock
     stop: CancelToken = field(default_factory=CancelToken)
     grace_s: float = GRACE_S
@@ -70,6 +70,8 @@ class OperationContext:
     """Where results are fetched to that no person names a folder for; None: beside the store."""
     prices: Mapping[str, ListPrice] = field(default_factory=dict)
     """A person's own prices, by model."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """By account that is configured with a mistake, a sentence that says which."""
 
     @property
     def results_folder(self) -> Path:
@@ -78,7 +80,8 @@ class OperationContext:
 
     def situation(self, *, named: bool = True) -> DecisionContext:
         """Return what a decision needs to know now."""
-        return DecisionContext(self.clock(), self.configured, named, servers=self.servers())
+        usable = self.configured - self.unusable.keys()
+        return DecisionContext(self.clock(), usable, named, servers=self.servers(), unusable=self.unusable)
 
     def servers(self) -> dict[str, str]:
         """Return the server of each account that can be asked, by name."""
@@ -96,7 +99,8 @@ class OperationContext:
         """
         caller = self.accounts.get(job.account)
         if caller is None:
-            raise ConfigError(f"account {job.account} is not configured, or its key is missing")
+            otherwise = f"account {job.account} is not configured, or its key is missing"
+            raise ConfigError(self.unusable.get(job.account, otherwise))
         if job.origin and (here := caller.origin) != job.origin:
             raise ConfigError(other_server(job, here))
         return caller

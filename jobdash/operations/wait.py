@@ -110,7 +110,8 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
     for name, rows in sorted(_by_account(open_rows).items()):
         account = syncs.config.account(name)
         if account is None:
-            raise ConfigError(f"account {name} is not configured any more: its provider cannot be asked")
+            otherwise = f"account {name} is not configured any more: its provider cannot be asked"
+            raise ConfigError(syncs.config.unusable_words.get(name, otherwise))
         for row in rows:
             syncs.work.caller(row)
         began = clock()

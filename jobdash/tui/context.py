@@ -81,7 +81,14 @@ class DashboardContext:
 
     def situation(self, *, named: bool = True) -> DecisionContext:
         """Return what a decision needs to know now."""
-        return DecisionContext(self.clock(), self._accounts, named, self._instead, servers=self._servers)
+        return DecisionContext(
+            self.clock(),
+            self._accounts,
+            named,
+            self._instead,
+            servers=self._servers,
+            unusable=self.config.unusable_words,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,15 +169,16 @@ class Runtime:
 
         if self._store is None or self._stopped:
             raise StoreError("the store is not open for writing; try again")
-        configured = frozenset(account.name for account in self._context.config.accounts)
+        config = self._context.config
         return OperationContext(
             self._accounts,
             self._store,
-            configured,
+            config.configured,
             self._context.clock,
             stop or CancelToken(),
-            results=self._context.config.results_folder,
-            prices=self._context.config.prices,
+            results=config.results_folder,
+            prices=config.prices,
+            unusable=config.unusable_words,
         )
 
     def attended(self) -> None:

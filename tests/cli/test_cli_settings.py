@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from cli_kit import Cli
 
 SETTINGS = """
@@ -121,3 +122,59 @@ def test_a_file_is_not_sent_to_another_account_because_one_has_no_provider(
     ran = cli("submit", str(batch_file), "--dry-run")
 
     assert (ran.code, "--account has to say which: openai, elsewhere" in ran.err) == (2, True)
+
+
+MISTAKE = """
+[accounts.work]
+profile = "grok"
+"""
+
+
+def test_a_mistake_in_an_account_leaves_the_others_and_all_commands_working(cli: Cli) -> None:
+    batch = cli.add("work", "nightly")
+    cli("sync")
+    cli.config.write_text(cli.config.read_text().replace("[accounts.work]", MISTAKE.strip()))
+    sentence = "account work is not used: profile 'grok' is not known; there are openai, azure, groq"
+
+    assert cli("sync").code == 1
+    assert cli("list").err.count(sentence) == cli("show", batch).err.count(sentence) == 1
+    assert f"✖ account work: openai: {sentence.partition(': ')[2]}" in cli("doctor").out
+    (job,) = cli.json("list")["jobs"]
+    assert job["account"] == "work"  # which no other account with its server has taken over
+
+    refused = cli("cancel", batch, "--yes")
+    assert (refused.code, sentence in refused.out) == (1, True), refused
+    assert cli("wait", batch, "--timeout", "1").code == 5
+    assert cli("show", batch, "--sync").code == 1
+    assert cli("sync", "--account", "work").code == cli("submit", "x", "--account", "work").code == 5
+
+
+def test_where_no_account_can_be_used_each_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(name)
+    cli.config.write_text(UNUSABLE)
+
+    ran = cli("sync")
+
+    assert (ran.code, ran.err.splitlines()[-1]) == (5, f"jobdash: no account can be used; {SENTENCE}")
+    assert "No account yet" not in cli("doctor").out
+
+
+def test_the_doctor_names_the_variable_that_is_missing_beside_another(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "az-key-az-key")
+    words = "AZURE_OPENAI_API_KEY is set and AZURE_OPENAI_ENDPOINT is not; both make an account at Azure"
+
+    assert f"! config: {words}" in cli("doctor").out
+    assert cli.json("doctor")["config"]["warnings"][0].startswith(words)
+    assert "AZURE" not in cli("list").err  # there are other accounts
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(name)
+    cli.config.write_text("")
+    assert words in cli("sync").err
+
+
+def test_a_file_that_cannot_be_parsed_ends_every_command(cli: Cli) -> None:
+    cli.config.write_text("[accounts.work")
+    assert cli("list").code == cli("sync").code == cli("doctor").code == 5

@@ -37,6 +37,19 @@ def complaint(tmp_path: Path, text: str, **env: str) -> str:
     return words
 
 
+def mistake(tmp_path: Path, text: str, **env: str) -> str:
+    """Why the one account with a mistake is not used, while another one is."""
+    name = "second"
+    found = settings(
+        tmp_path, f'{text}\n[accounts.{name}]\nprovider = "openai"\napi_key_env = "SECOND"', **env
+    )
+    assert found.account(name) is not None
+    (unusable,) = found.unusable
+    assert found.account(unusable.name) is None
+    assert unusable.name in found.configured
+    return str(unusable)
+
+
 def test_without_keys_there_is_no_account(tmp_path: Path) -> None:
     assert settings(tmp_path).accounts == ()
 
@@ -106,9 +119,9 @@ def test_the_file_changes_or_switches_off_what_the_environment_made(tmp_path: Pa
 
 
 def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None:
-    words = complaint(tmp_path, '[accounts.work]\nprovider = "openai"\napi_key = "sk-in-the-file"')
+    words = mistake(tmp_path, '[accounts.work]\nprovider = "openai"\napi_key = "sk-in-the-file"')
     assert words == (
-        "[accounts.work]: a key does not belong in the file; put it in the environment and name the "
+        "account work is not used: a key does not belong in the file; put it in the environment and name the "
         'variable: api_key_env="WORK_KEY"'
     )
 
@@ -118,22 +131,8 @@ def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None
     [
         ("= broken", "Invalid statement (at line 1, column 1)"),
         ("accounts = 3", "[accounts] has to hold tables like [accounts.work]"),
-        ("accounts.work = 3", "[accounts.work] has to be a table"),
-        ("[accounts.local]", "[accounts.local]: that name is taken by your own scripts"),
-        ('[accounts."a b"]', "[accounts.a b]: a name is letters, digits, - _ . and not 'local'"),
-        ('[accounts."\\u001b[2J"]', "[accounts.␛[2J]: a name is letters, digits, - _ . and not 'local'"),
-        (
-            '[accounts.w]\nprovider="openai"',
-            "[accounts.w] wants api_key_env, the environment variable that holds the key",
-        ),
-        ('[accounts.openai]\nenabled = "false"', "[accounts.openai] enabled has to be true or false"),
         ("database = 5", "database has to be a text: the path of the store"),
         ("[ui]\ntheme = 7", "[ui] theme has to be a text"),
-        ('[accounts.w]\nprovider="openai"\napi_key_env=3', "[accounts.w] api_key_env has to be a text"),
-        (
-            WORK.replace("7d", "soon"),
-            "[accounts.work] list_history: 'soon' is no span of time (like 30s, 5m, 2h, 3d)",
-        ),
         ("ui = 3", "[ui] has to be a table"),
         ('[ui]\ncolumns = "name"', "[ui] columns has to be a list of texts"),
         ('[ui]\nascii = "yes"', "[ui] ascii has to be true or false"),
@@ -148,6 +147,65 @@ def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, words: str) -> None:
     assert complaint(tmp_path, text) == words
+
+
+NAMED = "its name has to be up to 32 letters, digits, - _ and ."
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "words"),
+    [
+        ("accounts.work = 3", "work", "[accounts.work] has to be a table"),
+        ('[accounts."a b"]', "a b", NAMED),
+        ('[accounts."\\u001b[2J"]', "␛[2J", NAMED),
+        (
+            '[accounts.w]\nprovider="openai"',
+            "w",
+            "it wants api_key_env, the environment variable that holds the key",
+        ),
+        ('[accounts.openai]\nenabled = "false"', "openai", "enabled has to be true or false"),
+        ('[accounts.w]\nprovider="openai"\napi_key_env=3', "w", "api_key_env has to be a text"),
+        (
+            WORK.replace("7d", "soon"),
+            "work",
+            "list_history: 'soon' is no span of time (like 30s, 5m, 2h, 3d)",
+        ),
+        (
+            '[accounts.w]\nprovider = "gemini"\nprofile = "groq"\napi_key_env = "W"',
+            "w",
+            (
+                "profile 'groq' belongs to accounts with provider = \"openai\", servers with the API of "
+                'OpenAI; this one has provider = "gemini"'
+            ),
+        ),
+        (
+            '[accounts.w]\nprovider = "mistral"\nprofile = "nimbus"\napi_key_env = "W"',
+            "w",
+            (
+                "profile 'nimbus' is not known; profiles belong to accounts with provider = \"openai\", and "
+                'this one has provider = "mistral"'
+            ),
+        ),
+    ],
+)
+def test_a_mistake_in_one_account_ends_that_account_alone(
+    tmp_path: Path, text: str, name: str, words: str
+) -> None:
+    assert mistake(tmp_path, text) == f"account {name} is not used: {words}"
+
+
+def test_a_mistake_in_the_table_of_an_account_of_the_environment_ends_that(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path, "[accounts.openai]\nmax_requests = 0", OPENAI_API_KEY="sk-one", MISTRAL_API_KEY="two-two"
+    )
+    assert [account.name for account in found.accounts] == ["mistral"]
+    assert [(each.name, each.provider) for each in found.unusable] == [("openai", "openai")]
+
+
+def test_a_table_of_the_scripts_own_account_is_a_warning(tmp_path: Path) -> None:
+    found = settings(tmp_path, '[accounts.local]\nprovider = "openai"')
+    assert (found.account_names, found.unusable) == (("local",), ())
+    assert found.warnings[0].endswith("[accounts.local] is not used: that name is taken by your own scripts")
 
 
 def test_a_password_in_an_address_is_left_out_and_the_key_works(tmp_path: Path) -> None:
@@ -346,9 +404,9 @@ headers = {{ "X-Team" = "search", "api-key" = "env:GATEWAY", "X-Missing" = "env:
     ],
 )
 def test_a_header_that_cannot_be_sent_or_is_a_key_is_refused(tmp_path: Path, header: str, words: str) -> None:
-    told = complaint(tmp_path, f"{WORK}headers = {{ {header} }}")
+    told = mistake(tmp_path, f"{WORK}headers = {{ {header} }}")
     assert words in told
-    assert told.startswith("[accounts.work] headers")
+    assert told.startswith("account work is not used: headers")
 
 
 @pytest.mark.parametrize(
@@ -407,12 +465,14 @@ def test_results_are_fetched_and_inputs_kept_as_the_settings_say(tmp_path: Path)
     assert found.results_folder == tmp_path / "r"
 
 
-@pytest.mark.parametrize(
-    "line", [f'{WORK}auto_fetch = "yes"', f"{WORK}keep_input = 1", "[results]\nfolder = 3"]
-)
-def test_a_switch_is_true_or_false_and_a_folder_a_text(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize("line", ['auto_fetch = "yes"', "keep_input = 1"])
+def test_a_switch_is_true_or_false(tmp_path: Path, line: str) -> None:
+    assert "has to be true or false" in mistake(tmp_path, f"{WORK}{line}")
+
+
+def test_a_folder_is_a_text(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has to be"):
-        settings(tmp_path, line)
+        settings(tmp_path, "[results]\nfolder = 3")
 
 
 def test_an_account_may_have_limits_of_its_own(tmp_path: Path) -> None:
@@ -424,8 +484,7 @@ def test_an_account_may_have_limits_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ['"2M"', "0", "-1", "1.5", "true"])
 def test_a_limit_is_a_whole_number(tmp_path: Path, value: str) -> None:
-    with pytest.raises(ConfigError, match=r"\[accounts.work\] enqueued_limit has to be a whole number"):
-        settings(tmp_path, f"{WORK}enqueued_limit = {value}")
+    assert "enqueued_limit has to be a whole number" in mistake(tmp_path, f"{WORK}enqueued_limit = {value}")
 
 
 PRICES = """
@@ -514,6 +573,30 @@ def test_azure_is_none_without_an_endpoint_and_beside_openai_where_it_has_one(tm
     assert off.account_names == ("openai", "local")
 
 
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"),
+        ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY"),
+    ],
+)
+def test_one_of_two_variables_that_make_an_account_is_pointed_out(
+    tmp_path: Path, name: str, missing: str
+) -> None:
+    env = {name: "https://r.openai.azure.com"}
+    found = settings(tmp_path, **env)
+    assert found.half_set == (f"{name} is set and {missing} is not; both make an account at Azure OpenAI",)
+    assert found.warnings == ()  # which each command would print
+    assert settings(tmp_path, "[accounts.azure]\nenabled = false", **env).half_set == ()
+    assert settings(tmp_path, **env, **{missing: "https://r.openai.azure.com"}).half_set == ()
+
+
+def test_a_variable_that_an_account_of_the_file_uses_is_not_half_of_another(tmp_path: Path) -> None:
+    text = f'{AT_OPENAI}profile = "azure"\nbase_url = "https://r.openai.azure.com"'
+    text = text.replace("WORK_KEY", "AZURE_OPENAI_API_KEY")
+    assert settings(tmp_path, text, AZURE_OPENAI_API_KEY="az-key-az-key").half_set == ()
+
+
 def test_an_account_of_the_file_names_its_profile(tmp_path: Path) -> None:
     text = """
         [accounts.fast]
@@ -557,8 +640,8 @@ def test_an_account_of_the_file_names_its_profile(tmp_path: Path) -> None:
     ],
 )
 def test_a_profile_that_does_not_fit_is_named(tmp_path: Path, lines: str, words: str) -> None:
-    found = complaint(tmp_path, f"{AT_OPENAI}{lines}", WORK_KEY="sk-one")
-    assert found.startswith("[accounts.work] ")
+    found = mistake(tmp_path, f"{AT_OPENAI}{lines}", WORK_KEY="sk-one")
+    assert found.startswith("account work is not used: ")
     assert words in found
 
 

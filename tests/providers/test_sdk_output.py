@@ -12,7 +12,7 @@ from jobdash.demo.emulator import Emulator, EmulatorServer, ErrorAnswer, FaultRu
 
 _SYNC = """
 import asyncio, logging, sys, warnings
-from jobdash.config.settings import Account, Secret
+from jobdash.domain.account import Account, Secret
 from jobdash.providers.registry import open_adapter
 
 async def main():

@@ -14,7 +14,8 @@ HEAVY = ("openai", "google.genai", "sqlalchemy", "sqlmodel", "pydantic", "alembi
 _PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path
-from jobdash.config.settings import Account, Config, Secret
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account, Secret
 from jobdash.operations.job_lookup import open_browser
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import DashboardContext

@@ -47,6 +47,45 @@ async def test_an_account_without_a_provider_stays_on_a_banner(path: Path) -> No
         await dash.until(lambda: "not used: no provider 'bedrock' is installed" in dash.screen)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 32)])
+async def test_an_account_with_a_mistake_fails_in_the_first_line_and_needs_attention(
+    path: Path, size: tuple[int, int]
+) -> None:
+    reason = "max_requests has to be a whole number above 0"
+    unusable = (UnusableAccount("lab", "openai", reason),)
+    async with dashboard(
+        path, [OPENAI], rows=jobs("completed"), working=False, size=size, unusable=unusable
+    ) as dash:
+        await dash.until(lambda: "1 needs attention: 8" in dash.line("accounts"))
+        assert f"lab ✗ {reason}"[: size[0] - 68] in dash.line("accounts")
+        assert "openai …" in dash.line("accounts")
+        await dash.press("8")
+        await dash.until(lambda: "account lab" in dash.screen and reason[:30] in dash.screen)
+        # What is dismissed stays so, though the store knows no such account.
+        dash.app.with_store = _no_store  # type: ignore[method-assign]
+        await dash.press("z")
+        await dash.until(lambda: "Nothing needs your attention" in dash.screen)
+
+
+async def _no_store(_act: object) -> None:
+    return None
+
+
+async def test_only_accounts_with_a_mistake_say_so_in_the_empty_table(path: Path) -> None:
+    unusable = (UnusableAccount("lab", "openai", "enabled has to be true or false"),)
+    async with dashboard(path, rows=[], working=False, unusable=unusable) as dash:
+        await dash.until(lambda: "No account could be asked" in dash.screen)
+        assert "lab: enabled has to be true or false" in dash.screen
+
+
+async def test_a_variable_that_is_missing_beside_another_is_named(path: Path) -> None:
+    words = "AZURE_OPENAI_API_KEY is set and AZURE_OPENAI_ENDPOINT is not"
+    async with dashboard(path, rows=[], working=False, half_set=(words,)) as dash:
+        await dash.until(lambda: "No account yet" in dash.screen and words in dash.screen)
+        dash.app.action_doctor()
+        await dash.until(lambda: f"warning {words}" in " ".join(dash.screen.split()))
+
+
 async def test_first_sync_counts_up(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=[], working=False) as dash:
         await dash.until(lambda: "Asking openai for the first time" in dash.screen)

@@ -172,7 +172,8 @@ def test_resize_in_the_demo(demo: Terminal) -> None:
 _HANGING = """
 import sys
 from pathlib import Path
-from jobdash.config.settings import Account, Config, Secret
+from jobdash.config.settings import Config
+from jobdash.domain.account import Account, Secret
 from jobdash.demo.emulator import Delay, Emulator, EmulatorServer, FaultRule
 from jobdash.tui.run import run_dashboard
 

@@ -127,7 +127,7 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
         ago = f"asked {short_span(situation.now - asked)} ago" if asked is not None else "cancelling"
         return DecisionKind.ALREADY, f"already {ago}"
     if job.account not in situation.accounts:
-        return DecisionKind.REFUSED, f"account {job.account} is not configured any more"
+        return DecisionKind.REFUSED, situation.no_account(job.account)
     if (elsewhere := _elsewhere(job, situation)) is not None:
         return DecisionKind.REFUSED, elsewhere
     if (title := situation.without_cancel.get(job.origin)) is not None:
@@ -150,7 +150,7 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
     if choices.remote and not configured:
         return (
             DecisionKind.REFUSED,
-            f"account {job.account} is not configured any more; remove the record only",
+            f"{situation.no_account(job.account)}; remove the record only",
         )
     elsewhere = _elsewhere(job, situation)
     if choices.remote and elsewhere is not None:
@@ -166,7 +166,7 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
     if waits_here(job):
         return DecisionKind.ACT, ""
     if not configured:
-        return DecisionKind.REFUSED, f"account {job.account} is not configured any more; force-fail it first"
+        return DecisionKind.REFUSED, f"{situation.no_account(job.account)}; force-fail it first"
     if elsewhere is not None:
         return DecisionKind.REFUSED, f"{elsewhere}; force-fail it first"
     if job.remote_id is None:
@@ -182,7 +182,7 @@ def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict
         there = f"its provider says {LABELS[job.remote_status]}"
         return DecisionKind.REFUSED, f"{there}; cancel it there first, or it is billed twice"
     if job.account not in situation.accounts:
-        return DecisionKind.REFUSED, f"account {job.account} is not configured any more"
+        return DecisionKind.REFUSED, situation.no_account(job.account)
     if (elsewhere := _elsewhere(job, situation)) is not None:
         return DecisionKind.REFUSED, elsewhere
     left = situation.remainders.get(job.id) or remainder_of(job)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 
-from jobdash.domain.attention import AccountAttention, Attention
+from jobdash.config.settings import Config
+from jobdash.domain.attention import AccountAttention, Attention, account_attention
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError
-from jobdash.operations.attention import failing_accounts, jobs_needing_attention
+from jobdash.operations.attention import failing_accounts, jobs_needing_attention, unusable_health
 from jobdash.operations.job_lookup import Browser
 
 _READ_EVERY_S, _READ_CHANGED_S = 30.0, 3.0
@@ -20,9 +21,12 @@ _READ_EVERY_S, _READ_CHANGED_S = 30.0, 3.0
 class AttentionModel:
     """Reads in a thread, with a connection of its own, at intervals."""
 
-    def __init__(self, open_browser: Callable[[], Browser], accounts: Collection[str], clock: Clock) -> None:
+    def __init__(self, open_browser: Callable[[], Browser], config: Config, clock: Clock) -> None:
         self._open_browser = open_browser
-        self._accounts = accounts
+        self._accounts = config.account_names
+        self._unusable = unusable_health(config.unusable)
+        self._dismissed: set[str] = set()
+        """Accounts with a mistake that were dismissed: the store has no row of theirs."""
         self._clock = clock
         self._next_at = 0.0
         self._changed = False
@@ -34,6 +38,11 @@ class AttentionModel:
         self.found: tuple[AccountAttention | Attention, ...] = ()
         self.version = 0
         """Changes whenever `found` does."""
+
+    def dismiss(self, seen: Sequence[AccountAttention | Attention]) -> None:
+        """Leave accounts with a mistake in the settings out from now on, until the next start."""
+        names = {each.health.name for each in seen if isinstance(each, AccountAttention)}
+        self._dismissed |= names & self._unusable.keys()
 
     def changed(self) -> None:
         """Note that the store has changed."""
@@ -67,4 +76,14 @@ class AttentionModel:
             if version != self._jobs_version or now >= self._jobs_until:
                 self._jobs = jobs_needing_attention(browser)
                 self._jobs_version, self._jobs_until = version, now + _READ_EVERY_S
-            return (*failing_accounts(browser, self._accounts, self._clock()), *self._jobs)
+            now = self._clock()
+            wrong = (
+                account_attention(health, now)
+                for name, health in self._unusable.items()
+                if name not in self._dismissed
+            )
+            return (
+                *(each for each in wrong if each is not None),
+                *failing_accounts(browser, self._accounts, now),
+                *self._jobs,
+            )

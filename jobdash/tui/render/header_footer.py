@@ -14,6 +14,7 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Status, Tab
 from jobdash.domain.text import clean, short_count
 from jobdash.domain.time import MINUTE, short_span
+from jobdash.errors import ConfigError
 from jobdash.operations.job_lookup import Counts, Sort
 from jobdash.tui.context import UnderWay
 from jobdash.tui.render.columns import COLUMN_ORDERS, GAP, ColumnLayout
@@ -98,7 +99,7 @@ def _health(
     if health is not None and health.error is not None and under_way.waiting.get(name, 0) <= now:
         old = health.ok_at is not None and now - health.ok_at > MINUTE
         age = f" {symbols.dot} as of {short_span(now - (health.ok_at or 0))} ago" if old else ""
-        reason = health.error if whole else _short_reason(health.error)
+        reason = health.error if whole else _short_reason(health.error, health.error_kind)
         return Span(f"{symbols.bad} {clean(reason, _REASON_CELLS[0])}", "error"), age
     return _well(name, health, under_way, now, symbols), ""
 
@@ -115,9 +116,12 @@ def _well(name: str, health: AccountHealth | None, under_way: UnderWay, now: int
     return Span(symbols.ok, "success")
 
 
-def _short_reason(error: str) -> str:
-    """Return why an account failed, without the details, but for those of a key that may well be right."""
-    return error if error.startswith("key rejected") else error.partition(": ")[0]
+def _short_reason(error: str, kind: str | None) -> str:
+    """Return why an account failed, without the details, but for those of a key that may well be right, and
+    of a mistake in the settings.
+    """
+    whole = error.startswith("key rejected") or kind == ConfigError.__name__
+    return error if whole else error.partition(": ")[0]
 
 
 def attention_spans(number: int, key: str, symbols: Symbols, room: int) -> list[Span]:

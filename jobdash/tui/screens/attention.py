@@ -273,6 +273,7 @@ class AttentionScreen(LineScreen):
             self.app.push_screen(ask, answered)
 
     async def _review(self, seen: Sequence[_Found]) -> None:
+        self.model.dismiss(seen)
         try:
             await self.app.with_store(lambda store: set_reviewed(seen, store))
         except StoreError as error:

@@ -117,7 +117,7 @@ def doctor_lines(
             for place, (file, who, mode) in enumerate(file_owners(config.database))
         ),
         ("settings", f"{clean(str(config.path))}{where}"),
-        *(("warning", clean(warning)) for warning in config.warnings),
+        *(("warning", clean(warning)) for warning in (*config.warnings, *config.half_set)),
     ]
     if store.unknown_words:
         words = ", ".join(clean(word, 40) for word in store.unknown_words)

@@ -18,6 +18,7 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
+from jobdash.operations.attention import unusable_health
 from jobdash.operations.ended_jobs import SCRIPTS, EndedJobs
 from jobdash.tui.commands import BY_ID, Footer, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
@@ -55,13 +56,14 @@ class MainScreen(ActionScreen):
         self._keys = Line(id="keys")
         self._schema = context.browser.schema_version()
         self._ended = EndedJobs(context.browser, SCRIPTS)
-        self.attention = AttentionModel(context.open_browser, context.config.account_names, context.clock)
+        self.attention = AttentionModel(context.open_browser, context.config, context.clock)
         self._attention_shown = 0
         self._replaced = False
         self._width = 0
         self._footer = Footer(context)
         self._background = JobBackground(context.browser)
         self._health: dict[str, AccountHealth] = {}
+        self._unusable = unusable_health(context.config.unusable)
         self._keys_drawn: tuple[tuple[header_footer.KeyHint, ...], int] = ((), 0)
         self._ages_at = 0.0
         self._tick: asyncio.TimerHandle | None = None
@@ -201,8 +203,9 @@ class MainScreen(ActionScreen):
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         right = [*header_footer.attention_spans(len(self.attention.found), key, symbols, room), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
-        health = self._health = {account.name: account for account in context.browser.accounts()}
-        names = [account.name for account in context.config.accounts]
+        asked = {account.name: account for account in context.browser.accounts()}
+        health = self._health = asked | self._unusable
+        names = [*(account.name for account in context.config.accounts), *self._unusable]
         left += header_footer.account_spans(
             names, health, context.under_way, now, symbols, room, context.read_only
         )
@@ -238,7 +241,8 @@ class MainScreen(ActionScreen):
             self._story.put(job_story.family_story_spans(family, key, self._width, symbols))
         else:
             errors, relatives = self._background.of(row)
-            configured = row.account in self.context.config.account_names
+            config = self.context.config
+            configured = row.account in config.account_names or row.account in config.configured
             spans = job_story.title_spans(row, self._width, now, symbols, configured=configured)
             self._title.put(spans)
             health = self._health.get(row.account) if row.unfinished else None

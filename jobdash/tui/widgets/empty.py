@@ -47,10 +47,11 @@ def empty_store_words(
     config: Config, health: Mapping[str, AccountHealth], found: Mapping[str, int], read_only: str | None
 ) -> Words:
     """Return the text for a store without any job: no account, none that works, a first sync, or no batch."""
-    names = [account.name for account in config.accounts]
+    wrong = {account.name: account.reason for account in config.unusable}
+    names = [*(account.name for account in config.accounts), *wrong]
     if not names:
         return _no_account(config)
-    failing = {name: error for name in names if name in health and (error := health[name].error)}
+    failing = {name: error for name in names if name in health and (error := health[name].error)} | wrong
     if len(failing) == len(names):
         return "No account could be asked", [
             "",
@@ -76,6 +77,7 @@ def _no_account(config: Config) -> Words:
         f"export {first}=…",
         f"or {', '.join(others)}",
         "then start jobdash again",
+        *(("", *config.half_set) if config.half_set else ()),
         "",
         "or try   jobdash demo   ·   what is missing:   jobdash doctor",
         "",
