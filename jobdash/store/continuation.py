@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
-from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.base import Connection
 from jobdash.store.lease_transitions import has_worker
 from jobdash.store.owner import Owner
 from jobdash.store.sanitize import distinct
@@ -132,7 +132,7 @@ class CannotResumeError(ValueError):
 
 
 def choose(
-    connection: sqlite.Connection, request: ResumeRequest, now: int, agreeing: dict[int, bool]
+    connection: Connection, request: ResumeRequest, now: int, agreeing: dict[int, bool]
 ) -> Continuation:
     """Return the job that a run continues, or why it makes a new one.
 
@@ -165,7 +165,7 @@ def choose(
 
 
 def _hidden(
-    connection: sqlite.Connection,
+    connection: Connection,
     request: ResumeRequest,
     front: ResumeCandidate,
     now: int,
@@ -281,7 +281,7 @@ def _difference(theirs: WorkIdentity | None, request: ResumeRequest) -> str:
     return f"it was loop {theirs.turn + 1} of its kind in its run, and this is loop {mine.turn + 1}"
 
 
-def agrees(connection: sqlite.Connection, job_id: int, keys: Iterable[str]) -> bool:
+def agrees(connection: Connection, job_id: int, keys: Iterable[str]) -> bool:
     """Whether at least half of a job's known keys, or of a sample of them, are among ``keys``.
 
     A job without known keys agrees with all. Stops reading ``keys`` as soon as it is sure.
@@ -299,7 +299,7 @@ def agrees(connection: sqlite.Connection, job_id: int, keys: Iterable[str]) -> b
     return False
 
 
-def _named(connection: sqlite.Connection, request: ResumeRequest, now: int) -> ResumeCandidate:
+def _named(connection: Connection, request: ResumeRequest, now: int) -> ResumeCandidate:
     """Return the job that ``resume`` names by its id or a prefix of it. Raises `CannotResumeError`."""
     prefix = request.resume.lower()
     if len(prefix) < SHORTEST_PREFIX or not (prefix.isascii() and prefix.isalnum()):
@@ -327,13 +327,13 @@ def _named(connection: sqlite.Connection, request: ResumeRequest, now: int) -> R
     return job
 
 
-def started_for(connection: sqlite.Connection, public_id: str, name: str) -> ResumeCandidate | None:
+def started_for(connection: Connection, public_id: str, name: str) -> ResumeCandidate | None:
     """Return the job that the dashboard started a script for, if it has this name."""
     row = connection.execute(_STARTED_FOR, (public_id, distinct(name))).fetchone()
     return None if row is None else ResumeCandidate(*row)
 
 
-def _by_name(connection: sqlite.Connection, name: str) -> Iterator[ResumeCandidate]:
+def _by_name(connection: Connection, name: str) -> Iterator[ResumeCandidate]:
     """Yield the jobs of a name, removed ones too, newest first; reads no more of them than are wanted."""
     kept = distinct(name)
     # Each half of the index on (shown, name_key) has them in this order; both at once would be sorted first.
@@ -345,7 +345,7 @@ def _by_name(connection: sqlite.Connection, name: str) -> Iterator[ResumeCandida
             half.close()
 
 
-def _same_work(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:
+def _same_work(connection: Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of this name and work, removed or not.
 
     One query: a loop inside each of thousands of items has as many jobs of one name.
@@ -361,7 +361,7 @@ def _same_work(connection: sqlite.Connection, request: ResumeRequest) -> ResumeC
     return None if newest is None else ResumeCandidate(*newest)
 
 
-def _retried(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:
+def _retried(connection: Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of this name and work that waits for a run since it was retried."""
     assert request.work is not None
     kept, pattern = distinct(request.name), request.work.loop_pattern()
@@ -369,7 +369,7 @@ def _retried(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCan
     return None if row is None else ResumeCandidate(*row)
 
 
-def _of_another_line(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:
+def _of_another_line(connection: Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of the same unnamed loop, whose line has moved since."""
     assert request.work is not None
     stem, _, _ = distinct(request.name).rpartition(":")
@@ -381,7 +381,7 @@ def _of_another_line(connection: sqlite.Connection, request: ResumeRequest) -> R
     return None
 
 
-def is_held(connection: sqlite.Connection, job: ResumeCandidate | None, now: int) -> bool:
+def is_held(connection: Connection, job: ResumeCandidate | None, now: int) -> bool:
     """Whether a living worker holds a job; False for None."""
     return (
         job is not None

@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jobdash.store.dialects import sqlite
+from jobdash.store.dialects import base
+from jobdash.store.dialects.base import Connection, transaction
 from jobdash.store.owner import Owner
 
 HELD = "id = ? AND fence = ? AND status IN ('in_progress', 'cancelling')"
@@ -117,9 +118,7 @@ class LeaseRefused(Exception):
         self.cancelled = cancelled
 
 
-def add_event(
-    connection: sqlite.Connection, job_id: int, actor: str, action: str, result: str, detail: str
-) -> None:
+def add_event(connection: Connection, job_id: int, actor: str, action: str, result: str, detail: str) -> None:
     """Append a line to the log, on an open transaction."""
     connection.execute(_EVENT, (actor, action, result, detail, job_id))
 
@@ -131,10 +130,10 @@ def pid_of(owner: str | None) -> int | None:
 
 
 def fail_left_loop(
-    connection: sqlite.Connection, job_id: int, fence: int, actor: str, ended: str, done: int
+    connection: Connection, job_id: int, fence: int, actor: str, ended: str, done: int
 ) -> bool:
     """Let a loop that was left have failed after ``done`` items; False when the job was changed since."""
-    with sqlite.transaction(connection):
+    with transaction(connection):
         if not connection.execute(_FAIL_LEFT, (ended, job_id, fence, done)).fetchall():
             return False
         connection.execute(_END_ATTEMPT, (ended, job_id, fence))
@@ -145,12 +144,12 @@ def fail_left_loop(
 class Lease:
     """The writes of a worker to the job that it has claimed.
 
-    Every method is one transaction and raises `LeaseRefused` when the lease is lost, and `sqlite.Error`. Not
+    Every method is one transaction and raises `LeaseRefused` when the lease is lost, and `StoreError`. Not
     for two threads at once.
     """
 
     def __init__(
-        self, connection: sqlite.Connection, job_id: int, fence: int, attempt: int, lease_ms: int, actor: str
+        self, connection: Connection, job_id: int, fence: int, attempt: int, lease_ms: int, actor: str
     ) -> None:
         self._connection = connection
         self._job_id = job_id
@@ -173,16 +172,16 @@ class Lease:
         """
         connection = self._connection
         try:
-            sqlite.begin(connection)
+            base.begin(connection)
             succeeded, failed = self._difference(outcomes)
             status = self._add(succeeded, failed)
             if status is None:
-                sqlite.roll_back(connection)
+                base.roll_back(connection)
             else:
                 self._upsert(outcomes)
-                sqlite.commit(connection)
+                base.commit(connection)
         except BaseException:
-            sqlite.roll_back(connection)
+            base.roll_back(connection)
             raise
         return self._or_refused(status)
 
@@ -232,7 +231,7 @@ class Lease:
     def expect(self, keys: Sequence[str]) -> None:
         """Write unknown items as unprocessed, in several transactions."""
         for start in range(0, len(keys), MOST_ROWS):
-            with sqlite.transaction(self._connection):
+            with transaction(self._connection):
                 held = self._status_of(_RENEW, (self._lease_ms, self._job_id, self._fence))
                 if held is not None:
                     rows = [(self._job_id, key, self._attempt) for key in keys[start : start + MOST_ROWS]]
@@ -242,19 +241,19 @@ class Lease:
     def count_total(self) -> int:
         """Set the job's total to the number of its items, and return it."""
         self._room = 0
-        with sqlite.transaction(self._connection):
+        with transaction(self._connection):
             found = self._status_of(_COUNT_TOTAL, (self._lease_ms, self._job_id, self._fence))
         return int(self._or_refused(found))
 
     def set_total(self, total: int) -> None:
         """Set the job's total."""
         self._room = 0
-        with sqlite.transaction(self._connection):
+        with transaction(self._connection):
             found = self._status_of(_SET_TOTAL, (total, self._job_id, self._fence))
         self._or_refused(found)
 
     def item_states(self, keys: Sequence[str]) -> dict[str, ItemState]:
-        """Return the states of items that are stored, by key; at most `sqlite.MAX_PARAMETERS` of them."""
+        """Return the states of items that are stored, by key; at most `MAX_PARAMETERS` of them."""
         if not keys:
             return {}
         # With so many keys in an IN, SQLite would rather read all items of the job.
@@ -267,7 +266,7 @@ class Lease:
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has written to the store; takes 3 µs."""
-        return sqlite.data_version(self._connection)
+        return self._connection.data_version()
 
     def status(self) -> str:
         """Return the job's status as long as it is this worker's."""
@@ -276,7 +275,7 @@ class Lease:
 
     def request_cancel(self, reason: str) -> None:
         """Request the cancel of the own job, so that it is shown; nothing if one is requested already."""
-        with sqlite.transaction(self._connection):
+        with transaction(self._connection):
             if self._status_of(_REQUEST_CANCEL, (reason, self._job_id, self._fence)) is not None:
                 add_event(self._connection, self._job_id, self._actor, "cancel", "done", reason)
         self.status()
@@ -286,7 +285,7 @@ class Lease:
 
         ``ended`` is how it ended, in one sentence; ``cancel`` is the reason of a cancel of one's own.
         """
-        with sqlite.transaction(self._connection):
+        with transaction(self._connection):
             found = self._status_of(_FINISH, (status, error, cancel, self._job_id, self._fence))
             if found is not None:
                 self._connection.execute(_END_ATTEMPT, (ended, self._job_id, self._fence))
@@ -295,14 +294,14 @@ class Lease:
 
     def set_busy_timeout(self, ms: int) -> None:
         """Set how long a statement waits for other writers."""
-        sqlite.set_busy_timeout(self._connection, ms)
+        self._connection.set_busy_timeout(ms)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
     def _written(self, statement: str, values: tuple[object, ...]) -> str:
-        with sqlite.transaction(self._connection):
+        with transaction(self._connection):
             status = self._status_of(statement, values)
         return self._or_refused(status)
 

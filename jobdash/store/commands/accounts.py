@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobdash.store.dialects.sqlite import Connection
+from jobdash.store.dialects.base import Connection
 from jobdash.store.sanitize import stored_error
 from jobdash.store.statements import statement
 from jobdash.store.unit_of_work import UnitOfWork

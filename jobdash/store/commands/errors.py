@@ -10,7 +10,7 @@ from typing import Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import FailedRequest, RemoteJob
 from jobdash.store.commands.base import JobWrites
-from jobdash.store.dialects.sqlite import chunks
+from jobdash.store.dialects.base import chunks
 from jobdash.store.merge import changed_columns, error_entries
 from jobdash.store.sanitize import as_json, distinct, stored, stored_error
 from jobdash.store.statements import statement

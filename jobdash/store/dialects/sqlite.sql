@@ -44,7 +44,7 @@ SELECT job.id, job.remote_id FROM job WHERE job.id > :last ORDER BY job.id;
 INSERT INTO job (public_id, provider, account, origin, remote_id, submit_key, name, remote_status, raw_status, cancel_requested_at, cancel_reason, verdict, verdict_at, verdict_reason, model, endpoint, total, succeeded, failed, cancelled, expired, error, errors, usage, files, remote_metadata, created_at, started_at, finished_at, expires_at, seen_at, not_found_at, gone_at, removed_at, removing, left_behind, parent_id, superseded_by, owner, last_owner, lease_until, done_before, fetched_at, results_folder, results_ok, results_error, results_cut_off, results_missing, input_tokens, output_tokens, results_expire_at, cached_tokens, cost, cost_is_upper_bound, cost_stale, family, estimated_tokens, queued, kept_succeeded, kept_failed, updated_at) VALUES (:public_id, :provider, :account, :origin, :remote_id, :submit_key, :name, :remote_status, :raw_status, :cancel_requested_at, :cancel_reason, :verdict, :verdict_at, :verdict_reason, :model, :endpoint, :total, :succeeded, :failed, :cancelled, :expired, :error, :errors, :usage, :files, :remote_metadata, :created_at, :started_at, :finished_at, :expires_at, :seen_at, :not_found_at, :gone_at, :removed_at, :removing, :left_behind, :parent_id, :superseded_by, :owner, :last_owner, :lease_until, :done_before, :fetched_at, :results_folder, :results_ok, :results_error, :results_cut_off, :results_missing, :input_tokens, :output_tokens, :results_expire_at, :cached_tokens, :cost, :cost_is_upper_bound, :cost_stale, :family, :estimated_tokens, :queued, :kept_succeeded, :kept_failed, :updated_at);
 
 -- insert_submitted_job
-INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_status, raw_status, model, endpoint, total, created_at, parent_id, kept_succeeded, kept_failed, family, estimated_tokens, queued) VALUES (:public_id, :provider, :account, :origin, :submit_key, :name, :remote_status, :raw_status, :model, :endpoint, :total, :created_at, :parent_id, :kept_succeeded, :kept_failed, :family, :estimated_tokens, :queued);
+INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_status, raw_status, model, endpoint, total, created_at, parent_id, kept_succeeded, kept_failed, family, estimated_tokens, queued) VALUES (:public_id, :provider, :account, :origin, :submit_key, :name, :remote_status, :raw_status, :model, :endpoint, :total, :created_at, :parent_id, :kept_succeeded, :kept_failed, :family, :estimated_tokens, :queued) RETURNING id;
 
 -- superseded_by
 SELECT job.superseded_by FROM job WHERE job.id = :job_key;
@@ -107,7 +107,7 @@ SELECT intent.target FROM intent WHERE intent.id = :intent_key AND intent.closed
 UPDATE intent SET deadline=:later, target=:step WHERE intent.id = :intent_key AND intent.closed_at IS NULL;
 
 -- insert_intent
-INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline, earlier_cancel_requested_at, target, choices, bulk) VALUES (:kind, :account, :job_id, :owner, :actor, :opened_at, :deadline, :earlier_cancel_requested_at, :target, :choices, :bulk);
+INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline, earlier_cancel_requested_at, target, choices, bulk) VALUES (:kind, :account, :job_id, :owner, :actor, :opened_at, :deadline, :earlier_cancel_requested_at, :target, :choices, :bulk) RETURNING id;
 
 -- open_intent
 SELECT intent.id FROM intent WHERE intent.id = :intent_key AND intent.closed_at IS NULL;

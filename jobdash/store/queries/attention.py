@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.sort_orders import Listed, Scope
 
@@ -114,5 +113,4 @@ class AttentionReads(ReadConnection):
         return self._usual[1]
 
     def _version(self) -> int:
-        with sqlite.translated(self._path):
-            return sqlite.data_version(self._connection)
+        return self._connection.data_version()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
-from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.rows import ATTEMPT_COLUMNS, ITEM_COLUMNS, attempt_row, counts_by_outcome, item_rows
 
@@ -190,8 +189,7 @@ class ItemReads(ReadConnection):
         """Return the ids of local jobs whose cancel is requested and whose worker is gone."""
         from jobdash.store.lease_transitions import abandoned_cancels
 
-        with sqlite.translated(self._path):
-            return abandoned_cancels(self._connection, self._clock())
+        return abandoned_cancels(self._connection, self._clock())
 
     def leases(self, now: int) -> tuple[int, int]:
         """Return how many local jobs a worker holds at ``now`` (ms UTC), and how many have lost theirs."""

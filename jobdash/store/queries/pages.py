@@ -9,7 +9,7 @@ from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS, job_row
 from jobdash.store.sort_orders import KeysetWalk, Scope, Sort, SortKey, key_of, merged, walks

@@ -145,7 +145,7 @@ _JOBS: dict[str, ClauseElement] = {
     .where(_job.c.id > bindparam("last"))
     .order_by(_job.c.id),
     "insert_listed_job": _insert(_job, [*_loaded, "updated_at"]),
-    "insert_submitted_job": _insert(_job, _submitted),
+    "insert_submitted_job": _insert(_job, _submitted).returning(column("id")),
     "superseded_by": select(_job.c.superseded_by).where(_this_job),
     "parent_of_job": select(_job.c.parent_id).where(_this_job),
     "unset_superseded": update(_job)
@@ -239,7 +239,7 @@ _rival_unfinished = UNFINISHED_REMOTELY.replace("remote_status", "rival.remote_s
 _INTENTS: dict[str, ClauseElement] = {
     "insert_intent": _insert(
         _intents, [name for name in _given(_intents) if name not in {"closed_at", "result"}]
-    ),
+    ).returning(column("id")),
     "open_intent": select(_intents.c.id).where(_this_intent, _open),
     "closed_intent": select(*_columns).where(_this_intent, _intents.c.closed_at.is_not(None)),
     "close_intent": update(_intents)
