@@ -20,7 +20,7 @@ from jobdash.store.continuation import (
     is_held,
     started_for,
 )
-from jobdash.store.dialects.base import Connection, transaction
+from jobdash.store.dialects.base import Connection, greater, transaction
 from jobdash.store.lease_transitions import (
     abandoned_cancels,
     cancel,
@@ -40,21 +40,22 @@ _INSERT = (
 )
 _TAKEN = "SELECT 1 FROM job WHERE public_id = ?"
 _CLAIM = (
-    "UPDATE job SET remote_status = 'in_progress', raw_status = 'in_progress', owner = ?, fence = fence + 1,"
-    " lease_until = now_ms() + ?, started_at = now_ms(), finished_at = NULL, {counts}"
-    " remote_metadata = coalesce(?, remote_metadata)"
-    " WHERE id = ? AND removed_at IS NULL AND status = 'pending'"
+    "UPDATE job SET remote_status = 'in_progress', raw_status = 'in_progress', owner = :owner,"
+    " fence = fence + 1, lease_until = now_ms() + :lease, started_at = now_ms(), finished_at = NULL, {counts}"
+    " remote_metadata = coalesce(:metadata, remote_metadata)"
+    " WHERE id = :id AND removed_at IS NULL AND status = 'pending'"
     " RETURNING fence, attempt, succeeded, failed, total"
 )
+_KNOWN = "(SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = job.id)"
 _CLAIM_KEYED = _CLAIM.format(
     counts=(
         " succeeded = coalesce(succeeded, 0), failed = coalesce(failed, 0),"
         " done_before = coalesce(succeeded, 0) + coalesce(failed, 0),"
         # What was recorded before counts too: this run may have fewer items than an earlier one.
-        " total = max(?, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = job.id)),"
+        f" total = {greater(':total', _KNOWN)},"
     )
 )
-_CLAIM_COUNTING = _CLAIM.format(counts=" succeeded = 0, failed = 0, done_before = 0, total = ?,")
+_CLAIM_COUNTING = _CLAIM.format(counts=" succeeded = 0, failed = 0, done_before = 0, total = :total,")
 _ATTEMPT = (
     "INSERT INTO attempt"
     " (job_id, fence, number, owner, actor, keyed, unit, argv, cwd, log_file, work, started_at)"
@@ -213,7 +214,8 @@ def _take(connection: Connection, want: ClaimRequest, choice: Continuation, now:
     job_id = _insert(connection, want, now) if choice.job is None else choice.job.id
     statement = _CLAIM_KEYED if want.keyed else _CLAIM_COUNTING
     owner = want.owner.encode()
-    values = (owner, want.lease_ms, want.total, want.stored_metadata, job_id)
+    values = {"owner": owner, "lease": want.lease_ms, "total": want.total, "id": job_id}
+    values["metadata"] = want.stored_metadata
     ((fence, attempt, succeeded, failed, total),) = connection.execute(statement, values).fetchall()
     connection.execute(
         _ATTEMPT,
@@ -223,7 +225,7 @@ def _take(connection: Connection, want: ClaimRequest, choice: Continuation, now:
             attempt,
             owner,
             stored(want.actor),
-            want.keyed,
+            int(want.keyed),
             stored(want.unit),
             _kept_argv(want.argv),
             want.cwd,

@@ -107,7 +107,8 @@ def reset_errors(connection: Connection, job_id: int, now: int, most: int) -> in
         [(now, job_id, seq) for (seq,) in found],
     )
     connection.execute(
-        "UPDATE job SET failed = max(0, coalesce(failed, 0) - ?) WHERE id = ?", (len(found), job_id)
+        "UPDATE job SET failed = CASE WHEN failed > ? THEN failed - ? ELSE 0 END WHERE id = ?",
+        (len(found), len(found), job_id),
     )
     return len(found)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobdash.store.dialects import base
-from jobdash.store.dialects.base import Connection, transaction
+from jobdash.store.dialects.base import Connection, Values, greater, transaction
 from jobdash.store.owner import Owner
 
 HELD = "id = ? AND fence = ? AND status IN ('in_progress', 'cancelling')"
@@ -20,11 +20,10 @@ MOST_ROWS = 5_000
 """Items written in one transaction; other processes wait for its end."""
 
 _RENEW = f"UPDATE job SET lease_until = now_ms() + ? WHERE {HELD} RETURNING status"
+_DONE = "coalesce(succeeded, 0) + coalesce(failed, 0) + ?"
 _ADD = (
     "UPDATE job SET lease_until = now_ms() + ?, succeeded = coalesce(succeeded, 0) + ?,"
-    " failed = coalesce(failed, 0) + ?,"
-    # A scalar max with NULL is NULL: an unknown total stays unknown.
-    " total = max(total, coalesce(succeeded, 0) + coalesce(failed, 0) + ?)"
+    f" failed = coalesce(failed, 0) + ?, total = {greater('total', _DONE)}"  # an unknown one stays unknown
     f" WHERE {HELD} RETURNING status, total, succeeded + failed"
 )
 # Of a column that is set, all indexes are written anew, whether it changes or not.
@@ -33,19 +32,19 @@ _ADD_SUCCEEDED = (
     f" WHERE {HELD} RETURNING status"
 )
 _SET_COUNTS = (
-    "UPDATE job SET lease_until = now_ms() + ?, succeeded = ?, failed = ?, total = max(total, ?)"
+    f"UPDATE job SET lease_until = now_ms() + ?, succeeded = ?, failed = ?, total = {greater('total', '?')}"
     f" WHERE {HELD} RETURNING status"
 )
 _UPSERT = (
     "INSERT INTO item (job_id, seq, key, outcome, attempt, detail, error_type, error, at)"
-    " VALUES (?1, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?1), ?2, ?3, ?4, ?5, ?6, ?7,"
+    " VALUES (?, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?), ?, ?, ?, ?, ?, ?,"
     " now_ms())"
     " ON CONFLICT (job_id, key) DO UPDATE SET outcome = excluded.outcome, attempt = excluded.attempt,"
     " detail = excluded.detail, error_type = excluded.error_type, error = excluded.error, at = excluded.at"
 )
 _EXPECT = (
     "INSERT INTO item (job_id, seq, key, outcome, attempt, at)"
-    " VALUES (?1, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?1), ?2, 'waiting', ?3,"
+    " VALUES (?, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?), ?, 'waiting', ?,"
     " now_ms()) ON CONFLICT (job_id, key) DO NOTHING"
 )
 _COUNT_TOTAL = (
@@ -61,17 +60,17 @@ _REQUEST_CANCEL = (
     " WHERE id = ? AND fence = ? AND status = 'in_progress' RETURNING status"
 )
 _FINISH = (
-    "UPDATE job SET remote_status = ?1, raw_status = ?1, finished_at = now_ms(), error = ?2,"
-    " cancel_requested_at = CASE WHEN ?3 IS NULL THEN cancel_requested_at"
+    "UPDATE job SET remote_status = :status, raw_status = :status, finished_at = now_ms(), error = :error,"
+    " cancel_requested_at = CASE WHEN CAST(:cancel AS TEXT) IS NULL THEN cancel_requested_at"
     " ELSE coalesce(cancel_requested_at, now_ms()) END,"
-    " cancel_reason = coalesce(cancel_reason, ?3),"
+    " cancel_reason = coalesce(cancel_reason, :cancel),"
     # A process that has given its job back must not be stopped for it: it may be at something else.
     " last_owner = NULL, owner = NULL, lease_until = NULL"
-    " WHERE id = ?4 AND fence = ?5 AND status IN ('in_progress', 'cancelling') RETURNING status"
+    " WHERE id = :id AND fence = :fence AND status IN ('in_progress', 'cancelling') RETURNING status"
 )
 _FAIL_LEFT = (
-    "UPDATE job SET remote_status = 'failed', raw_status = 'failed', error = ?1, succeeded = ?4"
-    " WHERE id = ?2 AND fence = ?3 AND status IN ('cancelled', 'completed') AND cancel_requested_at IS NULL"
+    "UPDATE job SET remote_status = 'failed', raw_status = 'failed', error = ?, succeeded = ?"
+    " WHERE id = ? AND fence = ? AND status IN ('cancelled', 'completed') AND cancel_requested_at IS NULL"
     " AND removed_at IS NULL RETURNING id"
 )
 _END_ATTEMPT = "UPDATE attempt SET ended_at = now_ms(), ended = ? WHERE job_id = ? AND fence = ?"
@@ -134,7 +133,7 @@ def fail_left_loop(
 ) -> bool:
     """Let a loop that was left have failed after ``done`` items; False when the job was changed since."""
     with transaction(connection):
-        if not connection.execute(_FAIL_LEFT, (ended, job_id, fence, done)).fetchall():
+        if not connection.execute(_FAIL_LEFT, (ended, done, job_id, fence)).fetchall():
             return False
         connection.execute(_END_ATTEMPT, (ended, job_id, fence))
         add_event(connection, job_id, actor, "end", "failed", ended)
@@ -206,7 +205,7 @@ class Lease:
         if not failed and self._room >= 0:
             return self._status_of(_ADD_SUCCEEDED, (self._lease_ms, succeeded, self._job_id, self._fence))
         rows = self._connection.execute(
-            _ADD, (self._lease_ms, succeeded, failed, change, self._job_id, self._fence)
+            _ADD, (self._lease_ms, succeeded, failed, change, change, self._job_id, self._fence)
         ).fetchall()
         if not rows:
             return None
@@ -216,12 +215,14 @@ class Lease:
 
     def _upsert(self, outcomes: Sequence[ItemWrite]) -> None:
         number = self._attempt
-        rows = [(self._job_id, key, what, number, *rest) for key, what, *rest in outcomes]
+        job = self._job_id
+        rows = [(job, job, key, what, number, *rest) for key, what, *rest in outcomes]
         self._connection.executemany(_UPSERT, rows)
 
     def write_counts(self, succeeded: int, failed: int) -> str:
         """Write the counts of a job without keys, and renew the lease; return the job's status."""
-        values = (self._lease_ms, succeeded, failed, succeeded + failed, self._job_id, self._fence)
+        done = succeeded + failed
+        values = (self._lease_ms, succeeded, failed, done, done, self._job_id, self._fence)
         return self._written(_SET_COUNTS, values)
 
     def renew(self) -> str:
@@ -234,8 +235,8 @@ class Lease:
             with transaction(self._connection):
                 held = self._status_of(_RENEW, (self._lease_ms, self._job_id, self._fence))
                 if held is not None:
-                    rows = [(self._job_id, key, self._attempt) for key in keys[start : start + MOST_ROWS]]
-                    self._connection.executemany(_EXPECT, rows)
+                    job, some = self._job_id, keys[start : start + MOST_ROWS]
+                    self._connection.executemany(_EXPECT, [(job, job, key, self._attempt) for key in some])
             self._or_refused(held)
 
     def count_total(self) -> int:
@@ -286,7 +287,8 @@ class Lease:
         ``ended`` is how it ended, in one sentence; ``cancel`` is the reason of a cancel of one's own.
         """
         with transaction(self._connection):
-            found = self._status_of(_FINISH, (status, error, cancel, self._job_id, self._fence))
+            place = {"id": self._job_id, "fence": self._fence}
+            found = self._status_of(_FINISH, {"status": status, "error": error, "cancel": cancel, **place})
             if found is not None:
                 self._connection.execute(_END_ATTEMPT, (ended, self._job_id, self._fence))
                 add_event(self._connection, self._job_id, self._actor, "end", status, ended)
@@ -305,7 +307,7 @@ class Lease:
             status = self._status_of(statement, values)
         return self._or_refused(status)
 
-    def _status_of(self, statement: str, values: tuple[object, ...]) -> str | None:
+    def _status_of(self, statement: str, values: Values) -> str | None:
         # All rows are fetched: a statement that is not at its end would hold up the commit.
         rows = self._connection.execute(statement, values).fetchall()
         return rows[0][0] if rows else None

@@ -9,7 +9,7 @@ from typing import Any, Self
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock, system_clock
 from jobdash.store.connections import connect_reader
-from jobdash.store.dialects.base import chunks, placeholders
+from jobdash.store.dialects.base import Values, chunks, placeholders
 from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.location import StoreLocation, beside
 from jobdash.store.rows import COLUMNS, job_row
@@ -62,13 +62,13 @@ class ReadConnection:
         """Stop the query that runs now, if one does: it raises `Interrupted`."""
         self._connection.interrupt()
 
-    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def _all(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, values).fetchall()
 
-    def _value(self, sql: str, values: Sequence[Any] = ()) -> Any:
+    def _value(self, sql: str, values: Values = ()) -> Any:
         return self._all(sql, values)[0][0]
 
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[JobRow]:
+    def _rows(self, sql: str, values: Values = ()) -> list[JobRow]:
         return [job_row(values) for values in self._all(sql, values)]
 
     def rows(self, ids: Sequence[int]) -> dict[int, JobRow]:

@@ -35,7 +35,7 @@ class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionRea
 
     def revision(self) -> int:
         """Return the revision of the last change of any job."""
-        return int(self._value("SELECT revision FROM meta"))
+        return int(self._value(f"SELECT {self._connection.dialect.revision}"))
 
     def schema_version(self) -> str:
         """Return the store's schema version, which changes when a newer jobdash upgrades the open store."""

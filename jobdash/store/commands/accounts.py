@@ -89,7 +89,7 @@ class AccountWrites(UnitOfWork):
                 error_kind=error_kind,
                 retry_after_until=retry_after_until,
                 discovered=discovered,
-                first_sync_done=first_sync_done,
+                first_sync_done=None if first_sync_done is None else int(first_sync_done),
             )
 
     def poll_now(self, account: str | None = None) -> None:

@@ -140,6 +140,11 @@ def roll_back(connection: Connection) -> None:
 # Statements
 
 
+def greater(one: str, other: str) -> str:
+    """Return the SQL of the greater of two numbers; it is NULL where ``one`` is."""
+    return f"CASE WHEN {one} < {other} THEN {other} ELSE {one} END"
+
+
 def placeholders(values: Sequence[object]) -> str:
     """Return as many ``?`` as there are values."""
     return ", ".join("?" * len(values))

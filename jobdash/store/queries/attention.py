@@ -24,7 +24,7 @@ _NOT_SENT_AGAIN = "superseded_by IS NULL"
 
 # Each part is one walk through an index, so that a million old jobs cost nothing.
 _CANDIDATES = " UNION ".join(
-    f"SELECT id FROM (SELECT id FROM job INDEXED BY {index} WHERE {where} LIMIT {_MOST})"
+    f"SELECT id FROM (SELECT id FROM job INDEXED BY {index} WHERE {where} LIMIT {_MOST}) AS arm"
     for index, where in (
         *(("job_tab_updated", f"tab = {tab.number} ORDER BY updated_at")
           for tab in (Tab.RUNNING, Tab.PENDING, Tab.CANCELLING)),
@@ -68,10 +68,11 @@ class AttentionReads(ReadConnection):
             self._found = key, self.attention_of(rows.values())
         return self._found[1]
 
-    def attention_version(self) -> tuple[int, int]:
+    def attention_version(self) -> tuple[object, int]:
         """Return what changes when a job does, or is looked at; by time alone it stays."""
-        ((revision, reviewed),) = self._all("SELECT revision, (SELECT max(at) FROM review) FROM meta")
-        return revision, reviewed or 0
+        stamp = self._connection.dialect.stamp
+        ((jobs, reviewed),) = self._all(f"SELECT {stamp}, (SELECT max(at) FROM review)")
+        return jobs, reviewed or 0
 
     def attention_of(self, rows: Iterable[JobRow]) -> dict[int, Attention]:
         """Return by id those of some jobs that need attention."""

@@ -117,13 +117,15 @@ class ItemReads(ReadConnection):
         from jobdash.domain.items import ItemErrorGroup, ItemErrors
 
         sql = (
-            "SELECT error_type, error, seq, key FROM item INDEXED BY item_outcome"
-            " WHERE job_id = ? AND outcome = 'error' ORDER BY seq"
+            "SELECT error_type, error, seq FROM item INDEXED BY item_outcome"
+            " WHERE job_id = :job AND outcome = 'error' ORDER BY seq LIMIT :most"
         )
         grouped = self._all(
-            f"SELECT error_type, error, count(*), min(seq), key FROM ({sql} LIMIT ?)"
-            " GROUP BY error_type, error ORDER BY count(*) DESC, min(seq)",
-            (job_id, most + 1),
+            "SELECT error_type, error, number, first,"
+            " (SELECT key FROM item WHERE job_id = :job AND seq = first)"
+            " FROM (SELECT error_type, error, count(*) AS number, min(seq) AS first"
+            f" FROM ({sql}) AS looked_at GROUP BY error_type, error) AS grouped ORDER BY number DESC, first",
+            {"job": job_id, "most": most + 1},
         )
         looked_at = sum(count for _, _, count, *_ in grouped)
         groups = tuple(ItemErrorGroup(*values) for values in grouped[:_MOST_GROUPS])
