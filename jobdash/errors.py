@@ -11,7 +11,11 @@ JobdashError                     a sentence for a person and an exit code for a 
 ├── StoreError                   the store cannot be used (6)
 │   ├── StoreTooNew              written by a newer jobdash; left untouched
 │   ├── StoreReadOnly            can be read, cannot be written
-│   └── StoreBusy                another program has been writing for long
+│   ├── StoreMissing             there is no store
+│   ├── StoreBusy                another program has been writing for long
+│   ├── StoreFull                its disk is full or out of order
+│   ├── StoreAway                its server does not answer now
+│   └── Interrupted              a query was stopped on purpose
 └── ProviderError                a provider refused, or did not answer (1)
     ├── AuthRejected             the key is missing, wrong or not allowed
     ├── SeesNone                 the key is good, and sees none of the jobs that are known
@@ -107,8 +111,24 @@ class StoreReadOnly(StoreError):
     """The store can be read but not written."""
 
 
+class StoreMissing(StoreError):
+    """There is no store."""
+
+
 class StoreBusy(StoreError):
     """Another program has been writing to the store for too long."""
+
+
+class StoreFull(StoreError):
+    """The disk of the store is full or out of order."""
+
+
+class StoreAway(StoreError):
+    """The server of the store does not answer; it may later."""
+
+
+class Interrupted(StoreError):
+    """The query was stopped."""
 
 
 class ProviderError(JobdashError):

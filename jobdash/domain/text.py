@@ -21,6 +21,12 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {
 }
 _MARKS_A_LETTER = 2
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+def ascii_lower(text: str) -> str:
+    """Return a text with its ASCII letters small, and no others: as the store's ``lower`` does."""
+    return text.translate(_ASCII_LOWER)
 
 
 def clean(text: str, limit: int = SCREEN_LIMIT) -> str:

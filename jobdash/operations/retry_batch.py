@@ -109,7 +109,7 @@ class _Retry:
         return self._outcome(family, selected, submitted)
 
     def _browser(self) -> Browser:
-        return Browser(self._work.store.path, self._work.clock)
+        return Browser(self._work.store.location, self._work.clock)
 
     def _family(self) -> Family:
         """Return the family as it is now; raises _NotRetried when it does not accept a retry any more."""

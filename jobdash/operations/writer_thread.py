@@ -16,6 +16,7 @@ from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.store.files import Identity, refuse_replaced, replaced
+from jobdash.store.location import StoreLocation, beside
 from jobdash.store.records import Actor
 from jobdash.store.unit_of_work import WriteResult
 from jobdash.store.writer import Writer
@@ -31,8 +32,13 @@ class StoreWriter(Protocol):
     """Writes, one at a time, in the order they are asked for."""
 
     @property
+    def location(self) -> StoreLocation:
+        """Where the store is."""
+        ...
+
+    @property
     def path(self) -> Path:
-        """The store's file."""
+        """The path of the store, beside which lies what belongs to its jobs; see `beside`."""
         ...
 
     async def write(self, method: WriteMethod[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -91,13 +97,13 @@ def _resolve(answers: list[tuple[_PendingWrite, WriteResult]]) -> None:
             asked.answer.set_result(done.value)
 
 
-def _opened(path: Path, clock: Clock, actor: Actor, same_as: Identity | None) -> Writer:
+def _opened(location: StoreLocation, clock: Clock, actor: Actor, same_as: Identity | None) -> Writer:
     if same_as is not None:
-        refuse_replaced(path, same_as)
-    writer = Writer(path, clock, actor)
+        refuse_replaced(location, same_as)
+    writer = Writer(location, clock, actor)
     if same_as not in {None, writer.identity}:
         writer.close()
-        raise replaced(path)
+        raise replaced(location)
     return writer
 
 
@@ -109,14 +115,14 @@ class WriterThread:
 
     def __init__(
         self,
-        path: Path,
+        location: StoreLocation,
         face: str = "cli",
         clock: Clock = system_clock,
         *,
         same_as: Identity | None = None,
     ) -> None:
         """``same_as`` is the file that was read so far: no other one is opened for writing."""
-        self._path = path
+        self._location = location
         self._same_as = same_as
         self._clock = clock
         self.actor = current_actor(face)
@@ -156,7 +162,7 @@ class WriterThread:
         self._loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
         with (
-            _opened(self._path, self._clock, self.actor, self._same_as) as writer,
+            _opened(self._location, self._clock, self.actor, self._same_as) as writer,
             contextlib.suppress(asyncio.CancelledError),
         ):
             self._writer = writer
@@ -182,9 +188,14 @@ class WriterThread:
             raise StoreError(_ENDING) from None
 
     @property
+    def location(self) -> StoreLocation:
+        """Where the store is."""
+        return self._location
+
+    @property
     def path(self) -> Path:
-        """The store's file."""
-        return self._path
+        """The path of the store, beside which lies what belongs to its jobs; see `beside`."""
+        return beside(self._location)
 
     async def write(self, method: WriteMethod[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method of the writer in the store's thread; calls that wait share a transaction."""

@@ -70,8 +70,7 @@ def open_for_worker(path: Path, notice: Notice = ignore) -> sqlite.Connection:
         create_store(path, notice)
     connection = sqlite.connect_worker(path, SCRIPT_OPTION)
     try:
-        with sqlite.translated(path, SCRIPT_OPTION):
-            _check_tables(path, connection)
+        _check_tables(path, connection)
     except BaseException:
         connection.close()
         raise
@@ -116,7 +115,7 @@ def read_only_reason(path: Path) -> str | None:
 
 def stored_version(path: Path) -> str:
     """Return the schema version of a store; writes nothing."""
-    with contextlib.closing(sqlite.connect_reader(path)) as connection, sqlite.translated(path):
+    with contextlib.closing(sqlite.connect_reader(path)) as connection:
         rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     if len(rows) != 1 or not str(rows[0][0]).isdecimal():
         raise StoreError(f"{path} is not a jobdash store: its version cannot be read.")
@@ -147,7 +146,7 @@ def create_store(path: Path, notice: Notice = ignore) -> None:
 def build_store(path: Path, script: str) -> None:
     """Make a file and run a script of DDL in it, in one transaction; close it as a WAL store."""
     new_file(path)
-    with contextlib.closing(sqlite.connect_file(path)) as connection, sqlite.translated(path):
+    with contextlib.closing(sqlite.connect_file(path)) as connection:
         connection.executescript(f"BEGIN;\n{script}\nCOMMIT;")
         sqlite.use_wal(connection)
 

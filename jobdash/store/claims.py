@@ -20,7 +20,7 @@ from jobdash.store.continuation import (
     is_held,
     started_for,
 )
-from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.base import Connection, greater, transaction
 from jobdash.store.lease_transitions import (
     abandoned_cancels,
     cancel,
@@ -36,25 +36,26 @@ from jobdash.store.work_identity import WorkIdentity
 _INSERT = (
     "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status,"
     " succeeded, failed, created_at, done_before)"
-    f" VALUES (?, '{LOCAL}', '{LOCAL}', ?, ?, 'pending', 'pending', 0, 0, ?, 0)"
+    f" VALUES (?, '{LOCAL}', '{LOCAL}', ?, ?, 'pending', 'pending', 0, 0, ?, 0) RETURNING id"
 )
 _TAKEN = "SELECT 1 FROM job WHERE public_id = ?"
 _CLAIM = (
-    "UPDATE job SET remote_status = 'in_progress', raw_status = 'in_progress', owner = ?, fence = fence + 1,"
-    " lease_until = now_ms() + ?, started_at = now_ms(), finished_at = NULL, {counts}"
-    " remote_metadata = coalesce(?, remote_metadata)"
-    " WHERE id = ? AND removed_at IS NULL AND status = 'pending'"
+    "UPDATE job SET remote_status = 'in_progress', raw_status = 'in_progress', owner = :owner,"
+    " fence = fence + 1, lease_until = now_ms() + :lease, started_at = now_ms(), finished_at = NULL, {counts}"
+    " remote_metadata = coalesce(:metadata, remote_metadata)"
+    " WHERE id = :id AND removed_at IS NULL AND status = 'pending'"
     " RETURNING fence, attempt, succeeded, failed, total"
 )
+_KNOWN = "(SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = job.id)"
 _CLAIM_KEYED = _CLAIM.format(
     counts=(
         " succeeded = coalesce(succeeded, 0), failed = coalesce(failed, 0),"
         " done_before = coalesce(succeeded, 0) + coalesce(failed, 0),"
         # What was recorded before counts too: this run may have fewer items than an earlier one.
-        " total = max(?, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = job.id)),"
+        f" total = {greater(':total', _KNOWN)},"
     )
 )
-_CLAIM_COUNTING = _CLAIM.format(counts=" succeeded = 0, failed = 0, done_before = 0, total = ?,")
+_CLAIM_COUNTING = _CLAIM.format(counts=" succeeded = 0, failed = 0, done_before = 0, total = :total,")
 _ATTEMPT = (
     "INSERT INTO attempt"
     " (job_id, fence, number, owner, actor, keyed, unit, argv, cwd, log_file, work, started_at)"
@@ -135,18 +136,18 @@ class Claim(NamedTuple):
     """None for a new job."""
 
 
-def claim(connection: sqlite.Connection, want: ClaimRequest) -> Claim:
+def claim(connection: Connection, want: ClaimRequest) -> Claim:
     """Continue the job of this run, or make a new one, and take its lease.
 
     A job with very many failed items is made ready in several transactions, each of which decides anew, so
     that no other writer waits long; in between it is pending. Keys are compared between two transactions: a
-    script's own ``key=`` may take long. Raises `sqlite.Error`, `LeaseRefused` when the job that this script
+    script's own ``key=`` may take long. Raises `StoreError`, `LeaseRefused` when the job that this script
     was started for is no longer available, and `CannotResumeError`.
     """
     agreeing: dict[int, bool] = {}
     resumed: ResumedWork | None = None
     while True:
-        with sqlite.transaction(connection):
+        with transaction(connection):
             (now,) = connection.execute("SELECT now_ms()").fetchone()
             _close_abandoned(connection, want.actor, now)
             choice = find_job(connection, want, now, agreeing)
@@ -161,7 +162,7 @@ def claim(connection: sqlite.Connection, want: ClaimRequest) -> Claim:
             agreeing[other] = agrees(connection, other, want.keys())
 
 
-def _close_abandoned(connection: sqlite.Connection, actor: str, now: int) -> None:
+def _close_abandoned(connection: Connection, actor: str, now: int) -> None:
     """End the jobs whose cancel is requested and whose worker is gone."""
     for job_id in abandoned_cancels(connection, now):
         end_attempts(connection, job_id, now, _WORKER_GONE)
@@ -169,9 +170,7 @@ def _close_abandoned(connection: sqlite.Connection, actor: str, now: int) -> Non
         add_event(connection, job_id, actor, "end", "cancelled", _WORKER_GONE)
 
 
-def find_job(
-    connection: sqlite.Connection, want: ClaimRequest, now: int, agreeing: dict[int, bool]
-) -> Continuation:
+def find_job(connection: Connection, want: ClaimRequest, now: int, agreeing: dict[int, bool]) -> Continuation:
     """Return the job to continue, or why there is none."""
     if want.public_id is not None:
         intended = started_for(connection, want.public_id, want.name)
@@ -187,14 +186,14 @@ def find_job(
     return choose(connection, request, now, agreeing)
 
 
-def _check_unchanged(connection: sqlite.Connection, job: ResumeCandidate, want: ClaimRequest) -> None:
+def _check_unchanged(connection: Connection, job: ResumeCandidate, want: ClaimRequest) -> None:
     """Raise `LeaseRefused` when the job was changed since this script was started for it."""
     assert want.fence is not None
     if job.removed_at is not None or job.status != "pending" or job.fence != want.fence:
         raise Lease(connection, job.id, want.fence, 0, want.lease_ms, want.actor).refusal()
 
 
-def _ready(connection: sqlite.Connection, found: ResumeCandidate, keyed: bool, now: int) -> bool:
+def _ready(connection: Connection, found: ResumeCandidate, keyed: bool, now: int) -> bool:
     """Make a job pending and its failed items unprocessed; False when that takes another transaction."""
     end_attempts(connection, found.id, now, _WORKER_GONE)
     if found.status != "pending":
@@ -202,20 +201,21 @@ def _ready(connection: sqlite.Connection, found: ResumeCandidate, keyed: bool, n
     return reset_errors(connection, found.id, now, MOST_ROWS) < MOST_ROWS
 
 
-def _insert(connection: sqlite.Connection, want: ClaimRequest, now: int) -> int:
+def _insert(connection: Connection, want: ClaimRequest, now: int) -> int:
     fresh = public_id()
     while connection.execute(_TAKEN, (fresh,)).fetchone():
         fresh = public_id()
-    made = connection.execute(_INSERT, (fresh, want.owner.machine, distinct(want.name), now))
-    assert made.lastrowid is not None
-    return made.lastrowid
+    values = (fresh, want.owner.machine, distinct(want.name), now)
+    ((job_id,),) = connection.execute(_INSERT, values).fetchall()
+    return int(job_id)
 
 
-def _take(connection: sqlite.Connection, want: ClaimRequest, choice: Continuation, now: int) -> Claim:
+def _take(connection: Connection, want: ClaimRequest, choice: Continuation, now: int) -> Claim:
     job_id = _insert(connection, want, now) if choice.job is None else choice.job.id
     statement = _CLAIM_KEYED if want.keyed else _CLAIM_COUNTING
     owner = want.owner.encode()
-    values = (owner, want.lease_ms, want.total, want.stored_metadata, job_id)
+    values = {"owner": owner, "lease": want.lease_ms, "total": want.total, "id": job_id}
+    values["metadata"] = want.stored_metadata
     ((fence, attempt, succeeded, failed, total),) = connection.execute(statement, values).fetchall()
     connection.execute(
         _ATTEMPT,
@@ -225,7 +225,7 @@ def _take(connection: sqlite.Connection, want: ClaimRequest, choice: Continuatio
             attempt,
             owner,
             stored(want.actor),
-            want.keyed,
+            int(want.keyed),
             stored(want.unit),
             _kept_argv(want.argv),
             want.cwd,

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
-from jobdash.store.dialects import sqlite
+from jobdash.domain.text import ascii_lower
+from jobdash.store.dialects.base import Connection
 from jobdash.store.lease_transitions import has_worker
 from jobdash.store.owner import Owner
 from jobdash.store.sanitize import distinct
@@ -35,32 +36,30 @@ _COLUMNS = (
     " last.keyed, last.owner, last.work FROM job LEFT JOIN attempt AS last ON last.job_id = job.id"
     " AND last.fence = (SELECT max(fence) FROM attempt WHERE job_id = job.id)"
 )
-_OF_NAME = f"{_COLUMNS} WHERE shown = ? AND name_key = lower(?) AND job.name = ? AND provider = '{LOCAL}'"
+_NAMED = f"name_key = :key AND job.name = :name AND provider = '{LOCAL}'"
+_OF_NAME = f"{_COLUMNS} WHERE shown = :shown AND {_NAMED}"
 _BY_NAME = f"{_OF_NAME} ORDER BY job.id DESC"
-_SAME_WORK = (
-    f"{_OF_NAME} AND substr(last.work, 1, length(?4)) = ?4 AND substr(last.work, -length(?5)) = ?5"
-    " ORDER BY job.id DESC LIMIT 1"
+_OF_WORK = (
+    "substr(last.work, 1, length(:head)) = :head"
+    " AND substr(last.work, length(last.work) - length(:tail) + 1) = :tail"
 )
+_SAME_WORK = f"{_OF_NAME} AND {_OF_WORK} ORDER BY job.id DESC LIMIT 1"
 _RETRIED = (
-    f"{_COLUMNS} WHERE tab = {Tab.PENDING.number} AND name_key = lower(?) AND job.name = ?"
-    f" AND provider = '{LOCAL}' AND substr(last.work, 1, length(?3)) = ?3"
-    " AND substr(last.work, -length(?4)) = ?4 ORDER BY job.id DESC LIMIT 1"
+    f"{_COLUMNS} WHERE tab = {Tab.PENDING.number} AND {_NAMED} AND {_OF_WORK} ORDER BY job.id DESC LIMIT 1"
 )
 _BY_ID = f"{_COLUMNS} WHERE public_id >= ? AND public_id < ? AND provider = '{LOCAL}' LIMIT 2"
 _STARTED_FOR = f"{_COLUMNS} WHERE public_id = ? AND job.name = ? AND provider = '{LOCAL}'"
 _OF_A_LOOP = (
-    f"{_COLUMNS} WHERE shown = 1 AND name_key >= lower(?1) AND name_key < lower(?2) AND provider = '{LOCAL}'"
+    f"{_COLUMNS} WHERE shown = 1 AND name_key >= ? AND name_key < ? AND provider = '{LOCAL}'"
     f" ORDER BY job.id DESC LIMIT {_OTHER_LINES}"
 )
 _OLDER_LEFT = (
-    f"{_COLUMNS} WHERE tab IN ({', '.join(str(tab.number) for tab in _LEFT_TABS)}) AND name_key = lower(?1)"
-    f" AND job.name = ?1 AND provider = '{LOCAL}' AND job.id < ?2 AND last.keyed"
+    f"{_COLUMNS} WHERE tab IN ({', '.join(str(tab.number) for tab in _LEFT_TABS)}) AND {_NAMED}"
+    " AND job.id < :before AND last.keyed <> 0"
     f" ORDER BY job.id DESC LIMIT {_OLDER}"
 )
-_KEYS = (
-    "SELECT key FROM item WHERE job_id = ?1"
-    " AND seq % max(1, (SELECT max(seq) + 1 FROM item WHERE job_id = ?1) / ?2) = 0"
-)
+_NUMBER = "SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?"
+_KEYS = "SELECT key FROM item WHERE job_id = ? AND seq % ? = 0"
 
 
 class ResumeCandidate(NamedTuple):
@@ -132,7 +131,7 @@ class CannotResumeError(ValueError):
 
 
 def choose(
-    connection: sqlite.Connection, request: ResumeRequest, now: int, agreeing: dict[int, bool]
+    connection: Connection, request: ResumeRequest, now: int, agreeing: dict[int, bool]
 ) -> Continuation:
     """Return the job that a run continues, or why it makes a new one.
 
@@ -165,7 +164,7 @@ def choose(
 
 
 def _hidden(
-    connection: sqlite.Connection,
+    connection: Connection,
     request: ResumeRequest,
     front: ResumeCandidate,
     now: int,
@@ -178,7 +177,7 @@ def _hidden(
     if not request.keyed or request.keys is None or agreeing.get(front.id):
         return None
     root = None if request.work is None else request.work.root
-    for row in connection.execute(_OLDER_LEFT, (distinct(request.name), front.id)).fetchall():
+    for row in connection.execute(_OLDER_LEFT, {**_named_so(request.name), "before": front.id}).fetchall():
         older = ResumeCandidate(*row)
         work = WorkIdentity.decode(older.work)
         if is_held(connection, older, now) or (work is not None and work.root == root):
@@ -281,12 +280,13 @@ def _difference(theirs: WorkIdentity | None, request: ResumeRequest) -> str:
     return f"it was loop {theirs.turn + 1} of its kind in its run, and this is loop {mine.turn + 1}"
 
 
-def agrees(connection: sqlite.Connection, job_id: int, keys: Iterable[str]) -> bool:
+def agrees(connection: Connection, job_id: int, keys: Iterable[str]) -> bool:
     """Whether at least half of a job's known keys, or of a sample of them, are among ``keys``.
 
     A job without known keys agrees with all. Stops reading ``keys`` as soon as it is sure.
     """
-    known = {key for (key,) in connection.execute(_KEYS, (job_id, _SAMPLE))}
+    (number,) = connection.execute(_NUMBER, (job_id,)).fetchone()
+    known = {key for (key,) in connection.execute(_KEYS, (job_id, max(1, number // _SAMPLE)))}
     wanted = (len(known) + 1) // 2
     if not wanted:
         return True
@@ -299,7 +299,7 @@ def agrees(connection: sqlite.Connection, job_id: int, keys: Iterable[str]) -> b
     return False
 
 
-def _named(connection: sqlite.Connection, request: ResumeRequest, now: int) -> ResumeCandidate:
+def _named(connection: Connection, request: ResumeRequest, now: int) -> ResumeCandidate:
     """Return the job that ``resume`` names by its id or a prefix of it. Raises `CannotResumeError`."""
     prefix = request.resume.lower()
     if len(prefix) < SHORTEST_PREFIX or not (prefix.isascii() and prefix.isalnum()):
@@ -327,17 +327,27 @@ def _named(connection: sqlite.Connection, request: ResumeRequest, now: int) -> R
     return job
 
 
-def started_for(connection: sqlite.Connection, public_id: str, name: str) -> ResumeCandidate | None:
+def started_for(connection: Connection, public_id: str, name: str) -> ResumeCandidate | None:
     """Return the job that the dashboard started a script for, if it has this name."""
     row = connection.execute(_STARTED_FOR, (public_id, distinct(name))).fetchone()
     return None if row is None else ResumeCandidate(*row)
 
 
-def _by_name(connection: sqlite.Connection, name: str) -> Iterator[ResumeCandidate]:
-    """Yield the jobs of a name, removed ones too, newest first; reads no more of them than are wanted."""
+def _named_so(name: str) -> dict[str, object]:
+    """Return the values of `_NAMED`: the name, and as the column ``name_key`` has it."""
     kept = distinct(name)
+    return {"name": kept, "key": ascii_lower(kept)}
+
+
+def _of_work(name: str, work: WorkIdentity) -> dict[str, object]:
+    head, tail = work.loop_pattern()
+    return {**_named_so(name), "head": head, "tail": tail}
+
+
+def _by_name(connection: Connection, name: str) -> Iterator[ResumeCandidate]:
+    """Yield the jobs of a name, removed ones too, newest first; reads no more of them than are wanted."""
     # Each half of the index on (shown, name_key) has them in this order; both at once would be sorted first.
-    halves = [connection.execute(_BY_NAME, (shown, kept, kept)) for shown in (1, 0)]
+    halves = [connection.execute(_BY_NAME, {**_named_so(name), "shown": shown}) for shown in (1, 0)]
     try:
         yield from map(ResumeCandidate._make, merge(*halves, key=lambda row: -row[0]))
     finally:
@@ -345,34 +355,34 @@ def _by_name(connection: sqlite.Connection, name: str) -> Iterator[ResumeCandida
             half.close()
 
 
-def _same_work(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:
+def _same_work(connection: Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of this name and work, removed or not.
 
     One query: a loop inside each of thousands of items has as many jobs of one name.
     """
     assert request.work is not None
-    kept, pattern = distinct(request.name), request.work.loop_pattern()
+    values = _of_work(request.name, request.work)
     found = (
         row
         for shown in (1, 0)
-        for row in connection.execute(_SAME_WORK, (shown, kept, kept, *pattern)).fetchall()
+        for row in connection.execute(_SAME_WORK, {**values, "shown": shown}).fetchall()
     )
     newest = max(found, default=None)
     return None if newest is None else ResumeCandidate(*newest)
 
 
-def _retried(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:
+def _retried(connection: Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of this name and work that waits for a run since it was retried."""
     assert request.work is not None
-    kept, pattern = distinct(request.name), request.work.loop_pattern()
-    row = connection.execute(_RETRIED, (kept, kept, *pattern)).fetchone()
+    row = connection.execute(_RETRIED, _of_work(request.name, request.work)).fetchone()
     return None if row is None else ResumeCandidate(*row)
 
 
-def _of_another_line(connection: sqlite.Connection, request: ResumeRequest) -> ResumeCandidate | None:
+def _of_another_line(connection: Connection, request: ResumeRequest) -> ResumeCandidate | None:
     """Return the newest job of the same unnamed loop, whose line has moved since."""
     assert request.work is not None
     stem, _, _ = distinct(request.name).rpartition(":")
+    stem = ascii_lower(stem)
     for row in connection.execute(_OF_A_LOOP, (f"{stem}:", f"{stem};")).fetchall():
         found = ResumeCandidate(*row)
         work = WorkIdentity.decode(found.work)
@@ -381,7 +391,7 @@ def _of_another_line(connection: sqlite.Connection, request: ResumeRequest) -> R
     return None
 
 
-def is_held(connection: sqlite.Connection, job: ResumeCandidate | None, now: int) -> bool:
+def is_held(connection: Connection, job: ResumeCandidate | None, now: int) -> bool:
     """Whether a living worker holds a job; False for None."""
     return (
         job is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
+from jobdash.store.location import PostgresLocation, StoreLocation
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """What SQLite appends to a store's name: the write-ahead log, its index, and the rollback journal."""
@@ -18,8 +19,10 @@ Identity = tuple[int, int]
 """Device and inode: what distinguishes a file from another one of the same name."""
 
 
-def identity(path: Path) -> Identity | None:
-    """Return the identity of a file; None when there is none, or it cannot be read."""
+def identity(path: StoreLocation) -> Identity | None:
+    """Return the identity of a file; None when there is none, or it cannot be read, and for no file."""
+    if isinstance(path, PostgresLocation):
+        return None
     try:
         found = os.stat(path)  # noqa: PTH116 - called four times a second; a third of the time
     except (OSError, ValueError):
@@ -27,13 +30,18 @@ def identity(path: Path) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
-def refuse_replaced(path: Path, opened: Identity | None) -> None:
-    """Raise `StoreError` when ``path`` is not the file that was opened: SQLite would write into the void."""
+def refuse_replaced(path: StoreLocation, opened: Identity | None) -> None:
+    """Raise `StoreError` when ``path`` is not the file that was opened: SQLite would write into the void.
+
+    A server's own errors say that a store is gone.
+    """
+    if isinstance(path, PostgresLocation):
+        return
     if opened is None or identity(path) != opened:
         raise replaced(path)
 
 
-def replaced(path: Path) -> StoreError:
+def replaced(path: StoreLocation) -> StoreError:
     """Return the error for a store that is not the one that was opened."""
     return StoreError(
         f"The store {clean(str(path), _SHOWN)} was deleted, moved or replaced while it was in use:"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import FORCE_FAILED, Status, Tab
-from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.base import Connection
 from jobdash.store.owner import Owner
 
 _END_LEASE = "fence = fence + 1, last_owner = coalesce(owner, last_owner), owner = NULL, lease_until = NULL"
@@ -21,7 +21,7 @@ _LEASED = (
 )
 
 
-def has_worker(connection: sqlite.Connection, job_id: int, now: int) -> bool:
+def has_worker(connection: Connection, job_id: int, now: int) -> bool:
     """Whether a worker holds the job that is not provably dead: its lease runs beyond ``now`` (ms UTC)."""
     owner, lease_until = connection.execute(
         "SELECT owner, lease_until FROM job WHERE id = ?", (job_id,)
@@ -37,31 +37,31 @@ def _holds(owner: str | None, lease_until: int | None, now: int) -> bool:
     return known is None or not known.provably_dead()
 
 
-def abandoned_cancels(connection: sqlite.Connection, now: int) -> list[int]:
+def abandoned_cancels(connection: Connection, now: int) -> list[int]:
     """Return the ids of jobs whose cancel is requested and whose worker is gone."""
     found = connection.execute(_CANCELLING).fetchall()
     return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
 
 
-def leases_of_dead(connection: sqlite.Connection, now: int) -> list[int]:
+def leases_of_dead(connection: Connection, now: int) -> list[int]:
     """Return the ids of jobs whose lease still runs, although the process that holds it is provably dead."""
     found = connection.execute(_LEASED, (now,)).fetchall()
     return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
 
 
-def end_lease(connection: sqlite.Connection, job_id: int, now: int) -> None:
+def end_lease(connection: Connection, job_id: int, now: int) -> None:
     """Expire a lease."""
     connection.execute("UPDATE job SET lease_until = ? WHERE id = ?", (now - 1, job_id))
 
 
-def request_cancel(connection: sqlite.Connection, job_id: int, now: int, reason: str) -> None:
+def request_cancel(connection: Connection, job_id: int, now: int, reason: str) -> None:
     """Request a cancel, which the worker finds with its next item."""
     connection.execute(
         "UPDATE job SET cancel_requested_at = ?, cancel_reason = ? WHERE id = ?", (now, reason, job_id)
     )
 
 
-def cancel(connection: sqlite.Connection, job_id: int, now: int, reason: str) -> None:
+def cancel(connection: Connection, job_id: int, now: int, reason: str) -> None:
     """End a job as cancelled, and the lease of its worker."""
     columns = (
         "cancel_requested_at = coalesce(cancel_requested_at, :now),"
@@ -70,19 +70,19 @@ def cancel(connection: sqlite.Connection, job_id: int, now: int, reason: str) ->
     _end(connection, job_id, Status.CANCELLED, now, columns, reason)
 
 
-def force_fail(connection: sqlite.Connection, job_id: int, now: int, reason: str | None) -> None:
+def force_fail(connection: Connection, job_id: int, now: int, reason: str | None) -> None:
     """End a job as failed by a person's verdict."""
     columns = f"verdict = '{FORCE_FAILED}', verdict_at = :now, verdict_reason = :text"
     _end(connection, job_id, Status.FAILED, now, columns, reason)
 
 
-def fail_lost(connection: sqlite.Connection, job_id: int, now: int, error: str) -> None:
+def fail_lost(connection: Connection, job_id: int, now: int, error: str) -> None:
     """End a job as failed whose worker is gone."""
     _end(connection, job_id, Status.FAILED, now, "error = :text", error)
 
 
 def _end(
-    connection: sqlite.Connection, job_id: int, status: Status, now: int, columns: str, text: str | None
+    connection: Connection, job_id: int, status: Status, now: int, columns: str, text: str | None
 ) -> None:
     connection.execute(
         "UPDATE job SET remote_status = :status, raw_status = :status, finished_at = :now,"
@@ -91,12 +91,12 @@ def _end(
     )
 
 
-def remove(connection: sqlite.Connection, job_id: int, now: int) -> None:
+def remove(connection: Connection, job_id: int, now: int) -> None:
     """Hide a job that has ended; its items stay, hidden with it."""
     connection.execute(f"UPDATE job SET removed_at = ?, {_END_LEASE} WHERE id = ?", (now, job_id))
 
 
-def reset_errors(connection: sqlite.Connection, job_id: int, now: int, most: int) -> int:
+def reset_errors(connection: Connection, job_id: int, now: int, most: int) -> int:
     """Make up to ``most`` failed items of a job unprocessed again; return how many."""
     found = connection.execute(
         "SELECT seq FROM item WHERE job_id = ? AND outcome = 'error' ORDER BY seq LIMIT ?", (job_id, most)
@@ -107,12 +107,13 @@ def reset_errors(connection: sqlite.Connection, job_id: int, now: int, most: int
         [(now, job_id, seq) for (seq,) in found],
     )
     connection.execute(
-        "UPDATE job SET failed = max(0, coalesce(failed, 0) - ?) WHERE id = ?", (len(found), job_id)
+        "UPDATE job SET failed = CASE WHEN failed > ? THEN failed - ? ELSE 0 END WHERE id = ?",
+        (len(found), len(found), job_id),
     )
     return len(found)
 
 
-def make_pending(connection: sqlite.Connection, job_id: int, *, keyed: bool) -> None:
+def make_pending(connection: Connection, job_id: int, *, keyed: bool) -> None:
     """Make an ended job pending for its script's next run, which starts from zero without keys."""
     counts = "" if keyed else " succeeded = 0, failed = 0, done_before = 0,"
     connection.execute(
@@ -125,7 +126,7 @@ def make_pending(connection: sqlite.Connection, job_id: int, *, keyed: bool) -> 
     )
 
 
-def end_attempts(connection: sqlite.Connection, job_id: int, now: int, how: str) -> None:
+def end_attempts(connection: Connection, job_id: int, now: int, how: str) -> None:
     """Write how the present run ended, before the fence is raised; its worker can no longer do so."""
     connection.execute(
         "UPDATE attempt SET ended_at = ?, ended = ? WHERE job_id = ? AND ended_at IS NULL",
@@ -133,13 +134,13 @@ def end_attempts(connection: sqlite.Connection, job_id: int, now: int, how: str)
     )
 
 
-def is_starting(connection: sqlite.Connection, job_id: int, now: int) -> bool:
+def is_starting(connection: Connection, job_id: int, now: int) -> bool:
     """Whether a pending job's script is being started, and has not claimed the job yet."""
     owner, until = connection.execute("SELECT owner, lease_until FROM job WHERE id = ?", (job_id,)).fetchone()
     return until is not None and until >= now and (owner is None or _holds(owner, until, now))
 
 
-def set_starting(connection: sqlite.Connection, job_id: int, owner: Owner | None, until: int | None) -> None:
+def set_starting(connection: Connection, job_id: int, owner: Owner | None, until: int | None) -> None:
     """Write until when (ms UTC) a pending job is being started, and as which process once there is one.
 
     The process that starts the script is not the owner, which a force-fail may stop.

@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jobdash.store.dialects import sqlite
+from jobdash.store.dialects import base
+from jobdash.store.dialects.base import Connection, Values, greater, transaction
 from jobdash.store.owner import Owner
 
 HELD = "id = ? AND fence = ? AND status IN ('in_progress', 'cancelling')"
@@ -19,11 +20,10 @@ MOST_ROWS = 5_000
 """Items written in one transaction; other processes wait for its end."""
 
 _RENEW = f"UPDATE job SET lease_until = now_ms() + ? WHERE {HELD} RETURNING status"
+_DONE = "coalesce(succeeded, 0) + coalesce(failed, 0) + ?"
 _ADD = (
     "UPDATE job SET lease_until = now_ms() + ?, succeeded = coalesce(succeeded, 0) + ?,"
-    " failed = coalesce(failed, 0) + ?,"
-    # A scalar max with NULL is NULL: an unknown total stays unknown.
-    " total = max(total, coalesce(succeeded, 0) + coalesce(failed, 0) + ?)"
+    f" failed = coalesce(failed, 0) + ?, total = {greater('total', _DONE)}"  # an unknown one stays unknown
     f" WHERE {HELD} RETURNING status, total, succeeded + failed"
 )
 # Of a column that is set, all indexes are written anew, whether it changes or not.
@@ -32,19 +32,19 @@ _ADD_SUCCEEDED = (
     f" WHERE {HELD} RETURNING status"
 )
 _SET_COUNTS = (
-    "UPDATE job SET lease_until = now_ms() + ?, succeeded = ?, failed = ?, total = max(total, ?)"
+    f"UPDATE job SET lease_until = now_ms() + ?, succeeded = ?, failed = ?, total = {greater('total', '?')}"
     f" WHERE {HELD} RETURNING status"
 )
 _UPSERT = (
     "INSERT INTO item (job_id, seq, key, outcome, attempt, detail, error_type, error, at)"
-    " VALUES (?1, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?1), ?2, ?3, ?4, ?5, ?6, ?7,"
+    " VALUES (?, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?), ?, ?, ?, ?, ?, ?,"
     " now_ms())"
     " ON CONFLICT (job_id, key) DO UPDATE SET outcome = excluded.outcome, attempt = excluded.attempt,"
     " detail = excluded.detail, error_type = excluded.error_type, error = excluded.error, at = excluded.at"
 )
 _EXPECT = (
     "INSERT INTO item (job_id, seq, key, outcome, attempt, at)"
-    " VALUES (?1, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?1), ?2, 'waiting', ?3,"
+    " VALUES (?, (SELECT coalesce(max(seq), -1) + 1 FROM item WHERE job_id = ?), ?, 'waiting', ?,"
     " now_ms()) ON CONFLICT (job_id, key) DO NOTHING"
 )
 _COUNT_TOTAL = (
@@ -60,17 +60,17 @@ _REQUEST_CANCEL = (
     " WHERE id = ? AND fence = ? AND status = 'in_progress' RETURNING status"
 )
 _FINISH = (
-    "UPDATE job SET remote_status = ?1, raw_status = ?1, finished_at = now_ms(), error = ?2,"
-    " cancel_requested_at = CASE WHEN ?3 IS NULL THEN cancel_requested_at"
+    "UPDATE job SET remote_status = :status, raw_status = :status, finished_at = now_ms(), error = :error,"
+    " cancel_requested_at = CASE WHEN CAST(:cancel AS TEXT) IS NULL THEN cancel_requested_at"
     " ELSE coalesce(cancel_requested_at, now_ms()) END,"
-    " cancel_reason = coalesce(cancel_reason, ?3),"
+    " cancel_reason = coalesce(cancel_reason, :cancel),"
     # A process that has given its job back must not be stopped for it: it may be at something else.
     " last_owner = NULL, owner = NULL, lease_until = NULL"
-    " WHERE id = ?4 AND fence = ?5 AND status IN ('in_progress', 'cancelling') RETURNING status"
+    " WHERE id = :id AND fence = :fence AND status IN ('in_progress', 'cancelling') RETURNING status"
 )
 _FAIL_LEFT = (
-    "UPDATE job SET remote_status = 'failed', raw_status = 'failed', error = ?1, succeeded = ?4"
-    " WHERE id = ?2 AND fence = ?3 AND status IN ('cancelled', 'completed') AND cancel_requested_at IS NULL"
+    "UPDATE job SET remote_status = 'failed', raw_status = 'failed', error = ?, succeeded = ?"
+    " WHERE id = ? AND fence = ? AND status IN ('cancelled', 'completed') AND cancel_requested_at IS NULL"
     " AND removed_at IS NULL RETURNING id"
 )
 _END_ATTEMPT = "UPDATE attempt SET ended_at = now_ms(), ended = ? WHERE job_id = ? AND fence = ?"
@@ -117,9 +117,7 @@ class LeaseRefused(Exception):
         self.cancelled = cancelled
 
 
-def add_event(
-    connection: sqlite.Connection, job_id: int, actor: str, action: str, result: str, detail: str
-) -> None:
+def add_event(connection: Connection, job_id: int, actor: str, action: str, result: str, detail: str) -> None:
     """Append a line to the log, on an open transaction."""
     connection.execute(_EVENT, (actor, action, result, detail, job_id))
 
@@ -131,11 +129,11 @@ def pid_of(owner: str | None) -> int | None:
 
 
 def fail_left_loop(
-    connection: sqlite.Connection, job_id: int, fence: int, actor: str, ended: str, done: int
+    connection: Connection, job_id: int, fence: int, actor: str, ended: str, done: int
 ) -> bool:
     """Let a loop that was left have failed after ``done`` items; False when the job was changed since."""
-    with sqlite.transaction(connection):
-        if not connection.execute(_FAIL_LEFT, (ended, job_id, fence, done)).fetchall():
+    with transaction(connection):
+        if not connection.execute(_FAIL_LEFT, (ended, done, job_id, fence)).fetchall():
             return False
         connection.execute(_END_ATTEMPT, (ended, job_id, fence))
         add_event(connection, job_id, actor, "end", "failed", ended)
@@ -145,12 +143,12 @@ def fail_left_loop(
 class Lease:
     """The writes of a worker to the job that it has claimed.
 
-    Every method is one transaction and raises `LeaseRefused` when the lease is lost, and `sqlite.Error`. Not
+    Every method is one transaction and raises `LeaseRefused` when the lease is lost, and `StoreError`. Not
     for two threads at once.
     """
 
     def __init__(
-        self, connection: sqlite.Connection, job_id: int, fence: int, attempt: int, lease_ms: int, actor: str
+        self, connection: Connection, job_id: int, fence: int, attempt: int, lease_ms: int, actor: str
     ) -> None:
         self._connection = connection
         self._job_id = job_id
@@ -173,16 +171,16 @@ class Lease:
         """
         connection = self._connection
         try:
-            sqlite.begin(connection)
+            base.begin(connection)
             succeeded, failed = self._difference(outcomes)
             status = self._add(succeeded, failed)
             if status is None:
-                sqlite.roll_back(connection)
+                base.roll_back(connection)
             else:
                 self._upsert(outcomes)
-                sqlite.commit(connection)
+                base.commit(connection)
         except BaseException:
-            sqlite.roll_back(connection)
+            base.roll_back(connection)
             raise
         return self._or_refused(status)
 
@@ -207,7 +205,7 @@ class Lease:
         if not failed and self._room >= 0:
             return self._status_of(_ADD_SUCCEEDED, (self._lease_ms, succeeded, self._job_id, self._fence))
         rows = self._connection.execute(
-            _ADD, (self._lease_ms, succeeded, failed, change, self._job_id, self._fence)
+            _ADD, (self._lease_ms, succeeded, failed, change, change, self._job_id, self._fence)
         ).fetchall()
         if not rows:
             return None
@@ -217,12 +215,14 @@ class Lease:
 
     def _upsert(self, outcomes: Sequence[ItemWrite]) -> None:
         number = self._attempt
-        rows = [(self._job_id, key, what, number, *rest) for key, what, *rest in outcomes]
+        job = self._job_id
+        rows = [(job, job, key, what, number, *rest) for key, what, *rest in outcomes]
         self._connection.executemany(_UPSERT, rows)
 
     def write_counts(self, succeeded: int, failed: int) -> str:
         """Write the counts of a job without keys, and renew the lease; return the job's status."""
-        values = (self._lease_ms, succeeded, failed, succeeded + failed, self._job_id, self._fence)
+        done = succeeded + failed
+        values = (self._lease_ms, succeeded, failed, done, done, self._job_id, self._fence)
         return self._written(_SET_COUNTS, values)
 
     def renew(self) -> str:
@@ -232,29 +232,29 @@ class Lease:
     def expect(self, keys: Sequence[str]) -> None:
         """Write unknown items as unprocessed, in several transactions."""
         for start in range(0, len(keys), MOST_ROWS):
-            with sqlite.transaction(self._connection):
+            with transaction(self._connection):
                 held = self._status_of(_RENEW, (self._lease_ms, self._job_id, self._fence))
                 if held is not None:
-                    rows = [(self._job_id, key, self._attempt) for key in keys[start : start + MOST_ROWS]]
-                    self._connection.executemany(_EXPECT, rows)
+                    job, some = self._job_id, keys[start : start + MOST_ROWS]
+                    self._connection.executemany(_EXPECT, [(job, job, key, self._attempt) for key in some])
             self._or_refused(held)
 
     def count_total(self) -> int:
         """Set the job's total to the number of its items, and return it."""
         self._room = 0
-        with sqlite.transaction(self._connection):
+        with transaction(self._connection):
             found = self._status_of(_COUNT_TOTAL, (self._lease_ms, self._job_id, self._fence))
         return int(self._or_refused(found))
 
     def set_total(self, total: int) -> None:
         """Set the job's total."""
         self._room = 0
-        with sqlite.transaction(self._connection):
+        with transaction(self._connection):
             found = self._status_of(_SET_TOTAL, (total, self._job_id, self._fence))
         self._or_refused(found)
 
     def item_states(self, keys: Sequence[str]) -> dict[str, ItemState]:
-        """Return the states of items that are stored, by key; at most `sqlite.MAX_PARAMETERS` of them."""
+        """Return the states of items that are stored, by key; at most `MAX_PARAMETERS` of them."""
         if not keys:
             return {}
         # With so many keys in an IN, SQLite would rather read all items of the job.
@@ -267,7 +267,7 @@ class Lease:
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has written to the store; takes 3 µs."""
-        return sqlite.data_version(self._connection)
+        return self._connection.data_version()
 
     def status(self) -> str:
         """Return the job's status as long as it is this worker's."""
@@ -276,7 +276,7 @@ class Lease:
 
     def request_cancel(self, reason: str) -> None:
         """Request the cancel of the own job, so that it is shown; nothing if one is requested already."""
-        with sqlite.transaction(self._connection):
+        with transaction(self._connection):
             if self._status_of(_REQUEST_CANCEL, (reason, self._job_id, self._fence)) is not None:
                 add_event(self._connection, self._job_id, self._actor, "cancel", "done", reason)
         self.status()
@@ -286,8 +286,9 @@ class Lease:
 
         ``ended`` is how it ended, in one sentence; ``cancel`` is the reason of a cancel of one's own.
         """
-        with sqlite.transaction(self._connection):
-            found = self._status_of(_FINISH, (status, error, cancel, self._job_id, self._fence))
+        with transaction(self._connection):
+            place = {"id": self._job_id, "fence": self._fence}
+            found = self._status_of(_FINISH, {"status": status, "error": error, "cancel": cancel, **place})
             if found is not None:
                 self._connection.execute(_END_ATTEMPT, (ended, self._job_id, self._fence))
                 add_event(self._connection, self._job_id, self._actor, "end", status, ended)
@@ -295,18 +296,18 @@ class Lease:
 
     def set_busy_timeout(self, ms: int) -> None:
         """Set how long a statement waits for other writers."""
-        sqlite.set_busy_timeout(self._connection, ms)
+        self._connection.set_busy_timeout(ms)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
     def _written(self, statement: str, values: tuple[object, ...]) -> str:
-        with sqlite.transaction(self._connection):
+        with transaction(self._connection):
             status = self._status_of(statement, values)
         return self._or_refused(status)
 
-    def _status_of(self, statement: str, values: tuple[object, ...]) -> str | None:
+    def _status_of(self, statement: str, values: Values) -> str | None:
         # All rows are fetched: a statement that is not at its end would hold up the commit.
         rows = self._connection.execute(statement, values).fetchall()
         return rows[0][0] if rows else None

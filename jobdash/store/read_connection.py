@@ -8,15 +8,11 @@ from typing import Any, Self
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock, system_clock
-from jobdash.errors import StoreError
-from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.connections import connect_reader
+from jobdash.store.dialects.base import Values, chunks, placeholders
 from jobdash.store.files import identity, refuse_replaced
+from jobdash.store.location import StoreLocation, beside
 from jobdash.store.rows import COLUMNS, job_row
-
-
-class Interrupted(StoreError):
-    """A query was stopped by `ReadConnection.interrupt`."""
 
 
 class ReadConnection:
@@ -26,17 +22,22 @@ class ReadConnection:
     used by one thread at a time; `interrupt` by any thread at any time.
     """
 
-    def __init__(self, path: Path, clock: Clock = system_clock) -> None:
-        self._path = path
+    def __init__(self, location: StoreLocation, clock: Clock = system_clock) -> None:
+        self._location = location
         self._clock = clock
-        self.identity = identity(path)
+        self.identity = identity(location)
         """The file that is read."""
-        self._connection = sqlite.connect_reader(path)
+        self._connection = connect_reader(location)
+
+    @property
+    def location(self) -> StoreLocation:
+        """Where the store is."""
+        return self._location
 
     @property
     def path(self) -> Path:
-        """Where the store is."""
-        return self._path
+        """The path of the store, beside which lies what belongs to its jobs; see `beside`."""
+        return beside(self._location)
 
     @property
     def now(self) -> int:
@@ -55,25 +56,19 @@ class ReadConnection:
 
     def refuse_replaced(self) -> None:
         """Raise `StoreError` when the store's path leads to another file by now, or to none; 3 µs."""
-        refuse_replaced(self._path, self.identity)
+        refuse_replaced(self._location, self.identity)
 
     def interrupt(self) -> None:
         """Stop the query that runs now, if one does: it raises `Interrupted`."""
         self._connection.interrupt()
 
-    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        try:
-            with sqlite.translated(self._path):
-                return self._connection.execute(sql, values).fetchall()
-        except StoreError as error:
-            if sqlite.is_interrupt(error.__cause__):
-                raise Interrupted from None
-            raise
+    def _all(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, values).fetchall()
 
-    def _value(self, sql: str, values: Sequence[Any] = ()) -> Any:
+    def _value(self, sql: str, values: Values = ()) -> Any:
         return self._all(sql, values)[0][0]
 
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[JobRow]:
+    def _rows(self, sql: str, values: Values = ()) -> list[JobRow]:
         return [job_row(values) for values in self._all(sql, values)]
 
     def rows(self, ids: Sequence[int]) -> dict[int, JobRow]:

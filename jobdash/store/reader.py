@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobdash.domain.job import AccountHealth, JobRow
-from jobdash.store.dialects import sqlite
+from jobdash.errors import Interrupted
 from jobdash.store.files import replaced
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.queries.costs import CostReads
@@ -12,7 +12,6 @@ from jobdash.store.queries.items import ItemReads
 from jobdash.store.queries.jobs import JobReads
 from jobdash.store.queries.pages import PageReads
 from jobdash.store.queries.queue import QueueReads
-from jobdash.store.read_connection import Interrupted
 from jobdash.store.rows import COLUMNS
 from jobdash.store.sort_orders import Scope, Sort, SortKey
 
@@ -24,20 +23,19 @@ class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionRea
 
     def again(self) -> Reader:
         """Open one more connection, for another thread; `StoreError` when the path leads elsewhere by now."""
-        made = Reader(self._path, self._clock)
+        made = Reader(self._location, self._clock)
         if made.identity != self.identity:
             made.close()
-            raise replaced(self._path)
+            raise replaced(self._location)
         return made
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has committed; takes 3 µs."""
-        with sqlite.translated(self._path):
-            return sqlite.data_version(self._connection)
+        return self._connection.data_version()
 
     def revision(self) -> int:
         """Return the revision of the last change of any job."""
-        return int(self._value("SELECT revision FROM meta"))
+        return int(self._value(f"SELECT {self._connection.dialect.revision}"))
 
     def schema_version(self) -> str:
         """Return the store's schema version, which changes when a newer jobdash upgrades the open store."""

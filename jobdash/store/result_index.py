@@ -13,7 +13,7 @@ from jobdash.domain.items import BATCH_OUTCOMES, ItemErrorGroup, ItemErrors, Ite
 from jobdash.domain.results import ResultOutcome
 from jobdash.errors import StoreError
 from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.dialects.base import chunks, placeholders, transaction
 
 VERSION = "1"
 """Of the file's form; an index of another one is made anew."""
@@ -61,11 +61,11 @@ class IndexedResult(NamedTuple):
 
 def write_index(path: Path, facts: Mapping[str, str], results: Iterable[IndexedResult]) -> None:
     """Write an index into a new file. Raises StoreError when it cannot be written."""
-    with sqlite.translated(path), closing(sqlite.connect_file(path)) as connection:
+    with closing(sqlite.connect_file(path)) as connection:
         sqlite.prepare_bulk_load(connection)
         for statement in (_FACTS, _RESULTS):
             connection.execute(statement)
-        with sqlite.transaction(connection):
+        with transaction(connection):
             connection.executemany(_INSERT, (_values(seq, each) for seq, each in enumerate(results)))
             connection.execute("CREATE INDEX result_outcome ON result (outcome, seq)")
             connection.executemany("INSERT INTO fact VALUES (?, ?)", [*facts.items(), ("version", VERSION)])
@@ -94,8 +94,7 @@ class ResultIndex:
         self.close()
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with sqlite.translated(self.path):
-            return self._connection.execute(sql, values).fetchall()
+        return self._connection.execute(sql, values).fetchall()
 
     def agrees(self, facts: Mapping[str, str]) -> bool:
         """Whether it was made of files with these facts, in the present form."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from jobdash.errors import StoreError
 from jobdash.store.bootstrap import SCHEMA_FILE, Notice, ignore, make_way, new_file, publish, temporary_name
 from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.base import transaction
 from jobdash.store.sanitize import public_id
 
 SAMPLE_COLUMNS = (
@@ -43,7 +44,7 @@ def build_sample_store(path: Path, rows: Iterable[SampleRow], notice: Notice = i
     try:
         make_way(path)
         new_file(temporary)
-        with closing(sqlite.connect_file(temporary)) as connection, sqlite.translated(path):
+        with closing(sqlite.connect_file(temporary)) as connection:
             count = _fill(connection, rows)
         publish(temporary, path, notice)
     except FileExistsError:
@@ -63,7 +64,7 @@ def _fill(connection: sqlite.Connection, rows: Iterable[SampleRow]) -> int:
         connection.execute(statement)
     count = 0
     for batch in _batches(_numbered(rows)):
-        with sqlite.transaction(connection):
+        with transaction(connection):
             connection.executemany(_INSERT, batch)
         count += len(batch)
     for statement in script:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.fields import JOB_FIELDS, JobField, Kind, in_order
 from jobdash.domain.status import Tab
+from jobdash.domain.text import ascii_lower
 
 if TYPE_CHECKING:
     from jobdash.domain.filter.conditions import Conditions
@@ -112,16 +113,13 @@ def key_of(row: JobRow, sort: Sort) -> SortKey:
     return SortKey(_KEYS[sort.order](row), row.id)
 
 
-_ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
-
-
 def _key(field: JobField, column: str) -> Callable[[JobRow], int | str]:
     """Return what makes the key of a row: see `SortOrder.column`."""
     read: Callable[[JobRow], Any] = attrgetter(field.source)
     if column == field.source:
         return read
     if field.kind is Kind.TEXT:
-        return lambda row: (read(row) or "").translate(_ASCII_LOWER)
+        return lambda row: ascii_lower(read(row) or "")
     return lambda row: UNKNOWN_KEY if (value := read(row)) is None else value
 
 

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.base import Connection, Rows
 
 STATEMENTS_FILE = Path(__file__).parent / "dialects" / "sqlite.sql"
 _TEXTS_KEPT = 256
@@ -20,7 +20,7 @@ _PARAMETER = re.compile(r":(\w+)")
 class Statement:
     """One statement, given to the driver as it is: it is run by the thousand in a bulk action.
 
-    Values are given by name at each run. Methods raise `sqlite.Error`.
+    Values are given by name at each run. Methods raise `StoreError`.
     """
 
     def __init__(self, text: str) -> None:
@@ -33,22 +33,20 @@ class Statement:
         """The names of its values."""
         return tuple(dict.fromkeys(_PARAMETER.findall(self._text)))
 
-    def run(self, connection: sqlite.Connection, **values: Any) -> sqlite.Cursor:
+    def run(self, connection: Connection, **values: Any) -> Rows:
         """Run it."""
         return connection.execute(self._text, values)
 
-    def run_many(self, connection: sqlite.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    def run_many(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run it once for each row of values."""
         connection.executemany(self._text, rows)
 
-    def set_columns(
-        self, connection: sqlite.Connection, columns: Mapping[str, Any], **values: Any
-    ) -> sqlite.Cursor:
+    def set_columns(self, connection: Connection, columns: Mapping[str, Any], **values: Any) -> Rows:
         """Run an update that sets columns, which are named at each run."""
         return connection.execute(self._setting(tuple(columns)), {**columns, **values})
 
-    def run_among(self, connection: sqlite.Connection, words: Sequence[Any], **values: Any) -> sqlite.Cursor:
-        """Run it for at most `sqlite.MAX_PARAMETERS` words, of which a row has to have one."""
+    def run_among(self, connection: Connection, words: Sequence[Any], **values: Any) -> Rows:
+        """Run it for at most `MAX_PARAMETERS` words, of which a row has to have one."""
         numbered = {f"word_{number}": word for number, word in enumerate(words)}
         return connection.execute(self._among(len(words)), {**numbered, **values})
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError, StoreTooNew
 from jobdash.store.bootstrap import SCHEMA_VERSION
-from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import Connection
+from jobdash.store.connections import connect_writers
+from jobdash.store.dialects.base import Connection, transaction
 from jobdash.store.files import identity, refuse_replaced
+from jobdash.store.location import StoreLocation
 from jobdash.store.records import Actor
 
 
@@ -64,14 +64,13 @@ class UnitOfWork:
     raises `StoreError` when the store cannot be written.
     """
 
-    def __init__(self, path: Path, clock: Clock, actor: Actor) -> None:
-        self._path = path
+    def __init__(self, location: StoreLocation, clock: Clock, actor: Actor) -> None:
+        self._location = location
         self._clock = clock
         self._actor = actor
-        self.identity = identity(path)
+        self.identity = identity(location)
         """The file that is written."""
-        self._durable = sqlite.connect_writer(path, "FULL")
-        self._quick = sqlite.connect_writer(path, "NORMAL")
+        self._durable, self._quick = connect_writers(location)
         self._batch: _Batch | None = None
         """The batch that is being written."""
         self._refuse_replaced()
@@ -110,7 +109,7 @@ class UnitOfWork:
                 for write in writes:
                     result = self._run(write)
                     if not connection.in_transaction:  # SQLite undid all of it: a full disk does that
-                        lost = f"The store {self._path} cannot be written: a transaction was lost."
+                        lost = f"The store {self._location} cannot be written: a transaction was lost."
                         raise result.error or StoreError(lost)
                     if batch.failed:
                         raise _RolledBack
@@ -126,7 +125,7 @@ class UnitOfWork:
             return WriteResult(error=error)
 
     @property
-    def _reading(self) -> sqlite.Connection:
+    def _reading(self) -> Connection:
         """The driver's connection to read from outside a transaction; it sees what a batch has written."""
         return self._batch.connection if self._batch else self._quick
 
@@ -137,24 +136,21 @@ class UnitOfWork:
         ``durable`` is for what must survive a power cut. Inside `batch` this is a part of the batch's
         transaction. Raises `StoreError`.
         """
-        try:
-            if self._batch is not None:
-                batch = self._batch
-                with batch.write():
-                    yield batch.connection
-                return
-            self._refuse_replaced()
-            connection = self._durable if durable else self._quick
-            with sqlite.transaction(connection):
-                found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-                if found is None or str(found[0]) != SCHEMA_VERSION:
-                    raise StoreTooNew(
-                        f"The store {self._path} was upgraded by a newer jobdash. Restart to go on."
-                    )
-                yield connection
-            self._refuse_replaced()  # what was committed into a deleted file is not written
-        except sqlite.DatabaseError as error:
-            raise sqlite.store_error(self._path, error) from error
+        if self._batch is not None:
+            batch = self._batch
+            with batch.write():
+                yield batch.connection
+            return
+        self._refuse_replaced()
+        connection = self._durable if durable else self._quick
+        with transaction(connection):
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            if found is None or str(found[0]) != SCHEMA_VERSION:
+                raise StoreTooNew(
+                    f"The store {self._location} was upgraded by a newer jobdash. Restart to go on."
+                )
+            yield connection
+        self._refuse_replaced()  # what was committed into a deleted file is not written
 
     def _refuse_replaced(self) -> None:
-        refuse_replaced(self._path, self.identity)
+        refuse_replaced(self._location, self.identity)

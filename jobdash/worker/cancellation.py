@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,8 @@ from jobdash.worker.exceptions import CancelledInWorker, JobCancelled, LeaseLost
 from jobdash.worker.script import multiprocessing_parent
 
 if TYPE_CHECKING:
-    from jobdash.store.dialects.sqlite import Connection
+    from jobdash.store.dialects.base import Connection
+    from jobdash.store.location import StoreLocation
 
 _READ_EVERY_S = 0.05
 _SENT = 0
@@ -100,7 +100,7 @@ class Token:
         """Count the present thread as ours no longer: it ends, and another may get its number."""
         self._threads.discard(get_ident())
 
-    def belongs_to(self, path: Path, job_id: int, fence: int) -> None:
+    def belongs_to(self, path: StoreLocation, job_id: int, fence: int) -> None:
         """Set the job that another process is to watch in the store."""
         self._place = (str(path), job_id, fence)
 
@@ -141,9 +141,8 @@ class _StoreWatch:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _READ_EVERY_S
-            from jobdash.store.dialects import sqlite
 
-            with contextlib.suppress(sqlite.Error, StoreError):
+            with contextlib.suppress(StoreError):
                 connection = self._open()
                 row = connection.execute(_STATUS, self._key).fetchone()
                 if row is None:
@@ -160,7 +159,8 @@ class _StoreWatch:
 
     def _open(self) -> Connection:
         if self._connection is None:
-            from jobdash.store.dialects.sqlite import connect_reader
+            from jobdash.store.connections import connect_reader
+            from jobdash.store.location import read_location
 
-            self._connection = connect_reader(Path(self._path))
+            self._connection = connect_reader(read_location(self._path))
         return self._connection

@@ -15,12 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from jobdash.errors import JobdashError
+from jobdash.errors import JobdashError, StoreError
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
 from jobdash.store.continuation import CannotResumeError
-from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import BUSY_TIMEOUT_MS
+from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
 from jobdash.store.leases import (
     MOST_ROWS,
     ItemState,
@@ -119,7 +118,7 @@ class Recorder(StoreConnection):
             if lease is not None:
                 try:
                     found = while_busy(lambda: lease.item_states(keys))
-                except sqlite.Error as error:
+                except StoreError as error:
                     self._give_up(error_text(self._path, error))
         return found | {key: ItemState(one.outcome, self.attempt) for key, one in kept.items()}
 
@@ -196,7 +195,7 @@ class Recorder(StoreConnection):
                 asked = self._token.own_cancel if word == "cancelled" else None
                 while_busy(lambda: lease.finish(word, ended, error, asked))
                 self.check_file(_END_IS_LOST)
-            except sqlite.Error as trouble:
+            except StoreError as trouble:
                 self._give_up(error_text(self._path, trouble), _END_IS_LOST)
             self.close()
 
@@ -205,7 +204,7 @@ class Recorder(StoreConnection):
         if self._claimed_as is None or identity(self._path) != self._file:
             return False
         job_id, fence, actor = self._claimed_as
-        with contextlib.suppress(sqlite.Error, JobdashError), exclusive() as outermost:
+        with contextlib.suppress(JobdashError), exclusive() as outermost:
             if outermost:
                 with closing(open_for_worker(self._path)) as connection:
                     return while_busy(lambda: fail_left_loop(connection, job_id, fence, actor, ended, done))

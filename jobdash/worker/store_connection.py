@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from jobdash.errors import JobdashError
-from jobdash.store.bootstrap import SCRIPT_OPTION
-from jobdash.store.dialects import sqlite
+from jobdash.errors import JobdashError, StoreAway, StoreBusy, StoreError, StoreFull
 from jobdash.store.files import Identity
 from jobdash.store.files import identity as identity
 from jobdash.store.leases import Lease, LeaseRefused
@@ -23,6 +21,8 @@ LAST_WAIT_S = 30.0
 MOST_KEPT = 10_000
 """Outcomes kept in memory for a full disk; for a store that is only busy the loop gets slower instead."""
 RUNS_ON = "The loop runs on; nothing more of it is recorded."
+_TRANSIENT = (StoreBusy, StoreFull, StoreAway)
+"""The same statement may succeed later."""
 T = TypeVar("T")
 
 
@@ -101,7 +101,7 @@ class StoreConnection:
         with exclusive(), self._lock:
             lease, self._lease = self._lease, None
             if lease is not None:
-                with contextlib.suppress(sqlite.Error):
+                with contextlib.suppress(StoreError):
                     lease.close()
 
     def before_fork(self) -> None:
@@ -140,13 +140,13 @@ class StoreConnection:
             yield
         except LeaseRefused as refused:
             self.refused(refused)
-        except sqlite.Error as error:
+        except StoreError as error:
             self._trouble(error)
 
-    def _trouble(self, error: sqlite.Error) -> None:
+    def _trouble(self, error: StoreError) -> None:
         now = time.monotonic()
-        busy = sqlite.is_busy(error)
-        if not sqlite.is_transient(error) or (not busy and self._unwritten_count() > MOST_KEPT):
+        busy = isinstance(error, StoreBusy)
+        if not isinstance(error, _TRANSIENT) or (not busy and self._unwritten_count() > MOST_KEPT):
             self._give_up(error_text(self._path, error))
             return
         if self._trouble_since is None:
@@ -173,10 +173,8 @@ class StoreConnection:
 
 def error_text(path: Path, error: Exception) -> str:
     """Return what is wrong with a store, as a sentence."""
-    if sqlite.is_busy(error):
+    if isinstance(error, StoreBusy):
         return f"The store {path} is busy: other programs have been writing for {LAST_WAIT_S:g} s."
-    if isinstance(error, sqlite.DatabaseError):
-        return str(sqlite.store_error(path, error, SCRIPT_OPTION))
     if isinstance(error, JobdashError):
         return sentence(str(error))
     return f"The store {path} cannot be used: {sentence(str(error) or type(error).__name__)}"
@@ -193,6 +191,6 @@ def while_busy(do: Callable[[], T]) -> T:
     while True:
         try:
             return do()
-        except sqlite.Error as error:
-            if not sqlite.is_busy(error) or time.monotonic() >= until:
+        except StoreBusy:
+            if time.monotonic() >= until:
                 raise

@@ -199,7 +199,7 @@ def test_a_store_in_a_folder_that_cannot_be_written_is_read(path: Path, writer: 
 def test_writing_a_store_that_cannot_be_written_raises(
     path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    opened = connect_reader(path)
     monkeypatch.setattr(sqlite, "connect_writer", lambda *_: opened)
     with (
         Writer(path, HandClock(), actor()) as unable,
@@ -211,7 +211,7 @@ def test_writing_a_store_that_cannot_be_written_raises(
 def test_a_reader_cannot_write(path: Path) -> None:
     with (
         closing(connect_reader(path)) as connection,
-        pytest.raises(sqlite3.OperationalError, match="readonly"),
+        pytest.raises(StoreReadOnly, match="cannot be written"),
     ):
         connection.execute("DELETE FROM job")
 

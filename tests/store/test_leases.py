@@ -495,13 +495,14 @@ def test_a_worker_works_with_a_newer_store(path: Path, clock: HandClock) -> None
 
 def test_finding_the_newest_of_a_name_scans_no_table(path: Path, db: sqlite3.Connection) -> None:
     for query, values in (
-        (continuation._BY_NAME, (1, "resize", "resize")),
+        (continuation._BY_NAME, {"shown": 1, "key": "resize", "name": "resize"}),
         (continuation._BY_ID, ("abc", "abd")),
         (continuation._STARTED_FOR, ("x", "resize")),
         (continuation._OF_A_LOOP, ("x.py:", "x.py;")),
+        (continuation._NUMBER, (1,)),
         (continuation._KEYS, (1, 100)),
         (leases._STATE, (1, "x")),
-        (leases._UPSERT, (1, "x", "ok", 1, None, None, None)),
+        (leases._UPSERT, (1, 1, "x", "ok", 1, None, None, None)),
     ):
         plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values))
         assert "SCAN" not in plan.replace("SCAN CONSTANT ROW", "")

@@ -334,7 +334,7 @@ def test_jobs_to_ask_singly_are_those_whose_remote_word_is_open(
         if word == "asked":
             writer.begin_cancel(row.id, fence=0, accept=anyone, deadline=START)
         writer.hide(row.id, fence=0, accept=anyone)
-    raw(reader._path, "UPDATE job SET account = 'work' WHERE remote_id = 'elsewhere'")
+    raw(reader.path, "UPDATE job SET account = 'work' WHERE remote_id = 'elsewhere'")
     clock.now = START + HOUR
     found = reader.unfinished_remotely("openai", seen_before=START + 1)
     assert {(row.remote_id, seen_at) for row, seen_at in found} == {

@@ -15,7 +15,8 @@ import pytest
 from worker_kit import Seen, until
 
 from jobdash import Job, LeaseLost, track
-from jobdash.store.dialects import sqlite
+from jobdash.errors import StoreBusy, StoreError, StoreFull
+from jobdash.store.dialects import base
 from jobdash.store.leases import Lease
 from jobdash.worker import job_run as runs
 from jobdash.worker import process, recorder, store_connection
@@ -184,19 +185,18 @@ def test_a_store_that_stays_busy_is_reported_once_and_the_last_flush_gives_up(
 def test_a_full_disk_is_reported_at_once_and_tried_again(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = sqlite3.OperationalError("database or disk is full")
-    full.sqlite_errorcode = sqlite3.SQLITE_FULL
-    commit = sqlite.commit
+    full = StoreFull("The store cannot be written: the disk is full.")
+    commit = base.commit
     with track(range(4), "full", key=str) as job:
         for item in job:
             if item.value == 1:
 
-                def fail(connection: sqlite3.Connection) -> None:
+                def fail(*_: object) -> None:
                     raise full
 
-                monkeypatch.setattr(sqlite, "commit", fail)
+                monkeypatch.setattr(base, "commit", fail)
             if item.value == 3:
-                monkeypatch.setattr(sqlite, "commit", commit)
+                monkeypatch.setattr(base, "commit", commit)
             with item:
                 pass
     assert seen.counts("full") == ("completed", 4, 4, 0)
@@ -332,11 +332,8 @@ def test_a_store_that_is_only_busy_is_never_given_up(
 def test_a_store_that_is_busy_at_the_start_is_reported_with_the_time_waited(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    busy = sqlite3.OperationalError("database is locked")
-    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
-
     def fail(*_: object) -> None:
-        raise busy
+        raise StoreBusy
 
     monkeypatch.setattr(recorder, "claim", fail)
     monkeypatch.setattr(store_connection, "LAST_WAIT_S", 0.5)
@@ -348,7 +345,7 @@ def test_an_end_that_cannot_be_written_speaks_of_no_loop(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
+        raise StoreError("The store cannot be used: disk I/O error.")
 
     monkeypatch.setattr(Lease, "finish", fail)
     assert list(track([1], "x")) == [1]

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from jobdash.domain.describe.job_text import stalled
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import QUEUED_HERE, UNFINISHED, Completeness, Status
+from jobdash.domain.text import ascii_lower
 from jobdash.domain.time import system_clock
 
 _HAS_PIECE = "coalesce({0}, '') LIKE ? ESCAPE '\\'"
+_TRUE = "1 = 1"
 _FLAT = 100
 """Conditions that are chained; more become a tree, since SQLite takes no chain of 1,000."""
-_FOLD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 Sql = tuple[str, list[str | int]]
@@ -77,13 +78,13 @@ class Conditions:
         return any(term.attention for term in self.terms)
 
     def sql(self, now: int | None = None, attention: Attention | None = None) -> Sql:
-        """Return a WHERE fragment over ``job`` (``1`` when empty) and its parameters; ``now`` in ms UTC.
+        """Return a WHERE fragment over ``job`` (true when empty) and its parameters; ``now`` in ms UTC.
 
         ``attention`` is wanted where the filter asks for it.
         """
         at = system_clock() if now is None else now
         parts = [term.sql(at, attention or {}) for term in self.terms]
-        clause = _joined("AND", [f"({fragment})" for fragment, _ in parts]) or "1"
+        clause = _joined("AND", [f"({fragment})" for fragment, _ in parts]) or _TRUE
         return clause, [value for _, values in parts for value in values]
 
     def matches(
@@ -126,7 +127,7 @@ def _like(value: str) -> str:
 
 def _fold(value: str) -> str:
     """Lower-case ASCII only and end at a NUL, as SQLite's LIKE does."""
-    return value.partition("\0")[0].translate(_FOLD)
+    return ascii_lower(value.partition("\0")[0])
 
 
 def free_text(value: str) -> Condition:
@@ -205,7 +206,7 @@ DERIVED_WORDS = tuple(_DERIVED)
 def status_in(statuses: Collection[Status], derived: Collection[str]) -> Condition:
     """Compare the status, or one of the `DERIVED_WORDS`."""
     quoted = ", ".join(f"'{status}'" for status in sorted(statuses))
-    fragments = [f"status IN ({quoted})" if statuses else "0"]
+    fragments = [f"status IN ({quoted})" if statuses else f"NOT ({_TRUE})"]
     fragments += [f"({_DERIVED[name][0]})" for name in sorted(derived)]
     fragment = " OR ".join(fragments)
     times = fragment.count("?")
@@ -260,7 +261,7 @@ def needs_attention(reasons: Collection[str]) -> Condition:
 
     def sql(_now: int, attention: Attention) -> Sql:
         ids = [job_id for job_id, found in attention.items() if not wanted.isdisjoint(found)]
-        return "id IN (SELECT value FROM json_each(?))", [json.dumps(ids)]
+        return "id IN (SELECT CAST(value AS BIGINT) FROM json_each(?) AS given)", [json.dumps(ids)]
 
     return Condition(sql, lambda s: not wanted.isdisjoint(s.attention), attention=True)
 

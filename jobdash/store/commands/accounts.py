@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobdash.store.dialects.sqlite import Connection
+from jobdash.store.dialects.base import Connection
 from jobdash.store.sanitize import stored_error
 from jobdash.store.statements import statement
 from jobdash.store.unit_of_work import UnitOfWork
@@ -89,7 +89,7 @@ class AccountWrites(UnitOfWork):
                 error_kind=error_kind,
                 retry_after_until=retry_after_until,
                 discovered=discovered,
-                first_sync_done=first_sync_done,
+                first_sync_done=None if first_sync_done is None else int(first_sync_done),
             )
 
     def poll_now(self, account: str | None = None) -> None:

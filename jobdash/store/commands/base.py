@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobdash.domain.job import JobRow
-from jobdash.store.dialects.sqlite import Connection, chunks
+from jobdash.store.dialects.base import Connection, chunks
 from jobdash.store.records import Precondition, Refusal
 from jobdash.store.rows import job_row
 from jobdash.store.sanitize import public_id, stored, stored_error

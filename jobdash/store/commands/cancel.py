@@ -6,8 +6,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import FORCE_FAILED, UNFINISHED, Status
 from jobdash.store.commands.snapshots import SnapshotWrites
-from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import Connection
+from jobdash.store.dialects.base import Connection
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, UndoKind
 from jobdash.store.rows import UNFINISHED_REMOTELY
 from jobdash.store.sanitize import stored
@@ -149,8 +148,7 @@ class CancelWrites(SnapshotWrites):
         ``after_ms`` milliseconds after its request, a cancel has been applied or never will be. Returns the
         jobs, which may be cancelled again.
         """
-        with sqlite.translated(self._path):
-            found = self._reading.execute(_UNANSWERED, (account, origin, after_ms)).fetchall()
+        found = self._reading.execute(_UNANSWERED, (account, origin, after_ms)).fetchall()
         withdrawn: list[JobRow] = []
         for (job_id,) in found:
             with self._transaction() as connection:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobdash.domain.job import JobRow
-from jobdash.store.dialects.sqlite import chunks
+from jobdash.store.dialects.base import chunks
 from jobdash.store.statements import statement
 from jobdash.store.unit_of_work import UnitOfWork
 

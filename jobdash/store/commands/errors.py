@@ -10,7 +10,7 @@ from typing import Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import FailedRequest, RemoteJob
 from jobdash.store.commands.base import JobWrites
-from jobdash.store.dialects.sqlite import chunks
+from jobdash.store.dialects.base import chunks
 from jobdash.store.merge import changed_columns, error_entries
 from jobdash.store.sanitize import as_json, distinct, stored, stored_error
 from jobdash.store.statements import statement
@@ -26,7 +26,8 @@ _IN_DETAIL = 3
 _ROWS_A_TRANSACTION = 2_500
 
 _DELETE = statement("delete_items_between")
-_REPLACE = statement("replace_item")
+_DELETE_ONE = statement("delete_item")
+_INSERT = statement("insert_item")
 
 
 class ErrorWrites(JobWrites):
@@ -81,7 +82,10 @@ class ErrorWrites(JobWrites):
                     break
         for some in chunks(rows, _ROWS_A_TRANSACTION):
             with self._transaction() as connection:
-                _REPLACE.run_many(connection, some)
+                # Another process may be at the same.
+                places = [{name: row[name] for name in ("job_id", "seq", "key")} for row in some]
+                _DELETE_ONE.run_many(connection, places)
+                _INSERT.run_many(connection, some)
 
 
 def _rows(job_id: int, failed: Sequence[FailedRequest], now: int) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.store.commands.base import JobWrites
-from jobdash.store.dialects.sqlite import Connection
+from jobdash.store.dialects.base import Connection
 from jobdash.store.records import Intent, IntentKind, InUse, Precondition, Refusal
 from jobdash.store.rows import intent_row
 from jobdash.store.sanitize import stored
@@ -114,11 +114,9 @@ class IntentWrites(JobWrites):
             choices=json.dumps(choices) if choices else None,
             bulk=bulk,
         )
-        assert made.lastrowid is not None
+        ((intent_id,),) = made.fetchall()
         owner, kept = self._actor.owner, choices or {}
-        return Intent(
-            made.lastrowid, kind, row.account, row.id, owner, now, deadline, earlier, target, kept, bulk
-        )
+        return Intent(intent_id, kind, row.account, row.id, owner, now, deadline, earlier, target, kept, bulk)
 
     def _close(self, connection: Connection, intent_id: int, now: int, outcome: str) -> Intent | None:
         """Close an open intent and return it; None when it was closed elsewhere."""

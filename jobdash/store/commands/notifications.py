@@ -10,7 +10,7 @@ from typing import Any
 from jobdash.domain.notification import NotificationKind
 from jobdash.domain.time import DAY
 from jobdash.store.commands.base import JobWrites
-from jobdash.store.dialects.sqlite import Connection
+from jobdash.store.dialects.base import Connection
 from jobdash.store.statements import statement
 
 _SET_REVIEWED = statement("set_reviewed")

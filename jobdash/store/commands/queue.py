@@ -9,7 +9,7 @@ from dataclasses import asdict, fields, replace
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import QUEUED_HERE, Status
 from jobdash.store.commands.submit import SUBMITTING, SubmitWrites, family_of
-from jobdash.store.dialects.sqlite import Connection
+from jobdash.store.dialects.base import Connection
 from jobdash.store.records import (
     Intent,
     IntentKind,
@@ -84,7 +84,7 @@ class QueueWrites(SubmitWrites):
                 row = self._row_now(connection, job_id)
                 digest = {"digest": options.digest}
                 intent = self._open(connection, now, IntentKind.SUBMIT, row, deadline, choices=digest)
-                tags = dict(_TAGS.run(connection, job_key=job_id).fetchall())
+                tags: dict[str, str] = dict(_TAGS.run(connection, job_key=job_id).fetchall())
                 return TakenSubmit(row, intent, key, options, tags)
         return None
 

@@ -8,8 +8,7 @@ from typing import Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import UNFINISHED
 from jobdash.store.commands.intents import TAKEN_BACK, IntentWrites
-from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import Connection, chunks
+from jobdash.store.dialects.base import Connection, chunks
 from jobdash.store.merge import kept_files
 from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, Undoable, UndoKind, UndoOutcome
 from jobdash.store.sanitize import as_json, stored_error
@@ -123,8 +122,7 @@ class RemoveWrites(IntentWrites):
         then: such a sync would have found the cancel confirmed. To be called periodically: it begins a
         transaction only when there is one.
         """
-        with sqlite.translated(self._path):
-            overdue = self._reading.execute(_OVERDUE, (self._clock(),)).fetchall()
+        overdue = self._reading.execute(_OVERDUE, (self._clock(),)).fetchall()
         given_up = [
             intent_id
             for intent_id, account, deadline, asked_at in overdue

@@ -13,8 +13,7 @@ from jobdash.domain.status import LABELS, Status
 from jobdash.domain.time import MINUTE, SECOND
 from jobdash.store import lease_transitions
 from jobdash.store.commands.base import JobWrites
-from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import Connection, chunks
+from jobdash.store.dialects.base import Connection, chunks
 from jobdash.store.leases import MOST_ROWS
 from jobdash.store.owner import Owner
 from jobdash.store.records import EndedLocally, Precondition, Refusal, Retried, UndoKind
@@ -239,18 +238,18 @@ class ScriptJobWrites(JobWrites):
         return EndedLocally(self._row_now(connection, job_id), Owner.read(owner))
 
 
-def _last_attempt(driver: sqlite.Connection, job_id: int) -> Attempt | None:
+def _last_attempt(driver: Connection, job_id: int) -> Attempt | None:
     sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY fence DESC LIMIT 1"
     values = driver.execute(sql, (job_id,)).fetchone()
     return None if values is None else attempt_row(values)
 
 
-def _attempt_number(driver: sqlite.Connection, job_id: int) -> int:
+def _attempt_number(driver: Connection, job_id: int) -> int:
     (number,) = driver.execute("SELECT attempt FROM job WHERE id = ?", (job_id,)).fetchone()
     return int(number)
 
 
-def _local_files(driver: sqlite.Connection, job_id: int) -> dict[str, str]:
+def _local_files(driver: Connection, job_id: int) -> dict[str, str]:
     (files,) = driver.execute("SELECT files FROM job WHERE id = ?", (job_id,)).fetchone()
     return json.loads(files) if files else {}
 

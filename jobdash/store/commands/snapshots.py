@@ -9,7 +9,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LATE_CANCEL, TERMINAL, Status
 from jobdash.store.commands.intents import IntentWrites
-from jobdash.store.dialects.sqlite import Connection
+from jobdash.store.dialects.base import Connection
 from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, merge
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.statements import statement

@@ -9,7 +9,7 @@ from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, QUEUED_HERE, Status
 from jobdash.domain.time import MINUTE
 from jobdash.store.commands.snapshots import SnapshotWrites
-from jobdash.store.dialects.sqlite import Connection
+from jobdash.store.dialects.base import Connection
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
 from jobdash.store.sanitize import distinct, stored, stored_error, stored_named, stored_words
 from jobdash.store.statements import statement
@@ -209,8 +209,7 @@ class SubmitWrites(SnapshotWrites):
             estimated_tokens=new.estimated_tokens,
             queued=queued,
         )
-        job_id = made.lastrowid
-        assert job_id is not None
+        ((job_id,),) = made.fetchall()
         words = [
             {"job_id": job_id, "key": distinct(key), "value": stored_named(key, value)}
             for key, value in new.tags.items()

@@ -12,7 +12,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.store.commands.snapshots import KNOWN_BY_ID, AppliedSnapshot, SnapshotWrites
-from jobdash.store.dialects.sqlite import Connection, chunks
+from jobdash.store.dialects.base import Connection, chunks
 from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, is_older
 from jobdash.store.records import UpsertResult
 from jobdash.store.rows import SET_BACK_MS

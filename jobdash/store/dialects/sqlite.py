@@ -10,38 +10,36 @@ import os
 import sqlite3
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-from jobdash.errors import StoreBusy, StoreError, StoreReadOnly
+from jobdash.errors import Interrupted, StoreBusy, StoreError, StoreFull, StoreReadOnly
+from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Row, Values
 from jobdash.store.files import real_path, side_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     import sqlalchemy
 
-Connection = sqlite3.Connection
-Cursor = sqlite3.Cursor
-Error = sqlite3.Error
-DatabaseError = sqlite3.DatabaseError
-T = TypeVar("T")
-
-BUSY_TIMEOUT_MS = 5_000
-MAX_PARAMETERS = 500
-"""Values bound at once; SQLite's oldest limit of parameters is 999."""
-OPTION = "--db"
-"""How a person names another store to a command."""
+DIALECT = Dialect(
+    name="sqlite",
+    revision="(SELECT revision FROM meta)",
+    stamp="(SELECT revision FROM meta)",
+    page_arms="{arm}",
+)
 _OLDEST = (3, 35, 0)
 _READER_CACHE_KIB = 4 * 1024
 _WRITER_CACHE_KIB = 512
 """A write touches some twenty pages; a dashboard holds a writer and a reader for each account all day."""
 _BULK_LOAD = ("journal_mode = OFF", "synchronous = OFF", "cache_size = -262144", "temp_store = MEMORY")
-_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_TRANSIENT = _LOCKED | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _KINDS: dict[int, type[StoreError]] = {
-    sqlite3.SQLITE_READONLY: StoreReadOnly,
     sqlite3.SQLITE_BUSY: StoreBusy,
+    sqlite3.SQLITE_FULL: StoreFull,
+    sqlite3.SQLITE_INTERRUPT: Interrupted,
+    sqlite3.SQLITE_IOERR: StoreFull,
+    sqlite3.SQLITE_LOCKED: StoreBusy,
+    sqlite3.SQLITE_READONLY: StoreReadOnly,
 }
 
 
@@ -54,6 +52,84 @@ def refuse_old_library() -> None:
 # Connections
 
 
+class Cursor(sqlite3.Cursor):
+    """The rows of a statement, whose errors are those of the store."""
+
+    connection: Connection
+
+    def fetchone(self) -> Any:
+        """Return the next row, None at the end."""
+        try:
+            return super().fetchone()
+        except sqlite3.Error as error:
+            raise self.connection.failure(error) from error
+
+    def fetchall(self) -> list[Row]:
+        """Return the rows that are left."""
+        try:
+            return super().fetchall()
+        except sqlite3.Error as error:
+            raise self.connection.failure(error) from error
+
+    def __next__(self) -> Row:
+        try:
+            return cast("Row", super().__next__())
+        except sqlite3.Error as error:
+            raise self.connection.failure(error) from error
+
+
+class Connection(sqlite3.Connection):
+    """A connection to a file; a `jobdash.store.dialects.base.Connection`."""
+
+    dialect = DIALECT
+    path = Path()
+    named = OPTION
+    """How the reader of an error can name another file."""
+
+    def failure(self, error: sqlite3.Error) -> StoreError:
+        """Return an error of the driver as one of the store."""
+        return store_error(self.path, error, self.named)
+
+    def execute(self, sql: str, values: Values = (), /) -> Cursor:
+        """Run a statement."""
+        try:
+            return Cursor(self).execute(sql, values)
+        except sqlite3.Error as error:
+            raise self.failure(error) from error
+
+    def executemany(self, sql: str, rows: Iterable[Values], /) -> Cursor:
+        """Run a statement for each of several rows of values."""
+        try:
+            return Cursor(self).executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise self.failure(error) from error
+
+    def begin(self, job_id: int | None = None, *, relaxed: bool = False) -> None:
+        """Begin a transaction: a file has one writer, and the connection says how durable it writes.
+
+        One that reads first and writes later would fail when another writer came between, whatever its
+        timeout: hence IMMEDIATE.
+        """
+        self.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        self.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo the transaction, if one is open."""
+        if self.in_transaction:
+            self.execute("ROLLBACK")
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection has committed; takes 3 µs."""
+        return int(self.execute("PRAGMA data_version").fetchone()[0])
+
+    def set_busy_timeout(self, ms: int) -> None:
+        """Set how long a statement waits for other writers."""
+        self.execute(f"PRAGMA busy_timeout = {ms:d}")
+
+
 def connect_reader(path: Path) -> Connection:
     """Open a store for reading; usable from any one thread at a time, and interruptible from others.
 
@@ -61,27 +137,26 @@ def connect_reader(path: Path) -> Connection:
     the immutable file it is there.
     """
     uri = f"{_uri(path)}?mode=ro"
-    with translated(path):
-        connection = _connect(uri)
-        try:
-            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
-        except sqlite3.OperationalError:
-            connection.close()
-            if os.access(path.parent, os.W_OK) or not os.access(path, os.R_OK):
-                raise
-            connection = _connect(f"{uri}&immutable=1")
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
+    connection = _connect(uri, path)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+    except StoreError as error:
+        connection.close()
+        readable = not os.access(path.parent, os.W_OK) and os.access(path, os.R_OK)
+        if not isinstance(error.__cause__, sqlite3.OperationalError) or not readable:
+            raise
+        connection = _connect(f"{uri}&immutable=1", path)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
     return connection
 
 
 def connect_writer(path: Path, synchronous: str, named: str = OPTION) -> Connection:
     """Open an existing store for writing, with ``synchronous`` FULL or NORMAL."""
-    with translated(path, named):
-        connection = _connect(f"{_uri(path)}?mode=rw")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+    connection = _connect(f"{_uri(path)}?mode=rw", path, named)
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
     return connection
 
 
@@ -99,13 +174,21 @@ def connect_worker(path: Path, named: str) -> Connection:
 
 def connect_file(path: Path) -> Connection:
     """Open a file of one's own with the settings of the driver."""
-    return sqlite3.connect(path, isolation_level=None)
+    return _opened(path, OPTION, os.fspath(path))
 
 
-def _connect(uri: str) -> Connection:
-    return sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
-    )
+def _connect(uri: str, path: Path, named: str = OPTION) -> Connection:
+    return _opened(path, named, uri, uri=True, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
+
+
+def _opened(path: Path, named: str, place: str, **options: Any) -> Connection:
+    try:
+        connection = sqlite3.connect(place, isolation_level=None, factory=Connection, **options)
+    except sqlite3.Error as error:
+        raise store_error(path, error, named) from error
+    assert isinstance(connection, Connection)
+    connection.path, connection.named = path, named
+    return connection
 
 
 def _uri(path: Path) -> str:
@@ -127,7 +210,7 @@ def open_engine(path: Path, synchronous: str) -> sqlalchemy.Engine:
 
 
 def driver_of(connection: sqlalchemy.Connection) -> Connection:
-    """Return the driver's own connection, in the same transaction."""
+    """Return the store's own connection, in the same transaction."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, Connection)
     return driver
@@ -136,36 +219,12 @@ def driver_of(connection: sqlalchemy.Connection) -> Connection:
 # Errors
 
 
-@contextlib.contextmanager
-def translated(path: Path, named: str = OPTION) -> Iterator[None]:
-    """Raise errors of the driver as `store_error` returns them."""
-    try:
-        yield
-    except DatabaseError as error:
-        raise store_error(path, error, named) from error
-
-
 def store_error(path: Path, error: BaseException, named: str = OPTION) -> StoreError:
     """Return an error of the driver as a sentence with the file's name and a way out.
 
     ``named`` is how the reader of the sentence can name another file.
     """
     return _KINDS.get(_code(error), StoreError)(_sentence(path, error, named))
-
-
-def is_busy(error: BaseException) -> bool:
-    """Whether other programs are writing to the store."""
-    return _code(error) in _LOCKED
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same statement may succeed later: the store is busy, the disk full or out of order."""
-    return _code(error) in _TRANSIENT
-
-
-def is_interrupt(error: BaseException | None) -> bool:
-    """Whether a query was stopped by ``Connection.interrupt``."""
-    return _code(error) == sqlite3.SQLITE_INTERRUPT
 
 
 def _code(error: BaseException | None) -> int:
@@ -195,37 +254,6 @@ def _sentence(path: Path, error: BaseException, named: str) -> str:
     return f"The store {path} cannot be used: {error}."
 
 
-# Transactions
-
-
-@contextlib.contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
-    """Hold the store for writing; commit at the end, roll back on any exception."""
-    try:
-        begin(connection)  # an interrupt may come right behind it
-        yield
-        commit(connection)
-    except BaseException:
-        roll_back(connection)
-        raise
-
-
-def begin(connection: Connection) -> None:
-    """Begin a transaction that will write; waits for other writers, at most the busy timeout."""
-    connection.execute("BEGIN IMMEDIATE")
-
-
-def commit(connection: Connection) -> None:
-    """Commit the transaction."""
-    connection.execute("COMMIT")
-
-
-def roll_back(connection: Connection) -> None:
-    """Undo the transaction; SQLite may have done so by itself, when the disk was full for one."""
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
-
-
 # Statements and settings
 
 
@@ -236,16 +264,6 @@ def now_ms() -> int:
 
 def _now_ms() -> int:
     return now_ms()  # looked up each time, so that a test that replaces it reaches open connections
-
-
-def data_version(connection: Connection) -> int:
-    """Return a number that changes when another connection has committed; takes 3 µs."""
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])
-
-
-def set_busy_timeout(connection: Connection, ms: int) -> None:
-    """Set how long a statement waits for other writers."""
-    connection.execute(f"PRAGMA busy_timeout = {ms:d}")
 
 
 def disable_foreign_keys(connection: Connection) -> None:
@@ -289,14 +307,3 @@ def statements(script: str) -> Iterator[str]:
             lines = []
     if lines:
         yield "\n".join(lines)
-
-
-def placeholders(values: Sequence[object]) -> str:
-    """Return as many ``?`` as there are values."""
-    return ", ".join("?" * len(values))
-
-
-def chunks(values: Sequence[T], size: int = MAX_PARAMETERS) -> Iterator[Sequence[T]]:
-    """Yield ``values`` in pieces of at most ``size``."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]

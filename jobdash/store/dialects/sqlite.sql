@@ -44,7 +44,7 @@ SELECT job.id, job.remote_id FROM job WHERE job.id > :last ORDER BY job.id;
 INSERT INTO job (public_id, provider, account, origin, remote_id, submit_key, name, remote_status, raw_status, cancel_requested_at, cancel_reason, verdict, verdict_at, verdict_reason, model, endpoint, total, succeeded, failed, cancelled, expired, error, errors, usage, files, remote_metadata, created_at, started_at, finished_at, expires_at, seen_at, not_found_at, gone_at, removed_at, removing, left_behind, parent_id, superseded_by, owner, last_owner, lease_until, done_before, fetched_at, results_folder, results_ok, results_error, results_cut_off, results_missing, input_tokens, output_tokens, results_expire_at, cached_tokens, cost, cost_is_upper_bound, cost_stale, family, estimated_tokens, queued, kept_succeeded, kept_failed, updated_at) VALUES (:public_id, :provider, :account, :origin, :remote_id, :submit_key, :name, :remote_status, :raw_status, :cancel_requested_at, :cancel_reason, :verdict, :verdict_at, :verdict_reason, :model, :endpoint, :total, :succeeded, :failed, :cancelled, :expired, :error, :errors, :usage, :files, :remote_metadata, :created_at, :started_at, :finished_at, :expires_at, :seen_at, :not_found_at, :gone_at, :removed_at, :removing, :left_behind, :parent_id, :superseded_by, :owner, :last_owner, :lease_until, :done_before, :fetched_at, :results_folder, :results_ok, :results_error, :results_cut_off, :results_missing, :input_tokens, :output_tokens, :results_expire_at, :cached_tokens, :cost, :cost_is_upper_bound, :cost_stale, :family, :estimated_tokens, :queued, :kept_succeeded, :kept_failed, :updated_at);
 
 -- insert_submitted_job
-INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_status, raw_status, model, endpoint, total, created_at, parent_id, kept_succeeded, kept_failed, family, estimated_tokens, queued) VALUES (:public_id, :provider, :account, :origin, :submit_key, :name, :remote_status, :raw_status, :model, :endpoint, :total, :created_at, :parent_id, :kept_succeeded, :kept_failed, :family, :estimated_tokens, :queued);
+INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_status, raw_status, model, endpoint, total, created_at, parent_id, kept_succeeded, kept_failed, family, estimated_tokens, queued) VALUES (:public_id, :provider, :account, :origin, :submit_key, :name, :remote_status, :raw_status, :model, :endpoint, :total, :created_at, :parent_id, :kept_succeeded, :kept_failed, :family, :estimated_tokens, :queued) RETURNING id;
 
 -- superseded_by
 SELECT job.superseded_by FROM job WHERE job.id = :job_key;
@@ -67,8 +67,11 @@ INSERT INTO job_tag (job_id, "key", value) VALUES (:job_id, :key, :value);
 -- insert_new_tag
 INSERT INTO job_tag (job_id, "key", value) VALUES (:job_id, :key, :value) ON CONFLICT DO NOTHING;
 
--- replace_item
-INSERT OR REPLACE INTO item (job_id, seq, "key", outcome, attempt, detail, error_type, error, at) VALUES (:job_id, :seq, :key, :outcome, :attempt, :detail, :error_type, :error, :at);
+-- insert_item
+INSERT INTO item (job_id, seq, "key", outcome, attempt, detail, error_type, error, at) VALUES (:job_id, :seq, :key, :outcome, :attempt, :detail, :error_type, :error, :at);
+
+-- delete_item
+DELETE FROM item WHERE item.job_id = :job_id AND (item.seq = :seq OR item."key" = :key);
 
 -- delete_items
 DELETE FROM item WHERE item.job_id = :job_key;
@@ -107,7 +110,7 @@ SELECT intent.target FROM intent WHERE intent.id = :intent_key AND intent.closed
 UPDATE intent SET deadline=:later, target=:step WHERE intent.id = :intent_key AND intent.closed_at IS NULL;
 
 -- insert_intent
-INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline, earlier_cancel_requested_at, target, choices, bulk) VALUES (:kind, :account, :job_id, :owner, :actor, :opened_at, :deadline, :earlier_cancel_requested_at, :target, :choices, :bulk);
+INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline, earlier_cancel_requested_at, target, choices, bulk) VALUES (:kind, :account, :job_id, :owner, :actor, :opened_at, :deadline, :earlier_cancel_requested_at, :target, :choices, :bulk) RETURNING id;
 
 -- open_intent
 SELECT intent.id FROM intent WHERE intent.id = :intent_key AND intent.closed_at IS NULL;
@@ -137,7 +140,7 @@ UPDATE intent SET account=:adopter WHERE intent.job_id = :job_key AND intent.clo
 UPDATE intent SET job_id=:target_key WHERE intent.job_id = :job_key;
 
 -- user_of_file
-SELECT user.public_id FROM job AS mine JOIN job AS user INDEXED BY job_unfinished ON user.origin = mine.origin AND user.provider = mine.provider AND user.id <> mine.id WHERE mine.id = :job_key AND user.remote_status <> 'cancelled' AND user.remote_status <> 'completed' AND user.remote_status <> 'expired' AND user.remote_status <> 'failed' AND user.gone_at IS NULL AND EXISTS (SELECT 1 FROM json_each(user.files) AS file WHERE file.value = :file) LIMIT 1;
+SELECT other.public_id FROM job AS mine JOIN job AS other INDEXED BY job_unfinished ON other.origin = mine.origin AND other.provider = mine.provider AND other.id <> mine.id WHERE mine.id = :job_key AND other.remote_status <> 'cancelled' AND other.remote_status <> 'completed' AND other.remote_status <> 'expired' AND other.remote_status <> 'failed' AND other.gone_at IS NULL AND EXISTS (SELECT 1 FROM json_each(other.files) AS file WHERE file.value = :file) LIMIT 1;
 
 -- batches_like_submit
 SELECT found.remote_id FROM job AS mine JOIN job AS found ON found.id > mine.id AND found.origin = mine.origin AND found.provider = mine.provider AND found.total = mine.total WHERE mine.id = :job_key AND found.submit_key IS NULL AND found.remote_id IS NOT NULL AND found.created_at BETWEEN :since AND :until ORDER BY found.id;
@@ -161,7 +164,7 @@ UPDATE account SET next_poll_at=:until, claimed_until=:until WHERE account.name 
 UPDATE account SET next_poll_at=:until, claimed_until=:until WHERE account.name IN ({words}) AND NOT (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until);
 
 -- set_health
-UPDATE account SET asked_at=:asked_at, ok_at=coalesce(:succeeded_at, account.ok_at), error=:error, error_kind=:error_kind, next_poll_at=CASE WHEN (:claimed AND (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until)) THEN min(account.next_poll_at, :next_poll_at) ELSE :next_poll_at END, retry_after_until=:retry_after_until, discovered=coalesce(:discovered, account.discovered), first_sync_done=coalesce(:first_sync_done, account.first_sync_done), claimed_until=NULL, failing_since=CASE WHEN (:error IS NOT NULL) THEN coalesce(account.failing_since, :asked_at) ELSE NULL END, reviewed_error=CASE WHEN (:error IS NOT NULL) THEN account.reviewed_error ELSE NULL END WHERE account.name IN ({words});
+UPDATE account SET asked_at=:asked_at, ok_at=coalesce(:succeeded_at, account.ok_at), error=:error, error_kind=:error_kind, next_poll_at=CASE WHEN (:claimed AND (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until)) THEN CASE WHEN (account.next_poll_at < :next_poll_at) THEN account.next_poll_at ELSE :next_poll_at END ELSE :next_poll_at END, retry_after_until=:retry_after_until, discovered=coalesce(:discovered, account.discovered), first_sync_done=coalesce(:first_sync_done, account.first_sync_done), claimed_until=NULL, failing_since=CASE WHEN (:error IS NOT NULL) THEN coalesce(account.failing_since, :asked_at) ELSE NULL END, reviewed_error=CASE WHEN (:error IS NOT NULL) THEN account.reviewed_error ELSE NULL END WHERE account.name IN ({words});
 
 -- set_account_reviewed
 UPDATE account SET reviewed_error=:error WHERE account.name = :account;

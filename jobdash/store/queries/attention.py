@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.sort_orders import Listed, Scope
 
@@ -25,7 +24,7 @@ _NOT_SENT_AGAIN = "superseded_by IS NULL"
 
 # Each part is one walk through an index, so that a million old jobs cost nothing.
 _CANDIDATES = " UNION ".join(
-    f"SELECT id FROM (SELECT id FROM job INDEXED BY {index} WHERE {where} LIMIT {_MOST})"
+    f"SELECT id FROM (SELECT id FROM job INDEXED BY {index} WHERE {where} LIMIT {_MOST}) AS arm"
     for index, where in (
         *(("job_tab_updated", f"tab = {tab.number} ORDER BY updated_at")
           for tab in (Tab.RUNNING, Tab.PENDING, Tab.CANCELLING)),
@@ -69,10 +68,11 @@ class AttentionReads(ReadConnection):
             self._found = key, self.attention_of(rows.values())
         return self._found[1]
 
-    def attention_version(self) -> tuple[int, int]:
+    def attention_version(self) -> tuple[object, int]:
         """Return what changes when a job does, or is looked at; by time alone it stays."""
-        ((revision, reviewed),) = self._all("SELECT revision, (SELECT max(at) FROM review) FROM meta")
-        return revision, reviewed or 0
+        stamp = self._connection.dialect.stamp
+        ((jobs, reviewed),) = self._all(f"SELECT {stamp}, (SELECT max(at) FROM review)")
+        return jobs, reviewed or 0
 
     def attention_of(self, rows: Iterable[JobRow]) -> dict[int, Attention]:
         """Return by id those of some jobs that need attention."""
@@ -114,5 +114,4 @@ class AttentionReads(ReadConnection):
         return self._usual[1]
 
     def _version(self) -> int:
-        with sqlite.translated(self._path):
-            return sqlite.data_version(self._connection)
+        return self._connection.data_version()

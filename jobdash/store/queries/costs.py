@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
-from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS
 from jobdash.store.sort_orders import Scope, Values

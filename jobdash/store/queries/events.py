@@ -74,4 +74,4 @@ class EventReads(ReadConnection):
 def _where(conditions: dict[str, str | int | None]) -> tuple[str, Values]:
     """Return the conditions that have a value as SQL, and their values."""
     given = {condition: value for condition, value in conditions.items() if value is not None}
-    return " AND ".join(["1", *given]), list(given.values())
+    return " AND ".join(["1 = 1", *given]), list(given.values())

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
-from jobdash.store.dialects import sqlite
-from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.rows import ATTEMPT_COLUMNS, ITEM_COLUMNS, attempt_row, counts_by_outcome, item_rows
 
@@ -118,13 +117,15 @@ class ItemReads(ReadConnection):
         from jobdash.domain.items import ItemErrorGroup, ItemErrors
 
         sql = (
-            "SELECT error_type, error, seq, key FROM item INDEXED BY item_outcome"
-            " WHERE job_id = ? AND outcome = 'error' ORDER BY seq"
+            "SELECT error_type, error, seq FROM item INDEXED BY item_outcome"
+            " WHERE job_id = :job AND outcome = 'error' ORDER BY seq LIMIT :most"
         )
         grouped = self._all(
-            f"SELECT error_type, error, count(*), min(seq), key FROM ({sql} LIMIT ?)"
-            " GROUP BY error_type, error ORDER BY count(*) DESC, min(seq)",
-            (job_id, most + 1),
+            "SELECT error_type, error, number, first,"
+            " (SELECT key FROM item WHERE job_id = :job AND seq = first)"
+            " FROM (SELECT error_type, error, count(*) AS number, min(seq) AS first"
+            f" FROM ({sql}) AS looked_at GROUP BY error_type, error) AS grouped ORDER BY number DESC, first",
+            {"job": job_id, "most": most + 1},
         )
         looked_at = sum(count for _, _, count, *_ in grouped)
         groups = tuple(ItemErrorGroup(*values) for values in grouped[:_MOST_GROUPS])
@@ -190,8 +191,7 @@ class ItemReads(ReadConnection):
         """Return the ids of local jobs whose cancel is requested and whose worker is gone."""
         from jobdash.store.lease_transitions import abandoned_cancels
 
-        with sqlite.translated(self._path):
-            return abandoned_cancels(self._connection, self._clock())
+        return abandoned_cancels(self._connection, self._clock())
 
     def leases(self, now: int) -> tuple[int, int]:
         """Return how many local jobs a worker holds at ``now`` (ms UTC), and how many have lost theirs."""

@@ -10,7 +10,7 @@ from typing import Any
 from jobdash.domain.family import JobFamily, job_family
 from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobDetails, JobRow
-from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS, ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
 from jobdash.store.sort_orders import Listed
@@ -180,14 +180,15 @@ class JobReads(AttentionReads):
         answer was requested before ``seen_before``, milliseconds UTC; 0 is never. Removed ones are left out,
         except for those with an open intent.
         """
-        seen_at = "CASE WHEN seen_at <= ? THEN seen_at ELSE 0 END"
+        seen = "CASE WHEN seen_at <= :ahead THEN seen_at ELSE 0 END"
+        values = {"ahead": self._clock() + SET_BACK_MS, "account": account, "before": seen_before}
         found = self._all(
-            f"SELECT {COLUMNS}, {seen_at} AS seen FROM job INDEXED BY job_unfinished"
-            f" WHERE {UNFINISHED_REMOTELY} AND account = ? AND remote_id IS NOT NULL"
-            " AND seen < ? AND (removed_at IS NULL OR EXISTS"
+            f"SELECT {COLUMNS}, {seen} AS seen FROM job INDEXED BY job_unfinished"
+            f" WHERE {UNFINISHED_REMOTELY} AND account = :account AND remote_id IS NOT NULL"
+            f" AND {seen} < :before AND (removed_at IS NULL OR EXISTS"
             " (SELECT 1 FROM intent WHERE job_id = job.id AND closed_at IS NULL))"
-            " ORDER BY seen LIMIT ?",
-            (self._clock() + SET_BACK_MS, account, seen_before, limit),
+            " ORDER BY seen LIMIT :limit",
+            {**values, "limit": limit},
         )
         return [(job_row(values[:-1]), values[-1]) for values in found]
 
@@ -209,7 +210,7 @@ class JobReads(AttentionReads):
             f" WHERE {UNFINISHED_REMOTELY} AND account = ? AND origin = ? AND gone_at IS NULL AND {which}"
             " AND (removed_at IS NULL OR EXISTS"
             " (SELECT 1 FROM intent WHERE job_id = job.id AND closed_at IS NULL))"
-            f" ORDER BY {by} LIMIT 1)"
+            f" ORDER BY {by} LIMIT 1) AS arm"
             for which, by in order.items()
         ]
         return self._rows(" UNION ALL ".join(arms), (account, origin) * len(arms))

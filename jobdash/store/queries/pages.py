@@ -9,7 +9,7 @@ from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.store.dialects.sqlite import chunks, placeholders
+from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS, job_row
 from jobdash.store.sort_orders import KeysetWalk, Scope, Sort, SortKey, key_of, merged, walks
@@ -25,6 +25,8 @@ class Counts:
     """The store's revision they belong to."""
     folded: int = 0
     """Of all jobs, those that the head of their family stands for, where a family is one row."""
+    stamp: object = None
+    """Differs between two states of the jobs."""
 
     @property
     def total(self) -> int:
@@ -140,10 +142,12 @@ class PageReads(AttentionReads):
         by_tab = dict.fromkeys(Tab, 0)
         by_account: dict[str, dict[Tab, int]] = {}
         tabs = {tab.number: tab for tab in Tab if tab is not Tab.ALL}
+        dialect = self._connection.dialect
         kept = self._all(
-            "SELECT meta.revision, folded, account, tab, n FROM meta LEFT JOIN tally ON tab >= 0 AND n > 0"
+            f"SELECT {dialect.revision}, {dialect.stamp}, folded, account, tab, n"
+            " FROM meta LEFT JOIN tally ON tab >= 0 AND n > 0"
         )
-        for _, _, account, number, n in kept:
+        for *_, account, number, n in kept:
             if account is None:
                 continue
             mine = by_account.setdefault(account, dict.fromkeys(Tab, 0))
@@ -151,7 +155,8 @@ class PageReads(AttentionReads):
                 counted[Tab.ALL] += n
                 if number in tabs:
                     counted[tabs[number]] += n
-        return Counts(by_tab, by_account, revision=kept[0][0], folded=kept[0][1])
+        revision, stamp, folded, *_ = kept[0]
+        return Counts(by_tab, by_account, revision, folded, stamp)
 
     def count(self, scope: Scope) -> int:
         """Return how many jobs a scope has: from the kept counts, or counted when there is a filter."""

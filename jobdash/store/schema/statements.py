@@ -145,7 +145,7 @@ _JOBS: dict[str, ClauseElement] = {
     .where(_job.c.id > bindparam("last"))
     .order_by(_job.c.id),
     "insert_listed_job": _insert(_job, [*_loaded, "updated_at"]),
-    "insert_submitted_job": _insert(_job, _submitted),
+    "insert_submitted_job": _insert(_job, _submitted).returning(column("id")),
     "superseded_by": select(_job.c.superseded_by).where(_this_job),
     "parent_of_job": select(_job.c.parent_id).where(_this_job),
     "unset_superseded": update(_job)
@@ -160,7 +160,11 @@ _JOBS: dict[str, ClauseElement] = {
     "delete_job": delete(_job).where(_this_job),
     "insert_tag": _insert(_tags),
     "insert_new_tag": _insert(_tags).on_conflict_do_nothing(),
-    "replace_item": _insert(_items).prefix_with("OR REPLACE"),
+    "insert_item": _insert(_items),
+    "delete_item": delete(_items).where(
+        _items.c.job_id == bindparam("job_id"),
+        or_(_items.c.seq == bindparam("seq"), _items.c.key == bindparam("key")),
+    ),
     "delete_items": delete(_items).where(_items.c.job_id == bindparam("job_key")),
     "delete_items_between": delete(_items).where(
         _items.c.job_id == bindparam("job_key"),
@@ -233,13 +237,13 @@ _QUEUE: dict[str, ClauseElement] = {
 _this_intent = _intents.c.id == bindparam("intent_key")
 _open = _intents.c.closed_at.is_(None)
 _columns = [_intents.c[name] for name in INTENT_COLUMNS]
-_user_unfinished = UNFINISHED_REMOTELY.replace("remote_status", "user.remote_status")
+_other_unfinished = UNFINISHED_REMOTELY.replace("remote_status", "other.remote_status")
 _rival_unfinished = UNFINISHED_REMOTELY.replace("remote_status", "rival.remote_status")
 
 _INTENTS: dict[str, ClauseElement] = {
     "insert_intent": _insert(
         _intents, [name for name in _given(_intents) if name not in {"closed_at", "result"}]
-    ),
+    ).returning(column("id")),
     "open_intent": select(_intents.c.id).where(_this_intent, _open),
     "closed_intent": select(*_columns).where(_this_intent, _intents.c.closed_at.is_not(None)),
     "close_intent": update(_intents)
@@ -269,10 +273,10 @@ _INTENTS: dict[str, ClauseElement] = {
     .values(job_id=bindparam("target_key")),
     # Unfinished jobs are few, however long the history: the partial index finds them. A removed one runs on.
     "user_of_file": text(
-        "SELECT user.public_id FROM job AS mine JOIN job AS user INDEXED BY job_unfinished"
-        " ON user.origin = mine.origin AND user.provider = mine.provider AND user.id <> mine.id"
-        f" WHERE mine.id = :job_key AND {_user_unfinished} AND user.gone_at IS NULL"
-        " AND EXISTS (SELECT 1 FROM json_each(user.files) AS file WHERE file.value = :file) LIMIT 1"
+        "SELECT other.public_id FROM job AS mine JOIN job AS other INDEXED BY job_unfinished"
+        " ON other.origin = mine.origin AND other.provider = mine.provider AND other.id <> mine.id"
+        f" WHERE mine.id = :job_key AND {_other_unfinished} AND other.gone_at IS NULL"
+        " AND EXISTS (SELECT 1 FROM json_each(other.files) AS file WHERE file.value = :file) LIMIT 1"
     ),
     # What was known when the submit began is older than its batch.
     "batches_like_submit": text(
@@ -324,7 +328,10 @@ _ACCOUNTS: dict[str, ClauseElement] = {
         next_poll_at=case(
             (
                 and_(bindparam("claimed"), _requested),
-                func.min(_accounts.c.next_poll_at, bindparam("next_poll_at")),
+                case(
+                    (_accounts.c.next_poll_at < bindparam("next_poll_at"), _accounts.c.next_poll_at),
+                    else_=bindparam("next_poll_at"),
+                ),
             ),
             else_=bindparam("next_poll_at"),
         ),

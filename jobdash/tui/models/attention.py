@@ -32,7 +32,7 @@ class AttentionModel:
         self._changed = False
         self._reading = False
         self._jobs: list[Attention] = []
-        self._jobs_version: tuple[int, int] | None = None
+        self._jobs_version: tuple[object, int] | None = None
         self._jobs_until = 0.0
         """Until when they hold while no job changes."""
         self.found: tuple[AccountAttention | Attention, ...] = ()

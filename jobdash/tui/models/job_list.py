@@ -147,7 +147,7 @@ class JobList:
     def _catch_up(self) -> None:
         before, self.counts = self.counts, self.browser.counts()
         self.held_changes = 0
-        if before.revision != self.counts.revision:
+        if before.stamp != self.counts.stamp:
             self._drop_old_news()
             watched = self.scope.filtered or self.marks
             changed = self.browser.changed_since(before.revision, _CHANGES_MOST) if watched else []

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from jobdash.store import claims
-from jobdash.store.dialects import sqlite
+from jobdash.store.dialects import base
 from jobdash.store.leases import Lease
 
 _WHERE: dict[str, tuple[Any, str]] = {
@@ -19,11 +19,11 @@ _WHERE: dict[str, tuple[Any, str]] = {
     "claims._insert": (claims, "_insert"),
     "claims._take": (claims, "_take"),
     "Lease.expect": (Lease, "expect"),
-    "sqlite.begin": (sqlite, "begin"),
+    "sqlite.begin": (base, "begin"),
     "Lease._difference": (Lease, "_difference"),
     "Lease._add": (Lease, "_add"),
     "Lease._upsert": (Lease, "_upsert"),
-    "sqlite.commit": (sqlite, "commit"),
+    "sqlite.commit": (base, "commit"),
     "Lease.finish": (Lease, "finish"),
 }
 POINTS = tuple(f"{when} {name}" for name in _WHERE for when in ("before", "after"))

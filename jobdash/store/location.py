@@ -1,0 +1,76 @@
+"""Where a store is: a file, or a schema of a PostgreSQL database."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from jobdash.domain.text import clean
+from jobdash.errors import ConfigError
+
+SCHEMES = frozenset({"postgresql", "postgres"})
+DEFAULT_SCHEMA = "jobdash"
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresLocation:
+    """A schema of a PostgreSQL database; as a text it is the URL without a password."""
+
+    url: str
+    """What libpq is given: an address without a password, which it finds by itself."""
+    schema: str = DEFAULT_SCHEMA
+    folder: Path = field(default=Path(), compare=False)
+    """Where what belongs to its jobs is kept on this computer: logs, results, copies of input."""
+
+    def __str__(self) -> str:
+        joint = "&" if "?" in self.url else "?"
+        return clean(f"{self.url}{joint}schema={self.schema}", _SHOWN)
+
+
+StoreLocation = Path | PostgresLocation
+
+
+def beside(location: StoreLocation) -> Path:
+    """Return the path that files of this computer lie beside which belong to the jobs of a store."""
+    return location if isinstance(location, Path) else location.folder / "store"
+
+
+def read_location(text: str) -> StoreLocation:
+    """Return the location that a text of one names; ConfigError for one that cannot be."""
+    return postgres_location(text) if is_address(text) else Path(text)
+
+
+def is_address(named: str) -> bool:
+    """Whether a text names a PostgreSQL database."""
+    return named.partition("://")[0] in SCHEMES and "://" in named
+
+
+def postgres_location(named: str) -> PostgresLocation:
+    """Read a ``postgresql://`` URL, whose ``schema`` is the store's, by default ``jobdash``.
+
+    A password is refused, as it would stand in a file or in the list of processes: libpq finds it in
+    PGPASSWORD, in ``~/.pgpass`` or in a service. Raises ConfigError, without the text.
+    """
+    try:
+        parts = urlsplit(named)
+        secret, options = parts.password, parse_qsl(parts.query, keep_blank_values=True, strict_parsing=False)
+    except ValueError:
+        raise ConfigError("the address of the PostgreSQL database cannot be read") from None
+    if secret is not None or any(name.lower() in _SECRETS for name, _ in options):
+        raise ConfigError(
+            "the address of a database must hold no password: put it into PGPASSWORD, ~/.pgpass or a service"
+        )
+    schema = next((value for name, value in options if name == "schema"), DEFAULT_SCHEMA)
+    if not _SCHEMA.fullmatch(schema):
+        raise ConfigError(
+            f"schema={clean(schema, 80)}: a schema's name has small letters, digits and underscores only"
+        )
+    rest = urlencode([(name, value) for name, value in options if name != "schema"])
+    return PostgresLocation(urlunsplit(("postgresql", parts.netloc, parts.path, rest, "")), schema)
+
+
+_SECRETS = frozenset({"password", "sslpassword"})
