@@ -7,6 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jobdash.worker.cancellation import Token
     from jobdash.worker.exceptions import JobCancelled, LeaseLost, TooManyErrors
+    from jobdash.worker.functions import ItemResult, JobEnd, JobFunction, Submitted, job, submit
     from jobdash.worker.item import Item
     from jobdash.worker.job import Job
     from jobdash.worker.threads import ItemOutcome
@@ -15,25 +16,37 @@ if TYPE_CHECKING:
 __all__ = [
     "Item",
     "ItemOutcome",
+    "ItemResult",
     "Job",
     "JobCancelled",
+    "JobEnd",
+    "JobFunction",
     "LeaseLost",
+    "Submitted",
     "Token",
     "TooManyErrors",
     "Track",
     "__version__",
+    "job",
+    "submit",
     "track",
 ]
 
 _PLACES = {
     "Item": "item",
     "ItemOutcome": "threads",
+    "ItemResult": "functions",
     "Job": "job",
     "JobCancelled": "exceptions",
+    "JobEnd": "functions",
+    "JobFunction": "functions",
     "LeaseLost": "exceptions",
+    "Submitted": "functions",
     "Token": "cancellation",
     "TooManyErrors": "exceptions",
     "Track": "track",
+    "job": "functions",
+    "submit": "functions",
     "track": "track",
 }
 

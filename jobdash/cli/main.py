@@ -43,6 +43,8 @@ COMMANDS = {
     "cost": "cost",
     "doctor": "doctor",
     "config": "config",
+    "run": "run",
+    "worker": "worker",
     "demo": "demo",
 }
 """By name, the module in `jobdash.cli.commands` whose ``command`` it is."""

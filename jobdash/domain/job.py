@@ -83,6 +83,8 @@ class JobRow(ProviderFields):
     """Of a retry: how many requests of its family had an answer, and were not sent again."""
     kept_failed: int | None = None
     """Of a retry: how many requests of its family had an error, and were not sent again."""
+    function: str | None = None
+    """``module:name`` of the function that workers run over its items; None for every other job."""
 
     @property
     def local(self) -> bool:

@@ -36,7 +36,8 @@ _COLUMNS = (
     " last.keyed, last.owner, last.work FROM job LEFT JOIN attempt AS last ON last.job_id = job.id"
     " AND last.fence = (SELECT max(fence) FROM attempt WHERE job_id = job.id)"
 )
-_NAMED = f"name_key = :key AND job.name = :name AND provider = '{LOCAL}'"
+_SCRIPTS = f"provider = '{LOCAL}' AND function IS NULL"
+_NAMED = f"name_key = :key AND job.name = :name AND {_SCRIPTS}"
 _OF_NAME = f"{_COLUMNS} WHERE shown = :shown AND {_NAMED}"
 _BY_NAME = f"{_OF_NAME} ORDER BY job.id DESC"
 _OF_WORK = (
@@ -47,10 +48,10 @@ _SAME_WORK = f"{_OF_NAME} AND {_OF_WORK} ORDER BY job.id DESC LIMIT 1"
 _RETRIED = (
     f"{_COLUMNS} WHERE tab = {Tab.PENDING.number} AND {_NAMED} AND {_OF_WORK} ORDER BY job.id DESC LIMIT 1"
 )
-_BY_ID = f"{_COLUMNS} WHERE public_id >= ? AND public_id < ? AND provider = '{LOCAL}' LIMIT 2"
-_STARTED_FOR = f"{_COLUMNS} WHERE public_id = ? AND job.name = ? AND provider = '{LOCAL}'"
+_BY_ID = f"{_COLUMNS} WHERE public_id >= ? AND public_id < ? AND {_SCRIPTS} LIMIT 2"
+_STARTED_FOR = f"{_COLUMNS} WHERE public_id = ? AND job.name = ? AND {_SCRIPTS}"
 _OF_A_LOOP = (
-    f"{_COLUMNS} WHERE shown = 1 AND name_key >= ? AND name_key < ? AND provider = '{LOCAL}'"
+    f"{_COLUMNS} WHERE shown = 1 AND name_key >= ? AND name_key < ? AND {_SCRIPTS}"
     f" ORDER BY job.id DESC LIMIT {_OTHER_LINES}"
 )
 _OLDER_LEFT = (

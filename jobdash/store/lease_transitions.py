@@ -26,10 +26,11 @@ def has_worker(connection: Connection, job_id: int, now: int) -> bool:
     owner, lease_until = connection.execute(
         "SELECT owner, lease_until FROM job WHERE id = ?", (job_id,)
     ).fetchone()
-    return _holds(owner, lease_until, now)
+    return is_held_by(owner, lease_until, now)
 
 
-def _holds(owner: str | None, lease_until: int | None, now: int) -> bool:
+def is_held_by(owner: str | None, lease_until: int | None, now: int) -> bool:
+    """Whether an owner has a lease that runs beyond ``now``, and is not provably dead."""
     if owner is None or lease_until is None or lease_until < now:
         return False
     known = Owner.read(owner)
@@ -40,18 +41,29 @@ def _holds(owner: str | None, lease_until: int | None, now: int) -> bool:
 def abandoned_cancels(connection: Connection, now: int) -> list[int]:
     """Return the ids of jobs whose cancel is requested and whose worker is gone."""
     found = connection.execute(_CANCELLING).fetchall()
-    return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
+    return [job_id for job_id, owner, lease_until in found if not is_held_by(owner, lease_until, now)]
 
 
 def leases_of_dead(connection: Connection, now: int) -> list[int]:
     """Return the ids of jobs whose lease still runs, although the process that holds it is provably dead."""
     found = connection.execute(_LEASED, (now,)).fetchall()
-    return [job_id for job_id, owner, lease_until in found if not _holds(owner, lease_until, now)]
+    return [job_id for job_id, owner, lease_until in found if not is_held_by(owner, lease_until, now)]
 
 
 def end_lease(connection: Connection, job_id: int, now: int) -> None:
     """Expire a lease."""
     connection.execute("UPDATE job SET lease_until = ? WHERE id = ?", (now - 1, job_id))
+
+
+def cancel_or_request(connection: Connection, job_id: int, now: int, reason: str, actor: str) -> str:
+    """Request a cancel of a job's worker, or end a job without one as cancelled; return what was done."""
+    (status,) = connection.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
+    if status != Status.PENDING and has_worker(connection, job_id, now):
+        request_cancel(connection, job_id, now, reason)
+        return "its worker was asked to stop"
+    end_attempts(connection, job_id, now, f"cancelled by {actor}")
+    cancel(connection, job_id, now, reason)
+    return "no process ran it" if status == Status.PENDING else "its worker was not heard of"
 
 
 def request_cancel(connection: Connection, job_id: int, now: int, reason: str) -> None:
@@ -137,7 +149,7 @@ def end_attempts(connection: Connection, job_id: int, now: int, how: str) -> Non
 def is_starting(connection: Connection, job_id: int, now: int) -> bool:
     """Whether a pending job's script is being started, and has not claimed the job yet."""
     owner, until = connection.execute("SELECT owner, lease_until FROM job WHERE id = ?", (job_id,)).fetchone()
-    return until is not None and until >= now and (owner is None or _holds(owner, until, now))
+    return until is not None and until >= now and (owner is None or is_held_by(owner, until, now))
 
 
 def set_starting(connection: Connection, job_id: int, owner: Owner | None, until: int | None) -> None:

@@ -19,7 +19,7 @@ _SUCCEEDED = frozenset({"ok", "skipped"})
 MOST_ROWS = 5_000
 """Items written in one transaction; other processes wait for its end."""
 
-_RENEW = f"UPDATE job SET lease_until = now_ms() + ? WHERE {HELD} RETURNING status"
+RENEW = f"UPDATE job SET lease_until = now_ms() + ? WHERE {HELD} RETURNING status"
 _DONE = "coalesce(succeeded, 0) + coalesce(failed, 0) + ?"
 _ADD = (
     "UPDATE job SET lease_until = now_ms() + ?, succeeded = coalesce(succeeded, 0) + ?,"
@@ -227,13 +227,13 @@ class Lease:
 
     def renew(self) -> str:
         """Renew the lease; return the job's status."""
-        return self._written(_RENEW, (self._lease_ms, self._job_id, self._fence))
+        return self._written(RENEW, (self._lease_ms, self._job_id, self._fence))
 
     def expect(self, keys: Sequence[str]) -> None:
         """Write unknown items as unprocessed, in several transactions."""
         for start in range(0, len(keys), MOST_ROWS):
             with transaction(self._connection):
-                held = self._status_of(_RENEW, (self._lease_ms, self._job_id, self._fence))
+                held = self._status_of(RENEW, (self._lease_ms, self._job_id, self._fence))
                 if held is not None:
                     job, some = self._job_id, keys[start : start + MOST_ROWS]
                     self._connection.executemany(_EXPECT, [(job, job, key, self._attempt) for key in some])
@@ -287,12 +287,17 @@ class Lease:
         ``ended`` is how it ended, in one sentence; ``cancel`` is the reason of a cancel of one's own.
         """
         with transaction(self._connection):
-            place = {"id": self._job_id, "fence": self._fence}
-            found = self._status_of(_FINISH, {"status": status, "error": error, "cancel": cancel, **place})
-            if found is not None:
-                self._connection.execute(_END_ATTEMPT, (ended, self._job_id, self._fence))
-                add_event(self._connection, self._job_id, self._actor, "end", status, ended)
+            found = self._finish(status, ended, error, cancel)
         self._or_refused(found)
+
+    def _finish(self, status: str, ended: str, error: str | None, cancel: str | None) -> str | None:
+        """Write the end of the job, on an open transaction; None when the lease is lost."""
+        place = {"id": self._job_id, "fence": self._fence}
+        found = self._status_of(_FINISH, {"status": status, "error": error, "cancel": cancel, **place})
+        if found is not None:
+            self._connection.execute(_END_ATTEMPT, (ended, self._job_id, self._fence))
+            add_event(self._connection, self._job_id, self._actor, "end", status, ended)
+        return found
 
     def set_busy_timeout(self, ms: int) -> None:
         """Set how long a statement waits for other writers."""

@@ -81,14 +81,18 @@ class Recorder(StoreConnection):
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a store, the work goes on
             self._give_up(error_text(path, error))
             return None
-        self._path = path
-        self._file = identity(path)
-        self._lease_s = request.lease_ms / 1000
+        self._hold(path, got.lease, request.lease_ms)
         self._counts = counts
-        self._written_at = time.monotonic()
-        self._lease = got.lease
         self._claimed_as = got.job_id, got.fence, request.actor
         return got
+
+    def _hold(self, path: Path, lease: Lease, lease_ms: int) -> None:
+        """Write by a lease from now on."""
+        self._path = path
+        self._file = identity(path)
+        self._lease_s = lease_ms / 1000
+        self._written_at = time.monotonic()
+        self._lease = lease
 
     def _claimed(self, path: Path, request: ClaimRequest) -> Claim:
         connection = open_for_worker(path, lambda sentence: print_line(f"jobdash: {sentence}"))

@@ -189,14 +189,14 @@ def test_every_written_column_makes_a_revision_or_is_silent() -> None:
     assert written >= UNSEEN
     assert {"seen_at", "not_found_at"} < SILENT
     assert (
-        set(ROW_COLUMNS) - {"id", "public_id", "status", "updated_at", "revision", "done_before"}
+        set(ROW_COLUMNS) - {"id", "public_id", "status", "updated_at", "revision", "done_before", "function"}
         <= written - SILENT
     )
 
 
 def test_no_foreign_tables_are_in_our_metadata() -> None:
     assert "job" in Base.metadata.tables
-    assert len(Base.metadata.tables) == 11
+    assert len(Base.metadata.tables) == 12
 
 
 def test_to_write_a_row_makes_no_temporary_tables(path: Path) -> None:
@@ -222,7 +222,9 @@ def test_an_open_connection_reads_the_schema_of_an_upgrade(tmp_path: Path) -> No
 
 def test_the_families_of_an_older_store_are_found(tmp_path: Path) -> None:
     old, scripts = tmp_path / "old.db", tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, scripts, ignore=shutil.ignore_patterns("0012_*", "0013_*", "__pycache__"))
+    shutil.copytree(
+        MIGRATIONS, scripts, ignore=shutil.ignore_patterns("0012_*", "0013_*", "0014_*", "__pycache__")
+    )
     build_store(old, "")
     upgrade(old, scripts)
     rows = [

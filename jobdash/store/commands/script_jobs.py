@@ -16,6 +16,7 @@ from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects.base import Connection, chunks
 from jobdash.store.leases import MOST_ROWS
 from jobdash.store.owner import Owner
+from jobdash.store.parts import reopen
 from jobdash.store.records import EndedLocally, Precondition, Refusal, Retried, UndoKind
 from jobdash.store.rows import ATTEMPT_COLUMNS, attempt_row
 from jobdash.store.sanitize import as_json, stored
@@ -55,16 +56,8 @@ class ScriptJobWrites(JobWrites):
             row = self._checked(connection, job_id, fence, accept)
             if isinstance(row, Refusal):
                 return row
-            now, driver, kept = self._clock(), connection, stored(reason or CANCELLED_BY_USER)
-            if row.status is not Status.PENDING and lease_transitions.has_worker(driver, job_id, now):
-                lease_transitions.request_cancel(driver, job_id, now, kept)
-                detail = "its worker was asked to stop"
-            else:
-                lease_transitions.end_attempts(driver, job_id, now, f"cancelled by {self._actor.name}")
-                lease_transitions.cancel(driver, job_id, now, kept)
-                detail = (
-                    "no process ran it" if row.status is Status.PENDING else "its worker was not heard of"
-                )
+            now, kept = self._clock(), stored(reason or CANCELLED_BY_USER)
+            detail = lease_transitions.cancel_or_request(connection, job_id, now, kept, self._actor.name)
             self._add_event(connection, now, "cancel", row, "done", detail, bulk=bulk)
             return self._row_now(connection, job_id)
 
@@ -145,6 +138,7 @@ class ScriptJobWrites(JobWrites):
             if "failed" in only and lease_transitions.reset_errors(driver, job_id, now, most) == most:
                 return Retried(self._row_now(connection, job_id), last, 0, more=True)
             lease_transitions.make_pending(driver, job_id, keyed=last is None or last.keyed)
+            reopen(driver, job_id)
             self._add_event(connection, now, "retry", row, "done", bulk=bulk)
             return self._retried(connection, job_id, last, now, starting=starting)
 

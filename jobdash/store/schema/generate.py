@@ -25,7 +25,7 @@ from jobdash.store.statements import STATEMENTS_FILE
 SILENT = frozenset(
     {
         "id", "public_id", "seen_at", "not_found_at", "updated_at", "revision", "done_before",
-        "unchanged_polls", "cost_stale", "estimated_tokens", "queued",
+        "unchanged_polls", "cost_stale", "estimated_tokens", "queued", "function",
     }
 )  # fmt: skip
 """Columns of a job whose change makes no new revision: no row is read again for them."""

@@ -78,6 +78,7 @@ CREATE TABLE job (
 	listed INTEGER NOT NULL GENERATED ALWAYS AS (CASE WHEN removed_at IS NOT NULL THEN 0 WHEN folded THEN 2 ELSE 1 END) VIRTUAL,
 	kept_succeeded INTEGER,
 	kept_failed INTEGER,
+	function VARCHAR,
 	CONSTRAINT remote_status_known CHECK ((remote_status = 'cancelled' OR remote_status = 'cancelling' OR remote_status = 'completed' OR remote_status = 'expired' OR remote_status = 'failed' OR remote_status = 'finalizing' OR remote_status = 'in_progress' OR remote_status = 'pending' OR remote_status = 'unknown' OR remote_status = 'validating')),
 	CONSTRAINT verdict_known CHECK (verdict = 'force_failed'),
 	CONSTRAINT cancel_doubt_is_boolean CHECK (cancel_doubt IN (0, 1)),
@@ -197,9 +198,24 @@ CREATE TABLE item (
 	error_type VARCHAR,
 	error VARCHAR,
 	at INTEGER NOT NULL,
+	given VARCHAR,
 	PRIMARY KEY (job_id, seq),
 	CONSTRAINT outcome_known CHECK ((outcome = 'error' OR outcome = 'ok' OR outcome = 'skipped' OR outcome = 'waiting')),
 	FOREIGN KEY(job_id) REFERENCES job (id)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE part (
+	job_id INTEGER NOT NULL,
+	number INTEGER NOT NULL,
+	first INTEGER NOT NULL,
+	behind INTEGER NOT NULL,
+	fence INTEGER DEFAULT 0 NOT NULL,
+	owner VARCHAR,
+	lease_until INTEGER,
+	done_at INTEGER,
+	PRIMARY KEY (job_id, number),
+	FOREIGN KEY(job_id) REFERENCES job (id) ON DELETE CASCADE
 )
  WITHOUT ROWID;
 
@@ -228,6 +244,8 @@ CREATE INDEX job_cost_stale ON job (cost_stale) WHERE cost_stale IS NOT NULL;
 CREATE INDEX job_family ON job (family) WHERE family IS NOT NULL;
 
 CREATE INDEX job_family_id ON job (family_id, listed) WHERE family_id IS NOT NULL;
+
+CREATE INDEX job_function ON job (function, tab) WHERE function IS NOT NULL;
 
 CREATE INDEX job_listed_account ON job (listed, account);
 
@@ -340,4 +358,4 @@ END;
 
 INSERT INTO meta (id, revision) VALUES (1, 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('0013');
+INSERT INTO alembic_version (version_num) VALUES ('0014');

@@ -67,7 +67,9 @@ _parent = select(_child.c.parent_id).where(_child.c.id == bindparam("child_key")
 _loaded = [
     each.name
     for each in _job.columns
-    if each.computed is None and each.server_default is None and each.name not in {"id", "family_id"}
+    if each.computed is None
+    and each.server_default is None
+    and each.name not in {"id", "family_id", "function"}
 ]
 _submitted = [
     "public_id", "provider", "account", "origin", "submit_key", "name", "remote_status", "raw_status",
@@ -84,7 +86,7 @@ def _insert(into: Table, names: list[str] | None = None) -> Insert:
 
 
 def _given(into: Table) -> list[str]:
-    return [each.name for each in into.columns if each.name != "id" and each.computed is None]
+    return [each.name for each in into.columns if each.name not in {"id", "given"} and each.computed is None]
 
 
 _set_reviewed = _insert(table(ReviewRecord), ["job_id", "at", "marks"])

@@ -171,6 +171,8 @@ class JobRecord(Base, table=True):
     """Of a retry: how many requests of its family had an answer, and were not sent again."""
     kept_failed: int | None = None
     """Of a retry: how many requests of its family had an error, and were not sent again."""
+    function: str | None = None
+    """``module:name`` of the function that workers run over its items; NULL for every other job."""
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),
@@ -195,6 +197,7 @@ class JobRecord(Base, table=True):
         Index("job_family", "family", sqlite_where=text("family IS NOT NULL")),
         Index("job_family_id", "family_id", "listed", sqlite_where=text("family_id IS NOT NULL")),
         Index("job_queued", "account", sqlite_where=text("queued IS NOT NULL")),
+        Index("job_function", "function", "tab", sqlite_where=text("function IS NOT NULL")),
         # In the order of the table and without its long texts: what a search for a piece of text reads.
         Index("job_text", "id", "shown", "name", "public_id", "remote_id"),
         {"sqlite_autoincrement": True},
@@ -334,6 +337,27 @@ class ItemRecord(Base, table=True):
     error_type: str | None = None
     error: str | None = None
     at: int
+    given: str | None = None
+    """The item itself as JSON, for the worker that runs it; NULL where a script has it."""
+
+
+class PartRecord(Base, table=True):
+    """A run of items of a function's job, which one worker does at a time."""
+
+    __tablename__ = "part"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    job_id: int = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    number: int = Field(primary_key=True)
+    first: int
+    """The ``seq`` of its first item; it ends in front of that of the next part."""
+    behind: int
+    """The ``seq`` behind its last item."""
+    fence: int = Field(default=0, sa_column_kwargs=_default("0"))
+    """Raised by each claim: the worker before it is refused from then on."""
+    owner: str | None = None
+    lease_until: int | None = None
+    done_at: int | None = None
 
 
 class TallyRecord(Base, table=True):

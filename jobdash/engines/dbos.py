@@ -1,0 +1,133 @@
+"""DBOS as the engine: a queue in SQLite or PostgreSQL, without a service.
+
+A workflow carries a key as its id and as its one argument, as JSON. DBOS reads pickles where a row says so,
+which would run what stands there; that is refused for the whole process. It never runs the same id twice by
+itself, neither after an error nor after the death of its worker: a key that is due again is deleted first.
+
+https://docs.dbos.dev/python/reference/dbos-class
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from dbos import DBOS, DBOSConfig, Serializer, SetEnqueueOptions, SetWorkflowID
+from dbos import _serialization as serialization
+from sqlalchemy.exc import DBAPIError
+
+from jobdash.domain.text import redact
+from jobdash.engines.base import EngineAway, EngineSettings
+from jobdash.errors import ConfigError
+
+_QUEUE, _WORKFLOW, _VERSION, _SCHEMA = "jobdash", "jobdash.part", "jobdash-1", "jobdash_engine"
+_OVERDUE_S = 15.0
+"""A key that was taken so long ago, and is due, was taken by a worker that is gone."""
+_WAITING = frozenset({"ENQUEUED", "DELAYED"})
+_CONNECTIONS = 4
+
+
+class _JsonOnly(Serializer):
+    """Writes and reads JSON."""
+
+    def serialize(self, data: Any) -> str:
+        return json.dumps(data)
+
+    def deserialize(self, serialized_data: str) -> Any:
+        return json.loads(serialized_data)
+
+    def name(self) -> str:
+        return "jobdash_json"
+
+
+def _refuse_pickle(*_: object) -> NoReturn:
+    raise ValueError("pickles are not read")
+
+
+class DbosEngine:
+    """Delivers keys as workflows of one queue; one instance a process."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+
+    def start(self, handle: Callable[[str], None], concurrency: int) -> None:
+        """Begin to deliver; see `Engine.start`."""
+        serialization.DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]
+        config: DBOSConfig = {
+            "name": _QUEUE,
+            "system_database_url": self._settings.address,
+            "dbos_system_schema": _SCHEMA,
+            "application_version": _VERSION,
+            "executor_id": self._settings.worker,
+            "serializer": _JsonOnly(),
+            "sys_db_pool_size": _CONNECTIONS,
+            "max_executor_threads": concurrency + 2,
+            # A restart of PostgreSQL would print pages: what matters is said by whoever misses its keys.
+            "console_log_level": "CRITICAL",
+        }
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)
+        DBOS(config=config)
+
+        @DBOS.workflow(name=_WORKFLOW)
+        def part(key: str) -> None:
+            handle(key)
+
+        self._part = part
+        try:
+            DBOS.listen_queues([_QUEUE])
+            DBOS.launch()
+            DBOS.register_queue(
+                _QUEUE, worker_concurrency=concurrency, polling_interval_sec=self._settings.poll_s
+            )
+        except (DBAPIError, OSError) as error:
+            raise ConfigError(f"the engine's database cannot be used: {_words(error)}") from None
+
+    def dispatch(self, keys: Sequence[str]) -> None:
+        """Have each key delivered; see `Engine.dispatch`."""
+        try:
+            self._dispatch(list(keys))
+        except DBAPIError as error:
+            raise EngineAway(f"the engine's database cannot be reached: {_words(error)}") from None
+
+    def _dispatch(self, keys: list[str]) -> None:
+        if not keys:
+            return
+        known = DBOS.list_workflows(workflow_ids=keys, load_input=False, load_output=False)
+        now = time.time()
+        keep = {
+            each.workflow_id
+            for each in known
+            if each.status in _WAITING
+            or (each.status == "PENDING" and now - (each.updated_at or 0) / 1000 < _OVERDUE_S)
+        }
+        if again := [each.workflow_id for each in known if each.workflow_id not in keep]:
+            DBOS.delete_workflows(again)
+        for key in keys:
+            if key not in keep:
+                with SetWorkflowID(key), SetEnqueueOptions(app_version=_VERSION):
+                    DBOS.enqueue_workflow(_QUEUE, self._part, key)
+
+    def forget(self, jobs: Sequence[str]) -> None:
+        """Drop what is kept of jobs that have ended; see `Engine.forget`."""
+        try:
+            for job in jobs:
+                found = DBOS.list_workflows(
+                    workflow_id_prefix=f"{job}.", load_input=False, load_output=False, limit=500
+                )
+                if found:
+                    DBOS.delete_workflows([each.workflow_id for each in found])
+        except DBAPIError as error:
+            raise EngineAway(f"the engine's database cannot be reached: {_words(error)}") from None
+
+    def stop(self, patience_s: float) -> None:
+        """Deliver nothing more; see `Engine.stop`."""
+        DBOS.destroy(workflow_completion_timeout_sec=max(1, round(patience_s)), destroy_registry=True)
+
+
+def _words(error: Exception) -> str:
+    """Return what is wrong in one line, without an address that may hold a password."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return redact(str(cause).partition("\n")[0]) or type(cause).__name__

@@ -1,0 +1,107 @@
+"""Job functions for the commands: submit items to one, and serve as a worker."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO
+
+from jobdash.engines.base import EngineSettings, load_engine
+from jobdash.errors import UsageError
+from jobdash.operations.worker_pool import PoolOptions, WorkerPool, worker_name
+from jobdash.worker import settings
+from jobdash.worker.functions import load_functions, submit
+
+DEFAULT_ENGINE = "dbos"
+_LONGEST_LINE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedItems:
+    """A job that waits for workers."""
+
+    public_id: str
+    name: str
+    items: int
+    parts: int
+    module: str
+
+
+def submit_lines(
+    path: Path,
+    named: str,
+    lines: BinaryIO,
+    *,
+    name: str | None = None,
+    parts: int | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> SubmittedItems:
+    """Make a job of the function ``MODULE:FUNCTION`` over items, one JSON value a line.
+
+    Raises UsageError for a function that there is not and for a line that is no item, and `StoreError`.
+    """
+    module, colon, function = named.partition(":")
+    if not (module and colon and function):
+        raise UsageError(f"{named!r}: a function is named MODULE:FUNCTION")
+    known = load_functions([module])
+    if named not in known:
+        own = ", ".join(each for each in known if each.startswith(f"{module}:"))
+        raise UsageError(f"{module} has no job function {function!r}; it has {own}")
+    items = list(_values(lines))
+    try:
+        sent = submit(known[named], items, name=name, parts=parts, tags=tags, db=path)
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from None
+    return SubmittedItems(sent.id, name or known[named].name, sent.items, sent.parts, module)
+
+
+def _values(lines: BinaryIO) -> Iterator[object]:
+    for number, line in enumerate(iter(lambda: lines.readline(_LONGEST_LINE + 1), b""), 1):
+        if len(line) > _LONGEST_LINE:
+            raise UsageError(f"line {number:,} is longer than {_LONGEST_LINE:,} bytes")
+        if not line.strip():
+            continue
+        try:
+            yield json.loads(line)
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            raise UsageError(f"line {number:,} is not JSON: {reason}") from None
+
+
+def serve(
+    path: Path,
+    modules: Iterable[str],
+    report: Callable[[str], None],
+    *,
+    concurrency: int,
+    engine: str,
+    once: bool,
+) -> None:
+    """Run the parts of job functions until a signal, or with ``once`` until nothing is left.
+
+    SIGTERM and Ctrl-C let the items under way end, and give the rest back. Raises UsageError for a module,
+    `ConfigError` for the engine, and `StoreError`.
+    """
+    functions = load_functions(modules)
+    options = PoolOptions(path, functions, settings.read(path).lease_ms, concurrency, once)
+    pool = WorkerPool(options, load_engine(engine, _engine_settings(path)), report)
+
+    def drain(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+        pool.drain()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, drain)
+    report(f"runs {', '.join(sorted(functions))}; {concurrency:,} at once; Ctrl-C ends it")
+    pool.run()
+
+
+def _engine_settings(path: Path) -> EngineSettings:
+    """Return where the engine of a store keeps its queue: a file beside it, for its owner alone."""
+    queue = path.with_name(f"{path.stem}.engine.db")
+    queue.touch(mode=0o600, exist_ok=True)
+    return EngineSettings(f"sqlite:///{queue}", worker_name())

@@ -1,0 +1,170 @@
+"""A process that runs the parts of job functions: it moves due keys into an engine, which calls it back."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobdash.domain.time import Clock, system_clock
+from jobdash.engines.base import Engine, EngineAway
+from jobdash.errors import StoreBusy, StoreError
+from jobdash.store.bootstrap import open_for_worker
+from jobdash.store.dialects.base import Connection
+from jobdash.store.parts import PartKey, due, ended, expire_leases_of_dead
+from jobdash.worker.functions import JobFunction
+from jobdash.worker.part_run import PartEnd, PartReport, run_part
+
+TICK_S = 0.5
+"""Seconds between two looks for due parts."""
+DRAIN_S = 30.0
+"""How long items under way may take once the worker is asked to end."""
+_AGAIN_S = 15.0
+"""A key that is still due so long after it was dispatched is dispatched again."""
+_AHEAD = 4
+"""How many keys are in the engine for each part that a worker can do at once."""
+_LOOK_FOR_DEAD_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOptions:
+    """What a worker runs, and how."""
+
+    path: Path
+    functions: Mapping[str, JobFunction[..., Any]]
+    lease_ms: int
+    concurrency: int = 4
+    once: bool = False
+    """End when nothing is due and nothing runs."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """What is under way, for all threads."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    count: int = 0
+    jobs: set[str] = field(default_factory=set)
+    """The public ids of jobs whose keys the engine may keep."""
+
+
+class WorkerPool:
+    """Runs parts until it is asked to drain; `run` is to be called once."""
+
+    def __init__(
+        self,
+        options: PoolOptions,
+        engine: Engine,
+        report: Callable[[str], None],
+        clock: Clock = system_clock,
+    ) -> None:
+        """``report`` is called with sentences for the worker's log, from any thread."""
+        self._options = options
+        self._engine = engine
+        self._report = report
+        self._clock = clock
+        self._draining = threading.Event()
+        self._running = _Running()
+        self._dispatched: dict[str, float] = {}
+        self._looked_for_dead = 0.0
+        self._trouble = ""
+
+    def drain(self) -> None:
+        """End soon: no new item is begun, and parts are given back; safe in a signal handler."""
+        self._draining.set()
+
+    def run(self) -> None:
+        """Run parts until `drain`, or with ``once`` until nothing is left.
+
+        Raises `StoreError` when the store cannot be opened, and `ConfigError` for the engine's database.
+        """
+        with closing(open_for_worker(self._options.path)) as connection:
+            self._engine.start(self._handle, self._options.concurrency)
+            try:
+                while not self._draining.is_set():
+                    idle = self._tick(connection)
+                    if self._options.once and idle:
+                        break
+                    self._draining.wait(TICK_S)
+            finally:
+                self._draining.set()
+                self._engine.stop(DRAIN_S)
+
+    def _tick(self, connection: Connection) -> bool:
+        """Dispatch what is due; return whether nothing is due and nothing runs."""
+        try:
+            idle = self._move(connection)
+            self._forget(connection)
+        except (StoreError, EngineAway) as error:
+            # Leases, and the store's own patience, decide what becomes of the parts under way.
+            if not isinstance(error, StoreBusy) and str(error) != self._trouble:
+                self._trouble = str(error)
+                self._report(self._trouble)
+            return False
+        self._trouble = ""
+        return idle
+
+    def _move(self, connection: Connection) -> bool:
+        now = time.monotonic()
+        if now - self._looked_for_dead >= _LOOK_FOR_DEAD_S:
+            self._looked_for_dead = now
+            expire_leases_of_dead(connection, self._clock())
+        room = _AHEAD * self._options.concurrency
+        keys = due(connection, [*self._options.functions], self._clock(), room)
+        texts = {str(key): key for key in keys}
+        self._dispatched = {
+            key: at for key, at in self._dispatched.items() if key in texts and now - at < _AGAIN_S
+        }
+        fresh = [key for key in texts if key not in self._dispatched]
+        self._engine.dispatch(fresh)
+        self._dispatched |= dict.fromkeys(fresh, now)
+        with self._running.lock:
+            self._running.jobs |= {key.public_id for key in keys}
+            return not keys and not self._running.count
+
+    def _forget(self, connection: Connection) -> None:
+        with self._running.lock:
+            jobs = sorted(self._running.jobs)
+        over = ended(connection, jobs) if jobs else []
+        if over:
+            self._engine.forget(over)
+            with self._running.lock:
+                self._running.jobs.difference_update(over)
+
+    def _handle(self, text: str) -> None:
+        """Run the part that a key names; called by the engine, in its threads."""
+        key = PartKey.read(text)
+        with self._running.lock:
+            self._running.count += 1
+            if key is not None:
+                self._running.jobs.add(key.public_id)
+        try:
+            options = self._options
+            done = run_part(text, options.functions, options.path, options.lease_ms, self._draining)
+            self._log(done)
+        except StoreError as error:
+            self._report(f"a part was not begun: {error}")
+        except Exception as error:  # noqa: BLE001 - an engine would keep its text, and its traceback
+            self._report(f"a part ended by an error of jobdash itself: {type(error).__name__}: {error}")
+        finally:
+            with self._running.lock:
+                self._running.count -= 1
+
+    def _log(self, done: PartReport) -> None:
+        if done.end is PartEnd.STALE or not done.job:
+            return
+        words = f": {done.words}" if done.words else ""
+        self._report(f"{done.job}: {done.end}{words}")
+
+
+def worker_name() -> str:
+    """Return the name of this process among all workers: ``host:pid:start``."""
+    from jobdash.store.owner import current_owner
+
+    owner = current_owner()
+    return f"{owner.machine[:12]}:{os.getpid()}:{owner.started}"

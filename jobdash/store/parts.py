@@ -1,0 +1,382 @@
+"""The parts of a function's job: its items in runs, each claimed, fenced and ended by one worker at a time.
+
+The job's fence shuts out the workers of all parts at once, the part's own that of one. A part is named by its
+key, ``<public id>.<job's fence>.<number>.<part's fence>``, which names one claim for ever: an engine may
+deliver it twice, late, or never, and the store decides.
+
+DB-API only: this runs in a worker, which loads a person's module and nothing of a database toolkit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.status import Tab
+from jobdash.store.dialects.base import Connection, chunks, placeholders, transaction
+from jobdash.store.lease_transitions import cancel_or_request, is_held_by
+from jobdash.store.leases import HELD, MOST_ROWS, RENEW, ItemWrite, Lease, LeaseRefused, add_event
+from jobdash.store.owner import Owner
+from jobdash.store.sanitize import distinct, public_id, stored, stored_named
+
+OWNER = "parts"
+"""The owner of a function's job while workers hold parts of it: it is no process."""
+_OPEN_TABS = (Tab.RUNNING.number, Tab.PENDING.number)
+
+_INSERT = (
+    "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status,"
+    " succeeded, failed, total, created_at, done_before, function)"
+    f" VALUES (?, '{LOCAL}', '{LOCAL}', ?, ?, 'pending', 'pending', 0, 0, ?, now_ms(), 0, ?) RETURNING id"
+)
+_TAKEN = "SELECT 1 FROM job WHERE public_id = ?"
+_INSERT_ITEM = (
+    "INSERT INTO item (job_id, seq, key, outcome, attempt, at, given)"
+    " VALUES (?, ?, ?, 'waiting', 1, now_ms(), ?)"
+)
+_INSERT_PART = "INSERT INTO part (job_id, number, first, behind) VALUES (?, ?, ?, ?)"
+_INSERT_TAG = (
+    "INSERT INTO job_tag (job_id, key, value) VALUES (?, ?, ?)"
+    " ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value"
+)
+_DUE = (
+    "SELECT job.public_id, job.fence, part.number, part.fence FROM job JOIN part ON part.job_id = job.id"
+    f" WHERE job.function IN ({{functions}}) AND job.tab IN ({placeholders(_OPEN_TABS)})"
+    " AND part.done_at IS NULL AND (part.owner IS NULL OR part.lease_until < ?)"
+    " ORDER BY job.id, part.number LIMIT ?"
+)
+_HOLDERS = "SELECT DISTINCT owner FROM part WHERE owner IS NOT NULL AND lease_until >= ?"
+_EXPIRE = "UPDATE part SET lease_until = ? WHERE owner = ? AND lease_until >= ?"
+_JOB = (
+    "SELECT id, status, attempt, name, function FROM job"
+    " WHERE public_id = ? AND fence = ? AND removed_at IS NULL AND status IN ('pending', 'in_progress')"
+)
+_PART = (
+    "SELECT first, behind, owner, lease_until FROM part"
+    " WHERE job_id = ? AND number = ? AND fence = ? AND done_at IS NULL"
+)
+_CLAIM_PART = (
+    "UPDATE part SET fence = fence + 1, owner = ?, lease_until = now_ms() + ?"
+    " WHERE job_id = ? AND number = ? RETURNING fence"
+)
+_HOLD_JOB = (
+    "UPDATE job SET remote_status = 'in_progress', raw_status = 'in_progress', owner = ?,"
+    " lease_until = now_ms() + ? WHERE id = ?"
+)
+_BEGIN_ATTEMPT = (
+    "UPDATE job SET started_at = now_ms(), finished_at = NULL,"
+    " done_before = coalesce(succeeded, 0) + coalesce(failed, 0) WHERE id = ?"
+)
+_ATTEMPT = (
+    "INSERT INTO attempt (job_id, fence, number, owner, actor, keyed, unit, started_at)"
+    " VALUES (?, ?, ?, ?, ?, 1, 'items', now_ms()) ON CONFLICT (job_id, fence) DO NOTHING"
+)
+_HAS_ATTEMPT = "SELECT 1 FROM attempt WHERE job_id = ? AND fence = ?"
+_ITEMS = (
+    "SELECT seq, key, given FROM item"
+    " WHERE job_id = ? AND seq >= ? AND seq < ? AND outcome = 'waiting' ORDER BY seq LIMIT ?"
+)
+_RENEW_PART = (
+    "UPDATE part SET lease_until = now_ms() + ? WHERE job_id = ? AND number = ? AND fence = ?"
+    " AND owner IS NOT NULL RETURNING number"
+)
+_HAS_PART = "SELECT owner FROM part WHERE job_id = ? AND number = ? AND fence = ? AND owner IS NOT NULL"
+_END_PART = (
+    "UPDATE part SET done_at = CASE WHEN ? = 1 THEN now_ms() END, owner = NULL, lease_until = NULL"
+    " WHERE job_id = ? AND number = ? AND fence = ? AND owner IS NOT NULL RETURNING number"
+)
+_LEFT = (
+    "SELECT count(*), sum(CASE WHEN owner IS NULL THEN 0 ELSE 1 END), max(lease_until) FROM part"
+    " WHERE job_id = ? AND done_at IS NULL"
+)
+_SET_HELD = "UPDATE job SET remote_status = ?, raw_status = ?, owner = ?, lease_until = ? WHERE id = ?"
+_REOPEN = (
+    "UPDATE part SET done_at = NULL, owner = NULL, lease_until = NULL WHERE job_id = ? AND EXISTS"
+    " (SELECT 1 FROM item WHERE item.job_id = part.job_id AND item.seq >= part.first"
+    " AND item.seq < part.behind AND item.outcome = 'waiting')"
+)
+_RELEASE_ALL = "UPDATE part SET owner = NULL, lease_until = NULL WHERE job_id = ?"
+_ENDED = (
+    "SELECT public_id FROM job WHERE function IS NOT NULL AND public_id IN ({ids})"
+    f" AND (removed_at IS NOT NULL OR tab NOT IN ({placeholders(_OPEN_TABS)}))"
+)
+
+_FAILED = "SELECT coalesce(failed, 0) FROM job WHERE id = ?"
+_CANCELLABLE = (
+    "SELECT id FROM job WHERE public_id = ? AND removed_at IS NULL AND status IN ('pending', 'in_progress')"
+)
+_OUTCOMES = (
+    "SELECT seq, key, outcome, detail, error_type, error FROM item"
+    " WHERE job_id = (SELECT id FROM job WHERE public_id = ?) AND seq > ? ORDER BY seq LIMIT ?"
+)
+
+
+class PartKey(NamedTuple):
+    """Names one claim of one part: what an engine carries, and nothing else."""
+
+    public_id: str
+    fence: int
+    """The job's."""
+    number: int
+    part_fence: int
+    """The part's in front of the claim."""
+
+    def __str__(self) -> str:
+        return f"{self.public_id}.{self.fence}.{self.number}.{self.part_fence}"
+
+    @classmethod
+    def read(cls, text: str) -> PartKey | None:
+        """Return the key that a text is; None for any other text."""
+        job, *numbers = text.split(".")
+        if len(numbers) != 3 or not all(number.isascii() and number.isdecimal() for number in numbers):
+            return None
+        return cls(job, *map(int, numbers))
+
+
+class NewFunctionJob(NamedTuple):
+    """A function's job about to be made."""
+
+    function: str
+    """``module:name``."""
+    name: str
+    actor: str
+    machine: str
+    """Where it is submitted."""
+    items: Sequence[tuple[str, str]]
+    """Each item's key, which no other has, and the item as JSON."""
+    parts: int
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+class PartItem(NamedTuple):
+    """An item that a worker has to do."""
+
+    seq: int
+    key: str
+    given: str
+    """The item as JSON."""
+
+
+class ClaimedPart(NamedTuple):
+    """A part that this worker holds."""
+
+    lease: PartLease
+    job_id: int
+    fence: int
+    public_id: str
+    name: str
+    function: str
+    number: int
+
+
+def insert_job(connection: Connection, job: NewFunctionJob) -> str:
+    """Make a function's job with its items and parts, which waits for workers; return its public id.
+
+    One transaction: workers see all of its items or none.
+    """
+    with transaction(connection):
+        fresh = public_id()
+        while connection.execute(_TAKEN, (fresh,)).fetchone():
+            fresh = public_id()
+        values = (fresh, job.machine, distinct(job.name), len(job.items), job.function)
+        ((job_id,),) = connection.execute(_INSERT, values).fetchall()
+        connection.executemany(
+            _INSERT_ITEM, [(job_id, seq, key, given) for seq, (key, given) in enumerate(job.items)]
+        )
+        runs = enumerate(_runs(len(job.items), job.parts))
+        connection.executemany(
+            _INSERT_PART, [(job_id, number, first, behind) for number, (first, behind) in runs]
+        )
+        connection.executemany(
+            _INSERT_TAG, [(job_id, stored(key), stored_named(key, value)) for key, value in job.tags]
+        )
+        add_event(connection, job_id, job.actor, "submit", "pending", f"{len(job.items):,} items")
+    return fresh
+
+
+def _runs(items: int, parts: int) -> Iterable[tuple[int, int]]:
+    """Yield where each part begins and ends; their lengths differ by one at most."""
+    parts = max(1, min(parts, items))
+    for number in range(parts):
+        yield items * number // parts, items * (number + 1) // parts
+
+
+def due(connection: Connection, functions: Sequence[str], now: int, limit: int) -> list[PartKey]:
+    """Return the parts of these functions that no worker holds, the oldest job's first."""
+    found: list[PartKey] = []
+    for some in chunks(functions):
+        query = _DUE.format(functions=placeholders(some))
+        rows = connection.execute(query, (*some, *_OPEN_TABS, now, limit)).fetchall()
+        found += [PartKey(*row) for row in rows]
+    return found[:limit]
+
+
+def expire_leases_of_dead(connection: Connection, now: int) -> int:
+    """Expire the leases of workers that are provably dead, as only their machine can; return of how many."""
+    owners = [owner for (owner,) in connection.execute(_HOLDERS, (now,)).fetchall()]
+    dead = [owner for owner in owners if not is_held_by(owner, now, now)]
+    if dead:
+        with transaction(connection):
+            connection.executemany(_EXPIRE, [(now - 1, owner, now) for owner in dead])
+    return len(dead)
+
+
+def ended(connection: Connection, jobs: Sequence[str]) -> list[str]:
+    """Return those of some jobs, by public id, that an engine may forget: they ended or were removed."""
+    found: list[str] = []
+    for some in chunks(jobs):
+        query = _ENDED.format(ids=placeholders(some))
+        found += [public for (public,) in connection.execute(query, (*some, *_OPEN_TABS))]
+    return found
+
+
+def claim_part(
+    connection: Connection, key: PartKey, owner: Owner, actor: str, lease_ms: int
+) -> ClaimedPart | None:
+    """Take the lease of a part; None when the key is of no claim any more: done, held, or shut out."""
+    with transaction(connection):
+        job = connection.execute(_JOB, (key.public_id, key.fence)).fetchone()
+        if job is None:
+            return None
+        job_id, status, attempt, name, function = job
+        part = connection.execute(_PART, (job_id, key.number, key.part_fence)).fetchone()
+        (now,) = connection.execute("SELECT now_ms()").fetchone()
+        if part is None or is_held_by(part[2], part[3], now):
+            return None
+        first, behind, _, _ = part
+        encoded = owner.encode()
+        begins = not connection.execute(_HAS_ATTEMPT, (job_id, key.fence)).fetchone()
+        # The job's row first, as in every write of a worker: two that wait for each other would deadlock.
+        connection.execute(_HOLD_JOB, (OWNER, lease_ms, job_id))
+        ((fence,),) = connection.execute(_CLAIM_PART, (encoded, lease_ms, job_id, key.number)).fetchall()
+        if begins:
+            connection.execute(_BEGIN_ATTEMPT, (job_id,))
+            connection.execute(_ATTEMPT, (job_id, key.fence, attempt, encoded, stored(actor)))
+        if begins or status == "pending":
+            add_event(connection, job_id, actor, "start", "in_progress", f"attempt {attempt}")
+    place = PartPlace(job_id, key.fence, key.number, fence, first, behind)
+    lease = PartLease(connection, place, attempt, lease_ms, actor)
+    return ClaimedPart(lease, job_id, key.fence, key.public_id, name, function, key.number)
+
+
+class PartPlace(NamedTuple):
+    """What names a claimed part, and the items it has."""
+
+    job_id: int
+    fence: int
+    number: int
+    part_fence: int
+    first: int
+    behind: int
+
+
+class PartLease(Lease):
+    """The writes of a worker to the part that it has claimed; see `Lease`."""
+
+    def __init__(
+        self, connection: Connection, place: PartPlace, attempt: int, lease_ms: int, actor: str
+    ) -> None:
+        super().__init__(connection, place.job_id, place.fence, attempt, lease_ms, actor)
+        self._place = place
+        self._room = math.inf  # its items were all counted when the job was made
+        self._next = place.first
+
+    def next_items(self, most: int = MOST_ROWS) -> list[PartItem]:
+        """Return the next items that have no outcome yet; empty behind the last."""
+        place = self._place
+        rows = self._connection.execute(_ITEMS, (place.job_id, self._next, place.behind, most)).fetchall()
+        items = [PartItem(*row) for row in rows]
+        if items:
+            self._next = items[-1].seq + 1
+        return items
+
+    def _finish(self, status: str, ended: str, error: str | None, cancel: str | None) -> str | None:
+        """Write the end of the job, and release all of its parts."""
+        found = super()._finish(status, ended, error, cancel)
+        if found is not None:
+            self._connection.execute(_RELEASE_ALL, (self._job_id,))
+        return found
+
+    def failed_count(self) -> int:
+        """Return how many of the job's items have failed, on all workers."""
+        (failed,) = self._connection.execute(
+            "SELECT failed FROM job WHERE id = ?", (self._job_id,)
+        ).fetchone()
+        return int(failed or 0)
+
+    def end_part(self, *, done: bool) -> str | None:
+        """Release the part, whose items all have an outcome if it is ``done``.
+
+        The last part to end ends the job. Returns the status that the job has ended with, None while it goes
+        on, or waits for workers.
+        """
+        place = self._place
+        with transaction(self._connection):
+            status = self._status_of(RENEW, (self._lease_ms, place.job_id, place.fence))
+            values = (int(done), place.job_id, place.number, place.part_fence)
+            if status is None or not self._connection.execute(_END_PART, values).fetchall():
+                raise self.refusal()
+            left, held, until = self._connection.execute(_LEFT, (place.job_id,)).fetchone()
+            if not left:
+                return self._finish("completed", "came to its end", None, None)
+            if not held and status == "cancelling":
+                return self._finish("cancelled", "cancelled", None, None)
+            word, owner = ("in_progress", OWNER) if held else ("pending", None)
+            self._connection.execute(_SET_HELD, (word, word, owner, until, place.job_id))
+        return None
+
+    def refusal(self) -> LeaseRefused:
+        """Return why the lease is lost."""
+        place = self._place
+        held = self._connection.execute(f"SELECT status FROM job WHERE {HELD}", (place.job_id, place.fence))
+        if held.fetchone() is None:
+            return super().refusal()
+        return LeaseRefused(f"goes on elsewhere: its part {place.number + 1} was taken over")
+
+    def _add(self, succeeded: int, failed: int) -> str | None:
+        status = super()._add(succeeded, failed)
+        return status if status is not None and self._renewed() else None
+
+    def _written(self, statement: str, values: tuple[object, ...]) -> str:
+        with transaction(self._connection):
+            status = self._status_of(statement, values)
+            if status is None or not self._renewed():
+                raise self.refusal()
+        return status
+
+    def _renewed(self) -> bool:
+        place = self._place
+        values = (self._lease_ms, place.job_id, place.number, place.part_fence)
+        return bool(self._connection.execute(_RENEW_PART, values).fetchall())
+
+    def status(self) -> str:
+        """Return the job's status as long as the part is this worker's."""
+        place = self._place
+        found = super().status()
+        if not self._connection.execute(_HAS_PART, (place.job_id, place.number, place.part_fence)).fetchone():
+            raise self.refusal()
+        return found
+
+
+def reopen(connection: Connection, job_id: int) -> None:
+    """Let parts be claimed again that have items without an outcome, on an open transaction."""
+    connection.execute(_REOPEN, (job_id,))
+
+
+def cancel_job(connection: Connection, public_id: str, actor: str, reason: str) -> None:
+    """Cancel a job: its workers are asked to stop, or it ends at once; nothing if it has ended."""
+    with transaction(connection):
+        (now,) = connection.execute("SELECT now_ms()").fetchone()
+        found = connection.execute(_CANCELLABLE, (public_id,)).fetchone()
+        if found is not None:
+            detail = cancel_or_request(connection, found[0], now, stored(reason), actor)
+            add_event(connection, found[0], actor, "cancel", "done", detail)
+
+
+def item_writes(connection: Connection, public_id: str) -> Iterator[ItemWrite]:
+    """Yield each item of a job as it is kept, in order; its outcome is ``waiting`` where it has none yet."""
+    last = -1
+    while rows := connection.execute(_OUTCOMES, (public_id, last, MOST_ROWS)).fetchall():
+        yield from (ItemWrite(*outcome) for _, *outcome in rows)
+        last = rows[-1][0]

@@ -1,0 +1,19 @@
+ALTER TABLE job ADD COLUMN function VARCHAR;
+
+ALTER TABLE item ADD COLUMN given VARCHAR;
+
+CREATE TABLE part (
+	job_id INTEGER NOT NULL,
+	number INTEGER NOT NULL,
+	first INTEGER NOT NULL,
+	behind INTEGER NOT NULL,
+	fence INTEGER DEFAULT 0 NOT NULL,
+	owner VARCHAR,
+	lease_until INTEGER,
+	done_at INTEGER,
+	PRIMARY KEY (job_id, number),
+	FOREIGN KEY(job_id) REFERENCES job (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE INDEX job_function ON job (function, tab) WHERE function IS NOT NULL;

@@ -1,0 +1,215 @@
+"""One worker at one part of a function's job, from its claim to its end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from jobdash.store.bootstrap import open_for_worker
+from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
+from jobdash.store.leases import ItemWrite, LeaseRefused
+from jobdash.store.owner import current_owner
+from jobdash.store.parts import ClaimedPart, PartItem, PartKey, PartLease, claim_part
+from jobdash.worker import script
+from jobdash.worker.cancellation import Token
+from jobdash.worker.exceptions import JobCancelled
+from jobdash.worker.functions import JobFunction
+from jobdash.worker.item_encoding import detail_json, kept_error, sentence_of
+from jobdash.worker.recorder import PATIENCE_MS, Heartbeat, Recorder
+from jobdash.worker.store_connection import exclusive, while_busy
+
+T = TypeVar("T")
+
+
+class PartEnd(StrEnum):
+    """What became of a delivered key."""
+
+    STALE = "stale"
+    """It was of no claim any more: delivered twice or late, or the job has ended."""
+    UNKNOWN = "unknown function"
+    """This worker's modules do not have the job's function."""
+    DONE = "done"
+    GIVEN_BACK = "given back"
+    """The worker is about to end: another takes the rest."""
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    """With it the job: too many of its items did."""
+    LOST = "lost"
+    """Its lease was: the job was failed, removed or retried, or the part was taken over."""
+
+
+class PartReport(NamedTuple):
+    """What became of a delivered key, for the worker's log."""
+
+    end: PartEnd
+    job: str = ""
+    """``resize (k3f9x2ab), part 3``."""
+    words: str = ""
+
+
+class PartRecorder(Recorder):
+    """Writes the outcomes of a part."""
+
+    def claim(self, path: Path, key: PartKey, lease_ms: int) -> ClaimedPart | None:
+        """Claim the part; None when the key is of no claim any more. Raises `StoreError`."""
+        with exclusive():
+            connection = open_for_worker(path)
+            try:
+                owner, actor = current_owner(), script.user_at_host()
+                found = while_busy(lambda: claim_part(connection, key, owner, actor, lease_ms))
+            except BaseException:
+                connection.close()
+                raise
+            if found is None:
+                connection.close()
+                return None
+            found.lease.set_busy_timeout(PATIENCE_MS)
+            self._hold(path, found.lease, lease_ms)
+            return found
+
+    def next_items(self) -> list[PartItem]:
+        """Return the next items without an outcome; empty behind the last."""
+        return self._reading(PartLease.next_items) or []
+
+    def failed_count(self) -> int:
+        """Return how many of the job's items have failed, on all workers."""
+        return self._reading(PartLease.failed_count) or 0
+
+    def end_part(self, *, done: bool) -> str | None:
+        """Write the rest and release the part; return the status that the job has ended with, if it has."""
+        return self._ending(lambda lease: lease.end_part(done=done))
+
+    def fail_job(self, error: str) -> None:
+        """Write the rest, and let the job fail."""
+        self._ending(lambda lease: lease.finish("failed", "failed", error))
+
+    def _reading(self, read: Callable[[PartLease], T]) -> T | None:
+        with self._use_lease() as lease:
+            if not isinstance(lease, PartLease):
+                return None
+            return while_busy(lambda: read(lease))
+
+    def _ending(self, end: Callable[[PartLease], str | None]) -> str | None:
+        """Raises `LeaseRefused` when the lease is lost."""
+        with self._use_lease() as lease:
+            if not isinstance(lease, PartLease):
+                return None
+            lease.set_busy_timeout(BUSY_TIMEOUT_MS)
+            while_busy(lambda: self._write(lease))
+            ended = while_busy(lambda: end(lease))
+            self.close()
+            return ended
+
+
+def run_part(
+    text: str,
+    functions: Mapping[str, JobFunction[..., Any]],
+    path: Path,
+    lease_ms: int,
+    draining: threading.Event,
+) -> PartReport:
+    """Claim the part that a key names and do its items, until it ends or ``draining`` is set.
+
+    Never raises for what is wrong with one part or item; `StoreError` when the store cannot be used.
+    """
+    key = PartKey.read(text)
+    if key is None:
+        return PartReport(PartEnd.STALE)
+    if draining.is_set():
+        return PartReport(PartEnd.GIVEN_BACK)
+    token = Token()
+    recorder = PartRecorder(token)
+    claimed = recorder.claim(path, key, lease_ms)
+    if claimed is None:
+        return PartReport(PartEnd.STALE)
+    function = functions.get(claimed.function)
+    label = f"{claimed.name} ({claimed.public_id}), part {claimed.number + 1}"
+    token.job_label = f"job {claimed.name} ({claimed.public_id})"
+    if function is None:
+        with closing(recorder):
+            recorder.end_part(done=False)
+        return PartReport(PartEnd.UNKNOWN, label, claimed.function)
+    heartbeat = Heartbeat(recorder, 0.0, lease_ms / 1000, lambda: None)
+    heartbeat.start()
+    try:
+        end, words = _PartRun(recorder, function, token, draining).run()
+    finally:
+        heartbeat.stop()
+        recorder.close()
+    return PartReport(end, label, words)
+
+
+class _PartRun:
+    """The loop over a part's items."""
+
+    def __init__(
+        self,
+        recorder: PartRecorder,
+        function: JobFunction[..., Any],
+        token: Token,
+        draining: threading.Event,
+    ) -> None:
+        self._recorder = recorder
+        self._function = function
+        self._token = token
+        self._draining = draining
+
+    def run(self) -> tuple[PartEnd, str]:
+        """Do the items; return what became of the part, and words for the log."""
+        try:
+            return self._run()
+        except LeaseRefused as refused:
+            return PartEnd.LOST, str(refused)
+
+    def _run(self) -> tuple[PartEnd, str]:
+        for item in self._items():
+            error = self._do(item)
+            self._recorder.flush()
+            if error is not None and self._too_many():
+                most = self._function.max_errors
+                words = error if not most else f"more than {most:,} items failed, the last with {error}"
+                self._recorder.fail_job(words)
+                return PartEnd.FAILED, words
+        if self._token.lost is not None:
+            return PartEnd.LOST, self._token.lost
+        if self._recorder.cancelled_elsewhere:
+            return PartEnd.CANCELLED, ""
+        stopped = self._token.stopped
+        self._recorder.end_part(done=not stopped and not self._left_over)
+        if stopped:
+            return PartEnd.CANCELLED, ""
+        return (PartEnd.GIVEN_BACK if self._left_over else PartEnd.DONE), ""
+
+    def _items(self) -> Iterator[PartItem]:
+        self._left_over = False
+        while items := self._recorder.next_items():
+            for item in items:
+                if self._token.stopped:
+                    return
+                if self._draining.is_set():
+                    self._left_over = True
+                    return
+                yield item
+
+    def _do(self, item: PartItem) -> str | None:
+        """Do an item and keep its outcome; return its error as a sentence."""
+        try:
+            value = self._function.run(json.loads(item.given), self._token)
+            self._recorder.add(ItemWrite(item.key, "ok", detail_json(value)))
+        except JobCancelled:  # of the token: the item was not done
+            self._token.cancel()
+            return None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a function raises is its item's
+            kind, message = kept_error(error)
+            self._recorder.add(ItemWrite(item.key, "error", None, kind, message))
+            return sentence_of(error)
+        return None
+
+    def _too_many(self) -> bool:
+        most = self._function.max_errors
+        return most is not None and self._recorder.failed_count() > most
