@@ -158,7 +158,8 @@ def _of_unfinished(row: JobRow, now: int, usual: Callable[[], UsualTimes]) -> It
         words = f"expires in {short_span(row.expires_at - now)}"
         yield Cause(AttentionReason.EXPIRES, row.expires_at - EXPIRES_SOON_MS, words)
     if stalled(row, now) and row.lease_until is not None:
-        words = f"its script was not heard of for {short_span(now - row.lease_until)}"
+        silent = "its workers were" if row.function else "its script was"
+        words = f"{silent} not heard of for {short_span(now - row.lease_until)}"
         yield Cause(AttentionReason.STALLED, row.lease_until, words)
         return
     waits, runs = row.status in _WAITING, row.status in _RUNNING

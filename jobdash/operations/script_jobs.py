@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobdash.domain.decide import decide
-from jobdash.domain.describe.job_text import done_words
+from jobdash.domain.describe.job_text import WAITS, WAITS_FOR_WORKER, done_words, runner
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
 from jobdash.domain.status import LABELS, TERMINAL, Status
@@ -24,6 +24,7 @@ from jobdash.store.owner import owner_of
 from jobdash.store.records import EndedLocally, Precondition, Refusal
 from jobdash.store.writer import Writer
 
+_SCRIPT_ENDS, _WORKERS_END = "its script ends at its next item", "its workers end at their next item"
 _LOOKS_AT_A_START, _BETWEEN_LOOKS_S = 50, 0.1
 """For five seconds; importing can take long, and one that takes longer is not waited for."""
 
@@ -54,7 +55,7 @@ async def cancel_local(decision: Decision, plan: Plan, work: OperationContext) -
     if row.status is Status.CANCELLING:
         note = "items under way finish"
     else:
-        note = "no process ran it" if job.status is Status.PENDING else "its script was not heard of"
+        note = "no process ran it" if job.status is Status.PENDING else f"{runner(job)} not heard of"
     return ActionOutcome(job, ActionResult.DONE, f"{note}; {done_words(row)}", row.status)
 
 
@@ -77,7 +78,7 @@ async def force_fail_local(decision: Decision, plan: Plan, work: OperationContex
     if plan.choices.stop_process:
         note.append(await _stop(ended, plan, work))
     elif job.lease_until is not None and job.lease_until >= work.clock():
-        note.append("its script ends at its next item")
+        note.append(_WORKERS_END if job.function else _SCRIPT_ENDS)
     return ActionOutcome(job, ActionResult.DONE, "; ".join(note), ended.row.status)
 
 
@@ -144,7 +145,12 @@ async def retry_local(decision: Decision, plan: Plan, work: OperationContext) ->
         fence, accept = retried.row.fence, None
     note = left_words(retried.row)
     if not plan.choices.restart:
-        return ActionOutcome(job, ActionResult.DONE, f"{note}; waits for its script", retried.row.status)
+        return ActionOutcome(
+            job,
+            ActionResult.DONE,
+            f"{note}; {WAITS_FOR_WORKER if job.function else WAITS}",
+            retried.row.status,
+        )
     started = await start_again(retried, work.store.path)
     owner = None if started.pid is None else owner_of(started.pid)
     how = f"pid {started.pid}, output in {started.log_file}" if owner else f"not started: {started.error}"

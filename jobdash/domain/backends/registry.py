@@ -6,20 +6,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from jobdash.domain.backends.base import BackendRules
+from jobdash.domain.backends.function import FUNCTION
 from jobdash.domain.backends.provider_batch import PROVIDER_BATCH
 from jobdash.domain.backends.script import SCRIPT
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Plan
 from jobdash.domain.provider_info import LOCAL
 
-_OTHERS: dict[str, BackendRules] = {LOCAL: SCRIPT}
-"""By the ``provider`` of a job, the backends that are no provider's batch service."""
-RULES: tuple[BackendRules, ...] = (PROVIDER_BATCH, *_OTHERS.values())
+RULES: tuple[BackendRules, ...] = (PROVIDER_BATCH, SCRIPT, FUNCTION)
 
 
 def rules_of(job: JobRow) -> BackendRules:
     """Return the rules of the backend that runs a job."""
-    return _OTHERS.get(job.provider, PROVIDER_BATCH)
+    if job.provider != LOCAL:
+        return PROVIDER_BATCH
+    return SCRIPT if job.function is None else FUNCTION
 
 
 def grouped(jobs: Iterable[JobRow]) -> list[tuple[BackendRules, list[JobRow]]]:

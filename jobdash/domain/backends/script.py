@@ -170,7 +170,7 @@ def _story(job: JobRow, now: int) -> Remark | None:
     return Remark(ended, "warning") if ended else None
 
 
-def _left_words(plan: Plan) -> str:
+def left_words(plan: Plan) -> str:
     """Return what is left of the local jobs of a plan: ``62 of 100: 59 not processed, 3 failed``."""
     jobs = [decision.job for decision in plan.acting]
     failed = sum(job.failed or 0 for job in jobs)
@@ -189,7 +189,7 @@ def _workers(plan: Plan) -> list[tuple[Decision, WorkerProcess]]:
     return [(decision, plan.workers.get(decision.job.id, WorkerProcess())) for decision in plan.acting]
 
 
-def _kept(plan: Plan) -> Note:
+def kept(plan: Plan) -> Note:
     """Return what stays: items with keys stay readable, counts of others stay counts."""
     done = sum(decision.job.done or 0 for decision in plan.acting)
     if not done:
@@ -217,14 +217,14 @@ def _cancel_notes(plan: Plan) -> Iterator[Note]:
         it = "it still writes" if len(silent) == 1 else "they still write"
         text = f"{len(silent):,} not heard of, though still there as {process_ids(silent)}: cancelled at once"
         yield Note("Here", f"{text}; what {it} is refused")
-    yield _kept(plan)
+    yield kept(plan)
 
 
 def _force_fail_notes(plan: Plan) -> Iterator[Note]:
     it = "it" if len(plan.acting) == 1 else "them"
     yield Note("Here", f"marked failed at once; a retry does the rest. Nothing takes {it} back")
     yield from _process(plan, plan.acting)
-    yield _kept(plan)
+    yield kept(plan)
 
 
 def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
@@ -257,7 +257,7 @@ def _stopping(alive: list[WorkerProcess]) -> Iterator[Note]:
 
 
 def _retry_notes(plan: Plan) -> Iterator[Note]:
-    yield Note("Left", _left_words(plan))
+    yield Note("Left", left_words(plan))
     workers = _workers(plan)
     unkeyed = sum(1 for _, worker in workers if not worker.keyed)
     if unkeyed:

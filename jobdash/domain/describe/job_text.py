@@ -11,6 +11,8 @@ _RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
 EXPIRES_SOON_MS = 2 * HOUR
 WAITS = "waits for its script"
 """Behind the status of a retried local job that has no worker yet."""
+WAITS_FOR_WORKER = "waits for a worker"
+"""Behind the status of a function's job that no worker runs."""
 STARTING = "its script is starting"
 
 
@@ -77,8 +79,18 @@ def worker_gone(row: JobRow, now: int) -> bool:
 
 
 def waits_for_script(row: JobRow) -> bool:
-    """Whether a local job was retried, and has no worker yet."""
-    return row.local and row.status is Status.PENDING
+    """Whether a script's job was retried, and has no worker yet."""
+    return row.local and row.function is None and row.status is Status.PENDING
+
+
+def waits_for_worker(row: JobRow) -> bool:
+    """Whether no worker runs a function's job, which has not ended."""
+    return row.function is not None and row.status is Status.PENDING
+
+
+def runner(row: JobRow) -> str:
+    """Return what runs a local job: ``its script`` or ``its workers``."""
+    return "its script" if row.function is None else "its workers"
 
 
 def starting(row: JobRow, now: int) -> bool:
@@ -90,6 +102,8 @@ def remark(row: JobRow, now: int) -> str:
     """Return the words behind the status of a local job: ``stalled``; mostly empty."""
     if waits_for_script(row):
         return STARTING if starting(row, now) else WAITS
+    if waits_for_worker(row):
+        return WAITS_FOR_WORKER
     if worker_gone(row, now):
         return "worker gone"
     return "stalled" if stalled(row, now) else ""
@@ -101,7 +115,7 @@ def status_suffix(row: JobRow, now: int, dot: str = "·") -> str:
         return f" ({remark(row, now)})"
     if row.queued_here and not row.terminal:
         return f" {dot} {QUEUED_HERE}"
-    return f" {dot} {remark(row, now)}" if waits_for_script(row) else ""
+    return f" {dot} {remark(row, now)}" if waits_for_script(row) or waits_for_worker(row) else ""
 
 
 OUTCOME_WORDS = {Completeness.PARTIAL: "partial", Completeness.ALL_FAILED: "all failed"}
