@@ -64,7 +64,7 @@ class GatedStore:
     """A `writing.Store` whose every write passes a gate before it begins, at its COMMIT, and behind it."""
 
     def __init__(self, path: Path, clock: Clock, gate: Gate) -> None:
-        self.path = path
+        self.path = self.location = path
         self._writer = Writer(path, clock, current_actor("proof"))
         self._gate = gate
         self._method = ""
