@@ -1,0 +1,283 @@
+"""A worker at its jobs: what it does, how it ends, and what comes of others' hands on them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import jobdash
+from jobdash.operations.worker_pool import PoolOptions, WorkerPool
+from jobdash.store.bootstrap import ensure_store, open_for_worker
+from jobdash.store.parts import cancel_job
+from jobdash.worker.functions import JobFunction, Submitted, submit
+
+DEADLINE_S = 30.0
+
+
+class ThreadEngine:
+    """Delivers keys to threads of this process: the least that an engine is."""
+
+    def __init__(self) -> None:
+        self.delivered: list[str] = []
+        self._known: set[str] = set()
+        self._threads: ThreadPoolExecutor | None = None
+
+    def start(self, handle: Callable[[str], None], concurrency: int) -> None:
+        self._handle = handle
+        self._threads = ThreadPoolExecutor(concurrency)
+
+    def dispatch(self, keys: Sequence[str]) -> None:
+        assert self._threads is not None
+        for key in keys:
+            if key not in self._known:
+                self._known.add(key)
+                self.delivered.append(key)
+                self._threads.submit(self._deliver, key)
+
+    def _deliver(self, key: str) -> None:
+        self._handle(key)
+        self._known.discard(key)
+
+    def forget(self, jobs: Sequence[str]) -> None:
+        self._known = {key for key in self._known if key.partition(".")[0] not in jobs}
+
+    def stop(self, patience_s: float) -> None:
+        assert self._threads is not None
+        self._threads.shutdown(cancel_futures=True)
+
+
+class Bench:
+    """A store, and workers over it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log: list[str] = []
+        self.engine = ThreadEngine()
+
+    def pool(self, *functions: JobFunction[..., Any], **more: Any) -> WorkerPool:
+        options = {"lease_ms": 30_000, "concurrency": 2, "once": True, **more}
+        known = {function.identity: function for function in functions}
+        return WorkerPool(PoolOptions(self.path, known, **options), self.engine, self.log.append)
+
+    def run(self, *functions: JobFunction[..., Any], **more: Any) -> None:
+        self.pool(*functions, **more).run()
+
+    def submit(self, function: JobFunction[..., Any], items: Any, **more: Any) -> Submitted:
+        return submit(function, items, db=self.path, **more)
+
+    def cancel(self, sent: Submitted) -> None:
+        with closing(open_for_worker(self.path)) as connection:
+            cancel_job(connection, sent.id, "bob@desk", "enough")
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(open_for_worker(self.path)) as connection:
+            return list(connection.execute(sql))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    path = tmp_path / "d" / "jobs.db"
+    ensure_store(path)
+    monkeypatch.setattr("jobdash.operations.worker_pool.TICK_S", 0.02)
+    monkeypatch.setenv("JOBDASH_CONFIG", str(tmp_path / "none.toml"))
+    (tmp_path / "none.toml").touch()
+    return Bench(path)
+
+
+def until(done: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not done():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.005)
+
+
+@jobdash.job
+def double(number: int) -> int:
+    if number % 10 == 9:
+        raise ValueError(f"no such number: {number}")
+    return number * 2
+
+
+def test_items_are_done_and_their_outcomes_kept(bench: Bench) -> None:
+    sent = bench.submit(double, range(30), parts=3)
+    bench.run(double)
+    end = sent.wait(0)
+    assert (end.status, end.succeeded, end.failed, end.total) == ("completed", 27, 3, 30)
+    results = list(sent.results())
+    assert [(each.key, each.value) for each in results[:2]] == [("0", 0), ("1", 2)]
+    assert (results[9].outcome, results[9].error) == ("error", "ValueError: no such number: 9")
+    assert sorted(line.partition(", ")[2] for line in bench.log) == [
+        "part 1: done",
+        "part 2: done",
+        "part 3: done",
+    ]
+
+
+def test_a_function_of_another_module_is_left_alone(bench: Bench) -> None:
+    @jobdash.job
+    def other(number: int) -> int:
+        return number
+
+    sent = bench.submit(double, range(3))
+    bench.run(other)
+    assert bench.ask(f"SELECT status FROM job WHERE public_id = '{sent.id}'") == [("pending",)]
+
+
+def test_the_token_is_given_where_it_is_wanted_and_tells_of_a_cancel(bench: Bench) -> None:
+    seen: list[int] = []
+    running = threading.Event()
+
+    @jobdash.job
+    def slow(number: int, token: jobdash.Token) -> None:
+        seen.append(number)
+        running.set()
+        until(lambda: token.cancelled)
+        token.raise_if_cancelled()
+
+    slow.identity = "module:slow"
+    sent = bench.submit(slow, range(5), parts=1)
+    worker = threading.Thread(target=bench.run, args=(slow,))
+    worker.start()
+    assert running.wait(DEADLINE_S)
+    bench.cancel(sent)
+    worker.join(DEADLINE_S)
+    assert sent.wait(0).status == "cancelled"
+    assert seen == [0]
+    assert [each.outcome for each in sent.results()] == ["waiting"] * 5  # it was not done
+
+
+def test_too_many_errors_end_the_job(bench: Bench) -> None:
+    @jobdash.job(max_errors=2)
+    def bad(number: int) -> None:
+        raise KeyError(number)
+
+    bad.identity = "module:bad"
+    sent = bench.submit(bad, range(50), parts=2)
+    bench.run(bad)
+    end = sent.wait(0)
+    assert end.status == "failed"
+    assert end.error is not None
+    assert "more than 2 items failed, the last with KeyError" in end.error
+    assert 3 <= end.failed <= 4
+
+
+def test_an_error_that_is_raised_ends_the_job_with_it(bench: Bench) -> None:
+    @jobdash.job(on_error="raise")
+    def strict(number: int) -> int:
+        return 1 // number
+
+    strict.identity = "module:strict"
+    sent = bench.submit(strict, [2, 1, 0, 5], parts=1)
+    bench.run(strict)
+    end = sent.wait(0)
+    assert (end.status, end.succeeded, end.failed) == ("failed", 2, 1)
+    assert end.error is not None
+    assert end.error.startswith("ZeroDivisionError")
+
+
+def test_draining_gives_parts_back(bench: Bench) -> None:
+    begun = threading.Event()
+    go_on = threading.Event()
+
+    @jobdash.job
+    def slow(number: int) -> int:
+        begun.set()
+        assert go_on.wait(DEADLINE_S)
+        return number
+
+    slow.identity = "module:slow"
+    sent = bench.submit(slow, range(4), parts=1)
+    pool = bench.pool(slow, once=False)
+    worker = threading.Thread(target=pool.run)
+    worker.start()
+    assert begun.wait(DEADLINE_S)
+    pool.drain()
+    go_on.set()
+    worker.join(DEADLINE_S)
+    assert bench.ask("SELECT status, succeeded FROM job") == [("pending", 1)]
+    bench.engine = ThreadEngine()
+    bench.run(slow)
+    assert sent.wait(0).succeeded == 4
+
+
+@pytest.mark.parametrize("result", [object(), float("nan"), "x" * 20_000])
+def test_a_result_that_is_no_json_is_an_error_of_its_item(bench: Bench, result: object) -> None:
+    @jobdash.job
+    def odd(number: int) -> object:
+        return result if number == 1 else number
+
+    odd.identity = "module:odd"
+    sent = bench.submit(odd, range(3))
+    bench.run(odd)
+    assert [each.outcome for each in sent.results()] == ["ok", "error", "ok"]
+
+
+def test_a_function_that_exits_loses_its_item_alone(bench: Bench) -> None:
+    @jobdash.job
+    def leaves(number: int) -> int:
+        if number == 1:
+            raise SystemExit(3)
+        return number
+
+    leaves.identity = "module:leaves"
+    sent = bench.submit(leaves, range(3))
+    bench.run(leaves)
+    assert [each.outcome for each in sent.results()] == ["ok", "error", "ok"]
+
+
+def test_a_key_that_is_delivered_twice_or_late_does_nothing(bench: Bench) -> None:
+    sent = bench.submit(double, range(3))
+    bench.run(double)
+    (key, *_) = bench.engine.delivered
+    pool = bench.pool(double)
+    for text in (key, "nonsense", f"{sent.id}.9.9.9"):
+        pool._handle(text)
+    assert bench.ask("SELECT succeeded, failed FROM job") == [(3, 0)]
+    assert bench.ask("SELECT count(*) FROM attempt") == [(1,)]
+
+
+def test_a_worker_that_lost_its_part_writes_nothing_more_and_takes_others(bench: Bench) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    @jobdash.job
+    def slow(number: int) -> int:
+        if number == 0:
+            begun.set()
+            assert go_on.wait(DEADLINE_S)
+        done.append(number)
+        return number
+
+    slow.identity = "module:slow"
+    sent = bench.submit(slow, range(4), parts=2)
+    worker = threading.Thread(target=bench.run, args=(slow,), kwargs={"concurrency": 1})
+    worker.start()
+    assert begun.wait(DEADLINE_S)
+    with closing(open_for_worker(bench.path)) as connection:
+        connection.execute("UPDATE part SET fence = fence + 1, owner = 'x' WHERE number = 0")
+        connection.execute("UPDATE part SET lease_until = now_ms() WHERE number = 0")
+    go_on.set()
+    worker.join(DEADLINE_S)
+    assert sent.wait(0).succeeded == 4
+    assert done.count(0) == 2  # the first outcome was refused
+    assert any("lost: goes on elsewhere: its part 1 was taken over" in line for line in bench.log)
+
+
+def test_two_workers_share_a_job(bench: Bench) -> None:
+    sent = bench.submit(double, range(80), parts=8)
+    others = [Bench(bench.path) for _ in range(2)]
+    threads = [threading.Thread(target=other.run, args=(double,)) for other in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    end = sent.wait(0)
+    assert (end.status, end.succeeded, end.failed) == ("completed", 72, 8)
+    assert bench.ask("SELECT count(*) FROM part WHERE done_at IS NULL") == [(0,)]

@@ -1,0 +1,126 @@
+"""Job functions: what may be submitted, and what of it a worker is given."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worker_kit import Seen
+
+import jobdash
+from jobdash.errors import UsageError
+from jobdash.worker.functions import functions, load_functions
+
+
+@jobdash.job
+def double(number: int) -> int:
+    return number * 2
+
+
+@jobdash.job("painted", key=lambda item: item["path"], max_errors=3)
+def paint(item: dict[str, Any]) -> None:
+    del item
+
+
+def test_a_job_function_is_still_a_function() -> None:
+    assert double(21) == 42
+    assert double.identity == f"{__name__}:double"
+    assert functions[double.identity] is double
+    assert (double.name, paint.name) == ("double", "painted")
+
+
+def test_items_are_kept_as_json_in_parts(path: Path) -> None:
+    sent = jobdash.submit(paint, [{"path": f"p{n}"} for n in range(120)], tags={"team": "x"}, db=path)
+    assert (sent.items, sent.parts) == (120, 3)
+    assert Seen(path).ask("SELECT name, function, total, status FROM job") == [
+        ("painted", paint.identity, 120, "pending")
+    ]
+    ((key, given),) = Seen(path).ask("SELECT key, given FROM item WHERE seq = 7")
+    assert (key, json.loads(given)) == ("p7", {"path": "p7"})
+
+
+def test_parts_can_be_chosen(path: Path) -> None:
+    assert jobdash.submit(double, range(10), parts=4, db=path).parts == 4
+    assert jobdash.submit(double, range(2), parts=4, db=path).parts == 2
+    assert jobdash.submit(double, range(10_000), db=path).parts == 64
+
+
+@pytest.mark.parametrize(
+    ("function", "items", "error", "words"),
+    [
+        (lambda x: x, [1], TypeError, "decorated by @jobdash.job"),
+        (double, [], ValueError, "there are no items"),
+        (double, [1, 2, 1], ValueError, "item 3 has the key '1', as an earlier one"),
+        (double, [object()], TypeError, "item 1 cannot be given to a worker"),
+        (double, ["x" * 20_000], ValueError, "item 1 cannot be given to a worker"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_and_nothing_is_made(
+    path: Path, function: Any, items: list[Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        jobdash.submit(function, items, db=path)
+    assert Seen(path).ask("SELECT count(*) FROM job") == [(0,)]
+
+
+def test_a_function_that_workers_cannot_import_is_refused(path: Path) -> None:
+    @jobdash.job
+    def inside(number: int) -> int:
+        return number
+
+    with pytest.raises(ValueError, match="defined inside a function"):
+        jobdash.submit(inside, [1], db=path)
+
+
+def test_a_function_of_the_script_itself_is_refused(path: Path, tmp_path: Path) -> None:
+    script = tmp_path / "alone.py"
+    script.write_text(
+        "import jobdash\n@jobdash.job\ndef f(x): return x\njobdash.submit(f, [1], db="
+        + repr(str(path))
+        + ")\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert "defined in the script itself" in ran.stderr
+
+
+@pytest.mark.parametrize("values", [{"on_error": "ignore"}, {"on_error": "raise", "max_errors": 2}])
+def test_values_without_a_meaning_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"on_error"):
+        jobdash.job(**values)
+
+
+def test_modules_without_job_functions_are_refused() -> None:
+    with pytest.raises(UsageError, match="module json has no job function"):
+        load_functions(["json"])
+    with pytest.raises(UsageError, match="module no_such_thing cannot be imported"):
+        load_functions(["no_such_thing"])
+
+
+def test_a_handle_waits_cancels_and_reads(path: Path) -> None:
+    sent = jobdash.submit(double, [1, 2], db=path)
+    with pytest.raises(TimeoutError, match="has not ended within 0 s"):
+        sent.wait(0)
+    assert [result.outcome for result in sent.results()] == ["waiting", "waiting"]
+    sent.cancel()
+    end = sent.wait(0)
+    assert (end.status, end.succeeded, end.failed, end.total) == ("cancelled", 0, 0, 2)
+    Seen(path).ask("UPDATE job SET removed_at = 1")
+    with pytest.raises(LookupError, match="was removed"):
+        sent.wait(0)
+
+
+def test_submitting_loads_no_engine_and_no_toolkit(path: Path) -> None:
+    code = (
+        "import sys, jobdash\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "sys.path.insert(0, " + repr(str(path.parent)) + ")\n"
+        "import fn\njobdash.submit(fn.f, [1], db=" + repr(str(path)) + ")\n"
+        "print(sorted({'dbos', 'sqlalchemy', 'psycopg', 'textual'} & set(sys.modules)))"
+    )
+    (path.parent / "fn.py").write_text("import jobdash\n@jobdash.job\ndef f(x): return x\n")
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
