@@ -1,0 +1,77 @@
+"""Our engines pass the conformance suite; pickles in their tables are never loaded."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pickle
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from jobdash.engines.base import Engine, EngineSettings, load_engine
+from jobdash.engines.conformance import CHECKS, Check, keys_of
+from jobdash.errors import ConfigError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[[str], Engine]:
+    address = f"sqlite:///{tmp_path / 'queue.db'}"
+    return lambda name: load_engine("dbos", EngineSettings(address, name, 0.05))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_conformance(check: Check, make: Callable[[str], Engine]) -> None:
+    check(make)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {os.environ['BOMB']}",)
+
+
+def test_a_pickle_in_the_queue_is_never_loaded(
+    make: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOMB", str(tmp_path / "burst"))
+    bomb = base64.b64encode(pickle.dumps(Bomb())).decode()
+    engine = make("worker-1")
+    engine.start(lambda _key: None, 1)
+    engine.stop(5)
+    with closing(sqlite3.connect(tmp_path / "queue.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        columns = [row["name"] for row in connection.execute("PRAGMA table_info(workflow_status)")]
+        assert {"inputs", "serialization"} <= set(columns)
+        key = keys_of("k3f9x2ab", 1)[0]
+        now = "CAST(strftime('%s') AS INTEGER) * 1000"
+        connection.execute(
+            "INSERT INTO workflow_status (workflow_uuid, status, name, inputs, serialization, queue_name,"
+            " application_version, created_at, updated_at)"
+            f" VALUES (?, 'ENQUEUED', 'jobdash.part', ?, 'py_pickle', 'jobdash', 'jobdash-1', {now}, {now})",
+            (key, bomb),
+        )
+        connection.commit()
+    delivered: list[str] = []
+    arrived = threading.Event()
+    engine = make("worker-1")
+    engine.start(lambda key: (delivered.append(key), arrived.set())[0], 1)
+    try:
+        other = keys_of("m9cdh3zk", 1)
+        engine.dispatch(other)
+        assert arrived.wait(30)
+        engine.forget(["k3f9x2ab"])
+    finally:
+        engine.stop(5)
+    assert delivered == other
+    assert not (tmp_path / "burst").exists()
+
+
+def test_an_engine_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"no engine is called 'celery': dbos"):
+        load_engine("celery", EngineSettings("sqlite://", "worker-1"))
