@@ -93,6 +93,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with closing(sqlite3.connect(path, isolation_level=None)) as store:
         store.execute(f"UPDATE job SET {_set(filled)}")
         store.execute(f"UPDATE job SET {_set(fate)} WHERE id IN (3, 6)")
+        store.execute("UPDATE job SET function = CASE WHEN id = 4 THEN '1:f' END")
+        store.execute("INSERT INTO part (job_id, number, first, behind) VALUES (4, 0, 0, 1)")
         store.execute("INSERT INTO job_tag SELECT id, 'team', 'search' FROM job")
     return path
 

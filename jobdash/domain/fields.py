@@ -336,6 +336,8 @@ JOB_FIELDS = (
         "attention", "attention", Kind.LIST, heavy=True, faces=_LIST_DATA | Face.SHOW,
         matches=Match.ATTENTION,
     ),
+    JobField("function", "function", faces=_LIST_DATA | Face.SHOW | Face.SCRIPT, matches=Match.TEXT),
+    JobField("parts", "parts", Kind.MAPPING, heavy=True, faces=Face.JSON | Face.SHOW | Face.SCRIPT),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

@@ -213,6 +213,8 @@ class JobDetails:
     metadata: dict[str, Any] | None
     deleted: tuple[str, ...]
     """What was deleted at its provider from here: the roles of files, and `BATCH`."""
+    parts: dict[str, int] | None
+    """Of a function's job: how many parts are ``done``, with a worker (``running``), and ``waiting``."""
     attention: tuple[str, ...]
     """Why a person should look at it now: each an `AttentionReason`, the gravest first."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobdash.domain.backends.base import REMOVE_MEANING, Remark, Verdict
 from jobdash.domain.backends.script import Script, kept, left_words
 from jobdash.domain.describe.job_text import WAITS_FOR_WORKER, stalled, waits_for_worker, worker_gone
-from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext, DecisionKind, Note, Plan
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean, quantity
@@ -33,11 +33,6 @@ class Function(Script):
         if not job.force_failed:
             return None
         return f"is a function's job, whose force-fail stays: jobdash retry {job.public_id}"
-
-    def identity(self, job: JobDetails) -> Iterator[tuple[str, str]]:
-        """Yield the account and the function."""
-        yield "Account", job.row.account
-        yield "Function", clean(job.row.function or "", 120)
 
     def story(self, job: JobRow, now: int) -> Remark | None:
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""

@@ -139,6 +139,7 @@ class JobReads(AttentionReads):
         public_ids = self._public_ids({values[place] for values in found for place in _RELATIVES.values()})
         rows = [job_row(values[: len(ROW_COLUMNS)]) for values in found]
         attention = self.attention_of(rows)
+        parts = self._parts([row.id for row in rows if row.function is not None])
         return {
             row.id: _job(
                 row,
@@ -146,6 +147,7 @@ class JobReads(AttentionReads):
                 children=tuple(children.get(row.id, ())),
                 tags=tags.get(row.id, {}),
                 public_ids=public_ids,
+                parts=parts.get(row.id),
                 attention=attention[row.id].reasons if row.id in attention else (),
             )
             for row, values in zip(rows, found, strict=True)
@@ -224,6 +226,21 @@ class JobReads(AttentionReads):
             (account, origin, polls, limit),
         )
 
+    def _parts(self, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+        """Return, by job, how many of its parts are done, are with a worker, and wait for one."""
+        if not ids:
+            return {}
+        found = self._all(
+            "SELECT job_id, count(done_at),"
+            " sum(CASE WHEN done_at IS NULL AND lease_until >= ? THEN 1 ELSE 0 END), count(*)"
+            f" FROM part WHERE job_id IN ({placeholders(ids)}) GROUP BY job_id",
+            (self._clock(), *ids),
+        )
+        return {
+            job_id: {"done": done, "running": running, "waiting": number - done - running}
+            for job_id, done, running, number in found
+        }
+
     def last_answers(self, ids: Sequence[int]) -> dict[int, int]:
         """Return when a provider last answered for jobs that were submitted from here, 404s apart."""
         found: dict[int, int] = {}
@@ -244,6 +261,7 @@ def _job(
     tags: dict[str, str],
     public_ids: Mapping[int | None, str],
     attention: tuple[str, ...],
+    parts: dict[str, int] | None,
 ) -> JobDetails:
     more = dict(zip(_STORED, values, strict=True))
     files = _mapping(more["files"]) or {}
@@ -252,7 +270,7 @@ def _job(
         more[attribute] = read(more[attribute])
     for attribute in _RELATIVES:
         more[attribute] = public_ids.get(more[attribute])
-    return JobDetails(row=row, children=children, tags=tags, attention=attention, **more)
+    return JobDetails(row=row, children=children, tags=tags, attention=attention, parts=parts, **more)
 
 
 # Invalid JSON is left out: it must not hide the rest of the job.

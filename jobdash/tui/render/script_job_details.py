@@ -28,8 +28,8 @@ _FIELDS = fields_of(
     Face.SCRIPT,
     (
         "id", "account", "status", "progress", "created_at", "finished_at", "updated_at",
-        "cancel_requested_at", "verdict", "error", "lease_until", "origin", "files", "tags", "metadata",
-        "left_behind",
+        "cancel_requested_at", "verdict", "error", "function", "parts", "lease_until", "origin", "files",
+        "tags", "metadata", "left_behind",
     ),
 )  # fmt: skip
 
@@ -91,10 +91,7 @@ class ScriptView:
             "status": lambda job, now: [("status", _status(job.row, now))],
             "progress": lambda job, _now: [(clean(self.unit, 19), _counts(job.row))],
             "error": lambda job, _now: [("error", clean(job.row.error))] if job.row.error else [],
-            "lease_until": lambda job, now: [
-                ("worker", _worker(self._worker)),
-                ("its script", _lease(job.row, now)),
-            ],
+            "lease_until": lambda job, now: _holder(job.row, self._worker, now),
             "origin": lambda job, _now: [("machine", clean(job.row.origin))],
             "files": lambda job, _now: _named(job.files, " file"),
             "metadata": lambda job, _now: _named(job.metadata or {}),
@@ -184,6 +181,12 @@ def _counts(row: JobRow) -> str:
     parts += [("not processed" if row.terminal else "remaining", row.remaining)]
     parts += [("done by earlier attempts", row.done_before or None)]
     return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
+
+
+def _holder(row: JobRow, worker: WorkerProcess, now: int) -> list[tuple[str, str]]:
+    if row.function is not None:
+        return [("its workers", _lease(row, now))]
+    return [("worker", _worker(worker)), ("its script", _lease(row, now))]
 
 
 def _worker(worker: WorkerProcess) -> str:
