@@ -54,7 +54,7 @@ VALUES = {
     Match.MONEY: ">0",
     Match.ID: ":1",
     Match.TEXT: ":1",
-    Match.EQUAL: "=local,openai",
+    Match.EQUAL: "=local,openai,11,14",
 }
 
 

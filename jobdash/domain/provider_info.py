@@ -171,9 +171,9 @@ class ProviderInfo:
         """Return what is known of the server of an account."""
         return self.with_profile(self.profile_of(account))
 
-    def at(self, origin: str) -> ProviderInfo:
-        """Return what is known of the server of a job."""
-        return self.with_profile(self.profile(None, origin))
+    def at(self, origin: str, profile: str | None) -> ProviderInfo:
+        """Return what is known of the server of a job, whose profile is guessed where the job has none."""
+        return self.with_profile(self.profile(profile, origin))
 
     def claims(self, word: str) -> bool:
         """Whether ``word`` may be the id of one of its batches."""

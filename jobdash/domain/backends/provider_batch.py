@@ -130,7 +130,7 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
         return DecisionKind.REFUSED, situation.no_account(job.account)
     if (elsewhere := _elsewhere(job, situation)) is not None:
         return DecisionKind.REFUSED, elsewhere
-    if (title := situation.without_cancel.get(job.origin)) is not None:
+    if (title := situation.without_cancel.get((job.origin, job.profile))) is not None:
         return DecisionKind.REFUSED, f"{title} has no call that cancels a batch"
     if job.remote_id is None:
         return DecisionKind.REFUSED, "its submit is not confirmed yet"

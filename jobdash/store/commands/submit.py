@@ -208,6 +208,7 @@ class SubmitWrites(SnapshotWrites):
             family=family,
             estimated_tokens=new.estimated_tokens,
             queued=queued,
+            profile=new.profile,
         )
         job_id = made.lastrowid
         assert job_id is not None

@@ -72,7 +72,7 @@ _loaded = [
 _submitted = [
     "public_id", "provider", "account", "origin", "submit_key", "name", "remote_status", "raw_status",
     "model", "endpoint", "total", "created_at", "parent_id", "kept_succeeded", "kept_failed", "family",
-    "estimated_tokens", "queued",
+    "estimated_tokens", "queued", "profile",
 ]  # fmt: skip
 
 
