@@ -339,6 +339,7 @@ JOB_FIELDS = (
         matches=Match.ATTENTION,
     ),
     JobField("profile", "profile", faces=_LIST_DATA | Face.SHOW | Face.BATCH, matches=Match.EQUAL),
+    JobField("candidates", "may be", Kind.LIST, heavy=True, faces=Face.JSON | Face.SHOW | Face.BATCH),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

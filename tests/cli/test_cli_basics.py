@@ -137,7 +137,6 @@ def test_wrong_usage_is_one_sentence(cli: Cli, args: tuple[str, ...], words: str
     [
         ("accounts = 3", "has to hold tables"),
         ("= nonsense", "Invalid"),
-        ("[accounts.work]\napi_key = 'sk-secret-secret-secret'", "does not belong in the file"),
     ],
 )
 def test_a_broken_config_is_named(cli: Cli, text: str, words: str) -> None:
@@ -148,7 +147,15 @@ def test_a_broken_config_is_named(cli: Cli, text: str, words: str) -> None:
     assert ran.code == 5
     assert words in ran.err
     assert str(cli.config) in ran.err
-    assert "sk-secret" not in ran.err
+
+
+def test_a_key_in_the_config_is_refused_and_never_repeated(cli: Cli) -> None:
+    cli.config.write_text("[accounts.work]\napi_key = 'sk-secret-secret-secret'")
+
+    for ran in (cli("list"), cli("doctor"), cli("config", "show"), cli("sync", "--account", "work")):
+        assert "does not belong in the file" in ran.out + ran.err
+        assert "sk-secret" not in ran.out + ran.err
+    assert ran.code == 5
 
 
 def test_a_config_that_was_named_has_to_exist(cli: Cli) -> None:

@@ -58,6 +58,9 @@ UPDATE job SET superseded_by=NULL WHERE job.id = (SELECT job_1.parent_id FROM jo
 -- double_of_job
 SELECT job.id FROM job WHERE job.remote_id = :remote AND job.provider = :provider AND job.origin = (SELECT job.origin FROM job WHERE job.id = :job_key) AND job.id != :job_key;
 
+-- submit_key_of_job
+SELECT job.submit_key FROM job WHERE job.id = :job_key;
+
 -- delete_job
 DELETE FROM job WHERE job.id = :job_key;
 
