@@ -29,6 +29,7 @@ COMMANDS = {
     "cancel": "cancel",
     "force-fail": "force_fail",
     "retry": "retry",
+    "adopt": "adopt",
     "remove": "remove",
     "fetch": "fetch",
     "refresh-errors": "refresh_errors",

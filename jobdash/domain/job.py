@@ -12,6 +12,7 @@ from jobdash.domain.status import (
     FORCE_FAILED,
     QUEUED_HERE,
     TERMINAL,
+    UNCONFIRMED,
     UNFINISHED,
     Completeness,
     Status,
@@ -94,6 +95,11 @@ class JobRow(ProviderFields):
         """Whether it waits on this computer, and was never sent."""
         waits = self.raw_status == QUEUED_HERE and self.remote_id is None
         return waits and self.remote_status is Status.PENDING
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether its submit got no answer, and nothing shows what came of it: it may exist, or not."""
+        return self.remote_id is None and self.raw_status == UNCONFIRMED
 
     @property
     def unfinished(self) -> bool:
@@ -213,6 +219,8 @@ class JobDetails:
     """What was deleted at its provider from here: the roles of files, and `BATCH`."""
     attention: tuple[str, ...]
     """Why a person should look at it now: each an `AttentionReason`, the gravest first."""
+    candidates: tuple[str, ...] = ()
+    """Where it is unconfirmed: the provider's ids of the batches that it may be."""
 
     @property
     def results_deleted(self) -> bool:

@@ -14,7 +14,7 @@ from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
 from jobdash.store.dialects import sqlite
 from jobdash.store.files import real_path, refuse_foreign, side_files
 
-SCHEMA_VERSION = "0013"
+SCHEMA_VERSION = "0014"
 """The Alembic revision that ``schema.sql`` is at. Revisions are numbers, which can be compared."""
 SCHEMA_FILE = Path(__file__).with_name("schema") / "schema.sql"
 SCRIPT_OPTION = "db= or JOBDASH_DATABASE"

@@ -169,6 +169,7 @@ class NewJob:
     digest: str | None = None
     """The SHA-256 of its input file, by which the same file is recognized."""
     estimated_tokens: int | None = None
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ SILENT = frozenset(
 """Columns of a job whose change makes no new revision: no row is read again for them."""
 UNSEEN = SILENT | {
     "fence", "owner", "last_owner", "lease_until", "submit_key", "origin", "cost", "cost_is_upper_bound",
-    "family_id", "folded",
+    "family_id", "folded", "profile",
 }  # fmt: skip
 """Columns that are not shown, or computed here: their change makes a revision, and leaves ``updated_at``."""
 

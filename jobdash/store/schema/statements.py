@@ -72,7 +72,7 @@ _loaded = [
 _submitted = [
     "public_id", "provider", "account", "origin", "submit_key", "name", "remote_status", "raw_status",
     "model", "endpoint", "total", "created_at", "parent_id", "kept_succeeded", "kept_failed", "family",
-    "estimated_tokens", "queued",
+    "estimated_tokens", "queued", "profile",
 ]  # fmt: skip
 
 
@@ -157,6 +157,7 @@ _JOBS: dict[str, ClauseElement] = {
         _job.c.origin == select(_job.c.origin).where(_this_job).scalar_subquery(),
         _job.c.id != bindparam("job_key"),
     ),
+    "submit_key_of_job": select(_job.c.submit_key).where(_this_job),
     "delete_job": delete(_job).where(_this_job),
     "insert_tag": _insert(_tags),
     "insert_new_tag": _insert(_tags).on_conflict_do_nothing(),

@@ -171,6 +171,8 @@ class JobRecord(Base, table=True):
     """Of a retry: how many requests of its family had an answer, and were not sent again."""
     kept_failed: int | None = None
     """Of a retry: how many requests of its family had an error, and were not sent again."""
+    profile: str | None = None
+    """Which of the servers with its provider's API has it; NULL for one that is not listed."""
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),
