@@ -44,7 +44,7 @@ class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionRea
     def changed_since(self, revision: int, limit: int = 1000) -> list[JobRow]:
         """Return jobs changed after a revision, removed ones too, oldest change first."""
         return self._rows(
-            f"SELECT {COLUMNS} FROM job WHERE revision > ? ORDER BY revision LIMIT ?", (revision, limit)
+            f"SELECT {COLUMNS} FROM job WHERE revision > ? ORDER BY revision, id LIMIT ?", (revision, limit)
         )
 
     def health(self, account: str) -> AccountHealth | None:

@@ -9,12 +9,12 @@ from typing import Any, Self
 
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError, StoreTooNew
-from jobdash.store.bootstrap import SCHEMA_VERSION
 from jobdash.store.connections import connect_writers
 from jobdash.store.dialects.base import Connection, transaction
 from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.location import StoreLocation
 from jobdash.store.records import Actor
+from jobdash.store.schema.current import SCHEMA_VERSION
 
 
 @dataclass(frozen=True)

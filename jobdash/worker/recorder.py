@@ -50,6 +50,7 @@ class Recorder(StoreConnection):
         self._lease_s = 0.0
         self._written_at = 0.0
         self._seen_version = -1
+        self._look_at = 0.0
         self._unwritten: dict[str, ItemWrite] = {}
         self._counts: Callable[[], tuple[int, int]] | None = None
         self._counts_written = (0, 0)
@@ -141,16 +142,23 @@ class Recorder(StoreConnection):
             if lease is None:
                 return
             with self._tolerating_errors():
-                version = lease.data_version()
-                if version != self._seen_version:
-                    self._apply(lease.status())
-                    self._seen_version = version
+                self._notice_cancel(lease)
                 self._write_own_cancel(lease)
                 if flush_due or self._trouble_since is not None:
                     self._write(lease)
                 if time.monotonic() - self._written_at >= self._lease_s / 3:
                     self._apply(lease.renew())
                     self._written()
+
+    def _notice_cancel(self, lease: Lease) -> None:
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + lease.look_every_s
+        version = lease.data_version()
+        if version != self._seen_version:
+            self._apply(lease.status())
+            self._seen_version = version
 
     def write_all(self) -> None:
         """Write what waits, waiting for other writers."""

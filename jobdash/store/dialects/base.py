@@ -31,8 +31,10 @@ class Dialect(NamedTuple):
     higher one. Some changes that it does see may be, too."""
     stamp: str
     """What differs between two statements that see different states of the jobs."""
-    page_arms: str
-    """One arm of a page that is the union of two, each of which is in its order already."""
+    look_every_s: float
+    """How long `Connection.data_version` is not asked again where nobody sees the difference."""
+    sorts_arms: bool
+    """Whether each arm of a union that is read in an order has to be ordered, and cut, by itself."""
 
 
 class Rows(Protocol):

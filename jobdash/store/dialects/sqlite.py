@@ -26,7 +26,8 @@ DIALECT = Dialect(
     name="sqlite",
     revision="(SELECT revision FROM meta)",
     stamp="(SELECT revision FROM meta)",
-    page_arms="{arm}",
+    look_every_s=0.0,
+    sorts_arms=False,  # of arms that an index has in their order it merges as many rows as are read
 )
 _OLDEST = (3, 35, 0)
 _READER_CACHE_KIB = 4 * 1024
