@@ -60,9 +60,12 @@ class Server:
 
     folder: Path
     process: subprocess.Popen[bytes]
+    port: str = "5432"
+    """Also of the socket: its name has it."""
 
     def url(self, database: str = "postgres", **more: str) -> str:
-        options = "&".join(f"{name}={value}" for name, value in {"host": self.folder, **more}.items())
+        given = {"host": str(self.folder), "port": self.port, **more}
+        options = "&".join(f"{name}={value}" for name, value in given.items())
         return f"postgresql://postgres@/{database}?{options}"
 
     def run(self, sql: str, database: str = "postgres") -> None:
@@ -102,7 +105,7 @@ def start(folder: Path, **settings: str) -> Server:
             cwd=folder,
             **user,
         )
-    server = Server(folder, process)
+    server = Server(folder, process, settings.get("port", "5432"))
     _wait_for(server)
     return server
 

@@ -24,13 +24,14 @@ from jobdash.config.accounts import (
     read_lifetimes,
     unusable_account,
 )
-from jobdash.config.paths import at_home, database_path, default_config_path, default_database_path
+from jobdash.config.paths import at_home, default_config_path, default_store_location, store_location
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import DAY, parse_span
 from jobdash.errors import ConfigError
 from jobdash.providers.registry import bundled, find_provider
+from jobdash.store.location import StoreLocation, beside
 
 if TYPE_CHECKING:
     from jobdash.config.notify import NotifySettings
@@ -71,7 +72,7 @@ class Config:
     path: Path
     """Where the file is looked for."""
     exists: bool
-    database: Path
+    database: StoreLocation
     accounts: tuple[Account, ...] = ()
     unusable: tuple[UnusableAccount, ...] = ()
     ui: UiSettings = field(default_factory=UiSettings)
@@ -95,7 +96,12 @@ class Config:
     @property
     def results_folder(self) -> Path:
         """Where results go that are fetched without being asked for."""
-        return self.results or self.database.parent / "results"
+        return self.results or self.store_path.parent / "results"
+
+    @property
+    def store_path(self) -> Path:
+        """The path of the store, beside which lies what belongs to its jobs; see `beside`."""
+        return beside(self.database)
 
     @property
     def account_names(self) -> tuple[str, ...]:
@@ -148,9 +154,9 @@ def load(
     )
 
 
-def _database(option: str | None, stored: str | None, env: Mapping[str, str]) -> Path:
+def _database(option: str | None, stored: str | None, env: Mapping[str, str]) -> StoreLocation:
     named = option or env.get("JOBDASH_DATABASE") or stored
-    return database_path(named) if named else default_database_path(env)
+    return store_location(named) if named else default_store_location(env)
 
 
 def _read(path: Path, named: bool) -> dict[str, Any]:

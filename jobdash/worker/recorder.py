@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 from jobdash.errors import JobdashError, StoreError
@@ -28,6 +27,7 @@ from jobdash.store.leases import (
     LeaseRefused,
     fail_left_loop,
 )
+from jobdash.store.location import StoreLocation
 from jobdash.worker import store_connection
 from jobdash.worker.cancellation import Token
 from jobdash.worker.store_connection import StoreConnection, error_text, exclusive, identity, while_busy
@@ -64,7 +64,7 @@ class Recorder(StoreConnection):
         return self._lease.attempt if self._lease is not None else 0
 
     def begin(
-        self, path: Path, request: ClaimRequest, counts: Callable[[], tuple[int, int]] | None
+        self, path: StoreLocation, request: ClaimRequest, counts: Callable[[], tuple[int, int]] | None
     ) -> Claim | None:
         """Claim the job; None when the store cannot be written, which has been reported then.
 
@@ -91,7 +91,7 @@ class Recorder(StoreConnection):
         self._claimed_as = got.job_id, got.fence, request.actor
         return got
 
-    def _claimed(self, path: Path, request: ClaimRequest) -> Claim:
+    def _claimed(self, path: StoreLocation, request: ClaimRequest) -> Claim:
         connection = open_for_worker(path, lambda sentence: print_line(f"jobdash: {sentence}"))
         try:
             found = while_busy(lambda: claim(connection, request))

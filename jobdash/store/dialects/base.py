@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from jobdash.domain.time import Clock
+
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Values = Any
@@ -69,6 +71,10 @@ class Connection(Protocol):
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """By how much the clock that the store goes by is ahead of this computer's, if that matters."""
 
     def execute(self, sql: str, values: Values = (), /) -> Rows:
         """Run a statement."""
@@ -137,6 +143,11 @@ def roll_back(connection: Connection) -> None:
     """Undo the transaction; the database may have done so by itself, when the disk was full for one."""
     if connection.in_transaction:
         connection.rollback()
+
+
+def store_clock(connection: Connection, clock: Clock) -> Clock:
+    """Return a clock as the store's goes: leases and claims of all hosts are compared by one clock."""
+    return lambda: clock() + connection.clock_offset_ms
 
 
 # Statements

@@ -50,11 +50,14 @@ OLDEST_VERSION = 140000
 """Of the server: PostgreSQL 14."""
 _LOCKS = 0x6A6F62 << 32
 """Advisory locks of stores; the rest of the number is the store's own."""
+_SERVER_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_CLOCKS_AGREE_MS = 500
+"""A smaller difference between two clocks is not told from the time that a question takes."""
 _LOOK = (
     # Two statements, as a snapshot is taken before its statement runs: what has counted a change by then has
     # begun its transaction before the snapshot.
     "SELECT last_value FROM pulse; SELECT pg_snapshot_xmin(seen)::text::bigint,"
-    " pg_snapshot_xmax(seen)::text::bigint FROM pg_current_snapshot() AS seen"
+    f" pg_snapshot_xmax(seen)::text::bigint, {_SERVER_MS} FROM pg_current_snapshot() AS seen"
 )
 _AWAY_S = 2.0
 """For so long after a connection was lost, it is not tried again."""
@@ -189,6 +192,7 @@ class Connection:
         self._stopped = False
         self._lost_at: float | None = None
         self._lock = 0
+        self._ahead_ms = 0
         self._seen = _Changes()
         with self._failures():
             self._raw = self._opened()
@@ -214,11 +218,21 @@ class Connection:
         given = [word for setting in settings.items() for word in setting]
         columns = ", ".join(["set_config(%s, %s, false)"] * len(settings))
         row = raw.execute(
-            f"SELECT to_regclass(%s)::oid::bigint, {columns}", [f"{schema}.meta", *given]
+            f"SELECT to_regclass(%s)::oid::bigint, {_SERVER_MS}, {columns}", [f"{schema}.meta", *given]
         ).fetchone()
         if row is None or row[0] is None:
             raise StoreMissing(missing(self.location))
         self._lock = _LOCKS | row[0]
+        self._compare_clocks(row[1])
+
+    def _compare_clocks(self, server_ms: int) -> None:
+        ahead = server_ms - time.time_ns() // 1_000_000
+        self._ahead_ms = ahead if abs(ahead) >= _CLOCKS_AGREE_MS else 0
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """By how much the server's clock is ahead of this computer's, as of the last look."""
+        return self._ahead_ms
 
     @property
     def raw(self) -> psycopg.Connection[Any]:
@@ -317,7 +331,9 @@ class Connection:
             cursor = raw.execute(_LOOK)
             (pulse,) = cursor.fetchall()[0]
             cursor.nextset()
-            self._seen.look(pulse, *cursor.fetchall()[0])
+            xmin, xmax, server_ms = cursor.fetchall()[0]
+        self._seen.look(pulse, xmin, xmax)
+        self._compare_clocks(server_ms)
         return self._seen.version
 
     def set_busy_timeout(self, ms: int) -> None:

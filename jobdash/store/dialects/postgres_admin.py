@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -14,6 +14,7 @@ from jobdash.domain.text import clean
 from jobdash.errors import StoreError, StoreMissing
 from jobdash.store.dialects import postgres
 from jobdash.store.location import PostgresLocation
+from jobdash.store.records import ServerFacts
 
 OLDEST = 14
 """The oldest PostgreSQL that a store can be in."""
@@ -35,24 +36,10 @@ _FACTS = (
 )
 
 
-class ServerFacts(NamedTuple):
-    """What a person may want to know of a server, and of the connection to it."""
-
-    version: str
-    """Of PostgreSQL."""
-    user: str
-    tls: str | None
-    """The version of TLS on the connection; None for one that is not encrypted."""
-    clock_offset_ms: int
-    """By how much the server's clock is ahead of this computer's."""
-    size: int
-    """Bytes of the store's tables and indexes."""
-    has_foreign_revisions: bool
-    """Rows have revisions of another server, as after a restore: their next changes may not be followed."""
-    is_local: bool
-    """The server is on this computer."""
-    is_verified: bool
-    """The server's name is checked against its certificate."""
+_ROWS_AT_ONCE = 5_000
+TableRows = Callable[[str, Sequence[str]], Iterator[tuple[Any, ...]]]
+"""Returns the rows of a table, with some of its columns, in the order of its key."""
+_COUNT_ON = "SELECT setval(pg_get_serial_sequence(%s, 'id'), max(id)) FROM {} HAVING max(id) > 0"
 
 
 @contextlib.contextmanager
@@ -123,3 +110,57 @@ def server_facts(connection: postgres.Connection) -> ServerFacts:
     local = raw.info.host.startswith("/") or raw.info.hostaddr in {"127.0.0.1", "::1"}
     verified = raw.info.get_parameters().get("sslmode") == "verify-full"
     return ServerFacts(version, user, tls, server_ms - here_ms, size, foreign, local, verified)
+
+
+@contextlib.contextmanager
+def reading(location: PostgresLocation) -> Iterator[TableRows]:
+    """Yield what returns the rows of a table, all as of one moment; raises StoreError."""
+    with _database(location) as raw:
+        raw.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        raw.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(location.schema)))
+
+        def rows(table: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+            with raw.cursor(name=f"copy_{table}") as cursor:
+                cursor.itersize = _ROWS_AT_ONCE
+                cursor.execute(sql.SQL("SELECT {} FROM {} ORDER BY 1").format(*_names(table, columns)))
+                yield from cursor
+
+        yield rows
+
+
+def load(
+    location: PostgresLocation,
+    columns: Mapping[str, Sequence[str]],
+    rows_of: TableRows,
+) -> None:
+    """Fill an empty store with rows, table by table, in one transaction; raises StoreError.
+
+    Revisions are those of another store: all changes are older than any that comes.
+    """
+    with _database(location) as raw:
+        raw.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(location.schema)))
+        raw.execute("LOCK TABLE job IN EXCLUSIVE MODE")
+        if raw.execute("SELECT 1 FROM job UNION ALL SELECT 1 FROM event LIMIT 1").fetchall():
+            raise StoreError(f"The store {location} is not empty: a copy is made into an empty one.")
+        raw.execute("DELETE FROM meta; DELETE FROM tally; DELETE FROM account")
+        for table, names in columns.items():
+            _load_table(raw, table, names, rows_of(table, names))
+
+
+def _load_table(
+    raw: psycopg.Connection[Any], table: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]
+) -> None:
+    name = sql.Identifier(table)
+    raw.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(name))
+    into = sql.SQL("COPY {1} ({0}) FROM STDIN").format(*_names(table, columns))
+    zeroed = columns.index("revision") if "revision" in columns else None
+    with raw.cursor() as cursor, cursor.copy(into) as copy:
+        for row in rows:
+            copy.write_row(row if zeroed is None else (*row[:zeroed], 0, *row[zeroed + 1 :]))
+    raw.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(name))
+    if "id" in columns and table != "meta":
+        raw.execute(sql.SQL(_COUNT_ON).format(name), [table])
+
+
+def _names(table: str, columns: Sequence[str]) -> tuple[sql.Composable, sql.Composable]:
+    return sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(table)
