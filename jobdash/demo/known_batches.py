@@ -203,7 +203,7 @@ class KnownBatches:
 
         account = self._config.account("work")
         assert account is not None
-        file = self._config.database.parent / f"{_SPLIT}.jsonl"
+        file = self._config.store_path.parent / f"{_SPLIT}.jsonl"
         await asyncio.to_thread(_write_requests, file)
         wanted = await asyncio.to_thread(order, file, account, split=True)
         await submit_file(wanted, work.accounts[account.name], work)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from jobdash.config.settings import load
@@ -13,6 +12,7 @@ from jobdash.domain.time import SECOND, parse_span
 from jobdash.errors import ConfigError
 from jobdash.store.claims import ClaimRequest
 from jobdash.store.continuation import AUTO
+from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.work_identity import WorkIdentity
 from jobdash.worker import job_context, script
@@ -57,7 +57,7 @@ class TrackOptions(NamedTuple):
 class WorkerSettings(NamedTuple):
     """The settings of the environment and the configuration."""
 
-    database: Path
+    database: StoreLocation
     lease_ms: int
     """How long a worker without a heartbeat keeps its job."""
     job: str | None
