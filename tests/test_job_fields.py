@@ -54,7 +54,7 @@ VALUES = {
     Match.MONEY: ">0",
     Match.ID: ":1",
     Match.TEXT: ":1",
-    Match.EQUAL: "=local,openai",
+    Match.EQUAL: "=local,openai,11,14",
 }
 
 
@@ -93,6 +93,13 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with closing(sqlite3.connect(path, isolation_level=None)) as store:
         store.execute(f"UPDATE job SET {_set(filled)}")
         store.execute(f"UPDATE job SET {_set(fate)} WHERE id IN (3, 6)")
+        # A submit without an answer, and the batch that it may be.
+        store.execute("UPDATE job SET remote_id = NULL, raw_status = 'unconfirmed' WHERE id = 1")
+        store.execute("UPDATE job SET submit_key = NULL WHERE id = 2")
+        store.execute(
+            "INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline)"
+            " SELECT 'submit', account, id, '', '', created_at, created_at FROM job WHERE id = 1"
+        )
         store.execute("UPDATE job SET function = CASE WHEN id = 4 THEN '1:f' END")
         store.execute("INSERT INTO part (job_id, number, first, behind) VALUES (4, 0, 0, 1)")
         store.execute("INSERT INTO job_tag SELECT id, 'team', 'search' FROM job")

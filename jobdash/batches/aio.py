@@ -87,7 +87,7 @@ class _Session:
             copies = [family.copy for family in families_of(self.browser, row)]
             return tuple(copy for copy in copies if copy is not None)
         key = self.browser.jobs([row.id])[row.id].submit_key
-        copy = None if key is None else input_copy(self.config.database, key)
+        copy = None if key is None else input_copy(self.config.store_path, key)
         return (copy,) if copy is not None and copy.is_file() else ()
 
     async def row(self, word: str | Batch) -> JobRow:

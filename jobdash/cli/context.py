@@ -52,11 +52,16 @@ class CliContext:
     @cached_property
     def opened(self) -> OpenedStore:
         """The store, opened for reading."""
-        path = self.config.database
+        if self.reading and self.database is not None and not self.has_store:
+            raise StoreError(f"no store at {self.config.database}")
+        return open_browser(self.config.database, notice=_notice)
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a file of the store; of one on a server its connection says that."""
+        where = self.config.database
         # What is not absolute is the URL of another database, which the store refuses by its name.
-        if self.reading and self.database is not None and path.is_absolute() and not path.exists():
-            raise StoreError(f"no store at {path}")
-        return open_browser(path, notice=_notice)
+        return not isinstance(where, Path) or not where.is_absolute() or where.exists()
 
     def writable(self) -> None:
         """Make sure that the store can be written; raises StoreReadOnly."""

@@ -12,7 +12,14 @@ from jobdash.cli.session import open_clients
 from jobdash.config.paths import default_config_path
 from jobdash.config.settings import Config
 from jobdash.errors import ConfigError, StoreError
-from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
+from jobdash.operations.doctor import (
+    AccountFacts,
+    StoreFacts,
+    account_facts,
+    file_owners,
+    server_warnings,
+    store_facts,
+)
 from jobdash.operations.rate_limiter import CancelToken
 
 
@@ -96,11 +103,22 @@ def _print_store(store: StoreFacts | None, error: StoreError | None) -> None:
     size = f"{store.size / 1_000_000:,.1f} MB"
     jobs = f"{store.jobs:,} jobs, {store.unfinished:,} unfinished"
     _good(f"store: {store.path} ({size}, schema {store.schema}, {jobs})")
+    _print_server(store)
     if store.read_only is not None:
         _bad(f"store: it can only be read: {store.read_only}")
     if store.unknown_words:
         words = ", ".join(store.unknown_words)
         _warn(f"unknown status words, taken for unfinished: {words}. Please report them.")
+
+
+def _print_server(store: StoreFacts) -> None:
+    if (server := store.server) is None:
+        return
+    way = "a connection on this computer" if server.is_local else server.tls or "no TLS"
+    clock = f"its clock {server.clock_offset_ms / 1000:+.1f} s"
+    _good(f"server: PostgreSQL {server.version}, as {server.user}, {way}, {clock}")
+    for warning in server_warnings(server):
+        _warn(f"server: {warning}")
 
 
 def _owners(config: Config) -> list[dict[str, str]]:

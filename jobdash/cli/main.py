@@ -17,7 +17,7 @@ from jobdash.cli.context import FAILED, INTERRUPTED, OUTPUT_CLOSED, CliContext
 from jobdash.cli.error_output import show_error
 from jobdash.cli.output import Output, Style, prepared, print_error, print_text
 from jobdash.cli.require_terminal import require_terminal
-from jobdash.config.paths import default_database_path
+from jobdash.config.paths import data_folder
 from jobdash.domain.text import redact
 from jobdash.errors import JobdashError, UsageError
 
@@ -29,6 +29,7 @@ COMMANDS = {
     "cancel": "cancel",
     "force-fail": "force_fail",
     "retry": "retry",
+    "adopt": "adopt",
     "remove": "remove",
     "fetch": "fetch",
     "refresh-errors": "refresh_errors",
@@ -42,6 +43,7 @@ COMMANDS = {
     "log": "log",
     "cost": "cost",
     "doctor": "doctor",
+    "store": "store",
     "config": "config",
     "run": "run",
     "worker": "worker",
@@ -233,6 +235,6 @@ def write_crash(error: BaseException, context: CliContext) -> Path:
 
 def _data_folder(context: CliContext) -> Path:
     try:
-        return context.config.database.parent
+        return context.config.store_path.parent
     except JobdashError:
-        return default_database_path().parent
+        return data_folder()

@@ -38,7 +38,7 @@ _MOST = 50
 
 def show_storage(context: CliContext, names: tuple[str, ...], *, here: bool) -> int:
     """Print what is kept; return the exit code."""
-    places = local_folders(context.config.database, context.config.results_folder, context.opened.browser)
+    places = local_folders(context.config.store_path, context.config.results_folder, context.opened.browser)
     found = [] if here else _listed(context, names)
     if context.as_json:
         document(
@@ -251,7 +251,7 @@ def prune(context: CliContext, spans: Mapping[str, int | None], *, yes: bool) ->
     done: list[tuple[RetentionRule, Plan, ActionSummary | None]] = []
     for rule in rules(wanted):
         now = situation(context, named=False)
-        plan = plan_rule(rule, context.opened.browser, now, context.config.database)
+        plan = plan_rule(rule, context.opened.browser, now, context.config.store_path)
         summary = _carried_out(context, plan) if yes and plan.acting else None
         done.append((rule, plan, summary))
         if summary is not None and summary.interrupted:

@@ -125,14 +125,14 @@ async def _submit_one(
 
 def _sent_before(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> list[JobRow]:
     """Return the jobs that came of the identical file; a dry run makes no store to look."""
-    if dry_run and not context.config.database.exists():
+    if dry_run and not context.has_store:
         return []
     return sent_before(wanted, context.opened.browser)
 
 
 def _waiting(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> int:
     """Return how many parts would wait here; a dry run makes no store to look."""
-    if dry_run and not context.config.database.exists():
+    if dry_run and not context.has_store:
         return without_room(wanted, 0)
     return parts_that_wait(wanted, context.opened.browser)
 

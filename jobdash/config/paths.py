@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobdash.domain.text import clean
 from jobdash.errors import ConfigError
+from jobdash.store.location import StoreLocation, is_address, postgres_location
 
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
 
@@ -20,11 +21,16 @@ def default_config_path(env: Mapping[str, str] = os.environ) -> Path:
     return _user_folder("config") / "config.toml"
 
 
-def default_database_path(env: Mapping[str, str] = os.environ) -> Path:
-    """Return where the store lies."""
+def default_store_location(env: Mapping[str, str] = os.environ) -> StoreLocation:
+    """Return where the store is; raises ConfigError."""
     if named := env.get("JOBDASH_DATABASE"):
-        return database_path(named)
-    return _user_folder("data") / "jobdash.db"
+        return store_location(named)
+    return data_folder() / "jobdash.db"
+
+
+def data_folder() -> Path:
+    """Return where this user's store lies, and what belongs to the jobs of a store on a server."""
+    return _user_folder("data")
 
 
 def _user_folder(kind: str) -> Path:
@@ -46,11 +52,13 @@ def _user_folder(kind: str) -> Path:
     )
 
 
-def database_path(named: str) -> Path:
-    """Return the file a path or ``sqlite:///`` URL names; a URL of another database stays as it is written.
+def store_location(named: str) -> StoreLocation:
+    """Return what a path, a ``sqlite:///`` URL or a ``postgresql://`` URL names; raises ConfigError.
 
-    The store refuses it by name ("only SQLite for now"), with its own exit code.
+    The URL of another database stays as it is written: the store refuses it by name, with its own exit code.
     """
+    if is_address(named):
+        return postgres_location(named, data_folder())
     if named.startswith("sqlite:///"):
         named = named.removeprefix("sqlite:///")
     return Path(named) if "://" in named else at_home(named).absolute()

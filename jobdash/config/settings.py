@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from jobdash.config.account_reader import AccountReader
 from jobdash.config.accounts import UnusableAccount
-from jobdash.config.paths import at_home, database_path, default_config_path, default_database_path
+from jobdash.config.paths import at_home, default_config_path, default_store_location, store_location
 from jobdash.domain.account import Account
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import parse_span
 from jobdash.errors import ConfigError
+from jobdash.store.location import StoreLocation, beside
 
 if TYPE_CHECKING:
     from jobdash.config.notify import NotifySettings
@@ -59,7 +60,7 @@ class Config:
     path: Path
     """Where the file is looked for."""
     exists: bool
-    database: Path
+    database: StoreLocation
     accounts: tuple[Account, ...] = ()
     unusable: tuple[UnusableAccount, ...] = ()
     """Accounts of the file with a mistake, for which nothing is asked."""
@@ -86,7 +87,12 @@ class Config:
     @property
     def results_folder(self) -> Path:
         """Where results go that are fetched without being asked for."""
-        return self.results or self.database.parent / "results"
+        return self.results or self.store_path.parent / "results"
+
+    @property
+    def store_path(self) -> Path:
+        """The path of the store, beside which lies what belongs to its jobs; see `beside`."""
+        return beside(self.database)
 
     @property
     def account_names(self) -> tuple[str, ...]:
@@ -150,9 +156,9 @@ def load(
     )
 
 
-def _database(option: str | None, stored: str | None, env: Mapping[str, str]) -> Path:
+def _database(option: str | None, stored: str | None, env: Mapping[str, str]) -> StoreLocation:
     named = option or env.get("JOBDASH_DATABASE") or stored
-    return database_path(named) if named else default_database_path(env)
+    return store_location(named) if named else default_store_location(env)
 
 
 def _read(path: Path, named: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from jobdash.config.settings import Config
 from jobdash.demo.emulator import BatchFailure, BatchPlan, BatchScript, Emulator, Switches, Timing
 from jobdash.demo.emulator.batch import Batch
 from jobdash.demo.emulator.emulator import EmulatedProvider
-from jobdash.demo.samples import BROKEN_IMAGE, DAY, HOUR, KEYS, MINUTE, RATE_LIMIT
+from jobdash.demo.samples import BROKEN_IMAGE, DAY, HOUR, KEYS, MINUTE, RATE_LIMIT, UNCONFIRMED_TOTAL
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
 from jobdash.errors import JobdashError
@@ -94,6 +94,16 @@ def seed_retry(emulator: Emulator, writer: Writer, origin: str, now: float) -> N
             remote = RemoteJob(batch_id, Status(word), word, name, round(batch.created * 1000))
             writer.close_submit(intent.id, remote, at)
             parent_id = row.id
+
+
+def seed_unconfirmed(writer: Writer, origin: str, deadline: int) -> None:
+    """Add a submit to the account "anthropic" of a store that got no answer, as the writer's clock has it."""
+    new = NewJob(
+        "anthropic", "anthropic", origin, "board-minutes", "k-board", "claude-x", total=UNCONFIRMED_TOTAL
+    )
+    begun = writer.begin_submit(new, deadline=deadline)
+    if not isinstance(begun, Refusal):
+        writer.leave_unconfirmed(begun[1].id, "which batch is its own is not known")
 
 
 def _row(provider: EmulatedProvider, batch: Batch, more: Mapping[str, Any]) -> SampleRow:
@@ -193,7 +203,7 @@ class KnownBatches:
 
         account = self._config.account("work")
         assert account is not None
-        file = self._config.database.parent / f"{_SPLIT}.jsonl"
+        file = self._config.store_path.parent / f"{_SPLIT}.jsonl"
         await asyncio.to_thread(_write_requests, file)
         wanted = await asyncio.to_thread(order, file, account, split=True)
         await submit_file(wanted, work.accounts[account.name], work)

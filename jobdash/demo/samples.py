@@ -82,10 +82,14 @@ QUEUE_FULL = (
 )
 
 
+UNCONFIRMED_TOTAL = 320
+"""The requests of a submit that got no answer: two batches at Anthropic may be its own."""
+
+
 def plan_submitted(emulator: Emulator) -> None:
     """Let batches that are submitted take about three minutes, whatever their size."""
     plan = BatchPlan(timing=Timing(validating=8, running=3 * MINUTE, finalizing=6, cancelling=25))
-    for provider in emulator.providers:
+    for provider in (*emulator.providers, *emulator.profiles.values()):
         provider.plan = plan
 
 
@@ -279,7 +283,8 @@ def _anthropic(now: float) -> Iterable[BatchScript]:
     """The account "anthropic", whose batches have no names."""
     make = _SampleMaker(now, "claude-x")
     yield make.moving("", 5_000, age=5 * HOUR, left=3 * HOUR)
-    yield make.moving("", 320, age=4 * MINUTE, left=6 * MINUTE)
+    yield make.moving("", UNCONFIRMED_TOTAL, age=4 * MINUTE, left=6 * MINUTE)
+    yield make.moving("", UNCONFIRMED_TOTAL, age=3 * MINUTE, left=8 * MINUTE)
     yield make.cancelling("", 1_500, asked=70, left=3 * MINUTE, done=400)
     yield make.completed("", 2_000, age=8 * HOUR, failures=(BatchFailure(7, message=OVERLOADED, status=529),))
     yield make.completed("", 150, age=33 * DAY)  # its results are gone

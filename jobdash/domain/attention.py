@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from jobdash.domain.describe.job_text import EXPIRES_SOON_MS, ended_word, stalled
+from jobdash.domain.describe.job_text import EXPIRES_SOON_MS, adopt_words, ended_word, stalled
 from jobdash.domain.job import CANCEL_STUCK_MS, AccountHealth, JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
@@ -38,6 +38,8 @@ class AttentionReason(StrEnum):
     EXPIRES = "expires_soon"
     RESULTS_GONE = "results_gone_soon"
     LEFT_BEHIND = "left_behind"
+    UNCONFIRMED = "unconfirmed"
+    """Its submit got no answer, and which batch is its own has to be said."""
 
 
 class Cause(NamedTuple):
@@ -150,6 +152,10 @@ def causes_of(row: JobRow, now: int, usual: Callable[[], UsualTimes]) -> Iterato
 
 
 def _of_unfinished(row: JobRow, now: int, usual: Callable[[], UsualTimes]) -> Iterator[Cause]:
+    if row.unconfirmed:
+        words = f"its submit is not confirmed, it may exist at its provider; {adopt_words(row)}"
+        yield Cause(AttentionReason.UNCONFIRMED, row.updated_at, words)
+        return
     asked = row.cancel_requested_at
     if row.stuck_cancelling(now) and asked is not None:
         words = f"cancelling for {short_span(now - asked)}"

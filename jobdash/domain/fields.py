@@ -34,6 +34,8 @@ class ProviderFields:
     output_tokens: int | None = None
     cached_tokens: int | None = None
     """Those of the input tokens that came out of a cache."""
+    profile: str | None = None
+    """Which of the servers with its provider's API has it; of a `RemoteJob`, empty for one not listed."""
 
 
 class Kind(Enum):
@@ -336,6 +338,8 @@ JOB_FIELDS = (
         "attention", "attention", Kind.LIST, heavy=True, faces=_LIST_DATA | Face.SHOW,
         matches=Match.ATTENTION,
     ),
+    JobField("profile", "profile", faces=_LIST_DATA | Face.SHOW | Face.BATCH, matches=Match.EQUAL),
+    JobField("candidates", "may be", Kind.LIST, heavy=True, faces=Face.JSON | Face.SHOW | Face.BATCH),
     JobField("function", "function", faces=_LIST_DATA | Face.SHOW | Face.SCRIPT, matches=Match.TEXT),
     JobField("parts", "parts", Kind.MAPPING, heavy=True, faces=Face.JSON | Face.SHOW | Face.SCRIPT),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from jobdash.domain.status import (
     FORCE_FAILED,
     QUEUED_HERE,
     TERMINAL,
+    UNCONFIRMED,
     UNFINISHED,
     Completeness,
     Status,
@@ -96,6 +97,11 @@ class JobRow(ProviderFields):
         """Whether it waits on this computer, and was never sent."""
         waits = self.raw_status == QUEUED_HERE and self.remote_id is None
         return waits and self.remote_status is Status.PENDING
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether its submit got no answer, and nothing shows what came of it: it may exist, or not."""
+        return self.remote_id is None and self.raw_status == UNCONFIRMED
 
     @property
     def unfinished(self) -> bool:
@@ -217,6 +223,8 @@ class JobDetails:
     """Of a function's job: how many parts are ``done``, with a worker (``running``), and ``waiting``."""
     attention: tuple[str, ...]
     """Why a person should look at it now: each an `AttentionReason`, the gravest first."""
+    candidates: tuple[str, ...] = ()
+    """Where it is unconfirmed: the provider's ids of the batches that it may be."""
 
     @property
     def results_deleted(self) -> bool:

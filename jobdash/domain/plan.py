@@ -182,9 +182,9 @@ class Plan:
         """Return what is known of the servers of its jobs, by title; None where a provider is missing."""
         found: dict[str, ProviderInfo | None] = {}
         jobs = (decision.job for decision in self.acting if included(decision.job))
-        for name, origin in {(job.provider, job.origin) for job in jobs}:
+        for name, origin, profile in {(job.provider, job.origin, job.profile) for job in jobs}:
             info = self.providers.get(name)
-            here = None if info is None else info.at(origin)
+            here = None if info is None else info.at(origin, profile)
             found[name if here is None else here.title] = here
         return found
 
@@ -276,8 +276,8 @@ class DecisionContext:
     """By account, the server it is at now, where that is known."""
     remainders: Mapping[int, Remainder] = field(default_factory=dict)
     """By id of a batch, what is left of it and its retries, where that was looked up."""
-    without_cancel: Mapping[str, str] = field(default_factory=dict)
-    """By server, the names of those that cannot cancel a batch."""
+    without_cancel: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
+    """By server and profile, the names of those that cannot cancel a batch."""
     unusable: Mapping[str, str] = field(default_factory=dict)
     """By account that is configured with a mistake, a sentence that says which."""
 

@@ -72,6 +72,8 @@ class Profile:
     """The shortest and longest time for which a file can be kept, in milliseconds; None: it cannot be set."""
     differs: Mapping[str, bool] = field(default_factory=dict)
     """`Capabilities` that are not its provider's."""
+    usage_cost: str = ""
+    """As `ProviderInfo.usage_cost`."""
     adapter: str = ""
     """The class for what no table can say: ``module:class``; empty: its provider's."""
     remark: str = ""
@@ -127,6 +129,8 @@ class ProviderInfo:
     priced_model: str = ""
     """The function that returns the name under which a model's price is listed: ``module:function``; its
     module imports no SDK. Empty: names are listed as they are."""
+    usage_cost: str = ""
+    """The entry of a batch's usage that says what was paid for it, in dollars; empty: none does."""
     submit_settings: tuple[str, ...] = ("model", "endpoint")
     """What a person is asked for where a file is submitted, as its lines may not name it."""
     unused_settings: Mapping[str, str] = field(default_factory=dict)
@@ -164,6 +168,7 @@ class ProviderInfo:
             title=profile.title,
             base_url=profile.base_url or self.base_url,
             adapter=profile.adapter or self.adapter,
+            usage_cost=profile.usage_cost,
             capabilities=replace(self.capabilities, **profile.differs),
         )
 
@@ -171,9 +176,9 @@ class ProviderInfo:
         """Return what is known of the server of an account."""
         return self.with_profile(self.profile_of(account))
 
-    def at(self, origin: str) -> ProviderInfo:
-        """Return what is known of the server of a job."""
-        return self.with_profile(self.profile(None, origin))
+    def at(self, origin: str, profile: str | None) -> ProviderInfo:
+        """Return what is known of the server of a job, whose profile is guessed where the job has none."""
+        return self.with_profile(self.profile(profile, origin))
 
     def claims(self, word: str) -> bool:
         """Whether ``word`` may be the id of one of its batches."""

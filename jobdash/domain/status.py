@@ -27,6 +27,9 @@ UNFINISHED = frozenset(Status) - TERMINAL
 FORCE_FAILED = "force_failed"
 """The only verdict there is: a person declared the job failed, whatever its status at the provider."""
 
+UNCONFIRMED = "unconfirmed"
+"""The raw status of a batch whose submit got no answer, where nothing shows what came of it."""
+
 QUEUED_HERE = "queued here"
 """The raw status of a batch that waits on this computer until there is room at its provider."""
 

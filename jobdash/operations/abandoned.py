@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from jobdash.domain.account import Account
 from jobdash.domain.job import JobRow
@@ -11,6 +10,7 @@ from jobdash.domain.time import Clock, system_clock
 from jobdash.operations.actor import current_actor
 from jobdash.operations.job_lookup import Browser
 from jobdash.store.commands.remove import NOT_CONFIRMED
+from jobdash.store.location import StoreLocation
 from jobdash.store.records import IntentKind
 from jobdash.store.writer import Writer
 
@@ -23,7 +23,11 @@ def asked(accounts: Iterable[Account]) -> frozenset[str]:
 
 
 def give_up_removals(
-    path: Path, browser: Browser, accounts: Iterable[Account], face: str, clock: Clock = system_clock
+    location: StoreLocation,
+    browser: Browser,
+    accounts: Iterable[Account],
+    face: str,
+    clock: Clock = system_clock,
 ) -> list[JobRow]:
     """Give up the waiting removals that no sync will end any more; return their jobs.
 
@@ -33,5 +37,5 @@ def give_up_removals(
     now = clock()
     if not any(intent.deadline < now for intent in browser.open_intents(kind=IntentKind.REMOVE)):
         return []
-    with Writer(path, clock, current_actor(face)) as writer:
+    with Writer(location, clock, current_actor(face)) as writer:
         return writer.give_up_removals(asked(accounts))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,11 @@ if TYPE_CHECKING:  # the dashboard's screen imports this in the thread that draw
     from jobdash.domain.provider_info import ProviderInfo
     from jobdash.operations.context import AccountClient
     from jobdash.providers.base import RemotePage
+    from jobdash.store.location import StoreLocation
+    from jobdash.store.records import ServerFacts
 
 _UNKNOWN_LOOKED_AT = 1_000
+_CLOCKS_APART_MS = 2_000
 _PAGE = 5
 """Batches of each account that are looked at."""
 _COUNTED = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.COMPLETED})
@@ -49,6 +51,8 @@ class StoreFacts:
     """Local jobs that a script holds now."""
     stalled: int = 0
     """Local jobs whose script has not been heard of within its lease."""
+    server: ServerFacts | None = None
+    """The server of a store in PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,10 @@ def store_facts(config: Config, browser: Browser, read_only: str | None) -> Stor
     """Look at the store."""
     counts = browser.counts()
     scripts, stalled = browser.leases(system_clock())
-    path = config.database
-    sizes = (file.stat().st_size for file in (path, path.with_name(f"{path.name}-wal")) if file.exists())
+    server = browser.server()
     return StoreFacts(
-        path=os.fspath(path),
-        size=sum(sizes),
+        path=str(config.database),
+        size=_file_size(config.store_path) if server is None else server.size,
         schema=browser.schema_version(),
         jobs=counts.total,
         unfinished=counts.unfinished,
@@ -90,14 +93,34 @@ def store_facts(config: Config, browser: Browser, read_only: str | None) -> Stor
         unknown_words=_unknown_words(browser),
         scripts=scripts,
         stalled=stalled,
+        server=server,
     )
 
 
-def file_owners(path: Path) -> tuple[tuple[str, str, str], ...]:
-    """Return path, owner and group, and mode of each file of a store, and of its folder."""
+def _file_size(path: Path) -> int:
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def server_warnings(server: ServerFacts) -> Iterator[str]:
+    """Yield what a person should mend about a store's server, or about the connection to it."""
+    if not server.is_local and server.tls is None:
+        yield "the connection to the server is not encrypted: add sslmode=verify-full to the address"
+    elif not server.is_local and not server.is_verified:
+        yield "nobody checks that it is this server that answers: add sslmode=verify-full to the address"
+    if abs(server.clock_offset_ms) >= _CLOCKS_APART_MS:
+        way = "ahead of" if server.clock_offset_ms > 0 else "behind"
+        seconds = abs(server.clock_offset_ms) / 1000
+        yield f"the server's clock is {seconds:,.1f} s {way} this computer's: leases go by the server's"
+    if server.has_foreign_revisions:
+        yield "its rows are of another server: copy it into an empty store (jobdash store copy)"
+
+
+def file_owners(location: StoreLocation) -> tuple[tuple[str, str, str], ...]:
+    """Return path, owner and group, and mode of each file of a store, and of its folder; none on a server."""
     from jobdash.store.files import owners
 
-    return owners(path)
+    return owners(location) if isinstance(location, Path) else ()
 
 
 def _unknown_words(browser: Browser) -> tuple[str, ...]:

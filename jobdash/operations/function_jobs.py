@@ -6,15 +6,15 @@ import json
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
 from jobdash.engines.base import EngineSettings, load_engine
 from jobdash.errors import UsageError
 from jobdash.operations.worker_pool import PoolOptions, WorkerPool, worker_name
+from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.worker import settings
-from jobdash.worker.functions import load_functions, submit
+from jobdash.worker.functions import load_functions, submit_to
 
 DEFAULT_ENGINE = "dbos"
 _LONGEST_LINE = 1024 * 1024
@@ -32,7 +32,7 @@ class SubmittedItems:
 
 
 def submit_lines(
-    path: Path,
+    location: StoreLocation,
     named: str,
     lines: BinaryIO,
     *,
@@ -53,7 +53,7 @@ def submit_lines(
         raise UsageError(f"{module} has no job function {function!r}; it has {own}")
     items = list(_values(lines))
     try:
-        sent = submit(known[named], items, name=name, parts=parts, tags=tags, db=path)
+        sent = submit_to(known[named], items, name=name, parts=parts, tags=tags, location=location)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from None
     return SubmittedItems(sent.id, name or known[named].name, sent.items, sent.parts, module)
@@ -73,7 +73,7 @@ def _values(lines: BinaryIO) -> Iterator[object]:
 
 
 def serve(
-    path: Path,
+    location: StoreLocation,
     modules: Iterable[str],
     report: Callable[[str], None],
     *,
@@ -87,8 +87,8 @@ def serve(
     `ConfigError` for the engine, and `StoreError`.
     """
     functions = load_functions(modules)
-    options = PoolOptions(path, functions, settings.read(path).lease_ms, concurrency, once)
-    pool = WorkerPool(options, load_engine(engine, _engine_settings(path)), report)
+    options = PoolOptions(location, functions, settings.lease_ms(), concurrency, once)
+    pool = WorkerPool(options, load_engine(engine, _engine_settings(location)), report)
 
     def drain(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
@@ -100,8 +100,10 @@ def serve(
     pool.run()
 
 
-def _engine_settings(path: Path) -> EngineSettings:
-    """Return where the engine of a store keeps its queue: a file beside it, for its owner alone."""
-    queue = path.with_name(f"{path.stem}.engine.db")
+def _engine_settings(location: StoreLocation) -> EngineSettings:
+    """Return where the engine of a store keeps its queue: in the same database, or in a file beside it."""
+    if isinstance(location, PostgresLocation):
+        return EngineSettings(location.url, worker_name())
+    queue = location.with_name(f"{location.stem}.engine.db")
     queue.touch(mode=0o600, exist_ok=True)
     return EngineSettings(f"sqlite:///{queue}", worker_name())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from jobdash.domain.job import JobDetails, JobRow
@@ -13,6 +12,7 @@ from jobdash.domain.text import clean, encodable
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import JobAmbiguous
 from jobdash.store.bootstrap import ensure_store, read_only_reason
+from jobdash.store.location import StoreLocation
 from jobdash.store.queries.pages import Counts
 from jobdash.store.reader import Interrupted, Reader
 from jobdash.store.sort_orders import SORT_ORDERS, Scope, Sort, SortKey
@@ -78,14 +78,14 @@ class JobListing(NamedTuple):
 
 
 def open_browser(
-    path: Path, clock: Clock = system_clock, notice: Callable[[str], None] | None = None
+    location: StoreLocation, clock: Clock = system_clock, notice: Callable[[str], None] | None = None
 ) -> OpenedStore:
     """Open a store for reading, making or upgrading it first; raises StoreError.
 
     ``notice`` is given a sentence when files of an earlier store had to be moved away.
     """
-    reason = ensure_store(path, notice=notice)
-    return OpenedStore(Browser(path, clock), reason)
+    reason = ensure_store(location, notice=notice)
+    return OpenedStore(Browser(location, clock), reason)
 
 
 def waiting_removals(browser: Browser) -> int:

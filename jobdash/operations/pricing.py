@@ -1,4 +1,5 @@
-"""Compute what batches cost: own prices, else those of the package genai-prices, at the batch service's rate.
+"""Compute what batches cost: as their server says, else by own prices, else by those of the package
+genai-prices, at the batch service's rate.
 
 The package, which takes a quarter of a second to import, is loaded when the first batch is priced.
 """
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobdash.domain.cost import Cost, ListPrice
 from jobdash.domain.job import JobRow
+from jobdash.domain.money import MICROS
 from jobdash.domain.time import MINUTE, utc_date
+from jobdash.operations.providers import provider_at
 from jobdash.operations.writer_thread import StoreWriter
 from jobdash.providers.registry import find_provider, load_object
 from jobdash.store.reader import Reader
@@ -31,6 +34,8 @@ _AT_ONCE = 2_000
 """Batches that are priced between two writes."""
 _STEP_MS = 15 * MINUTE
 """Prices change with the day, and at some providers with the time of day, at no odd minutes."""
+_MOST_DOLLARS = 1e9
+"""More is no cost of a batch."""
 PricedJob = tuple[JobRow, Cost | None]
 
 
@@ -41,7 +46,8 @@ async def price_stale(reader: Reader, store: StoreWriter, own: Mapping[str, List
     """
     behind = 0
     while rows := reader.stale_costs(behind, _AT_ONCE):
-        await store.write(Writer.set_costs, await asyncio.to_thread(price_jobs, rows, own))
+        costs = await asyncio.to_thread(price_jobs, rows, own, paid(reader, rows))
+        await store.write(Writer.set_costs, costs)
         behind = rows[-1].id
 
 
@@ -54,7 +60,7 @@ async def reprice(
     """
     behind = number = changed = 0
     while rows := reader.priced_jobs(scope, behind, _AT_ONCE):
-        priced = await asyncio.to_thread(price_jobs, rows, own)
+        priced = await asyncio.to_thread(price_jobs, rows, own, paid(reader, rows))
         others = [(row, cost) for row, cost in priced if cost != _known_cost(row)]
         await store.write(Writer.set_costs, others)
         behind, number, changed = rows[-1].id, number + len(rows), changed + len(others)
@@ -65,9 +71,37 @@ def _known_cost(row: JobRow) -> Cost | None:
     return None if row.cost is None else Cost(row.cost, bool(row.cost_is_upper_bound))
 
 
-def price_jobs(rows: Iterable[JobRow], own: Mapping[str, ListPrice]) -> list[PricedJob]:
-    """Return what each batch cost; None where its tokens or its price are not known."""
-    return [(row, price_of(row, own)) for row in rows]
+def paid(reader: Reader, rows: Iterable[JobRow]) -> dict[int, Cost]:
+    """Return by id what was paid for batches, of those whose server says it."""
+    entries = {
+        row.id: info.usage_cost for row in rows if (info := provider_at(row)) is not None and info.usage_cost
+    }
+    found = {
+        job_id: dollars((job.usage or {}).get(entries[job_id]))
+        for job_id, job in reader.jobs(list(entries)).items()
+    }
+    return {job_id: Cost(amount) for job_id, amount in found.items() if amount is not None}
+
+
+def dollars(value: object) -> int | None:
+    """Return an amount in dollars, as a number or a text, in millionths of one; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return round(amount * MICROS) if 0 <= amount < _MOST_DOLLARS else None
+
+
+def price_jobs(
+    rows: Iterable[JobRow], own: Mapping[str, ListPrice], paid: Mapping[int, Cost]
+) -> list[PricedJob]:
+    """Return what each batch cost: as much as was ``paid``, by id, where that is known, else by its price.
+
+    None where its tokens or its price are not known.
+    """
+    return [(row, paid.get(row.id) or price_of(row, own)) for row in rows]
 
 
 def price_of(row: JobRow, own: Mapping[str, ListPrice]) -> Cost | None:

@@ -34,16 +34,16 @@ def providers_of(jobs: Iterable[JobRow]) -> Mapping[str, ProviderInfo]:
 def provider_at(job: JobRow) -> ProviderInfo | None:
     """Return a job's provider as its server differs from it; None when it is not installed."""
     info = find_provider(job.provider)
-    return None if info is None else info.at(job.origin)
+    return None if info is None else info.at(job.origin, job.profile)
 
 
-def without_cancel(jobs: Iterable[JobRow]) -> dict[str, str]:
-    """Return the servers of jobs that cannot cancel a batch, with their names."""
-    found: dict[str, str] = {}
-    for provider, origin in {(job.provider, job.origin) for job in jobs}:
+def without_cancel(jobs: Iterable[JobRow]) -> dict[tuple[str, str | None], str]:
+    """Return the servers of jobs that cannot cancel a batch, by address and profile, with their names."""
+    found: dict[tuple[str, str | None], str] = {}
+    for provider, origin, profile in {(job.provider, job.origin, job.profile) for job in jobs}:
         info = find_provider(provider)
-        if info is not None and not (here := info.at(origin)).capabilities.cancels:
-            found[origin] = here.title
+        if info is not None and not (here := info.at(origin, profile)).capabilities.cancels:
+            found[origin, profile] = here.title
     return found
 
 
@@ -75,6 +75,12 @@ def _keeps_results(job: JobDetails, info: ProviderInfo | None) -> bool:
     if job.results_deleted:
         return False
     return bool(job.files.keys() - {INPUT}) or info is None or not info.capabilities.results_in_files
+
+
+def profile_name(account: Account) -> str | None:
+    """Return which of the servers with its provider's API an account is at; None for one not listed."""
+    info = find_provider(account.provider)
+    return (info.profile_of(account).name if info is not None else "") or None
 
 
 def submit_settings(account: Account) -> tuple[str, ...]:

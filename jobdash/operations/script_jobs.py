@@ -20,6 +20,7 @@ from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.script_control import StartedScript, start_again, stop_process
 from jobdash.operations.script_processes import log_file
+from jobdash.store.location import StoreLocation
 from jobdash.store.owner import owner_of
 from jobdash.store.records import EndedLocally, Precondition, Refusal
 from jobdash.store.writer import Writer
@@ -181,7 +182,9 @@ async def _taken_up(job_id: int, started: StartedScript, work: OperationContext)
     return status, code
 
 
-def close_abandoned(path: Path, browser: Browser, face: str, clock: Clock = system_clock) -> list[JobRow]:
+def close_abandoned(
+    location: StoreLocation, browser: Browser, face: str, clock: Clock = system_clock
+) -> list[JobRow]:
     """End, as cancelled, the jobs that are asked to stop and whose worker is gone; return them.
 
     For commands, before they look at jobs; a dashboard has its store worker call
@@ -189,7 +192,7 @@ def close_abandoned(path: Path, browser: Browser, face: str, clock: Clock = syst
     """
     if not browser.abandoned_cancels():
         return []
-    with Writer(path, clock, current_actor(face)) as writer:
+    with Writer(location, clock, current_actor(face)) as writer:
         return writer.close_abandoned_cancels()
 
 

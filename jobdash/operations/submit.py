@@ -30,6 +30,7 @@ from jobdash.operations.account_session import CreateBatch, FileReady, ListPage,
 from jobdash.operations.cancel import error_text, renewed
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.input_copies import drop_input_copy, keep_input_copy
+from jobdash.operations.providers import profile_name
 from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
 from jobdash.operations.reconcile import LISTING_LAG_MS, Reconciled, find_keyless
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted
@@ -94,6 +95,7 @@ def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
         digest=wanted.check.digest,
         tags=wanted.tags,
         estimated_tokens=wanted.estimate.tokens,
+        profile=profile_name(wanted.account),
         parent_id=wanted.parent_id,
         kept_succeeded=None if wanted.kept is None else wanted.kept[0],
         kept_failed=None if wanted.kept is None else wanted.kept[1],

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from jobdash.domain.time import Clock, system_clock
@@ -16,6 +15,7 @@ from jobdash.engines.base import Engine, EngineAway
 from jobdash.errors import StoreBusy, StoreError
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.dialects.base import Connection
+from jobdash.store.location import StoreLocation
 from jobdash.store.parts import PartKey, due, ended, expire_leases_of_dead
 from jobdash.worker.functions import JobFunction
 from jobdash.worker.part_run import PartEnd, PartReport, run_part
@@ -35,7 +35,7 @@ _LOOK_FOR_DEAD_S = 5.0
 class PoolOptions:
     """What a worker runs, and how."""
 
-    path: Path
+    location: StoreLocation
     functions: Mapping[str, JobFunction[..., Any]]
     lease_ms: int
     concurrency: int = 4
@@ -83,7 +83,7 @@ class WorkerPool:
 
         Raises `StoreError` when the store cannot be opened, and `ConfigError` for the engine's database.
         """
-        with closing(open_for_worker(self._options.path)) as connection:
+        with closing(open_for_worker(self._options.location)) as connection:
             self._engine.start(self._handle, self._options.concurrency)
             try:
                 while not self._draining.is_set():
@@ -145,7 +145,7 @@ class WorkerPool:
                 self._running.jobs.add(key.public_id)
         try:
             options = self._options
-            done = run_part(text, options.functions, options.path, options.lease_ms, self._draining)
+            done = run_part(text, options.functions, options.location, options.lease_ms, self._draining)
             self._log(done)
         except StoreError as error:
             self._report(f"a part was not begun: {error}")

@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jobdash.domain.text import clean
-from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
+from jobdash.errors import StoreError, StoreReadOnly
+from jobdash.store.connections import connect_worker
 from jobdash.store.dialects import sqlite
+from jobdash.store.dialects.base import Connection
 from jobdash.store.files import real_path, refuse_foreign, side_files
+from jobdash.store.location import PostgresLocation, StoreLocation
+from jobdash.store.schema.current import SCHEMA_FILE, SCHEMA_VERSION, too_new
 
-SCHEMA_VERSION = "0014"
-"""The Alembic revision that ``schema.sql`` is at. Revisions are numbers, which can be compared."""
-SCHEMA_FILE = Path(__file__).with_name("schema") / "schema.sql"
 SCRIPT_OPTION = "db= or JOBDASH_DATABASE"
 """How a script names another store."""
 _URL = re.compile(r"([a-z][a-z0-9+]+):/")
-"""The URL of a database, as it looks once it has been taken for a path."""
+"""The URL of a database that cannot be used, as it looks once it has been taken for a path."""
 
 Notice = Callable[[str], None]
 """Is given a sentence that a person has to read."""
@@ -30,13 +31,18 @@ def ignore(_sentence: str) -> None:
     """Report nothing."""
 
 
-def ensure_store(path: Path, *, read_only: bool = False, notice: Notice | None = None) -> str | None:
+def ensure_store(path: StoreLocation, *, read_only: bool = False, notice: Notice | None = None) -> str | None:
     """Make the store if there is none, upgrade an older one; return why it can only be read, or None.
 
-    ``read_only`` is for a caller who must not write; ``notice`` is given a sentence when files of an earlier
-    store had to be moved away. Raises `StoreTooNew` for the store of a newer jobdash, which stays untouched,
-    and `StoreError` for whatever else cannot be used.
+    One in PostgreSQL is not made: that takes a person's word, ``jobdash store init``. ``read_only`` is for a
+    caller who must not write; ``notice`` is given a sentence when files of an earlier store had to be moved
+    away. Raises `StoreTooNew` for the store of a newer jobdash, which stays untouched, and `StoreError` for
+    whatever else cannot be used.
     """
+    if isinstance(path, PostgresLocation):
+        from jobdash.store import server_store
+
+        return server_store.check_usable(path)
     refuse_unusable(path)
     if not path.exists():
         if read_only:
@@ -47,10 +53,7 @@ def ensure_store(path: Path, *, read_only: bool = False, notice: Notice | None =
     if version == SCHEMA_VERSION:
         return reason
     if version > SCHEMA_VERSION:
-        raise StoreTooNew(
-            f"The store {path} was written by a newer jobdash (schema {version}, this one knows"
-            f" {SCHEMA_VERSION}). Upgrade jobdash, or name another store with --db."
-        )
+        raise too_new(path, version)
     if reason is not None:
         raise StoreReadOnly(f"The store {path} needs an upgrade and cannot be written: {reason}.")
     from jobdash.store.schema.migrate import upgrade
@@ -59,16 +62,18 @@ def ensure_store(path: Path, *, read_only: bool = False, notice: Notice | None =
     return None
 
 
-def open_for_worker(path: Path, notice: Notice = ignore) -> sqlite.Connection:
+def open_for_worker(path: StoreLocation, notice: Notice = ignore) -> Connection:
     """Open the store for a worker, make it if there is none; it is never upgraded in a user's process.
 
     ``notice`` is given a sentence when files of an earlier store had to be moved away. Raises `StoreError`
     for a store that cannot be written by this version, or that somebody else owns or may write.
     """
+    if isinstance(path, PostgresLocation):
+        return connect_worker(path, SCRIPT_OPTION)
     refuse_unusable(path)
     if not path.exists():
         create_store(path, notice)
-    connection = sqlite.connect_worker(path, SCRIPT_OPTION)
+    connection = connect_worker(path, SCRIPT_OPTION)
     try:
         _check_tables(path, connection)
     except BaseException:
@@ -77,7 +82,7 @@ def open_for_worker(path: Path, notice: Notice = ignore) -> sqlite.Connection:
     return connection
 
 
-def _check_tables(path: Path, connection: sqlite.Connection) -> None:
+def _check_tables(path: Path, connection: Connection) -> None:
     needed = ("job", "alembic_version")
     query = f"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN {needed}"
     if connection.execute(query).fetchone()[0] < len(needed):
@@ -95,7 +100,7 @@ def refuse_unusable(path: Path) -> None:
     else owns or may write (`refuse_foreign`).
     """
     if scheme := _URL.match(str(path)):
-        raise StoreError(f"{scheme[1]}://… cannot be used: only SQLite for now.")
+        raise StoreError(f"{scheme[1]}://… cannot be used: a store is a file, or in PostgreSQL.")
     try:
         path.exists()
     except OSError as error:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobdash.errors import StoreError
-from jobdash.store.dialects.base import Connection
+from jobdash.store.dialects.base import OPTION, Connection
 from jobdash.store.location import StoreLocation
-
-_ONLY_SQLITE = "a store in PostgreSQL cannot be used yet"
 
 
 def connect_reader(location: StoreLocation) -> Connection:
@@ -17,7 +14,9 @@ def connect_reader(location: StoreLocation) -> Connection:
         from jobdash.store.dialects import sqlite
 
         return sqlite.connect_reader(location)
-    raise StoreError(_ONLY_SQLITE)
+    from jobdash.store.dialects import postgres
+
+    return postgres.connect_reader(location)
 
 
 def connect_writers(location: StoreLocation) -> tuple[Connection, Connection]:
@@ -26,7 +25,10 @@ def connect_writers(location: StoreLocation) -> tuple[Connection, Connection]:
         from jobdash.store.dialects import sqlite
 
         return sqlite.connect_writer(location, "FULL"), sqlite.connect_writer(location, "NORMAL")
-    raise StoreError(_ONLY_SQLITE)
+    from jobdash.store.dialects import postgres
+
+    both = postgres.connect_writer(location, OPTION)
+    return both, both
 
 
 def connect_worker(location: StoreLocation, named: str) -> Connection:
@@ -38,4 +40,6 @@ def connect_worker(location: StoreLocation, named: str) -> Connection:
         from jobdash.store.dialects import sqlite
 
         return sqlite.connect_worker(location, named)
-    raise StoreError(_ONLY_SQLITE)
+    from jobdash.store.dialects import postgres
+
+    return postgres.connect_writer(location, named)

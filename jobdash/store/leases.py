@@ -260,14 +260,19 @@ class Lease:
         # With so many keys in an IN, SQLite would rather read all items of the job.
         query = (
             f"WITH wanted (name) AS (VALUES {', '.join(['(?)'] * len(keys))})"
-            " SELECT key, outcome, attempt FROM wanted CROSS JOIN item ON job_id = ? AND key = name"
+            " SELECT key, outcome, attempt FROM wanted CROSS JOIN item WHERE job_id = ? AND key = name"
         )
         rows = self._connection.execute(query, (*keys, self._job_id))
         return {key: ItemState(outcome, attempt) for key, outcome, attempt in rows}
 
     def data_version(self) -> int:
-        """Return a number that changes when another connection has written to the store; takes 3 µs."""
+        """Return a number that changes when another connection has written to the store."""
         return self._connection.data_version()
+
+    @property
+    def look_every_s(self) -> float:
+        """How often `data_version` may be asked."""
+        return self._connection.dialect.look_every_s
 
     def status(self) -> str:
         """Return the job's status as long as it is this worker's."""

@@ -49,8 +49,10 @@ def is_address(named: str) -> bool:
     return named.partition("://")[0] in SCHEMES and "://" in named
 
 
-def postgres_location(named: str) -> PostgresLocation:
+def postgres_location(named: str, folder: Path = Path()) -> PostgresLocation:
     """Read a ``postgresql://`` URL, whose ``schema`` is the store's, by default ``jobdash``.
+
+    ``folder`` is where what belongs to its jobs is kept on this computer.
 
     A password is refused, as it would stand in a file or in the list of processes: libpq finds it in
     PGPASSWORD, in ``~/.pgpass`` or in a service. Raises ConfigError, without the text.
@@ -69,8 +71,8 @@ def postgres_location(named: str) -> PostgresLocation:
         raise ConfigError(
             f"schema={clean(schema, 80)}: a schema's name has small letters, digits and underscores only"
         )
-    rest = urlencode([(name, value) for name, value in options if name != "schema"])
-    return PostgresLocation(urlunsplit(("postgresql", parts.netloc, parts.path, rest, "")), schema)
+    rest = urlencode([(name, value) for name, value in options if name != "schema"], safe="/")
+    return PostgresLocation(urlunsplit(("postgresql", parts.netloc, parts.path, rest, "")), schema, folder)
 
 
 _SECRETS = frozenset({"password", "sslpassword"})

@@ -38,7 +38,7 @@ _PLAIN, _JSON = (
 KNOWN_COLUMNS = (
     *(column for column, *_ in (*_PLAIN, *_JSON)), "raw_status", "error", "errors",
     "id", "remote_id", "account", "name", "submit_key", "remote_status", "cancel_requested_at",
-    "cancel_doubt", "seen_at", "not_found_at", "gone_at", "removed_at",
+    "cancel_doubt", "seen_at", "not_found_at", "gone_at", "removed_at", "profile",
 )  # fmt: skip
 """The columns that `merge` reads."""
 
@@ -97,6 +97,8 @@ def changed_columns(observed: RemoteJob, known: dict[str, Any] = _NOTHING) -> di
     changed = {
         column: value for column, value in columns.items() if value is not None and value != known.get(column)
     }
+    if observed.profile is not None and (observed.profile or None) != known.get("profile"):
+        changed["profile"] = observed.profile or None
     renamed = "model" in changed and known.get("input_tokens") is not None
     if renamed or not TOKEN_COLUMNS.isdisjoint(changed):
         changed["cost_stale"] = 1

@@ -9,7 +9,7 @@ from typing import Any, Self
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock, system_clock
 from jobdash.store.connections import connect_reader
-from jobdash.store.dialects.base import Values, chunks, placeholders
+from jobdash.store.dialects.base import Values, chunks, placeholders, store_clock
 from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.location import StoreLocation, beside
 from jobdash.store.rows import COLUMNS, job_row
@@ -24,10 +24,11 @@ class ReadConnection:
 
     def __init__(self, location: StoreLocation, clock: Clock = system_clock) -> None:
         self._location = location
-        self._clock = clock
+        self._given_clock = clock
         self.identity = identity(location)
         """The file that is read."""
         self._connection = connect_reader(location)
+        self._clock = store_clock(self._connection, clock)
 
     @property
     def location(self) -> StoreLocation:

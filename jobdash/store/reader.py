@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.errors import Interrupted
 from jobdash.store.files import replaced
+from jobdash.store.location import PostgresLocation
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.queries.costs import CostReads
 from jobdash.store.queries.events import EventReads
@@ -17,13 +20,16 @@ from jobdash.store.sort_orders import Scope, Sort, SortKey
 
 __all__ = ["Interrupted", "Reader", "Scope", "Sort", "SortKey"]
 
+if TYPE_CHECKING:  # a list of jobs does without
+    from jobdash.store.records import ServerFacts
+
 
 class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionReads, QueueReads):
     """One read-only connection to a store, with all queries."""
 
     def again(self) -> Reader:
         """Open one more connection, for another thread; `StoreError` when the path leads elsewhere by now."""
-        made = Reader(self._location, self._clock)
+        made = Reader(self._location, self._given_clock)
         if made.identity != self.identity:
             made.close()
             raise replaced(self._location)
@@ -44,8 +50,17 @@ class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionRea
     def changed_since(self, revision: int, limit: int = 1000) -> list[JobRow]:
         """Return jobs changed after a revision, removed ones too, oldest change first."""
         return self._rows(
-            f"SELECT {COLUMNS} FROM job WHERE revision > ? ORDER BY revision LIMIT ?", (revision, limit)
+            f"SELECT {COLUMNS} FROM job WHERE revision > ? ORDER BY revision, id LIMIT ?", (revision, limit)
         )
+
+    def server(self) -> ServerFacts | None:
+        """Return what is known of the store's server; None for a file."""
+        if not isinstance(self._location, PostgresLocation):
+            return None
+        from jobdash.store.dialects import postgres, postgres_admin
+
+        assert isinstance(self._connection, postgres.Connection)
+        return postgres_admin.server_facts(self._connection)
 
     def health(self, account: str) -> AccountHealth | None:
         """Return the result of the last poll of one account; None where it never was polled."""

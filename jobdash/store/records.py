@@ -169,6 +169,7 @@ class NewJob:
     digest: str | None = None
     """The SHA-256 of its input file, by which the same file is recognized."""
     estimated_tokens: int | None = None
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +207,24 @@ class SettledQueue:
     """The submit keys of those whose copy of the input is not kept."""
     refused: tuple[tuple[int, str], ...]
     """Id and submit key of those that the provider had no room for, and that wait for being queued again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What a person may want to know of a store's server, and of the connection to it."""
+
+    version: str
+    """Of PostgreSQL."""
+    user: str
+    tls: str | None
+    """The version of TLS on the connection; None for one that is not encrypted."""
+    clock_offset_ms: int
+    """By how much the server's clock is ahead of this computer's."""
+    size: int
+    """Bytes of the store's tables and indexes."""
+    has_foreign_revisions: bool
+    """Rows have revisions of another server, as after a restore: their next changes may not be followed."""
+    is_local: bool
+    """The server is on this computer."""
+    is_verified: bool
+    """The server's name is checked against its certificate."""

@@ -39,6 +39,10 @@ _SETTERS = tuple(getattr(JobRow, name).__set__ for name in ROW_COLUMNS)
 UNFINISHED_REMOTELY = " AND ".join(f"remote_status <> '{word}'" for word in sorted(TERMINAL))
 """True for jobs whose provider may still change them: exactly the text of a partial index."""
 
+CLOCKS_APART_MS = 2 * MINUTE
+"""How far a server's clock may be from ours where a batch is found by its time alone: little, as a wrong
+batch is worse than none."""
+
 SET_BACK_MS = MINUTE
 """A time of our own that lies further ahead than this was written by a clock that has been set back since,
 and counts for nothing: waiting for it could take years."""

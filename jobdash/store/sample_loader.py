@@ -9,10 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 from jobdash.errors import StoreError
-from jobdash.store.bootstrap import SCHEMA_FILE, Notice, ignore, make_way, new_file, publish, temporary_name
+from jobdash.store.bootstrap import Notice, ignore, make_way, new_file, publish, temporary_name
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import transaction
 from jobdash.store.sanitize import public_id
+from jobdash.store.schema.current import SCHEMA_FILE
 
 SAMPLE_COLUMNS = (
     "provider", "account", "origin", "remote_id", "name", "remote_status", "raw_status",

@@ -138,23 +138,29 @@ class KeysetWalk:
     condition: str
     values: Values
 
-    def page(self, columns: str, behind: SortKey | None, limit: int, offset: int = 0) -> tuple[str, Values]:
+    def page(
+        self, columns: str, behind: SortKey | None, limit: int, *, sorts_arms: bool = False
+    ) -> tuple[str, Values]:
         """Return the query of up to ``limit`` rows strictly behind a key, or from the start.
 
         ``columns`` must hold ``id``; the key comes last. Two arms, because a comparison of (key, id) as one
-        value would walk through all ties of the key; each is in order, so that SQLite only merges them.
+        value would walk through all ties of the key; each is in order, so that SQLite only merges them. For
+        ``sorts_arms`` see `Dialect`.
         """
-        way = "DESC" if self.descending else "ASC"
-        order = f"ORDER BY place {way}, id {way} LIMIT ?"
+        order = _order(self)
         source = (
             f"SELECT {columns}, {self.key} AS place FROM job INDEXED BY {self.index} WHERE {self.column} = ?"
         )
         if behind is None:
-            return f"{source}{self.condition} {order} OFFSET ?", [self.value, *self.values, limit, offset]
+            return f"{source}{self.condition} {order}", [self.value, *self.values, limit]
         beyond = "<" if self.descending else ">"
         ties = f"{source} AND {self.key} = ? AND id {beyond} ?{self.condition}"
         rest = f"{source} AND {self.key} {beyond} ?{self.condition}"
-        return f"{ties} UNION ALL {rest} {order}", [*self._around(behind), limit]
+        if not sorts_arms:
+            return f"{ties} UNION ALL {rest} {order}", [*self._around(behind), limit]
+        same = [self.value, behind.value, behind.id, *self.values, limit]
+        other = [self.value, behind.value, *self.values, limit]
+        return f"{_arm(ties, order)} UNION ALL {_arm(rest, order)} {order}", [*same, *other, limit]
 
     def _around(self, key: SortKey) -> Values:
         """Return the parameters of two arms: the ties of a key, and the rest."""
@@ -193,16 +199,26 @@ class KeysetWalk:
         return f"SELECT ({ties}) + ({rest})", self._around(key)
 
 
-def merged(walks: Sequence[KeysetWalk], limit: int, offset: int) -> tuple[str, Values]:
+def _order(walk: KeysetWalk) -> str:
+    way = "DESC" if walk.descending else "ASC"
+    return f"ORDER BY place {way}, id {way} LIMIT ?"
+
+
+def _arm(sql: str, order: str) -> str:
+    return f"SELECT * FROM ({sql} {order}) AS arm"
+
+
+def merged(
+    walks: Sequence[KeysetWalk], limit: int, offset: int, *, sorts_arms: bool = False
+) -> tuple[str, Values]:
     """Return the query of ids with their keys over several walks, merged in their order."""
-    way = "DESC" if walks[0].descending else "ASC"
+    order = _order(walks[0])
     arms, parameters = [], Values()
     for walk in walks:
         sql, values = walk.every(f"id, {walk.key} AS place")
-        arms.append(sql)
-        parameters += values
-    sql = f"{' UNION ALL '.join(arms)} ORDER BY place {way}, id {way} LIMIT ? OFFSET ?"
-    return sql, [*parameters, limit, offset]
+        arms.append(_arm(sql, order) if sorts_arms else sql)
+        parameters += [*values, limit + offset] if sorts_arms else values
+    return f"{' UNION ALL '.join(arms)} {order} OFFSET ?", [*parameters, limit, offset]
 
 
 def walks(

@@ -9,12 +9,12 @@ from typing import Any, Self
 
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError, StoreTooNew
-from jobdash.store.bootstrap import SCHEMA_VERSION
 from jobdash.store.connections import connect_writers
-from jobdash.store.dialects.base import Connection, transaction
+from jobdash.store.dialects.base import Connection, store_clock, transaction
 from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.location import StoreLocation
 from jobdash.store.records import Actor
+from jobdash.store.schema.current import SCHEMA_VERSION
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class UnitOfWork:
 
     def __init__(self, location: StoreLocation, clock: Clock, actor: Actor) -> None:
         self._location = location
-        self._clock = clock
         self._actor = actor
         self.identity = identity(location)
         """The file that is written."""
         self._durable, self._quick = connect_writers(location)
+        self._clock = store_clock(self._quick, clock)
         self._batch: _Batch | None = None
         """The batch that is being written."""
         self._refuse_replaced()

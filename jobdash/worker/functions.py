@@ -15,6 +15,7 @@ from jobdash.domain.status import TERMINAL
 from jobdash.errors import UsageError
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.dialects.base import Connection
+from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.parts import NewFunctionJob, cancel_job, insert_job, item_writes
 from jobdash.worker import script, settings
@@ -155,14 +156,14 @@ class ItemResult(NamedTuple):
 class Submitted:
     """A job that was submitted to workers."""
 
-    def __init__(self, public_id: str, items: int, parts: int, db: str | os.PathLike[str] | None) -> None:
+    def __init__(self, public_id: str, items: int, parts: int, location: StoreLocation) -> None:
         self.id = public_id
         """By which the commands know it: ``jobdash show ID``."""
         self.items = items
         """How many items it has."""
         self.parts = parts
         """In how many pieces they are done side by side."""
-        self._db = db
+        self._location = location
 
     def wait(self, timeout: float | None = None) -> JobEnd:
         """Wait until the job has ended, and return how. Raises TimeoutError after ``timeout`` seconds,
@@ -189,7 +190,7 @@ class Submitted:
                 yield ItemResult(key, outcome, None if detail is None else json.loads(detail), error)
 
     def _open(self) -> Connection:
-        return open_for_worker(settings.read(self._db).database)
+        return open_for_worker(self._location)
 
     def _end(self, connection: Connection) -> JobEnd | None:
         row = connection.execute(_ENDED, (self.id,)).fetchone()
@@ -220,6 +221,20 @@ def submit(
     Raises TypeError for what is no job function or no JSON, ValueError for items that are too large or have
     the same key, and for a function that workers cannot import, and `StoreError`.
     """
+    location = settings.read(db).database
+    return submit_to(function, items, name=name, parts=parts, tags=tags, location=location)
+
+
+def submit_to(
+    function: JobFunction[..., Any],
+    items: Iterable[object],
+    *,
+    name: str | None = None,
+    parts: int | None = None,
+    tags: Mapping[str, object] | None = None,
+    location: StoreLocation,
+) -> Submitted:
+    """Make a job in a store; see `submit`."""
     if not isinstance(function, JobFunction):
         raise TypeError("submit takes a function that was decorated by @jobdash.job")
     function.refuse_unimportable()
@@ -237,8 +252,8 @@ def submit(
         min(len(kept), parts or min(MOST_PARTS, -(-len(kept) // ITEMS_A_PART))),
         tuple((str(tag), str(value)) for tag, value in (tags or {}).items()),
     )
-    with closing(open_for_worker(settings.read(db).database)) as connection:
-        return Submitted(insert_job(connection, new), len(kept), new.parts, db)
+    with closing(open_for_worker(location)) as connection:
+        return Submitted(insert_job(connection, new), len(kept), new.parts, location)
 
 
 def keyed_items(items: Iterable[object], key: Callable[[Any], object]) -> list[tuple[str, str]]:

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
 from jobdash.store.leases import ItemWrite, LeaseRefused
+from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.parts import ClaimedPart, PartItem, PartKey, PartLease, claim_part
 from jobdash.worker import script
@@ -55,10 +55,10 @@ class PartReport(NamedTuple):
 class PartRecorder(Recorder):
     """Writes the outcomes of a part."""
 
-    def claim(self, path: Path, key: PartKey, lease_ms: int) -> ClaimedPart | None:
+    def claim(self, location: StoreLocation, key: PartKey, lease_ms: int) -> ClaimedPart | None:
         """Claim the part; None when the key is of no claim any more. Raises `StoreError`."""
         with exclusive():
-            connection = open_for_worker(path)
+            connection = open_for_worker(location)
             try:
                 owner, actor = current_owner(), script.user_at_host()
                 found = while_busy(lambda: claim_part(connection, key, owner, actor, lease_ms))
@@ -69,7 +69,7 @@ class PartRecorder(Recorder):
                 connection.close()
                 return None
             found.lease.set_busy_timeout(PATIENCE_MS)
-            self._hold(path, found.lease, lease_ms)
+            self._hold(location, found.lease, lease_ms)
             return found
 
     def next_items(self) -> list[PartItem]:
@@ -109,7 +109,7 @@ class PartRecorder(Recorder):
 def run_part(
     text: str,
     functions: Mapping[str, JobFunction[..., Any]],
-    path: Path,
+    location: StoreLocation,
     lease_ms: int,
     draining: threading.Event,
 ) -> PartReport:
@@ -124,7 +124,7 @@ def run_part(
         return PartReport(PartEnd.GIVEN_BACK)
     token = Token()
     recorder = PartRecorder(token)
-    claimed = recorder.claim(path, key, lease_ms)
+    claimed = recorder.claim(location, key, lease_ms)
     if claimed is None:
         return PartReport(PartEnd.STALE)
     function = functions.get(claimed.function)

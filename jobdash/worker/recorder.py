@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 from jobdash.errors import JobdashError, StoreError
@@ -28,6 +27,7 @@ from jobdash.store.leases import (
     LeaseRefused,
     fail_left_loop,
 )
+from jobdash.store.location import StoreLocation
 from jobdash.worker import store_connection
 from jobdash.worker.cancellation import Token
 from jobdash.worker.store_connection import StoreConnection, error_text, exclusive, identity, while_busy
@@ -50,6 +50,7 @@ class Recorder(StoreConnection):
         self._lease_s = 0.0
         self._written_at = 0.0
         self._seen_version = -1
+        self._look_at = 0.0
         self._unwritten: dict[str, ItemWrite] = {}
         self._counts: Callable[[], tuple[int, int]] | None = None
         self._counts_written = (0, 0)
@@ -63,7 +64,7 @@ class Recorder(StoreConnection):
         return self._lease.attempt if self._lease is not None else 0
 
     def begin(
-        self, path: Path, request: ClaimRequest, counts: Callable[[], tuple[int, int]] | None
+        self, path: StoreLocation, request: ClaimRequest, counts: Callable[[], tuple[int, int]] | None
     ) -> Claim | None:
         """Claim the job; None when the store cannot be written, which has been reported then.
 
@@ -86,7 +87,7 @@ class Recorder(StoreConnection):
         self._claimed_as = got.job_id, got.fence, request.actor
         return got
 
-    def _hold(self, path: Path, lease: Lease, lease_ms: int) -> None:
+    def _hold(self, path: StoreLocation, lease: Lease, lease_ms: int) -> None:
         """Write by a lease from now on."""
         self._path = path
         self._file = identity(path)
@@ -94,7 +95,7 @@ class Recorder(StoreConnection):
         self._written_at = time.monotonic()
         self._lease = lease
 
-    def _claimed(self, path: Path, request: ClaimRequest) -> Claim:
+    def _claimed(self, path: StoreLocation, request: ClaimRequest) -> Claim:
         connection = open_for_worker(path, lambda sentence: print_line(f"jobdash: {sentence}"))
         try:
             found = while_busy(lambda: claim(connection, request))
@@ -145,16 +146,23 @@ class Recorder(StoreConnection):
             if lease is None:
                 return
             with self._tolerating_errors():
-                version = lease.data_version()
-                if version != self._seen_version:
-                    self._apply(lease.status())
-                    self._seen_version = version
+                self._notice_cancel(lease)
                 self._write_own_cancel(lease)
                 if flush_due or self._trouble_since is not None:
                     self._write(lease)
                 if time.monotonic() - self._written_at >= self._lease_s / 3:
                     self._apply(lease.renew())
                     self._written()
+
+    def _notice_cancel(self, lease: Lease) -> None:
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + lease.look_every_s
+        version = lease.data_version()
+        if version != self._seen_version:
+            self._apply(lease.status())
+            self._seen_version = version
 
     def write_all(self) -> None:
         """Write what waits, waiting for other writers."""

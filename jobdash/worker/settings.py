@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from jobdash.config.settings import load
@@ -13,6 +12,7 @@ from jobdash.domain.time import SECOND, parse_span
 from jobdash.errors import ConfigError
 from jobdash.store.claims import ClaimRequest
 from jobdash.store.continuation import AUTO
+from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.work_identity import WorkIdentity
 from jobdash.worker import job_context, script
@@ -57,7 +57,7 @@ class TrackOptions(NamedTuple):
 class WorkerSettings(NamedTuple):
     """The settings of the environment and the configuration."""
 
-    database: Path
+    database: StoreLocation
     lease_ms: int
     """How long a worker without a heartbeat keeps its job."""
     job: str | None
@@ -79,7 +79,7 @@ def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ)
     job, _, fence = (_writable(env.get(JOB)) or "").partition(":")
     return WorkerSettings(
         database=load(database=os.fspath(db) if db is not None else None, env=env).database,
-        lease_ms=_lease(env),
+        lease_ms=lease_ms(env),
         job=job or None,
         fence=int(fence) if fence.isascii() and fence.isdecimal() else None,
         log_file=_writable(env.get("JOBDASH_LOG_FILE")),
@@ -117,7 +117,8 @@ def _writable(text: str | None) -> str | None:
     return text if text and encodable(text) == text else None
 
 
-def _lease(env: Mapping[str, str]) -> int:
+def lease_ms(env: Mapping[str, str] = os.environ) -> int:
+    """Return how long a worker without a heartbeat keeps what it holds. Raises `ConfigError`."""
     named = env.get("JOBDASH_LEASE")
     if not named:
         return LEASE_MS

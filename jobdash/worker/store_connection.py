@@ -13,6 +13,7 @@ from jobdash.errors import JobdashError, StoreAway, StoreBusy, StoreError, Store
 from jobdash.store.files import Identity
 from jobdash.store.files import identity as identity
 from jobdash.store.leases import Lease, LeaseRefused
+from jobdash.store.location import StoreLocation
 from jobdash.worker.cancellation import Token
 from jobdash.worker.terminal import print_line
 
@@ -67,7 +68,7 @@ class StoreConnection:
         self._token = token
         self._lock = threading.RLock()
         self._lease: Lease | None = None
-        self._path = Path()
+        self._path: StoreLocation = Path()
         self._file: Identity | None = None
         self._trouble_since: float | None = None
         self._trouble_reported = False
@@ -171,7 +172,7 @@ class StoreConnection:
         """Drop what waits to be written."""
 
 
-def error_text(path: Path, error: Exception) -> str:
+def error_text(path: StoreLocation, error: Exception) -> str:
     """Return what is wrong with a store, as a sentence."""
     if isinstance(error, StoreBusy):
         return f"The store {path} is busy: other programs have been writing for {LAST_WAIT_S:g} s."

@@ -454,6 +454,30 @@ def test_only_the_emulator(cli: Cli) -> None:
     assert (process.returncode, err) == (0, "")
 
 
+def test_every_server_of_the_emulator_is_an_account_by_what_it_prints(cli: Cli) -> None:
+    process = cli.start("demo", "--emulator-only", "--empty")
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or "openrouter/openai/v1" not in lines[-1]:
+        lines.append(process.stdout.readline().rstrip("\n"))
+    for line in lines:
+        if line.startswith("export "):
+            cli.patch.setenv(*line.removeprefix("export ").split("=", 1))
+    # As `sed -n 's/^# //p'` does.
+    cli.config.write_text("\n".join(line[2:] for line in lines if line.startswith("# ")))
+    try:
+        ran = cli("doctor")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+    assert ran.code == 0, ran.out
+    for name in ("openai", "gemini", "anthropic", "mistral"):
+        assert f"✔ account {name}: {name}" in ran.out
+    for name in ("azure", "groq", "novita", "together", "openrouter"):
+        assert f"✔ account {name}: openai, profile {name}, http://127.0.0.1" in ran.out
+
+
 def test_a_port_in_use_is_said(cli: Cli) -> None:
     port = cli.server.url.rpartition(":")[2]
     handler = signal.getsignal(signal.SIGINT)

@@ -325,7 +325,7 @@ def _record(number: int, dice: random.Random) -> dict[str, Any]:
         "remote_id": dice.choice([None, f"batch_{number}", f"batches/{number}"]),
         "name": "".join(dice.choices(PIECES, k=dice.randint(0, 4))),
         "remote_status": str(status),
-        "raw_status": str(status),
+        "raw_status": dice.choice([str(status), str(status), "unconfirmed"]),
         "cancel_requested_at": dice.choice([None, NOW, NOW - DAY]),
         "verdict": dice.choice([None, None, FORCE_FAILED]),
         "model": dice.choice([None, "", "gpt-x", "GPT-X-mini"]),

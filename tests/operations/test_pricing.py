@@ -12,12 +12,13 @@ from genai_prices import Usage, calc_price
 from operations_kit import HOUR, KEYS, World
 
 from jobdash.demo.emulator import BatchFailure, BatchPlan, BatchScript, Timing
+from jobdash.domain.account import Account, Secret
 from jobdash.domain.cost import Cost, ListPrice
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
 from jobdash.operations.backends.base import FetchRequest
-from jobdash.operations.pricing import input_cost, price_of, price_stale, reprice
+from jobdash.operations.pricing import dollars, input_cost, price_of, price_stale, reprice
 from jobdash.operations.results import fetch
 from jobdash.store.sort_orders import Scope
 from jobdash.store.writer import Writer
@@ -222,6 +223,35 @@ async def test_a_sync_prices_what_has_a_usage(world: World) -> None:
     assert (world.row(unknown).tokens, world.row(unknown).cost) == (5_000, None)
     assert (world.row(running).tokens, world.row(running).cost) == (None, None)
     assert world.browser.stale_costs(0, 10) == []
+
+
+async def test_what_was_paid_is_the_cost_where_the_server_says_it(world: World) -> None:
+    side = world.emulator.side("openrouter")
+    address = world.server.profile_base_url("openrouter")
+    account = Account("router", "openai", "ROUTER_KEY", Secret(side.key), address, profile="openrouter")
+    await world.with_accounts((account,))
+    plan = BatchPlan(timing=Timing(validating=5, running=60.0))
+    made = world.clock.now() - 2 * HOUR
+    ids = [
+        side.add_batch(BatchScript(model=model, total=100, created_at=made, plan=plan), key=side.key)
+        for model in ("gpt-4.1-mini", "somebody/has-no-price")
+    ]
+    await world.sync("router")
+
+    own = {"gpt-4.1-mini": ListPrice(1, 1)}
+    for remote_id in ids:
+        job = world.row(remote_id)
+        assert (job.tokens, job.cost, job.cost_is_upper_bound) == (5_000, 2_500, False)
+    assert await reprice(world.browser, world.store, own, Scope(removed=True)) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "micros"),
+    [(0.0025, 2_500), ("0.0025", 2_500), (0, 0), (2, 2 * MILLION)]
+    + [(wrong, None) for wrong in (None, True, -1, "free", {}, float("nan"), float("inf"), 1e300, 10**400)],
+)
+def test_an_amount_is_a_number_of_dollars_or_unknown(value: object, micros: int | None) -> None:
+    assert dollars(value) == micros
 
 
 async def test_a_collected_batch_is_priced_by_its_lines_where_its_provider_reports_no_usage(

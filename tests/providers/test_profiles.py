@@ -48,7 +48,7 @@ def test_a_profile_is_known_by_its_name(name: str) -> None:
     assert (info.name, info.title) == ("openai", LISTED[name].title)
     # What is known without the account, of a job at that server, is the same.
     if LISTED[name].base_url:
-        assert info.at(LISTED[name].base_url) == info
+        assert info.at(LISTED[name].base_url, None) == info
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if LISTED[name].base_url])
@@ -76,13 +76,13 @@ def test_an_address_is_guessed_and_a_name_knows_the_address(name: str) -> None:
 def test_a_server_that_is_not_listed_is_taken_for_openai(address: str | None, name: str) -> None:
     assert INFO.profile_of(account(base_url=address)).name == name
     if not name:
-        assert INFO.at(address or "") == INFO
+        assert INFO.at(address or "", None) == INFO
 
 
 def test_other_providers_have_no_profiles() -> None:
     for info in bundled().values():
         if info.name != "openai":
-            assert info.at("https://api.groq.com/openai/v1") is info
+            assert info.at("https://api.groq.com/openai/v1", None) is info
 
 
 # ── what is sent ───────────────────────────────────────────────────────────────────────────────────────────

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import postgres_kit
 import pytest
 from store_kit import HandClock, actor
 
 from jobdash.store.bootstrap import ensure_store
+from jobdash.store.location import StoreLocation
 from jobdash.store.reader import Reader
 from jobdash.store.writer import Writer
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, database: str) -> StoreLocation:
+    """Where an empty store is, in each database that a test is for."""
+    if database == "postgresql":
+        return postgres_kit.empty_store(tmp_path)
     file = tmp_path / "data" / "jobs.db"
     assert ensure_store(file) is None
     return file
@@ -26,13 +31,13 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def writer(path: Path, clock: HandClock) -> Iterator[Writer]:
+def writer(path: StoreLocation, clock: HandClock) -> Iterator[Writer]:
     with Writer(path, clock, actor()) as made:
         yield made
 
 
 @pytest.fixture
-def reader(path: Path, clock: HandClock) -> Iterator[Reader]:
+def reader(path: StoreLocation, clock: HandClock) -> Iterator[Reader]:
     made = Reader(path, clock)
     yield made
     made.close()

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import postgres_kit
+import pytest
+from postgres_kit import ServerClock
+
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import Status
+from jobdash.store.dialects import sqlite
+from jobdash.store.location import StoreLocation
 from jobdash.store.owner import Owner, current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.records import Actor, UpsertResult
@@ -57,8 +63,10 @@ def one(writer: Writer, reader: Reader, status: Status = Status.IN_PROGRESS, **m
     return reader.by_remote(answer.remote_id)[0]
 
 
-def raw(path: Path, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def raw(path: StoreLocation, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """Run a statement with the driver alone."""
+    if not isinstance(path, Path):
+        return postgres_kit.raw(path, sql, values)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return connection.execute(sql, values).fetchall()
 
@@ -69,3 +77,16 @@ def everything(reader: Reader, removed: bool = True) -> list[JobRow]:
 
 def anyone(_row: JobRow) -> None:
     """Accept whatever the job is by now."""
+
+
+@contextmanager
+def clock_of(path: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> Iterator[HandClock | ServerClock]:
+    """The clock that leases of a store go by, moved by hand."""
+    if isinstance(path, Path):
+        by_hand = HandClock()
+        monkeypatch.setattr(sqlite, "now_ms", by_hand)
+        yield by_hand
+        return
+    served = ServerClock(path, START)
+    yield served
+    served.close()

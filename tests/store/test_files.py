@@ -26,6 +26,7 @@ from jobdash.store.reader import Reader
 from jobdash.store.sample_loader import build_sample_store
 from jobdash.store.writer import Writer
 
+pytestmark = pytest.mark.sqlite_only
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 NOBODY = 65534
 

@@ -12,6 +12,7 @@ from shared.local_kit import ELSEWHERE, LAPSED, Run, begin
 from store_kit import raw
 
 from jobdash.domain.items import ItemRow, ItemStatus
+from jobdash.store.location import beside
 from jobdash.store.reader import Reader
 
 OK, ERROR, SKIPPED, WAITING = ItemStatus.OK, ItemStatus.ERROR, ItemStatus.SKIPPED, ItemStatus.WAITING
@@ -67,6 +68,7 @@ def test_an_item_has_what_the_script_gave_it(looks: Reader, run: Run) -> None:  
     assert values == ("key 1", '"12 KB"', "ValueError", "no such colour", 1)
 
 
+@pytest.mark.sqlite_only
 def test_counts_are_those_of_the_items_and_not_counted(
     looks: Reader, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,13 +120,17 @@ def test_errors_are_grouped_by_their_words(looks: Reader, path: Path, run: Run) 
 
 
 def test_attempts_come_newest_first(looks: Reader, path: Path) -> None:
-    first = begin(path, argv=["python", "x.py"], cwd=path.parent, log_file="/x.log", unit="files")
+    first = begin(path, argv=["python", "x.py"], cwd=beside(path).parent, log_file="/x.log", unit="files")
     first.ends("failed")
     second = begin(path, owner=ELSEWHERE, lease_ms=LAPSED)
     newest, oldest = looks.attempts(second.id)
     assert second.id == first.id
     assert (newest.number, newest.fence, newest.pid, newest.ended) == (2, 3, 4711, None)
-    assert (oldest.argv, oldest.cwd, oldest.log_file) == (("python", "x.py"), str(path.parent), "/x.log")
+    assert (oldest.argv, oldest.cwd, oldest.log_file) == (
+        ("python", "x.py"),
+        str(beside(path).parent),
+        "/x.log",
+    )
     assert (oldest.unit, oldest.keyed, oldest.ended) == ("files", True, "failed by the test")
     assert looks.last_attempts([first.id]) == {first.id: newest}
     assert looks.owners([first.id]) == {first.id: ELSEWHERE.encode()}
@@ -137,6 +143,7 @@ def test_live_and_lost_leases_are_counted_apart(looks: Reader, path: Path) -> No
     assert looks.leases(looks._clock()) == (2, 1)
 
 
+@pytest.mark.sqlite_only
 def test_every_page_is_read_from_an_index(looks: Reader, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, Sequence[Any]]] = []
     read = looks._all
@@ -155,6 +162,7 @@ def test_every_page_is_read_from_an_index(looks: Reader, run: Run, monkeypatch: 
         assert not any("SCAN" in step or "TEMP B-TREE" in step for step in steps), (sql, steps)
 
 
+@pytest.mark.sqlite_only
 def test_a_few_errors_among_very_many_items_are_found_without_going_through_all(
     path: Path, looks: Reader
 ) -> None:

@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_kit import HOUR, MINUTE, SECOND, START, HandClock, raw
+from postgres_kit import ServerClock
+from store_kit import HOUR, MINUTE, SECOND, START, HandClock, clock_of, raw
 
 from jobdash.store import claims as claims
 from jobdash.store import continuation, leases
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
 from jobdash.store.continuation import Continuation
-from jobdash.store.dialects import sqlite
 from jobdash.store.leases import ItemState, ItemWrite, Lease, LeaseRefused
+from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
 
 HERE = current_owner()
@@ -33,10 +34,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
-    by_hand = HandClock()
-    monkeypatch.setattr(sqlite, "now_ms", by_hand)
-    return by_hand
+def clock(path: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> Iterator[HandClock | ServerClock]:
+    with clock_of(path, monkeypatch) as by_hand:
+        yield by_hand
 
 
 @pytest.fixture
@@ -493,6 +493,7 @@ def test_a_worker_works_with_a_newer_store(path: Path, clock: HandClock) -> None
     assert raw(path, "SELECT version_num FROM alembic_version") == [("0099",)]
 
 
+@pytest.mark.sqlite_only
 def test_finding_the_newest_of_a_name_scans_no_table(path: Path, db: sqlite3.Connection) -> None:
     for query, values in (
         (continuation._BY_NAME, {"shown": 1, "key": "resize", "name": "resize"}),
@@ -509,6 +510,7 @@ def test_finding_the_newest_of_a_name_scans_no_table(path: Path, db: sqlite3.Con
         assert "TEMP B-TREE" not in plan or query == continuation._OF_A_LOOP
 
 
+@pytest.mark.sqlite_only
 def test_what_is_asked_and_written_of_items_costs_the_same_in_a_large_job(
     path: Path, db: sqlite3.Connection
 ) -> None:

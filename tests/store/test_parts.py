@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_kit import MINUTE, SECOND, START, HandClock, actor, raw
+from postgres_kit import ServerClock
+from store_kit import MINUTE, SECOND, START, HandClock, actor, clock_of, raw
 
 from jobdash.domain.job import JobRow
 from jobdash.store.bootstrap import build_store, open_for_worker
@@ -19,6 +20,7 @@ from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import Connection
 from jobdash.store.leases import ItemWrite, LeaseRefused
+from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.parts import (
     ClaimedPart,
@@ -45,10 +47,9 @@ THUMB = "thumbs:thumb"
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
-    by_hand = HandClock()
-    monkeypatch.setattr(sqlite, "now_ms", by_hand)
-    return by_hand
+def clock(path: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> Iterator[HandClock | ServerClock]:
+    with clock_of(path, monkeypatch) as by_hand:
+        yield by_hand
 
 
 @pytest.fixture

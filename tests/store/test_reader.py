@@ -121,6 +121,7 @@ def _plan(path: Path, sql: str, values: list[str | int]) -> str:
     return "\n".join(detail for *_, detail in steps)
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("sort", SORTS, ids=lambda sort: f"{sort.order}-{sort.descending}")
 @pytest.mark.parametrize(
     "scope", SCOPES, ids=lambda scope: f"{scope.tab}{'-removed' * scope.removed}{'-folded' * scope.folded}"
@@ -131,7 +132,6 @@ def test_every_page_is_read_by_key(path: Path, scope: Scope, sort: Sort) -> None
         for sql, values in (
             walk.page("id, name", None, 50),
             walk.page("id, name", SortKey(1, 1), 50),
-            walk.page("id", None, 50, 1000),
             walk.count_in_front(SortKey(1, 1)),
         ):
             plan = _plan(path, sql, values)
@@ -148,6 +148,7 @@ def _all_walks(scope: Scope, sort: Sort) -> list[KeysetWalk]:
     return walks(scope, sort, START) + walks(scope, sort, START, backwards=True)
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("scope", [Scope(folded=True), Scope(), Scope(Tab.FAILED)], ids=str)
 def test_a_far_jump_reads_ids_from_the_index_alone(path: Path, scope: Scope) -> None:
     """SQLite opens the table, but every column it reads is one of the index's."""
@@ -161,6 +162,7 @@ def test_a_far_jump_reads_ids_from_the_index_alone(path: Path, scope: Scope) -> 
         assert not {code for code, p1, _ in program if p1 == table} & {"Column", "Rowid"}
 
 
+@pytest.mark.sqlite_only
 def test_other_frequent_reads_use_an_index(path: Path) -> None:
     for sql, index in (
         ("SELECT * FROM job WHERE revision > 5 ORDER BY revision LIMIT 10", "job_revision"),
@@ -247,6 +249,7 @@ def test_a_search_for_text_takes_the_newest_matches_and_draws_them_in_order(
     assert reader.search(scope, by_name, limit=2) == [fourth, third]
 
 
+@pytest.mark.sqlite_only
 def test_a_search_can_be_stopped_from_another_thread(path: Path, reader: Reader) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     started = threading.Event()
@@ -284,7 +287,7 @@ def test_counts_are_kept_by_tab_and_account(writer: Writer, reader: Reader) -> N
 
 
 def test_an_empty_store_has_nothing(reader: Reader) -> None:
-    assert (reader.counts().total, reader.revision(), reader.changed_since(0)) == (0, 0, [])
+    assert (reader.counts().total, reader.changed_since(0)) == (0, [])
     assert reader.page(Scope(), Sort()) == reader.page_at(Scope(), Sort(), 0, 0, 50) == []
     assert list(reader.iter_ids(Scope())) == []
     assert reader.job(1) is None
@@ -299,8 +302,8 @@ def test_changes_come_by_revision_removed_ones_too(writer: Writer, reader: Reade
     assert reader.data_version() != version
     assert [row.id for row in reader.changed_since(revision)] == [first.id]
     newest, older = reader.changed_since(0, limit=5)[-1], reader.changed_since(0, limit=2)
-    assert (newest.id, newest.revision) == (first.id, revision + 1)
-    assert older[0].revision < older[1].revision <= revision
+    assert newest.id == first.id
+    assert older[0].revision <= older[1].revision <= revision < newest.revision
 
 
 def test_a_job_is_found_by_its_ids(writer: Writer, reader: Reader) -> None:
@@ -334,7 +337,7 @@ def test_jobs_to_ask_singly_are_those_whose_remote_word_is_open(
         if word == "asked":
             writer.begin_cancel(row.id, fence=0, accept=anyone, deadline=START)
         writer.hide(row.id, fence=0, accept=anyone)
-    raw(reader.path, "UPDATE job SET account = 'work' WHERE remote_id = 'elsewhere'")
+    raw(reader.location, "UPDATE job SET account = 'work' WHERE remote_id = 'elsewhere'")
     clock.now = START + HOUR
     found = reader.unfinished_remotely("openai", seen_before=START + 1)
     assert {(row.remote_id, seen_at) for row, seen_at in found} == {
@@ -354,6 +357,7 @@ def test_a_job_seen_by_a_clock_that_was_set_back_is_asked_at_once(
     assert [(row.remote_id, seen_at) for row, seen_at in found] == [("ahead", 0)]
 
 
+@pytest.mark.sqlite_only
 def test_a_store_that_went_away_is_reported(path: Path, reader: Reader) -> None:
     raw(path, "DROP TABLE tally")
     with pytest.raises(StoreError, match="is not a jobdash store"):

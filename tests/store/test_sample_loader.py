@@ -21,6 +21,8 @@ from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_
 from jobdash.store.sort_orders import SORT_ORDERS, Scope, Sort
 from jobdash.store.writer import Writer
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def sample_rows(count: int) -> Iterator[SampleRow]:
     chance = random.Random(3)

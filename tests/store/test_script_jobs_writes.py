@@ -13,6 +13,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
 from jobdash.domain.time import system_clock
 from jobdash.store.leases import LeaseRefused
+from jobdash.store.location import beside
 from jobdash.store.reader import Reader
 from jobdash.store.records import EndedLocally, Refusal, Retried
 from jobdash.store.writer import Writer
@@ -172,6 +173,7 @@ def test_writes_that_share_a_transaction_keep_to_its_size_together(path: Path, a
     assert all(one.value.more for one in done)
 
 
+@pytest.mark.sqlite_only
 def test_nothing_is_locked_when_no_cancel_is_abandoned(path: Path, acts: Writer) -> None:
     begin(path)
     with process(SLEEP) as child:
@@ -187,9 +189,9 @@ def test_nothing_is_locked_when_no_cancel_is_abandoned(path: Path, acts: Writer)
 def test_fetched_files_are_remembered_once_each(path: Path, acts: Writer, looks: Reader) -> None:
     run = begin(path)
     for name in ("a", "b", "a"):
-        acts.add_fetched_file(run.id, path.parent / name)
+        acts.add_fetched_file(run.id, beside(path).parent / name)
     files = acts.local_files(run.id)
-    assert files == {"fetched": str(path.parent / "a"), "fetched 2": str(path.parent / "b")}
+    assert files == {"fetched": str(beside(path).parent / "a"), "fetched 2": str(beside(path).parent / "b")}
     acts.set_local_files(run.id, {})
     job = looks.job(run.id)
     assert job is not None

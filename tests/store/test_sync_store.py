@@ -62,7 +62,7 @@ def test_unchanged_answers_cost_no_revision_and_are_no_change(
     revision = reader.revision()
     result = put(writer, *jobs, at=START + 5)
     assert (result.inserted, result.changed) == ((), ())
-    assert reader.revision() == revision
+    assert reader.changed_since(revision) == []
     assert {row.updated_at for row in everything(reader)} == {1}
     job = reader.job(reader.by_remote("run")[0].id)
     assert job is not None
@@ -83,7 +83,7 @@ def test_a_change_gets_a_revision_and_a_new_time(path: Path, writer: Writer, rea
     result = put(writer, remote("batch_1", succeeded=3), at=START + 1)
     (now,) = reader.by_remote("batch_1")
     assert result.changed == (row.id,)
-    assert now.revision == row.revision + 1
+    assert now.revision > row.revision
     assert now.updated_at > 1
 
 
@@ -91,7 +91,7 @@ def test_a_renewed_lease_gets_a_revision_and_no_new_time(path: Path, writer: Wri
     row = one(writer, reader)
     raw(path, "UPDATE job SET lease_until = 5, fence = fence + 1")
     (now,) = reader.by_remote("batch_1")
-    assert now.revision == row.revision + 1
+    assert now.revision > row.revision
     assert now.updated_at == row.updated_at
 
 
@@ -306,7 +306,7 @@ def test_health_is_written_on_the_account_alone(writer: Writer, reader: Reader) 
     assert (health.discovered, health.first_sync_done, health.retry_after_until) == (7, True, START + 30)
     writer.set_health("work", "openai", asked_at=START + 9, next_poll_at=START + 90)
     assert reader.accounts()[0].error is None
-    assert reader.revision() == revision
+    assert reader.changed_since(revision) == []
 
 
 def test_error_details_are_replaced(writer: Writer, reader: Reader) -> None:

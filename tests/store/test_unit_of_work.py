@@ -86,6 +86,7 @@ def test_another_process_sees_all_of_them_or_none(path: Path, writer: Writer, re
     assert len(reader.events(limit=10)) == 3
 
 
+@pytest.mark.sqlite_only
 def test_no_result_is_returned_for_what_sqlite_rolls_back(path: Path, writer: Writer, reader: Reader) -> None:
     put(writer, remote("batch_1"), remote("batch_2"))
 

@@ -148,3 +148,20 @@ def test_the_job_that_stands_still_longest_is_found_among_thousands_that_run(pat
     with closing(Browser(path)) as browser:
         (found,) = browser.needing_attention().values()
     assert (found.row.name, found.words) == ("job-001", "no progress for 4h")
+
+
+async def test_a_submit_without_an_answer_names_the_batches_it_may_be_on_its_page(path: Path) -> None:
+    other = job(1, "completed", remote_id="msgbatch_2", total=3, succeeded=3)
+    make_store(path, [job(0, "unknown", total=3), other])
+    change(path, "UPDATE job SET submit_key = 'k', remote_id = NULL, raw_status = 'unconfirmed' WHERE id = 1")
+    change(
+        path,
+        "INSERT INTO intent (kind, account, job_id, owner, actor, opened_at, deadline)"
+        " SELECT 'submit', account, id, '', '', created_at, created_at + 3600000 FROM job WHERE id = 1",
+    )
+    async with dashboard(path, [OPENAI]) as dash:
+        await dash.press("8")
+        await dash.until(lambda: "its submit is not confirmed" in dash.screen)
+        await dash.press("enter")
+        await dash.until(lambda: isinstance(dash.app.screen, JobScreen))
+        await dash.until(lambda: "jobdash adopt" in dash.screen and "msgbatch_2" in dash.screen)

@@ -39,7 +39,7 @@ def click(demo: Terminal, words: str) -> None:
 def demo(tmp_path: Path) -> Iterator[Terminal]:
     env = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "JOBDASH_CONFIG": str(tmp_path / "nothing")}
     with terminal(["-m", "jobdash", "demo"], env) as running:
-        running.shows("All 64", "thumbnails", "import-orders", "transcribe-tapes")
+        running.shows("All 66", "thumbnails", "import-orders", "transcribe-tapes")
         yield running
 
 
@@ -48,7 +48,7 @@ def test_one_moves_one_fails_items_one_stalls(demo: Terminal, tmp_path: Path) ->
     assert sorted(scripts(tmp_path).values()) == ["import-orders", "thumbnails", "transcribe-tapes"]
     demo.shows("⚠ stalled")
     demo.send("/import-orders\r")
-    demo.shows("1 of 64")
+    demo.shows("1 of 66")
     demo.send("\r")
     demo.shows("ValueError: no price in column 7", "90 rows", "5 Output")
     demo.send("5")
@@ -77,7 +77,7 @@ def test_the_stalled_one_is_killed_retried_and_started_again(demo: Terminal, tmp
     demo.shows("⚠ stalled")
     (stalled,) = [pid for pid, name in scripts(tmp_path).items() if name == "transcribe-tapes"]
     demo.send("/transcribe\r")
-    demo.shows("1 of 64")
+    demo.shows("1 of 66")
     demo.send("f")
     demo.shows("Don't fail", "[x] stop the process")
     demo.answer("y", "Don't fail")

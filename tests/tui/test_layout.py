@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -251,8 +253,11 @@ async def test_the_bar_of_what_is_not_counted_is_the_part_of_its_window_that_has
         row = dash.table.current
         assert row is not None
         parts = job_cells.bar(row, 20, UNICODE, now_ms())
-        assert parts == [(UNICODE.dashes * 5, "muted"), (UNICODE.dashes * 15, "track")]
-        assert "—/100" in dash.screen
+        assert parts == [(UNICODE.dashes_gone * 5, "muted"), (UNICODE.dashes * 15, "track")]
+        young = job_cells.bar(replace(row, created_at=now_ms() - MINUTE), 20, UNICODE, now_ms())
+        assert young == [(UNICODE.dashes_gone, "muted"), (UNICODE.dashes * 19, "track")]
+        # In the table's row as well, and told without colours.
+        assert re.search("┅{3,}┄{9,}.* —/100", dash.screen)
         await dash.press("enter")
         await dash.until(lambda: "6h of 24h gone" in dash.screen)
 

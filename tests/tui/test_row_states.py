@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,15 @@ async def test_only_accounts_with_a_mistake_say_so_in_the_empty_table(path: Path
     async with dashboard(path, rows=[], working=False, unusable=unusable) as dash:
         await dash.until(lambda: "No account could be asked" in dash.screen)
         assert "lab: enabled has to be true or false" in dash.screen
+
+
+async def test_several_accounts_with_mistakes_are_named_on_the_banner(path: Path) -> None:
+    unusable = (
+        UnusableAccount("lab", "openai", "max_requests has to be a whole number above 0"),
+        UnusableAccount("work", "openai", "profile 'grok' is not known"),
+    )
+    async with dashboard(path, rows=jobs("pending"), working=False, size=(80, 24), unusable=unusable) as dash:
+        await dash.until(lambda: "2 accounts are not used: lab, work; 8 says why" in dash.line("banner"))
 
 
 async def test_a_variable_that_is_missing_beside_another_is_named(path: Path) -> None:
@@ -265,3 +276,40 @@ async def test_keys_can_be_rebound_by_their_ids(path: Path) -> None:
         await dash.press("escape")
         await dash.until_table()
         assert "^k Cancel" in dash.line("keys") or "ctrl+k Cancel" in dash.line("keys")
+
+
+def health(path: Path, name: str, error: str | None) -> None:
+    change(
+        path,
+        "INSERT INTO account (name, provider, asked_at, ok_at, error, error_kind, next_poll_at, discovered,"
+        " first_sync_done) VALUES (?, 'openai', ?, ?, ?, 'AuthRejected', 0, 0, 1)",
+        *(name, now_ms(), now_ms(), error),
+    )
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (120, ["broken ✗ key rejected (401)", "zz ✗ quota used up", "openai ✓", "team-a ✓"]),
+        (80, ["broken ✗ key rejected (401)", "zz ✗ quota used up"]),
+        (60, ["broken ✗", "zz ✗"]),
+        (44, ["broken ✗"]),
+    ],
+)
+async def test_accounts_that_fail_come_first_and_the_others_are_counted(
+    path: Path, width: int, shown: list[str]
+) -> None:
+    make_store(path, jobs("completed"))
+    names = ["openai", "team-a", "team-b", "research-lab", "production", "broken", "staging", "zz"]
+    for name in names:
+        health(path, name, {"broken": "key rejected (401)", "zz": "quota used up: pay"}.get(name))
+    accounts = [replace(OPENAI, name=name) for name in names]
+    async with dashboard(path, accounts, working=False, size=(width, 24)) as dash:
+        await dash.until(lambda: re.search("2(:| need attention:) 8", dash.line("accounts")))
+        line = dash.line("accounts")
+        places = [line.find(words) for words in shown]
+        assert -1 not in places, line
+        assert places == sorted(places), line
+        left = len(names) + 1 - sum(line.count(f"{name} ") for name in [*names, "local"])
+        assert f"+{left}" in line
+        assert (f"+{left} ✗" in line) == (len([words for words in shown if "✗" in words]) < 2)

@@ -128,14 +128,14 @@ def terminal(
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Terminal]:
     with terminal(["-m", "jobdash", "demo"], {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}) as running:
-        running.shows("DEMO", "All 64", "nightly-eval")
+        running.shows("DEMO", "All 66", "nightly-eval")
         yield running
 
 
 def test_cancel_a_job_in_the_demo_and_quit(demo: Terminal) -> None:
     """F-1, F-2"""
     demo.send("/nightly-eval\r")
-    demo.shows("1 of 64")
+    demo.shows("1 of 66")
     demo.send("c")
     demo.shows("Cancel 1 unfinished job?", "Keep running")
     demo.answer("y", "Keep running")
@@ -150,7 +150,7 @@ def test_filter_and_clear_in_the_demo(demo: Terminal) -> None:
     demo.send("/status:fail")
     demo.shows("no status 'fail'")
     demo.send("ed\r")
-    demo.shows("ticket-routing", "3 of 64")
+    demo.shows("ticket-routing", "3 of 66")
     demo.send("\x1b")
     demo.shows("churn-reasons")
     demo.send("\x03")
@@ -163,7 +163,7 @@ def test_filter_and_clear_in_the_demo(demo: Terminal) -> None:
 def test_resize_in_the_demo(demo: Terminal) -> None:
     for columns, lines in ((80, 24), (40, 10), (200, 50), (120, 34)):
         demo.resize(columns, lines)
-        demo.until(lambda: demo.screen.display[0].rstrip().endswith("64 jobs"))
+        demo.until(lambda: demo.screen.display[0].rstrip().endswith("66 jobs"))
     demo.shows("FAILED", "LEFT")
     demo.send("q")
     assert demo.ended(6.0) == 0

@@ -66,14 +66,16 @@ def command(
 
 def _fill(context: CliContext, count: int) -> None:
     from jobdash.cli.output import document, print_error, print_text
-    from jobdash.config.paths import database_path
+    from jobdash.config.paths import store_location
     from jobdash.demo.generated_jobs import sample_rows
     from jobdash.domain.time import system_clock
     from jobdash.operations.samples import fill_store
 
     if context.database is None:
         raise UsageError("--jobs wants --db, the new store to fill")
-    path: Path = database_path(context.database)
+    path = store_location(context.database)
+    if not isinstance(path, Path):
+        raise UsageError("sample jobs go into a new file: name one with --db")
     made = fill_store(path, sample_rows(count, system_clock()), print_error)
     if context.as_json:
         document({"jobs": made, "database": str(path)})
@@ -109,8 +111,8 @@ def _dashboard(context: CliContext) -> int:
     from jobdash.tui.terminal.exit_signals import ExitSignals
 
     with ExitSignals() as signals, demo_world() as config:
-        signals.leftovers = config.database.parent
-        with DemoScripts(config.database.parent) as scripts, KnownBatches(config) as batches:
+        signals.leftovers = config.store_path.parent
+        with DemoScripts(config.store_path.parent) as scripts, KnownBatches(config) as batches:
 
             def behind() -> None:
                 scripts.begin()

@@ -30,6 +30,6 @@ def command(context: CliContext, modules: tuple[str, ...], concurrency: int, eng
     from jobdash.cli.output import print_error
     from jobdash.operations.function_jobs import serve
 
-    path = context.config.database
-    serve(path, modules, print_error, concurrency=concurrency, engine=engine, once=once)
+    location = context.config.database
+    serve(location, modules, print_error, concurrency=concurrency, engine=engine, once=once)
     return 0

@@ -207,12 +207,21 @@ class _OpenRouter(OpenAIHandlers):
         failed = (
             {"message": errors["data"][0]["message"]} if isinstance(errors, dict) and errors["data"] else None
         )
+        usage = shown["usage"]
+        spent = {"usage": usage | {"cost": _paid(usage)}} if isinstance(usage, dict) else {}
         return {name: shown[name] for name in kept} | {
+            **spent,
             "request_counts": None if shown["request_counts"] is None else counts,
             "finalized_at": ended,
             "error": failed,
             "results": None,
         }
+
+
+def _paid(usage: JsonObject) -> float:
+    """Return what a batch costs at OpenRouter, in dollars: here half a dollar for a million tokens."""
+    tokens = usage.get("total_tokens")
+    return 0.5e-6 * tokens if isinstance(tokens, int) else 0.0
 
 
 MOST_INLINE = 5_000

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 START_TIMEOUT = 10.0
+_VARIABLES = {"azure": ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT")}
+"""The variables of a profile's key and address, where it has some."""
+_SETTINGS_HEAD = "## more servers with OpenAI's API: sed -n 's/^# //p' of this makes a config file"
+
+
+def _key_env(profile: str) -> str:
+    return f"EMULATED_{profile.upper()}_KEY"
 
 
 class EmulatorServer:
@@ -75,6 +82,25 @@ class EmulatorServer:
             "MISTRAL_SERVER_URL": self.mistral_base_url,
         }
 
+    def profile_environment(self) -> dict[str, str]:
+        """The variables of the profiles: those that make an account, and the keys of `profile_settings`."""
+        found = {}
+        for name, side in self.emulator.profiles.items():
+            key_env, url_env = _VARIABLES.get(name, (_key_env(name), None))
+            found[key_env] = side.key
+            if url_env is not None:
+                found[url_env] = self.profile_base_url(name)
+        return found
+
+    def profile_settings(self) -> str:
+        """The accounts of the profiles that have no variables, as a config file has them."""
+        return "\n".join(
+            f'[accounts.{name}]\nprovider = "openai"\nprofile = "{name}"\napi_key_env = "{_key_env(name)}"\n'
+            f'base_url = "{self.profile_base_url(name)}"'
+            for name in self.emulator.profiles
+            if name not in _VARIABLES
+        )
+
     def start(self) -> None:
         """Return as soon as requests are answered."""
         listener = socket.create_server((HOST, self._port))
@@ -127,8 +153,10 @@ def serve(emulator: Emulator, *, port: int = 0) -> None:
     before = [signal.signal(number, lambda *_: ended.set()) for number in numbers]
     try:
         with EmulatorServer(emulator, port=port) as server:
-            for name, value in server.environment().items():
+            for name, value in (server.environment() | server.profile_environment()).items():
                 sys.stdout.write(f"export {name}={value}\n")
+            lines = (f"# {line}" for line in server.profile_settings().splitlines())
+            sys.stdout.write("\n".join((_SETTINGS_HEAD, *lines, "")))
             # A reader of a pipe waits for it.
             sys.stdout.flush()
             ended.wait()

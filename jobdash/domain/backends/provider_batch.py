@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
 from jobdash.domain.backends.provider_batch_plan import plan_notes, waits_here
+from jobdash.domain.describe.job_text import adopt_words
 from jobdash.domain.describe.result_text import ended_early, outcome_counts, results_gone
 from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import CANCEL_STUCK_MS, JobDetails, JobRow
@@ -72,6 +73,8 @@ class ProviderBatch:
             found.append(f"failed here; the provider says {LABELS[job.remote_status]}")
             if job.remote_status in UNFINISHED:
                 found.append("it may still be billed")
+        if job.unconfirmed:
+            found.append(f"its submit is not confirmed, it may exist at its provider; {adopt_words(job)}")
         if job.cancel_doubt:
             found.append("a cancel got no answer: it may or may not be cancelled")
         elif job.stuck_cancelling(now):
@@ -130,11 +133,17 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
         return DecisionKind.REFUSED, situation.no_account(job.account)
     if (elsewhere := _elsewhere(job, situation)) is not None:
         return DecisionKind.REFUSED, elsewhere
-    if (title := situation.without_cancel.get(job.origin)) is not None:
+    if (title := situation.without_cancel.get((job.origin, job.profile))) is not None:
         return DecisionKind.REFUSED, f"{title} has no call that cancels a batch"
     if job.remote_id is None:
-        return DecisionKind.REFUSED, "its submit is not confirmed yet"
+        return DecisionKind.REFUSED, _not_confirmed(job)
     return DecisionKind.ACT, ""
+
+
+def _not_confirmed(job: JobRow) -> str:
+    if job.unconfirmed:
+        return f"its submit is not confirmed: {adopt_words(job)}"
+    return "its submit is not confirmed yet"
 
 
 def may_ask_again(job: JobRow, now: int) -> bool:
@@ -170,13 +179,13 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
     if elsewhere is not None:
         return DecisionKind.REFUSED, f"{elsewhere}; force-fail it first"
     if job.remote_id is None:
-        return DecisionKind.REFUSED, "its submit is not confirmed yet; force-fail it first"
+        return DecisionKind.REFUSED, f"{_not_confirmed(job)}; force-fail it first"
     return DecisionKind.ACT, ""
 
 
 def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
     if (job.remote_id is None and job.unfinished) or job.gone:
-        why = "it waits here to be sent" if job.queued_here else "its submit is not confirmed yet"
+        why = "it waits here to be sent" if job.queued_here else _not_confirmed(job)
         return DecisionKind.REFUSED, "gone at its provider; force-fail it first" if job.gone else why
     if job.remote_id is not None and job.remote_status not in TERMINAL and job.gone_at is None:
         there = f"its provider says {LABELS[job.remote_status]}"
@@ -226,6 +235,8 @@ def _story(job: JobRow, now: int) -> Remark | None:
         billed = "" if job.remote_status in TERMINAL else ", it may still be billed"
         word = clean(job.raw_status or job.remote_status, 30)
         return Remark(f"failed here; the provider says {word}{billed}", "warning")
+    if job.unconfirmed:
+        return Remark(f"its submit is not confirmed, it may exist; {adopt_words(job)}", "warning")
     if job.removing is not None:
         return Remark("removed as soon as the provider confirms the cancel", "warning")
     if job.cancel_doubt:

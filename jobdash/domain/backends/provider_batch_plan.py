@@ -162,7 +162,7 @@ def _has_results_there(plan: Plan, job: JobRow) -> bool:
 def _loses_results(plan: Plan, job: JobRow) -> bool:
     """Whether results of a cancelled batch are lost; not known of a provider that is not installed."""
     info = plan.providers.get(job.provider)
-    return info is not None and not info.at(job.origin).capabilities.partial_results
+    return info is not None and not info.at(job.origin, job.profile).capabilities.partial_results
 
 
 def _lost_notes(jobs: Sequence[JobRow]) -> list[Note]:

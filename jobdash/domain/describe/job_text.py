@@ -66,6 +66,11 @@ def done_words(row: JobRow, word: str = "done") -> str:
     return f"{row.done or 0:,} {word}" if row.total is None else f"{row.done or 0:,} of {row.total:,} {word}"
 
 
+def adopt_words(row: JobRow) -> str:
+    """Return how a person says which batch an unconfirmed job is."""
+    return f"jobdash adopt {row.public_id} says which batch it is, or none"
+
+
 def stalled(row: JobRow, now: int) -> bool:
     """Whether a local job's worker did not renew its lease."""
     return row.status is Status.IN_PROGRESS and row.lease_until is not None and row.lease_until < now

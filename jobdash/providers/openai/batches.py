@@ -6,7 +6,7 @@ Facts are from https://platform.openai.com/docs/api-reference/batch and the batc
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Self
@@ -118,14 +118,19 @@ class OpenAIBatches(HttpAdapter):
         call = self._client.batches.list(after=cursor or openai.omit, limit=size)
         return self._read_page(await self._at_home(call))
 
+    def _read_job(self, value: object) -> RemoteJob:
+        return read_job(value, self.profile.name)
+
     def _read_page(self, answered: object) -> RemotePage:
-        page = _page(answered)
+        page = _page(answered, self._read_job)
         # What a server promises is asked for, whatever its profile says.
         return page if self.profile.pages or page.promised else replace(page, cursor=None)
 
     async def get(self, remote_id: str) -> RemoteJob:
         """Return one batch."""
-        return expected(read_job(await self._http.ask(self._client.batches.retrieve(remote_id))), remote_id)
+        return expected(
+            self._read_job(await self._http.ask(self._client.batches.retrieve(remote_id))), remote_id
+        )
 
     async def cancel(self, remote_id: str) -> RemoteJob | None:
         """Ask for a cancel; the batch is ``cancelling`` for up to ten minutes, and may still complete.
@@ -135,7 +140,7 @@ class OpenAIBatches(HttpAdapter):
         if not self.capabilities.cancels:
             raise InvalidRequest(f"not sent: {self.profile.title} has no call that cancels a batch")
         answered = await self._http.ask(self._client.batches.cancel(remote_id))
-        return None if _plain_yes(answered) else expected(read_job(answered), remote_id)
+        return None if _plain_yes(answered) else expected(self._read_job(answered), remote_id)
 
     async def delete(self, remote_id: str) -> None:
         """Refuse: OpenAI has no call that removes a batch, only its files can go."""
@@ -185,7 +190,7 @@ class OpenAIBatches(HttpAdapter):
             metadata=metadata_of(submission) if self.capabilities.carries_key else openai.omit,
             output_expires_after=self._expiry or openai.omit,
         )
-        return created(await self._at_home(call), read_job)
+        return created(await self._at_home(call), self._read_job)
 
     @property
     def _expiry(self) -> Any:
@@ -237,8 +242,8 @@ def metadata_of(submission: Submission) -> dict[str, str]:
     return submission.tags | {"name": submission.name[:LONGEST_VALUE], SUBMIT_KEY: submission.key}
 
 
-def read_job(value: object) -> RemoteJob:
-    """Return a batch object in common words; BadResponse when it is none."""
+def read_job(value: object, profile: str | None = None) -> RemoteJob:
+    """Return a batch object of a server with that profile in common words; BadResponse when it is none."""
     batch = unwrapped_object(value)
     # A number alone may be anything's; with a status it is a batch's.
     remote_id = text(batch.get("id")) or (identifier(batch.get("id")) if text(batch.get("status")) else None)
@@ -268,6 +273,7 @@ def read_job(value: object) -> RemoteJob:
         files={role: word for role, key in _FILES.items() if (word := text(batch.get(key)))},
         metadata=metadata,
         submit_key=metadata.get(SUBMIT_KEY),
+        profile=profile,
     )
 
 
@@ -275,7 +281,7 @@ def _read_file(value: object) -> RemoteFile:
     return listed_file(value, lambda purpose: purpose.startswith("batch"))
 
 
-def _page(value: object) -> RemotePage:
+def _page(value: object, read: Callable[[object], RemoteJob]) -> RemotePage:
     page = mapping(value)
     # A bare array is all there is, or a page of it: where nothing is promised, the next page shows.
     data = value if isinstance(value, list) else page.get("data")
@@ -284,7 +290,7 @@ def _page(value: object) -> RemotePage:
         return RemotePage((), None)
     if not isinstance(data, list):
         raise not_expected("a list of batches", value)
-    jobs = readable(items(data), read_job)
+    jobs = readable(items(data), read)
     if more is False:
         return RemotePage(jobs, None)
     if jobs:

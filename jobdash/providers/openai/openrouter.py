@@ -16,7 +16,7 @@ from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import FilePage, Submission
 from jobdash.providers.http_adapter import InlineRequests, created
 from jobdash.providers.json_values import decode_line, items, mapping, text, unwrapped_object, yes_or_no
-from jobdash.providers.openai.batches import OpenAIBatches, read_job
+from jobdash.providers.openai.batches import OpenAIBatches
 
 _WITH_RESULTS = TERMINAL - {Status.FAILED}
 
@@ -35,7 +35,7 @@ class OpenRouterBatches(OpenAIBatches):
         head = {"endpoint": submission.endpoint, "model": submission.model}
         body = InlineRequests(submission.path, json.dumps(head).encode()[:-1] + b",", _request)
         call = self._asked("POST", "batches", content=body, headers=await body.headers())
-        return created(await self._http.ask(call, deadline=self._deadlines.upload), read_job)
+        return created(await self._http.ask(call, deadline=self._deadlines.upload), self._read_job)
 
     async def delete(self, remote_id: str) -> None:
         """Delete a batch with its results; refused before it has ended."""

@@ -134,6 +134,7 @@ PROFILES = (
             "results_in_files": False,
             "returns_input": False,
         },
+        usage_cost="cost",
         adapter="jobdash.providers.openai.openrouter:OpenRouterBatches",
         remark="a record can be deleted when its batch has ended",
     ),

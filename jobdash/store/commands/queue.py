@@ -202,6 +202,7 @@ class QueueWrites(SubmitWrites):
                 kept_succeeded=old.kept_succeeded,
                 kept_failed=old.kept_failed,
                 estimated_tokens=tokens,
+                profile=old.profile,
             )
             row = self._insert_new(connection, new, now, family=family_of(old), queued=_encoded(options))
             self._set(connection, job_id, superseded_by=row.id, family=row.family, queued=None)

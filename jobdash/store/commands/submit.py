@@ -6,18 +6,17 @@ from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
-from jobdash.domain.status import LABELS, QUEUED_HERE, Status
-from jobdash.domain.time import MINUTE
+from jobdash.domain.status import LABELS, QUEUED_HERE, UNCONFIRMED, Status
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects.base import Connection
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
+from jobdash.store.rows import CLOCKS_APART_MS
 from jobdash.store.sanitize import distinct, stored, stored_error, stored_named, stored_words
 from jobdash.store.statements import statement
 
 NOT_SUBMITTED = "not submitted"
-UNCONFIRMED = "unconfirmed"
 SUBMITTING = "submitting"
-"""Values of ``raw_status`` before a provider gives one."""
+"""Values of ``raw_status`` before a provider gives one, beside `UNCONFIRMED`."""
 _LATE = "answered after it was given up"
 
 _SUPERSEDED_BY = statement("superseded_by")
@@ -27,14 +26,22 @@ _SHORTEN_INTENT = statement("shorten_intent")
 _INSERT_JOB = statement("insert_submitted_job")
 _INSERT_TAG = statement("insert_tag")
 _DOUBLE = statement("double_of_job")
+_SUBMIT_KEY = statement("submit_key_of_job")
 _DELETE_ITEMS = statement("delete_items")
 _MOVE_INTENTS = statement("move_intents")
 _DELETE_JOB = statement("delete_job")
 _BATCHES_LIKE = statement("batches_like_submit")
 _RIVALS = statement("rivals_of_submit")
-_CLOCKS_APART_MS = 2 * MINUTE
-"""How far a server's clock may be from ours where a batch is found by its time alone: little, as a wrong
-batch is worse than none."""
+
+
+def _settled(row: JobRow) -> Refusal | None:
+    """Return that a submit is not, or no longer, without an answer; None where it is."""
+    if row.removed_at is not None:
+        return Refusal("was removed", row)
+    if row.unconfirmed:
+        return None
+    what = f"is {row.remote_id}" if row.remote_id else row.raw_status
+    return Refusal(f"nothing is to be said of its submit: it {what}", row)
 
 
 def family_of(parent: JobRow | None) -> str | None:
@@ -123,7 +130,7 @@ class SubmitWrites(SnapshotWrites):
         That is the remote ids of batches with its number of requests, made while it was under way and of no
         other submit; and how many other submits without an answer may have made them.
         """
-        span = {"since": intent.opened_at - _CLOCKS_APART_MS, "until": intent.deadline + _CLOCKS_APART_MS}
+        span = {"since": intent.opened_at - CLOCKS_APART_MS, "until": intent.deadline + CLOCKS_APART_MS}
         with self._transaction() as connection:
             found = _BATCHES_LIKE.run(connection, job_key=intent.job_id, **span).fetchall()
             (rivals,) = _RIVALS.run(connection, job_key=intent.job_id, **span).fetchone()
@@ -145,6 +152,57 @@ class SubmitWrites(SnapshotWrites):
                 if columns["remote_status"] == Status.FAILED:
                     _UNSET_SUPERSEDED.run(connection, child_key=intent.job_id)
             return self._log_submit(connection, intent, action, "failed", reason)
+
+    def adopt_batch(self, job_id: int, remote: RemoteJob, asked_at: int) -> JobRow | Refusal:
+        """Write which batch an unconfirmed job is, as a person says; on disk when this returns.
+
+        Refused when it was confirmed meanwhile, and for a batch that cannot be its own.
+        """
+        with self._transaction(durable=True) as connection:
+            row = self._row_now(connection, job_id)
+            refusal = _settled(row) or self._not_its_own(connection, row, remote)
+            if refusal is not None:
+                return refusal
+            self._absorb_double(connection, job_id, remote)
+            self._apply_to(connection, job_id, remote, asked_at)
+            self._make_due(connection, row.account)
+            row = self._row_now(connection, job_id)
+            self._add_event(connection, self._clock(), "adopt", row, "done", f"it is {remote.remote_id}")
+            return row
+
+    def disown_batches(self, job_id: int, reason: str) -> JobRow | Refusal:
+        """Write that an unconfirmed job made no batch, as a person says: it failed, and may be sent again.
+
+        Refused when it was confirmed meanwhile.
+        """
+        columns = {
+            "remote_status": str(Status.FAILED),
+            "raw_status": NOT_SUBMITTED,
+            "error": stored_error(reason),
+            "finished_at": self._clock(),
+        }
+        with self._transaction(durable=True) as connection:
+            refusal = _settled(self._row_now(connection, job_id))
+            if refusal is not None:
+                return refusal
+            self._set(connection, job_id, **columns)
+            _UNSET_SUPERSEDED.run(connection, child_key=job_id)
+            row = self._row_now(connection, job_id)
+            self._add_event(connection, self._clock(), "adopt", row, "failed", reason)
+            return row
+
+    def _not_its_own(self, connection: Connection, row: JobRow, remote: RemoteJob) -> Refusal | None:
+        """Return why a batch cannot be that of a submit; None where it can."""
+        if None not in {row.total, remote.total} and row.total != remote.total:
+            sizes = f"has {remote.total:,} requests, and {row.total:,} were sent"
+            return Refusal(f"{remote.remote_id} is another batch: it {sizes}", row)
+        place = {"job_key": row.id, "remote": remote.remote_id, "provider": row.provider}
+        double = _DOUBLE.run(connection, **place).fetchone()
+        (key,) = (None,) if double is None else _SUBMIT_KEY.run(connection, job_key=double[0]).fetchone()
+        if key is not None:
+            other = self._row_now(connection, double[0])
+            return Refusal(f"{remote.remote_id} is the batch of another submit, {other.public_id}", row)
+        return None
 
     def _given_up(self, connection: Connection, intent_id: int, action: str) -> Intent | None:
         """Return an unconfirmed submit, for the late answer to the process that sent it; None for others."""
@@ -208,6 +266,7 @@ class SubmitWrites(SnapshotWrites):
             family=family,
             estimated_tokens=new.estimated_tokens,
             queued=queued,
+            profile=new.profile,
         )
         ((job_id,),) = made.fetchall()
         words = [

@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from jobdash.domain.time import Clock
+
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Values = Any
@@ -31,8 +33,10 @@ class Dialect(NamedTuple):
     higher one. Some changes that it does see may be, too."""
     stamp: str
     """What differs between two statements that see different states of the jobs."""
-    page_arms: str
-    """One arm of a page that is the union of two, each of which is in its order already."""
+    look_every_s: float
+    """How long `Connection.data_version` is not asked again where nobody sees the difference."""
+    sorts_arms: bool
+    """Whether each arm of a union that is read in an order has to be ordered, and cut, by itself."""
 
 
 class Rows(Protocol):
@@ -67,6 +71,10 @@ class Connection(Protocol):
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """By how much the clock that the store goes by is ahead of this computer's, if that matters."""
 
     def execute(self, sql: str, values: Values = (), /) -> Rows:
         """Run a statement."""
@@ -135,6 +143,11 @@ def roll_back(connection: Connection) -> None:
     """Undo the transaction; the database may have done so by itself, when the disk was full for one."""
     if connection.in_transaction:
         connection.rollback()
+
+
+def store_clock(connection: Connection, clock: Clock) -> Clock:
+    """Return a clock as the store's goes: leases and claims of all hosts are compared by one clock."""
+    return lambda: clock() + connection.clock_offset_ms
 
 
 # Statements

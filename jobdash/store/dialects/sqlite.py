@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from jobdash.errors import Interrupted, StoreBusy, StoreError, StoreFull, StoreReadOnly
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Row, Values
+from jobdash.store.dialects.base import Connection as BaseConnection
 from jobdash.store.files import real_path, side_files
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ DIALECT = Dialect(
     name="sqlite",
     revision="(SELECT revision FROM meta)",
     stamp="(SELECT revision FROM meta)",
-    page_arms="{arm}",
+    look_every_s=0.0,
+    sorts_arms=False,  # of arms that an index has in their order it merges as many rows as are read
 )
 _OLDEST = (3, 35, 0)
 _READER_CACHE_KIB = 4 * 1024
@@ -120,6 +122,11 @@ class Connection(sqlite3.Connection):
         """Undo the transaction, if one is open."""
         if self.in_transaction:
             self.execute("ROLLBACK")
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """0: a file has no clock of its own."""
+        return 0
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has committed; takes 3 µs."""
@@ -307,3 +314,13 @@ def statements(script: str) -> Iterator[str]:
             lines = []
     if lines:
         yield "\n".join(lines)
+
+
+def damage(connection: BaseConnection) -> list[str]:
+    """Return what SQLite itself finds wrong in a file; reads all of it."""
+    found = [str(line) for (line,) in connection.execute("PRAGMA integrity_check").fetchall()]
+    broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+    return [
+        *(line for line in found if line != "ok"),
+        *(f"{row[0]}: a row without its job" for row in broken),
+    ]

@@ -12,7 +12,14 @@ from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
-from jobdash.store.rows import COLUMNS, ROW_COLUMNS, SET_BACK_MS, UNFINISHED_REMOTELY, job_row
+from jobdash.store.rows import (
+    CLOCKS_APART_MS,
+    COLUMNS,
+    ROW_COLUMNS,
+    SET_BACK_MS,
+    UNFINISHED_REMOTELY,
+    job_row,
+)
 from jobdash.store.sort_orders import Listed
 
 _STORED = {field.source: field for field in JOB_FIELDS if field.stored}
@@ -24,6 +31,9 @@ _RELATIVES = {
     if field.kind is Kind.RELATIVE
 }
 """Where the row ids of other jobs stand."""
+
+_CANDIDATES_MOST = 100
+"""Batches that a submit without an answer may have made, as many as are shown."""
 
 
 class JobReads(AttentionReads):
@@ -149,9 +159,27 @@ class JobReads(AttentionReads):
                 public_ids=public_ids,
                 parts=parts.get(row.id),
                 attention=attention[row.id].reasons if row.id in attention else (),
+                candidates=self._candidates(row.id) if row.unconfirmed else (),
             )
             for row, values in zip(rows, found, strict=True)
         }
+
+    def _candidates(self, job_id: int) -> tuple[str, ...]:
+        """Return the remote ids of the batches that the job of a submit without an answer may be.
+
+        They have as many requests, were made while it was under way, and are of no other submit.
+        """
+        found = self._all(
+            "SELECT DISTINCT found.remote_id FROM intent JOIN job AS mine ON mine.id = intent.job_id"
+            " JOIN job AS found ON found.id > mine.id AND found.origin = mine.origin"
+            " AND found.provider = mine.provider AND found.total = mine.total"
+            " WHERE mine.id = ? AND intent.kind = 'submit'"
+            " AND found.submit_key IS NULL AND found.remote_id IS NOT NULL"
+            " AND found.created_at BETWEEN intent.opened_at - ? AND intent.deadline + ?"
+            f" ORDER BY found.id LIMIT {_CANDIDATES_MOST}",
+            (job_id, CLOCKS_APART_MS, CLOCKS_APART_MS),
+        )
+        return tuple(remote_id for (remote_id,) in found)
 
     def _public_ids(self, wanted: set[int | None]) -> dict[int | None, str]:
         ids = [job_id for job_id in wanted if job_id is not None]
@@ -261,6 +289,7 @@ def _job(
     tags: dict[str, str],
     public_ids: Mapping[int | None, str],
     attention: tuple[str, ...],
+    candidates: tuple[str, ...],
     parts: dict[str, int] | None,
 ) -> JobDetails:
     more = dict(zip(_STORED, values, strict=True))
@@ -270,7 +299,15 @@ def _job(
         more[attribute] = read(more[attribute])
     for attribute in _RELATIVES:
         more[attribute] = public_ids.get(more[attribute])
-    return JobDetails(row=row, children=children, tags=tags, attention=attention, parts=parts, **more)
+    return JobDetails(
+        row=row,
+        children=children,
+        tags=tags,
+        attention=attention,
+        candidates=candidates,
+        parts=parts,
+        **more,
+    )
 
 
 # Invalid JSON is left out: it must not hide the rest of the job.

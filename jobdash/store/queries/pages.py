@@ -70,7 +70,10 @@ class PageReads(AttentionReads):
         self, scope: Scope, sort: Sort, behind: SortKey | None, limit: int, *, backwards: bool
     ) -> list[JobRow]:
         walked = self._walks(scope, sort, backwards=backwards)
-        found = _merged([self._all(*walk.page(COLUMNS, behind, limit)) for walk in walked], walked[0])
+        found = _merged(
+            [self._all(*walk.page(COLUMNS, behind, limit, sorts_arms=self._sorts_arms)) for walk in walked],
+            walked[0],
+        )
         return [job_row(values[:-1]) for values in found[:limit]]
 
     def _ids(
@@ -78,7 +81,11 @@ class PageReads(AttentionReads):
     ) -> list[int]:
         """Return ids in an order (or against it), read from an index alone when there is no filter."""
         walked = self._walks(scope, sort, backwards=backwards)
-        return [id_ for id_, _ in self._all(*merged(walked, limit, offset))]
+        return [id_ for id_, _ in self._all(*merged(walked, limit, offset, sorts_arms=self._sorts_arms))]
+
+    @property
+    def _sorts_arms(self) -> bool:
+        return self._connection.dialect.sorts_arms
 
     def _walks(self, scope: Scope, sort: Sort | None = None, *, backwards: bool = False) -> list[KeysetWalk]:
         return walks(scope, sort or Sort(), self._clock(), self.reasons_in(scope), backwards=backwards)
@@ -124,9 +131,10 @@ class PageReads(AttentionReads):
         behind: SortKey | None = None
         while True:
             walked = self._walks(scope, sort)
-            found = _merged([self._all(*walk.page("id", behind, batch)) for walk in walked], walked[0])[
-                :batch
-            ]
+            found = _merged(
+                [self._all(*walk.page("id", behind, batch, sorts_arms=self._sorts_arms)) for walk in walked],
+                walked[0],
+            )[:batch]
             if not found:
                 return
             yield [id_ for id_, _ in found]

@@ -1,6 +1,7 @@
 """The triggers, and the committed SQL: ``python -m jobdash.store.schema.generate`` writes it.
 
-``schema.sql`` makes fresh stores, ``dialects/sqlite.sql`` has the statements of the writer.
+``schema.sql`` and ``schema.postgresql.sql`` make fresh stores, ``dialects/*.sql`` have the statements of the
+writer.
 
 The triggers keep revisions, ``updated_at`` and the tally in whatever process writes: a statement of ours can
 forget to count, a trigger cannot. None of them uses a function of ours, so that any program that opens the
@@ -13,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table, create_mock_engine
-from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.schema import ExecutableDDLElement
 
-from jobdash.store.bootstrap import SCHEMA_FILE, SCHEMA_VERSION
-from jobdash.store.schema.statements import statements_sql
+from jobdash.store.schema.compilation import POSTGRES_DIALECT, SQLITE, postgres_tables, statements_sql
+from jobdash.store.schema.current import POSTGRES_SCHEMA_FILE, SCHEMA_FILE, SCHEMA_VERSION
+from jobdash.store.schema.postgres_triggers import FUNCTIONS, postgres_triggers
+from jobdash.store.schema.statements import STATEMENTS
 from jobdash.store.schema.tables import NOW_MS, Base
-from jobdash.store.sort_orders import Listed
-from jobdash.store.statements import STATEMENTS_FILE
+from jobdash.store.sort_orders import TEXT_INDEX, Listed
+from jobdash.store.statements import STATEMENT_FILES
 
 SILENT = frozenset(
     {
@@ -31,7 +33,7 @@ SILENT = frozenset(
 """Columns of a job whose change makes no new revision: no row is read again for them."""
 UNSEEN = SILENT | {
     "fence", "owner", "last_owner", "lease_until", "submit_key", "origin", "cost", "cost_is_upper_bound",
-    "family_id", "folded",
+    "family_id", "folded", "profile",
 }  # fmt: skip
 """Columns that are not shown, or computed here: their change makes a revision, and leaves ``updated_at``."""
 
@@ -46,6 +48,8 @@ _NEXT_HEAD = f"({_FAMILY} = {Listed.FOLDED})"
 _LOWEST = f"({_FAMILY} <> {Listed.REMOVED})"
 _NEXT_REVISION = "UPDATE meta SET revision = revision + 1;"
 _THIS_REVISION = "(SELECT revision FROM meta)"
+_FIRST_ROW = "INSERT INTO meta (id, revision) VALUES (1, 0)"
+_VERSION = f"INSERT INTO alembic_version (version_num) VALUES ('{SCHEMA_VERSION}')"
 
 
 def _written(job: Table, without: frozenset[str]) -> list[str]:
@@ -91,8 +95,7 @@ def triggers(job: Table) -> list[str]:
         f" AND id = {_NEXT_HEAD.format(row='old')};\n"
         "END"
     )
-    first_row = "INSERT INTO meta (id, revision) VALUES (1, 0)"
-    return [inserted, changed, moved, deleted, *family_triggers(), first_row]
+    return [inserted, changed, moved, deleted, *family_triggers(), _FIRST_ROW]
 
 
 def family_triggers() -> list[str]:
@@ -149,7 +152,7 @@ def schema_sql() -> str:
     Base.metadata.create_all(engine, checkfirst=False)
     statements.sort(key=_place)
     statements += triggers(Base.metadata.tables["job"])
-    statements.append(f"INSERT INTO alembic_version (version_num) VALUES ('{SCHEMA_VERSION}')")
+    statements.append(_VERSION)
     return "\n\n".join(f"{statement};" for statement in statements) + "\n"
 
 
@@ -158,11 +161,33 @@ def _place(statement: str) -> tuple[bool, str]:
     return (False, "") if statement.startswith("CREATE TABLE") else (True, statement)
 
 
-def main(schema: Path = SCHEMA_FILE, statements: Path = STATEMENTS_FILE) -> None:
-    """Write both files."""
-    schema.write_text(schema_sql(), encoding="utf-8", newline="\n")
-    text = statements_sql(dialect(paramstyle="named"))
-    statements.write_text(text, encoding="utf-8", newline="\n")
+def postgres_schema_sql() -> str:
+    """Return the DDL of a complete store in a schema of PostgreSQL, one statement a paragraph."""
+    job = Base.metadata.tables["job"]
+    statements = [
+        *FUNCTIONS,
+        *postgres_tables(Base.metadata, frozenset({TEXT_INDEX})),
+        *postgres_triggers(job, _TALLY_COLUMNS, _written(job, SILENT), _written(job, UNSEEN)),
+        _FIRST_ROW,
+        _VERSION,
+    ]
+    return "\n\n".join(f"{statement};" for statement in statements) + "\n"
+
+
+def files() -> dict[Path, str]:
+    """Return every committed file that is made here, with its text."""
+    return {
+        SCHEMA_FILE: schema_sql(),
+        POSTGRES_SCHEMA_FILE: postgres_schema_sql(),
+        STATEMENT_FILES["sqlite"]: statements_sql(STATEMENTS, SQLITE),
+        STATEMENT_FILES["postgresql"]: statements_sql(STATEMENTS, POSTGRES_DIALECT),
+    }
+
+
+def main() -> None:
+    """Write the files."""
+    for file, text in files().items():
+        file.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ for the assignments of an update, ``{words}`` for a list of values: both are kno
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from sqlalchemy import (
+    String,
     Table,
     and_,
     bindparam,
     case,
+    cast,
     column,
     delete,
     exists,
@@ -25,8 +26,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import table as table_clause
-from sqlalchemy.dialects.sqlite import Insert, insert
-from sqlalchemy.engine import Dialect
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.sql.expression import ClauseElement
 
 from jobdash.domain.notification import NotificationKind
@@ -34,6 +34,7 @@ from jobdash.domain.status import QUEUED_HERE, UNFINISHED, Status, Tab
 from jobdash.store.merge import KNOWN_COLUMNS
 from jobdash.store.records import IntentKind
 from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, UNFINISHED_REMOTELY
+from jobdash.store.schema.compilation import COLUMNS
 from jobdash.store.schema.tables import (
     AccountRecord,
     EventRecord,
@@ -49,8 +50,6 @@ from jobdash.store.schema.tables import (
 _job, _items, _tags = table(JobRecord), table(ItemRecord), table(TagRecord)
 _accounts, _intents, _events = table(AccountRecord), table(IntentRecord), table(EventRecord)
 _meta = table(MetaRecord)
-_COLUMNS = "columns__"
-"""The bind parameter that becomes ``{columns}``."""
 
 
 def _words(name: str = "words") -> Any:
@@ -74,7 +73,7 @@ _loaded = [
 _submitted = [
     "public_id", "provider", "account", "origin", "submit_key", "name", "remote_status", "raw_status",
     "model", "endpoint", "total", "created_at", "parent_id", "kept_succeeded", "kept_failed", "family",
-    "estimated_tokens", "queued",
+    "estimated_tokens", "queued", "profile",
 ]  # fmt: skip
 
 
@@ -93,12 +92,12 @@ _set_reviewed = _insert(table(ReviewRecord), ["job_id", "at", "marks"])
 
 _JOBS: dict[str, ClauseElement] = {
     "job_row": select(*(_job.c[name] for name in ROW_COLUMNS)).where(_this_job),
-    "set_job": update(_job).where(_this_job).values(name=bindparam(_COLUMNS)),
+    "set_job": update(_job).where(_this_job).values(name=bindparam(COLUMNS)),
     # This ends a worker's right to write: the store refuses a worker that still holds the old fence.
     "set_job_and_fence": update(_job)
     .where(_this_job)
     .values(
-        name=bindparam(_COLUMNS),
+        name=bindparam(COLUMNS),
         fence=_job.c.fence + 1,
         last_owner=func.coalesce(_job.c.owner, _job.c.last_owner),
         owner=null(),
@@ -159,6 +158,7 @@ _JOBS: dict[str, ClauseElement] = {
         _job.c.origin == select(_job.c.origin).where(_this_job).scalar_subquery(),
         _job.c.id != bindparam("job_key"),
     ),
+    "submit_key_of_job": select(_job.c.submit_key).where(_this_job),
     "delete_job": delete(_job).where(_this_job),
     "insert_tag": _insert(_tags),
     "insert_new_tag": _insert(_tags).on_conflict_do_nothing(),
@@ -310,7 +310,7 @@ _free = or_(
     _accounts.c.claimed_until <= bindparam("now"),
     _accounts.c.claimed_until > bindparam("ahead"),
 )
-_failed = bindparam("error").is_not(None)
+_failed = cast(bindparam("error"), String).is_not(None)
 _claim: dict[str, Any] = {"next_poll_at": bindparam("until"), "claimed_until": bindparam("until")}
 
 _ACCOUNTS: dict[str, ClauseElement] = {
@@ -397,28 +397,3 @@ _ENDS: dict[str, ClauseElement] = {
 
 STATEMENTS = _JOBS | _QUEUE | _INTENTS | _ACCOUNTS | _ENDS
 """By name, every statement of the writer that is made of the tables."""
-
-
-def statements_sql(dialect: Dialect) -> str:
-    """Return the text of all statements for a dialect with named parameters, each below its name."""
-    blocks = [f"-- {name}\n{_text(statement, dialect)};\n" for name, statement in STATEMENTS.items()]
-    return "\n".join(blocks)
-
-
-def _text(statement: ClauseElement, dialect: Dialect) -> str:
-    compiled = statement.compile(dialect=dialect)
-    found = " ".join(str(compiled).split())
-    found = re.sub(rf"\w+\s*=\s*:{_COLUMNS}", "{columns}", found)
-    for name, value in compiled.params.items():
-        marker = rf"__\[POSTCOMPILE_{re.escape(name)}\]"
-        if isinstance(value, (list, tuple)):
-            found = re.sub(marker, ", ".join(_literal(each) for each in value), found)
-        elif value is None:
-            found = re.sub(marker, f"{{{name}}}", found)
-        else:
-            found = re.sub(rf":{re.escape(name)}\b", _literal(value), found)
-    return found
-
-
-def _literal(value: Any) -> str:
-    return str(int(value)) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"

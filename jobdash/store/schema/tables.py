@@ -54,6 +54,10 @@ def _generated(
     return Field(default=None, sa_column=column)
 
 
+def _partial(name: str, column: str, *columns: str, where: str) -> Index:
+    return Index(name, column, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 def _default(value: str) -> dict[str, Any]:
     return {"server_default": text(value)}
 
@@ -171,6 +175,8 @@ class JobRecord(Base, table=True):
     """Of a retry: how many requests of its family had an answer, and were not sent again."""
     kept_failed: int | None = None
     """Of a retry: how many requests of its family had an error, and were not sent again."""
+    profile: str | None = None
+    """Which of the servers with its provider's API has it; NULL for one that is not listed."""
     function: str | None = None
     """``module:name`` of the function that workers run over its items; NULL for every other job."""
 
@@ -188,16 +194,16 @@ class JobRecord(Base, table=True):
         Index("job_shown_name", "shown", "name_key"),
         Index("job_public_id", "public_id", unique=True),
         Index("job_identity", "remote_id", "provider", "origin", unique=True),
-        Index("job_submit_key", "submit_key", sqlite_where=text("submit_key IS NOT NULL")),
+        _partial("job_submit_key", "submit_key", where="submit_key IS NOT NULL"),
         Index("job_parent", "parent_id"),
         Index("job_revision", "revision"),
-        Index("job_cost_stale", "cost_stale", sqlite_where=text("cost_stale IS NOT NULL")),
-        Index("job_results_expire", "results_expire_at", sqlite_where=text("results_expire_at IS NOT NULL")),
-        Index("job_unfinished", "account", sqlite_where=text(UNFINISHED_REMOTELY)),
-        Index("job_family", "family", sqlite_where=text("family IS NOT NULL")),
-        Index("job_family_id", "family_id", "listed", sqlite_where=text("family_id IS NOT NULL")),
-        Index("job_queued", "account", sqlite_where=text("queued IS NOT NULL")),
-        Index("job_function", "function", "tab", sqlite_where=text("function IS NOT NULL")),
+        _partial("job_cost_stale", "cost_stale", where="cost_stale IS NOT NULL"),
+        _partial("job_results_expire", "results_expire_at", where="results_expire_at IS NOT NULL"),
+        _partial("job_unfinished", "account", where=UNFINISHED_REMOTELY),
+        _partial("job_family", "family", where="family IS NOT NULL"),
+        _partial("job_family_id", "family_id", "listed", where="family_id IS NOT NULL"),
+        _partial("job_queued", "account", where="queued IS NOT NULL"),
+        _partial("job_function", "function", "tab", where="function IS NOT NULL"),
         # In the order of the table and without its long texts: what a search for a piece of text reads.
         Index("job_text", "id", "shown", "name", "public_id", "remote_id"),
         {"sqlite_autoincrement": True},
@@ -246,8 +252,8 @@ class IntentRecord(Base, table=True):
         CheckConstraint(
             is_one_of("kind", ("submit", "upload", "cancel", "delete", "remove")), name="kind_known"
         ),
-        Index("intent_open", "account", sqlite_where=text("closed_at IS NULL")),
-        Index("intent_open_job", "job_id", sqlite_where=text("closed_at IS NULL")),
+        _partial("intent_open", "account", where="closed_at IS NULL"),
+        _partial("intent_open_job", "job_id", where="closed_at IS NULL"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -51,6 +52,10 @@ _SHORTEST_TABS = {tab: word[:1] for tab, word in _SHORT_TABS.items()} | {
 
 _REASON_CELLS = (100, 60, 30, 20, 12, 1)
 """Cells for the health of an account, tried from the most to the least until all fit."""
+_FEW_CELLS = (20, 12, 1)
+"""The same where there are too many accounts for the line."""
+_ACCOUNT_LEAST = 10
+"""About the cells that an account takes which is well."""
 
 
 def account_spans(
@@ -64,26 +69,68 @@ def account_spans(
 ) -> list[Span]:
     """Return the accounts with their health: ✓ while fresh, an age when late, ✗ with the reason.
 
-    The account of a person's own scripts, which comes last, is well as long as the store can be written.
-    ``room`` is the number of cells there are for all of them; reasons are cut before an account is left out.
+    Those that fail come first. The account of a person's own scripts, which comes last, is well as long as
+    the store can be written. ``room`` is the number of cells there are for all of them: reasons are cut
+    before an account is left out, and those left out are counted.
     """
     own = Span(symbols.ok, "success") if read_only is None else Span(f"{symbols.bad} read-only", "error")
     for longest in _REASON_CELLS:
         whole = longest == _REASON_CELLS[0]
-        states = [
-            (name, *_health(name, health.get(name), under_way, now, symbols, whole=whole))
+        shown = [
+            _AccountState(name, *_health(name, health.get(name), under_way, now, symbols, whole=whole))
             for name in accounts
         ]
-        spans: list[Span] = []
-        for place, (name, how, age) in enumerate([*states, (LOCAL, own, "")]):
-            words = cut(how.text, max(longest - cell_len(age), longest // 2), symbols.more)
-            words = cut(f"{words}{age}", longest, symbols.more)
-            spans += [gap(3 if place else 2), Span(f"{clean(name, 20)} ", "text"), Span(words, how.tone)]
-        if sum(span.cells for span in spans) <= room:
-            return spans
-    while spans and sum(span.cells for span in spans) > room:
-        del spans[-3:]
-    return spans
+        states = sorted([*shown, _AccountState(LOCAL, own)], key=lambda state: not state.fails)
+        drawn = [state.spans(longest, symbols.more, 3 if place else 2) for place, state in enumerate(states)]
+        if _cells(drawn) <= room:
+            return list(chain.from_iterable(drawn))
+    return _as_many_as_fit(states, symbols, room)
+
+
+class _AccountState(NamedTuple):
+    """An account, how it is, and the age of what is known of it where it could not be asked."""
+
+    name: str
+    how: Span
+    age: str = ""
+
+    @property
+    def fails(self) -> bool:
+        return self.how.tone == "error"
+
+    def spans(self, longest: int, more: str, apart: int = 2) -> list[Span]:
+        """Return it with at most ``longest`` cells for how it is, ``apart`` from what is in front."""
+        words = cut(self.how.text, max(longest - cell_len(self.age), longest // 2), more)
+        words = cut(f"{words}{self.age}", longest, more) if longest > 1 else self.how.text[:1]
+        return [gap(apart), Span(f"{clean(self.name, 20)} ", "text"), Span(words, self.how.tone)]
+
+
+def _as_many_as_fit(states: Sequence[_AccountState], symbols: Symbols, room: int) -> list[Span]:
+    """Return the first accounts, and how many there are beyond them; ✗ with it where one of those fails.
+
+    Reasons have a few cells where all that fail fit with them, else none.
+    """
+    failing = sum(state.fails for state in states)
+    for longest in _FEW_CELLS:
+        drawn = [state.spans(longest, symbols.more) for state in states]
+        number = len(drawn)
+        while number and _cells([*drawn[:number], _beyond(states[number:], symbols)]) > room:
+            number -= 1
+        if number >= failing or longest == _FEW_CELLS[-1]:
+            break
+    rest = _beyond(states[number:], symbols)
+    return [*chain.from_iterable(drawn[:number]), *(rest if _cells([*drawn[:number], rest]) <= room else [])]
+
+
+def _beyond(states: Sequence[_AccountState], symbols: Symbols) -> list[Span]:
+    """Return ``+3``, or ``+3 ✗`` where one of these accounts fails; the doctor lists them all."""
+    bad = any(state.fails for state in states)
+    words = f"+{len(states)} {symbols.bad}" if bad else f"+{len(states)}"
+    return [gap(2), Span(words, "error" if bad else "muted", "app.doctor")] if states else []
+
+
+def _cells(parts: Iterable[Sequence[Span]]) -> int:
+    return sum(span.cells for part in parts for span in part)
 
 
 def _health(
@@ -124,17 +171,23 @@ def _short_reason(error: str, kind: str | None) -> str:
     return error if whole else error.partition(": ")[0]
 
 
-def attention_spans(number: int, key: str, symbols: Symbols, room: int) -> list[Span]:
-    """Return how much needs attention, and the key that lists it, in ``room`` cells; nothing for none."""
+def attention_spans(number: int, key: str, symbols: Symbols, room: int, accounts: int) -> list[Span]:
+    """Return how much needs attention, and the key that lists it, in ``room`` cells; nothing for none.
+
+    It is short where the number of ``accounts``, which share the line, needs the room.
+    """
     if not number:
         return []
     need = "needs" if number == 1 else "need"
-    for words in (f"{number:,} {need} attention: {key}", f"{number:,}: {key}"):
+    for words, spare in (
+        (f"{number:,} {need} attention: {key}", accounts * _ACCOUNT_LEAST),
+        (f"{number:,}: {key}", 0),
+    ):
         spans = [
             Span(f"{symbols.warning} {words} ", "warning", "app.attention"),
             Span(f"{symbols.dot} ", "muted"),
         ]
-        if sum(span.cells for span in spans) <= room:
+        if sum(span.cells for span in spans) + spare <= room:
             return spans
     return []
 

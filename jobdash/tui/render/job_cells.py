@@ -98,12 +98,13 @@ def _number(number: int | None, width: int) -> str:
 def bar(row: JobRow, width: int, symbols: Symbols, now: int | None = None) -> list[Piece]:
     """Return a progress bar in exactly ``width`` cells, to half a cell.
 
-    Where nothing is counted, dashes: bright ones for the part of its window that has gone.
+    Where nothing is counted, dashes: heavy ones for the part of its window that has gone, one at least.
     """
     if row.total is None or row.done is None or row.total <= 0:
         if row.unfinished:
-            gone = round(width * ((None if now is None else job_text.window_part(row, now)) or 0))
-            parts = ((symbols.dashes * gone, "muted"), (symbols.dashes * (width - gone), "track"))
+            part = None if now is None else job_text.window_part(row, now)
+            gone = 0 if part is None else min(width, max(1, round(width * part)))
+            parts = ((symbols.dashes_gone * gone, "muted"), (symbols.dashes * (width - gone), "track"))
             return [(dashes, style) for dashes, style in parts if dashes]
         filled = width if row.status is Status.COMPLETED else 0
         halves = filled * 2

@@ -357,6 +357,7 @@ _SPECIAL: dict[str, Draw] = ALIKE | {
     "usage": _usage,
     "tokens": lambda job, _now: _labelled("tokens", token_text(job.row)),
     "cost": lambda job, _now: _labelled("cost", cost_of(job.row)),
+    "profile": lambda job, _now: _labelled("profile", clean(job.row.profile or "")),
     "fetched_at": _fetched,
     "results": _results,
     "results_expire_at": _results_until,

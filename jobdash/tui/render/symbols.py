@@ -23,6 +23,8 @@ class Symbols:
     half: str = "╸"
     track: str = "━"
     dashes: str = "┄"
+    dashes_gone: str = "┅"
+    """The part of a window that has gone, where nothing is counted."""
     rule: str = "─"
     ok: str = "✓"
     bad: str = "✗"
@@ -95,6 +97,7 @@ ASCII = Symbols(
     half="=",
     track="-",
     dashes=".",
+    dashes_gone=":",
     rule="-",
     ok="ok",
     bad="!!",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -13,7 +13,14 @@ from jobdash.config.settings import Config
 from jobdash.domain.account import Account
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
-from jobdash.operations.doctor import AccountFacts, StoreFacts, account_facts, file_owners, store_facts
+from jobdash.operations.doctor import (
+    AccountFacts,
+    StoreFacts,
+    account_facts,
+    file_owners,
+    server_warnings,
+    store_facts,
+)
 from jobdash.operations.providers import account_hint
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host
@@ -98,6 +105,13 @@ class DoctorScreen(LineScreen):
         self.dismiss(None)
 
 
+def _server(store: StoreFacts) -> Iterator[str]:
+    if (server := store.server) is not None:
+        way = "on this computer" if server.is_local else server.tls or "not encrypted"
+        yield f"PostgreSQL {server.version}, as {server.user}, {way}"
+        yield from server_warnings(server)
+
+
 def doctor_lines(
     config: Config,
     store: StoreFacts,
@@ -112,6 +126,7 @@ def doctor_lines(
         ("store", f"{clean(store.path)}  {store.size / _MEGABYTE:,.1f} MB, schema {store.schema}"),
         ("", f"{store.jobs:,} jobs, {store.unfinished:,} unfinished"),
         ("", f"read only: {clean(store.read_only)}" if store.read_only else "can be written"),
+        *(("" if place else "server", clean(line)) for place, line in enumerate(_server(store))),
         *(
             ("" if place else "owners", f"{clean(file)}: {who}, mode {mode}")
             for place, (file, who, mode) in enumerate(file_owners(config.database))

@@ -106,7 +106,7 @@ class JobScreen(ActionScreen):
         self.job = context.browser.job(self.job_id)
         if self.job is not None:
             if isinstance(self._view, BatchView) and not rules_of(self.job.row).at_provider:
-                self._view = ScriptView(context.browser, context.config.database)
+                self._view = ScriptView(context.browser, context.config.store_path)
             self._view.read(self.job)
 
     def _follow_output(self) -> None:

@@ -80,7 +80,12 @@ class MainScreen(ActionScreen):
         self.view.table.focus()
         self.view.table.on_row = self._draw_details
         self.view.table.on_move = self._draw_move
-        wrong = [str(account) for account in self.context.config.unusable]
+        unusable = self.context.config.unusable
+        wrong = [str(account) for account in unusable]
+        if len(wrong) > 1:
+            names = ", ".join(account.name for account in unusable)
+            key = BY_ID["tab.attention"].key_name(self.app.own_keymap)
+            wrong = [f"{len(unusable)} accounts are not used: {names}; {key} says why"]
         if self.context.read_only:
             wrong.insert(0, f"{self.context.read_only}; nothing can be changed")
         self.show_banner("; ".join(wrong))
@@ -201,11 +206,12 @@ class MainScreen(ActionScreen):
         key = BY_ID["tab.attention"].key_name(self.app.own_keymap)
         right = [*self._run_spans(), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
-        right = [*header_footer.attention_spans(len(self.attention.found), key, symbols, room), *right]
+        names = [*(account.name for account in context.config.accounts), *self._unusable]
+        found = len(self.attention.found)
+        right = [*header_footer.attention_spans(found, key, symbols, room, len(names)), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         asked = {account.name: account for account in context.browser.accounts()}
         health = self._health = asked | self._unusable
-        names = [*(account.name for account in context.config.accounts), *self._unusable]
         left += header_footer.account_spans(
             names, health, context.under_way, now, symbols, room, context.read_only
         )

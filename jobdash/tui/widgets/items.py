@@ -42,7 +42,7 @@ class ItemsPage(Vertical):
     def __init__(self, context: DashboardContext, job_id: int, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.context = context
-        self.results = ResultLoader(context.config.database)
+        self.results = ResultLoader(context.config.store_path)
         self._stored = StoredItems(context.browser, job_id)
         self.outcome: ItemStatus | None = None
         self.text = ""

@@ -18,3 +18,13 @@ def test_only_the_dialect_uses_the_driver_and_its_settings() -> None:
         if DRIVER.search(module.read_text(encoding="utf-8"))
     }
     assert found == {"store/dialects/sqlite.py"}
+
+
+def test_only_the_dialect_imports_the_driver_of_postgresql() -> None:
+    package = Path(jobdash.__file__).parent
+    found = {
+        module.relative_to(package).as_posix()
+        for module in package.rglob("*.py")
+        if re.search(r"^\s*(?:import|from) psycopg\b", module.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert found == {"store/dialects/postgres.py", "store/dialects/postgres_admin.py"}

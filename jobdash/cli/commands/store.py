@@ -1,0 +1,115 @@
+"""``jobdash store``: make a store on a server, copy, check, and let others read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.context import FAILED, CliContext
+
+if TYPE_CHECKING:
+    from jobdash.operations.store_admin import StoreLocation
+
+_URL = "postgresql://db.example/jobs"
+
+
+@click.group("store")
+def command() -> None:
+    """Make, copy and check stores: files, and schemas of PostgreSQL."""
+
+
+def _location(context: CliContext, named: str | None) -> StoreLocation:
+    from jobdash.config.paths import store_location
+
+    return context.config.database if named is None else store_location(named)
+
+
+@command_with_context("init", f"jobdash store init {_URL}", "jobdash store init")
+@click.argument("place", required=False)
+@pass_context
+def init(context: CliContext, place: str | None) -> int:
+    """Make a store at PLACE, by default the configured one. One that is there stays as it is.
+
+    A store in PostgreSQL (14 or newer) is a schema, "jobdash" unless the address ends in ?schema=NAME. A
+    password belongs into PGPASSWORD, ~/.pgpass or a service (PGSERVICE), never into the address.
+    """
+    from jobdash.cli.output import document, print_text
+    from jobdash.operations.store_admin import make_store
+
+    where = _location(context, place)
+    made = make_store(where)
+    if context.as_json:
+        document({"store": str(where), "made": made})
+    else:
+        print_text(f"{'Made' if made else 'There is'} a store at {where}")
+    return 0
+
+
+@command_with_context("copy", f"jobdash store copy ~/.local/share/jobdash/jobdash.db {_URL}")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@pass_context
+def copy(context: CliContext, source: str, target: str) -> int:
+    """Copy all jobs, items and events from one store into another, which is empty.
+
+    In PostgreSQL it is made with "jobdash store init" before; a file must not be there yet. Refused while
+    scripts write to FROM. Fetched results and copies of inputs stay where they are.
+    """
+    from jobdash.cli.output import document, print_text
+    from jobdash.operations.store_admin import copy_store
+
+    to = _location(context, target)
+    jobs = copy_store(_location(context, source), to)
+    if context.as_json:
+        document({"store": str(to), "jobs": jobs})
+    else:
+        print_text(f"{jobs:,} jobs are in {to} now")
+    return 0
+
+
+@command_with_context("check", "jobdash store check", "jobdash store check --json")
+@click.argument("place", required=False)
+@pass_context
+def check(context: CliContext, place: str | None) -> int:
+    """Read all of a store, and compare what it counts with what it has.
+
+    Exit code 1 when something is wrong.
+    """
+    from jobdash.cli.output import Style, document, print_text
+    from jobdash.operations.store_admin import check_store
+
+    where = _location(context, place)
+    found = check_store(where)
+    if context.as_json:
+        document({"store": str(where), "wrong": found})
+    else:
+        for sentence in found:
+            print_text(f"✖ {sentence}", Style.BAD)
+        if not found:
+            print_text(f"✔ {where} is as it should be", Style.GOOD)
+    return FAILED if found else 0
+
+
+@command_with_context("grant", "jobdash store grant viewers --read-only")
+@click.argument("role")
+@click.option("--read-only", is_flag=True, required=True, help="It may look, and change nothing.")
+@pass_context
+def grant(context: CliContext, role: str, read_only: bool) -> int:
+    """Let a database role see the configured store, which has to be in PostgreSQL."""
+    del read_only
+    from jobdash.cli.output import document, print_text
+    from jobdash.operations.store_admin import grant_reading
+
+    where = _location(context, None)
+    grant_reading(where, role)
+    if context.as_json:
+        document({"store": str(where), "role": role})
+    else:
+        print_text(f"{role} may read {where}")
+    return 0
+
+
+for _each in (init, copy, check, grant):
+    command.add_command(_each)

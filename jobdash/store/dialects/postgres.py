@@ -1,0 +1,415 @@
+"""PostgreSQL: connections, errors and settings; nothing else imports its driver, psycopg.
+
+A transaction that writes holds one advisory lock of the store, so there is one writer at a time, as in a
+file of SQLite. What changes one job alone, like the outcome of an item, locks the row of the job instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import pq
+from psycopg.adapt import Dumper, Loader
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.numeric import Int8Dumper
+from psycopg.types.string import StrDumperUnknown
+
+from jobdash.domain.text import clean
+from jobdash.errors import (
+    Interrupted,
+    StoreAway,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    StoreMissing,
+    StoreReadOnly,
+)
+from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Rows, Values
+
+if TYPE_CHECKING:
+    from jobdash.store.location import PostgresLocation
+
+_SNAPSHOT_XMIN = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+DIALECT = Dialect(
+    name="postgresql",
+    # A row carries the id of the transaction that changed it. Whatever was under way when a statement began
+    # has an id of at least this; a sequence would give some changes a number that was seen before them.
+    revision=f"{_SNAPSHOT_XMIN} - 1",
+    stamp="pg_current_snapshot()::text",
+    look_every_s=0.25,
+    sorts_arms=True,
+)
+OLDEST_VERSION = 140000
+"""Of the server: PostgreSQL 14."""
+_LOCKS = 0x6A6F62 << 32
+"""Advisory locks of stores; the rest of the number is the store's own."""
+_SERVER_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_CLOCKS_AGREE_MS = 500
+"""A smaller difference between two clocks is not told from the time that a question takes."""
+_LOOK = (
+    # Two statements, as a snapshot is taken before its statement runs: what has counted a change by then has
+    # begun its transaction before the snapshot.
+    "SELECT last_value FROM pulse; SELECT pg_snapshot_xmin(seen)::text::bigint,"
+    f" pg_snapshot_xmax(seen)::text::bigint, {_SERVER_MS} FROM pg_current_snapshot() AS seen"
+)
+_AWAY_S = 2.0
+"""For so long after a connection was lost, it is not tried again."""
+_DEFAULTS: dict[str, Any] = {
+    "application_name": "jobdash",
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5_000,
+}
+_READER_DEFAULTS = {**_DEFAULTS, "connect_timeout": 2, "tcp_user_timeout": 2_000}
+_IDLE_IN_TRANSACTION_MS = 3_000
+"""A program that is frozen inside a transaction loses its locks before others give up waiting for them."""
+
+_BY_STATE: dict[str, type[StoreError]] = {
+    "25006": StoreReadOnly,  # a read-only transaction
+    "25P03": StoreAway,  # idle in a transaction for too long
+    "3D000": StoreMissing,  # no such database
+    "3F000": StoreMissing,  # no such schema
+    "40001": StoreBusy,  # serialization failure
+    "40P01": StoreBusy,  # deadlock
+    "42501": StoreReadOnly,  # not allowed
+    "42P01": StoreMissing,  # no such table
+    "53100": StoreFull,
+    "53200": StoreFull,  # out of memory
+    "53300": StoreAway,  # too many connections
+    "55P03": StoreBusy,  # a lock was not available in time
+    "57014": StoreAway,  # a statement took too long
+    "58030": StoreFull,  # an I/O error
+}
+_BY_CLASS = {"08": StoreAway, "57": StoreAway}
+_REFUSED = frozenset({"28000", "28P01"})
+
+# SQL
+
+_PIECES = re.compile(
+    r"'(?:[^']|'')*'|\"[^\"]*\"|::|(?P<hint> INDEXED BY \w+)|(?P<like>\bLIKE\b)|(?P<same>\bIS (?=[?:]))"
+    r"|(?P<place>\?)|:(?P<name>[a-z]\w*)|(?P<percent>%)"
+)
+
+
+@lru_cache(maxsize=2_000)
+def native_sql(sql: str) -> str:
+    """Return a statement as the driver reads it.
+
+    It has other marks for values, no hints of indexes, and compares text with LIKE as SQLite does, where a
+    letter's case makes no difference.
+    """
+    return _PIECES.sub(_native, sql)
+
+
+def _native(found: re.Match[str]) -> str:
+    match found.lastgroup:
+        case "hint":
+            return ""
+        case "like":
+            return "ILIKE"
+        case "same":
+            return "IS NOT DISTINCT FROM "
+        case "place":
+            return "%s"
+        case "name":
+            return f"%({found['name']})s"
+        case "percent":
+            return "%%"
+        case _:
+            return found[0].replace("%", "%%")
+
+
+class _TextDumper(StrDumperUnknown):
+    """Text as it is, but for what PostgreSQL cannot keep: a NUL, and half a character."""
+
+    def dump(self, obj: str) -> bytes:
+        return obj.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
+
+
+class _SumLoader(Loader):
+    """Sums of whole numbers, which PostgreSQL makes of a type without bounds."""
+
+    def load(self, data: Any) -> int:
+        return int(float(bytes(data))) if b"." in bytes(data) else int(bytes(data))
+
+
+_DUMPERS: tuple[tuple[type, type[Dumper]], ...] = ((str, _TextDumper), (int, Int8Dumper))
+
+
+# Connections
+
+
+def connect_reader(location: PostgresLocation) -> Connection:
+    """Open a store for reading; usable from any one thread at a time, and interruptible from others."""
+    return Connection(location, OPTION, read_only=True)
+
+
+def connect_writer(location: PostgresLocation, named: str) -> Connection:
+    """Open an existing store for writing, by a face or by a worker."""
+    return Connection(location, named)
+
+
+def connect_database(location: PostgresLocation, named: str = OPTION) -> psycopg.Connection[Any]:
+    """Open the database of a store that need not be there; raises StoreError."""
+    try:
+        return _connect(location, read_only=False)
+    except psycopg.Error as error:
+        raise store_error(location, error, named) from error
+
+
+def _connect(location: PostgresLocation, *, read_only: bool) -> psycopg.Connection[Any]:
+    defaults = _READER_DEFAULTS if read_only else _DEFAULTS
+    raw = psycopg.connect(**{**defaults, **conninfo_to_dict(location.url)}, autocommit=True)
+    for kind, dumper in _DUMPERS:
+        raw.adapters.register_dumper(kind, dumper)
+    raw.adapters.register_loader("numeric", _SumLoader)
+    return raw
+
+
+class Connection:
+    """A connection to a schema; a `jobdash.store.dialects.base.Connection`.
+
+    One that was lost is made anew by the next statement outside a transaction, but not within `_AWAY_S`.
+    """
+
+    dialect = DIALECT
+
+    def __init__(self, location: PostgresLocation, named: str, *, read_only: bool = False) -> None:
+        self.location = location
+        self.named = named
+        """How the reader of an error can name another store."""
+        self._read_only = read_only
+        self._busy_ms = BUSY_TIMEOUT_MS
+        self._stopped = False
+        self._lost_at: float | None = None
+        self._lock = 0
+        self._ahead_ms = 0
+        self._seen = _Changes()
+        with self._failures():
+            self._raw = self._opened()
+
+    def _opened(self) -> psycopg.Connection[Any]:
+        raw = _connect(self.location, read_only=self._read_only)
+        try:
+            self._prepare(raw)
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    def _prepare(self, raw: psycopg.Connection[Any]) -> None:
+        schema = self.location.schema
+        settings = {
+            "search_path": schema,
+            "jit": "off",
+            "lock_timeout": str(self._busy_ms),
+            "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS),
+            "default_transaction_read_only": "on" if self._read_only else "off",
+        }
+        given = [word for setting in settings.items() for word in setting]
+        columns = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+        row = raw.execute(
+            f"SELECT to_regclass(%s)::oid::bigint, {_SERVER_MS}, {columns}", [f"{schema}.meta", *given]
+        ).fetchone()
+        if row is None or row[0] is None:
+            raise StoreMissing(missing(self.location))
+        self._lock = _LOCKS | row[0]
+        self._compare_clocks(row[1])
+
+    def _compare_clocks(self, server_ms: int) -> None:
+        ahead = server_ms - time.time_ns() // 1_000_000
+        self._ahead_ms = ahead if abs(ahead) >= _CLOCKS_AGREE_MS else 0
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """By how much the server's clock is ahead of this computer's, as of the last look."""
+        return self._ahead_ms
+
+    @property
+    def raw(self) -> psycopg.Connection[Any]:
+        """The driver's connection, connected."""
+        if self._raw.closed:
+            if self._lost_at is not None and time.monotonic() - self._lost_at < _AWAY_S:
+                raise StoreAway(away(self.location))
+            with self._failures():
+                self._raw = self._opened()
+        return self._raw
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self._failure(error) from error
+        self._lost_at = None
+
+    def _failure(self, error: psycopg.Error) -> StoreError:
+        stopped, self._stopped = self._stopped, False
+        if stopped and error.sqlstate == "57014":
+            return Interrupted()
+        found = store_error(self.location, error, self.named)
+        if isinstance(found, StoreAway):
+            self._lost_at = time.monotonic()
+        return found
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        status = self._raw.info.transaction_status
+        return status not in {pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN}
+
+    def execute(self, sql: str, values: Values = (), /) -> Rows:
+        """Run a statement."""
+        raw = self.raw
+        with self._failures():
+            return raw.execute(native_sql(sql), values)
+
+    def executemany(self, sql: str, rows: Iterable[Values], /) -> object:
+        """Run a statement for each of several rows of values."""
+        raw = self.raw
+        with self._failures():
+            cursor = raw.cursor()
+            cursor.executemany(native_sql(sql), rows)
+            return cursor
+
+    def begin(self, job_id: int | None = None, *, relaxed: bool = False) -> None:
+        """Begin a transaction that holds the store, or a job.
+
+        In one message, so that a program that is frozen between two of them holds no lock.
+        """
+        lock = f"SELECT pg_advisory_xact_lock({self._lock:d})"
+        if job_id is not None:
+            lock = f"SELECT 1 FROM job WHERE id = {job_id:d} FOR NO KEY UPDATE"
+        local = "SET LOCAL synchronous_commit = off; " if relaxed else ""
+        self._run(f"BEGIN; {local}{lock}")
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        with self._failures():
+            done = self._raw.execute("COMMIT").statusmessage
+        if done != "COMMIT":
+            raise StoreError(f"The store {self.location} cannot be written: a transaction was lost.")
+
+    def rollback(self) -> None:
+        """Undo the transaction, if one is open."""
+        if self.in_transaction:
+            with self._failures():
+                self._raw.execute("ROLLBACK")
+
+    def _run(self, script: str) -> None:
+        """Run several statements without values in one message."""
+        raw = self.raw
+        with self._failures():
+            raw.execute(script)
+
+    def interrupt(self) -> None:
+        """Stop the statement that runs now; the request for it is sent in a thread, as it may take long."""
+        self._stopped = True
+        threading.Thread(target=self._cancel, name="jobdash-interrupt", daemon=True).start()
+
+    def _cancel(self) -> None:
+        with contextlib.suppress(psycopg.Error):
+            self._raw.cancel_safe(timeout=_AWAY_S)
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection has committed.
+
+        A statement that another connection has begun before a look may be committed after it. So after each
+        change the number changes with every look, until all have ended that were under way at the time.
+        """
+        raw = self.raw
+        with self._failures():
+            cursor = raw.execute(_LOOK)
+            (pulse,) = cursor.fetchall()[0]
+            cursor.nextset()
+            xmin, xmax, server_ms = cursor.fetchall()[0]
+        self._seen.look(pulse, xmin, xmax)
+        self._compare_clocks(server_ms)
+        return self._seen.version
+
+    def set_busy_timeout(self, ms: int) -> None:
+        """Set how long a statement waits for other writers."""
+        self._busy_ms = ms
+        self._run(f"SET lock_timeout = {ms:d}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(psycopg.Error):
+            self._raw.close()
+
+
+class _Changes:
+    """What looks at a store have found."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        """How many looks found that something may have changed."""
+        self._pulse = -1
+        self._until = 0
+
+    def look(self, pulse: int, xmin: int, xmax: int) -> None:
+        """Take what a look has found: the number of changes begun, and the oldest and newest transaction."""
+        if pulse != self._pulse:
+            self._pulse, self._until = pulse, xmax if xmin < xmax else 0
+            self.version += 1
+        elif self._until:
+            self.version += 1
+            if xmin >= self._until:
+                self._until = 0
+
+
+# Errors
+
+
+def store_error(location: PostgresLocation, error: psycopg.Error, named: str = OPTION) -> StoreError:
+    """Return an error of the driver as a sentence with the store's address and a way out.
+
+    ``named`` is how the reader of the sentence can name another store.
+    """
+    state = error.sqlstate or ""
+    kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
+    if kind is None and isinstance(error, psycopg.OperationalError) and state not in _REFUSED:
+        kind = StoreAway
+    kind = kind or StoreError
+    return kind(_sentence(location, error, kind, named))
+
+
+def missing(location: PostgresLocation) -> str:
+    """Return the sentence about a store that is not there."""
+    return f"There is no jobdash store at {location}. Make it: jobdash store init '{location}'"
+
+
+def away(location: PostgresLocation) -> str:
+    """Return the sentence about a server that does not answer."""
+    return f"The store {location} does not answer."
+
+
+def _sentence(location: PostgresLocation, error: psycopg.Error, kind: type[StoreError], named: str) -> str:
+    reason = clean(str(error.diag.message_primary or error).strip(), 300)
+    if kind is StoreMissing:
+        return f"{missing(location)} ({reason})"
+    if kind is StoreBusy:
+        return (
+            f"The store {location} is busy: another program has been writing for {BUSY_TIMEOUT_MS // 1000} s."
+        )
+    if kind is StoreFull:
+        return f"The store {location} cannot be written: {reason}."
+    if kind is StoreReadOnly:
+        return f"The store {location} cannot be written: {reason}."
+    if kind is StoreAway:
+        return f"{away(location)} ({reason})"
+    if error.sqlstate in _REFUSED or "password" in reason:
+        return (
+            f"The store {location} refuses this user: {reason}. A password belongs into PGPASSWORD, ~/.pgpass"
+            f" or a service; or name another store with {named}."
+        )
+    return f"The store {location} cannot be used: {reason}."

@@ -1,0 +1,166 @@
+"""What is done to a schema of PostgreSQL as a whole: making it, granting rights to it, facts about it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from jobdash.domain.text import clean
+from jobdash.errors import StoreError, StoreMissing
+from jobdash.store.dialects import postgres
+from jobdash.store.location import PostgresLocation
+from jobdash.store.records import ServerFacts
+
+OLDEST = 14
+"""The oldest PostgreSQL that a store can be in."""
+_MAKING = 0x6A6F62
+"""The advisory lock under which a store is made."""
+_IS_THERE = "SELECT to_regclass(%s) IS NOT NULL"
+_READING = (
+    "USAGE ON SCHEMA {0}",
+    "SELECT ON ALL TABLES IN SCHEMA {0}",
+    "SELECT ON ALL SEQUENCES IN SCHEMA {0}",
+)
+_FACTS = (
+    "SELECT current_setting('server_version'), current_user,"
+    " (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl),"
+    " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
+    " (SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class"
+    "   WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'),"
+    " (SELECT coalesce(max(revision), 0) FROM job) >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+)
+
+
+_ROWS_AT_ONCE = 5_000
+TableRows = Callable[[str, Sequence[str]], Iterator[tuple[Any, ...]]]
+"""Returns the rows of a table, with some of its columns, in the order of its key."""
+_COUNT_ON = "SELECT setval(pg_get_serial_sequence(%s, 'id'), max(id)) FROM {} HAVING max(id) > 0"
+
+
+@contextlib.contextmanager
+def _database(location: PostgresLocation) -> Iterator[psycopg.Connection[Any]]:
+    """Open a database, in a transaction; raises StoreError."""
+    raw = postgres.connect_database(location)
+    try:
+        with raw.transaction():
+            yield raw
+    except psycopg.Error as error:
+        raise postgres.store_error(location, error) from error
+    finally:
+        raw.close()
+
+
+def create_schema(location: PostgresLocation, script: str) -> bool:
+    """Make a store by a script; return False when it is there already. Raises StoreError.
+
+    All in one transaction, so that no process sees half a store, and under a lock, so that of two that make
+    one the other finds it made.
+    """
+    with _database(location) as raw:
+        if raw.info.server_version // 10_000 < OLDEST:
+            raise StoreError(
+                f"The server of {location} is too old: jobdash needs PostgreSQL {OLDEST} or newer."
+            )
+        raw.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING])
+        if _is_there(raw, location):
+            return False
+        schema = sql.Identifier(location.schema)
+        # A role may have no right to make schemas, and one that was made for it.
+        if not raw.execute("SELECT to_regnamespace(%s)", [location.schema]).fetchall()[0][0]:
+            raw.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+        raw.execute(sql.SQL("SET LOCAL search_path = {}").format(schema))
+        raw.execute(script.encode())
+        return True
+
+
+def grant_reading(location: PostgresLocation, role: str) -> None:
+    """Let a role read a store, and no more; raises StoreError."""
+    names = sql.Identifier(location.schema), sql.Identifier(role)
+    try:
+        with _database(location) as raw:
+            if not _is_there(raw, location):
+                raise StoreMissing(postgres.missing(location))
+            for rights in _READING:
+                raw.execute(sql.SQL(f"GRANT {rights} TO {{1}}").format(*names))
+    except StoreError as error:
+        if isinstance(error.__cause__, psycopg.errors.UndefinedObject):
+            raise StoreError(
+                f"There is no database role {clean(role, 80)}: make it with CREATE ROLE."
+            ) from None
+        raise
+
+
+def _is_there(raw: psycopg.Connection[Any], location: PostgresLocation) -> bool:
+    return bool(raw.execute(_IS_THERE, [f"{location.schema}.meta"]).fetchall()[0][0])
+
+
+def server_facts(connection: postgres.Connection) -> ServerFacts:
+    """Look at a server over the connection of a reader."""
+    began = time.time_ns()
+    version, user, tls, server_ms, size, foreign = connection.execute(
+        _FACTS.replace("%s", "?"), [connection.location.schema]
+    ).fetchone()
+    here_ms = (began + time.time_ns()) // 2_000_000
+    raw = connection.raw
+    local = raw.info.host.startswith("/") or raw.info.hostaddr in {"127.0.0.1", "::1"}
+    verified = raw.info.get_parameters().get("sslmode") == "verify-full"
+    return ServerFacts(version, user, tls, server_ms - here_ms, size, foreign, local, verified)
+
+
+@contextlib.contextmanager
+def reading(location: PostgresLocation) -> Iterator[TableRows]:
+    """Yield what returns the rows of a table, all as of one moment; raises StoreError."""
+    with _database(location) as raw:
+        raw.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        raw.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(location.schema)))
+
+        def rows(table: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+            with raw.cursor(name=f"copy_{table}") as cursor:
+                cursor.itersize = _ROWS_AT_ONCE
+                cursor.execute(sql.SQL("SELECT {} FROM {} ORDER BY 1").format(*_names(table, columns)))
+                yield from cursor
+
+        yield rows
+
+
+def load(
+    location: PostgresLocation,
+    columns: Mapping[str, Sequence[str]],
+    rows_of: TableRows,
+) -> None:
+    """Fill an empty store with rows, table by table, in one transaction; raises StoreError.
+
+    Revisions are those of another store: all changes are older than any that comes.
+    """
+    with _database(location) as raw:
+        raw.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(location.schema)))
+        raw.execute("LOCK TABLE job IN EXCLUSIVE MODE")
+        if raw.execute("SELECT 1 FROM job UNION ALL SELECT 1 FROM event LIMIT 1").fetchall():
+            raise StoreError(f"The store {location} is not empty: a copy is made into an empty one.")
+        raw.execute("DELETE FROM meta; DELETE FROM tally; DELETE FROM account")
+        for table, names in columns.items():
+            _load_table(raw, table, names, rows_of(table, names))
+
+
+def _load_table(
+    raw: psycopg.Connection[Any], table: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]
+) -> None:
+    name = sql.Identifier(table)
+    raw.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(name))
+    into = sql.SQL("COPY {1} ({0}) FROM STDIN").format(*_names(table, columns))
+    zeroed = columns.index("revision") if "revision" in columns else None
+    with raw.cursor() as cursor, cursor.copy(into) as copy:
+        for row in rows:
+            copy.write_row(row if zeroed is None else (*row[:zeroed], 0, *row[zeroed + 1 :]))
+    raw.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(name))
+    if "id" in columns and table != "meta":
+        raw.execute(sql.SQL(_COUNT_ON).format(name), [table])
+
+
+def _names(table: str, columns: Sequence[str]) -> tuple[sql.Composable, sql.Composable]:
+    return sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(table)

@@ -1,0 +1,15 @@
+"""Profile: which of the servers with its provider's API has a job."""
+
+from pathlib import Path
+
+from alembic import op
+
+from jobdash.store.schema.migrate import run_file
+
+revision = "0014"
+down_revision = "0013"
+
+
+def upgrade() -> None:
+    """Add the column; no table is rewritten, so running jobs are not in the way."""
+    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
