@@ -24,10 +24,9 @@ from jobdash.errors import (
     ConfigError,
     JobdashError,
     QuotaExhausted,
-    RateLimited,
-    Unavailable,
 )
 from jobdash.operations.rate_limiter import CancelToken, NotSent, OnWait, RateLimiter, RequestKind, Sleep
+from jobdash.operations.retry_policy import ACTION_TRIES, READ_TRIES, Jitter, RetryPolicy
 from jobdash.providers.base import Adapter, RemotePage, Submission
 from jobdash.providers.registry import open_adapter
 
@@ -54,18 +53,11 @@ set_on_retry_hooks([])
 IN_FLIGHT = 32
 _FOR_ONE_SHORT = 4
 """Of so many places in flight, long requests leave one."""
-READ_TRIES = 3
-ACTION_TRIES = 6
-"""The first and five more (rule 14)."""
-LONGEST_PAUSE_S = 60.0
-_BACKOFF_S, _LONGEST_BACKOFF_S = 1.0, 20.0
 _LONGEST_MESSAGE = 4_000
 """Characters held of one failed request's error; the store keeps less."""
 
 PreSendHook = Callable[[], Awaitable[None]]
 """Awaited when a request has its turn, right before it is sent, and again before each further sending."""
-Jitter = Callable[[float], float]
-"""Returns a random number of seconds up to the one given."""
 
 T = TypeVar("T")
 
@@ -292,7 +284,7 @@ class AccountSession:
             raise RuntimeError("a session belongs to the event loop it was entered in")
         action = request.kind is RequestKind.ACTION
         ticket = self._limiter.ticket(request.kind)
-        policy = _RetryPolicy(action, self._limiter, self._jitter)
+        policy = RetryPolicy(action, self._limiter, self._jitter)
         # The waiting is the limiter's and ours, where it can be seen, stopped and tested: stamina waits 0 s.
         async for attempt in stamina.retry_context(
             on=policy, attempts=ACTION_TRIES if action else READ_TRIES, timeout=None, wait_max=0.0
@@ -334,31 +326,3 @@ class AccountSession:
         error = self._rejected
         if error is not None:
             raise type(error)(f"not sent: {error}", status=error.status, detail=error.detail)
-
-
-class _RetryPolicy:
-    """Decides, as stamina's hook, whether a failed request is tried again; arranges the wait if so."""
-
-    def __init__(self, action: bool, limiter: RateLimiter, jitter: Jitter) -> None:
-        self.rest = 0.0
-        """Seconds that this request alone waits before its next try."""
-        self._action = action
-        self._limiter = limiter
-        self._jitter = jitter
-        self._failures = 0
-
-    def __call__(self, error: Exception) -> bool:
-        self._failures += 1
-        self.rest = 0.0
-        if not isinstance(error, (RateLimited, Unavailable)):
-            return False
-        harmless = isinstance(error, RateLimited) or error.retry_after is not None
-        if self._action and not harmless:
-            return False
-        backoff = self._jitter(min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**self._failures))
-        if harmless:
-            wait = backoff if error.retry_after is None else error.retry_after
-            self._limiter.pause(min(wait, LONGEST_PAUSE_S))
-        else:
-            self.rest = backoff
-        return True

@@ -180,6 +180,7 @@ def test_a_dry_run_says_what_is_planned(cli: Cli) -> None:
 # ── messages ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_no_connection_is_said_once(cli: Cli) -> None:
     cli.patch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
 

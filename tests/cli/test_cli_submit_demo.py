@@ -510,6 +510,7 @@ def test_a_million_samples_in_a_minute(cli: Cli) -> None:
     assert time.process_time() - started < 90
 
 
+@pytest.mark.slow
 def test_a_batch_that_failed_when_it_was_created_is_no_success(cli: Cli, batch_file: Path) -> None:
     answer = {"id": "batch_1", "object": "batch", "status": "failed", "created_at": 1_700_000_000}
     answer |= {"errors": {"data": [{"code": "empty_file", "message": "The batch is empty."}]}}

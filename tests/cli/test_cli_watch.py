@@ -229,6 +229,7 @@ def test_a_wrong_setting_is_a_sentence(cli: Cli, line: str, words: str) -> None:
     assert words in ran.err
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_holds_up_neither_a_line_nor_the_end(cli: Cli) -> None:
     cli.add(name="first", running=HOUR)
     cli.add(name="second", running=3 * HOUR)

@@ -146,6 +146,7 @@ def test_a_process_of_its_own(number: signal.Signals) -> None:
     assert answer.elapsed.total_seconds() >= 0.05
 
 
+@pytest.mark.slow
 def test_ten_thousand_batches_in_pages() -> None:
     emulator = Emulator(clock=ManualClock())
     fill(emulator, 10_000)

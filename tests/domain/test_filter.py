@@ -453,7 +453,7 @@ TERMS = st.one_of(
 FILTERS = st.lists(st.builds("{}{}".format, st.sampled_from(["", "-"]), TERMS), max_size=3).map(" ".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(text=FILTERS)
 @example(text='"k" "K"')
 def test_a_job_passes_exactly_when_the_store_finds_it(shelf: Shelf, text: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from kit.child_processes import environment
+from shared.slices import rest_slow
 
 from jobdash.providers.registry import BUNDLED
 
@@ -113,7 +114,7 @@ def test_what_the_faces_read_and_plan_with_needs_the_standard_library_only(modul
     assert not loaded(f"import {module}") & (SDKS | DATABASE | FACES | SERVER | {"asyncio"})
 
 
-@pytest.mark.parametrize("provider", BUNDLED)
+@pytest.mark.parametrize("provider", rest_slow(BUNDLED, ["anthropic", "mistral"]))
 def test_an_adapter_loads_no_sdk_but_its_own(provider: str) -> None:
     found = loaded(f"import jobdash.providers.{provider}.batches")
     own = {"openai": "openai", "gemini": "google.genai"}.get(provider)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shared.slices import rest_slow
 
 from jobdash.demo.emulator import PROFILES, BatchScript, ErrorAnswer, FaultRule
 from jobdash.domain.account import Account, Header, Secret
@@ -260,7 +261,12 @@ def test_together_writes_capitals_a_wrapper_and_no_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "most"), [(None, 50_000), ("groq", 50_000), ("azure", 100_000), ("openrouter", 5_000)]
+    ("name", "most"),
+    rest_slow(
+        [(None, 50_000), ("groq", 50_000), ("azure", 100_000), ("openrouter", 5_000)],
+        [("openrouter", 5_000)],
+        several=True,
+    ),
 )
 def test_a_file_is_checked_by_the_limits_of_its_server(
     openai_lines: Callable[[int], Path], name: str | None, most: int

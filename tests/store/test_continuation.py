@@ -332,7 +332,7 @@ steps = st.builds(
 )
 
 
-@settings(max_examples=90, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(steps, min_size=2, max_size=7))
 def test_no_run_continues_the_work_of_another(
     tmp_path_factory: pytest.TempPathFactory, history: list[Step]

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -165,5 +166,10 @@ class AnyWrites(RuleBasedStateMachine):
         self.revision = self.reader.revision()
 
 
-AnyWrites.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 TestAnyWrites = AnyWrites.TestCase
+TestAnyWrites.settings = settings(max_examples=8, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.slow
+class TestManyWrites(AnyWrites.TestCase):  # type: ignore[misc]
+    settings = settings(max_examples=25, stateful_step_count=30, deadline=None)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyte
 import pytest
+from shared.slices import rest_slow
 from textual.geometry import Region
 from textual.widget import Widget
 from tui_kit import Dash, account, change, dashboard, exact_only, job, jobs, now_ms
@@ -94,7 +95,8 @@ async def test_widgets_that_have_not_changed_are_not_asked(
         monkeypatch.setattr("jobdash.tui.render.styles.StyledWidget.render_lines", watched)
         dash.table.refresh(Region(0, 5, dash.table.plan.width, 1))
         _partial(dash, dash.table)
-    assert asked == ["table"]
+        at_once = list(asked)  # on a slow machine, polls follow before it ends
+    assert at_once == ["table"]
 
 
 @exact_only
@@ -116,7 +118,7 @@ async def test_what_time_changes_between_a_look_and_its_drawing_is_drawn_by_the_
         assert "stalled" in "\n".join(_shown(*written))
 
 
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("exact", rest_slow([True, False], [True]))
 async def test_every_screen_is_whole_with_exact_and_with_stock_updates(
     path: Path, monkeypatch: pytest.MonkeyPatch, *, exact: bool
 ) -> None:

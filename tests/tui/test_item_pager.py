@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from test_terminal import ROOT, terminal
 from tui_kit import machine_env
 
@@ -15,6 +16,7 @@ from jobdash.demo.emulator import OPENAI_KEY, BatchPlan, BatchScript, Emulator, 
 PAGER = "import sys; print(open(sys.argv[1]).read().splitlines()[1]); input('PAGER WAITS')"
 
 
+@pytest.mark.slow
 def test_the_pager_shows_the_answer_and_the_dashboard_comes_back(
     emulator: Emulator, server: EmulatorServer, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 from shared.local_kit import ELSEWHERE, begin
+from shared.slices import rest_slow
 from textual.filter import LineFilter
 from tui_kit import MINUTE, Dash, account, dashboard, job, jobs, make_store, now_ms
 
@@ -210,7 +211,7 @@ async def test_resizing_keeps_cursor_and_marks(path: Path) -> None:
         assert name in dash.names
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+@pytest.mark.parametrize("width", rest_slow([60, 80, 100, 120, 200], [60, 120]))
 async def test_help_quit_and_open_keep_their_place_in_the_footer(path: Path, width: int) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("in_progress"), working=False, size=(width, 24)) as dash:
         keys = dash.line("keys")

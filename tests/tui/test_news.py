@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shared.slices import rest_slow
 from textual.widgets import Button, Checkbox
 from tui_kit import Dash, account, change, dashboard, job, jobs
 
@@ -22,7 +23,7 @@ from jobdash.tui.widgets.text_views import LinesView, Notes
 OPENAI = account("openai")
 
 
-@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 16), (200, 50)])
+@pytest.mark.parametrize("size", rest_slow([(120, 36), (80, 24), (60, 16), (200, 50)], [(80, 24), (200, 50)]))
 @pytest.mark.parametrize("number", [3, 100])
 async def test_headers_stand_over_their_columns(path: Path, size: tuple[int, int], number: int) -> None:
     """Whether the scroll bar is shown or not, from the start and after a resize."""
@@ -126,7 +127,7 @@ def lines(dash: Dash) -> str:
     return dash.app.screen.query_one("#job-lines", LinesView).plain
 
 
-@pytest.mark.parametrize("size", [(120, 36), (80, 24), (64, 24), (60, 15)])
+@pytest.mark.parametrize("size", rest_slow([(120, 36), (80, 24), (64, 24), (60, 15)], [(64, 24)]))
 async def test_no_red_label_is_cut(path: Path, size: tuple[int, int]) -> None:
     rows = jobs("pending", "completed")
     async with dashboard(path, [OPENAI], rows=rows, working=False, size=size) as dash:

@@ -425,8 +425,7 @@ async def test_a_killed_script_counts_as_lost_at_once(path: Path) -> None:
         await dash.until_table()
     async with dashboard(path) as dash:
         await dash.until(lambda: "⚠ stalled" in dash.screen)
-        await dash.press("r", "y")
-        await dash.until_dialog()
+        await dialog(dash, "r")
         await dash.press("y")
         await dash.until(lambda: "○ pending" in dash.screen)
 

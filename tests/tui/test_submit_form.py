@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from shared.slices import rest_slow
 from textual.widgets import Button, Input, Select
 from tui_kit import Dash, account, dashboard, make_store
 
@@ -258,7 +259,7 @@ async def test_quitting_while_a_file_is_submitted_asks_first(
         await dash.until(lambda: "nightly submitted" in dash.toast)
 
 
-@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 16), (40, 12)])
+@pytest.mark.parametrize("size", rest_slow([(120, 36), (80, 24), (60, 16), (40, 12)], [(80, 24), (40, 12)]))
 async def test_the_buttons_are_in_sight_in_any_terminal(
     path: Path, here: Path, size: tuple[int, int]
 ) -> None:

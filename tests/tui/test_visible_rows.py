@@ -68,7 +68,7 @@ async def test_a_toast_covers_neither_the_detail_lines_nor_the_keys(
         assert all(before[y] == after[y] for y in lines.values()), dash.screen
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 32)])
+@pytest.mark.parametrize("size", [(80, 24), pytest.param((120, 32), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("screen", ["main", "job", "script", "log"])
 async def test_many_toasts_leave_the_first_lines_the_detail_lines_and_the_keys_free(
     path: Path, size: tuple[int, int], screen: str

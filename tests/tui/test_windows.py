@@ -123,7 +123,12 @@ class WindowMachine(RuleBasedStateMachine):
 
 
 TestWindow = WindowMachine.TestCase
-TestWindow.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestWindow.settings = settings(max_examples=8, stateful_step_count=20, deadline=None)
+
+
+@pytest.mark.slow
+class TestManyWindows(WindowMachine.TestCase):  # type: ignore[misc]
+    settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 
 
 class FamilyMachine(RuleBasedStateMachine):
@@ -249,7 +254,12 @@ class FamilyMachine(RuleBasedStateMachine):
 
 
 TestFamilies = FamilyMachine.TestCase
-TestFamilies.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestFamilies.settings = settings(max_examples=5, stateful_step_count=20, deadline=None)
+
+
+@pytest.mark.slow
+class TestManyFamilies(FamilyMachine.TestCase):  # type: ignore[misc]
+    settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from shared.slices import rest_slow
 from worker_kit import REPOSITORY, Seen
 
 from jobdash import track
@@ -190,14 +191,14 @@ def tracked():
 """
 
 
-@pytest.mark.parametrize("name", ["", '"pages", '])
+@pytest.mark.parametrize("name", rest_slow(["", '"pages", '], [""]))
 def test_an_inner_loop_continues_that_of_its_own_document(runs: Runs, name: str) -> None:
     assert runs.run("b2", "", code=DOCUMENTS, name=name, more="tracked")[0] == "a0 a1 a2 b0 b1"
     assert runs.run("c1", "", code=DOCUMENTS, name=name, more="tracked")[0] == "b2 c0"
     assert runs.run("", "", code=DOCUMENTS, name=name, more="tracked")[0] == "c1 c2"
 
 
-@pytest.mark.parametrize("name", ["", '"pages", '])
+@pytest.mark.parametrize("name", rest_slow(["", '"pages", '], [""]))
 def test_a_loop_that_is_called_again_and_again_continues_that_of_its_turn(runs: Runs, name: str) -> None:
     assert runs.run("b2", "", code=DOCUMENTS, name=name, more="plain")[0] == "a0 a1 a2 b0 b1"
     did, err = runs.run("", "", code=DOCUMENTS, name=name, more="plain")

@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from shared.slices import rest_slow
 from worker_kit import REPOSITORY, Scripts, Seen
 
 from jobdash import track
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", rest_slow(["fork", "spawn", "forkserver"], ["spawn"]))
 def test_a_child_of_multiprocessing_has_no_command_line_of_its_own(
     method: str, scripts: Scripts, seen: Seen
 ) -> None:

@@ -1,4 +1,4 @@
-"""The columns of the job table, and their layout for a width of the terminal."""
+"""The layout of the job table's columns for a width of the terminal; the columns are from `domain.fields`."""
 
 from __future__ import annotations
 

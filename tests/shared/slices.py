@@ -1,0 +1,21 @@
+"""A slice of a matrix for the fast suite; the rest of it is for ``-m slow``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import pytest
+
+
+def rest_slow(values: Iterable[Any], fast: Collection[Any], *, several: bool = False) -> list[Any]:
+    """Return the values of a parameter; those that are not ``fast`` are slow tests.
+
+    ``several``: each is a tuple of the values of several parameters.
+    """
+    every = list(values)
+    assert set(fast) <= set(every), "a slice has nothing of its own"
+    return [
+        value if value in fast else pytest.param(*(value if several else (value,)), marks=pytest.mark.slow)
+        for value in every
+    ]
