@@ -313,7 +313,7 @@ def test_local_is_an_account_that_has_no_provider_to_ask(cli: Cli, run_script: B
     assert cli("cancel", "-f", "resize", "--account", "nobody", "--yes").code == 2
     cli.config.write_text("[accounts.local]\nprovider='openai'\napi_key_env='X'\n")
     ran = cli("list")
-    assert ran.code == 0
+    assert ran.code == 0  # the mistake concerns that account alone
     assert "that name is taken by your own scripts" in ran.err
     assert jid(run)
 

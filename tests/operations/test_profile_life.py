@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +23,6 @@ from jobdash.operations.submit import submit
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_request import order
 from jobdash.providers.openai.info import INFO
-from jobdash.store.bootstrap import build_store
-from jobdash.store.schema.migrate import MIGRATIONS, upgrade
 
 PLAN = BatchPlan(timing=Timing(validating=5, running=100, finalizing=5, cancelling=10))
 
@@ -154,16 +151,18 @@ async def test_a_plan_and_a_filter_know_a_profile_at_any_address(
     done = await submitted(world, account, file)
     assert done.row is not None
     assert done.row.profile == account.name
-    # Not in the store of an older version: the next sync writes it, and that is no change a person sees.
+    world.pass_time(600)
+    await world.sync(account.name)
+    # Not in the store of an older version: the next sync writes it, and nothing has happened to the job.
     with sqlite3.connect(world.config.database) as store:
         store.execute("UPDATE job SET profile = NULL")
-    await world.sync(account.name)
+    assert (await world.sync(account.name))[account.name].changed == 0
     row = world.row(done.row.remote_id or "")
     assert row.profile == account.name
     for words, found in ((f"profile:{account.name}", 1), ("profile:vllm", 0), ("profile!=vllm", 1)):
         assert world.browser.count(Scope(conditions=parse(words))) == found, words
     title = INFO.at("", account.name).title
-    assert list(plan_jobs(Action.FORCE_FAIL, (row,), world.work.situation()).services()) == [title]
+    assert list(plan_jobs(Action.REMOVE, (row,), world.work.situation()).services()) == [title]
 
 
 async def test_a_profile_that_an_account_does_not_name_any_more_is_none(
@@ -177,28 +176,3 @@ async def test_a_profile_that_an_account_does_not_name_any_more_is_none(
     # Azure's own header is not sent any more, and nothing is learned.
     assert (report.error is not None) == (account.name == "azure")
     assert world.row(remote_id).profile == ("azure" if report.error else None)
-
-
-def test_the_profiles_of_an_older_store_are_those_of_its_addresses(tmp_path: Path) -> None:
-    scripts, path = tmp_path / "migrations", tmp_path / "old.db"
-    shutil.copytree(MIGRATIONS, scripts, ignore=shutil.ignore_patterns("0014_*", "__pycache__"))
-    build_store(path, "")
-    upgrade(path, scripts)
-    listed = {profile.name: profile for profile in INFO.profiles if profile.hosts}
-    addresses = [
-        (each.name, f"https://{host.replace('*', 'res')}/v1")
-        for each in listed.values()
-        for host in each.hosts
-    ]
-    others = [("openai", "http://127.0.0.1:8000/v1"), ("openai", "https://api.groq.com.example/v1")]
-    rows = [("openai", address) for _, address in addresses] + others + [("acme", "https://api.groq.com/v1")]
-    with sqlite3.connect(path) as store:
-        store.executemany(
-            "INSERT INTO job (public_id, provider, account, origin, name, raw_status, created_at,"
-            " remote_status) VALUES (hex(randomblob(4)), ?1, 'a', ?2, 'n', '', 0, 'completed')",
-            rows,
-        )
-    upgrade(path)
-    with sqlite3.connect(path) as store:
-        found = [profile for (profile,) in store.execute("SELECT profile FROM job ORDER BY id")]
-    assert found == [*(name for name, _ in addresses), None, None, None]

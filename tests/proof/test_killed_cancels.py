@@ -6,7 +6,7 @@ import pytest
 from kit.child_processes import ForkServer
 from kit.facts import nothing_is_lost, store_is_sound
 from kit.kill_points import killed, start_together
-from kit.world import CANCEL, MINUTE, World
+from kit.world import CANCEL, MINUTE, PROFILE_CANCEL, World
 
 from jobdash.domain.status import Status
 from jobdash.operations.reconcile import INTERRUPTED
@@ -14,6 +14,9 @@ from jobdash.operations.reconcile import INTERRUPTED
 NEVER_SENT = ("before begin_cancel", "commit begin_cancel")
 NOT_APPLIED = ("after begin_cancel", "request")
 APPLIED = ("answer", "before close_cancel", "commit close_cancel", "after close_cancel")
+CANCELS = CANCEL | PROFILE_CANCEL
+NO_WORD = ("gemini", "together")
+"""These have no word for a cancel under way."""
 POINTS = (*NEVER_SENT, *NOT_APPLIED, *APPLIED)
 
 
@@ -21,7 +24,7 @@ def die(world: World, fork_server: ForkServer, account: str, point: str) -> str:
     """Cancel a running batch in a process that is killed at a point; return the batch's id."""
     batch = world.add(account)
     world.next_start(account)
-    place = f"{point} {' '.join(CANCEL[account])}" if point in {"request", "answer"} else point
+    place = f"{point} {' '.join(CANCELS[account])}" if point in {"request", "answer"} else point
     killed(world, fork_server, place, "cancel", account, remote_id=batch)
     return batch
 
@@ -44,7 +47,7 @@ def repaired(world: World, account: str, batch: str, point: str) -> None:
     assert world.events("reconcile") == (0 if untouched else 1)
     if point in NEVER_SENT:
         assert (row.status, row.cancel_requested_at) == (Status.IN_PROGRESS, None)
-    elif account == "gemini" and not untouched:  # no word for a cancel under way: nobody can tell
+    elif account in NO_WORD and not untouched:  # nobody can tell
         assert (row.status, row.cancel_doubt) == (Status.CANCELLING, True)
     elif point in APPLIED:
         assert (row.status, row.cancel_doubt) == (Status.CANCELLING, False)
@@ -63,7 +66,7 @@ def in_the_end(world: World, account: str, batch: str, point: str) -> None:
     assert (world.row(batch).status is Status.CANCELLED) is cancelled
     assert world.row(batch).remote_status == world.word(batch, account)
     assert world.open_intents() == []
-    assert world.faults.sent(*CANCEL[account]) == int(cancelled)
+    assert world.faults.sent(*CANCELS[account]) == int(cancelled)
     store_is_sound(world.path)
     nothing_is_lost(world)
 
@@ -102,6 +105,25 @@ def test_a_cancel_killed_anywhere_is_repaired(
     world: World, fork_server: ForkServer, account: str, point: str, turn: int
 ) -> None:
     # A-9 C-8 C-11; five times at each provider, every other time by two starters at once
+    proof(world, fork_server, account, point, together=bool(turn % 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("account", list(PROFILE_CANCEL))
+@pytest.mark.parametrize("point", POINTS)
+def test_a_cancel_killed_at_a_server_like_openai_is_repaired(
+    world: World, fork_server: ForkServer, account: str, point: str
+) -> None:
+    proof(world, fork_server, account, point)
+
+
+@pytest.mark.marathon
+@pytest.mark.parametrize("account", list(PROFILE_CANCEL))
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("turn", range(5))
+def test_a_cancel_killed_anywhere_at_a_server_like_openai_is_repaired(
+    world: World, fork_server: ForkServer, account: str, point: str, turn: int
+) -> None:
     proof(world, fork_server, account, point, together=bool(turn % 2))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from kit.child_processes import ForkServer
 from kit.facts import nothing_is_lost, store_is_sound
 from kit.kill_points import killed, start_together
-from kit.world import CREATE, KEYS, MINUTE, UPLOAD, World
+from kit.world import CREATE, KEYS, MINUTE, PROFILE_CREATE, PROFILE_UPLOAD, UPLOAD, World
 from shared.slices import rest_slow
 
 from jobdash.demo.emulator import BatchScript
@@ -27,9 +28,17 @@ LINES = {
     "anthropic": '{"custom_id": "1", "params": {"model": "c", "max_tokens": 9, "messages": [{}]}}\n',
     "mistral": '{"custom_id": "1", "body": {"messages": []}}\n',
 }
-PLACES = [
-    (account, point) for account in CREATE for point in POINTS if account in UPLOAD or "upload" not in point
-]
+LINES |= dict.fromkeys(PROFILE_CREATE, LINES["openai"])
+CREATIONS, UPLOADS = CREATE | PROFILE_CREATE, UPLOAD | PROFILE_UPLOAD
+
+
+def places(accounts: Iterable[str]) -> list[tuple[str, str]]:
+    return [
+        (account, point)
+        for account in accounts
+        for point in POINTS
+        if account in UPLOADS or "upload" not in point
+    ]
 
 
 def die(world: World, fork_server: ForkServer, account: str, point: str) -> None:
@@ -39,7 +48,7 @@ def die(world: World, fork_server: ForkServer, account: str, point: str) -> None
     file.write_text(LINES[account], "utf-8")
     when, what = point.split()
     if when in {"request", "answer"}:
-        method, path = (UPLOAD if what == "upload" else CREATE)[account]
+        method, path = (UPLOADS if what == "upload" else CREATIONS)[account]
         point = f"{when} {method} {path}"
     killed(world, fork_server, point, "submit", account, file=str(file))
 
@@ -82,9 +91,9 @@ def in_the_end(world: World, account: str, point: str) -> None:
         row = only_row(world)
         assert (row.status, row.raw_status) == (Status.UNKNOWN, "unconfirmed")
     assert len(world.batches()[account]) == (1 if point in CREATED else 0)
-    assert world.faults.sent(*CREATE[account]) == (1 if point in (*CREATED, "request create") else 0)
-    if account in UPLOAD:
-        assert world.faults.sent(*UPLOAD[account]) <= 2  # Gemini's is resumable: the start, and the bytes
+    assert world.faults.sent(*CREATIONS[account]) == (1 if point in (*CREATED, "request create") else 0)
+    if account in UPLOADS:
+        assert world.faults.sent(*UPLOADS[account]) <= 2  # Gemini's is resumable: the start, and the bytes
     store_is_sound(world.path)
     nothing_is_lost(world)
 
@@ -116,12 +125,29 @@ def test_a_killed_submit_is_repaired(world: World, fork_server: ForkServer, acco
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("account", "point"), PLACES)
+@pytest.mark.parametrize(("account", "point"), places(CREATE))
 @pytest.mark.parametrize("turn", range(5))
 def test_a_submit_killed_anywhere_is_repaired(
     world: World, fork_server: ForkServer, account: str, point: str, turn: int
 ) -> None:
     # five times at each provider, every other time by two starters at once
+    proof(world, fork_server, account, point, together=bool(turn % 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("account", "point"), places(PROFILE_CREATE))
+def test_a_submit_killed_at_a_server_like_openai_is_repaired(
+    world: World, fork_server: ForkServer, account: str, point: str
+) -> None:
+    proof(world, fork_server, account, point)
+
+
+@pytest.mark.marathon
+@pytest.mark.parametrize(("account", "point"), places(PROFILE_CREATE))
+@pytest.mark.parametrize("turn", range(5))
+def test_a_submit_killed_anywhere_at_a_server_like_openai_is_repaired(
+    world: World, fork_server: ForkServer, account: str, point: str, turn: int
+) -> None:
     proof(world, fork_server, account, point, together=bool(turn % 2))
 
 

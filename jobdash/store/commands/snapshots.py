@@ -53,7 +53,7 @@ class SnapshotWrites(IntentWrites):
             return AppliedSnapshot(believed=False, changed=False)
         if changes or more:
             self._set(connection, known["id"], **changes, **more)
-        if not changes:
+        if not changes.keys() - {"profile"}:  # which follows from the settings, and is nothing that happened
             return AppliedSnapshot(believed=True, changed=False)
         if "account" in changes:
             # Intents of the job are closed by the account that polls it from now on.

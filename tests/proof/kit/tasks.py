@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobdash.config.settings import Config
+from jobdash.demo.emulator import PROFILES
 from jobdash.domain.account import Account, Secret
 
 
@@ -48,7 +49,14 @@ class Task:
     @property
     def accounts(self) -> tuple[Account, ...]:
         return tuple(
-            Account(name, provider, f"{name.upper()}_KEY", Secret(key), url)
+            Account(
+                name,
+                provider,
+                f"{name.upper()}_KEY",
+                Secret(key),
+                url,
+                profile=name if name in PROFILES else None,
+            )
             for name, (provider, url, key) in self.keys.items()
         )
 

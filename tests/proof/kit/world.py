@@ -18,6 +18,7 @@ from jobdash.demo.emulator import (
     GEMINI_KEY,
     MISTRAL_KEY,
     OPENAI_KEY,
+    PROFILES,
     BatchPlan,
     BatchScript,
     Emulator,
@@ -50,6 +51,7 @@ KEYS = {
     "gemini": GEMINI_KEY,
     "anthropic": ANTHROPIC_KEY,
     "mistral": MISTRAL_KEY,
+    **{name: f"emulated-{name}" for name in PROFILES},
 }
 MINUTE = 60.0
 HOUR = 60 * MINUTE
@@ -72,6 +74,15 @@ UPLOAD = {
     "mistral": ("POST", "/mistral/v1/files"),
 }
 """Anthropic's requests go with the creation."""
+PROFILE_CREATE = {name: ("POST", f"/{name}/openai/v1/batches") for name in PROFILES}
+PROFILE_CANCEL = {
+    name: ("POST", f"/{name}/openai/v1/batches/*/cancel") for name in PROFILES if name != "openrouter"
+}
+"""OpenRouter has none."""
+PROFILE_UPLOAD = {name: ("POST", f"/{name}/openai/v1/files") for name in PROFILE_CANCEL} | {
+    "together": ("PUT", "/together/store/*")
+}
+"""OpenRouter's requests go with the creation; Together's file goes where the first of three steps says."""
 
 
 class WatchedJournal(Journal):
@@ -93,7 +104,8 @@ class WatchedJournal(Journal):
 
     def applied(self, method: str, path: str) -> list[JournalEntry]:
         """The requests of a kind that reached the API and were not refused by it."""
-        return [entry for entry in self.calls(method, path) if entry.applied and entry.status in {200, None}]
+        calls = self.calls(method, path)
+        return [entry for entry in calls if entry.applied and (entry.status is None or entry.status < 300)]
 
 
 class WatchedFaults(Faults):
@@ -163,7 +175,12 @@ class World:
         return self._provider(account).add_batch(script, key=KEYS[account])
 
     def _provider(self, account: str) -> Any:
-        return getattr(self.emulator, account)
+        return self.emulator.side(account)
+
+    def _address(self, account: str) -> str:
+        if account in PROFILES:
+            return self._server.profile_base_url(account)
+        return str(getattr(self._server, f"{account}_base_url"))
 
     def fault(self, effect: Effect, method: str, path: str) -> None:
         self.faults.add(FaultRule(effect=effect, method=method, path=path))
@@ -199,7 +216,9 @@ class World:
     def task(self, action: str, account: str = "openai", *others: str, **facts: Any) -> Task:
         """What a process is told; clients take their time to open, so only some accounts are there."""
         names = (account, *others)
-        keys = {name: (name, getattr(self._server, f"{name}_base_url"), KEYS[name]) for name in names}
+        keys = {
+            name: ("openai" if name in PROFILES else name, self._address(name), KEYS[name]) for name in names
+        }
         return Task(action, str(self.path), keys, self.ms(), account=account, **facts)
 
     def environment(self) -> dict[str, str]:

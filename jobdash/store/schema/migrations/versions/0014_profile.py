@@ -1,4 +1,4 @@
-"""Profile: which of the servers with its provider's API has a job."""
+"""Profile: which of the servers with its provider's API has a job; known once its account was asked again."""
 
 from pathlib import Path
 
