@@ -173,7 +173,8 @@ def empty_store(folder: Path) -> PostgresLocation:
     try:
         raw(
             location,
-            f"SET session_replication_role = replica; {deletes};"
+            "DROP SCHEMA IF EXISTS later CASCADE; DROP FUNCTION IF EXISTS no_room() CASCADE;"
+            f" SET session_replication_role = replica; {deletes};"
             " UPDATE meta SET revision = 0, notified_event = NULL, folded = 0;"
             f" UPDATE alembic_version SET version_num = '{SCHEMA_VERSION}';"
             " SELECT setval(pg_get_serial_sequence(name, 'id'), 1, false)"

@@ -146,7 +146,7 @@ async def retry_local(decision: Decision, plan: Plan, work: OperationContext) ->
     note = left_words(retried.row)
     if not plan.choices.restart:
         return ActionOutcome(job, ActionResult.DONE, f"{note}; waits for its script", retried.row.status)
-    started = await start_again(retried, work.store.path)
+    started = await start_again(retried, work.store.location)
     owner = None if started.pid is None else owner_of(started.pid)
     how = f"pid {started.pid}, output in {started.log_file}" if owner else f"not started: {started.error}"
     await work.store.write(Writer.set_started, job.id, fence=retried.row.fence, owner=owner, detail=how)
