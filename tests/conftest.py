@@ -11,7 +11,8 @@ import pytest
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 _EACH_TIME = frozenset(
     {
-        "test_cancel_job", "test_leases", "test_postgres", "test_script_jobs", "test_sync_store", "test_unit_of_work",
+        "test_cancel_job", "test_leases", "test_postgres", "test_script_jobs", "test_sync_store",
+        "test_unit_of_work",
     }
 )  # fmt: skip
 

@@ -31,7 +31,7 @@ from jobdash.errors import (
     StoreMissing,
     StoreReadOnly,
 )
-from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Rows, Values
+from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Row, Rows, Values
 
 if TYPE_CHECKING:
     from jobdash.store.location import PostgresLocation
@@ -43,7 +43,9 @@ DIALECT = Dialect(
     # has an id of at least this; a sequence would give some changes a number that was seen before them.
     revision=f"{_SNAPSHOT_XMIN} - 1",
     stamp="pg_current_snapshot()::text",
-    look_every_s=0.25,
+    pace_s=0.25,
+    lock_job=" FOR NO KEY UPDATE OF job",
+    in_packets=True,
     sorts_arms=True,
 )
 OLDEST_VERSION = 140000
@@ -286,11 +288,31 @@ class Connection:
 
         In one message, so that a program that is frozen between two of them holds no lock.
         """
+        self._run("; ".join(self._beginning(job_id, relaxed=relaxed)))
+
+    def _beginning(self, job_id: int | None, *, relaxed: bool) -> list[str]:
         lock = f"SELECT pg_advisory_xact_lock({self._lock:d})"
         if job_id is not None:
             lock = f"SELECT 1 FROM job WHERE id = {job_id:d} FOR NO KEY UPDATE"
-        local = "SET LOCAL synchronous_commit = off; " if relaxed else ""
-        self._run(f"BEGIN; {local}{lock}")
+        return ["BEGIN", *(["SET LOCAL synchronous_commit = off"] if relaxed else []), lock]
+
+    def write_job(self, job_id: int, sql: str, values: Values, *, relaxed: bool = False) -> list[Row]:
+        """Run one statement in a transaction of its own that writes to one job alone; return its rows.
+
+        All in one message. The lock comes first: a statement that waits for it works on what it saw before.
+        """
+        raw = self.raw
+        try:
+            with self._failures():
+                with raw.pipeline():
+                    for statement in self._beginning(job_id, relaxed=relaxed):
+                        raw.execute(statement)
+                    written = raw.execute(native_sql(sql), values)
+                    raw.execute("COMMIT")
+                return written.fetchall()
+        except BaseException:
+            self.rollback()
+            raise
 
     def commit(self) -> None:
         """Commit the transaction."""
