@@ -24,5 +24,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = [pytest.mark.postgres]
     if metafunc.module.__name__ not in _EACH_TIME:
         marks.append(pytest.mark.slow)
-    both = [SQLITE, pytest.param(POSTGRESQL, marks=marks)]
-    metafunc.parametrize("database", [SQLITE] if only else both)
+    server = pytest.param(POSTGRESQL, marks=marks)
+    if metafunc.definition.get_closest_marker("postgres_only"):
+        metafunc.parametrize("database", [server])
+    else:
+        metafunc.parametrize("database", [SQLITE] if only else [SQLITE, server])

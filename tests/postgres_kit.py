@@ -12,6 +12,7 @@ import functools
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -73,7 +74,8 @@ class Server:
             connection.execute(sql)
 
     def stop(self) -> None:
-        self.process.terminate()
+        """Stop it, whoever is connected."""
+        self.process.send_signal(signal.SIGINT)
         self.process.wait(20)
 
 
@@ -189,7 +191,7 @@ def empty_store(folder: Path) -> PostgresLocation:
 def raw(location: PostgresLocation, sql: str, values: Any = ()) -> list[tuple[Any, ...]]:
     """Run a statement with the driver alone, as the owner of all."""
     with closing(connect(location)) as connection:
-        found = connection.execute(native_sql(sql), values or None)
+        found = connection.execute(native_sql(sql), values) if values else connection.execute(sql)
         return found.fetchall() if found.description else []
 
 

@@ -14,7 +14,7 @@ from kit.child_processes import environment
 from jobdash.providers.registry import BUNDLED
 
 SDKS = {"openai", "google", "anthropic", "mistralai", "httpx2", "stamina"}
-DATABASE = {"sqlalchemy", "sqlmodel", "pydantic", "alembic"}
+DATABASE = {"sqlalchemy", "sqlmodel", "pydantic", "alembic", "psycopg"}
 FACES = {"textual", "rich", "click"}
 PRICES = {"genai_prices"}
 SERVER = {"starlette", "uvicorn"}

@@ -25,7 +25,7 @@ class _Postgres:
         self._connection = postgres_kit.connect(location)
 
     def execute(self, sql: str, values: Any = (), /) -> Any:
-        return self._connection.execute(native_sql(sql), values or None)
+        return self._connection.execute(native_sql(sql), values) if values else self._connection.execute(sql)
 
     def close(self) -> None:
         self._connection.close()
