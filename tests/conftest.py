@@ -1,6 +1,7 @@
 """What holds for every test; tests of the store run in each of its databases.
 
-Those that ask for the fixture ``database`` are run once for each, but for those marked ``sqlite_only``.
+Those that ask for the fixture ``database`` are run once for each, but for those marked ``sqlite_only``. With
+PostgreSQL most are slow tests: it takes three times as long, and a slice of all kinds is run each time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,12 @@ import gc
 import pytest
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
+_EACH_TIME = frozenset(
+    {
+        "test_cancel_job", "test_leases", "test_postgres", "test_script_jobs", "test_sync_store",
+        "test_unit_of_work",
+    }
+)  # fmt: skip
 
 
 def pytest_collection_finish() -> None:
@@ -23,5 +30,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" not in metafunc.fixturenames:
         return
     only = metafunc.definition.get_closest_marker("sqlite_only")
-    both = [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.postgres)]
-    metafunc.parametrize("database", [SQLITE] if only else both)
+    marks = [pytest.mark.postgres]
+    if metafunc.module.__name__ not in _EACH_TIME:
+        marks.append(pytest.mark.slow)
+    server = pytest.param(POSTGRESQL, marks=marks)
+    if metafunc.definition.get_closest_marker("postgres_only"):
+        metafunc.parametrize("database", [server])
+    else:
+        metafunc.parametrize("database", [SQLITE] if only else [SQLITE, server])

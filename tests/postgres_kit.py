@@ -12,6 +12,7 @@ import functools
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -73,7 +74,8 @@ class Server:
             connection.execute(sql)
 
     def stop(self) -> None:
-        self.process.terminate()
+        """Stop it, whoever is connected."""
+        self.process.send_signal(signal.SIGINT)
         self.process.wait(20)
 
 
@@ -173,7 +175,8 @@ def empty_store(folder: Path) -> PostgresLocation:
     try:
         raw(
             location,
-            f"SET session_replication_role = replica; {deletes};"
+            "DROP SCHEMA IF EXISTS later CASCADE; DROP FUNCTION IF EXISTS no_room() CASCADE;"
+            f" SET session_replication_role = replica; {deletes};"
             " UPDATE meta SET revision = 0, notified_event = NULL, folded = 0;"
             f" UPDATE alembic_version SET version_num = '{SCHEMA_VERSION}';"
             " SELECT setval(pg_get_serial_sequence(name, 'id'), 1, false)"
@@ -188,7 +191,7 @@ def empty_store(folder: Path) -> PostgresLocation:
 def raw(location: PostgresLocation, sql: str, values: Any = ()) -> list[tuple[Any, ...]]:
     """Run a statement with the driver alone, as the owner of all."""
     with closing(connect(location)) as connection:
-        found = connection.execute(native_sql(sql), values or None)
+        found = connection.execute(native_sql(sql), values) if values else connection.execute(sql)
         return found.fetchall() if found.description else []
 
 

@@ -17,6 +17,7 @@ from jobdash.errors import StoreError
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.script_processes import cannot_stop, log_file, why_not_startable
 from jobdash.store.files import refuse_foreign
+from jobdash.store.location import StoreLocation, beside, written
 from jobdash.store.owner import Owner
 from jobdash.store.records import Retried
 
@@ -32,32 +33,33 @@ class StartedScript:
     """Returns with what it ended; None while it runs."""
 
 
-async def start_again(retried: Retried, database: Path) -> StartedScript:
-    """Start the script of a job that was retried; it takes the very job up, and writes to ``database``."""
+async def start_again(retried: Retried, store: StoreLocation) -> StartedScript:
+    """Start the script of a job that was retried; it takes the very job up, and writes to ``store``."""
     if retried.last is None:
         return StartedScript(error="its command line is not known")
     try:
-        refuse_foreign(database)  # checked once more: what is started is what the store holds
+        if isinstance(store, Path):
+            refuse_foreign(store)  # checked once more: what is started is what the store holds
     except StoreError as error:
         return StartedScript(error=str(error))
     reason = why_not_startable(retried.last)
     if reason is not None:
         return StartedScript(error=reason)
-    log = log_file(database, retried.row.public_id, retried.number)
+    log = log_file(beside(store), retried.row.public_id, retried.number)
     try:
         row = retried.row
-        return await asyncio.to_thread(_start, retried.last, row.public_id, row.fence, log, database)
+        return await asyncio.to_thread(_start, retried.last, row.public_id, row.fence, log, store)
     except OSError as error:
         return StartedScript(error=f"{error.strerror or error}")
 
 
-def _start(attempt: Attempt, job: str, fence: int, log: Path, database: Path) -> StartedScript:
+def _start(attempt: Attempt, job: str, fence: int, log: Path, store: StoreLocation) -> StartedScript:
     assert attempt.argv is not None
-    log.parent.mkdir(mode=0o700, exist_ok=True)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     given = os.environ | {
         "JOBDASH_JOB": f"{job}:{fence}",
         "JOBDASH_LOG_FILE": str(log),
-        "JOBDASH_DATABASE": str(database.absolute()),
+        "JOBDASH_DATABASE": written(store),
     }
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:

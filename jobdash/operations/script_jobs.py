@@ -152,7 +152,7 @@ async def retry_local(decision: Decision, plan: Plan, work: OperationContext) ->
             f"{note}; {WAITS_FOR_WORKER if job.function else WAITS}",
             retried.row.status,
         )
-    started = await start_again(retried, work.store.path)
+    started = await start_again(retried, work.store.location)
     owner = None if started.pid is None else owner_of(started.pid)
     how = f"pid {started.pid}, output in {started.log_file}" if owner else f"not started: {started.error}"
     await work.store.write(Writer.set_started, job.id, fence=retried.row.fence, owner=owner, detail=how)

@@ -25,6 +25,7 @@ from jobdash.store.lease_transitions import (
     abandoned_cancels,
     cancel,
     end_attempts,
+    lock_job,
     make_pending,
     reset_errors,
 )
@@ -195,6 +196,7 @@ def _check_unchanged(connection: Connection, job: ResumeCandidate, want: ClaimRe
 
 def _ready(connection: Connection, found: ResumeCandidate, keyed: bool, now: int) -> bool:
     """Make a job pending and its failed items unprocessed; False when that takes another transaction."""
+    lock_job(connection, found.id)
     end_attempts(connection, found.id, now, _WORKER_GONE)
     if found.status != "pending":
         make_pending(connection, found.id, keyed=keyed)

@@ -21,6 +21,12 @@ _LEASED = (
 )
 
 
+def lock_job(connection: Connection, job_id: int) -> None:
+    """Let a worker's writes to a job wait for the end of the transaction: they do not wait for the store."""
+    if lock := connection.dialect.lock_job:
+        connection.execute(f"SELECT 1 FROM job WHERE id = ?{lock}", (job_id,)).fetchall()
+
+
 def has_worker(connection: Connection, job_id: int, now: int) -> bool:
     """Whether a worker holds the job that is not provably dead: its lease runs beyond ``now`` (ms UTC)."""
     owner, lease_until = connection.execute(

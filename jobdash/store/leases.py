@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jobdash.store.dialects import base
 from jobdash.store.dialects.base import Connection, Values, greater, transaction
@@ -170,6 +170,8 @@ class Lease:
         Counts change by the difference to what is stored, so that an outcome written twice counts once.
         """
         connection = self._connection
+        if connection.dialect.in_packets:
+            return self._or_refused(self._write_packet(outcomes))
         try:
             base.begin(connection)
             succeeded, failed = self._difference(outcomes)
@@ -183,6 +185,24 @@ class Lease:
             base.roll_back(connection)
             raise
         return self._or_refused(status)
+
+    def _write_packet(self, outcomes: Sequence[ItemWrite]) -> str | None:
+        from jobdash.store.item_packet import item_values
+
+        statement, values = self._packet()
+        rows = self._connection.write_job(self._job_id, statement, {**values, **item_values(outcomes)})
+        return rows[0][0] if rows else None
+
+    def _packet(self) -> tuple[str, dict[str, Any]]:
+        """Return the statement that writes items in one message, and its values besides theirs."""
+        from jobdash.store.item_packet import WRITE_ITEMS
+
+        return WRITE_ITEMS, {
+            "job": self._job_id,
+            "fence": self._fence,
+            "lease": self._lease_ms,
+            "attempt": self._attempt,
+        }
 
     def _difference(self, outcomes: Sequence[ItemWrite]) -> tuple[int, int]:
         """Return by how much the counts of done and failed items change."""
@@ -223,16 +243,16 @@ class Lease:
         """Write the counts of a job without keys, and renew the lease; return the job's status."""
         done = succeeded + failed
         values = (self._lease_ms, succeeded, failed, done, done, self._job_id, self._fence)
-        return self._written(_SET_COUNTS, values)
+        return self._written(_SET_COUNTS, values, relaxed=True)
 
     def renew(self) -> str:
         """Renew the lease; return the job's status."""
-        return self._written(RENEW, (self._lease_ms, self._job_id, self._fence))
+        return self._written(RENEW, (self._lease_ms, self._job_id, self._fence), relaxed=True)
 
     def expect(self, keys: Sequence[str]) -> None:
         """Write unknown items as unprocessed, in several transactions."""
         for start in range(0, len(keys), MOST_ROWS):
-            with transaction(self._connection):
+            with transaction(self._connection, self._job_id):
                 held = self._status_of(RENEW, (self._lease_ms, self._job_id, self._fence))
                 if held is not None:
                     job, some = self._job_id, keys[start : start + MOST_ROWS]
@@ -242,16 +262,12 @@ class Lease:
     def count_total(self) -> int:
         """Set the job's total to the number of its items, and return it."""
         self._room = 0
-        with transaction(self._connection):
-            found = self._status_of(_COUNT_TOTAL, (self._lease_ms, self._job_id, self._fence))
-        return int(self._or_refused(found))
+        return int(self._written(_COUNT_TOTAL, (self._lease_ms, self._job_id, self._fence)))
 
     def set_total(self, total: int) -> None:
         """Set the job's total."""
         self._room = 0
-        with transaction(self._connection):
-            found = self._status_of(_SET_TOTAL, (total, self._job_id, self._fence))
-        self._or_refused(found)
+        self._written(_SET_TOTAL, (total, self._job_id, self._fence))
 
     def item_states(self, keys: Sequence[str]) -> dict[str, ItemState]:
         """Return the states of items that are stored, by key; at most `MAX_PARAMETERS` of them."""
@@ -270,9 +286,9 @@ class Lease:
         return self._connection.data_version()
 
     @property
-    def look_every_s(self) -> float:
-        """How often `data_version` may be asked."""
-        return self._connection.dialect.look_every_s
+    def pace_s(self) -> float:
+        """How long to collect before the store is asked, or given something, once more."""
+        return self._connection.dialect.pace_s
 
     def status(self) -> str:
         """Return the job's status as long as it is this worker's."""
@@ -312,10 +328,9 @@ class Lease:
         """Close the connection."""
         self._connection.close()
 
-    def _written(self, statement: str, values: tuple[object, ...]) -> str:
-        with transaction(self._connection):
-            status = self._status_of(statement, values)
-        return self._or_refused(status)
+    def _written(self, statement: str, values: Values, *, relaxed: bool = False) -> str:
+        rows = self._connection.write_job(self._job_id, statement, values, relaxed=relaxed)
+        return self._or_refused(rows[0][0] if rows else None)
 
     def _status_of(self, statement: str, values: Values) -> str | None:
         # All rows are fetched: a statement that is not at its end would hold up the commit.

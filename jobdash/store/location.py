@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from jobdash.domain.text import clean
 from jobdash.errors import ConfigError
@@ -26,9 +25,14 @@ class PostgresLocation:
     folder: Path = field(default=Path(), compare=False)
     """Where what belongs to its jobs is kept on this computer: logs, results, copies of input."""
 
-    def __str__(self) -> str:
+    @property
+    def address(self) -> str:
+        """The whole address, as a person gives it."""
         joint = "&" if "?" in self.url else "?"
-        return clean(f"{self.url}{joint}schema={self.schema}", _SHOWN)
+        return f"{self.url}{joint}schema={self.schema}"
+
+    def __str__(self) -> str:
+        return clean(self.address, _SHOWN)
 
 
 StoreLocation = Path | PostgresLocation
@@ -37,6 +41,11 @@ StoreLocation = Path | PostgresLocation
 def beside(location: StoreLocation) -> Path:
     """Return the path that files of this computer lie beside which belong to the jobs of a store."""
     return location if isinstance(location, Path) else location.folder / "store"
+
+
+def written(location: StoreLocation) -> str:
+    """Return a location as the text that `read_location` reads, in whatever folder."""
+    return str(location.absolute()) if isinstance(location, Path) else location.address
 
 
 def read_location(text: str) -> StoreLocation:
@@ -57,6 +66,12 @@ def postgres_location(named: str, folder: Path = Path()) -> PostgresLocation:
     A password is refused, as it would stand in a file or in the list of processes: libpq finds it in
     PGPASSWORD, in ``~/.pgpass`` or in a service. Raises ConfigError, without the text.
     """
+    # Only here: a store in a file does without.
+    from importlib.util import find_spec
+    from urllib.parse import parse_qsl, urlencode, urlsplit
+
+    if find_spec("psycopg") is None:
+        raise ConfigError("a store in PostgreSQL needs its driver: pip install 'jobdash[postgres]'")
     try:
         parts = urlsplit(named)
         secret, options = parts.password, parse_qsl(parts.query, keep_blank_values=True, strict_parsing=False)
@@ -72,7 +87,8 @@ def postgres_location(named: str, folder: Path = Path()) -> PostgresLocation:
             f"schema={clean(schema, 80)}: a schema's name has small letters, digits and underscores only"
         )
     rest = urlencode([(name, value) for name, value in options if name != "schema"], safe="/")
-    return PostgresLocation(urlunsplit(("postgresql", parts.netloc, parts.path, rest, "")), schema, folder)
+    query = f"?{rest}" if rest else ""
+    return PostgresLocation(f"postgresql://{parts.netloc}{parts.path}{query}", schema, folder)
 
 
 _SECRETS = frozenset({"password", "sslpassword"})

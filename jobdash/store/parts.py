@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
-from jobdash.store.dialects.base import Connection, chunks, placeholders, transaction
+from jobdash.store.dialects.base import Connection, Values, chunks, placeholders, transaction
 from jobdash.store.lease_transitions import cancel_or_request, is_held_by
 from jobdash.store.leases import HELD, MOST_ROWS, RENEW, ItemWrite, Lease, LeaseRefused, add_event
 from jobdash.store.owner import Owner
@@ -338,8 +338,15 @@ class PartLease(Lease):
         status = super()._add(succeeded, failed)
         return status if status is not None and self._renewed() else None
 
-    def _written(self, statement: str, values: tuple[object, ...]) -> str:
-        with transaction(self._connection):
+    def _packet(self) -> tuple[str, dict[str, Any]]:
+        from jobdash.store.item_packet import WRITE_PART_ITEMS
+
+        _, values = super()._packet()
+        place = self._place
+        return WRITE_PART_ITEMS, {**values, "number": place.number, "part_fence": place.part_fence}
+
+    def _written(self, statement: str, values: Values, *, relaxed: bool = False) -> str:
+        with transaction(self._connection, self._job_id, relaxed=relaxed):
             status = self._status_of(statement, values)
             if status is None or not self._renewed():
                 raise self.refusal()

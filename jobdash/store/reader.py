@@ -35,10 +35,6 @@ class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionRea
             raise replaced(self._location)
         return made
 
-    def data_version(self) -> int:
-        """Return a number that changes when another connection has committed; takes 3 µs."""
-        return self._connection.data_version()
-
     def revision(self) -> int:
         """Return the revision of the last change of any job."""
         return int(self._value(f"SELECT {self._connection.dialect.revision}"))

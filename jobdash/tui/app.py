@@ -23,7 +23,7 @@ from textual.widgets import Input
 
 from jobdash.domain.plan import Plan
 from jobdash.domain.text import clean
-from jobdash.errors import StoreError
+from jobdash.errors import StoreAway, StoreError
 from jobdash.tui.action_runs import ActionRun, ActionRuns, single_toast, summary_line
 from jobdash.tui.commands import APP_BINDINGS, CommandState, palette
 from jobdash.tui.context import DashboardContext
@@ -162,7 +162,10 @@ class JobdashApp(Host):
 
     def store_unreadable(self, error: StoreError) -> None:
         """Report that the store cannot be read any more."""
-        self.main.show_banner(str(self.context.store_error(error)))
+        if isinstance(error, StoreAway):
+            self.main.banner.away(str(error))
+        else:
+            self.main.show_banner(str(self.context.store_error(error)))
 
     async def run_action(
         self,

@@ -34,6 +34,7 @@ def run_dashboard(
         notices: list[str] = []
         opened = open_browser(config.database, notice=notices.append)
         stack.callback(opened.browser.close)
+        opened.browser.follow()
         app = JobdashApp(DashboardContext.of(config, opened.browser, opened.read_only, demo=demo))
         app.notices = notices
         if behind is not None:

@@ -9,6 +9,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING
 
 from jobdash.errors import StoreError
+from jobdash.store.location import written
 from jobdash.worker.exceptions import CancelledInWorker, JobCancelled, LeaseLost, LeaseLostInWorker
 from jobdash.worker.script import multiprocessing_parent
 
@@ -102,7 +103,7 @@ class Token:
 
     def belongs_to(self, path: StoreLocation, job_id: int, fence: int) -> None:
         """Set the job that another process is to watch in the store."""
-        self._place = (str(path), job_id, fence)
+        self._place = (written(path), job_id, fence)
 
     def cancel(self) -> None:
         """End the loop with its next item."""

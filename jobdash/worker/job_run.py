@@ -141,6 +141,8 @@ class JobRun:
             # It was meant for one job: this script may begin others, and so may the processes it starts.
             os.environ.pop(settings.JOB, None)
         if claim is not None:
+            if self._options.flush_s is None:
+                self._flush_s = max(self._flush_s, claim.lease.pace_s)
             self._claimed(claim, found)
 
     def _claimed(self, claim: Claim, found: WorkerSettings) -> None:

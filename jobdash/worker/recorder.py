@@ -158,7 +158,7 @@ class Recorder(StoreConnection):
         now = time.monotonic()
         if now < self._look_at:
             return
-        self._look_at = now + lease.look_every_s
+        self._look_at = now + lease.pace_s
         version = lease.data_version()
         if version != self._seen_version:
             self._apply(lease.status())

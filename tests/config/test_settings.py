@@ -7,7 +7,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from jobdash.config.paths import database_path, default_config_path, default_database_path
+from jobdash.config.paths import default_config_path, default_store_location, store_location
 from jobdash.config.settings import Config, SyncSettings, load
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.cost import ListPrice
@@ -313,7 +313,7 @@ def test_without_a_word_they_are_where_the_system_has_such_files(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert default_config_path({}) == platformdirs.user_config_path("jobdash") / "config.toml"
-    assert default_database_path({}) == platformdirs.user_data_path("jobdash") / "jobdash.db"
+    assert default_store_location({}) == platformdirs.user_data_path("jobdash") / "jobdash.db"
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ def test_variables_say_where_file_and_store_are(tmp_path: Path) -> None:
     file.write_text('database = "/from/the/file.db"', "utf-8")
     env = {"JOBDASH_CONFIG": str(file), "JOBDASH_DATABASE": "/from/the/variable.db"}
     assert default_config_path(env) == file
-    assert default_database_path(env) == Path("/from/the/variable.db")
+    assert default_store_location(env) == Path("/from/the/variable.db")
     assert load(env=env).database == Path("/from/the/variable.db")
     assert load(env={"JOBDASH_CONFIG": str(file)}).database == Path("/from/the/file.db")
     assert load(None, "/named.db", env).database == Path("/named.db")
@@ -345,7 +345,51 @@ def test_variables_say_where_file_and_store_are(tmp_path: Path) -> None:
     ],
 )
 def test_a_store_is_a_path_or_an_sqlite_url(named: str, path: str) -> None:
-    assert database_path(named) == Path(path)
+    assert store_location(named) == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ("postgresql://db.example/jobs", "postgresql://db.example/jobs?schema=jobdash"),
+        ("postgres://ann@db:5433/jobs?schema=team", "postgresql://ann@db:5433/jobs?schema=team"),
+        (
+            "postgresql:///jobs?host=/run/pg&schema=a_1&sslmode=verify-full",
+            "postgresql:///jobs?host=/run/pg&sslmode=verify-full&schema=a_1",
+        ),
+    ],
+)
+def test_a_store_is_an_address_of_postgresql(named: str, shown: str) -> None:
+    found = store_location(named)
+    assert str(found) == shown
+    assert store_location(shown) == found, "what is shown can be given again"
+    assert load(env={"JOBDASH_DATABASE": named}).database == found
+    assert load(env={"JOBDASH_DATABASE": named, "HOME": "/h"}).store_path.name == "store"
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "postgresql://ann:canary-secret@db.example/jobs",
+        "postgresql://db.example/jobs?user=ann&password=canary-secret",
+        "postgresql://db.example/jobs?sslpassword=canary-secret",
+        "postgresql://ann:canary-secret@[db.example/jobs",
+    ],
+)
+def test_an_address_with_a_password_is_refused_without_a_word_of_it(named: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'database = "{named}"', "utf-8")
+    for wrong in ((None, named, {}), (file, None, {}), (None, None, {"JOBDASH_DATABASE": named})):
+        with pytest.raises(ConfigError) as raised:
+            load(*wrong)
+        assert "canary" not in str(raised.value)
+        assert raised.value.exit_code == 5
+
+
+@pytest.mark.parametrize("schema", ["Jobs", "a b", "a;b", 'a"b', "", "ä", "1a"])
+def test_a_schema_has_a_plain_name(schema: str) -> None:
+    with pytest.raises(ConfigError, match="small letters"):
+        store_location(f"postgresql://db.example/jobs?schema={schema}")
 
 
 def test_a_secret_is_hidden() -> None:

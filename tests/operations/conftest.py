@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import postgres_kit
 import pytest
 from local_world import LocalWorld
 from operations_kit import World, made_accounts, made_config
@@ -14,14 +16,17 @@ from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.bootstrap import ensure_store
+from jobdash.store.location import StoreLocation
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, database: str) -> AsyncIterator[World]:
     clock = ManualClock()
     emulator = Emulator(clock=clock)
     with EmulatorServer(emulator) as server:
         config = made_config(tmp_path, made_accounts(server))
+        if database == "postgresql":
+            config = replace(config, database=postgres_kit.empty_store(config.store_path.parent))
         ensure_store(config.database)
 
         def ms() -> int:
@@ -37,8 +42,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Iterator[LocalWorld]:
-    path = tmp_path / "data" / "jobs.db"
+def local(tmp_path: Path, database: str) -> Iterator[LocalWorld]:
+    path: StoreLocation = tmp_path / "data" / "jobs.db"
+    if database == "postgresql":
+        path = postgres_kit.empty_store(tmp_path / "data")
     ensure_store(path)
     with WriterThread(path, "test") as store, Browser(path) as browser:
         yield LocalWorld(path, store, browser)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from operations_kit import KEYS, World, made_accounts
+from shared.other_program import other_program
+from shared.other_program import refuse as no_room
 
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, StoreError, Unavailable
 from jobdash.operations.account_session import ListPage
 from jobdash.operations.account_worker import AccountWorker
+from jobdash.operations.store_admin import make_store
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.writer_thread import WriterThread
-from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
 
 PATIENCE_S = 10.0
@@ -171,8 +172,8 @@ async def test_a_key_with_two_names_is_polled_once_and_told_of_both(threads: Thr
 
 def refuse(world: World, what: str) -> None:
     """Let the store refuse one kind of write."""
-    with closing(sqlite3.connect(world.config.database, isolation_level=None)) as connection:
-        connection.execute(f"CREATE TRIGGER refuse BEFORE {what} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    with other_program(world.config.database) as program:
+        no_room(program, world.config.database, what)
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -207,12 +208,14 @@ async def test_a_store_that_takes_nothing_at_all_is_told_once(threads: Threads) 
 
 async def test_a_store_that_cannot_be_opened_at_first_is_polled_for_later(threads: Threads) -> None:
     world = threads.world
-    world.config = replace(world.config, database=world.config.database.with_name("later.db"))
+    later = world.config.database
+    later = later.with_name("later.db") if isinstance(later, Path) else replace(later, schema="later")
+    world.config = replace(world.config, database=later)
     worker = threads.account()
     threads.serve(worker)
-    await asyncio.to_thread(until, lambda: "later.db" in str(world.browser.accounts()))
+    await asyncio.to_thread(until, lambda: "later" in str(world.browser.accounts()))
 
-    ensure_store(world.config.database)
+    make_store(world.config.database)
     await threads.store.write(lambda writer: writer.poll_now())
     worker.wake()
 
@@ -224,7 +227,7 @@ def planned(world: World, asked_ago_s: int, **columns: object) -> None:
     now = system_clock()
     values = {"asked_at": now - asked_ago_s * 1000, "next_poll_at": now + 900_000, "claimed_until": None}
     values |= columns  # type: ignore[arg-type]
-    with closing(sqlite3.connect(world.config.database)) as connection, connection:
+    with other_program(world.config.database) as connection:
         wanted = ", ".join(f"{name} = ?" for name in values)
         connection.execute(f"UPDATE account SET {wanted} WHERE name = 'openai'", list(values.values()))
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 from operations_kit import CANCEL, GEMINI_CANCEL, World
+from shared.other_program import other_program
 
 from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, MalformedJson, Reset, Switches
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult
@@ -397,7 +396,7 @@ async def test_a_job_that_begins_to_run_while_it_is_planned_for_is_planned_for_o
 ) -> None:
     batch = world.add(age=60.0)
     await world.sync()
-    with closing(sqlite3.connect(world.config.database, isolation_level=None)) as other:
+    with other_program(world.config.database) as other:
         other.execute("UPDATE job SET remote_status = 'pending'")
         every = world.browser.iter_ids
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from operations_kit import CANCEL, World
+from shared.other_program import refusing
 
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
@@ -67,11 +66,8 @@ async def test_a_cancel_that_was_accepted_and_could_not_be_written_is_told_and_m
 ) -> None:
     batch = world.add(cancelling=3600.0)
     await world.sync()
-    with closing(sqlite3.connect(world.config.database, isolation_level=None)) as connection:
-        when = "BEFORE UPDATE OF closed_at ON intent"
-        connection.execute(f"CREATE TRIGGER refuse {when} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    with refusing(world.config.database, "UPDATE OF closed_at ON intent"):
         outcome = await world.one(Action.CANCEL, batch)
-        connection.execute("DROP TRIGGER refuse")
 
     assert outcome.result is ActionResult.DONE
     assert outcome.reason.startswith("cancel accepted, not yet written: ")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 from operations_kit import CANCEL, KEYS, World, made_accounts
+from shared.other_program import refusing
 
 from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
 from jobdash.domain.plan import Action, ActionResult, DecisionKind
@@ -194,11 +192,8 @@ async def test_a_removal_waits_also_for_a_cancel_that_was_accepted_and_could_not
 ) -> None:
     batch = world.add(cancelling=1.0)
     await world.sync()
-    with closing(sqlite3.connect(world.config.database, isolation_level=None)) as connection:
-        when = "BEFORE UPDATE OF closed_at ON intent WHEN new.kind = 'cancel'"
-        connection.execute(f"CREATE TRIGGER refuse {when} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    with refusing(world.config.database, "UPDATE OF closed_at ON intent WHEN new.kind = 'cancel'"):
         outcome = await world.one(Action.REMOVE, batch, cancel_first=True)
-        connection.execute("DROP TRIGGER refuse")
 
     assert outcome.result is ActionResult.DONE
     assert outcome.reason == "cancel asked; removed when it is confirmed"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from local_world import LocalWorld
 from operations_kit import World
 from shared.local_kit import ELSEWHERE, LAPSED, begin
+from shared.other_program import other_program
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
@@ -164,9 +163,8 @@ async def test_waiting_for_a_job_that_nobody_runs_ends_at_once(world: World) -> 
 async def test_waiting_closes_a_cancel_that_no_worker_lives_to_answer(world: World) -> None:
     # D-7
     run = begin(world.config.database, owner=ELSEWHERE)
-    with closing(sqlite3.connect(world.config.database)) as connection:
-        connection.execute("UPDATE job SET cancel_requested_at = 1, lease_until = 1")
-        connection.commit()
+    with other_program(world.config.database) as program:
+        program.execute("UPDATE job SET cancel_requested_at = 1, lease_until = 1")
     waited = await wait_until(WaitProgress((run.id,), _over, None, sleep=world.sleep), world.syncs)
     assert waited.rows[run.id].status == "cancelled"
 

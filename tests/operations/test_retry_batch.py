@@ -342,7 +342,7 @@ async def test_without_a_copy_the_refusal_says_why_and_a_file_of_ones_own_helps(
     child = child_of(world, row)
     assert child.row.total == 2
     assert child.submit_key is not None
-    assert not input_copy(world.config.database, child.submit_key).exists()
+    assert not input_copy(world.config.store_path, child.submit_key).exists()
 
 
 async def test_a_wrong_file_is_refused_before_anything_is_sent(world: World, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from jobdash.operations.planning import plan_cancel_all
 from jobdash.operations.script_jobs import close_abandoned
 from jobdash.operations.undo import find_undoable, undo
 from jobdash.store.leases import LeaseRefused
+from jobdash.store.location import beside
 from jobdash.store.writer import Writer
 
 T = TypeVar("T")
@@ -340,8 +341,8 @@ async def test_only_what_was_marked_is_cancelled_and_deleted(local: LocalWorld) 
 async def test_files_that_were_fetched_and_logs_of_ours_are_deleted_and_no_others(
     local: LocalWorld, tmp_path: Path
 ) -> None:
-    logs = local.path.parent / "logs"
-    logs.mkdir()
+    logs = beside(local.path).parent / "logs"
+    logs.mkdir(parents=True)
     theirs, fetched = tmp_path / "mine.log", tmp_path / "resize.jsonl"
     others = logs / "aaaaaaaa-1.log"  # of another job: its script runs this one as well
     run = begin(local.path, log_file=str(others))

@@ -6,15 +6,14 @@ import asyncio
 import os
 import re
 import signal
-import sqlite3
 import sys
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from local_world import LocalWorld
 from shared.local_kit import DEAF, ELSEWHERE, ROOT, SLEEP, TAKES_UP, begin, owner_of, process
+from shared.other_program import other_program
 
 from jobdash.domain.describe import job_text
 from jobdash.domain.describe.plan_text import notes
@@ -22,6 +21,7 @@ from jobdash.domain.plan import Action, ActionResult
 from jobdash.operations import script_jobs
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.script_control import stop_process
+from jobdash.store.location import beside
 from jobdash.store.owner import current_owner
 
 needs_pidfd = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux only")
@@ -160,7 +160,7 @@ async def test_what_else_a_process_runs_is_said_before_it_is_stopped(local: Loca
 
 async def test_an_owner_that_another_version_wrote_stops_nothing_else(local: LocalWorld) -> None:
     newer, other = begin(local.path), begin(local.path, "other")
-    with closing(sqlite3.connect(local.path)) as connection, connection:
+    with other_program(local.path) as connection:
         connection.execute("UPDATE job SET owner = '[1, 2, 3, 4, 5, 6]' WHERE id = ?", (newer.id,))
         connection.execute("UPDATE attempt SET argv = '{', owner = '[' WHERE job_id = ?", (newer.id,))
     plan = local.plan(Action.FORCE_FAIL, [local.row(newer.id), local.row(other.id)])
@@ -188,7 +188,7 @@ async def test_a_script_that_ends_before_it_begins_is_said_to_have_failed(
     run = begin(local.path, argv=[sys.executable, "-c", "raise SystemExit(3)"], cwd=tmp_path)
     run.ends("failed")
     outcome = await local.one(Action.RETRY, run.id, restart=True)
-    log = local.path.parent / "logs" / f"{run.claimed.public_id}-2.log"
+    log = beside(local.path).parent / "logs" / f"{run.claimed.public_id}-2.log"
     assert outcome.result is ActionResult.FAILED
     assert outcome.reason == f"0 done stay; its script ended with exit code 3 before it began; see {log}"
     again = local.plan(Action.RETRY, [local.row(run.id)], restart=True)
@@ -239,7 +239,7 @@ async def test_a_retried_script_is_started_again_detached_with_its_output_in_a_l
 
     outcome = await local.one(Action.RETRY, run.id, restart=True)
 
-    log = local.path.parent / "logs" / f"{row.public_id}-2.log"
+    log = beside(local.path).parent / "logs" / f"{row.public_id}-2.log"
     assert outcome.result is ActionResult.DONE
     assert outcome.reason.endswith(f"its output is in {log}")
     pid = int(re.findall(r"pid (\d+)", outcome.reason)[0])  # which may have ended since, and be said to

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from operations_kit import World, made_accounts
+from shared.other_program import refusing
 
 from jobdash.demo.emulator import EmptyJson, ErrorAnswer, Reset
 from jobdash.domain.plan import Action, ActionResult
@@ -258,22 +257,13 @@ async def test_a_submit_that_was_given_up_meanwhile_is_not_sent_again(
     assert (done.row.status, done.row.raw_status) == (Status.UNKNOWN, "unconfirmed")
 
 
-def refusing(world: World, *whens: str) -> sqlite3.Connection:
-    """Let the store refuse some writes, as it does when it is full."""
-    connection = sqlite3.connect(world.config.database, isolation_level=None)
-    for number, when in enumerate(whens):
-        refuse = "BEGIN SELECT RAISE(ABORT, 'no room'); END"
-        connection.execute(f"CREATE TRIGGER refuse_{number} BEFORE UPDATE OF {when} {refuse}")
-    return connection
-
-
-NO_FILE = "files ON job WHEN new.remote_id IS NULL"
+NO_FILE = "UPDATE OF files ON job WHEN new.remote_id IS NULL"
 
 
 async def test_a_file_whose_id_cannot_be_written_becomes_a_batch_all_the_same(
     world: World, openai_file: Path
 ) -> None:
-    with closing(refusing(world, NO_FILE)):
+    with refusing(world.config.database, NO_FILE):
         done = await submitted(world, openai_file)
 
     assert done.end is SubmitEnd.CREATED
@@ -286,7 +276,7 @@ async def test_a_file_whose_id_cannot_be_written_becomes_a_batch_all_the_same(
 async def test_a_store_that_cannot_be_written_after_the_upload_sends_no_more_and_names_the_file(
     world: World, openai_file: Path
 ) -> None:
-    with closing(refusing(world, NO_FILE, "deadline ON intent")):
+    with refusing(world.config.database, NO_FILE, "UPDATE OF deadline ON intent"):
         done = await submitted(world, openai_file)
 
     assert done.end is SubmitEnd.FAILED
@@ -298,10 +288,10 @@ async def test_a_store_that_cannot_be_written_after_the_upload_sends_no_more_and
 async def test_a_file_whose_id_could_not_be_written_is_written_when_its_submit_fails(
     world: World, openai_file: Path
 ) -> None:
-    with closing(refusing(world, NO_FILE)) as connection:
+    with refusing(world.config.database, NO_FILE) as lift:
         world.fault(ErrorAnswer(429, retry_after=5), "/v1/batches", "POST", times=1)
         world.fault(ErrorAnswer(400), "/v1/batches", "POST")
-        world.while_waiting = lambda: connection.execute("DROP TRIGGER IF EXISTS refuse_0") and None
+        world.while_waiting = lift
         done = await submitted(world, openai_file)
 
     assert done.end is SubmitEnd.FAILED

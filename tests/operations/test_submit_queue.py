@@ -88,7 +88,7 @@ def by_name(world: World) -> dict[str, str]:
 
 
 def copies(world: World) -> list[Path]:
-    folder = world.config.database.parent / "inputs"
+    folder = world.config.store_path.parent / "inputs"
     return list(folder.iterdir()) if folder.exists() else []
 
 
@@ -118,7 +118,7 @@ async def test_split_makes_a_family_of_batches_that_hold_the_file_exactly(world:
     details = [world.browser.job(row.id) for row in family]
     assert all(each is not None and each.tags["run"] == "42" for each in details)
     keys = [each.submit_key for each in details if each is not None and each.submit_key]
-    sent = b"".join(input_copy(world.config.database, key).read_bytes() for key in keys)
+    sent = b"".join(input_copy(world.config.store_path, key).read_bytes() for key in keys)
     assert sent == content(file)
     assert world.calls(*CREATE) == 3
     assert world.open_intents() == []

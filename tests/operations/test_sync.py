@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from operations_kit import HOUR, KEYS, World, made_accounts
+from shared.other_program import other_program, refuse
 
 from jobdash.demo.emulator import Ending, ErrorAnswer, ListBehaviour, Phase, Reset, Switches
 from jobdash.domain.account import Account, Secret
@@ -592,9 +591,8 @@ async def test_a_request_that_waits_out_429s_keeps_others_away(world: World) -> 
 
 def refuse_jobs(world: World, when: str) -> None:
     """Let the store refuse some new jobs."""
-    with closing(sqlite3.connect(world.config.database, isolation_level=None)) as connection:
-        refusal = "SELECT RAISE(ABORT, 'no room')"
-        connection.execute(f"CREATE TRIGGER refuse BEFORE INSERT ON job WHEN {when} BEGIN {refusal}; END")
+    with other_program(world.config.database) as program:
+        refuse(program, world.config.database, f"INSERT ON job WHEN {when}")
 
 
 async def test_what_cannot_be_written_of_one_account_hides_no_other(world: World) -> None:

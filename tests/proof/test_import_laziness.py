@@ -15,7 +15,7 @@ from shared.slices import rest_slow
 from jobdash.providers.registry import BUNDLED
 
 SDKS = {"openai", "google", "anthropic", "mistralai", "httpx2", "stamina"}
-DATABASE = {"sqlalchemy", "sqlmodel", "pydantic", "alembic"}
+DATABASE = {"sqlalchemy", "sqlmodel", "pydantic", "alembic", "psycopg"}
 FACES = {"textual", "rich", "click"}
 PRICES = {"genai_prices"}
 SERVER = {"starlette", "uvicorn"}

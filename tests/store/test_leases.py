@@ -467,6 +467,7 @@ def test_a_finished_or_vanished_job_takes_nothing(path: Path, hold: Lease) -> No
         hold.renew()
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("step", ["_difference", "_add", "_upsert"])
 def test_what_breaks_inside_a_commit_leaves_nothing(
     step: str, path: Path, hold: Lease, monkeypatch: pytest.MonkeyPatch

@@ -22,6 +22,7 @@ from jobdash.demo.emulator import EmulatorServer
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.status import Tab
 from jobdash.operations.job_lookup import open_browser
+from jobdash.store.location import StoreLocation, beside
 from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.context import DashboardContext
@@ -226,14 +227,14 @@ def screen_text(app: JobdashApp) -> str:
 
 
 def make_config(
-    path: Path,
+    path: StoreLocation,
     accounts: Sequence[Account] = (),
     ui: UiSettings | None = None,
     sync: SyncSettings | None = None,
     **more: Any,
 ) -> Config:
     return Config(
-        path=path.with_name("config.toml"),
+        path=beside(path).with_name("config.toml"),
         exists=False,
         database=path,
         accounts=tuple(accounts),
@@ -245,7 +246,7 @@ def make_config(
 
 @asynccontextmanager
 async def dashboard(
-    path: Path,
+    path: StoreLocation,
     accounts: Sequence[Account] = (),
     *,
     rows: Iterable[SampleRow] | None = None,
@@ -256,9 +257,11 @@ async def dashboard(
 ) -> AsyncIterator[Dash]:
     """Open the dashboard over a store; ``working=False`` keeps its threads from starting."""
     if rows is not None:
+        assert isinstance(path, Path)
         make_store(path, rows)
     config = make_config(path, accounts, **settings)
     opened = open_browser(path)
+    opened.browser.follow()
     app = JobdashApp(DashboardContext.of(config, opened.browser, opened.read_only, demo=demo))
     if not working:
         app.runtime.start = lambda: None  # type: ignore[method-assign]

@@ -33,8 +33,12 @@ class Dialect(NamedTuple):
     higher one. Some changes that it does see may be, too."""
     stamp: str
     """What differs between two statements that see different states of the jobs."""
-    look_every_s: float
-    """How long `Connection.data_version` is not asked again where nobody sees the difference."""
+    pace_s: float
+    """How long to collect before the store is asked, or given something, once more; 0 for a file."""
+    lock_job: str
+    """What ends a query of a job that is read before it is written, so that no other change comes between."""
+    in_packets: bool
+    """A statement costs a message over a network, so that one large statement is better than several."""
     sorts_arms: bool
     """Whether each arm of a union that is read in an order has to be ordered, and cut, by itself."""
 
@@ -92,6 +96,9 @@ class Connection(Protocol):
 
     def commit(self) -> None:
         """Commit the transaction."""
+
+    def write_job(self, job_id: int, sql: str, values: Values, *, relaxed: bool = False) -> list[Row]:
+        """Run one statement in a transaction of its own that writes to one job alone; return its rows."""
 
     def rollback(self) -> None:
         """Undo the transaction, if one is open."""

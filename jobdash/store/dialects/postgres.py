@@ -7,10 +7,12 @@ file of SQLite. What changes one job alone, like the outcome of an item, locks t
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +33,7 @@ from jobdash.errors import (
     StoreMissing,
     StoreReadOnly,
 )
-from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Rows, Values
+from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Row, Rows, Values
 
 if TYPE_CHECKING:
     from jobdash.store.location import PostgresLocation
@@ -43,7 +45,9 @@ DIALECT = Dialect(
     # has an id of at least this; a sequence would give some changes a number that was seen before them.
     revision=f"{_SNAPSHOT_XMIN} - 1",
     stamp="pg_current_snapshot()::text",
-    look_every_s=0.25,
+    pace_s=0.25,
+    lock_job=" FOR NO KEY UPDATE OF job",
+    in_packets=True,
     sorts_arms=True,
 )
 OLDEST_VERSION = 140000
@@ -59,6 +63,7 @@ _LOOK = (
     "SELECT last_value FROM pulse; SELECT pg_snapshot_xmin(seen)::text::bigint,"
     f" pg_snapshot_xmax(seen)::text::bigint, {_SERVER_MS} FROM pg_current_snapshot() AS seen"
 )
+_NEVER = 2**63
 _AWAY_S = 2.0
 """For so long after a connection was lost, it is not tried again."""
 _DEFAULTS: dict[str, Any] = {
@@ -91,6 +96,8 @@ _BY_STATE: dict[str, type[StoreError]] = {
 }
 _BY_CLASS = {"08": StoreAway, "57": StoreAway}
 _REFUSED = frozenset({"28000", "28P01"})
+_REFUSING = ("password", "authentication", "pg_hba.conf", "role")
+"""Words of a server that refuses a user."""
 
 # SQL
 
@@ -193,7 +200,14 @@ class Connection:
         self._lost_at: float | None = None
         self._lock = 0
         self._ahead_ms = 0
+        self._is_standby = False
         self._seen = _Changes()
+        self._waiting_since: float | None = None
+        """Since when a statement runs, `time.monotonic`."""
+        self.is_away: Callable[[], bool] = lambda: False
+        """Whether it is known that the server does not answer: then nothing is sent."""
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called when the connection was lost."""
         with self._failures():
             self._raw = self._opened()
 
@@ -218,12 +232,14 @@ class Connection:
         given = [word for setting in settings.items() for word in setting]
         columns = ", ".join(["set_config(%s, %s, false)"] * len(settings))
         row = raw.execute(
-            f"SELECT to_regclass(%s)::oid::bigint, {_SERVER_MS}, {columns}", [f"{schema}.meta", *given]
+            f"SELECT to_regclass(%s)::oid::bigint, {_SERVER_MS}, pg_is_in_recovery(), {columns}",
+            [f"{schema}.meta", *given],
         ).fetchone()
         if row is None or row[0] is None:
             raise StoreMissing(missing(self.location))
         self._lock = _LOCKS | row[0]
         self._compare_clocks(row[1])
+        self._is_standby = row[2]
 
     def _compare_clocks(self, server_ms: int) -> None:
         ahead = server_ms - time.time_ns() // 1_000_000
@@ -237,19 +253,24 @@ class Connection:
     @property
     def raw(self) -> psycopg.Connection[Any]:
         """The driver's connection, connected."""
+        lately = self._lost_at is not None and time.monotonic() - self._lost_at < _AWAY_S
+        if self.is_away() or (self._raw.closed and lately):
+            self.on_lost()
+            raise StoreAway(away(self.location))
         if self._raw.closed:
-            if self._lost_at is not None and time.monotonic() - self._lost_at < _AWAY_S:
-                raise StoreAway(away(self.location))
             with self._failures():
                 self._raw = self._opened()
         return self._raw
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
+        self._waiting_since = time.monotonic()
         try:
             yield
         except psycopg.Error as error:
             raise self._failure(error) from error
+        finally:
+            self._waiting_since = None
         self._lost_at = None
 
     def _failure(self, error: psycopg.Error) -> StoreError:
@@ -259,7 +280,23 @@ class Connection:
         found = store_error(self.location, error, self.named)
         if isinstance(found, StoreAway):
             self._lost_at = time.monotonic()
+            self.on_lost()
         return found
+
+    def end_if_stuck(self, after_s: float) -> None:
+        """End a statement, and its connection, that has not been answered for so long; from any thread.
+
+        A server that is frozen answers on the level of the network, and would be waited for without end.
+        """
+        since = self._waiting_since
+        if since is None or time.monotonic() - since < after_s or self._raw is None:
+            return
+        with (
+            contextlib.suppress(OSError, psycopg.Error),
+            # Another descriptor of the same connection: the thread that waits closes its own.
+            socket.socket(fileno=os.dup(self._raw.fileno())) as same,
+        ):
+            same.shutdown(socket.SHUT_RDWR)
 
     @property
     def in_transaction(self) -> bool:
@@ -286,11 +323,35 @@ class Connection:
 
         In one message, so that a program that is frozen between two of them holds no lock.
         """
+        try:
+            self._run("; ".join(self._beginning(job_id, relaxed=relaxed)))
+        except BaseException:
+            self.rollback()
+            raise
+
+    def _beginning(self, job_id: int | None, *, relaxed: bool) -> list[str]:
         lock = f"SELECT pg_advisory_xact_lock({self._lock:d})"
         if job_id is not None:
             lock = f"SELECT 1 FROM job WHERE id = {job_id:d} FOR NO KEY UPDATE"
-        local = "SET LOCAL synchronous_commit = off; " if relaxed else ""
-        self._run(f"BEGIN; {local}{lock}")
+        return ["BEGIN", *(["SET LOCAL synchronous_commit = off"] if relaxed else []), lock]
+
+    def write_job(self, job_id: int, sql: str, values: Values, *, relaxed: bool = False) -> list[Row]:
+        """Run one statement in a transaction of its own that writes to one job alone; return its rows.
+
+        All in one message. The lock comes first: a statement that waits for it works on what it saw before.
+        """
+        raw = self.raw
+        try:
+            with self._failures():
+                with raw.pipeline():
+                    for statement in self._beginning(job_id, relaxed=relaxed):
+                        raw.execute(statement)
+                    written = raw.execute(native_sql(sql), values)
+                    raw.execute("COMMIT")
+                return written.fetchall()
+        except BaseException:
+            self.rollback()
+            raise
 
     def commit(self) -> None:
         """Commit the transaction."""
@@ -331,10 +392,16 @@ class Connection:
             cursor = raw.execute(_LOOK)
             (pulse,) = cursor.fetchall()[0]
             cursor.nextset()
-            xmin, xmax, server_ms = cursor.fetchall()[0]
-        self._seen.look(pulse, xmin, xmax)
+            *snapshot, server_ms = cursor.fetchall()[0]
+        self._seen.look(pulse, tuple(snapshot), self._newest_transaction)
         self._compare_clocks(server_ms)
         return self._seen.version
+
+    def _newest_transaction(self) -> int:
+        """Return the id of a transaction that begins, and ends, now."""
+        if self._is_standby:  # which gives no ids, and shows what has ended elsewhere
+            return _NEVER
+        return int(self.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()[0])
 
     def set_busy_timeout(self, ms: int) -> None:
         """Set how long a statement waits for other writers."""
@@ -354,17 +421,26 @@ class _Changes:
         self.version = 0
         """How many looks found that something may have changed."""
         self._pulse = -1
+        self._snapshot = (0, 0)
         self._until = 0
+        """The id of a transaction; until all older ones have ended, one of them may commit a change."""
 
-    def look(self, pulse: int, xmin: int, xmax: int) -> None:
-        """Take what a look has found: the number of changes begun, and the oldest and newest transaction."""
+    def look(self, pulse: int, snapshot: tuple[int, int], newest: Callable[[], int]) -> None:
+        """Take what a look has found.
+
+        That is the number of changes begun, the oldest transaction that is under way with the end of those
+        that have ended, and what returns an id that is newer than that of any transaction begun so far. (No
+        snapshot says which id is given next: those that have begun since the last that ended are beyond it.)
+        """
         if pulse != self._pulse:
-            self._pulse, self._until = pulse, xmax if xmin < xmax else 0
+            self._pulse = pulse
+            self._until = newest()
             self.version += 1
-        elif self._until:
+        elif self._until and snapshot != self._snapshot:
             self.version += 1
-            if xmin >= self._until:
-                self._until = 0
+        self._snapshot = snapshot
+        if snapshot[0] >= self._until:
+            self._until = 0
 
 
 # Errors
@@ -377,6 +453,13 @@ def store_error(location: PostgresLocation, error: psycopg.Error, named: str = O
     """
     state = error.sqlstate or ""
     kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
+    if not state and isinstance(error, psycopg.OperationalError):
+        # A connection that the server refuses: the driver keeps its words alone.
+        text = str(error)
+        if "database" in text and "does not exist" in text:
+            kind = StoreMissing
+        elif any(word in text for word in _REFUSING):
+            return StoreError(_refusal(location, error, named))
     if kind is None and isinstance(error, psycopg.OperationalError) and state not in _REFUSED:
         kind = StoreAway
     kind = kind or StoreError
@@ -393,6 +476,13 @@ def away(location: PostgresLocation) -> str:
     return f"The store {location} does not answer."
 
 
+def _refusal(location: PostgresLocation, error: psycopg.Error, named: str) -> str:
+    return (
+        f"The server of {location} refuses this user: {clean(str(error).strip(), 300)}. A password belongs"
+        f" into PGPASSWORD, ~/.pgpass or a service (PGSERVICE). Or name another store with {named}."
+    )
+
+
 def _sentence(location: PostgresLocation, error: psycopg.Error, kind: type[StoreError], named: str) -> str:
     reason = clean(str(error.diag.message_primary or error).strip(), 300)
     if kind is StoreMissing:
@@ -407,9 +497,6 @@ def _sentence(location: PostgresLocation, error: psycopg.Error, kind: type[Store
         return f"The store {location} cannot be written: {reason}."
     if kind is StoreAway:
         return f"{away(location)} ({reason})"
-    if error.sqlstate in _REFUSED or "password" in reason:
-        return (
-            f"The store {location} refuses this user: {reason}. A password belongs into PGPASSWORD, ~/.pgpass"
-            f" or a service; or name another store with {named}."
-        )
+    if error.sqlstate in _REFUSED:
+        return _refusal(location, error, named)
     return f"The store {location} cannot be used: {reason}."

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from jobdash.errors import Interrupted, StoreBusy, StoreError, StoreFull, StoreReadOnly
-from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Row, Values
+from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Row, Values, transaction
 from jobdash.store.dialects.base import Connection as BaseConnection
 from jobdash.store.files import real_path, side_files
 
@@ -27,7 +27,9 @@ DIALECT = Dialect(
     name="sqlite",
     revision="(SELECT revision FROM meta)",
     stamp="(SELECT revision FROM meta)",
-    look_every_s=0.0,
+    pace_s=0.0,
+    lock_job="",
+    in_packets=False,
     sorts_arms=False,  # of arms that an index has in their order it merges as many rows as are read
 )
 _OLDEST = (3, 35, 0)
@@ -117,6 +119,12 @@ class Connection(sqlite3.Connection):
     def commit(self) -> None:
         """Commit the transaction."""
         self.execute("COMMIT")
+
+    def write_job(self, job_id: int, sql: str, values: Values, *, relaxed: bool = False) -> list[Row]:
+        """Run one statement in a transaction of its own that writes to one job alone; return its rows."""
+        with transaction(self, job_id, relaxed=relaxed):
+            # All rows are fetched: a statement that is not at its end would hold up the commit.
+            return self.execute(sql, values).fetchall()
 
     def rollback(self) -> None:
         """Undo the transaction, if one is open."""

@@ -61,7 +61,7 @@ class AttentionReads(ReadConnection):
         from jobdash.domain.attention import ENDED_WITHIN_MS, RESULTS_GONE_SOON_MS
 
         now = self._clock()
-        key = (self._version(), now // _KEPT_MS)
+        key = (self.data_version(), now // _KEPT_MS)
         if self._found is None or self._found[0] != key:
             sql = _CANDIDATES.format(now=now, since=now - ENDED_WITHIN_MS, soon=now + RESULTS_GONE_SOON_MS)
             rows = self.rows([job_id for (job_id,) in self._all(sql)])
@@ -108,10 +108,7 @@ class AttentionReads(ReadConnection):
     def _usual_times(self) -> UsualTimes:
         from jobdash.domain.attention import usual_times
 
-        version = self._version()
+        version = self.data_version()
         if self._usual is None or self._usual[0] != version:
             self._usual = version, usual_times(self._all(_ENDED_BATCHES))
         return self._usual[1]
-
-    def _version(self) -> int:
-        return self._connection.data_version()

@@ -91,7 +91,10 @@ def _given(into: Table) -> list[str]:
 _set_reviewed = _insert(table(ReviewRecord), ["job_id", "at", "marks"])
 
 _JOBS: dict[str, ClauseElement] = {
-    "job_row": select(*(_job.c[name] for name in ROW_COLUMNS)).where(_this_job),
+    # Read before it is written: its worker does not wait for the store's lock.
+    "job_row": select(*(_job.c[name] for name in ROW_COLUMNS))
+    .where(_this_job)
+    .with_for_update(key_share=True),
     "set_job": update(_job).where(_this_job).values(name=bindparam(COLUMNS)),
     # This ends a worker's right to write: the store refuses a worker that still holds the old fence.
     "set_job_and_fence": update(_job)

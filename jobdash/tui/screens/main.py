@@ -24,6 +24,7 @@ from jobdash.tui.commands import BY_ID, Footer, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
 from jobdash.tui.models.attention import AttentionModel
+from jobdash.tui.models.banner import Banner
 from jobdash.tui.models.job_background import JobBackground
 from jobdash.tui.news import StoreFailed, Synced, SyncNews
 from jobdash.tui.render import header_footer, job_story
@@ -52,6 +53,7 @@ class MainScreen(ActionScreen):
         self.view = JobsView(context, id="jobs")
         """The list of jobs, with its filter and headers."""
         self._accounts, self._banner = Line(id="accounts"), Line(id="banner")
+        self.banner = Banner(self._put_banner)
         self._rule, self._title, self._story = Line(id="rule"), Line(id="title"), Line(id="story")
         self._keys = Line(id="keys")
         self._schema = context.browser.schema_version()
@@ -126,6 +128,8 @@ class MainScreen(ActionScreen):
         self._schedule()
         now = asyncio.get_running_loop().time()
         self._check_file()
+        if self.banner.is_away(self.context.browser.away_since):
+            return
         if self.attention.due(now):
             self._read_attention()
         if self.attention.version != self._attention_shown:
@@ -133,6 +137,7 @@ class MainScreen(ActionScreen):
             self.view.model.attention_changed()
             self._draw_accounts()
         if self.view.poll():
+            self.banner.back()
             self.attention.changed()
             self._check_schema()
             self._post_ended()
@@ -181,6 +186,9 @@ class MainScreen(ActionScreen):
 
     def show_banner(self, text: str) -> None:
         """Show a text above the tabs that stays; an empty one takes it away."""
+        self.banner.stand(text)
+
+    def _put_banner(self, text: str) -> None:
         self._banner.put([Span(f" {clean(text)} ", "badge")] if text else [])
         self._banner.display = bool(text)
 

@@ -1,0 +1,43 @@
+"""What stands in the line above the tabs: a sentence that stays, or that the store is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+
+class Banner:
+    """One text at a time; that the store is away goes before all others, until it has been read again."""
+
+    def __init__(self, put: Callable[[str], None]) -> None:
+        self._put = put
+        self._standing = ""
+        self._away = ""
+
+    def stand(self, text: str) -> None:
+        """Show a text that stays; an empty one takes it away."""
+        self._standing = text
+        if not self._away:
+            self._put(text)
+
+    def away(self, text: str) -> None:
+        """Show that the store could not be read just now."""
+        if not self._away:
+            self._away = text
+            self._put(text)
+
+    def is_away(self, since: int | None) -> bool:
+        """Show since when (ms UTC) the store is away; return whether it is."""
+        if since is None:
+            return False
+        text = f"store away since {datetime.fromtimestamp(since / 1000, UTC).astimezone():%H:%M}"
+        if text != self._away:
+            self._away = text
+            self._put(text)
+        return True
+
+    def back(self) -> None:
+        """The store was read: show again what stands."""
+        if self._away:
+            self._away = ""
+            self._put(self._standing)
