@@ -8,13 +8,14 @@ PostgreSQL refuses to run as root: there it runs as ``nobody``.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import importlib.util
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +156,17 @@ def server() -> Server:
 
     atexit.register(stop)
     return started
+
+
+@contextlib.contextmanager
+def database(name: str) -> Iterator[str]:
+    """The URL of an empty database of its own."""
+    running = server()
+    running.run(f"CREATE DATABASE {name}")
+    try:
+        yield running.url(name)
+    finally:
+        running.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @functools.cache
