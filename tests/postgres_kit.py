@@ -169,6 +169,15 @@ def database(name: str) -> Iterator[str]:
         running.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextlib.contextmanager
+def database_with_store(name: str) -> Iterator[str]:
+    """The address of an empty store in a database of its own."""
+    with database(name) as url:
+        location = PostgresLocation(url)
+        assert server_store.create(location)
+        yield url
+
+
 @functools.cache
 def _store() -> PostgresLocation:
     running = server()
