@@ -8,6 +8,7 @@ PostgreSQL refuses to run as root: there it runs as ``nobody``.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import importlib.util
 import os
@@ -15,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,26 @@ def server() -> Server:
 
     atexit.register(stop)
     return started
+
+
+@contextlib.contextmanager
+def database(name: str) -> Iterator[str]:
+    """The URL of an empty database of its own."""
+    running = server()
+    running.run(f"CREATE DATABASE {name}")
+    try:
+        yield running.url(name)
+    finally:
+        running.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextlib.contextmanager
+def database_with_store(name: str) -> Iterator[str]:
+    """The address of an empty store in a database of its own."""
+    with database(name) as url:
+        location = PostgresLocation(url)
+        assert server_store.create(location)
+        yield url
 
 
 @functools.cache

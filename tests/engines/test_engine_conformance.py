@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import pickle
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import postgres_kit
 import pytest
 
 from jobdash.engines.base import Engine, EngineSettings, load_engine
@@ -20,8 +22,21 @@ from jobdash.errors import ConfigError
 pytestmark = pytest.mark.slow
 
 
+KINDS = ["dbos in sqlite", "dbos in postgresql", "procrastinate in postgresql"]
+
+
+@pytest.fixture(params=KINDS)
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Engine]]:
+    engine, _, database = request.param.partition(" in ")
+    address = f"sqlite:///{tmp_path / 'queue.db'}"
+    with contextlib.ExitStack() as stack:
+        if database == "postgresql":
+            address = stack.enter_context(postgres_kit.database("engine"))
+        yield lambda name: load_engine(engine, EngineSettings(address, name, 0.05))
+
+
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[[str], Engine]:
+def sqlite_make(tmp_path: Path) -> Callable[[str], Engine]:
     address = f"sqlite:///{tmp_path / 'queue.db'}"
     return lambda name: load_engine("dbos", EngineSettings(address, name, 0.05))
 
@@ -37,11 +52,11 @@ class Bomb:
 
 
 def test_a_pickle_in_the_queue_is_never_loaded(
-    make: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_make: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BOMB", str(tmp_path / "burst"))
     bomb = base64.b64encode(pickle.dumps(Bomb())).decode()
-    engine = make("worker-1")
+    engine = sqlite_make("worker-1")
     engine.start(lambda _key: None, 1)
     engine.stop(5)
     with closing(sqlite3.connect(tmp_path / "queue.db")) as connection:
@@ -59,7 +74,7 @@ def test_a_pickle_in_the_queue_is_never_loaded(
         connection.commit()
     delivered: list[str] = []
     arrived = threading.Event()
-    engine = make("worker-1")
+    engine = sqlite_make("worker-1")
     engine.start(lambda key: (delivered.append(key), arrived.set())[0], 1)
     try:
         other = keys_of("m9cdh3zk", 1)
@@ -73,5 +88,10 @@ def test_a_pickle_in_the_queue_is_never_loaded(
 
 
 def test_an_engine_that_is_not_there_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"no engine is called 'celery': dbos"):
+    with pytest.raises(ConfigError, match=r"no engine is called 'celery': dbos, procrastinate"):
         load_engine("celery", EngineSettings("sqlite://", "worker-1"))
+
+
+def test_procrastinate_needs_postgresql() -> None:
+    with pytest.raises(ConfigError, match="needs a store in PostgreSQL"):
+        load_engine("procrastinate", EngineSettings("sqlite:///x.db", "worker-1"))

@@ -1,0 +1,170 @@
+"""Procrastinate as the engine: a queue in PostgreSQL, without a service.
+
+A job carries a key as its lock and as its argument, as JSON. Procrastinate is asynchronous: the worker runs
+in a thread with an event loop of its own, and keys are deferred from the thread of the caller.
+
+https://procrastinate.readthedocs.io/en/stable/reference.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from psycopg.conninfo import make_conninfo
+
+from jobdash.domain.text import redact
+from jobdash.engines.base import EngineAway, EngineSettings
+from jobdash.errors import ConfigError
+
+_QUEUE, _TASK, _SCHEMA = "jobdash", "jobdash.part", "jobdash_engine_p"
+_OVERDUE_S = 15
+"""A key that was taken so long ago, and is due, was taken by a worker that is gone."""
+_START_S = 30.0
+_SCHEMA_LOCK = 5_318_008_531
+"""Names the advisory lock under which the tables are made, among all locks of the database."""
+
+_DROP_ENDED = (
+    "DELETE FROM procrastinate_jobs WHERE lock = ANY(%(keys)s) AND (status NOT IN ('todo', 'doing')"
+    " OR (status = 'doing' AND NOT EXISTS (SELECT 1 FROM procrastinate_events AS event"
+    " WHERE event.job_id = procrastinate_jobs.id AND event.type = 'started'"
+    f" AND event.at > now() - interval '{_OVERDUE_S} seconds')))"
+)
+_KNOWN = "SELECT lock FROM procrastinate_jobs WHERE lock = ANY(%(keys)s)"
+_FORGET = (
+    "DELETE FROM procrastinate_jobs WHERE split_part(lock, '.', 1) = ANY(%(jobs)s) AND status <> 'doing'"
+)
+
+
+class ProcrastinateEngine:
+    """Delivers keys as jobs of one queue; one instance a process."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        if not settings.address.startswith(("postgresql:", "postgres:")):
+            raise ConfigError(
+                "the engine procrastinate needs a store in PostgreSQL: --engine dbos has SQLite, too"
+            )
+        self._settings = settings
+        self._conninfo = make_conninfo(settings.address, options=f"-c search_path={_SCHEMA}")
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._worker: asyncio.Task[None] | None = None
+
+    def start(self, handle: Callable[[str], None], concurrency: int) -> None:
+        """Begin to deliver; see `Engine.start`."""
+        logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+        try:
+            self._make_schema()
+            self._sender = App(
+                connector=SyncPsycopgConnector(conninfo=self._conninfo, min_size=1, max_size=2)
+            )
+            self._sender.open()
+        except (psycopg.Error, ConnectorException) as error:
+            raise ConfigError(f"the engine's database cannot be used: {_words(error)}") from None
+        self._part = self._sender.task(name=_TASK, queue=_QUEUE)(_unused)
+        ready = threading.Event()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._work(handle, concurrency, ready)),
+            name="jobdash-engine",
+            daemon=True,
+        )
+        self._thread.start()
+        ready.wait(_START_S)
+
+    def _make_schema(self) -> None:
+        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", (_SCHEMA_LOCK,))
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+            found = connection.execute(
+                "SELECT to_regclass(%s)", (f"{_SCHEMA}.procrastinate_jobs",)
+            ).fetchone()
+            if found == (None,):
+                app = App(connector=SyncPsycopgConnector(conninfo=self._conninfo, min_size=1, max_size=1))
+                with app.open():
+                    app.schema_manager.apply_schema()
+
+    async def _work(self, handle: Callable[[str], None], concurrency: int, ready: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        app = App(connector=PsycopgConnector(conninfo=self._conninfo, min_size=1, max_size=3))
+
+        @app.task(name=_TASK, queue=_QUEUE)
+        def part(key: str) -> None:
+            # Calls that were fetched in front of a stop are not begun behind it.
+            if not self._stopping.is_set():
+                handle(key)
+
+        while not self._stopping.is_set():
+            with suppress(psycopg.Error, ConnectorException):
+                async with app.open_async():
+                    self._worker = asyncio.ensure_future(
+                        app.run_worker_async(
+                            queues=[_QUEUE],
+                            name=self._settings.worker,
+                            concurrency=concurrency,
+                            fetch_job_polling_interval=self._settings.poll_s,
+                            listen_notify=False,
+                            delete_jobs="always",
+                            install_signal_handlers=False,
+                        )
+                    )
+                    ready.set()
+                    if self._stopping.is_set():
+                        self._worker.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await self._worker
+            if not self._stopping.is_set():  # the server is away: it is tried again
+                await asyncio.sleep(1.0)
+
+    def dispatch(self, keys: Sequence[str]) -> None:
+        """Have each key delivered; see `Engine.dispatch`."""
+        if not keys:
+            return
+        try:
+            connector = self._sender.connector
+            connector.get_sync_connector().execute_query(_DROP_ENDED, keys=list(keys))
+            rows = connector.get_sync_connector().execute_query_all(_KNOWN, keys=list(keys))
+            known = {row["lock"] for row in rows}
+            for key in keys:
+                if key not in known:
+                    with suppress(AlreadyEnqueued):
+                        self._part.configure(lock=key, queueing_lock=key).defer(key=key)
+        except (psycopg.Error, ConnectorException) as error:
+            raise EngineAway(f"the engine's database cannot be reached: {_words(error)}") from None
+
+    def forget(self, jobs: Sequence[str]) -> None:
+        """Drop what is kept of jobs that have ended; see `Engine.forget`."""
+        try:
+            self._sender.connector.get_sync_connector().execute_query(_FORGET, jobs=list(jobs))
+        except (psycopg.Error, ConnectorException) as error:
+            raise EngineAway(f"the engine's database cannot be reached: {_words(error)}") from None
+
+    def stop(self, patience_s: float) -> None:
+        """Deliver nothing more; see `Engine.stop`."""
+        self._stopping.set()
+        loop, worker = self._loop, self._worker
+        if loop is not None and worker is not None:
+            with suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(worker.cancel)
+        if self._thread is not None:
+            self._thread.join(patience_s)
+        self._sender.close()
+
+
+def _unused(key: str) -> None:
+    """Stand for the task where keys are deferred; the worker's own is called."""
+    del key
+
+
+def _words(error: Any) -> str:
+    """Return what is wrong in one line, without an address that may hold a password."""
+    cause = error.__cause__ or error
+    return redact(str(cause).strip().partition("\n")[0]) or type(cause).__name__
