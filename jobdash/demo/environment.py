@@ -19,7 +19,7 @@ import jobdash
 from jobdash.config.settings import Config
 from jobdash.demo.emulator import Emulator, EmulatorServer
 from jobdash.demo.known_batches import QUEUE_LIMIT, seed_known_batches, seed_retry, seed_unconfirmed
-from jobdash.demo.samples import KEYS, PRICES, seed_emulator
+from jobdash.demo.samples import KEYS, MINUTE, PRICES, UNCONFIRMED_AGE, seed_emulator
 from jobdash.demo.script_process import SCRIPTS, WORKERS
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.time import system_clock
@@ -31,7 +31,6 @@ from jobdash.store.writer import Writer
 
 _REJECTED = "archive"
 """An account whose key is rejected."""
-_UNCONFIRMED_AGE_S = 4 * 60.0
 _PATIENCE_S = 2.0
 _OUTPUT = "output"
 _REAP_EVERY_S = 1.0
@@ -55,7 +54,7 @@ def demo_world() -> Iterator[Config]:
         fill_store(database, seed_known_batches(emulator, origins, now))
         with Writer(database, system_clock, current_actor("tui")) as writer:
             seed_retry(emulator, writer, origins["work"], now)
-        begun, until = round((now - _UNCONFIRMED_AGE_S) * 1000), round(now * 1000)
+        begun, until = (round((now - UNCONFIRMED_AGE + after) * 1000) for after in (0, 45 * MINUTE))
         with Writer(database, lambda: begun, current_actor("tui")) as writer:
             seed_unconfirmed(writer, origins["anthropic"], until)
         yield Config(

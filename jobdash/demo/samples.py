@@ -82,8 +82,8 @@ QUEUE_FULL = (
 )
 
 
-UNCONFIRMED_TOTAL = 320
-"""The requests of a submit that got no answer: two batches at Anthropic may be its own."""
+UNCONFIRMED_TOTAL, UNCONFIRMED_AGE = 2_000, 8 * HOUR
+"""The requests of a submit that got no answer, and its age: two batches at Anthropic may be its own."""
 
 
 def plan_submitted(emulator: Emulator) -> None:
@@ -283,10 +283,11 @@ def _anthropic(now: float) -> Iterable[BatchScript]:
     """The account "anthropic", whose batches have no names."""
     make = _SampleMaker(now, "claude-x")
     yield make.moving("", 5_000, age=5 * HOUR, left=3 * HOUR)
-    yield make.moving("", UNCONFIRMED_TOTAL, age=4 * MINUTE, left=6 * MINUTE)
-    yield make.moving("", UNCONFIRMED_TOTAL, age=3 * MINUTE, left=8 * MINUTE)
+    yield make.moving("", 320, age=4 * MINUTE, left=6 * MINUTE)
     yield make.cancelling("", 1_500, asked=70, left=3 * MINUTE, done=400)
-    yield make.completed("", 2_000, age=8 * HOUR, failures=(BatchFailure(7, message=OVERLOADED, status=529),))
+    unconfirmed, overloaded = UNCONFIRMED_TOTAL, BatchFailure(7, message=OVERLOADED, status=529)
+    yield make.completed("", unconfirmed, age=UNCONFIRMED_AGE, failures=(overloaded,))
+    yield make.completed("", unconfirmed, age=UNCONFIRMED_AGE - 2 * MINUTE)
     yield make.completed("", 150, age=33 * DAY)  # its results are gone
     yield make.expired("", 8_000, age=2 * DAY, done=6_900)
     yield make.cancelled("", 600, age=4 * DAY, done=210)

@@ -54,8 +54,6 @@ _REASON_CELLS = (100, 60, 30, 20, 12, 1)
 """Cells for the health of an account, tried from the most to the least until all fit."""
 _FEW_CELLS = (20, 12, 1)
 """The same where there are too many accounts for the line."""
-_ACCOUNT_LEAST = 10
-"""About the cells that an account takes which is well."""
 
 
 def account_spans(
@@ -171,16 +169,21 @@ def _short_reason(error: str, kind: str | None) -> str:
     return error if whole else error.partition(": ")[0]
 
 
-def attention_spans(number: int, key: str, symbols: Symbols, room: int, accounts: int) -> list[Span]:
+def attention_spans(
+    number: int, key: str, symbols: Symbols, room: int, accounts: Sequence[str]
+) -> list[Span]:
     """Return how much needs attention, and the key that lists it, in ``room`` cells; nothing for none.
 
-    It is short where the number of ``accounts``, which share the line, needs the room.
+    It is short where the ``accounts``, which share the line, need the room.
     """
     if not number:
         return []
     need = "needs" if number == 1 else "need"
     for words, spare in (
-        (f"{number:,} {need} attention: {key}", accounts * _ACCOUNT_LEAST),
+        (
+            f"{number:,} {need} attention: {key}",
+            sum(cell_len(clean(name, 20)) + 5 for name in (*accounts, LOCAL)),
+        ),
         (f"{number:,}: {key}", 0),
     ):
         spans = [

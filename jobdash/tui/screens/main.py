@@ -216,7 +216,7 @@ class MainScreen(ActionScreen):
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         names = [*(account.name for account in context.config.accounts), *self._unusable]
         found = len(self.attention.found)
-        right = [*header_footer.attention_spans(found, key, symbols, room, len(names)), *right]
+        right = [*header_footer.attention_spans(found, key, symbols, room, names), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         asked = {account.name: account for account in context.browser.accounts()}
         health = self._health = asked | self._unusable
