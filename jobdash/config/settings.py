@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from jobdash.domain.cost import ListPrice
 
 
+MOST_AT_ONCE = 1_000
+"""Parts that one worker can be told to run at once."""
+_SHORTEST_POLL_MS = 50
+
+
 @dataclass(frozen=True, slots=True)
 class UiSettings:
     """``[ui]``"""
@@ -54,6 +59,18 @@ class SyncSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How ``jobdash worker`` runs job functions."""
+
+    concurrency: int = 4
+    """Parts at once."""
+    engine: str = "dbos"
+    """The name of what delivers them."""
+    poll_ms: int = 500
+    """Milliseconds between two looks for work."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration, and where it came from."""
 
@@ -70,6 +87,7 @@ class Config:
     keys: Mapping[str, str] = field(default_factory=dict)
     """Key by binding id, as Textual's keymap wants it."""
     sync: SyncSettings = field(default_factory=SyncSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
     results: Path | None = None
     """Where results go that are fetched without being asked for: ``[results] folder``; None: beside the
     store."""
@@ -130,6 +148,7 @@ def load(
     ui = reader.ui(document.pop("ui", {}))
     keys = reader.keys(document.pop("keys", {}))
     sync = reader.sync(document.pop("sync", {}))
+    worker = reader.worker(document.pop("worker", {}))
     results = reader.results(document.pop("results", {}))
     notify = reader.notify(document.pop("notify", None))
     prices = reader.prices(document.pop("prices", {}))
@@ -147,6 +166,7 @@ def load(
         ui=ui,
         keys=keys,
         sync=sync,
+        worker=worker,
         results=results,
         notify=notify,
         prices=prices,
@@ -278,6 +298,22 @@ class _SettingsReader:
         if fastest < 1000 or slowest < fastest:
             raise self.error("[sync] fastest has to be at least 1s, and slowest no less than fastest")
         return SyncSettings(fastest, slowest)
+
+    def worker(self, value: object) -> WorkerSettings:
+        values = self.table("worker", value, ("concurrency", "engine", "poll"))
+        default = WorkerSettings()
+        concurrency, engine = (
+            values.get("concurrency", default.concurrency),
+            values.get("engine", default.engine),
+        )
+        if type(concurrency) is not int or not 1 <= concurrency <= MOST_AT_ONCE:
+            raise self.error(f"[worker] concurrency has to be a whole number from 1 to {MOST_AT_ONCE:,}")
+        if not isinstance(engine, str) or not engine:
+            raise self.error("[worker] engine has to be a text: the name of an engine")
+        poll = self.span("worker", "poll", values, default.poll_ms)
+        if poll < _SHORTEST_POLL_MS:
+            raise self.error("[worker] poll has to be at least 0.05s")
+        return WorkerSettings(concurrency, engine, poll)
 
     def notify(self, value: object) -> NotifySettings | None:
         if value is None:

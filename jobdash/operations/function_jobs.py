@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import BinaryIO
 
+from jobdash.config.settings import WorkerSettings
 from jobdash.engines.base import EngineSettings, load_engine
 from jobdash.errors import UsageError
 from jobdash.operations.worker_pool import PoolOptions, WorkerPool, worker_name
+from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.worker import settings
 from jobdash.worker.functions import load_functions, submit_to
 
-DEFAULT_ENGINE = "dbos"
 _LONGEST_LINE = 1024 * 1024
 
 
@@ -75,10 +76,9 @@ def _values(lines: BinaryIO) -> Iterator[object]:
 def serve(
     location: StoreLocation,
     modules: Iterable[str],
+    chosen: WorkerSettings,
     report: Callable[[str], None],
     *,
-    concurrency: int,
-    engine: str,
     once: bool,
 ) -> None:
     """Run the parts of job functions until a signal, or with ``once`` until nothing is left.
@@ -87,8 +87,11 @@ def serve(
     `ConfigError` for the engine, and `StoreError`.
     """
     functions = load_functions(modules)
-    options = PoolOptions(location, functions, settings.lease_ms(), concurrency, once)
-    pool = WorkerPool(options, load_engine(engine, _engine_settings(location)), report)
+    open_for_worker(location).close()  # the engine's file lies beside the store's
+    options = PoolOptions(location, functions, settings.lease_ms(), chosen.concurrency, once)
+    pool = WorkerPool(
+        options, load_engine(chosen.engine, _engine_settings(location, chosen.poll_ms / 1000)), report
+    )
 
     def drain(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
@@ -96,14 +99,14 @@ def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, drain)
-    report(f"runs {', '.join(sorted(functions))}; {concurrency:,} at once; Ctrl-C ends it")
+    report(f"runs {', '.join(sorted(functions))}; {chosen.concurrency:,} at once; Ctrl-C ends it")
     pool.run()
 
 
-def _engine_settings(location: StoreLocation) -> EngineSettings:
+def _engine_settings(location: StoreLocation, poll_s: float) -> EngineSettings:
     """Return where the engine of a store keeps its queue: in the same database, or in a file beside it."""
     if isinstance(location, PostgresLocation):
-        return EngineSettings(location.url, worker_name())
+        return EngineSettings(location.url, worker_name(), poll_s)
     queue = location.with_name(f"{location.stem}.engine.db")
     queue.touch(mode=0o600, exist_ok=True)
-    return EngineSettings(f"sqlite:///{queue}", worker_name())
+    return EngineSettings(f"sqlite:///{queue}", worker_name(), poll_s)

@@ -20,7 +20,7 @@ from jobdash.store.owner import current_owner
 from jobdash.store.parts import NewFunctionJob, cancel_job, insert_job, item_writes
 from jobdash.worker import script, settings
 from jobdash.worker.cancellation import Token
-from jobdash.worker.item_encoding import DETAIL_BYTES, detail_json, kept_key
+from jobdash.worker.item_encoding import DETAIL_BYTES, detail_json, kept_key, sentence_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -265,7 +265,10 @@ def keyed_items(items: Iterable[object], key: Callable[[Any], object]) -> list[t
         except (TypeError, ValueError) as error:
             words = str(error).replace("the result", "it").partition(":")[0]
             raise type(error)(f"item {number:,} cannot be given to a worker: {words}") from None
-        name = kept_key(key(item))
+        try:
+            name = kept_key(key(item))
+        except Exception as error:
+            raise ValueError(f"item {number:,}: key= failed: {sentence_of(error)}") from error
         if name in found:
             raise ValueError(f"item {number:,} has the key {name!r}, as an earlier one: key= has to differ")
         found[name] = given

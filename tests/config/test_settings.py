@@ -699,3 +699,23 @@ def test_a_server_that_is_not_listed_takes_any_window(tmp_path: Path) -> None:
 def test_a_profile_in_the_place_of_a_provider_is_pointed_out(tmp_path: Path) -> None:
     found = settings(tmp_path, '[accounts.fast]\nprovider = "groq"\napi_key_env = "GROQ_KEY"')
     assert 'groq speaks the API of OpenAI: provider = "openai", profile = "groq"' in str(found.unusable[0])
+
+
+def test_worker_settings_are_read_and_mistakes_are_named(tmp_path: Path) -> None:
+    found = settings(tmp_path, "[worker]\nconcurrency = 8\nengine = 'procrastinate'\npoll = '2s'\n").worker
+    assert (found.concurrency, found.engine, found.poll_ms) == (8, "procrastinate", 2_000)
+    assert settings(tmp_path, "").worker.concurrency == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("concurrency = 0", "a whole number from 1 to 1,000"),
+        ("concurrency = true", "a whole number from 1 to 1,000"),
+        ("engine = 3", "has to be a text"),
+        ("poll = '1ms'", "poll"),
+    ],
+)
+def test_a_mistake_in_the_worker_settings_is_named(tmp_path: Path, line: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        settings(tmp_path, f"[worker]\n{line}\n")

@@ -73,6 +73,16 @@ def show(context: CliContext) -> None:
     print_text("[sync]")
     facts([("fastest", _span(config.sync.fastest_ms)), ("slowest", _span(config.sync.slowest_ms))])
     print_text("")
+    print_text("[worker]")
+    worker = config.worker
+    facts(
+        [
+            ("concurrency", str(worker.concurrency)),
+            ("engine", worker.engine),
+            ("poll", f"{worker.poll_ms:,} ms"),
+        ]
+    )
+    print_text("")
     print_text("[results]")
     facts([("folder", str(config.results_folder))])
     for model, price in config.prices.items():
@@ -148,6 +158,7 @@ def _as_json(config: Config) -> dict[str, Any]:
             "ascii": config.ui.ascii,
         },
         "sync": {"fastest_ms": config.sync.fastest_ms, "slowest_ms": config.sync.slowest_ms},
+        "worker": asdict(config.worker),
         "results": {"folder": str(config.results_folder)},
         "prices": {model: asdict(price) for model, price in config.prices.items()},
         "keys": dict(config.keys),

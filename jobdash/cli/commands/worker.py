@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from jobdash.cli.command import command_with_context, pass_context
 from jobdash.cli.context import CliContext
+from jobdash.config.settings import MOST_AT_ONCE
 
 
 @command_with_context("worker", "jobdash worker thumbs", "srun jobdash worker thumbs --once")
 @click.argument("modules", nargs=-1, required=True, metavar="MODULE...")
 @click.option(
     "--concurrency",
-    type=click.IntRange(1, 1_000),
-    default=4,
-    show_default=True,
+    type=click.IntRange(1, MOST_AT_ONCE),
     metavar="N",
-    help="How many parts to run at once.",
+    help="How many parts to run at once; else [worker] concurrency, or 4.",
 )
-@click.option("--engine", default="dbos", show_default=True, metavar="NAME", help="What delivers the parts.")
+@click.option("--engine", metavar="NAME", help="What delivers the parts; else [worker] engine, or dbos.")
 @click.option("--once", is_flag=True, help="End when nothing is left to do.")
 @pass_context
-def command(context: CliContext, modules: tuple[str, ...], concurrency: int, engine: str, once: bool) -> int:
+def command(
+    context: CliContext, modules: tuple[str, ...], concurrency: int | None, engine: str | None, once: bool
+) -> int:
     """Run the jobs of the functions that these modules decorate with @jobdash.job.
 
     Any number of workers may run, on any computer that reaches the store. SIGTERM or Ctrl-C: items under
@@ -30,6 +33,11 @@ def command(context: CliContext, modules: tuple[str, ...], concurrency: int, eng
     from jobdash.cli.output import print_error
     from jobdash.operations.function_jobs import serve
 
-    location = context.config.database
-    serve(location, modules, print_error, concurrency=concurrency, engine=engine, once=once)
+    config = context.config
+    chosen = replace(
+        config.worker,
+        concurrency=concurrency or config.worker.concurrency,
+        engine=engine or config.worker.engine,
+    )
+    serve(config.database, modules, chosen, print_error, once=once)
     return 0

@@ -1,0 +1,82 @@
+"""``jobdash run`` and ``jobdash worker``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_kit import Cli
+
+_MODULE = """
+import jobdash
+
+@jobdash.job(key=lambda item: item["n"])
+def paint(item):
+    if item["n"] == 2:
+        raise ValueError("no such colour")
+    return item["n"] * 10
+"""
+
+
+@pytest.fixture(autouse=True)
+def _module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "painted.py").write_text(_MODULE)
+    (tmp_path / "items.jsonl").write_text('{"n": 1}\n\n{"n": 2}\n{"n": 3}\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("painted", None)
+
+
+def test_items_become_a_job_that_waits_for_a_worker(cli: Cli) -> None:
+    ran = cli("run", "painted:paint", "items.jsonl", "--name", "walls", "--parts", "2", "--tag", "team=x")
+    assert ran.code == 0
+    public = ran.out.split()[0]
+    assert "walls: 3 items in 2 parts; jobdash worker painted runs it" in ran.out
+    shown = cli("show", public).out
+    assert "pending · waits for a worker" in shown
+    assert "painted:paint" in shown
+    assert "done 0, running 0, waiting 2" in shown
+    assert cli.json("list", "-f", "function:paint tag:team=x")["total"] == 1
+    assert cli("retry", public, "--yes").out.startswith("skipped")
+    assert cli("cancel", public, "--yes").code == 0
+    assert cli.job(public)["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("function", "lines", "words"),
+    [
+        ("painted", "1", "a function is named MODULE:FUNCTION"),
+        ("painted:draw", "1", "painted has no job function 'draw'; it has painted:paint"),
+        ("nowhere:draw", "1", "module nowhere cannot be imported"),
+        ("json:loads", "1", "module json has no job function"),
+        ("painted:paint", "", "there are no items"),
+        ("painted:paint", '{"n": 1}\n{"n": ', "line 2 is not JSON"),
+        ("painted:paint", '{"n": 1}\n{"n": 1}', "item 2 has the key '1', as an earlier one"),
+    ],
+)
+def test_what_cannot_be_run_is_named_and_nothing_is_made(
+    cli: Cli, tmp_path: Path, function: str, lines: str, words: str
+) -> None:
+    (tmp_path / "items.jsonl").write_text(lines)
+    ran = cli("run", function, "items.jsonl")
+    assert ran.code == 2
+    assert words in ran.err
+    assert cli.json("list")["total"] == 0
+
+
+def test_an_item_without_what_its_key_is_made_of_is_named(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text('{"n": 1}\n{"m": 1}\n')
+    ran = cli("run", "painted:paint", "items.jsonl")
+    assert ran.code == 2
+    assert "item 2: key= failed: KeyError: 'n'" in ran.err
+
+
+def test_a_worker_without_a_module_or_an_engine_says_so(cli: Cli) -> None:
+    assert cli("worker").code == 2
+    ran = cli("worker", "nowhere")
+    assert (ran.code, "module nowhere cannot be imported" in ran.err) == (2, True)
+    ran = cli("worker", "painted", "--engine", "celery", "--once")
+    assert (ran.code, "no engine is called 'celery'" in ran.err) == (5, True)
