@@ -66,7 +66,7 @@ class WorkerSettings:
     """Parts at once."""
     engine: str = "dbos"
     """The name of what delivers them."""
-    poll_ms: int = 500
+    poll_ms: int = 750
     """Milliseconds between two looks for work."""
 
 

@@ -63,7 +63,9 @@ class DbosEngine:
             "application_version": _VERSION,
             "executor_id": self._settings.worker,
             "serializer": _JsonOnly(),
-            "sys_db_pool_size": _CONNECTIONS,
+            # An empty query in front of each of its own would double what an idle worker asks a server for; a
+            # connection that broke is made anew behind one error, and its keys are due again.
+            "db_engine_kwargs": {"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_pre_ping": False},
             "max_executor_threads": concurrency + 2,
             # A restart of PostgreSQL would print pages: what matters is said by whoever misses its keys.
             "console_log_level": "CRITICAL",

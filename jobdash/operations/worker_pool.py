@@ -20,8 +20,8 @@ from jobdash.store.parts import PartKey, due, ended, expire_leases_of_dead
 from jobdash.worker.functions import JobFunction
 from jobdash.worker.part_run import PartEnd, PartReport, run_part
 
-TICK_S = 0.5
-"""Seconds between two looks for due parts."""
+TICK_S, IDLE_TICK_S = 0.5, 1.0
+"""Seconds between two looks for due parts, while something runs and while nothing does."""
 DRAIN_S = 30.0
 """How long items under way may take once the worker is asked to end."""
 _AGAIN_S = 15.0
@@ -71,7 +71,9 @@ class WorkerPool:
         self._draining = threading.Event()
         self._running = _Running()
         self._dispatched: dict[str, float] = {}
-        self._looked_for_dead = 0.0
+        self._looked_for_dead = self._looked_at = 0.0
+        self._seen_version = -1
+        self._idle = False
         self._trouble = ""
 
     def drain(self) -> None:
@@ -90,7 +92,7 @@ class WorkerPool:
                     idle = self._tick(connection)
                     if self._options.once and idle:
                         break
-                    self._draining.wait(TICK_S)
+                    self._draining.wait(IDLE_TICK_S if idle else TICK_S)
             finally:
                 self._draining.set()
                 self._engine.stop(DRAIN_S)
@@ -98,16 +100,28 @@ class WorkerPool:
     def _tick(self, connection: Connection) -> bool:
         """Dispatch what is due; return whether nothing is due and nothing runs."""
         try:
-            idle = self._move(connection)
+            if not self._worth_a_look(connection):
+                return self._idle
+            self._idle = self._move(connection)
             self._forget(connection)
         except (StoreError, EngineAway) as error:
             # Leases, and the store's own patience, decide what becomes of the parts under way.
             if not isinstance(error, StoreBusy) and str(error) != self._trouble:
                 self._trouble = str(error)
                 self._report(self._trouble)
+            self._seen_version = -1
             return False
         self._trouble = ""
-        return idle
+        return self._idle
+
+    def _worth_a_look(self, connection: Connection) -> bool:
+        """Whether the store has changed, something runs, or a lease may have run out since the last look."""
+        version, now = connection.data_version(), time.monotonic()
+        due_at = self._looked_at + _LOOK_FOR_DEAD_S
+        if version == self._seen_version and self._idle and now < due_at:
+            return False
+        self._seen_version, self._looked_at = version, now
+        return True
 
     def _move(self, connection: Connection) -> bool:
         now = time.monotonic()

@@ -17,6 +17,7 @@ from tests.bench.network import cancels, syncs
 from tests.bench.report import Finding, show
 from tests.bench.results import checks, joins, result_index
 from tests.bench.screen import drawing, first_screen, keys
+from tests.bench.server import server_items, server_reads, server_screen, workers
 
 BENCHMARKS: dict[str, Callable[[Path], list[Finding]]] = {
     "first_screen": first_screen,
@@ -42,6 +43,10 @@ BENCHMARKS: dict[str, Callable[[Path], list[Finding]]] = {
     "large_fetch": large_fetch,
     "small_fetches": small_fetches,
     "items_page": items_page,
+    "server_reads": server_reads,
+    "server_items": server_items,
+    "server_screen": server_screen,
+    "workers": workers,
 }
 
 

@@ -86,6 +86,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     path = tmp_path / "d" / "jobs.db"
     ensure_store(path)
     monkeypatch.setattr("jobdash.operations.worker_pool.TICK_S", 0.02)
+    monkeypatch.setattr("jobdash.operations.worker_pool.IDLE_TICK_S", 0.02)
     monkeypatch.setenv("JOBDASH_CONFIG", str(tmp_path / "none.toml"))
     (tmp_path / "none.toml").touch()
     return Bench(path)
