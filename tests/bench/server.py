@@ -57,6 +57,7 @@ def _copied(running: postgres_kit.Server, path: Path) -> PostgresLocation:
     name = f"jobs{path.stem}"
     running.run(f"CREATE DATABASE {name}")
     location = PostgresLocation(running.url(name))
+    postgres_kit.server_store.create(location)
     copy_store(path, location)
     with psycopg.connect(running.url(name), autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
@@ -245,7 +246,7 @@ def workers(folder: Path) -> list[Finding]:
             {
                 "JOBDASH_DATABASE": location.url,
                 "HOME": place,
-                "PYTHONPATH": os.pathsep.join([place, os.getcwd()]),
+                "PYTHONPATH": os.pathsep.join([place, str(Path.cwd())]),
             }
         )
         command = python("-m", "jobdash", "worker", "napping", "--concurrency", str(LANES))
