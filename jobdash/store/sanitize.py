@@ -12,7 +12,8 @@ from jobdash.domain.text import ERROR_BYTES, HIDDEN, NAME_BYTES, bounded, is_sec
 
 _MOST_ENTRIES = 64
 """Entries kept of metadata and the like; providers allow 16."""
-_MOST = 2**63 - 1
+_MOST = 2**53
+"""The largest count that is kept: sums of some of them have less than 64 bits."""
 _HASH_LETTERS = 16
 ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base32, in lower case: no ``i``, ``l``, ``o``, ``u``, so nothing is misread or misspelt."""
@@ -31,8 +32,10 @@ def public_id() -> str:
 
 
 def stored(text: str, limit: int = NAME_BYTES) -> str:
-    """Return a text as it is kept: without keys, at most ``limit`` bytes, and encodable."""
+    """Return a text as it is kept: without keys and NULs, at most ``limit`` bytes, and encodable."""
     kept = bounded(redact(text), limit)
+    if "\0" in kept:  # which PostgreSQL refuses
+        kept = kept.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return kept if kept.isascii() else kept.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -21,6 +21,7 @@ LAST_WAIT_S = 30.0
 """How long a claim and the last flush wait for other writers, and after how long a wait is reported."""
 MOST_KEPT = 10_000
 """Outcomes kept in memory for a full disk; for a store that is only busy the loop gets slower instead."""
+_AWAY_PAUSE_S = 0.25
 RUNS_ON = "The loop runs on; nothing more of it is recorded."
 _TRANSIENT = (StoreBusy, StoreFull, StoreAway)
 """The same statement may succeed later."""
@@ -187,11 +188,13 @@ def sentence(text: str) -> str:
 
 
 def while_busy(do: Callable[[], T]) -> T:
-    """Call ``do``, again and again while other programs write, for at most `LAST_WAIT_S`."""
+    """Call ``do``, again and again while other programs write or its server is away, for `LAST_WAIT_S`."""
     until = time.monotonic() + LAST_WAIT_S
     while True:
         try:
             return do()
-        except StoreBusy:
+        except (StoreBusy, StoreAway) as error:
             if time.monotonic() >= until:
                 raise
+            if isinstance(error, StoreAway):  # which nothing has waited for
+                time.sleep(_AWAY_PAUSE_S)

@@ -134,6 +134,15 @@ def test_a_change_that_is_committed_late_is_seen(
     assert reader.data_version() == version, "nothing is under way any more"
 
 
+def test_the_very_first_change_of_a_store_is_seen(path: PostgresLocation) -> None:
+    there = replace(path, schema="later")
+    server_store.create(there)
+    with Reader(there) as reader:
+        version = reader.data_version()
+        raw(there, "INSERT INTO account (name, provider) VALUES ('openai', 'openai')")
+        assert reader.data_version() != version
+
+
 def test_a_change_that_was_under_way_at_a_look_is_found_when_it_has_ended(
     path: PostgresLocation, reader: Reader
 ) -> None:

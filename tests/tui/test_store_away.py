@@ -42,22 +42,22 @@ async def test_the_rows_stay_while_the_store_is_away(
 ) -> None:
     server, location = served
     async with dashboard(location) as dash:
-        await dash.until(lambda: len(dash.names()) == 3)
+        await dash.until(lambda: len(dash.names) == 3)
         postgres_kit.raw(location, "UPDATE job SET name = 'renamed' WHERE name = 'job-001'")
-        await dash.until(lambda: "renamed" in dash.names())
+        await dash.until(lambda: "renamed" in dash.names)
 
         server.stop()
         await dash.until(lambda: AWAY in dash.app.main._banner.plain)
         began = time.monotonic()
         await dash.press("down", "up", "1", "0", "slash", "escape")
         assert time.monotonic() - began < 4.0, "no key waits for a network"
-        assert "renamed" in dash.names()
+        assert "renamed" in dash.names
 
         again = postgres_kit.start(server.folder)
         try:
             await dash.until(lambda: not dash.app.main._banner.plain)
             postgres_kit.raw(location, "UPDATE job SET name = 'once more' WHERE name = 'renamed'")
-            await dash.until(lambda: "once more" in dash.names())
+            await dash.until(lambda: "once more" in dash.names)
         finally:
             again.process.kill()
             again.process.wait()
@@ -71,10 +71,10 @@ async def test_a_connection_that_is_ended_is_made_anew(
     _, location = served
     ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'jobdash'"
     async with dashboard(location) as dash:
-        await dash.until(lambda: len(dash.names()) == 3)
+        await dash.until(lambda: len(dash.names) == 3)
         postgres_kit.raw(location, ends)
         postgres_kit.raw(location, "UPDATE job SET name = 'renamed' WHERE name = 'job-001'")
-        await dash.until(lambda: "renamed" in dash.names() and not dash.app.main._banner.plain)
+        await dash.until(lambda: "renamed" in dash.names and not dash.app.main._banner.plain)
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ async def test_a_server_that_is_frozen_holds_up_no_key(
     _, location = served
     asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'jobdash'"
     async with dashboard(location) as dash:
-        await dash.until(lambda: len(dash.names()) == 3)
+        await dash.until(lambda: len(dash.names) == 3)
         pids = [pid for (pid,) in postgres_kit.raw(location, asked)]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)

@@ -6,10 +6,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import postgres_kit
 import pytest
 from worker_kit import Scripts, Seen
 
 from jobdash.store.bootstrap import ensure_store
+from jobdash.store.location import StoreLocation, written
 
 
 @pytest.fixture(autouse=True)
@@ -21,10 +23,12 @@ def _ctrl_c_is_heard() -> Iterator[None]:
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    file = tmp_path / "data" / "jobs.db"
+def path(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> StoreLocation:
+    file: StoreLocation = tmp_path / "data" / "jobs.db"
+    if database == "postgresql":
+        file = postgres_kit.empty_store(tmp_path / "data")
     assert ensure_store(file) is None
-    monkeypatch.setenv("JOBDASH_DATABASE", str(file))
+    monkeypatch.setenv("JOBDASH_DATABASE", written(file))
     monkeypatch.setenv("JOBDASH_CONFIG", str(tmp_path / "config.toml"))
     (tmp_path / "config.toml").touch()
     for name in ("JOBDASH_LEASE", "JOBDASH_JOB", "JOBDASH_LOG_FILE", "JOBDASH_PROGRESS"):

@@ -14,6 +14,9 @@ from jobdash import track
 from jobdash.store.leases import Lease
 
 # A notebook: the process goes on behind whatever ends a cell.
+pytestmark = pytest.mark.sqlite_only
+
+
 NOTEBOOK = """
 def cell(resume):
     try:

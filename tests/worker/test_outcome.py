@@ -61,6 +61,7 @@ def test_a_key_that_raises_at_the_end_does_not_keep_the_job_from_ending(
     assert seen.counts("raises")[0] == "failed"
 
 
+@pytest.mark.sqlite_only
 async def test_a_task_that_is_cancelled_while_it_claims_leaves_no_job_running(path: Path, seen: Seen) -> None:
     async def plain() -> None:
         async for _ in track(range(5), "claiming"):
@@ -84,6 +85,7 @@ async def test_a_task_that_is_cancelled_while_it_claims_leaves_no_job_running(pa
         assert seen.job("claiming")["owner"] is None
 
 
+@pytest.mark.sqlite_only
 async def test_a_task_that_is_cancelled_while_the_total_is_kept_leaves_no_job_running(
     path: Path, seen: Seen
 ) -> None:
@@ -112,6 +114,7 @@ async def test_a_task_that_is_cancelled_while_the_total_is_kept_leaves_no_job_ru
     assert seen.job("total")["owner"] is None
 
 
+@pytest.mark.sqlite_only
 def test_a_total_that_is_interrupted_leaves_no_job_running(path: Path, seen: Seen) -> None:
     def numbers(other: sqlite3.Connection) -> Iterator[int]:
         yield 1
@@ -263,6 +266,7 @@ def forget(name: str) -> None:
     next(cycle[0])
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.slow
 def test_a_loop_collected_inside_another_jobs_transaction_ends_behind_it(
     seen: Seen, collecting: Any, capsys: pytest.CaptureFixture[str]
@@ -279,6 +283,7 @@ def test_a_loop_collected_inside_another_jobs_transaction_ends_behind_it(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.slow
 def test_a_loop_collected_while_another_job_is_claimed_ends_behind_it(
     seen: Seen, collecting: Any, capsys: pytest.CaptureFixture[str]

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from worker_kit import Scripts, Seen, until
 
+pytestmark = pytest.mark.sqlite_only
+
 PLAIN = """
     for number in jobdash.track(range(100), "plain"):
         print("at", number, flush=True)

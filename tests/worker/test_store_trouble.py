@@ -21,6 +21,8 @@ from jobdash.store.leases import Lease
 from jobdash.worker import job_run as runs
 from jobdash.worker import process, recorder, store_connection
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def did_all(name: str, count: int = 5) -> list[int]:
     did = []

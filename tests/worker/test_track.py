@@ -149,6 +149,7 @@ def test_items_are_kept_by_their_keys(seen: Seen) -> None:  # D-1 D-4
     ]
 
 
+@pytest.mark.sqlite_only
 def test_unprocessed_items_stand_there_from_the_start(
     seen: Seen,
 ) -> None:  # C-13: the list of unprocessed items
@@ -162,6 +163,7 @@ def test_unprocessed_items_stand_there_from_the_start(
     assert seen.counts("seeded") == ("cancelled", 3, 1, 0)
 
 
+@pytest.mark.sqlite_only
 def test_many_unprocessed_items_stand_there_after_a_graceful_end(
     seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,6 +412,7 @@ async def test_an_asynchronous_loop_that_is_cancelled_or_fails_reports_it(seen: 
     assert seen.counts("a plain cancelled") == ("cancelled", 5, 1, 0)
 
 
+@pytest.mark.sqlite_only
 async def test_an_asynchronous_loop_that_is_left_does_not_hold_up_the_others(path: Path, seen: Seen) -> None:
     async def leave(other: sqlite3.Connection) -> None:
         async for number in track(range(9), "a left"):

@@ -18,6 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import postgres_kit
+
+from jobdash.store.location import StoreLocation, written
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 30.0
 
@@ -36,20 +40,26 @@ def until(done: Callable[[], Any], what: str = "it") -> Any:
 class Seen:
     """Reads the store directly, and writes as another process would."""
 
-    path: Path
+    path: StoreLocation
 
     def ask(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        if not isinstance(self.path, Path):
+            return postgres_kit.raw(self.path, sql, values)
         with closing(sqlite3.connect(self.path, isolation_level=None, timeout=20)) as connection:
             return connection.execute(sql, values).fetchall()
 
     def job(self, name: str) -> dict[str, Any]:
         """The newest job of a name."""
-        with closing(sqlite3.connect(self.path, timeout=20)) as connection:
-            connection.row_factory = sqlite3.Row
-            row = connection.execute(
-                "SELECT * FROM job WHERE name = ? ORDER BY id DESC LIMIT 1", (name,)
-            ).fetchone()
-            return dict(row) if row else {}
+        found = self.ask("SELECT * FROM job WHERE name = ? ORDER BY id DESC LIMIT 1", (name,))
+        return dict(zip(self._columns(), found[0], strict=True)) if found else {}
+
+    def _columns(self) -> list[str]:
+        if isinstance(self.path, Path):
+            return [name for _, name, *_ in self.ask("PRAGMA table_xinfo(job)")]
+        sql = (
+            "SELECT attname FROM pg_attribute WHERE attrelid = 'job'::regclass AND attnum > 0 ORDER BY attnum"
+        )
+        return [name for (name,) in self.ask(sql)]
 
     def counts(self, name: str) -> tuple[str, int | None, int, int]:
         row = self.job(name)
@@ -166,13 +176,13 @@ def _hear_interrupts() -> None:
 class Scripts:
     """Starts scripts, and leaves none behind."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(self, path: StoreLocation, folder: Path) -> None:
         self._folder = folder
         self._env = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             "PYTHONPATH": str(REPOSITORY),
             "PYTHONUTF8": "1",
-            "JOBDASH_DATABASE": str(path),
+            "JOBDASH_DATABASE": written(path),
             "JOBDASH_CONFIG": str(folder / "config.toml"),
         }
         self._all: list[Script] = []

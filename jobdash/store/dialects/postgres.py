@@ -60,7 +60,7 @@ _CLOCKS_AGREE_MS = 500
 _LOOK = (
     # Two statements, as a snapshot is taken before its statement runs: what has counted a change by then has
     # begun its transaction before the snapshot.
-    "SELECT last_value FROM pulse; SELECT pg_snapshot_xmin(seen)::text::bigint,"
+    "SELECT last_value + is_called::int FROM pulse; SELECT pg_snapshot_xmin(seen)::text::bigint,"
     f" pg_snapshot_xmax(seen)::text::bigint, {_SERVER_MS} FROM pg_current_snapshot() AS seen"
 )
 _NEVER = 2**63

@@ -1,0 +1,149 @@
+"""The commands over a store in PostgreSQL, and those for stores as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import postgres_kit
+import pytest
+from cli_kit import Cli
+
+from jobdash.store.location import PostgresLocation
+
+CANARY = "canary-password-0123456789"
+
+
+@pytest.fixture
+def served(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PostgresLocation:
+    """A store on a server, which the environment of the person names."""
+    location = postgres_kit.empty_store(tmp_path / "data")
+    monkeypatch.setenv("JOBDASH_DATABASE", location.address)
+    return location
+
+
+@pytest.mark.postgres
+def test_the_commands_do_what_they_do_with_a_file(cli: Cli, served: PostgresLocation) -> None:
+    cli.add(name="nightly", running=3600)
+    cli.add("gemini", name="other")
+    assert cli("sync").code == 0
+    rows = cli.json("list")["jobs"]
+    assert {row["name"] for row in rows} == {"nightly", "other"}
+    assert [row["name"] for row in cli.json("list", "-f", "NIGHT")["jobs"]] == ["nightly"]
+    job = next(row["id"] for row in rows if row["name"] == "nightly")
+    assert cli("show", job).code == 0
+    assert cli("cancel", job, "--yes").code == 0
+    assert cli.json("show", job)["status"] == "cancelling"
+    assert cli("force-fail", job, "--yes").code == 0
+    assert cli("undo", "--yes").code == 0
+    assert "cancel" in cli("log", job).out
+    assert not cli.database.exists(), "no file was made"
+    doctor = cli("doctor")
+    assert f"✔ store: {served}" in doctor.out
+    assert "✔ server: PostgreSQL " in doctor.out
+    assert "as postgres, a connection on this computer, its clock " in doctor.out
+    found = cli.json("doctor")["store"]
+    assert (found["path"], found["owners"], found["server"]["user"]) == (str(served), [], "postgres")
+    assert str(served) in cli("config", "show").out
+
+
+@pytest.mark.postgres
+def test_a_store_is_made_checked_copied_and_shared(
+    cli: Cli, served: PostgresLocation, tmp_path: Path
+) -> None:
+    there = replace(served, schema="later").address
+    ran = cli("list", "--db", there)
+    assert ran.code == 6
+    assert f"Make it: jobdash store init '{there}'" in ran.err
+    assert cli("store", "check", there).code == 6
+    assert cli("store", "init", there).out == f"Made a store at {there}\n"
+    assert cli.json("store", "init", there) == {"store": there, "made": False}
+    cli.add(name="nightly")
+    cli("sync")
+    file = str(tmp_path / "copy.db")
+    assert cli("store", "copy", served.address, file).out == f"1 jobs are in {file} now\n"
+    assert cli.json("store", "copy", file, there) == {"store": there, "jobs": 1}
+    assert cli("store", "copy", file, there).code == 6
+    for place in (file, there, served.address):
+        assert cli.json("store", "check", place) == {"store": place, "wrong": []}
+        assert cli.json("list", "--db", place)["jobs"][0]["name"] == "nightly"
+    postgres_kit.raw(served, "UPDATE tally SET n = 7")
+    wrong = cli("store", "check")
+    assert (wrong.code, wrong.out) == (
+        1,
+        "✖ the counts of jobs by account and tab: not as its rows have it\n",
+    )
+    assert cli("store", "grant", "nobody_here", "--read-only").code == 6
+    assert cli("store", "grant", "viewers").code == 2
+
+
+def test_a_file_has_no_roles(cli: Cli) -> None:
+    ran = cli("store", "grant", "viewers", "--read-only")
+    assert ran.code == 2
+    assert "only a store in PostgreSQL has roles" in ran.err
+
+
+def test_a_file_can_be_made_and_checked_as_well(cli: Cli) -> None:
+    assert cli.json("store", "init")["made"] is True
+    assert cli.json("store", "init")["made"] is False
+    assert cli("store", "check").code == 0
+
+
+@pytest.mark.parametrize("command", [["list"], ["store", "init"], ["doctor"], ["config", "show"]])
+def test_a_password_in_an_address_is_refused_and_stands_nowhere(cli: Cli, command: list[str]) -> None:
+    address = f"postgresql://ann:{CANARY}@127.0.0.1:1/jobs"
+    ran = cli(*command, "--db", address)
+    assert CANARY not in ran.out + ran.err
+    assert "PGPASSWORD" in ran.out + ran.err
+    assert ran.code == 5
+
+
+def test_a_password_of_the_environment_stands_nowhere(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", CANARY)
+    for command in (
+        ["list"],
+        ["doctor"],
+        ["config", "show", "--json"],
+        ["store", "check"],
+        ["list", "--debug"],
+    ):
+        ran = cli(*command, "--db", "postgresql://ann@127.0.0.1:1/jobs")
+        assert CANARY not in ran.out + ran.err
+    for file in cli.folder.rglob("*"):
+        assert not file.is_file() or CANARY not in file.read_text(errors="replace")
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_a_server_that_refuses_a_user_says_where_a_password_goes(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-pass-"))
+    folder.chmod(0o755)
+    server = postgres_kit.start(folder, port="55439", listen_addresses="127.0.0.1")
+    try:
+        server.run(f"CREATE ROLE ann LOGIN PASSWORD '{CANARY}'")
+        server.run("CREATE DATABASE jobs OWNER ann")
+        access = folder / "data" / "pg_hba.conf"
+        rule = "host all ann 127.0.0.1/32 scram-sha-256\n"
+        access.write_text(rule + "local all all trust\n")
+        server.run("SELECT pg_reload_conf()")
+        address = "postgresql://ann@127.0.0.1:55439/jobs"
+        monkeypatch.setenv("PGPASSWORD", "wrong")
+        refused = cli("store", "init", address)
+        assert refused.code == 6
+        assert "refuses this user" in refused.err
+        assert "~/.pgpass" in refused.err
+        monkeypatch.setenv("PGPASSWORD", CANARY)
+        made = cli("store", "init", address)
+        assert (made.code, CANARY in made.out + made.err) == (0, False)
+        monkeypatch.delenv("PGPASSWORD")
+        (tmp_path / "pass").write_text(f"127.0.0.1:55439:jobs:ann:{CANARY}\n")
+        (tmp_path / "pass").chmod(0o600)
+        monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pass"))
+        assert cli("list", "--db", address).code == 0
+    finally:
+        server.process.kill()
+        server.process.wait()
