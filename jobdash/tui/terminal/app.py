@@ -84,13 +84,19 @@ class TerminalApp(App[None]):
             screen.refresh(layout=True)
             self._display(screen, screen._compositor.render_full_update())  # noqa: SLF001 - nothing public does
 
-    def _fatal_error(self) -> None:
-        """End the app after an error that nothing has caught, and print no traceback.
+    def _handle_exception(self, error: Exception) -> None:
+        """Note an error that nothing has caught, but for one of an app that is leaving anyway.
 
-        When it was leaving anyway, half of its widgets are not there any more, or not there yet.
+        Then half of its widgets are not there any more, or not there yet.
         """
-        if not self._exit:
-            self.crash = sys.exc_info()[1] or self._exception
+        if self._exit or (self.is_mounted and not self._running):
+            self._close_messages_no_wait()
+        else:
+            super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """End the app after an error that nothing has caught, and print no traceback."""
+        self.crash = sys.exc_info()[1] or self._exception
         self._close_messages_no_wait()
 
     def cannot_show(self, error: Exception) -> None:
