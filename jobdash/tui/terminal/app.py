@@ -89,7 +89,7 @@ class TerminalApp(App[None]):
 
         Then half of its widgets are not there any more, or not there yet.
         """
-        if self._exit or (self._mounted_event.is_set() and not self._running):
+        if self._exit or (self._is_mounted and not self._running):
             self._close_messages_no_wait()
         else:
             super()._handle_exception(error)
