@@ -201,9 +201,9 @@ def _lease(row: JobRow, now: int) -> str:
     if row.lease_until is None:
         return "no process runs it now"
     if row.lease_until >= now:
-        return (
-            f"is at it; shown as stalled when nothing is heard of it for {short_span(row.lease_until - now)}"
-        )
+        one, it = ("are", "them") if row.function is not None else ("is", "it")
+        silence = short_span(row.lease_until - now)
+        return f"{one} at it; shown as stalled when nothing is heard of {it} for {silence}"
     return f"not heard of for {short_span(now - row.lease_until)}, since {local_time(row.lease_until)}"
 
 

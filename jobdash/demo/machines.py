@@ -1,0 +1,88 @@
+"""Many machines, tried on one: ``python -m jobdash.demo.machines``.
+
+Starts PostgreSQL in a temporary folder with a store in it, submits a job of a function, and runs two workers
+at it, each as another machine would, until Ctrl-C. It prints how to open the dashboard over the same store.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import jobdash
+from jobdash.demo import postgres_server
+from jobdash.errors import JobdashError
+
+WORKERS = 2
+_ITEMS = 400
+_MODULE = "jobdash.demo.machines"
+
+
+@jobdash.job("thumbnails", key=lambda item: item["path"])
+def thumbnail(item: dict[str, object], token: jobdash.Token) -> dict[str, object]:
+    """Pretend to make a thumbnail of a picture; some pictures are damaged."""
+    chance = random.Random(str(item["path"]))  # noqa: S311 - nothing secret
+    time.sleep(chance.uniform(0.2, 1.0))
+    token.raise_if_cancelled()
+    if chance.random() < 0.03:
+        raise ValueError("no such colour: heliotrope")
+    return {"width": 256, "bytes": chance.randrange(4_000, 60_000)}
+
+
+def main() -> int:
+    """Run until Ctrl-C or SIGTERM; return the exit code."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with tempfile.TemporaryDirectory(prefix="jobdash-machines-") as folder:
+        place = Path(folder)
+        place.chmod(0o755)
+        try:
+            server = postgres_server.start(place)
+        except JobdashError as error:
+            sys.stderr.write(f"{error}\n")
+            return 5
+        try:
+            _run(server, ended)
+        finally:
+            server.stop()
+    return 0
+
+
+def _run(server: postgres_server.PostgresServer, ended: threading.Event) -> None:
+    server.run("CREATE DATABASE jobs")
+    url = server.url("jobs")
+    environment = os.environ | {"JOBDASH_DATABASE": url}
+    command = [sys.executable, "-m", "jobdash"]
+    subprocess.run([*command, "store", "init"], env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    from jobdash.demo.machines import thumbnail as function  # by the name that workers import it by
+
+    paths = [{"path": f"pictures/{number:03}.png"} for number in range(_ITEMS)]
+    sent = jobdash.submit(function, paths, tags={"demo": "machines"}, db=url)
+    sys.stdout.write(
+        f"PostgreSQL runs, job {sent.id} waits in it, {WORKERS} workers start. In another terminal:\n\n"
+        f"  JOBDASH_DATABASE='{url}' {sys.executable} -m jobdash\n\nCtrl-C ends all of it.\n"
+    )
+    sys.stdout.flush()
+    workers = [
+        subprocess.Popen([*command, "worker", _MODULE], env=environment, start_new_session=True)  # noqa: S603
+        for _ in range(WORKERS)
+    ]
+    try:
+        ended.wait()
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
