@@ -33,9 +33,9 @@ def public_id() -> str:
 
 def stored(text: str, limit: int = NAME_BYTES) -> str:
     """Return a text as it is kept: without keys and NULs, at most ``limit`` bytes, and encodable."""
+    if "\0" in text:  # which PostgreSQL refuses
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     kept = bounded(redact(text), limit)
-    if "\0" in kept:  # which PostgreSQL refuses
-        kept = kept.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return kept if kept.isascii() else kept.encode("utf-8", "replace").decode("utf-8")
 
 

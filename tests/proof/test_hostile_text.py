@@ -43,8 +43,8 @@ def batch(number: int, text: str) -> dict[str, Any]:
 
 
 def exact(text: str, limit: int = 1024) -> str:
-    """What the store keeps of a text: all of it but half characters, and not more than it has room for."""
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """What the store keeps of a text: all but NULs and half characters, and not more than it has room for."""
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
     if len(whole.encode()) <= limit:
         return whole
     return whole.encode()[: limit - len("… (cut)".encode())].decode("utf-8", "ignore") + "… (cut)"
