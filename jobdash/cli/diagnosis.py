@@ -19,6 +19,7 @@ from jobdash.operations.doctor import (
     file_owners,
     server_warnings,
     store_facts,
+    worker_lines,
 )
 from jobdash.operations.rate_limiter import CancelToken
 
@@ -167,6 +168,8 @@ def _print_scripts(store: StoreFacts | None) -> None:
     if store is None:
         return
     _good(f"account local: your own scripts, {store.scripts:,} running now")
+    for line in worker_lines(store):
+        _good(f"job functions: {line}")
     if store.stalled:
         jobs = "1 job has lost its" if store.stalled == 1 else f"{store.stalled:,} jobs have lost their"
         _warn(f"account local: {jobs} script; jobdash list -f 'account:local status:unfinished'")

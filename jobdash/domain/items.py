@@ -142,6 +142,20 @@ class WorkerProcess:
     """Why it cannot be started again from here; None when it can."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerCounts:
+    """Who runs the jobs of functions."""
+
+    workers: int = 0
+    """Processes that hold a part."""
+    parts: int = 0
+    """Parts that are held."""
+    waiting: int = 0
+    """Jobs that no worker runs."""
+    jobs: int = 0
+    """All jobs of functions that were not removed."""
+
+
 _PIDS_SHOWN = 5
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobdash.config.accounts import UnusableAccount
 from jobdash.config.settings import Config
 from jobdash.domain.account import Account
+from jobdash.domain.items import WorkerCounts
 from jobdash.domain.status import Status, Tab
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import system_clock
 from jobdash.errors import AuthRejected, ConfigError, ProviderError
 from jobdash.operations.job_lookup import Browser, Scope, Sort
@@ -53,6 +54,10 @@ class StoreFacts:
     """Local jobs whose script has not been heard of within its lease."""
     server: ServerFacts | None = None
     """The server of a store in PostgreSQL."""
+    workers: WorkerCounts = field(default_factory=WorkerCounts)
+    """Who runs job functions, and what waits for them."""
+    engine: str = ""
+    """What delivers their parts, with its version; empty where it is not installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,34 @@ def store_facts(config: Config, browser: Browser, read_only: str | None) -> Stor
         scripts=scripts,
         stalled=stalled,
         server=server,
+        workers=browser.worker_counts(),
+        engine=_engine(config.worker.engine),
     )
+
+
+def _engine(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, entry_points, version
+
+    from jobdash.engines.base import GROUP
+
+    found = next(iter(entry_points(group=GROUP, name=name)), None)
+    if found is None:
+        return ""
+    owner = "jobdash" if found.dist is None else found.dist.name
+    try:  # ours are packages of their own
+        return f"{name} {version(name if owner == 'jobdash' else owner)}"
+    except PackageNotFoundError:
+        return ""
+
+
+def worker_lines(store: StoreFacts) -> Iterator[str]:
+    """Yield who runs job functions; nothing where there never was one."""
+    counts = store.workers
+    if not counts.jobs:
+        return
+    with_parts = f"{quantity(counts.workers, 'worker')} at {quantity(counts.parts, 'part')}"
+    yield f"{with_parts}, {quantity(counts.waiting, 'job')} waiting for a worker"
+    yield f"engine {store.engine}" if store.engine else "the engine of [worker] is not installed here"
 
 
 def _file_size(path: Path) -> int:

@@ -40,6 +40,8 @@ def test_items_become_a_job_that_waits_for_a_worker(cli: Cli) -> None:
     assert "painted:paint" in shown
     assert "done 0, running 0, waiting 2" in shown
     assert cli.json("list", "-f", "function:paint tag:team=x")["total"] == 1
+    assert "job functions: 0 workers at 0 parts, 1 job waiting for a worker" in cli("doctor").out
+    assert cli.json("doctor")["store"]["workers"] == {"workers": 0, "parts": 0, "waiting": 1, "jobs": 1}
     assert cli("retry", public, "--yes").out.startswith("skipped")
     assert cli("cancel", public, "--yes").code == 0
     assert cli.job(public)["status"] == "cancelled"

@@ -14,7 +14,7 @@ from jobdash.store.rows import ATTEMPT_COLUMNS, ITEM_COLUMNS, attempt_row, count
 
 if TYPE_CHECKING:  # a list of jobs, the leanest of all commands, does without
     from jobdash.domain.failures import FailedRequests
-    from jobdash.domain.items import Attempt, ItemErrors, ItemRow, ItemStatus
+    from jobdash.domain.items import Attempt, ItemErrors, ItemRow, ItemStatus, WorkerCounts
 
 _ERRORS_LOOKED_AT = 10_000
 _MOST_GROUPS = 100
@@ -202,6 +202,21 @@ class ItemReads(ReadConnection):
             (now, now),
         )[0]
         return live, lost
+
+    def worker_counts(self) -> WorkerCounts:
+        """Return who runs jobs of functions, and how many wait for a worker."""
+        from jobdash.domain.items import WorkerCounts
+
+        now = self._clock()
+        ((workers, parts),) = self._all(
+            "SELECT count(DISTINCT owner), count(*) FROM part WHERE owner IS NOT NULL AND lease_until >= ?",
+            (now,),
+        )
+        ((waiting, jobs),) = self._all(
+            f"SELECT count(CASE WHEN tab = {Tab.PENDING.number} THEN 1 END), count(*) FROM job"
+            " WHERE function IS NOT NULL AND shown = 1"
+        )
+        return WorkerCounts(workers, parts, waiting, jobs)
 
     def _items(
         self, job_id: int, outcome: ItemStatus | None, where: str, place: int, limit: int

@@ -20,6 +20,7 @@ from jobdash.operations.doctor import (
     file_owners,
     server_warnings,
     store_facts,
+    worker_lines,
 )
 from jobdash.operations.providers import account_hint
 from jobdash.tui.context import DashboardContext
@@ -127,6 +128,7 @@ def doctor_lines(
         ("", f"{store.jobs:,} jobs, {store.unfinished:,} unfinished"),
         ("", f"read only: {clean(store.read_only)}" if store.read_only else "can be written"),
         *(("" if place else "server", clean(line)) for place, line in enumerate(_server(store))),
+        *(("" if place else "functions", clean(line)) for place, line in enumerate(worker_lines(store))),
         *(
             ("" if place else "owners", f"{clean(file)}: {who}, mode {mode}")
             for place, (file, who, mode) in enumerate(file_owners(config.database))
