@@ -24,7 +24,7 @@ from typing import Any
 import psycopg
 
 from jobdash.store import server_store
-from jobdash.store.dialects.postgres import native_sql
+from jobdash.store.dialects.postgres_sql import native_sql
 from jobdash.store.location import PostgresLocation
 from jobdash.store.schema.current import SCHEMA_VERSION
 
