@@ -18,7 +18,7 @@ from jobdash.demo import postgres_server
 from jobdash.demo.postgres_server import PostgresServer as Server
 from jobdash.demo.postgres_server import binaries as binaries
 from jobdash.store import server_store
-from jobdash.store.dialects.postgres import native_sql
+from jobdash.store.dialects.postgres_sql import native_sql
 from jobdash.store.location import PostgresLocation
 from jobdash.store.schema.current import SCHEMA_VERSION
 

@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import postgres_kit
 import pytest
 from kit.child_processes import environment
 from shared.slices import rest_slow
@@ -51,6 +52,30 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lazy") / "jobs.db"
     command("demo", "--jobs", "20", "--db", str(path))
     return path
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_a_script_whose_store_is_on_a_server_loads_its_driver_alone(tmp_path: Path) -> None:
+    location = postgres_kit.empty_store(tmp_path)
+    found = loaded(
+        "import os, sys, jobdash; os.environ['JOBDASH_DATABASE'] = sys.argv[1]\n"
+        "with jobdash.track([1], 'x', key=str) as job:\n    for item in job:\n        with item: pass",
+        location.address,
+    )
+    assert "psycopg" in found
+    assert not found & (SDKS | (DATABASE - {"psycopg"}) | FACES | SERVER)
+    assert postgres_kit.raw(location, "SELECT remote_status FROM job") == [("completed",)]
+
+
+def test_a_script_whose_store_is_a_file_loads_no_other_driver(tmp_path: Path) -> None:
+    found = loaded(
+        "import os, sys, jobdash; os.environ['JOBDASH_DATABASE'] = sys.argv[1]\n"
+        "for item in jobdash.track([1], 'x'): pass",
+        str(tmp_path / "data" / "jobs.db"),
+    )
+    assert not found & (SDKS | DATABASE | FACES | SERVER)
+    assert "jobdash.store.dialects.postgres" not in found
 
 
 LOOKS = [["list", "--json"], ["list", "--csv"], ["list"], ["log"], ["log", "JOB"], ["show", "JOB"], ["cost"]]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import postgres_kit
 
-from jobdash.store.dialects.postgres import native_sql
+from jobdash.store.dialects.postgres_sql import native_sql
 from jobdash.store.location import StoreLocation
 
 

@@ -25,7 +25,7 @@ from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.copying import check_store, copy_store
 from jobdash.store.dialects import postgres, postgres_admin
-from jobdash.store.dialects.postgres import native_sql
+from jobdash.store.dialects.postgres_sql import native_sql
 from jobdash.store.leases import ItemWrite
 from jobdash.store.location import PostgresLocation
 from jobdash.store.owner import current_owner

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -23,17 +21,16 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumperUnknown
 
-from jobdash.domain.text import clean
 from jobdash.errors import (
     Interrupted,
     StoreAway,
-    StoreBusy,
     StoreError,
-    StoreFull,
     StoreMissing,
-    StoreReadOnly,
 )
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Row, Rows, Values
+from jobdash.store.dialects.postgres_changes import Changes
+from jobdash.store.dialects.postgres_errors import away, missing, store_error
+from jobdash.store.dialects.postgres_sql import native_sql
 
 if TYPE_CHECKING:
     from jobdash.store.location import PostgresLocation
@@ -50,8 +47,6 @@ DIALECT = Dialect(
     in_packets=True,
     sorts_arms=True,
 )
-OLDEST_VERSION = 140000
-"""Of the server: PostgreSQL 14."""
 _LOCKS = 0x6A6F62 << 32
 """Advisory locks of stores; the rest of the number is the store's own."""
 _SERVER_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -77,62 +72,6 @@ _DEFAULTS: dict[str, Any] = {
 _READER_DEFAULTS = {**_DEFAULTS, "connect_timeout": 2, "tcp_user_timeout": 2_000}
 _IDLE_IN_TRANSACTION_MS = 3_000
 """A program that is frozen inside a transaction loses its locks before others give up waiting for them."""
-
-_BY_STATE: dict[str, type[StoreError]] = {
-    "25006": StoreReadOnly,  # a read-only transaction
-    "25P03": StoreAway,  # idle in a transaction for too long
-    "3D000": StoreMissing,  # no such database
-    "3F000": StoreMissing,  # no such schema
-    "40001": StoreBusy,  # serialization failure
-    "40P01": StoreBusy,  # deadlock
-    "42501": StoreReadOnly,  # not allowed
-    "42P01": StoreMissing,  # no such table
-    "53100": StoreFull,
-    "53200": StoreFull,  # out of memory
-    "53300": StoreAway,  # too many connections
-    "55P03": StoreBusy,  # a lock was not available in time
-    "57014": StoreAway,  # a statement took too long
-    "58030": StoreFull,  # an I/O error
-}
-_BY_CLASS = {"08": StoreAway, "57": StoreAway}
-_REFUSED = frozenset({"28000", "28P01"})
-_REFUSING = ("password", "authentication", "pg_hba.conf", "role")
-"""Words of a server that refuses a user."""
-
-# SQL
-
-_PIECES = re.compile(
-    r"'(?:[^']|'')*'|\"[^\"]*\"|::|(?P<hint> INDEXED BY \w+)|(?P<like>\bLIKE\b)|(?P<same>\bIS (?=[?:]))"
-    r"|(?P<place>\?)|:(?P<name>[a-z]\w*)|(?P<percent>%)"
-)
-
-
-@lru_cache(maxsize=2_000)
-def native_sql(sql: str) -> str:
-    """Return a statement as the driver reads it.
-
-    It has other marks for values, no hints of indexes, and compares text with LIKE as SQLite does, where a
-    letter's case makes no difference.
-    """
-    return _PIECES.sub(_native, sql)
-
-
-def _native(found: re.Match[str]) -> str:
-    match found.lastgroup:
-        case "hint":
-            return ""
-        case "like":
-            return "ILIKE"
-        case "same":
-            return "IS NOT DISTINCT FROM "
-        case "place":
-            return "%s"
-        case "name":
-            return f"%({found['name']})s"
-        case "percent":
-            return "%%"
-        case _:
-            return found[0].replace("%", "%%")
 
 
 class _TextDumper(StrDumperUnknown):
@@ -201,7 +140,7 @@ class Connection:
         self._lock = 0
         self._ahead_ms = 0
         self._is_standby = False
-        self._seen = _Changes()
+        self._seen = Changes()
         self._waiting_since: float | None = None
         """Since when a statement runs, `time.monotonic`."""
         self.is_away: Callable[[], bool] = lambda: False
@@ -412,91 +351,3 @@ class Connection:
         """Close the connection."""
         with contextlib.suppress(psycopg.Error):
             self._raw.close()
-
-
-class _Changes:
-    """What looks at a store have found."""
-
-    def __init__(self) -> None:
-        self.version = 0
-        """How many looks found that something may have changed."""
-        self._pulse = -1
-        self._snapshot = (0, 0)
-        self._until = 0
-        """The id of a transaction; until all older ones have ended, one of them may commit a change."""
-
-    def look(self, pulse: int, snapshot: tuple[int, int], newest: Callable[[], int]) -> None:
-        """Take what a look has found.
-
-        That is the number of changes begun, the oldest transaction that is under way with the end of those
-        that have ended, and what returns an id that is newer than that of any transaction begun so far. (No
-        snapshot says which id is given next: those that have begun since the last that ended are beyond it.)
-        """
-        if pulse != self._pulse:
-            self._pulse = pulse
-            self._until = newest()
-            self.version += 1
-        elif self._until and snapshot != self._snapshot:
-            self.version += 1
-        self._snapshot = snapshot
-        if snapshot[0] >= self._until:
-            self._until = 0
-
-
-# Errors
-
-
-def store_error(location: PostgresLocation, error: psycopg.Error, named: str = OPTION) -> StoreError:
-    """Return an error of the driver as a sentence with the store's address and a way out.
-
-    ``named`` is how the reader of the sentence can name another store.
-    """
-    state = error.sqlstate or ""
-    kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
-    if not state and isinstance(error, psycopg.OperationalError):
-        # A connection that the server refuses: the driver keeps its words alone.
-        text = str(error)
-        if "database" in text and "does not exist" in text:
-            kind = StoreMissing
-        elif any(word in text for word in _REFUSING):
-            return StoreError(_refusal(location, error, named))
-    if kind is None and isinstance(error, psycopg.OperationalError) and state not in _REFUSED:
-        kind = StoreAway
-    kind = kind or StoreError
-    return kind(_sentence(location, error, kind, named))
-
-
-def missing(location: PostgresLocation) -> str:
-    """Return the sentence about a store that is not there."""
-    return f"There is no jobdash store at {location}. Make it: jobdash store init '{location}'"
-
-
-def away(location: PostgresLocation) -> str:
-    """Return the sentence about a server that does not answer."""
-    return f"The store {location} does not answer."
-
-
-def _refusal(location: PostgresLocation, error: psycopg.Error, named: str) -> str:
-    return (
-        f"The server of {location} refuses this user: {clean(str(error).strip(), 300)}. A password belongs"
-        f" into PGPASSWORD, ~/.pgpass or a service (PGSERVICE). Or name another store with {named}."
-    )
-
-
-def _sentence(location: PostgresLocation, error: psycopg.Error, kind: type[StoreError], named: str) -> str:
-    reason = clean(str(error.diag.message_primary or error).strip(), 300)
-    if kind is StoreMissing:
-        return f"{missing(location)} ({reason})"
-    if kind is StoreBusy:
-        return (
-            f"The store {location} is busy: another program has been writing for {BUSY_TIMEOUT_MS // 1000} s."
-        )
-    if kind is StoreFull:
-        return f"The store {location} cannot be written: {reason}."
-    if kind is StoreReadOnly:
-        return f"The store {location} cannot be written: {reason}."
-    if kind is StoreAway:
-        return f"{away(location)} ({reason})"
-    if error.sqlstate in _REFUSED:
-        return _refusal(location, error, named)
-    return f"The store {location} cannot be used: {reason}."

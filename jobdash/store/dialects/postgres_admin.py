@@ -13,6 +13,7 @@ from psycopg import sql
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError, StoreMissing
 from jobdash.store.dialects import postgres
+from jobdash.store.dialects.postgres_errors import missing, store_error
 from jobdash.store.location import PostgresLocation
 from jobdash.store.records import ServerFacts
 
@@ -50,7 +51,7 @@ def _database(location: PostgresLocation) -> Iterator[psycopg.Connection[Any]]:
         with raw.transaction():
             yield raw
     except psycopg.Error as error:
-        raise postgres.store_error(location, error) from error
+        raise store_error(location, error) from error
     finally:
         raw.close()
 
@@ -84,7 +85,7 @@ def grant_reading(location: PostgresLocation, role: str) -> None:
     try:
         with _database(location) as raw:
             if not _is_there(raw, location):
-                raise StoreMissing(postgres.missing(location))
+                raise StoreMissing(missing(location))
             for rights in _READING:
                 raw.execute(sql.SQL(f"GRANT {rights} TO {{1}}").format(*names))
     except StoreError as error:

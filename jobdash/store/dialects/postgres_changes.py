@@ -1,0 +1,34 @@
+"""What a face knows of the changes in a store on a server, from looks at a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Changes:
+    """What looks at a store have found."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        """How many looks found that something may have changed."""
+        self._pulse = -1
+        self._snapshot = (0, 0)
+        self._until = 0
+        """The id of a transaction; until all older ones have ended, one of them may commit a change."""
+
+    def look(self, pulse: int, snapshot: tuple[int, int], newest: Callable[[], int]) -> None:
+        """Take what a look has found.
+
+        That is the number of changes begun, the oldest transaction that is under way with the end of those
+        that have ended, and what returns an id that is newer than that of any transaction begun so far. (No
+        snapshot says which id is given next: those that have begun since the last that ended are beyond it.)
+        """
+        if pulse != self._pulse:
+            self._pulse = pulse
+            self._until = newest()
+            self.version += 1
+        elif self._until and snapshot != self._snapshot:
+            self.version += 1
+        self._snapshot = snapshot
+        if snapshot[0] >= self._until:
+            self._until = 0
