@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from own_scripts import add_scripts
+from own_scripts import add_function_job, add_scripts
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
@@ -44,7 +44,7 @@ DEADLINE_S = 30.0
 WAIT = "wait"
 """Among keys: until what the one before it began is over, and its toast gone."""
 WAIT_S = 7.0
-JOBS, NEED_ATTENTION = 55, 16
+JOBS, NEED_ATTENTION = 56, 16
 """Of the demo, after its first sync."""
 
 
@@ -56,6 +56,8 @@ class Shot:
     keys: tuple[str, ...] = ()
     size: tuple[int, int] = (120, 36)
     theme: str = "jobdash-dark"
+    workers: bool = False
+    """There is a job of a function, too."""
 
 
 def typed(text: str) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ SHOTS = (
     Shot("script-light", ("slash", *typed("thumbnails"), "enter", "enter"), (80, 24), "jobdash-light"),
     Shot("script-cancelled", ("slash", *typed("import"), "enter", "enter", "o", "o")),
     Shot("retry", ("slash", *typed("import"), "enter", "r")),
+    Shot("workers", ("slash", *typed("render"), "enter", "enter"), workers=True),
     Shot("attention", ("8",)),
     Shot("items", ("slash", *typed("caption"), "enter", "d", WAIT, "enter", WAIT, "down", "down")),
     Shot("submit", ("n", WAIT, *typed("nightly.jsonl"), "enter", WAIT)),
@@ -113,10 +116,12 @@ async def shoot(shot: Shot, folder: Path) -> str:
         now = int(NOON * 1000)
         opened = open_browser(config.database, lambda: now)
         add_scripts(config.database, now)
+        if shot.workers:
+            add_function_job(config.database, now)
         context = DashboardContext.of(config, opened.browser, None, lambda: now, demo=True)
         app = JobdashApp(context)
         async with app.run_test(size=shot.size, notifications=True) as pilot:
-            await until(pilot, lambda: app.main.view.model.counts.total == JOBS)
+            await until(pilot, lambda: app.main.view.model.counts.total == JOBS + shot.workers)
             await until(pilot, lambda: all(h.first_sync_done for h in context.browser.accounts()))
             # Read again some seconds after the sync: a picture made before it would show fewer.
             await until(pilot, lambda: len(app.main.attention.found) == NEED_ATTENTION)

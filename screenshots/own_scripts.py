@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -13,6 +14,7 @@ from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.leases import ItemWrite
 from jobdash.store.owner import Owner, current_owner
+from jobdash.store.parts import NewFunctionJob, claim_part, due, insert_job
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -22,6 +24,7 @@ _PHOTOS = [f"photos/2026/{month:02}/img_{number:04}.jpg" for month in range(1, 5
 _ROWS = [f"order {number:05}" for number in range(20_400, 20_490)]
 _TAPES = [f"interviews/tape_{number:03}.wav" for number in range(1, 41)]
 _DAMAGED = ("OSError", "image file is truncated (12 bytes not processed)")
+_VOID = dict.fromkeys((17, 102, 211, 260), ("TimeoutError", "the elevation server did not answer"))
 _PRICELESS = ("ValueError", "no price in column 7")
 
 
@@ -43,6 +46,33 @@ def add_scripts(path: Path, now: int) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for name, public in names.items():
             connection.execute("UPDATE job SET public_id = ? WHERE name = ?", (public, name))
+
+
+def add_function_job(path: Path, now: int) -> None:
+    """Write a job of a function that two workers are at: of ten parts three are done, and six are held."""
+    places = [f"tiles/{x:02}-{y:02}" for x in range(24) for y in range(20)]
+    new = NewFunctionJob(
+        "render:tile",
+        "render-tiles",
+        current_actor("script").name,
+        ELSEWHERE.machine,
+        [(place, f'"{place}"') for place in places],
+        10,
+    )
+    with clock_at(now - 9 * MINUTE):
+        connection = open_for_worker(path)
+        public = insert_job(connection, new)
+        for number, key in enumerate(due(connection, ["render:tile"], now, 9)):
+            worker = replace(ELSEWHERE, pid=4711 + number % 2)
+            claimed = claim_part(connection, key, worker, current_actor("script").name, HOUR)
+            assert claimed is not None
+            items = claimed.lease.next_items()
+            some = items if number < 3 else items[: 9 + 4 * number]
+            claimed.lease.write_items([_outcome(each.key, each.seq, _VOID.get(each.seq)) for each in some])
+            if number < 3:
+                claimed.lease.end_part(done=True)
+        connection.execute("UPDATE job SET public_id = 'r7t1n4e8' WHERE public_id = ?", (public,))
+        connection.close()
 
 
 def _job(
