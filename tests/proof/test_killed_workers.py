@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,11 +19,11 @@ from typing import Any
 import postgres_kit
 import pytest
 
+from jobdash.store import server_store
 from jobdash.store.bootstrap import ensure_store, open_for_worker
-from jobdash.store.location import StoreLocation, read_location
+from jobdash.store.location import PostgresLocation, StoreLocation, read_location
 from jobdash.worker.functions import load_functions, submit_to
 
-pytestmark = pytest.mark.slow
 DEADLINE_S = 240.0
 ITEMS, PARTS, CONCURRENCY = 240, 12, 3
 _MODULE = """
@@ -57,6 +58,8 @@ class Hosts:
         }  # fmt: skip
         (folder / "c.toml").touch()
         self.running: list[subprocess.Popen[bytes]] = []
+        self.server: postgres_kit.Server | None = None
+        """The server of their store, where it is theirs alone."""
 
     def begin(self) -> subprocess.Popen[bytes]:
         log = (self.folder / f"worker{len(list(self.folder.glob('worker*')))}.log").open("wb")
@@ -128,8 +131,19 @@ def completed(hosts: Hosts) -> bool:
     return hosts.ask("SELECT status FROM job") == [("completed",)]
 
 
+@pytest.mark.slow
 def test_killed_workers_lose_nothing(hosts: Hosts) -> None:
-    chance = random.Random(7)
+    killed_again_and_again(hosts, 7)
+
+
+@pytest.mark.marathon
+@pytest.mark.parametrize("turn", range(50))
+def test_killed_workers_lose_nothing_whenever(hosts: Hosts, turn: int) -> None:
+    killed_again_and_again(hosts, turn)
+
+
+def killed_again_and_again(hosts: Hosts, seed: int) -> None:
+    chance = random.Random(seed)
     for _ in range(2):
         hosts.begin()
     kills = 0
@@ -145,6 +159,7 @@ def test_killed_workers_lose_nothing(hosts: Hosts) -> None:
     all_is_there(hosts, kills * CONCURRENCY)
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_is_overtaken_and_never_writes_again(hosts: Hosts) -> None:
     zombie = hosts.begin()
     hosts.until(lambda: hosts.done() >= 5)
@@ -160,6 +175,7 @@ def test_a_stopped_worker_is_overtaken_and_never_writes_again(hosts: Hosts) -> N
     all_is_there(hosts, CONCURRENCY)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_asked_to_end_gives_back_what_it_has(hosts: Hosts) -> None:
     hosts.begin()
     hosts.until(lambda: hosts.done() >= 5)
@@ -174,3 +190,57 @@ def test_a_worker_that_is_asked_to_end_gives_back_what_it_has(hosts: Hosts) -> N
     hosts.until(lambda: completed(hosts))
     hosts.end()
     all_is_there(hosts, 0)
+
+
+@pytest.fixture(params=["dbos", "procrastinate"])
+def own_server(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Hosts, Path]]:
+    """Workers over a store on a server of their own, which can be stopped."""
+    with tempfile.TemporaryDirectory(prefix="jobdash-restarts-") as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+        server = postgres_kit.start(folder, max_connections="40")
+        server.run("CREATE DATABASE jobs")
+        location = PostgresLocation(server.url("jobs"))
+        server_store.create(location)
+        work = folder / "work"
+        work.mkdir()
+        hosts = Hosts(work, server.url("jobs"), request.param)
+        monkeypatch.syspath_prepend(str(work))
+        function = load_functions(["witnessed"])["witnessed:witnessed"]
+        submit_to(function, range(ITEMS), parts=PARTS, location=location)
+        hosts.server = server
+        yield hosts, folder
+        for process in hosts.running:
+            process.kill()
+            process.wait(10)
+        with contextlib.suppress(ProcessLookupError):
+            hosts.server.stop()
+    sys.modules.pop("witnessed", None)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_restarted_loses_nothing(own_server: tuple[Hosts, Path]) -> None:
+    restarted(own_server, 3)
+
+
+@pytest.mark.marathon
+def test_a_server_that_is_restarted_twenty_times_loses_nothing(own_server: tuple[Hosts, Path]) -> None:
+    restarted(own_server, 20)
+
+
+def restarted(own_server: tuple[Hosts, Path], times: int) -> None:
+    hosts, folder = own_server
+    for _ in range(2):
+        hosts.begin()
+    for turn in range(times):
+        at = ITEMS * (turn + 1) // (times + 2)
+        hosts.until(lambda at=at: hosts.done() >= at)  # type: ignore[misc]
+        assert hosts.server is not None
+        hosts.server.stop()
+        hosts.server = postgres_kit.start(folder, max_connections="40")
+    hosts.until(lambda: completed(hosts))
+    # What was under way when the server went away was done, and could not always be written.
+    all_is_there(hosts, times * 2 * CONCURRENCY)
+    assert set(hosts.end()) == {0}
