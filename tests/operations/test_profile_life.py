@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from jobdash.operations.submit import submit
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_request import order
 from jobdash.providers.openai.info import INFO
+from jobdash.store.bootstrap import open_for_worker
 
 PLAN = BatchPlan(timing=Timing(validating=5, running=100, finalizing=5, cancelling=10))
 
@@ -154,7 +155,7 @@ async def test_a_plan_and_a_filter_know_a_profile_at_any_address(
     world.pass_time(600)
     await world.sync(account.name)
     # Not in the store of an older version: the next sync writes it, and nothing has happened to the job.
-    with sqlite3.connect(world.config.database) as store:
+    with closing(open_for_worker(world.config.database)) as store:
         store.execute("UPDATE job SET profile = NULL")
     assert (await world.sync(account.name))[account.name].changed == 0
     row = world.row(done.row.remote_id or "")

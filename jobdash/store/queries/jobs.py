@@ -170,7 +170,7 @@ class JobReads(AttentionReads):
         They have as many requests, were made while it was under way, and are of no other submit.
         """
         found = self._all(
-            "SELECT DISTINCT found.remote_id FROM intent JOIN job AS mine ON mine.id = intent.job_id"
+            "SELECT found.remote_id FROM intent JOIN job AS mine ON mine.id = intent.job_id"
             # By their times: among a million jobs, those with later ids are too many.
             " JOIN job AS found INDEXED BY job_listed_created ON found.id > mine.id"
             f" AND found.listed IN ({', '.join(str(int(part)) for part in Listed)})"
@@ -178,7 +178,7 @@ class JobReads(AttentionReads):
             " WHERE mine.id = ? AND intent.kind = 'submit'"
             " AND found.submit_key IS NULL AND found.remote_id IS NOT NULL"
             " AND found.created_at BETWEEN intent.opened_at - ? AND intent.deadline + ?"
-            f" ORDER BY found.id LIMIT {_CANDIDATES_MOST}",
+            f" GROUP BY found.id, found.remote_id ORDER BY found.id LIMIT {_CANDIDATES_MOST}",
             (job_id, CLOCKS_APART_MS, CLOCKS_APART_MS),
         )
         return tuple(remote_id for (remote_id,) in found)
