@@ -234,6 +234,7 @@ def cancel_all_pending(
     context: CliContext, wanted: JobSelector, choices: Choices, manner: RunOptions, *, sync_first: bool
 ) -> int:
     """Cancel what is unfinished; jobs known here are tried also where an account could not be asked first."""
+    wanted = replace(wanted, accounts=context.named_accounts(wanted.accounts))
     asked = _asked(context, wanted)
     scope = wanted.scope()
     worst = 0
@@ -252,7 +253,6 @@ def cancel_all_pending(
 
 def _asked(context: CliContext, wanted: JobSelector) -> tuple[Account, ...]:
     """Return the accounts to ask; none of them has to be there where scripts have run."""
-    context.check_accounts(wanted.accounts)
     if not context.config.accounts and context.opened.browser.counts().by_account.get(LOCAL):
         return ()
     return context.wanted_accounts(wanted.accounts)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jobdash.config.account_reader import AccountReader
 from jobdash.config.accounts import UnusableAccount
 from jobdash.config.paths import at_home, default_config_path, default_store_location, store_location
-from jobdash.domain.account import Account
+from jobdash.domain.account import Account, OtherAccount
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import parse_span
@@ -83,6 +83,12 @@ class Config:
     """The account that is meant where ``--account`` is required and missing."""
     warnings: tuple[str, ...] = ()
     demo: bool = False
+    secret: str = field(default="", repr=False)
+    """The store's, which goes into the fingerprint of each key; empty before the store was opened."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """By name in the file, what an account is called whose name is that of another key in the store."""
+    others: tuple[OtherAccount, ...] = ()
+    """The accounts in the store whose keys other people have."""
 
     @property
     def results_folder(self) -> Path:
@@ -101,17 +107,25 @@ class Config:
 
     @property
     def configured(self) -> frozenset[str]:
-        """The names of all accounts, also of those that cannot be used: their jobs stay theirs."""
-        return frozenset(each.name for each in self.accounts) | {each.name for each in self.unusable}
+        """The names of the accounts whose jobs stay theirs: all, also those that cannot be used, and those of
+        other people that are polled.
+        """
+        own = {each.name for each in self.accounts} | {each.name for each in self.unusable}
+        return frozenset(own | {each.name for each in self.others if each.is_alive})
 
     @property
     def unusable_words(self) -> dict[str, str]:
-        """By name of each account that cannot be used, a sentence that says why."""
-        return {account.name: str(account) for account in self.unusable}
+        """By name of each account that cannot be used here, a sentence that says why."""
+        others = {account.name: str(account) for account in self.others}
+        return others | {account.name: str(account) for account in self.unusable}
 
     def account(self, name: str) -> Account | None:
-        """Return the configured account of that name."""
+        """Return the configured account of that name, as the store has it."""
         return next((account for account in self.accounts if account.name == name), None)
+
+    def name_in_store(self, name: str) -> str:
+        """Return what an account is called in the store that has a name in the settings."""
+        return self.renamed.get(name, name)
 
 
 def load(

@@ -279,3 +279,7 @@ class AccountHealth:
     """Since when it fails."""
     reviewed_error: str | None = None
     """The error that a person has dismissed."""
+    fingerprint: str | None = None
+    """What tells its key from others, without telling anything of it."""
+    polled_by: str | None = None
+    """Who registered its key, or polled it last: ``user@host``."""

@@ -210,6 +210,28 @@ class SettledQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountKey:
+    """The key of an account, as the store knows it."""
+
+    name: str
+    provider: str
+    fingerprint: str | None
+    """None where no key was registered."""
+    person: str
+    """Who registered it, or polled with it last: ``user@host``; empty where none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredKeys:
+    """Accounts whose keys were written to the store."""
+
+    new: tuple[str, ...] = ()
+    """Those the store did not have."""
+    replaced: tuple[str, ...] = ()
+    """Those that had another key of the same person."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerFacts:
     """What a person may want to know of a store's server, and of the connection to it."""
 

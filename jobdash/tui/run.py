@@ -27,6 +27,7 @@ def run_dashboard(
         signals = signals or stack.enter_context(ExitSignals())
         # Collections during the imports find nothing to free; what is there afterwards stays for good.
         gc.disable()
+        from jobdash.operations.account_keys import in_store
         from jobdash.operations.job_lookup import open_browser
         from jobdash.tui.app import JobdashApp
         from jobdash.tui.context import DashboardContext
@@ -34,6 +35,7 @@ def run_dashboard(
         notices: list[str] = []
         opened = open_browser(config.database, notice=notices.append)
         stack.callback(opened.browser.close)
+        config = in_store(config, opened.browser)
         opened.browser.follow()
         app = JobdashApp(DashboardContext.of(config, opened.browser, opened.read_only, demo=demo))
         app.notices = notices

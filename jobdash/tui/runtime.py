@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from jobdash.domain.text import clean
-from jobdash.errors import JobdashError, StoreError
+from jobdash.errors import JobdashError, StoreAway, StoreBusy, StoreError
 from jobdash.tui.action_runs import ActionRun
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.news import AccountWaiting, Notified, StoreFailed, StoreReady, Synced, SyncNews, SyncProgress
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SPARE_THREADS = 16
+_TRY_AGAIN_S = 1.0
+"""How long to leave a store alone that could not be written just now."""
 
 
 class Runtime:
@@ -69,6 +71,27 @@ class Runtime:
             self._post_message(StoreFailed(str(error)))
 
     def _store_is_ready(self) -> None:
+        assert self._store is not None
+        self._store.start(self._begin_accounts(self._store))
+
+    async def _begin_accounts(self, store: WriterThread) -> None:
+        """Register the keys, and then serve the accounts: nothing is asked in the name of another key."""
+        from jobdash.operations.account_keys import register_keys
+
+        while True:
+            try:
+                said = await register_keys(self._context.config, store)
+                break
+            except (StoreBusy, StoreAway):
+                await asyncio.sleep(_TRY_AGAIN_S)
+            except JobdashError as error:
+                self._post_message(StoreFailed(str(error)))
+                return
+        for sentence in said:
+            self._notice("jobdash", sentence)
+        self._start_accounts()
+
+    def _start_accounts(self) -> None:
         from jobdash.operations.abandoned import asked
         from jobdash.operations.account_worker import AccountWorker, close_abandoned
         from jobdash.operations.rate_limiter import CancelToken

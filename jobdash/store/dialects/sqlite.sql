@@ -161,13 +161,19 @@ SELECT account.name FROM account WHERE account.name IN ({words}) AND (account.ne
 SELECT account.name FROM account WHERE account.name IN ({words}) AND NOT (account.claimed_until IS NULL OR account.claimed_until <= :now OR account.claimed_until > :ahead);
 
 -- claim_accounts
-UPDATE account SET next_poll_at=:until, claimed_until=:until WHERE account.name IN ({words});
+UPDATE account SET next_poll_at=:until, claimed_until=:until, fingerprint=coalesce(account.fingerprint, :fingerprint), polled_by=:actor WHERE account.name IN ({words});
+
+-- account_keys
+SELECT account.name, account.fingerprint, account.polled_by FROM account WHERE account.name IN ({words});
+
+-- set_account_key
+UPDATE account SET fingerprint=:key, polled_by=:actor WHERE account.name = :account;
 
 -- extend_claims
 UPDATE account SET next_poll_at=:until, claimed_until=:until WHERE account.name IN ({words}) AND NOT (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until);
 
 -- set_health
-UPDATE account SET asked_at=:asked_at, ok_at=coalesce(:succeeded_at, account.ok_at), error=:error, error_kind=:error_kind, next_poll_at=CASE WHEN (:claimed AND (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until)) THEN CASE WHEN (account.next_poll_at < :next_poll_at) THEN account.next_poll_at ELSE :next_poll_at END ELSE :next_poll_at END, retry_after_until=:retry_after_until, discovered=coalesce(:discovered, account.discovered), first_sync_done=coalesce(:first_sync_done, account.first_sync_done), claimed_until=NULL, failing_since=CASE WHEN (CAST(:error AS VARCHAR) IS NOT NULL) THEN coalesce(account.failing_since, :asked_at) ELSE NULL END, reviewed_error=CASE WHEN (CAST(:error AS VARCHAR) IS NOT NULL) THEN account.reviewed_error ELSE NULL END WHERE account.name IN ({words});
+UPDATE account SET asked_at=:asked_at, ok_at=coalesce(:succeeded_at, account.ok_at), error=:error, error_kind=:error_kind, next_poll_at=CASE WHEN (:claimed AND (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until)) THEN CASE WHEN (account.next_poll_at < :next_poll_at) THEN account.next_poll_at ELSE :next_poll_at END ELSE :next_poll_at END, retry_after_until=:retry_after_until, discovered=coalesce(:discovered, account.discovered), first_sync_done=coalesce(:first_sync_done, account.first_sync_done), claimed_until=NULL, failing_since=CASE WHEN (CAST(:error AS VARCHAR) IS NOT NULL) THEN coalesce(account.failing_since, :asked_at) ELSE NULL END, reviewed_error=CASE WHEN (CAST(:error AS VARCHAR) IS NOT NULL) THEN account.reviewed_error ELSE NULL END WHERE account.name IN ({words}) AND (account.fingerprint IS NULL OR account.fingerprint = :key OR account.polled_by = :actor);
 
 -- set_account_reviewed
 UPDATE account SET reviewed_error=:error WHERE account.name = :account;

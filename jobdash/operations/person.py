@@ -1,0 +1,24 @@
+"""The person who runs this process, as the log names them."""
+
+from __future__ import annotations
+
+import getpass
+import os
+
+
+def current_user() -> str:
+    """Return the name of the user who runs this process."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a name for its user
+        return "unknown"
+
+
+def current_host() -> str:
+    """Return the name of this computer."""
+    return os.uname().nodename or "unknown"
+
+
+def current_person() -> str:
+    """Return this user on this computer: ``user@host``."""
+    return f"{current_user()}@{current_host()}"
