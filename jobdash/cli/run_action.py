@@ -90,7 +90,7 @@ def close_what_is_abandoned(context: CliContext) -> None:
     if context.opened.read_only is None:
         config, browser = context.config, context.opened.browser
         close_abandoned(config.database, browser, "cli")
-        for row in give_up_removals(config.database, browser, config.accounts, "cli"):
+        for row in give_up_removals(config.database, browser, config, "cli"):
             print_error(f"{row.public_id} {short_name(row)}: {NOT_CONFIRMED}", Style.WARN)
 
 

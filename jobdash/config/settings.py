@@ -123,6 +123,12 @@ class Config:
         """Return the configured account of that name, as the store has it."""
         return next((account for account in self.accounts if account.name == name), None)
 
+    def remark_on(self, account: str) -> str:
+        """Return why nothing can be asked about jobs of an account; empty where that is its own affair."""
+        if account in self.account_names or any(each.name == account for each in self.unusable):
+            return ""
+        return self.unusable_words.get(account) or f"account {clean(account, 40)} is not configured"
+
     def name_in_store(self, name: str) -> str:
         """Return what an account is called in the store that has a name in the settings."""
         return self.renamed.get(name, name)

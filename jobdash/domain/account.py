@@ -114,8 +114,6 @@ class OtherAccount:
     name: str
     person: str
     """Who polled it last: ``user@host``."""
-    polled_at: int | None
-    """When, in milliseconds UTC."""
     is_alive: bool
     """It was polled lately: its jobs are its own."""
     remark: str = ""

@@ -71,9 +71,16 @@ def in_store(config: Config, browser: Browser, person: str | None = None) -> Con
             taken.add(name)
             renamed[account.name] = name
             found.append(replace(account, name=name))
-    own = {account.name for account in found}
-    others = tuple(_others(known.values(), own, me, browser.now, keyless))
-    return _renamed(replace(resolved, accounts=tuple(found), others=others), renamed)
+    resolved = replace(resolved, accounts=tuple(found))
+    others = tuple(_others(known.values(), resolved, me, browser.now, keyless))
+    return _renamed(replace(resolved, others=others), renamed)
+
+
+def with_others(config: Config, rows: Iterable[AccountHealth], now: int) -> Config:
+    """Return settings that know whose the accounts in the store are by now: the same where nothing is new."""
+    keyless = {other.name: other.remark for other in config.others}
+    others = tuple(_others(rows, config, current_person(), now, keyless))
+    return config if others == config.others else replace(config, others=others)
 
 
 def _is_anothers(row: AccountHealth, me: str) -> bool:
@@ -105,12 +112,13 @@ def _names(name: str, me: str, number: int) -> Iterator[str]:
 
 
 def _others(
-    rows: Iterable[AccountHealth], own: Collection[str], me: str, now: int, keyless: Mapping[str, str]
+    rows: Iterable[AccountHealth], config: Config, me: str, now: int, remarks: Mapping[str, str]
 ) -> Iterator[OtherAccount]:
+    own = {account.name for account in config.accounts}
     for row in rows:
         if row.name not in own and _is_anothers(row, me):
-            remark = keyless.get(row.name, "")
-            yield OtherAccount(row.name, row.polled_by or "", row.asked_at, _is_alive(row, now), remark)
+            alive = _is_alive(row, now)
+            yield OtherAccount(row.name, row.polled_by or "", alive, remarks.get(row.name, ""))
 
 
 def _is_alive(row: AccountHealth, now: int) -> bool:

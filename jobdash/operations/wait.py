@@ -12,7 +12,7 @@ from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
 from jobdash.operations.poll_interval import overdue_at, rest_ms
 from jobdash.operations.rate_limiter import Sleep, sleep_until_cancelled
-from jobdash.operations.sync import SyncReport
+from jobdash.operations.sync import CLAIM_MS, SyncReport
 from jobdash.operations.sync_accounts import AccountSyncs, rejected
 from jobdash.store.writer import Writer
 
@@ -109,6 +109,8 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
     clock, settings = syncs.work.clock, syncs.config.sync
     for name, rows in sorted(_by_account(open_rows).items()):
         account = syncs.config.account(name)
+        if account is None and _asked_elsewhere(name, syncs):
+            continue  # by who has its key: a look at the store shows what they find
         if account is None:
             otherwise = f"account {name} is not configured any more: its provider cannot be asked"
             raise ConfigError(syncs.config.unusable_words.get(name, otherwise))
@@ -128,6 +130,14 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
         if rejected(report):
             raise ConfigError(f"{name}: {report.error}")
     return asked
+
+
+def _asked_elsewhere(name: str, syncs: AccountSyncs) -> bool:
+    """Whether somebody else has an account's key, and asks it now."""
+    if all(other.name != name for other in syncs.config.others):
+        return False
+    health, lately = syncs.browser.health(name), syncs.config.sync.slowest_ms + CLAIM_MS
+    return health is not None and syncs.work.clock() - (health.asked_at or 0) <= lately
 
 
 def _pause_ms(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: AccountSyncs) -> int:

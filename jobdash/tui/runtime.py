@@ -115,7 +115,7 @@ class Runtime:
         self._store.start(
             close_abandoned(
                 self._store,
-                asked(context.config.accounts),
+                asked(context.config),
                 lambda row, why: self._notice(row.account, f"{row.name}: {why}"),
             )
         )
