@@ -112,7 +112,7 @@ async def _session(database: str | Path | None, config: str | Path | None) -> As
     settings = await asyncio.to_thread(
         load, None if config is None else Path(config), None if database is None else str(database)
     )
-    opened = await asyncio.to_thread(open_browser, settings.database)
+    opened = await asyncio.to_thread(lambda: open_browser(settings.database, read_only=settings.read_only))
     settings = in_store(settings, opened.browser)
     if opened.read_only is not None:
         opened.browser.close()

@@ -58,7 +58,7 @@ class CliContext:
         """The store, opened for reading."""
         if self.reading and self.database is not None and not self.has_store:
             raise StoreError(f"no store at {self.config.database}")
-        opened = open_browser(self.config.database, notice=_notice)
+        opened = open_browser(self.config.database, notice=_notice, read_only=self.config.read_only)
         self.config = in_store(self.config, opened.browser)
         return opened
 
@@ -69,8 +69,14 @@ class CliContext:
         # What is not absolute is the URL of another database, which the store refuses by its name.
         return not isinstance(where, Path) or not where.is_absolute() or where.exists()
 
+    def refuse_read_only(self) -> None:
+        """Make sure that the settings let a store be written; raises StoreReadOnly."""
+        if self.config.read_only is not None:
+            raise StoreReadOnly(f"nothing is changed: {self.config.read_only}")
+
     def writable(self) -> None:
         """Make sure that the store can be written; raises StoreReadOnly."""
+        self.refuse_read_only()
         if (reason := self.opened.read_only) is not None:
             raise StoreReadOnly(f"the store cannot be written: {reason}")
 

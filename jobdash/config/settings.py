@@ -81,6 +81,8 @@ class Config:
     """What ``jobdash prune`` removes; None: nothing."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
+    read_only: str | None = None
+    """Why nothing may be changed, or asked of a provider; None: it may."""
     warnings: tuple[str, ...] = ()
     demo: bool = False
     secret: str = field(default="", repr=False)
@@ -155,6 +157,7 @@ def load(
     prices = reader.prices(document.pop("prices", {}))
     retention = reader.retention(document.pop("retention", None))
     default_account = reader.default_account(document.pop("default_account", None), accounts)
+    read_only = reader.read_only(document.pop("read_only", False))
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
     return Config(
@@ -172,6 +175,7 @@ def load(
         prices=prices,
         retention=retention,
         default_account=default_account,
+        read_only=read_only,
         warnings=tuple(reader.warnings),
     )
 
@@ -226,6 +230,12 @@ class _SettingsReader:
         if value is not None and not isinstance(value, str):
             raise self.error("database has to be a text: the path of the store")
         return value
+
+    def read_only(self, value: object) -> str | None:
+        """Return why nothing may be changed, where the setting is on."""
+        if not isinstance(value, bool):
+            raise self.error("read_only has to be true or false")
+        return f"read_only is set in {clean(str(self.path), 120)}" if value else None
 
     def default_account(self, value: object, accounts: tuple[Account, ...]) -> str | None:
         if value is None:

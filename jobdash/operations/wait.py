@@ -10,8 +10,9 @@ from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import stalled, starting, waits_for_script, worker_gone
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
+from jobdash.operations.job_lookup import Browser
 from jobdash.operations.poll_interval import overdue_at, rest_ms
-from jobdash.operations.rate_limiter import Sleep, sleep_until_cancelled
+from jobdash.operations.rate_limiter import CancelToken, Sleep, sleep_until_cancelled
 from jobdash.operations.sync import CLAIM_MS, SyncReport
 from jobdash.operations.sync_accounts import AccountSyncs, rejected
 from jobdash.store.writer import Writer
@@ -50,13 +51,13 @@ class WaitProgress:
     rests: dict[str, int] = field(default_factory=dict, init=False)
     """By account: until when it is left alone, milliseconds UTC."""
 
-    def rows(self, syncs: AccountSyncs) -> dict[int, JobRow]:
+    def rows(self, browser: Browser) -> dict[int, JobRow]:
         """Read the jobs, and report those that changed since the last look.
 
         StoreError when the store was deleted, moved or replaced: no change would ever be seen.
         """
-        syncs.browser.refuse_replaced()
-        rows = syncs.browser.rows(self.ids)
+        browser.refuse_replaced()
+        rows = browser.rows(self.ids)
         for row in rows.values():
             if self._reported.get(row.id) != row.revision:
                 self._reported[row.id] = row.revision
@@ -71,7 +72,7 @@ async def wait_until(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult:
     """
     clock, stop = syncs.work.clock, syncs.work.stop
     while True:
-        rows = waiting.rows(syncs)
+        rows = waiting.rows(syncs.browser)
         open_rows = [row for row in rows.values() if not waiting.ended(row)]
         if not open_rows:
             return WaitResult(rows)
@@ -89,10 +90,23 @@ async def wait_until(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult:
             async with asyncio.timeout(_left_s(waiting, clock())):
                 asked = await _ask(open_rows, waiting, syncs)
         except TimeoutError:
-            return WaitResult(waiting.rows(syncs), timed_out=True)
+            return WaitResult(waiting.rows(syncs.browser), timed_out=True)
         if asked:
             continue
         await sleep_until_cancelled(_pause_ms(open_rows, waiting, syncs) / 1000, waiting.sleep, stop)
+
+
+async def look_until(waiting: WaitProgress, browser: Browser, stop: CancelToken) -> WaitResult:
+    """Wait as `wait_until` does, without asking or writing anything: others do, in a store read here."""
+    while True:
+        rows = waiting.rows(browser)
+        now = browser.now
+        open_rows = [row for row in rows.values() if not (waiting.ended(row) or worker_gone(row, now))]
+        nobody_runs = bool(open_rows) and all(_nobody_runs(row, now) for row in open_rows)
+        timed_out = waiting.deadline is not None and now >= waiting.deadline
+        if not open_rows or nobody_runs or stop.is_set() or timed_out:
+            return WaitResult(rows, timed_out and bool(open_rows), stop.is_set(), nobody_runs)
+        await sleep_until_cancelled(_LOCAL_LOOK_MS / 1000, waiting.sleep, stop)
 
 
 def _nobody_runs(row: JobRow, now: int) -> bool:

@@ -33,7 +33,7 @@ def run_dashboard(
         from jobdash.tui.context import DashboardContext
 
         notices: list[str] = []
-        opened = open_browser(config.database, notice=notices.append)
+        opened = open_browser(config.database, notice=notices.append, read_only=config.read_only)
         stack.callback(opened.browser.close)
         config = in_store(config, opened.browser)
         opened.browser.follow()

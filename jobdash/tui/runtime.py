@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from jobdash.domain.text import clean
-from jobdash.errors import JobdashError, StoreAway, StoreBusy, StoreError
+from jobdash.errors import JobdashError, StoreAway, StoreBusy, StoreError, StoreReadOnly
 from jobdash.tui.action_runs import ActionRun
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.news import AccountWaiting, Notified, StoreFailed, StoreReady, Synced, SyncNews, SyncProgress
@@ -190,8 +190,8 @@ class Runtime:
         from jobdash.operations.context import OperationContext
         from jobdash.operations.rate_limiter import CancelToken
 
-        if self._store is None or self._stopped:
-            raise StoreError("the store is not open for writing; try again")
+        self._refuse_closed()
+        assert self._store is not None
         config = self._context.config
         return OperationContext(
             self._accounts,
@@ -225,9 +225,16 @@ class Runtime:
 
     async def with_store(self, act: Callable[[WriterThread], Awaitable[T]]) -> T:
         """Await something in the store's thread; raises StoreError while there is none."""
+        self._refuse_closed()
+        assert self._store is not None
+        return await act(self._store)
+
+    def _refuse_closed(self) -> None:
+        """Raise StoreError while nothing can be written, with the reason if it stays so."""
+        if self._context.read_only:
+            raise StoreReadOnly(f"nothing can be changed: {self._context.read_only}")
         if self._store is None or self._stopped:
             raise StoreError("the store is not open for writing; try again")
-        return await act(self._store)
 
     def stop(self) -> None:
         """Ask every thread to end; waits for none."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
-from cli_kit import KEYS, Cli
+from cli_kit import KEYS, Cli, Ending
 
 BOB = "sk-canary-bob-0123456789abcdef"
 
@@ -86,3 +90,59 @@ def test_wait_leaves_the_asking_to_who_has_the_key(bob: Cli) -> None:
     bob.patch.setenv("LOGNAME", "bob")
     bob.patch.setenv("OPENAI_API_KEY", BOB)
     assert bob("wait", job).code == 0
+
+
+# ── who may only read ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def viewer(cli: Cli) -> Cli:
+    """A person whose settings say ``read_only``, over a store with a running and an ended batch."""
+    cli.add(name="running", running=600.0)
+    cli.add_finished(name="ended", ending=Ending.EXPIRES, age=30 * 3600.0, reached=40)
+    assert cli("sync", "--account", "openai").code == 0
+    cli.config.write_text(f"read_only = true\n{cli.config.read_text()}")
+    return cli
+
+
+READING = (
+    ("list",), ("list", "--json"), ("list", "--csv"), ("show", "{}"), ("show", "{}", "--events"), ("log",),
+    ("cost",), ("wait", "{ended}"), ("config", "show"), ("store", "check"),
+    ("cancel", "{}", "--dry-run"),
+)  # fmt: skip
+CHANGING = (
+    ("cancel", "{}", "--yes"), ("cancel", "--all-pending", "--yes"), ("force-fail", "{}", "--yes"),
+    ("remove", "{ended}", "--yes"), ("retry", "{ended}", "--yes"), ("fetch", "{ended}"), ("sync",),
+    ("watch", "--once"), ("show", "{}", "--sync"), ("list", "--sync"), ("refresh-errors", "{ended}"),
+    ("submit", "{file}", "--account", "openai"), ("prune", "--records", "1d", "--yes"), ("worker", "os"),
+    ("run", "os:getcwd", "{file}"), ("store", "grant", "viewers", "--read-only"), ("store", "init"),
+)  # fmt: skip
+
+
+def test_read_only_in_the_settings_leaves_everything_as_it_is(viewer: Cli, batch_file: Path) -> None:
+    ids = {job["name"]: str(job["id"]) for job in viewer.json("list")["jobs"]}
+    with closing(sqlite3.connect(viewer.database)) as witness:
+        before, version = viewer.calls("POST"), witness.execute("PRAGMA data_version").fetchall()
+        asked = viewer.calls()
+        for words in READING:
+            ran = viewer(*(word.format(ids["running"], ended=ids["ended"]) for word in words))
+            assert ran.code == (1 if words[0] == "wait" else 0), (words, ran.out, ran.err)
+        for words in CHANGING:
+            ran = viewer(
+                *(word.format(ids["running"], ended=ids["ended"], file=batch_file) for word in words)
+            )
+            assert ran.code != 0, (words, ran.out)
+            assert f"read_only is set in {viewer.config}" in ran.err, (words, ran.out, ran.err)
+        assert viewer.calls() == asked, "no provider was asked"
+        assert viewer("doctor").code in {0, 1}
+        assert viewer.calls("POST") == before
+        assert witness.execute("PRAGMA data_version").fetchall() == version, "nothing was written"
+
+
+def test_read_only_makes_no_store(cli: Cli) -> None:
+    cli.config.write_text("read_only = true\n")
+    ran = cli("list")
+    assert (ran.code, "There is no store at" in ran.err) == (6, True)
+    assert not cli.database.exists()
+    cli.config.write_text('read_only = "yes"\n')
+    assert "read_only has to be true or false" in cli("list").err

@@ -30,6 +30,7 @@ def command(context: CliContext, modules: tuple[str, ...], concurrency: int, eng
     from jobdash.cli.output import print_error
     from jobdash.operations.function_jobs import serve
 
+    context.refuse_read_only()
     location = context.config.database
     serve(location, modules, print_error, concurrency=concurrency, engine=engine, once=once)
     return 0
