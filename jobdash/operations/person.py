@@ -19,6 +19,11 @@ def current_host() -> str:
     return os.uname().nodename or "unknown"
 
 
+def is_elsewhere(host: str | None) -> bool:
+    """Whether files of a host are on another computer; None stands for this one."""
+    return host is not None and host != current_host()
+
+
 def current_person() -> str:
     """Return this user on this computer: ``user@host``."""
     return f"{current_user()}@{current_host()}"

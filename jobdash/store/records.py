@@ -66,6 +66,8 @@ class EndedLocally:
     row: JobRow
     owner: Owner | None
     """The process that held it last; None when it was never held."""
+    host: str = ""
+    """Where it was run last; empty when it never was."""
 
 
 @dataclass(frozen=True, slots=True)

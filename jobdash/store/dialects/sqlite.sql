@@ -17,7 +17,7 @@ SELECT job.public_id FROM job WHERE job.public_id IN ({words});
 SELECT job.files FROM job WHERE job.id = :job_key;
 
 -- job_kept_here
-SELECT job.results_folder, job.submit_key FROM job WHERE job.id = :job_key;
+SELECT job.results_folder, job.submit_key, job.fetched_on FROM job WHERE job.id = :job_key;
 
 -- known_by_id
 SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.input_tokens, job.output_tokens, job.cached_tokens, job.usage, job.files, job.remote_metadata, job.raw_status, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at, job.profile FROM job WHERE job.id = :job_key;

@@ -118,7 +118,7 @@ _JOBS: dict[str, ClauseElement] = {
     .values(cost=bindparam("micros"), cost_is_upper_bound=bindparam("bound"), cost_stale=null()),
     "public_ids": select(_job.c.public_id).where(_job.c.public_id.in_(_words())),
     "job_files": select(_job.c.files).where(_this_job),
-    "job_kept_here": select(_job.c.results_folder, _job.c.submit_key).where(_this_job),
+    "job_kept_here": select(_job.c.results_folder, _job.c.submit_key, _job.c.fetched_on).where(_this_job),
     "known_by_id": _known.where(_this_job),
     "known_by_remote_id": _known.where(_job.c.remote_id.in_(_words()), *_server),
     "known_by_submit_key": _known.where(
