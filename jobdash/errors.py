@@ -8,6 +8,7 @@ JobdashError                     a sentence for a person and an exit code for a 
 │   └── JobAmbiguous             several jobs fit (3)
 ├── NotConfirmed                 an action without its confirmation (4)
 ├── ConfigError                  configuration or credentials (5)
+│   └── KeyDiffers               the store has another key under the account's name
 ├── StoreError                   the store cannot be used (6)
 │   ├── StoreTooNew              written by a newer jobdash; left untouched
 │   ├── StoreReadOnly            can be read, cannot be written
@@ -95,6 +96,10 @@ class ConfigError(JobdashError):
     """The configuration cannot be used."""
 
     exit_code = 5
+
+
+class KeyDiffers(ConfigError):
+    """The store has another key under the account's name."""
 
 
 class StoreError(JobdashError):

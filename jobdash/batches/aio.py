@@ -26,6 +26,7 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobNotFound, StoreReadOnly, UsageError
 from jobdash.operations.account_clients import AccountClients
+from jobdash.operations.account_keys import in_store, register_keys
 from jobdash.operations.backends.base import FetchRequest
 from jobdash.operations.batch_family import families_of, family_of
 from jobdash.operations.context import OperationContext
@@ -111,7 +112,8 @@ async def _session(database: str | Path | None, config: str | Path | None) -> As
     settings = await asyncio.to_thread(
         load, None if config is None else Path(config), None if database is None else str(database)
     )
-    opened = await asyncio.to_thread(open_browser, settings.database)
+    opened = await asyncio.to_thread(lambda: open_browser(settings.database, read_only=settings.read_only))
+    settings = in_store(settings, opened.browser)
     if opened.read_only is not None:
         opened.browser.close()
         raise StoreReadOnly(f"the store cannot be written: {opened.read_only}")
@@ -119,6 +121,7 @@ async def _session(database: str | Path | None, config: str | Path | None) -> As
         closing(opened.browser) as browser,
         WriterThread(settings.database, FACE, same_as=browser.identity) as store,
     ):
+        await register_keys(settings, store)
         async with AccountClients(settings.accounts) as accounts:
             work = OperationContext(
                 accounts,
@@ -197,7 +200,7 @@ def _on_disk(requests: str | Path | Iterable[Mapping[str, Any]]) -> Iterator[tup
 
 
 def _account(config: Config, name: str | None) -> Account:
-    wanted = name or config.default_account
+    wanted = config.name_in_store(name) if name else config.default_account
     found = [account for account in config.accounts if wanted is None or account.name == wanted]
     if len(found) == 1:
         return found[0]

@@ -12,6 +12,7 @@ from jobdash.domain.account import Account
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
+from jobdash.operations.account_keys import in_store
 from jobdash.operations.job_lookup import OpenedStore, open_browser
 from jobdash.operations.providers import account_hint
 
@@ -41,7 +42,10 @@ class CliContext:
 
     @cached_property
     def config(self) -> Config:
-        """The settings, read once; unknown ones, and accounts that cannot be used, are printed on stderr."""
+        """The settings, read once; unknown ones, and accounts that cannot be used, are printed on stderr.
+
+        Once the store is `opened`, the accounts are called as they are there.
+        """
         config = load(self.config_path, self.database)
         for warning in config.warnings:
             print_error(f"warning: {warning}", Style.WARN)
@@ -54,7 +58,9 @@ class CliContext:
         """The store, opened for reading."""
         if self.reading and self.database is not None and not self.has_store:
             raise StoreError(f"no store at {self.config.database}")
-        return open_browser(self.config.database, notice=_notice)
+        opened = open_browser(self.config.database, notice=_notice, read_only=self.config.read_only)
+        self.config = in_store(self.config, opened.browser)
+        return opened
 
     @property
     def has_store(self) -> bool:
@@ -63,8 +69,14 @@ class CliContext:
         # What is not absolute is the URL of another database, which the store refuses by its name.
         return not isinstance(where, Path) or not where.is_absolute() or where.exists()
 
+    def refuse_read_only(self) -> None:
+        """Make sure that the settings let a store be written; raises StoreReadOnly."""
+        if self.config.read_only is not None:
+            raise StoreReadOnly(f"nothing is changed: {self.config.read_only}")
+
     def writable(self) -> None:
         """Make sure that the store can be written; raises StoreReadOnly."""
+        self.refuse_read_only()
         if (reason := self.opened.read_only) is not None:
             raise StoreReadOnly(f"the store cannot be written: {reason}")
 
@@ -74,20 +86,33 @@ class CliContext:
         That of scripts' jobs is none of them: it cannot be asked. UsageError for an unknown name, ConfigError
         for an account that cannot be used, and when none is configured at all.
         """
+        names = self.named_accounts(names)
         config = self.config
-        self.check_accounts(names)
+        for other in config.others:
+            if other.name in names:
+                raise ConfigError(str(other))
         if not config.accounts and LOCAL not in names:
             raise ConfigError(no_account(config))
         return tuple(account for account in config.accounts if not names or account.name in names)
 
-    def check_accounts(self, names: tuple[str, ...]) -> None:
-        """Raise UsageError for a name that no account has, ConfigError for one that cannot be used."""
-        known = self.config.account_names
-        for name in names:
-            if (words := self.config.unusable_words.get(name)) is not None:
-                raise ConfigError(words)
+    def named_accounts(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what the accounts that a person names are called in the store; other people's, too.
+
+        UsageError for a name that no account has, ConfigError for one with a mistake.
+        """
+        if not names:
+            return ()
+        self.opened  # noqa: B018 - which knows what they are called
+        config = self.config
+        known = (*config.account_names, *(other.name for other in config.others))
+        wrong = {account.name: str(account) for account in config.unusable}
+        found = tuple(map(config.name_in_store, names))
+        for name in found:
+            if name in wrong:
+                raise ConfigError(wrong[name])
             if name not in known:
                 raise UsageError(f"no account {name!r}; there are {', '.join(known)}")
+        return found
 
 
 FAILED = 1

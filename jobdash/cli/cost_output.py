@@ -46,7 +46,7 @@ class CostQuery(NamedTuple):
 def print_costs(context: CliContext, query: CostQuery, *, reprice: bool) -> int:
     """Print the sums of a query; return the exit code."""
     context.reading = not reprice
-    context.check_accounts(query.accounts)
+    query = query._replace(accounts=context.named_accounts(query.accounts))
     now = system_clock()
     scope = query.scope(now)
     browser = context.opened.browser

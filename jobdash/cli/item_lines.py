@@ -109,6 +109,7 @@ def attempts_json(browser: Browser, job_id: int) -> list[dict[str, Any]]:
         {
             "number": attempt.number,
             "actor": attempt.actor,
+            "host": attempt.host,
             "pid": attempt.pid,
             "keyed": attempt.keyed,
             "unit": attempt.unit,

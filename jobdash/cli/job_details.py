@@ -29,7 +29,9 @@ from jobdash.domain.items import Attempt
 from jobdash.domain.job import JobDetails
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean, quantity
+from jobdash.operations.person import is_elsewhere
 from jobdash.operations.providers import has_results
+from jobdash.operations.script_processes import log_place
 
 _NO_FAULT = frozenset({Status.COMPLETED, Status.CANCELLED})
 
@@ -148,6 +150,8 @@ def _results(job: JobDetails, now: int) -> str:
 
 def _fetched(job: JobDetails, now: int) -> str:
     folder = f", in {job.results_folder}" if job.results_folder else ""
+    if is_elsewhere(job.fetched_on):
+        folder = f", on {job.fetched_on}"
     return f"{_time(job.row.fetched_at, now)}{folder}" if job.row.fetched_at is not None else ""
 
 
@@ -160,7 +164,7 @@ def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Ite
     yield "Ended", f"{_time(last.ended_at, now)} {last.ended or ''}".strip()
     yield "Command", shlex.join(last.argv) if last.argv else ""
     yield "Folder", last.cwd or ""
-    yield "Output", last.log_file or ""
+    yield "Output", log_place(last)
     if not last.keyed:
         yield "Items", "counts only: they have no keys, so a retry does everything again"
 

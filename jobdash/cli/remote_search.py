@@ -17,9 +17,12 @@ from jobdash.operations.remote_lookup import RemoteMatch, candidates, find_remot
 def look_up_remotely(
     context: CliContext, words: Sequence[str], only: tuple[str, ...]
 ) -> dict[str, JobRow | JobdashError | None]:
-    """Ask the accounts for the words that may be ids of theirs; return a job, an error or None for each."""
+    """Ask the accounts for the words that may be ids of theirs; return a job, an error or None for each.
+
+    Where nothing can be written, none is asked.
+    """
     asked = {word: accounts for word in words if (accounts := candidates(word, context.config, only))}
-    if not asked:
+    if not asked or context.opened.read_only is not None:
         return {}
 
     async def work(stop: CancelToken) -> dict[str, RemoteMatch]:

@@ -90,7 +90,7 @@ def close_what_is_abandoned(context: CliContext) -> None:
     if context.opened.read_only is None:
         config, browser = context.config, context.opened.browser
         close_abandoned(config.database, browser, "cli")
-        for row in give_up_removals(config.database, browser, config.accounts, "cli"):
+        for row in give_up_removals(config.database, browser, config, "cli"):
             print_error(f"{row.public_id} {short_name(row)}: {NOT_CONFIRMED}", Style.WARN)
 
 
@@ -234,6 +234,7 @@ def cancel_all_pending(
     context: CliContext, wanted: JobSelector, choices: Choices, manner: RunOptions, *, sync_first: bool
 ) -> int:
     """Cancel what is unfinished; jobs known here are tried also where an account could not be asked first."""
+    wanted = replace(wanted, accounts=context.named_accounts(wanted.accounts))
     asked = _asked(context, wanted)
     scope = wanted.scope()
     worst = 0
@@ -252,7 +253,6 @@ def cancel_all_pending(
 
 def _asked(context: CliContext, wanted: JobSelector) -> tuple[Account, ...]:
     """Return the accounts to ask; none of them has to be there where scripts have run."""
-    context.check_accounts(wanted.accounts)
     if not context.config.accounts and context.opened.browser.counts().by_account.get(LOCAL):
         return ()
     return context.wanted_accounts(wanted.accounts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobdash.cli.context import CliContext
 from jobdash.cli.output import Style, print_error
@@ -60,7 +60,7 @@ def select(context: CliContext, wanted: JobSelector, *, removed: bool = False) -
     """
     wanted.check()
     if wanted.accounts:
-        context.check_accounts(wanted.accounts)
+        wanted = replace(wanted, accounts=context.named_accounts(wanted.accounts))
     if wanted.expr is not None:
         scope = wanted.scope()
         browser = context.opened.browser

@@ -11,6 +11,7 @@ from jobdash.cli.output import Style, print_error
 from jobdash.domain.plan import DecisionContext
 from jobdash.domain.time import system_clock
 from jobdash.operations.account_clients import AccountClients
+from jobdash.operations.account_keys import register_keys
 from jobdash.operations.context import OperationContext
 from jobdash.operations.providers import servers
 from jobdash.operations.rate_limiter import CancelToken
@@ -33,6 +34,8 @@ async def open_session(context: CliContext, stop: CancelToken) -> AsyncIterator[
     context.writable()
     config = context.config
     with WriterThread(config.database, same_as=context.opened.browser.identity) as store:
+        for sentence in await register_keys(config, store):
+            print_error(sentence, Style.WARN)
         async with open_clients(context) as accounts:
             work = OperationContext(
                 accounts,

@@ -32,7 +32,10 @@ def sync_now(context: CliContext, names: Collection[str] | None = None) -> int:
 def sync_for(context: CliContext, row: JobRow) -> int:
     """Sync a job's account once, where that can change the job; return the exit code."""
     if context.config.account(row.account) is None:
-        return FAILED if row.account in context.config.unusable_words else 0
+        words = context.config.unusable_words.get(row.account)
+        if words is not None:
+            print_error(f"not asked: {words}", Style.BAD)
+        return FAILED if words is not None else 0
     here = servers(context.config.accounts).get(row.account)
     if row.origin and here is not None and here != row.origin:
         print_error(f"{other_server(row, here)}: not asked", Style.BAD)

@@ -20,7 +20,7 @@ from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.wait import WaitProgress, WaitResult, wait_until
+from jobdash.operations.wait import WaitProgress, WaitResult, look_until, wait_until
 
 
 def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -> int:
@@ -54,18 +54,7 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
         on_sync=on_sync,
     )
 
-    async def work(stop: CancelToken) -> WaitResult:
-        async with open_session(context, stop) as session:
-            async with notifications(context, session.work.store):
-                waited = await wait_until(waiting, session.syncs)
-            ended = EndedBatches(
-                context.config, session.work, lambda: Browser(context.config.database), print_fetched
-            )
-            if not waited.timed_out:
-                await ended.fetch_results(waited.rows.values())
-            return waited
-
-    waited = run(work)
+    waited = run(lambda stop: _wait(context, waiting, stop))
     _print(context, waited)
     if waited.timed_out:
         return TIMED_OUT
@@ -74,6 +63,21 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
         return FAILED
     well = not selection.bad_words and all(map(ended_well, waited.rows.values()))
     return 0 if well else FAILED
+
+
+async def _wait(context: CliContext, waiting: WaitProgress, stop: CancelToken) -> WaitResult:
+    """Ask, notify and fetch meanwhile, where the store can be written; else look what others find."""
+    if context.opened.read_only is not None:
+        return await look_until(waiting, context.opened.browser, stop)
+    async with open_session(context, stop) as session:
+        async with notifications(context, session.work.store):
+            waited = await wait_until(waiting, session.syncs)
+        ended = EndedBatches(
+            context.config, session.work, lambda: Browser(context.config.database), print_fetched
+        )
+        if not waited.timed_out:
+            await ended.fetch_results(waited.rows.values())
+        return waited
 
 
 def _over(row: JobRow) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jobdash.config.account_reader import AccountReader
 from jobdash.config.accounts import UnusableAccount
 from jobdash.config.paths import at_home, default_config_path, default_store_location, store_location
-from jobdash.domain.account import Account
+from jobdash.domain.account import Account, OtherAccount
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import parse_span
@@ -99,8 +99,16 @@ class Config:
     """What ``jobdash prune`` removes; None: nothing."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
+    read_only: str | None = None
+    """Why nothing may be changed, or asked of a provider; None: it may."""
     warnings: tuple[str, ...] = ()
     demo: bool = False
+    secret: str = field(default="", repr=False)
+    """The store's, which goes into the fingerprint of each key; empty before the store was opened."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """By name in the file, what an account is called whose name is that of another key in the store."""
+    others: tuple[OtherAccount, ...] = ()
+    """The accounts in the store whose keys other people have."""
 
     @property
     def results_folder(self) -> Path:
@@ -119,17 +127,31 @@ class Config:
 
     @property
     def configured(self) -> frozenset[str]:
-        """The names of all accounts, also of those that cannot be used: their jobs stay theirs."""
-        return frozenset(each.name for each in self.accounts) | {each.name for each in self.unusable}
+        """The names of the accounts whose jobs stay theirs: all, also those that cannot be used, and those of
+        other people that are polled.
+        """
+        own = {each.name for each in self.accounts} | {each.name for each in self.unusable}
+        return frozenset(own | {each.name for each in self.others if each.is_alive})
 
     @property
     def unusable_words(self) -> dict[str, str]:
-        """By name of each account that cannot be used, a sentence that says why."""
-        return {account.name: str(account) for account in self.unusable}
+        """By name of each account that cannot be used here, a sentence that says why."""
+        others = {account.name: str(account) for account in self.others}
+        return others | {account.name: str(account) for account in self.unusable}
 
     def account(self, name: str) -> Account | None:
-        """Return the configured account of that name."""
+        """Return the configured account of that name, as the store has it."""
         return next((account for account in self.accounts if account.name == name), None)
+
+    def remark_on(self, account: str) -> str:
+        """Return why nothing can be asked about jobs of an account; empty where that is its own affair."""
+        if account in self.account_names or any(each.name == account for each in self.unusable):
+            return ""
+        return self.unusable_words.get(account) or f"account {clean(account, 40)} is not configured"
+
+    def name_in_store(self, name: str) -> str:
+        """Return what an account is called in the store that has a name in the settings."""
+        return self.renamed.get(name, name)
 
 
 def load(
@@ -154,6 +176,7 @@ def load(
     prices = reader.prices(document.pop("prices", {}))
     retention = reader.retention(document.pop("retention", None))
     default_account = reader.default_account(document.pop("default_account", None), accounts)
+    read_only = reader.read_only(document.pop("read_only", False))
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
     return Config(
@@ -172,6 +195,7 @@ def load(
         prices=prices,
         retention=retention,
         default_account=default_account,
+        read_only=read_only,
         warnings=tuple(reader.warnings),
     )
 
@@ -226,6 +250,12 @@ class _SettingsReader:
         if value is not None and not isinstance(value, str):
             raise self.error("database has to be a text: the path of the store")
         return value
+
+    def read_only(self, value: object) -> str | None:
+        """Return why nothing may be changed, where the setting is on."""
+        if not isinstance(value, bool):
+            raise self.error("read_only has to be true or false")
+        return f"read_only is set in {clean(str(self.path), 120)}" if value else None
 
     def default_account(self, value: object, accounts: tuple[Account, ...]) -> str | None:
         if value is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from jobdash.domain.text import HIDDEN, redact, register_secret
+from jobdash.domain.text import HIDDEN, clean, redact, register_secret
 from jobdash.domain.time import DAY
 
 ENV_PREFIX = "env:"
@@ -105,6 +105,22 @@ class Account:
             if KEY_LIKE_NAME.search(name) and value:
                 url = url.replace(value, HIDDEN)
         return url
+
+
+@dataclass(frozen=True, slots=True)
+class OtherAccount:
+    """An account in the store whose key somebody else has."""
+
+    name: str
+    person: str
+    """Who polled it last: ``user@host``."""
+    is_alive: bool
+    """It was polled lately: its jobs are its own."""
+    remark: str = ""
+    """What else is to say: that the settings have it without a key."""
+
+    def __str__(self) -> str:
+        return f"needs the key of {clean(self.name, 40)} ({clean(self.person, 80)}){self.remark}"
 
 
 def query_of(base_url: str | None) -> tuple[tuple[str, str], ...]:

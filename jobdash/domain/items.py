@@ -110,6 +110,11 @@ class Attempt:
     ended: str | None
     """How it ended, in one sentence."""
 
+    @property
+    def host(self) -> str:
+        """The computer that it ran on."""
+        return self.actor.rpartition("@")[2]
+
 
 ENDED = "its process has ended already"
 """Why there is no process to end."""

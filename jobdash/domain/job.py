@@ -216,6 +216,8 @@ class JobDetails:
     """The input tokens it was expected to take, by the length of its file."""
     results_folder: str | None
     """Where the fetched results of a batch are."""
+    fetched_on: str | None
+    """The host that its fetched files are on; None in a store that only one host uses."""
     metadata: dict[str, Any] | None
     deleted: tuple[str, ...]
     """What was deleted at its provider from here: the roles of files, and `BATCH`."""
@@ -279,3 +281,7 @@ class AccountHealth:
     """Since when it fails."""
     reviewed_error: str | None = None
     """The error that a person has dismissed."""
+    fingerprint: str | None = None
+    """What tells its key from others, without telling anything of it."""
+    polled_by: str | None = None
+    """Who registered its key, or polled it last: ``user@host``."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from jobdash.domain.account import Account
+from jobdash.config.settings import Config
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock, system_clock
 from jobdash.operations.actor import current_actor
@@ -17,15 +15,16 @@ from jobdash.store.writer import Writer
 __all__ = ["NOT_CONFIRMED", "asked", "give_up_removals"]
 
 
-def asked(accounts: Iterable[Account]) -> frozenset[str]:
-    """Return the names of the accounts that syncs can ask."""
-    return frozenset(account.name for account in accounts if account.api_key is not None)
+def asked(config: Config) -> frozenset[str]:
+    """Return the names of the accounts that syncs ask, here or where somebody has their keys."""
+    own = {account.name for account in config.accounts if account.api_key is not None}
+    return frozenset(own | {other.name for other in config.others if other.is_alive})
 
 
 def give_up_removals(
     location: StoreLocation,
     browser: Browser,
-    accounts: Iterable[Account],
+    config: Config,
     face: str,
     clock: Clock = system_clock,
 ) -> list[JobRow]:
@@ -38,4 +37,4 @@ def give_up_removals(
     if not any(intent.deadline < now for intent in browser.open_intents(kind=IntentKind.REMOVE)):
         return []
     with Writer(location, clock, current_actor(face)) as writer:
-        return writer.give_up_removals(asked(accounts))
+        return writer.give_up_removals(asked(config))

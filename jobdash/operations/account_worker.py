@@ -14,7 +14,7 @@ from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import Plan
 from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.time import MINUTE, Clock
-from jobdash.errors import JobdashError, StoreBusy, StoreError, Unavailable
+from jobdash.errors import JobdashError, KeyDiffers, StoreBusy, StoreError, Unavailable
 from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.account_session import AccountSession, PreSendHook, Request
 from jobdash.operations.auto_fetch import EndedBatches
@@ -133,9 +133,13 @@ class AccountWorker:
         except StoreBusy:
             return
         except StoreError as failure:
-            if self._trouble != str(failure):
-                self._trouble = str(failure)
-                self._on_trouble(self.account.name, str(failure))
+            self._report_trouble(str(failure))
+
+    def _report_trouble(self, words: str) -> None:
+        """Report what cannot be written to the store, once."""
+        if self._trouble != words:
+            self._trouble = words
+            self._on_trouble(self.account.name, words)
 
     async def _poll(self, work: OperationContext) -> None:
         reader = await self._open_reader(work.store)
@@ -186,6 +190,9 @@ class AccountWorker:
                 self._trouble = ""
             return self._until_due(reader)[0]
         except StoreBusy:
+            return _LOOK_AGAIN_S
+        except KeyDiffers as error:
+            self._report_trouble(str(error))
             return _LOOK_AGAIN_S
         except StoreError as error:
             await self._record_failure(error, work.store)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jobdash.domain.job import JobRow
 from jobdash.operations.context import OperationContext
 from jobdash.operations.input_copies import delete_input_copy
+from jobdash.operations.person import is_elsewhere
 from jobdash.operations.result_folder import FolderRefused, ResultFolder
 from jobdash.store.commands.results import KeptHere
 from jobdash.store.writer import Writer
@@ -35,7 +36,9 @@ async def delete_batch_files(job: JobRow, work: OperationContext) -> DeletedHere
 
 def _delete(job: JobRow, kept: KeptHere, work: OperationContext) -> DeletedHere:
     deleted, wrong = 0, []
-    if kept.results_folder is not None:
+    if kept.results_folder is not None and is_elsewhere(kept.host):
+        wrong.append(f"{kept.results_folder} (on {kept.host})")
+    elif kept.results_folder is not None:
         folder = ResultFolder(kept.results_folder, job)
         try:
             deleted += folder.delete()

@@ -78,14 +78,18 @@ class JobListing(NamedTuple):
 
 
 def open_browser(
-    location: StoreLocation, clock: Clock = system_clock, notice: Callable[[str], None] | None = None
+    location: StoreLocation,
+    clock: Clock = system_clock,
+    notice: Callable[[str], None] | None = None,
+    read_only: str | None = None,
 ) -> OpenedStore:
     """Open a store for reading, making or upgrading it first; raises StoreError.
 
-    ``notice`` is given a sentence when files of an earlier store had to be moved away.
+    ``notice`` is given a sentence when files of an earlier store had to be moved away. ``read_only`` is why
+    it must not be written, though it could be: it has to be there then.
     """
-    reason = ensure_store(location, notice=notice)
-    return OpenedStore(Browser(location, clock), reason)
+    reason = ensure_store(location, read_only=read_only is not None, notice=notice)
+    return OpenedStore(Browser(location, clock), read_only or reason)
 
 
 def waiting_removals(browser: Browser) -> int:

@@ -9,6 +9,7 @@ from jobdash.domain.account import Account
 from jobdash.domain.time import Clock
 from jobdash.errors import JobdashError, ProviderError
 from jobdash.operations.account_clients import duplicate_accounts, other_names
+from jobdash.operations.account_keys import fingerprint
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.submit_outcome import Submitted
 from jobdash.operations.submit_queue import send_queued
@@ -30,6 +31,7 @@ class Poller:
         self._settings = config.sync
         self._clock = clock
         self._duplicates = other_names(config.accounts, account.name)
+        self._fingerprint = fingerprint(account, config.secret)
         self.names = (account.name, *self._duplicates)
         """All names of the account's key."""
         self._accounts = [each for each in config.accounts if each.name in self.names]
@@ -37,7 +39,8 @@ class Poller:
     async def claim(self, store: StoreWriter, *, overdue: bool = False) -> bool:
         """Return whether this process may poll the account; if so, no other does until `CLAIM_MS` later.
 
-        ``overdue`` claims it although it is not due.
+        ``overdue`` claims it although it is not due. Raises `KeyDiffers` when the store has another key under
+        its name by now.
         """
         now = self._clock()
         return await store.write(
@@ -49,6 +52,7 @@ class Poller:
             self.longest_ms,
             duplicates=self._duplicates,
             overdue=overdue,
+            fingerprint=self._fingerprint,
         )
 
     async def sync(
@@ -69,6 +73,7 @@ class Poller:
             self._settings,
             full=full,
             duplicates=self._duplicates,
+            fingerprint=self._fingerprint,
             on_progress=on_progress,
         )
         return await sync.run()
@@ -98,5 +103,6 @@ class Poller:
             next_poll_at=next_poll_at,
             error=words,
             error_kind=type(error).__name__,
+            fingerprint=self._fingerprint,
         )
         return next_poll_at

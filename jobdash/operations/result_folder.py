@@ -17,6 +17,7 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.results import ResultCounts
 from jobdash.domain.text import clean, file_name
 from jobdash.errors import JobdashError
+from jobdash.operations.person import is_elsewhere
 from jobdash.operations.private_files import new_private_file
 
 MANIFEST = "manifest.json"
@@ -56,7 +57,7 @@ def folder_of(parent: Path, row: JobRow) -> ResultFolder:
 
 def kept_folder(job: JobDetails) -> ResultFolder | None:
     """Return the folder with all of a batch's fetched results; None where they are not here."""
-    if job.results_folder is None:
+    if job.results_folder is None or is_elsewhere(job.fetched_on):
         return None
     folder = ResultFolder(Path(job.results_folder), job.row)
     return folder if folder.is_own and folder.counts() is not None else None

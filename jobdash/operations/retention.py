@@ -15,6 +15,7 @@ from jobdash.domain.plan import Action, Choices, DecisionContext, Plan
 from jobdash.domain.time import DAY, HOUR, MINUTE, SECOND
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort
+from jobdash.operations.person import is_elsewhere
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.providers import provider_at
 
@@ -77,6 +78,8 @@ def _is_left_remotely(job: JobDetails) -> bool:
 
 def _is_left_here(database: Path, job: JobDetails) -> bool:
     """Whether something of a job may lie on this computer; that of a script is found when it is deleted."""
+    if is_elsewhere(job.fetched_on):
+        return False
     if not rules_of(job.row).at_provider or job.results_folder is not None:
         return True
     return job.submit_key is not None and input_copy(database, job.submit_key).exists()

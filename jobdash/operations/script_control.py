@@ -80,15 +80,15 @@ def _start(attempt: Attempt, job: str, fence: int, log: Path, store: StoreLocati
 
 
 async def stop_process(
-    owner: Owner | None, *, grace_s: float = GRACE_S, stop: CancelToken | None = None
+    owner: Owner | None, *, host: str = "", grace_s: float = GRACE_S, stop: CancelToken | None = None
 ) -> str:
-    """End a process that was fenced off; return its end in words.
+    """End a process that was fenced off, and was run on a host; return its end in words.
 
     It has ``grace_s`` seconds to see that by itself, as long again after SIGTERM, and is then killed. When
     ``stop`` is set, the wait ends and nothing more is sent. Linux only: a pidfd means one process
     for ever, and before anything is sent to it its start time is compared with the owner's.
     """
-    reason = "its process is not known" if owner is None else cannot_stop(owner)
+    reason = "its process is not known" if owner is None else cannot_stop(owner, host)
     if owner is None or reason is not None:
         return reason if reason == ENDED else f"fenced only: {reason}"
     try:

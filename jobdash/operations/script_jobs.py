@@ -18,6 +18,7 @@ from jobdash.errors import StoreError
 from jobdash.operations.actor import current_actor
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.person import is_elsewhere
 from jobdash.operations.script_control import StartedScript, start_again, stop_process
 from jobdash.operations.script_processes import log_file
 from jobdash.store.location import StoreLocation
@@ -115,7 +116,7 @@ async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -
 
 async def _stop(ended: EndedLocally, plan: Plan, work: OperationContext) -> str:
     """End the process of a job that was taken from it; return its end in words, which the log keeps, too."""
-    note = await stop_process(ended.owner, grace_s=work.grace_s, stop=work.stop)
+    note = await stop_process(ended.owner, host=ended.host, grace_s=work.grace_s, stop=work.stop)
     with suppress(StoreError):  # what was done to the process is done all the same
         await work.store.write(Writer.log_process_end, ended.row.id, note, bulk=plan.bulk)
     return note
@@ -225,6 +226,11 @@ def _stopped(job: JobRow) -> ActionOutcome:
 async def _clean_up(job: JobRow, work: OperationContext) -> _CleanedUp:
     """Delete the fetched files of a job, and the logs that jobdash itself had its script write."""
     files = await work.store.write(Writer.local_files, job.id)
+    host = await work.store.write(Writer.files_host, job.id)
+    if files and is_elsewhere(host):
+        kept = tuple(f"{file} (on {host})" for file in files.values())
+        await work.store.write(Writer.set_left_behind, job.id, f"{', '.join(kept)} not deleted")
+        return _CleanedUp(0, kept)
     folder = log_file(work.store.path, job.public_id, 1).parent
     # By their names: one that a run of this job wrote to may be another job's, whose script runs both.
     ours = await asyncio.to_thread(lambda: [str(log) for log in folder.glob(f"{job.public_id}-*.log")])

@@ -13,8 +13,9 @@ from pathlib import Path
 from jobdash.domain.describe.job_text import waits_for_script
 from jobdash.domain.items import ENDED, Attempt, WorkerProcess
 from jobdash.domain.job import JobRow
-from jobdash.operations.actor import current_actor
+from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.person import current_host, current_person
 from jobdash.store.owner import Owner
 
 ELSEWHERE = "it runs on another machine"
@@ -50,14 +51,21 @@ def workers(browser: Browser, ids: Sequence[int], *, starting: bool) -> dict[int
 
 
 def worker_of(
-    owner: str | None, attempt: Attempt | None, also: Iterable[str] = (), *, starting: bool = True
+    owner: str | None,
+    attempt: Attempt | None,
+    also: Iterable[str] = (),
+    *,
+    starting: bool = True,
+    host: str = "",
 ) -> WorkerProcess:
     """Return what is known here of one script, from its job's owner (the last one) and its last attempt.
 
-    ``also`` are the names of other jobs that the same process runs.
+    ``also`` are the names of other jobs that the same process runs, ``host`` is where it was run, if there is
+    no attempt that says so.
     """
     decoded = Owner.read(owner)
-    reason = "its process is not known" if decoded is None else cannot_stop(decoded)
+    host = host if attempt is None else attempt.host
+    reason = "its process is not known" if decoded is None else cannot_stop(decoded, host)
     cannot_start: str | None = "its command line is not known"
     if attempt is not None and starting:
         cannot_start = why_not_startable(attempt)
@@ -77,10 +85,10 @@ def worker_of(
     )
 
 
-def cannot_stop(owner: Owner) -> str | None:
-    """Return why a process cannot be ended for real; None when it runs here and can be."""
+def cannot_stop(owner: Owner, host: str = "") -> str | None:
+    """Return why a process of a host cannot be ended for real; None when it runs here and can be."""
     if not owner.here():
-        return ELSEWHERE
+        return f"it runs on {clean(host, 80)}" if host and host != current_host() else ELSEWHERE
     if owner.provably_dead():
         return ENDED
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
@@ -94,14 +102,28 @@ def why_not_startable(attempt: Attempt) -> str | None:
         return "its command line is not known"
     ran = Owner.read(attempt.owner)
     if ran is None or not ran.same_machine():
-        return "it ran on another machine"
-    if attempt.actor != current_actor("cli").name:
+        known = attempt.host and attempt.host != current_host()
+        return f"it ran on {clean(attempt.host, 80) if known else 'another machine'}"
+    if attempt.actor != current_person():
         return f"it was run by {attempt.actor}"
     if not Path(attempt.cwd).is_dir():
         return f"its folder {attempt.cwd} is not there any more"
     program = attempt.argv[0]
     found = Path(attempt.cwd, program).is_file() if os.sep in program else shutil.which(program) is not None
     return None if found else f"{program} is not there any more"
+
+
+def log_here(attempt: Attempt) -> str | None:
+    """Return the log file of an attempt; None where it has none, or that is on another machine."""
+    ran = Owner.read(attempt.owner)
+    return attempt.log_file if ran is not None and ran.same_machine() else None
+
+
+def log_place(attempt: Attempt) -> str:
+    """Return where the log file of an attempt is, for people; empty without one."""
+    if not attempt.log_file or log_here(attempt) is not None:
+        return attempt.log_file or ""
+    return f"on {attempt.host or 'another machine'}: {attempt.log_file}"
 
 
 def start_failure(browser: Browser, row: JobRow) -> str:

@@ -17,6 +17,7 @@ from jobdash.operations.account_session import DeleteFile, Request
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.input_copies import input_copies
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.person import current_host
 from jobdash.operations.rate_limiter import RequestKind
 from jobdash.operations.script_processes import LOGS
 from jobdash.providers.base import Adapter, FilePage
@@ -154,7 +155,7 @@ async def delete_files(
 def local_folders(database: Path, results: Path, browser: Browser) -> list[LocalFolder]:
     """Return what jobdash keeps on this computer, place by place; places that are empty are left out."""
     store = [database, *side_files(real_path(database))]
-    fetched = {*(Path(place) for place in browser.results_folders()), results}
+    fetched = {*(Path(place) for place in browser.results_folders(current_host())), results}
     places = [
         ("store", database, iter(store)),
         ("fetched results", results, (file for folder in sorted(fetched) for file in _below(folder))),

@@ -25,6 +25,7 @@ from jobdash.errors import (
     StoreError,
     Unavailable,
 )
+from jobdash.operations.account_keys import others_alive
 from jobdash.operations.account_session import ListPage
 from jobdash.operations.cancel import error_text
 from jobdash.operations.context import AccountClient, OperationContext
@@ -65,11 +66,14 @@ class Sync:
     duplicates: tuple[str, ...] = ()
     """Other names for the account's key: what is recorded of the account holds for them, too, and what
     waits for one of them waits for this sync."""
+    fingerprint: str | None = None
+    """Of the account's key, as the store has it."""
     on_progress: Callable[[int], None] | None = None
     """Called with the number of batches seen so far."""
     sleep: Sleep = asyncio.sleep
     """Waits until the claim is kept once more."""
     _kept_at: int = field(default=0, init=False)
+    _others: frozenset[str] = field(default=frozenset(), init=False)
 
     def __post_init__(self) -> None:
         """Make the single questions ready."""
@@ -82,6 +86,7 @@ class Sync:
         report = SyncReport(self.account.name)
         started = self._kept_at = self.work.clock()
         health = self._health()
+        self._others = others_alive(self.reader)
         try:
             async with self._claim_kept():
                 await self._look(report, started, health)
@@ -206,8 +211,7 @@ class Sync:
         )
 
     async def _upsert(self, jobs: tuple[RemoteJob, ...], asked_at: int, listed: bool = False) -> UpsertResult:
-        account, configured = self.account, self.work.configured
-        origin = self.caller.origin
+        account, origin = self.account, self.caller.origin
         return await self.work.store.write(
             Writer.upsert,
             account.name,
@@ -215,7 +219,7 @@ class Sync:
             origin,
             jobs,
             asked_at,
-            configured=configured,
+            configured=self.work.configured | self._others,
             listed=listed,
         )
 
@@ -264,6 +268,7 @@ class Sync:
             discovered=seen,
             first_sync_done=True if error is None else None,
             claimed=True,
+            fingerprint=self.fingerprint,
         )
         return next_poll_at
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jobdash.config.settings import Config
 from jobdash.domain.account import Account
 from jobdash.domain.plan import ActionOutcome, ActionResult
-from jobdash.errors import AuthRejected, ConfigError, ProviderError, StoreError
+from jobdash.errors import AuthRejected, ConfigError, KeyDiffers, ProviderError, StoreError
 from jobdash.operations.abandoned import NOT_CONFIRMED
 from jobdash.operations.abandoned import asked as askable
 from jobdash.operations.account_clients import AccountClients, duplicate_accounts
@@ -60,7 +60,7 @@ class AccountSyncs:
 
     async def _give_up_removals(self, reports: list[SyncReport]) -> None:
         """End removals that waited in vain, also of accounts not polled any more; they are in the reports."""
-        names = askable(self.config.accounts)
+        names = askable(self.config)
         for row in await self.work.store.write(Writer.give_up_removals, names):
             report = next((each for each in reports if each.account == row.account), reports[0])
             report.removals.append(ActionOutcome(row, ActionResult.FAILED, NOT_CONFIRMED, row.status))
@@ -84,7 +84,10 @@ class AccountSyncs:
     async def _now(self, account: Account, *, full: bool, send: bool) -> SyncReport:
         await self.work.store.write(Writer.poll_now, account.name)
         poller = self._poller(account)
-        await poller.claim(self.work.store)  # so that a dashboard elsewhere leaves it alone meanwhile
+        try:
+            await poller.claim(self.work.store)  # so that a dashboard elsewhere leaves it alone meanwhile
+        except KeyDiffers as error:
+            return SyncReport(account.name, error=AuthRejected(str(error)), next_poll_at=self.work.clock())
         return await self._sync(poller, full=full, send=send)
 
     async def _sync(self, poller: Poller, *, full: bool, send: bool) -> SyncReport:

@@ -10,9 +10,10 @@ from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import stalled, starting, waits_for_script, worker_gone
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
+from jobdash.operations.job_lookup import Browser
 from jobdash.operations.poll_interval import overdue_at, rest_ms
-from jobdash.operations.rate_limiter import Sleep, sleep_until_cancelled
-from jobdash.operations.sync import SyncReport
+from jobdash.operations.rate_limiter import CancelToken, Sleep, sleep_until_cancelled
+from jobdash.operations.sync import CLAIM_MS, SyncReport
 from jobdash.operations.sync_accounts import AccountSyncs, rejected
 from jobdash.store.writer import Writer
 
@@ -50,13 +51,13 @@ class WaitProgress:
     rests: dict[str, int] = field(default_factory=dict, init=False)
     """By account: until when it is left alone, milliseconds UTC."""
 
-    def rows(self, syncs: AccountSyncs) -> dict[int, JobRow]:
+    def rows(self, browser: Browser) -> dict[int, JobRow]:
         """Read the jobs, and report those that changed since the last look.
 
         StoreError when the store was deleted, moved or replaced: no change would ever be seen.
         """
-        syncs.browser.refuse_replaced()
-        rows = syncs.browser.rows(self.ids)
+        browser.refuse_replaced()
+        rows = browser.rows(self.ids)
         for row in rows.values():
             if self._reported.get(row.id) != row.revision:
                 self._reported[row.id] = row.revision
@@ -71,7 +72,7 @@ async def wait_until(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult:
     """
     clock, stop = syncs.work.clock, syncs.work.stop
     while True:
-        rows = waiting.rows(syncs)
+        rows = waiting.rows(syncs.browser)
         open_rows = [row for row in rows.values() if not waiting.ended(row)]
         if not open_rows:
             return WaitResult(rows)
@@ -89,10 +90,23 @@ async def wait_until(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult:
             async with asyncio.timeout(_left_s(waiting, clock())):
                 asked = await _ask(open_rows, waiting, syncs)
         except TimeoutError:
-            return WaitResult(waiting.rows(syncs), timed_out=True)
+            return WaitResult(waiting.rows(syncs.browser), timed_out=True)
         if asked:
             continue
         await sleep_until_cancelled(_pause_ms(open_rows, waiting, syncs) / 1000, waiting.sleep, stop)
+
+
+async def look_until(waiting: WaitProgress, browser: Browser, stop: CancelToken) -> WaitResult:
+    """Wait as `wait_until` does, without asking or writing anything: others do, in a store read here."""
+    while True:
+        rows = waiting.rows(browser)
+        now = browser.now
+        open_rows = [row for row in rows.values() if not (waiting.ended(row) or worker_gone(row, now))]
+        nobody_runs = bool(open_rows) and all(_nobody_runs(row, now) for row in open_rows)
+        timed_out = waiting.deadline is not None and now >= waiting.deadline
+        if not open_rows or nobody_runs or stop.is_set() or timed_out:
+            return WaitResult(rows, timed_out and bool(open_rows), stop.is_set(), nobody_runs)
+        await sleep_until_cancelled(_LOCAL_LOOK_MS / 1000, waiting.sleep, stop)
 
 
 def _nobody_runs(row: JobRow, now: int) -> bool:
@@ -109,6 +123,8 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
     clock, settings = syncs.work.clock, syncs.config.sync
     for name, rows in sorted(_by_account(open_rows).items()):
         account = syncs.config.account(name)
+        if account is None and _asked_elsewhere(name, syncs):
+            continue  # by who has its key: a look at the store shows what they find
         if account is None:
             otherwise = f"account {name} is not configured any more: its provider cannot be asked"
             raise ConfigError(syncs.config.unusable_words.get(name, otherwise))
@@ -128,6 +144,14 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
         if rejected(report):
             raise ConfigError(f"{name}: {report.error}")
     return asked
+
+
+def _asked_elsewhere(name: str, syncs: AccountSyncs) -> bool:
+    """Whether somebody else has an account's key, and asks it now."""
+    if all(other.name != name for other in syncs.config.others):
+        return False
+    health, lately = syncs.browser.health(name), syncs.config.sync.slowest_ms + CLAIM_MS
+    return health is not None and syncs.work.clock() - (health.asked_at or 0) <= lately
 
 
 def _pause_ms(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: AccountSyncs) -> int:

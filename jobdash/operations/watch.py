@@ -45,7 +45,7 @@ class Watch:
         """Watch until the token is set. Raises `StoreError` when the store was deleted or replaced."""
         workers = {account.name: self._worker(account.name) for account in self.config.accounts}
         tasks = [asyncio.ensure_future(worker.serve(self.store, workers)) for worker in workers.values()]
-        names = asked(self.config.accounts)
+        names = asked(self.config)
         abandoned = asyncio.ensure_future(
             close_abandoned(self.store, names, lambda row, why: self.on_trouble(row.account, why))
         )

@@ -68,7 +68,11 @@ class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionRea
             AccountHealth(*(*values[:9], bool(values[9]), *values[10:]))
             for values in self._all(
                 "SELECT name, provider, asked_at, ok_at, error, error_kind, next_poll_at, retry_after_until,"
-                " discovered, first_sync_done, claimed_until, failing_since, reviewed_error FROM account"
-                " ORDER BY name"
+                " discovered, first_sync_done, claimed_until, failing_since, reviewed_error, fingerprint,"
+                " polled_by FROM account ORDER BY name"
             )
         ]
+
+    def secret(self) -> str:
+        """Return the store's secret, which goes into the fingerprint of each key."""
+        return str(self._value("SELECT secret FROM meta"))

@@ -66,6 +66,8 @@ class EndedLocally:
     row: JobRow
     owner: Owner | None
     """The process that held it last; None when it was never held."""
+    host: str = ""
+    """Where it was run last; empty when it never was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,28 @@ class SettledQueue:
     """The submit keys of those whose copy of the input is not kept."""
     refused: tuple[tuple[int, str], ...]
     """Id and submit key of those that the provider had no room for, and that wait for being queued again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """The key of an account, as the store knows it."""
+
+    name: str
+    provider: str
+    fingerprint: str | None
+    """None where no key was registered."""
+    person: str
+    """Who registered it, or polled with it last: ``user@host``; empty where none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredKeys:
+    """Accounts whose keys were written to the store."""
+
+    new: tuple[str, ...] = ()
+    """Those the store did not have."""
+    replaced: tuple[str, ...] = ()
+    """Those that had another key of the same person."""
 
 
 @dataclass(frozen=True, slots=True)

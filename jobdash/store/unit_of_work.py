@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from jobdash.domain.time import Clock
@@ -151,6 +152,11 @@ class UnitOfWork:
                 )
             yield connection
         self._refuse_replaced()  # what was committed into a deleted file is not written
+
+    @property
+    def _files_host(self) -> str | None:
+        """The host that files are on which this process writes; None in a store that only one host uses."""
+        return None if isinstance(self._location, Path) else self._actor.host
 
     def _refuse_replaced(self) -> None:
         refuse_replaced(self._location, self.identity)

@@ -27,13 +27,15 @@ def run_dashboard(
         signals = signals or stack.enter_context(ExitSignals())
         # Collections during the imports find nothing to free; what is there afterwards stays for good.
         gc.disable()
+        from jobdash.operations.account_keys import in_store
         from jobdash.operations.job_lookup import open_browser
         from jobdash.tui.app import JobdashApp
         from jobdash.tui.context import DashboardContext
 
         notices: list[str] = []
-        opened = open_browser(config.database, notice=notices.append)
+        opened = open_browser(config.database, notice=notices.append, read_only=config.read_only)
         stack.callback(opened.browser.close)
+        config = in_store(config, opened.browser)
         opened.browser.follow()
         app = JobdashApp(DashboardContext.of(config, opened.browser, opened.read_only, demo=demo))
         app.notices = notices

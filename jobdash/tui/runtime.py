@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from jobdash.domain.text import clean
-from jobdash.errors import JobdashError, StoreError
+from jobdash.errors import JobdashError, StoreAway, StoreBusy, StoreError, StoreReadOnly
 from jobdash.tui.action_runs import ActionRun
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.news import AccountWaiting, Notified, StoreFailed, StoreReady, Synced, SyncNews, SyncProgress
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SPARE_THREADS = 16
+_TRY_AGAIN_S = 1.0
+"""How long to leave a store alone that could not be written just now."""
 
 
 class Runtime:
@@ -69,6 +71,27 @@ class Runtime:
             self._post_message(StoreFailed(str(error)))
 
     def _store_is_ready(self) -> None:
+        assert self._store is not None
+        self._store.start(self._begin_accounts(self._store))
+
+    async def _begin_accounts(self, store: WriterThread) -> None:
+        """Register the keys, and then serve the accounts: nothing is asked in the name of another key."""
+        from jobdash.operations.account_keys import register_keys
+
+        while True:
+            try:
+                said = await register_keys(self._context.config, store)
+                break
+            except (StoreBusy, StoreAway):
+                await asyncio.sleep(_TRY_AGAIN_S)
+            except JobdashError as error:
+                self._post_message(StoreFailed(str(error)))
+                return
+        for sentence in said:
+            self._notice("jobdash", sentence)
+        self._start_accounts()
+
+    def _start_accounts(self) -> None:
         from jobdash.operations.abandoned import asked
         from jobdash.operations.account_worker import AccountWorker, close_abandoned
         from jobdash.operations.rate_limiter import CancelToken
@@ -92,7 +115,7 @@ class Runtime:
         self._store.start(
             close_abandoned(
                 self._store,
-                asked(context.config.accounts),
+                asked(context.config),
                 lambda row, why: self._notice(row.account, f"{row.name}: {why}"),
             )
         )
@@ -167,8 +190,8 @@ class Runtime:
         from jobdash.operations.context import OperationContext
         from jobdash.operations.rate_limiter import CancelToken
 
-        if self._store is None or self._stopped:
-            raise StoreError("the store is not open for writing; try again")
+        self._refuse_closed()
+        assert self._store is not None
         config = self._context.config
         return OperationContext(
             self._accounts,
@@ -202,9 +225,16 @@ class Runtime:
 
     async def with_store(self, act: Callable[[WriterThread], Awaitable[T]]) -> T:
         """Await something in the store's thread; raises StoreError while there is none."""
+        self._refuse_closed()
+        assert self._store is not None
+        return await act(self._store)
+
+    def _refuse_closed(self) -> None:
+        """Raise StoreError while nothing can be written, with the reason if it stays so."""
+        if self._context.read_only:
+            raise StoreReadOnly(f"nothing can be changed: {self._context.read_only}")
         if self._store is None or self._stopped:
             raise StoreError("the store is not open for writing; try again")
-        return await act(self._store)
 
     def stop(self) -> None:
         """Ask every thread to end; waits for none."""

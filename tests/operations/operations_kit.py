@@ -160,9 +160,16 @@ class World:
 
     @property
     def work(self) -> OperationContext:
-        names = frozenset(account.name for account in self.config.accounts)
-        prices = self.config.prices
-        return OperationContext(self.accounts, self.store, names, self.ms, self.stop, prices=prices)
+        config = self.config
+        return OperationContext(
+            self.accounts,
+            self.store,
+            config.configured,
+            self.ms,
+            self.stop,
+            prices=config.prices,
+            unusable=config.unusable_words,
+        )
 
     @property
     def syncs(self) -> AccountSyncs:

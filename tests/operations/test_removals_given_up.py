@@ -64,11 +64,11 @@ async def test_of_an_account_whose_key_is_missing_or_rejected(world: World) -> N
 async def test_by_a_command_before_it_looks(world: World) -> None:
     batch = await waiting(world)
     await without_work(world)
-    path, accounts = world.config.database, world.config.accounts
-    assert give_up_removals(path, world.browser, accounts, "cli", world.ms) == []
+    path, config = world.config.database, world.config
+    assert give_up_removals(path, world.browser, config, "cli", world.ms) == []
     world.pass_time(OVERDUE)
 
-    (row,) = give_up_removals(path, world.browser, accounts, "cli", world.ms)
+    (row,) = give_up_removals(path, world.browser, config, "cli", world.ms)
 
     assert row.remote_id == batch
     assert not waits(world, batch)
@@ -83,7 +83,7 @@ async def test_by_a_dashboard_now_and_then(world: World) -> None:
     looking = asyncio.create_task(
         close_abandoned(
             world.store,
-            asked(world.config.accounts),
+            asked(world.config),
             lambda row, why: told.put_nowait((row.remote_id, why)),
         )
     )
@@ -96,9 +96,9 @@ async def test_by_a_dashboard_now_and_then(world: World) -> None:
 async def test_not_before_the_account_was_asked_how_it_ended(world: World) -> None:
     batch = await waiting(world)
     world.pass_time(OVERDUE)
-    path, accounts = world.config.database, world.config.accounts
+    path, config = world.config.database, world.config
 
-    assert give_up_removals(path, world.browser, accounts, "cli", world.ms) == []
+    assert give_up_removals(path, world.browser, config, "cli", world.ms) == []
     assert waits(world, batch)
 
 

@@ -91,7 +91,7 @@ async def test_one_whose_id_is_given_again_while_we_look_is_never_touched(
 ) -> None:
     with process(SLEEP) as child:
         owner = owner_of(child.pid)
-        monkeypatch.setattr("jobdash.operations.script_processes.cannot_stop", lambda _owner: None)
+        monkeypatch.setattr("jobdash.operations.script_processes.cannot_stop", lambda *_: None)
         told = await stop_process(replace(owner, started=owner.started - 1), grace_s=SHORT)
         assert child.poll() is None
     assert told == "its process has ended already"

@@ -55,7 +55,8 @@ def _described(path: Path) -> dict[str, Any]:
         )
     for (index,) in raw(path, "SELECT name FROM sqlite_master WHERE type = 'index'"):
         found[index] = raw(path, f"PRAGMA index_xinfo({index})")
-    found["first rows"] = [raw(path, f"SELECT * FROM {name}") for name in ("meta", "alembic_version")]
+    first = "SELECT revision, notified_event, folded, length(secret) FROM meta"
+    found["first rows"] = [raw(path, sql) for sql in (first, "SELECT * FROM alembic_version")]
     return found
 
 

@@ -50,7 +50,7 @@ def show(context: CliContext) -> None:
         return
     where = [("Config", _where(config)), ("Store", str(config.database))]
     default = [("default_account", config.default_account)] if config.default_account else []
-    facts(where + default)
+    facts(where + default + ([("read_only", "yes")] if config.read_only else []))
     for account in config.accounts:
         print_text("")
         print_text(f"[accounts.{account.name}]")
@@ -163,6 +163,7 @@ def _as_json(config: Config) -> dict[str, Any]:
         "prices": {model: asdict(price) for model, price in config.prices.items()},
         "keys": dict(config.keys),
         "default_account": config.default_account,
+        "read_only": config.read_only is not None,
         "warnings": list(config.warnings),
     }
 

@@ -43,6 +43,7 @@ def command(
         read = parse_tags(tags)
     except ValueError as error:
         raise UsageError(f"--tag {error}") from None
+    context.refuse_read_only()
     sent = submit_lines(context.config.database, function, items, name=name, parts=parts, tags=read)
     if context.as_json:
         document({"id": sent.public_id, "name": sent.name, "items": sent.items, "parts": sent.parts})

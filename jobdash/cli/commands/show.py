@@ -102,6 +102,8 @@ def _print(context: CliContext, job_id: int, events: bool, items: _Items | None)
     attempts = browser.attempts(job_id)
     failed = browser.failed_requests(job_id)
     print_job(job, now, attempts, failed)
+    if remark := context.config.remark_on(job.row.account):
+        print_error(remark)
     # That a job has counts only stands among its facts.
     if items is not None and (not attempts or attempts[0].keyed or browser.have_items([job_id])):
         from jobdash.cli.item_lines import item_source, print_items

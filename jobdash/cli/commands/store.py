@@ -38,6 +38,7 @@ def init(context: CliContext, place: str | None) -> int:
     from jobdash.cli.output import document, print_text
     from jobdash.operations.store_admin import make_store
 
+    context.refuse_read_only()
     where = _location(context, place)
     made = make_store(where)
     if context.as_json:
@@ -60,6 +61,7 @@ def copy(context: CliContext, source: str, target: str) -> int:
     from jobdash.cli.output import document, print_text
     from jobdash.operations.store_admin import copy_store
 
+    context.refuse_read_only()
     to = _location(context, target)
     jobs = copy_store(_location(context, source), to)
     if context.as_json:
@@ -102,6 +104,7 @@ def grant(context: CliContext, role: str, read_only: bool) -> int:
     from jobdash.cli.output import document, print_text
     from jobdash.operations.store_admin import grant_reading
 
+    context.refuse_read_only()
     where = _location(context, None)
     grant_reading(where, role)
     if context.as_json:

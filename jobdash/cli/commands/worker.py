@@ -33,6 +33,7 @@ def command(
     from jobdash.cli.output import print_error
     from jobdash.operations.function_jobs import serve
 
+    context.refuse_read_only()
     config = context.config
     chosen = replace(
         config.worker,

@@ -16,7 +16,8 @@ from jobdash.store.statements import statement
 
 _KEPT_HERE = statement("job_kept_here")
 _COLLECTED = (
-    "fetched_at", "results_folder", "results_ok", "results_error", "results_cut_off", "results_missing",
+    "fetched_at", "fetched_on", "results_folder", "results_ok", "results_error", "results_cut_off",
+    "results_missing",
 )  # fmt: skip
 
 
@@ -27,6 +28,8 @@ class KeptHere:
     results_folder: Path | None
     submit_key: str | None
     """By which a copy of its input file is found."""
+    host: str | None = None
+    """Which has the folder; None for the only one that uses the store."""
 
 
 class ResultWrites(JobWrites):
@@ -45,6 +48,7 @@ class ResultWrites(JobWrites):
                 connection,
                 job_id,
                 fetched_at=now,
+                fetched_on=self._files_host,
                 results_folder=encodable(str(folder)),
                 results_ok=counts.ok,
                 results_error=counts.error,
@@ -59,8 +63,8 @@ class ResultWrites(JobWrites):
     def kept_here(self, job_id: int) -> KeptHere:
         """Return what this computer may have of a batch."""
         with self._transaction() as connection:
-            folder, submit_key = _KEPT_HERE.run(connection, job_key=job_id).fetchone()
-            return KeptHere(None if folder is None else Path(folder), submit_key)
+            folder, submit_key, host = _KEPT_HERE.run(connection, job_key=job_id).fetchone()
+            return KeptHere(None if folder is None else Path(folder), submit_key, host)
 
     def forget_collected(self, job_id: int) -> None:
         """Write that a batch's fetched results are deleted here; what they took in tokens stays known."""

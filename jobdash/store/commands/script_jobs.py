@@ -209,6 +209,12 @@ class ScriptJobWrites(JobWrites):
         """Return the files that were fetched of a local job, by role."""
         return _local_files(self._reading, job_id)
 
+    def files_host(self, job_id: int) -> str | None:
+        """Return the host that has a job's fetched files; None for the only one that uses the store."""
+        sql = "SELECT fetched_on FROM job WHERE id = ?"
+        found = self._reading.execute(sql, (job_id,)).fetchone()
+        return None if found is None else found[0]
+
     def add_fetched_file(self, job_id: int, file: Path) -> JobRow:
         """Write where a local job's results were saved, so that a removal can delete them."""
         with self._transaction() as connection:
@@ -216,7 +222,7 @@ class ScriptJobWrites(JobWrites):
             if str(file) not in files.values():
                 role = next(role for role in _roles() if role not in files)
                 self._set(connection, job_id, files=as_json(files | {role: str(file)}))
-            self._set(connection, job_id, fetched_at=self._clock())
+            self._set(connection, job_id, fetched_at=self._clock(), fetched_on=self._files_host)
             row = self._row_now(connection, job_id)
             self._add_event(connection, self._clock(), "fetch", row, "done", str(file))
             return row
@@ -229,7 +235,9 @@ class ScriptJobWrites(JobWrites):
     def _ended_locally(self, connection: Connection, job_id: int) -> EndedLocally:
         """Return a job whose lease was ended, and the process that held it last."""
         (owner,) = connection.execute("SELECT last_owner FROM job WHERE id = ?", (job_id,)).fetchone()
-        return EndedLocally(self._row_now(connection, job_id), Owner.read(owner))
+        last = _last_attempt(connection, job_id)
+        host = "" if last is None else last.host
+        return EndedLocally(self._row_now(connection, job_id), Owner.read(owner), host)
 
 
 def _last_attempt(driver: Connection, job_id: int) -> Attempt | None:

@@ -17,7 +17,7 @@ SELECT job.public_id FROM job WHERE job.public_id IN ({words});
 SELECT job.files FROM job WHERE job.id = :job_key;
 
 -- job_kept_here
-SELECT job.results_folder, job.submit_key FROM job WHERE job.id = :job_key;
+SELECT job.results_folder, job.submit_key, job.fetched_on FROM job WHERE job.id = :job_key;
 
 -- known_by_id
 SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancelled, job.expired, job.created_at, job.started_at, job.finished_at, job.expires_at, job.input_tokens, job.output_tokens, job.cached_tokens, job.usage, job.files, job.remote_metadata, job.raw_status, job.error, job.errors, job.id, job.remote_id, job.account, job.name, job.submit_key, job.remote_status, job.cancel_requested_at, job.cancel_doubt, job.seen_at, job.not_found_at, job.gone_at, job.removed_at, job.profile FROM job WHERE job.id = :job_key;
@@ -161,13 +161,19 @@ SELECT account.name FROM account WHERE account.name IN ({words}) AND (account.ne
 SELECT account.name FROM account WHERE account.name IN ({words}) AND NOT (account.claimed_until IS NULL OR account.claimed_until <= :now OR account.claimed_until > :ahead);
 
 -- claim_accounts
-UPDATE account SET next_poll_at=:until, claimed_until=:until WHERE account.name IN ({words});
+UPDATE account SET next_poll_at=:until, claimed_until=:until, fingerprint=coalesce(account.fingerprint, :fingerprint), polled_by=:actor WHERE account.name IN ({words});
+
+-- account_keys
+SELECT account.name, account.fingerprint, account.polled_by FROM account WHERE account.name IN ({words});
+
+-- set_account_key
+UPDATE account SET fingerprint=:key, polled_by=:actor WHERE account.name = :account;
 
 -- extend_claims
 UPDATE account SET next_poll_at=:until, claimed_until=:until WHERE account.name IN ({words}) AND NOT (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until);
 
 -- set_health
-UPDATE account SET asked_at=:asked_at, ok_at=coalesce(:succeeded_at, account.ok_at), error=:error, error_kind=:error_kind, next_poll_at=CASE WHEN (:claimed AND (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until)) THEN CASE WHEN (account.next_poll_at < :next_poll_at) THEN account.next_poll_at ELSE :next_poll_at END ELSE :next_poll_at END, retry_after_until=:retry_after_until, discovered=coalesce(:discovered, account.discovered), first_sync_done=coalesce(:first_sync_done, account.first_sync_done), claimed_until=NULL, failing_since=CASE WHEN (CAST(:error AS TEXT) COLLATE "C" IS NOT NULL) THEN coalesce(account.failing_since, :asked_at) ELSE NULL END, reviewed_error=CASE WHEN (CAST(:error AS TEXT) COLLATE "C" IS NOT NULL) THEN account.reviewed_error ELSE NULL END WHERE account.name IN ({words});
+UPDATE account SET asked_at=:asked_at, ok_at=coalesce(:succeeded_at, account.ok_at), error=:error, error_kind=:error_kind, next_poll_at=CASE WHEN (:claimed AND (account.next_poll_at = 0 OR account.claimed_until IS NOT NULL AND account.next_poll_at != account.claimed_until)) THEN CASE WHEN (account.next_poll_at < :next_poll_at) THEN account.next_poll_at ELSE :next_poll_at END ELSE :next_poll_at END, retry_after_until=:retry_after_until, discovered=coalesce(:discovered, account.discovered), first_sync_done=coalesce(:first_sync_done, account.first_sync_done), claimed_until=NULL, failing_since=CASE WHEN (CAST(:error AS TEXT) COLLATE "C" IS NOT NULL) THEN coalesce(account.failing_since, :asked_at) ELSE NULL END, reviewed_error=CASE WHEN (CAST(:error AS TEXT) COLLATE "C" IS NOT NULL) THEN account.reviewed_error ELSE NULL END WHERE account.name IN ({words}) AND (account.fingerprint IS NULL OR account.fingerprint = :key OR account.polled_by = :actor);
 
 -- set_account_reviewed
 UPDATE account SET reviewed_error=:error WHERE account.name = :account;

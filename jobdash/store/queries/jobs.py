@@ -75,10 +75,13 @@ class JobReads(AttentionReads):
         )
         return frozenset(str(value) for (value,) in self._all(sql, [provider, origin]))
 
-    def results_folders(self) -> list[str]:
-        """Return the folders into which results were fetched."""
-        sql = "SELECT DISTINCT results_folder FROM job WHERE results_folder IS NOT NULL"
-        return [str(folder) for (folder,) in self._all(sql, [])]
+    def results_folders(self, host: str) -> list[str]:
+        """Return the folders of a host into which results were fetched."""
+        sql = (
+            "SELECT DISTINCT results_folder FROM job WHERE results_folder IS NOT NULL"
+            " AND (fetched_on IS NULL OR fetched_on = ?)"
+        )
+        return [str(folder) for (folder,) in self._all(sql, [host])]
 
     def jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         """Return everything known of jobs by id, removed ones too; unknown ids are left out."""

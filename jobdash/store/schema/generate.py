@@ -48,7 +48,8 @@ _NEXT_HEAD = f"({_FAMILY} = {Listed.FOLDED})"
 _LOWEST = f"({_FAMILY} <> {Listed.REMOVED})"
 _NEXT_REVISION = "UPDATE meta SET revision = revision + 1;"
 _THIS_REVISION = "(SELECT revision FROM meta)"
-_FIRST_ROW = "INSERT INTO meta (id, revision) VALUES (1, 0)"
+_FIRST_ROW = "INSERT INTO meta (id, revision, secret) VALUES (1, 0, {})"
+_SECRET, _POSTGRES_SECRET = "lower(hex(randomblob(16)))", "replace(gen_random_uuid()::text, '-', '')"
 _VERSION = f"INSERT INTO alembic_version (version_num) VALUES ('{SCHEMA_VERSION}')"
 
 
@@ -95,7 +96,7 @@ def triggers(job: Table) -> list[str]:
         f" AND id = {_NEXT_HEAD.format(row='old')};\n"
         "END"
     )
-    return [inserted, changed, moved, deleted, *family_triggers(), _FIRST_ROW]
+    return [inserted, changed, moved, deleted, *family_triggers(), _FIRST_ROW.format(_SECRET)]
 
 
 def family_triggers() -> list[str]:
@@ -168,7 +169,7 @@ def postgres_schema_sql() -> str:
         *FUNCTIONS,
         *postgres_tables(Base.metadata, frozenset({TEXT_INDEX})),
         *postgres_triggers(job, _TALLY_COLUMNS, _written(job, SILENT), _written(job, UNSEEN)),
-        _FIRST_ROW,
+        _FIRST_ROW.format(_POSTGRES_SECRET),
         _VERSION,
     ]
     return "\n\n".join(f"{statement};" for statement in statements) + "\n"

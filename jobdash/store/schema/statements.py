@@ -68,7 +68,7 @@ _loaded = [
     for each in _job.columns
     if each.computed is None
     and each.server_default is None
-    and each.name not in {"id", "family_id", "function"}
+    and each.name not in {"id", "family_id", "function", "fetched_on"}
 ]
 _submitted = [
     "public_id", "provider", "account", "origin", "submit_key", "name", "remote_status", "raw_status",
@@ -118,7 +118,7 @@ _JOBS: dict[str, ClauseElement] = {
     .values(cost=bindparam("micros"), cost_is_upper_bound=bindparam("bound"), cost_stale=null()),
     "public_ids": select(_job.c.public_id).where(_job.c.public_id.in_(_words())),
     "job_files": select(_job.c.files).where(_this_job),
-    "job_kept_here": select(_job.c.results_folder, _job.c.submit_key).where(_this_job),
+    "job_kept_here": select(_job.c.results_folder, _job.c.submit_key, _job.c.fetched_on).where(_this_job),
     "known_by_id": _known.where(_this_job),
     "known_by_remote_id": _known.where(_job.c.remote_id.in_(_words()), *_server),
     "known_by_submit_key": _known.where(
@@ -323,10 +323,28 @@ _ACCOUNTS: dict[str, ClauseElement] = {
         or_(_accounts.c.next_poll_at <= bindparam("now"), _accounts.c.next_poll_at > bindparam("ahead")),
     ),
     "busy_accounts": select(_accounts.c.name).where(_these, ~_free),
-    "claim_accounts": update(_accounts).where(_these).values(**_claim),
+    "claim_accounts": update(_accounts)
+    .where(_these)
+    .values(
+        **_claim,
+        fingerprint=func.coalesce(_accounts.c.fingerprint, bindparam("fingerprint")),
+        polled_by=bindparam("actor"),
+    ),
+    "account_keys": select(_accounts.c.name, _accounts.c.fingerprint, _accounts.c.polled_by).where(_these),
+    "set_account_key": update(_accounts)
+    .where(_accounts.c.name == bindparam("account"))
+    .values(fingerprint=bindparam("key"), polled_by=bindparam("actor")),
     "extend_claims": update(_accounts).where(_these, ~_requested).values(**_claim),
     "set_health": update(_accounts)
-    .where(_these)
+    .where(
+        _these,
+        # Never that of another key under the same name.
+        or_(
+            _accounts.c.fingerprint.is_(None),
+            _accounts.c.fingerprint == bindparam("key"),
+            _accounts.c.polled_by == bindparam("actor"),
+        ),
+    )
     .values(
         asked_at=bindparam("asked_at"),
         ok_at=func.coalesce(bindparam("succeeded_at"), _accounts.c.ok_at),

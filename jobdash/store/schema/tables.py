@@ -179,6 +179,8 @@ class JobRecord(Base, table=True):
     """Which of the servers with its provider's API has it; NULL for one that is not listed."""
     function: str | None = None
     """``module:name`` of the function that workers run over its items; NULL for every other job."""
+    fetched_on: str | None = None
+    """The host that has its fetched files; NULL in a store that is a file, which only one host uses."""
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),
@@ -242,6 +244,10 @@ class AccountRecord(Base, table=True):
     """When the first of the polls was that have failed since the last good one; None after a good one."""
     reviewed_error: str | None = None
     """The error that a person dismissed, without its details; None once a poll has succeeded."""
+    fingerprint: str | None = None
+    """What tells its key from others, and nothing of the key: an HMAC of it with the store's secret."""
+    polled_by: str | None = None
+    """Who registered its key, or polled it last: ``user@host``."""
 
 
 class IntentRecord(Base, table=True):
@@ -399,6 +405,8 @@ class MetaRecord(Base, table=True):
     """The newest event that notifications were sent of; None where none ever were."""
     folded: int = Field(default=0, sa_column_kwargs=_default("0"))
     """How many jobs a head stands for besides itself; kept by triggers."""
+    secret: str | None = None
+    """Random text, made with the store, that goes into the fingerprint of each key."""
 
 
 class VersionRecord(Base, table=True):

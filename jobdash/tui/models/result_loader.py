@@ -10,6 +10,7 @@ from jobdash.domain.failures import FailureGroup
 from jobdash.domain.job import JobDetails
 from jobdash.errors import JobdashError, StoreError
 from jobdash.operations.item_source import FetchedItems
+from jobdash.operations.person import is_elsewhere
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.result_items import ItemTexts, ResultFiles, item_texts, result_files
 from jobdash.tui.terminal.app import display_error
@@ -51,6 +52,9 @@ class ResultLoader:
             return False
         self.close()
         self._key, self.progress, self.error = key, (0, 0), ""
+        if is_elsewhere(job.fetched_on):
+            self.error = f"its results were fetched on {job.fetched_on}"
+            return False
         self.loading = job.results_folder is not None
         return self.loading
 

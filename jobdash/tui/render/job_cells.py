@@ -192,11 +192,12 @@ def line(
     symbols: Symbols,
     *,
     queued: bool = False,
+    dim: bool = False,
     family: FamilyMark | None = None,
 ) -> dict[str, list[Piece]]:
     """Return the pieces of every column; ``places`` gives the columns' widths in cells.
 
-    ``queued``: an action on the job waits for its turn.
+    ``queued``: an action on the job waits for its turn. ``dim``: it is of an account of somebody else.
     """
     drawn: dict[str, list[Piece]] = {}
     for column, width in places.items():
@@ -204,6 +205,8 @@ def line(
             drawn[column] = bar(row, width, symbols, now)
             continue
         text, style = CELLS[column](row, width, now, symbols)
+        if dim and column == "name":
+            style = "muted"
         if queued and column == "status":
             text = f"{_glyph(row, now, symbols)} queued"
         if family is not None and column == "name":

@@ -25,6 +25,7 @@ from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, local_date, short_span
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.person import is_elsewhere
 from jobdash.tui.render import job_cells, job_story
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, TextLine, gap, pairs, wrapped
@@ -97,7 +98,7 @@ class BatchView:
 
     def first_page(self, job: JobDetails) -> str:
         """Return the items, where results are here; else the errors, where there are any."""
-        if job.results_folder is not None:
+        if job.results_folder is not None and not is_elsewhere(job.fetched_on):
             return "items"
         return "errors" if job.errors or job.row.failed or job.row.error else "details"
 
@@ -284,7 +285,8 @@ def _left_behind(job: JobDetails, _now: int) -> Topics:
 def _fetched(job: JobDetails, now: int) -> Topics:
     if job.row.fetched_at is None:
         return []
-    return [("fetched", f"{moment(job.row.fetched_at, now)}  {clean(job.results_folder or '', 300)}")]
+    where = f"on {job.fetched_on}" if is_elsewhere(job.fetched_on) else job.results_folder or ""
+    return [("fetched", f"{moment(job.row.fetched_at, now)}  {clean(where, 300)}")]
 
 
 def _results(job: JobDetails, _now: int) -> Topics:

@@ -25,6 +25,8 @@ class LineStyle(NamedTuple):
     cursor: bool
     marked: bool
     word: str
+    dim: bool
+    """It is a job of somebody else's account."""
     family: FamilyMark | None
     """Its place in a family; None where families are not drawn, and for a job in none."""
 
@@ -50,6 +52,7 @@ class JobLines:
         queued: AbstractSet[int],
         *,
         cursor: bool,
+        dim: bool = False,
     ) -> LineStyle:
         """Return all that decides how the line of a job looks; ``marked`` and ``queued`` are ids of jobs."""
         symbols = self._symbols
@@ -66,7 +69,7 @@ class JobLines:
             word = "queued" if waits else job_cells.status_words(row, now, symbols)[1]
         except Exception as error:  # noqa: BLE001 - the data of one job must not end the table
             mark, clock, word = None, (), display_error(error)
-        return LineStyle(row.id, row.revision, clock, cursor, not marked.isdisjoint(ids), word, mark)
+        return LineStyle(row.id, row.revision, clock, cursor, not marked.isdisjoint(ids), word, dim, mark)
 
     def _family_mark(self, row: JobRow) -> FamilyMark | None:
         """Return how a line shows its family; None for a job in none, and where each has a row of its own."""
@@ -94,7 +97,7 @@ class JobLines:
         ]
         widths = {place.column: place.width for place in layout.places}
         queued = style.word == "queued"
-        drawn = job_cells.line(row, widths, now, symbols, queued=queued, family=style.family)
+        drawn = job_cells.line(row, widths, now, symbols, queued=queued, dim=style.dim, family=style.family)
         end = MARGIN
         for place in layout.places:
             pieces.append((" " * (place.start - end), "text"))

@@ -19,15 +19,13 @@ from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, fit, gap
 
 
-def title_spans(
-    row: JobRow, width: int, now: int, symbols: Symbols, *, configured: bool = True
-) -> list[Span]:
+def title_spans(row: JobRow, width: int, now: int, symbols: Symbols, *, remark: str = "") -> list[Span]:
     """Return the first detail line: the job's name, id, model, cost, endpoint, deadline.
 
-    ``configured``: whether its account is in the settings; otherwise nothing here will change.
+    ``remark`` is why its account cannot be asked from here, so that nothing will change by itself.
     """
     parts = [
-        ("" if configured else f"account {clean(row.account, 40)} is not configured", "warning"),
+        (remark, "warning"),
         ("" if row.remote_id == row.name else _id(row), "muted"),
         (clean(row.model or "", 40), "muted"),
         (cost_text(row.cost, row.cost_is_upper_bound, symbols.at_most), "muted"),

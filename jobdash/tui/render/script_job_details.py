@@ -14,7 +14,8 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.script_processes import log_file, start_failure, tail, worker_of
+from jobdash.operations.person import is_elsewhere
+from jobdash.operations.script_processes import log_file, log_here, log_place, start_failure, tail, worker_of
 from jobdash.tui.render.job_details import ALIKE, Draw, Topics, local_time, moment, topics
 from jobdash.tui.render.job_story import script_story_spans
 from jobdash.tui.render.symbols import Symbols
@@ -52,8 +53,9 @@ class ScriptView:
         """Read the attempts, and look at the process."""
         row = job.row
         # Without the attempt: whether its folder is still there is a question to a disk, which may take time.
-        self._worker = worker_of(self._browser.owners([row.id]).get(row.id), None)
         self._attempts = tuple(self._browser.attempts(row.id, _ATTEMPTS_SHOWN))
+        host = self._attempts[0].host if self._attempts else ""
+        self._worker = worker_of(self._browser.owners([row.id]).get(row.id), None, host=host)
         if self._attempts:
             self.unit, self.keyed = self._attempts[0].unit, self._attempts[0].keyed
         self.log_file = _log_file(job, self._attempts, self._database)
@@ -93,7 +95,7 @@ class ScriptView:
             "error": lambda job, _now: [("error", clean(job.row.error))] if job.row.error else [],
             "lease_until": lambda job, now: _holder(job.row, self._worker, now),
             "origin": lambda job, _now: [("machine", clean(job.row.origin))],
-            "files": lambda job, _now: _named(job.files, " file"),
+            "files": lambda job, _now: _named(_places(job), " file"),
             "metadata": lambda job, _now: _named(job.metadata or {}),
             "attempt": lambda job, _now: [("attempts", self._attempt(job))],
         }
@@ -119,6 +121,13 @@ class ScriptView:
         return error_lines(row, self._errors[1], width)
 
 
+def _places(job: JobDetails) -> dict[str, str]:
+    """Return where fetched files are, with the host where that is another one."""
+    if not is_elsewhere(job.fetched_on):
+        return job.files
+    return {role: f"on {job.fetched_on}: {file}" for role, file in job.files.items()}
+
+
 def _log_file(job: JobDetails, attempts: Sequence[Attempt], database: Path) -> str | None:
     """Return the log file of the newest start; a script that died at once has no attempt yet."""
     newest = attempts[0] if attempts else None
@@ -126,7 +135,7 @@ def _log_file(job: JobDetails, attempts: Sequence[Attempt], database: Path) -> s
         started = log_file(database, job.row.public_id, job.attempt)
         if started.is_file():
             return str(started)
-    return None if newest is None else newest.log_file
+    return None if newest is None else log_here(newest)
 
 
 def error_lines(row: JobRow, errors: ItemErrors, width: int) -> list[TextLine]:
@@ -218,7 +227,7 @@ def _attempt_lines(attempt: Attempt, width: int, now: int) -> Sequence[TextLine]
     if attempt.cwd:
         rows.append(("  folder", clean(attempt.cwd)))
     if attempt.log_file:
-        rows.append(("  output", clean(attempt.log_file)))
+        rows.append(("  output", clean(log_place(attempt))))
     if not attempt.keyed:
         rows.append(("  items", "counts only, without keys"))
     return [((f"attempt {attempt.number}", "accent"),), *pairs(rows, width)]

@@ -18,6 +18,7 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
+from jobdash.operations.account_keys import with_others
 from jobdash.operations.attention import unusable_health
 from jobdash.operations.ended_jobs import SCRIPTS, EndedJobs
 from jobdash.tui.commands import BY_ID, Footer, Place, bindings
@@ -219,6 +220,8 @@ class MainScreen(ActionScreen):
         right = [*header_footer.attention_spans(found, key, symbols, room, names), *right]
         room = self._width - sum(span.cells for span in [*left, *right]) - 1
         asked = {account.name: account for account in context.browser.accounts()}
+        context.config = with_others(context.config, asked.values(), now)
+        view.table.others = frozenset(other.name for other in context.config.others)
         health = self._health = asked | self._unusable
         left += header_footer.account_spans(
             names, health, context.under_way, now, symbols, room, context.read_only
@@ -255,9 +258,8 @@ class MainScreen(ActionScreen):
             self._story.put(job_story.family_story_spans(family, key, self._width, symbols))
         else:
             errors, relatives = self._background.of(row)
-            config = self.context.config
-            configured = row.account in config.account_names or row.account in config.configured
-            spans = job_story.title_spans(row, self._width, now, symbols, configured=configured)
+            remark = self.context.config.remark_on(row.account)
+            spans = job_story.title_spans(row, self._width, now, symbols, remark=remark)
             self._title.put(spans)
             health = self._health.get(row.account) if row.unfinished else None
             trouble = (health.error or "") if health is not None else ""

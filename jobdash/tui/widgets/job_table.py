@@ -61,6 +61,8 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         """Called when the cursor was moved and everything that shows it is ready to be drawn."""
         self._reported: JobRow | None = None
         self.marks: set[int] = set()
+        self.others: frozenset[str] = frozenset()
+        """Accounts whose keys other people have: their jobs are dim."""
         self.queued: set[int] = set()
         """Jobs whose action waits for its turn, which their rows show."""
         self.cursor = 0
@@ -317,7 +319,8 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         if row is None:
             return None
         cursor = index == self.cursor
-        return self._lines.style(row, self.plan, self._time, self.marks, self.queued, cursor=cursor)
+        dim = row.account in self.others
+        return self._lines.style(row, self.plan, self._time, self.marks, self.queued, cursor=cursor, dim=dim)
 
     def draw_entry(self, index: int, entry: LineStyle) -> Strip:
         """Return a line as a strip."""

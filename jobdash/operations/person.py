@@ -1,0 +1,29 @@
+"""The person who runs this process, as the log names them."""
+
+from __future__ import annotations
+
+import getpass
+import os
+
+
+def current_user() -> str:
+    """Return the name of the user who runs this process."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a name for its user
+        return "unknown"
+
+
+def current_host() -> str:
+    """Return the name of this computer."""
+    return os.uname().nodename or "unknown"
+
+
+def is_elsewhere(host: str | None) -> bool:
+    """Whether files of a host are on another computer; None stands for this one."""
+    return host is not None and host != current_host()
+
+
+def current_person() -> str:
+    """Return this user on this computer: ``user@host``."""
+    return f"{current_user()}@{current_host()}"
