@@ -23,7 +23,6 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Choices, Decision, DecisionKind
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
-from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobNotFound, StoreReadOnly, UsageError
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.account_keys import in_store, register_keys
@@ -127,6 +126,7 @@ async def _session(database: str | Path | None, config: str | Path | None) -> As
                 accounts,
                 store,
                 settings.configured,
+                store.clock,
                 prices=settings.prices,
                 unusable=settings.unusable_words,
             )
@@ -253,7 +253,7 @@ async def wait(
     """Wait until batches have ended; see `jobdash.batches.wait`."""
     async with _session(database, config) as session:
         rows = [await session.row(batch) for batch in batches]
-        deadline = None if timeout is None else system_clock() + round(timeout * 1000)
+        deadline = None if timeout is None else session.work.clock() + round(timeout * 1000)
         waiting = WaitProgress(tuple(row.id for row in rows), _ended, deadline)
         waited = await wait_until(waiting, session.syncs)
         if waited.timed_out:

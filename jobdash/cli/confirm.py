@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.job_line import known_done, short_name
 from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.tables import cells, terminal_width, wrapped
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.describe.plan_text import danger_button, notes, title
 from jobdash.domain.plan import Decision, Plan
-from jobdash.domain.time import system_clock
 from jobdash.errors import NotConfirmed
 
 MOST_SHOWN = 20
@@ -41,7 +41,7 @@ def show_plan(plan: Plan, out: Print = print_error, most: int | None = MOST_SHOW
 
 def _job_words(decision: Decision) -> str:
     job = decision.job
-    words = (job.public_id, short_name(job), job.account, shown_status(job, system_clock()), known_done(job))
+    words = (job.public_id, short_name(job), job.account, shown_status(job, store_time()), known_done(job))
     return "  ".join(filter(None, words))
 
 

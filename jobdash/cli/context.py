@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from jobdash.cli import clock
 from jobdash.cli.output import Style, print_error
 from jobdash.config.settings import Config, load
 from jobdash.domain.account import Account
@@ -60,6 +61,7 @@ class CliContext:
             raise StoreError(f"no store at {self.config.database}")
         opened = open_browser(self.config.database, notice=_notice, read_only=self.config.read_only)
         self.config = in_store(self.config, opened.browser)
+        clock.follow(opened.browser.clock)
         return opened
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext
 from jobdash.cli.list_output import read_scope
 from jobdash.cli.output import document, print_error
@@ -11,7 +12,7 @@ from jobdash.cli.tables import TableCell, TableColumn, table
 from jobdash.domain.cost import CostLine, CostTotal, Grouping, group_key, sum_by, total_of
 from jobdash.domain.money import MICROS
 from jobdash.domain.text import quantity
-from jobdash.domain.time import rfc3339, system_clock
+from jobdash.domain.time import rfc3339
 from jobdash.operations.job_lookup import Browser, Scope
 
 
@@ -47,7 +48,7 @@ def print_costs(context: CliContext, query: CostQuery, *, reprice: bool) -> int:
     """Print the sums of a query; return the exit code."""
     context.reading = not reprice
     query = query._replace(accounts=context.named_accounts(query.accounts))
-    now = system_clock()
+    now = store_time()
     scope = query.scope(now)
     browser = context.opened.browser
     if reprice:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.output import Style
 from jobdash.cli.tables import TableCell, TableColumn
 from jobdash.domain.describe.job_text import done_words, left, stalled, status_words
@@ -12,7 +13,6 @@ from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
-from jobdash.domain.time import system_clock
 
 NAME_WIDTH = 60
 NONE_PASSES = "no job passes the filter"
@@ -27,12 +27,12 @@ _TONES = {
 
 def status_word(row: JobRow) -> str:
     """Return the status in words, as of now."""
-    return status_words(row, system_clock())
+    return status_words(row, store_time())
 
 
 def status_tone(row: JobRow) -> Style:
     """Return what the status means at a glance; what ended well is quiet."""
-    if row.outcome in {Completeness.PARTIAL, Completeness.ALL_FAILED} or stalled(row, system_clock()):
+    if row.outcome in {Completeness.PARTIAL, Completeness.ALL_FAILED} or stalled(row, store_time()):
         return Style.WARN
     return _TONES.get(row.status, Style.STRONG)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext, no_account
 from jobdash.cli.job_json import CSV_FIELDS, job_json
 from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
@@ -12,7 +13,6 @@ from jobdash.cli.output import print_error
 from jobdash.cli.tables import table
 from jobdash.cli.time_format import as_of_words, never_asked_words
 from jobdash.domain.provider_info import LOCAL
-from jobdash.domain.time import system_clock
 from jobdash.errors import UsageError
 from jobdash.operations.export import write_csv
 from jobdash.operations.job_lookup import SORT_ORDERS, Browser, JobListing, Scope, Sort
@@ -51,14 +51,14 @@ def only_local(listing: JobListing, browser: Browser) -> bool:
 
 def print_csv(listing: JobListing, browser: Browser) -> None:
     """Print a listing as CSV."""
-    now = system_clock()
+    now = store_time()
     shapes = (job_json(job, now) for job in listing.jobs(browser))
     write_csv(sys.stdout, CSV_FIELDS, ([shape[field] for field in CSV_FIELDS] for shape in shapes))
 
 
 def print_table(listing: JobListing, browser: Browser) -> None:
     """Print a listing as a table; what it leaves out is printed on stderr."""
-    now = system_clock()
+    now = store_time()
     rows = [line(row, now) for row in listing.rows(browser)]
     if rows:
         table(COLUMNS, rows)
@@ -77,6 +77,6 @@ def print_age(listing: JobListing, context: CliContext) -> None:
         if not browser.counts().by_account.get(LOCAL):
             print_error(no_account(context.config))
     elif not only_local(listing, browser):
-        print_error(as_of_words(browser, context.config, system_clock()))
+        print_error(as_of_words(browser, context.config, store_time()))
     elif not listing.scope.filtered and (words := never_asked_words(browser, context.config)):
         print_error(words)

@@ -8,13 +8,13 @@ import os
 import sys
 from collections.abc import AsyncIterator
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.context import FAILED, CliContext
 from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.job_line import short_name
 from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.session import open_session
 from jobdash.domain.notification import Notification, NotificationKind
-from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, StoreError
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.notify import Notifier
@@ -63,6 +63,7 @@ def notifier_of(context: CliContext, store: StoreWriter) -> Notifier | None:
         lambda: Browser(context.config.database),
         show,
         lambda words: print_error(words, Style.WARN),
+        store.clock,
     )
 
 
@@ -77,7 +78,7 @@ def send_test(context: CliContext) -> int:
     if job is None:
         print_error("there is no job yet that a notification could be of")
         return FAILED
-    now = system_clock()
+    now = store_time()
 
     async def work(stop: CancelToken) -> list[str]:
         async with open_session(context, stop) as session:

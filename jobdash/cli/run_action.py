@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.confirm import confirm_plan, show_plan
 from jobdash.cli.context import FAILED, INTERRUPTED, TIMED_OUT, CliContext
 from jobdash.cli.event_loop import run_stoppable
@@ -30,7 +31,6 @@ from jobdash.domain.plan import (
 )
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import UNFINISHED, Status
-from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError
 from jobdash.operations.abandoned import NOT_CONFIRMED, give_up_removals
 from jobdash.operations.execution import execute
@@ -247,7 +247,7 @@ def cancel_all_pending(
     at_providers = any(rules_of(decision.job).at_provider for decision in plan.decisions)
     only_local = bool(plan.decisions) and not at_providers
     if asked and (worst or not sync_first) and not only_local:
-        print_error(as_of_words(context.opened.browser, context.config, system_clock()))
+        print_error(as_of_words(context.opened.browser, context.config, store_time()))
     return carry_out(context, plan, manner, worst=worst)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext
 from jobdash.cli.output import Style, print_error
 from jobdash.cli.time_format import ago
 from jobdash.domain.filter.language import parse
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
-from jobdash.domain.time import system_clock
 from jobdash.errors import FilterError, JobAmbiguous, JobdashError, JobNotFound, UsageError
 from jobdash.operations.job_lookup import SHORTEST_PREFIX, Browser, Scope, Sort, known_job
 
@@ -102,7 +102,7 @@ def _named(context: CliContext, wanted: JobSelector, *, removed: bool) -> Select
         if not isinstance(found, JobRow):
             errors.append(_not_found_error(context, word, found))
         elif found.removed_at is not None and not removed:
-            when = ago(found.removed_at, system_clock())
+            when = ago(found.removed_at, store_time())
             reason = f"{clean(word, 80)} was removed {when}; jobdash undo {found.public_id}"
             errors.append(JobNotFound(reason))
         else:

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext
 from jobdash.cli.output import Style, print_error
 from jobdash.domain.plan import DecisionContext
-from jobdash.domain.time import system_clock
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.account_keys import register_keys
 from jobdash.operations.context import OperationContext
@@ -41,6 +41,7 @@ async def open_session(context: CliContext, stop: CancelToken) -> AsyncIterator[
                 accounts,
                 store,
                 config.configured,
+                store.clock,
                 stop=stop,
                 results=config.results_folder,
                 prices=config.prices,
@@ -59,11 +60,11 @@ def situation(context: CliContext, *, named: bool) -> DecisionContext:
     config = context.config
     usable = frozenset(account.name for account in config.accounts)
     return DecisionContext(
-        system_clock(), usable, named, servers=servers(config.accounts), unusable=config.unusable_words
+        store_time(), usable, named, servers=servers(config.accounts), unusable=config.unusable_words
     )
 
 
 def _print_pause(name: str, until: int | None) -> None:
     if until is not None:
-        seconds = max(1, (until - system_clock()) // 1000)
+        seconds = max(1, (until - store_time()) // 1000)
         print_error(f"{name}: waiting {seconds} s, its provider takes no more requests now", Style.WARN)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.confirm import ask
 from jobdash.cli.context import FAILED, INTERRUPTED, CliContext
 from jobdash.cli.event_loop import run, run_stoppable
@@ -17,7 +18,7 @@ from jobdash.config.retention import Retention
 from jobdash.domain.plan import ActionResult, ActionSummary, Plan
 from jobdash.domain.remote_job import RemoteFile
 from jobdash.domain.text import clean, quantity
-from jobdash.domain.time import rfc3339, short_span, system_clock
+from jobdash.domain.time import rfc3339, short_span
 from jobdash.errors import UsageError
 from jobdash.operations.execution import execute
 from jobdash.operations.rate_limiter import CancelToken
@@ -126,7 +127,7 @@ def _bytes(files: Sequence[RemoteFile]) -> int:
 
 def _oldest(files: Sequence[RemoteFile]) -> str:
     made = [file.created_at for file in files if file.created_at is not None]
-    return short_span(system_clock() - min(made)) if made else ""
+    return short_span(store_time() - min(made)) if made else ""
 
 
 def show_orphans(
@@ -135,7 +136,7 @@ def show_orphans(
     """Print the orphaned files of accounts, or delete them; return the exit code."""
     context.wanted_accounts(names)
     context.writable()
-    found, now = _listed(context, names, synced=True), system_clock()
+    found, now = _listed(context, names, synced=True), store_time()
     orphans = {each.account.name: each.orphans(now, older_ms) for each in found}
     number = sum(map(len, orphans.values()))
     if not context.as_json:
@@ -177,7 +178,7 @@ def _print_orphans(orphans: Mapping[str, Sequence[RemoteFile]]) -> None:
     if not files:
         print_error("no file of a batch is without a job")
         return
-    now = system_clock()
+    now = store_time()
     columns = (
         TableColumn("ACCOUNT"),
         TableColumn("FILE"),

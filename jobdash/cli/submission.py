@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.confirm import ask
 from jobdash.cli.context import FAILED, INTERRUPTED, CliContext
 from jobdash.cli.event_loop import run_stoppable
@@ -17,7 +18,6 @@ from jobdash.cli.session import CommandSession, open_session
 from jobdash.cli.submit_output import SubmitReport, print_dry_run, print_submitted, what
 from jobdash.domain.describe.submit_text import same_file
 from jobdash.domain.job import JobRow
-from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, JobdashError, UsageError
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.submit_check import expected_cost, parts_that_wait, sent_before
@@ -89,8 +89,8 @@ def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_
         assert report.wanted is not None
         report.sent_before = _sent_before(context, report.wanted, dry_run=dry_run)
         report.waiting = _waiting(context, report.wanted, dry_run=dry_run)
-        report.cost = expected_cost(report.wanted, context.config.prices, system_clock()) if dry_run else None
-        now = system_clock()
+        report.cost = expected_cost(report.wanted, context.config.prices, store_time()) if dry_run else None
+        now = store_time()
         again = [same_file(row, now) for row in report.sent_before]
         for doubt in [*report.wanted.doubts, *again]:
             found = True

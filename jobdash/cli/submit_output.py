@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext
 from jobdash.cli.job_json import job_json
 from jobdash.cli.output import Style, document, print_error, print_text
@@ -13,7 +14,7 @@ from jobdash.domain.describe.submit_text import waiting_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.money import MICROS
 from jobdash.domain.status import QUEUED_HERE
-from jobdash.domain.time import rfc3339, system_clock
+from jobdash.domain.time import rfc3339
 from jobdash.operations.submit_outcome import WELL, SubmitEnd, Submitted, worst
 from jobdash.operations.submit_request import SubmitRequest, requests_of
 
@@ -131,7 +132,7 @@ def _part_json(context: CliContext, done: Submitted) -> dict[str, object]:
     return {
         "result": "done" if done.end in WELL else "failed",
         "reason": done.reason or None,
-        "job": job and job_json(job, system_clock()),
+        "job": job and job_json(job, store_time()),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.confirm import MOST_SHOWN, Print, ask
 from jobdash.cli.context import FAILED, CliContext
 from jobdash.cli.event_loop import run
@@ -14,7 +15,6 @@ from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
-from jobdash.domain.time import system_clock
 from jobdash.operations.actor import current_actor
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words
@@ -98,7 +98,7 @@ def _print(context: CliContext, lines: list[SummaryLine]) -> None:
     for line in lines:
         word, reason = str(line.result), line.reason
         if line.after is not None and line.result is ActionResult.DONE:
-            word, reason = "taken back", f"{shown_status(line.after, system_clock())} again"
+            word, reason = "taken back", f"{shown_status(line.after, store_time())} again"
         print_line(word, line.before, reason, tone_of(line.result))
     if lines:
         print_text(f"Taken back: {sum(line.result is ActionResult.DONE for line in lines):,}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.context import FAILED, TIMED_OUT, CliContext
 from jobdash.cli.event_loop import run
 from jobdash.cli.fetch_output import print_fetched
@@ -15,7 +16,6 @@ from jobdash.cli.sync_output import failure_words
 from jobdash.domain.describe.job_text import WAITS, waits_for_script
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
-from jobdash.domain.time import system_clock
 from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
@@ -28,7 +28,7 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
     selection = select(context, wanted)
     if not selection.rows and not context.as_json:
         print_error(NONE_PASSES)
-    deadline = None if timeout_ms is None else system_clock() + timeout_ms
+    deadline = None if timeout_ms is None else store_time() + timeout_ms
     printed: set[str] = set()
     ended: set[int] = set()
 
@@ -92,7 +92,7 @@ def ended_well(row: JobRow) -> bool:
 def _print(context: CliContext, waited: WaitResult) -> None:
     rows = list(waited.rows.values())
     if context.as_json:
-        browser, now = context.opened.browser, system_clock()
+        browser, now = context.opened.browser, store_time()
         jobs = [job_json(job, now) for row in rows if (job := browser.job(row.id)) is not None]
         document({"jobs": jobs, "timed_out": waited.timed_out})
         return

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.context import FAILED, INTERRUPTED, CliContext, no_account
 from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.fetch_output import print_fetched
@@ -17,7 +18,6 @@ from jobdash.cli.output import Style, as_json, print_error, print_text
 from jobdash.cli.session import open_session
 from jobdash.cli.sync_output import failure_words
 from jobdash.domain.job import JobRow
-from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, StoreBusy
 from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.ended_jobs import ALL, EndedJobs
@@ -86,6 +86,7 @@ class _Watching:
             on_sync=self._synced,
             on_trouble=lambda account, words: print_error(f"{account}: {words}", Style.WARN),
             on_fetched=print_fetched,
+            clock=store.clock,
         )
 
     def _begun(self) -> None:
@@ -100,7 +101,7 @@ class _Watching:
         if self._context.as_json:
             job = self._context.opened.browser.job(row.id)
             if job is not None:
-                sys.stdout.write(as_json(job_json(job, system_clock())) + "\n")
+                sys.stdout.write(as_json(job_json(job, store_time())) + "\n")
                 sys.stdout.flush()
             return
         failed = f"{row.failed:,} failed" if row.failed else ""

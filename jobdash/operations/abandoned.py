@@ -33,7 +33,7 @@ def give_up_removals(
     For commands, before they look at jobs; a dashboard has its store worker call `Writer.give_up_removals`
     now and then. Raises StoreError when the store cannot be written.
     """
-    now = clock()
+    now = browser.clock_like(clock)()
     if not any(intent.deadline < now for intent in browser.open_intents(kind=IntentKind.REMOVE)):
         return []
     with Writer(location, clock, current_actor(face)) as writer:

@@ -14,7 +14,6 @@ from jobdash.domain.account import Account
 from jobdash.domain.items import WorkerCounts
 from jobdash.domain.status import Status, Tab
 from jobdash.domain.text import clean, quantity
-from jobdash.domain.time import system_clock
 from jobdash.errors import AuthRejected, ConfigError, ProviderError
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.providers.registry import provider_of
@@ -86,7 +85,7 @@ class AccountFacts:
 def store_facts(config: Config, browser: Browser, read_only: str | None) -> StoreFacts:
     """Look at the store."""
     counts = browser.counts()
-    scripts, stalled = browser.leases(system_clock())
+    scripts, stalled = browser.leases(browser.now)
     server = browser.server()
     return StoreFacts(
         path=str(config.database),

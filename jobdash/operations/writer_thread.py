@@ -41,6 +41,11 @@ class StoreWriter(Protocol):
         """The path of the store, beside which lies what belongs to its jobs; see `beside`."""
         ...
 
+    @property
+    def clock(self) -> Clock:
+        """The clock that the store goes by."""
+        ...
+
     async def write(self, method: WriteMethod[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method of the writer in its thread; raises what it raises."""
         ...
@@ -166,6 +171,7 @@ class WriterThread:
             contextlib.suppress(asyncio.CancelledError),
         ):
             self._writer = writer
+            self._clock = writer.clock
             ready()
             await asyncio.Event().wait()
         self._writer = None
@@ -177,6 +183,11 @@ class WriterThread:
         if self._loop is not None and self._main is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._main.cancel)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that the store goes by; before it is open, this computer's."""
+        return self._clock
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the store's loop, from any thread, after `serve` is ready."""

@@ -63,6 +63,7 @@ class ChangeFeed:
         if self._own is None:
             self._own = postgres.connect_reader(self._location)
         found = self._own.data_version()
+        self._reader.set_clock_offset(self._own.clock_offset_ms)
         if found != seen or self.away_since is not None or self._reader_lost:
             self._reader_lost = False
             self.away_since = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock, system_clock
 from jobdash.store.connections import connect_reader
-from jobdash.store.dialects.base import Values, chunks, placeholders, store_clock
+from jobdash.store.dialects.base import StoreClock, Values, chunks, placeholders
 from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.location import PostgresLocation, StoreLocation, beside
 from jobdash.store.rows import COLUMNS, job_row
@@ -31,7 +31,7 @@ class ReadConnection:
         self.identity = identity(location)
         """The file that is read."""
         self._connection = connect_reader(location)
-        self._clock = store_clock(self._connection, clock)
+        self._clock = StoreClock(self._connection, clock)
         self._feed: ChangeFeed | None = None
 
     @property
@@ -43,6 +43,15 @@ class ReadConnection:
     def path(self) -> Path:
         """The path of the store, beside which lies what belongs to its jobs; see `beside`."""
         return beside(self._location)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that the store goes by."""
+        return self._clock
+
+    def clock_like(self, clock: Clock) -> Clock:
+        """Return a clock that goes as the store's does, made of another one of this computer."""
+        return StoreClock(self._connection, clock)
 
     @property
     def now(self) -> int:

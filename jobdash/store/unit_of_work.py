@@ -11,7 +11,7 @@ from typing import Any, Self
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError, StoreTooNew
 from jobdash.store.connections import connect_writers
-from jobdash.store.dialects.base import Connection, store_clock, transaction
+from jobdash.store.dialects.base import Connection, StoreClock, transaction
 from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.location import StoreLocation
 from jobdash.store.records import Actor
@@ -71,10 +71,15 @@ class UnitOfWork:
         self.identity = identity(location)
         """The file that is written."""
         self._durable, self._quick = connect_writers(location)
-        self._clock = store_clock(self._quick, clock)
+        self._clock = StoreClock(self._quick, clock)
         self._batch: _Batch | None = None
         """The batch that is being written."""
         self._refuse_replaced()
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that the store goes by."""
+        return self._clock
 
     def close(self) -> None:
         """Close both connections."""

@@ -67,7 +67,7 @@ class DashboardContext:
             open_browser=browser.again,
             read_only=read_only,
             symbols=choose(config.ui.ascii),
-            clock=clock,
+            clock=browser.clock_like(clock),
             demo=demo,
         )
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import click
 
+from jobdash.cli.clock import store_time
 from jobdash.cli.command import SortOrderParam, command_with_context, pass_context
 from jobdash.cli.context import CliContext
 from jobdash.cli.job_json import job_json
 from jobdash.cli.list_output import only_local, read_scope, read_sort
 from jobdash.cli.output import document_with
 from jobdash.cli.time_format import as_of
-from jobdash.domain.time import rfc3339, system_clock
+from jobdash.domain.time import rfc3339
 from jobdash.errors import UsageError
 from jobdash.operations.job_lookup import SORT_ORDERS, JobListing
 
@@ -77,7 +78,7 @@ def _sync(context: CliContext) -> int:
 
 
 def _print_json(listing: JobListing, context: CliContext) -> None:
-    browser, now = context.opened.browser, system_clock()
+    browser, now = context.opened.browser, store_time()
     total = browser.count(listing.scope)
     moment = None if only_local(listing, browser) else as_of(browser, context.config)
     rest = {"total": total, "as_of": rfc3339(moment)}

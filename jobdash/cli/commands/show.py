@@ -91,12 +91,12 @@ class _Items(NamedTuple):
 
 
 def _print(context: CliContext, job_id: int, events: bool, items: _Items | None) -> None:
+    from jobdash.cli.clock import store_time
     from jobdash.cli.event_lines import print_events
     from jobdash.cli.job_details import print_job
     from jobdash.cli.output import print_error
-    from jobdash.domain.time import system_clock
 
-    browser, now = context.opened.browser, system_clock()
+    browser, now = context.opened.browser, store_time()
     job = browser.job(job_id)
     assert job is not None, "jobs are never deleted"
     attempts = browser.attempts(job_id)
@@ -117,16 +117,16 @@ def _print(context: CliContext, job_id: int, events: bool, items: _Items | None)
 
 
 def _document(context: CliContext, job_id: int, events: bool, items: _Items | None) -> None:
+    from jobdash.cli.clock import store_time
     from jobdash.cli.event_lines import event_json
     from jobdash.cli.job_json import job_json
     from jobdash.cli.output import document, document_with
     from jobdash.domain.backends.registry import rules_of
-    from jobdash.domain.time import system_clock
 
     browser = context.opened.browser
     job = browser.job(job_id)
     assert job is not None, "jobs are never deleted"
-    shape: dict[str, Any] = job_json(job, system_clock())
+    shape: dict[str, Any] = job_json(job, store_time())
     if rules_of(job.row).at_provider:
         from jobdash.cli.job_json import failures_json
 

@@ -152,9 +152,20 @@ def roll_back(connection: Connection) -> None:
         connection.rollback()
 
 
-def store_clock(connection: Connection, clock: Clock) -> Clock:
-    """Return a clock as the store's goes: leases and claims of all hosts are compared by one clock."""
-    return lambda: clock() + connection.clock_offset_ms
+class StoreClock:
+    """A clock that goes as the store's does: leases and claims of all hosts are compared by one clock.
+
+    ``clock`` is this computer's; of one that follows another connection to the store, what that follows.
+    """
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self.local: Clock = clock.local if isinstance(clock, StoreClock) else clock
+        """This computer's."""
+
+    def __call__(self) -> int:
+        """Return the time in milliseconds UTC."""
+        return self.local() + self._connection.clock_offset_ms
 
 
 # Statements

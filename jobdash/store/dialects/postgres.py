@@ -52,6 +52,8 @@ _LOCKS = 0x6A6F62 << 32
 _SERVER_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _CLOCKS_AGREE_MS = 500
 """A smaller difference between two clocks is not told from the time that a question takes."""
+_CLOCKS_COMPARED_S = 60.0
+"""How often the clocks are compared where no look at the store does it."""
 _LOOK = (
     # Two statements, as a snapshot is taken before its statement runs: what has counted a change by then has
     # begun its transaction before the snapshot.
@@ -139,6 +141,8 @@ class Connection:
         self._lost_at: float | None = None
         self._lock = 0
         self._ahead_ms = 0
+        self._compared_at = 0.0
+        """When the clocks were compared, `time.monotonic`."""
         self._is_standby = False
         self._seen = Changes()
         self._waiting_since: float | None = None
@@ -183,10 +187,18 @@ class Connection:
     def _compare_clocks(self, server_ms: int) -> None:
         ahead = server_ms - time.time_ns() // 1_000_000
         self._ahead_ms = ahead if abs(ahead) >= _CLOCKS_AGREE_MS else 0
+        self._compared_at = time.monotonic()
+
+    def set_clock_offset(self, ms: int) -> None:
+        """Take what another connection has found of the server's clock."""
+        self._ahead_ms = ms
 
     @property
     def clock_offset_ms(self) -> int:
-        """By how much the server's clock is ahead of this computer's, as of the last look."""
+        """By how much the server's clock is ahead of this computer's.
+
+        They are compared by each look; where none are made, by a transaction that begins, once a minute.
+        """
         return self._ahead_ms
 
     @property
@@ -262,8 +274,16 @@ class Connection:
 
         In one message, so that a program that is frozen between two of them holds no lock.
         """
+        beginning = self._beginning(job_id, relaxed=relaxed)
+        compares = time.monotonic() - self._compared_at >= _CLOCKS_COMPARED_S
+        if compares:  # behind the lock, which may be waited for
+            beginning.append(f"SELECT {_SERVER_MS}")
         try:
-            self._run("; ".join(self._beginning(job_id, relaxed=relaxed)))
+            cursor = self._run("; ".join(beginning))
+            if compares:
+                while cursor.nextset():
+                    pass
+                self._compare_clocks(cursor.fetchall()[0][0])
         except BaseException:
             self.rollback()
             raise
@@ -305,11 +325,11 @@ class Connection:
             with self._failures():
                 self._raw.execute("ROLLBACK")
 
-    def _run(self, script: str) -> None:
+    def _run(self, script: str) -> psycopg.Cursor[Any]:
         """Run several statements without values in one message."""
         raw = self.raw
         with self._failures():
-            raw.execute(script)
+            return raw.execute(script)
 
     def interrupt(self) -> None:
         """Stop the statement that runs now; the request for it is sent in a thread, as it may take long."""

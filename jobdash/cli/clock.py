@@ -1,0 +1,17 @@
+"""The time that a command goes by: that of the store, once it is open."""
+
+from __future__ import annotations
+
+from jobdash.domain.time import Clock, system_clock
+
+_clocks: list[Clock] = [system_clock]
+
+
+def follow(clock: Clock) -> None:
+    """Go by the clock of the store of this command, which may be another computer's."""
+    _clocks[:] = [clock]
+
+
+def store_time() -> int:
+    """Return the time in milliseconds UTC."""
+    return _clocks[0]()
