@@ -62,9 +62,9 @@ def add_function_job(path: Path, now: int) -> None:
     with clock_at(now - 9 * MINUTE):
         connection = open_for_worker(path)
         public = insert_job(connection, new)
-        for number, key in enumerate(due(connection, ["render:tile"], now, 9)):
+        for number, key in enumerate(due(connection, ["render:tile"], 9)):
             worker = replace(ELSEWHERE, pid=4711 + number % 2)
-            claimed = claim_part(connection, key, worker, current_actor("script").name, HOUR)
+            claimed = claim_part(connection, key, worker, current_actor("script").name, HOUR, {"render:tile"})
             assert claimed is not None
             items = claimed.lease.next_items()
             some = items if number < 3 else items[: 9 + 4 * number]

@@ -27,6 +27,8 @@ class EngineSettings:
     """Names this process among all workers: ``host:pid:start``."""
     poll_s: float = 0.5
     """Seconds between two looks for delivered keys."""
+    queue: str = "jobdash"
+    """Names the queue of this store among all that may be in the same database."""
 
 
 class Engine(Protocol):

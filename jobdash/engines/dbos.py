@@ -23,7 +23,7 @@ from jobdash.domain.text import redact
 from jobdash.engines.base import EngineAway, EngineSettings
 from jobdash.errors import ConfigError
 
-_QUEUE, _WORKFLOW, _VERSION, _SCHEMA = "jobdash", "jobdash.part", "jobdash-1", "jobdash_engine"
+_APPLICATION, _WORKFLOW, _VERSION, _SCHEMA = "jobdash", "jobdash.part", "jobdash-1", "jobdash_engine"
 _OVERDUE_S = 15.0
 """A key that was taken so long ago, and is due, was taken by a worker that is gone."""
 _WAITING = frozenset({"ENQUEUED", "DELAYED"})
@@ -57,7 +57,7 @@ class DbosEngine:
         """Begin to deliver; see `Engine.start`."""
         serialization.DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]
         config: DBOSConfig = {
-            "name": _QUEUE,
+            "name": _APPLICATION,
             "system_database_url": self._settings.address,
             "dbos_system_schema": _SCHEMA,
             "application_version": _VERSION,
@@ -79,10 +79,17 @@ class DbosEngine:
 
         self._part = part
         try:
-            DBOS.listen_queues([_QUEUE])
+            queue = self._settings.queue
+            DBOS.listen_queues([queue])
             DBOS.launch()
+            # It is kept in the database, for all workers: the most that one of them wants.
+            known = DBOS.retrieve_queue(queue)
+            most = 0 if known is None else known.worker_concurrency or 0
             DBOS.register_queue(
-                _QUEUE, worker_concurrency=concurrency, polling_interval_sec=self._settings.poll_s
+                queue,
+                worker_concurrency=max(concurrency, most),
+                polling_interval_sec=self._settings.poll_s,
+                on_conflict="always_update",
             )
         except (DBAPIError, OSError) as error:
             raise ConfigError(f"the engine's database cannot be used: {_words(error)}") from None
@@ -110,7 +117,7 @@ class DbosEngine:
         for key in keys:
             if key not in keep:
                 with SetWorkflowID(key), SetEnqueueOptions(app_version=_VERSION):
-                    DBOS.enqueue_workflow(_QUEUE, self._part, key)
+                    DBOS.enqueue_workflow(self._settings.queue, self._part, key)
 
     def forget(self, jobs: Sequence[str]) -> None:
         """Drop what is kept of jobs that have ended; see `Engine.forget`."""

@@ -24,7 +24,7 @@ from jobdash.domain.text import redact
 from jobdash.engines.base import EngineAway, EngineSettings
 from jobdash.errors import ConfigError
 
-_QUEUE, _TASK, _SCHEMA = "jobdash", "jobdash.part", "jobdash_engine_p"
+_TASK, _SCHEMA = "jobdash.part", "jobdash_engine_p"
 _OVERDUE_S = 15
 """A key that was taken so long ago, and is due, was taken by a worker that is gone."""
 _START_S = 30.0
@@ -70,7 +70,7 @@ class ProcrastinateEngine:
             self._sender.open()
         except (psycopg.Error, ConnectorException) as error:
             raise ConfigError(f"the engine's database cannot be used: {_words(error)}") from None
-        self._part = self._sender.task(name=_TASK, queue=_QUEUE)(_unused)
+        self._part = self._sender.task(name=_TASK, queue=self._settings.queue)(_unused)
         ready = threading.Event()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._work(handle, concurrency, ready)),
@@ -96,7 +96,7 @@ class ProcrastinateEngine:
         self._loop = asyncio.get_running_loop()
         app = App(connector=PsycopgConnector(conninfo=self._conninfo, min_size=1, max_size=3))
 
-        @app.task(name=_TASK, queue=_QUEUE)
+        @app.task(name=_TASK, queue=self._settings.queue)
         def part(key: str) -> None:
             # Calls that were fetched in front of a stop are not begun behind it.
             if not self._stopping.is_set():
@@ -107,7 +107,7 @@ class ProcrastinateEngine:
                 async with app.open_async():
                     self._worker = asyncio.ensure_future(
                         app.run_worker_async(
-                            queues=[_QUEUE],
+                            queues=[self._settings.queue],
                             name=self._settings.worker,
                             concurrency=concurrency,
                             fetch_job_polling_interval=self._settings.poll_s,

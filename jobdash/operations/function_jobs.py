@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import logging
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import BinaryIO
 
 from jobdash.config.settings import WorkerSettings
+from jobdash.domain.text import quantity
 from jobdash.engines.base import EngineSettings, load_engine
 from jobdash.errors import UsageError
 from jobdash.operations.worker_pool import PoolOptions, WorkerPool, worker_name
@@ -86,12 +91,13 @@ def serve(
     SIGTERM and Ctrl-C let the items under way end, and give the rest back. Raises UsageError for a module,
     `ConfigError` for the engine, and `StoreError`.
     """
+    gc.enable()  # a command does without; a worker runs for days
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what it warns of is reported as trouble
     functions = load_functions(modules)
     open_for_worker(location).close()  # the engine's file lies beside the store's
     options = PoolOptions(location, functions, settings.lease_ms(), chosen.concurrency, once)
-    pool = WorkerPool(
-        options, load_engine(chosen.engine, _engine_settings(location, chosen.poll_ms / 1000)), report
-    )
+    engine = load_engine(chosen.engine, _engine_settings(location, chosen.poll_ms / 1000))
+    pool = WorkerPool(options, engine, report)
 
     def drain(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
@@ -100,13 +106,17 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, drain)
     report(f"runs {', '.join(sorted(functions))}; {chosen.concurrency:,} at once; Ctrl-C ends it")
-    pool.run()
+    left = pool.run()
+    if left:
+        report(f"ends with {quantity(left, 'item')} still running: other workers do them again")
+        sys.stderr.flush()
+        os._exit(0)  # the threads would be waited for
 
 
 def _engine_settings(location: StoreLocation, poll_s: float) -> EngineSettings:
     """Return where the engine of a store keeps its queue: in the same database, or in a file beside it."""
     if isinstance(location, PostgresLocation):
-        return EngineSettings(location.url, worker_name(), poll_s)
+        return EngineSettings(location.url, worker_name(), poll_s, f"jobdash.{location.schema}")
     queue = location.with_name(f"{location.stem}.engine.db")
     queue.touch(mode=0o600, exist_ok=True)
     return EngineSettings(f"sqlite:///{queue}", worker_name(), poll_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -10,25 +11,30 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobdash.domain.time import Clock, system_clock
+from jobdash.domain.text import quantity
 from jobdash.engines.base import Engine, EngineAway
 from jobdash.errors import StoreBusy, StoreError
 from jobdash.store.bootstrap import open_for_worker
+from jobdash.store.claims import close_abandoned_cancels
 from jobdash.store.dialects.base import Connection
+from jobdash.store.files import identity, refuse_replaced
 from jobdash.store.location import StoreLocation
-from jobdash.store.parts import PartKey, due, ended, expire_leases_of_dead
+from jobdash.store.parts import PartKey, due, ended, expire_leases_of_dead, has_open_parts
 from jobdash.worker.functions import JobFunction
 from jobdash.worker.part_run import PartEnd, PartReport, run_part
+from jobdash.worker.script import user_at_host
 
 TICK_S, IDLE_TICK_S = 0.5, 1.0
 """Seconds between two looks for due parts, while something runs and while nothing does."""
 DRAIN_S = 30.0
 """How long items under way may take once the worker is asked to end."""
-_AGAIN_S = 15.0
-"""A key that is still due so long after it was dispatched is dispatched again."""
+_AGAIN_S = 2.0
+"""A key that is still due so long after it was dispatched is dispatched again: a worker without its function,
+or without room for it, may have been given it."""
 _AHEAD = 4
 """How many keys are in the engine for each part that a worker can do at once."""
-_LOOK_FOR_DEAD_S = 5.0
+_CLEAN_UP_S = 5.0
+"""Seconds between two looks for what workers that are gone have left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,75 +67,95 @@ class WorkerPool:
         options: PoolOptions,
         engine: Engine,
         report: Callable[[str], None],
-        clock: Clock = system_clock,
     ) -> None:
         """``report`` is called with sentences for the worker's log, from any thread."""
         self._options = options
         self._engine = engine
         self._report = report
-        self._clock = clock
         self._draining = threading.Event()
         self._running = _Running()
+        self._room = threading.Semaphore(options.concurrency)
         self._dispatched: dict[str, float] = {}
-        self._looked_for_dead = self._looked_at = 0.0
+        self._looked_at = self._cleaned_at = -math.inf
         self._seen_version = -1
         self._idle = False
-        self._trouble = ""
+        self._trouble: str | None = None
 
     def drain(self) -> None:
         """End soon: no new item is begun, and parts are given back; safe in a signal handler."""
         self._draining.set()
 
-    def run(self) -> None:
-        """Run parts until `drain`, or with ``once`` until nothing is left.
+    def run(self) -> int:
+        """Run parts until `drain`, or with ``once`` until nothing is left; return how many items still run.
 
-        Raises `StoreError` when the store cannot be opened, and `ConfigError` for the engine's database.
+        Raises `StoreError` when the store cannot be opened or was replaced, and `ConfigError` for the
+        engine's database.
         """
-        with closing(open_for_worker(self._options.location)) as connection:
+        location = self._options.location
+        file = identity(location)
+        with closing(open_for_worker(location)) as connection:
             self._engine.start(self._handle, self._options.concurrency)
             try:
                 while not self._draining.is_set():
+                    refuse_replaced(location, file)
                     idle = self._tick(connection)
                     if self._options.once and idle:
                         break
                     self._draining.wait(IDLE_TICK_S if idle else TICK_S)
             finally:
                 self._draining.set()
+                if self._running.count:
+                    under_way = quantity(self._running.count, "item")
+                    self._report(f"ends when {under_way} under way are done; the rest is given back")
                 self._engine.stop(DRAIN_S)
+        return self._running.count
 
     def _tick(self, connection: Connection) -> bool:
         """Dispatch what is due; return whether nothing is due and nothing runs."""
         try:
             if not self._worth_a_look(connection):
                 return self._idle
+            self._clean_up(connection)
             self._idle = self._move(connection)
             self._forget(connection)
         except (StoreError, EngineAway) as error:
             # Leases, and the store's own patience, decide what becomes of the parts under way.
-            if not isinstance(error, StoreBusy) and str(error) != self._trouble:
-                self._trouble = str(error)
-                self._report(self._trouble)
+            if not isinstance(error, StoreBusy):
+                self._report_trouble(error)
             self._seen_version = -1
             return False
-        self._trouble = ""
+        if self._trouble is not None:
+            self._trouble = None
+            self._report("it answers again")
         return self._idle
+
+    def _report_trouble(self, error: Exception) -> None:
+        """Report what keeps parts from being run, once until it is over."""
+        if self._trouble is None:
+            self._report(str(error))
+        self._trouble = str(error)
 
     def _worth_a_look(self, connection: Connection) -> bool:
         """Whether the store has changed, something runs, or a lease may have run out since the last look."""
         version, now = connection.data_version(), time.monotonic()
-        due_at = self._looked_at + _LOOK_FOR_DEAD_S
-        if version == self._seen_version and self._idle and now < due_at:
+        if version == self._seen_version and self._idle and now < self._looked_at + _CLEAN_UP_S:
             return False
         self._seen_version, self._looked_at = version, now
         return True
 
+    def _clean_up(self, connection: Connection) -> None:
+        """Do what others who are gone have left: leases of dead workers, cancels that no worker answers."""
+        now = time.monotonic()
+        if now < self._cleaned_at + _CLEAN_UP_S:
+            return
+        self._cleaned_at = now
+        expire_leases_of_dead(connection)
+        close_abandoned_cancels(connection, user_at_host())
+
     def _move(self, connection: Connection) -> bool:
         now = time.monotonic()
-        if now - self._looked_for_dead >= _LOOK_FOR_DEAD_S:
-            self._looked_for_dead = now
-            expire_leases_of_dead(connection, self._clock())
-        room = _AHEAD * self._options.concurrency
-        keys = due(connection, [*self._options.functions], self._clock(), room)
+        functions = [*self._options.functions]
+        keys = due(connection, functions, _AHEAD * self._options.concurrency)
         texts = {str(key): key for key in keys}
         self._dispatched = {
             key: at for key, at in self._dispatched.items() if key in texts and now - at < _AGAIN_S
@@ -139,7 +165,9 @@ class WorkerPool:
         self._dispatched |= dict.fromkeys(fresh, now)
         with self._running.lock:
             self._running.jobs |= {key.public_id for key in keys}
-            return not keys and not self._running.count
+            idle = not keys and not self._running.count
+        # A part that another worker holds may come back.
+        return idle and not (self._options.once and has_open_parts(connection, functions))
 
     def _forget(self, connection: Connection) -> None:
         with self._running.lock:
@@ -151,7 +179,12 @@ class WorkerPool:
                 self._running.jobs.difference_update(over)
 
     def _handle(self, text: str) -> None:
-        """Run the part that a key names; called by the engine, in its threads."""
+        """Run the part that a key names; called by the engine, in its threads.
+
+        An engine may call more often at once than this worker was told to: the part stays due.
+        """
+        if not self._room.acquire(blocking=False):
+            return
         key = PartKey.read(text)
         with self._running.lock:
             self._running.count += 1
@@ -159,15 +192,15 @@ class WorkerPool:
                 self._running.jobs.add(key.public_id)
         try:
             options = self._options
-            done = run_part(text, options.functions, options.location, options.lease_ms, self._draining)
-            self._log(done)
+            self._log(run_part(text, options.functions, options.location, options.lease_ms, self._draining))
         except StoreError as error:
-            self._report(f"a part was not begun: {error}")
+            self._report_trouble(error)
         except Exception as error:  # noqa: BLE001 - an engine would keep its text, and its traceback
             self._report(f"a part ended by an error of jobdash itself: {type(error).__name__}: {error}")
         finally:
             with self._running.lock:
                 self._running.count -= 1
+            self._room.release()
 
     def _log(self, done: PartReport) -> None:
         if done.end is PartEnd.STALE or not done.job:

@@ -150,7 +150,7 @@ def claim(connection: Connection, want: ClaimRequest) -> Claim:
     while True:
         with transaction(connection):
             (now,) = connection.execute("SELECT now_ms()").fetchone()
-            _close_abandoned(connection, want.actor, now)
+            close_abandoned(connection, want.actor, now)
             choice = find_job(connection, want, now, agreeing)
             job = choice.job
             if job is not None and resumed is None:
@@ -163,12 +163,20 @@ def claim(connection: Connection, want: ClaimRequest) -> Claim:
             agreeing[other] = agrees(connection, other, want.keys())
 
 
-def _close_abandoned(connection: Connection, actor: str, now: int) -> None:
-    """End the jobs whose cancel is requested and whose worker is gone."""
+def close_abandoned(connection: Connection, actor: str, now: int) -> None:
+    """End the jobs whose cancel is requested and whose worker is gone, on an open transaction."""
     for job_id in abandoned_cancels(connection, now):
         end_attempts(connection, job_id, now, _WORKER_GONE)
         cancel(connection, job_id, now, _WORKER_GONE)
         add_event(connection, job_id, actor, "end", "cancelled", _WORKER_GONE)
+
+
+def close_abandoned_cancels(connection: Connection, actor: str) -> None:
+    """End the jobs whose cancel is requested and whose worker is gone; begins a transaction only for some."""
+    (now,) = connection.execute("SELECT now_ms()").fetchone()
+    if abandoned_cancels(connection, now):
+        with transaction(connection):
+            close_abandoned(connection, actor, now)
 
 
 def find_job(connection: Connection, want: ClaimRequest, now: int, agreeing: dict[int, bool]) -> Continuation:

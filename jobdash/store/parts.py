@@ -10,11 +10,12 @@ DB-API only: this runs in a worker, which loads a person's module and nothing of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
+from jobdash.domain.text import quantity
 from jobdash.store.dialects.base import Connection, Values, chunks, placeholders, transaction
 from jobdash.store.lease_transitions import cancel_or_request, is_held_by
 from jobdash.store.leases import HELD, MOST_ROWS, RENEW, ItemWrite, Lease, LeaseRefused, add_event
@@ -27,8 +28,9 @@ _OPEN_TABS = (Tab.RUNNING.number, Tab.PENDING.number)
 
 _INSERT = (
     "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status,"
-    " succeeded, failed, total, created_at, done_before, function)"
-    f" VALUES (?, '{LOCAL}', '{LOCAL}', ?, ?, 'pending', 'pending', 0, 0, ?, now_ms(), 0, ?) RETURNING id"
+    " succeeded, failed, total, created_at, done_before, function, removed_at)"
+    f" VALUES (?, '{LOCAL}', '{LOCAL}', ?, ?, 'pending', 'pending', 0, 0, ?, now_ms(), 0, ?, now_ms())"
+    " RETURNING id"
 )
 _TAKEN = "SELECT 1 FROM job WHERE public_id = ?"
 _INSERT_ITEM = (
@@ -36,6 +38,7 @@ _INSERT_ITEM = (
     " VALUES (?, ?, ?, 'waiting', 1, now_ms(), ?)"
 )
 _INSERT_PART = "INSERT INTO part (job_id, number, first, behind) VALUES (?, ?, ?, ?)"
+_SHOW = "UPDATE job SET removed_at = NULL, created_at = now_ms() WHERE id = ?"
 _INSERT_TAG = (
     "INSERT INTO job_tag (job_id, key, value) VALUES (?, ?, ?)"
     " ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value"
@@ -43,10 +46,14 @@ _INSERT_TAG = (
 _DUE = (
     "SELECT job.public_id, job.fence, part.number, part.fence FROM job JOIN part ON part.job_id = job.id"
     f" WHERE job.function IN ({{functions}}) AND job.tab IN ({placeholders(_OPEN_TABS)})"
-    " AND part.done_at IS NULL AND (part.owner IS NULL OR part.lease_until < ?)"
+    " AND part.done_at IS NULL AND (part.owner IS NULL OR part.lease_until < now_ms())"
     " ORDER BY job.id, part.number LIMIT ?"
 )
-_HOLDERS = "SELECT DISTINCT owner FROM part WHERE owner IS NOT NULL AND lease_until >= ?"
+_OPEN = (
+    "SELECT 1 FROM job JOIN part ON part.job_id = job.id WHERE job.function IN ({functions})"
+    " AND job.tab IN (?, ?, ?) AND part.done_at IS NULL LIMIT 1"
+)
+_HOLDERS = "SELECT DISTINCT owner FROM part WHERE owner IS NOT NULL AND lease_until >= now_ms()"
 _EXPIRE = "UPDATE part SET lease_until = ? WHERE owner = ? AND lease_until >= ?"
 _JOB = (
     "SELECT id, status, attempt, name, function FROM job"
@@ -87,7 +94,7 @@ _END_PART = (
     " WHERE job_id = ? AND number = ? AND fence = ? AND owner IS NOT NULL RETURNING number"
 )
 _LEFT = (
-    "SELECT count(*), sum(CASE WHEN owner IS NULL THEN 0 ELSE 1 END), max(lease_until) FROM part"
+    "SELECT count(*), count(CASE WHEN lease_until >= now_ms() THEN owner END), max(lease_until) FROM part"
     " WHERE job_id = ? AND done_at IS NULL"
 )
 _SET_HELD = "UPDATE job SET remote_status = ?, raw_status = ?, owner = ?, lease_until = ? WHERE id = ?"
@@ -173,7 +180,8 @@ class ClaimedPart(NamedTuple):
 def insert_job(connection: Connection, job: NewFunctionJob) -> str:
     """Make a function's job with its items and parts, which waits for workers; return its public id.
 
-    One transaction: workers see all of its items or none.
+    Its items are written in runs, so that no other writer waits long. Until the last of them it is hidden,
+    and has no parts: workers see all of its items or none.
     """
     with transaction(connection):
         fresh = public_id()
@@ -181,9 +189,11 @@ def insert_job(connection: Connection, job: NewFunctionJob) -> str:
             fresh = public_id()
         values = (fresh, job.machine, distinct(job.name), len(job.items), job.function)
         ((job_id,),) = connection.execute(_INSERT, values).fetchall()
-        connection.executemany(
-            _INSERT_ITEM, [(job_id, seq, key, given) for seq, (key, given) in enumerate(job.items)]
-        )
+    for start in range(0, len(job.items), MOST_ROWS):
+        some = enumerate(job.items[start : start + MOST_ROWS], start)
+        with transaction(connection, job_id):
+            connection.executemany(_INSERT_ITEM, [(job_id, seq, key, given) for seq, (key, given) in some])
+    with transaction(connection):
         runs = enumerate(_runs(len(job.items), job.parts))
         connection.executemany(
             _INSERT_PART, [(job_id, number, first, behind) for number, (first, behind) in runs]
@@ -191,7 +201,8 @@ def insert_job(connection: Connection, job: NewFunctionJob) -> str:
         connection.executemany(
             _INSERT_TAG, [(job_id, stored(key), stored_named(key, value)) for key, value in job.tags]
         )
-        add_event(connection, job_id, job.actor, "submit", "pending", f"{len(job.items):,} items")
+        connection.execute(_SHOW, (job_id,))
+        add_event(connection, job_id, job.actor, "submit", "pending", quantity(len(job.items), "item"))
     return fresh
 
 
@@ -202,19 +213,28 @@ def _runs(items: int, parts: int) -> Iterable[tuple[int, int]]:
         yield items * number // parts, items * (number + 1) // parts
 
 
-def due(connection: Connection, functions: Sequence[str], now: int, limit: int) -> list[PartKey]:
+def due(connection: Connection, functions: Sequence[str], limit: int) -> list[PartKey]:
     """Return the parts of these functions that no worker holds, the oldest job's first."""
     found: list[PartKey] = []
     for some in chunks(functions):
         query = _DUE.format(functions=placeholders(some))
-        rows = connection.execute(query, (*some, *_OPEN_TABS, now, limit)).fetchall()
-        found += [PartKey(*row) for row in rows]
+        found += [PartKey(*row) for row in connection.execute(query, (*some, *_OPEN_TABS, limit)).fetchall()]
     return found[:limit]
 
 
-def expire_leases_of_dead(connection: Connection, now: int) -> int:
+def has_open_parts(connection: Connection, functions: Sequence[str]) -> bool:
+    """Whether some part of these functions is not done, with a worker or without."""
+    for some in chunks(functions):
+        query = _OPEN.format(functions=placeholders(some))
+        if connection.execute(query, (*some, *_OPEN_TABS, Tab.CANCELLING.number)).fetchone():
+            return True
+    return False
+
+
+def expire_leases_of_dead(connection: Connection) -> int:
     """Expire the leases of workers that are provably dead, as only their machine can; return of how many."""
-    owners = [owner for (owner,) in connection.execute(_HOLDERS, (now,)).fetchall()]
+    (now,) = connection.execute("SELECT now_ms()").fetchone()
+    owners = [owner for (owner,) in connection.execute(_HOLDERS).fetchall()]
     dead = [owner for owner in owners if not is_held_by(owner, now, now)]
     if dead:
         with transaction(connection):
@@ -232,14 +252,24 @@ def ended(connection: Connection, jobs: Sequence[str]) -> list[str]:
 
 
 def claim_part(
-    connection: Connection, key: PartKey, owner: Owner, actor: str, lease_ms: int
+    connection: Connection,
+    key: PartKey,
+    owner: Owner,
+    actor: str,
+    lease_ms: int,
+    functions: Container[str],
 ) -> ClaimedPart | None:
-    """Take the lease of a part; None when the key is of no claim any more: done, held, or shut out."""
+    """Take the lease of a part; None when the key is of no claim any more: done, held, or shut out.
+
+    None, too, for a part of none of these ``functions``, which is left as it is.
+    """
     with transaction(connection):
         job = connection.execute(_JOB, (key.public_id, key.fence)).fetchone()
         if job is None:
             return None
         job_id, status, attempt, name, function = job
+        if function not in functions:
+            return None
         part = connection.execute(_PART, (job_id, key.number, key.part_fence)).fetchone()
         (now,) = connection.execute("SELECT now_ms()").fetchone()
         if part is None or is_held_by(part[2], part[3], now):

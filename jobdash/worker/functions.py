@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overlo
 from jobdash.domain.status import TERMINAL
 from jobdash.errors import UsageError
 from jobdash.store.bootstrap import open_for_worker
+from jobdash.store.claims import close_abandoned_cancels
 from jobdash.store.dialects.base import Connection
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
@@ -172,6 +173,7 @@ class Submitted:
         until = None if timeout is None else time.monotonic() + timeout
         with closing(self._open()) as connection:
             while (end := self._end(connection)) is None:
+                close_abandoned_cancels(connection, script.user_at_host())
                 if until is not None and time.monotonic() >= until:
                     raise TimeoutError(f"job {self.id} has not ended within {timeout:g} s")
                 time.sleep(_LOOK_EVERY_S)

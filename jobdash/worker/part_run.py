@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Container, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
+from jobdash.errors import StoreAway, StoreFull
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
 from jobdash.store.leases import ItemWrite, LeaseRefused
@@ -26,13 +26,15 @@ from jobdash.worker.store_connection import exclusive, while_busy
 T = TypeVar("T")
 
 
+_AWAY_S = 1.0
+"""Seconds between two tries while the store does not answer, or its disk is full."""
+
+
 class PartEnd(StrEnum):
     """What became of a delivered key."""
 
     STALE = "stale"
-    """It was of no claim any more: delivered twice or late, or the job has ended."""
-    UNKNOWN = "unknown function"
-    """This worker's modules do not have the job's function."""
+    """It was of no claim any more, or of a function that this worker does not have."""
     DONE = "done"
     GIVEN_BACK = "given back"
     """The worker is about to end: another takes the rest."""
@@ -40,7 +42,7 @@ class PartEnd(StrEnum):
     FAILED = "failed"
     """With it the job: too many of its items did."""
     LOST = "lost"
-    """Its lease was: the job was failed, removed or retried, or the part was taken over."""
+    """Its lease was: the job was failed, removed or retried, the part taken over, or the store is gone."""
 
 
 class PartReport(NamedTuple):
@@ -53,15 +55,24 @@ class PartReport(NamedTuple):
 
 
 class PartRecorder(Recorder):
-    """Writes the outcomes of a part."""
+    """Writes the outcomes of a part; a store that is away is waited for as long as the worker runs."""
 
-    def claim(self, location: StoreLocation, key: PartKey, lease_ms: int) -> ClaimedPart | None:
-        """Claim the part; None when the key is of no claim any more. Raises `StoreError`."""
+    def __init__(self, token: Token, draining: threading.Event) -> None:
+        super().__init__(token)
+        self._draining = draining
+
+    def claim(
+        self, location: StoreLocation, key: PartKey, lease_ms: int, functions: Container[str]
+    ) -> ClaimedPart | None:
+        """Claim the part; None when the key is of no claim any more, or of no such function.
+
+        Raises `StoreError`.
+        """
         with exclusive():
             connection = open_for_worker(location)
             try:
                 owner, actor = current_owner(), script.user_at_host()
-                found = while_busy(lambda: claim_part(connection, key, owner, actor, lease_ms))
+                found = while_busy(lambda: claim_part(connection, key, owner, actor, lease_ms, functions))
             except BaseException:
                 connection.close()
                 raise
@@ -74,36 +85,43 @@ class PartRecorder(Recorder):
 
     def next_items(self) -> list[PartItem]:
         """Return the next items without an outcome; empty behind the last."""
-        return self._reading(PartLease.next_items) or []
+        return self._with_part(PartLease.next_items) or []
 
     def failed_count(self) -> int:
-        """Return how many of the job's items have failed, on all workers."""
-        return self._reading(PartLease.failed_count) or 0
+        """Return how many of the job's items have failed on all workers, those not written yet included."""
+        unwritten = sum(one.outcome == "error" for one in list(self._unwritten.values()))
+        return (self._with_part(PartLease.failed_count) or 0) + unwritten
 
-    def end_part(self, *, done: bool) -> str | None:
-        """Write the rest and release the part; return the status that the job has ended with, if it has."""
-        return self._ending(lambda lease: lease.end_part(done=done))
+    def end_part(self, *, done: bool) -> None:
+        """Write the rest and release the part."""
+        self._with_part(lambda lease: self._end(lease, lambda: lease.end_part(done=done)))
 
     def fail_job(self, error: str) -> None:
         """Write the rest, and let the job fail."""
-        self._ending(lambda lease: lease.finish("failed", "failed", error))
+        self._with_part(lambda lease: self._end(lease, lambda: lease.finish("failed", "failed", error)))
 
-    def _reading(self, read: Callable[[PartLease], T]) -> T | None:
-        with self._use_lease() as lease:
-            if not isinstance(lease, PartLease):
-                return None
-            return while_busy(lambda: read(lease))
+    def _end(self, lease: PartLease, end: Callable[[], object]) -> None:
+        lease.set_busy_timeout(BUSY_TIMEOUT_MS)
+        self._write(lease)
+        end()
+        self.close()
 
-    def _ending(self, end: Callable[[PartLease], str | None]) -> str | None:
-        """Raises `LeaseRefused` when the lease is lost."""
-        with self._use_lease() as lease:
-            if not isinstance(lease, PartLease):
-                return None
-            lease.set_busy_timeout(BUSY_TIMEOUT_MS)
-            while_busy(lambda: self._write(lease))
-            ended = while_busy(lambda: end(lease))
-            self.close()
-            return ended
+    def _with_part(self, do: Callable[[PartLease], T]) -> T | None:
+        """Do something with the lease; None without one. Raises `LeaseRefused` when it is lost."""
+        while True:
+            try:
+                with self._use_lease() as lease:
+                    return while_busy(lambda: do(lease)) if isinstance(lease, PartLease) else None
+            except (StoreAway, StoreFull):
+                if self._draining.wait(_AWAY_S):
+                    raise
+
+    def _give_up(self, why: str, then: str = "") -> None:
+        """End the part: what is not recorded, another worker does again."""
+        del then
+        self._drop_unwritten()
+        self.close()
+        self._token.lose(why)
 
 
 def run_part(
@@ -123,25 +141,19 @@ def run_part(
     if draining.is_set():
         return PartReport(PartEnd.GIVEN_BACK)
     token = Token()
-    recorder = PartRecorder(token)
-    claimed = recorder.claim(location, key, lease_ms)
+    recorder = PartRecorder(token, draining)
+    claimed = recorder.claim(location, key, lease_ms, functions)
     if claimed is None:
         return PartReport(PartEnd.STALE)
-    function = functions.get(claimed.function)
-    label = f"{claimed.name} ({claimed.public_id}), part {claimed.number + 1}"
     token.job_label = f"job {claimed.name} ({claimed.public_id})"
-    if function is None:
-        with closing(recorder):
-            recorder.end_part(done=False)
-        return PartReport(PartEnd.UNKNOWN, label, claimed.function)
     heartbeat = Heartbeat(recorder, 0.0, lease_ms / 1000, lambda: None)
     heartbeat.start()
     try:
-        end, words = _PartRun(recorder, function, token, draining).run()
+        end, words = _PartRun(recorder, functions[claimed.function], token, draining).run()
     finally:
         heartbeat.stop()
         recorder.close()
-    return PartReport(end, label, words)
+    return PartReport(end, f"{claimed.name} ({claimed.public_id}), part {claimed.number + 1}", words)
 
 
 class _PartRun:
@@ -158,13 +170,16 @@ class _PartRun:
         self._function = function
         self._token = token
         self._draining = draining
+        self._left_over = False
 
     def run(self) -> tuple[PartEnd, str]:
         """Do the items; return what became of the part, and words for the log."""
         try:
-            return self._run()
+            end = self._run()
         except LeaseRefused as refused:
             return PartEnd.LOST, str(refused)
+        lost = self._token.lost
+        return end if lost is None else (PartEnd.LOST, lost)
 
     def _run(self) -> tuple[PartEnd, str]:
         for item in self._items():
@@ -175,8 +190,6 @@ class _PartRun:
                 words = error if not most else f"more than {most:,} items failed, the last with {error}"
                 self._recorder.fail_job(words)
                 return PartEnd.FAILED, words
-        if self._token.lost is not None:
-            return PartEnd.LOST, self._token.lost
         if self._recorder.cancelled_elsewhere:
             return PartEnd.CANCELLED, ""
         stopped = self._token.stopped
@@ -186,7 +199,6 @@ class _PartRun:
         return (PartEnd.GIVEN_BACK if self._left_over else PartEnd.DONE), ""
 
     def _items(self) -> Iterator[PartItem]:
-        self._left_over = False
         while items := self._recorder.next_items():
             for item in items:
                 if self._token.stopped:
@@ -201,10 +213,11 @@ class _PartRun:
         try:
             value = self._function.run(json.loads(item.given), self._token)
             self._recorder.add(ItemWrite(item.key, "ok", detail_json(value)))
-        except JobCancelled:  # of the token: the item was not done
-            self._token.cancel()
-            return None
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a function raises is its item's
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a function raises is its item's
+            if isinstance(error, JobCancelled) and self._token.stopped:
+                return None  # the item was not done
             kind, message = kept_error(error)
             self._recorder.add(ItemWrite(item.key, "error", None, kind, message))
             return sentence_of(error)

@@ -8,6 +8,7 @@ import os
 import pickle
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -95,3 +96,31 @@ def test_an_engine_that_is_not_there_is_named() -> None:
 def test_procrastinate_needs_postgresql() -> None:
     with pytest.raises(ConfigError, match="needs a store in PostgreSQL"):
         load_engine("procrastinate", EngineSettings("sqlite:///x.db", "worker-1"))
+
+
+@pytest.mark.parametrize("engine", ["dbos", "procrastinate"])
+def test_two_stores_in_one_database_keep_their_keys_apart(engine: str) -> None:
+    with postgres_kit.database("engine") as address:
+        first, second, third = (
+            load_engine(engine, EngineSettings(address, "worker-1", 0.05, queue))
+            for queue in ("one", "two", "one")
+        )
+        delivered: dict[str, list[str]] = {"one": [], "two": []}
+        first.start(delivered["one"].append, 1)
+        first.stop(5)
+        second.start(delivered["two"].append, 1)
+        second.dispatch(keys_of("k3f9x2ab", 1))
+        _until(lambda: bool(delivered["two"]))
+        second.stop(5)
+        third.start(delivered["one"].append, 1)
+        third.dispatch(keys_of("m9cdh3zk", 1))
+        _until(lambda: bool(delivered["one"]))
+        third.stop(5)
+    assert delivered == {"one": keys_of("m9cdh3zk", 1), "two": keys_of("k3f9x2ab", 1)}
+
+
+def _until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.05)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import jobdash
+from jobdash.errors import StoreError
 from jobdash.operations.worker_pool import PoolOptions, WorkerPool
 from jobdash.store.bootstrap import ensure_store, open_for_worker
-from jobdash.store.parts import cancel_job
+from jobdash.store.dialects import base
+from jobdash.store.owner import current_owner
+from jobdash.store.parts import PartKey, PartLease, cancel_job, claim_part, due
 from jobdash.worker.functions import JobFunction, Submitted, submit
+from jobdash.worker.part_run import PartEnd, run_part
 
 DEADLINE_S = 30.0
 
@@ -282,3 +288,145 @@ def test_two_workers_share_a_job(bench: Bench) -> None:
     end = sent.wait(0)
     assert (end.status, end.succeeded, end.failed) == ("completed", 72, 8)
     assert bench.ask("SELECT count(*) FROM part WHERE done_at IS NULL") == [(0,)]
+
+
+def keys_of(bench: Bench, function: JobFunction[..., Any]) -> list[PartKey]:
+    with closing(open_for_worker(bench.path)) as connection:
+        return due(connection, [function.identity], 100)
+
+
+def hold(
+    bench: Bench, key: PartKey, function: JobFunction[..., Any], lease_ms: int, pid: int = 4711
+) -> PartLease:
+    """Let a worker on another computer hold a part."""
+    owner = replace(current_owner(), machine="elsewhere", pid=pid)
+    claimed = claim_part(open_for_worker(bench.path), key, owner, "bob@desk", lease_ms, {function.identity})
+    assert claimed is not None
+    return claimed.lease
+
+
+def named(function: JobFunction[..., Any]) -> JobFunction[..., Any]:
+    """A function of a test, named as one of a module."""
+    function.identity = f"module:{function.name}"
+    return function
+
+
+def test_what_runs_behind_the_loss_of_the_store_is_not_called_done(bench: Bench) -> None:
+    ran: list[int] = []
+
+    @named
+    @jobdash.job
+    def moves(number: int, token: jobdash.Token) -> None:
+        ran.append(number)
+        for file in bench.path.parent.glob("jobs.db*"):
+            file.rename(file.with_name(f"moved-{file.name}"))
+        ensure_store(bench.path)
+        until(lambda: token.cancelled)
+
+    bench.submit(moves, range(6), parts=1)
+    (key,) = keys_of(bench, moves)
+    functions = {moves.identity: moves}
+    done = run_part(str(key), functions, bench.path, 30_000, threading.Event())
+    assert done.end is PartEnd.LOST
+    assert "was deleted, moved or replaced" in done.words
+    assert ran == [0]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), jobdash.JobCancelled(), BaseException("odd")])
+def test_whatever_a_function_raises_is_its_items(bench: Bench, error: BaseException) -> None:
+    @named
+    @jobdash.job
+    def raises(number: int) -> None:
+        raise error
+
+    sent = bench.submit(raises, range(2), parts=1)
+    bench.run(raises)
+    assert [each.outcome for each in sent.results()] == ["error", "error"]
+    assert bench.ask("SELECT count(*) FROM event WHERE action = 'start'") == [(1,)]
+
+
+def test_a_worker_without_the_function_changes_nothing(bench: Bench) -> None:
+    bench.submit(double, [1])
+    (key,) = keys_of(bench, double)
+    before = (
+        bench.ask("SELECT status, started_at, fence FROM job"),
+        bench.ask("SELECT fence, owner FROM part"),
+    )
+    assert run_part(str(key), {}, bench.path, 30_000, threading.Event()).end is PartEnd.STALE
+    after = bench.ask("SELECT status, started_at, fence FROM job"), bench.ask("SELECT fence, owner FROM part")
+    assert after == before
+    assert bench.ask("SELECT count(*) FROM event WHERE action = 'start'") == [(0,)]
+
+
+def test_a_cancel_that_no_worker_can_answer_is_closed_by_another(bench: Bench) -> None:
+    sent = bench.submit(double, range(2), parts=2)
+    hold(bench, keys_of(bench, double)[0], double, 300)
+    sent.cancel()
+    assert bench.ask("SELECT status FROM job") == [("cancelling",)]
+    assert sent.wait(DEADLINE_S).status == "cancelled"
+
+
+def test_the_last_living_worker_of_a_cancelled_job_ends_it(bench: Bench) -> None:
+    sent = bench.submit(double, range(2), parts=2)
+    one, two = keys_of(bench, double)
+    hold(bench, one, double, 1)
+    live = hold(bench, two, double, 30_000, pid=4712)
+    sent.cancel()
+    live.end_part(done=False)
+    assert bench.ask("SELECT status FROM job") == [("cancelled",)]
+
+
+def test_once_waits_for_the_part_of_a_worker_that_is_gone(bench: Bench) -> None:
+    sent = bench.submit(double, range(2), parts=2)
+    hold(bench, keys_of(bench, double)[0], double, 700)
+    bench.run(double)
+    assert sent.wait(0).succeeded == 2
+
+
+def test_a_store_that_is_replaced_ends_the_worker(bench: Bench) -> None:
+    failed: list[StoreError] = []
+
+    def run() -> None:
+        try:
+            bench.run(double, once=False)
+        except StoreError as error:
+            failed.append(error)
+
+    worker = threading.Thread(target=run)
+    worker.start()
+    until(lambda: bench.engine._threads is not None)
+    for file in bench.path.parent.glob("jobs.db*"):
+        file.unlink()
+    ensure_store(bench.path)
+    worker.join(DEADLINE_S)
+    assert len(failed) == 1
+
+
+def test_an_engine_that_calls_too_often_is_declined(bench: Bench) -> None:
+    sent = bench.submit(double, range(6), parts=6)
+    keys = keys_of(bench, double)
+    pool = bench.pool(double, concurrency=1)
+    assert pool._room.acquire(blocking=False)
+    pool._handle(str(keys[0]))
+    assert bench.ask("SELECT count(*) FROM part WHERE done_at IS NOT NULL") == [(0,)]
+    pool._room.release()
+    pool.run()
+    assert sent.wait(0).status == "completed"
+
+
+def test_a_large_submit_holds_nobody_up_and_is_seen_whole(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    begin = base.begin
+
+    def look(connection: Any, job_id: int | None = None, *, relaxed: bool = False) -> None:
+        seen.append(bench.ask("SELECT count(*) FROM job WHERE removed_at IS NULL")[0][0])
+        begin(connection, job_id, relaxed=relaxed)
+
+    monkeypatch.setattr(base, "begin", look)
+    bench.submit(double, range(12_000))
+    assert len(seen) == 5  # the job, three runs of items, the parts
+    assert set(seen) == {0}
+    assert bench.ask("SELECT count(*) FROM item") == [(12_000,)]
+    assert bench.ask("SELECT status, tab > 0 FROM job") == [("pending", 1)]

@@ -72,11 +72,11 @@ def made(db: Connection, items: int = 4, parts: int = 2, **more: Any) -> str:
 
 
 def keys(db: Connection, clock: HandClock) -> list[PartKey]:
-    return due(db, [THUMB], clock(), 100)
+    return due(db, [THUMB], 100)
 
 
 def taken(db: Connection, key: PartKey, owner: Any = ALIVE) -> ClaimedPart:
-    claimed = claim_part(db, key, owner, "ann@desk", LEASE)
+    claimed = claim_part(db, key, owner, "ann@desk", LEASE, {THUMB})
     assert claimed is not None
     return claimed
 
@@ -131,9 +131,9 @@ def test_a_part_is_claimed_once(path: Path, db: Connection, second: Connection, 
     key = keys(db, clock)[0]
     claimed = taken(db, key)
     assert (claimed.public_id, claimed.function, claimed.number) == (public, THUMB, 0)
-    assert claim_part(second, key, OTHER, "bob@desk", LEASE) is None
+    assert claim_part(second, key, OTHER, "bob@desk", LEASE, {THUMB}) is None
     again = key._replace(part_fence=key.part_fence + 1)
-    assert claim_part(second, again, OTHER, "bob@desk", LEASE) is None
+    assert claim_part(second, again, OTHER, "bob@desk", LEASE, {THUMB}) is None
     assert [left.number for left in keys(db, clock)] == [1]
     assert job(path, public)["status"] == "in_progress"
 
@@ -255,7 +255,7 @@ def test_what_ends_the_job_shuts_all_of_its_workers_out(
         with pytest.raises(LeaseRefused):
             lease.end_part(done=True)
     assert keys(db, clock) == []
-    assert all(claim_part(db, key, ALIVE, "ann@desk", LEASE) is None for key in all_keys)
+    assert all(claim_part(db, key, ALIVE, "ann@desk", LEASE, {THUMB}) is None for key in all_keys)
     assert raw(path, "SELECT count(*) FROM item WHERE outcome <> 'waiting'") == [(0,)]
 
 
@@ -298,8 +298,8 @@ def test_a_dead_worker_of_this_computer_is_not_waited_for(db: Connection, clock:
     made(db, parts=1)
     taken(db, keys(db, clock)[0], DEAD)
     assert keys(db, clock) == []
-    assert expire_leases_of_dead(db, clock()) == 1
-    assert expire_leases_of_dead(db, clock()) == 0
+    assert expire_leases_of_dead(db) == 1
+    assert expire_leases_of_dead(db) == 0
     assert taken(db, keys(db, clock)[0]).lease
 
 
@@ -316,8 +316,8 @@ def test_renewing_keeps_a_part_and_its_job(path: Path, db: Connection, clock: Ha
 
 def test_functions_that_a_worker_does_not_have_are_left_alone(db: Connection, clock: HandClock) -> None:
     made(db)
-    assert due(db, ["other:thing"], clock(), 10) == []
-    assert due(db, [], clock(), 10) == []
+    assert due(db, ["other:thing"], 10) == []
+    assert due(db, [], 10) == []
 
 
 def test_a_script_never_continues_a_functions_job(path: Path, db: Connection, writer: Writer) -> None:
@@ -372,7 +372,9 @@ def _step(
     if what == "claim":
         open_keys = keys(db, clock)
         claimed = (
-            claim_part(db, open_keys[n % len(open_keys)], ALIVE, "ann@desk", LEASE) if open_keys else None
+            claim_part(db, open_keys[n % len(open_keys)], ALIVE, "ann@desk", LEASE, {THUMB})
+            if open_keys
+            else None
         )
         if claimed is not None:
             leases.append(claimed.lease)
