@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
-from jobdash.errors import StoreAway, StoreFull
+from jobdash.errors import StoreAway, StoreBusy, StoreFull
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
 from jobdash.store.leases import ItemWrite, LeaseRefused
@@ -88,9 +88,12 @@ class PartRecorder(Recorder):
         return self._with_part(PartLease.next_items) or []
 
     def failed_count(self) -> int:
-        """Return how many of the job's items have failed on all workers, those not written yet included."""
-        unwritten = sum(one.outcome == "error" for one in list(self._unwritten.values()))
-        return (self._with_part(PartLease.failed_count) or 0) + unwritten
+        """Return how many of the job's items have failed, on all workers."""
+        return self._with_part(PartLease.failed_count) or 0
+
+    def write_outcomes(self) -> None:
+        """Write what was done."""
+        self._with_part(self._write)
 
     def end_part(self, *, done: bool) -> None:
         """Write the rest and release the part."""
@@ -112,7 +115,7 @@ class PartRecorder(Recorder):
             try:
                 with self._use_lease() as lease:
                     return while_busy(lambda: do(lease)) if isinstance(lease, PartLease) else None
-            except (StoreAway, StoreFull):
+            except (StoreBusy, StoreAway, StoreFull):
                 if self._draining.wait(_AWAY_S):
                     raise
 
@@ -184,7 +187,8 @@ class _PartRun:
     def _run(self) -> tuple[PartEnd, str]:
         for item in self._items():
             error = self._do(item)
-            self._recorder.flush()
+            # Before the next one begins: while the store is away, more items would only be done for nothing.
+            self._recorder.write_outcomes()
             if error is not None and self._too_many():
                 most = self._function.max_errors
                 words = error if not most else f"more than {most:,} items failed, the last with {error}"
