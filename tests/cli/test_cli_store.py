@@ -121,7 +121,6 @@ def test_a_server_that_refuses_a_user_says_where_a_password_goes(
     import tempfile
 
     folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-pass-"))
-    folder.chmod(0o755)
     server = postgres_kit.start(folder, port="55439", listen_addresses="127.0.0.1")
     try:
         server.run(f"CREATE ROLE ann LOGIN PASSWORD '{CANARY}'")
