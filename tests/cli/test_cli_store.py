@@ -89,6 +89,16 @@ def test_a_file_can_be_made_and_checked_as_well(cli: Cli) -> None:
     assert cli("store", "check").code == 0
 
 
+def test_a_copy_of_a_store_that_is_not_there_makes_nothing(cli: Cli, tmp_path: Path) -> None:
+    source, target = tmp_path / "deep" / "nofile.db", tmp_path / "copy.db"
+    checked = cli("store", "check", str(source))
+    ran = cli("store", "copy", str(source), str(target))
+    assert (ran.code, ran.err) == (6, checked.err)
+    assert f"There is no store at {source}" in ran.err
+    assert not source.parent.exists()
+    assert not target.exists()
+
+
 @pytest.mark.parametrize("command", [["list"], ["store", "init"], ["doctor"], ["config", "show"]])
 def test_a_password_in_an_address_is_refused_and_stands_nowhere(cli: Cli, command: list[str]) -> None:
     address = f"postgresql://ann:{CANARY}@127.0.0.1:1/jobs"
