@@ -77,6 +77,17 @@ def test_a_store_is_made_checked_copied_and_shared(
     assert cli("store", "grant", "viewers").code == 2
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("command", [["store", "init"], ["list", "--db"]])
+def test_a_database_that_does_not_exist_has_to_be_created(cli: Cli, command: list[str]) -> None:
+    ran = cli(*command, postgres_kit.server().url("nodb"))
+    assert ran.code == 6
+    assert "does not exist (" in ran.err
+    assert 'database "nodb" does not exist' in ran.err
+    assert "createdb" in ran.err
+    assert "There is no jobdash store" not in ran.err
+
+
 def test_a_file_has_no_roles(cli: Cli) -> None:
     ran = cli("store", "grant", "viewers", "--read-only")
     assert ran.code == 2
