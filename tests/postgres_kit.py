@@ -45,7 +45,6 @@ def start(folder: Path, **settings: str) -> Server:
 def server() -> Server:
     """The server of this process; it is stopped at its end."""
     folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-"))
-    folder.chmod(0o755)
     started = start(folder)
 
     def stop() -> None:

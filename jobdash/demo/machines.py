@@ -14,15 +14,18 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import jobdash
 from jobdash.demo import postgres_server
+from jobdash.demo.parent_death import signal_at_parents_death
 from jobdash.errors import JobdashError
 
 WORKERS = 2
 _ITEMS = 400
 _MODULE = "jobdash.demo.machines"
+_HANG_UP = [signal.SIGHUP] if sys.platform != "win32" else []
 
 
 @jobdash.job("thumbnails", key=lambda item: item["path"])
@@ -37,13 +40,12 @@ def thumbnail(item: dict[str, object], token: jobdash.Token) -> dict[str, object
 
 
 def main() -> int:
-    """Run until Ctrl-C or SIGTERM; return the exit code."""
+    """Run until Ctrl-C, SIGTERM or the end of the terminal; return the exit code."""
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, *_HANG_UP):
         signal.signal(number, lambda *_: ended.set())
     with tempfile.TemporaryDirectory(prefix="jobdash-machines-") as folder:
         place = Path(folder)
-        place.chmod(0o755)
         try:
             server = postgres_server.start(place)
         except JobdashError as error:
@@ -72,7 +74,12 @@ def _run(server: postgres_server.PostgresServer, ended: threading.Event) -> None
     )
     sys.stdout.flush()
     workers = [
-        subprocess.Popen([*command, "worker", _MODULE], env=environment, start_new_session=True)  # noqa: S603
+        subprocess.Popen(  # noqa: S603
+            [*command, "worker", _MODULE],
+            env=environment,
+            start_new_session=True,
+            preexec_fn=partial(signal_at_parents_death, signal.SIGKILL, os.getpid()),  # noqa: PLW1509
+        )
         for _ in range(WORKERS)
     ]
     try:

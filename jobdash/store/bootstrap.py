@@ -20,7 +20,7 @@ from jobdash.store.schema.current import SCHEMA_FILE, SCHEMA_VERSION, too_new
 
 SCRIPT_OPTION = "db= or JOBDASH_DATABASE"
 """How a script names another store."""
-_URL = re.compile(r"([a-z][a-z0-9+]+):/")
+_URL = re.compile(r"([a-z][a-z0-9+]+):/", re.IGNORECASE)
 """The URL of a database that cannot be used, as it looks once it has been taken for a path."""
 
 Notice = Callable[[str], None]
@@ -31,13 +31,15 @@ def ignore(_sentence: str) -> None:
     """Report nothing."""
 
 
-def ensure_store(path: StoreLocation, *, read_only: bool = False, notice: Notice | None = None) -> str | None:
+def ensure_store(
+    path: StoreLocation, *, read_only: bool = False, make: bool = True, notice: Notice | None = None
+) -> str | None:
     """Make the store if there is none, upgrade an older one; return why it can only be read, or None.
 
     One in PostgreSQL is not made: that takes a person's word, ``jobdash store init``. ``read_only`` is for a
-    caller who must not write; ``notice`` is given a sentence when files of an earlier store had to be moved
-    away. Raises `StoreTooNew` for the store of a newer jobdash, which stays untouched, and `StoreError` for
-    whatever else cannot be used.
+    caller who must not write, ``make=False`` for one to whom an empty store is of no use; ``notice`` is given
+    a sentence when files of an earlier store had to be moved away. Raises `StoreTooNew` for the store of a
+    newer jobdash, which stays untouched, and `StoreError` for whatever else cannot be used.
     """
     if isinstance(path, PostgresLocation):
         from jobdash.store import server_store
@@ -45,7 +47,7 @@ def ensure_store(path: StoreLocation, *, read_only: bool = False, notice: Notice
         return server_store.check_usable(path)
     refuse_unusable(path)
     if not path.exists():
-        if read_only:
+        if read_only or not make:
             raise StoreReadOnly(f"There is no store at {path}, and none may be made.")
         create_store(path, notice or ignore)
     reason = "opened for reading only" if read_only else read_only_reason(path)

@@ -54,10 +54,11 @@ _CHECKS = (
 def copy_store(source: StoreLocation, target: StoreLocation) -> int:
     """Copy all of a store into another, and return how many jobs it has.
 
-    A target in PostgreSQL was made and is empty; a file is made, and must not be there. Raises `StoreError`,
-    also while scripts write to the source: what they write afterwards would be lost.
+    The source must be there. A target in PostgreSQL was made and is empty; a file is made, and must not be
+    there. Raises `StoreError`, also while scripts write to the source: what they write afterwards would be
+    lost.
     """
-    ensure_store(source)
+    ensure_store(source, make=False)
     with Reader(source) as reader:
         live, _ = reader.leases(reader.now)
         if live:

@@ -55,7 +55,7 @@ def read_location(text: str) -> StoreLocation:
 
 def is_address(named: str) -> bool:
     """Whether a text names a PostgreSQL database."""
-    return named.partition("://")[0] in SCHEMES and "://" in named
+    return named.partition("://")[0].lower() in SCHEMES and "://" in named
 
 
 def postgres_location(named: str, folder: Path = Path()) -> PostgresLocation:
@@ -91,4 +91,7 @@ def postgres_location(named: str, folder: Path = Path()) -> PostgresLocation:
     return PostgresLocation(f"postgresql://{parts.netloc}{parts.path}{query}", schema, folder)
 
 
-_SECRETS = frozenset({"password", "sslpassword"})
+_SECRETS = frozenset(
+    {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
+)
+"""libpq's parameters that are secrets; ``sslkey`` names a file, whose password is ``sslpassword``."""

@@ -44,9 +44,8 @@ _JOB = {1: "one", 10: "ten", 100: "hundred"}
 def _server() -> Iterator[postgres_kit.Server]:
     """A server with its disk switched on, as a person's has it."""
     with tempfile.TemporaryDirectory(prefix="jobdash-pg-bench-") as folder:
-        place = Path(folder)
-        place.chmod(0o755)
-        running = postgres_kit.start(place, fsync="on", synchronous_commit="on", shared_buffers="256MB")
+        disk = {"fsync": "on", "synchronous_commit": "on"}
+        running = postgres_kit.start(Path(folder), **disk, shared_buffers="256MB")
         try:
             yield running
         finally:

@@ -77,6 +77,17 @@ def test_a_store_is_made_checked_copied_and_shared(
     assert cli("store", "grant", "viewers").code == 2
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("command", [["store", "init"], ["list", "--db"]])
+def test_a_database_that_does_not_exist_has_to_be_created(cli: Cli, command: list[str]) -> None:
+    ran = cli(*command, postgres_kit.server().url("nodb"))
+    assert ran.code == 6
+    assert "does not exist (" in ran.err
+    assert 'database "nodb" does not exist' in ran.err
+    assert "createdb" in ran.err
+    assert "There is no jobdash store" not in ran.err
+
+
 def test_a_file_has_no_roles(cli: Cli) -> None:
     ran = cli("store", "grant", "viewers", "--read-only")
     assert ran.code == 2
@@ -87,6 +98,16 @@ def test_a_file_can_be_made_and_checked_as_well(cli: Cli) -> None:
     assert cli.json("store", "init")["made"] is True
     assert cli.json("store", "init")["made"] is False
     assert cli("store", "check").code == 0
+
+
+def test_a_copy_of_a_store_that_is_not_there_makes_nothing(cli: Cli, tmp_path: Path) -> None:
+    source, target = tmp_path / "deep" / "nofile.db", tmp_path / "copy.db"
+    checked = cli("store", "check", str(source))
+    ran = cli("store", "copy", str(source), str(target))
+    assert (ran.code, ran.err) == (6, checked.err)
+    assert f"There is no store at {source}" in ran.err
+    assert not source.parent.exists()
+    assert not target.exists()
 
 
 @pytest.mark.parametrize("command", [["list"], ["store", "init"], ["doctor"], ["config", "show"]])
@@ -121,7 +142,6 @@ def test_a_server_that_refuses_a_user_says_where_a_password_goes(
     import tempfile
 
     folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-pass-"))
-    folder.chmod(0o755)
     server = postgres_kit.start(folder, port="55439", listen_addresses="127.0.0.1")
     try:
         server.run(f"CREATE ROLE ann LOGIN PASSWORD '{CANARY}'")

@@ -373,6 +373,11 @@ def test_a_store_is_an_address_of_postgresql(named: str, shown: str) -> None:
         "postgresql://ann:canary-secret@db.example/jobs",
         "postgresql://db.example/jobs?user=ann&password=canary-secret",
         "postgresql://db.example/jobs?sslpassword=canary-secret",
+        "postgresql://db.example/jobs?oauth_client_secret=canary-secret",
+        "postgresql://db.example/jobs?scram_client_key=canary-secret",
+        "postgresql://db.example/jobs?scram_server_key=canary-secret",
+        "POSTGRESQL://ann:canary-secret@db.example/jobs",
+        "Postgres://ann:canary-secret@db.example/jobs",
         "postgresql://ann:canary-secret@[db.example/jobs",
     ],
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -18,7 +20,8 @@ DEADLINE_S = 90.0
 
 
 @pytest.mark.slow
-def test_two_workers_are_at_a_job_and_nothing_stays_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name)
+def test_two_workers_are_at_a_job_and_nothing_stays_behind(tmp_path: Path, number: signal.Signals) -> None:
     environment = {**os.environ, "HOME": str(tmp_path), "TMPDIR": "/tmp"}
     process = subprocess.Popen(
         [sys.executable, "-m", "jobdash.demo.machines"],
@@ -32,6 +35,10 @@ def test_two_workers_are_at_a_job_and_nothing_stays_behind(tmp_path: Path) -> No
             if "Ctrl-C ends" in line:
                 break
         url = re.findall(r"postgresql://[^']+", printed)[0]
+        folder = Path(re.findall(r"host=([^&]+)", url)[0])
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / ".s.PGSQL.5432").stat().st_mode) == 0o700
+        assert folder.owner() == ("nobody" if os.geteuid() == 0 else Path.home().owner())
         owners: set[str] = set()
         with closing(psycopg.connect(url, autocommit=True)) as connection:
             while len(owners) < 2:
@@ -43,12 +50,25 @@ def test_two_workers_are_at_a_job_and_nothing_stays_behind(tmp_path: Path) -> No
                     )
                 }
                 time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        started = _children(process.pid)
+        assert len(started) >= 3
+        process.send_signal(number)
+        assert process.wait(60) == (-number if number == signal.SIGKILL else 0)
     finally:
         if process.poll() is None:
             process.kill()
-    folder = Path(re.findall(r"host=([^&]+)", url)[0])
+    while any(Path(f"/proc/{pid}").exists() for pid in started):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    if number == signal.SIGKILL:
+        shutil.rmtree(folder)
     assert not folder.exists()
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url, connect_timeout=2)
+
+
+def _children(pid: int) -> list[str]:
+    """The process ids of the children of a process; none where there is no /proc."""
+    return [
+        each for file in Path(f"/proc/{pid}/task").glob("*/children") for each in file.read_text().split()
+    ]

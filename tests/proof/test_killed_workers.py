@@ -199,7 +199,6 @@ def own_server(
     """Workers over a store on a server of their own, which can be stopped."""
     with tempfile.TemporaryDirectory(prefix="jobdash-restarts-") as place:
         folder = Path(place)
-        folder.chmod(0o755)
         server = postgres_kit.start(folder, max_connections="40")
         server.run("CREATE DATABASE jobs")
         location = PostgresLocation(server.url("jobs"))

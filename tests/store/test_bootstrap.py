@@ -158,6 +158,9 @@ def test_the_error_of_a_damaged_store_has_a_way_out(path: Path, writer: Writer) 
 def test_another_database_is_refused_by_name() -> None:
     with pytest.raises(StoreError, match="a store is a file, or in PostgreSQL") as raised:
         ensure_store(Path("mysql+pymysql://host/db"))
+    with pytest.raises(StoreError, match=r"^MySQL://… cannot be used") as raised:
+        ensure_store(Path("MySQL://ann:canary-secret@host/db"))
+    assert "canary" not in str(raised.value)
     assert raised.value.exit_code == 6
 
 

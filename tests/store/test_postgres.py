@@ -279,7 +279,6 @@ def own_server(tmp_path: Path) -> Iterator[postgres_kit.Server]:
     import tempfile
 
     folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-own-"))
-    folder.chmod(0o755)
     running = postgres_kit.start(folder)
     running.run("CREATE DATABASE jobs")
     yield running

@@ -24,7 +24,6 @@ AWAY = "store away since "
 def served(path: Path) -> Iterator[tuple[postgres_kit.Server, PostgresLocation]]:
     """A server of the test's own, with a store of three jobs."""
     folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-tui-"))
-    folder.chmod(0o755)
     running = postgres_kit.start(folder)
     running.run("CREATE DATABASE jobs")
     location = PostgresLocation(running.url("jobs"), folder=path.parent)

@@ -64,7 +64,6 @@ def own(
 ) -> Iterator[tuple[postgres_kit.Server, PostgresLocation]]:
     """A server of the test's own, which it may stop."""
     folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-script-"))
-    folder.chmod(0o755)
     server = postgres_kit.start(folder)
     server.run("CREATE DATABASE jobs")
     location = PostgresLocation(server.url("jobs"), folder=tmp_path)

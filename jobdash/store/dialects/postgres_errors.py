@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 
 from jobdash.domain.text import clean
@@ -26,6 +28,7 @@ _BY_STATE: dict[str, type[StoreError]] = {
     "58030": StoreFull,  # an I/O error
 }
 _BY_CLASS = {"08": StoreAway, "57": StoreAway}
+_NO_DATABASE = re.compile('database ".*" does not exist')
 _REFUSED = frozenset({"28000", "28P01"})
 _REFUSING = ("password", "authentication", "pg_hba.conf", "role")
 """Words of a server that refuses a user."""
@@ -41,7 +44,7 @@ def store_error(location: PostgresLocation, error: psycopg.Error, named: str = O
     if not state and isinstance(error, psycopg.OperationalError):
         # A connection that the server refuses: the driver keeps its words alone.
         text = str(error)
-        if "database" in text and "does not exist" in text:
+        if _NO_DATABASE.search(text):
             kind = StoreMissing
         elif any(word in text for word in _REFUSING):
             return StoreError(_refusal(location, error, named))
@@ -70,6 +73,11 @@ def _refusal(location: PostgresLocation, error: psycopg.Error, named: str) -> st
 
 def _sentence(location: PostgresLocation, error: psycopg.Error, kind: type[StoreError], named: str) -> str:
     reason = clean(str(error.diag.message_primary or error).strip(), 300)
+    if kind is StoreMissing and (error.sqlstate == "3D000" or _NO_DATABASE.search(reason)):
+        return (
+            f"The database of {location} does not exist ({reason}). Have it created, as by createdb; then"
+            f" make the store: jobdash store init '{location}'"
+        )
     if kind is StoreMissing:
         return f"{missing(location)} ({reason})"
     if kind is StoreBusy:
