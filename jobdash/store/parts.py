@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
+from jobdash.domain.text import quantity
 from jobdash.store.dialects.base import Connection, Values, chunks, placeholders, transaction
 from jobdash.store.lease_transitions import cancel_or_request, is_held_by
 from jobdash.store.leases import HELD, MOST_ROWS, RENEW, ItemWrite, Lease, LeaseRefused, add_event
@@ -49,7 +50,7 @@ _DUE = (
 _HOLDERS = "SELECT DISTINCT owner FROM part WHERE owner IS NOT NULL AND lease_until >= ?"
 _EXPIRE = "UPDATE part SET lease_until = ? WHERE owner = ? AND lease_until >= ?"
 _JOB = (
-    "SELECT id, status, attempt, name, function FROM job"
+    "SELECT id, attempt, name, function FROM job"
     " WHERE public_id = ? AND fence = ? AND removed_at IS NULL AND status IN ('pending', 'in_progress')"
 )
 _PART = (
@@ -191,7 +192,7 @@ def insert_job(connection: Connection, job: NewFunctionJob) -> str:
         connection.executemany(
             _INSERT_TAG, [(job_id, stored(key), stored_named(key, value)) for key, value in job.tags]
         )
-        add_event(connection, job_id, job.actor, "submit", "pending", f"{len(job.items):,} items")
+        add_event(connection, job_id, job.actor, "submit", "pending", quantity(len(job.items), "item"))
     return fresh
 
 
@@ -239,7 +240,7 @@ def claim_part(
         job = connection.execute(_JOB, (key.public_id, key.fence)).fetchone()
         if job is None:
             return None
-        job_id, status, attempt, name, function = job
+        job_id, attempt, name, function = job
         part = connection.execute(_PART, (job_id, key.number, key.part_fence)).fetchone()
         (now,) = connection.execute("SELECT now_ms()").fetchone()
         if part is None or is_held_by(part[2], part[3], now):
@@ -253,7 +254,6 @@ def claim_part(
         if begins:
             connection.execute(_BEGIN_ATTEMPT, (job_id,))
             connection.execute(_ATTEMPT, (job_id, key.fence, attempt, encoded, stored(actor)))
-        if begins or status == "pending":
             add_event(connection, job_id, actor, "start", "in_progress", f"attempt {attempt}")
     place = PartPlace(job_id, key.fence, key.number, fence, first, behind)
     lease = PartLease(connection, place, attempt, lease_ms, actor)
