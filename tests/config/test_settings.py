@@ -544,6 +544,12 @@ def test_a_default_account_that_there_is_not_is_a_warning(tmp_path: Path) -> Non
     assert any("default_account: no account 'home'; there are work" in words for words in found.warnings)
 
 
+def test_a_default_account_is_none_of_those_that_are_not_used(tmp_path: Path) -> None:
+    text = f'default_account = "nix"\n{WORK}[accounts.home]\nprovider = "grok"\napi_key_env = "HOME_KEY"'
+    warnings = settings(tmp_path, text).warnings
+    assert any(words.endswith("default_account: no account 'nix'; there are work") for words in warnings)
+
+
 def test_a_key_in_the_query_of_an_address_is_sent_and_never_shown(tmp_path: Path) -> None:
     url = "https://host/openai?api-version=2025-01-01&subscription-key=canary-555"
     found = settings(tmp_path, OPENAI_API_KEY="sk-one", OPENAI_BASE_URL=url)
