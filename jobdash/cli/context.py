@@ -18,12 +18,12 @@ from jobdash.operations.job_lookup import OpenedStore, open_browser
 from jobdash.operations.providers import account_hint
 
 
-def no_account(config: Config) -> str:
-    """Return what to do without an account that can be used."""
+def no_account(config: Config, more: str = " · jobdash doctor") -> str:
+    """Return what to do without an account that can be used; ``more`` commands that help stand behind."""
     if config.unusable:
         return f"no account can be used; {'; '.join(map(str, config.unusable))}"
     half = "".join(f"{words}. " for words in config.half_set)
-    return f"No account yet. {half}{account_hint()}, or try: jobdash demo · jobdash doctor"
+    return f"No account yet. {half}{account_hint()}, or try: jobdash demo{more}"
 
 
 def _notice(sentence: str) -> None:

@@ -145,7 +145,7 @@ def _print_config(context: CliContext, config: Config | None, error: ConfigError
     for warning in _warnings(config):
         _warn(f"config: {warning}")
     if not config.accounts and not config.unusable:
-        _warn(no_account(config))
+        _warn(no_account(config, more=""))
 
 
 def _print_accounts(accounts: list[AccountFacts]) -> None:

@@ -13,7 +13,7 @@ from jobdash.cli.tables import facts
 from jobdash.cli.time_format import ago, local
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.cost_text import cost_of, token_text
-from jobdash.domain.describe.job_text import expires_in, left, window_words
+from jobdash.domain.describe.job_text import expires_in, left, parts_text, window_words
 from jobdash.domain.describe.result_text import outcome_counts, results_gone
 from jobdash.domain.failures import (
     KEYS_OF_A_GROUP,
@@ -71,8 +71,12 @@ def _print_errors(job: JobDetails, failed: FailedRequests) -> None:
     if (rest := len(groups) - MOST_ERRORS) > 0:
         print_text(f"  … and {rest:,} more kinds of error; --json has them all")
     public = job.row.public_id
-    if failed.kept:
+    if failed.kept and groups:
         print_text(f"  each of them: jobdash show {public} --items --limit 0")
+    elif failed.kept:
+        which = quantity(failed.kept, "failed request" if rules_of(job.row).at_provider else "failed item")
+        print_text("")
+        print_text(f"{which}: jobdash show {public} --items --outcome error --limit 0")
     if worth_asking(job):
         print_text("")
         print_text(f"{_unknown(job, failed)}; jobdash refresh-errors {public} asks for them")
@@ -159,7 +163,10 @@ def _script_facts(job: JobDetails, attempts: Sequence[Attempt], now: int) -> Ite
     last = attempts[0]
     begun = "" if last.number == job.attempt else f", not begun; this is of number {last.number}"
     yield "Attempt", f"{job.attempt} ({len(attempts):,} so far{begun})"
-    yield "Run by", last.actor + (f", pid {last.pid}" if last.pid is not None else "")
+    if job.row.function is not None:  # by the first of its workers
+        yield "Begun by", last.actor
+    else:
+        yield "Run by", last.actor + (f", pid {last.pid}" if last.pid is not None else "")
     yield "Begun", _time(last.started_at, now)
     yield "Ended", f"{_time(last.ended_at, now)} {last.ended or ''}".strip()
     yield "Command", shlex.join(last.argv) if last.argv else ""
@@ -209,6 +216,7 @@ _SPECIAL: dict[str, Callable[[JobDetails, int], str]] = {
     "usage": _usage,
     "tokens": lambda job, _now: token_text(job.row),
     "cost": lambda job, _now: cost_of(job.row),
+    "parts": lambda job, _now: parts_text(job),
     "attention": lambda job, _now: ", ".join(job.attention).replace("_", " "),
 }
 """What is more than the field's value."""

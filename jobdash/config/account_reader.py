@@ -110,14 +110,25 @@ class AccountReader:
         self, info: ProviderInfo, name: str, values: Mapping[str, Any], base: Account | None
     ) -> Account:
         where = f"[accounts.{name}]"
-        url = self._address(f"{where} base_url", values.get("base_url", base.base_url if base else None))
-        chosen = _given(values, "profile") or (base.profile if base else None)
+        url = self._address(f"{where} base_url", values.get("base_url"))
+        key_env, chosen = values.get("api_key_env"), _given(values, "profile")
+        if base is not None and _same_server(info, chosen, url, base):
+            own_key = key_env in {None, base.key_env}
+            if own_key:
+                key_env = base.key_env
+            if own_key or "provider" not in values:
+                chosen = chosen or base.profile
+            if "base_url" not in values and base.base_url is not None:
+                url = base.base_url if own_key else None
+                if not own_key:
+                    words = f"the address of the environment is not used: it goes with {base.key_env}"
+                    self._warn(f"{where} {words}")
         profile = chosen_profile(info, chosen, url)
         lifetimes = read_lifetimes(values, profile)
         headers = read_headers(
             values.get("headers", {}), self._env, lambda words: self._warn(f"{where} {words}")
         )
-        key_env = str(values.get("api_key_env", base.key_env if base else profile.key_env))
+        key_env = profile.key_env if key_env is None else key_env
         if not key_env:
             raise ValueError("it wants api_key_env, the environment variable that holds the key")
         for key, why in info.unused_settings.items():
@@ -140,6 +151,19 @@ class AccountReader:
             **lifetimes,
             **{key: values.get(key) for key in LIMITS},
         )
+
+
+def _same_server(info: ProviderInfo, chosen: str | None, url: str | None, base: Account) -> bool:
+    """Whether a table is of the provider and the profile of the account of the environment with its name.
+
+    Else neither its address nor its key belong to the table: a key would go to a server it is not for.
+    ``chosen`` and ``url`` are the table's own profile and address; one that is not listed may be a proxy.
+    """
+    if info.name != base.provider:
+        return False
+    there = info.profile_of(base).name
+    at_url = info.profile(None, url).name if url is not None else ""
+    return chosen in {None, there} and at_url in {"", there}
 
 
 def _provider_name(entry: object, base: Account | None) -> str:

@@ -262,8 +262,8 @@ class _SettingsReader:
             return None
         if not isinstance(value, str):
             raise self.error("default_account has to be a text: the name of an account")
-        names = [account.name for account in accounts] + [account.name for account in self.unusable]
-        if value not in names:
+        names = [account.name for account in accounts]
+        if value not in names and value not in {account.name for account in self.unusable}:
             self.warn(f"default_account: no account {value!r}; there are {', '.join(names) or 'none'}")
             return None
         return value

@@ -56,7 +56,7 @@ _OPEN = (
 _HOLDERS = "SELECT DISTINCT owner FROM part WHERE owner IS NOT NULL AND lease_until >= now_ms()"
 _EXPIRE = "UPDATE part SET lease_until = ? WHERE owner = ? AND lease_until >= ?"
 _JOB = (
-    "SELECT id, status, attempt, name, function FROM job"
+    "SELECT id, attempt, name, function FROM job"
     " WHERE public_id = ? AND fence = ? AND removed_at IS NULL AND status IN ('pending', 'in_progress')"
 )
 _PART = (
@@ -267,7 +267,7 @@ def claim_part(
         job = connection.execute(_JOB, (key.public_id, key.fence)).fetchone()
         if job is None:
             return None
-        job_id, status, attempt, name, function = job
+        job_id, attempt, name, function = job
         if function not in functions:
             return None
         part = connection.execute(_PART, (job_id, key.number, key.part_fence)).fetchone()
@@ -283,7 +283,6 @@ def claim_part(
         if begins:
             connection.execute(_BEGIN_ATTEMPT, (job_id,))
             connection.execute(_ATTEMPT, (job_id, key.fence, attempt, encoded, stored(actor)))
-        if begins or status == "pending":
             add_event(connection, job_id, actor, "start", "in_progress", f"attempt {attempt}")
     place = PartPlace(job_id, key.fence, key.number, fence, first, behind)
     lease = PartLease(connection, place, attempt, lease_ms, actor)

@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from types import ModuleType
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
 
 from jobdash.domain.status import TERMINAL
+from jobdash.domain.text import clean
 from jobdash.errors import UsageError
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import close_abandoned_cancels
@@ -113,7 +115,7 @@ def job(
     - ``on_error``: ``"record"`` an item's exception and go on, or let it ``"raise"``: the job fails with it.
     - ``max_errors``: how many items may fail before the job does, with ``"record"``.
 
-    Raises ValueError for values without a meaning.
+    Raises ValueError for values without a meaning, and TypeError for an ``async def``.
     """
     if on_error not in {"record", "raise"}:
         raise ValueError(f"on_error has to be 'record' or 'raise', not {on_error!r}")
@@ -123,6 +125,11 @@ def job(
         max_errors = 0
 
     def wrap(function: Callable[P, R]) -> JobFunction[P, R]:
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__name__} is an async def, which workers do not await: make it a def, and run"
+                " what it awaits with asyncio.run()"
+            )
         called = name if isinstance(name, str) else None
         made = JobFunction(function, name=called, key=key, max_errors=max_errors)
         functions[made.identity] = made
@@ -282,16 +289,32 @@ def load_functions(modules: Iterable[str]) -> dict[str, JobFunction[..., Any]]:
 
     Raises UsageError for a module that cannot be imported, or has no job function.
     """
-    from importlib import import_module
-
     if "" not in sys.path and (here := script.folder()) and here not in sys.path:
         sys.path.insert(0, here)  # as ``python -m`` does
     for name in modules:
-        try:
-            module = import_module(name)
-        except ImportError as error:
-            raise UsageError(f"module {name} cannot be imported: {error}") from None
-        own = (value for value in vars(module).values() if isinstance(value, JobFunction))
+        own = (value for value in vars(_imported(name)).values() if isinstance(value, JobFunction))
         if not any(own):
             raise UsageError(f"module {name} has no job function: decorate one with @jobdash.job")
     return dict(functions)
+
+
+def _imported(name: str) -> ModuleType:
+    """Import a module; raises UsageError for what is no module's name, and for whatever its code raises."""
+    from importlib import import_module
+
+    module, colon, _ = name.partition(":")
+    stem = module.removesuffix(".py")
+    if not all(stem.split(".")) or "/" in stem or "\\" in stem:
+        raise UsageError(
+            f"{clean(name, 80)!r} is no name of a module: name it as import does, PACKAGE.MODULE"
+        )
+    if colon:
+        raise UsageError(f"{clean(name, 80)}: name the module, without a function: {clean(stem, 80)}")
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if stem != name and error.name == name:
+            raise UsageError(f"{name}: name the module, without .py: {stem}") from None
+        raise UsageError(f"module {name} cannot be imported: {sentence_of(error)}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a script without its arguments exits
+        raise UsageError(f"module {name} cannot be imported: {sentence_of(error)}") from None

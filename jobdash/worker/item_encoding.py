@@ -171,6 +171,8 @@ def _place(path: _Path) -> str:
 
 def _kind(value: object) -> str:
     kind = type(value)
+    if kind is bytes:
+        return "bytes"
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     name = clean(f"{module}{kind.__qualname__}", _NAMED_CHARACTERS)
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

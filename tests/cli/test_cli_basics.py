@@ -197,6 +197,10 @@ def test_without_an_account_it_says_how_to_get_one(cli: Cli) -> None:
         cli.patch.delenv(name)
 
     assert "export OPENAI_API_KEY=" in cli("list").err
+    assert "or try: jobdash demo · jobdash doctor" in cli("list").err
+    doctor = cli("doctor").out
+    assert "or try: jobdash demo" in doctor
+    assert "jobdash doctor" not in doctor
     for command in (("sync",), ("cancel", "--all-pending"), ("list", "--sync"), ("submit", "x.jsonl")):
         ran = cli(*command)
         assert ran.code == 5

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from cli_kit import Cli
+
+from jobdash.store.bootstrap import open_for_worker
+from jobdash.store.leases import ItemWrite
+from jobdash.store.owner import current_owner
+from jobdash.store.parts import claim_part, due
 
 _MODULE = """
 import jobdash
@@ -45,6 +52,24 @@ def test_items_become_a_job_that_waits_for_a_worker(cli: Cli) -> None:
     assert cli("retry", public, "--yes").out.startswith("skipped")
     assert cli("cancel", public, "--yes").code == 0
     assert cli.job(public)["status"] == "cancelled"
+
+
+def test_of_a_functions_job_is_shown_who_began_it_and_where_its_errors_are(cli: Cli) -> None:
+    public = cli("run", "painted:paint", "items.jsonl").out.split()[0]
+    with closing(open_for_worker(cli.database)) as store:
+        (key,) = due(store, ["painted:paint"], 10)
+        claimed = claim_part(store, key, current_owner(), "ann@desk", 60_000, {"painted:paint"})
+        assert claimed is not None
+        claimed.lease.write_items([ItemWrite("1", "error", error_type="ValueError", error="no")])
+        shown = cli("show", public).out
+        assert "done 0, running 1, waiting 0" in shown
+        assert re.search(r"Begun by +ann@desk\n", shown)
+        assert "Run by" not in shown
+        assert ", pid" not in shown
+        assert f"\n1 failed item: jobdash show {public} --items --outcome error --limit 0\n" in shown
+        assert cli("force-fail", public, "--yes").code == 0
+    assert "done 0, left 1" in cli("show", public).out
+    assert cli.job(public)["parts"] == {"done": 0, "running": 0, "waiting": 1}
 
 
 @pytest.mark.parametrize(

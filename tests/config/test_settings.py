@@ -118,6 +118,66 @@ def test_the_file_changes_or_switches_off_what_the_environment_made(tmp_path: Pa
     assert (changed.base_url, key(changed)) == ("http://else/v1", "sk-one")
 
 
+@pytest.mark.parametrize(
+    ("table", "server"),
+    [
+        ('[accounts.openai]\nprovider = "anthropic"', ("anthropic", None)),
+        ('[accounts.openai]\nprofile = "groq"', ("openai", "groq")),
+        ('[accounts.gemini]\nprovider = "openai"\nprofile = "together"', ("openai", "together")),
+        ('[accounts.azure]\nprovider = "openai"\nprofile = "groq"', ("openai", "groq")),
+        ('[accounts.azure]\nprovider = "mistral"', ("mistral", None)),
+        ("[accounts.openai]", ("openai", None)),
+        ('[accounts.openai]\nprovider = "openai"', ("openai", None)),
+        ('[accounts.azure]\nprovider = "openai"', ("openai", None)),
+    ],
+)
+def test_a_key_never_goes_to_an_address_of_the_environment_that_is_of_another_key(
+    tmp_path: Path, table: str, server: tuple[str, str | None]
+) -> None:
+    env = {
+        "OPENAI_API_KEY": "sk-one",
+        "OPENAI_BASE_URL": "http://proxy/v1",
+        "GEMINI_API_KEY": "two-two",
+        "GOOGLE_GEMINI_BASE_URL": "http://there",
+        "AZURE_OPENAI_API_KEY": "az-key-az-key",
+        "AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com",
+    }
+    found = settings(tmp_path, f'{table}\napi_key_env = "MYKEY"', **env, MYKEY="my-own-key")
+    (mine,) = (account for account in found.accounts if account.key_env == "MYKEY")
+    assert (mine.provider, mine.profile, mine.base_url, key(mine)) == (*server, None, "my-own-key")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        'provider = "anthropic"',
+        'profile = "groq"',
+        'base_url = "https://api.groq.com/openai/v1"',
+    ],
+)
+def test_a_key_of_the_environment_never_goes_to_another_provider(tmp_path: Path, table: str) -> None:
+    words = mistake(tmp_path, f"[accounts.openai]\n{table}", OPENAI_API_KEY="sk-one")
+    assert "it wants api_key_env, the environment variable that holds the key" in words
+
+
+def test_an_address_of_the_environment_stays_with_its_key(tmp_path: Path) -> None:
+    env = {"OPENAI_API_KEY": "sk-one", "OPENAI_BASE_URL": "http://here/v1"}
+    for line in ("auto_fetch = true", 'provider = "openai"', 'api_key_env = "OPENAI_API_KEY"'):
+        same = settings(tmp_path, f"[accounts.openai]\n{line}", **env).account("openai")
+        assert same is not None
+        assert (same.base_url, key(same)) == ("http://here/v1", "sk-one")
+    other = settings(tmp_path, '[accounts.openai]\napi_key_env = "MYKEY"', **env, MYKEY="my-own-key")
+    assert "the address of the environment is not used: it goes with OPENAI_API_KEY" in other.warnings[0]
+    # Which server its key is for, only its owner can say.
+    azure = mistake(
+        tmp_path,
+        '[accounts.azure]\napi_key_env = "MYKEY"',
+        AZURE_OPENAI_API_KEY="az-key-az-key",
+        AZURE_OPENAI_ENDPOINT="https://r.openai.azure.com",
+    )
+    assert "profile 'azure' wants base_url" in azure
+
+
 def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None:
     words = mistake(tmp_path, '[accounts.work]\nprovider = "openai"\napi_key = "sk-in-the-file"')
     assert words == (
@@ -487,6 +547,12 @@ def test_a_default_account_that_there_is_not_is_a_warning(tmp_path: Path) -> Non
     found = settings(tmp_path, f'default_account = "home"\n{WORK}')
     assert found.default_account is None
     assert any("default_account: no account 'home'; there are work" in words for words in found.warnings)
+
+
+def test_a_default_account_is_none_of_those_that_are_not_used(tmp_path: Path) -> None:
+    text = f'default_account = "nix"\n{WORK}[accounts.home]\nprovider = "grok"\napi_key_env = "HOME_KEY"'
+    warnings = settings(tmp_path, text).warnings
+    assert any(words.endswith("default_account: no account 'nix'; there are work") for words in warnings)
 
 
 def test_a_key_in_the_query_of_an_address_is_sent_and_never_shown(tmp_path: Path) -> None:

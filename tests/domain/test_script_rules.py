@@ -229,6 +229,18 @@ def test_the_end_of_the_process_is_described() -> None:  # E-1 E-9
     assert not planned(Action.REMOVE, WHOLE, worker=HERE).can_stop
 
 
+def test_of_a_functions_job_the_dialog_names_its_workers() -> None:
+    function = local(function="thumbs:thumb")
+    texts = texts_of(planned(Action.REMOVE, function, worker=HERE, cancel_first=True))
+    assert texts["Cancelled"].endswith("cancelled at once; what its workers still write is refused")
+    assert "Process" not in texts
+    scripts = texts_of(planned(Action.REMOVE, RUNNING, local(), worker=AWAY, cancel_first=True))
+    assert scripts["Cancelled"].endswith("what their scripts still write is refused")
+    partly = local(Status.FAILED, succeeded=90, failed=3, function="thumbs:thumb")
+    words = decided(Action.RETRY, partly, only=("failed",))[1]
+    assert words == "its workers also do the 7 that are missing; retry it without --only"
+
+
 def test_a_removal_states_that_its_items_stay_hidden() -> None:  # E-2 E-5
     texts = texts_of(planned(Action.REMOVE, RUNNING, worker=AWAY, cancel_first=True))
     assert texts["Cancelled"].startswith("1 not finished: cancelled at once")

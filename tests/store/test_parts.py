@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from postgres_kit import ServerClock
 from store_kit import MINUTE, SECOND, START, HandClock, actor, clock_of, raw
 
+from jobdash.domain.describe.job_text import parts_text
 from jobdash.domain.job import JobRow
 from jobdash.store.bootstrap import build_store, open_for_worker
 from jobdash.store.claims import ClaimRequest, claim
@@ -35,6 +36,7 @@ from jobdash.store.parts import (
     insert_job,
     item_writes,
 )
+from jobdash.store.reader import Reader
 from jobdash.store.schema.generate import schema_sql
 from jobdash.store.writer import Writer
 
@@ -172,6 +174,11 @@ def test_parts_that_are_given_back_wait_for_another_worker(
     assert job(path, public)["status"] == "pending"
     assert do(taken(second, keys(db, clock)[0]).lease) == ["k1", "k2", "k3"]
     assert raw(path, "SELECT count(*) FROM attempt") == [(1,)]
+    # In the log it has started once.
+    assert raw(path, "SELECT action, detail FROM event ORDER BY id") == [
+        ("submit", "4 items"),
+        ("start", "attempt 1"),
+    ]
 
 
 def test_the_part_of_a_silent_worker_is_taken_over_and_its_writes_are_refused(
@@ -257,6 +264,24 @@ def test_what_ends_the_job_shuts_all_of_its_workers_out(
     assert keys(db, clock) == []
     assert all(claim_part(db, key, ALIVE, "ann@desk", LEASE, {THUMB}) is None for key in all_keys)
     assert raw(path, "SELECT count(*) FROM item WHERE outcome <> 'waiting'") == [(0,)]
+
+
+@pytest.mark.parametrize("how", END)
+def test_no_part_of_a_job_that_has_ended_is_with_a_worker(
+    path: Path, db: Connection, second: Connection, clock: HandClock, writer: Writer, reader: Reader, how: str
+) -> None:
+    public = made(db)
+    both_taken(db, second, keys(db, clock))
+    row = row_of(writer, public)
+    before, _ = reader.job(row.id), END[how](writer, row)
+    after = reader.job(row.id)
+    assert before is not None
+    assert after is not None
+    assert (before.parts, parts_text(before)) == (
+        {"done": 0, "running": 2, "waiting": 0},
+        "done 0, running 2, waiting 0",
+    )
+    assert (after.parts, parts_text(after)) == ({"done": 0, "running": 0, "waiting": 2}, "done 0, left 2")
 
 
 def test_a_cancel_ends_with_the_last_worker(

@@ -46,6 +46,26 @@ def test_all_eight_tabs_fit(number: int, width: int, news: frozenset[Tab]) -> No
     assert {span.action for span in spans if span.action} == {f"tab({n})" for n in range(8)}
 
 
+def test_keys_that_do_nothing_now_leave_the_footer_first() -> None:
+    hints = [
+        header_footer.KeyHint("c", "Cancel", "cancel", enabled=False),
+        header_footer.KeyHint("f", "Fail", "fail", enabled=False),
+        header_footer.KeyHint("r", "Retry", "retry"),
+        header_footer.KeyHint("x", "Remove", "remove"),
+        header_footer.KeyHint("q", "Quit", "quit", always=True),
+    ]
+
+    def keys(width: int) -> str:
+        return "".join(span.text for span in header_footer.key_spans(hints, width)).strip()
+
+    assert keys(80) == "c Cancel  f Fail  r Retry  x Remove  q Quit"
+    assert keys(46) == "c Cancel  f Fail  r Retry  x Remove  q Quit"
+    assert keys(42) == "c Cancel  r Retry  x Remove  q Quit"
+    assert keys(34) == "r Retry  x Remove  q Quit"
+    assert keys(20) == "r Retry  q Quit"
+    assert keys(1) == "q Quit"
+
+
 def test_tabs_get_shorter_step_by_step() -> None:
     def tabs(width: int, number: int = 4) -> str:
         spans = header_footer.tab_spans(counts(number), Tab.RUNNING, (), width, UNICODE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,39 @@ def test_modules_without_job_functions_are_refused() -> None:
         load_functions(["json"])
     with pytest.raises(UsageError, match="module no_such_thing cannot be imported"):
         load_functions(["no_such_thing"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("broken_a", "def f(:\n", "module broken_a cannot be imported: SyntaxError: "),
+        ("broken_b", "1 / 0\n", "module broken_b cannot be imported: ZeroDivisionError: division by zero"),
+        ("broken_c", "import sys\nsys.exit(3)\n", "module broken_c cannot be imported: SystemExit: 3"),
+        ("broken_d", "import not_there\n", "cannot be imported: ModuleNotFoundError: No module named 'not_"),
+        ("thumbs_e.py", "x = 1\n", "thumbs_e.py: name the module, without .py: thumbs_e"),
+        ("thumbs_f:thumb", "x = 1\n", "thumbs_f:thumb: name the module, without a function: thumbs_f"),
+        (".x", "", "'.x' is no name of a module"),
+        ("", "", "'' is no name of a module"),
+        ("a/b.py", "", "'a/b.py' is no name of a module"),
+    ],
+)
+def test_what_cannot_be_imported_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, words: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    stem = name.partition(":")[0].removesuffix(".py")
+    if text:
+        (tmp_path / f"{stem}.py").write_text(text)
+    with pytest.raises(UsageError, match=re.escape(words)):
+        load_functions([name])
+
+
+def test_an_async_function_is_refused_where_it_is_decorated() -> None:
+    async def later(value: object) -> object:
+        return value
+
+    with pytest.raises(TypeError, match="later is an async def, which workers do not await"):
+        jobdash.job(later)
 
 
 def test_a_handle_waits_cancels_and_reads(path: Path) -> None:

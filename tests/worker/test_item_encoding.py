@@ -161,10 +161,10 @@ def test_no_detail_is_none() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (b"bytes", "the result is a bytes, which is no JSON"),
+        (b"bytes", "the result is bytes, which is no JSON"),
         (object(), "the result is an object, which is no JSON"),
         ({"a": [1, object()]}, r"the part \['a'\]\[1\] of the result is an object"),
-        ({"a": {2, b"x"}}, r"the part \['a'\]\{…\} of the result is a bytes"),
+        ({"a": {2, b"x"}}, r"the part \['a'\]\{…\} of the result is bytes"),
         ({(1, 2): 3}, "a key of the result is a tuple"),
         (1j, "is a complex"),
         (Size, "is a type"),

@@ -28,8 +28,9 @@ def command(
 ) -> int:
     """Wait until all of these jobs have ended; progress is shown on stderr.
 
-    Exit code 0 when all ended well, 1 otherwise, 7 when the time is up. Works with and without a dashboard
-    running: they take turns to ask the providers.
+    Exit code 0 when all are completed, also those in which some requests or items failed (partial); 1 when
+    one failed, was cancelled, expired, or is completed with nothing but failures; 7 when the time is up.
+    Works with and without a dashboard running: they take turns to ask the providers.
     """
     from jobdash.cli.wait_output import wait_for
 

@@ -127,8 +127,9 @@ def _narrowed(job: JobRow, choices: Choices) -> Verdict:
     if others == 0 or (others is None and "missing" in choices.only):
         return DecisionKind.ACT, ""
     left_out = "missing" if "failed" in choices.only else "failed"
+    does_rest = "its script also does" if job.function is None else "its workers also do"
     number = "what is" if others is None else f"the {others:,} that are" if others > 1 else "the one that is"
-    return DecisionKind.REFUSED, f"its script also does {number} {left_out}; retry it without --only"
+    return DecisionKind.REFUSED, f"{does_rest} {number} {left_out}; retry it without --only"
 
 
 def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
@@ -293,9 +294,11 @@ def _start(plan: Plan, workers: list[WorkerProcess]) -> Iterator[Note]:
 def _remove_notes(plan: Plan) -> Iterator[Note]:
     unfinished = tuple(decision for decision in plan.acting if decision.job.unfinished)
     if unfinished and plan.choices.record:
-        text = f"{len(unfinished):,} not finished: cancelled at once; what its script still writes is refused"
+        written = _written_words(unfinished)
+        text = f"{len(unfinished):,} not finished: cancelled at once; what {written} is refused"
         yield Note("Cancelled", text, warning=True)
-        yield from _process(plan, unfinished)
+        if unfinished[0].job.function is None:  # workers go on, with other parts
+            yield from _process(plan, unfinished)
     if plan.choices.record:
         shown = ", cancelled" if unfinished else ""
         items = "its items" if len(plan.acting) == 1 else "their items"
@@ -303,6 +306,14 @@ def _remove_notes(plan: Plan) -> Iterator[Note]:
     if plan.choices.local_files:
         text = "fetched files and log files on this computer; this cannot be undone"
         yield Note("Deleted", text, warning=True)
+
+
+def _written_words(decisions: Sequence[Decision]) -> str:
+    """Return who may still write to unfinished jobs, all of them of one backend."""
+    alone = len(decisions) == 1
+    if decisions[0].job.function is not None:
+        return f"{'its' if alone else 'their'} workers still write"
+    return "its script still writes" if alone else "their scripts still write"
 
 
 _BUILDERS = {

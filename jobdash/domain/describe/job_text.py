@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.domain.job import JobRow
+from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.status import LABELS, QUEUED_HERE, Completeness, Status
 from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, short_span
@@ -91,6 +91,14 @@ def waits_for_script(row: JobRow) -> bool:
 def waits_for_worker(row: JobRow) -> bool:
     """Whether no worker runs a function's job, which has not ended."""
     return row.function is not None and row.status is Status.PENDING
+
+
+def parts_text(job: JobDetails) -> str:
+    """Return how many parts of a function's job are done, and what the others do: ``done 2, left 6``."""
+    states = dict(job.parts or {})
+    if job.row.terminal and states:  # what has no worker then waits for none
+        states = {"done": states["done"], "left": states["waiting"]}
+    return ", ".join(f"{state} {number:,}" for state, number in states.items())
 
 
 def runner(row: JobRow) -> str:

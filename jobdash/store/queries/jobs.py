@@ -152,7 +152,7 @@ class JobReads(AttentionReads):
         public_ids = self._public_ids({values[place] for values in found for place in _RELATIVES.values()})
         rows = [job_row(values[: len(ROW_COLUMNS)]) for values in found]
         attention = self.attention_of(rows)
-        parts = self._parts([row.id for row in rows if row.function is not None])
+        parts = self._parts({row.id: row.terminal for row in rows if row.function is not None})
         return {
             row.id: _job(
                 row,
@@ -259,19 +259,23 @@ class JobReads(AttentionReads):
             (account, origin, polls, limit),
         )
 
-    def _parts(self, ids: Sequence[int]) -> dict[int, dict[str, int]]:
-        """Return, by job, how many of its parts are done, are with a worker, and wait for one."""
-        if not ids:
+    def _parts(self, ended: Mapping[int, bool]) -> dict[int, dict[str, int]]:
+        """Return, by job, how many of its parts are done, are with a worker, and wait for one.
+
+        ``ended``: by job, whether it has; what its workers still hold then counts for nothing.
+        """
+        if not ended:
             return {}
         found = self._all(
             "SELECT job_id, count(done_at),"
             " sum(CASE WHEN done_at IS NULL AND lease_until >= ? THEN 1 ELSE 0 END), count(*)"
-            f" FROM part WHERE job_id IN ({placeholders(ids)}) GROUP BY job_id",
-            (self._clock(), *ids),
+            f" FROM part WHERE job_id IN ({placeholders([*ended])}) GROUP BY job_id",
+            (self._clock(), *ended),
         )
+        running = {job_id: 0 if ended[job_id] else held for job_id, _, held, _ in found}
         return {
-            job_id: {"done": done, "running": running, "waiting": number - done - running}
-            for job_id, done, running, number in found
+            job_id: {"done": done, "running": running[job_id], "waiting": number - done - running[job_id]}
+            for job_id, done, _, number in found
         }
 
     def last_answers(self, ids: Sequence[int]) -> dict[int, int]:

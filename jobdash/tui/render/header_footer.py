@@ -307,20 +307,29 @@ class KeyHint(NamedTuple):
 
 
 def key_spans(hints: Sequence[KeyHint], width: int) -> list[Span]:
-    """Return the footer: keys with their words, as many as fit; what is not possible now is dim."""
+    """Return the footer: keys with their words, as many as fit; what is not possible now is dim, and goes
+    first where there is no room for all.
+    """
     spans = [gap(1)]
-    room = width - 1 - sum(_key_cells(hint) for hint in hints if hint.always)
-    for hint in hints:
-        if not hint.always:
-            room -= _key_cells(hint)
-            if room < 0:  # and it stays so: no short one jumps the queue
-                continue
+    shown = _fitting(hints, width - 1)
+    for hint in (hint for place, hint in enumerate(hints) if place in shown):
         label = f"{hint.label}  "
         if hint.enabled:
             spans += [Span(f"{hint.key} ", "barkey", hint.action), Span(label, hint.tone, hint.action)]
         else:
             spans.append(Span(f"{hint.key} {label}", "barmuted", hint.action))
     return spans
+
+
+def _fitting(hints: Sequence[KeyHint], room: int) -> Collection[int]:
+    """Return the places of the keys that fit: those that stay always, those that are possible, the others."""
+    shown: set[int] = set()
+    for place, hint in sorted(enumerate(hints), key=lambda one: (not one[1].always, not one[1].enabled)):
+        room -= _key_cells(hint)
+        if room < 0 and not hint.always:  # and it stays so: no short one jumps the queue
+            break
+        shown.add(place)
+    return shown
 
 
 def _key_cells(hint: KeyHint) -> int:

@@ -84,7 +84,7 @@ class ScriptView:
         rows = list(topics(_FIELDS, self._special(), job, now))
         lines = pairs(rows, width)
         for attempt in self._attempts:
-            lines += [(), *_attempt_lines(attempt, width, now)]
+            lines += [(), *_attempt_lines(attempt, width, now, alone=job.row.function is None)]
         return lines
 
     def _special(self) -> dict[str, Draw]:
@@ -93,6 +93,7 @@ class ScriptView:
             "status": lambda job, now: [("status", _status(job.row, now))],
             "progress": lambda job, _now: [(clean(self.unit, 19), _counts(job.row))],
             "error": lambda job, _now: [("error", clean(job.row.error))] if job.row.error else [],
+            "parts": lambda job, _now: [("parts", text)] if (text := job_text.parts_text(job)) else [],
             "lease_until": lambda job, now: _holder(job.row, self._worker, now),
             "origin": lambda job, _now: [("machine", clean(job.row.origin))],
             "files": lambda job, _now: _named(_places(job), " file"),
@@ -216,10 +217,12 @@ def _lease(row: JobRow, now: int) -> str:
     return f"not heard of for {short_span(now - row.lease_until)}, since {local_time(row.lease_until)}"
 
 
-def _attempt_lines(attempt: Attempt, width: int, now: int) -> Sequence[TextLine]:
+def _attempt_lines(attempt: Attempt, width: int, now: int, *, alone: bool) -> Sequence[TextLine]:
+    """Return the lines of an attempt; ``alone``: one process runs it."""
+    process = f", pid {attempt.pid}" if alone else ""
     ended = clean(attempt.ended or ("has not ended" if attempt.ended_at is None else "ended"), 200)
     rows = [
-        ("  started", f"{moment(attempt.started_at, now)}  by {clean(attempt.actor, 60)}, pid {attempt.pid}"),
+        ("  started", f"{moment(attempt.started_at, now)}  by {clean(attempt.actor, 60)}{process}"),
         ("  ended", f"{moment(attempt.ended_at, now)}  {ended}" if attempt.ended_at is not None else ended),
     ]
     if attempt.argv:
