@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -28,6 +29,10 @@ _TASK, _SCHEMA = "jobdash.part", "jobdash_engine_p"
 _OVERDUE_S = 15
 """A key that was taken so long ago, and is due, was taken by a worker that is gone."""
 _START_S = 30.0
+_AGAIN_S = 1.0
+"""Pause behind a failure of the worker, as when the server is away."""
+_SIGN_OFF_S = 3.0
+"""How long a worker whose calls have returned may take to tell the server that it stops."""
 _SCHEMA_LOCK = 5_318_008_531
 """Names the advisory lock under which the tables are made, among all locks of the database."""
 
@@ -56,7 +61,10 @@ class ProcrastinateEngine:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._worker: asyncio.Task[None] | None = None
+        self._delivering: asyncio.Task[Any] | None = None
+        self._running = 0
+        self._returned = threading.Condition()
+        self._failure = ""
 
     def start(self, handle: Callable[[str], None], concurrency: int) -> None:
         """Begin to deliver; see `Engine.start`."""
@@ -78,12 +86,17 @@ class ProcrastinateEngine:
             daemon=True,
         )
         self._thread.start()
-        ready.wait(_START_S)
+        if not ready.wait(_START_S):
+            self.stop(0)
+            reason = self._failure or f"it has not answered for {_START_S:.0f} s"
+            raise ConfigError(f"the engine's database cannot be used: {reason}")
 
     def _make_schema(self) -> None:
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", (_SCHEMA_LOCK,))
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+            # A role may have no right to make schemas, and the schema be there: IF NOT EXISTS asks for it.
+            if connection.execute("SELECT to_regnamespace(%s)", (_SCHEMA,)).fetchone() == (None,):
+                connection.execute(f"CREATE SCHEMA {_SCHEMA}")
             found = connection.execute(
                 "SELECT to_regclass(%s)", (f"{_SCHEMA}.procrastinate_jobs",)
             ).fetchone()
@@ -93,36 +106,50 @@ class ProcrastinateEngine:
                     app.schema_manager.apply_schema()
 
     async def _work(self, handle: Callable[[str], None], concurrency: int, ready: threading.Event) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._delivering = asyncio.get_running_loop(), asyncio.current_task()
         app = App(connector=PsycopgConnector(conninfo=self._conninfo, min_size=1, max_size=3))
 
         @app.task(name=_TASK, queue=self._settings.queue)
         def part(key: str) -> None:
-            # Calls that were fetched in front of a stop are not begun behind it.
-            if not self._stopping.is_set():
-                handle(key)
+            self._call(handle, key)
 
-        while not self._stopping.is_set():
-            with suppress(psycopg.Error, ConnectorException):
-                async with app.open_async():
-                    self._worker = asyncio.ensure_future(
-                        app.run_worker_async(
-                            queues=[self._settings.queue],
-                            name=self._settings.worker,
-                            concurrency=concurrency,
-                            fetch_job_polling_interval=self._settings.poll_s,
-                            listen_notify=False,
-                            delete_jobs="always",
-                            install_signal_handlers=False,
-                        )
-                    )
-                    ready.set()
-                    if self._stopping.is_set():
-                        self._worker.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await self._worker
-            if not self._stopping.is_set():  # the server is away: it is tried again
-                await asyncio.sleep(1.0)
+        with suppress(asyncio.CancelledError):  # by `stop`, which the worker ends upon behind its calls
+            while not self._stopping.is_set():
+                try:
+                    await self._deliver(app, concurrency, ready)
+                except Exception as error:  # noqa: BLE001 - whatever it is: keys are delivered again behind it
+                    self._failure = _words(error)
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _deliver(self, app: App, concurrency: int, ready: threading.Event) -> None:
+        """Deliver until the server is away."""
+        try:
+            await app.open_async()
+            ready.set()
+            await app.run_worker_async(
+                queues=[self._settings.queue],
+                name=self._settings.worker,
+                concurrency=concurrency,
+                fetch_job_polling_interval=self._settings.poll_s,
+                listen_notify=False,
+                delete_jobs="always",
+                install_signal_handlers=False,
+            )
+        finally:
+            await app.close_async()
+
+    def _call(self, handle: Callable[[str], None], key: str) -> None:
+        with self._returned:
+            # Calls that were fetched in front of a stop are not begun behind it.
+            if self._stopping.is_set():
+                return
+            self._running += 1
+        try:
+            handle(key)
+        finally:
+            with self._returned:
+                self._running -= 1
+                self._returned.notify_all()
 
     def dispatch(self, keys: Sequence[str]) -> None:
         """Have each key delivered; see `Engine.dispatch`."""
@@ -149,13 +176,17 @@ class ProcrastinateEngine:
 
     def stop(self, patience_s: float) -> None:
         """Deliver nothing more; see `Engine.stop`."""
-        self._stopping.set()
-        loop, worker = self._loop, self._worker
-        if loop is not None and worker is not None:
+        until = time.monotonic() + patience_s
+        with self._returned:
+            self._stopping.set()
+        loop, delivering = self._loop, self._delivering
+        if loop is not None and delivering is not None:
             with suppress(RuntimeError):  # it has ended by itself
-                loop.call_soon_threadsafe(worker.cancel)
+                loop.call_soon_threadsafe(delivering.cancel)
+        with self._returned:
+            self._returned.wait_for(lambda: self._running == 0, patience_s)
         if self._thread is not None:
-            self._thread.join(patience_s)
+            self._thread.join(min(_SIGN_OFF_S, max(0.0, until - time.monotonic())))
         self._sender.close()
 
 

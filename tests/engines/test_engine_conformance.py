@@ -7,11 +7,13 @@ import contextlib
 import os
 import pickle
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import postgres_kit
 import pytest
@@ -124,3 +126,78 @@ def _until(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < deadline
         threading.Event().wait(0.05)
+
+
+@pytest.fixture
+def queue() -> Iterator[str]:
+    """The address of a database in which the tables of the engine procrastinate are."""
+    with postgres_kit.database("engine") as address:
+        engine = load_engine("procrastinate", EngineSettings(address, "worker-0", 0.05))
+        engine.start(lambda _key: None, 1)
+        engine.stop(10)
+        yield address
+
+
+@pytest.fixture
+def role(queue: str) -> Iterator[str]:
+    """A role that may use the tables of an engine, and make no schemas in their database."""
+    server, schema = postgres_kit.server(), "jobdash_engine_p"
+    server.run("CREATE ROLE worker LOGIN")
+    server.run(f"GRANT USAGE ON SCHEMA {schema} TO worker", "engine")
+    server.run(f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO worker", "engine")
+    server.run(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO worker", "engine")
+    yield queue.replace("postgres@", "worker@")
+    server.run("DROP OWNED BY worker", "engine")
+    server.run("DROP ROLE worker")
+
+
+def _delivers(engine: Engine) -> None:
+    arrived = threading.Event()
+    engine.start(lambda _key: arrived.set(), 1)
+    try:
+        engine.dispatch(keys_of("k3f9x2ab", 1))
+        assert arrived.wait(30)
+    finally:
+        engine.stop(10)
+
+
+def test_a_role_that_may_make_no_schema_uses_the_one_that_is_there(role: str) -> None:
+    _delivers(load_engine("procrastinate", EngineSettings(role, "worker-1", 0.05)))
+
+
+def test_a_worker_that_gets_no_connection_does_not_start(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One connection is that of who sends keys.
+    postgres_kit.server().run("ALTER ROLE worker CONNECTION LIMIT 1")
+    monkeypatch.setattr("jobdash.engines.procrastinate._START_S", 1.0)
+    engine = load_engine("procrastinate", EngineSettings(role, "worker-1", 0.05))
+    with pytest.raises(ConfigError, match="the engine's database cannot be used: "):
+        engine.start(lambda _key: None, 1)
+
+
+def test_a_worker_goes_on_behind_an_error_that_nothing_foresees(
+    queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from procrastinate import App
+
+    run, failed = App.run_worker_async, threading.Event()
+
+    async def fail_once(app: App, **options: Any) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise LookupError("nobody foresaw it")
+        await run(app, **options)
+
+    monkeypatch.setattr(App, "run_worker_async", fail_once)
+    _delivers(load_engine("procrastinate", EngineSettings(queue, "worker-1", 0.05)))
+    assert failed.is_set()
+
+
+def test_a_worker_without_a_server_stops_at_once() -> None:
+    with tempfile.TemporaryDirectory(prefix="jobdash-pg-gone-") as folder:
+        server = postgres_kit.start(Path(folder))
+        engine = load_engine("procrastinate", EngineSettings(server.url(), "worker-1", 0.05))
+        engine.start(lambda _key: None, 1)
+        server.stop()
+        begun = time.monotonic()
+        engine.stop(30)
+        assert time.monotonic() - begun < 5
