@@ -301,6 +301,7 @@ def load_functions(modules: Iterable[str]) -> dict[str, JobFunction[..., Any]]:
 def _imported(name: str) -> ModuleType:
     """Import a module; raises UsageError for what is no module's name, and for whatever its code raises."""
     from importlib import import_module
+    from importlib.util import find_spec
 
     module, colon, _ = name.partition(":")
     stem = module.removesuffix(".py")
@@ -311,10 +312,11 @@ def _imported(name: str) -> ModuleType:
     if colon:
         raise UsageError(f"{clean(name, 80)}: name the module, without a function: {clean(stem, 80)}")
     try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if stem != name and error.name == name:
-            raise UsageError(f"{name}: name the module, without .py: {stem}") from None
-        raise UsageError(f"module {name} cannot be imported: {sentence_of(error)}") from None
+        spec = find_spec(stem) if stem != name else None
+        as_file = spec is not None and spec.submodule_search_locations is None
+        loaded = None if as_file else import_module(name)  # of a package there may be a module py
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a script without its arguments exits
         raise UsageError(f"module {name} cannot be imported: {sentence_of(error)}") from None
+    if loaded is None:
+        raise UsageError(f"{name}: name the module, without .py: {stem}")
+    return loaded

@@ -104,7 +104,7 @@ def test_modules_without_job_functions_are_refused() -> None:
         ("broken_b", "1 / 0\n", "module broken_b cannot be imported: ZeroDivisionError: division by zero"),
         ("broken_c", "import sys\nsys.exit(3)\n", "module broken_c cannot be imported: SystemExit: 3"),
         ("broken_d", "import not_there\n", "cannot be imported: ModuleNotFoundError: No module named 'not_"),
-        ("thumbs_e.py", "x = 1\n", "thumbs_e.py: name the module, without .py: thumbs_e"),
+        ("thumbs_e.py", "1 / 0\n", "thumbs_e.py: name the module, without .py: thumbs_e"),
         ("thumbs_f:thumb", "x = 1\n", "thumbs_f:thumb: name the module, without a function: thumbs_f"),
         (".x", "", "'.x' is no name of a module"),
         ("", "", "'' is no name of a module"),
