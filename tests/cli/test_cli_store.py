@@ -139,6 +139,7 @@ def test_a_password_of_the_environment_stands_nowhere(cli: Cli, monkeypatch: pyt
 def test_a_server_that_refuses_a_user_says_where_a_password_goes(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import shutil
     import tempfile
 
     folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-pass-"))
@@ -167,3 +168,4 @@ def test_a_server_that_refuses_a_user_says_where_a_password_goes(
     finally:
         server.process.kill()
         server.process.wait()
+        shutil.rmtree(folder, ignore_errors=True)

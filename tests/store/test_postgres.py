@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import threading
 import time
@@ -286,6 +287,7 @@ def own_server(tmp_path: Path) -> Iterator[postgres_kit.Server]:
         os.kill(running.process.pid, signal.SIGCONT)
     running.process.kill()
     running.process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -32,6 +33,7 @@ def served(path: Path) -> Iterator[tuple[postgres_kit.Server, PostgresLocation]]
     yield running, location
     running.process.kill()
     running.process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -73,6 +74,7 @@ def own(
     yield server, location
     server.process.kill()
     server.process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_store_that_is_away_for_a_while_loses_no_outcome(
