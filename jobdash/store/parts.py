@@ -9,21 +9,19 @@ DB-API only: this runs in a worker, which loads a person's module and nothing of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.domain.text import quantity
-from jobdash.store.dialects.base import Connection, Values, chunks, placeholders, transaction
+from jobdash.store.dialects.base import Connection, chunks, placeholders, transaction
 from jobdash.store.lease_transitions import cancel_or_request, is_held_by
-from jobdash.store.leases import HELD, MOST_ROWS, RENEW, ItemWrite, Lease, LeaseRefused, add_event
+from jobdash.store.leases import MOST_ROWS, ItemWrite, add_event
 from jobdash.store.owner import Owner
+from jobdash.store.part_lease import OWNER, PartLease, PartPlace
 from jobdash.store.sanitize import distinct, public_id, stored, stored_named
 
-OWNER = "parts"
-"""The owner of a function's job while workers hold parts of it: it is no process."""
 _OPEN_TABS = (Tab.RUNNING.number, Tab.PENDING.number)
 
 _INSERT = (
@@ -80,36 +78,16 @@ _ATTEMPT = (
     " VALUES (?, ?, ?, ?, ?, 1, 'items', now_ms()) ON CONFLICT (job_id, fence) DO NOTHING"
 )
 _HAS_ATTEMPT = "SELECT 1 FROM attempt WHERE job_id = ? AND fence = ?"
-_ITEMS = (
-    "SELECT seq, key, given FROM item"
-    " WHERE job_id = ? AND seq >= ? AND seq < ? AND outcome = 'waiting' ORDER BY seq LIMIT ?"
-)
-_RENEW_PART = (
-    "UPDATE part SET lease_until = now_ms() + ? WHERE job_id = ? AND number = ? AND fence = ?"
-    " AND owner IS NOT NULL RETURNING number"
-)
-_HAS_PART = "SELECT owner FROM part WHERE job_id = ? AND number = ? AND fence = ? AND owner IS NOT NULL"
-_END_PART = (
-    "UPDATE part SET done_at = CASE WHEN ? = 1 THEN now_ms() END, owner = NULL, lease_until = NULL"
-    " WHERE job_id = ? AND number = ? AND fence = ? AND owner IS NOT NULL RETURNING number"
-)
-_LEFT = (
-    "SELECT count(*), count(CASE WHEN lease_until >= now_ms() THEN owner END), max(lease_until) FROM part"
-    " WHERE job_id = ? AND done_at IS NULL"
-)
-_SET_HELD = "UPDATE job SET remote_status = ?, raw_status = ?, owner = ?, lease_until = ? WHERE id = ?"
 _REOPEN = (
     "UPDATE part SET done_at = NULL, owner = NULL, lease_until = NULL WHERE job_id = ? AND EXISTS"
     " (SELECT 1 FROM item WHERE item.job_id = part.job_id AND item.seq >= part.first"
     " AND item.seq < part.behind AND item.outcome = 'waiting')"
 )
-_RELEASE_ALL = "UPDATE part SET owner = NULL, lease_until = NULL WHERE job_id = ?"
 _ENDED = (
     "SELECT public_id FROM job WHERE function IS NOT NULL AND public_id IN ({ids})"
     f" AND (removed_at IS NOT NULL OR tab NOT IN ({placeholders(_OPEN_TABS)}))"
 )
 
-_FAILED = "SELECT coalesce(failed, 0) FROM job WHERE id = ?"
 _CANCELLABLE = (
     "SELECT id FROM job WHERE public_id = ? AND removed_at IS NULL AND status IN ('pending', 'in_progress')"
 )
@@ -154,15 +132,6 @@ class NewFunctionJob(NamedTuple):
     """Each item's key, which no other has, and the item as JSON."""
     parts: int
     tags: tuple[tuple[str, str], ...] = ()
-
-
-class PartItem(NamedTuple):
-    """An item that a worker has to do."""
-
-    seq: int
-    key: str
-    given: str
-    """The item as JSON."""
 
 
 class ClaimedPart(NamedTuple):
@@ -287,112 +256,6 @@ def claim_part(
     place = PartPlace(job_id, key.fence, key.number, fence, first, behind)
     lease = PartLease(connection, place, attempt, lease_ms, actor)
     return ClaimedPart(lease, job_id, key.fence, key.public_id, name, function, key.number)
-
-
-class PartPlace(NamedTuple):
-    """What names a claimed part, and the items it has."""
-
-    job_id: int
-    fence: int
-    number: int
-    part_fence: int
-    first: int
-    behind: int
-
-
-class PartLease(Lease):
-    """The writes of a worker to the part that it has claimed; see `Lease`."""
-
-    def __init__(
-        self, connection: Connection, place: PartPlace, attempt: int, lease_ms: int, actor: str
-    ) -> None:
-        super().__init__(connection, place.job_id, place.fence, attempt, lease_ms, actor)
-        self._place = place
-        self._room = math.inf  # its items were all counted when the job was made
-        self._next = place.first
-
-    def next_items(self, most: int = MOST_ROWS) -> list[PartItem]:
-        """Return the next items that have no outcome yet; empty behind the last."""
-        place = self._place
-        rows = self._connection.execute(_ITEMS, (place.job_id, self._next, place.behind, most)).fetchall()
-        items = [PartItem(*row) for row in rows]
-        if items:
-            self._next = items[-1].seq + 1
-        return items
-
-    def _finish(self, status: str, ended: str, error: str | None, cancel: str | None) -> str | None:
-        """Write the end of the job, and release all of its parts."""
-        found = super()._finish(status, ended, error, cancel)
-        if found is not None:
-            self._connection.execute(_RELEASE_ALL, (self._job_id,))
-        return found
-
-    def failed_count(self) -> int:
-        """Return how many of the job's items have failed, on all workers."""
-        (failed,) = self._connection.execute(
-            "SELECT failed FROM job WHERE id = ?", (self._job_id,)
-        ).fetchone()
-        return int(failed or 0)
-
-    def end_part(self, *, done: bool) -> str | None:
-        """Release the part, whose items all have an outcome if it is ``done``.
-
-        The last part to end ends the job. Returns the status that the job has ended with, None while it goes
-        on, or waits for workers.
-        """
-        place = self._place
-        with transaction(self._connection):
-            status = self._status_of(RENEW, (self._lease_ms, place.job_id, place.fence))
-            values = (int(done), place.job_id, place.number, place.part_fence)
-            if status is None or not self._connection.execute(_END_PART, values).fetchall():
-                raise self.refusal()
-            left, held, until = self._connection.execute(_LEFT, (place.job_id,)).fetchone()
-            if not left:
-                return self._finish("completed", "came to its end", None, None)
-            if not held and status == "cancelling":
-                return self._finish("cancelled", "cancelled", None, None)
-            word, owner = ("in_progress", OWNER) if held else ("pending", None)
-            self._connection.execute(_SET_HELD, (word, word, owner, until, place.job_id))
-        return None
-
-    def refusal(self) -> LeaseRefused:
-        """Return why the lease is lost."""
-        place = self._place
-        held = self._connection.execute(f"SELECT status FROM job WHERE {HELD}", (place.job_id, place.fence))
-        if held.fetchone() is None:
-            return super().refusal()
-        return LeaseRefused(f"goes on elsewhere: its part {place.number + 1} was taken over")
-
-    def _add(self, succeeded: int, failed: int) -> str | None:
-        status = super()._add(succeeded, failed)
-        return status if status is not None and self._renewed() else None
-
-    def _packet(self) -> tuple[str, dict[str, Any]]:
-        from jobdash.store.item_packet import WRITE_PART_ITEMS
-
-        _, values = super()._packet()
-        place = self._place
-        return WRITE_PART_ITEMS, {**values, "number": place.number, "part_fence": place.part_fence}
-
-    def _written(self, statement: str, values: Values, *, relaxed: bool = False) -> str:
-        with transaction(self._connection, self._job_id, relaxed=relaxed):
-            status = self._status_of(statement, values)
-            if status is None or not self._renewed():
-                raise self.refusal()
-        return status
-
-    def _renewed(self) -> bool:
-        place = self._place
-        values = (self._lease_ms, place.job_id, place.number, place.part_fence)
-        return bool(self._connection.execute(_RENEW_PART, values).fetchall())
-
-    def status(self) -> str:
-        """Return the job's status as long as the part is this worker's."""
-        place = self._place
-        found = super().status()
-        if not self._connection.execute(_HAS_PART, (place.job_id, place.number, place.part_fence)).fetchone():
-            raise self.refusal()
-        return found
 
 
 def reopen(connection: Connection, job_id: int) -> None:

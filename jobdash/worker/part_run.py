@@ -14,7 +14,8 @@ from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
 from jobdash.store.leases import ItemWrite, LeaseRefused
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
-from jobdash.store.parts import ClaimedPart, PartItem, PartKey, PartLease, claim_part
+from jobdash.store.part_lease import PartItem, PartLease
+from jobdash.store.parts import ClaimedPart, PartKey, claim_part
 from jobdash.worker import script
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import JobCancelled

@@ -20,7 +20,8 @@ from jobdash.operations.worker_pool import PoolOptions, WorkerPool
 from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.dialects import base
 from jobdash.store.owner import current_owner
-from jobdash.store.parts import PartKey, PartLease, cancel_job, claim_part, due
+from jobdash.store.part_lease import PartLease
+from jobdash.store.parts import PartKey, cancel_job, claim_part, due
 from jobdash.worker.functions import JobFunction, Submitted, submit
 from jobdash.worker.part_run import PartEnd, run_part
 

@@ -23,11 +23,11 @@ from jobdash.store.dialects.base import Connection
 from jobdash.store.leases import ItemWrite, LeaseRefused
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
+from jobdash.store.part_lease import PartLease
 from jobdash.store.parts import (
     ClaimedPart,
     NewFunctionJob,
     PartKey,
-    PartLease,
     cancel_job,
     claim_part,
     due,
