@@ -91,7 +91,7 @@ def _is_anothers(row: AccountHealth, me: str) -> bool:
 def _own_name(
     account: Account, known: Mapping[str, AccountHealth], secret: str, me: str, taken: Collection[str]
 ) -> str:
-    """Return the name of an account whose own name belongs to another key: ``openai-ann``.
+    """Return the name of an account whose own name belongs to another key: ``work-ann``.
 
     That which its key has in the store, else the first that is free, or this person's.
     """

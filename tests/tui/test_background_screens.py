@@ -64,5 +64,5 @@ async def test_a_terminal_that_became_wider_behind_a_screen_is_filled(path: Path
         await dash.pilot.resize_terminal(120, 36)
         await dash.press("escape")
         await dash.until(lambda: "1 ● Running 1" in dash.line("tabs"))
-        assert "x Remove" in dash.line("keys")
+        assert "X Cancel & delete" in dash.line("keys")
         assert dash.table.plan.width >= 118
