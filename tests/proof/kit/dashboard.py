@@ -63,7 +63,7 @@ def live(task: Task) -> dict[str, Any]:
     ready = threading.Event()
     threads = [thread("store", store.serve(ready.set))]
     assert ready.wait(30)
-    store.start(close_abandoned(store, asked(config.accounts)))
+    store.start(close_abandoned(store, asked(config)))
     threads += [thread(name, worker.serve(store, workers)) for name, worker in workers.items()]
     looks = _look(config.database, ended, errors)
     for worker in workers.values():
