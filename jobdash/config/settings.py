@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 MOST_AT_ONCE = 1_000
-"""Parts that one worker can be told to run at once."""
+"""The most parts that one worker can be configured to run at once."""
 _SHORTEST_POLL_MS = 50
 
 

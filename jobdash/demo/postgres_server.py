@@ -64,7 +64,7 @@ class PostgresServer:
             connection.execute(sql)
 
     def stop(self) -> None:
-        """Stop it, whoever is connected."""
+        """Stop it, and end all connections to it."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(_ENDS_WITHIN_S)
 
@@ -102,7 +102,7 @@ def start(folder: Path, **settings: str) -> PostgresServer:
             stderr=log,
             stdout=log,
             cwd=folder,
-            start_new_session=True,  # a Ctrl-C at the terminal is for whoever started it
+            start_new_session=True,  # a Ctrl-C at the terminal is for its parent
             preexec_fn=partial(signal_at_parents_death, signal.SIGINT, os.getpid()) if is_main else None,  # noqa: PLW1509
             **user,
         )

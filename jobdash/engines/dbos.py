@@ -67,7 +67,7 @@ class DbosEngine:
             # connection that broke is made anew behind one error, and its keys are due again.
             "db_engine_kwargs": {"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_pre_ping": False},
             "max_executor_threads": concurrency + 2,
-            # A restart of PostgreSQL would print pages: what matters is said by whoever misses its keys.
+            # A restart of PostgreSQL would print pages: the worker pool reports what keeps it from its work.
             "console_log_level": "CRITICAL",
         }
         logging.getLogger("dbos").setLevel(logging.CRITICAL)

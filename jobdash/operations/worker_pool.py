@@ -181,7 +181,7 @@ class WorkerPool:
     def _handle(self, text: str) -> None:
         """Run the part that a key names; called by the engine, in its threads.
 
-        An engine may call more often at once than this worker was told to: the part stays due.
+        An engine may make more calls at once than this worker has room for: the part stays due.
         """
         if not self._room.acquire(blocking=False):
             return

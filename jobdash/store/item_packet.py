@@ -7,10 +7,10 @@ that, a statement that waits for another one works on what it saw before.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from jobdash.store.leases import ItemWrite
+KeptItem = tuple[str, str, str | None, str | None, str | None]
+"""Key, outcome, detail as JSON, type and text of the error."""
 
 # What stood is looked up for each key: as a join it may read all items of a large job.
 WRITE_ITEMS = """
@@ -58,9 +58,9 @@ WITH part_held AS (
 """The same for items of a part, whose lease it renews, too."""
 
 
-def item_values(outcomes: Sequence[ItemWrite]) -> dict[str, Any]:
+def item_values(outcomes: Sequence[KeptItem]) -> dict[str, Any]:
     """Return the values of `WRITE_ITEMS` that are the items'; of one key, the last outcome."""
-    last = {item.key: item for item in outcomes}
+    last = {item[0]: item for item in outcomes}
     keys, words, details, error_types, errors = zip(*last.values(), strict=True) if last else ((),) * 5
     return {
         "keys": list(keys),

@@ -51,7 +51,7 @@ _LOCKS = 0x6A6F62 << 32
 """Advisory locks of stores; the rest of the number is the store's own."""
 _SERVER_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _CLOCKS_AGREE_MS = 500
-"""A smaller difference between two clocks is not told from the time that a question takes."""
+"""A smaller difference between two clocks cannot be distinguished from the time that a query takes."""
 _CLOCKS_COMPARED_S = 60.0
 """How often the clocks are compared where no look at the store does it."""
 _LOOK = (
