@@ -1,8 +1,8 @@
 """The functions and triggers of a store in PostgreSQL: they do what those of `generate.triggers` do.
 
 A revision is the id of the transaction that wrote it, as a counter would let one open transaction stop all
-others. ``pulse`` counts what changes, committed or not, after its transaction has got an id: a reader that looks at
-it need not look at the rows.
+others. ``pulse`` counts what changes, committed or not, after its transaction has an id: a reader that looks
+at it need not look at the rows.
 """
 
 from __future__ import annotations
