@@ -1,24 +1,55 @@
-"""What is done to a whole store: making, copying, checking it, and granting rights to it."""
+"""What is done to a whole store: making, upgrading, copying, checking it, and granting rights to it."""
 
 from __future__ import annotations
 
-from jobdash.errors import UsageError
-from jobdash.store.bootstrap import ensure_store
+from enum import Enum
+
+from jobdash.errors import StoreMissing, UsageError
+from jobdash.store.bootstrap import ensure_store, refuse_unusable, stored_version
 from jobdash.store.copying import check_store, copy_store
 from jobdash.store.location import PostgresLocation, StoreLocation
+from jobdash.store.schema.current import SCHEMA_VERSION
 
-__all__ = ["StoreLocation", "check_store", "copy_store", "grant_reading", "make_store"]
+__all__ = [
+    "StoreChange", "StoreLocation", "check_store", "copy_store", "grant_reading", "make_store",
+    "upgrade_store",
+]  # fmt: skip
 
 
-def make_store(location: StoreLocation) -> bool:
-    """Make a store; return False when it is there already. Raises StoreError."""
+class StoreChange(Enum):
+    """What was done to a store."""
+
+    MADE = "Made"
+    UPGRADED = "Upgraded"
+    NONE = "There is"
+
+
+def make_store(location: StoreLocation) -> StoreChange:
+    """Make a store where there is none, upgrade an older one; raises StoreError."""
     if isinstance(location, PostgresLocation):
-        from jobdash.store.server_store import create
+        from jobdash.store import server_store
 
-        return create(location)
-    is_there = location.exists()
+        if server_store.create(location):
+            return StoreChange.MADE
+        return StoreChange.UPGRADED if server_store.upgrade(location) else StoreChange.NONE
+    refuse_unusable(location)
+    if not location.exists():
+        ensure_store(location)
+        return StoreChange.MADE
+    is_older = stored_version(location) < SCHEMA_VERSION
     ensure_store(location)
-    return not is_there
+    return StoreChange.UPGRADED if is_older else StoreChange.NONE
+
+
+def upgrade_store(location: StoreLocation) -> StoreChange:
+    """Upgrade an older store; raises StoreError, also where there is none."""
+    if isinstance(location, PostgresLocation):
+        from jobdash.store import server_store
+
+        return StoreChange.UPGRADED if server_store.upgrade(location) else StoreChange.NONE
+    if not location.exists():
+        raise StoreMissing(f"There is no store at {location}.")
+    return make_store(location)
 
 
 def grant_reading(location: StoreLocation, role: str) -> None:

@@ -16,7 +16,7 @@ from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import Connection
 from jobdash.store.files import real_path, refuse_foreign, side_files
 from jobdash.store.location import PostgresLocation, StoreLocation
-from jobdash.store.schema.current import SCHEMA_FILE, SCHEMA_VERSION, too_new
+from jobdash.store.schema.current import SCHEMA_FILE, SCHEMA_VERSION, refuse_newer
 
 SCRIPT_OPTION = "db= or JOBDASH_DATABASE"
 """How a script names another store."""
@@ -36,7 +36,8 @@ def ensure_store(
 ) -> str | None:
     """Make the store if there is none, upgrade an older one; return why it can only be read, or None.
 
-    One in PostgreSQL is not made: that takes a person's word, ``jobdash store init``. ``read_only`` is for a
+    One in PostgreSQL is neither made nor upgraded: that takes a person's word, as other people work with it,
+    too: ``jobdash store init`` and ``upgrade``. ``read_only`` is for a
     caller who must not write, ``make=False`` for one to whom an empty store is of no use; ``notice`` is given
     a sentence when files of an earlier store had to be moved away. Raises `StoreTooNew` for the store of a
     newer jobdash, which stays untouched, and `StoreError` for whatever else cannot be used.
@@ -54,8 +55,7 @@ def ensure_store(
     version = stored_version(path)
     if version == SCHEMA_VERSION:
         return reason
-    if version > SCHEMA_VERSION:
-        raise too_new(path, version)
+    refuse_newer(path, version)
     if reason is not None:
         raise StoreReadOnly(f"The store {path} needs an upgrade and cannot be written: {reason}.")
     from jobdash.store.schema.migrate import upgrade
@@ -71,7 +71,9 @@ def open_for_worker(path: StoreLocation, notice: Notice = ignore) -> Connection:
     for a store that cannot be written by this version, or that somebody else owns or may write.
     """
     if isinstance(path, PostgresLocation):
-        return connect_worker(path, SCRIPT_OPTION)
+        from jobdash.store import server_store
+
+        return server_store.open_for_worker(path, SCRIPT_OPTION)
     refuse_unusable(path)
     if not path.exists():
         create_store(path, notice)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +11,12 @@ import postgres_kit
 import pytest
 from cli_kit import Cli
 
+from jobdash.store.bootstrap import build_store
+from jobdash.store.dialects import postgres_admin
 from jobdash.store.location import PostgresLocation
+from jobdash.store.schema.migrate import MIGRATIONS
 
+FIRST_ON_A_SERVER = Path(__file__).parents[1] / "store" / "postgres_0013.sql"
 CANARY = "canary-password-0123456789"
 
 
@@ -57,7 +63,7 @@ def test_a_store_is_made_checked_copied_and_shared(
     assert f"Make it: jobdash store init '{there}'" in ran.err
     assert cli("store", "check", there).code == 6
     assert cli("store", "init", there).out == f"Made a store at {there}\n"
-    assert cli.json("store", "init", there) == {"store": there, "made": False}
+    assert cli.json("store", "init", there) == {"store": there, "made": False, "upgraded": False}
     cli.add(name="nightly")
     cli("sync")
     file = str(tmp_path / "copy.db")
@@ -98,6 +104,34 @@ def test_a_file_can_be_made_and_checked_as_well(cli: Cli) -> None:
     assert cli.json("store", "init")["made"] is True
     assert cli.json("store", "init")["made"] is False
     assert cli("store", "check").code == 0
+
+
+@pytest.mark.postgres
+def test_an_older_store_on_a_server_is_upgraded_when_a_person_says_so(cli: Cli) -> None:
+    with postgres_kit.database("cli_older") as address:
+        location = PostgresLocation(address)
+        postgres_admin.create_schema(location, FIRST_ON_A_SERVER.read_text(encoding="utf-8"))
+        refused = cli("list", "--db", address)
+        assert refused.code == 6
+        assert "made by an older jobdash (schema 0013" in refused.err
+        assert f"jobdash store upgrade '{location}'" in refused.err
+        assert cli("store", "upgrade", address).out == f"Upgraded a store at {location}\n"
+        assert cli("list", "--db", address).code == 0
+        again = cli.json("store", "upgrade", address)
+        assert again == {"store": str(location), "made": False, "upgraded": False}
+        assert cli("store", "init", address).out == f"There is a store at {location}\n"
+
+
+def test_an_older_store_is_upgraded_by_init_as_well(cli: Cli, tmp_path: Path) -> None:
+    old = tmp_path / "old.db"
+    build_store(old, (MIGRATIONS / "versions" / "0001_baseline.sql").read_text())
+    with closing(sqlite3.connect(old)) as raw, raw:
+        raw.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+        raw.execute("INSERT INTO alembic_version VALUES ('0001')")
+    assert cli("store", "init", str(old)).out == f"Upgraded a store at {old}\n"
+    missing = cli("store", "upgrade", str(tmp_path / "nothing.db"))
+    assert (missing.code, "There is no store at" in missing.err) == (6, True)
+    assert not (tmp_path / "nothing.db").exists()
 
 
 def test_a_copy_of_a_store_that_is_not_there_makes_nothing(cli: Cli, tmp_path: Path) -> None:

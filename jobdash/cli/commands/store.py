@@ -1,4 +1,4 @@
-"""``jobdash store``: make a store on a server, copy, check, and let others read."""
+"""``jobdash store``: make a store on a server, upgrade, copy, check, and let others read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from jobdash.cli.command import command_with_context, pass_context
 from jobdash.cli.context import FAILED, CliContext
 
 if TYPE_CHECKING:
-    from jobdash.operations.store_admin import StoreLocation
+    from jobdash.operations.store_admin import StoreChange, StoreLocation
 
 _URL = "postgresql://db.example/jobs"
 
 
 @click.group("store")
 def command() -> None:
-    """Make, copy and check stores: files, and schemas of PostgreSQL."""
+    """Make, upgrade, copy and check stores: files, and schemas of PostgreSQL."""
 
 
 def _location(context: CliContext, named: str | None) -> StoreLocation:
@@ -30,21 +30,43 @@ def _location(context: CliContext, named: str | None) -> StoreLocation:
 @click.argument("place", required=False)
 @pass_context
 def init(context: CliContext, place: str | None) -> int:
-    """Make a store at PLACE, by default the configured one. One that is there stays as it is.
+    """Make a store at PLACE, by default the configured one. An older one is upgraded.
 
     A store in PostgreSQL (14 or newer) is a schema, "jobdash" unless the address ends in ?schema=NAME. A
     password belongs into PGPASSWORD, ~/.pgpass or a service (PGSERVICE), never into the address.
     """
-    from jobdash.cli.output import document, print_text
     from jobdash.operations.store_admin import make_store
 
     context.refuse_read_only()
     where = _location(context, place)
-    made = make_store(where)
+    return _report(context, where, make_store(where))
+
+
+@command_with_context("upgrade", f"jobdash store upgrade {_URL}", "jobdash store upgrade")
+@click.argument("place", required=False)
+@pass_context
+def upgrade(context: CliContext, place: str | None) -> int:
+    """Upgrade a store that an older jobdash has made to the schema of this one.
+
+    One in PostgreSQL by the role that made it, and when nobody works with the older jobdash any more: the
+    commands and dashboards of that refuse the store from then on. Its scripts and workers run on.
+    """
+    from jobdash.operations.store_admin import upgrade_store
+
+    context.refuse_read_only()
+    where = _location(context, place)
+    return _report(context, where, upgrade_store(where))
+
+
+def _report(context: CliContext, where: StoreLocation, change: StoreChange) -> int:
+    from jobdash.cli.output import document, print_text
+    from jobdash.operations.store_admin import StoreChange
+
     if context.as_json:
-        document({"store": str(where), "made": made})
+        made, upgraded = change is StoreChange.MADE, change is StoreChange.UPGRADED
+        document({"store": str(where), "made": made, "upgraded": upgraded})
     else:
-        print_text(f"{'Made' if made else 'There is'} a store at {where}")
+        print_text(f"{change.value} a store at {where}")
     return 0
 
 
@@ -114,5 +136,5 @@ def grant(context: CliContext, role: str, read_only: bool) -> int:
     return 0
 
 
-for _each in (init, copy, check, grant):
+for _each in (init, upgrade, copy, check, grant):
     command.add_command(_each)

@@ -19,8 +19,8 @@ from jobdash.store.records import ServerFacts
 
 OLDEST = 14
 """The oldest PostgreSQL that a store can be in."""
-_MAKING = 0x6A6F62
-"""The advisory lock under which a store is made."""
+MAKING = 0x6A6F62
+"""The advisory lock under which a store is made, or upgraded."""
 _IS_THERE = "SELECT to_regclass(%s) IS NOT NULL"
 _READING = (
     "USAGE ON SCHEMA {0}",
@@ -67,8 +67,8 @@ def create_schema(location: PostgresLocation, script: str) -> bool:
             raise StoreError(
                 f"The server of {location} is too old: jobdash needs PostgreSQL {OLDEST} or newer."
             )
-        raw.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING])
-        if _is_there(raw, location):
+        raw.execute("SELECT pg_advisory_xact_lock(%s)", [MAKING])
+        if is_there(raw, location):
             return False
         schema = sql.Identifier(location.schema)
         # A role may have no right to make schemas, and one that was made for it.
@@ -84,7 +84,7 @@ def grant_reading(location: PostgresLocation, role: str) -> None:
     names = sql.Identifier(location.schema), sql.Identifier(role)
     try:
         with _database(location) as raw:
-            if not _is_there(raw, location):
+            if not is_there(raw, location):
                 raise StoreMissing(missing(location))
             for rights in _READING:
                 raw.execute(sql.SQL(f"GRANT {rights} TO {{1}}").format(*names))
@@ -96,7 +96,8 @@ def grant_reading(location: PostgresLocation, role: str) -> None:
         raise
 
 
-def _is_there(raw: psycopg.Connection[Any], location: PostgresLocation) -> bool:
+def is_there(raw: psycopg.Connection[Any], location: PostgresLocation) -> bool:
+    """Whether a database has a store."""
     return bool(raw.execute(_IS_THERE, [f"{location.schema}.meta"]).fetchall()[0][0])
 
 

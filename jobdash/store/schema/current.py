@@ -13,9 +13,10 @@ SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 POSTGRES_SCHEMA_FILE = SCHEMA_FILE.with_suffix(".postgresql.sql")
 
 
-def too_new(location: StoreLocation, version: str) -> StoreTooNew:
-    """Return the error for the store of a newer jobdash."""
-    return StoreTooNew(
-        f"The store {location} was written by a newer jobdash (schema {version}, this one knows"
-        f" {SCHEMA_VERSION}). Upgrade jobdash, or name another store with --db."
-    )
+def refuse_newer(location: StoreLocation, version: str) -> None:
+    """Raise `StoreTooNew` for the store of a newer jobdash."""
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"The store {location} was written by a newer jobdash (schema {version}, this one knows"
+            f" {SCHEMA_VERSION}). Upgrade jobdash, or name another store with --db."
+        )
