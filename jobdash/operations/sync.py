@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from jobdash.config.settings import SyncSettings
@@ -37,7 +38,7 @@ from jobdash.operations.remove import finish_waiting, give_up_waiting
 from jobdash.operations.single_requests import SingleRequests
 from jobdash.operations.sync_report import SyncReport as SyncReport
 from jobdash.providers.base import RemotePage
-from jobdash.providers.pagination import pages
+from jobdash.providers.pagination import pages, read_ahead
 from jobdash.store.reader import Reader
 from jobdash.store.records import IntentKind, UpsertResult
 from jobdash.store.writer import Writer
@@ -160,28 +161,31 @@ class Sync:
         whole = (
             self.full or first or (not self.caller.capabilities.newest_first and self._hour_is_over(started))
         )
-        asked_at = started
+        asked_at: deque[int] = deque()  # of the pages that are not stored yet
         settled_pages = 0
 
         async def ask(cursor: str | None) -> RemotePage:
-            nonlocal asked_at
             await self._keep_claim()
-            asked_at = self.work.clock()
+            asked_at.append(self.work.clock())
             return await self.caller.call(ListPage(cursor))
 
-        async for page in pages(ask):
-            result = await self._upsert(page.jobs, asked_at, listed=True)
-            report.add(result)
-            report.seen += len(page.jobs)
-            if self.on_progress is not None:
-                self.on_progress(report.seen)
-            self._singles.knows |= len(result.inserted) < len(page.jobs)
-            settled = self._settled(page.jobs, result, started)
-            settled_pages = settled_pages + 1 if settled else 0
-            if first and not self.full and self._older_than_history(page.jobs, started):
-                break
-            if not whole and (settled_pages >= _SETTLED_PAGES or not self.caller.capabilities.newest_first):
-                break
+        # A look at what is new stops early: it asks for no page that it may not need.
+        async with aclosing(read_ahead(pages(ask)) if whole else pages(ask)) as listed:
+            async for page in listed:
+                result = await self._upsert(page.jobs, asked_at.popleft(), listed=True)
+                report.add(result)
+                report.seen += len(page.jobs)
+                if self.on_progress is not None:
+                    self.on_progress(report.seen)
+                self._singles.knows |= len(result.inserted) < len(page.jobs)
+                settled = self._settled(page.jobs, result, started)
+                settled_pages = settled_pages + 1 if settled else 0
+                if first and not self.full and self._older_than_history(page.jobs, started):
+                    break
+                if not whole and (
+                    settled_pages >= _SETTLED_PAGES or not self.caller.capabilities.newest_first
+                ):
+                    break
 
     def _settled(self, jobs: tuple[RemoteJob, ...], result: UpsertResult, now: int) -> bool:
         """Whether a page holds nothing but what is known, unchanged, and not worth looking behind.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
 
 from jobdash.errors import BadResponse
 from jobdash.providers.base import RemotePage
@@ -15,7 +18,10 @@ AskPage = Callable[[str | None], Awaitable[RemotePage]]
 """Returns the page at a cursor; `Adapter.list` is one, a session's call another."""
 
 
-async def pages(ask: AskPage, *, cap: int = PAGE_CAP) -> AsyncIterator[RemotePage]:
+T = TypeVar("T")
+
+
+async def pages(ask: AskPage, *, cap: int = PAGE_CAP) -> AsyncGenerator[RemotePage, None]:
     """Yield the pages of a list in order, from the first.
 
     A cursor seen before, a page that holds only batches seen before and still promises more, more than
@@ -44,3 +50,25 @@ async def pages(ask: AskPage, *, cap: int = PAGE_CAP) -> AsyncIterator[RemotePag
         known |= ids
         cursor = page.cursor
     raise BadResponse(f"the list does not end after {cap} pages")
+
+
+async def read_ahead(source: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    """Yield what ``source`` yields, and ask for the next one while one is worked on.
+
+    An error of ``source`` is raised behind what came before it. What is under way when this is closed is
+    cancelled, and its error dropped.
+    """
+    end = object()
+
+    async def ask() -> T | object:
+        return await anext(source, end)
+
+    following = asyncio.create_task(ask())
+    try:
+        while (value := await following) is not end:
+            following = asyncio.create_task(ask())
+            yield value  # type: ignore[misc]  # not ``end``
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await following

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 import pytest
 
@@ -10,7 +12,7 @@ from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
 from jobdash.errors import BadResponse
 from jobdash.providers.base import RemotePage
-from jobdash.providers.pagination import EMPTY_CAP, pages
+from jobdash.providers.pagination import EMPTY_CAP, pages, read_ahead
 
 
 def page(ids: str, cursor: str | None, *, promised: bool = True) -> RemotePage:
@@ -72,3 +74,51 @@ async def test_a_list_that_never_ends() -> None:
     ids, failed = await walk(*served, cap=10)
     assert len(ids) == 10
     assert "does not end after 10 pages" in failed
+
+
+class Source:
+    """Yields 1, 2, 3 …, each when it is let; fails behind ``last``."""
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.asked = asyncio.Queue[int]()
+        self.go_on = asyncio.Semaphore(0)
+        self.cancelled = False
+
+    async def numbers(self) -> AsyncGenerator[int, None]:
+        for number in range(1, self.last + 1):
+            self.asked.put_nowait(number)
+            try:
+                await self.go_on.acquire()
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+            yield number
+        raise BadResponse("no more")
+
+
+async def test_the_next_page_is_asked_for_while_one_is_worked_on() -> None:
+    source = Source(2)
+    async with aclosing(read_ahead(source.numbers())) as ahead:
+        source.go_on.release()
+        assert await anext(ahead) == 1
+        async with asyncio.timeout(10):
+            assert [await source.asked.get(), await source.asked.get()] == [1, 2]
+    assert source.cancelled, "what was under way ends with the walk"
+
+
+async def test_what_was_read_before_an_error_is_worked_on_before_it_is_raised() -> None:
+    source = Source(3)
+    for _ in range(3):
+        source.go_on.release()
+    async with aclosing(read_ahead(source.numbers())) as ahead:
+        assert [await anext(ahead) for _ in range(3)] == [1, 2, 3]
+        with pytest.raises(BadResponse, match="no more"):
+            await anext(ahead)
+
+
+async def test_an_error_behind_the_place_where_a_walk_stopped_is_dropped() -> None:
+    source = Source(1)
+    source.go_on.release()
+    async with aclosing(read_ahead(source.numbers())) as ahead:
+        assert await anext(ahead) == 1
