@@ -22,7 +22,8 @@ from jobdash.domain.remote_job import RemoteJob
 from jobdash.operations.export import export_csv
 from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Scope, Sort
 from jobdash.store.sample_loader import SAMPLE_COLUMNS, build_sample_store
-from jobdash.store.schema.tables import JobRecord, table
+from jobdash.store.schema.base import table
+from jobdash.store.schema.tables import JobRecord
 from jobdash.tui.render import job_cells
 from jobdash.tui.render.columns import column_layout
 from jobdash.tui.render.job_details import BatchView

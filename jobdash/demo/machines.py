@@ -6,6 +6,7 @@ at it, each as another machine would, until Ctrl-C. It prints how to open the da
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import signal
@@ -64,8 +65,7 @@ def _run(server: postgres_server.PostgresServer, ended: threading.Event) -> None
     environment = os.environ | {"JOBDASH_DATABASE": url}
     command = [sys.executable, "-m", "jobdash"]
     subprocess.run([*command, "store", "init"], env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
-    from jobdash.demo.machines import thumbnail as function  # by the name that workers import it by
-
+    function = importlib.import_module(_MODULE).thumbnail  # under the name that workers import it by
     paths = [{"path": f"pictures/{number:03}.png"} for number in range(_ITEMS)]
     sent = jobdash.submit(function, paths, tags={"demo": "machines"}, db=url)
     sys.stdout.write(

@@ -12,13 +12,9 @@ from jobdash.store.continuation import (
     ALWAYS,
     AUTO,
     Continuation,
-    ResumeCandidate,
     ResumeRequest,
-    agrees,
     choose,
     decide,
-    is_held,
-    started_for,
 )
 from jobdash.store.dialects.base import Connection, greater, transaction
 from jobdash.store.lease_transitions import (
@@ -31,6 +27,7 @@ from jobdash.store.lease_transitions import (
 )
 from jobdash.store.leases import MOST_ROWS, Lease, add_event
 from jobdash.store.owner import Owner
+from jobdash.store.resume_candidates import ResumeCandidate, agrees, is_held, started_for
 from jobdash.store.sanitize import as_json, distinct, public_id, stored, stored_named, stored_words
 from jobdash.store.work_identity import WorkIdentity
 

@@ -17,7 +17,7 @@ from jobdash.store.dialects.base import Connection, transaction
 from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.store.reader import Reader
 from jobdash.store.schema.current import SCHEMA_FILE
-from jobdash.store.schema.tables import Base
+from jobdash.store.schema.tables import METADATA
 from jobdash.store.sort_orders import Listed
 
 Rows = Iterator[tuple[Any, ...]]
@@ -80,7 +80,7 @@ def _columns() -> dict[str, list[str]]:
     """Return the columns of each table that are not made by the database, tables in the order they need."""
     return {
         table.name: [column.name for column in table.columns if column.computed is None]
-        for table in Base.metadata.sorted_tables
+        for table in METADATA.sorted_tables
         if table.name not in _MADE_WITH_THE_STORE
     }
 

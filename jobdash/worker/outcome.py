@@ -7,7 +7,8 @@ from types import CodeType, FrameType
 from typing import NamedTuple
 
 from jobdash.store.claims import Claim
-from jobdash.store.continuation import AT_ITS_END, SAME_PROCESS, ResumeCandidate
+from jobdash.store.continuation import AT_ITS_END, SAME_PROCESS
+from jobdash.store.resume_candidates import ResumeCandidate
 from jobdash.worker.exceptions import JobCancelled
 from jobdash.worker.item_encoding import sentence_of
 

@@ -18,7 +18,7 @@ from postgres_kit import ServerClock
 from store_kit import HOUR, MINUTE, SECOND, START, HandClock, clock_of, raw
 
 from jobdash.store import claims as claims
-from jobdash.store import continuation, leases
+from jobdash.store import leases, resume_candidates
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
 from jobdash.store.continuation import Continuation
@@ -497,18 +497,18 @@ def test_a_worker_works_with_a_newer_store(path: Path, clock: HandClock) -> None
 @pytest.mark.sqlite_only
 def test_finding_the_newest_of_a_name_scans_no_table(path: Path, db: sqlite3.Connection) -> None:
     for query, values in (
-        (continuation._BY_NAME, {"shown": 1, "key": "resize", "name": "resize"}),
-        (continuation._BY_ID, ("abc", "abd")),
-        (continuation._STARTED_FOR, ("x", "resize")),
-        (continuation._OF_A_LOOP, ("x.py:", "x.py;")),
-        (continuation._NUMBER, (1,)),
-        (continuation._KEYS, (1, 100)),
+        (resume_candidates._BY_NAME, {"shown": 1, "key": "resize", "name": "resize"}),
+        (resume_candidates._BY_ID, ("abc", "abd")),
+        (resume_candidates._STARTED_FOR, ("x", "resize")),
+        (resume_candidates._OF_A_LOOP, ("x.py:", "x.py;")),
+        (resume_candidates._NUMBER, (1,)),
+        (resume_candidates._KEYS, (1, 100)),
         (leases._STATE, (1, "x")),
         (leases._UPSERT, (1, 1, "x", "ok", 1, None, None, None)),
     ):
         plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values))
         assert "SCAN" not in plan.replace("SCAN CONSTANT ROW", "")
-        assert "TEMP B-TREE" not in plan or query == continuation._OF_A_LOOP
+        assert "TEMP B-TREE" not in plan or query == resume_candidates._OF_A_LOOP
 
 
 @pytest.mark.sqlite_only

@@ -19,10 +19,11 @@ from jobdash.store.bootstrap import build_store
 from jobdash.store.dialects.sqlite import open_engine
 from jobdash.store.reader import Reader
 from jobdash.store.rows import ROW_COLUMNS
+from jobdash.store.schema.base import table
 from jobdash.store.schema.current import SCHEMA_VERSION
 from jobdash.store.schema.generate import SILENT, UNSEEN, files
 from jobdash.store.schema.migrate import MIGRATIONS, upgrade
-from jobdash.store.schema.tables import Base, JobRecord, table
+from jobdash.store.schema.tables import METADATA, JobRecord
 from jobdash.store.sort_orders import SORT_ORDERS, Sort, key_of
 from jobdash.store.writer import Writer
 
@@ -200,8 +201,8 @@ def test_every_written_column_makes_a_revision_or_is_silent() -> None:
 
 
 def test_no_foreign_tables_are_in_our_metadata() -> None:
-    assert "job" in Base.metadata.tables
-    assert len(Base.metadata.tables) == 12
+    assert "job" in METADATA.tables
+    assert len(METADATA.tables) == 12
 
 
 def test_to_write_a_row_makes_no_temporary_tables(path: Path) -> None:

@@ -258,7 +258,7 @@ async def test_a_double_click_opens_a_job(path: Path) -> None:
     async with dashboard(path, rows=jobs(*MIXED), working=False) as dash:
         await dash.pilot.double_click("#table", offset=(10, 2))
         await dash.until(lambda: dash.app.screen is not dash.app.main)
-        assert "job-006" in dash.screen
+        await dash.until(lambda: "job-006" in dash.screen)
 
 
 async def test_the_wheel_scrolls_and_a_new_job_does_not_scroll_back(path: Path) -> None:

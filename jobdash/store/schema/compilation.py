@@ -14,7 +14,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, Index, MetaData
 from sqlalchemy.sql.expression import ClauseElement
 
-from jobdash.store.schema.tables import NOW_MS
+from jobdash.store.schema.base import NOW_MS
 
 COLUMNS = "columns__"
 """The bind parameter that becomes ``{columns}``."""

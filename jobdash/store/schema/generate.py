@@ -16,11 +16,12 @@ from typing import Any
 from sqlalchemy import Table, create_mock_engine
 from sqlalchemy.schema import ExecutableDDLElement
 
+from jobdash.store.schema.base import NOW_MS
 from jobdash.store.schema.compilation import POSTGRES_DIALECT, SQLITE, postgres_tables, statements_sql
 from jobdash.store.schema.current import POSTGRES_SCHEMA_FILE, SCHEMA_FILE, SCHEMA_VERSION
 from jobdash.store.schema.postgres_triggers import FUNCTIONS, postgres_triggers
 from jobdash.store.schema.statements import STATEMENTS
-from jobdash.store.schema.tables import NOW_MS, Base
+from jobdash.store.schema.tables import METADATA
 from jobdash.store.sort_orders import TEXT_INDEX, Listed
 from jobdash.store.statements import STATEMENT_FILES
 
@@ -150,9 +151,9 @@ def schema_sql() -> str:
         statements.append("\n".join(line.rstrip() for line in text.splitlines()))
 
     engine = create_mock_engine("sqlite://", collect)
-    Base.metadata.create_all(engine, checkfirst=False)
+    METADATA.create_all(engine, checkfirst=False)
     statements.sort(key=_place)
-    statements += triggers(Base.metadata.tables["job"])
+    statements += triggers(METADATA.tables["job"])
     statements.append(_VERSION)
     return "\n\n".join(f"{statement};" for statement in statements) + "\n"
 
@@ -164,10 +165,10 @@ def _place(statement: str) -> tuple[bool, str]:
 
 def postgres_schema_sql() -> str:
     """Return the DDL of a complete store in a schema of PostgreSQL, one statement a paragraph."""
-    job = Base.metadata.tables["job"]
+    job = METADATA.tables["job"]
     statements = [
         *FUNCTIONS,
-        *postgres_tables(Base.metadata, frozenset({TEXT_INDEX})),
+        *postgres_tables(METADATA, frozenset({TEXT_INDEX})),
         *postgres_triggers(job, _TALLY_COLUMNS, _written(job, SILENT), _written(job, UNSEEN)),
         _FIRST_ROW.format(_POSTGRES_SECRET),
         _VERSION,

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from jobdash.errors import StoreError
 from jobdash.store.dialects import sqlite
 from jobdash.store.location import PostgresLocation
-from jobdash.store.schema.tables import NOW_MS
+from jobdash.store.schema.base import NOW_MS
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _LIVE_LEASES = "SELECT count(*) FROM job WHERE lease_until > {}"

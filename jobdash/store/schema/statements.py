@@ -6,15 +6,9 @@ for the assignments of an update, ``{words}`` for a list of values: both are kno
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import (
-    String,
-    Table,
-    and_,
     bindparam,
     case,
-    cast,
     column,
     delete,
     exists,
@@ -25,8 +19,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy import table as table_clause
-from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.sql.expression import ClauseElement
 
 from jobdash.domain.notification import NotificationKind
@@ -34,9 +26,10 @@ from jobdash.domain.status import QUEUED_HERE, UNFINISHED, Status, Tab
 from jobdash.store.merge import KNOWN_COLUMNS
 from jobdash.store.records import IntentKind
 from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, UNFINISHED_REMOTELY
+from jobdash.store.schema.account_statements import ACCOUNT_STATEMENTS
+from jobdash.store.schema.base import given_columns, insert_into, table, words
 from jobdash.store.schema.compilation import COLUMNS
 from jobdash.store.schema.tables import (
-    AccountRecord,
     EventRecord,
     IntentRecord,
     ItemRecord,
@@ -44,16 +37,10 @@ from jobdash.store.schema.tables import (
     MetaRecord,
     ReviewRecord,
     TagRecord,
-    table,
 )
 
 _job, _items, _tags = table(JobRecord), table(ItemRecord), table(TagRecord)
-_accounts, _intents, _events = table(AccountRecord), table(IntentRecord), table(EventRecord)
-_meta = table(MetaRecord)
-
-
-def _words(name: str = "words") -> Any:
-    return bindparam(name, expanding=True)
+_intents, _events, _meta = table(IntentRecord), table(EventRecord), table(MetaRecord)
 
 
 # Jobs
@@ -77,18 +64,7 @@ _submitted = [
 ]  # fmt: skip
 
 
-def _insert(into: Table, names: list[str] | None = None) -> Insert:
-    """Return an insert of these columns alone: what is left out has the default of the schema."""
-    wanted = names or _given(into)
-    columns = table_clause(into.name, *(column(name) for name in wanted))
-    return insert(columns).values({name: bindparam(name) for name in wanted})
-
-
-def _given(into: Table) -> list[str]:
-    return [each.name for each in into.columns if each.name not in {"id", "given"} and each.computed is None]
-
-
-_set_reviewed = _insert(table(ReviewRecord), ["job_id", "at", "marks"])
+_set_reviewed = insert_into(table(ReviewRecord), ["job_id", "at", "marks"])
 
 _JOBS: dict[str, ClauseElement] = {
     # Read before it is written: its worker does not wait for the store's lock.
@@ -116,20 +92,20 @@ _JOBS: dict[str, ClauseElement] = {
         _job.c.model.is_not_distinct_from(bindparam("model_name")),
     )
     .values(cost=bindparam("micros"), cost_is_upper_bound=bindparam("bound"), cost_stale=null()),
-    "public_ids": select(_job.c.public_id).where(_job.c.public_id.in_(_words())),
+    "public_ids": select(_job.c.public_id).where(_job.c.public_id.in_(words())),
     "job_files": select(_job.c.files).where(_this_job),
     "job_kept_here": select(_job.c.results_folder, _job.c.submit_key, _job.c.fetched_on).where(_this_job),
     "known_by_id": _known.where(_this_job),
-    "known_by_remote_id": _known.where(_job.c.remote_id.in_(_words()), *_server),
+    "known_by_remote_id": _known.where(_job.c.remote_id.in_(words()), *_server),
     "known_by_submit_key": _known.where(
-        _job.c.submit_key.in_(_words()), _job.c.remote_id.is_(None), _job.c.provider == bindparam("provider")
+        _job.c.submit_key.in_(words()), _job.c.remote_id.is_(None), _job.c.provider == bindparam("provider")
     ),
     # Only a submit that got no answer has no remote id: these rows are few, and lie together in the index.
     "known_by_input_file": _known.where(
         _job.c.remote_id.is_(None),
         _job.c.remote_status.in_(sorted(UNFINISHED)),
         *_server,
-        func.json_extract(_job.c.files, "$.input").in_(_words()),
+        func.json_extract(_job.c.files, "$.input").in_(words()),
     ),
     "mark_seen": update(_job)
     .where(
@@ -148,8 +124,8 @@ _JOBS: dict[str, ClauseElement] = {
     "jobs_behind": select(_job.c.id, _job.c.remote_id)
     .where(_job.c.id > bindparam("last"))
     .order_by(_job.c.id),
-    "insert_listed_job": _insert(_job, [*_loaded, "updated_at"]),
-    "insert_submitted_job": _insert(_job, _submitted).returning(column("id")),
+    "insert_listed_job": insert_into(_job, [*_loaded, "updated_at"]),
+    "insert_submitted_job": insert_into(_job, _submitted).returning(column("id")),
     "superseded_by": select(_job.c.superseded_by).where(_this_job),
     "parent_of_job": select(_job.c.parent_id).where(_this_job),
     "unset_superseded": update(_job)
@@ -163,9 +139,9 @@ _JOBS: dict[str, ClauseElement] = {
     ),
     "submit_key_of_job": select(_job.c.submit_key).where(_this_job),
     "delete_job": delete(_job).where(_this_job),
-    "insert_tag": _insert(_tags),
-    "insert_new_tag": _insert(_tags).on_conflict_do_nothing(),
-    "insert_item": _insert(_items),
+    "insert_tag": insert_into(_tags),
+    "insert_new_tag": insert_into(_tags).on_conflict_do_nothing(),
+    "insert_item": insert_into(_items),
     "delete_item": delete(_items).where(
         _items.c.job_id == bindparam("job_id"),
         or_(_items.c.seq == bindparam("seq"), _items.c.key == bindparam("key")),
@@ -176,7 +152,7 @@ _JOBS: dict[str, ClauseElement] = {
         _items.c.seq >= bindparam("first"),
         _items.c.seq < bindparam("end"),
     ),
-    "insert_event": _insert(_events),
+    "insert_event": insert_into(_events),
     "set_reviewed": _set_reviewed.on_conflict_do_update(
         index_elements=["job_id"],
         set_={"at": _set_reviewed.excluded.at, "marks": _set_reviewed.excluded.marks},
@@ -246,8 +222,8 @@ _other_unfinished = UNFINISHED_REMOTELY.replace("remote_status", "other.remote_s
 _rival_unfinished = UNFINISHED_REMOTELY.replace("remote_status", "rival.remote_status")
 
 _INTENTS: dict[str, ClauseElement] = {
-    "insert_intent": _insert(
-        _intents, [name for name in _given(_intents) if name not in {"closed_at", "result"}]
+    "insert_intent": insert_into(
+        _intents, [name for name in given_columns(_intents) if name not in {"closed_at", "result"}]
     ).returning(column("id")),
     "open_intent": select(_intents.c.id).where(_this_intent, _open),
     "closed_intent": select(*_columns).where(_this_intent, _intents.c.closed_at.is_not(None)),
@@ -300,85 +276,6 @@ _INTENTS: dict[str, ClauseElement] = {
     ),
 }
 
-# Accounts
-
-_these = _accounts.c.name.in_(_words())
-# While an account is claimed: it was made due since (F5, an action).
-_requested = or_(
-    _accounts.c.next_poll_at == 0,
-    and_(_accounts.c.claimed_until.is_not(None), _accounts.c.next_poll_at != _accounts.c.claimed_until),
-)
-_free = or_(
-    _accounts.c.claimed_until.is_(None),
-    _accounts.c.claimed_until <= bindparam("now"),
-    _accounts.c.claimed_until > bindparam("ahead"),
-)
-_failed = cast(bindparam("error"), String).is_not(None)
-_claim: dict[str, Any] = {"next_poll_at": bindparam("until"), "claimed_until": bindparam("until")}
-
-_ACCOUNTS: dict[str, ClauseElement] = {
-    "add_account": _insert(_accounts, ["name", "provider"]).on_conflict_do_nothing(),
-    "due_accounts": select(_accounts.c.name).where(
-        _these,
-        or_(_accounts.c.next_poll_at <= bindparam("now"), _accounts.c.next_poll_at > bindparam("ahead")),
-    ),
-    "busy_accounts": select(_accounts.c.name).where(_these, ~_free),
-    "claim_accounts": update(_accounts)
-    .where(_these)
-    .values(
-        **_claim,
-        fingerprint=func.coalesce(_accounts.c.fingerprint, bindparam("fingerprint")),
-        polled_by=bindparam("actor"),
-    ),
-    "account_keys": select(_accounts.c.name, _accounts.c.fingerprint, _accounts.c.polled_by).where(_these),
-    "set_account_key": update(_accounts)
-    .where(_accounts.c.name == bindparam("account"))
-    .values(fingerprint=bindparam("key"), polled_by=bindparam("actor")),
-    "extend_claims": update(_accounts).where(_these, ~_requested).values(**_claim),
-    "set_health": update(_accounts)
-    .where(
-        _these,
-        # Never that of another key under the same name.
-        or_(
-            _accounts.c.fingerprint.is_(None),
-            _accounts.c.fingerprint == bindparam("key"),
-            _accounts.c.polled_by == bindparam("actor"),
-        ),
-    )
-    .values(
-        asked_at=bindparam("asked_at"),
-        ok_at=func.coalesce(bindparam("succeeded_at"), _accounts.c.ok_at),
-        next_poll_at=case(
-            (
-                and_(bindparam("claimed"), _requested),
-                case(
-                    (_accounts.c.next_poll_at < bindparam("next_poll_at"), _accounts.c.next_poll_at),
-                    else_=bindparam("next_poll_at"),
-                ),
-            ),
-            else_=bindparam("next_poll_at"),
-        ),
-        claimed_until=null(),
-        error=bindparam("error"),
-        error_kind=bindparam("error_kind"),
-        retry_after_until=bindparam("retry_after_until"),
-        discovered=func.coalesce(bindparam("discovered"), _accounts.c.discovered),
-        first_sync_done=func.coalesce(bindparam("first_sync_done"), _accounts.c.first_sync_done),
-        failing_since=case(
-            (_failed, func.coalesce(_accounts.c.failing_since, bindparam("asked_at"))), else_=null()
-        ),
-        reviewed_error=case((_failed, _accounts.c.reviewed_error), else_=null()),
-    ),
-    "set_account_reviewed": update(_accounts)
-    .where(_accounts.c.name == bindparam("account"))
-    .values(reviewed_error=bindparam("error")),
-    "poll_now": update(_accounts).where(_these).values(next_poll_at=0),
-    "poll_all_now": update(_accounts).values(next_poll_at=0),
-    "poll_soon": update(_accounts)
-    .where(_accounts.c.name == bindparam("account"), _accounts.c.next_poll_at > bindparam("now"))
-    .values(next_poll_at=bindparam("now")),
-}
-
 # Notifications
 
 _ENDS: dict[str, ClauseElement] = {
@@ -416,5 +313,5 @@ _ENDS: dict[str, ClauseElement] = {
     ),
 }
 
-STATEMENTS = _JOBS | _QUEUE | _INTENTS | _ACCOUNTS | _ENDS
+STATEMENTS = _JOBS | _QUEUE | _INTENTS | ACCOUNT_STATEMENTS | _ENDS
 """By name, every statement of the writer that is made of the tables."""

@@ -5,67 +5,27 @@ Columns have the types that every database has: integers (times are milliseconds
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    Computed,
-    Index,
-    Integer,
-    MetaData,
-    PrimaryKeyConstraint,
-    String,
-    Table,
-    text,
-)
-from sqlalchemy.orm import registry
-from sqlmodel import Field, SQLModel
+from sqlalchemy import CheckConstraint, Index, Integer, PrimaryKeyConstraint, String
+from sqlmodel import Field
 
 from jobdash.domain.status import FORCE_FAILED, Status, effective_sql, is_one_of, tab_sql
 from jobdash.store.rows import UNFINISHED_REMOTELY
+from jobdash.store.schema.base import NOW_MS, Base, generated_column, partial_index, server_default
 from jobdash.store.sort_orders import SORT_ORDERS, Listed
-
-NOW_MS = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
-"""The time in milliseconds UTC, in nothing but SQL: triggers must work in any process."""
 
 _COUNTS = ("total", "succeeded", "failed", "cancelled", "expired")
 _PROGRESS = (
     "CASE WHEN total > 0 AND coalesce(succeeded, failed) IS NOT NULL "
     "THEN 10000 * (coalesce(succeeded, 0) + coalesce(failed, 0)) / total ELSE -1 END"
 )
-
-
 _TOKENS = (
     "CASE WHEN coalesce(input_tokens, output_tokens) IS NOT NULL "
     "THEN coalesce(input_tokens, 0) + coalesce(output_tokens, 0) END"
 )
-
 _LISTED = (
     f"CASE WHEN removed_at IS NOT NULL THEN {Listed.REMOVED} WHEN folded THEN {Listed.FOLDED}"
     f" ELSE {Listed.HEAD} END"
 )
-
-
-def _generated(
-    name: str, expression: str, kind: type[Integer] | type[String] = Integer, *, nullable: bool = False
-) -> Any:
-    column = Column(name, kind, Computed(expression, persisted=False), nullable=nullable)
-    return Field(default=None, sa_column=column)
-
-
-def _partial(name: str, column: str, *columns: str, where: str) -> Index:
-    return Index(name, column, *columns, sqlite_where=text(where), postgresql_where=text(where))
-
-
-def _default(value: str) -> dict[str, Any]:
-    return {"server_default": text(value)}
-
-
-class Base(SQLModel, registry=registry(metadata=MetaData())):
-    """The base class of all tables; its metadata is not shared with a user's SQLModel classes."""
-
-    metadata: ClassVar[MetaData]
 
 
 class JobRecord(Base, table=True):
@@ -88,7 +48,7 @@ class JobRecord(Base, table=True):
     raw_status: str
     cancel_requested_at: int | None = None
     cancel_reason: str | None = None
-    cancel_doubt: bool = Field(default=False, sa_type=Integer, sa_column_kwargs=_default("0"))
+    cancel_doubt: bool = Field(default=False, sa_type=Integer, sa_column_kwargs=server_default("0"))
     verdict: str | None = None
     verdict_at: int | None = None
     verdict_reason: str | None = None
@@ -110,7 +70,7 @@ class JobRecord(Base, table=True):
     started_at: int | None = None
     finished_at: int | None = None
     expires_at: int | None = None
-    updated_at: int = Field(sa_column_kwargs=_default(f"({NOW_MS})"))
+    updated_at: int = Field(sa_column_kwargs=server_default(f"({NOW_MS})"))
     seen_at: int | None = None
     """When the request was sent whose answer is written here; times are milliseconds UTC."""
     not_found_at: int | None = None
@@ -123,23 +83,23 @@ class JobRecord(Base, table=True):
 
     parent_id: int | None = Field(default=None, foreign_key="job.id")
     superseded_by: int | None = None
-    attempt: int = Field(default=1, sa_column_kwargs=_default("1"))
-    fence: int = Field(default=0, sa_column_kwargs=_default("0"))
+    attempt: int = Field(default=1, sa_column_kwargs=server_default("1"))
+    fence: int = Field(default=0, sa_column_kwargs=server_default("0"))
     owner: str | None = None
     last_owner: str | None = None
     lease_until: int | None = None
-    revision: int = Field(default=0, sa_column_kwargs=_default("0"))
+    revision: int = Field(default=0, sa_column_kwargs=server_default("0"))
 
-    status: str = _generated("status", effective_sql(), String)
-    tab: int = _generated("tab", tab_sql(f"({effective_sql()})"))
-    shown: int = _generated("shown", "removed_at IS NULL")
-    name_key: str = _generated("name_key", "lower(name)", String)
-    total_key: int = _generated("total_key", "coalesce(total, -1)")
-    failed_key: int = _generated("failed_key", "coalesce(failed, -1)")
-    progress_key: int = _generated("progress_key", _PROGRESS)
+    status: str = generated_column("status", effective_sql(), String)
+    tab: int = generated_column("tab", tab_sql(f"({effective_sql()})"))
+    shown: int = generated_column("shown", "removed_at IS NULL")
+    name_key: str = generated_column("name_key", "lower(name)", String)
+    total_key: int = generated_column("total_key", "coalesce(total, -1)")
+    failed_key: int = generated_column("failed_key", "coalesce(failed, -1)")
+    progress_key: int = generated_column("progress_key", _PROGRESS)
     done_before: int | None = None
     """What earlier attempts had done when the present one began; not counted in its speed."""
-    unchanged_polls: int = Field(default=0, sa_column_kwargs=_default("0"))
+    unchanged_polls: int = Field(default=0, sa_column_kwargs=server_default("0"))
     """How often in a row a list showed it unfinished and unchanged, since it was last asked for singly."""
     fetched_at: int | None = None
     """When its results were last fetched to this computer."""
@@ -158,8 +118,8 @@ class JobRecord(Base, table=True):
     cost_is_upper_bound: bool | None = Field(default=None, sa_type=Integer)
     cost_stale: int | None = None
     """1 when the tokens or the model have changed since the cost was computed, else NULL."""
-    cost_key: int = _generated("cost_key", "coalesce(cost, -1)")
-    tokens: int | None = _generated("tokens", _TOKENS, nullable=True)
+    cost_key: int = generated_column("cost_key", "coalesce(cost, -1)")
+    tokens: int | None = generated_column("tokens", _TOKENS, nullable=True)
     family: str | None = None
     """The public id of the first member of its family; NULL for a job in none."""
     estimated_tokens: int | None = None
@@ -168,9 +128,9 @@ class JobRecord(Base, table=True):
     """As JSON, how it is submitted from the queue; NULL once it was accepted, or where it never waited."""
     family_id: int | None = None
     """The id of the first member of its family, in all members alike; NULL for a job in none."""
-    folded: int = Field(default=0, sa_column_kwargs=_default("0"))
+    folded: int = Field(default=0, sa_column_kwargs=server_default("0"))
     """1: another member, its head, stands for it where a family is one row. Triggers keep both."""
-    listed: int = _generated("listed", _LISTED)
+    listed: int = generated_column("listed", _LISTED)
     kept_succeeded: int | None = None
     """Of a retry: how many requests of its family had an answer, and were not sent again."""
     kept_failed: int | None = None
@@ -196,16 +156,16 @@ class JobRecord(Base, table=True):
         Index("job_shown_name", "shown", "name_key"),
         Index("job_public_id", "public_id", unique=True),
         Index("job_identity", "remote_id", "provider", "origin", unique=True),
-        _partial("job_submit_key", "submit_key", where="submit_key IS NOT NULL"),
+        partial_index("job_submit_key", "submit_key", where="submit_key IS NOT NULL"),
         Index("job_parent", "parent_id"),
         Index("job_revision", "revision"),
-        _partial("job_cost_stale", "cost_stale", where="cost_stale IS NOT NULL"),
-        _partial("job_results_expire", "results_expire_at", where="results_expire_at IS NOT NULL"),
-        _partial("job_unfinished", "account", where=UNFINISHED_REMOTELY),
-        _partial("job_family", "family", where="family IS NOT NULL"),
-        _partial("job_family_id", "family_id", "listed", where="family_id IS NOT NULL"),
-        _partial("job_queued", "account", where="queued IS NOT NULL"),
-        _partial("job_function", "function", "tab", where="function IS NOT NULL"),
+        partial_index("job_cost_stale", "cost_stale", where="cost_stale IS NOT NULL"),
+        partial_index("job_results_expire", "results_expire_at", where="results_expire_at IS NOT NULL"),
+        partial_index("job_unfinished", "account", where=UNFINISHED_REMOTELY),
+        partial_index("job_family", "family", where="family IS NOT NULL"),
+        partial_index("job_family_id", "family_id", "listed", where="family_id IS NOT NULL"),
+        partial_index("job_queued", "account", where="queued IS NOT NULL"),
+        partial_index("job_function", "function", "tab", where="function IS NOT NULL"),
         # In the order of the table and without its long texts: what a search for a piece of text reads.
         Index("job_text", "id", "shown", "name", "public_id", "remote_id"),
         {"sqlite_autoincrement": True},
@@ -234,10 +194,10 @@ class AccountRecord(Base, table=True):
     ok_at: int | None = None
     error: str | None = None
     error_kind: str | None = None
-    next_poll_at: int = Field(default=0, sa_column_kwargs=_default("0"))
+    next_poll_at: int = Field(default=0, sa_column_kwargs=server_default("0"))
     retry_after_until: int | None = None
-    discovered: int = Field(default=0, sa_column_kwargs=_default("0"))
-    first_sync_done: bool = Field(default=False, sa_type=Integer, sa_column_kwargs=_default("0"))
+    discovered: int = Field(default=0, sa_column_kwargs=server_default("0"))
+    first_sync_done: bool = Field(default=False, sa_type=Integer, sa_column_kwargs=server_default("0"))
     claimed_until: int | None = None
     """Until when a process may be polling it now; None when none is."""
     failing_since: int | None = None
@@ -258,8 +218,8 @@ class IntentRecord(Base, table=True):
         CheckConstraint(
             is_one_of("kind", ("submit", "upload", "cancel", "delete", "remove")), name="kind_known"
         ),
-        _partial("intent_open", "account", where="closed_at IS NULL"),
-        _partial("intent_open_job", "job_id", where="closed_at IS NULL"),
+        partial_index("intent_open", "account", where="closed_at IS NULL"),
+        partial_index("intent_open_job", "job_id", where="closed_at IS NULL"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -295,7 +255,7 @@ class EventRecord(Base, table=True):
     job_name: str | None = None
     account: str | None = None
     result: str
-    detail: str = Field(sa_column_kwargs=_default("''"))
+    detail: str = Field(sa_column_kwargs=server_default("''"))
     bulk: str | None = None
 
 
@@ -313,7 +273,7 @@ class AttemptRecord(Base, table=True):
     actor: str
     keyed: bool = Field(sa_type=Integer)
     """Its items have keys: they are kept, and the next run skips those that are done."""
-    unit: str = Field(sa_column_kwargs=_default("'items'"))
+    unit: str = Field(sa_column_kwargs=server_default("'items'"))
     argv: str | None = None
     """The command line as a JSON list, where it can be started again."""
     cwd: str | None = None
@@ -365,7 +325,7 @@ class PartRecord(Base, table=True):
     """The ``seq`` of its first item; it ends in front of that of the next part."""
     behind: int
     """The ``seq`` behind its last item."""
-    fence: int = Field(default=0, sa_column_kwargs=_default("0"))
+    fence: int = Field(default=0, sa_column_kwargs=server_default("0"))
     """Raised by each claim: the worker before it is refused from then on."""
     owner: str | None = None
     lease_until: int | None = None
@@ -403,7 +363,7 @@ class MetaRecord(Base, table=True):
     revision: int
     notified_event: int | None = None
     """The newest event that notifications were sent of; None where none ever were."""
-    folded: int = Field(default=0, sa_column_kwargs=_default("0"))
+    folded: int = Field(default=0, sa_column_kwargs=server_default("0"))
     """How many jobs a head stands for besides itself; kept by triggers."""
     secret: str | None = None
     """Random text, made with the store, that goes into the fingerprint of each key."""
@@ -418,6 +378,5 @@ class VersionRecord(Base, table=True):
     version_num: str = Field(primary_key=True, max_length=32)
 
 
-def table(record: type[Base]) -> Table:
-    """Return the Core table of a class, whose columns know their SQL types."""
-    return Base.metadata.tables[str(record.__tablename__)]
+METADATA = Base.metadata
+"""All tables."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+from rich.cells import cell_len
+
 from jobdash.domain.job import JobRow
 from jobdash.tui.models.families import FamilyWindow
 from jobdash.tui.render import job_cells
@@ -70,6 +72,11 @@ class JobLines:
         except Exception as error:  # noqa: BLE001 - the data of one job must not end the table
             mark, clock, word = None, (), display_error(error)
         return LineStyle(row.id, row.revision, clock, cursor, not marked.isdisjoint(ids), word, dim, mark)
+
+    def sign_cells(self, layout: ColumnLayout) -> range:
+        """Return the cells of the sign that a family opens, or is open."""
+        start = next(place.start for place in layout.places if place.column == "name")
+        return range(start, start + cell_len(self._symbols.opens) + 1)
 
     def _family_mark(self, row: JobRow) -> FamilyMark | None:
         """Return how a line shows its family; None for a job in none, and where each has a row of its own."""

@@ -21,16 +21,16 @@ from jobdash.errors import StoreError
 from jobdash.operations.account_keys import with_others
 from jobdash.operations.attention import unusable_health
 from jobdash.operations.ended_jobs import SCRIPTS, EndedJobs
-from jobdash.tui.commands import BY_ID, Footer, Place, bindings
+from jobdash.tui.commands import BY_ID, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
 from jobdash.tui.models.attention import AttentionModel
 from jobdash.tui.models.banner import Banner
-from jobdash.tui.models.job_background import JobBackground
 from jobdash.tui.news import StoreFailed, Synced, SyncNews
-from jobdash.tui.render import header_footer, job_story
+from jobdash.tui.render import header_footer
 from jobdash.tui.render.text import Span
 from jobdash.tui.screens.action_screen import ActionScreen
+from jobdash.tui.screens.current_job import CurrentJob
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.jobs_view import JobsView
 from jobdash.tui.widgets.line import Line
@@ -55,19 +55,15 @@ class MainScreen(ActionScreen):
         """The list of jobs, with its filter and headers."""
         self._accounts, self._banner = Line(id="accounts"), Line(id="banner")
         self.banner = Banner(self._put_banner)
-        self._rule, self._title, self._story = Line(id="rule"), Line(id="title"), Line(id="story")
-        self._keys = Line(id="keys")
+        self._current_job = CurrentJob(context, self.view.table)
         self._schema = context.browser.schema_version()
         self._ended = EndedJobs(context.browser, SCRIPTS)
         self.attention = AttentionModel(context.open_browser, context.config, context.clock)
         self._attention_shown = 0
         self._replaced = False
         self._width = 0
-        self._footer = Footer(context)
-        self._background = JobBackground(context.browser)
         self._health: dict[str, AccountHealth] = {}
         self._unusable = unusable_health(context.config.unusable)
-        self._keys_drawn: tuple[tuple[header_footer.KeyHint, ...], int] = ((), 0)
         self._ages_at = 0.0
         self._tick: asyncio.TimerHandle | None = None
         self._fetching = False
@@ -75,11 +71,11 @@ class MainScreen(ActionScreen):
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
-        yield from (self._accounts, self._banner, self.view, self._rule, self._title, self._story, self._keys)
+        yield from (self._accounts, self._banner, self.view, self._current_job.rule, *self._current_job.lines)
 
     def on_mount(self) -> None:
         """Start polling the store."""
-        self._accounts.over = self._keys.over = "bar"
+        self._accounts.over = "bar"
         self.view.table.focus()
         self.view.table.on_row = self._draw_details
         self.view.table.on_move = self._draw_move
@@ -116,6 +112,7 @@ class MainScreen(ActionScreen):
         self._width = size.width
         self.set_class(size.height >= TALL, "-tall")
         self.view.fit(size.width)
+        self._current_job.fit(size.width)
         self.draw()
 
     # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,7 +195,6 @@ class MainScreen(ActionScreen):
     def draw(self) -> None:
         """Draw every line around the table where it differs."""
         self._draw_accounts()
-        self._draw_rule()
         self._draw_details()
 
     def _draw_accounts(self) -> None:
@@ -241,54 +237,13 @@ class MainScreen(ActionScreen):
         progress = f"{plan_text.doing(run.plan)} {min(run.done, run.total):,}/{run.total:,}{more} "
         return [Span(progress, "accent", "show_run"), Span(f"{self.context.symbols.dot} ", "muted")]
 
-    def _draw_rule(self) -> None:
-        rule = self.context.symbols.rule * max(0, self._width)
-        self._rule.put([Span(rule, "track")])
-
     @reports_errors
     def _draw_details(self) -> None:
-        row, symbols, now = self.view.table.current, self.context.symbols, self.context.clock()
-        family = None if row is None else self.view.table.window.closed_family(row)
-        if row is None:
-            self._title.put([])
-            self._story.put([])
-        elif family is not None:
-            self._title.put(job_story.title_spans(family.row, self._width, now, symbols))
-            key = BY_ID["family.open"].key_name(self.app.own_keymap)
-            self._story.put(job_story.family_story_spans(family, key, self._width, symbols))
-        else:
-            errors, relatives = self._background.of(row)
-            remark = self.context.config.remark_on(row.account)
-            spans = job_story.title_spans(row, self._width, now, symbols, remark=remark)
-            self._title.put(spans)
-            health = self._health.get(row.account) if row.unfinished else None
-            trouble = (health.error or "") if health is not None else ""
-            fetching = self.context.under_way.fetching.get(row.id)
-            self._story.put(
-                job_story.story_spans(
-                    row,
-                    errors,
-                    self._width,
-                    now,
-                    symbols,
-                    trouble=trouble,
-                    relatives=relatives,
-                    fetching=fetching,
-                )
-            )
-        self._draw_keys()
+        self._current_job.draw(self._health)
 
     def _draw_move(self) -> None:
         table = self.view.table
-        self.draw_at_once(table, table.vertical_scrollbar, self._title, self._story, self._keys)
-
-    def _draw_keys(self) -> None:
-        table = self.view.table
-        several = table.current is not None and len(table.window.stands_for(table.current)) > 1
-        hints = self._footer.hints(table.current, bool(table.marks) or several)
-        if (hints, self._width) != self._keys_drawn:
-            self._keys_drawn = (hints, self._width)
-            self._keys.put(header_footer.key_spans(hints, self._width))
+        self.draw_at_once(table, table.vertical_scrollbar, *self._current_job.lines)
 
     # ── acting ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from rich.cells import cell_len
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region
@@ -77,7 +76,6 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         self._time = clock()
         """The moment that ages are drawn for: that of the last poll. What is written of a line is what
         differed then; a line drawn for a later moment would hide what was not written from the next poll."""
-        self._symbols = symbols
         self._columns, self._account_width = columns, 7
 
     # ── what is shown ──────────────────────────────────────────────────────────────────────────────────────
@@ -260,13 +258,14 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
             return
         self.go(index)
         row = self.current
-        if row is not None and event.x in self._sign_cells and self.window.family(row) is not None:
+        if row is None:
+            return
+        if event.x in self._lines.sign_cells(self.plan) and self.window.family(row) is not None:
             if self.window.is_open(row):
                 self.action_fold()
             else:
                 self.action_unfold()
-            return
-        if event.chain == 2 and (row := self.current) is not None:
+        elif event.chain == 2:
             self.post_message(self.Opened(row))
 
     def action_unfold(self) -> None:
@@ -306,12 +305,6 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
     def _fitted(self, width: int) -> None:
         self.plan = column_layout(width, self._account_width, self._columns)
         self.draw_all()
-
-    @property
-    def _sign_cells(self) -> range:
-        """The cells of the sign that a family opens, or is open."""
-        start = next(place.start for place in self.plan.places if place.column == "name")
-        return range(start, start + cell_len(self._symbols.opens) + 1)
 
     def entry(self, index: int) -> LineStyle | None:
         """Return all that decides how a line looks."""

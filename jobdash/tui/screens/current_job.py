@@ -1,0 +1,103 @@
+"""The lines beneath the table: the job under the cursor, and the keys that act on it."""
+
+from __future__ import annotations
+
+from jobdash.domain.describe.job_text import waits_for_script
+from jobdash.domain.describe.result_text import relatives_words
+from jobdash.domain.family import JobFamily
+from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.operations.backends.registry import backend_of
+from jobdash.operations.job_lookup import Browser
+from jobdash.tui.commands import BY_ID, Footer
+from jobdash.tui.context import DashboardContext
+from jobdash.tui.render import header_footer, job_story
+from jobdash.tui.render.text import Span
+from jobdash.tui.widgets.job_table import JobTable
+from jobdash.tui.widgets.line import Line
+
+_JOBS_KEPT = 64
+
+
+class CurrentJob:
+    """A rule, the title and story of the job under the cursor, and the footer."""
+
+    def __init__(self, context: DashboardContext, table: JobTable) -> None:
+        self._context, self._table = context, table
+        self.rule = Line(id="rule")
+        self._title, self._story, self._keys = Line(id="title"), Line(id="story"), Line(id="keys")
+        self.lines = (self._title, self._story, self._keys)
+        """Those that a move of the cursor changes."""
+        self._footer = Footer(context)
+        self._background = _JobBackground(context.browser)
+        self._keys_drawn: tuple[tuple[header_footer.KeyHint, ...], int] = ((), 0)
+        self._width = 0
+
+    def fit(self, width: int) -> None:
+        """Fit the lines to a width in cells; they are drawn by `draw`."""
+        self._width = width
+        self._keys.over = "bar"
+        self.rule.put([Span(self._context.symbols.rule * max(0, width), "track")])
+
+    def draw(self, health: dict[str, AccountHealth]) -> None:
+        """Draw the lines where they differ; ``health`` is that of the accounts."""
+        row = self._table.current
+        family = None if row is None else self._table.window.closed_family(row)
+        if row is None:
+            self._title.put([])
+            self._story.put([])
+        elif family is not None:
+            self._draw_family(family)
+        else:
+            self._draw_job(row, health.get(row.account) if row.unfinished else None)
+        self._draw_keys()
+
+    def _draw_family(self, family: JobFamily) -> None:
+        symbols = self._context.symbols
+        key = BY_ID["family.open"].key_name(self._table.app.own_keymap)
+        self._title.put(job_story.title_spans(family.row, self._width, self._context.clock(), symbols))
+        self._story.put(job_story.family_story_spans(family, key, self._width, symbols))
+
+    def _draw_job(self, row: JobRow, health: AccountHealth | None) -> None:
+        context, now = self._context, self._context.clock()
+        errors, relatives = self._background.of(row)
+        remark = context.config.remark_on(row.account)
+        self._title.put(job_story.title_spans(row, self._width, now, context.symbols, remark=remark))
+        self._story.put(
+            job_story.story_spans(
+                row,
+                errors,
+                self._width,
+                now,
+                context.symbols,
+                trouble=(health.error or "") if health is not None else "",
+                relatives=relatives,
+                fetching=context.under_way.fetching.get(row.id),
+            )
+        )
+
+    def _draw_keys(self) -> None:
+        table = self._table
+        several = table.current is not None and len(table.window.stands_for(table.current)) > 1
+        hints = self._footer.hints(table.current, bool(table.marks) or several)
+        if (hints, self._width) != self._keys_drawn:
+            self._keys_drawn = (hints, self._width)
+            self._keys.put(header_footer.key_spans(hints, self._width))
+
+
+class _JobBackground:
+    """Errors and relatives of the last few jobs, kept so that moving about reads nothing."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._known: dict[tuple[int, int], tuple[list[tuple[str, int]], str]] = {}
+
+    def of(self, row: JobRow) -> tuple[list[tuple[str, int]], str]:
+        """Return a job's errors, and what it was sent again from or as."""
+        key = (row.id, row.revision)
+        if key not in self._known:
+            if len(self._known) >= _JOBS_KEPT:
+                self._known.clear()
+            wrong = row.failed or row.error or waits_for_script(row)
+            errors = backend_of(row).error_counts(self._browser, row) if wrong else []
+            self._known[key] = errors, relatives_words(*self._browser.relatives(row.id))
+        return self._known[key]
