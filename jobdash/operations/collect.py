@@ -155,8 +155,10 @@ class _Collection:
         if self._lacking(remote, joined.counts):
             joined, files = await self._joined_again(remote, caller, requests, joined, files)
         manifest = self._manifest(remote, joined, source)
-        async with self._request.joins:  # another format is made there
-            await asyncio.to_thread(self._publish, manifest, files, known=requests is not None)
+        if self._request.format in FORMATS:
+            async with self._request.joins:
+                await asyncio.to_thread(self._convert, self._folder.part(RESULTS))
+        await asyncio.to_thread(self._publish, manifest, files, known=requests is not None)
         if self._request.record and manifest["complete"]:
             await self._record(joined.counts)
         words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._note]
@@ -168,12 +170,13 @@ class _Collection:
         self, raw: Sequence[RawFile], requests: Path | None
     ) -> tuple[JoinedResults, dict[str, Any]]:
         """Join what was downloaded, while the disk writes it; return the facts of its files, too."""
-        async with self._request.joins:
-            joined, files = await asyncio.gather(
-                asyncio.to_thread(self._join, raw, requests),
-                asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]),
-            )
-        return joined, files
+        files = asyncio.create_task(asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]))
+        try:
+            async with self._request.joins:
+                joined = await asyncio.to_thread(self._join, raw, requests)
+        finally:
+            facts = await files
+        return joined, facts
 
     def _is_short(self, counts: ResultCounts) -> bool:
         """Whether an input file lacks requests that have answers, which would be in no results."""
@@ -319,7 +322,6 @@ class _Collection:
         """Let the files that were downloaded and what was made of them appear in the folder."""
         names = [RESULTS, *([MISSING] if known else [])]
         if (converted := FORMATS.get(self._request.format)) is not None:
-            self._convert(self._folder.part(RESULTS))
             names.append(converted)
         files = files | self._synced(names)
         self._folder.publish(list(files), manifest | {"files": files})

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Self
+from urllib.parse import quote
 
 import openai
 
@@ -228,10 +229,18 @@ class OpenAIBatches(HttpAdapter):
             words = f"{error}; base_url {address} has no /v1: is it {self.origin}/v1?"
             raise type(error)(words, status=error.status, detail=error.detail) from None
 
+    def _headers(self) -> dict[str, str]:
+        """Return the key and whose it is, as the SDK sends them."""
+        scope = {"OpenAI-Organization": self._client.organization, "OpenAI-Project": self._client.project}
+        own = {name: value for name, value in scope.items() if value}
+        return {"Authorization": f"Bearer {self._key}", "Accept": "application/binary"} | own
+
     @asynccontextmanager
     async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with self._client.files.with_streaming_response.content(file_id) as download:
-            yield download.iter_bytes()
+        # Without the SDK, which takes half as long again to build this request as to send it.
+        url = f"{self.origin}/files/{quote(file_id, safe='')}/content"
+        async with self._http.client.stream("GET", url, headers=self._headers()) as download:
+            yield download.aiter_bytes()
 
 
 def metadata_of(submission: Submission) -> dict[str, str]:
