@@ -153,4 +153,5 @@ class ServerClock:
 
 def plan(location: PostgresLocation, sql: str, values: Sequence[Any]) -> str:
     """How the server would run a statement."""
-    return "\n".join(line for (line,) in raw(location, f"EXPLAIN {sql}", values))
+    explain = f"EXPLAIN {sql}"
+    return "\n".join(line for (line,) in raw(location, explain if values else native_sql(explain), values))

@@ -145,26 +145,22 @@ class KeysetWalk:
 
         ``columns`` must hold ``id``; the key comes last. Two arms, because a comparison of (key, id) as one
         value would walk through all ties of the key; each is in order, so that SQLite only merges them. For
-        ``sorts_arms`` see `Dialect`.
+        ``sorts_arms`` see `Dialect`. What is the same for all keys is text: PostgreSQL then finds that one
+        plan is good for all, and planning takes longer than reading.
         """
-        order = _order(self)
+        order = f"{_order(self)} LIMIT {limit:d}"
         source = (
-            f"SELECT {columns}, {self.key} AS place FROM job INDEXED BY {self.index} WHERE {self.column} = ?"
+            f"SELECT {columns}, {self.key} AS place FROM job INDEXED BY {self.index}"
+            f" WHERE {self.column} = {self.value:d}"
         )
         if behind is None:
-            return f"{source}{self.condition} {order}", [self.value, *self.values, limit]
+            return f"{source}{self.condition} {order}", self.values
         beyond = "<" if self.descending else ">"
         ties = f"{source} AND {self.key} = ? AND id {beyond} ?{self.condition}"
         rest = f"{source} AND {self.key} {beyond} ?{self.condition}"
-        if not sorts_arms:
-            return f"{ties} UNION ALL {rest} {order}", [*self._around(behind), limit]
-        same = [self.value, behind.value, behind.id, *self.values, limit]
-        other = [self.value, behind.value, *self.values, limit]
-        return f"{_arm(ties, order)} UNION ALL {_arm(rest, order)} {order}", [*same, *other, limit]
-
-    def _around(self, key: SortKey) -> Values:
-        """Return the parameters of two arms: the ties of a key, and the rest."""
-        return [self.value, key.value, key.id, *self.values, self.value, key.value, *self.values]
+        arms = [_arm(arm, order) for arm in (ties, rest)] if sorts_arms else [ties, rest]
+        values = [behind.value, behind.id, *self.values, behind.value, *self.values]
+        return f"{' UNION ALL '.join(arms)} {order}", values
 
     def every(self, columns: str, *, scan: bool = False) -> tuple[str, Values]:
         """Return the query of all rows, in no order; ``scan`` when they are found by a piece of text."""
@@ -196,12 +192,13 @@ class KeysetWalk:
         source = f"SELECT count(*) FROM job INDEXED BY {self.index} WHERE {self.column} = ?"
         ties = f"{source} AND {self.key} = ? AND id {nearer} ?{self.condition}"
         rest = f"{source} AND {self.key} {nearer} ?{self.condition}"
-        return f"SELECT ({ties}) + ({rest})", self._around(key)
+        values = [self.value, key.value, key.id, *self.values, self.value, key.value, *self.values]
+        return f"SELECT ({ties}) + ({rest})", values
 
 
 def _order(walk: KeysetWalk) -> str:
     way = "DESC" if walk.descending else "ASC"
-    return f"ORDER BY place {way}, id {way} LIMIT ?"
+    return f"ORDER BY place {way}, id {way}"
 
 
 def _arm(sql: str, order: str) -> str:
@@ -212,13 +209,25 @@ def merged(
     walks: Sequence[KeysetWalk], limit: int, offset: int, *, sorts_arms: bool = False
 ) -> tuple[str, Values]:
     """Return the query of ids with their keys over several walks, merged in their order."""
-    order = _order(walks[0])
+    order = f"{_order(walks[0])} LIMIT ?"
     arms, parameters = [], Values()
     for walk in walks:
         sql, values = walk.every(f"id, {walk.key} AS place")
         arms.append(_arm(sql, order) if sorts_arms else sql)
         parameters += [*values, limit + offset] if sorts_arms else values
     return f"{' UNION ALL '.join(arms)} {order} OFFSET ?", [*parameters, limit, offset]
+
+
+def page_of_all(
+    walks: Sequence[KeysetWalk], columns: str, behind: SortKey | None, limit: int
+) -> tuple[str, Values]:
+    """Return the query of a page over several walks in one statement, merged in their order."""
+    arms, parameters = [], Values()
+    for walk in walks:
+        sql, values = walk.page(columns, behind, limit, sorts_arms=True)
+        arms.append(f"SELECT * FROM ({sql}) AS part")
+        parameters += values
+    return f"{' UNION ALL '.join(arms)} {_order(walks[0])} LIMIT {limit:d}", parameters
 
 
 def walks(

@@ -31,7 +31,7 @@ from jobdash.store.leases import ItemWrite
 from jobdash.store.location import PostgresLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
-from jobdash.store.sort_orders import SORT_ORDERS, Scope, Sort, SortKey, merged, walks
+from jobdash.store.sort_orders import SORT_ORDERS, Scope, Sort, SortKey, merged, page_of_all, walks
 from jobdash.store.writer import Writer
 
 pytestmark = pytest.mark.postgres_only
@@ -92,8 +92,20 @@ def test_every_page_is_read_from_an_index(many: PostgresLocation) -> None:
             for walk in found
             for behind in (None, SortKey(key, 9))
         ]
+        pages += [page_of_all(found, "id, name", behind, 50) for behind in (None, SortKey(key, 9))]
         for sql, values in [*pages, merged(found, 50, 100, sorts_arms=True)]:
             assert "Seq Scan" not in postgres_kit.plan(many, sql, values)
+
+
+def test_a_page_is_planned_once_for_all_keys(many: PostgresLocation) -> None:
+    """Planning takes longer than reading: of two prepared plans the one without the key's values is kept."""
+    with Reader(many) as reader:
+        for number in range(30):
+            reader.page(Scope(), Sort(), SortKey(number * 100, 9), 50)
+        asked = "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+        plans = reader._connection.execute(asked).fetchall()
+    ((generic, custom),) = plans
+    assert generic > custom
 
 
 def test_items_are_found_by_their_keys_in_a_job_of_many(path: PostgresLocation) -> None:

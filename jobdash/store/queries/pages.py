@@ -12,7 +12,16 @@ from jobdash.domain.status import Tab
 from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS, job_row
-from jobdash.store.sort_orders import KeysetWalk, Scope, Sort, SortKey, key_of, merged, walks
+from jobdash.store.sort_orders import (
+    KeysetWalk,
+    Scope,
+    Sort,
+    SortKey,
+    key_of,
+    merged,
+    page_of_all,
+    walks,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +79,16 @@ class PageReads(AttentionReads):
         self, scope: Scope, sort: Sort, behind: SortKey | None, limit: int, *, backwards: bool
     ) -> list[JobRow]:
         walked = self._walks(scope, sort, backwards=backwards)
-        found = _merged(
-            [self._all(*walk.page(COLUMNS, behind, limit, sorts_arms=self._sorts_arms)) for walk in walked],
-            walked[0],
-        )
-        return [job_row(values[:-1]) for values in found[:limit]]
+        return [job_row(values[:-1]) for values in self._page_of(walked, COLUMNS, behind, limit)]
+
+    def _page_of(
+        self, walked: list[KeysetWalk], columns: str, behind: SortKey | None, limit: int
+    ) -> list[tuple[Any, ...]]:
+        """Return up to ``limit`` rows behind a key of several walks; each has its key last."""
+        if self._connection.dialect.in_packets and len(walked) > 1:
+            return self._all(*page_of_all(walked, columns, behind, limit))
+        pages = (walk.page(columns, behind, limit, sorts_arms=self._sorts_arms) for walk in walked)
+        return _merged([self._all(*page) for page in pages], walked[0])[:limit]
 
     def _ids(
         self, scope: Scope, sort: Sort, limit: int, offset: int = 0, *, backwards: bool = False
@@ -130,11 +144,7 @@ class PageReads(AttentionReads):
         sort = Sort()
         behind: SortKey | None = None
         while True:
-            walked = self._walks(scope, sort)
-            found = _merged(
-                [self._all(*walk.page("id", behind, batch, sorts_arms=self._sorts_arms)) for walk in walked],
-                walked[0],
-            )[:batch]
+            found = self._page_of(self._walks(scope, sort), "id", behind, batch)
             if not found:
                 return
             yield [id_ for id_, _ in found]
