@@ -130,8 +130,8 @@ def test_a_retry_is_a_child_and_there_is_one_at_a_time(writer: Writer, reader: R
     assert found is not None
     assert found.parent == parent.public_id
     assert [member.row.id for member in reader.family(second.id)] == [parent.id, child.id, second.id]
-    assert reader.relatives(parent.id) == (None, second.public_id)
-    assert reader.relatives(second.id) == (parent.public_id, None)
+    assert reader.relatives([parent.id]) == {parent.id: (None, second.public_id)}
+    assert reader.relatives([second.id]) == {second.id: (parent.public_id, None)}
 
 
 def test_a_retry_that_ended_since_it_was_planned_is_not_passed_over(writer: Writer, reader: Reader) -> None:

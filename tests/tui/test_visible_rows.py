@@ -176,3 +176,18 @@ async def test_a_job_that_comes_back_into_a_snapshot_is_counted_and_found_by_hom
         await dash.until(lambda: dash.names[0] == gone)
         assert len(dash.names) == 5
         assert "moved" not in dash.screen
+
+
+async def test_the_cursor_moves_over_rows_in_sight_without_asking_the_store(path: Path) -> None:
+    """The store may be a server: no key waits for it."""
+    rows = [job(number, "failed", failed=number, error=f"broken {number}") for number in range(1, 13)]
+    asked: list[str] = []
+    async with dashboard(path, rows=rows, working=False) as dash:
+        known = dash.app.main._current_job._background._known
+        await dash.until(lambda: len(known) == len(rows))
+        dash.app.context.browser._connection.set_trace_callback(asked.append)
+        for number in range(11, 0, -1):
+            await dash.press("down")
+            assert f"{number} failed" in dash.line("story")
+        await dash.press("up", "home", "end")
+        assert [sql for sql in asked if "job" in sql] == []

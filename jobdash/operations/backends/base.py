@@ -97,5 +97,7 @@ class Backend(Protocol):
     def results_available(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, bool | None]:
         """Return, by id, whether jobs have results to fetch; None where that is not known."""
 
-    def error_counts(self, browser: Browser, row: JobRow) -> list[tuple[str, int]]:
-        """Return messages of a job's errors with how often they occurred, the most frequent first."""
+    def error_counts(
+        self, browser: Browser, rows: Sequence[JobRow]
+    ) -> Mapping[int, Sequence[tuple[str, int]]]:
+        """Return, by id, messages of jobs' errors with how often they occurred, the most frequent first."""

@@ -67,9 +67,11 @@ class ProviderBatchBackend:
         jobs = browser.jobs([row.id for row in rows])
         return {job_id: has_results(job) for job_id, job in jobs.items()}
 
-    def error_counts(self, browser: Browser, row: JobRow) -> list[tuple[str, int]]:
-        """Return messages of a batch's errors with how often they occurred, the most frequent first."""
-        return browser.errors_summary(row.id)
+    def error_counts(
+        self, browser: Browser, rows: Sequence[JobRow]
+    ) -> Mapping[int, Sequence[tuple[str, int]]]:
+        """Return, by id, messages of batches' errors with how often they occurred."""
+        return browser.errors_summaries([row.id for row in rows])
 
 
 BACKEND: Backend = ProviderBatchBackend()

@@ -62,14 +62,20 @@ class ScriptBackend:
         there = browser.have_items([row.id for row in rows])
         return {row.id: row.id in there for row in rows}
 
-    def error_counts(self, browser: Browser, row: JobRow) -> list[tuple[str, int]]:
-        """Return messages of a job's errors with how often they occurred; first why it did not start."""
-        if failure := start_failure(browser, row):
-            return [(failure, 1)]
-        errors = browser.item_errors(row.id, _ITEM_ERRORS)
-        if errors.complete and errors.groups:
-            return [(group.error or group.error_type or "error", group.count) for group in errors.groups]
-        return [(row.error, 1)] if row.error else []
+    def error_counts(
+        self, browser: Browser, rows: Sequence[JobRow]
+    ) -> Mapping[int, Sequence[tuple[str, int]]]:
+        """Return, by id, messages of jobs' errors with how often they occurred; or why one did not start."""
+        return {row.id: _error_counts(browser, row) for row in rows}
+
+
+def _error_counts(browser: Browser, row: JobRow) -> list[tuple[str, int]]:
+    if failure := start_failure(browser, row):
+        return [(failure, 1)]
+    errors = browser.item_errors(row.id, _ITEM_ERRORS)
+    if errors.complete and errors.groups:
+        return [(group.error or group.error_type or "error", group.count) for group in errors.groups]
+    return [(row.error, 1)] if row.error else []
 
 
 BACKEND: Backend = ScriptBackend()

@@ -126,15 +126,18 @@ class JobReads(AttentionReads):
         )
         return [family_id for (family_id,) in self._all(sql, (revision, limit))]
 
-    def relatives(self, job_id: int) -> tuple[str | None, str | None]:
-        """Return the public ids of the batch that a job was sent again from, and of its own last retry."""
-        found = self._all(
-            "SELECT parent.public_id, child.public_id FROM job"
-            " LEFT JOIN job AS parent ON parent.id = job.parent_id"
-            " LEFT JOIN job AS child ON child.id = job.superseded_by WHERE job.id = ?",
-            (job_id,),
-        )
-        return found[0] if found else (None, None)
+    def relatives(self, ids: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
+        """Return, by job, the public ids of the batch it was sent again from, and of its own last retry."""
+        found: dict[int, tuple[str | None, str | None]] = {}
+        for some in chunks(ids):
+            sql = (
+                "SELECT job.id, parent.public_id, child.public_id FROM job"
+                " LEFT JOIN job AS parent ON parent.id = job.parent_id"
+                " LEFT JOIN job AS child ON child.id = job.superseded_by"
+                f" WHERE job.id IN ({placeholders(some)})"
+            )
+            found |= {job_id: (parent, child) for job_id, parent, child in self._all(sql, some)}
+        return found
 
     def _some_jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         these = placeholders(ids)
@@ -196,15 +199,15 @@ class JobReads(AttentionReads):
 
     def errors_summary(self, job_id: int) -> list[tuple[str, int]]:
         """Return a job's errors by code (or message, where there is none), the most frequent first."""
-        found = self._all("SELECT errors FROM job WHERE id = ? AND errors IS NOT NULL", (job_id,))
-        if not found:
-            return []
-        counted: Counter[str] = Counter()
-        for error in _dicts(found[0][0]):
-            count = error.get("count", 1)
-            group = str(error.get("code") or error.get("message") or "error")
-            counted[group] += count if isinstance(count, int) else 1
-        return counted.most_common()
+        return self.errors_summaries([job_id])[job_id]
+
+    def errors_summaries(self, ids: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
+        """Return the errors of several jobs, as `errors_summary` does."""
+        found: dict[int, list[tuple[str, int]]] = {job_id: [] for job_id in ids}
+        for some in chunks(ids):
+            sql = f"SELECT id, errors FROM job WHERE id IN ({placeholders(some)}) AND errors IS NOT NULL"
+            found |= {job_id: _summary(errors) for job_id, errors in self._all(sql, some)}
+        return found
 
     def unfinished_remotely(
         self, account: str, seen_before: int, limit: int = 10_000
@@ -345,6 +348,15 @@ def _texts(text: Any) -> dict[str, str]:
 def _dicts(text: Any) -> tuple[dict[str, Any], ...]:
     value = _json(text)
     return tuple(entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else ()
+
+
+def _summary(errors: Any) -> list[tuple[str, int]]:
+    counted: Counter[str] = Counter()
+    for error in _dicts(errors):
+        count = error.get("count", 1)
+        group = str(error.get("code") or error.get("message") or "error")
+        counted[group] += count if isinstance(count, int) else 1
+    return counted.most_common()
 
 
 _READERS: dict[Kind, Callable[[Any], Any]] = {

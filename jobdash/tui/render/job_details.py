@@ -108,7 +108,7 @@ class BatchView:
 
     def story(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
         """Return what is worth knowing of it now, in one line."""
-        relatives = relatives_words(*self._browser.relatives(row.id))
+        relatives = relatives_words(*self._browser.relatives([row.id]).get(row.id, (None, None)))
         return job_story.story_spans(
             row, self._browser.errors_summary(row.id), width, now, symbols, relatives=relatives
         )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
 from jobdash.domain.describe.job_text import waits_for_script
 from jobdash.domain.describe.result_text import relatives_words
 from jobdash.domain.family import JobFamily
 from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.operations.backends.base import Backend
 from jobdash.operations.backends.registry import backend_of
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui.commands import BY_ID, Footer
@@ -15,7 +20,10 @@ from jobdash.tui.render.text import Span
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.line import Line
 
-_JOBS_KEPT = 64
+_JOBS_KEPT = 512
+_READ_AHEAD, _READ_AT_ONCE = 100, 8
+"""How many rows around the cursor are read ahead; and how many at a time, which a key may wait for."""
+_Errors = Sequence[tuple[str, int]]
 
 
 class CurrentJob:
@@ -37,6 +45,10 @@ class CurrentJob:
         self._width = width
         self._keys.over = "bar"
         self.rule.put([Span(self._context.symbols.rule * max(0, width), "track")])
+
+    def read_ahead(self) -> None:
+        """Read what a few of the next rows need here, those that are not known."""
+        self._background.read_ahead(self._table.rows_ahead)
 
     def draw(self, health: dict[str, AccountHealth]) -> None:
         """Draw the lines where they differ; ``health`` is that of the accounts."""
@@ -89,15 +101,37 @@ class _JobBackground:
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
-        self._known: dict[tuple[int, int], tuple[list[tuple[str, int]], str]] = {}
+        self._known: dict[tuple[int, int], tuple[_Errors, str]] = {}
 
-    def of(self, row: JobRow) -> tuple[list[tuple[str, int]], str]:
+    def of(self, row: JobRow) -> tuple[_Errors, str]:
         """Return a job's errors, and what it was sent again from or as."""
         key = (row.id, row.revision)
         if key not in self._known:
-            if len(self._known) >= _JOBS_KEPT:
-                self._known.clear()
-            wrong = row.failed or row.error or waits_for_script(row)
-            errors = backend_of(row).error_counts(self._browser, row) if wrong else []
-            self._known[key] = errors, relatives_words(*self._browser.relatives(row.id))
+            self._read([row])
         return self._known[key]
+
+    def read_ahead(self, rows: Sequence[JobRow]) -> None:
+        """Read a few of the rows, those that are not known; the nearest to the cursor come first."""
+        near = (row for row in rows[:_READ_AHEAD] if (row.id, row.revision) not in self._known)
+        if unknown := list(islice(near, _READ_AT_ONCE)):
+            self._read(unknown)
+
+    def _read(self, rows: Sequence[JobRow]) -> None:
+        related = [row.id for row in rows if row.parent_id is not None or row.superseded_by is not None]
+        relatives = self._browser.relatives(related)
+        errors = self._errors(rows)
+        for row in rows:
+            words = relatives_words(*relatives.get(row.id, (None, None)))
+            self._known[row.id, row.revision] = errors.get(row.id, ()), words
+        for key in list(islice(self._known, max(0, len(self._known) - _JOBS_KEPT))):
+            del self._known[key]
+
+    def _errors(self, rows: Sequence[JobRow]) -> Mapping[int, _Errors]:
+        wrong: dict[Backend, list[JobRow]] = defaultdict(list)
+        for row in rows:
+            if row.failed or row.error or waits_for_script(row):
+                wrong[backend_of(row)].append(row)
+        found: dict[int, _Errors] = {}
+        for backend, some in wrong.items():
+            found |= backend.error_counts(self._browser, some)
+        return found

@@ -148,6 +148,7 @@ class MainScreen(ActionScreen):
         elif self.context.under_way.fetching or self._fetching:
             self._fetching = bool(self.context.under_way.fetching)
             self._draw_details()
+        self._current_job.read_ahead()
 
     def _post_ended(self) -> None:
         """Post which scripts have ended since the last poll."""

@@ -92,6 +92,12 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         rows = (self.window.row(index) for index in range(first, first + self.size.height))
         return [row for row in rows if row is not None]
 
+    @property
+    def rows_ahead(self) -> list[JobRow]:
+        """The jobs on the screen, first those below the cursor, then those above it, the nearest first."""
+        rows, at = self.visible_rows, max(0, self.cursor - self.top)
+        return [*rows[at:], *reversed(rows[:at])]
+
     def show(self, scope: Scope, sort: Sort, total: int, found: FoundRows | None = None) -> None:
         """Turn to another scope or order; the cursor stays on its job if that is in it, else is on top."""
         keep = self.current if self.touched else None
