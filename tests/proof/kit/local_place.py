@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import postgres_kit
 import pytest
 
 from jobdash.domain.decide import decide
@@ -18,6 +19,7 @@ from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.dialects import sqlite
 from jobdash.store.leases import ItemWrite, Lease, LeaseRefused
+from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.store.owner import Owner, current_owner
 from jobdash.store.records import Actor, Refusal, Retried
 from jobdash.store.writer import Writer
@@ -64,23 +66,89 @@ class Moment:
     views: list[dict[int, int]]
 
 
-class Place:
-    """Everybody at one store. What is asked of it is done for real and in the model, and compared."""
+class Onlooker(Protocol):
+    """Another program at a store, which reads and replaces what is in it; and the clock that leases go by."""
 
+    clock: Clock | postgres_kit.ServerClock
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]: ...
+
+    def columns_of(self, table: str) -> str:
+        """The columns of a table but for generated ones."""
+
+    def put(self, inserts: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]) -> None:
+        """Begin with an empty store, and run statements with their rows."""
+
+    def close(self) -> None: ...
+
+
+class FileOnlooker:
     def __init__(self, path: Path) -> None:
         self.clock = Clock()
         self._before, sqlite.now_ms = sqlite.now_ms, self.clock
+        self._connection = sqlite3.connect(path, isolation_level=None)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql).fetchall()
+
+    def columns_of(self, table: str) -> str:
+        return ", ".join(f'"{row[1]}"' for row in self.rows(f"PRAGMA table_info({table})"))
+
+    def put(self, inserts: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        for table in _TABLES:
+            self._connection.execute(f"DELETE FROM {table}")
+        for sql, rows in inserts:
+            self._connection.executemany(sql, rows)
+        self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        sqlite.now_ms = self._before
+        self._connection.close()
+
+
+class ServerOnlooker:
+    def __init__(self, location: PostgresLocation) -> None:
+        self.clock = postgres_kit.ServerClock(location, START)
+        self._connection = postgres_kit.connect(location)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql).fetchall()
+
+    def columns_of(self, table: str) -> str:
+        asked = (
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+            f" AND table_name = '{table}' AND is_generated = 'NEVER' ORDER BY ordinal_position"
+        )
+        return ", ".join(f'"{name}"' for (name,) in self.rows(asked))
+
+    def put(self, inserts: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]) -> None:
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            for table in _TABLES:
+                cursor.execute(f"DELETE FROM {table}")
+            for sql, rows in inserts:
+                cursor.executemany(sql.replace("?", "%s"), rows)
+
+    def close(self) -> None:
+        self.clock.close()
+        self._connection.close()
+
+
+class Place:
+    """Everybody at one store. What is asked of it is done for real and in the model, and compared."""
+
+    def __init__(self, path: StoreLocation) -> None:
+        self._looking: Onlooker = FileOnlooker(path) if isinstance(path, Path) else ServerOnlooker(path)
+        self.clock = self._looking.clock
         self._connections = [open_for_worker(path) for _ in range(2)]
         self._writers = [
             Writer(path, self.clock, Actor(user, "desk", "tui", current_owner())) for user in ("ann", "bob")
         ]
-        self._looking = sqlite3.connect(path, isolation_level=None)
-        self._columns = {table: self._columns_of(table) for table in _KEPT}
+        self._columns = {table: self._looking.columns_of(table) for table in _KEPT}
         self.steps = 0
         self.clear()
 
     def close(self) -> None:
-        sqlite.now_ms = self._before
         for opened in (*self._connections, *self._writers, self._looking):
             opened.close()
 
@@ -154,7 +222,7 @@ class Place:
 
     def look(self, who: int) -> None:
         """Dashboard ``who`` reads the store."""
-        self.views[who] = dict(self._looking.execute("SELECT id, fence FROM job").fetchall())
+        self.views[who] = dict(self._looking.rows("SELECT id, fence FROM job"))
 
     def act(self, who: int, act: str, job_id: int) -> None:
         """Dashboard ``who`` does what it planned when it last looked."""
@@ -180,7 +248,7 @@ class Place:
 
     def moment(self) -> Moment:
         rows = {
-            table: self._looking.execute(f"SELECT {columns} FROM {table}").fetchall()
+            table: self._looking.rows(f"SELECT {columns} FROM {table}")
             for table, columns in self._columns.items()
         }
         room = [hold._room if hold is not None else 0 for hold in self._holds]
@@ -209,20 +277,12 @@ class Place:
             self._holds[who] = hold
 
     def _put(self, rows: dict[str, list[tuple[Any, ...]]]) -> None:
-        self._looking.execute("BEGIN IMMEDIATE")
-        for table in _TABLES:
-            self._looking.execute(f"DELETE FROM {table}")
+        inserts = []
         for table in reversed(_KEPT):
             if some := rows.get(table):
                 marks = ", ".join("?" * len(some[0]))
-                self._looking.executemany(
-                    f"INSERT INTO {table} ({self._columns[table]}) VALUES ({marks})", some
-                )
-        self._looking.execute("COMMIT")
-
-    def _columns_of(self, table: str) -> str:
-        found = self._looking.execute(f"PRAGMA table_info({table})").fetchall()  # without generated ones
-        return ", ".join(f'"{row[1]}"' for row in found)
+                inserts.append((f"INSERT INTO {table} ({self._columns[table]}) VALUES ({marks})", some))
+        self._looking.put(inserts)
 
     # Doing and comparing.
 
@@ -260,10 +320,10 @@ class Place:
 
     def _step(self) -> None:
         self.steps += 1
-        found = self._looking.execute(_JOBS).fetchall()
+        found = self._looking.rows(_JOBS)
         assert [row[0] for row in found] == sorted(self.model.jobs)
-        items = _by_job(self._looking.execute(_ITEMS).fetchall())
-        attempts = {job_id: (newest, open_) for job_id, newest, open_ in self._looking.execute(_ATTEMPTS)}
+        items = _by_job(self._looking.rows(_ITEMS))
+        attempts = {job_id: (newest, open_) for job_id, newest, open_ in self._looking.rows(_ATTEMPTS)}
         for row in found:
             self._same(row, items.get(row[0], []), attempts[row[0]])
 
