@@ -106,6 +106,7 @@ class InputRules(ABC):
         self._shared: dict[str, str | None] = {}
         self._lines_by_key: dict[str, int] = {}
         self._digest = hashlib.sha256()
+        self._own_fields = frozenset(self.info.request_fields)
 
     def check(self) -> FileCheck:
         """Read the file line by line and return what it holds.
@@ -233,9 +234,8 @@ class InputRules(ABC):
         if not line.strip():
             self.refuse("the line is empty")
         try:
-            text = line.decode()
-            self._characters += len(text)
-            value = self._value(line, text)
+            self._characters += len(line) if line.isascii() else len(line.decode())
+            value = self._value(line)
         except UnicodeDecodeError as error:
             self.refuse(f"not UTF-8 (byte {error.start + 1})")
         except json.JSONDecodeError as error:
@@ -248,12 +248,12 @@ class InputRules(ABC):
             self.refuse("not a JSON object")
         return value
 
-    def _value(self, line: bytes, text: str) -> object:
+    def _value(self, line: bytes) -> object:
         """Return the JSON value of a line, read by the fast parser, else by the one that names faults."""
         try:
             return parse_line(line)
         except ValueError:
-            value: object = json.loads(text, parse_constant=self._refuse_constant)
+            value: object = json.loads(line.decode(), parse_constant=self._refuse_constant)
             return value
 
     def _refuse_other_shape(self) -> None:
@@ -279,9 +279,11 @@ class InputRules(ABC):
 
     def _made_for(self, request: Mapping[str, object]) -> str:
         """Return for whom a line is that has the very fields of another provider; empty for any other."""
-        own, titles = frozenset(self.info.request_fields), _titles()
-        named = frozenset(request.keys() & (own | frozenset().union(*titles)))
-        title = None if named == own else titles.get(named)
+        if request.keys() == self._own_fields:
+            return ""
+        titles = _titles()
+        named = frozenset(request.keys() & (self._own_fields | frozenset().union(*titles)))
+        title = None if named == self._own_fields else titles.get(named)
         if title is None:
             return ""
         return f"the line looks like one for {title}, not for {self.info.title}; {self._wanted()}"
@@ -327,7 +329,7 @@ def not_lines(head: str, *, cut: bool) -> str | None:
 
 def not_a_request(line: Mapping[str, object]) -> str | None:
     """Return what a line is that is no request of any provider; None where it may be one."""
-    if line.keys() & {"body", "request", "params"}:
+    if "body" in line or "request" in line or "params" in line:
         return None
     results = [name for name in ("response", "result", "error") if name in line]
     if results and ("custom_id" in line or "key" in line):
