@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-from jobdash.operations.actor import current_actor
+from jobdash.operations.person import current_actor
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.leases import ItemWrite

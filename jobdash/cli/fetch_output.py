@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,12 +13,12 @@ from typing import Any
 
 from jobdash.cli.context import FAILED, INTERRUPTED, CliContext
 from jobdash.cli.event_loop import run_stoppable
-from jobdash.cli.fetch_progress import FetchProgress
 from jobdash.cli.job_line import short_name
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
 from jobdash.cli.summary import print_line, tone_of
+from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.results import ResultFormat
 from jobdash.errors import UsageError
@@ -28,6 +29,9 @@ from jobdash.operations.result_formats import check_format
 from jobdash.operations.results import fetch
 
 _HEADS = {ActionResult.DONE: "Fetched", ActionResult.SKIPPED: "Skipped", ActionResult.FAILED: "Failed"}
+_BAR_WIDTH = 24
+_DRAWN_EVERY_S = 0.1
+_MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +152,42 @@ def print_fetched(done: FetchedResults) -> None:
     where = done.reason if done.folder is None else f"{done.reason}: {done.folder}"
     word = "not fetched" if done.folder is None else "fetched"
     print_error(f"{done.row.public_id}  {short_name(done.row)} {word}: {where}")
+
+
+class FetchProgress:
+    """A bar over the jobs, with the megabytes that are here; erased before any other line is printed."""
+
+    def __init__(self, jobs: int, *, shown: bool) -> None:
+        self._jobs = jobs
+        self._shown = shown and sys.stderr.isatty()
+        self._done = 0
+        self._sizes: dict[int, int] = {}
+        self._drawn_at = 0.0
+        self._drawn = False
+
+    def received(self, row: JobRow, size: int) -> None:
+        """Draw that so many bytes of a job are here, at most ten times a second."""
+        self._sizes[row.id] = size
+        if self._shown and time.monotonic() - self._drawn_at >= _DRAWN_EVERY_S:
+            self._drawn_at = time.monotonic()
+            self._draw()
+
+    def finished(self) -> None:
+        """Count one job more, and make room for its line."""
+        self._done += 1
+        self.erase()
+
+    def erase(self) -> None:
+        """Clear the line."""
+        if self._drawn:
+            self._drawn = False
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def _draw(self) -> None:
+        full = _BAR_WIDTH * self._done // max(1, self._jobs)
+        bar = "#" * full + "." * (_BAR_WIDTH - full)
+        megabytes = sum(self._sizes.values()) / _MEGABYTE
+        sys.stderr.write(f"\r\x1b[K[{bar}] {self._done:,} of {self._jobs:,} · {megabytes:,.1f} MB")
+        sys.stderr.flush()
+        self._drawn = True

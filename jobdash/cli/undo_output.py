@@ -15,7 +15,7 @@ from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
-from jobdash.operations.actor import current_actor
+from jobdash.operations.person import current_actor
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words
 

@@ -23,10 +23,10 @@ from jobdash.demo.samples import KEYS, MINUTE, PRICES, UNCONFIRMED_AGE, seed_emu
 from jobdash.demo.script_process import SCRIPTS, WORKERS
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.time import system_clock
-from jobdash.operations.actor import current_actor
+from jobdash.operations.person import current_actor
 from jobdash.operations.providers import servers
-from jobdash.operations.samples import fill_store
 from jobdash.providers.registry import BUNDLED
+from jobdash.store.sample_loader import build_sample_store
 from jobdash.store.writer import Writer
 
 _REJECTED = "archive"
@@ -51,7 +51,7 @@ def demo_world() -> Iterator[Config]:
         accounts = tuple(demo_account(name, key, server) for name, key in keys.items())
         database = Path(folder) / "demo.db"
         origins = servers(accounts)
-        fill_store(database, seed_known_batches(emulator, origins, now))
+        build_sample_store(database, seed_known_batches(emulator, origins, now))
         with Writer(database, system_clock, current_actor("tui")) as writer:
             seed_retry(emulator, writer, origins["work"], now)
         begun, until = (round((now - UNCONFIRMED_AGE + after) * 1000) for after in (0, 45 * MINUTE))

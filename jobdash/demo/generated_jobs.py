@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, TypeVar
 
 from jobdash.demo.samples import BROKEN_IMAGE, LONG_NAME, PRICES, RATE_LIMIT, TOO_LONG
 from jobdash.domain.status import FORCE_FAILED, TERMINAL, Status
 from jobdash.domain.time import DAY, HOUR, MINUTE
-from jobdash.operations.samples import SAMPLE_COLUMNS, SampleRow
+from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store
 
 T = TypeVar("T")
 
@@ -54,6 +55,14 @@ _STEP_MS = 2 * MINUTE
 """The average time between two jobs."""
 _NOTHING: dict[str, Any] = dict.fromkeys(SAMPLE_COLUMNS)
 _cells = itemgetter(*SAMPLE_COLUMNS)
+
+
+def fill_store(path: Path, count: int, now: int, notice: Callable[[str], None]) -> int:
+    """Make a store with so many sample jobs, and return how many; ``notice`` gets a sentence on moved files.
+
+    Raises `StoreError` when there is anything at ``path`` already: samples never mix with a person's jobs.
+    """
+    return build_sample_store(path, sample_rows(count, now), notice)
 
 
 def sample_rows(count: int, now: int) -> Iterator[SampleRow]:

@@ -20,8 +20,8 @@ from jobdash.demo.samples import BROKEN_IMAGE, DAY, HOUR, KEYS, MINUTE, RATE_LIM
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
 from jobdash.errors import JobdashError
-from jobdash.operations.samples import SAMPLE_COLUMNS, SampleRow
 from jobdash.store.records import NewJob, Refusal
+from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow
 
 if TYPE_CHECKING:
     from jobdash.operations.context import OperationContext

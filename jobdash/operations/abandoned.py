@@ -5,8 +5,8 @@ from __future__ import annotations
 from jobdash.config.settings import Config
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock, system_clock
-from jobdash.operations.actor import current_actor
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.person import current_actor
 from jobdash.store.commands.remove import NOT_CONFIRMED
 from jobdash.store.location import StoreLocation
 from jobdash.store.records import IntentKind

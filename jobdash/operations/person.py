@@ -5,6 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 
+from jobdash.store.owner import current_owner
+from jobdash.store.records import Actor
+
 
 def current_user() -> str:
     """Return the name of the user who runs this process."""
@@ -27,3 +30,8 @@ def is_elsewhere(host: str | None) -> bool:
 def current_person() -> str:
     """Return this user on this computer: ``user@host``."""
     return f"{current_user()}@{current_host()}"
+
+
+def current_actor(face: str) -> Actor:
+    """Return this process, acting through a face (``tui``, ``cli``), for events and intents."""
+    return Actor(current_user(), current_host(), face, current_owner())

@@ -15,10 +15,9 @@ from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
-from jobdash.operations.actor import current_actor
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.person import is_elsewhere
+from jobdash.operations.person import current_actor, is_elsewhere
 from jobdash.operations.script_control import StartedScript, start_again, stop_process
 from jobdash.operations.script_processes import log_file
 from jobdash.store.location import StoreLocation

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast
 
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
-from jobdash.operations.actor import current_actor
+from jobdash.operations.person import current_actor
 from jobdash.store.files import Identity, refuse_replaced, replaced
 from jobdash.store.location import StoreLocation, beside
 from jobdash.store.records import Actor

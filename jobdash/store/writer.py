@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from jobdash.store.commands.accounts import AccountWrites
 from jobdash.store.commands.cancel import CancelWrites
-from jobdash.store.commands.costs import CostWrites
 from jobdash.store.commands.errors import ErrorWrites
 from jobdash.store.commands.notifications import NotificationWrites
 from jobdash.store.commands.queue import QueueWrites
@@ -22,7 +21,6 @@ class Writer(
     RemoveWrites,
     QueueWrites,
     ResultWrites,
-    CostWrites,
     NotificationWrites,
     ScriptJobWrites,
 ):

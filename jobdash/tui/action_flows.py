@@ -19,8 +19,8 @@ from jobdash.domain.plan import Action, ActionResult, Choices, Note, Plan
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
-from jobdash.operations.actor import current_actor
 from jobdash.operations.job_lookup import Scope, Sort
+from jobdash.operations.person import current_actor
 from jobdash.operations.planning import plan_again, plan_cancel_all, plan_jobs
 from jobdash.operations.undo import NOTHING_TO_UNDO, find_undoable, undo, undo_words
 from jobdash.tui.action_runs import SEVERITY

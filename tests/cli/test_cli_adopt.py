@@ -11,8 +11,8 @@ from cli_kit import Cli
 
 from jobdash.demo.emulator import BatchScript, Reset
 from jobdash.domain.time import system_clock
-from jobdash.operations.actor import current_actor
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.person import current_actor
 from jobdash.store.writer import Writer
 
 

@@ -24,8 +24,8 @@ from jobdash.cli.main import group
 from jobdash.demo.emulator import CancelBehaviour, Switches
 from jobdash.demo.generated_jobs import sample_rows
 from jobdash.operations.job_lookup import Browser, Scope, Sort
-from jobdash.operations.samples import SAMPLE_COLUMNS
 from jobdash.store.queries.jobs import JobReads
+from jobdash.store.sample_loader import SAMPLE_COLUMNS
 
 HALF = "x\udcff\udcfe"
 

@@ -19,7 +19,7 @@ from jobdash.operations.account_session import ListPage
 from jobdash.operations.doctor import account_facts, store_facts
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.refresh_errors import Refreshed, refresh_errors
-from jobdash.operations.samples import fill_store
+from jobdash.store.sample_loader import build_sample_store
 
 
 async def refreshed(world: World, *remote_ids: str) -> list[Refreshed]:
@@ -189,7 +189,7 @@ def test_twins_are_told_by_server_and_key(world: World) -> None:
 def test_samples_fill_a_new_store_and_never_an_old_one(tmp_path: Path) -> None:
     path = tmp_path / "many.db"
 
-    assert fill_store(path, sample_rows(600, 1_800_000_000_000)) == 600
+    assert build_sample_store(path, sample_rows(600, 1_800_000_000_000)) == 600
 
     browser = Browser(path)
     rows = browser.page(Scope(removed=True), Sort(), None, 1_000)
@@ -199,7 +199,7 @@ def test_samples_fill_a_new_store_and_never_an_old_one(tmp_path: Path) -> None:
     assert rows == sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True)
     browser.close()
     with pytest.raises(StoreError, match="exists already"):
-        fill_store(path, sample_rows(1, 1_800_000_000_000))
+        build_sample_store(path, sample_rows(1, 1_800_000_000_000))
 
 
 # ── servers with OpenAI's API ──────────────────────────────────────────────────────────────────────────────

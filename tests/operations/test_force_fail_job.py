@@ -7,7 +7,7 @@ from operations_kit import CANCEL, WORK_KEY, World, made_accounts
 from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.actor import current_actor
+from jobdash.operations.person import current_actor
 from jobdash.operations.undo import find_undoable, undo, undo_words
 
 

@@ -14,8 +14,8 @@ from jobdash.domain.plan import Action, ActionResult, Choices
 from jobdash.domain.status import Status
 from jobdash.errors import ConfigError
 from jobdash.operations.account_session import GetBatch
-from jobdash.operations.actor import current_actor
 from jobdash.operations.execution import execute
+from jobdash.operations.person import current_actor
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.refresh_errors import refresh_errors
 from jobdash.operations.remote_lookup import find_remote

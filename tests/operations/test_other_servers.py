@@ -17,7 +17,7 @@ from shared.answering import Answering, Asked, answering, batch, page
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.actor import current_actor
+from jobdash.operations.person import current_actor
 from jobdash.operations.reconcile import NOT_APPLIED
 from jobdash.operations.submit import NO_ANSWER, submit
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted

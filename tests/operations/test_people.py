@@ -16,8 +16,8 @@ from jobdash.domain.status import Status
 from jobdash.errors import ConfigError, KeyDiffers
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.account_keys import ALIVE_MS, fingerprint, in_store, others_alive, register_keys
-from jobdash.operations.actor import current_actor
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.person import current_actor
 from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.records import AccountKey
 from jobdash.store.writer import Writer
@@ -55,7 +55,6 @@ class People:
     def be(self, user: str, host: str = "desk") -> None:
         self._patch.setenv("LOGNAME", user)
         self._patch.setattr("jobdash.operations.person.current_host", lambda: host)
-        self._patch.setattr("jobdash.operations.actor.current_host", lambda: host)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from jobdash.config.settings import SyncSettings
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action
-from jobdash.operations.actor import current_actor
+from jobdash.operations.person import current_actor
 from jobdash.operations.poll_interval import CANCELLING_MS, next_poll_ms, overdue_at, poll_interval, rest_ms
 from jobdash.operations.remote_lookup import find_remote
 from jobdash.operations.submit import submit

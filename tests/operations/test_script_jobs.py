@@ -16,9 +16,9 @@ from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.domain.time import system_clock
 from jobdash.errors import StoreError
-from jobdash.operations.actor import current_actor
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Scope
+from jobdash.operations.person import current_actor
 from jobdash.operations.planning import plan_cancel_all
 from jobdash.operations.script_jobs import close_abandoned
 from jobdash.operations.undo import find_undoable, undo

@@ -14,8 +14,8 @@ from jobdash.demo.emulator import EmptyJson, ErrorAnswer, Reset
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.errors import UsageError
-from jobdash.operations.actor import current_actor
 from jobdash.operations.execution import execute
+from jobdash.operations.person import current_actor
 from jobdash.operations.submit import NO_ANSWER, submit
 from jobdash.operations.submit_outcome import SubmitEnd, Submitted
 from jobdash.operations.submit_request import order

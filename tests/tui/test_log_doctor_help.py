@@ -15,7 +15,7 @@ from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, 
 from jobdash.domain.remote_job import FailedRequest, RemoteError, RemoteJob
 from jobdash.domain.status import Status
 from jobdash.domain.time import system_clock
-from jobdash.operations.actor import current_actor
+from jobdash.operations.person import current_actor
 from jobdash.store.writer import Writer
 from jobdash.tui.app import JobdashApp
 from jobdash.tui.commands import COMMANDS

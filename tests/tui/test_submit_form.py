@@ -24,8 +24,7 @@ from jobdash.demo.emulator import (
 from jobdash.demo.emulator.faults import Delay, ErrorAnswer
 from jobdash.domain.status import Tab
 from jobdash.tui.screens.confirm import ChoiceBox
-from jobdash.tui.screens.submit import SubmitScreen
-from jobdash.tui.widgets.file_tree import FileTree
+from jobdash.tui.screens.submit import FileTree, SubmitScreen
 from jobdash.tui.widgets.text_views import LinesView
 
 

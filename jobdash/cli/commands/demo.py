@@ -67,16 +67,15 @@ def command(
 def _fill(context: CliContext, count: int) -> None:
     from jobdash.cli.output import document, print_error, print_text
     from jobdash.config.paths import store_location
-    from jobdash.demo.generated_jobs import sample_rows
+    from jobdash.demo.generated_jobs import fill_store
     from jobdash.domain.time import system_clock
-    from jobdash.operations.samples import fill_store
 
     if context.database is None:
         raise UsageError("--jobs wants --db, the new store to fill")
     path = store_location(context.database)
     if not isinstance(path, Path):
         raise UsageError("sample jobs go into a new file: name one with --db")
-    made = fill_store(path, sample_rows(count, system_clock()), print_error)
+    made = fill_store(path, count, system_clock(), print_error)
     if context.as_json:
         document({"jobs": made, "database": str(path)})
     else:

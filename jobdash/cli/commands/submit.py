@@ -71,7 +71,7 @@ def command(
     Where embeddings have a call of their own, lines that ask for them (with "content") go there.
     """
     from jobdash.cli.error_output import show_error
-    from jobdash.cli.submission import check_files, on_disk, submit_files
+    from jobdash.cli.submit_output import check_files, on_disk, submit_files
     from jobdash.operations.submit_request import order
 
     chosen = chosen_account(context, account)

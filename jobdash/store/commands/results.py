@@ -1,24 +1,32 @@
-"""Write what was fetched of a batch's results, and until when its provider keeps them."""
+"""Write what was fetched of a batch's results, until when its provider keeps them, and what it cost."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobdash.domain.describe.result_text import outcome_counts
 from jobdash.domain.job import JobRow
 from jobdash.domain.results import ResultCounts
 from jobdash.domain.text import encodable
 from jobdash.store.commands.base import JobWrites
+from jobdash.store.dialects.base import chunks
 from jobdash.store.records import Refusal
 from jobdash.store.sanitize import stored_number
 from jobdash.store.statements import statement
+
+if TYPE_CHECKING:
+    from jobdash.domain.cost import Cost
 
 _KEPT_HERE = statement("job_kept_here")
 _COLLECTED = (
     "fetched_at", "fetched_on", "results_folder", "results_ok", "results_error", "results_cut_off",
     "results_missing",
 )  # fmt: skip
+_SET_COST = statement("set_cost")
+_JOBS_A_TRANSACTION = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,15 @@ class ResultWrites(JobWrites):
         with self._transaction() as connection:
             self._set(connection, job_id, results_expire_at=stored_number(at))
 
+    def set_costs(self, costs: Sequence[tuple[JobRow, Cost | None]]) -> None:
+        """Write the cost of each job as it was when its cost was computed; None is unknown.
+
+        A job whose tokens or model have changed since is left out: its cost is still to be computed.
+        """
+        for some in chunks(costs, _JOBS_A_TRANSACTION):
+            with self._transaction() as connection:
+                _SET_COST.run_many(connection, [_cost_values(row, cost) for row, cost in some])
+
 
 def _tokens(row: JobRow, counts: ResultCounts) -> dict[str, int | None]:
     """Return the columns of the tokens summed over lines; what the provider says of the batch stays."""
@@ -86,4 +103,16 @@ def _tokens(row: JobRow, counts: ResultCounts) -> dict[str, int | None]:
         "output_tokens": stored_number(counts.output_tokens),
         "cached_tokens": stored_number(counts.cached_tokens),
         "cost_stale": 1,
+    }
+
+
+def _cost_values(row: JobRow, cost: Cost | None) -> dict[str, object]:
+    return {
+        "job_key": row.id,
+        "read": row.input_tokens,
+        "written": row.output_tokens,
+        "cached": row.cached_tokens,
+        "model_name": row.model,
+        "micros": None if cost is None else cost.micros,
+        "bound": None if cost is None else int(cost.upper_bound),
     }

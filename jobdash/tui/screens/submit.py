@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from rich.style import Style
+from rich.text import Text
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Button, Input, Label, Select
+from textual.widgets import Button, DirectoryTree, Input, Label, Select
+from textual.widgets.directory_tree import DirEntry
+from textual.widgets.tree import TreeNode
 
 from jobdash.domain.account import Account
+from jobdash.domain.describe.submit_text import same_file, waiting_words
 from jobdash.domain.tags import parse_tags
 from jobdash.domain.text import clean
 from jobdash.operations.providers import submit_settings
 from jobdash.operations.submit_check import SubmitCheck, SubmitWish, check
 from jobdash.operations.submit_request import SubmitRequest
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.render.submit_text import check_lines
-from jobdash.tui.render.text import TextLine
+from jobdash.tui.render.text import TextLine, wrapped
 from jobdash.tui.screens.confirm import ChoiceBox
 from jobdash.tui.screens.dialog import Dialog
-from jobdash.tui.widgets.file_tree import FileTree
 from jobdash.tui.widgets.text_views import LinesView
 
 _FIELDS = {"file": "File", "name": "Name", "model": "Model", "endpoint": "Endpoint", "tags": "Tags"}
@@ -36,6 +39,36 @@ _PLACEHOLDERS = {
 }
 _BY_PROVIDER = ("model", "endpoint")
 """Fields that only some providers want."""
+_FRAME = 8
+_LONGEST = 500
+"""Characters of one fault."""
+SUFFIX = ".jsonl"
+_LONGEST_NAME = 200
+
+
+class FileTree(DirectoryTree):
+    """Folders and JSONL files; hidden ones are left out."""
+
+    # One cell wide each, and ASCII.
+    ICON_NODE_EXPANDED = "- "
+    ICON_NODE = "+ "
+    ICON_FILE = "  "
+
+    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
+        """Leave out what is neither a folder nor a JSONL file."""
+        return [
+            path
+            for path in paths
+            if not path.name.startswith(".") and (path.suffix.lower() == SUFFIX or self._safe_is_dir(path))
+        ]
+
+    def render_label(self, node: TreeNode[DirEntry], base_style: Style, style: Style) -> Text:
+        """Return a name, which comes from outside, as text without control characters."""
+        icon = self.ICON_FILE
+        if node.allow_expand:
+            icon = self.ICON_NODE_EXPANDED if node.is_expanded else self.ICON_NODE
+        name = clean(str(node.label), _LONGEST_NAME)
+        return Text.assemble((icon, base_style), (name, style), no_wrap=True)
 
 
 class SubmitScreen(Dialog[SubmitRequest | None]):
@@ -227,3 +260,19 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
             focused.action_scroll_end() if end else focused.action_scroll_home()
         else:
             super().action_scroll_to(where)
+
+
+def check_lines(found: SubmitCheck, width: int, now: int) -> list[TextLine]:
+    """Return what a check has found, wrapped to fit into a dialog on a screen of this width."""
+    lines: list[tuple[str, str]] = []
+    if found.request is None:
+        lines.append((found.head, "error"))
+        lines += [(f"  {fault}", "text") for fault in found.faults]
+    else:
+        request = found.request
+        lines.append((request.contents(found.cost), "success"))
+        lines += [(waiting_words(found.waiting), "text")] if found.waiting else []
+        lines += [(doubt, "warning") for doubt in request.doubts]
+        lines += [(same_file(row, now), "warning") for row in found.sent_before]
+    room = max(20, min(width * 88 // 100, 100) - _FRAME)
+    return [((part, tone),) for text, tone in lines for part in wrapped(clean(text, _LONGEST), room)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jobdash.domain.time import Clock
-from jobdash.operations.actor import current_actor
+from jobdash.operations.person import current_actor
 from jobdash.store.writer import Writer
 
 T = TypeVar("T")
