@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from shared.deadlines import LONG
 
 from jobdash.demo import postgres_server
 from jobdash.demo.postgres_server import PostgresServer as Server
@@ -49,7 +50,7 @@ def server() -> Server:
 
     def stop() -> None:
         started.process.kill()
-        started.process.wait()
+        started.process.wait(LONG)
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(stop)

@@ -1,14 +1,22 @@
-"""The house: what stands at the top, and what the package needs."""
+"""The house: what stands at the top, what the package needs, how long its parts are, and no import circle."""
 
 from __future__ import annotations
 
+import ast
 import tomllib
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
+
+import grimp
 
 import jobdash
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PACKAGE = Path(jobdash.__file__).parent
+MODULE, CLASS, FUNCTION = 400, 300, 60
+"""The most lines each may have."""
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -31,7 +39,35 @@ def test_the_top_level_is_what_was_asked_for() -> None:  # F-5
 
 def test_every_package_says_in_its_first_line_what_it_is_for() -> None:
     unsaid = {"store/__init__.py", "operations/__init__.py"}  # these two are empty on purpose
-    package = Path(jobdash.__file__).parent
-    for module in package.rglob("*.py"):
+    for module in PACKAGE.rglob("*.py"):
         first = module.read_text(encoding="utf-8")[:3]
-        assert first == '"""' or module.relative_to(package).as_posix() in unsaid, module
+        assert first == '"""' or module.relative_to(PACKAGE).as_posix() in unsaid, module
+
+
+def sizes(module: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield what a module holds: name, lines, and how many it may have."""
+    text = module.read_text(encoding="utf-8")
+    yield "", text.count("\n"), MODULE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            limit = CLASS if isinstance(node, ast.ClassDef) else FUNCTION
+            yield node.name, (node.end_lineno or 0) - node.lineno + 1, limit
+
+
+def test_modules_classes_and_functions_keep_their_size() -> None:
+    modules = sorted(PACKAGE.rglob("*.py"))
+    too_long = [
+        f"{module.relative_to(PACKAGE)}:{name} has {lines} lines of {most}"
+        for module in modules
+        for name, lines, most in sizes(module)
+        if lines > most
+    ]
+    assert len(modules) > 100
+    assert not too_long
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("jobdash", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert len(imports) > 100
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle

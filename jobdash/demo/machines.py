@@ -25,6 +25,7 @@ from jobdash.errors import JobdashError
 
 WORKERS = 2
 _ITEMS = 400
+_ENDS_WITHIN_S = 20.0
 _MODULE = "jobdash.demo.machines"
 _HANG_UP = [signal.SIGHUP] if sys.platform != "win32" else []
 
@@ -88,7 +89,10 @@ def _run(server: postgres_server.PostgresServer, ended: threading.Event) -> None
         for worker in workers:
             worker.terminate()
         for worker in workers:
-            worker.wait()
+            try:
+                worker.wait(_ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                worker.kill()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 from cli_kit import KEYS, ROOT, Cli
+from shared.deadlines import within
 
 from jobdash import __version__
 from jobdash.cli.command import OptionalValue
@@ -232,7 +233,7 @@ def test_a_reader_who_leaves_ends_it_quietly(cli: Cli) -> None:
     process = cli.start("list", "--limit", "0", "--csv", "--db", str(cli.folder / "many.db"))
     assert process.stdout is not None
     assert process.stderr is not None
-    process.stdout.readline()
+    within(process.stdout.readline)
     process.stdout.close()
 
     assert process.wait(20) == 141

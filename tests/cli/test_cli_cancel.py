@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cli_kit import HOUR, KEYS, Cli
+from shared.deadlines import within
 
 from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
 
@@ -365,7 +366,7 @@ def test_ctrl_c_sends_nothing_more_and_still_tells(cli: Cli) -> None:
     cli.emulator.latency = 0.4
     process = cli.start("cancel", "-f", "status:running", "--yes")
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(3)]
+    lines = [within(process.stdout.readline) for _ in range(3)]
     assert lines[2].startswith("cancelling")
 
     process.send_signal(signal.SIGINT)

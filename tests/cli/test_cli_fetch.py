@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from cli_kit import Cli
+from shared.deadlines import killed
 
 from jobdash.demo.emulator import BatchFailure, Ending, Switches
 from jobdash.demo.emulator.faults import Delay, ErrorAnswer
@@ -249,8 +250,7 @@ def test_a_fetch_that_is_killed_is_made_whole_by_the_next_one(cli: Cli, tmp_path
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.01)
-    process.kill()
-    process.communicate()
+    killed(process)
     cli.emulator.faults.clear()  # else the next one meets it, when this one had not got that far
     (folder,) = (tmp_path / "out").iterdir()
     assert not (folder / "manifest.json").exists()

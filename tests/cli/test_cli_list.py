@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import os
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from cli_kit import HOUR, KEYS, Cli
+from shared.deadlines import read_terminal
 
 from jobdash.demo.emulator import Ending, ErrorAnswer, Switches
 
@@ -204,10 +204,7 @@ def drawn(cli: Cli) -> str:
     master, slave = pty.openpty()
     process = cli.start("list", stdout=slave, env={**os.environ, "TERM": "xterm-256color"})
     os.close(slave)
-    written = b""
-    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
-        while piece := os.read(master, 65_536):
-            written += piece
+    written = b"".join(read_terminal(master))
     os.close(master)
     _, told = process.communicate(timeout=20)
     assert process.returncode == 0, told

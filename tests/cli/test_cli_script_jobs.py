@@ -211,7 +211,7 @@ def test_the_process_is_stopped_for_real_when_that_is_said(  # E-9
         os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
         run = run_script(owner=owner_of(child.pid))
         ran = cli("force-fail", jid(run), "--stop-process", "--yes")
-        assert child.wait() == -signal.SIGKILL
+        assert child.wait(20) == -signal.SIGKILL
     assert ran.code == 0
     assert f"process {child.pid} was stopped (SIGSTOP), so it was killed at once" in ran.out
     assert cli("remove", jid(run), "--stop-process", "--yes").code == 2

@@ -10,6 +10,7 @@ from pathlib import Path
 import postgres_kit
 import pytest
 from cli_kit import Cli
+from shared.deadlines import LONG
 
 from jobdash.store.bootstrap import build_store
 from jobdash.store.dialects import postgres_admin
@@ -201,5 +202,5 @@ def test_a_server_that_refuses_a_user_says_where_a_password_goes(
         assert cli("list", "--db", address).code == 0
     finally:
         server.process.kill()
-        server.process.wait()
+        server.process.wait(LONG)
         shutil.rmtree(folder, ignore_errors=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from cli_kit import Cli
+from shared.deadlines import within
 
 NOBODY = 65534
 
@@ -27,7 +28,7 @@ def asked(cli: Cli, *args: str) -> Iterator[tuple[subprocess.Popen[str], Callabl
         assert process.stderr is not None
         told = ""
         while "[y/N]" not in told:
-            piece = process.stderr.read(1)
+            piece = within(partial(process.stderr.read, 1))
             assert piece, told
             told += piece
         yield process, partial(os.write, master, b"y\n")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cli_kit import ROOT, Cli
+from shared.deadlines import within
 
 COMMANDS = (
     "list", "list --json", "list --csv", "show JOB", "show JOB --json", "log --json", "sync", "--version",
@@ -105,7 +107,7 @@ def test_a_terminal_that_is_closed_at_the_question_is_a_no(cli: Cli, filled: dic
     assert process.stderr is not None
     told = ""
     while "[y/N]" not in told:
-        piece = process.stderr.read(1)
+        piece = within(partial(process.stderr.read, 1))
         assert piece, told
         told += piece
     os.close(master)

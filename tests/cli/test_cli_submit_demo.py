@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from cli_kit import Cli
+from shared.deadlines import within
 
 from jobdash.cli.context import CliContext
 from jobdash.cli.sync_output import ask
@@ -438,7 +439,7 @@ def test_the_demo_shows_from_its_start_what_needs_a_past(cli: Cli) -> None:
 def test_only_the_emulator(cli: Cli) -> None:
     process = cli.start("demo", "--emulator-only")
     assert process.stdout is not None
-    lines = [process.stdout.readline().strip() for _ in range(4)]
+    lines = [within(process.stdout.readline).strip() for _ in range(4)]
     exports = dict(line.removeprefix("export ").split("=", 1) for line in lines)
     assert set(exports) == {"OPENAI_API_KEY", "OPENAI_BASE_URL", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"}
 
@@ -459,7 +460,8 @@ def test_every_server_of_the_emulator_is_an_account_by_what_it_prints(cli: Cli) 
     assert process.stdout is not None
     lines: list[str] = []
     while not lines or "openrouter/openai/v1" not in lines[-1]:
-        lines.append(process.stdout.readline().rstrip("\n"))
+        lines.append(within(process.stdout.readline).rstrip("\n"))
+        assert process.poll() is None
     for line in lines:
         if line.startswith("export "):
             cli.patch.setenv(*line.removeprefix("export ").split("=", 1))
@@ -549,7 +551,7 @@ def test_an_emulator_at_speed_ends_a_tiny_batch_in_seconds(cli: Cli, batch_file:
 
     process = cli.start("demo", "--emulator-only", "--empty", "--speed", "60")
     assert process.stdout is not None
-    lines = [process.stdout.readline().strip() for _ in range(4)]
+    lines = [within(process.stdout.readline).strip() for _ in range(4)]
     exports = dict(line.removeprefix("export ").split("=", 1) for line in lines)
     client = openai.OpenAI(api_key=exports["OPENAI_API_KEY"], base_url=exports["OPENAI_BASE_URL"])
     try:

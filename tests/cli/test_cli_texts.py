@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pty
@@ -10,6 +9,7 @@ import re
 
 import pytest
 from cli_kit import KEYS, Cli
+from shared.deadlines import read_terminal
 
 from jobdash.cli.tables import wrapped
 from jobdash.demo.emulator.faults import ErrorAnswer
@@ -22,10 +22,7 @@ def drawn(cli: Cli, *args: str, code: int = 0, answer: str = "") -> list[str]:
     process = cli.start(*args, stdin=slave, stdout=slave, stderr=slave, env=env)
     os.close(slave)
     os.write(master, answer.encode())
-    written = b""
-    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
-        while piece := os.read(master, 65_536):
-            written += piece
+    written = b"".join(read_terminal(master))
     os.close(master)
     assert process.wait(20) == code, written
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())

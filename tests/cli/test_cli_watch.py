@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import stamina
 from cli_kit import HOUR, Cli
+from shared.deadlines import joined, killed, within
 from shared.local_kit import LAPSED, begin
 
 SECRET = "hook-secret-0123456789"
@@ -121,7 +122,7 @@ def hook() -> Iterator[Hook]:
             yield made
         finally:
             server.shutdown()
-            thread.join()
+            joined(thread)
 
 
 def test_a_webhook_is_signed_and_repeated(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,16 +191,15 @@ def test_a_wait_that_ends_sends_what_it_has_taken_up(cli: Cli) -> None:
         assert wait.stdout is not None
         cli.clock.advance(2 * HOUR)
         cli("sync")
-        assert "first" in wait.stdout.readline()
+        assert "first" in within(wait.stdout.readline)
         cli.clock.advance(2 * HOUR)
         cli("sync")
-        assert "second" in wait.stdout.readline()
+        assert "second" in within(wait.stdout.readline)
         for _ in range(2):
-            gate.read_text()
+            within(gate.read_text)
         wait.communicate(timeout=20)
     finally:
-        wait.kill()
-        wait.communicate()
+        killed(wait)
     assert [line["job"]["name"] for line in lines(sent)] == ["first", "second"]
 
 
@@ -247,14 +247,14 @@ def test_a_server_that_hangs_holds_up_neither_a_line_nor_the_end(cli: Cli) -> No
         try:
             assert watch.stdout is not None
             assert watch.stderr is not None
-            watch.stderr.readline()
+            within(watch.stderr.readline)
             cli.clock.advance(2 * HOUR)
             cli("sync")
-            assert "first" in watch.stdout.readline()
+            assert "first" in within(watch.stdout.readline)
             assert asked.wait(20)
             cli.clock.advance(2 * HOUR)
             cli("sync")
-            assert "second" in watch.stdout.readline()
+            assert "second" in within(watch.stdout.readline)
             assert not answered.is_set()
             watch.send_signal(signal.SIGTERM)
             _, err = watch.communicate(timeout=20)
@@ -262,8 +262,7 @@ def test_a_server_that_hangs_holds_up_neither_a_line_nor_the_end(cli: Cli) -> No
             assert "is not sent any more" in err
         finally:
             answered.set()
-            watch.kill()
-            watch.communicate()
+            killed(watch)
 
 
 def test_every_job_that_ends_has_its_line_however_many_end_at_once(cli: Cli) -> None:
@@ -281,15 +280,14 @@ def test_a_watch_ends_cleanly_on_sigterm_and_prints_documents(cli: Cli) -> None:
     try:
         assert watch.stdout is not None
         assert watch.stderr is not None
-        assert watch.stderr.readline() == "watching openai, gemini, work, local; Ctrl-C ends it\n"
+        assert within(watch.stderr.readline) == "watching openai, gemini, work, local; Ctrl-C ends it\n"
         cli.clock.advance(2 * HOUR)
         cli("sync")  # whoever asks, the watch reports it
-        document = json.loads(watch.stdout.readline())
+        document = json.loads(within(watch.stdout.readline))
         assert (document["name"], document["status"]) == ("nightly", "completed")
         watch.send_signal(signal.SIGTERM)
         _, err = watch.communicate(timeout=20)
         assert watch.returncode == 0, err
         assert "Traceback" not in err
     finally:
-        watch.kill()
-        watch.communicate()
+        killed(watch)

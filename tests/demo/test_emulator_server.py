@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from shared.deadlines import within
 
 from jobdash.demo.emulator import (
     ANTHROPIC_KEY,
@@ -133,7 +134,7 @@ def test_a_process_of_its_own(number: signal.Signals) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        lines = [process.stdout.readline() for _ in range(4)]
+        lines = [within(process.stdout.readline) for _ in range(4)]
         settings = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
         answer = httpx2.get(
             f"{settings['OPENAI_BASE_URL']}/batches",

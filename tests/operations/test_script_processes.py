@@ -43,7 +43,7 @@ async def test_patience_is_followed_by_sigterm() -> None:
     # E-9
     with process(SLEEP) as child:
         told = await stop_process(owner_of(child.pid), grace_s=SHORT)
-        assert child.wait() == -signal.SIGTERM
+        assert child.wait(LONG) == -signal.SIGTERM
     assert told == f"process {child.pid} ended after SIGTERM"
 
 
@@ -52,7 +52,7 @@ async def test_one_that_does_not_listen_is_killed() -> None:
     # E-9
     with process(DEAF) as child:
         told = await stop_process(owner_of(child.pid), grace_s=SHORT)
-        assert child.wait() == -signal.SIGKILL
+        assert child.wait(LONG) == -signal.SIGKILL
     assert told == f"process {child.pid} was killed"
 
 
@@ -62,7 +62,7 @@ async def test_a_suspended_one_is_killed_at_once() -> None:
         os.kill(child.pid, signal.SIGSTOP)
         await asyncio.to_thread(os.waitid, os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
         told = await stop_process(owner_of(child.pid), grace_s=LONG)
-        assert child.wait() == -signal.SIGKILL
+        assert child.wait(LONG) == -signal.SIGKILL
     assert told == f"process {child.pid} was stopped (SIGSTOP), so it was killed at once"
 
 
@@ -126,7 +126,7 @@ async def test_force_fail_and_cancel_and_delete_stop_the_process_when_that_is_ch
         (said,) = [note.text for note in notes(plan) if note.topic == "Process"]
         assert said.startswith(f"stopping pid {child.pid}: SIGTERM if still there in 5 s")
         outcome = await local.one(action, run.id, cancel_first=True, stop_process=True)
-        assert child.wait() == -signal.SIGTERM
+        assert child.wait(LONG) == -signal.SIGTERM
     assert outcome.reason.endswith(f"process {child.pid} ended after SIGTERM")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from kit.child_processes import environment
+from shared.deadlines import within
 
 from jobdash.store.owner import Owner
 
@@ -23,7 +24,7 @@ def test_a_killed_process_is_dead_before_anybody_has_buried_it() -> None:
         text=True,
     ) as child:
         assert child.stdout is not None
-        owner = Owner.decode(child.stdout.readline())
+        owner = Owner.decode(within(child.stdout.readline))
         assert not owner.provably_dead()
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)

@@ -18,6 +18,7 @@ from typing import Any
 
 import postgres_kit
 import pytest
+from shared.deadlines import stopped
 
 from jobdash.store import server_store
 from jobdash.store.bootstrap import ensure_store, open_for_worker
@@ -163,11 +164,10 @@ def killed_again_and_again(hosts: Hosts, seed: int) -> None:
 def test_a_stopped_worker_is_overtaken_and_never_writes_again(hosts: Hosts) -> None:
     zombie = hosts.begin()
     hosts.until(lambda: hosts.done() >= 5)
-    zombie.send_signal(signal.SIGSTOP)
-    other = hosts.begin()
-    hosts.until(lambda: completed(hosts))
-    rows = hosts.ask("SELECT key, outcome, attempt, at FROM item ORDER BY key")
-    zombie.send_signal(signal.SIGCONT)
+    with stopped([zombie.pid]):
+        other = hosts.begin()
+        hosts.until(lambda: completed(hosts))
+        rows = hosts.ask("SELECT key, outcome, attempt, at FROM item ORDER BY key")
     hosts.until(lambda: "taken over" in hosts.logs() or "lost" in hosts.logs())
     assert hosts.ask("SELECT key, outcome, attempt, at FROM item ORDER BY key") == rows
     assert set(hosts.end()) == {0}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import postgres_kit
 import pytest
+from shared.deadlines import LONG, joined
 
 from jobdash.domain.time import system_clock
 from jobdash.errors import StoreBusy
@@ -46,8 +47,7 @@ def together(*work: Callable[[], None]) -> None:
     threads = [threading.Thread(target=guarded, args=(do,)) for do in work]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(*threads, seconds=4 * LONG)
     if errors:
         raise errors[0]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 from kit.crash import OUTSIDE, POINTS, STOP
 from kit.local_world import LocalWorld, Running, until
+from shared.deadlines import LONG
 
 ITEMS, ITEM_S, FEW = 1_500, 0.002, 5
 BEFORE_ITEMS = 3
@@ -120,7 +121,9 @@ def inside_a_transaction(zombie: Zombie, act: str) -> None:
     if acting is not None:
         acting.wait("done")
         acting.wait("dead")
-    while place.job(name)["status"] == "in_progress":  # it was claimed under the command's eyes: look again
+    deadline = time.monotonic() + LONG
+    while place.job(name)["status"] == "in_progress":  # it was claimed while the command ran: once more
+        assert time.monotonic() < deadline
         assert place.jobdash(*words, zombie.known_as, "--yes").code in {0, 1}
     since = time.monotonic()
     if act == "retry":

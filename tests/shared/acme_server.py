@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from shared.deadlines import joined
+
 KEY = "acme-key-0123456789"
 CREATED = 1_790_000_000
 
@@ -117,5 +119,5 @@ def acme_server() -> Iterator[AcmeServer]:
         yield server
     finally:
         server.shutdown()
-        thread.join()
+        joined(thread)
         server.server_close()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from shared.deadlines import within
+
 from jobdash.operations.person import current_actor
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import Claim, ClaimRequest, claim
@@ -97,7 +99,7 @@ def process(code: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None
-            assert child.stdout.readline() == "ready\n"
+            assert within(child.stdout.readline) == "ready\n"
             yield child
         finally:
             child.kill()

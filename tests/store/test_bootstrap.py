@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from shared.deadlines import joined
 from store_kit import HandClock, actor, put, raw, remote
 
 from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
@@ -79,7 +80,7 @@ def test_racing_starters_all_find_one_whole_store(tmp_path: Path) -> None:
             racer.start()
         assert [results.get(timeout=30) for _ in racers] == [""] * starters
         for racer in racers:
-            racer.join()
+            joined(racer)
         assert raw(path, "SELECT count(*) FROM job") == [(starters,)]
         assert list(path.parent.glob(".*.new")) == []
 

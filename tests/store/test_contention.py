@@ -7,6 +7,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.deadlines import joined
 from store_kit import START, HandClock, actor, anyone, put, raw, remote
 
 from jobdash.store.bootstrap import ensure_store
@@ -68,8 +69,7 @@ def test_two_writers_and_two_readers_get_along(tmp_path: Path) -> None:
     assert [results.get(timeout=60) for _ in writers] == ["", ""]
     stop.set()
     assert [seen.get(timeout=60) for _ in readers] == ["", ""]
-    for process in writers + readers:
-        process.join()
+    joined(*writers, *readers)
     assert raw(path, "SELECT count(*), sum(status = 'cancelling') FROM job") == [
         (2 * 5 * ROUNDS + 1, 2 * ROUNDS)
     ]

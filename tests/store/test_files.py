@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from shared.deadlines import joined
 from store_kit import everything, one, put, raw, remote
 
 from jobdash.errors import StoreError
@@ -132,7 +133,7 @@ def test_racing_starters_move_the_old_log_away_once(path: Path) -> None:
         for racer in racers:
             racer.start()
         for racer in racers:
-            racer.join()
+            joined(racer)
             assert racer.exitcode == 0
         assert raw(path, "SELECT count(*) FROM event") == [(6,)]
         assert raw(path, "PRAGMA integrity_check") == [("ok",)]

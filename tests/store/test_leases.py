@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from postgres_kit import ServerClock
+from shared.deadlines import joined
 from store_kit import HOUR, MINUTE, SECOND, START, HandClock, clock_of, raw
 
 from jobdash.store import claims as claims
@@ -209,7 +210,7 @@ def test_only_a_living_holder_is_named(path: Path, db: sqlite3.Connection) -> No
 @needs_proc
 def test_a_provably_dead_owner_holds_nothing(path: Path, db: sqlite3.Connection) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
+    child.wait(60)
     claim(db, wanted(owner=replace(HERE, pid=child.pid)))
     got = claim(db, wanted())
     assert (got.job_id, got.attempt) == (1, 2)
@@ -305,7 +306,7 @@ def test_eight_that_want_the_same_job_get_one_each(path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        joined(thread)
     assert sorted(one.job_id for one in got) == list(range(1, 9))
     assert sum(active_pid(one) is None for one in got) == 1
 

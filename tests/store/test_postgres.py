@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ from pathlib import Path
 import postgres_kit
 import psycopg
 import pytest
+from shared.deadlines import LONG, joined, stopped
 from store_kit import START, HandClock, actor, anyone, one, put, raw, remote
 
 from jobdash.domain.status import Status, Tab
@@ -295,10 +294,8 @@ def own_server(tmp_path: Path) -> Iterator[postgres_kit.Server]:
     running = postgres_kit.start(folder)
     running.run("CREATE DATABASE jobs")
     yield running
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(running.process.pid, signal.SIGCONT)
     running.process.kill()
-    running.process.wait()
+    running.process.wait(LONG)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -328,7 +325,7 @@ def test_who_follows_a_store_is_told_that_it_is_away_and_that_it_is_back(
             assert reader.counts().total == 1
         finally:
             again.process.kill()
-            again.process.wait()
+            again.process.wait(LONG)
 
 
 @pytest.mark.slow
@@ -345,14 +342,11 @@ def test_a_query_to_a_frozen_server_ends(own_server: postgres_kit.Server) -> Non
                     "SELECT pid FROM pg_stat_activity WHERE application_name = 'jobdash'"
                 )
             ]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        began = time.monotonic()
-        with pytest.raises(StoreAway):
-            reader.counts()
-        assert time.monotonic() - began < 4.0
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        with stopped(pids):
+            began = time.monotonic()
+            with pytest.raises(StoreAway):
+                reader.counts()
+            assert time.monotonic() - began < 4.0
         until(lambda: _there(reader.counts))
 
 
@@ -365,8 +359,7 @@ def test_making_it_twice_makes_one(path: PostgresLocation) -> None:
     makers = [threading.Thread(target=lambda: made.append(server_store.create(there))) for _ in range(4)]
     for maker in makers:
         maker.start()
-    for maker in makers:
-        maker.join()
+    joined(*makers)
     assert sorted(made) == [False, False, False, True]
     assert check_store(there) == []
 

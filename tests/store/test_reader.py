@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared.deadlines import joined
 from shared.slices import rest_slow
 from store_kit import HOUR, START, HandClock, actor, anyone, everything, one, put, raw, remote, remote_error
 
@@ -280,7 +281,7 @@ def test_a_search_can_be_stopped_from_another_thread(path: Path, reader: Reader)
     thread.start()
     with pytest.raises(Interrupted):
         reader._all(endless)
-    thread.join()
+    joined(thread)
     reader._connection.set_progress_handler(None, 0)
     assert reader.counts().total == 0, "the next question is answered again"
 
@@ -386,6 +387,6 @@ def test_one_reader_serves_several_threads_in_turn(writer: Writer, reader: Reade
     found: list[list[JobRow]] = []
     thread = threading.Thread(target=lambda: found.append(reader.by_remote("batch_1")))
     thread.start()
-    thread.join()
+    joined(thread)
     assert found == [[row]]
     assert sqlite3.threadsafety

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import postgres_kit
 import pytest
+from shared.deadlines import LONG, stopped
 from tui_kit import dashboard, jobs, make_store
 
 from jobdash.store import server_store
@@ -32,7 +31,7 @@ def served(path: Path) -> Iterator[tuple[postgres_kit.Server, PostgresLocation]]
     copy_store(make_store(path, jobs("in_progress", "failed", "completed")), location)
     yield running, location
     running.process.kill()
-    running.process.wait()
+    running.process.wait(LONG)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -61,7 +60,7 @@ async def test_the_rows_stay_while_the_store_is_away(
             await dash.until(lambda: "once more" in dash.names)
         finally:
             again.process.kill()
-            again.process.wait()
+            again.process.wait(LONG)
 
 
 @pytest.mark.slow
@@ -88,12 +87,9 @@ async def test_a_server_that_is_frozen_holds_up_no_key(
     async with dashboard(location) as dash:
         await dash.until(lambda: len(dash.names) == 3)
         pids = [pid for (pid,) in postgres_kit.raw(location, asked)]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        await dash.until(lambda: AWAY in dash.app.main._banner.plain)
-        began = time.monotonic()
-        await dash.press("down", "up", "2", "0")
-        assert time.monotonic() - began < 2.0
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        with stopped(pids):
+            await dash.until(lambda: AWAY in dash.app.main._banner.plain)
+            began = time.monotonic()
+            await dash.press("down", "up", "2", "0")
+            assert time.monotonic() - began < 2.0
         await dash.until(lambda: not dash.app.main._banner.plain)

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from shared.deadlines import joined
 from worker_kit import Scripts, Seen
 
 from jobdash import JobCancelled, LeaseLost, track
@@ -155,6 +156,6 @@ def test_a_library_s_thread_with_the_number_of_one_of_ours_that_ended_is_the_lib
         for _ in range(20):
             one = threading.Thread(target=look)
             one.start()
-            one.join()
+            joined(one)
     assert ours & {number for number, _ in raised}, "no number was given again"
     assert {kind for _, kind in raised} == {CancelledInWorker}

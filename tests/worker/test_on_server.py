@@ -11,6 +11,7 @@ from pathlib import Path
 
 import postgres_kit
 import pytest
+from shared.deadlines import LONG
 from worker_kit import Scripts, Seen, until
 
 from jobdash import track
@@ -73,7 +74,7 @@ def own(
     monkeypatch.setenv("JOBDASH_CONFIG", os.devnull)
     yield server, location
     server.process.kill()
-    server.process.wait()
+    server.process.wait(LONG)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -99,4 +100,4 @@ def test_a_store_that_is_away_for_a_while_loses_no_outcome(
         assert err.count("kept until it can") == 1
     finally:
         again[0].process.kill()
-        again[0].process.wait()
+        again[0].process.wait(LONG)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shared.deadlines import joined
 from worker_kit import Scripts, Seen, until
 
 from jobdash import JobCancelled, LeaseLost, track
@@ -135,7 +136,7 @@ def test_a_total_that_is_interrupted_leaves_no_job_running(path: Path, seen: See
         person.start()
         with pytest.raises(KeyboardInterrupt):
             next(loop)
-        person.join()
+        joined(person)
     assert seen.counts("total") == ("cancelled", None, 1, 0)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyte
 import pytest
+from shared.deadlines import read_terminal
 from worker_kit import REPOSITORY, Scripts, Seen
 
 from jobdash import track
@@ -59,14 +60,14 @@ def on_a_terminal(
         screen = pyte.Screen(columns, 40)
         stream = pyte.ByteStream(screen)
         try:
-            while some := os.read(ours, 4096):
+            for some in read_terminal(ours):
                 stream.feed(some)
                 for prompt in [one for one in answers if screen.display[screen.cursor.y].strip() == one]:
                     os.write(ours, answers.pop(prompt).encode())
-        except OSError:  # the other end is closed
-            pass
-        os.close(ours)
-        assert process.wait(30) == 0
+            assert process.wait(30) == 0
+        finally:
+            os.close(ours)
+            process.kill()
     return [line.rstrip() for line in screen.display if line.strip()]
 
 
@@ -132,16 +133,12 @@ def test_the_line_is_shown_in_a_terminal_only(scripts: Scripts) -> None:
         script = scripts.start(code, stderr_to=theirs, **env)
         os.close(theirs)
         text = ""
-        if shown:
-            while "1/3 items" not in text:
-                text += os.read(ours, 4096).decode()
+        written = read_terminal(ours)
+        while shown and "1/3 items" not in text:
+            text += next(written).decode()
         script.go_on()
         assert script.finish() == (0, "")
-        try:
-            while more := os.read(ours, 4096).decode():
-                text += more
-        except OSError:  # the other end is closed
-            pass
+        text += b"".join(written).decode()
         os.close(ours)
         assert ("3/3 items  100 %" in text) is shown
         assert "\x1b[31m" not in text

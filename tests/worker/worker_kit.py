@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -123,16 +124,23 @@ class Script:
             text=True,
             bufsize=1,
             preexec_fn=_hear_interrupts,
+            process_group=0,
         )
         self._lines: queue.Queue[str] = queue.Queue()
         self.out: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._err = ""
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_err)]
+        for reader in self._readers:
+            reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._lines.put(line.rstrip("\n"))
+
+    def _read_err(self) -> None:
+        if self.process.stderr is not None:
+            self._err = self.process.stderr.read()
 
     def wait_for(self, line: str) -> None:
         """Wait until the script says something."""
@@ -160,11 +168,24 @@ class Script:
             code = self.process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            code = self.process.wait()
-        self._reader.join(TIMEOUT_S)
+            code = self.process.wait(TIMEOUT_S)
+        for reader in self._readers:
+            reader.join(TIMEOUT_S)
+        left = any(reader.is_alive() for reader in self._readers)
+        if left:
+            self.kill()
         while not self._lines.empty():
             self.out.append(self._lines.get())
-        return code, self.process.stderr.read() if self.process.stderr else ""
+        assert not left, f"a child of the script did not end: {self.out} {self._err}"
+        return code, self._err
+
+    def kill(self) -> None:
+        """Kill it and its children, whose pipes are its own; else to read them would not end."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(TIMEOUT_S)
+        for reader in self._readers:
+            reader.join(TIMEOUT_S)
 
 
 def _hear_interrupts() -> None:
@@ -209,9 +230,7 @@ class Scripts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for script in self._all:
-            if script.process.poll() is None:
-                script.process.kill()
-            script.process.wait()
+            script.kill()
             for pipe in (script.process.stdin, script.process.stdout, script.process.stderr):
                 if pipe is not None:
                     pipe.close()

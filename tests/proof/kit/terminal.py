@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import pty
@@ -11,6 +10,8 @@ import struct
 import subprocess
 import sys
 import termios
+
+from shared.deadlines import read_terminal
 
 from kit.child_processes import TIMEOUT_S, environment
 
@@ -29,10 +30,7 @@ def on_terminal(*args: str, env: dict[str, str], width: int = 200) -> tuple[int,
         stderr=child,
     )
     os.close(child)
-    told = bytearray()
-    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
-        while piece := os.read(parent, 65536):
-            told += piece
+    told = b"".join(read_terminal(parent))
     os.close(parent)
     code = process.wait(TIMEOUT_S)
     return code, _STYLE.sub("", told.decode("utf-8")).replace("\r\n", "\n")
