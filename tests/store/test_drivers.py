@@ -28,4 +28,4 @@ def test_only_the_dialect_imports_the_driver_of_postgresql() -> None:
         if module.parent.name not in {"engines", "demo"}  # with tables, and a server, of their own
         and re.search(r"^\s*(?:import|from) psycopg\b", module.read_text(encoding="utf-8"), re.MULTILINE)
     }
-    assert found == {f"store/dialects/postgres{part}.py" for part in ("", "_admin", "_errors")}
+    assert found == {f"store/dialects/postgres{part}.py" for part in ("", "_admin", "_errors", "_upgrade")}

@@ -396,9 +396,7 @@ async def test_keys_that_do_not_fit_are_greyed(path: Path) -> None:
     begin(make_store(path), total=4)
     change(path, "UPDATE job SET succeeded = 0, failed = 0")
     async with dashboard(path, working=False) as dash:
-        off = {
-            hint.label for hint in dash.app.main._footer.hints(dash.table.current, False) if not hint.enabled
-        }
+        off = {hint.label for hint in dash.app.main.current_job.hints() if not hint.enabled}
         assert {"Retry", "Remove", "Fetch"} <= off
         assert not {"Cancel", "Force-fail"} & off
         await dash.press("x")
@@ -509,9 +507,7 @@ async def test_cancel_and_delete_of_what_has_ended_shows_which_key_removes_it(pa
     other = begin(path, "other")
     other.ends("cancelled")
     async with dashboard(path, working=False) as dash:
-        off = {
-            hint.label for hint in dash.app.main._footer.hints(dash.table.current, False) if not hint.enabled
-        }
+        off = {hint.label for hint in dash.app.main.current_job.hints() if not hint.enabled}
         assert "Cancel & delete" in off
         await dash.press("X")
         await dash.until(lambda: dash.toast == "other: already cancelled; x removes it")

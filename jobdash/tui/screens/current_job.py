@@ -48,7 +48,9 @@ class CurrentJob:
 
     def read_ahead(self) -> None:
         """Read what a few of the next rows need here, those that are not known."""
-        self._background.read_ahead(self._table.rows_ahead)
+        rows, at = self._table.visible_rows, max(0, self._table.cursor - self._table.top)
+        # Those below the cursor first, then those above it, the nearest first.
+        self._background.read_ahead([*rows[at:], *reversed(rows[:at])])
 
     def draw(self, health: dict[str, AccountHealth]) -> None:
         """Draw the lines where they differ; ``health`` is that of the accounts."""
@@ -87,10 +89,14 @@ class CurrentJob:
             )
         )
 
-    def _draw_keys(self) -> None:
+    def hints(self) -> tuple[header_footer.KeyHint, ...]:
+        """Return the keys of the footer, and which of them do nothing for this job."""
         table = self._table
         several = table.current is not None and len(table.window.stands_for(table.current)) > 1
-        hints = self._footer.hints(table.current, bool(table.marks) or several)
+        return self._footer.hints(table.current, bool(table.marks) or several)
+
+    def _draw_keys(self) -> None:
+        hints = self.hints()
         if (hints, self._width) != self._keys_drawn:
             self._keys_drawn = (hints, self._width)
             self._keys.put(header_footer.key_spans(hints, self._width))

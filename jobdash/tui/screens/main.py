@@ -55,7 +55,7 @@ class MainScreen(ActionScreen):
         """The list of jobs, with its filter and headers."""
         self._accounts, self._banner = Line(id="accounts"), Line(id="banner")
         self.banner = Banner(self._put_banner)
-        self._current_job = CurrentJob(context, self.view.table)
+        self.current_job = CurrentJob(context, self.view.table)
         self._schema = context.browser.schema_version()
         self._ended = EndedJobs(context.browser, SCRIPTS)
         self.attention = AttentionModel(context.open_browser, context.config, context.clock)
@@ -71,7 +71,7 @@ class MainScreen(ActionScreen):
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
-        yield from (self._accounts, self._banner, self.view, self._current_job.rule, *self._current_job.lines)
+        yield from (self._accounts, self._banner, self.view, self.current_job.rule, *self.current_job.lines)
 
     def on_mount(self) -> None:
         """Start polling the store."""
@@ -112,7 +112,7 @@ class MainScreen(ActionScreen):
         self._width = size.width
         self.set_class(size.height >= TALL, "-tall")
         self.view.fit(size.width)
-        self._current_job.fit(size.width)
+        self.current_job.fit(size.width)
         self.draw()
 
     # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +148,7 @@ class MainScreen(ActionScreen):
         elif self.context.under_way.fetching or self._fetching:
             self._fetching = bool(self.context.under_way.fetching)
             self._draw_details()
-        self._current_job.read_ahead()
+        self.current_job.read_ahead()
 
     def _post_ended(self) -> None:
         """Post which scripts have ended since the last poll."""
@@ -240,11 +240,11 @@ class MainScreen(ActionScreen):
 
     @reports_errors
     def _draw_details(self) -> None:
-        self._current_job.draw(self._health)
+        self.current_job.draw(self._health)
 
     def _draw_move(self) -> None:
         table = self.view.table
-        self.draw_at_once(table, table.vertical_scrollbar, *self._current_job.lines)
+        self.draw_at_once(table, table.vertical_scrollbar, *self.current_job.lines)
 
     # ── acting ─────────────────────────────────────────────────────────────────────────────────────────────
 

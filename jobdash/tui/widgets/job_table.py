@@ -76,7 +76,9 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         self._time = clock()
         """The moment that ages are drawn for: that of the last poll. What is written of a line is what
         differed then; a line drawn for a later moment would hide what was not written from the next poll."""
-        self._columns, self._account_width = columns, 7
+        self._laid_out = (80, 7, columns)
+        """What the columns depend on: their width, that of account names, and which are shown."""
+        self.set_reactive(JobTable.plan, column_layout(*self._laid_out))
 
     # ── what is shown ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -88,15 +90,8 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
     @property
     def visible_rows(self) -> list[JobRow]:
         """The jobs on the screen."""
-        first = self.top
-        rows = (self.window.row(index) for index in range(first, first + self.size.height))
+        rows = map(self.window.row, range(self.top, self.top + self.size.height))
         return [row for row in rows if row is not None]
-
-    @property
-    def rows_ahead(self) -> list[JobRow]:
-        """The jobs on the screen, first those below the cursor, then those above it, the nearest first."""
-        rows, at = self.visible_rows, max(0, self.cursor - self.top)
-        return [*rows[at:], *reversed(rows[:at])]
 
     def show(self, scope: Scope, sort: Sort, total: int, found: FoundRows | None = None) -> None:
         """Turn to another scope or order; the cursor stays on its job if that is in it, else is on top."""
@@ -147,17 +142,6 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         if index is None:
             return
         self._shift(self.window.rebase(index, exact))
-
-    def toggle_column(self, setting: str) -> None:
-        """Show a column, or no longer, by its name in ``[ui] columns``."""
-        self._columns = toggled(self._columns, setting)
-        self._fitted(self.plan.width)
-
-    def fit_accounts(self, width: int) -> None:
-        """Make room for the longest account name."""
-        if width != self._account_width:
-            self._account_width = width
-            self._fitted(self.plan.width)
 
     def draw_changes(self) -> None:
         """Draw the lines that look different from what is on the screen, as of now."""
@@ -305,12 +289,22 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
 
     def fit(self, width: int) -> None:
         """Fit the columns to a width in cells."""
-        if width != self.plan.width:
-            self._fitted(width)
+        self._lay_out(width, *self._laid_out[1:])
 
-    def _fitted(self, width: int) -> None:
-        self.plan = column_layout(width, self._account_width, self._columns)
-        self.draw_all()
+    def fit_accounts(self, width: int) -> None:
+        """Make room for the longest account name."""
+        self._lay_out(self._laid_out[0], width, self._laid_out[2])
+
+    def toggle_column(self, setting: str) -> None:
+        """Show a column, or no longer, by its name in ``[ui] columns``."""
+        width, account_width, columns = self._laid_out
+        self._lay_out(width, account_width, toggled(columns, setting))
+
+    def _lay_out(self, width: int, account_width: int, columns: tuple[str, ...]) -> None:
+        if (width, account_width, columns) != self._laid_out:
+            self._laid_out = (width, account_width, columns)
+            self.plan = column_layout(*self._laid_out)
+            self.draw_all()
 
     def entry(self, index: int) -> LineStyle | None:
         """Return all that decides how a line looks."""

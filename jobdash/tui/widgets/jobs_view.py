@@ -44,17 +44,14 @@ class JobsView(Vertical):
             context.browser, context.clock, context.symbols, context.config.ui.columns, id="table"
         )
         self.bar = FilterBar(context.symbols, id="filter-line")
+        self._tabs, self._header, self._empty = Line(id="tabs"), Line(id="header"), EmptyState(id="empty")
         self.model = JobList(context, self.table, self.call_later, self.draw_lines)
         self._last_key_at = 0
         self._width = 0
 
     def compose(self) -> ComposeResult:
         """Lay out the lines and the table."""
-        yield Line(id="tabs")
-        yield self.bar
-        yield Line(id="header")
-        yield self.table
-        yield EmptyState(id="empty")
+        yield from (self._tabs, self.bar, self._header, self.table, self._empty)
 
     def on_mount(self) -> None:
         """Show the first page at once."""
@@ -230,10 +227,10 @@ class JobsView(Vertical):
             return
         symbols, table, model = self.context.symbols, self.table, self.model
         sort = model.sort
-        self.query_one("#tabs", Line).put(
+        self._tabs.put(
             header_footer.tab_spans(model.counts, model.scope.tab, model.news, self._width, symbols)
         )
-        self.query_one("#header", Line).put(header_footer.header_spans(table.plan, sort, symbols))
+        self._header.put(header_footer.header_spans(table.plan, sort, symbols))
         order = header_footer.sort_spans(table.plan, sort, table.moved, symbols)
         self.bar.draw(self._count_spans(), self._cost_spans(), order)
         self._draw_empty()
@@ -258,13 +255,13 @@ class JobsView(Vertical):
         return [Span(f" {symbols.dot} {text}{more}", "muted")]
 
     def _draw_empty(self) -> None:
-        empty = self.query_one("#empty", EmptyState)
+        empty = self._empty
         is_empty = self.model.empty
         if is_empty:
             empty.put(*self._why_empty())
         if empty.display != is_empty:
             empty.display = is_empty
-            self.query_one("#header").display = not is_empty
+            self._header.display = not is_empty
 
     def _why_empty(self) -> Words:
         if self.bar.mistake:
