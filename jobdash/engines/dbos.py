@@ -1,8 +1,9 @@
 """DBOS as the engine: a queue in SQLite or PostgreSQL, without a service.
 
-A workflow carries a key as its id and as its one argument, as JSON. DBOS reads pickles where a row says so,
-which would run what stands there; that is refused for the whole process. It never runs the same id twice by
-itself, neither after an error nor after the death of its worker: a key that is due again is deleted first.
+A workflow carries a key in its id, behind the name of the queue, and as its one argument, as JSON. DBOS reads
+pickles where a row says so, which would run what stands there; that is refused for the whole process. It
+never runs the same id twice by itself, neither after an error nor after the death of its worker: a key that
+is due again is deleted first.
 
 https://docs.dbos.dev/python/reference/dbos-class
 """
@@ -104,7 +105,8 @@ class DbosEngine:
     def _dispatch(self, keys: list[str]) -> None:
         if not keys:
             return
-        known = DBOS.list_workflows(workflow_ids=keys, load_input=False, load_output=False)
+        ids = {self._id(key): key for key in keys}
+        known = DBOS.list_workflows(workflow_ids=[*ids], load_input=False, load_output=False)
         now = time.time()
         keep = {
             each.workflow_id
@@ -114,17 +116,21 @@ class DbosEngine:
         }
         if again := [each.workflow_id for each in known if each.workflow_id not in keep]:
             DBOS.delete_workflows(again)
-        for key in keys:
-            if key not in keep:
-                with SetWorkflowID(key), SetEnqueueOptions(app_version=_VERSION):
+        for id_, key in ids.items():
+            if id_ not in keep:
+                with SetWorkflowID(id_), SetEnqueueOptions(app_version=_VERSION):
                     DBOS.enqueue_workflow(self._settings.queue, self._part, key)
+
+    def _id(self, text: str) -> str:
+        """Name a key among those of all stores in the database: a copied store has the same ids."""
+        return f"{self._settings.queue}/{text}"
 
     def forget(self, jobs: Sequence[str]) -> None:
         """Drop what is kept of jobs that have ended; see `Engine.forget`."""
         try:
             for job in jobs:
                 found = DBOS.list_workflows(
-                    workflow_id_prefix=f"{job}.", load_input=False, load_output=False, limit=500
+                    workflow_id_prefix=self._id(f"{job}."), load_input=False, load_output=False, limit=500
                 )
                 if found:
                     DBOS.delete_workflows([each.workflow_id for each in found])

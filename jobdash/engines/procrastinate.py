@@ -1,7 +1,8 @@
 """Procrastinate as the engine: a queue in PostgreSQL, without a service.
 
-A job carries a key as its lock and as its argument, as JSON. Procrastinate is asynchronous: the worker runs
-in a thread with an event loop of its own, and keys are deferred from the thread of the caller.
+A job carries a key in its lock, behind the name of the queue, and as its argument, as JSON. Procrastinate is
+asynchronous: the worker runs in a thread with an event loop of its own, and keys are deferred from the thread
+of the caller.
 
 https://procrastinate.readthedocs.io/en/stable/reference.html
 """
@@ -37,12 +38,12 @@ _SCHEMA_LOCK = 5_318_008_531
 """Names the advisory lock under which the tables are made, among all locks of the database."""
 
 _DROP_ENDED = (
-    "DELETE FROM procrastinate_jobs WHERE lock = ANY(%(keys)s) AND (status NOT IN ('todo', 'doing')"
+    "DELETE FROM procrastinate_jobs WHERE lock = ANY(%(locks)s) AND (status NOT IN ('todo', 'doing')"
     " OR (status = 'doing' AND NOT EXISTS (SELECT 1 FROM procrastinate_events AS event"
     " WHERE event.job_id = procrastinate_jobs.id AND event.type = 'started'"
     f" AND event.at > now() - interval '{_OVERDUE_S} seconds')))"
 )
-_KNOWN = "SELECT lock FROM procrastinate_jobs WHERE lock = ANY(%(keys)s)"
+_KNOWN = "SELECT lock FROM procrastinate_jobs WHERE lock = ANY(%(locks)s)"
 _FORGET = (
     "DELETE FROM procrastinate_jobs WHERE split_part(lock, '.', 1) = ANY(%(jobs)s) AND status <> 'doing'"
 )
@@ -155,22 +156,29 @@ class ProcrastinateEngine:
         """Have each key delivered; see `Engine.dispatch`."""
         if not keys:
             return
+        locks = {self._lock(key): key for key in keys}
         try:
             connector = self._sender.connector
-            connector.get_sync_connector().execute_query(_DROP_ENDED, keys=list(keys))
-            rows = connector.get_sync_connector().execute_query_all(_KNOWN, keys=list(keys))
+            connector.get_sync_connector().execute_query(_DROP_ENDED, locks=[*locks])
+            rows = connector.get_sync_connector().execute_query_all(_KNOWN, locks=[*locks])
             known = {row["lock"] for row in rows}
-            for key in keys:
-                if key not in known:
+            for lock, key in locks.items():
+                if lock not in known:
                     with suppress(AlreadyEnqueued):
-                        self._part.configure(lock=key, queueing_lock=key).defer(key=key)
+                        self._part.configure(lock=lock, queueing_lock=lock).defer(key=key)
         except (psycopg.Error, ConnectorException) as error:
             raise EngineAway(f"the engine's database cannot be reached: {_words(error)}") from None
+
+    def _lock(self, text: str) -> str:
+        """Name a key among those of all stores in the database: a copied store has the same ids."""
+        return f"{self._settings.queue}/{text}"
 
     def forget(self, jobs: Sequence[str]) -> None:
         """Drop what is kept of jobs that have ended; see `Engine.forget`."""
         try:
-            self._sender.connector.get_sync_connector().execute_query(_FORGET, jobs=list(jobs))
+            self._sender.connector.get_sync_connector().execute_query(
+                _FORGET, jobs=[self._lock(job) for job in jobs]
+            )
         except (psycopg.Error, ConnectorException) as error:
             raise EngineAway(f"the engine's database cannot be reached: {_words(error)}") from None
 

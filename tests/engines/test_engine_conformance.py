@@ -6,20 +6,31 @@ import base64
 import contextlib
 import os
 import pickle
-import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import postgres_kit
 import pytest
+import sqlalchemy
 
-from jobdash.engines.base import Engine, EngineSettings, load_engine
-from jobdash.engines.conformance import CHECKS, Check, keys_of
+from jobdash.engines.base import GROUP, Engine, EngineSettings, load_engine
+from jobdash.engines.conformance import (
+    CHECKS,
+    PROCESS_CHECKS,
+    Check,
+    EngineUnderTest,
+    NotConforming,
+    ProcessCheck,
+    deliveries,
+    keys_of,
+    one_process,
+    several_processes,
+)
 from jobdash.errors import ConfigError
 
 pytestmark = pytest.mark.slow
@@ -28,25 +39,54 @@ pytestmark = pytest.mark.slow
 KINDS = ["dbos in sqlite", "dbos in postgresql", "procrastinate in postgresql"]
 
 
+FACTORIES = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+
+
 @pytest.fixture(params=KINDS)
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Engine]]:
+def tested(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineUnderTest]:
     engine, _, database = request.param.partition(" in ")
     address = f"sqlite:///{tmp_path / 'queue.db'}"
     with contextlib.ExitStack() as stack:
         if database == "postgresql":
             address = stack.enter_context(postgres_kit.database("engine"))
-        yield lambda name: load_engine(engine, EngineSettings(address, name, 0.05))
-
-
-@pytest.fixture
-def sqlite_make(tmp_path: Path) -> Callable[[str], Engine]:
-    address = f"sqlite:///{tmp_path / 'queue.db'}"
-    return lambda name: load_engine("dbos", EngineSettings(address, name, 0.05))
+        yield EngineUnderTest(FACTORIES[engine], EngineSettings(address, "worker", 0.05))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_conformance(check: Check, make: Callable[[str], Engine]) -> None:
-    check(make)
+def test_one_worker(check: Check, tested: EngineUnderTest) -> None:
+    check(tested.make)
+
+
+@pytest.mark.parametrize("check", PROCESS_CHECKS, ids=lambda check: check.__name__)
+def test_several_workers(check: ProcessCheck, tested: EngineUnderTest) -> None:
+    check(tested)
+
+
+LIES: dict[str, Check] = {
+    "LosesKeys": one_process.delivers_every_key,
+    "DeliversTwice": one_process.delivers_every_key,
+    "ForgetsNothing": one_process.forgets_what_waits_of_a_job,
+    "NeverWaits": one_process.stop_waits_for_calls,
+}
+
+
+@pytest.mark.parametrize("liar", LIES)
+def test_an_engine_that_breaks_a_promise_is_found(
+    liar: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "DEADLINE_S", 3.0)
+    monkeypatch.setattr(deliveries, "QUIET_S", 10.0)  # of which a broken promise is found as soon as it is
+    settings = EngineSettings(f"sqlite:///{tmp_path / 'queue.db'}", "worker", 0.05)
+    with pytest.raises(NotConforming):
+        LIES[liar](EngineUnderTest(f"lying_engines:{liar}", settings).make)
+
+
+def test_an_engine_that_starts_without_its_database_is_found(tmp_path: Path) -> None:
+    settings = EngineSettings(f"sqlite:///{tmp_path / 'queue.db'}", "worker", 0.05)
+    with pytest.raises(NotConforming, match="starts without its database"):
+        several_processes.an_unusable_database_is_refused(
+            EngineUnderTest("lying_engines:StartsAnyway", settings)
+        )
 
 
 class Bomb:
@@ -54,40 +94,53 @@ class Bomb:
         return os.system, (f"touch {os.environ['BOMB']}",)
 
 
+@pytest.mark.parametrize("kept_in", ["sqlite", "postgresql"])
 def test_a_pickle_in_the_queue_is_never_loaded(
-    sqlite_make: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kept_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BOMB", str(tmp_path / "burst"))
-    bomb = base64.b64encode(pickle.dumps(Bomb())).decode()
-    engine = sqlite_make("worker-1")
-    engine.start(lambda _key: None, 1)
-    engine.stop(5)
-    with closing(sqlite3.connect(tmp_path / "queue.db")) as connection:
-        connection.row_factory = sqlite3.Row
-        columns = [row["name"] for row in connection.execute("PRAGMA table_info(workflow_status)")]
-        assert {"inputs", "serialization"} <= set(columns)
-        key = keys_of("k3f9x2ab", 1)[0]
-        now = "CAST(strftime('%s') AS INTEGER) * 1000"
-        connection.execute(
-            "INSERT INTO workflow_status (workflow_uuid, status, name, inputs, serialization, queue_name,"
-            " application_version, created_at, updated_at)"
-            f" VALUES (?, 'ENQUEUED', 'jobdash.part', ?, 'py_pickle', 'jobdash', 'jobdash-1', {now}, {now})",
-            (key, bomb),
-        )
-        connection.commit()
-    delivered: list[str] = []
-    arrived = threading.Event()
-    engine = sqlite_make("worker-1")
-    engine.start(lambda key: (delivered.append(key), arrived.set())[0], 1)
-    try:
-        other = keys_of("m9cdh3zk", 1)
-        engine.dispatch(other)
-        assert arrived.wait(30)
-        engine.forget(["k3f9x2ab"])
-    finally:
+    with contextlib.ExitStack() as stack:
+        address, table = f"sqlite:///{tmp_path / 'queue.db'}", "workflow_status"
+        if kept_in == "postgresql":
+            address, table = stack.enter_context(postgres_kit.database("engine")), f"jobdash_engine.{table}"
+        settings = EngineSettings(address, "worker-1", 0.05)
+        engine = load_engine("dbos", settings)
+        engine.start(lambda _key: None, 1)
         engine.stop(5)
+        _put_bomb(address, table)
+        delivered: list[str] = []
+        arrived = threading.Event()
+        engine = load_engine("dbos", settings)
+        engine.start(lambda key: (delivered.append(key), arrived.set())[0], 1)
+        try:
+            other = keys_of("m9cdh3zk", 1)
+            engine.dispatch(other)
+            assert arrived.wait(30)
+            engine.forget(["k3f9x2ab"])
+        finally:
+            engine.stop(5)
     assert delivered == other
     assert not (tmp_path / "burst").exists()
+
+
+def _put_bomb(address: str, table: str) -> None:
+    """Put a key into the tables whose argument is a pickle that runs a program."""
+    bomb = base64.b64encode(pickle.dumps(Bomb())).decode()
+    (key,) = keys_of("k3f9x2ab", 1)
+    values = {"id": f"jobdash/{key}", "bomb": bomb, "now": int(time.time() * 1000)}
+    engine = sqlalchemy.create_engine(address.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        done = connection.execute(
+            sqlalchemy.text(
+                f"INSERT INTO {table} (workflow_uuid, status, name, inputs, serialization, queue_name,"
+                " application_version, created_at, updated_at)"
+                " VALUES (:id, 'ENQUEUED', 'jobdash.part', :bomb,"
+                " 'py_pickle', 'jobdash', 'jobdash-1', :now, :now)"
+            ),
+            values,
+        )
+        assert done.rowcount == 1
+    engine.dispose()
 
 
 def test_an_engine_that_is_not_there_is_named() -> None:
@@ -98,34 +151,6 @@ def test_an_engine_that_is_not_there_is_named() -> None:
 def test_procrastinate_needs_postgresql() -> None:
     with pytest.raises(ConfigError, match="needs a store in PostgreSQL"):
         load_engine("procrastinate", EngineSettings("sqlite:///x.db", "worker-1"))
-
-
-@pytest.mark.parametrize("engine", ["dbos", "procrastinate"])
-def test_two_stores_in_one_database_keep_their_keys_apart(engine: str) -> None:
-    with postgres_kit.database("engine") as address:
-        first, second, third = (
-            load_engine(engine, EngineSettings(address, "worker-1", 0.05, queue))
-            for queue in ("one", "two", "one")
-        )
-        delivered: dict[str, list[str]] = {"one": [], "two": []}
-        first.start(delivered["one"].append, 1)
-        first.stop(5)
-        second.start(delivered["two"].append, 1)
-        second.dispatch(keys_of("k3f9x2ab", 1))
-        _until(lambda: bool(delivered["two"]))
-        second.stop(5)
-        third.start(delivered["one"].append, 1)
-        third.dispatch(keys_of("m9cdh3zk", 1))
-        _until(lambda: bool(delivered["one"]))
-        third.stop(5)
-    assert delivered == {"one": keys_of("m9cdh3zk", 1), "two": keys_of("k3f9x2ab", 1)}
-
-
-def _until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.05)
 
 
 @pytest.fixture
