@@ -20,6 +20,7 @@ from jobdash.store.dialects.base import Connection, greater, transaction
 from jobdash.store.lease_transitions import (
     abandoned_cancels,
     cancel,
+    cancelling,
     end_attempts,
     lock_job,
     make_pending,
@@ -170,6 +171,8 @@ def close_abandoned(connection: Connection, actor: str, now: int) -> None:
 
 def close_abandoned_cancels(connection: Connection, actor: str) -> None:
     """End the jobs whose cancel is requested and whose worker is gone; begins a transaction only for some."""
+    if not cancelling(connection):  # as nearly always: an idle worker asks for nothing more
+        return
     (now,) = connection.execute("SELECT now_ms()").fetchone()
     if abandoned_cancels(connection, now):
         with transaction(connection):

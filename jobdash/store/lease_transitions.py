@@ -44,9 +44,14 @@ def is_held_by(owner: str | None, lease_until: int | None, now: int) -> bool:
     return known is None or not known.provably_dead()
 
 
+def cancelling(connection: Connection) -> list[tuple[int, str | None, int | None]]:
+    """Return the jobs whose cancel is requested: their id, owner and lease."""
+    return connection.execute(_CANCELLING).fetchall()
+
+
 def abandoned_cancels(connection: Connection, now: int) -> list[int]:
     """Return the ids of jobs whose cancel is requested and whose worker is gone."""
-    found = connection.execute(_CANCELLING).fetchall()
+    found = cancelling(connection)
     return [job_id for job_id, owner, lease_until in found if not is_held_by(owner, lease_until, now)]
 
 

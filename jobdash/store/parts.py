@@ -51,7 +51,7 @@ _OPEN = (
     "SELECT 1 FROM job JOIN part ON part.job_id = job.id WHERE job.function IN ({functions})"
     " AND job.tab IN (?, ?, ?) AND part.done_at IS NULL LIMIT 1"
 )
-_HOLDERS = "SELECT DISTINCT owner FROM part WHERE owner IS NOT NULL AND lease_until >= now_ms()"
+_HOLDERS = "SELECT DISTINCT owner, now_ms() FROM part WHERE owner IS NOT NULL AND lease_until >= now_ms()"
 _EXPIRE = "UPDATE part SET lease_until = ? WHERE owner = ? AND lease_until >= ?"
 _JOB = (
     "SELECT id, attempt, name, function FROM job"
@@ -202,12 +202,11 @@ def has_open_parts(connection: Connection, functions: Sequence[str]) -> bool:
 
 def expire_leases_of_dead(connection: Connection) -> int:
     """Expire the leases of workers that are provably dead, as only their machine can; return of how many."""
-    (now,) = connection.execute("SELECT now_ms()").fetchone()
-    owners = [owner for (owner,) in connection.execute(_HOLDERS).fetchall()]
-    dead = [owner for owner in owners if not is_held_by(owner, now, now)]
+    holders = connection.execute(_HOLDERS).fetchall()
+    dead = {owner: now for owner, now in holders if not is_held_by(owner, now, now)}
     if dead:
         with transaction(connection):
-            connection.executemany(_EXPIRE, [(now - 1, owner, now) for owner in dead])
+            connection.executemany(_EXPIRE, [(now - 1, owner, now) for owner, now in dead.items()])
     return len(dead)
 
 

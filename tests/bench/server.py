@@ -34,6 +34,8 @@ from tests.bench.terminal import Terminal, clean_environment, python
 
 ROUNDS, ASKED = 7, 21
 WATCHED_S = 10.0
+STARTS_FOR_S = 65.0
+"""In its first minute DBOS looks for schedules once a second, behind it twice a minute."""
 ITEMS, ITEM_MS, HOSTS, LANES = 400, 50, 2, 4
 COMMITS = {1: 600, 10: 200, 100: 60}
 """How many commits are measured, by their items."""
@@ -253,6 +255,7 @@ def workers(folder: Path) -> list[Finding]:
             subprocess.Popen(command, env=environment, cwd=place, stderr=subprocess.DEVNULL)
             for _ in range(HOSTS)
         ]
+        started = time.monotonic()
         took: list[float] = []
         try:
             for turn in range(4):
@@ -261,10 +264,10 @@ def workers(folder: Path) -> list[Finding]:
                 sent.wait(120)
                 if turn:  # at first the workers still start
                     took.append(time.perf_counter() - begun)
-            time.sleep(3.0)
             left = hosts.pop()
             left.terminate()
             left.wait(60)
+            time.sleep(max(0.0, started + STARTS_FOR_S - time.monotonic()))
             before = _transactions(running)
             time.sleep(WATCHED_S)
             asked = (_transactions(running) - before) / WATCHED_S
