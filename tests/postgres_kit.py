@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from shared.deadlines import LONG
 
 from jobdash.demo import postgres_server
 from jobdash.demo.postgres_server import PostgresServer as Server
@@ -23,6 +22,7 @@ from jobdash.store.dialects.postgres_sql import native_sql
 from jobdash.store.location import PostgresLocation
 from jobdash.store.schema.current import SCHEMA_VERSION
 
+_KILLED_WITHIN_S = 60.0
 _SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -50,7 +50,7 @@ def server() -> Server:
 
     def stop() -> None:
         started.process.kill()
-        started.process.wait(LONG)
+        started.process.wait(_KILLED_WITHIN_S)
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(stop)
