@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jobdash.domain.text import clean
 from jobdash.errors import ConfigError
-from jobdash.store.location import StoreLocation, is_address, postgres_location
+from jobdash.store.location import StoreLocation, is_address, postgres_location, refuse_mistyped
 
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "data": ("XDG_DATA_HOME", ".local/share")}
 
@@ -55,13 +55,16 @@ def _user_folder(kind: str) -> Path:
 def store_location(named: str) -> StoreLocation:
     """Return what a path, a ``sqlite:///`` URL or a ``postgresql://`` URL names; raises ConfigError.
 
-    The URL of another database stays as it is written: the store refuses it by name, with its own exit code.
+    Of the URL of another database, which may hold a password, the scheme is left: the store refuses it by
+    name, with its own exit code.
     """
     if is_address(named):
         return postgres_location(named, data_folder())
     if named.startswith("sqlite:///"):
         named = named.removeprefix("sqlite:///")
-    return Path(named) if "://" in named else at_home(named).absolute()
+    refuse_mistyped(named)
+    scheme, of_url, _ = named.partition("://")
+    return Path(f"{scheme.strip()}://…") if of_url else at_home(named).absolute()
 
 
 def at_home(named: str) -> Path:

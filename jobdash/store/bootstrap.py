@@ -20,7 +20,7 @@ from jobdash.store.schema.current import SCHEMA_FILE, SCHEMA_VERSION, refuse_new
 
 SCRIPT_OPTION = "db= or JOBDASH_DATABASE"
 """How a script names another store."""
-_URL = re.compile(r"([a-z][a-z0-9+]+):/", re.IGNORECASE)
+_URL = re.compile(r"([a-z][a-z0-9+:]+):/", re.IGNORECASE)
 """The URL of a database that cannot be used, as it looks once it has been taken for a path."""
 
 Notice = Callable[[str], None]

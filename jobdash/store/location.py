@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from jobdash.errors import ConfigError
 
 SCHEMES = frozenset({"postgresql", "postgres"})
 DEFAULT_SCHEMA = "jobdash"
-_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SHOWN = 200
 
 
@@ -61,37 +59,27 @@ def is_address(named: str) -> bool:
 def postgres_location(named: str, folder: Path = Path()) -> PostgresLocation:
     """Read a ``postgresql://`` URL, whose ``schema`` is the store's, by default ``jobdash``.
 
-    ``folder`` is where what belongs to its jobs is kept on this computer.
-
-    A password is refused, as it would stand in a file or in the list of processes: libpq finds it in
-    PGPASSWORD, in ``~/.pgpass`` or in a service. Raises ConfigError, without the text.
+    ``folder`` is where what belongs to its jobs is kept on this computer. Raises ConfigError, without the
+    text, also for one that holds a password.
     """
     # Only here: a store in a file does without.
     from importlib.util import find_spec
-    from urllib.parse import parse_qsl, urlencode, urlsplit
+
+    from jobdash.store.address import read_address
 
     if find_spec("psycopg") is None:
         raise ConfigError("a store in PostgreSQL needs its driver: pip install 'jobdash[postgres]'")
-    try:
-        parts = urlsplit(named)
-        secret, options = parts.password, parse_qsl(parts.query, keep_blank_values=True, strict_parsing=False)
-    except ValueError:
-        raise ConfigError("the address of the PostgreSQL database cannot be read") from None
-    if secret is not None or any(name.lower() in _SECRETS for name, _ in options):
-        raise ConfigError(
-            "the address of a database must hold no password: put it into PGPASSWORD, ~/.pgpass or a service"
-        )
-    schema = next((value for name, value in options if name == "schema"), DEFAULT_SCHEMA)
-    if not _SCHEMA.fullmatch(schema):
-        raise ConfigError(
-            f"schema={clean(schema, 80)}: a schema's name has small letters, digits and underscores only"
-        )
-    rest = urlencode([(name, value) for name, value in options if name != "schema"], safe="/")
-    query = f"?{rest}" if rest else ""
-    return PostgresLocation(f"postgresql://{parts.netloc}{parts.path}{query}", schema, folder)
+    url, schema = read_address(named, DEFAULT_SCHEMA)
+    return PostgresLocation(url, schema, folder)
 
 
-_SECRETS = frozenset(
-    {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
-)
-"""libpq's parameters that are secrets; ``sslkey`` names a file, whose password is ``sslpassword``."""
+def refuse_mistyped(named: str) -> None:
+    """Raise ConfigError, without the text, for one that is meant as an address and would be taken for a path.
+
+    It may hold a password.
+    """
+    folded = named.lower()
+    if "postgres" in folded or "password" in folded:
+        from jobdash.store.address import refuse_mistyped
+
+        refuse_mistyped(named)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import platformdirs
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from jobdash.config.paths import default_config_path, default_store_location, store_location
 from jobdash.config.settings import Config, SyncSettings, load
@@ -13,7 +15,9 @@ from jobdash.domain.account import Account, Secret
 from jobdash.domain.cost import ListPrice
 from jobdash.domain.text import redact
 from jobdash.domain.time import DAY
-from jobdash.errors import ConfigError
+from jobdash.errors import ConfigError, StoreError
+from jobdash.store.bootstrap import ensure_store
+from jobdash.store.location import PostgresLocation
 
 
 def settings(tmp_path: Path, text: str = "", **env: str) -> Config:
@@ -439,6 +443,22 @@ def test_a_store_is_an_address_of_postgresql(named: str, shown: str) -> None:
         "POSTGRESQL://ann:canary-secret@db.example/jobs",
         "Postgres://ann:canary-secret@db.example/jobs",
         "postgresql://ann:canary-secret@[db.example/jobs",
+        "postgresql://ann%3Acanary-secret@db.example/jobs",
+        "postgresql://ann:canary%2Dsecret@db.example/jobs",
+        "postgresql://ann:canary-secret/jobs",
+        "postgresql://ann:1/canary-secret@db.example/jobs",
+        "postgresql://ann:1?canary-secret@db.example/jobs",
+        "postgresql://ann:1#canary-secret@db.example/jobs",
+        "postgresql://db.example/jobs#canary-secret",
+        "postgresql://db.example/jobs?passwort=canary-secret",
+        "postgresql://db.example/jobs?PASSWORD=canary-secret",
+        "postgresql://db.example/jobs?pass%77ord=canary-secret",
+        "postgresql://db.example/jobs?sslmode=prefer;password=canary-secret",
+        "postgresql:/ann:canary-secret@db.example/jobs",
+        "postgresql:ann:canary-secret@db.example/jobs",
+        " postgresql://ann:canary-secret@db.example/jobs",
+        "jdbc:postgresql://ann:canary-secret@db.example/jobs",
+        "host=db.example user=ann password=canary-secret",
     ],
 )
 def test_an_address_with_a_password_is_refused_without_a_word_of_it(named: str, tmp_path: Path) -> None:
@@ -449,6 +469,31 @@ def test_an_address_with_a_password_is_refused_without_a_word_of_it(named: str, 
             load(*wrong)
         assert "canary" not in str(raised.value)
         assert raised.value.exit_code == 5
+
+
+@pytest.mark.parametrize("named", ["mysql://ann:canary@db/jobs", "postgresql+psycopg://ann:canary@db/jobs"])
+def test_of_the_url_of_another_database_the_scheme_is_kept(named: str) -> None:
+    found = load(env={"JOBDASH_DATABASE": named}).database
+    assert "canary" not in str(found)
+    with pytest.raises(StoreError, match=f"^{re.escape(named.partition(':')[0])}://… cannot be used"):
+        ensure_store(found)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "postgresql://",
+        "postgresql:///jobs",
+        "postgresql://db1:5432,db2:5433/jobs?target_session_attrs=read-write",
+        "postgresql://ann@[2001:db8::1]:5433/jobs",
+        "postgresql://ann%40realm@db.example/my%2Fjobs?passfile=/home/a@b/pass&application_name=x",
+        "postgresql://%2Frun%2Fpostgresql/jobs",
+    ],
+)
+def test_every_address_that_libpq_reads_is_read(named: str) -> None:
+    found = store_location(named)
+    assert isinstance(found, PostgresLocation)
+    assert conninfo_to_dict(found.url) == conninfo_to_dict(named)
 
 
 @pytest.mark.parametrize("schema", ["Jobs", "a b", "a;b", 'a"b', "", "ä", "1a"])
