@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import functools
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from jobdash.demo import postgres_server
 from jobdash.demo.postgres_server import PostgresServer as Server
@@ -55,6 +57,59 @@ def server() -> Server:
 
     atexit.register(stop)
     return started
+
+
+SYSTEM = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+"""The programs of the system's PostgreSQL; they have TLS and ICU, which the wheel's have not."""
+
+
+@contextlib.contextmanager
+def running(folder: Path, **settings: str) -> Iterator[Server]:
+    """A server that ends with the test."""
+    started = start(folder, **settings)
+    try:
+        yield started
+    finally:
+        started.process.kill()
+        started.process.wait(_KILLED_WITHIN_S)
+
+
+@contextlib.contextmanager
+def system_server(folder: Path, **settings: str) -> Iterator[Server]:
+    """A server of the system's PostgreSQL; the test is skipped where there is none."""
+    if SYSTEM is None:
+        pytest.skip("the wheel's PostgreSQL has neither TLS nor ICU, and the system has no PostgreSQL")
+    with contextlib.ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("JOBDASH_TEST_POSTGRES", str(SYSTEM))
+            started = stack.enter_context(running(folder, **settings))
+        yield started
+
+
+def free_port() -> str:
+    """A port that nothing listens at."""
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def own_folder() -> Iterator[Path]:
+    """A folder for a server, with a short name: that of a socket has at most 107 letters."""
+    folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-own-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def admit(running: Server, password: str, rule: str = "host") -> None:
+    """Let the role ``ann`` in over TCP with a password, into a database of hers, ``jobs``."""
+    running.run(f"CREATE ROLE ann LOGIN PASSWORD '{password}'")
+    running.run("CREATE DATABASE jobs OWNER ann")
+    access = running.folder / "data" / "pg_hba.conf"
+    access.write_text(f"{rule} all ann 127.0.0.0/8 scram-sha-256\nlocal all all trust\n")
+    running.run("SELECT pg_reload_conf()")
 
 
 @contextlib.contextmanager

@@ -115,7 +115,7 @@ def _print_store(store: StoreFacts | None, error: StoreError | None) -> None:
 def _print_server(store: StoreFacts) -> None:
     if (server := store.server) is None:
         return
-    way = "a connection on this computer" if server.is_local else server.tls or "no TLS"
+    way = f"{'a connection on this computer, ' if server.is_local else ''}{server.tls or 'no TLS'}"
     clock = f"its clock {server.clock_offset_ms / 1000:+.1f} s"
     _good(f"server: PostgreSQL {server.version}, as {server.user}, {way}, {clock}")
     for warning in server_warnings(server):

@@ -10,7 +10,6 @@ from pathlib import Path
 import postgres_kit
 import pytest
 from cli_kit import Cli
-from shared.deadlines import LONG
 
 from jobdash.store.bootstrap import build_store
 from jobdash.store.dialects import postgres_admin
@@ -48,7 +47,7 @@ def test_the_commands_do_what_they_do_with_a_file(cli: Cli, served: PostgresLoca
     doctor = cli("doctor")
     assert f"✔ store: {served}" in doctor.out
     assert "✔ server: PostgreSQL " in doctor.out
-    assert "as postgres, a connection on this computer, its clock " in doctor.out
+    assert "as postgres, a connection on this computer, no TLS, its clock " in doctor.out
     found = cli.json("doctor")["store"]
     assert (found["path"], found["owners"], found["server"]["user"]) == (str(served), [], "postgres")
     assert str(served) in cli("config", "show").out
@@ -174,19 +173,11 @@ def test_a_password_of_the_environment_stands_nowhere(cli: Cli, monkeypatch: pyt
 def test_a_server_that_refuses_a_user_says_where_a_password_goes(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-pass-"))
-    server = postgres_kit.start(folder, port="55439", listen_addresses="127.0.0.1")
-    try:
-        server.run(f"CREATE ROLE ann LOGIN PASSWORD '{CANARY}'")
-        server.run("CREATE DATABASE jobs OWNER ann")
-        access = folder / "data" / "pg_hba.conf"
-        rule = "host all ann 127.0.0.1/32 scram-sha-256\n"
-        access.write_text(rule + "local all all trust\n")
-        server.run("SELECT pg_reload_conf()")
-        address = "postgresql://ann@127.0.0.1:55439/jobs"
+    port = postgres_kit.free_port()
+    given = {"port": port, "listen_addresses": "127.0.0.1"}
+    with postgres_kit.own_folder() as folder, postgres_kit.running(folder, **given) as server:
+        postgres_kit.admit(server, CANARY)
+        address = f"postgresql://ann@127.0.0.1:{port}/jobs"
         monkeypatch.setenv("PGPASSWORD", "wrong")
         refused = cli("store", "init", address)
         assert refused.code == 6
@@ -196,11 +187,7 @@ def test_a_server_that_refuses_a_user_says_where_a_password_goes(
         made = cli("store", "init", address)
         assert (made.code, CANARY in made.out + made.err) == (0, False)
         monkeypatch.delenv("PGPASSWORD")
-        (tmp_path / "pass").write_text(f"127.0.0.1:55439:jobs:ann:{CANARY}\n")
+        (tmp_path / "pass").write_text(f"127.0.0.1:{port}:jobs:ann:{CANARY}\n")
         (tmp_path / "pass").chmod(0o600)
         monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pass"))
         assert cli("list", "--db", address).code == 0
-    finally:
-        server.process.kill()
-        server.process.wait(LONG)
-        shutil.rmtree(folder, ignore_errors=True)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -46,7 +43,6 @@ STRINGS = [*hostile_strings(), *LETTERS]
 _ONE_IN_SQLITE = frozenset("\ufffd\ufffe\uffff")
 """Its LIKE takes each for the first, PostgreSQL's and Python's do not."""
 NUMBERS = (None, 0, 1, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 10**30)
-SYSTEM = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 _ALIKE = (
     "UPDATE job SET updated_at = created_at, public_id = 'id-' || id;"
     " UPDATE job SET created_at = 1, started_at = 1, finished_at = 1 WHERE name = 'items';"
@@ -114,27 +110,6 @@ def remote(number: int, text: str) -> RemoteJob:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, postgres_kit.Server]]:
-    """The server of the wheel, and one that has the collations of Unicode, where there is one."""
-    found = {"wheel": postgres_kit.server()}
-    folder = Path(tempfile.mkdtemp(prefix="jobdash-pg-icu-"))
-    if SYSTEM:
-        before = os.environ.get("JOBDASH_TEST_POSTGRES")
-        os.environ["JOBDASH_TEST_POSTGRES"] = str(SYSTEM[-1].parent)
-        try:
-            found["system"] = postgres_kit.start(folder)
-        finally:
-            os.environ.pop("JOBDASH_TEST_POSTGRES")
-            if before is not None:
-                os.environ["JOBDASH_TEST_POSTGRES"] = before
-    yield found
-    if "system" in found:
-        found["system"].process.kill()
-        found["system"].process.wait()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     path = tmp_path_factory.mktemp("file") / "jobs.db"
     ensure_store(path)
@@ -142,13 +117,17 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         yield reader
 
 
+@pytest.fixture(scope="module")
+def unicode_server() -> Iterator[postgres_kit.Server]:
+    with postgres_kit.own_folder() as folder, postgres_kit.system_server(folder) as running:
+        yield running
+
+
 @pytest.fixture(scope="module", params=COLLATIONS)
-def server(request: pytest.FixtureRequest, servers: dict[str, postgres_kit.Server]) -> Iterator[Reader]:
+def server(request: pytest.FixtureRequest) -> Iterator[Reader]:
     """The same in a database of each collation."""
     with_icu = "icu" in COLLATIONS[request.param]
-    if with_icu and "system" not in servers:
-        pytest.skip("the wheel's PostgreSQL has no ICU, and the system has no PostgreSQL")
-    running = servers["system" if with_icu else "wheel"]
+    running = request.getfixturevalue("unicode_server") if with_icu else postgres_kit.server()
     running.run(f"CREATE DATABASE text_{request.param} ENCODING 'UTF8' {COLLATIONS[request.param]}")
     location = PostgresLocation(running.url(f"text_{request.param}"))
     server_store.create(location)

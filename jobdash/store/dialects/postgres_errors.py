@@ -33,6 +33,9 @@ _REFUSED = frozenset({"28000", "28P01"})
 _REFUSING = ("password", "authentication", "pg_hba.conf", "role")
 """Words of a server that refuses a user."""
 
+_INSECURE = ("certificate", "SSL")
+"""Words of a library that refuses a server, or a connection without encryption."""
+
 
 def store_error(location: PostgresLocation, error: psycopg.Error, named: str = OPTION) -> StoreError:
     """Return an error of the driver as a sentence with the store's address and a way out.
@@ -46,6 +49,8 @@ def store_error(location: PostgresLocation, error: psycopg.Error, named: str = O
         text = str(error)
         if _NO_DATABASE.search(text):
             kind = StoreMissing
+        elif any(word in text for word in _INSECURE):
+            return StoreError(_insecure(location, error))
         elif any(word in text for word in _REFUSING):
             return StoreError(_refusal(location, error, named))
     if kind is None and isinstance(error, psycopg.OperationalError) and state not in _REFUSED:
@@ -69,6 +74,17 @@ def _refusal(location: PostgresLocation, error: psycopg.Error, named: str) -> st
         f"The server of {location} refuses this user: {clean(str(error).strip(), 300)}. A password belongs"
         f" into PGPASSWORD, ~/.pgpass or a service (PGSERVICE). Or name another store with {named}."
     )
+
+
+def _insecure(location: PostgresLocation, error: psycopg.Error) -> str:
+    reason = clean(str(error).strip(), 300)
+    if "certificate" in reason:
+        return (
+            f"It cannot be checked that the server of {location} is the right one: {reason}. Name the"
+            " certificate that signed its own with sslrootcert=FILE in the address, and the host as it is"
+            " called there."
+        )
+    return f"No encrypted connection to the server of {location} can be made: {reason}."
 
 
 def _sentence(location: PostgresLocation, error: psycopg.Error, kind: type[StoreError], named: str) -> str:

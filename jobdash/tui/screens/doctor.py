@@ -108,7 +108,7 @@ class DoctorScreen(LineScreen):
 
 def _server(store: StoreFacts) -> Iterator[str]:
     if (server := store.server) is not None:
-        way = "on this computer" if server.is_local else server.tls or "not encrypted"
+        way = f"{'on this computer, ' if server.is_local else ''}{server.tls or 'not encrypted'}"
         yield f"PostgreSQL {server.version}, as {server.user}, {way}"
         yield from server_warnings(server)
 
