@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from kit.child_processes import ForkServer
 from kit.local_world import LocalWorld
+from kit.part_world import PartWorld
 from kit.world import World
 
 from jobdash.store.bootstrap import ensure_store
@@ -31,6 +32,20 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fresh") / "jobs.db"
     ensure_store(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def part_cradle() -> Iterator[ForkServer]:
+    """Where workers at parts are born."""
+    with ForkServer("kit.part_run_process") as made:
+        yield made
+
+
+@pytest.fixture
+def part_place(
+    tmp_path: Path, fresh_store: Path, fork_server: ForkServer, part_cradle: ForkServer
+) -> PartWorld:
+    return PartWorld(tmp_path, fresh_store, fork_server, part_cradle)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Places in the store's own code at which a script's process kills or stops itself."""
+"""Places in the store's own code at which the process of a script, or of a worker, kills or stops itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 from jobdash.store import claims
 from jobdash.store.dialects import base
 from jobdash.store.leases import Lease
+from jobdash.store.part_lease import PartLease
+from jobdash.worker import part_run
 
 _WHERE: dict[str, tuple[Any, str]] = {
     "claims.find_job": (claims, "find_job"),
@@ -36,11 +38,37 @@ OUTSIDE = frozenset(
 )
 """Where no transaction is open: anywhere else a process that is stopped holds the store for writing."""
 
+_WHERE_OF_PARTS: dict[str, tuple[Any, str]] = {
+    "part.claim": (part_run, "claim_part"),
+    "part.next_items": (PartLease, "next_items"),
+    "part.begin": (base, "begin"),
+    "part._difference": (Lease, "_difference"),
+    "part._add": (PartLease, "_add"),
+    "part._renewed": (PartLease, "_renewed"),
+    "part._upsert": (Lease, "_upsert"),
+    "part.commit": (base, "commit"),
+    "part.renew": (Lease, "renew"),
+    "part.end": (PartLease, "end_part"),
+    "part._finish": (PartLease, "_finish"),
+}
+PART_POINTS = tuple(f"{when} {name}" for name in _WHERE_OF_PARTS for when in ("before", "after"))
+PART_OUTSIDE = frozenset(
+    {
+        *(
+            f"{when} part.{name}"
+            for when in ("before", "after")
+            for name in ("claim", "next_items", "renew", "end")
+        ),
+        "before part.begin",
+        "after part.commit",
+    }
+)
+
 
 def arm(place: str, number: int) -> None:
     """Let this process be sent a signal at a place: ``before sqlite.commit 3``, its third call."""
     when, name, nth = place.split()
-    module, attribute = _WHERE[name]
+    module, attribute = (_WHERE | _WHERE_OF_PARTS)[name]
     do: Callable[..., Any] = getattr(module, attribute)
     calls = count(1)
 

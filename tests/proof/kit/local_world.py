@@ -69,6 +69,8 @@ class Running:
 class LocalWorld:
     """Where scripts run."""
 
+    wrong = _WRONG
+
     def __init__(self, folder: Path, template: Path, fork_server: ForkServer, cradle: ForkServer) -> None:
         self.path = folder / "jobs.db"
         self._folder = folder
@@ -78,8 +80,8 @@ class LocalWorld:
         shutil.copy(template, self.path)
         (folder / "config.toml").touch()
         self.sql("CREATE TABLE witness (told TEXT)")
-        for told, (table, event, when) in _WRONG.items():
-            row = "new.id" if table == "job" else "new.job_id || ' ' || new.key"
+        for told, (table, event, when) in self.wrong.items():
+            row = {"job": "new.id", "item": "new.key", "part": "new.number"}[table]
             self.sql(
                 f'CREATE TRIGGER "{told}" AFTER {event} ON {table} WHEN {when}'
                 f" BEGIN INSERT INTO witness VALUES ('{told}: ' || {row}); END"
@@ -101,12 +103,14 @@ class LocalWorld:
 
     def start(self, name: str, items: int, *, lease: str = "30s", **more: Any) -> Running:
         """Start a script."""
+        return self.start_as(asdict(Script(name, items, str(self.did(name)), **more)), lease)
+
+    def start_as(self, script: dict[str, Any], lease: str) -> Running:
+        """Start a process of a user's."""
         output = self._folder / f"output {next(self._outputs)}"
         output.mkdir()
-        script = Script(name, items, str(self.did(name)), **more)
         env = self.environment(JOBDASH_LEASE=lease)
-        task = Task("script", env=env, output=str(output), script=asdict(script))
-        return Running(self._cradle.begin(task), output)
+        return Running(self._cradle.begin(Task("script", env=env, output=str(output), script=script)), output)
 
     def dashboard(self) -> Life:
         """Open a dashboard without a screen."""

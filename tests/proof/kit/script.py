@@ -42,11 +42,11 @@ def main() -> None:
     assert jobdash.track
     task = next_birth()
     if task is not None:
-        _begin(task)
+        become(task)
         _run(Script(**task.script))
 
 
-def _begin(task: Task) -> None:
+def become(task: Task) -> None:
     """Become a process that has nothing of the fork_server's but what is imported."""
     os.environ.clear()
     os.environ.update(task.env)
