@@ -138,6 +138,8 @@ def error_words(value: object, depth: int = _DEEPEST) -> str:
 
 def whole(value: object) -> int | None:
     """Return a count: a number ≥ 0, also one written as text (as Google writes 64-bit numbers)."""
+    if type(value) is int:  # most are; a list has a dozen in each of its thousands of batches
+        return value if 0 <= value <= _LARGEST else None
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str) and _WHOLE.fullmatch(value):

@@ -14,6 +14,9 @@ PAGE_CAP = 10_000
 EMPTY_CAP = 20
 """Empty pages in a row that still promise more before the list is given up."""
 
+_TURNS_TO_SEND = 4
+"""Turns of the event loop until a request has left; work on a page may then keep the interpreter busy."""
+
 AskPage = Callable[[str | None], Awaitable[RemotePage]]
 """Returns the page at a cursor; `Adapter.list` is one, a session's call another."""
 
@@ -67,6 +70,8 @@ async def read_ahead(source: AsyncIterator[T]) -> AsyncGenerator[T, None]:
     try:
         while (value := await following) is not end:
             following = asyncio.create_task(ask())
+            for _ in range(_TURNS_TO_SEND):
+                await asyncio.sleep(0)
             yield value  # type: ignore[misc]  # not ``end``
     finally:
         following.cancel()

@@ -48,7 +48,9 @@ class SnapshotWrites(IntentWrites):
         **more: int,
     ) -> AppliedSnapshot:
         """Write what an answer changes; ``more`` is written with it unless the answer is ignored."""
-        changes = merge({**known, "seen_at": self._not_ahead(known["seen_at"])}, observed, source)
+        if self._not_ahead(known["seen_at"]) is None:
+            known = known | {"seen_at": None}
+        changes = merge(known, observed, source)
         if changes is None:
             return AppliedSnapshot(believed=False, changed=False)
         if changes or more:
