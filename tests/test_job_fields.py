@@ -103,6 +103,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         store.execute("UPDATE job SET function = CASE WHEN id = 4 THEN '1:f' END")
         store.execute("INSERT INTO part (job_id, number, first, behind) VALUES (4, 0, 0, 1)")
+        store.execute(
+            "INSERT INTO attempt (job_id, fence, number, owner, actor, keyed, started_at)"
+            " SELECT id, 1, 1, '', 'ann@desk', 1, created_at FROM job WHERE provider = 'local'"
+        )
         store.execute("INSERT INTO job_tag SELECT id, 'team', 'search' FROM job")
     return path
 

@@ -11,6 +11,7 @@ from jobdash.cli.output import Style, document, print_text
 from jobdash.cli.session import open_clients
 from jobdash.config.paths import default_config_path
 from jobdash.config.settings import Config
+from jobdash.domain.account import OtherAccount
 from jobdash.errors import ConfigError, StoreError
 from jobdash.operations.doctor import (
     AccountFacts,
@@ -37,6 +38,7 @@ def diagnose(context: CliContext) -> int:
             _print_owners(config)
         _print_config(context, config, config_error)
         _print_accounts(accounts)
+        _print_others(context.config.others if config else ())
         _print_scripts(store)
     return _exit_code(store_error, config_error, accounts)
 
@@ -163,6 +165,13 @@ def _print_accounts(accounts: list[AccountFacts]) -> None:
             _warn(f"account {facts.name}: has the same key as {facts.twin_of}, and is asked as that")
 
 
+def _print_others(others: tuple[OtherAccount, ...]) -> None:
+    """Print the accounts in the store whose key somebody else has."""
+    for other in others:
+        given_up = "" if other.is_alive else ", not polled for a week: who else sees its jobs has them"
+        _good(f"account {other.name}: another person's, {other}{given_up}")
+
+
 def _print_scripts(store: StoreFacts | None) -> None:
     """Print how many scripts write to the account that is always there."""
     if store is None:
@@ -194,4 +203,8 @@ def _as_json(
             "error": None if config_error is None else str(config_error),
         },
         "accounts": [asdict(facts) for facts in accounts],
+        "others": [
+            {"name": other.name, "person": other.person, "is_alive": other.is_alive}
+            for other in (context.config.others if known else ())
+        ],
     }

@@ -343,6 +343,7 @@ JOB_FIELDS = (
     JobField("function", "function", faces=_LIST_DATA | Face.SHOW | Face.SCRIPT, matches=Match.TEXT),
     JobField("parts", "parts", Kind.MAPPING, heavy=True, faces=Face.JSON | Face.SHOW | Face.SCRIPT),
     JobField("fetched_on", heavy=True, stored="fetched_on", faces=_LIST_DATA),
+    JobField("host", "host", heavy=True, faces=_LIST_DATA),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

@@ -227,6 +227,8 @@ class JobDetails:
     """Why a person should look at it now: each an `AttentionReason`, the gravest first."""
     candidates: tuple[str, ...] = ()
     """Where it is unconfirmed: the provider's ids of the batches that it may be."""
+    host: str | None = None
+    """The computer on which its script ran last, or on which a worker began it; None for a batch."""
 
     @property
     def results_deleted(self) -> bool:

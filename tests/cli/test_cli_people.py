@@ -79,6 +79,20 @@ def test_a_filter_can_name_another_persons_account(bob: Cli) -> None:
     assert "needs the key of openai-bob (bob@" in asked.err
 
 
+def test_doctor_tells_whose_the_other_accounts_are(bob: Cli) -> None:
+    lines = [line for line in bob("doctor").out.splitlines() if "account openai: another" in line]
+    (line,) = lines
+    assert line.startswith("✔ account openai: another person's, needs the key of openai (ann@")
+    (other,) = bob.json("doctor")["others"]
+    assert (other["name"], other["person"].partition("@")[0], other["is_alive"]) == ("openai", "ann", True)
+    with closing(sqlite3.connect(bob.database)) as raw, raw:
+        raw.execute("UPDATE account SET asked_at = 1")
+    assert "not polled for a week" in bob("doctor").out
+    bob.patch.setenv("LOGNAME", "ann")
+    bob.patch.setenv("OPENAI_API_KEY", KEYS["openai"])
+    assert bob.json("doctor")["others"] == []
+
+
 def test_wait_leaves_the_asking_to_who_has_the_key(bob: Cli) -> None:
     job = hers(bob)
     waited = bob("wait", job, "--timeout", "1s")
@@ -116,6 +130,7 @@ CHANGING = (
     ("watch", "--once"), ("show", "{}", "--sync"), ("list", "--sync"), ("refresh-errors", "{ended}"),
     ("submit", "{file}", "--account", "openai"), ("prune", "--records", "1d", "--yes"), ("worker", "os"),
     ("run", "os:getcwd", "{file}"), ("store", "grant", "viewers", "--read-only"), ("store", "init"),
+    ("store", "upgrade"),
 )  # fmt: skip
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import pytest
 from cli_kit import ROOT, Cli
 from shared.local_kit import ELSEWHERE, LAPSED, SLEEP, TAKES_UP, Run, begin, owner_of, process
 
+from jobdash.operations.person import current_host
 from jobdash.store.leases import ItemWrite, LeaseRefused
 
 Begin = Callable[..., Run]
@@ -47,6 +51,30 @@ def test_a_cancel_says_how_many_results_there_are(cli: Cli, run_script: Begin) -
         "Cancelled: 0 · Cancelling: 1 · Failed to cancel: 0 · Skipped (not pending): 0",
     ]
     assert run.did("ok", first=25) == "cancelling"
+
+
+def test_a_list_tells_on_which_host_each_script_ran(cli: Cli, run_script: Begin) -> None:
+    run_script("here").ends("completed", "done")
+    run_script("moved").ends("failed", "broken")
+    fence = run_script("moved").claimed.fence
+    with closing(sqlite3.connect(cli.database)) as other, other:
+        other.execute("UPDATE attempt SET actor = 'bob@host-b' WHERE fence = ?", (fence,))
+        assert other.total_changes == 1
+    cli.add(name="batch")
+    cli("sync")
+    jobs = cli.json("list")["jobs"]
+    assert {job["name"]: job["host"] for job in jobs} == {
+        "here": current_host(),
+        "moved": "host-b",
+        "batch": None,
+    }
+    rows = list(csv.DictReader(cli("list", "--csv").out.splitlines()))
+    assert [*rows[0]][-1] == "host", "scripts count columns: a new one comes last"
+    assert {row["name"]: row["host"] for row in rows} == {
+        "here": current_host(),
+        "moved": "host-b",
+        "batch": "",
+    }
 
 
 def test_the_age_of_a_sync_is_not_told_of_jobs_no_provider_is_asked_about(

@@ -355,7 +355,7 @@ def test_the_doctor_as_json(cli: Cli) -> None:
 
     assert ran.code == 5
     document = ran.json
-    assert set(document) == {"store", "store_error", "config", "accounts"}
+    assert set(document) == {"store", "store_error", "config", "accounts", "others"}
     assert document["store"]["jobs"] == 0
     assert [account["rejected"] for account in document["accounts"]] == [True] * 3
     assert not any(key in ran.out for key in KEYS.values())

@@ -10,6 +10,7 @@ from typing import Any
 from jobdash.domain.family import JobFamily, job_family
 from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobDetails, JobRow
+from jobdash.domain.provider_info import LOCAL
 from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import (
@@ -156,6 +157,7 @@ class JobReads(AttentionReads):
         rows = [job_row(values[: len(ROW_COLUMNS)]) for values in found]
         attention = self.attention_of(rows)
         parts = self._parts({row.id: row.terminal for row in rows if row.function is not None})
+        hosts = self._hosts([row.id for row in rows if row.provider == LOCAL])
         return {
             row.id: _job(
                 row,
@@ -164,6 +166,7 @@ class JobReads(AttentionReads):
                 tags=tags.get(row.id, {}),
                 public_ids=public_ids,
                 parts=parts.get(row.id),
+                host=hosts.get(row.id),
                 attention=attention[row.id].reasons if row.id in attention else (),
                 candidates=self._candidates(row.id) if row.unconfirmed else (),
             )
@@ -281,6 +284,17 @@ class JobReads(AttentionReads):
             for job_id, done, _, number in found
         }
 
+    def _hosts(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return, by job, the host of its newest attempt."""
+        if not ids:
+            return {}
+        found = self._all(
+            f"SELECT job_id, actor FROM attempt WHERE job_id IN ({placeholders(ids)}) AND fence ="
+            " (SELECT max(fence) FROM attempt AS newer WHERE newer.job_id = attempt.job_id)",
+            ids,
+        )
+        return {job_id: actor.rpartition("@")[2] for job_id, actor in found}
+
     def last_answers(self, ids: Sequence[int]) -> dict[int, int]:
         """Return when a provider last answered for jobs that were submitted from here, 404s apart."""
         found: dict[int, int] = {}
@@ -303,6 +317,7 @@ def _job(
     attention: tuple[str, ...],
     candidates: tuple[str, ...],
     parts: dict[str, int] | None,
+    host: str | None,
 ) -> JobDetails:
     more = dict(zip(_STORED, values, strict=True))
     files = _mapping(more["files"]) or {}
@@ -318,6 +333,7 @@ def _job(
         attention=attention,
         candidates=candidates,
         parts=parts,
+        host=host,
         **more,
     )
 

@@ -146,6 +146,10 @@ def doctor_lines(
         ((unusable.name.ljust(20), "strong"), (f"{symbols.bad} not used: {unusable.reason}", "error"))
         for unusable in config.unusable
     ]
+    lines += [
+        ((clean(other.name, 18).ljust(20), "strong"), (f"{symbols.dot} another person's, {other}", "muted"))
+        for other in config.others
+    ]
     if not config.accounts:
         lines.append(((f"no account: {account_hint()}", "warning"),))
     return lines
