@@ -17,14 +17,27 @@ _EACH_TIME = frozenset(
         "test_unit_of_work",
     }
 )  # fmt: skip
+_SLICE = 6
+"""The most cases of one test that are run with PostgreSQL each time, evenly spread over all of them."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the full counts of the proofs the time they take: every other test ends within ``timeout``."""
+    """Give the proofs their time, take a slice of each matrix on PostgreSQL, and put PostgreSQL in front.
+
+    One process of the tests gets the first of them: it alone starts a server.
+    """
     for item in items:
         if item.get_closest_marker("marathon"):
             item.add_marker(pytest.mark.timeout(0))
+    on_server = [item for item in items if item.get_closest_marker("postgres")]
+    by_test: dict[str, list[pytest.Item]] = {}
+    for item in on_server:
+        by_test.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for matrix in by_test.values():
+        for item in set(matrix) - set(matrix[:: -(-len(matrix) // _SLICE)]):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.get_closest_marker("postgres") is None)
 
 
 def pytest_collection_finish() -> None:

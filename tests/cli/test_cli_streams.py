@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cli_kit import ROOT, Cli
 from shared.deadlines import within
+from shared.slices import rest_slow
 
 COMMANDS = (
     "list", "list --json", "list --csv", "show JOB", "show JOB --json", "log --json", "sync", "--version",
@@ -91,7 +92,9 @@ def test_diagnostics_that_cannot_be_written_end_nothing(
 
 
 @pytest.mark.parametrize("args", [(), ("demo",)])
-@pytest.mark.parametrize("redirect", ["</dev/null", "<&-", "2>/dev/null", ">/dev/null"])
+@pytest.mark.parametrize(
+    "redirect", rest_slow(["</dev/null", "<&-", "2>/dev/null", ">/dev/null"], ["<&-", ">/dev/null"])
+)
 def test_the_dashboard_wants_a_terminal(cli: Cli, args: tuple[str, ...], redirect: str) -> None:
     ran = shell(f"jobdash {' '.join(args)} {redirect}", cli.folder)
     assert ran.returncode == 2

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-import anthropic as sdk
 import httpx2
 import pytest
-from anthropic import AsyncAnthropic
-from anthropic.types.messages import MessageBatch
-from anthropic.types.messages.batch_create_params import Request
 
 from jobdash.demo.emulator import (
     ANTHROPIC_KEY,
@@ -24,26 +21,40 @@ from jobdash.demo.emulator import (
     Timing,
 )
 
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from anthropic.types.messages import MessageBatch
+    from anthropic.types.messages.batch_create_params import Request
+
 TIMING = Timing(validating=10, running=100, finalizing=0, cancelling=20)
 
 
+@pytest.fixture(scope="module")
+def sdk() -> Any:
+    """The SDK, which takes more than a second to import: only the process that runs these tests does."""
+    import anthropic
+
+    return anthropic
+
+
 @pytest.fixture
-def client(server: EmulatorServer, http: httpx2.AsyncClient) -> AsyncAnthropic:
-    return AsyncAnthropic(
+def client(sdk: Any, server: EmulatorServer, http: httpx2.AsyncClient) -> AsyncAnthropic:
+    made: AsyncAnthropic = sdk.AsyncAnthropic(
         base_url=server.anthropic_base_url, api_key=ANTHROPIC_KEY, max_retries=0, http_client=http
     )
+    return made
 
 
 def requests(count: int) -> list[Request]:
     return [
-        Request(
-            custom_id=f"r{number}",
-            params={
+        {
+            "custom_id": f"r{number}",
+            "params": {
                 "model": "claude-x",
                 "max_tokens": 9,
                 "messages": [{"role": "user", "content": "Hello"}],
             },
-        )
+        }
         for number in range(count)
     ]
 
@@ -53,7 +64,7 @@ async def outcomes(client: AsyncAnthropic, batch: MessageBatch) -> dict[str, str
     return {entry.custom_id: entry.result.type async for entry in decoder}
 
 
-async def test_life(client: AsyncAnthropic, emulator: Emulator, clock: ManualClock) -> None:
+async def test_life(sdk: Any, client: AsyncAnthropic, emulator: Emulator, clock: ManualClock) -> None:
     emulator.anthropic.plan = BatchPlan(timing=TIMING, failures=(BatchFailure(2),))
     batch = await client.messages.batches.create(requests=requests(10))
     assert (batch.type, batch.processing_status) == ("message_batch", "in_progress")
@@ -148,7 +159,7 @@ async def test_results_go_and_the_record_stays(
 
 
 async def test_a_batch_may_not_be_found_for_a_while(
-    client: AsyncAnthropic, emulator: Emulator, clock: ManualClock
+    sdk: Any, client: AsyncAnthropic, emulator: Emulator, clock: ManualClock
 ) -> None:
     emulator.anthropic.switches = Switches(not_found_for=30)
     emulator.anthropic.plan = BatchPlan(timing=TIMING)
@@ -172,14 +183,14 @@ async def test_a_batch_may_not_be_found_for_a_while(
     ],
 )
 async def test_a_batch_with_a_wrong_request_is_refused_whole(
-    client: AsyncAnthropic, change: dict[str, object], words: str
+    sdk: Any, client: AsyncAnthropic, change: dict[str, object], words: str
 ) -> None:
     wrong: Callable[[], Request] = lambda: {**requests(1)[0], **change}  # type: ignore[typeddict-item,return-value]  # noqa: E731
     with pytest.raises(sdk.BadRequestError, match=words):
         await client.messages.batches.create(requests=[wrong(), *requests(1)])
 
 
-async def test_a_wrong_key_is_refused(client: AsyncAnthropic, emulator: Emulator) -> None:
+async def test_a_wrong_key_is_refused(sdk: Any, client: AsyncAnthropic, emulator: Emulator) -> None:
     emulator.keys = frozenset({"another"})
     with pytest.raises(sdk.AuthenticationError):
         await client.messages.batches.list()

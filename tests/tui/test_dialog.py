@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shared.slices import rest_slow
 from textual import events
 from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Input
@@ -74,7 +75,7 @@ async def test_every_action_asks_first(
         assert [decision.job.name for decision in plans[0].acting] == ["job-001"]
 
 
-@pytest.mark.parametrize("no", ["escape", "n", "enter"])
+@pytest.mark.parametrize("no", rest_slow(["escape", "n", "enter"], ["escape", "enter"]))
 async def test_declining_changes_nothing(path: Path, no: str) -> None:
     """C-3"""
     async with dashboard(path, [OPENAI], rows=jobs("in_progress"), working=False) as dash:
@@ -348,7 +349,10 @@ async def test_a_question_fits_and_answers(path: Path) -> None:
             assert answers[-1] is answer
 
 
-@pytest.mark.parametrize(("size", "rows"), [((120, 36), 10), ((80, 24), 5), ((60, 15), 3)])
+@pytest.mark.parametrize(
+    ("size", "rows"),
+    rest_slow([((120, 36), 10), ((80, 24), 5), ((60, 15), 3)], [((60, 15), 3)], several=True),
+)
 async def test_every_job_of_the_plan_can_be_seen(path: Path, size: tuple[int, int], rows: int) -> None:
     pending = [job(number, "pending") for number in range(1, 125)]
     async with dashboard(path, [OPENAI], rows=pending, working=False, size=size) as dash:
@@ -380,7 +384,7 @@ async def test_a_short_plan_shows_nothing_of_scrolling(path: Path) -> None:
         assert "PgDn" not in dash.screen
 
 
-@pytest.mark.parametrize("size", [(80, 24), (60, 15), (120, 36)])
+@pytest.mark.parametrize("size", rest_slow([(80, 24), (60, 15), (120, 36)], [(60, 15)]))
 async def test_the_help_fits(path: Path, size: tuple[int, int]) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False, size=size) as dash:
         await dash.press("question_mark")

@@ -291,8 +291,8 @@ def health(path: Path, name: str, error: str | None) -> None:
     ("width", "shown"),
     [
         (120, ["broken ✗ key rejected (401)", "zz ✗ quota used up", "openai ✓", "team-a ✓"]),
-        (80, ["broken ✗ key rejected (401)", "zz ✗ quota used up"]),
-        (60, ["broken ✗", "zz ✗"]),
+        pytest.param(80, ["broken ✗ key rejected (401)", "zz ✗ quota used up"], marks=pytest.mark.slow),
+        pytest.param(60, ["broken ✗", "zz ✗"], marks=pytest.mark.slow),
         (44, ["broken ✗"]),
     ],
 )

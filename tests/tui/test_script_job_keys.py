@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from scripts_kit import script
 from shared.local_kit import DEAF, ELSEWHERE, LAPSED, SLEEP, Run, begin, owner_of, process
+from shared.slices import rest_slow
 from textual.widgets import Static
 from tui_kit import Dash, account, add, change, dashboard, job, make_store
 
@@ -300,7 +301,7 @@ async def test_removal_of_local_jobs_offers_local_files_and_nothing_at_a_provide
         assert "choice-remote" in {box.id for box in screen.query("ChoiceBox")}
 
 
-@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 20)])
+@pytest.mark.parametrize("size", rest_slow([(120, 36), (80, 24), (60, 20)], [(60, 20)]))
 async def test_all_choices_can_be_read_at_any_size(path: Path, size: tuple[int, int]) -> None:
     with process(SLEEP) as child:
         begin(make_store(path), total=10, owner=owner_of(child.pid)).did("ok")

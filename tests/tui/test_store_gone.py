@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from shared.slices import rest_slow
 from tui_kit import account, dashboard, jobs, make_store
 
 from jobdash.demo.emulator import EmulatorServer
@@ -68,7 +69,7 @@ async def test_it_is_reported_within_a_second_and_nothing_is_written(
                 assert browser.events() == []
 
 
-@pytest.mark.parametrize("gone", [delete, move, replace])
+@pytest.mark.parametrize("gone", rest_slow([delete, move, replace], [replace]))
 async def test_a_yes_in_the_same_moment_is_not_done(path: Path, gone: Callable[[Path], None]) -> None:
     async with dashboard(path, rows=jobs("in_progress")) as dash:
         await dash.press("f")

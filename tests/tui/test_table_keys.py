@@ -45,25 +45,15 @@ async def test_moving_past_the_ends_stays(path: Path) -> None:
         assert dash.current == "job-001"
 
 
-@pytest.mark.parametrize(
-    ("key", "tab", "shown"),
-    [
-        ("0", Tab.ALL, 8),
-        ("1", Tab.RUNNING, 2),
-        ("2", Tab.PENDING, 1),
-        ("3", Tab.CANCELLING, 1),
-        ("4", Tab.COMPLETED, 1),
-        ("5", Tab.FAILED, 1),
-        ("6", Tab.CANCELLED, 1),
-        ("7", Tab.EXPIRED, 1),
-    ],
-)
-async def test_tabs_show_their_jobs_and_counts(path: Path, key: str, tab: Tab, shown: int) -> None:
+async def test_tabs_show_their_jobs_and_counts(path: Path) -> None:
+    running = {Tab.ALL: 8, Tab.RUNNING: 2}
     async with dashboard(path, rows=jobs(*MIXED), working=False) as dash:
-        await dash.press("1", key)
-        assert dash.app.main.view.model.scope.tab is tab
-        assert len(dash.names) == shown == dash.count(tab)
-        assert f"{tab.capitalize()} {shown}" in dash.line("tabs")
+        for key, tab in enumerate(Tab):
+            shown = running.get(tab, 1)
+            await dash.press("1", str(key))
+            assert dash.app.main.view.model.scope.tab is tab
+            assert len(dash.names) == shown == dash.count(tab)
+            assert f"{tab.capitalize()} {shown}" in dash.line("tabs")
 
 
 async def test_sorting_walks_through_all_orders_and_turns_round(path: Path) -> None:

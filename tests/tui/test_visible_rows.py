@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from shared.local_kit import begin
+from shared.slices import rest_slow
 from textual.widgets._toast import Toast
 from tui_kit import Dash, add, change, dashboard, job, jobs, make_store
 
@@ -69,7 +70,7 @@ async def test_a_toast_covers_neither_the_detail_lines_nor_the_keys(
 
 
 @pytest.mark.parametrize("size", [(80, 24), pytest.param((120, 32), marks=pytest.mark.slow)])
-@pytest.mark.parametrize("screen", ["main", "job", "script", "log"])
+@pytest.mark.parametrize("screen", rest_slow(["main", "job", "script", "log"], ["main", "job"]))
 async def test_many_toasts_leave_the_first_lines_the_detail_lines_and_the_keys_free(
     path: Path, size: tuple[int, int], screen: str
 ) -> None:
@@ -131,7 +132,7 @@ async def test_the_mark_goes_with_a_removal_too(path: Path) -> None:
         add(path, job(9, "failed"))
 
 
-@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+@pytest.mark.parametrize("size", rest_slow([(120, 36), (80, 24)], [(80, 24)]))
 async def test_the_retry_dialog_shows_the_whole_command(path: Path, size: tuple[int, int]) -> None:
     run = begin(make_store(path), total=10)
     run.expects(10)
@@ -183,7 +184,7 @@ async def test_the_cursor_moves_over_rows_in_sight_without_asking_the_store(path
     rows = [job(number, "failed", failed=number, error=f"broken {number}") for number in range(1, 13)]
     asked: list[str] = []
     async with dashboard(path, rows=rows, working=False) as dash:
-        known = dash.app.main._current_job._background._known
+        known = dash.app.main.current_job._background._known
         await dash.until(lambda: len(known) == len(rows))
         dash.app.context.browser._connection.set_trace_callback(asked.append)
         for number in range(11, 0, -1):

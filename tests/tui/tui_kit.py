@@ -151,12 +151,17 @@ class Dash:
     async def until(self, condition: Callable[[], Any], seconds: float = DEADLINE_S) -> Any:
         """Wait for a condition; what it returns, or an AssertionError with the screen."""
         deadline = time.monotonic() + seconds
-        while not (found := condition()):
+        if found := condition():
+            return found
+        while True:
+            await asyncio.sleep(0.01)
+            self.app.screen._on_timer_update()
+            if condition():
+                await self.settle()
+                if found := condition():
+                    return found
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {seconds} s in vain; toasts {self.toasts}\n{self.screen}")
-            await asyncio.sleep(0.005)
-            await self.settle()
-        return found
 
     async def until_dialog(self) -> Any:
         """Wait until a dialog can be answered, and return it."""
