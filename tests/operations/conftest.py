@@ -10,12 +10,12 @@ import postgres_kit
 import pytest
 from local_world import LocalWorld
 from operations_kit import World, made_accounts, made_config
+from shared.empty_store import empty_store
 
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
 from jobdash.operations.account_clients import AccountClients
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.writer_thread import WriterThread
-from jobdash.store.bootstrap import ensure_store
 from jobdash.store.location import StoreLocation
 
 
@@ -27,7 +27,8 @@ async def world(tmp_path: Path, database: str) -> AsyncIterator[World]:
         config = made_config(tmp_path, made_accounts(server))
         if database == "postgresql":
             config = replace(config, database=postgres_kit.empty_store(config.store_path.parent))
-        ensure_store(config.database)
+        else:
+            empty_store(config.store_path)
 
         def ms() -> int:
             return round(clock.now() * 1000)
@@ -43,9 +44,10 @@ async def world(tmp_path: Path, database: str) -> AsyncIterator[World]:
 
 @pytest.fixture
 def local(tmp_path: Path, database: str) -> Iterator[LocalWorld]:
-    path: StoreLocation = tmp_path / "data" / "jobs.db"
+    path: StoreLocation
     if database == "postgresql":
         path = postgres_kit.empty_store(tmp_path / "data")
-    ensure_store(path)
+    else:
+        path = empty_store(tmp_path / "data" / "jobs.db")
     with WriterThread(path, "test") as store, Browser(path) as browser:
         yield LocalWorld(path, store, browser)

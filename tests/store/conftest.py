@@ -7,9 +7,9 @@ from pathlib import Path
 
 import postgres_kit
 import pytest
+from shared.empty_store import empty_store
 from store_kit import HandClock, actor
 
-from jobdash.store.bootstrap import ensure_store
 from jobdash.store.location import StoreLocation
 from jobdash.store.reader import Reader
 from jobdash.store.writer import Writer
@@ -20,9 +20,7 @@ def path(tmp_path: Path, database: str) -> StoreLocation:
     """Where an empty store is, in each database that a test is for."""
     if database == "postgresql":
         return postgres_kit.empty_store(tmp_path)
-    file = tmp_path / "data" / "jobs.db"
-    assert ensure_store(file) is None
-    return file
+    return empty_store(tmp_path / "data" / "jobs.db")
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import postgres_kit
 import pytest
+from shared.empty_store import empty_store
 from worker_kit import Scripts, Seen
 
-from jobdash.store.bootstrap import ensure_store
 from jobdash.store.location import StoreLocation, written
 
 
@@ -24,10 +24,11 @@ def _ctrl_c_is_heard() -> Iterator[None]:
 
 @pytest.fixture
 def path(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> StoreLocation:
-    file: StoreLocation = tmp_path / "data" / "jobs.db"
+    file: StoreLocation
     if database == "postgresql":
         file = postgres_kit.empty_store(tmp_path / "data")
-    assert ensure_store(file) is None
+    else:
+        file = empty_store(tmp_path / "data" / "jobs.db")
     monkeypatch.setenv("JOBDASH_DATABASE", written(file))
     monkeypatch.setenv("JOBDASH_CONFIG", str(tmp_path / "config.toml"))
     (tmp_path / "config.toml").touch()
